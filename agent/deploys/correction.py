@@ -1,0 +1,40 @@
+"""One change of one resource inside an operation of ours: the bridge from a bulk operation to single changes.
+
+pyinfra judges whole operations. One operation that looks at a thousand files with one fact is a hundred times
+faster than a thousand operations, but then "the operation changed" says too little. Ours yield a ``Correction`` for
+each resource that is not as it should be; the engine reads them one by one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pyinfra.api.command import FunctionCommand
+
+from agent.domain.plan import WantedChange
+
+
+class Correction(FunctionCommand):
+    """``change`` described, and the function that makes it so. ``seconds`` and ``done`` are set as it runs."""
+
+    def __init__(self, change: WantedChange, function: Callable[..., None], *args: object) -> None:
+        super().__init__(self._timed(function), list(args), {})
+        self.change = change
+        self.done = False
+        self.seconds = 0.0
+        self.error = ""
+
+    def _timed(self, function: Callable[..., None]) -> Callable[..., None]:
+        def run(*args: object) -> None:
+            begun = time.monotonic()
+            try:
+                function(*args)
+                self.done = True
+            except Exception as error:
+                self.error = f"{error}" or type(error).__name__
+                raise
+            finally:
+                self.seconds = time.monotonic() - begun
+
+        return run

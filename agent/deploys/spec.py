@@ -1,0 +1,62 @@
+"""What every built-in deploy says about itself, without pyinfra.
+
+A deploy is a folder: ``spec.py`` turns what an inventory may write into concrete arguments and resources;
+``operations.py`` turns those arguments into pyinfra operations. The spec runs wherever inventories are read (an
+administrator's laptop, CI); the operations run only in the engine child on the host.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from agent.domain.desired import Resource
+from agent.domain.digest import JSON
+from agent.domain.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Concrete:
+    """A spec with everything filled in: what the operations take, and what will be owned."""
+
+    arguments: Mapping[str, JSON]
+    resources: tuple[Resource, ...]
+
+
+class Sources(Protocol):
+    """What a spec may look at while it becomes concrete: the commit's files, and the host's values."""
+
+    @property
+    def tree(self) -> Tree: ...
+
+    def render(self, template: str, origin: str) -> str:
+        """``template`` (Jinja2) over this host's values. Raises InventoryError naming ``origin`` and the line."""
+        ...
+
+
+class Spec(BaseModel, ABC):
+    """The arguments of one kind of built-in deploy as an inventory writes them, values already rendered.
+
+    Fields carry descriptions: the JSON Schema and the configuration reference are made from them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+
+    @classmethod
+    def from_short(cls, value: Any) -> Any:
+        """The short form of a play (``tools: [ruff]``) as the mapping that the fields describe; identity by default."""
+        return value
+
+    @abstractmethod
+    def merged(self, later: Self) -> Self:
+        """This spec with a later play's laid over it: sets united, maps by key, scalars later wins."""
+
+    @abstractmethod
+    def concrete(self, sources: Sources) -> Concrete:
+        """Everything looked up and rendered. Raises InventoryError with what is missing or wrong."""

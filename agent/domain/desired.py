@@ -1,0 +1,60 @@
+"""What a host should be: its ordered deploys with every value filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from agent.domain.digest import JSON
+
+
+class Mode(StrEnum):
+    ENFORCE = "enforce"
+    OBSERVE = "observe"
+    """Report what would change and touch nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One owned thing. ``key`` names it (``file:/etc/motd``, ``package:nginx``); ``digest`` is what it should be."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredDeploy:
+    """One deploy of one host.
+
+    ``kind`` names a built-in (``files``) or is ``deploy``: then ``source`` is the path of a pyinfra deploy file in
+    the commit. ``arguments`` are what the built-in's operations take, concrete: nothing left to render or look up
+    but files of the commit by path. ``data`` is what a pyinfra deploy file finds in ``host.data``.
+    """
+
+    name: str
+    kind: str
+    arguments: Mapping[str, JSON]
+    digest: str
+    resources: tuple[Resource, ...] = ()
+    source: str | None = None
+    data: Mapping[str, JSON] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    mode: Mode = Mode.ENFORCE
+
+    @property
+    def built_in(self) -> bool:
+        return self.source is None
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """One host's deploys in the order in which they run, from one commit."""
+
+    host: str
+    commit: str
+    deploys: tuple[DesiredDeploy, ...]
+    digest: str
+
+    def deploy(self, name: str) -> DesiredDeploy:
+        return next(deploy for deploy in self.deploys if deploy.name == name)

@@ -1,0 +1,37 @@
+"""How a host feels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """The host's own signs, by psutil. Sizes in bytes, times in seconds, shares in whole percent."""
+
+    uptime_s: int
+    load_1m_percent: int
+    """One-minute load in percent of the cores."""
+    memory_total: int
+    memory_available: int
+    swap_used: int
+    disk_total: int
+    disk_free: int
+    """Of the file system that holds /var/lib/hostwright."""
+    inodes_free_percent: int
+    processes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What ``probe`` saw. ``complaints`` count against the host; ``notes`` were there before or are vitals only."""
+
+    vitals: Vitals
+    failed_units: tuple[str, ...]
+    reboot_required: bool
+    complaints: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        return not self.complaints

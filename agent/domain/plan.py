@@ -1,0 +1,126 @@
+"""What would change on a host now, and which of it may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why a change is wanted."""
+
+    INTENDED = "intended"
+    """Git moved: the resource's digest is new or differs from the one last applied."""
+    DRIFT = "drift"
+    """The host moved: the resource's digest is the one last applied."""
+    NOT_IDEMPOTENT = "not-idempotent"
+    """Still wanted right after it was applied, and nothing else of its deploy changes."""
+    INTERRUPTED = "interrupted"
+    """Its deploy began and did not end well; what waits for a change runs again, so that no restart is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedChange:
+    """One change as the engine found it, not yet classified.
+
+    ``resource`` is the key of what changes. ``operation`` says in a few words what would happen. ``diff`` is a
+    unified diff where there is one; ``private`` says that the resource is not world-readable, so that neither the
+    diff nor content may leave the host.
+    """
+
+    resource: str
+    operation: str
+    diff: str | None = None
+    private: bool = False
+
+    @property
+    def lines_added(self) -> int:
+        return _lines(self.diff, "+")
+
+    @property
+    def lines_removed(self) -> int:
+        return _lines(self.diff, "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a plan: a wanted change, the deploy that wants it, and why."""
+
+    deploy: str
+    wanted: WantedChange
+    cause: Cause
+
+    @property
+    def resource(self) -> str:
+        return self.wanted.resource
+
+
+@dataclass(frozen=True, slots=True)
+class DeployPlan:
+    """What one deploy would change. With ``unknown`` or ``error`` set there are no changes to name.
+
+    ``unknown``: it cannot be planned before an earlier deploy is applied; not an error.
+    ``error``: it cannot be planned although nothing before it is pending.
+    """
+
+    deploy: str
+    changes: tuple[Change, ...] = ()
+    unknown: str | None = None
+    error: str | None = None
+
+    @property
+    def in_sync(self) -> bool:
+        return not self.changes and self.unknown is None and self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would change on the host now to make it the desired state with this digest, in order."""
+
+    commit: str
+    digest: str
+    deploys: tuple[DeployPlan, ...]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return tuple(change for deploy in self.deploys for change in deploy.changes)
+
+    @property
+    def in_sync(self) -> bool:
+        return all(deploy.in_sync for deploy in self.deploys)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a change waits, and until when (seconds since the epoch), where that is known.
+
+    ``kind`` is for machines: observe, suspended, not-idempotent, backoff.
+    """
+
+    kind: str
+    reason: str
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldChange:
+    change: Change
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class PermittedPlan:
+    """A plan after judgement: ``allowed`` says, for each deploy that may run, which resources it may change."""
+
+    plan: Plan
+    allowed: Mapping[str, frozenset[str]]
+    held: tuple[HeldChange, ...]
+    deploy_holds: Mapping[str, Hold]
+    """Holds of whole deploys: one that is unknown until applied has no changes that could be held."""
+
+
+def _lines(diff: str | None, sign: str) -> int:
+    if diff is None:
+        return 0
+    return sum(1 for line in diff.splitlines() if line.startswith(sign) and not line.startswith(sign * 3))

@@ -1,0 +1,162 @@
+"""The report: one document that says what a host is, wants, did, and how it feels.
+
+It is written by the host that it names, signed, and read by everybody who sees the status branch, so it is parsed
+strictly and carries no content found on the host: of a diff only the counts (a hand edit may hold a password).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_ID = "urn:hostwright:report:1"
+
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")]
+Sha = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Instant = Annotated[int, Field(ge=0, description="seconds since the epoch, by the host's clock")]
+Text = Annotated[str, Field(max_length=4096)]
+
+
+class Phase(StrEnum):
+    """Where the host stands, in one word."""
+
+    ATTEMPTING = "attempting"
+    """About to apply an intended change; if nothing follows, the change took the host down."""
+    CONVERGED = "converged"
+    """The host is what the commit aimed at says."""
+    DRIFTED = "drifted"
+    """Something was changed by hand and may not be repaired now (held), or a repair waits."""
+    WAITING = "waiting"
+    """Git wants changes that are held: suspended, observed, or waiting to try again."""
+    FAILED = "failed"
+    """A deploy failed, or the newest commit cannot be used; the host stays on what it had."""
+    UNHEALTHY = "unhealthy"
+    """Converged, and not well."""
+    STARTING = "starting"
+    """No cycle has got far enough to say."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Problem(_Part):
+    """Something wrong. ``kind`` is for machines and stable; ``message`` and ``hint`` are for people."""
+
+    kind: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+    message: Text
+    hint: Text = ""
+    consequence: Literal["retry", "stall"]
+    exit: Annotated[int, Field(ge=1, le=130)]
+
+
+class Commits(_Part):
+    """Commits as this host knows them: fetched, trusted, aimed at."""
+
+    seen: Sha | None = None
+    trusted: Sha | None = None
+    aimed: Sha | None = None
+    signer: Text | None = None
+
+
+class Digests(_Part):
+    """Desired-state digests: last applied, last found healthy."""
+
+    aimed: Digest | None = None
+    applied: Digest | None = None
+    good: Digest | None = None
+
+
+class Adoption(_Part):
+    """A commit that this host reached, when, and for how long it has been well on it."""
+
+    sha: Sha
+    at: Instant
+    soaked_s: Annotated[int, Field(ge=0)]
+
+
+class ReportedChange(_Part):
+    """One change: what was wanted and counts of what was found; never content."""
+
+    deploy: Text
+    resource: Text
+    operation: Text
+    cause: Literal["intended", "drift", "not-idempotent", "interrupted"]
+    state: Literal["wanted", "done", "failed", "held", "stopped"]
+    added: int = 0
+    removed: int = 0
+    reason: Text = ""
+    """Why it is held, or how it failed (the last line of the operation's error)."""
+
+
+class ReportedHold(_Part):
+    kind: Text
+    reason: Text
+    until: Instant | None = None
+
+
+class ReportedDeploy(_Part):
+    """One deploy: ``status`` is its outcome, or ``in-sync``, ``wanted``, ``unknown``, ``error`` from the plan."""
+
+    name: Text
+    kind: Text
+    digest: Digest
+    status: Literal["in-sync", "wanted", "unknown", "error", "done", "failed", "stopped", "skipped", "held"]
+    not_idempotent: tuple[Text, ...] = ()
+    error: Text = ""
+
+
+class ReportedVitals(_Part):
+    uptime_s: int
+    load_1m_percent: int
+    memory_total: int
+    memory_available: int
+    swap_used: int
+    disk_total: int
+    disk_free: int
+    inodes_free_percent: int
+    processes: int
+
+
+class ReportedHealth(_Part):
+    healthy: bool
+    complaints: tuple[Text, ...] = ()
+    notes: tuple[Text, ...] = ()
+    failed_units: tuple[Text, ...] = ()
+    reboot_required: bool = False
+    vitals: ReportedVitals
+
+
+class ReportedEvent(_Part):
+    at: Instant
+    kind: Text
+    message: Text
+
+
+class Report(_Part):
+    """Version 1 of the document; ``hostwright schema report`` prints its JSON Schema."""
+
+    version: Literal[1] = 1
+    host: HostName
+    inventory: Text
+    sequence: Annotated[int, Field(ge=0)]
+    """Strictly rising per host: ``max(last + 1, unix milliseconds)``. Readers refuse lower ones."""
+    at: Instant
+    next_due: Instant
+    """When the next report comes at the latest; silence after it is a signal."""
+    agent_version: Text
+    phase: Phase
+    commits: Commits
+    digests: Digests
+    adopted: Annotated[tuple[Adoption, ...], Field(max_length=20)] = ()
+    deploys: tuple[ReportedDeploy, ...] = ()
+    changes: Annotated[tuple[ReportedChange, ...], Field(max_length=200)] = ()
+    changes_total: int = 0
+    holds: tuple[ReportedHold, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    unowned: int = 0
+    health: ReportedHealth | None = None
+    events: Annotated[tuple[ReportedEvent, ...], Field(max_length=20)] = ()

@@ -1,0 +1,136 @@
+"""What can go wrong, and what follows.
+
+HostwrightError
+├── UsageError       2  the command line asks for what cannot be
+├── SettingsError    3  /etc/hostwright is missing, unreadable or wrong
+├── InventoryError   6  the config repo does not say what this host should be
+├── TrustError       5  a commit was refused, or an anchor is missing
+├── SourceError      4  the config repo cannot be reached or read
+├── DeployError      7  a deploy could not be planned or did not end well
+├── UnhealthyError   8  the host is converged and not well
+├── ReportError      9  the status branch did not take the report
+└── LockedError     75  another cycle holds the lock
+
+Each class carries its exit code and its consequence: whether time alone can mend it (``RETRY``) or a person
+has to act (``STALL``). Anything that is not a HostwrightError is a bug and ends with exit code 1.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class Exit(IntEnum):
+    """The exit codes of every command; docs/configuration.md lists them for users."""
+
+    FINE = 0
+    BUG = 1
+    USAGE = 2
+    SETTINGS = 3
+    SOURCE = 4
+    TRUST = 5
+    INVENTORY = 6
+    DEPLOY = 7
+    UNHEALTHY = 8
+    REPORT = 9
+    CHANGES = 10
+    LOCKED = 75
+    INTERRUPTED = 130
+
+
+EXIT_PRECEDENCE = (
+    Exit.BUG,
+    Exit.USAGE,
+    Exit.SETTINGS,
+    Exit.INVENTORY,
+    Exit.TRUST,
+    Exit.SOURCE,
+    Exit.DEPLOY,
+    Exit.UNHEALTHY,
+    Exit.REPORT,
+    Exit.CHANGES,
+)
+"""With several causes at once, the first of these that applies is the exit code."""
+
+
+class Consequence(StrEnum):
+    """What has to happen before the same thing can succeed."""
+
+    RETRY = "retry"
+    STALL = "stall"
+
+
+class HostwrightError(Exception):
+    """An expected failure: one line of what happened and where, one line of what to do.
+
+    ``kind`` is a stable slug for machines (``history-rewritten``); it defaults to the class's own.
+    """
+
+    exit: Exit = Exit.BUG
+    consequence: Consequence = Consequence.STALL
+    default_kind: str = "error"
+
+    def __init__(self, message: str, *, hint: str = "", kind: str = "", consequence: Consequence | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.kind = kind or self.default_kind
+        if consequence is not None:
+            self.consequence = consequence
+
+
+class UsageError(HostwrightError):
+    exit = Exit.USAGE
+    default_kind = "usage"
+
+
+class SettingsError(HostwrightError):
+    exit = Exit.SETTINGS
+    default_kind = "settings"
+
+
+class InventoryError(HostwrightError):
+    """The message holds every complaint, one a line, each with file, line and column."""
+
+    exit = Exit.INVENTORY
+    default_kind = "inventory"
+
+
+class TrustError(HostwrightError):
+    exit = Exit.TRUST
+    default_kind = "untrusted"
+
+
+class SourceError(HostwrightError):
+    exit = Exit.SOURCE
+    consequence = Consequence.RETRY
+    default_kind = "source-unreachable"
+
+
+class DeployError(HostwrightError):
+    exit = Exit.DEPLOY
+    consequence = Consequence.RETRY
+    default_kind = "deploy-failed"
+
+
+class UnhealthyError(HostwrightError):
+    exit = Exit.UNHEALTHY
+    consequence = Consequence.RETRY
+    default_kind = "unhealthy"
+
+
+class ReportError(HostwrightError):
+    exit = Exit.REPORT
+    consequence = Consequence.RETRY
+    default_kind = "report-not-sent"
+
+
+class LockedError(HostwrightError):
+    exit = Exit.LOCKED
+    consequence = Consequence.RETRY
+    default_kind = "locked"
+
+
+def first_exit(codes: list[Exit]) -> Exit:
+    """The one exit code for several causes, in the order of ``EXIT_PRECEDENCE``; FINE when there is none."""
+    return next((code for code in EXIT_PRECEDENCE if code in codes), Exit.FINE)

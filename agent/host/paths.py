@@ -1,0 +1,99 @@
+"""Where things lie on a host. One root, so that tests can put a whole host into a temporary folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    root: Path = Path("/")
+
+    @property
+    def etc(self) -> Path:
+        return self.root / "etc/hostwright"
+
+    @property
+    def opt(self) -> Path:
+        return self.root / "opt/hostwright"
+
+    @property
+    def var(self) -> Path:
+        return self.root / "var/lib/hostwright"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run/hostwright"
+
+    @property
+    def settings(self) -> Path:
+        return self.etc / "agent.yaml"
+
+    @property
+    def trusted_signers(self) -> Path:
+        """Anchors given at bootstrap; no commit can remove them."""
+        return self.etc / "trusted_signers"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.etc / "known_hosts"
+
+    @property
+    def deploy_key(self) -> Path:
+        """The ssh key for the remotes, where the administrator gave one; else root's own ssh configuration counts."""
+        return self.etc / "deploy_key"
+
+    @property
+    def mirror(self) -> Path:
+        return self.var / "repo.git"
+
+    @property
+    def status_repo(self) -> Path:
+        return self.var / "status.git"
+
+    @property
+    def origin(self) -> Path:
+        """The remote itself, where there is no other."""
+        return self.var / "origin.git"
+
+    @property
+    def commits(self) -> Path:
+        return self.var / "commits"
+
+    @property
+    def identity(self) -> Path:
+        return self.var / "identity"
+
+    @property
+    def journal(self) -> Path:
+        return self.var / "journal"
+
+    @property
+    def ledger(self) -> Path:
+        return self.var / "ledger"
+
+    @property
+    def spool(self) -> Path:
+        return self.var / "spool"
+
+    @property
+    def events(self) -> Path:
+        return self.var / "events.jsonl"
+
+    @property
+    def work(self) -> Path:
+        """Root-only scratch space; emptied at the start of every cycle."""
+        return self.var / "work"
+
+    @property
+    def lock(self) -> Path:
+        return self.run / "lock"
+
+    @property
+    def control(self) -> Path:
+        return self.run / "control.sock"
+
+    def document(self, name: str) -> Path:
+        """``state``, ``applied``, ``bad``, ``trust`` or ``suspended``."""
+        return self.var / f"{name}.json"

@@ -1,0 +1,111 @@
+"""Files that survive: written whole or not at all, read within bounds, on paths that were checked.
+
+Everything the agent remembers goes through here. Nothing in this module follows a symbolic link in the last
+component of a path.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from agent.errors import SettingsError
+
+READ_LIMIT = 16 * 1024 * 1024
+"""Bytes; more than any state file of ours, little enough to hold in memory."""
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """``data`` as the whole content of ``path``, durable when this returns; a reader sees the old or the new file.
+
+    Temp file in the same folder, fsync, rename, fsync of the folder. Raises OSError; then the old file stands.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+def append_durable(path: Path, line: bytes, *, mode: int = 0o600) -> None:
+    """Appends one line and waits until it is on the disk. A torn last line is the reader's to skip."""
+    created = not path.exists()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        os.write(descriptor, line)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if created:
+        fsync_folder(path.parent)
+
+
+def read_bounded(path: Path, limit: int = READ_LIMIT) -> bytes:
+    """The content of a regular file of at most ``limit`` bytes. Raises OSError, also for what is not a regular file
+    (nothing here waits on a FIFO) and for more than ``limit``."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"{path} is not a regular file")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(f"{path} is larger than {limit} bytes")
+    return data
+
+
+def fsync_folder(folder: Path) -> None:
+    """Makes renames and new names in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_private_folder(path: Path) -> None:
+    """``path`` as a folder that only its owner may enter; its missing parents too, those readable to all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
+def discard(path: Path) -> None:
+    """Removes a file, a link or a whole folder of ours; fine when there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=False)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def require_owned_throughout(path: Path, owner: int) -> None:
+    """Every component from / to ``path`` belongs to ``owner`` (or root) and is writable by nobody else.
+
+    Raises SettingsError naming the component: whoever owns one of them could put another thing in its place.
+    """
+    resolved = path.resolve(strict=False)
+    for component in (*reversed(resolved.parents), resolved):
+        try:
+            status = component.lstat()
+        except FileNotFoundError:
+            return
+        if status.st_uid not in (0, owner):
+            raise SettingsError(
+                f"{component} belongs to uid {status.st_uid}, not to root",
+                hint=f"chown it, or use a path that only root can write to, not {path}",
+            )
+        sticky = bool(status.st_mode & stat.S_ISVTX)
+        if status.st_mode & 0o022 and not (stat.S_ISDIR(status.st_mode) and sticky):
+            raise SettingsError(
+                f"{component} can be written to by others (mode {stat.S_IMODE(status.st_mode):04o})",
+                hint=f"chmod go-w {component}",
+            )
