@@ -131,6 +131,16 @@ class LockedError(HostwrightError):
     default_kind = "locked"
 
 
+def host_io_error(error: OSError) -> SettingsError:
+    """The host's own disk refused something: full, read-only or failing."""
+    return SettingsError(
+        f"{error.filename or 'this host'}: {error.strerror or error}",
+        kind="host-io",
+        hint="is the disk full (`df -h`), read-only or failing (`dmesg`)? the next cycle tries again",
+        consequence=Consequence.RETRY,
+    )
+
+
 def first_exit(codes: list[Exit]) -> Exit:
     """The one exit code for several causes, in the order of ``EXIT_PRECEDENCE``; FINE when there is none."""
     return next((code for code in EXIT_PRECEDENCE if code in codes), Exit.FINE)

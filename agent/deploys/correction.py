@@ -8,19 +8,26 @@ each resource that is not as it should be; the engine reads them one by one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 
 from pyinfra.api.command import FunctionCommand
+from pyinfra.api.operation import operation
 
 from agent.domain.plan import WantedChange
+from agent.errors import HostwrightError
 
 
 class Correction(FunctionCommand):
-    """``change`` described, and the function that makes it so. ``seconds`` and ``done`` are set as it runs."""
+    """``change`` described, and the function that makes it so. ``seconds`` and ``done`` are set as it runs.
+
+    The engine sets ``allowed`` on each of an operation's corrections that may run before it runs the first of them,
+    so that those which are carried out together (packages, by one apt) know who takes part.
+    """
 
     def __init__(self, change: WantedChange, function: Callable[..., None], *args: object) -> None:
         super().__init__(self._timed(function), list(args), {})
         self.change = change
+        self.allowed = False
         self.done = False
         self.seconds = 0.0
         self.error = ""
@@ -31,6 +38,9 @@ class Correction(FunctionCommand):
             try:
                 function(*args)
                 self.done = True
+            except HostwrightError as error:
+                self.error = f"{error.message} ({error.hint})" if error.hint else error.message
+                raise
             except Exception as error:
                 self.error = f"{error}" or type(error).__name__
                 raise
@@ -38,3 +48,13 @@ class Correction(FunctionCommand):
                 self.seconds = time.monotonic() - begun
 
         return run
+
+
+def correct(name: str, corrections: Sequence[Correction]) -> None:
+    """Adds one operation to the deploy that is being prepared: these corrections, found by looking once."""
+    _corrected(corrections=corrections, name=name)
+
+
+@operation()
+def _corrected(corrections: Sequence[Correction]) -> Generator[Correction, None, None]:
+    yield from corrections

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -60,3 +60,18 @@ class Spec(BaseModel, ABC):
     @abstractmethod
     def concrete(self, sources: Sources) -> Concrete:
         """Everything looked up and rendered. Raises InventoryError with what is missing or wrong."""
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def overlaid(earlier: M, later: M) -> M:
+    """``earlier`` with what ``later`` says laid over it: tuples united in order, scalars later wins.
+
+    What ``later`` does not mention stands. For the entries of a spec (one unit, one account), keyed by name.
+    """
+    said: dict[str, object] = {name: getattr(later, name) for name in later.model_fields_set}
+    for name, value in said.items():
+        if isinstance(value, tuple):
+            said[name] = tuple(dict.fromkeys((*getattr(earlier, name), *value)))
+    return earlier.model_copy(update=said)

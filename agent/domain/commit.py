@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class TrustMode(StrEnum):
+    """Whether this host asks who signed what it runs."""
+
+    SIGNED = "signed"
+    UNSIGNED = "unsigned"
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,16 @@ class Paths:
         return self.var / "spool"
 
     @property
+    def sent(self) -> Path:
+        """The last report that arrived on the status branch."""
+        return self.var / "sent.json"
+
+    @property
+    def seen(self) -> Path:
+        """The highest sequence of each host's reports that was verified here."""
+        return self.var / "seen.json"
+
+    @property
     def events(self) -> Path:
         return self.var / "events.jsonl"
 

@@ -44,10 +44,12 @@ def run(
     input: bytes | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    output_limit: int = OUTPUT_LIMIT,
 ) -> Completed:
     """Runs ``argv`` in a process group of its own, stdin from ``input`` or empty. Raises OSError when it cannot start.
 
-    ``env`` replaces the environment; without it only PATH and a C.UTF-8 locale are passed on.
+    ``env`` replaces the environment; without it only PATH and a C.UTF-8 locale are passed on. Of stdout the last
+    ``output_limit`` bytes are kept.
     """
     environment = dict(env) if env is not None else {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
     with subprocess.Popen(
@@ -64,11 +66,11 @@ def run(
         except subprocess.TimeoutExpired:
             _kill_group(process)
             output, error = process.communicate()
-            return Completed(process.returncode, output[-OUTPUT_LIMIT:], error[-OUTPUT_LIMIT:], timed_out=True)
+            return Completed(process.returncode, output[-output_limit:], error[-OUTPUT_LIMIT:], timed_out=True)
         except BaseException:
             _kill_group(process)
             raise
-    return Completed(process.returncode, output[-OUTPUT_LIMIT:], error[-OUTPUT_LIMIT:])
+    return Completed(process.returncode, output[-output_limit:], error[-OUTPUT_LIMIT:])
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,111 @@
+"""Commands on a config repo, wherever it lies: a plain folder is enough. None of them needs root or a network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from agent.cli.output import Output
+from agent.errors import InventoryError, UsageError
+from agent.inventory.environment import Environment, load
+from agent.inventory.schema import schema as schema_of
+from agent.steps.resolve import desired_state
+from agent.system.folder import FolderTree
+
+INVENTORIES = "inventories"
+
+
+def check(output: Output, *, repo: Path | None, inventory: str | None) -> int:
+    """Reads everything an inventory says, for every host. All complaints at once."""
+    root = _root(repo)
+    names = [inventory] if inventory else inventory_names(root)
+    if not names:
+        raise UsageError(
+            f"{root} has no inventories", hint="an inventory is a folder inventories/<name>/ with hosts.yaml"
+        )
+    complaints: list[str] = []
+    checked: dict[str, Any] = {}
+    for name in names:
+        try:
+            checked[name] = _check(FolderTree(root), name)
+        except InventoryError as error:
+            complaints.append(error.message)
+    for name, hosts in checked.items():
+        output.show(f"{name}: {len(hosts)} host{'' if len(hosts) == 1 else 's'}, fine")
+    if complaints:
+        raise InventoryError("\n".join(complaints), hint="nothing is applied anywhere from a commit like this")
+    output.envelope("check", 0, checked)
+    return 0
+
+
+def _check(tree: FolderTree, name: str) -> dict[str, str]:
+    """Each host's desired-state digest."""
+    environment = load(tree, name)
+    environment.check()
+    return {
+        host: desired_state(environment, tree, host=host, commit="0" * 40).digest
+        for host in environment.inventory.hosts
+    }
+
+
+def inventory(
+    output: Output, *, repo: Path | None, inventory: str | None, as_list: bool, host: str | None, pattern: str | None
+) -> int:
+    """With ``--list`` and ``--host`` stdout is what ansible-inventory prints, byte for byte the same JSON value."""
+    if sum((as_list, host is not None, pattern is not None)) > 1:
+        raise UsageError("--list, --host and --pattern exclude each other")
+    environment = _load(repo, inventory)
+    who = environment.inventory
+    if as_list or host is not None:
+        document = who.as_list() if host is None else who.as_host(host)
+        output.show(json.dumps(document, indent=4, sort_keys=True, ensure_ascii=False))
+        output.envelope("inventory", 0, document)
+        return 0
+    hosts = who.match(pattern or "all")
+    for name in hosts:
+        output.show(name)
+    output.envelope("inventory", 0, list(hosts))
+    return 0
+
+
+def schema(output: Output, *, name: str) -> int:
+    document = schema_of(name)
+    output.show(json.dumps(document, indent=2, ensure_ascii=False))
+    output.envelope("schema", 0, document)
+    return 0
+
+
+def choose(repo: Path | None, inventory: str | None) -> tuple[Path, str]:
+    """The config repo that is meant, and the inventory in it."""
+    root = _root(repo)
+    return root, inventory or only_inventory(root)
+
+
+def _load(repo: Path | None, inventory: str | None) -> Environment:
+    root, name = choose(repo, inventory)
+    return load(FolderTree(root), name)
+
+
+def only_inventory(root: Path) -> str:
+    """The inventory of ``root`` where there is just one; UsageError names the choices else."""
+    names = inventory_names(root)
+    if len(names) == 1:
+        return names[0]
+    choice = f"one of: {', '.join(names)}" if names else "there is none below inventories/"
+    raise UsageError(f"which inventory of {root}?", hint=f"say --inventory NAME; {choice}")
+
+
+def inventory_names(root: Path) -> list[str]:
+    folder = root / INVENTORIES
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+
+
+def _root(repo: Path | None) -> Path:
+    """``--repo``, or the nearest folder upwards that has ``inventories/``."""
+    if repo is not None:
+        if not repo.is_dir():
+            raise UsageError(f"{repo} is not a folder")
+        return repo
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / INVENTORIES).is_dir()), here)

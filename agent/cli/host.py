@@ -1,0 +1,178 @@
+"""Commands that run on a managed host. Each turns plain arguments into text and an exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent import wiring
+from agent.cli.output import Output, error_document, exit_of
+from agent.cli.show import AccountView, plan_lines
+from agent.control import ask
+from agent.cycle import run
+from agent.domain.account import Account, Trigger
+from agent.domain.event import Event
+from agent.domain.memory import Suspension
+from agent.domain.plan import Cause
+from agent.errors import DeployError, Exit, SettingsError, UsageError, first_exit
+from agent.host.events import Events
+from agent.host.lock import locked
+from agent.host.paths import Paths
+from agent.host.state import Memory
+from agent.inventory.fleet import seconds
+
+APPLY_WAIT_S = 600.0
+"""How long `apply` waits for a running cycle; longer than most, shorter than a person's patience."""
+
+TRIGGER_WAIT_S = 4 * 3600.0
+
+
+def cycle(output: Output) -> int:
+    """What the daemon starts: one cycle, and never two."""
+    return _one_cycle(output, Trigger.CLOCK, wait_s=0)
+
+
+def apply(output: Output, *, wait: bool) -> int:
+    """The same for a person: it waits for the lock, shows progress, and does not wait for a backoff to end."""
+    return _one_cycle(output, Trigger.PERSON, wait_s=APPLY_WAIT_S if wait else 0)
+
+
+def plan(output: Output, *, diff: bool) -> int:
+    """Plans the commit that the last cycle aimed at. Takes no lock and writes nothing but scratch files."""
+    _require_root()
+    with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
+        state, found = wiring.plan_of_host(Paths(), Path(work))
+    wanted = [change for change in found.changes if change.cause is not Cause.NOT_IDEMPOTENT]
+    pending = bool(wanted) or any(deploy.unknown is not None for deploy in found.deploys)
+    errors = [
+        DeployError(f"{deploy.deploy} cannot be planned: {deploy.error}") for deploy in found.deploys if deploy.error
+    ]
+    for line in plan_lines(found, diff=diff):
+        output.show(line)
+    for error in errors:
+        output.say(f"hostwright: {error.message}")
+    codes = [error.exit for error in errors] + ([Exit.CHANGES] if pending else [])
+    code = int(first_exit(codes))
+    output.envelope(
+        "plan",
+        code,
+        {
+            "host": state.host,
+            "commit": found.commit,
+            "digest": found.digest,
+            "deploys": [dataclasses.asdict(deploy) for deploy in found.deploys],
+        },
+        error_document(errors[0]) if errors else None,
+    )
+    return code
+
+
+def events(output: Output, *, count: int) -> int:
+    _require_root()
+    found = Events(Paths().events).last(count)
+    for event in found:
+        output.show(_event_text(event))
+    output.envelope("events", 0, [dataclasses.asdict(event) for event in found])
+    return 0
+
+
+def trigger(output: Output, *, wait: bool) -> int:
+    _require_root()
+    answer = ask(Paths().control, wait=wait, timeout_s=TRIGGER_WAIT_S if wait else 10.0)
+    if answer.get("ok") is not True:
+        raise SettingsError(f"the daemon refused: {answer.get('error', 'no reason given')}", kind="no-daemon")
+    code = int(answer.get("exit", 0))
+    output.say(f"the cycle ended with exit code {code}" if wait else "the daemon will start a cycle now")
+    output.envelope("trigger", code, answer)
+    return code
+
+
+def suspend(output: Output, *, reason: str, duration: str | None) -> int:
+    _require_root()
+    now = int(time.time())
+    try:
+        until = None if duration is None else now + seconds(duration)
+    except ValueError as error:
+        raise UsageError(f"--for: {error}") from error
+    if not reason.strip():
+        raise UsageError("a suspension needs a reason", hint="hostwright suspend 'disk is being replaced' --for 4h")
+    paths = Paths()
+    Memory(paths).keep_suspension(Suspension(reason.strip(), now, until))
+    # A cycle that has already begun does not know of it; when this returns, nothing touches the host any more.
+    with locked(paths.lock, wait_s=APPLY_WAIT_S):
+        pass
+    ends = "until `hostwright resume`" if until is None else f"until {_when(until)}"
+    output.say(f"suspended {ends}: this host is looked at and reported, and not touched")
+    output.envelope("suspend", 0, {"reason": reason.strip(), "until": until})
+    return 0
+
+
+def resume(output: Output) -> int:
+    _require_root()
+    memory = Memory(Paths())
+    was = memory.suspension(int(time.time()))
+    memory.keep_suspension(None)
+    output.say("resumed: the next cycle applies again" if was else "this host was not suspended")
+    output.envelope("resume", 0, {"was_suspended": was is not None})
+    return 0
+
+
+def uninstall(output: Output, *, keep: bool) -> int:
+    _require_root()
+    from agent.cli.uninstall import uninstall as remove
+
+    left = remove(Paths(), keep=keep, talk=output.say)
+    output.envelope("uninstall", exit_of(False) if not left else int(Exit.SETTINGS), {"left": left})
+    if left:
+        raise SettingsError(f"could not be removed: {', '.join(left)}", hint="remove it by hand and run this again")
+    return 0
+
+
+def _one_cycle(output: Output, who: Trigger, *, wait_s: float) -> int:
+    _require_root()
+    paths = Paths()
+    view = AccountView(output)
+    with locked(paths.lock, wait_s=wait_s) as descriptor:
+        parts = wiring.parts_of_host(paths, lock=descriptor, progress=view.progress)
+        # The engine finishes the operation it is in and ends; what it did is confirmed, remembered and reported.
+        signal.signal(signal.SIGTERM, lambda *_: parts.engine.stop())
+        account = run(parts, who)
+    view.conclude(account)
+    code = int(account.exit)
+    output.envelope("apply" if who is Trigger.PERSON else "cycle", code, _document(account))
+    return code
+
+
+def _document(account: Account) -> dict[str, object]:
+    return {
+        "commit": account.state.commit if account.state else None,
+        "digest": account.state.digest if account.state else None,
+        "whole": account.whole,
+        "deploys": [dataclasses.asdict(deploy) for deploy in account.outcome.deploys],
+        "problems": [error_document(failure) for failure in account.failures],
+        "health": dataclasses.asdict(account.health) if account.health else None,
+    }
+
+
+def _event_text(event: Event) -> str:
+    where = " ".join(part for part in (event.deploy, event.resource) if part)
+    head = f"{_when(event.at)}  {event.kind:<20} {where + ': ' if where else ''}{event.message}"
+    return head if not event.diff else f"{head}\n{_indented(event.diff)}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.rstrip("\n").splitlines())
+
+
+def _when(instant: int) -> str:
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise UsageError("this command needs root", hint="run it with sudo")

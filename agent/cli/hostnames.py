@@ -1,0 +1,57 @@
+"""Which host of an inventory this machine is: an exact name, never a guess."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from agent.errors import InventoryError
+
+LOCAL = "localhost"
+SHOWN = 5
+"""Names that a complaint lists; a fleet has thousands."""
+
+
+def own_names() -> tuple[str, ...]:
+    """What this machine calls itself, the fullest name first; ``localhost`` is every machine's last name."""
+    name = socket.gethostname()
+    full = socket.getfqdn(name)
+    names = [own for own in (full, name, name.partition(".")[0]) if own.partition(".")[0] != LOCAL]
+    return tuple(dict.fromkeys((*names, LOCAL)))
+
+
+def choose_host(known: Iterable[str], wanted: str | None, own: Sequence[str], where: str) -> str:
+    """The host of the inventory ``where`` that this machine is: ``wanted``, else the first of ``own`` that is known.
+
+    Raises InventoryError naming near ones.
+    """
+    hosts = sorted(known)
+    names = (wanted,) if wanted is not None else own
+    for name in names:
+        if name in hosts:
+            return name
+    near = get_close_matches(names[0], hosts, n=SHOWN) or hosts[:SHOWN]
+    listed = f"there are: {', '.join(near)}{', …' if len(hosts) > len(near) else ''}" if near else "it has no hosts"
+    called = "a host" if wanted is not None else "this machine, by the name of"
+    raise InventoryError(
+        f"{where} does not know {called} {names[0]}",
+        kind="host-unknown",
+        hint=f"add it there, or say which host this is with --host NAME ({listed})",
+    )
+
+
+def choose_inventory(known: Iterable[str], wanted: str | None) -> str:
+    """The inventory called ``wanted``; else ``local``, else the only one. Raises InventoryError listing them."""
+    inventories = sorted(known)
+    if wanted in inventories:
+        return str(wanted)
+    if wanted is None and "local" in inventories:
+        return "local"
+    if wanted is None and len(inventories) == 1:
+        return inventories[0]
+    raise InventoryError(
+        f"there is no inventory {wanted}" if wanted is not None else "it is not said which inventory this host is in",
+        kind="inventory-unknown",
+        hint=f"name one with --inventory: {', '.join(inventories) or 'the repository has none below inventories/'}",
+    )

@@ -1,0 +1,242 @@
+"""The command line: arguments in, text and exit codes out. Each command is a plain function in a module beside this
+one; here it only gets its name, its options and its help."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent import __version__
+from agent.cli.output import Output, bug
+from agent.domain.commit import TrustMode
+from agent.errors import Exit, HostwrightError
+
+HOST = "On a host"
+ADMIN = "For administrators"
+
+SECTIONS = {
+    HOST: ("apply", "plan", "events", "trigger", "suspend", "resume", "doctor", "cycle", "daemon", "uninstall"),
+    ADMIN: ("check", "inventory", "status", "schema"),
+}
+
+
+class Sections(click.Group):
+    """A group whose help lists its commands by who uses them."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        for title, names in SECTIONS.items():
+            rows = [(name, self.commands[name].get_short_help_str(80)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+@click.group(
+    cls=Sections,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 fine, 1 bug, 2 usage, 3 settings, 4 source, 5 trust, 6 inventory, 7 deploy failed, "
+    "8 unhealthy, 9 report not sent, 10 changes wanted, 75 locked, 130 interrupted.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
+@click.option("--repo", type=click.Path(path_type=Path, file_okay=False), help="The config repo's folder [.].")
+@click.option("--inventory", "inventory_name", help="The inventory in it, where there are several.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+@click.version_option(__version__, prog_name="hostwright", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, as_json: bool, repo: Path | None, inventory_name: str | None, verbose: bool) -> None:
+    """Turns a Linux machine into what a Git repository says it is, and keeps it so."""
+    ctx.obj = {"output": Output(as_json, verbose), "repo": repo, "inventory": inventory_name}
+
+
+@cli.command()
+@click.pass_obj
+def daemon(obj: dict[str, Any]) -> int:
+    """Watch the repository and this host, and start cycles (what hostwright.service runs)."""
+    from agent.daemon import serve
+    from agent.host.paths import Paths
+
+    del obj
+    return serve(Paths())
+
+
+@cli.command()
+@click.pass_obj
+def cycle(obj: dict[str, Any]) -> int:
+    """Run one cycle as the daemon does: failed deploys wait for their next try."""
+    from agent.cli.host import cycle as run_cycle
+
+    return run_cycle(obj["output"])
+
+
+@cli.command()
+@click.option("--no-wait", is_flag=True, help="Exit with 75 at once when another cycle is running.")
+@click.pass_obj
+def apply(obj: dict[str, Any], no_wait: bool) -> int:
+    """Fetch, plan and apply now, with progress; failed deploys are tried again."""
+    from agent.cli.host import apply as run_apply
+
+    return run_apply(obj["output"], wait=not no_wait)
+
+
+@cli.command()
+@click.option("--diff/--no-diff", default=True, help="Show what would change inside files.")
+@click.pass_obj
+def plan(obj: dict[str, Any], diff: bool) -> int:
+    """Show what would change on this host now; exit 10 when something would."""
+    from agent.cli.host import plan as run_plan
+
+    return run_plan(obj["output"], diff=diff)
+
+
+@cli.command()
+@click.option("-n", "--count", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@click.pass_obj
+def events(obj: dict[str, Any], count: int) -> int:
+    """Show what happened on this host, with diffs."""
+    from agent.cli.host import events as run_events
+
+    return run_events(obj["output"], count=count)
+
+
+@cli.command()
+@click.option("--wait", is_flag=True, help="Wait for the cycle to end and exit with its code.")
+@click.pass_obj
+def trigger(obj: dict[str, Any], wait: bool) -> int:
+    """Ask the daemon for a cycle now."""
+    from agent.cli.host import trigger as run_trigger
+
+    return run_trigger(obj["output"], wait=wait)
+
+
+@cli.command()
+@click.argument("reason")
+@click.option("--for", "duration", metavar="DURATION", help="For how long (30m, 4h, 2d); without it until `resume`.")
+@click.pass_obj
+def suspend(obj: dict[str, Any], reason: str, duration: str | None) -> int:
+    """Touch nothing on this host until `resume`; go on looking and reporting."""
+    from agent.cli.host import suspend as run_suspend
+
+    return run_suspend(obj["output"], reason=reason, duration=duration)
+
+
+@cli.command()
+@click.pass_obj
+def resume(obj: dict[str, Any]) -> int:
+    """End what `suspend` began."""
+    from agent.cli.host import resume as run_resume
+
+    return run_resume(obj["output"])
+
+
+@cli.command()
+@click.pass_obj
+def doctor(obj: dict[str, Any]) -> int:
+    """Check this host's installation, one line a check; exit 3 when one fails."""
+    from agent.cli.doctor import doctor as run_doctor
+
+    return run_doctor(obj["output"])
+
+
+@cli.command()
+@click.option("--keep", is_flag=True, help="Keep /etc/hostwright and /var/lib/hostwright.")
+@click.pass_obj
+def uninstall(obj: dict[str, Any], keep: bool) -> int:
+    """Take the agent off this host. What it managed stays as it is."""
+    from agent.cli.host import uninstall as run_uninstall
+
+    return run_uninstall(obj["output"], keep=keep)
+
+
+@cli.command(hidden=True)
+@click.option("--source", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option("--repo")
+@click.option("--branch")
+@click.option("--inventory")
+@click.option("--host")
+@click.option("--status-repo")
+@click.option("--trust", type=click.Choice([mode.value for mode in TrustMode]))
+@click.option("--trusted-signers", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--min-commit")
+@click.option("--known-hosts", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--proxy")
+@click.option("--ca", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--plan", is_flag=True)
+@click.option("--once", is_flag=True)
+@click.option("--renewed", is_flag=True)
+@click.pass_obj
+def setup(obj: dict[str, Any], /, trust: str | None, **given: Any) -> int:
+    """The second half of bootstrap.sh, which runs it: `bootstrap.sh --help` explains the options."""
+    from agent.cli.setup import SetupOptions
+    from agent.cli.setup import setup as run_setup
+
+    output: Output = obj["output"]
+    return run_setup(SetupOptions(trust=None if trust is None else TrustMode(trust), **given), output.say)
+
+
+@cli.command()
+@click.pass_obj
+def check(obj: dict[str, Any]) -> int:
+    """Check an inventory: every file, every host, all complaints at once."""
+    from agent.cli.admin import check as run_check
+
+    return run_check(obj["output"], repo=obj["repo"], inventory=obj["inventory"])
+
+
+@cli.command()
+@click.option(
+    "--list", "as_list", is_flag=True, help="All groups and hosts, as `ansible-inventory --list` prints them."
+)
+@click.option("--host", help="One host's variables, as `ansible-inventory --host` prints them.")
+@click.option("--pattern", help="The hosts that a pattern matches, one a line.")
+@click.pass_obj
+def inventory(obj: dict[str, Any], as_list: bool, host: str | None, pattern: str | None) -> int:
+    """Show who is in an inventory."""
+    from agent.cli.admin import inventory as run_inventory
+
+    return run_inventory(
+        obj["output"], repo=obj["repo"], inventory=obj["inventory"], as_list=as_list, host=host, pattern=pattern
+    )
+
+
+@cli.command()
+@click.option("--remote", help="The remote that holds the branch `status` [this host's, or the repo's origin].")
+@click.argument("hosts", nargs=-1)
+@click.pass_obj
+def status(obj: dict[str, Any], remote: str | None, hosts: tuple[str, ...]) -> int:
+    """Show what the hosts report, signatures verified."""
+    from agent.cli.status import status as run_status
+
+    return run_status(obj["output"], repo=obj["repo"], inventory=obj["inventory"], remote=remote, hosts=hosts)
+
+
+@cli.command()
+@click.argument("name", type=click.Choice(["site", "fleet", "report"]))
+@click.pass_obj
+def schema(obj: dict[str, Any], name: str) -> int:
+    """Print the JSON Schema of a file or of the report."""
+    from agent.cli.admin import schema as run_schema
+
+    return run_schema(obj["output"], name=name)
+
+
+def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
+    """Runs one command; the only place where exceptions become exit codes."""
+    output = Output(as_json="--json" in arguments)
+    command = next((word for word in arguments if word in cli.commands), "hostwright")
+    try:
+        return int(invoke(args=list(arguments), prog_name="hostwright", standalone_mode=False) or 0)
+    except HostwrightError as error:
+        return output.failure(command, error)
+    except click.ClickException as error:
+        error.show()
+        return int(Exit.USAGE)
+    except (KeyboardInterrupt, click.Abort):
+        return int(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        return int(Exit.FINE)
+    except Exception as error:
+        return output.failure(command, bug(error, traceback.format_exc()))

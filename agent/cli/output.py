@@ -1,0 +1,87 @@
+"""What people and programs see: data on stdout, talk on stderr, one JSON envelope for every command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+
+from agent import __version__
+from agent.errors import Consequence, Exit, HostwrightError
+
+ENVELOPE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a command's words go. With ``as_json`` stdout carries the envelope and nothing else."""
+
+    as_json: bool = False
+    verbose: bool = False
+    out: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+
+    def say(self, text: str) -> None:
+        """Talk: one line on stderr."""
+        self.err.print(text, markup=False)
+
+    def detail(self, text: str) -> None:
+        """Talk that only ``-v`` wants."""
+        if self.verbose:
+            self.say(text)
+
+    def show(self, renderable: Any) -> None:
+        """Data for people: a text, a table. Not printed with ``--json``."""
+        if not self.as_json:
+            self.out.print(renderable, markup=False)
+
+    def envelope(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> None:
+        """Data for programs, with ``--json`` only."""
+        if self.as_json:
+            document = {
+                "format": ENVELOPE_VERSION,
+                "hostwright": __version__,
+                "command": command,
+                "exit": exit_code,
+                "data": data,
+                "error": error,
+            }
+            sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+    def failure(self, command: str, error: HostwrightError) -> int:
+        """One line of what happened and one of what to do; the exit code."""
+        self.say(f"hostwright: {error.message}")
+        if error.hint:
+            self.say(f"  → {error.hint}")
+        self.envelope(command, int(error.exit), None, error_document(error))
+        return int(error.exit)
+
+
+def error_document(error: HostwrightError) -> dict[str, Any]:
+    """An error as the envelope and the report carry it."""
+    return {
+        "kind": error.kind,
+        "message": error.message,
+        "hint": error.hint,
+        "consequence": str(error.consequence),
+        "exit": int(error.exit),
+    }
+
+
+def bug(error: Exception, trace: str) -> HostwrightError:
+    """A bug as an error of its own, with everything that a report of it needs."""
+    return HostwrightError(
+        f"this is a bug: {type(error).__name__}: {error}",
+        kind="bug",
+        hint=f"please report it with the following\nhostwright {__version__}, Python {sys.version.split()[0]}\n{trace}",
+        consequence=Consequence.STALL,
+    )
+
+
+def exit_of(changes: bool) -> int:
+    """0 when nothing is wanted, 10 when changes are."""
+    return int(Exit.CHANGES if changes else Exit.FINE)

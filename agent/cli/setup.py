@@ -1,0 +1,260 @@
+"""setup: turns a machine on which the agent's environment lies into one that follows a config repo.
+
+The second half of bootstrap.sh, which runs it. Everything is tried for real before anything is left behind: the
+remote is fetched, its newest commit verified, the inventory read, this host found in it. What a failure finds
+written by then is taken back, so a wrong URL or name leaves no trace.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent import __version__, wiring
+from agent.cli.hostnames import choose_host, choose_inventory, own_names
+from agent.domain.commit import TrustedCommit, TrustMode
+from agent.domain.memory import TrustRecord
+from agent.errors import Exit, SettingsError, UsageError, host_io_error
+from agent.host import anchors, installation, origin
+from agent.host.identity import Identity
+from agent.host.lock import locked
+from agent.host.paths import Paths
+from agent.host.settings import Settings, complaint, render
+from agent.host.settings import read as read_settings
+from agent.host.state import Memory
+from agent.host.undo import Undo
+from agent.inventory.environment import load
+from agent.inventory.source import INVENTORIES
+from agent.steps.fetch import fetch
+from agent.steps.verify import verify
+from agent.system.git import Mirror
+from agent.system.remote import Remote, without_password
+from agent.system.systemd import DAEMON_UNIT, booted
+
+LOCK_WAIT_S = 600.0
+"""A cycle may be at work; installing a package or two takes minutes."""
+
+FIRST_CYCLE_TIMEOUT_S = 4 * 3600.0
+"""Somebody watches it and can stop it; this ends only what nobody watches any more."""
+
+Talk = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SetupOptions:
+    """What bootstrap.sh was asked. None is "as before", and at first the default.
+
+    ``source`` is the clone that the script lies in; ``renewed`` says that the environment was just built.
+    """
+
+    source: Path | None = None
+    repo: str | None = None
+    branch: str | None = None
+    inventory: str | None = None
+    host: str | None = None
+    status_repo: str | None = None
+    trust: TrustMode | None = None
+    trusted_signers: Path | None = None
+    min_commit: str | None = None
+    known_hosts: Path | None = None
+    proxy: str | None = None
+    ca: Path | None = None
+    plan: bool = False
+    once: bool = False
+    renewed: bool = False
+
+
+def setup(options: SetupOptions, talk: Talk) -> int:
+    """Makes the host follow its repository, converges it once, starts the service; the exit code of that first cycle.
+
+    With ``plan`` it only shows what the first cycle would do. Raises HostwrightError; then all is as it was before.
+    """
+    if os.geteuid() != 0:
+        raise UsageError("this command needs root", hint="run it with sudo")
+    paths = Paths()
+    service = booted() and not options.plan and not options.once
+    try:
+        with locked(paths.lock, wait_s=LOCK_WAIT_S), Undo() as undo:
+            settings, changed = follow(options, paths, undo, talk)
+            if not options.plan:
+                changed |= installation.link(paths, __version__)
+            if service:
+                changed |= installation.write_units(paths)
+            undo.keep()
+    except OSError as error:
+        raise host_io_error(error) from error
+    talk(f"this is {settings.host} of inventories/{settings.inventory}, following {_shown(settings)}")
+    if options.plan:
+        code = _agent("plan")
+        talk("nothing was changed; run it again without --plan to converge, with --uninstall to take the agent away")
+        return code
+    if service:
+        # Enabled before the first cycle: should that be cut short by a reboot, the host goes on by itself.
+        installation.systemctl("daemon-reload")
+        installation.systemctl("enable", DAEMON_UNIT)
+    talk("first cycle:" if changed else "already set up; one more cycle:")
+    code = _agent("apply")
+    if service:
+        installation.systemctl("restart" if changed or options.renewed else "start", DAEMON_UNIT)
+    for line in _closing(settings, paths, code, service=service, once=options.once):
+        talk(line)
+    return code
+
+
+def follow(options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> tuple[Settings, bool]:
+    """Writes what this host follows and whom it trusts, after having tried it; the settings, and whether anything
+    changed. Raises HostwrightError, OSError; what was written until then is in ``undo``."""
+    draft = _draft(options, paths)
+    undo.folder(paths.etc)
+    undo.folder(paths.var)
+    if draft.remote == str(paths.origin):
+        draft = _with_origin(draft, options, paths, undo, talk)
+    changed = _write_anchors(draft, options, paths, undo)
+    settings, trusted = _tried(draft, paths, undo)
+    if options.plan:
+        _aim_at(trusted, paths, undo)
+    undo.created(paths.identity)
+    Identity.ensure(paths.identity, settings.host)
+    return settings, undo.file(paths.settings, render(settings)) or changed
+
+
+def _draft(options: SetupOptions, paths: Paths) -> Settings:
+    """The settings as far as they can be told without the repository; inventory and host are still to be found."""
+    before = read_settings(paths) if paths.settings.exists() else None
+    remote = options.repo or (before.remote if before else str(paths.origin))
+    same = before if before is not None and before.remote == remote else None
+    own = remote == str(paths.origin)
+    default_trust = TrustMode.UNSIGNED if own else TrustMode.SIGNED
+    draft = Settings(
+        remote=remote,
+        branch=options.branch or (same.branch if same else "main"),
+        inventory=options.inventory or (same.inventory if same else ""),
+        host=options.host or (same.host if same else ""),
+        trust=options.trust or (same.trust if same else default_trust),
+        min_commit=options.min_commit or (same.min_commit if same else None),
+        status_remote=options.status_repo or (same.status_remote if same else None),
+        ca=paths.etc / "ca.pem" if options.ca else (before.ca if before else None),
+        proxy=options.proxy or (before.proxy if before else None),
+    )
+    for key in ("remote", "branch", "inventory", "host", "min_commit", "status_remote", "proxy"):
+        value = getattr(draft, key)
+        if value and (wrong := complaint(key, value)):
+            raise UsageError(wrong, hint="see bootstrap.sh --help")
+    if draft.trust is TrustMode.SIGNED and options.trusted_signers is None and not paths.trusted_signers.exists():
+        raise UsageError(
+            f"{without_password(remote)} is trusted by its signatures, and nobody is known who may sign",
+            hint="add --trusted-signers FILE, or say --trust unsigned",
+        )
+    return draft
+
+
+def _with_origin(draft: Settings, options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> Settings:
+    """Brings the host's own remote up to the clone."""
+    if options.source is None:
+        if not paths.origin.is_dir():
+            raise UsageError("there is no clone to follow", hint="say which repository to follow: --repo URL")
+        return draft
+    known = draft.branch if paths.settings.exists() else None
+    clone = origin.inspect(options.source, options.branch or known)
+    undo.created(paths.origin)
+    if origin.take_up(clone, paths.origin):
+        talk(f"copied {clone.branch} ({clone.tip[:12]}) of {clone.folder} to {paths.origin}")
+    if clone.uncommitted:
+        talk(f"note: {clone.uncommitted} files of {clone.folder} are not committed; the host follows commits only")
+    return replace(draft, branch=clone.branch)
+
+
+def _write_anchors(draft: Settings, options: SetupOptions, paths: Paths, undo: Undo) -> bool:
+    remotes = [Remote.parse(draft.remote), Remote.parse(draft.reports_to)]
+    known = paths.known_hosts.read_bytes() if paths.known_hosts.is_file() else b""
+    if options.known_hosts is not None:
+        known = anchors.read_given(options.known_hosts, b" ", "host keys")
+        anchors.host_keys(remotes, [options.known_hosts])
+    else:
+        wanted = anchors.host_keys(remotes, [paths.known_hosts, *anchors.known_to_the_person()])
+        known += b"".join(line for line in wanted.splitlines(keepends=True) if line not in known)
+    changed = bool(known) and undo.file(paths.known_hosts, known, mode=0o644)
+    if options.trusted_signers is not None:
+        signers = anchors.read_given(options.trusted_signers, b" ssh-", "allowed signers")
+        changed |= undo.file(paths.trusted_signers, signers, mode=0o644)
+    if options.ca is not None:
+        authorities = anchors.read_given(options.ca, b"-----BEGIN CERTIFICATE-----", "certificates in PEM form")
+        changed |= undo.file(paths.etc / "ca.pem", authorities, mode=0o644)
+    return changed
+
+
+def _tried(draft: Settings, paths: Paths, undo: Undo) -> tuple[Settings, TrustedCommit]:
+    """The settings complete, once the remote has been fetched, judged and read with them."""
+    undo.created(paths.mirror)
+    with closing(wiring.mirror_of_host(paths, draft)) as mirror:
+        return _read_with(mirror, draft, paths)
+
+
+def _read_with(mirror: Mirror, draft: Settings, paths: Paths) -> tuple[Settings, TrustedCommit]:
+    commit = fetch(mirror, draft)
+    # Names only, from a commit that nobody has judged yet: whose keys judge it depends on the inventory.
+    below = (entry.path.split("/") for entry in mirror.tree(commit.sha).entries(INVENTORIES))
+    inventory = choose_inventory({parts[1] for parts in below if len(parts) > 2}, draft.inventory or None)
+    trusted = verify(
+        commit,
+        mirror=mirror,
+        inventory=inventory,
+        mode=draft.trust,
+        last=Memory(paths).trust().last if paths.settings.exists() else None,
+        min_commit=draft.min_commit,
+        anchors=paths.trusted_signers,
+        now=int(time.time()),
+    )
+    hosts = load(mirror.tree(trusted.sha), inventory).inventory.hosts
+    host = choose_host(hosts, draft.host or None, own_names(), f"inventories/{inventory}")
+    return replace(draft, inventory=inventory, host=host), trusted
+
+
+def _aim_at(trusted: TrustedCommit, paths: Paths, undo: Undo) -> None:
+    """What `hostwright plan` shows is the commit of the last cycle; where there was none yet, it is this one."""
+    memory = Memory(paths)
+    for name in ("trust", "state"):
+        undo.created(paths.document(name))
+    principal = trusted.signer.principal if trusted.signer else ""
+    memory.keep_trust(TrustRecord(trusted.sha, principal, int(time.time())))
+    memory.keep_state(replace(memory.state(), aimed_commit=trusted.sha))
+
+
+def _agent(command: str) -> int:
+    """Runs one of our commands in a process of its own, its words going where ours go; its exit code."""
+    argv = (sys.executable, "-I", "-m", "agent", command)
+    try:
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, timeout=FIRST_CYCLE_TIMEOUT_S, check=False).returncode
+    except subprocess.TimeoutExpired as error:
+        raise SettingsError(f"`hostwright {command}` did not end", hint="look at `hostwright events`") from error
+
+
+def _shown(settings: Settings) -> str:
+    return f"{settings.branch} of {without_password(settings.remote)}"
+
+
+def _closing(settings: Settings, paths: Paths, code: int, *, service: bool, once: bool) -> list[str]:
+    """What was done, where the status is, what to do next."""
+    lines = ["" if code == Exit.FINE else f"the first cycle ended with exit code {code}: see above"]
+    if service:
+        lines.append(f"running     {DAEMON_UNIT} keeps this host so (journalctl -fu hostwright)")
+    elif once:
+        lines.append("not running no service was installed (--once); again: hostwright apply")
+    else:
+        lines.append("not running there is no systemd here; to keep this host so, let your init run: hostwright daemon")
+    lines.append(f"status      hostwright status; branch status of {without_password(settings.reports_to)}")
+    if settings.remote == str(paths.origin):
+        lines += [
+            f"next        push to it: git push root@{own_names()[0]}:{paths.origin} {settings.branch}",
+            "            or commit in the clone and run bootstrap.sh again",
+        ]
+    else:
+        lines.append(f"next        push to {_shown(settings)}; hostwright trigger does not wait for the clock")
+    lines.append("remove      hostwright uninstall")
+    return lines[code == Exit.FINE :]

@@ -1,0 +1,96 @@
+"""Plans and cycles as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.status import Status as Spinner
+
+from agent.cli.output import Output
+from agent.domain.account import Account
+from agent.domain.outcome import OperationResult
+from agent.domain.plan import Cause, Change, DeployPlan, Plan
+from agent.errors import Exit
+from agent.steps.apply import Progress
+
+_SIGNS = {Cause.INTENDED: "+", Cause.DRIFT: "~", Cause.NOT_IDEMPOTENT: "=", Cause.INTERRUPTED: "!"}
+
+
+def plan_lines(plan: Plan, *, diff: bool) -> Iterator[str]:
+    """A plan as lines: each change with its cause, its diff below it, and a sum at the end."""
+    for deploy in plan.deploys:
+        yield from _deploy_lines(deploy, diff=diff)
+    counts = {cause: sum(1 for change in plan.changes if change.cause is cause) for cause in Cause}
+    told = ", ".join(f"{count} {cause.value}" for cause, count in counts.items() if count)
+    yield f"{told} (commit {plan.commit[:12]})" if told else f"in sync with commit {plan.commit[:12]}"
+
+
+def _deploy_lines(deploy: DeployPlan, *, diff: bool) -> Iterator[str]:
+    if deploy.error is not None:
+        yield f"x {deploy.deploy}: cannot be planned: {deploy.error}"
+    if deploy.unknown is not None:
+        yield f"? {deploy.deploy}: unknown until applied: {deploy.unknown}"
+    for change in deploy.changes:
+        yield change_line(change)
+        if diff and change.wanted.diff:
+            yield "\n".join(f"    {line}" for line in change.wanted.diff.rstrip("\n").splitlines())
+
+
+def change_line(change: Change) -> str:
+    return f"{_SIGNS[change.cause]} {change.deploy}: {change.wanted.operation}  [{change.cause.value}]"
+
+
+class AccountView:
+    """Shows a cycle while it runs and sums it up when it has ended. A spinner only where there is a terminal."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._spinner: Spinner | None = None
+        self.progress = Progress(started=self._started, operated=self._operated)
+
+    def conclude(self, account: Account) -> None:
+        """What the cycle came to, one thing a line, problems last."""
+        self._rest()
+        say = self._output.say
+        if account.trusted is not None:
+            signed = f", signed by {account.trusted.signer.principal}" if account.trusted.signer else ""
+            say(f"commit {account.trusted.sha[:12]}{signed}: {account.trusted.subject}")
+        if account.hold is not None:
+            say(f"not applied: {account.hold.reason}")
+        for held in account.permitted.held if account.permitted is not None else ():
+            say(f"{change_line(held.change)}, held: {held.hold.reason}")
+        done = len(account.outcome.changed)
+        if account.after is not None:
+            say(f"{done or 'no'} change{'' if done == 1 else 's'}{'; converged' if account.whole else ''}")
+        for complaint in account.health.complaints if account.health is not None else ():
+            say(f"unhealthy: {complaint}")
+        for failure in account.failures:
+            say(f"hostwright: {failure.message}")
+            if failure.hint and failure.exit is not Exit.BUG:
+                say(f"  → {failure.hint}")
+            elif failure.hint:
+                self._output.detail(failure.hint)
+
+    def _started(self, deploy: str, resource: str, operation: str) -> None:
+        del resource
+        if not self._output.err.is_terminal:
+            return
+        text = f"{deploy}: {operation}"
+        if self._spinner is None:
+            self._spinner = self._output.err.status(text)
+            self._spinner.start()
+        else:
+            self._spinner.update(text)
+
+    def _operated(self, result: OperationResult) -> None:
+        if not result.changed and result.succeeded:
+            return
+        sign = "✓" if result.succeeded else "✗"
+        if self._output.err.encoding.lower().replace("-", "") != "utf8":
+            sign = "ok" if result.succeeded else "failed"
+        self._output.say(f"{sign} {result.deploy}: {result.operation} ({result.seconds:.1f} s)")
+
+    def _rest(self) -> None:
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None

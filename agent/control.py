@@ -1,0 +1,121 @@
+"""The control socket: how a person on the host talks to the daemon. One JSON line each way.
+
+``{"command": "trigger", "wait": true}`` → ``{"ok": true, "exit": 0}``, after the cycle where ``wait`` says so.
+Only root and the daemon's own user are heard: the socket is 0600 and the peer's uid is asked of the kernel.
+Standard library only: it is part of the daemon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.errors import SettingsError
+
+LINE_LIMIT = 4096
+"""Bytes of a request or an answer."""
+
+PEER_TIMEOUT_S = 2.0
+"""A peer that connects and says nothing must not keep the daemon from its work."""
+
+_UCRED = struct.Struct("3i")
+
+
+@dataclass(slots=True)
+class Caller:
+    """Someone who asked for a cycle, and is told how it ended if they wait for it."""
+
+    connection: socket.socket
+    wait: bool
+
+    def answer(self, reply: dict[str, Any]) -> None:
+        """Sends ``reply`` and hangs up. A caller who has gone is no harm."""
+        with contextlib.suppress(OSError), self.connection:
+            self.connection.sendall(json.dumps(reply).encode() + b"\n")
+
+
+class ControlSocket:
+    """The daemon's end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        old_mask = os.umask(0o177)
+        try:
+            self._socket.bind(str(path))
+        finally:
+            os.umask(old_mask)
+        self._socket.listen(8)
+        self._socket.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def accept(self) -> Caller | None:
+        """The next caller with a request that makes sense; None where there is none, or it may not ask."""
+        try:
+            connection, _ = self._socket.accept()
+        except BlockingIOError:
+            return None
+        connection.settimeout(PEER_TIMEOUT_S)
+        caller = Caller(connection, wait=False)
+        try:
+            if _peer_uid(connection) not in (0, os.getuid()):
+                caller.answer({"ok": False, "error": "only root may ask the daemon"})
+                return None
+            request = json.loads(_line(connection))
+        except (OSError, ValueError):
+            connection.close()
+            return None
+        if not isinstance(request, dict) or request.get("command") != "trigger":
+            caller.answer({"ok": False, "error": "the only command is trigger"})
+            return None
+        caller.wait = request.get("wait") is True
+        return caller
+
+    def close(self) -> None:
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+
+
+def ask(path: Path, *, wait: bool, timeout_s: float) -> dict[str, Any]:
+    """Asks the daemon at ``path`` for a cycle; its answer. Raises SettingsError where no daemon answers in time."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    with connection:
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(str(path))
+            connection.sendall(json.dumps({"command": "trigger", "wait": wait}).encode() + b"\n")
+            answer = json.loads(_line(connection))
+        except (OSError, ValueError) as error:
+            raise SettingsError(
+                f"no daemon answers on {path}: {error}",
+                kind="no-daemon",
+                hint="is it running (`systemctl status hostwright`)? without it, `hostwright apply` runs a cycle here",
+            ) from error
+    if not isinstance(answer, dict):
+        raise SettingsError(f"the daemon on {path} gave an answer that is not an object", kind="no-daemon")
+    return answer
+
+
+def _line(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\n" not in data and len(data) < LINE_LIMIT:
+        chunk = connection.recv(LINE_LIMIT - len(data))
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
+def _peer_uid(connection: socket.socket) -> int:
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    _, uid, _ = _UCRED.unpack(credentials)
+    return int(uid)

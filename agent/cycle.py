@@ -1,0 +1,192 @@
+"""The agent on one page: what one cycle does, in order. Start reading here.
+
+    fetch ─Commit→ verify ─TrustedCommit→ resolve ─Resolution→ choose ─Aim→ plan ─Plan→ permit ─PermittedPlan→
+    apply ─Outcome→ confirm ─Applied→ probe ─Health→ prune → report (always)
+
+Each step is a module of ``agent.steps`` named like it; ``wiring`` hands in the real things they work on. A step that
+fails leaves the host on what it had: without the remote, on the newest commit that is trusted; without a usable
+commit, on the one last applied. Whatever happened, the account of it is reported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.domain.account import Account, Trigger
+from agent.domain.commit import TrustedCommit
+from agent.domain.memory import TrustRecord
+from agent.domain.plan import Cause, Hold, Plan
+from agent.engine.client import Engine
+from agent.host.events import Events
+from agent.host.exports import Exports
+from agent.host.journal import Journal
+from agent.host.ledger import Ledger
+from agent.host.paths import Paths
+from agent.host.settings import Settings
+from agent.host.state import Memory
+from agent.steps.apply import Progress, apply
+from agent.steps.choose import Aim, choose, suspension
+from agent.steps.confirm import confirm, failures
+from agent.steps.fetch import fetch
+from agent.steps.permit import permit, rules_for
+from agent.steps.plan import make_plan
+from agent.steps.probe import probe
+from agent.steps.prune import left_behind
+from agent.steps.remember import remember
+from agent.steps.resolve import Resolution, fleet_settings, resolve
+from agent.steps.verify import recall, verify
+from agent.system.git import Mirror
+
+
+class Reporter(Protocol):
+    """Where accounts go; ``steps.report`` is the real one."""
+
+    def attempting(self, account: Account) -> None:
+        """Says that an intended change is about to be applied. Best effort: silence afterwards is a signal."""
+
+    def report(self, account: Account) -> None:
+        """Sends the account of a whole cycle, or keeps it to be sent. Raises ReportError when it was not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The real things that the steps work on."""
+
+    paths: Paths
+    settings: Settings
+    memory: Memory
+    mirror: Mirror
+    exports: Exports
+    engine: Engine
+    journal: Journal
+    ledger: Ledger
+    events: Events
+    reporter: Reporter
+    progress: Progress
+    clock: Callable[[], int]
+    """Seconds since the epoch."""
+
+
+def run(parts: Parts, trigger: Trigger) -> Account:
+    """One whole cycle. The caller holds the lock. Expected failures end up in the account, they are not raised."""
+    account = Account(begun_at=parts.clock())
+    with account.surviving():
+        _converge(parts, account, trigger)
+    with account.surviving():
+        account.health = probe(parts.paths.var, parts.memory.state().failed_at_first or ())
+    with account.surviving():
+        remember(
+            account,
+            memory=parts.memory,
+            journal=parts.journal,
+            exports=parts.exports,
+            events=parts.events,
+            now=parts.clock(),
+        )
+    with account.surviving():
+        parts.reporter.report(account)
+    with account.surviving():
+        # Only now is it known whether the report was sent.
+        parts.memory.keep_state(dataclasses.replace(parts.memory.state(), exit=int(account.exit)))
+    return account
+
+
+def _converge(parts: Parts, account: Account, trigger: Trigger) -> None:
+    before = parts.memory.applied()
+    aim = _aim(parts, account, before.commit)
+    if aim is None:
+        return
+    state, account.hold = aim.resolution.state, aim.hold
+    account.state = state
+    root = parts.exports.folder(aim.resolution.commit)
+    rules = rules_for(
+        state,
+        suspension=_suspension(parts, aim.resolution),
+        attempts=parts.memory.state().attempts,
+        now=parts.clock(),
+        patient=trigger is Trigger.CLOCK,
+    )
+
+    def plan_now() -> Plan:
+        return make_plan(
+            state,
+            engine=parts.engine,
+            root=root,
+            applied=before.deploys,
+            interrupted=parts.journal.interrupted(),
+        )
+
+    account.plan = account.after = plan_now()
+    account.permitted = permit(account.plan, rules)
+    if account.permitted.allowed:
+        if any(change.cause is Cause.INTENDED for change in account.plan.changes):
+            parts.reporter.attempting(account)
+        account.outcome = apply(
+            account.permitted,
+            state,
+            engine=parts.engine,
+            root=root,
+            rules=rules,
+            applied=before.deploys,
+            journal=parts.journal,
+            ledger=parts.ledger,
+            progress=parts.progress,
+            now=parts.clock(),
+        )
+        account.after = plan_now()
+    account.applied = confirm(state, account.after, account.outcome, before.deploys)
+    account.left_behind = left_behind(parts.ledger.entries(), state)
+    account.failures.extend(failures(account))
+
+
+def _aim(parts: Parts, account: Account, applied: str | None) -> Aim | None:
+    """The newest commit that is trusted and can be read; else, or while suspended, the one last applied."""
+    candidate = current = None
+    with account.surviving():
+        account.trusted = _newest_trusted(parts, account)
+    if account.trusted is not None:
+        with account.surviving():
+            candidate = _resolve(parts, account.trusted)
+            account.fleet = fleet_settings(candidate.environment)
+    held = _suspension(parts, candidate)
+    last = parts.memory.trust().last
+    if applied is not None and last is not None and (candidate is None or held is not None):
+        with account.surviving():
+            current = _resolve(parts, recall(applied, mirror=parts.mirror, last=last))
+    return choose(current, candidate, suspension=held)
+
+
+def _newest_trusted(parts: Parts, account: Account) -> TrustedCommit | None:
+    """The newest commit of the remote where it is to be trusted, else the one trusted last, if there is one."""
+    record = parts.memory.trust()
+    trusted: TrustedCommit | None = None
+    with account.surviving():
+        account.fetched = fetch(parts.mirror, parts.settings)
+        trusted = verify(
+            account.fetched,
+            mirror=parts.mirror,
+            inventory=parts.settings.inventory,
+            mode=parts.settings.trust,
+            last=record.last,
+            min_commit=parts.settings.min_commit,
+            anchors=parts.paths.trusted_signers,
+            now=parts.clock(),
+        )
+        parts.memory.keep_trust(TrustRecord(trusted.sha, trusted.signer.principal if trusted.signer else ""))
+    if trusted is None and record.last is not None:
+        return recall(record.last, mirror=parts.mirror, last=record.last)
+    return trusted
+
+
+def _resolve(parts: Parts, commit: TrustedCommit) -> Resolution:
+    tree = parts.mirror.tree(commit.sha)
+    return resolve(commit, tree, inventory=parts.settings.inventory, host=parts.settings.host)
+
+
+def _suspension(parts: Parts, resolution: Resolution | None) -> Hold | None:
+    now = parts.clock()
+    environment = resolution.environment if resolution is not None else None
+    return suspension(parts.memory.suspension(now), environment, parts.settings.host, now)

@@ -1,0 +1,195 @@
+"""The daemon: turns time, signals and requests into cycles. It runs none itself.
+
+Each cycle is a process of its own (the unit ``hostwright-cycle.service``; a plain child where there is no systemd),
+so its memory is gone afterwards, restarting the daemon kills no dpkg, and a newer version acts next time. What is
+left here is a clock (``schedule``), the control socket and the watchdog: standard library otherwise, to stay small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import schedule
+
+from agent.control import Caller, ControlSocket
+from agent.domain.memory import FleetSettings
+from agent.host.paths import Paths
+from agent.host.state import Memory
+from agent.system import systemd
+
+log = logging.getLogger("hostwright")
+
+JITTER = 0.1
+"""Share of an interval by which a cycle may come later, so that hosts started together drift apart."""
+
+CLOCK_JUMP_S = 5.0
+"""Wall and monotonic clock may differ by this much in one turn; beyond it somebody set the clock."""
+
+OVERDUE_S = 60.0
+"""A cycle that should have begun this long ago means that the clock's jobs have stopped: no more progress."""
+
+LONGEST_CYCLE_S = 4 * 3600.0
+"""The unit's own time limit is far below; a cycle that runs longer than this is one nobody watches over any more."""
+
+STOP_GRACE_S = 600.0
+"""For a cycle that is our own child to finish its operation when the daemon has to go."""
+
+
+@dataclass(slots=True)
+class Daemon:
+    """``start`` begins a cycle and returns the process to wait for."""
+
+    paths: Paths
+    memory: Memory
+    start: Callable[[], subprocess.Popen[bytes]]
+    owns_cycle: bool
+    """Whether the cycle is our child (and has to be stopped with us), not systemd's."""
+    scheduler: schedule.Scheduler = field(default_factory=schedule.Scheduler)
+    cycle: subprocess.Popen[bytes] | None = None
+    cycle_began: float = 0.0
+    due: bool = True
+    stopping: bool = False
+    callers: list[Caller] = field(default_factory=list)
+    waiting: list[Caller] = field(default_factory=list)
+    """Those who wait for the cycle that runs now."""
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT. SIGHUP asks for a cycle."""
+        control = ControlSocket(self.paths.control)
+        wake_read, wake_write = socket.socketpair()
+        wake_read.setblocking(False)
+        wake_write.setblocking(False)
+        signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._hangup)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        selector = selectors.DefaultSelector()
+        selector.register(control, selectors.EVENT_READ)
+        selector.register(wake_read, selectors.EVENT_READ)
+        self._register()
+        systemd.notify("READY=1")
+        try:
+            self._turn_until_stopped(selector, control, wake_read)
+        finally:
+            systemd.notify("STOPPING=1")
+            control.close()
+            self._leave()
+
+    def _turn_until_stopped(
+        self, selector: selectors.BaseSelector, control: ControlSocket, wake: socket.socket
+    ) -> None:
+        wall, monotonic = time.time(), time.monotonic()
+        while not self.stopping:
+            self.scheduler.run_pending()
+            self._reap()
+            if self.due and self.cycle is None:
+                self._begin()
+            if self._progresses():
+                systemd.notify("WATCHDOG=1")
+            selector.select(self._pause_s())
+            with contextlib.suppress(BlockingIOError):
+                wake.recv(4096)
+            while (caller := control.accept()) is not None:
+                self.callers.append(caller)
+                self.due = True
+                if not caller.wait:
+                    caller.answer({"ok": True})
+            before = wall, monotonic
+            wall, monotonic = time.time(), time.monotonic()
+            if abs((wall - before[0]) - (monotonic - before[1])) > CLOCK_JUMP_S:
+                log.warning("the clock was set; scheduling anew")
+                self._register()
+
+    def _register(self) -> None:
+        """The one job there is: a cycle each time the repository or the host is to be looked at."""
+        fleet = self._fleet()
+        interval = max(1, min(fleet.fetch_s, fleet.drift_s))
+        self.scheduler.clear()
+        self.scheduler.every(interval).to(max(interval, round(interval * (1 + JITTER)))).seconds.do(self._ask)
+
+    def _fleet(self) -> FleetSettings:
+        try:
+            return self.memory.state().fleet
+        except Exception:
+            # A state that cannot be read is the cycle's to report; the clock goes on with the defaults.
+            log.exception("state.json cannot be read; using the default intervals")
+            return FleetSettings()
+
+    def _ask(self) -> None:
+        self.due = True
+
+    def _begin(self) -> None:
+        self.due = False
+        self.waiting, self.callers = [caller for caller in self.callers if caller.wait], []
+        self.cycle, self.cycle_began = self.start(), time.monotonic()
+        systemd.notify("STATUS=a cycle is running")
+
+    def _reap(self) -> None:
+        if self.cycle is None or self.cycle.poll() is None:
+            return
+        code, self.cycle = self.cycle.returncode, None
+        told = code if self.owns_cycle else systemd.exit_status(systemd.CYCLE_UNIT)
+        for caller in self.waiting:
+            caller.answer({"ok": True, "exit": told})
+        self.waiting = []
+        systemd.notify(f"STATUS=last cycle ended with {told}")
+        self._register()
+
+    def _progresses(self) -> bool:
+        if self.cycle is not None:
+            return time.monotonic() - self.cycle_began < LONGEST_CYCLE_S
+        idle = self.scheduler.idle_seconds
+        return idle is not None and idle > -OVERDUE_S
+
+    def _pause_s(self) -> float:
+        """Until something can be due; SIGCHLD, signals and callers wake us earlier."""
+        idle = self.scheduler.idle_seconds
+        pause = 3600.0 if idle is None or self.cycle is not None else max(0.0, idle)
+        watchdog = systemd.watchdog_interval_s()
+        return pause if watchdog is None else min(pause, watchdog)
+
+    def _stop(self, *_: object) -> None:
+        self.stopping = True
+
+    def _hangup(self, *_: object) -> None:
+        self.due = True
+
+    def _leave(self) -> None:
+        for caller in (*self.waiting, *self.callers):
+            caller.answer({"ok": False, "error": "the daemon is stopping"})
+        if self.cycle is not None and self.owns_cycle:
+            self.cycle.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.cycle.wait(STOP_GRACE_S)
+
+
+def serve(paths: Paths) -> int:
+    """The daemon with its real parts, until it is told to stop; then 0."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    paths.run.mkdir(mode=0o755, parents=True, exist_ok=True)
+    unit = systemd.booted() and bool(os.environ.get("NOTIFY_SOCKET"))
+    argv: Sequence[str] = ("systemctl", "start", systemd.CYCLE_UNIT) if unit else cycle_argv()
+    log.info("watching; cycles run %s", f"as {systemd.CYCLE_UNIT}" if unit else "as children of this process")
+    Daemon(
+        paths=paths,
+        memory=Memory(paths),
+        start=lambda: subprocess.Popen(argv, stdin=subprocess.DEVNULL),
+        owns_cycle=not unit,
+    ).run()
+    return 0
+
+
+def cycle_argv() -> tuple[str, ...]:
+    """``-I``: a folder called ``agent`` in the current directory must not be taken for us."""
+    return (sys.executable, "-I", "-m", "agent", "cycle")

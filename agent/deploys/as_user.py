@@ -1,0 +1,117 @@
+"""Work done as another user: a forked child gives up root for good, works, and says through a pipe how it went.
+
+Safe inside pyinfra's greenlets: the child runs plain code and ends by ``os._exit``, so it never gets back to gevent's
+loop; the parent waits for it without giving control away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import select
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn, Self
+
+from agent.errors import DeployError
+
+WORK_TIMEOUT_S = 120
+"""For writing one file; a disk that takes longer is not coming back (the home may lie on a network)."""
+
+_ANSWER_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account as the host knows it now."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """Raises DeployError when there is none of that name."""
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            raise DeployError(
+                f"user {name} does not exist",
+                hint="create it with an earlier `users` deploy, or correct the name",
+                kind="no-such-user",
+            ) from None
+        return cls(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
+
+
+def as_user(user: User, work: Callable[[], None], *, timeout_s: float = WORK_TIMEOUT_S) -> None:
+    """Runs ``work`` with the rights of ``user``, supplementary groups included, and none beside.
+
+    Raises DeployError with what ``work`` raised, and when it took too long or was killed.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _work(user, work, writing)
+    os.close(writing)
+    try:
+        answer = _answer(reading, timeout_s)
+    finally:
+        os.close(reading)
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(child, 0)
+    if answer is None:
+        raise DeployError(f"writing as {user.name} took longer than {timeout_s:g} s", kind="user-timeout")
+    try:
+        failure = json.loads(answer)
+    except ValueError:
+        raise DeployError(f"writing as {user.name} was killed", kind="user-killed") from None
+    if failure is not None:
+        raise DeployError(failure["message"], hint=failure["hint"], kind=failure["kind"])
+
+
+def _work(user: User, work: Callable[[], None], writing: int) -> NoReturn:
+    failure: dict[str, str] | None
+    try:
+        _become(user)
+        work()
+        failure = None
+    except DeployError as error:
+        failure = {"message": f"{error.message} (as {user.name})", "hint": error.hint, "kind": error.kind}
+    except BaseException as error:  # whatever it is, it must not unwind into the parent's code
+        failure = {"message": f"as {user.name}: {type(error).__name__}: {error}", "hint": "", "kind": "bug"}
+    try:
+        os.write(writing, json.dumps(failure).encode())
+    finally:
+        os._exit(0)
+
+
+def _become(user: User) -> None:
+    """Irrevocably. A process that is this user already stays as it is (a working copy tried out without root)."""
+    if os.geteuid() == user.uid != 0:
+        return
+    os.setgroups(os.getgrouplist(user.name, user.gid))
+    os.setresgid(user.gid, user.gid, user.gid)
+    os.setresuid(user.uid, user.uid, user.uid)
+
+
+def _answer(reading: int, timeout_s: float) -> bytes | None:
+    """What the child wrote before it ended; None when it takes longer. The poll is the real one: gevent's
+    would let other greenlets run between fork and wait."""
+    deadline = time.monotonic() + timeout_s
+    poll = select.poll()
+    poll.register(reading, select.POLLIN)
+    chunks: list[bytes] = []
+    while poll.poll(max(deadline - time.monotonic(), 0) * 1000):
+        chunk = os.read(reading, _ANSWER_LIMIT)
+        if not chunk:
+            return b"".join(chunks)
+        chunks.append(chunk)
+    return None

@@ -1,0 +1,68 @@
+"""dotfiles: items turned into corrections, by one look at each home; each is carried out as the home's user."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from agent.deploys.as_user import User, as_user
+from agent.deploys.correction import Correction, correct
+from agent.deploys.descent import Base
+from agent.deploys.items import Item, items_from_json
+from agent.deploys.tree import Step, carry_out, survey
+from agent.domain.digest import JSON
+from agent.domain.plan import WantedChange
+from agent.errors import DeployError
+
+
+def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
+    """Every deploy has this door. Raises DeployError for a user or a home that is not there (yet): what would change
+    in it cannot be said before it is."""
+    homes = cast("Mapping[str, JSON]", arguments["homes"])
+    found: list[Correction] = []
+    for name, items in homes.items():
+        found += corrections(User.named(name), items_from_json(items), root)
+    correct("dotfiles", found)
+
+
+def corrections(user: User, items: list[Item], root: Path) -> list[Correction]:
+    """What is not as it should be in one home. Raises DeployError when that cannot be opened, or is another's."""
+    base = Base(user.home, root_links=False)
+    with _opened(base, user):
+        return [_correction(user, base, step) for step in survey(base, items, root)]
+
+
+@contextmanager
+def _opened(base: Base, user: User) -> Iterator[int]:
+    with ExitStack() as stack:
+        try:
+            home = stack.enter_context(base.opened())
+            owner = os.fstat(home).st_uid
+        except OSError as error:
+            raise DeployError(
+                f"the home {user.home} of {user.name} cannot be opened: {error.strerror}",
+                hint="create it with an earlier `users` deploy",
+                kind="no-home",
+            ) from error
+        if owner != user.uid:
+            raise DeployError(
+                f"the home {user.home} of {user.name} belongs to uid {owner}",
+                hint="dotfiles are for people's own homes; use `files` for folders of the system",
+                kind="not-their-home",
+            )
+        yield home
+
+
+def _correction(user: User, base: Base, step: Step) -> Correction:
+    difference = step.difference
+    change = WantedChange(step.item.key, difference.operation, difference.diff, difference.private)
+    return Correction(change, _carry_out, user, base, step.item, step.content)
+
+
+def _carry_out(user: User, base: Base, item: Item, content: bytes | None) -> None:
+    with _opened(base, user) as home:
+        as_user(user, partial(carry_out, base, home, item, content))

@@ -1,0 +1,1 @@
+"""files: folders, files, links, lines and blocks of the system, exactly as Git says."""

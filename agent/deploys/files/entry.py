@@ -1,0 +1,196 @@
+"""One path of ``files`` as an inventory writes it: what there should be at it, in exactly one of several ways."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from agent.deploys.edits import Block, Edit, Line
+
+CONTENTS = ("content", "source", "template", "directory", "link", "tree", "absent")
+"""Fields of which an entry has one, or none and lines and blocks instead."""
+
+OWNED = ("content", "source", "template", "directory", "tree")
+"""Those with a mode and an owner."""
+
+EDITS = ("line", "lines", "block", "blocks")
+
+DEFAULT_BLOCK = "managed"
+"""The name of a block that is given none."""
+
+
+def _mode(value: object) -> object:
+    if isinstance(value, int):
+        raise ValueError('write the mode in quotes, with a leading zero, such as "0640"')
+    return value
+
+
+def _plain(field: str) -> BeforeValidator:
+    return BeforeValidator(lambda value: {field: value} if isinstance(value, str) else value)
+
+
+Mode = Annotated[str, BeforeValidator(_mode), Field(pattern=r"^0?[0-7]{3,4}$")]
+Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$")]
+Name = Annotated[str, Field(pattern=r"^\S([^\r\n]{0,198}\S)?$")]
+RepoPath = Annotated[str, Field(pattern=r"^[^\x00/][^\x00]*$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LineEntry(_Part):
+    """One line of a file whose other lines are not touched."""
+
+    line: str | None = Field(default=None, description="The line as it should be, without its newline.")
+    match: str | None = Field(
+        default=None,
+        description="A regular expression (Python's). The first line that it is found in becomes `line`; other lines"
+        " that it is found in are removed. Where it is found nowhere, `line` is appended.",
+    )
+    absent: bool = Field(default=False, description="No such line: what equals `line` or matches `match` is removed.")
+
+    @field_validator("line")
+    @classmethod
+    def _one_line(cls, line: str | None) -> str | None:
+        if line is not None and "\n" in line:
+            raise ValueError("a line holds no newline; for several lines use block")
+        return line
+
+    @field_validator("match")
+    @classmethod
+    def _expression(cls, match: str | None) -> str | None:
+        try:
+            re.compile(match or "")
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return match
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.line is None and not (self.absent and self.match is not None):
+            raise ValueError("give `line`, or `match` together with `absent: true`")
+        return self
+
+    @property
+    def edit(self) -> Line:
+        if not self.absent:
+            return Line(self.line, self.match)
+        patterns = [] if self.line is None else [f"^{re.escape(self.line)}$"]
+        return Line(None, "|".join(f"(?:{pattern})" for pattern in (*patterns, *filter(None, [self.match]))))
+
+
+class BlockEntry(_Part):
+    """Lines of a file between two marker lines; the file's other lines are not touched."""
+
+    content: str | None = Field(default=None, description="The lines between the markers.")
+    comment: str = Field(
+        default="#", pattern=r"^\S[^\r\n]{0,15}$", description="What begins a comment in this file, for the markers."
+    )
+    absent: bool = Field(default=False, description="No such block: it is removed with its markers.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.content is None) is not self.absent:
+            raise ValueError("give either `content` or `absent: true`")
+        return self
+
+
+class Entry(_Part):
+    content: str | None = Field(default=None, description="A file with this text.")
+    source: RepoPath | None = Field(
+        default=None, description="A file like this one of the config repo (from its root)."
+    )
+    template: RepoPath | None = Field(
+        default=None, description="A file like this Jinja2 template of the config repo, over the host's variables."
+    )
+    directory: Literal[True] | None = Field(default=None, description="A directory. What is in it is left alone.")
+    link: str | None = Field(default=None, min_length=1, description="A symbolic link to this target.")
+    tree: RepoPath | None = Field(
+        default=None,
+        description="All files of this folder of the config repo. Other files in the directory are left alone.",
+    )
+    absent: Literal[True] | None = Field(
+        default=None, description="Nothing: a file, a link or an empty directory is removed."
+    )
+    line: str | None = Field(default=None, description="One line, with `match` or without; short for one of `lines`.")
+    match: str | None = Field(default=None, description="Goes with `line`; see there, and `lines`.")
+    block: str | None = Field(default=None, description="A marked block; short for one of `blocks`, named by `name`.")
+    name: Name | None = Field(
+        default=None,
+        description="Goes with `line` or `block`: identifies it, so that it can change. Default for a line: `match`,"
+        f" or the line itself; for a block: {DEFAULT_BLOCK}.",
+    )
+    lines: Mapping[Name, Annotated[LineEntry, _plain("line")]] = Field(
+        default_factory=dict, description="Several lines by name: a text, or `line`, `match`, `absent`."
+    )
+    blocks: Mapping[Name, Annotated[BlockEntry, _plain("content")]] = Field(
+        default_factory=dict, description="Several blocks by name: a text, or `content`, `comment`, `absent`."
+    )
+    mode: Mode | None = Field(
+        default=None,
+        description='Permissions, quoted: "0640". Default: 0644, 0755 for directories and for files that are'
+        " executable in Git. In a tree it holds for all files.",
+    )
+    owner: Account | None = Field(default=None, description="User who owns it, by name or number. Default: root.")
+    group: Account | None = Field(default=None, description="Group of it. Default: the owner's own.")
+    backup: bool = Field(
+        default=False,
+        description="Keep what was there before the first change, once, as `<path>.before-hostwright`.",
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        said = [name for name in CONTENTS if getattr(self, name) is not None]
+        edits = [name for name in EDITS if getattr(self, name)]
+        if len(said) + bool(edits) != 1:
+            found = f"not {' and '.join(said + edits)}" if said + edits else "there is none of them"
+            raise ValueError(f"give exactly one of {', '.join(CONTENTS)}, or lines and blocks; {found}")
+        wrong = [name for name in ("mode", "owner", "group") if getattr(self, name) is not None]
+        if wrong and said[:1] != [name for name in said if name in OWNED]:
+            raise ValueError(f"{' and '.join(wrong)} cannot be given together with {(said + edits)[0]}")
+        if self.match is not None and self.line is None:
+            raise ValueError("`match` goes with `line`")
+        if self.name is not None and (self.line is None) is (self.block is None):
+            raise ValueError("`name` names one `line` or one `block`; in `lines` and `blocks` the key is the name")
+        self.edits()
+        return self
+
+    def edits(self) -> dict[str, Edit]:
+        """Lines and blocks by name. Raises ValueError where two have the same."""
+        lines, blocks = self.named_lines(), self.named_blocks()
+        if both := sorted(lines.keys() & blocks.keys()):
+            raise ValueError(f"a line and a block are both named {both[0]!r}")
+        return {name: entry.edit for name, entry in lines.items()} | {
+            name: Block(name, entry.content, entry.comment) for name, entry in blocks.items()
+        }
+
+    def named_lines(self) -> dict[str, LineEntry]:
+        lines = dict(self.lines)
+        if self.line is not None:
+            lines[self.name or self.match or self.line] = LineEntry(line=self.line, match=self.match)
+        return lines
+
+    def named_blocks(self) -> dict[str, BlockEntry]:
+        blocks = dict(self.blocks)
+        if self.block is not None:
+            blocks[self.name or DEFAULT_BLOCK] = BlockEntry(content=self.block)
+        return blocks
+
+    def merged(self, later: Entry) -> Entry:
+        """Lines and blocks are united by name; of everything else the later stands alone."""
+        if not (self.edits() and later.edits()):
+            return later
+        return Entry(
+            lines=self.named_lines() | later.named_lines(),
+            blocks=self.named_blocks() | later.named_blocks(),
+            backup=later.backup if "backup" in later.model_fields_set else self.backup,
+        )
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Owner and group as an item takes them."""
+        return {"owner": self.owner or "root", "group": self.group, "backup": self.backup}

@@ -1,0 +1,180 @@
+"""files: what an inventory may want at paths of the system.
+
+- files:
+    /etc/motd: {content: "hello\n"}
+    /etc/app/app.conf: {source: files/app.conf, mode: "0640", group: app}
+    /etc/app/conf.d: {tree: files/conf.d}
+    /etc/hosts: {block: "10.0.0.1 a\n", name: lab}
+    /etc/ssh/sshd_config: {lines: {root: {line: PermitRootLogin no, match: "^#?PermitRootLogin "}}}
+    /etc/old: {absent: true}
+"""
+
+from __future__ import annotations
+
+import difflib
+import posixpath
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar, Self
+
+from pydantic import ConfigDict, model_validator
+
+from agent.deploys.files.entry import Entry
+from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, Kind, items_to_json, parents
+from agent.deploys.spec import Concrete, Sources, Spec
+from agent.errors import InventoryError
+
+
+class FilesSpec(Spec):
+    """Its keys are paths: absolute, without `.`, `..`, double or trailing slashes."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: ClassVar[str] = "files"
+
+    __pydantic_extra__: dict[str, Entry]
+
+    @model_validator(mode="after")
+    def _paths(self) -> Self:
+        complaints = [complaint for path, entry in self.entries.items() if (complaint := _complaint(path, entry))]
+        if complaints:
+            raise ValueError("; ".join(complaints))
+        return self
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """What is wanted, by path."""
+        return self.__pydantic_extra__
+
+    def merged(self, later: Self) -> Self:
+        entries = dict(self.entries)
+        for path, entry in later.entries.items():
+            entries[path] = entries[path].merged(entry) if path in entries else entry
+        return type(self)(**entries)
+
+    def concrete(self, sources: Sources) -> Concrete:
+        items = _Items(sources).of(self.entries)
+        return Concrete({"items": items_to_json(items)}, tuple(item.resource for item in items))
+
+
+class _Items:
+    """Turns entries into items, and gathers all complaints."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._files = {file.path: file for file in sources.tree.entries()}
+        self._complaints: list[str] = []
+
+    def of(self, entries: dict[str, Entry]) -> list[Item]:
+        """All items, sorted by path. Raises InventoryError."""
+        wholes: dict[str, Item] = {}
+        for path, entry in entries.items():
+            if entry.tree is not None:
+                wholes |= {item.path: item for item in self._tree(path, entry, entry.tree)}
+        edits: list[Item] = []
+        for path, entry in entries.items():  # after the trees: what is named by its own path counts more
+            if named := entry.edits():
+                edits.extend(
+                    Item(key=f"block:{path}#{name}", path=path, kind=Kind.EDIT, edit=edit, backup=entry.backup)
+                    for name, edit in named.items()
+                )
+            elif entry.tree is None and (item := self._whole(path, entry)):
+                wholes[path] = item
+        for item in edits:
+            if item.path in wholes:
+                self._complaints.append(f"{item.path}: is a whole file in a tree, so it has no lines or blocks to edit")
+        items = [*wholes.values(), *edits]
+        items += self._parents(items, wholes)
+        if self._complaints:
+            raise InventoryError("\n".join(f"files: {complaint}" for complaint in self._complaints))
+        return sorted(items, key=lambda item: (item.path, item.key if item.kind is not Kind.EDIT else ""))
+
+    def _whole(self, path: str, entry: Entry) -> Item | None:
+        if entry.absent:
+            return Item(key=f"file:{path}", path=path, kind=Kind.ABSENT, backup=entry.backup)
+        if entry.link is not None:
+            return Item(key=f"link:{path}", path=path, kind=Kind.LINK, target=entry.link, backup=entry.backup)
+        if entry.directory:
+            mode = _mode(entry, FOLDER_MODE)
+            return Item(key=f"directory:{path}", path=path, kind=Kind.DIRECTORY, mode=mode, **entry.attributes)
+        file = Item(key=f"file:{path}", path=path, kind=Kind.FILE, mode=_mode(entry, FILE_MODE), **entry.attributes)
+        if entry.content is not None:
+            return replace(file, text=entry.content)
+        return self._from_repo(file, entry, entry.source or entry.template or "")
+
+    def _from_repo(self, item: Item, entry: Entry, origin: str) -> Item | None:
+        found = self._files.get(origin)
+        if found is None:
+            near = difflib.get_close_matches(origin, self._files, n=1)
+            folder = any(name.startswith(f"{origin.rstrip('/')}/") for name in self._files)
+            hint = "; it is a folder: use tree" if folder else f"; did you mean {near[0]}?" if near else ""
+            self._complaints.append(f"{item.path}: there is no file {origin} in the config repo{hint}")
+            return None
+        if found.link:
+            self._complaints.append(f"{item.path}: {origin} is a link in the config repo; name the file itself")
+            return None
+        item = replace(item, mode=_mode(entry, EXECUTABLE_MODE if found.executable else FILE_MODE))
+        if entry.source is not None:
+            return replace(item, source=found.path, blob=found.blob)
+        try:
+            template = self._sources.tree.read(origin).decode()
+        except UnicodeDecodeError:
+            self._complaints.append(f"{item.path}: the template {origin} is not UTF-8 text")
+            return None
+        return replace(item, text=self._sources.render(template, origin))
+
+    def _tree(self, path: str, entry: Entry, folder: str) -> Iterator[Item]:
+        prefix = f"{folder.rstrip('/')}/"
+        files = [file for name, file in self._files.items() if name.startswith(prefix)]
+        if not files:
+            self._complaints.append(f"{path}: there is no folder {folder} in the config repo")
+            return
+        folders = {path}
+        for file in files:
+            relative = file.path.removeprefix(prefix)
+            target = posixpath.join(path, relative)
+            folders.update(posixpath.join(path, parent) for parent in parents(relative))
+            if file.link:
+                link = self._sources.tree.read(file.path).decode(errors="surrogateescape")
+                yield Item(key=f"link:{target}", path=target, kind=Kind.LINK, target=link, backup=entry.backup)
+            else:
+                mode = _mode(entry, EXECUTABLE_MODE if file.executable else FILE_MODE)
+                item = Item(key=f"file:{target}", path=target, kind=Kind.FILE, mode=mode, **entry.attributes)
+                yield replace(item, source=file.path, blob=file.blob)
+        for name in folders:
+            item = Item(key=f"directory:{name}", path=name, kind=Kind.DIRECTORY, **entry.attributes)
+            yield replace(item, backup=False)
+
+    def _parents(self, items: list[Item], wholes: dict[str, Item]) -> list[Item]:
+        """Folders that nobody named and something lies in; a complaint for those that are named as something else."""
+        wanted: dict[str, Item] = {}
+        for item in items:
+            if item.kind is Kind.ABSENT:
+                continue
+            for parent in parents(item.path):
+                whole = wholes.get(parent)
+                if whole is None:
+                    wanted[parent] = Item(key=f"directory:{parent}", path=parent, kind=Kind.DIRECTORY)
+                elif whole.kind is not Kind.DIRECTORY:
+                    self._complaints.append(f"{item.path}: lies in {parent}, which is to be {_WORDS[whole.kind]}")
+        return list(wanted.values())
+
+
+_WORDS = {Kind.FILE: "a file", Kind.LINK: "a link", Kind.ABSENT: "absent"}
+
+
+def _mode(entry: Entry, default: int) -> int:
+    return default if entry.mode is None else int(entry.mode, 8)
+
+
+def _complaint(path: str, entry: Entry) -> str | None:
+    """What is wrong with a path, or None."""
+    if not path.startswith("/"):
+        return f"{path!r} is not an absolute path: write {'/' + path!r}"
+    if path == "/" or posixpath.normpath(path) != path or path.startswith("//"):
+        return f"{path!r}: write the path as {posixpath.normpath('/' + path.lstrip('/'))!r}"
+    if any(ord(character) < 32 for character in path):
+        return f"{path!r} holds a control character"
+    if "#" in path and entry.edits():
+        return f"{path!r}: lines and blocks of a file with # in its name cannot be told apart"
+    return None

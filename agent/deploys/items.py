@@ -1,0 +1,105 @@
+"""Items: what ``files`` and ``dotfiles`` want at one path each. Made by their specs, read by their operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import PurePosixPath
+
+from pydantic import TypeAdapter
+
+from agent.deploys.edits import Edit
+from agent.domain.desired import Resource
+from agent.domain.digest import JSON, digest_of
+from agent.domain.tree import blob_id
+from agent.errors import InventoryError
+
+FILE_MODE = 0o644
+FOLDER_MODE = 0o755
+EXECUTABLE_MODE = 0o755
+
+
+class Kind(StrEnum):
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+    EDIT = "edit"
+    """A line or a block of a file whose rest is not ours."""
+    ABSENT = "absent"
+
+
+class Policy(StrEnum):
+    """What happens to a file that is there and differs."""
+
+    OVERWRITE = "overwrite"
+    KEEP = "keep"
+    """It stays as it is, for ever."""
+    FAIL = "fail"
+    """It stays, and the deploy fails and says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One owned thing. ``key`` is its resource's; ``path`` is absolute, or relative to a home.
+
+    A file has either ``text`` or ``source`` (a path in the commit) with its ``blob`` id. ``owner`` and ``group`` are
+    names or numbers; no group: the owner's own. A directory without ``mode`` is a parent: it is made when it is
+    missing (0755), and left as it is when it is there.
+    """
+
+    key: str
+    path: str
+    kind: Kind
+    text: str | None = None
+    source: str | None = None
+    blob: str | None = None
+    target: str | None = None
+    edit: Edit | None = None
+    mode: int | None = None
+    owner: str = "root"
+    group: str | None = None
+    policy: Policy = Policy.OVERWRITE
+    backup: bool = False
+
+    def __post_init__(self) -> None:
+        if any(part in ("", ".", "..") for part in self.path.removeprefix("/").split("/")) or "\0" in self.path:
+            raise InventoryError(f"{self.path!r} is not a path that anything may be written to")
+
+    @property
+    def resource(self) -> Resource:
+        """Its digest is over what the thing should be, not over how it gets there."""
+        content = blob_id(self.text.encode()) if self.text is not None else self.blob
+        plain = replace(self, text=None, source=None, blob=content, policy=Policy.OVERWRITE, backup=False)
+        return Resource(self.key, digest_of(_ITEMS.dump_python([plain], mode="json")))
+
+
+_ITEMS = TypeAdapter(list[Item])
+
+
+def items_to_json(items: Iterable[Item]) -> list[Mapping[str, JSON]]:
+    """Items as arguments of a deploy."""
+    plain: list[Mapping[str, JSON]] = _ITEMS.dump_python(list(items), mode="json", exclude_defaults=True)
+    return plain
+
+
+def items_from_json(value: JSON) -> list[Item]:
+    """The reverse of ``items_to_json``. Raises ValueError for anything else."""
+    return _ITEMS.validate_python(value)
+
+
+def in_order(items: Iterable[Item]) -> list[Item]:
+    """Parents before what they hold; what is to go comes last, the deepest first."""
+    items = list(items)
+    present = sorted((item for item in items if item.kind is not Kind.ABSENT), key=_parts)
+    absent = sorted((item for item in items if item.kind is Kind.ABSENT), key=_parts, reverse=True)
+    return present + absent
+
+
+def parents(path: str) -> tuple[str, ...]:
+    """The folders above ``path``, without / and without a home itself."""
+    return tuple(f"{parent}" for parent in PurePosixPath(path).parents if f"{parent}" not in ("/", "."))
+
+
+def _parts(item: Item) -> tuple[str, ...]:
+    return PurePosixPath(item.path).parts

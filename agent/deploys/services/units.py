@@ -1,0 +1,191 @@
+"""What systemd says of units, in one question, and what of it is not as it should be. Pure: text in, steps out."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+QUERY = (
+    "systemctl",
+    "show",
+    "--timestamp=us+utc",
+    "--property=LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload"
+    ",InactiveExitTimestamp,InactiveExitTimestampMonotonic",
+)
+"""Followed by ``--`` and names: one block of lines for each, in that order, an empty line between two."""
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+CLOCK_GRAIN_US = 10_000
+"""File systems stamp with the time of the last kernel tick, at most 10 ms ago: so much can ctime lag behind."""
+
+_RUNNING = frozenset({"active", "activating", "reloading", "refreshing"})
+_STARTS_AT_BOOT = frozenset({"enabled", "static", "indirect", "generated", "alias", "transient"})
+"""As ``systemctl is-enabled`` judges (systemctl(1)), but for states that end with this boot. Of static and generated
+units nothing more can be asked: they have no [Install] section."""
+_ENABLED = frozenset({"enabled", "enabled-runtime"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One unit as systemd has it loaded."""
+
+    load: str
+    active: str
+    sub: str
+    file_state: str
+    stale: bool
+    """Its files changed and systemd has not read them again."""
+    started_us: int
+    """When it last left the inactive state: microseconds since the epoch, as the clock then was; 0: not since boot."""
+    started_monotonic_us: int
+    """The same moment, CLOCK_MONOTONIC."""
+
+    @property
+    def exists(self) -> bool:
+        return self.load not in ("not-found", "")
+
+    @property
+    def running(self) -> bool:
+        """A unit that only waits to be restarted, because it ended, does not run."""
+        return self.active in _RUNNING and not self.restarting
+
+    @property
+    def restarting(self) -> bool:
+        return self.sub.startswith("auto-restart")
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Now, by the three clocks that it takes to place a moment of the past: microseconds."""
+
+    wall_us: int
+    monotonic_us: int
+    boottime_us: int
+    """Like monotonic, and goes on while the machine is suspended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One unit as it should be; None: as it is."""
+
+    running: bool | None = None
+    enabled: bool | None = None
+    masked: bool | None = None
+    content: str | None = None
+    restart_on: tuple[str, ...] = ()
+    reload_on: tuple[str, ...] = ()
+
+    @property
+    def needs_unit(self) -> bool:
+        """Whether it makes no sense without a unit: what is not there neither runs nor starts at boot."""
+        return bool(self.running or self.enabled)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When what a unit reads was last changed: ctimes in microseconds, 0 where there is nothing."""
+
+    restart_us: int = 0
+    reload_us: int = 0
+    reloaded_us: int = 0
+    """When we last reloaded the unit."""
+
+
+class Step(StrEnum):
+    """What is done to a unit, in this order."""
+
+    WRITE = "write unit file"
+    REREAD = "daemon-reload"
+    UNMASK = "unmask"
+    ENABLE = "enable"
+    DISABLE = "disable"
+    STOP = "stop"
+    MASK = "mask"
+    START = "start"
+    RESTART = "restart"
+    RELOAD = "reload"
+
+
+def parsed(output: str, names: Sequence[str]) -> Mapping[str, Found]:
+    """What ``QUERY`` wrote about ``names``. Raises ValueError when it does not fit."""
+    blocks = [block for block in output.strip().split("\n\n") if block]
+    if len(blocks) != len(names):
+        raise ValueError(f"systemctl show told of {len(blocks)} units, asked for {len(names)}")
+    return {name: _found(block) for name, block in zip(names, blocks, strict=True)}
+
+
+def steps(found: Found, wanted: Wanted, *, same_file: bool, times: Times, clock: Clock) -> tuple[Step, ...]:
+    """What makes ``found`` as ``wanted``; nothing where it is. ``same_file``: the unit file is as it should be."""
+    unmask = found.load == "masked" and same_file and (wanted.needs_unit or wanted.masked is False)
+    needed = {
+        Step.WRITE: not same_file,
+        Step.REREAD: not same_file or (found.stale and wanted.content is not None),
+        Step.UNMASK: unmask,
+        Step.ENABLE: wanted.enabled is True and found.file_state not in _STARTS_AT_BOOT,
+        Step.DISABLE: wanted.enabled is False and found.file_state in _ENABLED,
+        Step.STOP: wanted.running is False and (found.running or found.restarting),
+        Step.MASK: wanted.masked is True and found.load != "masked",
+    }
+    chosen = [step for step, due in needed.items() if due]
+    last = _start(found, wanted, same_file=same_file, times=times, clock=clock)
+    return tuple(chosen) if last is None else (*chosen, last)
+
+
+def _start(found: Found, wanted: Wanted, *, same_file: bool, times: Times, clock: Clock) -> Step | None:
+    if wanted.running is False or wanted.masked:
+        return None
+    if not found.running:
+        return Step.START if wanted.running else None
+    if not same_file:
+        return Step.RESTART
+    started_us = started_at(found, clock)
+    if changed_since(times.restart_us, started_us, clock):
+        return Step.RESTART
+    if changed_since(times.reload_us, max(started_us, times.reloaded_us), clock):
+        return Step.RELOAD
+    return None
+
+
+def started_at(found: Found, clock: Clock) -> int:
+    """When a unit left the inactive state, by today's wall clock: microseconds since the epoch.
+
+    systemd noted the wall clock of that moment, which may have been set since. The monotonic clock is not set, but
+    stands while the machine is suspended: it bounds the moment from both sides, and the note counts within.
+    """
+    latest = clock.wall_us - (clock.monotonic_us - found.started_monotonic_us)
+    suspended = max(0, clock.boottime_us - clock.monotonic_us)
+    return min(max(found.started_us, latest - suspended), latest)
+
+
+def changed_since(changed_us: int, moment_us: int, clock: Clock) -> bool:
+    """Whether a file with this ctime changed after ``moment_us``.
+
+    A ctime in the future was stamped by a clock that has been set back since: it cannot be compared, and must not
+    restart the unit at every look.
+    """
+    return moment_us - CLOCK_GRAIN_US < changed_us <= clock.wall_us
+
+
+def _found(block: str) -> Found:
+    values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    return Found(
+        load=values.get("LoadState", ""),
+        active=values.get("ActiveState", ""),
+        sub=values.get("SubState", ""),
+        file_state=values.get("UnitFileState", ""),
+        stale=values.get("NeedDaemonReload") == "yes",
+        started_us=_microseconds(values.get("InactiveExitTimestamp", "")),
+        started_monotonic_us=int(values.get("InactiveExitTimestampMonotonic") or 0),
+    )
+
+
+def _microseconds(timestamp: str) -> int:
+    """``Sun 2026-11-22 19:20:36.001263 UTC`` as microseconds since the epoch; 0 for an empty one."""
+    if not timestamp:
+        return 0
+    _, date, time, _ = timestamp.split()
+    moment = datetime.datetime.fromisoformat(f"{date}T{time}").replace(tzinfo=datetime.UTC)
+    return (moment - _EPOCH) // datetime.timedelta(microseconds=1)

@@ -1,0 +1,255 @@
+"""A tree of wanted items compared with what is there, in one look, and put right one by one.
+
+``survey`` turns items into steps: what differs, described for a plan. ``carry_out`` does one of them, looking once
+more, because time has passed since. No pyinfra in here.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import posixpath
+import pwd
+import stat
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+from agent.deploys.descent import Base, Refused, folder
+from agent.deploys.difference import Difference, compare, edited, holds
+from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, Kind, in_order, parents
+from agent.deploys.place import (
+    CONTENT_LIMIT,
+    Attributes,
+    Found,
+    look,
+    put_file,
+    put_folder,
+    put_link,
+    remove,
+    set_attributes,
+)
+from agent.domain.tree import blob_id
+from agent.errors import DeployError
+from agent.system.files import read_bounded
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One item that is not as it should be. ``content`` is what a file should hold."""
+
+    item: Item
+    difference: Difference
+    content: bytes | None = None
+
+
+class HostAccounts:
+    """The users and groups of this host, each asked for once."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, pwd.struct_passwd | None] = {}
+        self._groups: dict[str, int | None] = {}
+        self._names: dict[tuple[int, int], str] = {}
+
+    def uid(self, owner: str) -> int | None:
+        user = self._user(owner)
+        if user is not None:
+            return user.pw_uid
+        return int(owner) if owner.isdecimal() else None
+
+    def gid(self, owner: str, group: str | None) -> int | None:
+        """Without a group the owner's own, or the one of the same number for an owner that is only a number."""
+        if group is None:
+            user = self._user(owner)
+            return user.pw_gid if user is not None else self.uid(owner)
+        if group not in self._groups:
+            try:
+                self._groups[group] = grp.getgrnam(group).gr_gid
+            except KeyError:
+                self._groups[group] = int(group) if group.isdecimal() else None
+        return self._groups[group]
+
+    def named(self, uid: int, gid: int) -> str:
+        if (uid, gid) not in self._names:
+            try:
+                user = pwd.getpwuid(uid).pw_name
+            except KeyError:
+                user = f"{uid}"
+            try:
+                group = grp.getgrgid(gid).gr_name
+            except KeyError:
+                group = f"{gid}"
+            self._names[uid, gid] = f"{user}:{group}"
+        return self._names[uid, gid]
+
+    def attributes(self, item: Item, mode: int) -> Attributes:
+        """Raises DeployError for a user or a group that does not exist."""
+        uid, gid = self.uid(item.owner), self.gid(item.owner, item.group)
+        if uid is None or gid is None:
+            missing = f"user {item.owner}" if uid is None else f"group {item.group}"
+            hint = "name an earlier deploy that creates it in `needs`, or correct the name"
+            raise DeployError(f"{missing} does not exist, who should own {item.path}", hint=hint, kind="no-such-owner")
+        return Attributes(mode, uid, gid)
+
+    def _user(self, owner: str) -> pwd.struct_passwd | None:
+        if owner not in self._users:
+            try:
+                self._users[owner] = pwd.getpwnam(owner)
+            except KeyError:
+                self._users[owner] = None
+        return self._users[owner]
+
+
+def survey(base: Base, items: Iterable[Item], root: Path) -> list[Step]:
+    """What differs, parents first; what cannot be put right comes last, so that the rest is done before it fails.
+
+    ``root`` is the folder of the commit's files. Raises DeployError when one of those is missing or damaged, and
+    OSError or Refused when ``base`` itself cannot be opened. Changes nothing.
+    """
+    look_at = _Survey(base, root)
+    steps: list[Step] = []
+    with base.opened() as start:
+        for path, group in groupby(in_order(items), key=lambda item: posixpath.dirname(item.path)):
+            with ExitStack() as stack:
+                parent: int | DeployError | OSError | None
+                try:
+                    parent = stack.enter_context(folder(start, path, root_links=base.root_links))
+                except FileNotFoundError:
+                    parent = None
+                except (Refused, OSError) as error:
+                    parent = error
+                steps.extend(filter(None, (look_at.step(start, parent, item) for item in group)))
+    return _hopeless_last(steps, look_at.accounts)
+
+
+def _hopeless_last(steps: list[Step], accounts: HostAccounts) -> list[Step]:
+    """Hopeless is what is blocked, has an owner who does not exist, or lies in a folder that is hopeless."""
+    hopeless: set[str] = set()
+    for step in steps:
+        item = step.item
+        known = accounts.uid(item.owner) is not None and accounts.gid(item.owner, item.group) is not None
+        if step.difference.blocked or not known or any(parent in hopeless for parent in parents(item.path)):
+            hopeless.add(item.path)
+    return sorted(steps, key=lambda step: step.item.path in hopeless)
+
+
+class _Survey:
+    """What is remembered from one item to the next."""
+
+    def __init__(self, base: Base, root: Path) -> None:
+        self._base = base
+        self._root = root
+        self.accounts = HostAccounts()
+        self._edited: dict[str, bytes] = {}
+        """Of a file with several edits, its content after those that were looked at."""
+
+    def step(self, start: int, parent: int | DeployError | OSError | None, item: Item) -> Step | None:
+        if isinstance(parent, Exception):
+            gone = item.kind is Kind.ABSENT and isinstance(parent, NotADirectoryError)
+            return None if gone else _blocked(item, parent)
+        try:
+            found = _find(self._base, start, parent, item)
+        except OSError as error:
+            return _blocked(item, error)
+        if item.path in self._edited:
+            found = replace(found, content=self._edited[item.path])
+        content = partial(_wanted, item, self._root)
+        difference = compare(item, found, content, self.accounts)
+        if difference is None:
+            return None
+        if item.kind is Kind.EDIT and not difference.blocked:
+            self._edited[item.path] = edited(item, found.content)
+        return Step(item, difference, content() if item.kind is Kind.FILE else None)
+
+
+def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> None:
+    """Puts one item right, whole or not at all. Raises DeployError when it cannot; then what was there stands.
+
+    ``start`` is a descriptor of ``base``: whoever opened it may have had more rights than who writes below it.
+    """
+    accounts = HostAccounts()
+    try:
+        with folder(start, posixpath.dirname(item.path), root_links=base.root_links) as parent:
+            found = _find(base, start, parent, item)
+            difference = compare(item, found, lambda: content or b"", accounts)
+            if difference is None:
+                return
+            if difference.blocked:
+                raise Refused(f"{item.path}: {difference.operation}")
+            _put(parent, item, found, content, accounts)
+    except OSError as error:
+        raise DeployError(f"{item.path}: {error.strerror or error}", kind="not-written") from error
+
+
+def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts: HostAccounts) -> None:
+    name = posixpath.basename(item.path)
+    match item.kind:
+        case Kind.FILE:
+            assert item.mode is not None
+            assert content is not None
+            attributes = accounts.attributes(item, item.mode)
+            if holds(item, found.content) and _is_ours_alone(found):
+                set_attributes(parent, name, attributes)
+            else:
+                put_file(parent, name, content, attributes, all_labels=False, backup=item.backup)
+        case Kind.DIRECTORY:
+            attributes = accounts.attributes(item, FOLDER_MODE if item.mode is None else item.mode)
+            if found.type == stat.S_IFDIR:
+                set_attributes(parent, name, attributes)
+            else:
+                put_folder(parent, name, attributes, backup=item.backup)
+        case Kind.LINK:
+            assert item.target is not None
+            put_link(parent, name, item.target, backup=item.backup)
+        case Kind.EDIT:
+            if found.status is not None:
+                attributes = Attributes(found.mode, found.status.st_uid, found.status.st_gid)
+            else:
+                attributes = accounts.attributes(item, FILE_MODE)
+            put_file(parent, name, edited(item, found.content), attributes, all_labels=True, backup=item.backup)
+        case Kind.ABSENT:
+            remove(parent, name, backup=item.backup)
+
+
+def _is_ours_alone(found: Found) -> bool:
+    """Whether a file's owner and mode may be set in place: it has no second name (in a folder of somebody who would
+    like to own what it is a name of), and this process may."""
+    assert found.status is not None
+    return found.status.st_nlink == 1 and os.geteuid() in (0, found.status.st_uid)
+
+
+def _find(base: Base, start: int, parent: int | None, item: Item) -> Found:
+    if parent is None:
+        return Found()
+    found = look(parent, posixpath.basename(item.path))
+    if found.type == stat.S_IFLNK and item.kind is Kind.DIRECTORY and item.mode is None:
+        # A mere parent may be a link that is allowed to be followed, such as /var/run.
+        with suppress(Refused, OSError), folder(start, item.path, root_links=base.root_links) as descriptor:
+            return Found(os.fstat(descriptor))
+    return found
+
+
+def _wanted(item: Item, root: Path) -> bytes:
+    """What the file should hold. The blob id is checked, so that what is written is what the digest was taken of."""
+    if item.text is not None:
+        return item.text.encode()
+    assert item.source is not None
+    try:
+        content = read_bounded(root / item.source, CONTENT_LIMIT)
+    except OSError as error:
+        raise DeployError(f"{item.source} of the commit cannot be read: {error}", kind="source-unreadable") from error
+    if blob_id(content) != item.blob:
+        raise DeployError(
+            f"{item.source} in {root} is not what the commit holds",
+            hint="something changed the export; remove that folder, the next cycle exports it anew",
+            kind="source-damaged",
+        )
+    return content
+
+
+def _blocked(item: Item, error: DeployError | OSError) -> Step:
+    reason = error.message if isinstance(error, DeployError) else f"cannot be looked at: {error.strerror or error}"
+    return Step(item, Difference(reason, blocked=True))

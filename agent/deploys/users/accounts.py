@@ -1,0 +1,91 @@
+"""The accounts of a host as its files have them: passwd(5), group(5), shadow(5) in /etc."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.system.files import read_bounded
+
+FIRST_ORDINARY_ID = 1000
+"""Below are system accounts and groups (login.defs(5): UID_MIN, GID_MIN of every distribution in use)."""
+NOBODY_ID = 65534
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One line of passwd, and what shadow says of it."""
+
+    name: str
+    uid: int
+    gid: int
+    comment: str
+    home: str
+    shell: str
+    password: str = field(default="", repr=False)
+    """The hash; ``!`` in front locks it."""
+    expires_day: int | None = None
+    """Days since 1970; on and after it nobody logs in. None: never."""
+
+    @property
+    def is_system(self) -> bool:
+        return is_system_id(self.uid)
+
+    @property
+    def locked(self) -> bool:
+        """Against password and key alike: the password is locked and the account has expired."""
+        return self.password.startswith(("!", "*")) and self.expires_day is not None and self.expires_day <= 1
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEntry:
+    name: str
+    gid: int
+    members: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    people: Mapping[str, Person]
+    groups: Mapping[str, GroupEntry]
+
+    def groups_of(self, name: str) -> frozenset[str]:
+        """The groups that list ``name``; not its primary one."""
+        return frozenset(group.name for group in self.groups.values() if name in group.members)
+
+    def group_name(self, gid: int) -> str:
+        return next((group.name for group in self.groups.values() if group.gid == gid), str(gid))
+
+
+def is_system_id(number: int) -> bool:
+    return number < FIRST_ORDINARY_ID or number == NOBODY_ID
+
+
+def read(etc: Path = Path("/etc")) -> Accounts:
+    """Raises OSError."""
+    return parsed(
+        *(read_bounded(etc / name).decode(errors="surrogateescape") for name in ("passwd", "group", "shadow"))
+    )
+
+
+def parsed(passwd: str, group: str, shadow: str) -> Accounts:
+    """Lines that do not fit, such as those of NIS, are passed over."""
+    secrets = {fields[0]: fields for fields in _rows(shadow, 9)}
+    people = {}
+    for name, _, uid, gid, comment, home, shell in _rows(passwd, 7):
+        _, password, *_, expires, _ = secrets.get(name, [name, *[""] * 8])
+        if uid.isdigit() and gid.isdigit():
+            expires_day = int(expires) if expires.isdigit() else None
+            people[name] = Person(name, int(uid), int(gid), comment, home, shell, password, expires_day)
+    groups = {
+        name: GroupEntry(name, int(gid), frozenset(filter(None, members.split(","))))
+        for name, _, gid, members in _rows(group, 4)
+        if gid.isdigit()
+    }
+    return Accounts(people, groups)
+
+
+def _rows(text: str, width: int) -> list[list[str]]:
+    rows = (line.split(":") for line in text.splitlines())
+    return [row for row in rows if len(row) == width and row[0]]

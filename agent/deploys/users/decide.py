@@ -1,0 +1,212 @@
+"""Accounts found against accounts wanted, as the commands of shadow's tools that make up the difference. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from agent.deploys.users.accounts import Accounts, Person, is_system_id
+from agent.deploys.users.spec import Account, Group
+from agent.errors import Consequence, DeployError
+
+_NO_GROUP = 6
+"""groupdel: there is none of that name. userdel has taken the account's own group along."""
+
+_ADJUSTABLE = "only shell, groups and keys of a system account may be changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One program to run: useradd(8), usermod(8), groupadd(8), …; ``input`` is for what nobody may see in ps."""
+
+    argv: tuple[str, ...]
+    input: bytes | None = field(default=None, repr=False)
+    fine: tuple[int, ...] = (0,)
+    """Exit codes after which all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """``words`` for people, ``lines`` of a diff, and the commands that do away with it."""
+
+    words: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    commands: tuple[Command, ...] = ()
+
+
+def group_difference(found: Accounts, name: str, wanted: Group) -> Difference:
+    """Raises DeployError for what must not be done to a group."""
+    group = found.groups.get(name)
+    if wanted.absent:
+        if group is None:
+            return Difference()
+        if is_system_id(group.gid):
+            raise _refused(f"{name} is a system group (gid {group.gid}) and is not deleted")
+        return Difference(
+            ("delete",), (f"-gid: {group.gid}",), (Command(("groupdel", "--", name), fine=(0, _NO_GROUP)),)
+        )
+    holder = next((other.name for other in found.groups.values() if other.gid == wanted.gid and other.name != name), "")
+    if holder:
+        raise _refused(f"gid {wanted.gid}, wanted for the group {name}, belongs to {holder}")
+    number = () if wanted.gid is None else (f"--gid={wanted.gid}",)
+    if group is None:
+        system = ("--system",) if wanted.system else ()
+        line = "+gid: " + ("the next free one" if wanted.gid is None else str(wanted.gid))
+        return Difference(("create",), (line,), (Command(("groupadd", *number, *system, "--", name)),))
+    if wanted.gid in (None, group.gid):
+        return Difference()
+    if is_system_id(group.gid):
+        raise _refused(f"{name} is a system group (gid {group.gid}); its number stays")
+    lines = (f"-gid: {group.gid}", f"+gid: {wanted.gid}")
+    return Difference((f"set gid {wanted.gid}",), lines, (Command(("groupmod", *number, "--", name)),))
+
+
+def account_difference(
+    found: Accounts,
+    name: str,
+    wanted: Account,
+    *,
+    groups: Mapping[str, Group],
+    exists: Callable[[str], bool],
+) -> Difference:
+    """``groups``: those of the same deploy, made before; ``exists``: whether a path is there.
+
+    Raises DeployError for what must not be done to an account.
+    """
+    person = found.people.get(name)
+    if wanted.absent:
+        if person is None:
+            return Difference()
+        if person.is_system:
+            raise _refused(f"{name} is a system account (uid {person.uid}) and is not deleted")
+        return Difference(("delete, keep its home",), (f"-uid: {person.uid}",), (Command(("userdel", "--", name)),))
+    _require(found, name, wanted, groups, exists)
+    if person is None:
+        return _created(
+            name, wanted, has_group=groups[name].absent is False if name in groups else name in found.groups
+        )
+    return _changed(found, person, wanted, exists)
+
+
+def _require(
+    found: Accounts, name: str, wanted: Account, groups: Mapping[str, Group], exists: Callable[[str], bool]
+) -> None:
+    for group in (*wanted.groups, *filter(None, [wanted.group])):
+        if groups[group].absent if group in groups else group not in found.groups:
+            raise DeployError(
+                f"{name}: there is no group {group} on this host",
+                hint="add it to groups, or install the package that brings it in a deploy before this one",
+            )
+    if wanted.shell is not None and not exists(wanted.shell):
+        raise DeployError(
+            f"{name}: there is no shell {wanted.shell} on this host",
+            hint="install its package in a deploy before this one; without it nobody could log in",
+        )
+    holder = next((other.name for other in found.people.values() if other.uid == wanted.uid and other.name != name), "")
+    if holder:
+        raise _refused(f"uid {wanted.uid}, wanted for {name}, belongs to {holder}")
+
+
+def _created(name: str, wanted: Account, *, has_group: bool) -> Difference:
+    """``has_group``: there is a group of that name, which useradd would refuse to make again."""
+    primary = wanted.group or (name if has_group else None)
+    settings = {
+        "uid": None if wanted.uid is None else str(wanted.uid),
+        "gid": primary,
+        "home-dir": wanted.home,
+        "shell": wanted.shell,
+        "comment": wanted.comment,
+        "groups": ",".join(wanted.groups) or None,
+    }
+    given = {key: value for key, value in settings.items() if value is not None}
+    options = [f"--{key}={value}" for key, value in given.items()]
+    options += ["--system", "--no-create-home"] if wanted.system else ["--create-home"]
+    commands = [Command(("useradd", *options, "--", name))]
+    words = ["create"]
+    if wanted.password_hash is not None:
+        commands.append(_password(name, wanted.password_hash, wanted.locked))
+        words.append("set password")
+    if wanted.locked:
+        commands.append(Command(_lock(name)))
+        words.append("lock")
+    lines = tuple(f"+{key}: {value}" for key, value in given.items())
+    return Difference(tuple(words), lines, tuple(commands))
+
+
+def _changed(found: Accounts, person: Person, wanted: Account, exists: Callable[[str], bool]) -> Difference:
+    options: list[str] = []
+    words: list[str] = []
+    lines: list[str] = []
+    pairs = (
+        ("uid", str(person.uid), None if wanted.uid is None else str(wanted.uid)),
+        ("gid", found.group_name(person.gid), wanted.group),
+        ("home", person.home, wanted.home),
+        ("comment", person.comment, wanted.comment),
+        ("shell", person.shell, wanted.shell),
+    )
+    for key, now, then in pairs:
+        if then is None or now == then:
+            continue
+        if person.is_system and key != "shell":
+            raise _refused(f"{person.name}: {key} is {now}, not {then}: {_ADJUSTABLE}")
+        options.append(f"--{key}={then}")
+        words.append(f"set {'primary group' if key == 'gid' else key} {then}")
+        lines += [f"-{key}: {now}", f"+{key}: {then}"]
+        if key == "home" and exists(now) and not exists(then):
+            options.append("--move-home")
+    grouped = _grouped(found, person, wanted)
+    password = _protected(person, wanted)
+    options += grouped.commands[0].argv if grouped.commands else ()
+    commands = [Command(("usermod", *options, "--", person.name))] if options else []
+    return Difference(
+        (*words, *grouped.words, *password.words), (*lines, *grouped.lines), (*commands, *password.commands)
+    )
+
+
+def _grouped(found: Accounts, person: Person, wanted: Account) -> Difference:
+    """Further groups; the one command holds only usermod's options."""
+    now = found.groups_of(person.name)
+    primary = wanted.group or found.group_name(person.gid)
+    missing = [group for group in wanted.groups if group not in now and group != primary]
+    extra = sorted(now - set(wanted.groups)) if wanted.exclusive_groups else []
+    words = [*(f"add to {group}" for group in missing), *(f"remove from {group}" for group in extra)]
+    lines = [*(f"+group: {group}" for group in missing), *(f"-group: {group}" for group in extra)]
+    if extra:
+        return Difference(tuple(words), tuple(lines), (Command((f"--groups={','.join(wanted.groups)}",)),))
+    if missing:
+        return Difference(tuple(words), tuple(lines), (Command(("--append", f"--groups={','.join(missing)}")),))
+    return Difference()
+
+
+def _protected(person: Person, wanted: Account) -> Difference:
+    """Password and lock."""
+    hidden = person.password.lstrip("!")
+    words: list[str] = []
+    commands: list[Command] = []
+    if wanted.password_hash is not None and hidden != wanted.password_hash:
+        words.append("set password")
+        commands.append(_password(person.name, wanted.password_hash, wanted.locked))
+    if wanted.locked and not person.locked:
+        words.append("lock")
+        commands.append(Command(_lock(person.name)))
+    if wanted.locked is False and (person.locked or (person.password.startswith("!") and hidden.startswith("$"))):
+        words.append("unlock")
+        reveal = ("--unlock",) if hidden.startswith("$") and person.password.startswith("!") else ()
+        commands.append(Command(("usermod", "--expiredate=", *reveal, "--", person.name)))
+    if words and person.is_system:
+        raise _refused(f"{person.name}: {' and '.join(words)}: {_ADJUSTABLE}")
+    return Difference(tuple(words), (), tuple(commands))
+
+
+def _password(name: str, value: str, locked: bool | None) -> Command:
+    mark = "!" if locked else ""
+    return Command(("chpasswd", "--encrypted"), f"{name}:{mark}{value}\n".encode())
+
+
+def _lock(name: str) -> tuple[str, ...]:
+    """A locked password keeps no key out; an account that has expired does (usermod(8), --lock)."""
+    return ("usermod", "--lock", "--expiredate=1", "--", name)
+
+
+def _refused(message: str) -> DeployError:
+    return DeployError(message, hint="correct the inventory", consequence=Consequence.STALL)

@@ -1,0 +1,145 @@
+"""The host's side of users: programs, ~/.ssh/authorized_keys written as its owner, and drop-ins of sudoers."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.deploys.as_user import User, as_user
+from agent.deploys.descent import Refused, folder
+from agent.deploys.place import Attributes, Found, look, put_file, put_folder, set_attributes
+from agent.deploys.users import keys
+from agent.deploys.users.decide import Command
+from agent.errors import DeployError
+from agent.system.files import read_bounded, write_atomic
+from agent.system.process import run
+
+SUDOERS_FOLDER = Path("/etc/sudoers.d")
+SUDOERS_MODE = 0o440
+
+SSH_MODE = 0o700
+KEYS_MODE = 0o600
+
+TIMEOUT_S = 300.0
+"""usermod walks a whole home when a uid changes or a home moves."""
+
+_SSH, _KEYS = ".ssh", "authorized_keys"
+
+
+def carry_out(command: Command) -> None:
+    """Raises DeployError with the program's last words."""
+    try:
+        done = run(command.argv, timeout_s=TIMEOUT_S, input=command.input)
+    except FileNotFoundError:
+        raise DeployError(
+            f"{command.argv[0]} is not on this host", hint="install the package shadow or passwd"
+        ) from None
+    if done.timed_out or done.code not in command.fine:
+        said = f"not done after {TIMEOUT_S:.0f} s" if done.timed_out else done.complaint
+        raise DeployError(f"{command.argv[0]}: {said}")
+
+
+@dataclass(frozen=True, slots=True)
+class SshFolder:
+    """What a home has of keys: the folder and the file, each as found."""
+
+    folder: Found
+    file: Found
+
+    @property
+    def text(self) -> str:
+        return (self.file.content or b"").decode(errors="surrogateescape")
+
+    def proper(self, uid: int) -> bool:
+        """Whether sshd would accept modes and owners (StrictModes), and they are as we write them."""
+        return all(
+            found.status is None or (found.mode == mode and found.status.st_uid == uid)
+            for found, mode in ((self.folder, SSH_MODE), (self.file, KEYS_MODE))
+        )
+
+
+NOTHING = SshFolder(Found(), Found())
+
+
+def ssh_folder(path: str) -> SshFolder:
+    """What the home at ``path`` has. Raises Refused where following it could lead out of the home."""
+    try:
+        with folder(None, path.strip("/"), root_links=True) as home:
+            found = _required(look(home, _SSH, read=False), stat.S_IFDIR, f"{path}/{_SSH}")
+            if found.status is None:
+                return NOTHING
+            with folder(home, _SSH, root_links=False) as ssh:
+                file = _required(look(ssh, _KEYS), stat.S_IFREG, f"{path}/{_SSH}/{_KEYS}")
+                return SshFolder(found, file)
+    except (FileNotFoundError, NotADirectoryError):
+        return NOTHING
+
+
+def write_keys(name: str, wanted: Sequence[str], exclusive: bool) -> None:
+    """Brings the account's authorized_keys up to date, as that user. Raises DeployError."""
+    user = User.named(name)
+
+    def work() -> None:
+        try:
+            _put_keys(user, wanted, exclusive)
+        except OSError as error:
+            raise DeployError(f"{user.home}/{_SSH}/{_KEYS}: {error.strerror or error}") from error
+
+    as_user(user, work)
+
+
+def _put_keys(user: User, wanted: Sequence[str], exclusive: bool) -> None:
+    now = ssh_folder(user.home)
+    text = keys.updated(now.text, wanted, exclusive=exclusive)
+    with folder(None, user.home.strip("/"), root_links=True) as home:
+        private = Attributes(SSH_MODE, user.uid, user.gid)
+        if now.folder.status is None:
+            put_folder(home, _SSH, private, backup=False)
+        else:
+            set_attributes(home, _SSH, private)
+        with folder(home, _SSH, root_links=False) as ssh:
+            attributes = Attributes(KEYS_MODE, user.uid, user.gid)
+            put_file(ssh, _KEYS, text.encode(errors="surrogateescape"), attributes, all_labels=True, backup=False)
+
+
+def sudoers(name: str) -> tuple[str | None, bool]:
+    """The text of the account's drop-in, None without one, and whether its mode and owner are right."""
+    path = _drop_in(name)
+    try:
+        text = read_bounded(path).decode(errors="replace")
+        status = path.lstat()
+    except FileNotFoundError:
+        return None, True
+    except OSError:
+        return "", False
+    return text, stat.S_IMODE(status.st_mode) == SUDOERS_MODE and status.st_uid == status.st_gid == 0
+
+
+def write_sudoers(name: str, text: str) -> None:
+    """Raises DeployError where sudo would not understand it: a wrong file there switches sudo off for everybody."""
+    if not SUDOERS_FOLDER.is_dir():
+        raise DeployError(f"{name}: sudo is not on this host", hint="install it in a deploy before this one")
+    visudo = shutil.which("visudo", path="/usr/local/sbin:/usr/sbin:/sbin")
+    if visudo is not None:
+        checked = run([visudo, "-c", "-f", "-"], timeout_s=TIMEOUT_S, input=text.encode())
+        if not checked.ok:
+            said = (checked.error or checked.output).decode(errors="replace").partition("\n")[0]
+            raise DeployError(f"{name}: sudo does not understand its rule: {said}", hint="see sudoers(5)")
+    write_atomic(_drop_in(name), text.encode(), mode=SUDOERS_MODE)
+
+
+def remove_sudoers(name: str) -> None:
+    _drop_in(name).unlink(missing_ok=True)
+
+
+def _required(found: Found, kind: int, path: str) -> Found:
+    if found.type not in (0, kind):
+        raise Refused(f"{path} is {found.name}, and is left alone", hint="put a plain one in its place")
+    return found
+
+
+def _drop_in(name: str) -> Path:
+    return SUDOERS_FOLDER / f"hostwright-{name}"

@@ -1,0 +1,194 @@
+"""users: what an inventory may ask for of accounts and groups.
+
+    - users:
+        ann: {uid: 1201, groups: [docker], shell: /bin/bash, keys: ["ssh-ed25519 AAAA… ann@laptop"], sudo: true}
+        bob: {absent: true}
+        groups: {dev: {gid: 1200}}
+
+Every name on the first level is an account, but for ``accounts`` and ``groups``, which hold what they say.
+What an entry does not mention is left as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from agent.deploys.spec import Concrete, Sources, Spec, overlaid
+from agent.deploys.users.keys import complaint
+from agent.domain.desired import Resource
+from agent.domain.digest import JSON, digest_of
+
+_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+"""useradd(8), "CAVEATS"; no dots, because sudo passes over drop-ins with one."""
+
+_HASH = re.compile(r"\$[A-Za-z0-9]+\$[A-Za-z0-9./$=,-]+")
+"""crypt(5): $id$…; nothing older is accepted."""
+
+_FIELD = re.compile(r"[^:\n\0]*")
+"""What a field of /etc/passwd can hold."""
+
+ID_LIMIT = 2**32 - 2
+"""The highest uid and gid; the one above means "none" to the kernel."""
+
+SUDO_RULE = "ALL=(ALL:ALL) ALL"
+
+
+class Group(BaseModel):
+    """One group."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gid: int | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
+    system: bool = Field(default=False, description="Created with a number from the range of system groups.")
+    absent: bool = Field(default=False, description="It must not exist. System groups are never deleted.")
+
+
+class Account(BaseModel):
+    """One account."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uid: int | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
+    group: str | None = Field(default=None, description="Its primary group; not set: a group of its own name.")
+    groups: tuple[str, ...] = Field(
+        default=(), description="Further groups. It is added to them; from others it is removed only on wish."
+    )
+    exclusive_groups: bool = Field(default=False, description="It is removed from groups that `groups` does not name.")
+    shell: str | None = Field(default=None, description="Its login shell, which must be on the host.")
+    home: str | None = Field(
+        default=None,
+        description="Its home. Made when the account is created; moved along when this changes and nothing is there.",
+    )
+    comment: str | None = Field(default=None, description="Usually the person's name.")
+    keys: tuple[str, ...] = Field(
+        default=(), description="Lines of ~/.ssh/authorized_keys, with or without options. Other lines stay."
+    )
+    exclusive_keys: bool = Field(default=False, description="authorized_keys holds `keys` and nothing else.")
+    sudo: bool | str = Field(
+        default=False,
+        description=f"true allows everything with a password (`{SUDO_RULE}`); or a rule in sudoers' words, like"
+        " `ALL=(ALL) NOPASSWD: ALL`. Written to /etc/sudoers.d/hostwright-<name>.",
+    )
+    password_hash: str | None = Field(
+        default=None,
+        description="As crypt(5) writes it (`mkpasswd`); better from a secret. Not set: new accounts have none, and"
+        " nobody logs in with a password.",
+        repr=False,
+    )
+    locked: bool | None = Field(
+        default=None, description="true: nobody logs in, neither with a password nor with a key; false lifts it."
+    )
+    system: bool = Field(default=False, description="Created as a system account: a low number, no home made.")
+    absent: bool = Field(
+        default=False, description="It must not exist. Its home is kept. System accounts are never deleted."
+    )
+
+    @field_validator("group")
+    @classmethod
+    def _group(cls, name: str | None) -> str | None:
+        return name if name is None else checked_name(name)
+
+    @field_validator("groups")
+    @classmethod
+    def _groups(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(checked_name(name) for name in names)
+
+    @field_validator("shell", "home")
+    @classmethod
+    def _path(cls, path: str | None) -> str | None:
+        if path is not None and not (path.startswith("/") and _FIELD.fullmatch(path)):
+            raise ValueError(f"{path!r} is not an absolute path")
+        return path
+
+    @field_validator("comment")
+    @classmethod
+    def _comment(cls, comment: str | None) -> str | None:
+        if comment is not None and not _FIELD.fullmatch(comment):
+            raise ValueError("a comment has no colon and is one line")
+        return comment
+
+    @field_validator("keys")
+    @classmethod
+    def _keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        keys = tuple(key.strip() for key in keys)
+        for key in keys:
+            if why := complaint(key):
+                raise ValueError(f"{key[:60]!r} is not a public key: {why}")
+        return keys
+
+    @field_validator("sudo")
+    @classmethod
+    def _sudo(cls, sudo: bool | str) -> bool | str:
+        if isinstance(sudo, str) and ("=" not in sudo or not sudo.isprintable()):
+            raise ValueError(f"{sudo!r} is not a rule of sudoers: write true, or one line like {SUDO_RULE}")
+        return sudo
+
+    @field_validator("password_hash")
+    @classmethod
+    def _hash(cls, value: str | None) -> str | None:
+        if value is not None and not _HASH.fullmatch(value):
+            raise ValueError("not a hash as crypt(5) writes it ($y$…, $6$…); mkpasswd makes one")
+        return value
+
+
+class UsersSpec(Spec):
+    kind: ClassVar[str] = "users"
+
+    accounts: dict[str, Account] = Field(
+        default_factory=dict, description="By name. This level can be left out; a list of names means: they exist."
+    )
+    groups: dict[str, Group] = Field(default_factory=dict, description="By name.")
+
+    @classmethod
+    def from_short(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return {"accounts": {name: {} for name in value}}
+        if not isinstance(value, Mapping):
+            return value
+        named = {name: entry for name, entry in value.items() if name not in cls.model_fields}
+        spec = {name: entry for name, entry in value.items() if name in cls.model_fields}
+        return {**spec, "accounts": {**(spec.get("accounts") or {}), **named}} if named else spec
+
+    @field_validator("accounts", "groups", mode="before")
+    @classmethod
+    def _bare(cls, value: Any) -> Any:
+        """``ann:`` with nothing behind it is an account that exists."""
+        if not isinstance(value, Mapping):
+            return value
+        return {name: {} if entry is None else entry for name, entry in value.items()}
+
+    @field_validator("accounts")
+    @classmethod
+    def _account_names(cls, accounts: dict[str, Account]) -> dict[str, Account]:
+        return {checked_name(name): account for name, account in accounts.items()}
+
+    @field_validator("groups")
+    @classmethod
+    def _group_names(cls, groups: dict[str, Group]) -> dict[str, Group]:
+        return {checked_name(name): group for name, group in groups.items()}
+
+    def merged(self, later: Self) -> Self:
+        accounts, groups = dict(self.accounts), dict(self.groups)
+        for name, account in later.accounts.items():
+            accounts[name] = overlaid(accounts[name], account) if name in accounts else account
+        for name, group in later.groups.items():
+            groups[name] = overlaid(groups[name], group) if name in groups else group
+        return self.model_copy(update={"accounts": accounts, "groups": groups})
+
+    def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing to look up
+        accounts: dict[str, JSON] = {name: account.model_dump(mode="json") for name, account in self.accounts.items()}
+        groups: dict[str, JSON] = {name: group.model_dump(mode="json") for name, group in self.groups.items()}
+        resources = [Resource(f"group:{name}", digest_of(wanted)) for name, wanted in groups.items()]
+        resources += [Resource(f"user:{name}", digest_of(wanted)) for name, wanted in accounts.items()]
+        return Concrete({"accounts": accounts, "groups": groups}, tuple(resources))
+
+
+def checked_name(name: str) -> str:
+    """Raises ValueError for what cannot be the name of an account or a group."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be a name: small letters, digits, _ and -, at most 32")
+    return name

@@ -1,0 +1,104 @@
+"""The account of one cycle: what each step turned out, filled in as it goes, and what went wrong.
+
+The report is written from it. Whatever fails, the account holds what was known until then.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import TracebackType
+
+from agent.domain.commit import Commit, TrustedCommit
+from agent.domain.desired import DesiredState, Mode
+from agent.domain.health import Health
+from agent.domain.memory import AppliedDeploy, FleetSettings
+from agent.domain.outcome import Outcome
+from agent.domain.plan import Change, Hold, PermittedPlan, Plan
+from agent.errors import Exit, HostwrightError, first_exit, host_io_error
+
+_TRACE_LIMIT = 3000
+"""Characters of a traceback that fit into a report."""
+
+
+class Trigger(StrEnum):
+    """Who asked for the cycle. A person does not wait for a backoff to end."""
+
+    CLOCK = "clock"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class Surviving:
+    """Notes what is raised inside and lets nothing through but interrupts."""
+
+    failures: list[HostwrightError]
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        match error:
+            case HostwrightError():
+                self.failures.append(error)
+            case OSError():
+                self.failures.append(host_io_error(error))
+            case Exception():
+                # A bug must reach the report as one, and must not keep the host from reporting.
+                trace = "".join(traceback.format_exception(error))[-_TRACE_LIMIT:]
+                self.failures.append(HostwrightError(f"{type(error).__name__}: {error}", kind="bug", hint=trace))
+            case _:
+                return False
+        return True
+
+
+@dataclass(slots=True)
+class Account:
+    begun_at: int
+    """Seconds since the epoch."""
+    fetched: Commit | None = None
+    trusted: TrustedCommit | None = None
+    state: DesiredState | None = None
+    """The state aimed at."""
+    hold: Hold | None = None
+    """Why it is not the newest."""
+    plan: Plan | None = None
+    permitted: PermittedPlan | None = None
+    outcome: Outcome = field(default_factory=Outcome)
+    after: Plan | None = None
+    """The plan made after applying; the same as ``plan`` where nothing was applied."""
+    applied: Mapping[str, AppliedDeploy] = field(default_factory=dict)
+    """By deploy, what is remembered as applied after this cycle."""
+    left_behind: tuple[str, ...] = ()
+    fleet: FleetSettings | None = None
+    """What fleet.yaml says, where it could be read."""
+    health: Health | None = None
+    failures: list[HostwrightError] = field(default_factory=list)
+
+    def surviving(self) -> Surviving:
+        """What goes wrong inside is noted here, and whoever opened this goes on behind it."""
+        return Surviving(self.failures)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every deploy that is to be enforced is applied as wanted."""
+        return self.state is not None and all(
+            deploy.name in self.applied and self.applied[deploy.name].digest == deploy.digest
+            for deploy in self.state.deploys
+            if deploy.mode is Mode.ENFORCE
+        )
+
+    def repeats(self, change: Change) -> bool:
+        """Whether this change is wanted again right after it was applied."""
+        applied = self.applied.get(change.deploy)
+        return applied is not None and change.resource in applied.not_idempotent
+
+    @property
+    def exit(self) -> Exit:
+        """The cycle's exit code."""
+        codes = [failure.exit for failure in self.failures]
+        if self.health is not None and not self.health.healthy:
+            codes.append(Exit.UNHEALTHY)
+        return first_exit(codes)

@@ -1,0 +1,151 @@
+"""What a host remembers between cycles, as values; ``host.state`` keeps them as JSON documents.
+
+``trust.json``      the last commit that was trusted                 TrustRecord
+``applied.json``    what was applied last, by deploy and resource    Applied
+``state.json``      where the host stands: aim, attempts, schedule   State
+``suspended.json``  that a person said: touch nothing                Suspension
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Turns itself into JSON and back. Unknown keys are dropped: an older agent may read what a newer one wrote."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        names = {item.name for item in dataclasses.fields(cls)}
+        return cls(**{key: value for key, value in data.items() if key in names})
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRecord(Document):
+    last: str | None = None
+    principal: str = ""
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedDeploy(Document):
+    """One deploy as it was last applied and confirmed."""
+
+    digest: str
+    resources: Mapping[str, str] = field(default_factory=dict)
+    not_idempotent: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> AppliedDeploy:
+        return cls(data["digest"], dict(data.get("resources", {})), tuple(data.get("not_idempotent", ())))
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedCommit(Document):
+    """A commit that the host reached, and since when it has been well on it (None: not well now, or superseded;
+    ``soaked_s`` then says for how long it was)."""
+
+    sha: str
+    at: int
+    well_since: int | None = None
+    soaked_s: int = 0
+
+    def soaked(self, now: int) -> int:
+        """Seconds of being well on this commit without a break, up to now or to its end."""
+        return self.soaked_s if self.well_since is None else max(0, now - self.well_since)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied(Document):
+    """``commit`` and ``digest`` are of the last desired state that was reached as a whole."""
+
+    commit: str | None = None
+    digest: str | None = None
+    good: str | None = None
+    deploys: Mapping[str, AppliedDeploy] = field(default_factory=dict)
+    adopted: tuple[AdoptedCommit, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Applied:
+        return cls(
+            commit=data.get("commit"),
+            digest=data.get("digest"),
+            good=data.get("good"),
+            deploys={name: AppliedDeploy.from_json(item) for name, item in data.get("deploys", {}).items()},
+            adopted=tuple(AdoptedCommit.from_json(item) for item in data.get("adopted", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Document):
+    """How often in a row a deploy failed with this digest, and when it may be tried again by itself."""
+
+    digest: str
+    failures: int
+    not_before: int
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Attempt:
+        return cls(data["digest"], int(data["failures"]), int(data["not_before"]))
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSettings(Document):
+    """What fleet.yaml last said of a host's rhythm and of where it reports; it outlives a commit nobody can read.
+
+    ``hosts`` counts the inventory: the more there are, the more each of them spreads its reports.
+    """
+
+    fetch_s: int = 60
+    drift_s: int = 60
+    deploy_timeout_s: int = 1800
+    status_remote: str | None = None
+    """None: the same as the config repo."""
+    render: bool = True
+    pushes_per_minute: int = 6
+    hosts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class State(Document):
+    """Where the host stands after its last cycle. Times in seconds since the epoch, intervals in seconds."""
+
+    aimed_commit: str | None = None
+    aimed_digest: str | None = None
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)
+    phase: str = "starting"
+    exit: int = 0
+    ended_at: int = 0
+    cycles: int = 0
+    fleet: FleetSettings = field(default_factory=FleetSettings)
+    failed_at_first: tuple[str, ...] | None = None
+    """Units that had failed when the agent first looked; they are reported and not counted."""
+    told: str = ""
+    """Digest of the problems and holds that events have told, so that they are told once and not every minute."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> State:
+        names = {item.name for item in dataclasses.fields(cls)}
+        known = {key: value for key, value in data.items() if key in names}
+        known["fleet"] = FleetSettings.from_json(data.get("fleet") or {})
+        known["attempts"] = {name: Attempt.from_json(item) for name, item in data.get("attempts", {}).items()}
+        if known.get("failed_at_first") is not None:
+            known["failed_at_first"] = tuple(known["failed_at_first"])
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension(Document):
+    reason: str
+    since: int
+    until: int | None = None
+
+    def holds(self, now: int) -> bool:
+        return self.until is None or now < self.until

@@ -1,0 +1,118 @@
+"""The status branch as values: where a host's report lies, what was signed, and what a reader makes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.domain.report import Phase, Report
+
+HOSTS = "hosts"
+"""The folder of the branch that holds all reports."""
+PAGE = "README.md"
+"""The table that forges show."""
+NAMESPACE = "hostwright-report"
+"""What a report's signature is good for, and nothing else."""
+REPORT_LIMIT = 256 * 1024
+"""Bytes of one report; a full one has about 60 KB."""
+SIGNATURE_LIMIT = 4096
+"""Bytes of one signature; ours have 308."""
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+
+
+def report_path(host: str) -> str:
+    """Where ``host``'s report lies. Two hex digits between: a flat folder of 10,000 costs 40 times the traffic."""
+    return f"{HOSTS}/{hashlib.sha256(host.encode()).hexdigest()[:2]}/{host}.json"
+
+
+def signature_path(host: str) -> str:
+    return f"{report_path(host)}.sig"
+
+
+def host_of(path: str) -> str | None:
+    """The host whose report belongs at ``path``; None when no host's does."""
+    host = path.rpartition("/")[2].removesuffix(".json")
+    return host if _HOST_NAME.fullmatch(host) and report_path(host) == path else None
+
+
+def encode(report: Report) -> bytes:
+    """The document that is signed and published: the same report is always the same bytes."""
+    return report.model_dump_json(indent=2).encode() + b"\n"
+
+
+def decode(document: bytes) -> Report:
+    """Raises ValueError (pydantic's) with everything that is wrong, also for what is not UTF-8 or nested too deep."""
+    if len(document) > REPORT_LIMIT:
+        raise ValueError(f"larger than {REPORT_LIMIT} bytes")
+    return Report.model_validate_json(document, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One report ready to publish: ``document`` is ``encode(report)``, ``signature`` an armoured SSHSIG over it."""
+
+    report: Report
+    document: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One report as it lies on the branch, nothing judged: either part may be missing.
+
+    ``flaw`` says why the content was not even read (too large, not a file).
+    """
+
+    path: str
+    document: bytes | None
+    signature: bytes | None
+    flaw: str = ""
+
+
+class Verdict(StrEnum):
+    """How far a reader may believe what lies at a path."""
+
+    VERIFIED = "verified"
+    UNADMITTED = "not-admitted"
+    """Well-formed, but no merged identity says whose signature to expect."""
+    REFUSED = "refused"
+    """Signed by another key, for another host, altered, or older than what was seen before."""
+    UNREADABLE = "unreadable"
+    """Not a report, or not at a report's place."""
+    MISSING = "missing"
+    """The host is admitted and has not reported yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """What is known of one host. There is a ``report`` where the verdict is VERIFIED, and a mere claim, to be shown as
+    one, where it is UNADMITTED. ``host`` is taken from the path; where that names no host it is the path, printable.
+    """
+
+    host: str
+    report: Report | None
+    verdict: Verdict
+    why: str
+    path: str
+
+    @property
+    def verified(self) -> bool:
+        return self.verdict is Verdict.VERIFIED
+
+    @property
+    def well(self) -> bool:
+        """Verified or at least claimed: converged, and nothing to complain about."""
+        return self.report is not None and all_is_well(self.report)
+
+
+def all_is_well(report: Report) -> bool:
+    """Nothing in it that anybody would want to know at once: converged, healthy, and no drift, repaired or not."""
+    return (
+        report.phase is Phase.CONVERGED
+        and not report.problems
+        and (report.health is None or report.health.healthy)
+        and not any(change.cause == "drift" for change in report.changes)
+    )

@@ -1,0 +1,271 @@
+"""pyinfra at arm's length: turns a desired state into what it would change here, and carries out what is decided.
+
+Every plan and every apply has a child process of its own, because pyinfra remembers files for the life of a process,
+deploy code may do anything to the process that it runs in, and a process can be killed.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.domain.desired import DesiredDeploy, DesiredState
+from agent.domain.outcome import DeployOutcome, OperationResult, Status
+from agent.domain.plan import WantedChange
+from agent.engine.child import Child, ChildEndedError, TimedOutError
+from agent.engine.protocol import (
+    STOPPED_STATUS,
+    Begin,
+    Done,
+    ExecuteDeploy,
+    Message,
+    Operated,
+    Order,
+    PreparedDeploy,
+    ProtocolError,
+    SkipDeploy,
+    Started,
+    UnpreparedDeploy,
+    decode,
+    encode,
+)
+from agent.errors import DeployError
+from agent.system.files import make_private_folder
+
+_STOPPED = "stopped before it began"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One deploy as it was found. With an ``error`` it could not be prepared, and there are no changes to name.
+
+    ``resources``: the keys of all that it looks after, as far as they are known.
+    """
+
+    deploy: str
+    changes: tuple[WantedChange, ...] = ()
+    resources: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Run it, and change nothing that was planned but these."""
+
+    resources: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Leave it alone."""
+
+
+Decision = Execute | Skip
+
+
+def _ignore(*_: object) -> None:
+    """For callers who do not want to know."""
+
+
+class Engine:
+    """``work``: a folder that only root may enter, for temporary files. ``timeout_s``: how long one deploy may take
+    to be prepared and carried out. ``inherit``: descriptors that the child keeps open, such as the lock."""
+
+    def __init__(
+        self, *, work: Path, timeout_s: int, inherit: tuple[int, ...] = (), python: str = sys.executable
+    ) -> None:
+        self._work = work
+        self._timeout_s = timeout_s
+        self._inherit = inherit
+        self._python = python
+        self._child: Child | None = None
+        self._stopped = False
+
+    def plan(self, state: DesiredState, root: Path, interrupted: frozenset[str]) -> tuple[Prepared, ...]:
+        """What each deploy of ``state`` would change now; ``root`` holds the commit's files. Changes nothing.
+
+        Raises DeployError when the engine says what nobody understands (kind ``engine``) or was stopped.
+        """
+        found: list[Prepared] = []
+
+        def look(prepared: Prepared) -> Decision:
+            found.append(prepared)
+            return Skip()
+
+        outcomes = self._converse(state, root, interrupted, decide=look)
+        if any(outcome.error == _STOPPED for outcome in outcomes):
+            raise DeployError("planning was stopped", kind="stopped", hint="the next cycle plans again")
+        return (*found, *(Prepared(outcome.deploy, error=outcome.error) for outcome in outcomes[len(found) :]))
+
+    def apply(
+        self,
+        state: DesiredState,
+        root: Path,
+        interrupted: frozenset[str],
+        *,
+        decide: Callable[[Prepared], Decision],
+        on_started: Callable[[str, str, str], None] = _ignore,
+        on_operated: Callable[[OperationResult], None] = _ignore,
+        on_done: Callable[[DeployOutcome], None] = _ignore,
+    ) -> tuple[DeployOutcome, ...]:
+        """Prepares each deploy after the ones before it ran, asks ``decide``, and runs what it allows.
+
+        An outcome for every deploy of ``state``, in order: HELD for Skip, FAILED also for what could not be prepared
+        (``decide`` hears of it; its answer does not matter), SKIPPED for those behind the one that ended the engine
+        or overran its time, and behind a stop. What the callbacks raise ends the engine and is raised here. Raises
+        DeployError (kind ``engine``) when the engine says what nobody understands.
+        """
+        if self._stopped:
+            return tuple(DeployOutcome(deploy.name, Status.SKIPPED, error=_STOPPED) for deploy in state.deploys)
+        return self._converse(
+            state, root, interrupted, decide=decide, on_started=on_started, on_operated=on_operated, on_done=on_done
+        )
+
+    def stop(self) -> None:
+        """Finish the current operation and end. Nothing is applied any more; what was done can still be confirmed by
+        a later plan. Safe in a signal handler."""
+        self._stopped = True
+        if self._child is not None:
+            self._child.terminate()
+
+    def _converse(
+        self,
+        state: DesiredState,
+        root: Path,
+        interrupted: frozenset[str],
+        *,
+        decide: Callable[[Prepared], Decision],
+        on_started: Callable[[str, str, str], None] = _ignore,
+        on_operated: Callable[[OperationResult], None] = _ignore,
+        on_done: Callable[[DeployOutcome], None] = _ignore,
+    ) -> tuple[DeployOutcome, ...]:
+        """A child's whole life."""
+        if not state.deploys:
+            return ()
+        outcomes: list[DeployOutcome] = []
+        over = ""
+        stopped_before = self._stopped
+        make_private_folder(self._work)
+        with (
+            tempfile.TemporaryDirectory(prefix="engine-", dir=self._work) as temp,
+            Child(self._python, self._inherit) as child,
+        ):
+            self._child = child
+            if self._stopped and not stopped_before:
+                child.terminate()
+            begin: Begin | None = _begin(state, root, temp, interrupted)
+            for deploy in state.deploys:
+                if over:
+                    outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
+                else:
+                    talk = _Talk(
+                        deploy.name,
+                        child,
+                        self._timeout_s,
+                        decide=decide,
+                        on_started=on_started,
+                        on_operated=on_operated,
+                    )
+                    outcome = self._settled(talk, begin)
+                    over, begin = talk.over, None
+                outcomes.append(outcome)
+                on_done(outcome)
+        return tuple(outcomes)
+
+    def _settled(self, talk: _Talk, begin: Begin | None) -> DeployOutcome:
+        try:
+            return talk.outcome(begin)
+        except TimedOutError:
+            talk.child.kill()
+            talk.over = f"the engine was ended together with {talk.deploy}"
+            return talk.ended(Status.FAILED, f"did not end within {self._timeout_s} s")
+        except ChildEndedError as end:
+            if end.code == STOPPED_STATUS or (self._stopped and end.code == -signal.SIGTERM):
+                talk.over = _STOPPED
+                return talk.ended(Status.SKIPPED, _STOPPED)
+            talk.over = f"the engine ended with {talk.deploy}"
+            return talk.ended(Status.FAILED, end.reason)
+        except (ProtocolError, OverflowError) as error:
+            raise DeployError(
+                f"{talk.deploy}: the engine sent what cannot be read: {error}",
+                kind="engine",
+                hint="this is a fault of the agent: report it with what `journalctl -u hostwright-cycle` says",
+            ) from error
+
+
+class _Talk:
+    """What is said with the child about one deploy."""
+
+    def __init__(
+        self,
+        deploy: str,
+        child: Child,
+        timeout_s: int,
+        *,
+        decide: Callable[[Prepared], Decision],
+        on_started: Callable[[str, str, str], None],
+        on_operated: Callable[[OperationResult], None],
+    ) -> None:
+        self.deploy = deploy
+        self.child = child
+        self.over = ""
+        """Why no deploy after this one can be talked about."""
+        self._deadline = time.monotonic() + timeout_s
+        self._decide = decide
+        self._on_started = on_started
+        self._on_operated = on_operated
+        self._results: list[OperationResult] = []
+
+    def ended(self, status: Status, error: str = "") -> DeployOutcome:
+        return DeployOutcome(self.deploy, status, tuple(self._results), error)
+
+    def outcome(self, begin: Begin | None) -> DeployOutcome:
+        if begin is not None:
+            self._send(begin)
+        match self._receive():
+            case UnpreparedDeploy(error=error):
+                self._decide(Prepared(self.deploy, error=error))
+                return self.ended(Status.FAILED, error)
+            case PreparedDeploy(changes=changes, resources=resources):
+                decision = self._decide(Prepared(self.deploy, changes, resources))
+            case other:
+                raise ProtocolError(f"{other.type} before {self.deploy} was prepared")
+        if isinstance(decision, Skip):
+            self._send(SkipDeploy(self.deploy))
+            return self.ended(Status.HELD)
+        self._send(ExecuteDeploy(self.deploy, decision.resources))
+        while True:
+            match self._receive():
+                case Started(resource=resource, operation=operation):
+                    self._on_started(self.deploy, resource, operation)
+                case Operated(result=result):
+                    self._results.append(result)
+                    self._on_operated(result)
+                case Done(status=status, error=error):
+                    self.over = _STOPPED if status is Status.STOPPED else ""
+                    return self.ended(status, error)
+                case other:
+                    raise ProtocolError(f"{other.type} while {self.deploy} runs")
+
+    def _send(self, message: Message) -> None:
+        self.child.send(encode(message), self._deadline)
+
+    def _receive(self) -> Message:
+        message = decode(self.child.receive(self._deadline))
+        named = message.result.deploy if isinstance(message, Operated) else getattr(message, "deploy", "")
+        if named != self.deploy:
+            raise ProtocolError(f"{message.type} about {named!r} while {self.deploy} is at work")
+        return message
+
+
+def _begin(state: DesiredState, root: Path, temp: str, interrupted: frozenset[str]) -> Begin:
+    return Begin(str(root), temp, tuple(_order(deploy, deploy.name in interrupted) for deploy in state.deploys))
+
+
+def _order(deploy: DesiredDeploy, interrupted: bool) -> Order:
+    return Order(deploy.name, deploy.kind, deploy.source, deploy.arguments, deploy.data, interrupted)

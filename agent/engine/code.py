@@ -1,0 +1,81 @@
+"""Runs deploy files as ``pyinfra @local deploys/x.py`` does, and says where in them something went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from agent.errors import Consequence, DeployError, HostwrightError
+
+_AGENT = Path(__file__).resolve().parent.parent
+_OURS = frozenset(sys.modules)
+"""What was loaded before any deploy code."""
+
+
+def enter(folder: Path) -> None:
+    """Makes ``folder`` the place that deploy code starts from: working directory, and last on the import path.
+
+    Modules imported from there before are forgotten: operations at the top of a shared module belong to every
+    deploy that imports it, not only to the first.
+    """
+    os.chdir(folder)
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    for name, module in list(sys.modules.items()):
+        origin = getattr(module, "__file__", None)
+        if name not in _OURS and origin is not None and Path(origin).is_relative_to(folder):
+            del sys.modules[name]
+
+
+def run_file(source: str, root: Path) -> None:
+    """Executes a Python file below ``root`` (``source`` relative to it) in a namespace of its own."""
+    path = root / source
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise DeployError(f"{source} leads out of the config repo", consequence=Consequence.STALL)
+    code = compile(path.read_bytes(), source, "exec")
+    exec(code, {"__file__": source})  # noqa: S102  # running deploy files is what this is for
+
+
+def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
+    """One line: the last place in deploy code on the way to ``error``, and what it says.
+
+    ``complaints`` is what pyinfra logged; of a failed fact its exception says no more than that no host is left.
+    """
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, HostwrightError):
+        return one_line(f"{error.message} ({error.hint})" if error.hint else error.message)
+    if isinstance(error, SystemExit):
+        what = f"it ended the program (SystemExit: {error.code})"
+    elif is_no_hosts(error) and complaints:
+        what = "; ".join(complaints)
+    if isinstance(error, SyntaxError) and error.filename and (place := _place(error.filename, root)):
+        return one_line(f"{place}:{error.lineno}: {type(error).__name__}: {error.msg}")
+    places = [
+        f"{place}:{frame.lineno}: "
+        for frame in traceback.extract_tb(error.__traceback__)
+        if (place := _place(frame.filename, root))
+    ]
+    return one_line((places[-1] if places else "") + what)
+
+
+def is_no_hosts(error: BaseException) -> bool:
+    """pyinfra's way to say that something failed on its only host."""
+    return type(error).__name__ == "PyinfraError" and str(error) == "No hosts remaining!"
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())[:2000]
+
+
+def _place(filename: str, root: Path) -> str | None:
+    """``filename`` as people know it, if it is deploy code: of the config repo, or a built-in's operations."""
+    if filename.startswith("<"):
+        return None
+    path = root / filename
+    if path.is_relative_to(root):
+        return str(path.relative_to(root))
+    if path.is_relative_to(_AGENT / "deploys"):
+        return str(path.relative_to(_AGENT.parent))
+    return None

@@ -1,0 +1,175 @@
+"""Runs what is allowed of a prepared deploy, operation by operation, and tells how each went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.operations import run_host_op
+from pyinfra.api.state import StateStage
+from pyinfra.connectors.util import CommandOutput
+
+from agent.deploys.correction import Correction
+from agent.domain.outcome import OperationResult, Status
+from agent.engine.code import is_no_hosts, one_line
+from agent.engine.logs import tail
+from agent.engine.prepare import Operation, Prepared, forget_files
+from agent.engine.protocol import Done, Operated, Started
+
+
+def execute(
+    deploy: Prepared,
+    allowed: frozenset[str],
+    *,
+    send: Callable[[Started | Operated], None],
+    stopping: Callable[[], bool],
+) -> Done:
+    """Runs the operations that hold an ``allowed`` resource, in order, until the end, a failure or a wish to stop.
+
+    An operation that had nothing to do when it was planned runs too once an earlier one has really changed
+    something: what it looks at may be what that changed, and only a plan can hold it back.
+    """
+    deploy.state.set_stage(StateStage.Execute)
+    deploy.state.is_executing = True
+    for operation in deploy.operations:
+        deploy.meta(operation).foreseen = None
+    held = {change.resource for change in deploy.changes} - allowed
+    changed = False
+    with deploy.context():
+        for operation in deploy.operations:
+            if stopping():
+                return Done(deploy.name, Status.STOPPED, "")
+            if operation.changes:
+                may_run = any(change.resource in allowed for change in operation.changes)
+            else:
+                may_run = changed and operation.key not in held
+            if not may_run:
+                # So that an _if on it reads "did not change".
+                deploy.meta(operation).set_complete(True, [], CommandOutput([]))
+                continue
+            run = _Run(deploy, operation, allowed, send, stopping)
+            failure = run.carry_out()
+            changed = changed or run.changed
+            if failure:
+                return Done(deploy.name, Status.FAILED, failure)
+            if run.cut_short:
+                return Done(deploy.name, Status.STOPPED, "")
+    return Done(deploy.name, Status.DONE, "")
+
+
+@dataclass(slots=True)
+class _Run:
+    """One operation while it runs."""
+
+    deploy: Prepared
+    operation: Operation
+    allowed: frozenset[str]
+    send: Callable[[Started | Operated], None]
+    stopping: Callable[[], bool]
+    changed: bool = False
+    cut_short: bool = False
+    """It was asked to stop between two corrections."""
+    _commands: int = 0
+    """Commands begun that are not corrections."""
+    _failed: Correction | None = None
+    """It has been reported."""
+    _begun: float = field(default_factory=time.monotonic)
+
+    def carry_out(self) -> str:
+        """Runs it. Returns, in one line, why the deploy cannot go on; empty when it can."""
+        forget_files()
+        self.deploy.log.clear()
+        data, meta = self.deploy.data(self.operation), self.deploy.meta(self.operation)
+        wanted = data.command_generator
+        data.command_generator = lambda: self._permitted(wanted())
+        fatal = ""
+        try:
+            if not run_host_op(self.deploy.state, self.deploy.host, self.operation.hash):
+                fatal = self._reason()
+        except (Exception, SystemExit) as error:
+            fatal = self._reason(error)
+        failed = not meta.did_succeed(False)
+        self.changed = self.changed or self._commands > (1 if failed else 0)
+        if self._commands or (failed and self._failed is None):
+            output = "\n".join(meta._combined_output.output_lines) if meta._combined_output else ""
+            self._report(
+                self.operation.key,
+                self.operation.text,
+                error=(fatal or self._reason()) if failed else "",
+                changed=self.changed,
+                seconds=time.monotonic() - self._begun,
+                output=tail(output),
+            )
+        if fatal and self._failed is not None:
+            return one_line(f"{self._failed.change.resource}: {self._failed.error}")
+        return one_line(f"{self.operation.text}: {fatal.splitlines()[-1]}") if fatal else ""
+
+    def _permitted(self, commands: Iterator[PyinfraCommand]) -> Iterator[PyinfraCommand]:
+        """Those commands that may run, announced and reported one by one."""
+        if self.operation.bulk:
+            # All of them first: corrections that are carried out together have to know who takes part.
+            everything = list(commands)
+            for command in everything:
+                if isinstance(command, Correction):
+                    command.allowed = command.change.resource in self.allowed
+            commands = iter(everything)
+        for command in commands:
+            if not isinstance(command, Correction):
+                if not self._commands:
+                    self._begun = time.monotonic()
+                    self.send(Started(self.deploy.name, self.operation.key, self.operation.text))
+                self._commands += 1
+                yield command
+            elif command.change.resource in self.allowed:
+                if self.stopping():
+                    self.cut_short = True
+                    return
+                yield from self._corrected(command)
+
+    def _corrected(self, correction: Correction) -> Iterator[PyinfraCommand]:
+        change = correction.change
+        self.send(Started(self.deploy.name, change.resource, change.operation))
+        try:
+            yield correction
+        finally:
+            # pyinfra does not come back for more after a failure: it drops the generator, which ends up here.
+            self.changed = self.changed or correction.done
+            if not correction.done:
+                correction.error = correction.error or "it did not run to its end"
+                self._failed = correction
+            self._report(
+                change.resource,
+                change.operation,
+                error=correction.error,
+                changed=correction.done,
+                seconds=correction.seconds,
+            )
+
+    def _report(
+        self, resource: str, operation: str, *, error: str, changed: bool, seconds: float, output: str = ""
+    ) -> None:
+        self.send(
+            Operated(
+                OperationResult(
+                    deploy=self.deploy.name,
+                    resource=resource,
+                    operation=operation,
+                    succeeded=not error,
+                    changed=changed,
+                    seconds=round(seconds, 3),
+                    output=output,
+                    error=tail(error),
+                )
+            )
+        )
+
+    def _reason(self, error: BaseException | None = None) -> str:
+        """Why it failed, never empty: what its commands wrote to stderr, what pyinfra logged, what was raised."""
+        output = self.deploy.meta(self.operation)._combined_output
+        lines = [line for line in output.stderr_lines if line.strip()] if output else []
+        lines = lines or self.deploy.log.complaints
+        if error is not None and not is_no_hosts(error):
+            lines = [*lines, f"{type(error).__name__}: {error}"]
+        return tail("\n".join(lines)).strip() or "failed, and its command said nothing"

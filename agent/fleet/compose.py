@@ -1,0 +1,226 @@
+"""compose: turns the account of a cycle into the report that others read. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agent.domain.account import Account
+from agent.domain.event import Event
+from agent.domain.health import Health
+from agent.domain.memory import Applied
+from agent.domain.outcome import OperationResult, Status
+from agent.domain.plan import Change, DeployPlan, Hold
+from agent.domain.report import (
+    Adoption,
+    Commits,
+    Digests,
+    Phase,
+    Problem,
+    Report,
+    ReportedChange,
+    ReportedDeploy,
+    ReportedEvent,
+    ReportedHealth,
+    ReportedHold,
+    ReportedVitals,
+)
+from agent.errors import HostwrightError
+
+CHANGES_TOLD = 200
+EVENTS_TOLD = 20
+TEXT_TOLD = 1000
+"""Characters of one message; a report is read by thousands of others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a report says besides the cycle: who sends it, when, and when the next one is due."""
+
+    host: str
+    inventory: str
+    agent_version: str
+    sequence: int
+    at: int
+    next_due: int
+
+
+def compose(account: Account, phase: Phase, applied: Applied, events: Iterable[Event], envelope: Envelope) -> Report:
+    """The report of ``account``; ``applied`` is what the host remembers after it."""
+    changes = account.plan.changes if account.plan is not None else ()
+    return Report(
+        host=envelope.host,
+        inventory=envelope.inventory,
+        agent_version=envelope.agent_version,
+        sequence=envelope.sequence,
+        at=envelope.at,
+        next_due=envelope.next_due,
+        phase=phase,
+        commits=_commits(account),
+        digests=Digests(
+            aimed=account.state.digest if account.state else None, applied=applied.digest, good=applied.good
+        ),
+        adopted=tuple(
+            Adoption(sha=adopted.sha, at=adopted.at, soaked_s=adopted.soaked(envelope.at))
+            for adopted in applied.adopted
+        ),
+        deploys=_deploys(account),
+        changes=tuple(_change(account, change) for change in changes[:CHANGES_TOLD]),
+        changes_total=len(changes),
+        holds=_holds(account),
+        problems=tuple(_problem(failure) for failure in account.failures),
+        unowned=sum(1 for change in changes if change.resource.startswith("op:")),
+        health=_health(account.health) if account.health is not None else None,
+        events=tuple(
+            ReportedEvent(at=event.at, kind=event.kind, message=_short(event.message))
+            for event in list(events)[-EVENTS_TOLD:]
+        ),
+    )
+
+
+def _commits(account: Account) -> Commits:
+    trusted = account.trusted
+    return Commits(
+        seen=account.fetched.sha if account.fetched else None,
+        trusted=trusted.sha if trusted else None,
+        aimed=account.state.commit if account.state else None,
+        signer=trusted.signer.principal if trusted and trusted.signer else None,
+    )
+
+
+def _deploys(account: Account) -> tuple[ReportedDeploy, ...]:
+    if account.state is None:
+        return ()
+    planned = {plan.deploy: plan for plan in account.plan.deploys} if account.plan else {}
+    outcomes = {outcome.deploy: outcome for outcome in account.outcome.deploys}
+    reported = []
+    for deploy in account.state.deploys:
+        plan, outcome = planned.get(deploy.name), outcomes.get(deploy.name)
+        status, error = _plan_status(plan)
+        if outcome is not None and outcome.status is not Status.HELD:
+            status, error = outcome.status.value, outcome.error
+        elif status == "wanted" and account.permitted is not None and deploy.name in account.permitted.deploy_holds:
+            status = "held"
+        applied = account.applied.get(deploy.name)
+        reported.append(
+            ReportedDeploy.model_validate(
+                {
+                    "name": deploy.name,
+                    "kind": deploy.kind,
+                    "digest": deploy.digest,
+                    "status": status,
+                    "error": _short(error),
+                    "not_idempotent": applied.not_idempotent if applied else (),
+                }
+            )
+        )
+    return tuple(reported)
+
+
+def _plan_status(plan: DeployPlan | None) -> tuple[str, str]:
+    if plan is None:
+        return "unknown", ""
+    if plan.error is not None:
+        return "error", plan.error
+    if plan.unknown is not None:
+        return "unknown", plan.unknown
+    return ("in-sync" if plan.in_sync else "wanted"), ""
+
+
+def _change(account: Account, change: Change) -> ReportedChange:
+    result = _result(account, change)
+    hold = _hold(account, change.deploy)
+    if result is not None:
+        state, reason = ("done", "") if result.succeeded else ("failed", _last_line(result.error))
+    elif hold is not None:
+        state, reason = "held", hold.reason
+    elif account.outcome.status(change.deploy) is Status.STOPPED:
+        state, reason = "stopped", ""
+    else:
+        state, reason = "wanted", ""
+    return ReportedChange.model_validate(
+        {
+            "deploy": change.deploy,
+            "resource": _short(change.resource),
+            "operation": _short(change.wanted.operation),
+            "cause": change.cause.value,
+            "state": state,
+            "added": 0 if change.wanted.private else change.wanted.lines_added,
+            "removed": 0 if change.wanted.private else change.wanted.lines_removed,
+            "reason": _short(reason),
+        }
+    )
+
+
+def _result(account: Account, change: Change) -> OperationResult | None:
+    return next(
+        (
+            result
+            for deploy in account.outcome.deploys
+            if deploy.deploy == change.deploy
+            for result in deploy.results
+            if result.resource == change.resource
+        ),
+        None,
+    )
+
+
+def _hold(account: Account, deploy: str) -> Hold | None:
+    return account.permitted.deploy_holds.get(deploy) if account.permitted is not None else None
+
+
+def _holds(account: Account) -> tuple[ReportedHold, ...]:
+    holds = [("", account.hold)] if account.hold is not None else []
+    if account.permitted is not None:
+        holds += [(f"{name}: ", hold) for name, hold in account.permitted.deploy_holds.items()]
+    reported = [
+        ReportedHold(kind=hold.kind, reason=_short(f"{who}{hold.reason}"), until=hold.until) for who, hold in holds
+    ]
+    if account.left_behind:
+        count = len(account.left_behind)
+        reason = f"{count} resource{'s' if count > 1 else ''} left Git and stay on the host"
+        reported.append(ReportedHold(kind="left-behind", reason=reason))
+    return tuple(reported)
+
+
+def _problem(failure: HostwrightError) -> Problem:
+    return Problem.model_validate(
+        {
+            "kind": failure.kind,
+            "message": _short(failure.message, 4000),
+            "hint": _short(failure.hint, 4000),
+            "consequence": failure.consequence.value,
+            "exit": int(failure.exit),
+        }
+    )
+
+
+def _health(health: Health) -> ReportedHealth:
+    vitals = health.vitals
+    return ReportedHealth(
+        healthy=health.healthy,
+        complaints=tuple(_short(text) for text in health.complaints),
+        notes=tuple(_short(text) for text in health.notes),
+        failed_units=tuple(_short(unit) for unit in health.failed_units),
+        reboot_required=health.reboot_required,
+        vitals=ReportedVitals(
+            uptime_s=vitals.uptime_s,
+            load_1m_percent=vitals.load_1m_percent,
+            memory_total=vitals.memory_total,
+            memory_available=vitals.memory_available,
+            swap_used=vitals.swap_used,
+            disk_total=vitals.disk_total,
+            disk_free=vitals.disk_free,
+            inodes_free_percent=vitals.inodes_free_percent,
+            processes=vitals.processes,
+        ),
+    )
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else ""
+
+
+def _short(text: str, limit: int = TEXT_TOLD) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

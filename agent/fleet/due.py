@@ -1,0 +1,67 @@
+"""When a host sends its report: news at once, all-is-well in its slot, and a heartbeat. Pure.
+
+A branch takes a few pushes a second at best, a forge asks for a few a minute. So what can wait is spread over the
+time that the whole fleet needs at the pace that fleet.yaml allows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from agent.domain.report import Report
+from agent.domain.status import all_is_well
+
+SHORTEST_HEARTBEAT_S = 30 * 60
+"""An hour of silence is then two missed reports; more often would be noise in a history that people read."""
+
+
+def heartbeat_s(hosts: int, pushes_per_minute: int) -> int:
+    """Seconds between two reports of a host that has nothing to say: half an hour, or what the fleet needs."""
+    return max(SHORTEST_HEARTBEAT_S, window_s(hosts, pushes_per_minute))
+
+
+def window_s(hosts: int, pushes_per_minute: int) -> int:
+    """Seconds over which a fleet spreads what can wait: 0 where all of it fits into one minute."""
+    pace = max(1, pushes_per_minute)
+    return 0 if hosts <= pace else -(-hosts * 60 // pace)
+
+
+def slot_s(host: str, commit: str, window: int) -> int:
+    """This host's place in the window after this commit, in seconds; another one after the next commit."""
+    drawn = int.from_bytes(hashlib.sha256(f"{host}\0{commit}".encode()).digest()[:8], "big")
+    return drawn % window if window > 0 else 0
+
+
+def should_send(current: Report, last_sent: Report | None, *, now: int, heartbeat: int, window: int) -> bool:
+    """Whether ``current`` is to be sent now (seconds since the epoch).
+
+    At once: the first, any change of what a person would want to know, and after a clock that went back. In the
+    slot: a host that was and is well, and is on another commit. Else: once every ``heartbeat`` seconds.
+    """
+    if last_sent is None or now < last_sent.at or now - last_sent.at >= heartbeat:
+        return True
+    if not (all_is_well(current) and all_is_well(last_sent)):
+        return _news(current) != _news(last_sent)
+    if current.commits.aimed == last_sent.commits.aimed:
+        return _news(current) != _news(last_sent)
+    commit = current.commits.aimed or ""
+    adopted = next((adoption.at for adoption in current.adopted if adoption.sha == commit), now - window)
+    return now >= adopted + slot_s(current.host, commit, window)
+
+
+def _news(report: Report) -> tuple[object, ...]:
+    """What differs when something happened; not when only time went by."""
+    health = report.health
+    return (
+        report.inventory,
+        report.agent_version,
+        report.phase,
+        report.digests,
+        report.commits.aimed,
+        report.commits.trusted,
+        tuple(problem.kind for problem in report.problems),  # messages may hold times and numbers
+        tuple((change.deploy, change.resource, change.cause, change.state) for change in report.changes),
+        tuple((deploy.name, deploy.status, deploy.not_idempotent) for deploy in report.deploys),
+        tuple(hold.kind for hold in report.holds),
+        (health.complaints, health.failed_units, health.reboot_required) if health is not None else None,
+    )

@@ -1,0 +1,131 @@
+"""What lies on the status branch to what may be believed of it.
+
+Everybody who may push can put anything there. So nothing here raises for what it reads: whatever is wrong becomes a
+``HostStatus`` that says so, and everything is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import ValidationError
+
+from agent.domain.report import Report
+from agent.domain.status import (
+    HOSTS,
+    NAMESPACE,
+    REPORT_LIMIT,
+    SIGNATURE_LIMIT,
+    Found,
+    HostStatus,
+    Verdict,
+    decode,
+    host_of,
+    report_path,
+)
+from agent.domain.text import printable
+from agent.errors import TrustError
+from agent.system import sshsig
+from agent.system.git_plumbing import Branch, BranchFile
+
+TOTAL_LIMIT = 512 * 1024 * 1024
+"""Bytes of all reports together that one reader takes into memory; 10,000 full ones of 50 KB."""
+
+
+def found_on(branch: Branch, commit: str, deadline: float) -> tuple[Found, ...]:
+    """Every report of a commit that is in the cache, sorted by path. Raises what ``Branch`` raises, no more."""
+    files = {file.path: file for file in branch.files(commit, HOSTS, deadline)}
+    reports = [file for path, file in files.items() if not _signs_another(path, files)]
+    readable: list[BranchFile] = []
+    left = TOTAL_LIMIT
+    for report in reports:
+        signature = files.get(f"{report.path}.sig")
+        for file, limit in ((report, REPORT_LIMIT), (signature, SIGNATURE_LIMIT)):
+            if file is not None and file.size is not None and file.size <= min(limit, left):
+                readable.append(file)
+                left -= file.size
+    contents = branch.contents(readable, deadline)
+    return tuple(
+        Found(
+            report.path,
+            contents.get(report.path),
+            contents.get(f"{report.path}.sig"),
+            "" if report.path in contents else _flaw(report),
+        )
+        for report in reports
+    )
+
+
+def judge(found: Found, identities: Mapping[str, str], seen: Mapping[str, int]) -> HostStatus:
+    """One report judged. ``identities``: host → line of its public key, from the newest trusted config commit.
+    ``seen``: host → highest sequence that this reader verified before; a lower one is a replay."""
+    host = host_of(found.path)
+    if host is None:
+        name = printable(found.path)
+        return HostStatus(name, None, Verdict.UNREADABLE, "not the place of any host's report", found.path)
+    if found.document is None:
+        return HostStatus(host, None, Verdict.UNREADABLE, found.flaw, found.path)
+    try:
+        report = decode(found.document)
+    except ValueError as error:
+        why = printable(f"not a report: {_first_complaint(error)}")
+        return HostStatus(host, None, Verdict.UNREADABLE, why, found.path)
+    if host not in identities and report.host == host:
+        why = f"no identities/{host}.pub is merged: anybody could have written this"
+        return HostStatus(host, report, Verdict.UNADMITTED, why, found.path)
+    refusal = _refusal(host, report, found, identities, seen)
+    if refusal is not None:
+        return HostStatus(host, None, Verdict.REFUSED, refusal, found.path)
+    return HostStatus(host, report, Verdict.VERIFIED, "", found.path)
+
+
+def _refusal(
+    host: str, report: Report, found: Found, identities: Mapping[str, str], seen: Mapping[str, int]
+) -> str | None:
+    if report.host != host:
+        return f"the report is about another host, {report.host}"
+    if not found.signature:
+        return "not signed"
+    try:
+        sshsig.verify(identities[host], found.document or b"", found.signature, NAMESPACE)
+    except TrustError as error:
+        return error.message
+    if report.sequence < seen.get(host, 0):
+        return f"an old report: {seen[host]} was seen before, this is {report.sequence}"
+    return None
+
+
+def judge_all(
+    found: Iterable[Found], identities: Mapping[str, str], seen: Mapping[str, int] | None = None
+) -> tuple[HostStatus, ...]:
+    """Every host that reported or is admitted, sorted by name."""
+    statuses = [judge(one, identities, seen or {}) for one in found]
+    silent = set(identities) - {status.host for status in statuses}
+    statuses += [
+        HostStatus(host, None, Verdict.MISSING, "admitted, and no report yet", report_path(host)) for host in silent
+    ]
+    return tuple(sorted(statuses, key=lambda status: status.host))
+
+
+def now_seen(statuses: Sequence[HostStatus], seen: Mapping[str, int]) -> Mapping[str, int]:
+    """``seen`` for the next time: raised by what was verified now, never lowered."""
+    verified = {status.host: status.report.sequence for status in statuses if status.verified and status.report}
+    return {**seen, **{host: max(sequence, seen.get(host, 0)) for host, sequence in verified.items()}}
+
+
+def _signs_another(path: str, files: Mapping[str, BranchFile]) -> bool:
+    return path.endswith(".sig") and path.removesuffix(".sig") in files
+
+
+def _flaw(file: BranchFile) -> str:
+    if file.size is None:
+        return "not a file, or too large to be fetched"
+    return f"too large: {file.size} bytes" if file.size > REPORT_LIMIT else "all reports together are too large"
+
+
+def _first_complaint(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]

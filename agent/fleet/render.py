@@ -1,0 +1,180 @@
+"""The state of a fleet to the page that forges show for the status branch. Pure: the same in, the same bytes out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from agent.domain.report import Phase, Report
+from agent.domain.status import HostStatus, Verdict
+
+FULL_TABLE_HOSTS = 1000
+"""Above this many the page lists only those that are not well; nobody reads more, and forges cut it."""
+PAGE_LIMIT = 500_000
+"""Bytes; GitHub cuts a README at 512,000."""
+CELL_LIMIT = 160
+"""Characters of one value."""
+SHORT_SHA = 8
+
+SILENT = "silent"
+_SYMBOLS = {
+    Verdict.REFUSED: "🚫",
+    Verdict.UNREADABLE: "❓",
+    Phase.FAILED: "❌",
+    Phase.UNHEALTHY: "🩺",
+    SILENT: "🔇",
+    Phase.DRIFTED: "⚠️",
+    Phase.WAITING: "⏸️",
+    Phase.ATTEMPTING: "🔧",
+    Phase.STARTING: "🌱",
+    Verdict.MISSING: "💤",
+    Phase.CONVERGED: "✅",
+}
+"""Also the order of the page: what most wants a person comes first. The word stands beside the symbol."""
+_RANK = {word: rank for rank, word in enumerate(_SYMBOLS)}
+
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 ,;/?%.-")
+"""Of ASCII, what means nothing inside a line of Markdown or HTML, or to a forge (mentions, references, formulas)."""
+_LINK = re.compile(r"www(?=\.)", re.IGNORECASE)
+"""What forges turn into a link by itself, besides addresses with a colon."""
+
+
+def readme(statuses: Iterable[HostStatus], *, inventory: str, as_of: int) -> bytes:
+    """The page. ``as_of`` (seconds since the epoch) is when it is made: whoever was due before is shown as silent."""
+    rows = sorted((_Row(status, as_of) for status in statuses), key=lambda row: row.order)
+    shown = rows if len(rows) <= FULL_TABLE_HOSTS else [row for row in rows if not row.well]
+    head = [
+        f"# Hostwright: {escape(inventory)}",
+        "",
+        _totals(rows),
+        "",
+        f"As of {_when(as_of)} UTC. Whoever may push to this branch can write anything here; do not trust this page:",
+        "`hostwright status` verifies every report.",
+        "",
+    ]
+    table = [
+        "| | Host | State | Commit | Since (UTC) | Last report (UTC) | Problems | Drift | Agent |",
+        "|---|---|---|---|---|---|--:|--:|---|",
+        *(row.line for row in shown),
+    ]
+    page = [*head, *(table if shown else ["Every host is well."])]
+    if len(shown) < len(rows) and shown:
+        page += ["", f"Not listed: {len(rows) - len(shown)} hosts that are well."]
+    page += _details(shown)
+    return _cut(page)
+
+
+def escape(value: str) -> str:
+    """``value`` as one line of text that no Markdown or HTML reader takes for anything else.
+
+    Every ASCII sign that could mean something becomes a character reference. Line ends become spaces; control and
+    formatting characters (bidirectional overrides, zero width, tags), which would show one thing and say another,
+    become U+FFFD.
+    """
+    short = value if len(value) <= CELL_LIMIT else f"{value[: CELL_LIMIT - 1]}…"
+    return _LINK.sub("ww&#119;", "".join(_escaped(character) for character in short))
+
+
+def _escaped(character: str) -> str:
+    if character in _PLAIN:
+        return character
+    if character in "\t\n\r\v\f\x85\u2028\u2029":
+        return " "
+    category = unicodedata.category(character)
+    if category[0] == "C":
+        return "\ufffd"
+    if category == "Zs":
+        return " "
+    return f"&#{ord(character)};" if character.isascii() else character
+
+
+class _Row:
+    """One host as the page shows it."""
+
+    def __init__(self, status: HostStatus, as_of: int) -> None:
+        self.status = status
+        self.state = _state(status, as_of)
+        self.well = status.well and self.state == Phase.CONVERGED
+        self.order = (_RANK[self.state], self.well, status.host)
+
+    @property
+    def line(self) -> str:
+        report = self.status.report
+        cells = [_SYMBOLS[self.state], f"<code>{escape(self.status.host)}</code>", self._state_cell]
+        cells += _report_cells(report) if report is not None else [""] * 6
+        return f"| {' | '.join(cells)} |"
+
+    @property
+    def _state_cell(self) -> str:
+        report = self.status.report
+        word = f"{SILENT}, was {report.phase}" if self.state == SILENT and report is not None else self.state
+        return f"{word} (not admitted)" if self.status.verdict is Verdict.UNADMITTED else word
+
+
+def _state(status: HostStatus, as_of: int) -> str:
+    if status.report is None:
+        return status.verdict
+    return SILENT if status.report.next_due < as_of else status.report.phase
+
+
+def _report_cells(report: Report) -> list[str]:
+    sha = report.commits.aimed
+    since = next((adoption.at for adoption in reversed(report.adopted) if adoption.sha == sha), None)
+    return [
+        f"<code>{sha[:SHORT_SHA]}</code>" if sha else "",
+        _when(since) if since is not None else "",
+        _when(report.at),
+        _count(len(_complaints(report))),
+        _count(sum(1 for change in report.changes if change.cause == "drift")),
+        escape(report.agent_version),
+    ]
+
+
+def _totals(rows: Sequence[_Row]) -> str:
+    counts = Counter(row.state for row in rows)
+    parts = [f"{_SYMBOLS[state]} {counts[state]} {state}" for state in reversed(_SYMBOLS) if counts[state]]
+    return " · ".join([f"**{len(rows)} host{'' if len(rows) == 1 else 's'}**", *parts])
+
+
+def _details(rows: Sequence[_Row]) -> list[str]:
+    """What is wrong, host by host, for those of the table that say so."""
+    lines: list[str] = []
+    for row in rows:
+        report = row.status.report
+        texts = _complaints(report) if report is not None else [row.status.why]
+        if report is not None and row.state == SILENT:
+            texts = [f"no report since {_when(report.at)}; the next was due by {_when(report.next_due)}", *texts]
+        lines += [f"- {_SYMBOLS[row.state]} <code>{escape(row.status.host)}</code>: {escape(text)}" for text in texts]
+    return ["", "## What is wrong", "", *lines] if lines else []
+
+
+def _complaints(report: Report) -> list[str]:
+    """Each with what to do, where the host knows it."""
+    said = [f"{problem.message} ({problem.hint})" if problem.hint else problem.message for problem in report.problems]
+    return said + (list(report.health.complaints) if report.health is not None else [])
+
+
+def _when(seconds: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError, OSError):
+        return "never heard of"
+
+
+def _count(number: int) -> str:
+    return str(number) if number else ""
+
+
+def _cut(lines: Sequence[str]) -> bytes:
+    """The lines that fit, whole, and a word on those that do not."""
+    page = bytearray()
+    for number, line in enumerate(lines):
+        encoded = f"{line}\n".encode()
+        if len(page) + len(encoded) > PAGE_LIMIT:
+            page += f"\n{len(lines) - number} more lines: see `hostwright status`.\n".encode()
+            break
+        page += encoded
+    return bytes(page)

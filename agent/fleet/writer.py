@@ -1,0 +1,131 @@
+"""Signed reports to commits on the status branch: each host writes its own two files, many hosts at once.
+
+A push is a compare-and-swap: it succeeds only on the tip that it was built on. Whoever loses fetches and builds
+again after a random wait (full jitter: between nothing and a bound that doubles).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from agent.domain.status import PAGE, Found, Signed, report_path, signature_path
+from agent.errors import ReportError
+from agent.fleet.reader import found_on
+from agent.system.files import discard
+from agent.system.git_plumbing import Branch, CacheDamaged, Contended, NewCommit
+
+BACKOFF_FIRST_S = 0.25
+"""About the time of one push over a WAN with a connection at hand."""
+BACKOFF_MOST_S = 16.0
+
+LATEST_DATE = 2**40
+"""Seconds since the epoch; a host's clock may say anything, a commit's date may not."""
+
+T = TypeVar("T")
+
+Render = Callable[[Sequence[Found]], bytes]
+"""Everything on the branch, as it will be after this push, into the page that forges show."""
+
+WITHOUT_REPORTS = "blob:none"
+WITHOUT_GIANTS = "blob:limit=1m"
+"""A page needs everybody's reports, and nothing that is too large to be one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusBranch:
+    """The status branch of ``remote``, cached in the folder ``repo`` (ours alone, and safe to delete at any time).
+
+    ``environment`` is what git runs with. The caller sees to it that no other process uses ``repo``.
+    """
+
+    repo: Path
+    remote: str
+    environment: Mapping[str, str]
+    branch: str = "status"
+
+    def publish(self, reports: Sequence[Signed], *, render: Render | None, deadline_s: float) -> str:
+        """One commit for each report, in order, in one push; with ``render`` the last one also brings the page.
+
+        Returns the name of the commit that is the tip now. Raises ReportError, and then none of them was published:
+        the branch refuses, cannot be reached, or was too busy for ``deadline_s`` seconds.
+        """
+        return self._insist(lambda deadline: self._publish_once(reports, render, deadline), deadline_s)
+
+    def read(self, deadline_s: float) -> tuple[Found, ...]:
+        """All reports on the branch, as they lie there. Raises ReportError."""
+        return self._insist(self._read_once, deadline_s)
+
+    def _insist(self, attempt: Callable[[float], T], deadline_s: float) -> T:
+        """``attempt`` until it succeeds: after a wait when others were quicker, once more when the cache was bad."""
+        deadline = time.monotonic() + deadline_s
+        bound = BACKOFF_FIRST_S
+        repaired = False
+        while True:
+            try:
+                return attempt(deadline)
+            except Contended as lost:
+                wait = random.uniform(0, bound)  # noqa: S311 (spreads load, protects nothing)
+                if time.monotonic() + wait >= deadline:
+                    raise ReportError(
+                        f"{self.remote}: too busy for {deadline_s:.0f} s: {lost}",
+                        hint="with many hosts lower status.pushes_per_minute; an unsent report waits in the spool",
+                        kind="status-busy",
+                    ) from lost
+                time.sleep(wait)
+                bound = min(2 * bound, BACKOFF_MOST_S)
+            except CacheDamaged as damage:
+                if repaired:
+                    raise ReportError(
+                        f"{self.remote}: what is on the branch {self.branch} cannot be built upon: {damage}",
+                        hint="delete the branch; every host writes its report anew",
+                        kind="status-damaged",
+                    ) from damage
+                repaired = True
+
+    def _read_once(self, deadline: float) -> tuple[Found, ...]:
+        branch = self._cache(WITHOUT_GIANTS)
+        tip = branch.fetch(deadline)
+        return found_on(branch, tip, deadline) if tip is not None else ()
+
+    def _publish_once(self, reports: Sequence[Signed], render: Render | None, deadline: float) -> str:
+        branch = self._cache(WITHOUT_REPORTS if render is None else WITHOUT_GIANTS)
+        tip = branch.fetch(deadline)
+        commits = [_commit(signed) for signed in reports]
+        if render is not None:
+            others = found_on(branch, tip, deadline) if tip is not None else ()
+            last = commits[-1]
+            page = render(_with_own(others, reports))
+            commits[-1] = NewCommit(last.message, last.author, last.at, {**last.files, PAGE: page})
+        new = branch.write(tip, commits, deadline)
+        branch.push(new, deadline)
+        return new
+
+    def _cache(self, leave_out: str) -> Branch:
+        """The cache for this filter. Another filter's has other holes, so it is thrown away, not converted."""
+        folder = self.repo / leave_out.replace(":", "-").replace("=", "-")
+        if not folder.is_dir():
+            discard(self.repo)
+        return Branch(folder, self.remote, self.branch, self.environment, leave_out)
+
+
+def _commit(signed: Signed) -> NewCommit:
+    report = signed.report
+    return NewCommit(
+        message=f"{report.host}: {report.phase.value}",
+        author=report.host,
+        at=min(report.at, LATEST_DATE),
+        files={report_path(report.host): signed.document, signature_path(report.host): signed.signature},
+    )
+
+
+def _with_own(others: Sequence[Found], reports: Sequence[Signed]) -> tuple[Found, ...]:
+    found = {other.path: other for other in others}
+    for signed in reports:
+        path = report_path(signed.report.host)
+        found[path] = Found(path, signed.document, signed.signature)
+    return tuple(found[path] for path in sorted(found))

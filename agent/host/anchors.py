@@ -1,0 +1,87 @@
+"""What a host trusts before it has seen any commit: host keys of its ssh remotes, signers, certificates.
+
+All of it is given by the person who installs the host. Nothing is asked of the network: a key that a server offers
+about itself proves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from agent.errors import Exit, SettingsError
+from agent.system.files import read_bounded
+from agent.system.process import run
+from agent.system.remote import SSH_PORT, Remote, Transport
+
+SIZE_LIMIT = 4 * 1024 * 1024
+"""Bytes of one file that is taken over; a bundle with all authorities of the world has 220 KB."""
+
+QUERY_TIMEOUT_S = 20.0
+
+
+def read_given(path: Path, marker: bytes, what: str) -> bytes:
+    """The content of a file that was named on the command line. Raises SettingsError when it is not ``what``, which
+    is told by ``marker`` standing somewhere in it."""
+    try:
+        content = read_bounded(path.resolve(), SIZE_LIMIT)
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror or error}", hint=f"name a file of {what}"
+        ) from error
+    if marker not in content:
+        raise SettingsError(f"{path} does not hold {what}", hint=f"name a file of {what}")
+    return content
+
+
+def name_of(remote: Remote) -> str:
+    """How known_hosts files call the server of an ssh remote (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT")."""
+    return remote.host if remote.port in (None, SSH_PORT) else f"[{remote.host}]:{remote.port}"
+
+
+def host_keys(remotes: Iterable[Remote], sources: Sequence[Path]) -> bytes:
+    """The lines that name the servers of the ssh remotes among ``remotes``, each from the first of ``sources`` that
+    has some; empty without such a remote.
+
+    Raises SettingsError (exit code 5) naming a server of which none of the files holds a key.
+    """
+    lines: dict[str, None] = {}
+    for remote in remotes:
+        if remote.transport is not Transport.SSH:
+            continue
+        candidates = (_lines_for(name_of(remote), source) for source in sources)
+        found = next((lines for lines in candidates if lines), [])
+        if not found:
+            error = SettingsError(
+                f"no host key of {name_of(remote)} is known here",
+                kind="host-key-unknown",
+                hint="give --known-hosts FILE with its line, from a machine that knows it: "
+                f"ssh-keygen -F '{name_of(remote)}' > FILE",
+            )
+            error.exit = Exit.TRUST
+            raise error
+        lines |= dict.fromkeys(found)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def known_to_the_person() -> tuple[Path, ...]:
+    """Where the person who installs this host, root and the machine keep the host keys that they know."""
+    homes = [Path("/root")]
+    person = os.environ.get("SUDO_USER", "root")
+    if person != "root":
+        try:
+            homes.insert(0, Path(pwd.getpwnam(person).pw_dir))
+        except KeyError:
+            homes = homes[-1:]
+    return (*(home / ".ssh/known_hosts" for home in homes), Path("/etc/ssh/ssh_known_hosts"))
+
+
+def _lines_for(name: str, source: Path) -> list[str]:
+    """The lines about one server, also those with a hashed name."""
+    if not source.is_file():
+        return []
+    found = run(["ssh-keygen", "-F", name, "-f", str(source)], timeout_s=QUERY_TIMEOUT_S)
+    text = found.output.decode(errors="replace") if found.ok else ""
+    return [line for line in text.splitlines() if line and not line.startswith("#")]

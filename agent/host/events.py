@@ -1,0 +1,76 @@
+"""Events: turns what happened into lines of ``events.jsonl``, bounded, newest last. Diffs live only here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from agent.domain.event import Event
+from agent.system.files import read_bounded, write_atomic
+
+SIZE_LIMIT = 4 * 1024 * 1024
+"""Bytes; about ten thousand events. Beyond it the older half goes."""
+
+DIFF_LIMIT = 16 * 1024
+"""Characters of one diff: enough to see what a hand edit did."""
+
+
+class Events:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Appends; not synced line by line: an event lost with the power is no harm."""
+        lines = [_line(event) for event in events]
+        if not lines:
+            return
+        with open(self._path, "a", encoding="utf-8", opener=_private) as file:
+            # A newline first: behind a line torn by a crash the next one would be lost with it.
+            file.write("\n" + "".join(lines))
+        if self._path.stat().st_size > SIZE_LIMIT:
+            kept = self._path.read_bytes()[-SIZE_LIMIT // 2 :]
+            write_atomic(self._path, kept[kept.find(b"\n") + 1 :])
+
+    def last(self, count: int) -> list[Event]:
+        """The newest ``count`` events, oldest first; lines that cannot be read are skipped."""
+        try:
+            data = read_bounded(self._path, SIZE_LIMIT * 2)
+        except FileNotFoundError:
+            return []
+        found: list[Event] = []
+        for line in reversed(data.splitlines()):
+            if len(found) == count:
+                break
+            event = _parse(line)
+            if event is not None:
+                found.append(event)
+        return found[::-1]
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def _line(event: Event) -> str:
+    data = dataclasses.asdict(event)
+    if event.diff is not None and len(event.diff) > DIFF_LIMIT:
+        data["diff"] = event.diff[:DIFF_LIMIT] + "\n… (cut)\n"
+    return json.dumps({key: value for key, value in data.items() if value not in ("", None)}) + "\n"
+
+
+def _parse(line: bytes) -> Event | None:
+    try:
+        data = json.loads(line)
+        return Event(
+            at=int(data["at"]),
+            kind=str(data["kind"]),
+            message=str(data["message"]),
+            deploy=str(data.get("deploy", "")),
+            resource=str(data.get("resource", "")),
+            diff=data.get("diff"),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

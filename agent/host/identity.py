@@ -1,0 +1,130 @@
+"""The host's own key, and what a config repo says about the keys of its hosts.
+
+A folder on the host holds the private key; the line of its public key, merged into the config repo as
+``inventories/<name>/identities/<host>.pub``, is what admits the host.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_ssh_private_key,
+)
+
+from agent.domain.report import Report
+from agent.domain.status import NAMESPACE, Signed, encode
+from agent.domain.tree import Tree
+from agent.errors import InventoryError, SettingsError, TrustError
+from agent.system import sshsig
+from agent.system.files import make_private_folder, read_bounded, write_atomic
+
+PRIVATE_NAME = "ssh_ed25519"
+PUBLIC_NAME = "ssh_ed25519.pub"
+KEY_LIMIT = 16 * 1024
+"""Bytes; an ed25519 key has about 400."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The key that signs this host's reports. ``public_line`` is ``ssh-ed25519 AAAA… host``, without a line end."""
+
+    private_key: bytes
+    public_line: str
+
+    @classmethod
+    def ensure(cls, folder: Path, host: str) -> Self:
+        """The identity in ``folder``, made when there is none; an existing key is never replaced.
+
+        Raises SettingsError when the key is there and cannot be used.
+        """
+        make_private_folder(folder)
+        private = folder / PRIVATE_NAME
+        if not private.is_symlink() and not private.exists():
+            key = Ed25519PrivateKey.generate()
+            write_atomic(private, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), mode=0o600)
+        identity = cls.load(folder, host)
+        line = f"{identity.public_line}\n".encode()
+        public = folder / PUBLIC_NAME
+        if not public.is_file() or public.read_bytes() != line:
+            write_atomic(public, line, mode=0o644)
+        return identity
+
+    @classmethod
+    def load(cls, folder: Path, host: str) -> Self:
+        """The identity in ``folder``. Raises SettingsError when there is none, or it cannot be used."""
+        path = folder / PRIVATE_NAME
+        try:
+            data = read_bounded(path, KEY_LIMIT)
+            mode = stat.S_IMODE(path.stat().st_mode)
+            key = load_ssh_private_key(data, password=None)
+        except (OSError, ValueError, TypeError) as error:
+            raise SettingsError(
+                f"{path}: the host's key cannot be used: {error}",
+                hint="restore it from a backup, or remove it: the next cycle makes a new one, to be admitted anew",
+            ) from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise SettingsError(f"{path}: not an ed25519 key", hint="remove it: the next cycle makes one")
+        if mode & 0o077:
+            raise SettingsError(f"{path} can be read by others (mode {mode:04o})", hint=f"chmod 600 {path}")
+        public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+        return cls(data, f"{public} {host}")
+
+    def sign(self, message: bytes) -> bytes:
+        """The armoured signature of a report's bytes."""
+        return sshsig.sign(self.private_key, message, NAMESPACE)
+
+    def signed(self, report: Report) -> Signed:
+        document = encode(report)
+        return Signed(report, document, self.sign(document))
+
+
+@dataclass(frozen=True, slots=True)
+class PublicIdentity:
+    """One ``<host>.pub``: the line that checks signatures; the age recipient that secrets are encrypted to, if any."""
+
+    ssh: str
+    age: str | None = None
+
+    @classmethod
+    def parse(cls, content: bytes, where: str) -> Self:
+        """Raises InventoryError naming ``where``. Blank lines and ``#`` comments are allowed."""
+        hint = "two lines: `ssh-ed25519 AAAA…` and, once the host has one, `age1…`"
+        try:
+            lines = [line.strip() for line in content.decode().splitlines()]
+            lines = [line for line in lines if line and not line.startswith("#")]
+            ssh, *rest = lines or [""]
+            sshsig.raw_public_key(ssh)
+        except (UnicodeDecodeError, TrustError) as error:
+            raise InventoryError(f"{where}: {error}", hint=hint) from error
+        if len(rest) > 1 or (rest and not rest[0].startswith("age1")):
+            raise InventoryError(f"{where}: the second line is not an age recipient, or more lines follow", hint=hint)
+        return cls(ssh, rest[0] if rest else None)
+
+
+def admitted(tree: Tree, inventory: str) -> tuple[Mapping[str, PublicIdentity], tuple[InventoryError, ...]]:
+    """All identities of an inventory by host name, and what is wrong with files that are none.
+
+    One broken file must not make a reader distrust all other hosts, so complaints are returned, not raised.
+    """
+    folder = f"inventories/{inventory}/identities"
+    found: dict[str, PublicIdentity] = {}
+    complaints: list[InventoryError] = []
+    for entry in tree.entries(folder):
+        name = entry.path.removeprefix(f"{folder}/")
+        if "/" in name or not name.endswith(".pub"):
+            continue
+        try:
+            found[name.removesuffix(".pub")] = PublicIdentity.parse(tree.read(entry.path), entry.path)
+        except InventoryError as error:
+            complaints.append(error)
+    return found, tuple(complaints)

@@ -1,0 +1,148 @@
+"""The agent on a host: links, units and folders, put there and taken away again.
+
+Everything here can be done twice: what is already right is left alone, and the functions say whether they changed
+anything. The environment itself (/opt/hostwright/versions/<version>) is made by bootstrap.sh.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from agent.errors import Consequence, SettingsError
+from agent.host.paths import Paths
+from agent.system.files import discard, fsync_folder, write_atomic
+from agent.system.process import run
+from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT
+
+UNITS = (DAEMON_UNIT, CYCLE_UNIT)
+"""In the order in which they are stopped: without the daemon nobody starts another cycle."""
+
+SYSTEMCTL_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 16 * 60.0
+"""A cycle finishes the operation it is in: TimeoutStopSec of its unit, and a little."""
+
+_COMMAND_TARGET = Path("/opt/hostwright/current/bin/hostwright")
+
+
+def units_folder(paths: Paths) -> Path:
+    return paths.root / "etc/systemd/system"
+
+
+def command(paths: Paths) -> Path:
+    """What people type."""
+    return paths.root / "usr/local/bin/hostwright"
+
+
+def bootstrap_log(paths: Paths) -> Path:
+    """Where bootstrap.sh keeps the noisy parts."""
+    return paths.root / "var/log/hostwright-bootstrap.log"
+
+
+def require_free_command(paths: Paths) -> None:
+    """Raises SettingsError when something that is not ours has the command's name."""
+    target = command(paths)
+    if os.path.lexists(target) and not (target.is_symlink() and target.readlink() == _COMMAND_TARGET):
+        raise SettingsError(f"{target} exists and is not ours", hint="move it away, then run this again")
+
+
+def link(paths: Paths, version: str) -> bool:
+    """Makes ``version`` the current one and puts the command on everybody's PATH; whether that changed anything.
+
+    Raises SettingsError when something else has the command's name, OSError.
+    """
+    require_free_command(paths)
+    current = _point(paths.opt / "current", Path("versions") / version)
+    return _point(command(paths), _COMMAND_TARGET) or current
+
+
+def current_version(paths: Paths) -> str | None:
+    """The version that ``current`` points at; None when it points nowhere."""
+    current = paths.opt / "current"
+    return current.readlink().name if current.is_symlink() else None
+
+
+def write_units(paths: Paths) -> bool:
+    """Puts the unit files in place; whether that changed any. systemd does not know of it yet. Raises OSError."""
+    changed = False
+    for name in UNITS:
+        content = (files("agent.host") / "units" / name).read_bytes()
+        target = units_folder(paths) / name
+        if target.is_symlink() or not target.is_file() or target.read_bytes() != content:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(target, content, mode=0o644)
+            changed = True
+    return changed
+
+
+def systemctl(*arguments: str, timeout_s: float = SYSTEMCTL_TIMEOUT_S) -> None:
+    """Raises SettingsError with systemd's last words when it refuses or does not answer in time."""
+    completed = run(["systemctl", "--quiet", *arguments], timeout_s=timeout_s)
+    if not completed.ok:
+        what = "did not answer in time" if completed.timed_out else completed.complaint
+        raise SettingsError(
+            f"systemctl {' '.join(arguments)}: {what}",
+            hint=f"look at `systemctl status {DAEMON_UNIT}` and `journalctl -u {DAEMON_UNIT}`",
+            consequence=Consequence.RETRY,
+        )
+
+
+def stop_units(paths: Paths) -> list[str]:
+    """Stops the daemon, then a cycle when its operation has ended, and lets systemd forget both.
+
+    Returns what could not be done, one line each.
+    """
+    complaints: list[str] = []
+    for name in UNITS:
+        if os.path.lexists(units_folder(paths) / name):
+            for verb in ("stop", "disable"):
+                try:
+                    systemctl(verb, name, timeout_s=STOP_TIMEOUT_S)
+                except SettingsError as error:
+                    complaints.append(error.message)
+    return complaints
+
+
+def forget_units() -> list[str]:
+    """Tells systemd that the unit files are gone; what could not be done."""
+    try:
+        systemctl("daemon-reload")
+    except SettingsError as error:
+        return [error.message]
+    run(["systemctl", "reset-failed", *UNITS], timeout_s=SYSTEMCTL_TIMEOUT_S)  # fails where there is nothing to reset
+    return []
+
+
+def remove(paths: Paths, *, keep: bool) -> list[str]:
+    """Takes away everything of ours, with ``keep`` all but settings and memory; what could not be removed.
+
+    The environment goes last: it holds the code that runs here, and whoever was interrupted can run it again.
+    """
+    units = [units_folder(paths) / name for name in UNITS]
+    drop_ins = [unit.with_name(f"{unit.name}.d") for unit in units]
+    memory = [] if keep else [paths.var, paths.etc]
+    ours = [*units, *drop_ins, paths.run, *memory, bootstrap_log(paths)]
+    target = command(paths)
+    if target.is_symlink() and target.readlink() == _COMMAND_TARGET:
+        ours.append(target)
+    left = []
+    for path in (*ours, paths.opt):
+        try:
+            discard(path)
+        except OSError as error:
+            left.append(f"{path} ({error.strerror or error})")
+    return left
+
+
+def _point(path: Path, target: Path) -> bool:
+    """A symbolic link that is replaced in one step; whether it had to be."""
+    if path.is_symlink() and path.readlink() == target:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(path)
+    fsync_folder(path.parent)
+    return True

@@ -1,0 +1,121 @@
+"""The ledger: what the agent created or adopted on the host, and what was there before.
+
+An entry is written, durably, before the first change of a resource, once: later changes do not touch it. For a
+regular file of at most 1 MiB it keeps a before-image. Entries are files named by the digest of the resource's key;
+nothing in here is named by what an inventory says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pwd
+import stat
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from agent.system.files import make_private_folder, read_bounded, write_atomic
+
+IMAGE_LIMIT = 1024 * 1024
+"""Bytes of a before-image; configuration is smaller, and /var is not a backup medium."""
+
+PATH_KINDS = frozenset({"file", "link", "directory", "block", "line"})
+"""Kinds of resources that lie at a path. The others (packages, users, units) have no before-image."""
+
+
+class Origin(StrEnum):
+    CREATED = "created"
+    ADOPTED = "adopted"
+    """It was there before the agent first changed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """``before`` describes what stood at the path: its type, mode, uid, gid, link target or image's sha256."""
+
+    key: str
+    deploy: str
+    at: int
+    origin: Origin
+    before: dict[str, Any] | None = None
+
+
+class Ledger:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def remember(self, key: str, deploy: str, now: int) -> None:
+        """Records what is at this resource's path now, if nothing is recorded yet and it lies at a path.
+
+        Raises OSError when it cannot be written: then the change must not happen.
+        """
+        entry_file = self._file(key)
+        path = resource_path(key)
+        if path is None or entry_file.exists():
+            return
+        make_private_folder(self._folder)
+        before = self._before(path, entry_file.with_suffix(".before"))
+        origin = Origin.CREATED if before is None else Origin.ADOPTED
+        entry = LedgerEntry(key, deploy, now, origin, before)
+        write_atomic(entry_file, json.dumps(asdict(entry), sort_keys=True).encode() + b"\n")
+
+    def entries(self) -> tuple[LedgerEntry, ...]:
+        """All entries, sorted by key; a file that cannot be read is skipped (its before-image stays where it is)."""
+        found = []
+        for file in self._folder.glob("*.json"):
+            try:
+                data = json.loads(read_bounded(file))
+                found.append(
+                    LedgerEntry(data["key"], data["deploy"], data["at"], Origin(data["origin"]), data["before"])
+                )
+            except (ValueError, KeyError, OSError):
+                continue
+        return tuple(sorted(found, key=lambda entry: entry.key))
+
+    def before_image(self, key: str) -> bytes | None:
+        """The content that a file had before its first change; None where there was none or it was too large."""
+        try:
+            return read_bounded(self._file(key).with_suffix(".before"))
+        except FileNotFoundError:
+            return None
+
+    def _before(self, path: Path, image: Path) -> dict[str, Any] | None:
+        try:
+            status = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        before: dict[str, Any] = {
+            "type": stat.filemode(status.st_mode)[0],
+            "mode": stat.S_IMODE(status.st_mode),
+            "uid": status.st_uid,
+            "gid": status.st_gid,
+        }
+        if stat.S_ISLNK(status.st_mode):
+            before["target"] = str(path.readlink())
+        elif stat.S_ISREG(status.st_mode) and status.st_size <= IMAGE_LIMIT:
+            content = read_bounded(path, IMAGE_LIMIT)
+            write_atomic(image, content)
+            before["sha256"] = hashlib.sha256(content).hexdigest()
+        return before
+
+    def _file(self, key: str) -> Path:
+        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+
+
+def resource_path(key: str) -> Path | None:
+    """Where the resource of this key lies (``file:/etc/motd``, ``block:/etc/hosts#lab``, ``file:~ann/.bashrc``);
+    None for kinds that lie at no path and for homes of users who do not exist."""
+    kind, _, name = key.partition(":")
+    if kind not in PATH_KINDS:
+        return None
+    if kind in ("block", "line"):
+        name = name.partition("#")[0]
+    if name.startswith("~"):
+        user, _, rest = name[1:].partition("/")
+        try:
+            return Path(pwd.getpwnam(user).pw_dir) / rest
+        except KeyError:
+            return None
+    return Path(name)

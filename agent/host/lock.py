@@ -1,0 +1,44 @@
+"""The lock: one writer on a host. An flock, inherited by the engine child, so that it is free only when nobody can
+still write."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent.errors import LockedError
+
+POLL_S = 0.2
+"""flock has no time-out of its own; this often is soon enough for a person."""
+
+
+@contextmanager
+def locked(path: Path, *, wait_s: float = 0) -> Iterator[int]:
+    """Holds the lock and yields its descriptor. Raises LockedError when it is not free within ``wait_s`` seconds."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        _acquire(descriptor, time.monotonic() + wait_s)
+        yield descriptor
+    finally:
+        # Closing lets go of it, unless a child still holds the same open file.
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise LockedError(
+                    "another cycle is running on this host",
+                    hint="wait for it (`journalctl -fu hostwright-cycle`), or try again without --no-wait",
+                ) from None
+            time.sleep(POLL_S)
+        else:
+            return

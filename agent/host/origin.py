@@ -1,0 +1,126 @@
+"""A clone turned into the host's own remote: the root-owned, bare /var/lib/hostwright/origin.git.
+
+The clone belongs to a person, the remote to root. Only commits travel, by git's own transport; nothing of the
+clone's configuration is taken over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from agent.errors import SettingsError, SourceError
+from agent.system.files import discard, fsync_folder
+from agent.system.git_environment import local_environment
+from agent.system.process import Completed, run
+from agent.system.remote import checked_branch
+
+GIT_TIMEOUT_S = 600.0
+"""For a large repository on a slow disk; a config repo takes far less than a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """A clone as it stands. ``uncommitted`` counts the files whose state no commit has: the host will not see them."""
+
+    folder: Path
+    branch: str
+    tip: str
+    uncommitted: int
+
+
+def inspect(folder: Path, branch: str | None = None) -> Clone:
+    """The clone in ``folder``, on ``branch`` or the one checked out. Raises SourceError,
+    SettingsError for a branch that cannot be one."""
+    with TemporaryDirectory(prefix="hostwright-") as scratch:
+        environment = _environment(folder, Path(scratch))
+        if not _git(environment, "-C", str(folder), "rev-parse", "--git-dir").ok:
+            raise SourceError(
+                f"{folder} is not a Git clone", hint="git clone the repository, or name it with --repo URL"
+            )
+        if branch is None:
+            branch = _text(_git(environment, "-C", str(folder), "symbolic-ref", "--quiet", "--short", "HEAD"))
+            if not branch:
+                raise SourceError(f"{folder} has no branch checked out", hint="name the branch with --branch")
+        checked_branch(branch)
+        tip = _text(_git(environment, "-C", str(folder), "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"))
+        if not tip:
+            raise SourceError(f"{folder} has no commit on the branch {branch}", hint="commit, or name another --branch")
+        if _text(_git(environment, "-C", str(folder), "rev-parse", "--is-shallow-repository")) == "true":
+            raise SourceError(
+                f"{folder} is a shallow clone", hint=f"git -C {folder} fetch --unshallow, then run this again"
+            )
+        changes = _text(_git(environment, "-C", str(folder), "status", "--porcelain"))
+        return Clone(folder, branch, tip, len(changes.splitlines()))
+
+
+def take_up(clone: Clone, origin: Path) -> bool:
+    """Brings ``origin`` up to the clone's branch, making it where there is none; whether it had to change.
+
+    Raises SettingsError when the two have diverged (``origin`` stays as it is), SourceError when git cannot copy.
+    """
+    with TemporaryDirectory(prefix="hostwright-") as scratch:
+        environment = _environment(clone.folder, Path(scratch))
+        if origin.is_dir():
+            return _fast_forward(environment, clone, origin)
+        new = origin.with_name(f"{origin.name}.new")
+        discard(new)
+        made = _git(environment, "init", "--quiet", "--bare", f"--initial-branch={clone.branch}", str(new))
+        fetched = _fetch(environment, clone, new) if made.ok else made
+        if not fetched.ok:
+            discard(new)
+            raise _not_copied(clone, fetched)
+    new.rename(origin)
+    fsync_folder(origin.parent)
+    return True
+
+
+def _fast_forward(environment: Mapping[str, str], clone: Clone, origin: Path) -> bool:
+    ref = f"refs/heads/{clone.branch}"
+    before = _text(_git(environment, "-C", str(origin), "rev-parse", "--verify", "--quiet", ref))
+    if before == clone.tip or (before and _contains(environment, origin, clone.tip, before)):
+        return False
+    fetched = _fetch(environment, clone, origin)
+    if not fetched.ok and b"non-fast-forward" in fetched.error:
+        raise SettingsError(
+            f"{clone.folder} and {origin} have gone different ways on {clone.branch}",
+            hint=f"git pull --rebase {origin} {clone.branch}, then run this again",
+        )
+    if not fetched.ok:
+        raise _not_copied(clone, fetched)
+    return True
+
+
+def _not_copied(clone: Clone, failed: Completed) -> SourceError:
+    return SourceError(f"{clone.folder} cannot be copied: {failed.complaint}", hint="does `git fsck` pass there?")
+
+
+def _contains(environment: Mapping[str, str], repository: Path, commit: str, tip: str) -> bool:
+    return _git(environment, "-C", str(repository), "merge-base", "--is-ancestor", commit, tip).ok
+
+
+def _fetch(environment: Mapping[str, str], clone: Clone, into: Path) -> Completed:
+    ref = f"refs/heads/{clone.branch}"
+    return _git(
+        environment, "-C", str(into), "fetch", "--no-tags", "--no-write-fetch-head", str(clone.folder), f"{ref}:{ref}"
+    )
+
+
+def _environment(folder: Path, scratch: Path) -> Mapping[str, str]:
+    """Git refuses to read what belongs to somebody else unless a file of the user's says that it may; a variable of
+    the command line does not reach the other end of a fetch. So here is a file that says it of this one clone."""
+    configuration = scratch / "gitconfig"
+    environment = local_environment() | {"GIT_CONFIG_GLOBAL": str(configuration)}
+    for path in (folder, folder / ".git"):
+        _git(environment, "config", "--file", str(configuration), "--add", "safe.directory", str(path))
+    return environment
+
+
+def _git(environment: Mapping[str, str], *arguments: str) -> Completed:
+    return run(["git", *arguments], timeout_s=GIT_TIMEOUT_S, env=environment)
+
+
+def _text(completed: Completed) -> str:
+    return completed.output.decode(errors="replace").strip() if completed.ok else ""

@@ -1,0 +1,157 @@
+"""/etc/hostwright/agent.yaml turned into what this host follows, and back.
+
+The file is the root of all trust on a host, so it is believed only when nobody but root can have written it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+
+from agent.domain.commit import TrustMode
+from agent.errors import InventoryError, SettingsError
+from agent.host.paths import Paths
+from agent.system.files import read_bounded, write_atomic
+from agent.system.remote import without_password
+
+SIZE_LIMIT = 64 * 1024
+"""Bytes; nine short lines are a few hundred."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
+"""An inventory's or a host's name."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
+_BRANCH = re.compile(r"(?!.*(\.\.|//|@\{))[A-Za-z0-9][A-Za-z0-9._/+@-]{0,200}(?<![./])", re.ASCII)
+_PLAIN = re.compile(r"[^\x00-\x20\x7f-][^\x00-\x20\x7f]*")
+_URL = re.compile(r"https?://[^\x00-\x20\x7f]+")
+
+_HEADER = """\
+# What this host follows. Written by bootstrap.sh; `hostwright apply` picks up an edit.
+# Nobody but root may read or write this file.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What this host follows, and how it gets there."""
+
+    remote: str
+    """The config repo: a URL, which may hold a password, or a path that only root can write to."""
+    inventory: str
+    host: str
+    """This host's name in the inventory, exactly."""
+    branch: str = "main"
+    trust: TrustMode = TrustMode.SIGNED
+    min_commit: str | None = None
+    """The first commit that is accepted must be this one or descend from it."""
+    status_remote: str | None = None
+    """Where reports go; None for the config repo itself."""
+    ca: Path | None = None
+    """PEM file with the authorities to trust for https; None for the system's."""
+    proxy: str | None = None
+
+    @property
+    def reports_to(self) -> str:
+        return self.status_remote or self.remote
+
+
+def read(paths: Paths) -> Settings:
+    """The settings of this host. Raises SettingsError with every complaint, each with file and line."""
+    path = paths.settings
+    try:
+        content = read_bounded(path, SIZE_LIMIT)
+        status = path.lstat()
+    except FileNotFoundError as error:
+        hint = "run bootstrap.sh from a clone of the config repo"
+        raise SettingsError(f"{path} is missing: this host follows no repository yet", hint=hint) from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror or error}", hint="run this as root") from error
+    if status.st_uid not in (0, os.geteuid()) or stat.S_IMODE(status.st_mode) & 0o077:
+        raise SettingsError(
+            f"{path} is not root's alone (uid {status.st_uid}, mode {stat.S_IMODE(status.st_mode):04o})",
+            hint=f"look into it, then chown root: {path} && chmod 600 {path}",
+        )
+    return parse(content, str(path))
+
+
+def parse(content: bytes, file: str) -> Settings:
+    """Settings from the text of the file. Raises SettingsError with every complaint."""
+    # Here and not above: the daemon imports this module and has no use for a YAML parser's megabytes.
+    from agent.system import yaml
+
+    try:
+        document = yaml.load(content, file)
+    except InventoryError as error:
+        raise SettingsError(error.message, hint=error.hint or f"edit {file}") from error
+    if not isinstance(document, yaml.Map):
+        raise SettingsError(f"{file}: not a mapping of settings", hint="write lines like `remote: https://…`")
+    complaints: list[str] = []
+    values: dict[str, str] = {}
+    for key, node in document.values.items():
+        where = f"{file}:{document.keys[key].line}"
+        if key not in _CHECKS:
+            near = get_close_matches(str(key), _CHECKS, n=1)
+            known = f"did you mean {near[0]}?" if near else f"known are {', '.join(_CHECKS)}"
+            complaints.append(f"{where}: unknown key {key!r}: {known}")
+        elif isinstance(node, yaml.Scalar) and node.value is None:
+            continue
+        elif not isinstance(node, yaml.Scalar) or not isinstance(node.value, str):
+            complaints.append(f"{where}: {key} must be text: put it in quotes")
+        elif wrong := complaint(str(key), node.value):
+            complaints.append(f"{where}: {wrong}")
+        else:
+            values[str(key)] = node.value
+    unset = [key for key in ("remote", "inventory", "host") if not any(known == key for known in document.values)]
+    complaints += [f"{file}: {key} is missing" for key in unset]
+    if complaints or {"remote", "inventory", "host"} - values.keys():
+        raise SettingsError("\n".join(complaints) or f"{file}: remote, inventory or host is empty", hint=f"edit {file}")
+    return Settings(
+        remote=values["remote"],
+        inventory=values["inventory"],
+        host=values["host"],
+        branch=values.get("branch", "main"),
+        trust=TrustMode(values.get("trust", TrustMode.SIGNED)),
+        min_commit=values.get("min_commit"),
+        status_remote=values.get("status_remote"),
+        ca=Path(values["ca"]) if "ca" in values else None,
+        proxy=values.get("proxy"),
+    )
+
+
+def complaint(key: str, value: str) -> str | None:
+    """What is wrong with ``value`` for the setting ``key``, and what to write instead; None when it is fine."""
+    pattern, wanted = _CHECKS[key]
+    return None if pattern.fullmatch(value) else f"{key} cannot be {without_password(value)!r}: {wanted}"
+
+
+def write(paths: Paths, settings: Settings) -> None:
+    """Writes the settings, readable to root alone; the same bytes for the same settings. Raises OSError."""
+    write_atomic(paths.settings, render(settings), mode=0o600)
+
+
+def render(settings: Settings) -> bytes:
+    """The text of the file; what is at its default and optional is left out."""
+    from agent.system import yaml
+
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    document: dict[yaml.Key, yaml.Value] = {name: str(value) for name, value in values.items() if value is not None}
+    return (_HEADER + yaml.dump(document)).encode()
+
+
+_REPO = "write a URL (https://…, ssh://…, git@host:path) or an absolute path"
+_CHECKS: dict[str, tuple[re.Pattern[str], str]] = {
+    "remote": (_PLAIN, _REPO),
+    "branch": (_BRANCH, "write a branch name like main"),
+    "inventory": (NAME, "write the name of a folder below inventories/"),
+    "host": (NAME, "letters, digits, dots, dashes and underscores"),
+    "trust": (re.compile("signed|unsigned"), "write signed or unsigned"),
+    "min_commit": (_COMMIT, "write all 40 hex digits of a commit"),
+    "status_remote": (_PLAIN, _REPO),
+    "ca": (re.compile(r"/[^\x00-\x1f\x7f]+"), "write the absolute path of a PEM file"),
+    "proxy": (_URL, "write a URL like http://proxy:3128"),
+}
+"""What each setting has to look like, and what to write where it does not."""

@@ -1,0 +1,127 @@
+"""Reports that have not been sent yet: kept until the push that carried them succeeded, within bounds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.domain.report import Report
+from agent.domain.status import REPORT_LIMIT, SIGNATURE_LIMIT, Signed, all_is_well, decode
+from agent.errors import ReportError
+from agent.system.files import make_private_folder, read_bounded, write_atomic
+
+MAX_REPORTS = 1000
+"""Three weeks of silence at one report each half hour."""
+MAX_BYTES = 16 * 1024 * 1024
+"""What a long outage may cost of the host's disk."""
+
+_LAST = "last-sequence"
+_NAME = re.compile(r"([0-9]{1,20})\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """A folder of ``<sequence>.json`` and ``<sequence>.json.sig``, and the last sequence given out.
+
+    A report counts as kept once its ``.json`` is there, which is written last and removed first.
+    """
+
+    folder: Path
+    max_reports: int = field(default=MAX_REPORTS, kw_only=True)
+    max_bytes: int = field(default=MAX_BYTES, kw_only=True)
+
+    def next_sequence(self, now_ms: int) -> int:
+        """A number greater than every one before it, durable before it is used: ``max(last + 1, now_ms)``.
+
+        A clock that went back, or a power loss, cannot make readers take new reports for old ones.
+        """
+        last = max(self._last(), *self._sequences(), 0)
+        sequence = max(last + 1, now_ms)
+        self._write(_LAST, f"{sequence}\n".encode())
+        return sequence
+
+    def add(self, signed: Signed) -> tuple[Report, ...]:
+        """Keeps one report. Returns those given up for it: the oldest all-is-well ones first, then the oldest.
+
+        Raises ReportError when the disk does not take it.
+        """
+        name = f"{signed.report.sequence}.json"
+        self._write(f"{name}.sig", signed.signature)
+        self._write(name, signed.document)
+        return self._within_bounds(keep=signed.report.sequence)
+
+    def pending(self) -> tuple[Signed, ...]:
+        """All that is unsent, oldest first. What a damaged disk made unreadable is removed: nobody could verify it."""
+        kept: list[Signed] = []
+        for sequence in self._sequences():
+            path = self.folder / f"{sequence}.json"
+            try:
+                document = read_bounded(path, REPORT_LIMIT)
+                signature = read_bounded(path.with_name(f"{path.name}.sig"), SIGNATURE_LIMIT)
+                report = decode(document)
+                if report.sequence != sequence:
+                    raise ValueError(f"{path} holds the report {report.sequence}")
+                kept.append(Signed(report, document, signature))
+            except (OSError, ValueError):
+                self._remove(sequence)
+        self._tidy({f"{signed.report.sequence}.json" for signed in kept})
+        return tuple(kept)
+
+    def sent(self, reports: Iterable[Signed]) -> None:
+        """Forgets reports; only for those that a successful push carried."""
+        for signed in reports:
+            self._remove(signed.report.sequence)
+
+    def _within_bounds(self, keep: int) -> tuple[Report, ...]:
+        sizes = {sequence: self._size(sequence) for sequence in self._sequences()}
+        if len(sizes) <= self.max_reports and sum(sizes.values()) <= self.max_bytes:
+            return ()
+        candidates = [signed.report for signed in self.pending() if signed.report.sequence != keep]
+        candidates.sort(key=lambda report: (not all_is_well(report), report.sequence))
+        given_up: list[Report] = []
+        for report in candidates:
+            if len(sizes) <= self.max_reports and sum(sizes.values()) <= self.max_bytes:
+                break
+            self._remove(report.sequence)
+            del sizes[report.sequence]
+            given_up.append(report)
+        return tuple(given_up)
+
+    def _tidy(self, kept: set[str]) -> None:
+        """Removes what a killed process left: half-written files, signatures whose report never came."""
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            if path.name != _LAST and path.name.removesuffix(".sig") not in kept:
+                path.unlink(missing_ok=True)
+
+    def _last(self) -> int:
+        try:
+            return int(read_bounded(self.folder / _LAST, 64))
+        except (OSError, ValueError):
+            return 0
+
+    def _sequences(self) -> list[int]:
+        if not self.folder.is_dir():
+            return []
+        names = (_NAME.fullmatch(path.name) for path in self.folder.iterdir())
+        return sorted(int(name[1]) for name in names if name)
+
+    def _size(self, sequence: int) -> int:
+        path = self.folder / f"{sequence}.json"
+        return path.stat().st_size if path.is_file() else 0
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            make_private_folder(self.folder)
+            write_atomic(self.folder / name, data)
+        except OSError as error:
+            raise ReportError(
+                f"{self.folder}: the report cannot be kept: {error.strerror or error}",
+                hint="free some space; the next cycle writes a new report",
+                kind="spool",
+            ) from error
+
+    def _remove(self, sequence: int) -> None:
+        (self.folder / f"{sequence}.json").unlink(missing_ok=True)
+        (self.folder / f"{sequence}.json.sig").unlink(missing_ok=True)

@@ -1,0 +1,40 @@
+"""Several changes that stay together or not at all, as long as the process lives to see to it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+from agent.system.files import discard, write_atomic
+
+
+class Undo(ExitStack):
+    """Takes back, in reverse order, what was done through it, unless ``keep`` is called before it is left."""
+
+    def folder(self, path: Path, *, mode: int = 0o700) -> None:
+        """A folder that was not there goes again, with all that is in it by then."""
+        if not path.is_dir():
+            self.callback(discard, path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=mode)
+
+    def created(self, path: Path) -> None:
+        """Whatever is at ``path`` goes again, if there is nothing now."""
+        if not os.path.lexists(path):
+            self.callback(discard, path)
+
+    def file(self, path: Path, content: bytes, *, mode: int = 0o600) -> bool:
+        """Writes a file that gets its old content back; whether it had to change."""
+        before = path.read_bytes() if path.is_file() else None
+        if before == content:
+            return False
+        if before is None:
+            self.callback(discard, path)
+        else:
+            self.callback(write_atomic, path, before, mode=mode)
+        write_atomic(path, content, mode=mode)
+        return True
+
+    def keep(self) -> None:
+        self.pop_all()

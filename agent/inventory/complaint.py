@@ -1,0 +1,97 @@
+"""Complaints: what is wrong with the administrator's files, where, and what to write instead; all of them at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from agent.errors import InventoryError
+from agent.system.yaml import Position, YamlError
+
+Path = tuple[str | int, ...]
+"""The keys and indices that lead to a value inside its file."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Complaint:
+    """``path`` is the path of the key as people write it: ``[0].deploys[1].files.mode``. ``host`` is the host at which
+    a template or a merged deploy turned out wrong; empty where the file itself is."""
+
+    position: Position
+    path: str
+    problem: str
+    remedy: str = ""
+    host: str = ""
+
+    def __str__(self) -> str:
+        parts = (str(self.position), self.path, self.problem + (f" (host {self.host})" if self.host else ""))
+        return ": ".join(part for part in parts if part) + (f"; {self.remedy}" if self.remedy else "")
+
+
+class ComplaintsError(InventoryError):
+    """Every complaint about an environment; ``complaints`` has them for programs."""
+
+    def __init__(self, complaints: Sequence[Complaint]) -> None:
+        self.complaints = tuple(complaints)
+        super().__init__(
+            "\n".join(map(str, self.complaints)),
+            hint="correct these places; hostwright check finds them all",
+        )
+
+
+@dataclass(slots=True)
+class Complaints:
+    """Collects complaints while files are read. What is wrong in the same way for many hosts is said once."""
+
+    _found: dict[Complaint, list[str]] = field(default_factory=dict)
+
+    def add(self, position: Position, path: Path, problem: str, remedy: str = "", *, host: str = "") -> None:
+        self.put(Complaint(position, key_path(path), problem, remedy, host))
+
+    def put(self, complaint: Complaint) -> None:
+        self._found.setdefault(replace(complaint, host=""), []).append(complaint.host)
+
+    def take(self, error: YamlError | ComplaintsError) -> None:
+        """Adds what another reader found."""
+        if isinstance(error, ComplaintsError):
+            for complaint in error.complaints:
+                self.put(complaint)
+        else:
+            for problem in error.problems:
+                self.add(problem.position, (), problem.problem, problem.remedy)
+
+    def include(self, others: Complaints) -> None:
+        for complaint, hosts in others._found.items():
+            self._found.setdefault(complaint, []).extend(hosts)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def raise_if_any(self) -> None:
+        """Raises ComplaintsError with all of them, sorted by place."""
+        if self._found:
+            raise ComplaintsError(sorted(replace(found, host=_named(hosts)) for found, hosts in self._found.items()))
+
+
+def key_path(path: Path) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def nearest(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
+    """``did you mean …?`` for a word that is close to a known one, else ``otherwise``."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f'did you mean "{found[0]}"?' if found else otherwise
+
+
+def unknown_key(key: object, known: Sequence[str]) -> tuple[str, str]:
+    """Problem and remedy for a key that nobody reads."""
+    return f'unknown key "{key}"', nearest(str(key), known, otherwise=f"known here: {', '.join(known)}")
+
+
+def _named(hosts: Sequence[str]) -> str:
+    names = list(dict.fromkeys(host for host in hosts if host))
+    if len(names) > 2:
+        return f"{names[0]} and {len(names) - 1} more"
+    return " and ".join(names)

@@ -1,0 +1,211 @@
+"""fleet.yaml: how a fleet is kept: cadence, trust, status, suspensions; all keys optional.
+
+Keys that a later version brings are read and, where they ask for something else than the default, refused: nobody
+shall believe in a maintenance window that does nothing. A version that brings one deletes its row in ``NOT_IN_FORCE``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from agent.domain.tree import Tree
+from agent.inventory import shape
+from agent.inventory.complaint import Complaints, Path
+from agent.inventory.source import Source, open_source
+from agent.system.yaml import Map, Node, Scalar, locate, plain
+
+FLEET_FILE = "fleet.yaml"
+
+NOT_IN_FORCE: tuple[Path, ...] = (
+    ("schedule", "watch"),
+    ("trust", "accept"),
+    ("status", "shards"),
+    ("windows",),
+    ("waves",),
+    ("prune",),
+    ("reboot",),
+    ("agent",),
+    ("webhook",),
+    ("metrics",),
+    ("notify",),
+)
+"""Keys that this version reads and cannot honour; only their defaults are accepted."""
+
+_DURATION = re.compile(r"([0-9]{1,7})([smhd])")
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST_S = 366 * 86400
+
+
+def seconds(value: object) -> int:
+    """The seconds of a duration as people write it (``30m``). Raises ValueError with what to write instead."""
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"{value!r} is not a duration; write 60s, 30m, 4h or 2d")
+    total = int(found[1]) * _UNITS_S[found[2]]
+    if total > _LONGEST_S:
+        raise ValueError(f"{value!r} is longer than a year")
+    return total
+
+
+def _instant(value: object) -> int:
+    try:
+        moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(f"{value!r} is not a moment; write 2026-12-01T06:00Z, with a time zone")
+    return int(moment.timestamp())
+
+
+def _duration_schema(default: str | None = None) -> WithJsonSchema:
+    schema: dict[str, Any] = {"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["60s", "30m", "4h"]}
+    return WithJsonSchema(schema if default is None else schema | {"default": default})
+
+
+Duration = Annotated[int, BeforeValidator(seconds), _duration_schema()]
+"""Written ``60s 30m 4h 2d``, kept in seconds."""
+
+Instant = Annotated[int, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+"""Written in ISO 8601 with a time zone, kept in seconds since the epoch."""
+
+Pattern = Annotated[str, Field(min_length=1, description="a host pattern, such as web:&production:!canary")]
+Percent = Annotated[str, Field(pattern=r"^(100|[0-9]{1,2})%$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Schedule(_Part):
+    """Durations in seconds."""
+
+    fetch: Annotated[Duration, Field(ge=1, description="how often the remote is asked for something new")] = 60
+    drift: Annotated[Duration, Field(ge=1, description="how often the host is looked at")] = 60
+    plan: Annotated[Duration, Field(ge=1, description="how often a full plan is made whatever the traces say")] = 1800
+    settle: Annotated[Duration, Field(description="how long an intended change has to come up well")] = 60
+    deploy_timeout: Annotated[Duration, Field(ge=1, description="the longest that one deploy may take")] = 1800
+    watch: Annotated[bool, Field(description="look as soon as a file changes")] = False
+
+
+class Tags(_Part):
+    tags: Annotated[str, Field(min_length=1, description="tags that are taken, such as v*")]
+
+
+class Trust(_Part):
+    mode: Annotated[Literal["signed", "unsigned"], Field(description="whether commits must be signed")] = "signed"
+    accept: Annotated[
+        tuple[Literal["commits"] | Tags, ...], Field(strict=False, min_length=1, description="what is taken as new")
+    ] = ("commits",)
+
+
+class Status(_Part):
+    remote: Annotated[str, Field(min_length=1, description="where reports go: same, or a Git URL")] = "same"
+    shards: Annotated[int, Field(ge=1, le=256, description="status branches that share the load")] = 1
+    pushes_per_minute: Annotated[int, Field(ge=1, le=600, description="what the Git server may be asked for")] = 6
+    diff: Annotated[Literal["own", "none"], Field(description="own: counts of changes are reported; none: not")] = "own"
+    render: Annotated[Literal["hosts", "none"], Field(description="who writes the table in README.md")] = "hosts"
+
+
+class Suspend(_Part):
+    """Hosts that aim at nothing new. ``until`` is in seconds since the epoch; None means until this entry goes."""
+
+    hosts: Pattern
+    reason: Annotated[str, Field(min_length=1, max_length=500, description="shown wherever the hold is")]
+    until: Instant | None = None
+
+
+class Window(_Part):
+    hosts: Pattern
+    days: Annotated[tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Field(strict=False)] = ()
+    from_: Annotated[str, Field(alias="from", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    for_: Annotated[Duration, Field(alias="for", ge=1)]
+    tz: str = "UTC"
+    drift: Literal["repair", "hold"] = "repair"
+
+
+class Wave(_Part):
+    name: Annotated[str, Field(min_length=1)]
+    hosts: Pattern
+    soak: Duration = 0
+    min_ok: Percent = "50%"
+    max_failed: Annotated[int, Field(ge=0)] = 0
+    stale_after: Duration = 7200
+
+
+class Prune(_Part):
+    max: Annotated[int, Field(ge=0)] = 10
+    max_percent: Annotated[int, Field(ge=0, le=100)] = 20
+
+
+class Reboot(_Part):
+    hosts: Pattern
+    when: Literal["required"] = "required"
+
+
+class Agent(_Part):
+    version: Annotated[str, Field(min_length=1)] = "1.*"
+
+
+class Webhook(_Part):
+    listen: str
+    secret_file: str
+
+
+class Metrics(_Part):
+    textfile: str | None = None
+    listen: str | None = None
+
+
+class Fleet(_Part):
+    """The whole file, with its defaults."""
+
+    schedule: Schedule = Schedule()
+    trust: Trust = Trust()
+    status: Status = Status()
+    suspend: Annotated[tuple[Suspend, ...], Field(strict=False)] = ()
+    windows: Annotated[tuple[Window, ...], Field(strict=False)] = ()
+    waves: Annotated[tuple[Wave, ...], Field(strict=False)] = ()
+    prune: Prune = Prune()
+    reboot: Literal["never"] | Reboot = "never"
+    agent: Agent = Agent()
+    webhook: Webhook | None = None
+    metrics: Metrics | None = None
+    notify: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+
+def read_fleet(tree: Tree, name: str) -> Fleet:
+    """fleet.yaml of the inventory ``name``, by itself. Raises InventoryError with every complaint about it."""
+    complaints = Complaints()
+    fleet, _ = read_fleet_file(open_source(tree, name), complaints)
+    complaints.raise_if_any()
+    return fleet
+
+
+def read_fleet_file(source: Source, complaints: Complaints) -> tuple[Fleet, Node | None]:
+    """The fleet and the file's node for positions; what is wrong goes to ``complaints``, then all is default."""
+    root = source.read(FLEET_FILE, complaints) if source.has(FLEET_FILE) else None
+    if root is None or (isinstance(root, Scalar) and root.value is None):
+        return Fleet(), None
+    if not isinstance(root, Map):
+        complaints.add(root.position, (), "a mapping is expected", "write `schedule: …` and the like")
+        return Fleet(), None
+    try:
+        fleet = Fleet.model_validate(plain(root))
+    except ValidationError as error:
+        shape.complain(error, Fleet, root, complaints, place=root.position)
+        return Fleet(), None
+    for path in NOT_IN_FORCE:
+        if _at(fleet, path) != _at(Fleet(), path):
+            complaints.add(locate(root, path), path, "not in force in this version: remove it")
+    return fleet, root
+
+
+def _at(fleet: Fleet, path: Path) -> object:
+    value: object = fleet
+    for part in path:
+        value = getattr(value, str(part))
+    return value

@@ -1,0 +1,132 @@
+"""Groups and hosts as Ansible relates them: who contains whom, how deep, in which order, and what each one's file says.
+
+Depth is the longest way from ``all``; the host order of a group is its own hosts, then level by level those of its
+children. A host in no other group is in ``ungrouped``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.system.yaml import Node, Position
+
+ALL = "all"
+UNGROUPED = "ungrouped"
+
+Variables = dict[str, Node]
+"""Variable names and what the file holds for them, positions included."""
+
+
+@dataclass(slots=True)
+class Group:
+    """``hosts`` and ``children`` in order of first mention; ``priority`` is ``ansible_group_priority``."""
+
+    name: str
+    position: Position
+    hosts: dict[str, None] = field(default_factory=dict)
+    children: dict[str, None] = field(default_factory=dict)
+    parents: dict[str, None] = field(default_factory=dict)
+    variables: Variables = field(default_factory=dict)
+    priority: int = 1
+
+
+@dataclass(slots=True)
+class Host:
+    """``groups`` are those that name it; ``variables`` what stands beside its name."""
+
+    name: str
+    position: Position
+    groups: dict[str, None] = field(default_factory=dict)
+    variables: Variables = field(default_factory=dict)
+
+
+class Groups:
+    """Filled while a hosts file is read, then ``close``d once."""
+
+    def __init__(self, file: str) -> None:
+        self.groups: dict[str, Group] = {}
+        self.hosts: dict[str, Host] = {}
+        self._lineages: dict[str, frozenset[str]] = {}
+        self._depths: dict[str, int] = {}
+        for name in (ALL, UNGROUPED):
+            self.add_group(name, Position(file))
+        self.add_child(ALL, UNGROUPED)
+
+    def add_group(self, name: str, position: Position) -> Group:
+        return self.groups.setdefault(name, Group(name, position))
+
+    def add_child(self, parent: str, child: str) -> None:
+        """Raises ValueError when the group would contain itself."""
+        if parent == child or child in self._ancestors(parent):
+            raise ValueError(f'"{child}" contains "{parent}", so it cannot be a child of it')
+        self.groups[parent].children[child] = None
+        self.groups[child].parents[parent] = None
+
+    def add_host(self, name: str, group: str, position: Position) -> Host:
+        host = self.hosts.setdefault(name, Host(name, position))
+        host.groups[group] = None
+        self.groups[group].hosts[name] = None
+        return host
+
+    def close(self) -> None:
+        """Puts every group under ``all`` and every host without a group of its own under ``ungrouped``."""
+        for group in list(self.groups.values()):
+            if group.name != ALL and not group.parents:
+                self.add_child(ALL, group.name)
+        for host in self.hosts.values():
+            grouped = any(name not in (ALL, UNGROUPED) for name in host.groups)
+            if grouped and UNGROUPED in host.groups:
+                del host.groups[UNGROUPED]
+                del self.groups[UNGROUPED].hosts[host.name]
+            elif not grouped and UNGROUPED not in host.groups:
+                self.add_host(host.name, UNGROUPED, host.position)
+        self._measure()
+
+    def lineage(self, host: str) -> tuple[Group, ...]:
+        """All groups of ``host`` but ``all``, in the order in which their variables are laid over each other."""
+        names = {name for group in self.hosts[host].groups for name in (group, *self._lineage(group))} - {ALL}
+        return tuple(sorted((self.groups[name] for name in names), key=self._rank))
+
+    def members(self, group: str) -> tuple[str, ...]:
+        """The hosts of ``group`` and of all groups below it."""
+        names: dict[str, None] = {}
+        level = {group: None}
+        seen: set[str] = set()
+        while level:
+            seen.update(level)
+            for name in level:
+                names.update(self.groups[name].hosts)
+            level = {child: None for name in level for child in self.groups[name].children if child not in seen}
+        return tuple(names)
+
+    def _rank(self, group: Group) -> tuple[int, int, str]:
+        return self._depths[group.name], group.priority, group.name
+
+    def _measure(self) -> None:
+        """Depths by Kahn's algorithm: a group is measured once all of its parents are."""
+        waiting = {name: len(group.parents) for name, group in self.groups.items()}
+        self._depths = dict.fromkeys(waiting, 0)
+        ready = [ALL]
+        while ready:
+            name = ready.pop()
+            for child in self.groups[name].children:
+                self._depths[child] = max(self._depths[child], self._depths[name] + 1)
+                waiting[child] -= 1
+                if not waiting[child]:
+                    ready.append(child)
+
+    def _lineage(self, name: str) -> frozenset[str]:
+        """The ancestors of a group, once nothing is added any more."""
+        if name not in self._lineages:
+            self._lineages[name] = frozenset(self._ancestors(name))
+        return self._lineages[name]
+
+    def _ancestors(self, name: str) -> set[str]:
+        found: set[str] = set()
+        waiting = list(self.groups[name].parents)
+        while waiting:
+            parent = waiting.pop()
+            if parent not in found:
+                found.add(parent)
+                waiting.extend(self.groups[parent].parents)
+        return found

@@ -1,0 +1,147 @@
+"""Ansible's YAML inventory grammar: turns ``hosts.yaml`` into groups and hosts.
+
+Whatever Ansible accepts means here what it means there. What Ansible skips with a warning (unknown keys, groups that
+are not mappings) or takes two ways (a name that is a host and a group) is a complaint.
+"""
+
+from __future__ import annotations
+
+import re
+
+from agent.inventory.complaint import Complaints, Path, unknown_key
+from agent.inventory.groups import ALL, UNGROUPED, Group, Groups, Host, Variables
+from agent.inventory.ranges import expand
+from agent.system.yaml import Key, Map, Node, Position, Scalar
+
+GROUP = re.compile(r"[\w][\w.-]*")
+GROUP_GRAMMAR = "a group name consists of letters, digits, _ - and ."
+PRIORITY = "ansible_group_priority"
+
+_SECTIONS = ("hosts", "children", "vars")
+
+
+def read_hosts(root: Node, file: str, complaints: Complaints) -> Groups:
+    """The groups of a hosts file; what is wrong in it goes to ``complaints``."""
+    reader = HostsReader(file, complaints)
+    if isinstance(root, Map) and "plugin" in root.values:
+        complaints.add(root.keys["plugin"], ("plugin",), "inventory plugins are not run", "write the hosts down")
+    elif isinstance(root, Map) and root.values:
+        for name in root.values:
+            reader.read_group(name, root, ())
+    else:
+        complaints.add(root.position, (), "no groups in here", "begin with `all:` and `hosts:` below it")
+    return reader.finish()
+
+
+class HostsReader:
+    """Adds groups, hosts and variables one by one and complains of what cannot be; the INI grammar uses it too."""
+
+    def __init__(self, file: str, complaints: Complaints) -> None:
+        self.groups = Groups(file)
+        self.complaints = complaints
+
+    def read_group(self, key: Key, parent: Map, path: Path) -> Group | None:
+        path = (*path, str(key))
+        position, node = parent.keys[key], parent.values[key]
+        group = self.group(key, position, path)
+        if group is None or (isinstance(node, Scalar) and node.value is None):
+            return group
+        if not isinstance(node, Map):
+            self.complaints.add(position, path, "a group is a mapping", f"with {', '.join(_SECTIONS)}")
+            return group
+        for section in node.values:
+            if section not in _SECTIONS:
+                self.complaints.add(node.keys[section], path, *unknown_key(section, _SECTIONS))
+            elif (entries := self._section(node, section, path)) is not None:
+                self._read_section(group, str(section), entries, (*path, str(section)))
+        return group
+
+    def _section(self, node: Map, section: Key, path: Path) -> Map | None:
+        value = node.values[section]
+        if isinstance(value, Map) or (isinstance(value, Scalar) and value.value is None):
+            return value if isinstance(value, Map) else None
+        if section != "vars" and isinstance(value, Scalar) and isinstance(value.value, str):
+            nothing = Scalar(None, value.position)
+            return Map({value.value: nothing}, {value.value: value.position}, value.position)
+        remedy = "end every name with a colon, without a dash" if section != "vars" else "write `name: value`"
+        self.complaints.add(node.keys[section], (*path, str(section)), "a mapping is expected here", remedy)
+        return None
+
+    def _read_section(self, group: Group, section: str, entries: Map, path: Path) -> None:
+        for key, value in entries.values.items():
+            if section == "vars":
+                self.group_variable(group, key, value, entries.keys[key], (*path, str(key)))
+            elif section == "children":
+                child = self.read_group(key, entries, path)
+                if child is not None:
+                    self.child(group, child.name, entries.keys[key], (*path, str(key)))
+            else:
+                self._read_hosts(group, key, entries, path)
+
+    def _read_hosts(self, group: Group, key: Key, entries: Map, path: Path) -> None:
+        position, value = entries.keys[key], entries.values[key]
+        path = (*path, str(key))
+        hosts = self.hosts(key, group, position, path)
+        if isinstance(value, Map):
+            for host in hosts:
+                for name, node in value.values.items():
+                    self.variable(host.variables, name, node, value.keys[name], (*path, str(name)))
+        elif not (isinstance(value, Scalar) and not value.value):
+            self.complaints.add(position, path, "a host's variables are a mapping", "write `name: value` below it")
+
+    def group(self, name: Key, position: Position, path: Path) -> Group | None:
+        if not isinstance(name, str) or not GROUP.fullmatch(name):
+            self.complaints.add(position, path, f'"{name}" is not a group name', GROUP_GRAMMAR)
+            return None
+        return self.groups.add_group(name, position)
+
+    def child(self, group: Group, child: str, position: Position, path: Path) -> None:
+        if group.name == UNGROUPED or (child == UNGROUPED and group.name != ALL):
+            self.complaints.add(position, path, "ungrouped has no children and no parent but all", "leave it out")
+            return
+        try:
+            self.groups.add_child(group.name, child)
+        except ValueError as error:
+            self.complaints.add(position, path, str(error), "groups cannot contain each other")
+
+    def hosts(self, pattern: Key, group: Group, position: Position, path: Path) -> list[Host]:
+        """The hosts that ``pattern`` stands for, added to ``group``; a port behind it becomes ``ansible_port``."""
+        if not isinstance(pattern, str):
+            self.complaints.add(position, path, "a host name is a string", "put it in quotes")
+            return []
+        try:
+            names, port = expand(pattern)
+        except ValueError as error:
+            self.complaints.add(position, path, str(error))
+            return []
+        hosts = []
+        for name in names:
+            new = name not in self.groups.hosts
+            host = self.groups.add_host(name, group.name, position)
+            if new and port:
+                host.variables["ansible_port"] = Scalar(port, position)
+            hosts.append(host)
+        return hosts
+
+    def group_variable(self, group: Group, name: Key, node: Node, position: Position, path: Path) -> None:
+        if name != PRIORITY:
+            self.variable(group.variables, name, node, position, path)
+            return
+        try:
+            group.priority = int(str(node.value)) if isinstance(node, Scalar) else int("")
+        except ValueError:
+            self.complaints.add(position, path, "the priority of a group is a whole number")
+
+    def variable(self, variables: Variables, name: Key, node: Node, position: Position, path: Path) -> None:
+        if not isinstance(name, str) or not name.isidentifier():
+            remedy = "it begins with a letter or _ and goes on with letters, digits and _"
+            self.complaints.add(position, path, f'"{name}" is not a variable name', remedy)
+            return
+        variables[name] = node
+
+    def finish(self) -> Groups:
+        for name in self.groups.groups.keys() & self.groups.hosts.keys():
+            position = self.groups.hosts[name].position
+            self.complaints.add(position, (), f'"{name}" is both a host and a group', "rename one of them")
+        self.groups.close()
+        return self.groups

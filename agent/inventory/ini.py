@@ -1,0 +1,153 @@
+"""Ansible's INI inventory grammar: turns ``hosts.ini`` into groups and hosts.
+
+Sections are ``[group]``, ``[group:children]`` and ``[group:vars]``; hosts before the first section are ungrouped.
+Values are Python literals where they read as such, else text. A group may be named before its section comes.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import warnings
+from dataclasses import dataclass, field
+
+from agent.inventory.complaint import Complaints
+from agent.inventory.groups import UNGROUPED, Group, Groups
+from agent.inventory.hosts import HostsReader
+from agent.system.yaml import Key, List, Map, Node, Position, Scalar
+
+LITERAL_LIMIT = 10_000
+"""Characters of a value that is tried as a Python literal; the parser's memory grows with it."""
+
+_SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
+_NAME = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
+_KINDS = ("hosts", "children", "vars")
+
+
+def read_ini(content: bytes, file: str, complaints: Complaints) -> Groups:
+    """The groups of an INI hosts file; what is wrong in it goes to ``complaints``."""
+    reader = _Reader(HostsReader(file, complaints), complaints)
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        complaints.add(Position(file, content.count(b"\n", 0, error.start) + 1, 1), (), "not UTF-8 text")
+        lines = []
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if text and text[0] not in "#;":
+            reader.read_line(text, Position(file, number, line.index(text[0]) + 1))
+    return reader.finish()
+
+
+@dataclass(slots=True)
+class _Reader:
+    hosts: HostsReader
+    complaints: Complaints
+    section: str = UNGROUPED
+    kind: str = "hosts"
+    declared: set[str] = field(default_factory=lambda: {"all", UNGROUPED})
+    mentioned: dict[str, Position] = field(default_factory=dict)
+    """Groups that so far have only been named as a child or given variables."""
+    children: list[tuple[str, str, Position]] = field(default_factory=list)
+
+    def read_line(self, text: str, position: Position) -> None:
+        if found := _SECTION.fullmatch(text):
+            self._begin(found[1], found[2] or "hosts", position)
+        elif text.startswith("[") and text.endswith("]"):
+            self.complaints.add(
+                position, (), f"{text} is not a section", "write [group], [group:vars] or [group:children]"
+            )
+        elif self.kind == "hosts":
+            self._host(text, position)
+        elif self.kind == "vars":
+            name, sign, value = text.partition("=")
+            if sign and (group := self._group(position)):
+                self.hosts.group_variable(group, name.strip(), _value(value.strip(), position), position, ())
+            elif not sign:
+                self.complaints.add(position, (), "a variable is expected here", "write name=value")
+        elif found := _NAME.fullmatch(text):
+            self.children.append((self.section, found[1], position))
+            self._mention(found[1], position)
+        else:
+            self.complaints.add(position, (), f'"{text}" is not a group name')
+
+    def finish(self) -> Groups:
+        for name, position in self.mentioned.items():
+            if name not in self.declared:
+                self.complaints.add(position, (), f"there is no section for the group {name}", f"write [{name}]")
+        return self.hosts.finish()
+
+    def _begin(self, name: str, kind: str, position: Position) -> None:
+        self.section, self.kind = name, kind
+        if kind not in _KINDS:
+            self.complaints.add(position, (), f"unknown kind of section {kind!r}", f"known: {', '.join(_KINDS)}")
+            self.kind = "hosts"
+        self.hosts.group(name, position, ())
+        if kind == "vars":
+            self._mention(name, position)
+        else:
+            self.declared.add(name)
+            self._adopt(name)
+
+    def _mention(self, name: str, position: Position) -> None:
+        self.mentioned.setdefault(name, position)
+        if name in self.hosts.groups.groups:
+            self._adopt(name)
+
+    def _adopt(self, name: str) -> None:
+        """Makes a group the child of those that named it, as soon as it is there."""
+        waiting, self.children = self.children, []
+        for parent, child, position in waiting:
+            group = self.hosts.groups.groups.get(parent)
+            if child == name and group is not None:
+                self.hosts.child(group, child, position, ())
+            else:
+                self.children.append((parent, child, position))
+
+    def _group(self, position: Position) -> Group | None:
+        return self.hosts.group(self.section, position, ())
+
+    def _host(self, text: str, position: Position) -> None:
+        try:
+            name, *assignments = shlex.split(text, comments=True)
+        except ValueError as error:
+            self.complaints.add(position, (), f"cannot be split into words: {error}", "close the quotes")
+            return
+        group = self._group(position)
+        hosts = self.hosts.hosts(name, group, position, ()) if group else []
+        for assignment in assignments:
+            key, sign, value = assignment.partition("=")
+            if not sign:
+                self.complaints.add(position, (), f'"{assignment}" is not a variable', "write name=value")
+                continue
+            for host in hosts:
+                self.hosts.variable(host.variables, key, _value(value, position), position, ())
+
+
+def _value(text: str, position: Position) -> Node:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)
+            value: object = ast.literal_eval(text) if len(text) <= LITERAL_LIMIT else text
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        value = text
+    return _node(value, position)
+
+
+def _node(value: object, position: Position) -> Node:
+    if isinstance(value, (list, tuple, set)):
+        return List(tuple(_node(item, position) for item in value), position)
+    if isinstance(value, dict):
+        keys = {_key(key): _node(item, position) for key, item in value.items()}
+        return Map(keys, dict.fromkeys(keys, position), position)
+    return Scalar(_key(value), position)
+
+
+def _key(value: object) -> Key:
+    """A literal that inventories have, or its text: Python knows more kinds of them."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return "..." if value is ... else str(value)

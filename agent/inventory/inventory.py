@@ -1,0 +1,188 @@
+"""Hosts, groups and their variables: turns a hosts file, group_vars/ and host_vars/ into answers.
+
+``as_list`` and ``as_host`` give the documents that ``ansible-inventory --list`` and ``--host`` print.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from agent.errors import InventoryError
+from agent.inventory import patterns
+from agent.inventory.complaint import Complaints, nearest
+from agent.inventory.groups import ALL, Groups, Variables
+from agent.inventory.hosts import read_hosts
+from agent.inventory.ini import read_ini
+from agent.inventory.source import Source
+from agent.inventory.vars import GROUP_VARS, HOST_VARS, VarsFiles
+from agent.system.yaml import Duplicates, Key, Map, Node, Unsafe, Value, plain
+
+Document = None | bool | int | float | str | list["Document"] | dict[str, "Document"]
+"""JSON to print. Unlike what digests are made of it may hold floats."""
+
+HOSTS_FILES = ("hosts.yaml", "hosts.yml", "hosts.ini", "hosts")
+
+_ANSIBLE_OWN = re.compile(
+    r"""
+    group_names | groups | hostvars | play_hosts | playbook_dir | inventory_(dir|file|hostname|hostname_short)
+    | role_(name|names|path|uuid)
+    | ansible_(async_path|collection_name|config_file|dependent_role_names|diff_mode|facts|forks|inventory_sources)
+    | ansible_(limit|play_batch|play_hosts|play_hosts_all|play_role_names|playbook_python|role_name|role_names|run_tags)
+    | ansible_(skip_tags|verbosity|version)
+    """,
+    re.VERBOSE,
+)
+"""Names that Ansible sets itself; ansible-inventory prints none of them, not even one that a file sets."""
+
+
+class Inventory:
+    """One environment's hosts. Values are as the files hold them, templates not rendered.
+
+    ``complete`` is false where the hosts file was complained of: then a name may be missing that was meant to be there.
+    """
+
+    def __init__(
+        self,
+        groups: Groups,
+        group_vars: Mapping[str, Variables],
+        host_vars: Mapping[str, Variables],
+        *,
+        complete: bool = True,
+    ) -> None:
+        self.complete = complete
+        self._groups = groups
+        self._group_vars = group_vars
+        self._host_vars = host_vars
+        self._plain: dict[int, Value] = {}
+        self._matches: dict[str, tuple[str, ...]] = {}
+        self.hosts = tuple(groups.hosts)
+        self.groups: dict[str, tuple[str, ...]] = {name: groups.members(name) for name in groups.groups}
+
+    def variables(self, host: str) -> Variables:
+        """The host's variables with positions, by Ansible's precedence: inventory file (all, then groups from the
+        outermost in), group_vars (in the same order), the host's own, host_vars. Raises InventoryError."""
+        self.require(host)
+        groups = self._groups.groups
+        lineage = self._groups.lineage(host)
+        merged = dict(groups[ALL].variables)
+        for group in lineage:
+            merged |= group.variables
+        for name in (ALL, *(group.name for group in lineage)):
+            merged |= self._group_vars[name]
+        return merged | self._groups.hosts[host].variables | self._host_vars[host]
+
+    def vars(self, host: str) -> dict[str, Value]:
+        """``variables`` without positions. Parts are shared between hosts: read them only."""
+        return {name: self._value(node) for name, node in self.variables(host).items()}
+
+    def group_names(self, host: str) -> tuple[str, ...]:
+        """The groups that ``host`` is in, all but ``all``, sorted. Raises InventoryError."""
+        self.require(host)
+        return tuple(sorted(group.name for group in self._groups.lineage(host)))
+
+    def match(self, pattern: str) -> tuple[str, ...]:
+        """The hosts that a host pattern stands for, in inventory order. Raises InventoryError for no pattern."""
+        if pattern not in self._matches:
+            try:
+                self._matches[pattern] = patterns.match(pattern, self._groups)
+            except ValueError as error:
+                raise InventoryError(f"host pattern: {error}", hint="for example web:&production:!canary") from error
+        return self._matches[pattern]
+
+    def unknown_names(self, pattern: str) -> tuple[str, ...]:
+        """Plain names in a pattern that are neither a group nor a host; none where the inventory is not complete."""
+        return patterns.unknown_names(pattern, self._groups) if self.complete else ()
+
+    def nearest(self, name: str) -> str:
+        return nearest(name, (*self.groups, *self.hosts))
+
+    def require(self, host: str) -> None:
+        """Raises InventoryError for a name that is no host's full inventory name."""
+        if host not in self._groups.hosts:
+            hint = nearest(host, self.hosts, otherwise="add it to the hosts file, with its full name")
+            raise InventoryError(f'there is no host "{host}" in the inventory', hint=hint, kind="host-unknown")
+
+    def as_host(self, host: str) -> dict[str, Document]:
+        """What ``ansible-inventory --host`` prints."""
+        return {name: _document(value) for name, value in self.vars(host).items() if not _ANSIBLE_OWN.fullmatch(name)}
+
+    def as_list(self) -> dict[str, Document]:
+        """What ``ansible-inventory --list`` prints."""
+        document: dict[str, Document] = {}
+        for name, group in self._groups.groups.items():
+            hosts: Document = [] if name == ALL else list(group.hosts)
+            children: Document = list(group.children)
+            if hosts or children:
+                parts = {"hosts": hosts, "children": children}
+                document[name] = {key: part for key, part in parts.items() if part}
+        hostvars: dict[str, Document] = {}
+        for host in self.hosts:
+            if values := self.as_host(host):
+                hostvars[host] = _marked(values)
+        return document | {"_meta": {"hostvars": hostvars, "profile": "inventory_legacy"}}
+
+    def _value(self, node: Node) -> Value:
+        # Nodes live as long as the groups do, so their ids are theirs alone.
+        if id(node) not in self._plain:
+            self._plain[id(node)] = plain(node)
+        return self._plain[id(node)]
+
+
+def read_inventory(source: Source, complaints: Complaints) -> Inventory:
+    """The hosts and variables of one inventory folder; what is wrong goes to ``complaints``."""
+    hosts_complaints = Complaints()
+    groups = _read_hosts(source, hosts_complaints)
+    complaints.include(hosts_complaints)
+    group_files = VarsFiles(source, GROUP_VARS, complaints)
+    host_files = VarsFiles(source, HOST_VARS, complaints)
+    return Inventory(
+        groups,
+        {name: group_files.variables(name) for name in groups.groups},
+        {name: host_files.variables(name) for name in groups.hosts},
+        complete=not hosts_complaints,
+    )
+
+
+def _read_hosts(source: Source, complaints: Complaints) -> Groups:
+    found = [name for name in HOSTS_FILES if source.has(name)]
+    if not found:
+        complaints.add(source.position(HOSTS_FILES[0]), (), "there is no hosts file", "begin with `all: {hosts: {…}}`")
+        return Groups(source.folder)
+    for other in found[1:]:
+        complaints.add(source.position(other), (), f"{found[0]} says who already", "keep one of the two")
+    file = source.position(found[0]).file
+    if source.entries[found[0]].executable and "." not in found[0]:
+        complaints.add(source.position(found[0]), (), "inventory scripts are not run", "write the hosts down")
+        return Groups(file)
+    if found[0] == "hosts.ini" or (found[0] == "hosts" and not _is_yaml(source)):
+        return read_ini(source.content(found[0], complaints) or b"", file, complaints)
+    root = source.read(found[0], complaints, duplicates=Duplicates.LAST_WINS)
+    return Groups(file) if root is None else read_hosts(root, file, complaints)
+
+
+def _is_yaml(source: Source) -> bool:
+    """Whether the file ``hosts`` reads as a YAML mapping; Ansible too tries YAML first and INI then."""
+    return isinstance(source.read("hosts", Complaints(), duplicates=Duplicates.LAST_WINS), Map)
+
+
+def _document(value: Value) -> Document:
+    """``value`` as JSON has it: keys are strings."""
+    if isinstance(value, dict):
+        return {key_text(key): _document(item) for key, item in value.items()}
+    return [_document(item) for item in value] if isinstance(value, list) else value
+
+
+def key_text(key: Key) -> str:
+    """A key as JSON has it: ``true``, ``null``, ``80``."""
+    return key if isinstance(key, str) else json.dumps(key)
+
+
+def _marked(value: Document) -> Document:
+    """``value`` with what is never a template marked as the list document marks it."""
+    if isinstance(value, dict):
+        return {key: _marked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_marked(item) for item in value]
+    return {"__ansible_unsafe": str(value)} if isinstance(value, Unsafe) else value

@@ -1,0 +1,98 @@
+"""Host patterns as Ansible reads them: ``web:&production:!canary``, ``a,b``, ``~regex``, globs, ``web[0:2]``.
+
+Commas or colons join patterns; plain ones are united first, then each ``&`` narrows, then each ``!`` takes away.
+A pattern without a plain part begins with all hosts. A name or glob stands for groups, and for hosts too where it is
+a glob, a regex, holds a dot, or matches no group. ``[n]``, ``[a:b]`` pick from what the name matched, ends included.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Sequence
+
+from agent.inventory.groups import ALL, Groups
+
+_PARTS = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
+_SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]{1,9})|([0-9]{1,9})[:-]([0-9]{0,9}))\]")
+_PORT = re.compile(r"[^:,\[\]&!~]+:[0-9]+")
+_PLAIN = re.compile(r"[\w.-]+")
+
+
+def match(pattern: str, groups: Groups) -> tuple[str, ...]:
+    """The hosts that ``pattern`` stands for, each once. Raises ValueError saying what is wrong with it."""
+    parts = split(pattern)
+    chosen: dict[str, None] = {}
+    for part in [part for part in parts if part[0] not in "&!"] or [ALL]:
+        chosen.update(dict.fromkeys(_one(part, groups)))
+    for part in parts:
+        if part[0] == "&":
+            kept = set(_one(part[1:], groups))
+            chosen = {host: None for host in chosen if host in kept}
+    for part in parts:
+        if part[0] == "!":
+            dropped = set(_one(part[1:], groups))
+            chosen = {host: None for host in chosen if host not in dropped}
+    return tuple(chosen)
+
+
+def split(pattern: str) -> tuple[str, ...]:
+    """The single patterns in ``pattern``. Raises ValueError when there is none, or an ``&`` or ``!`` before nothing."""
+    if _PORT.fullmatch(pattern):
+        raise ValueError(f'"{pattern}" looks like a host with a port; join patterns with commas')
+    found = pattern.split(",") if "," in pattern else _PARTS.findall(pattern)
+    parts = tuple(_trimmed(part) for part in found if part.strip())
+    if not parts or any(part in ("&", "!", "~", "&~", "!~") for part in parts):
+        raise ValueError(f'"{pattern}" names no hosts')
+    return parts
+
+
+def unknown_names(pattern: str, groups: Groups) -> tuple[str, ...]:
+    """Plain names in ``pattern`` (no globs, no regexes) that are neither a group nor a host."""
+    names = [_subscript(part.lstrip("&!"))[0] for part in split(pattern)]
+    return tuple(n for n in names if _PLAIN.fullmatch(n) and n not in groups.groups and n not in groups.hosts)
+
+
+def _one(part: str, groups: Groups) -> tuple[str, ...]:
+    if part in groups.hosts:
+        return (part,)
+    name, pick = (part, None) if part[0] == "~" else _subscript(part)
+    matches = _matcher(name)
+    named = [group for group in groups.groups if matches(group)]
+    hosts = [host for group in named for host in groups.members(group)]
+    if not named or name[0] == "~" or any(special in name for special in ".?*["):
+        hosts += [host for host in groups.hosts if matches(host)]
+    return tuple(_picked(hosts, pick, part))
+
+
+def _matcher(name: str) -> Callable[[str], object]:
+    try:
+        return re.compile(name[1:] if name[0] == "~" else fnmatch.translate(name)).match
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f'"{name}" is not a regular expression: {error}') from error
+
+
+def _subscript(part: str) -> tuple[str, tuple[int, int | None] | None]:
+    """The name and what is picked: (n, None) for one, (first, last) for several, last -1 for all that follow."""
+    found = _SUBSCRIPT.fullmatch(part)
+    if found is None:
+        return part, None
+    name, index, first, last = found.groups()
+    return name, (int(index), None) if index is not None else (int(first), int(last or -1))
+
+
+def _picked(hosts: Sequence[str], pick: tuple[int, int | None] | None, part: str) -> Sequence[str]:
+    if not hosts or pick is None:
+        return hosts
+    first, last = pick
+    if last:
+        return hosts[first : len(hosts) if last == -1 else last + 1]
+    try:
+        return [hosts[first]]
+    except IndexError:
+        raise ValueError(f'"{part}": there are only {len(hosts)} hosts') from None
+
+
+def _trimmed(part: str) -> str:
+    part = part.strip()
+    return part[0] + part[1:].strip() if part[0] in "&!" else part

@@ -1,0 +1,198 @@
+"""Turns what the plays say of a host's deploys into the deploys themselves: rendered, merged, in order.
+
+A deploy is known by its name. A later play's deploy of the config repo replaces the earlier one, a built-in is merged
+into it. The place is that of the first mention; ``needs`` only moves a deploy behind what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pydantic import ValidationError
+
+from agent.deploys import catalogue
+from agent.deploys.spec import Spec
+from agent.domain.desired import Mode
+from agent.domain.digest import JSON
+from agent.errors import InventoryError
+from agent.inventory import shape
+from agent.inventory.complaint import Complaints, Path, nearest
+from agent.inventory.groups import Variables
+from agent.inventory.inventory import key_text
+from agent.inventory.site import Mention
+from agent.inventory.template import HostValues, Renderer, TemplateProblem, render
+from agent.system.yaml import Position, Value
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedDeploy:
+    """One deploy of one host with every value filled in.
+
+    A built-in has a ``spec``; a deploy of the config repo has a ``source`` (its path there) and the ``data`` that it
+    finds in ``host.data``. ``position`` is where it is first mentioned.
+    """
+
+    name: str
+    kind: str
+    spec: Spec | None
+    source: str | None
+    data: Mapping[str, JSON]
+    needs: tuple[str, ...]
+    mode: Mode
+    position: Position
+
+
+@dataclass(slots=True)
+class Placing:
+    """The deploys of one host while they are put together; what is wrong goes to ``complaints``."""
+
+    host: str
+    values: HostValues
+    variables: Variables
+    renderer: Renderer
+    complaints: Complaints
+    _placed: dict[str, PlacedDeploy] = field(default_factory=dict)
+    _broken: set[str] = field(default_factory=set)
+    _data: dict[str, JSON] | None = None
+
+    def deploys(self, mentions: Iterable[Mention]) -> tuple[PlacedDeploy, ...]:
+        for mention in mentions:
+            try:
+                self._place(mention)
+            except _Refused:
+                self._broken.add(mention.name)
+        return self._ordered()
+
+    def _place(self, mention: Mention) -> None:
+        deploy = self._filled_in(mention)
+        earlier = self._placed.get(mention.name)
+        if earlier is None:
+            self._placed[mention.name] = deploy
+        elif earlier.kind != deploy.kind:
+            problem = f'"{mention.name}" is already the name of another deploy (line {earlier.position.line})'
+            self._complain(mention.position, mention.path, problem, "give one of them another name")
+        elif mention.replaces or earlier.spec is None or deploy.spec is None:
+            self._placed[mention.name] = replace(deploy, position=earlier.position)
+        else:
+            self._placed[mention.name] = replace(
+                earlier,
+                spec=self._merged(earlier.spec, deploy.spec, mention),
+                needs=tuple(dict.fromkeys((*earlier.needs, *deploy.needs))),
+                mode=deploy.mode if mention.mode else earlier.mode,
+            )
+
+    def _filled_in(self, mention: Mention) -> PlacedDeploy:
+        arguments = self._arguments(mention)
+        built_in = mention.source is None
+        return PlacedDeploy(
+            name=mention.name,
+            kind=mention.kind,
+            spec=self._spec(mention, arguments) if built_in else None,
+            source=mention.source,
+            data={} if built_in else self._with(mention, arguments),
+            needs=mention.needs,
+            mode=mention.mode or Mode.ENFORCE,
+            position=mention.position,
+        )
+
+    def _arguments(self, mention: Mention) -> Value:
+        if mention.arguments is None:
+            return None
+        problems: list[TemplateProblem] = []
+        try:
+            value = render(mention.arguments, self.values, self.renderer, problems)
+        except TemplateProblem as error:
+            problems.append(error)
+        for problem in problems:
+            self._complain(problem.position, mention.path, problem.problem, problem.remedy)
+        if problems:
+            raise _Refused
+        return value
+
+    def _spec(self, mention: Mention, arguments: Value) -> Spec:
+        model = catalogue.spec_class(mention.kind)
+        try:
+            return model.model_validate(model.from_short({} if arguments is None else _keyed(arguments)))
+        except ValidationError as error:
+            place = mention.arguments.position if mention.arguments else mention.position
+            shape.complain(
+                error,
+                model,
+                mention.arguments,
+                self.complaints,
+                place=place,
+                path=mention.path,
+                host=self.host,
+            )
+        except (InventoryError, ValueError, TypeError) as error:
+            self._complain(mention.position, mention.path, str(error))
+        raise _Refused
+
+    def _merged(self, earlier: Spec, later: Spec, mention: Mention) -> Spec:
+        try:
+            return earlier.merged(later)
+        except (InventoryError, ValueError) as error:
+            problem = f"cannot be merged with what an earlier play says: {error}"
+            self._complain(mention.position, mention.path, problem, "or write `merge: replace`")
+        raise _Refused
+
+    def _with(self, mention: Mention, arguments: Value) -> Mapping[str, JSON]:
+        """The host's variables, rendered, and ``with`` laid over them."""
+        if self._data is None:
+            self._data = {}
+            for name, node in self.variables.items():
+                try:
+                    self._data[name] = self._json(self.values[name], node.position, (name,))
+                except TemplateProblem as error:
+                    self._complain(error.position, (), error.problem, error.remedy)
+        own = self._json({} if arguments is None else arguments, mention.position, mention.path)
+        if not isinstance(own, Mapping):
+            self._complain(mention.position, mention.path, "a mapping is expected here")
+            raise _Refused
+        return {**self._data, **own}
+
+    def _json(self, value: object, position: Position, path: Path) -> JSON:
+        """``value`` as a deploy finds it. Numbers with a fraction are refused: digests are taken of what is left."""
+        if isinstance(value, dict):
+            return {key_text(key): self._json(item, position, (*path, str(key))) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._json(item, position, (*path, index)) for index, item in enumerate(value)]
+        if isinstance(value, float):
+            self._complain(position, path, f"{value} is a number with a fraction", "put it in quotes")
+            return None
+        return str(value) if isinstance(value, str) else value  # type: ignore[return-value]
+
+    def _ordered(self) -> tuple[PlacedDeploy, ...]:
+        """By first mention, each behind what it needs (Kahn's algorithm, always taking the first that may go)."""
+        waiting = list(self._placed.values())
+        for deploy in waiting:
+            for name in deploy.needs:
+                if name not in self._placed and name not in self._broken:
+                    remedy = nearest(name, self._placed, otherwise="name a deploy that the same hosts have")
+                    problem = f'"{deploy.name}" needs "{name}", which this host does not have'
+                    self._complain(deploy.position, (), problem, remedy)
+        ordered: dict[str, PlacedDeploy] = {}
+        while waiting:
+            ready = next((d for d in waiting if all(n in ordered or n not in self._placed for n in d.needs)), None)
+            if ready is None:
+                names = ", ".join(deploy.name for deploy in waiting)
+                self._complain(waiting[0].position, (), f"these deploys need each other: {names}", "break the circle")
+                break
+            ordered[ready.name] = ready
+            waiting.remove(ready)
+        return tuple(ordered.values())
+
+    def _complain(self, position: Position, path: Path, problem: str, remedy: str = "") -> None:
+        self.complaints.add(position, path, problem, remedy, host=self.host)
+
+
+class _Refused(Exception):
+    """A mention that cannot be placed; it has been complained about."""
+
+
+def _keyed(value: Value) -> Value:
+    """``value`` with strings as keys everywhere, as deploys expect them."""
+    if isinstance(value, dict):
+        return {key_text(key): _keyed(item) for key, item in value.items()}
+    return [_keyed(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,80 @@
+"""Host names as an inventory writes them: ``web[01:20]``, ``db-[a:f].example.org``, ``rack[0:10:2]-[1:4]``, ``h:2222``.
+
+The grammar is that of Ansible's "Adding ranges of hosts"; a range that Ansible would expand to nothing is refused.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import string
+from collections.abc import Sequence
+
+HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+HOST_GRAMMAR = "a host name begins with a letter or digit and goes on with letters, digits, dots, _ and -, 253 at most"
+
+EXPANSION_LIMIT = 100_000
+"""Hosts that one line may stand for."""
+
+_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+_PORT = re.compile(r"(.*):([0-9]{1,5})")
+_NUMBERS = re.compile(r"([0-9]{0,9}):([0-9]{1,9})(?::([0-9]{1,9}))?")
+_LETTERS = re.compile(r"([A-Za-z]):([A-Za-z])(?::([0-9]{1,9}))?")
+
+
+def expand(pattern: str) -> tuple[tuple[str, ...], int | None]:
+    """The host names that ``pattern`` stands for, and the port behind it. Raises ValueError saying what is wrong."""
+    port = None
+    if found := _PORT.fullmatch(_BRACKETS.sub(_masked, pattern)):
+        pattern, port = pattern[: found.end(1)], int(found[2])
+    parts = _BRACKETS.split(pattern)
+    choices = [_choices(part) if index % 2 else (part,) for index, part in enumerate(parts)]
+    _require_few(choices)
+    names = tuple("".join(name) for name in itertools.product(*choices))
+    for name in names:
+        if not HOST.fullmatch(name):
+            raise ValueError(f'"{name}" is not a host name: {HOST_GRAMMAR}')
+    return names, port
+
+
+def _masked(found: re.Match[str]) -> str:
+    """A range with its colons hidden, so that they are not taken for a port's."""
+    return "x" * len(found[0])
+
+
+def _choices(bounds: str) -> Sequence[str]:
+    if found := _LETTERS.fullmatch(bounds):
+        first, last = (string.ascii_letters.index(letter) for letter in found.group(1, 2))
+        letters: Sequence[str] = string.ascii_letters[first : last + 1 : _step(found[3])]
+        return _some(letters, bounds)
+    if found := _NUMBERS.fullmatch(bounds):
+        first_text = found[1] or "0"
+        padded = len(first_text) > 1 and first_text.startswith("0")
+        if padded and len(first_text) != len(found[2]):
+            raise ValueError(f"[{bounds}]: with leading zeros both ends have the same number of digits")
+        numbers = range(int(first_text), int(found[2]) + 1, _step(found[3]))
+        if len(numbers) > EXPANSION_LIMIT:
+            raise ValueError(f"[{bounds}] stands for more than {EXPANSION_LIMIT} hosts")
+        return _some([str(number).zfill(len(first_text) if padded else 0) for number in numbers], bounds)
+    raise ValueError(f"[{bounds}] is not a range: write [1:20], [01:20], [a:f] or, with a step, [0:10:2]")
+
+
+def _step(text: str | None) -> int:
+    step = int(text or 1)
+    if step == 0:
+        raise ValueError("the step of a range is at least 1")
+    return step
+
+
+def _some(choices: Sequence[str], bounds: str) -> Sequence[str]:
+    if not choices:
+        raise ValueError(f"[{bounds}] is empty: the lower end comes first")
+    return choices
+
+
+def _require_few(choices: Sequence[Sequence[str]]) -> None:
+    total = 1
+    for choice in choices:
+        total *= len(choice)
+    if total > EXPANSION_LIMIT:
+        raise ValueError(f"stands for more than {EXPANSION_LIMIT} hosts")

@@ -1,0 +1,198 @@
+"""Jinja2 as inventories get it: an immutable sandbox without undefined values, without files, with bounded work.
+
+The bounds keep an honest mistake (a range with three zeros too many, a string that doubles itself) from taking the
+host's memory; whoever signs commits is trusted not to search for the holes that every template language has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from typing import Any, NoReturn
+
+from jinja2 import StrictUndefined, nodes, pass_context
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Cycler, Joiner, Namespace
+from jinja2.visitor import NodeTransformer
+
+TEXT_LIMIT = 1024 * 1024
+"""Characters of one text, rendered or in between."""
+
+STEP_LIMIT = 200_000
+"""Rounds of loops and calls while one value renders."""
+
+NUMBER_LIMIT = 10_000
+"""Bits of a whole number; also the longest range and the widest padding."""
+
+_PADDING_FILTERS = ("batch", "center", "indent", "slice", "truncate", "wordwrap")
+_WIDE_PERCENT = re.compile(r"%[^a-zA-Z%]*(\d{5}|\*)")
+_WIDE_BRACES = re.compile(r":[^}]*(\d{5}|\{)")
+
+
+class Budget:
+    """Counts the steps of what renders now; values that render inside of it count to it too."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._steps = 0
+
+    def __enter__(self) -> None:
+        if self._depth == 0:
+            self._steps = 0
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+
+    def step(self) -> None:
+        self._steps += 1
+        if self._steps > STEP_LIMIT:
+            _refuse(f"more than {STEP_LIMIT} rounds of loops and calls")
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """``trim_blocks`` and the kept last newline are as in Ansible, so that a template gives the same text here."""
+
+    intercepted_binops = frozenset(("+", "*", "**", "%"))
+
+    def __init__(self) -> None:
+        super().__init__(
+            undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, cache_size=0, autoescape=False
+        )
+        self.budget = Budget()
+        self.globals = {
+            "range": _bounded_range,
+            "dict": dict,
+            "cycler": Cycler,
+            "joiner": Joiner,
+            "namespace": Namespace,
+            "secret": _no_secret,
+        }
+        for name in _PADDING_FILTERS:
+            self.filters[name] = _narrow(self.filters[name])
+        self.filters["replace"] = _bounded_replace(self.filters["replace"])
+        self.filters["format"] = _bounded_format(self.filters["format"])
+        self.filters["counted"] = self._counted
+
+    def prepared(self, tree: nodes.Template) -> nodes.Template:
+        """``tree`` with every loop counted and every ``~`` made a ``+``, which is bounded."""
+        _Bounded().visit(tree)
+        return tree
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**":
+            _require(abs(right) * (abs(left).bit_length() if isinstance(left, int) else 1) <= NUMBER_LIMIT, "a power")
+        elif operator == "%" and isinstance(left, str):
+            _require(not _WIDE_PERCENT.search(left), "a text")
+        elif operator == "*" and isinstance(left, int) and isinstance(right, int):
+            _require(left.bit_length() + right.bit_length() <= NUMBER_LIMIT, "a number")
+        elif operator == "*":
+            _require(_length(left) * _count(right) <= TEXT_LIMIT, "a repetition")
+            _require(_length(right) * _count(left) <= TEXT_LIMIT, "a repetition")
+        elif operator == "+":
+            _require(_length(left) + _length(right) <= TEXT_LIMIT, "a sum")
+        return super().call_binop(context, operator, left, right)
+
+    def call(__self, __context: Context, __function: Any, *args: Any, **named: Any) -> Any:  # noqa: N805 as in Jinja2
+        __self.budget.step()
+        # The sandbox wraps str.format to guard it; the text is then one step further in.
+        method = getattr(__function, "__wrapped__", __function)
+        owner = getattr(method, "__self__", None)
+        if isinstance(owner, str):
+            name = getattr(method, "__name__", "")
+            _require(not any(_count(arg) > NUMBER_LIMIT for arg in args) or name.startswith("format"), "a text")
+            _require(not (name.startswith("format") and _WIDE_BRACES.search(owner)), "a text")
+            if name == "replace" and len(args) > 1:
+                _require_replaced(owner, str(args[0]), str(args[1]))
+            if name == "join" and args and isinstance(args[0], (list, tuple)):
+                _require_joined(owner, args[0])
+        return super().call(__context, __function, *args, **named)
+
+    def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            self.budget.step()
+            yield item
+
+
+class _Bounded(NodeTransformer):
+    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 as in Jinja2
+        self.generic_visit(node)
+        node.iter = nodes.Filter(node.iter, "counted", [], [], None, None, lineno=node.lineno)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:  # noqa: N802 as in Jinja2
+        self.generic_visit(node)
+        texts = [nodes.Filter(part, "string", [], [], None, None, lineno=node.lineno) for part in node.nodes]
+        joined: nodes.Expr = texts[0]
+        for text in texts[1:]:
+            joined = nodes.Add(joined, text, lineno=node.lineno)
+        return joined
+
+
+def _bounded_range(*bounds: int) -> range:
+    numbers = range(*bounds)
+    _require(len(numbers) <= NUMBER_LIMIT, "a range")
+    return numbers
+
+
+@pass_context
+def _no_secret(_context: Context, *_: object) -> NoReturn:
+    raise SecurityError("secrets are not in force in this version: remove the call of secret()")
+
+
+def _narrow(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that pads or cuts, with a bound on its numbers."""
+
+    @wraps(function)
+    def narrow(*args: Any, **named: Any) -> Any:
+        _require(all(_count(arg) <= NUMBER_LIMIT for arg in (*args, *named.values())), "a text")
+        return function(*args, **named)
+
+    return narrow
+
+
+def _bounded_replace(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def replace(context: Any, text: Any, old: Any, new: Any, *args: Any, **named: Any) -> Any:
+        _require_replaced(str(text), str(old), str(new))
+        return function(context, text, old, new, *args, **named)
+
+    return replace
+
+
+def _bounded_format(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def formatted(text: Any, *args: Any, **named: Any) -> Any:
+        _require(not _WIDE_PERCENT.search(str(text)), "a text")
+        return function(text, *args, **named)
+
+    return formatted
+
+
+def _require_replaced(text: str, old: str, new: str) -> None:
+    _require(len(text) + text.count(old) * len(new) <= TEXT_LIMIT, "a text")
+
+
+def _require_joined(separator: str, parts: list[Any] | tuple[Any, ...]) -> None:
+    total = sum(len(part) for part in parts if isinstance(part, str)) + len(parts) * len(separator)
+    _require(total <= TEXT_LIMIT, "a text")
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, (str, list, tuple)) else 0
+
+
+def _count(value: object) -> int:
+    return abs(value) if isinstance(value, int) else 0
+
+
+def _require(fine: bool, what: str) -> None:
+    if not fine:
+        _refuse(f"{what} beyond all bounds")
+
+
+def _refuse(problem: str) -> NoReturn:
+    raise SecurityError(problem)

@@ -1,0 +1,126 @@
+"""JSON Schemas of the files that people and hosts write: for editors, and for readers of reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.deploys import catalogue
+from agent.deploys.spec import Spec
+from agent.domain.report import SCHEMA_ID, Report
+from agent.errors import UsageError
+from agent.inventory.complaint import nearest
+from agent.inventory.fleet import Fleet
+from agent.inventory.site import NAME
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SCHEMAS = ("site", "fleet", "report")
+
+Schema = dict[str, Any]
+
+_TEMPLATE: Schema = {"type": "string", "pattern": r"\{\{.*\}\}"}
+_DURATION_FIELDS = ("fetch", "drift", "plan", "settle", "deploy_timeout", "soak", "stale_after")
+
+
+def schema(name: str) -> Schema:
+    """The schema of ``site``, ``fleet`` or ``report``. Raises UsageError for another name."""
+    if name == "site":
+        return _headed(_site(), "urn:hostwright:site:1")
+    if name == "fleet":
+        return _headed(_with_written_defaults(Fleet.model_json_schema()), "urn:hostwright:fleet:1")
+    if name == "report":
+        return _headed(Report.model_json_schema(), SCHEMA_ID)
+    hint = nearest(name, SCHEMAS, otherwise=f"there are {', '.join(SCHEMAS)}")
+    raise UsageError(f'there is no schema "{name}"', hint=hint)
+
+
+def _headed(document: Schema, identifier: str) -> Schema:
+    return {"$schema": DIALECT, "$id": identifier, **document}
+
+
+def _site() -> Schema:
+    definitions: Schema = {}
+    short: Schema = {}
+    for kind in catalogue.kinds():
+        spec = catalogue.spec_class(kind)
+        own = spec.model_json_schema(ref_template=f"#/$defs/{kind}.{{model}}")
+        definitions |= {f"{kind}.{name}": _templated(inner) for name, inner in own.pop("$defs", {}).items()}
+        definitions[kind] = _templated(own)
+        short[kind] = {"anyOf": [{"$ref": f"#/$defs/{kind}"}, *_other_short_forms(spec)]}
+    deploy = {
+        "oneOf": [
+            {"enum": list(short)},
+            {
+                "type": "object",
+                "properties": short,
+                "minProperties": 1,
+                "maxProperties": 1,
+                "additionalProperties": False,
+            },
+            _long(list(short)),
+        ]
+    }
+    strings = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    play = {
+        "type": "object",
+        "properties": {
+            "hosts": {**strings, "description": "a host pattern, such as web:&production:!canary"},
+            "deploys": {"type": "array", "items": deploy},
+        },
+        "required": ["hosts", "deploys"],
+        "additionalProperties": False,
+    }
+    return {"title": "site.yaml", "type": ["array", "null"], "items": play, "$defs": definitions}
+
+
+def _long(kinds: list[str]) -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "pattern": f"^{NAME.pattern}$", "description": "default: the kind"},
+            "deploy": {"anyOf": [{"enum": kinds}, {"type": "string", "pattern": r"^deploys/.+\.py$"}]},
+            "with": {"description": "arguments of a built-in, or what a deploy file finds in host.data"},
+            "needs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+            "mode": {"enum": ["enforce", "observe"]},
+            "merge": {"const": "replace"},
+        },
+        "required": ["deploy"],
+        "additionalProperties": False,
+    }
+
+
+def _other_short_forms(spec: type[Spec]) -> list[Schema]:
+    """A kind may be written shorter than its fields say; what it then takes, only it knows."""
+    shortens = getattr(spec.from_short, "__func__", None) is not getattr(Spec.from_short, "__func__", None)
+    return [_TEMPLATE, {"type": "null"}, *([{"type": ["array", "string"]}] if shortens else [])]
+
+
+def _templated(node: Any) -> Any:
+    """A schema in which a template may stand wherever something else than text is expected."""
+    if isinstance(node, list):
+        return [_templated(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    inner = {key: _templated(value) for key, value in node.items()}
+    for key in ("properties", "patternProperties"):
+        if isinstance(node.get(key), dict):
+            inner[key] = {name: _or_template(_templated(value)) for name, value in node[key].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            inner[key] = _or_template(inner[key])
+    return inner
+
+
+def _or_template(node: Schema) -> Schema:
+    return {"anyOf": [node, _TEMPLATE]}
+
+
+def _with_written_defaults(document: Schema) -> Schema:
+    """Durations are kept in seconds and written ``60s``; the schema shows what people write."""
+    for definition in document.get("$defs", {}).values():
+        for name, field in definition.get("properties", {}).items():
+            if name in _DURATION_FIELDS and isinstance(field.get("default"), int):
+                field["default"] = f"{field['default']}s"
+    for field in document["properties"].values():
+        if field.get("default") and isinstance(field["default"], dict):
+            del field["default"]
+    return document

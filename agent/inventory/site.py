@@ -1,0 +1,239 @@
+"""site.yaml: turns the list of plays into mentions of deploys, in order, each with its place in the file.
+
+A mention is what one play says of one deploy. Nothing is rendered or merged here; that needs a host (``placing``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agent.deploys import catalogue
+from agent.domain.desired import Mode
+from agent.errors import HostwrightError
+from agent.inventory.complaint import Complaints, Path, nearest, unknown_key
+from agent.inventory.inventory import Inventory
+from agent.inventory.patterns import split
+from agent.inventory.source import Source
+from agent.system.yaml import Key, List, Map, Node, Position, Scalar
+
+SITE_FILE = "site.yaml"
+DEPLOY_KIND = "deploy"
+"""The kind of what is not built in: a pyinfra deploy file of the config repo."""
+
+NOT_IN_FORCE = "not in force in this version: remove it"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+_PLAY_KEYS = ("hosts", "deploys")
+_LONG_KEYS = ("name", "deploy", "with", "needs", "mode", "merge")
+_PLANNED_KEYS = ("health", "on_remove")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mention:
+    """``kind`` is a built-in's or ``deploy``, then with ``source``, a path in the config repo. ``arguments`` is what
+    stands behind the kind or under ``with``; ``path`` leads there. ``mode`` is None where the play does not say."""
+
+    name: str
+    kind: str
+    source: str | None
+    arguments: Node | None
+    needs: tuple[str, ...]
+    mode: Mode | None
+    replaces: bool
+    position: Position
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Play:
+    """``hosts`` is a host pattern that is known to be sound."""
+
+    hosts: str
+    mentions: tuple[Mention, ...]
+    position: Position
+
+
+def read_site(source: Source, inventory: Inventory, complaints: Complaints) -> tuple[Play, ...]:
+    """The plays of an inventory; what is wrong goes to ``complaints``."""
+    if not source.has(SITE_FILE):
+        complaints.add(
+            source.position(SITE_FILE), (), "there is no site file", "write the plays into it, or [] for none"
+        )
+        return ()
+    root = source.read(SITE_FILE, complaints)
+    if root is None or (isinstance(root, Scalar) and root.value is None):
+        return ()
+    if not isinstance(root, List):
+        complaints.add(root.position, (), "a list of plays is expected", "begin each with `- hosts: …`")
+        return ()
+    reader = _Reader(source, inventory, complaints)
+    plays = (reader.play(node, (index,)) for index, node in enumerate(root.items))
+    return tuple(play for play in plays if play is not None)
+
+
+@dataclass(slots=True)
+class _Reader:
+    source: Source
+    inventory: Inventory
+    complaints: Complaints
+
+    def play(self, node: Node, path: Path) -> Play | None:
+        if not isinstance(node, Map):
+            self._add(node.position, path, "a play is a mapping", "with hosts and deploys")
+            return None
+        self._require_known(node, _PLAY_KEYS, path)
+        hosts = self._hosts(node, path)
+        mentions: list[Mention] = []
+        deploys = node.values.get("deploys")
+        if not isinstance(deploys, List):
+            position = node.keys.get("deploys", node.position)
+            self._add(position, (*path, "deploys"), "a list of deploys is expected", "write `- kind: …` lines")
+        else:
+            for index, entry in enumerate(deploys.items):
+                mention = self._mention(entry, (*path, "deploys", index))
+                if mention is not None:
+                    mentions.append(mention)
+        return Play(hosts, tuple(mentions), node.position) if hosts else None
+
+    def _hosts(self, node: Map, path: Path) -> str:
+        path = (*path, "hosts")
+        value = node.values.get("hosts")
+        if value is None:
+            self._add(node.position, path, "the play names no hosts", "write a host pattern, or all")
+            return ""
+        parts = list(self._strings(value, path))
+        try:
+            pattern = ",".join(part for text in parts for part in split(text))
+            self.inventory.match(pattern)
+        except (ValueError, HostwrightError) as error:
+            self._add(value.position, path, str(error), "for example web:&production:!canary")
+            return ""
+        for name in self.inventory.unknown_names(pattern):
+            remedy = self.inventory.nearest(name) or "add the group to the hosts file, even if it is empty"
+            self._add(value.position, path, f'no group or host is called "{name}"', remedy)
+        return pattern
+
+    def _mention(self, node: Node, path: Path) -> Mention | None:
+        if isinstance(node, Scalar) and isinstance(node.value, str):
+            return self._short(node.value, None, node.position, path)
+        if not isinstance(node, Map) or not node.values:
+            self._add(node.position, path, "a deploy is a mapping", "write `- kind: …` or name, deploy, with")
+            return None
+        if "deploy" in node.values:
+            return self._long(node, path)
+        keys = [key for key in node.values if key not in (*_LONG_KEYS, *_PLANNED_KEYS)]
+        if len(keys) != 1 or len(node.values) > 1:
+            remedy = "write name, deploy and with, or one kind alone"
+            self._add(node.position, path, "neither the long form nor the short form of a deploy", remedy)
+            return None
+        return self._short(keys[0], node.values[keys[0]], node.keys[keys[0]], path)
+
+    def _short(self, kind: Key, arguments: Node | None, position: Position, path: Path) -> Mention | None:
+        if not self._is_kind(kind, position, path):
+            return None
+        name = str(kind)
+        if isinstance(arguments, Scalar) and arguments.value is None:
+            arguments = None
+        return Mention(name, name, None, arguments, (), None, False, position, (*path, name))
+
+    def _long(self, node: Map, path: Path) -> Mention | None:
+        for key in _PLANNED_KEYS:
+            if key in node.values:
+                self._add(node.keys[key], (*path, key), NOT_IN_FORCE)
+        self._require_known(node, (*_LONG_KEYS, *_PLANNED_KEYS), path)
+        deploy = self._string(node, "deploy", path)
+        name = self._string(node, "name", path) if "name" in node.values else None
+        if deploy is None:
+            return None
+        where = node.values["deploy"].position
+        source = deploy if deploy.endswith(".py") or "/" in deploy or ":" in deploy else None
+        if source is None and not self._is_kind(deploy, where, (*path, "deploy")):
+            return None
+        if source is not None and not self._is_source(source, where, (*path, "deploy")):
+            return None
+        if name is None and source is not None:
+            self._add(node.position, path, "a deploy of the config repo needs a name", "write `name: …`")
+            return None
+        name = name or deploy
+        if not NAME.fullmatch(name):
+            remedy = "letters, digits, dots, _ and -, 64 at most, a letter or digit first"
+            self._add(node.keys["name"], (*path, "name"), f'"{name}" is not a name for a deploy', remedy)
+        arguments = node.values.get("with")
+        if source is not None and arguments is not None and not isinstance(arguments, (Map, Scalar)):
+            self._add(arguments.position, (*path, "with"), "a mapping is expected here", "write `name: value` lines")
+        mode = self._choice(node, "mode", tuple(Mode), path)
+        return Mention(
+            name=name,
+            kind=deploy if source is None else DEPLOY_KIND,
+            source=source,
+            arguments=arguments,
+            needs=tuple(self._strings(node.values["needs"], (*path, "needs"))) if "needs" in node.values else (),
+            mode=Mode(mode) if mode else None,
+            replaces=self._choice(node, "merge", ("replace",), path) == "replace",
+            position=node.position,
+            path=(*path, "with"),
+        )
+
+    def _is_kind(self, kind: Key, position: Position, path: Path) -> bool:
+        if kind in catalogue.kinds():
+            return True
+        if kind in catalogue.PLANNED:
+            self._add(position, path, f"deploys of the kind {kind} are {NOT_IN_FORCE}")
+        else:
+            known = catalogue.kinds()
+            remedy = nearest(str(kind), known, otherwise=f"there are {', '.join(known)} and files under deploys/")
+            self._add(position, path, f'there is no deploy "{kind}"', remedy)
+        return False
+
+    def _is_source(self, source: str, position: Position, path: Path) -> bool:
+        """Whether ``source`` is a file of this config repo that may be run."""
+        if ":" in source:
+            self._add(position, path, f"deploys from other repositories are {NOT_IN_FORCE}", "keep it under deploys/")
+            return False
+        parts = source.split("/")
+        if parts[0] != "deploys" or len(parts) < 2 or any(part in ("", ".", "..") for part in parts):
+            self._add(position, path, f'"{source}" is not a deploy file', "write deploys/<file>.py")
+            return False
+        entries = [entry for entry in self.source.tree.entries(source) if entry.path == source]
+        if not entries:
+            known = [entry.path for entry in self.source.tree.entries("deploys") if entry.path.endswith(".py")]
+            self._add(position, path, f"there is no file {source}", nearest(source, known, otherwise="add it"))
+        elif entries[0].link:
+            self._add(position, path, f"{source} is a symbolic link, which is not followed", "put the file there")
+        elif not source.endswith(".py"):
+            self._add(position, path, f"{source} is not Python", "a deploy file ends in .py")
+        else:
+            return True
+        return False
+
+    def _require_known(self, node: Map, known: tuple[str, ...], path: Path) -> None:
+        for key in node.values:
+            if key not in known:
+                self._add(node.keys[key], path, *unknown_key(key, known))
+
+    def _string(self, node: Map, key: str, path: Path) -> str | None:
+        value = node.values[key]
+        if isinstance(value, Scalar) and isinstance(value.value, str):
+            return value.value
+        self._add(node.keys[key], (*path, key), "a string is expected here", "put it in quotes")
+        return None
+
+    def _strings(self, node: Node, path: Path) -> Iterator[str]:
+        """A string, or the strings of a list."""
+        for item in node.items if isinstance(node, List) else (node,):
+            if isinstance(item, Scalar) and isinstance(item.value, str):
+                yield item.value
+            else:
+                self._add(item.position, path, "a string or a list of strings is expected here", "put it in quotes")
+
+    def _choice(self, node: Map, key: str, choices: tuple[str, ...], path: Path) -> str | None:
+        value = self._string(node, key, path) if key in node.values else None
+        if value is not None and value not in choices:
+            self._add(node.keys[key], (*path, key), f'"{value}" is not known here', f"write {' or '.join(choices)}")
+            return None
+        return value
+
+    def _add(self, position: Position, path: Path, problem: str, remedy: str = "") -> None:
+        self.complaints.add(position, path, problem, remedy)

@@ -1,0 +1,46 @@
+"""choose: turns what is applied and what Git newly wants into the state to aim at, and says why not the newest.
+
+Pure. Windows, waves and bad digests join here, each as one more hold that keeps the host on its current state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.domain.memory import Suspension
+from agent.domain.plan import Hold
+from agent.inventory.environment import Environment
+from agent.steps.resolve import Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What to make true now, and the hold that keeps the host from the newest commit, if one does."""
+
+    resolution: Resolution
+    hold: Hold | None = None
+
+
+def suspension(local: Suspension | None, environment: Environment | None, host: str, now: int) -> Hold | None:
+    """The hold of a suspended host: said on the host itself, or by fleet.yaml for the hosts that it names."""
+    if local is not None:
+        return Hold("suspended", f"suspended on this host: {local.reason}", local.until)
+    if environment is None:
+        return None
+    for entry in environment.fleet.suspend:
+        if (entry.until is None or now < entry.until) and host in environment.inventory.match(entry.hosts):
+            return Hold("suspended", f"suspended by fleet.yaml: {entry.reason}", entry.until)
+    return None
+
+
+def choose(current: Resolution | None, candidate: Resolution | None, *, suspension: Hold | None) -> Aim | None:
+    """``candidate`` unless something holds it; then ``current``. None when there is neither.
+
+    ``candidate`` is None when the newest commit cannot be used (the cycle has said why). A candidate with the
+    digest that is applied is adopted at once, whatever holds: nothing on the host changes by it.
+    """
+    if candidate is None:
+        return None if current is None else Aim(current)
+    if suspension is None or current is None or candidate.state.digest == current.state.digest:
+        return Aim(candidate)
+    return Aim(current, suspension)

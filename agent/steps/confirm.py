@@ -1,0 +1,75 @@
+"""confirm: turns the same deploys, planned once more, into what is remembered as applied.
+
+A change that is still wanted right after its deploy ended well is *not idempotent*. It is kept by name so that it
+does not run again every minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent.domain.account import Account
+from agent.domain.desired import DesiredDeploy, DesiredState
+from agent.domain.memory import AppliedDeploy
+from agent.domain.outcome import Outcome, Status
+from agent.domain.plan import DeployPlan, Plan
+from agent.errors import DeployError
+
+
+def confirm(
+    state: DesiredState, after: Plan, outcome: Outcome, applied: Mapping[str, AppliedDeploy]
+) -> dict[str, AppliedDeploy]:
+    """What to remember of each deploy that ``state`` wants; ``after`` is the plan made after ``outcome``.
+
+    A deploy in sync is applied, whoever made it so. One that ran and ended well is applied, with what it still
+    wants as not idempotent. Of every other the old memory stands, so that its changes keep their cause.
+    """
+    remembered: dict[str, AppliedDeploy] = {}
+    for planned in after.deploys:
+        deploy = state.deploy(planned.deploy)
+        before = applied.get(deploy.name)
+        entry = _remembered(deploy, planned, outcome.status(deploy.name), before)
+        if entry is not None:
+            remembered[deploy.name] = entry
+    return remembered
+
+
+def failures(account: Account) -> list[DeployError]:
+    """What went wrong, deploy by deploy."""
+    outcome = account.outcome
+    failed = {deploy.deploy for deploy in outcome.failed}
+    found = [
+        DeployError(f"{deploy.deploy} failed: {deploy.error}", hint="`hostwright events` has the whole output")
+        for deploy in outcome.failed
+    ]
+    found += [
+        DeployError(f"{deploy.deploy} was stopped between two operations", kind="stopped", hint=_AGAIN)
+        for deploy in outcome.deploys
+        if deploy.status is Status.STOPPED
+    ]
+    found += [
+        DeployError(f"{planned.deploy} cannot be planned: {planned.error}", kind="deploy-unplannable")
+        for planned in (account.after.deploys if account.after is not None else ())
+        if planned.error is not None and planned.deploy not in failed
+    ]
+    holds = account.permitted.deploy_holds if account.permitted is not None else {}
+    found += [
+        DeployError(f"{name} {hold.reason}", kind="backoff", hint="`hostwright apply` tries again now")
+        for name, hold in holds.items()
+        if hold.kind == "backoff"
+    ]
+    return found
+
+
+_AGAIN = "the next cycle takes it up again; what had begun was finished"
+
+
+def _remembered(
+    deploy: DesiredDeploy, planned: DeployPlan, status: Status | None, before: AppliedDeploy | None
+) -> AppliedDeploy | None:
+    resources = {resource.key: resource.digest for resource in deploy.resources}
+    if planned.in_sync:
+        return AppliedDeploy(deploy.digest, resources)
+    if status is Status.DONE and planned.error is None and planned.unknown is None:
+        return AppliedDeploy(deploy.digest, resources, tuple(change.resource for change in planned.changes))
+    return before

@@ -1,0 +1,76 @@
+"""narrate: turns the account of a cycle into the events worth remembering. Pure.
+
+What happened is told each time. What merely stands (a problem, a change that is held) is told when it begins and
+when it ends, not every minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.domain.account import Account
+from agent.domain.digest import digest_of
+from agent.domain.event import Event
+from agent.domain.memory import Applied
+from agent.domain.outcome import OperationResult
+from agent.domain.plan import Cause, Change
+
+_DONE = {
+    Cause.INTENDED: "applied",
+    Cause.DRIFT: "drift-repaired",
+    Cause.NOT_IDEMPOTENT: "run-again",
+    Cause.INTERRUPTED: "interrupted-resumed",
+}
+
+
+def narrate(account: Account, before: Applied, told: str, now: int) -> tuple[tuple[Event, ...], str]:
+    """The events of this cycle, and the digest of what stands, to be handed in as ``told`` next time."""
+    events = list(_done(account, now))
+    if account.whole and account.state is not None and before.commit != account.state.commit:
+        events.append(Event(now, "adopted", f"reached commit {account.state.commit[:12]}"))
+    standing = [*_problems(account, now), *_held(account, now)]
+    stands = digest_of([[event.kind, event.deploy, event.resource, event.message] for event in standing])
+    if not standing:
+        if told:
+            events.append(Event(now, "recovered", "nothing is wrong or held any more"))
+        return tuple(events), ""
+    return (tuple(events) if stands == told else (*events, *standing)), stands
+
+
+def _done(account: Account, now: int) -> Iterator[Event]:
+    changes = account.plan.changes if account.plan is not None else ()
+    planned = {(change.deploy, change.resource): change for change in changes}
+    for deploy in account.outcome.deploys:
+        for result in deploy.results:
+            yield _result(result, planned.get((result.deploy, result.resource)), now)
+
+
+def _result(result: OperationResult, change: Change | None, now: int) -> Event:
+    kind = _DONE[change.cause] if change is not None else "applied"
+    message = result.operation
+    if not result.succeeded:
+        kind, message = "failed", f"{result.operation}: {result.error.strip() or 'no output'}"
+    diff = change.wanted.diff if change is not None else None
+    return Event(now, kind, message, result.deploy, result.resource, diff)
+
+
+def _problems(account: Account, now: int) -> Iterator[Event]:
+    for failure in account.failures:
+        hint = f" ({failure.hint})" if failure.hint and failure.kind != "bug" else ""
+        yield Event(now, f"problem-{failure.kind}", f"{failure.message}{hint}")
+    if account.health is not None:
+        for complaint in account.health.complaints:
+            yield Event(now, "unhealthy", complaint)
+
+
+def _held(account: Account, now: int) -> Iterator[Event]:
+    for held in account.permitted.held if account.permitted is not None else ():
+        change, hold = held.change, held.hold
+        yield Event(
+            now,
+            f"held-{change.cause.value}",
+            f"{change.wanted.operation}: {hold.reason}",
+            change.deploy,
+            change.resource,
+            change.wanted.diff,
+        )

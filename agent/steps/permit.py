@@ -1,0 +1,80 @@
+"""permit: turns a plan into what of it may happen now, and why the rest waits. Pure; the rules are data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agent.domain.desired import DesiredState, Mode
+from agent.domain.memory import Attempt
+from agent.domain.plan import Cause, DeployPlan, HeldChange, Hold, PermittedPlan, Plan
+
+OBSERVE = Hold("observe", "mode: observe: reported, not touched")
+NOT_IDEMPOTENT = Hold(
+    "not-idempotent",
+    "it says changed every time; it runs again when its deploy changes in Git or really changes something else",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds changes on this host now: all of them (suspended), or those of some deploys."""
+
+    everything: Hold | None = None
+    deploys: Mapping[str, Hold] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """For one deploy: the resources it may change, or the hold on all of it."""
+
+    allowed: frozenset[str]
+    hold: Hold | None = None
+
+
+def rules_for(
+    state: DesiredState, *, suspension: Hold | None, attempts: Mapping[str, Attempt], now: int, patient: bool
+) -> Rules:
+    """The rules of this moment. ``patient`` cycles wait for a backoff to end; a person's does not."""
+    holds: dict[str, Hold] = {}
+    for deploy in state.deploys:
+        attempt = attempts.get(deploy.name)
+        if deploy.mode is Mode.OBSERVE:
+            holds[deploy.name] = OBSERVE
+        elif patient and attempt is not None and attempt.digest == deploy.digest and now < attempt.not_before:
+            times = "once" if attempt.failures == 1 else f"{attempt.failures} times"
+            holds[deploy.name] = Hold("backoff", f"failed {times}; will be tried again", attempt.not_before)
+        else:
+            # What needs a deploy that waits to be tried again waits with it.
+            waiting = [holds[name] for name in deploy.needs if name in holds and holds[name].kind == "backoff"]
+            if waiting:
+                holds[deploy.name] = waiting[0]
+    return Rules(everything=suspension, deploys=holds)
+
+
+def permit(plan: Plan, rules: Rules) -> PermittedPlan:
+    """Every change of ``plan`` allowed, or held with its reason."""
+    wanted = [deploy for deploy in plan.deploys if not deploy.in_sync]
+    judgements = {deploy.deploy: judge(deploy, rules) for deploy in wanted}
+    holds = {name: judged.hold for name, judged in judgements.items() if judged.hold is not None}
+    return PermittedPlan(
+        plan=plan,
+        allowed={name: judged.allowed for name, judged in judgements.items() if judged.hold is None},
+        held=tuple(
+            HeldChange(change, holds[deploy.deploy])
+            for deploy in wanted
+            if deploy.deploy in holds
+            for change in deploy.changes
+        ),
+        deploy_holds=holds,
+    )
+
+
+def judge(deploy: DeployPlan, rules: Rules) -> Judgement:
+    """The rules over one deploy; asked again while applying, when what it wants has become clear."""
+    hold = rules.everything or rules.deploys.get(deploy.deploy)
+    if hold is None and deploy.changes and all(change.cause is Cause.NOT_IDEMPOTENT for change in deploy.changes):
+        hold = NOT_IDEMPOTENT
+    if hold is not None:
+        return Judgement(frozenset(), hold)
+    return Judgement(frozenset(change.resource for change in deploy.changes))

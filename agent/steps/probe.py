@@ -1,0 +1,36 @@
+"""probe: turns the host's signs into its health."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.domain.health import Health, Vitals
+from agent.system import host, systemd
+
+DISK_LOW_PERCENT = 5
+"""Below this much room packages stop installing and logs stop being written."""
+
+
+def probe(state_folder: Path, failed_at_first: tuple[str, ...]) -> Health:
+    """How the host feels. Units that had failed when the agent first looked are noted and not counted."""
+    return judge(
+        host.vitals(state_folder), systemd.failed_units(), failed_at_first, reboot_required=host.reboot_required()
+    )
+
+
+def judge(
+    vitals: Vitals, failed_units: tuple[str, ...], failed_at_first: tuple[str, ...], *, reboot_required: bool
+) -> Health:
+    """Pure: which of the signs count against the host, and which are only told."""
+    notes = [f"{unit} has failed since before the agent came" for unit in failed_units if unit in failed_at_first]
+    if vitals.disk_total and 100 * vitals.disk_free < DISK_LOW_PERCENT * vitals.disk_total:
+        notes.append(f"less than {DISK_LOW_PERCENT} % of the disk is free")
+    if vitals.inodes_free_percent < DISK_LOW_PERCENT:
+        notes.append(f"less than {DISK_LOW_PERCENT} % of the inodes are free")
+    return Health(
+        vitals=vitals,
+        failed_units=failed_units,
+        reboot_required=reboot_required,
+        complaints=tuple(f"{unit} has failed" for unit in failed_units if unit not in failed_at_first),
+        notes=tuple(notes),
+    )

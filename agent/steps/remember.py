@@ -1,0 +1,156 @@
+"""remember: turns the account of a cycle into what the host keeps for the next one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from agent.domain.account import Account
+from agent.domain.desired import DesiredState
+from agent.domain.memory import AdoptedCommit, Applied, Attempt, State
+from agent.domain.outcome import Status
+from agent.domain.plan import Cause
+from agent.domain.report import Phase
+from agent.errors import Exit
+from agent.host.events import Events
+from agent.host.exports import Exports
+from agent.host.journal import Journal
+from agent.host.state import Memory
+from agent.steps.narrate import narrate
+
+FIRST_BACKOFF_S = 60
+LONGEST_BACKOFF_S = 30 * 60
+"""A failing deploy is tried again after one minute, then two, four … and every half hour in the end: often enough
+to heal by itself when a mirror comes back, rarely enough not to hammer it."""
+
+_HARMLESS = frozenset({Exit.SOURCE, Exit.REPORT})
+"""Failures that say nothing about the host's own state."""
+
+
+def phase_of(account: Account) -> Phase:
+    """Where the host stands after this cycle, in one word."""
+    if any(failure.exit not in _HARMLESS for failure in account.failures):
+        return Phase.FAILED
+    if account.after is None:
+        return Phase.FAILED if account.failures else Phase.STARTING
+    if account.health is not None and not account.health.healthy:
+        return Phase.UNHEALTHY
+    waiting = [change for change in account.after.changes if not account.repeats(change)]
+    if any(change.cause is Cause.DRIFT for change in waiting):
+        return Phase.DRIFTED
+    if waiting or account.hold is not None or any(deploy.unknown for deploy in account.after.deploys):
+        return Phase.WAITING
+    return Phase.CONVERGED
+
+
+def remember(account: Account, *, memory: Memory, journal: Journal, exports: Exports, events: Events, now: int) -> None:
+    """Writes it down. Raises OSError when the disk does not take it; the old documents stand then."""
+    before, state = memory.applied(), memory.state()
+    after = applied_after(before, account, now)
+    news, told = narrate(account, before, state.told, now)
+    events.add(news)
+    if account.after is not None:
+        journal.compact(frozenset(deploy.deploy for deploy in account.after.deploys if not deploy.in_sync))
+        memory.keep_applied(after)
+    memory.keep_state(dataclasses.replace(state_after(state, account, now), told=told))
+    needed = (account.trusted and account.trusted.sha, account.state and account.state.commit, after.commit)
+    exports.collect(frozenset(sha for sha in needed if sha))
+
+
+def state_after(state: State, account: Account, now: int) -> State:
+    """Where the host stands now."""
+    wanted = account.state
+    failed_units = account.health.failed_units if account.health is not None else ()
+    first = failed_units if state.failed_at_first is None else state.failed_at_first
+    return dataclasses.replace(
+        state,
+        aimed_commit=wanted.commit if wanted else state.aimed_commit,
+        aimed_digest=wanted.digest if wanted else state.aimed_digest,
+        attempts=attempts_after(state.attempts, account, wanted, now) if wanted else state.attempts,
+        phase=phase_of(account),
+        ended_at=now,
+        cycles=state.cycles + 1,
+        fleet=account.fleet or state.fleet,
+        # A unit that got well once counts from then on.
+        failed_at_first=tuple(unit for unit in first if unit in failed_units),
+    )
+
+
+def applied_after(applied: Applied, account: Account, now: int) -> Applied:
+    """``applied`` with what this cycle confirmed; commit, digest and adoption move only as a whole."""
+    state = account.state
+    if account.after is not None:
+        applied = dataclasses.replace(applied, deploys=dict(account.applied))
+    if state is None or not account.whole:
+        return dataclasses.replace(applied, adopted=_breathe(applied.adopted, well=False, now=now))
+    well = account.health is None or account.health.healthy
+    adopted = applied.adopted
+    if not adopted or adopted[-1].sha != state.commit:
+        adopted = (*_end(adopted, now), AdoptedCommit(state.commit, now))
+    return dataclasses.replace(
+        applied,
+        commit=state.commit,
+        digest=state.digest,
+        good=state.digest if well else applied.good,
+        adopted=_breathe(adopted, well=well, now=now),
+    )
+
+
+def attempts_after(
+    attempts: Mapping[str, Attempt], account: Account, state: DesiredState, now: int
+) -> dict[str, Attempt]:
+    """How often each deploy has failed in a row after this cycle. Success, a new digest or leaving Git forgets."""
+    kept: dict[str, Attempt] = {}
+    for deploy in state.deploys:
+        before = attempts.get(deploy.name)
+        before = before if before is not None and before.digest == deploy.digest else None
+        if _waits(account, deploy.name):
+            if before is not None:
+                kept[deploy.name] = before
+        elif failed_in(account, deploy.name):
+            failures = 1 + (before.failures if before else 0)
+            delay = min(FIRST_BACKOFF_S * 2 ** (failures - 1), LONGEST_BACKOFF_S)
+            kept[deploy.name] = Attempt(deploy.digest, failures, now + delay)
+        elif before is not None and not _healed(account, deploy.name):
+            kept[deploy.name] = before
+    return kept
+
+
+def failed_in(account: Account, deploy: str) -> bool:
+    """Whether this deploy failed in this cycle, while it was applied or because it could not be planned."""
+    if account.outcome.status(deploy) is Status.FAILED:
+        return True
+    return account.plan is not None and any(
+        planned.deploy == deploy and planned.error is not None for planned in account.plan.deploys
+    )
+
+
+def _waits(account: Account, deploy: str) -> bool:
+    """Held back to be tried again later; nothing new was learned of it. (What needs it waits too, without a count.)"""
+    hold = account.permitted.deploy_holds.get(deploy) if account.permitted is not None else None
+    return hold is not None and hold.kind == "backoff"
+
+
+def _healed(account: Account, deploy: str) -> bool:
+    if account.outcome.status(deploy) is Status.DONE:
+        return True
+    plans = account.after.deploys if account.after is not None else ()
+    return any(planned.deploy == deploy and planned.in_sync for planned in plans)
+
+
+def _breathe(adopted: tuple[AdoptedCommit, ...], *, well: bool, now: int) -> tuple[AdoptedCommit, ...]:
+    if not adopted:
+        return adopted
+    last = adopted[-1]
+    if well and last.well_since is None:
+        last = dataclasses.replace(last, well_since=now)
+    elif not well:
+        last = dataclasses.replace(last, well_since=None, soaked_s=0)
+    return (*adopted[:-1], last)
+
+
+def _end(adopted: tuple[AdoptedCommit, ...], now: int) -> tuple[AdoptedCommit, ...]:
+    if not adopted:
+        return adopted
+    last = adopted[-1]
+    return (*adopted[:-1], dataclasses.replace(last, well_since=None, soaked_s=last.soaked(now)))

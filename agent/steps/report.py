@@ -1,0 +1,116 @@
+"""report: turns the account of a cycle into a signed document on the status branch; always, whatever failed.
+
+What cannot be sent waits in the spool and goes out, in order, with the next report. News goes at once, all-is-well in
+the host's slot or with its heartbeat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent import __version__
+from agent.domain.account import Account
+from agent.domain.memory import FleetSettings
+from agent.domain.report import Phase, Report
+from agent.domain.status import Found, Signed, decode
+from agent.errors import ReportError
+from agent.fleet.compose import EVENTS_TOLD, Envelope, compose
+from agent.fleet.due import heartbeat_s, should_send, window_s
+from agent.fleet.reader import judge_all
+from agent.fleet.render import readme
+from agent.fleet.writer import StatusBranch
+from agent.host.events import Events
+from agent.host.identity import Identity
+from agent.host.settings import Settings
+from agent.host.spool import Spool
+from agent.host.state import Memory
+from agent.steps.remember import phase_of
+from agent.system.files import read_bounded, write_atomic
+
+SEND_DEADLINE_S = 90.0
+"""For one push with all its retries: longer than a hundred hosts at once need, shorter than a missed heartbeat."""
+
+ATTEMPT_DEADLINE_S = 10.0
+"""What saying "about to apply" may delay the applying."""
+
+LATE_S = 15 * 60
+"""Added to the heartbeat before a host counts as silent: one slow cycle is no news."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReporter:
+    """Reports of one host. ``branch`` makes the status branch for what fleet.yaml says now; ``identities`` gives the
+    keys of admitted hosts, for the page."""
+
+    settings: Settings
+    memory: Memory
+    events: Events
+    identity: Identity
+    spool: Spool
+    sent: Path
+    """The last report that arrived."""
+    branch: Callable[[FleetSettings], StatusBranch]
+    identities: Callable[[str | None], Mapping[str, str]]
+    clock: Callable[[], int]
+
+    def attempting(self, account: Account) -> None:
+        """Best effort: a host that goes silent behind this was taken down by its change."""
+        with contextlib.suppress(ReportError):
+            signed = self._signed(self._compose(account, Phase.ATTEMPTING))
+            self._publish([signed], account, ATTEMPT_DEADLINE_S)
+
+    def report(self, account: Account) -> None:
+        """Sends what is new and what waits. Raises ReportError when it was not sent; the spool has it then."""
+        fleet = self._fleet(account)
+        current = self._compose(account, phase_of(account))
+        waiting = self.spool.pending()
+        last = waiting[-1].report if waiting else self._last_sent()
+        heartbeat = heartbeat_s(fleet.hosts, fleet.pushes_per_minute)
+        window = window_s(fleet.hosts, fleet.pushes_per_minute)
+        if should_send(current, last, now=self.clock(), heartbeat=heartbeat, window=window):
+            self.spool.add(self._signed(current))
+            waiting = self.spool.pending()
+        if waiting:
+            self._publish(waiting, account, SEND_DEADLINE_S)
+            self.spool.sent(waiting)
+
+    def _publish(self, reports: Sequence[Signed], account: Account, deadline_s: float) -> None:
+        fleet = self._fleet(account)
+        trusted = account.trusted.sha if account.trusted is not None else None
+
+        def render(found: Sequence[Found]) -> bytes:
+            known = {**self.identities(trusted), self.settings.host: self.identity.public_line}
+            return readme(judge_all(found, known), inventory=self.settings.inventory, as_of=self.clock())
+
+        self.branch(fleet).publish(reports, render=render if fleet.render else None, deadline_s=deadline_s)
+        write_atomic(self.sent, reports[-1].document)
+
+    def _compose(self, account: Account, phase: Phase) -> Report:
+        now = self.clock()
+        fleet = self._fleet(account)
+        envelope = Envelope(
+            host=self.settings.host,
+            inventory=self.settings.inventory,
+            agent_version=__version__,
+            sequence=0,
+            at=now,
+            next_due=now + heartbeat_s(fleet.hosts, fleet.pushes_per_minute) + LATE_S,
+        )
+        return compose(account, phase, self.memory.applied(), self.events.last(EVENTS_TOLD), envelope)
+
+    def _signed(self, report: Report) -> Signed:
+        sequence = self.spool.next_sequence(self.clock() * 1000)
+        return self.identity.signed(report.model_copy(update={"sequence": sequence}))
+
+    def _fleet(self, account: Account) -> FleetSettings:
+        return account.fleet or self.memory.state().fleet
+
+    def _last_sent(self) -> Report | None:
+        try:
+            return decode(read_bounded(self.sent))
+        except (OSError, ValueError):
+            # None yet, or an older version's: then this one is news.
+            return None

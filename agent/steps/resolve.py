@@ -1,0 +1,88 @@
+"""resolve: turns a trusted commit into the desired state of this host. The only place where digests are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent import __version__
+from agent.domain.commit import TrustedCommit
+from agent.domain.desired import DesiredDeploy, DesiredState
+from agent.domain.digest import FORMAT, JSON, digest_of
+from agent.domain.memory import FleetSettings
+from agent.domain.tree import Tree
+from agent.inventory.environment import Environment, PlacedDeploy, load
+
+DEPLOYS_FOLDER = "deploys"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A trusted commit read as what this host should be, with the environment around it (fleet.yaml, other hosts)."""
+
+    commit: TrustedCommit
+    state: DesiredState
+    environment: Environment
+
+
+def resolve(commit: TrustedCommit, tree: Tree, *, inventory: str, host: str) -> Resolution:
+    """What ``commit``, whose files are ``tree``, wants of ``host``. Deterministic.
+
+    Raises InventoryError with every complaint.
+    """
+    environment = load(tree, inventory)
+    return Resolution(commit, desired_state(environment, tree, host=host, commit=commit.sha), environment)
+
+
+def desired_state(environment: Environment, tree: Tree, *, host: str, commit: str) -> DesiredState:
+    """The desired state of any host of an environment; what ``check`` asks of a working copy."""
+    deploys = tuple(_deploy(placed, environment, tree, host) for placed in environment.deploys(host))
+    digest = digest_of({"format": FORMAT, "deploys": [[deploy.name, deploy.digest] for deploy in deploys]})
+    return DesiredState(host=host, commit=commit, deploys=deploys, digest=digest)
+
+
+def fleet_settings(environment: Environment) -> FleetSettings:
+    """The part of fleet.yaml that a host remembers beyond the commit."""
+    fleet = environment.fleet
+    return FleetSettings(
+        fetch_s=fleet.schedule.fetch,
+        drift_s=fleet.schedule.drift,
+        deploy_timeout_s=fleet.schedule.deploy_timeout,
+        status_remote=None if fleet.status.remote == "same" else fleet.status.remote,
+        render=fleet.status.render == "hosts",
+        pushes_per_minute=fleet.status.pushes_per_minute,
+        hosts=len(environment.inventory.hosts),
+    )
+
+
+def _deploy(placed: PlacedDeploy, environment: Environment, tree: Tree, host: str) -> DesiredDeploy:
+    if placed.spec is None:
+        return _from_config_repo(placed, tree)
+    concrete = placed.spec.concrete(environment.sources(host))
+    return DesiredDeploy(
+        name=placed.name,
+        kind=placed.kind,
+        arguments=concrete.arguments,
+        resources=concrete.resources,
+        needs=placed.needs,
+        mode=placed.mode,
+        digest=digest_of(
+            {"format": FORMAT, "agent": __version__, "kind": placed.kind, "arguments": concrete.arguments}
+        ),
+    )
+
+
+def _from_config_repo(placed: PlacedDeploy, tree: Tree) -> DesiredDeploy:
+    # A deploy file may import its neighbours and read their files, so all of deploys/ counts.
+    sources: Sequence[JSON] = [[entry.path, entry.mode, entry.blob] for entry in tree.entries(DEPLOYS_FOLDER)]
+    data: Mapping[str, JSON] = placed.data
+    return DesiredDeploy(
+        name=placed.name,
+        kind=placed.kind,
+        arguments={},
+        source=placed.source,
+        data=data,
+        needs=placed.needs,
+        mode=placed.mode,
+        digest=digest_of({"format": FORMAT, "source": placed.source, "data": data, "deploys": sources}),
+    )

@@ -1,0 +1,73 @@
+"""What a YAML file says, each value with its place: the result of ``system.yaml``, without PyYAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Key = str | int | float | bool | None
+Value = Key | list["Value"] | dict[Key, "Value"]
+"""What a file says, without positions. Dates are their ISO text."""
+
+
+class Unsafe(str):
+    """A string under the tag ``!unsafe``: never a template."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """Lines and columns count from 1; line 0 is the file as a whole."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scalar:
+    value: Key
+    position: Position
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class List:
+    items: tuple[Node, ...]
+    position: Position
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Map:
+    """``keys`` says where each key stands, ``values`` what it holds; merge keys are resolved."""
+
+    values: Mapping[Key, Node]
+    keys: Mapping[Key, Position]
+    position: Position
+
+
+Node = Scalar | List | Map
+
+
+def plain(node: Node) -> Value:
+    """``node`` without positions."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, List):
+        return [plain(item) for item in node.items]
+    return {key: plain(value) for key, value in node.values.items()}
+
+
+def locate(node: Node, path: Sequence[str | int]) -> Position:
+    """Where the value at ``path`` stands, or the last part of the path that is there; of a mapping's entry, its key."""
+    position = node.position
+    for part in path:
+        if isinstance(node, Map) and part in node.values:
+            position, node = node.keys[part], node.values[part]
+        elif isinstance(node, List) and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+            position = node.position
+    return position

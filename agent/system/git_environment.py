@@ -1,0 +1,132 @@
+"""What git sees of the world: this environment and nothing else.
+
+Git reads settings from many places and starts programs for many reasons. Here every place is empty and every
+reason is off: no system or user configuration, no hooks, no file system monitor, no credential helpers, no prompts,
+no filters, no replaced objects, no transport but file, ssh and http. What is set is passed as environment
+variables (``GIT_CONFIG_COUNT``), which only root can read, not as arguments, which all users can.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent.system.remote import Remote
+
+CONNECT_TIMEOUT_S: Final = 20
+"""To reach a server at all; a dropped packet is sent again four times within that."""
+STALLED_S: Final = 30
+"""A transfer slower than STALLED_BYTES_PER_S for so long is given up."""
+STALLED_BYTES_PER_S: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How git reaches a remote.
+
+    ``known_hosts`` is the only place where host keys are looked up; None leaves ssh's own. ``deploy_key`` is then the
+    only key offered; None leaves the ssh configuration and agent of who runs this. ``ca`` is a PEM file, ``proxy`` a
+    URL, both for http. ``timeout_s`` bounds each conversation as a whole, so that one that trickles ends too.
+    """
+
+    known_hosts: Path | None
+    deploy_key: Path | None
+    ca: Path | None = None
+    proxy: str | None = None
+    timeout_s: int = 120
+
+
+_CONFIG: Final = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.attributesFile": "/dev/null",
+    "core.commitGraph": "false",  # what it says is not checked against the commits
+    "core.fsync": "all",
+    "credential.helper": "",
+    "submodule.recurse": "false",
+    "fetch.recurseSubmodules": "false",
+    "transfer.fsckObjects": "true",
+    "transfer.bundleURI": "false",
+    "fetch.unpackLimit": "1",  # one pack for each fetch, however small; the mirror repacks them in its own time
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "http.lowSpeedLimit": str(STALLED_BYTES_PER_S),
+    "http.lowSpeedTime": str(STALLED_S),
+}
+
+
+def local_environment() -> dict[str, str]:
+    """For git at work in a repository of ours."""
+    return _base() | _as_variables(_CONFIG)
+
+
+def network_environment(access: Access, remote: Remote) -> dict[str, str]:
+    """For git talking to ``remote``."""
+    config = dict(_CONFIG)
+    if access.ca is not None:
+        config["http.sslCAInfo"] = f"{access.ca}"
+    if access.proxy is not None:
+        config["http.proxy"] = access.proxy
+    if remote.authorization is not None:
+        config["http.extraHeader"] = f"Authorization: {remote.authorization}"
+    ssh = {"GIT_SSH_COMMAND": shlex.join(_ssh_command(access)), "GIT_SSH_VARIANT": "ssh"}
+    if access.deploy_key is None and (agent := os.environ.get("SSH_AUTH_SOCK")):
+        ssh["SSH_AUTH_SOCK"] = agent  # an administrator at a desk has keys there
+    return _base() | ssh | _as_variables(config)
+
+
+def _base() -> dict[str, str]:
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LC_ALL": "C",  # what it complains about is read by git_failure
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_TEMPLATE_DIR": "",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "true",
+        "SSH_ASKPASS": "true",
+        "GIT_ALLOW_PROTOCOL": "file:ssh:http:https",  # no configuration can widen it
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+    }
+
+
+def _as_variables(config: Mapping[str, str]) -> dict[str, str]:
+    variables = {"GIT_CONFIG_COUNT": str(len(config))}
+    for number, (key, value) in enumerate(config.items()):
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
+
+
+def _ssh_command(access: Access) -> list[str]:
+    options = {
+        "BatchMode": "yes",
+        "StrictHostKeyChecking": "yes",
+        "UpdateHostKeys": "no",
+        "VerifyHostKeyDNS": "no",
+        "CheckHostIP": "no",
+        "ControlMaster": "no",
+        "ControlPath": "none",
+        "ForwardAgent": "no",
+        "ForwardX11": "no",
+        "ClearAllForwardings": "yes",
+        "PermitLocalCommand": "no",
+        "ConnectTimeout": str(min(access.timeout_s, CONNECT_TIMEOUT_S)),
+        "ServerAliveInterval": "15",
+        "ServerAliveCountMax": "2",
+    }
+    if access.known_hosts is not None:
+        options |= {"UserKnownHostsFile": _file(access.known_hosts), "GlobalKnownHostsFile": "none"}
+    if access.deploy_key is not None:
+        options |= {"IdentityFile": _file(access.deploy_key), "IdentitiesOnly": "yes", "IdentityAgent": "none"}
+    return ["ssh", *(f"-o{name}={value}" for name, value in options.items())]
+
+
+def _file(path: Path) -> str:
+    """A path as ssh_config(5) wants it: quoted against blanks, ``%`` doubled."""
+    return '"' + f"{path}".replace("%", "%%") + '"'

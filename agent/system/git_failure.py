@@ -1,0 +1,122 @@
+"""What git wrote when it could not get something from a remote, turned into a SourceError that says what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from agent.domain.text import printable
+from agent.errors import Consequence, SourceError
+from agent.system.process import Completed
+from agent.system.remote import Remote, without_password
+
+_LINE_LIMIT: Final = 300
+"""Characters of git's own words that are passed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    pattern: re.Pattern[str]
+    kind: str
+    hint: str
+    consequence: Consequence = Consequence.RETRY
+
+
+def _cause(pattern: str, kind: str, hint: str, consequence: Consequence = Consequence.RETRY) -> _Cause:
+    return _Cause(re.compile(pattern, re.IGNORECASE), kind, hint, consequence)
+
+
+_CAUSES: Final = (
+    _cause(
+        r"remote host identification has changed|host key for .* has changed",
+        "host-key-mismatch",
+        "somebody may be listening in. Ask who runs the server for its new key's fingerprint; only when it is the "
+        "one that `hostwright doctor` shows, replace the line in known_hosts",
+        Consequence.STALL,
+    ),
+    _cause(
+        r"host key verification failed|no \S+ host key is known|host key is revoked",
+        "host-key-unknown",
+        "compare the fingerprint that `hostwright doctor` shows with the server's own, then add the key to known_hosts",
+        Consequence.STALL,
+    ),
+    _cause(
+        r"permission denied|authentication failed|could not read (username|password)|returned error: 40[13]\b"
+        r"|too many authentication failures|access denied|unprotected private key",
+        "auth-refused",
+        "give this host's deploy key (or the user in the URL) read access to the repository",
+        Consequence.STALL,
+    ),
+    _cause(
+        r"ssl certificate|server certificate verification failed|certificate verify|\bSSL\b.*(fail|error)",
+        "source-unreachable",
+        "name the certificate authority of the server in the settings (`ca`), and check the host's clock",
+    ),
+    _cause(
+        r"returned error: 404|repository '.*' not found|does not (appear to be a git repository|exist)"
+        r"|not a git repository|repository not found|project you were looking for",
+        "source-unreachable",
+        "check the address of the remote: there is no repository, or this host may not see it",
+    ),
+    _cause(
+        r"could not resolve (host|proxy)|name or service not known|temporary failure in name resolution",
+        "source-unreachable",
+        "check the host's name servers (/etc/resolv.conf) and the spelling of the remote",
+    ),
+    _cause(
+        r"timed out|timeout|operation too slow|not responding",
+        "timeout",
+        "check the network between this host and the Git server; the next cycle tries again",
+    ),
+    _cause(
+        r"connection (refused|reset|closed)|no route to host|network is unreachable|failed to connect"
+        r"|couldn't connect|remote end hung up|early eof|returned error: 5\d\d|kex_exchange|empty reply|broken pipe",
+        "source-unreachable",
+        "check that the Git server is up and can be reached from this host; the next cycle tries again",
+    ),
+    _cause(r"no space left on device|disk quota exceeded", "disk-full", "make room below /var/lib/hostwright"),
+    _cause(
+        r"couldn't find remote ref",
+        "branch-missing",
+        "push the branch, or name another one in the settings (`branch`)",
+    ),
+    _cause(
+        r"fsck error|error: object [0-9a-f]+: |badTree|hasDot|index-pack failed",
+        "bad-objects",
+        "the repository holds malformed or dangerous objects; `git fsck --strict` in a clone names them",
+        Consequence.STALL,
+    ),
+)
+
+
+def known_failure(done: Completed, remote: Remote | str, timeout_s: int) -> SourceError | None:
+    """Why the conversation with ``remote`` failed, when that lies with the remote, the network or the disk; None when
+    it is nothing known, so that the repository here may be to blame."""
+    if done.timed_out:
+        return SourceError(
+            f"{remote} did not finish answering within {timeout_s} s",
+            kind="timeout",
+            hint="check the network between this host and the Git server; the next cycle tries again",
+        )
+    lines = _lines(done)
+    for cause in _CAUSES:
+        line = next((line for line in lines if cause.pattern.search(line)), None)
+        if line is not None:
+            return SourceError(f"{remote}: {line}", kind=cause.kind, hint=cause.hint, consequence=cause.consequence)
+    return None
+
+
+def unknown_failure(done: Completed, remote: Remote) -> SourceError:
+    lines = _lines(done)
+    fatal = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
+    return SourceError(
+        f"{remote}: {fatal or done.complaint}",
+        hint="run `git ls-remote` against it by hand as root; the next cycle tries again",
+    )
+
+
+def _lines(done: Completed) -> Sequence[str]:
+    text = without_password(done.error.decode(errors="replace"))
+    return [printable(line.strip("@ \t"), _LINE_LIMIT) for line in text.splitlines() if line.strip("@ \t")]

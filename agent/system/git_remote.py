@@ -1,0 +1,79 @@
+"""Conversations with a remote: which commit a branch is at, and its history into a bare repository.
+
+Each is git in a process group of its own with a time limit. GitPython's limit finds git's children with pgrep or ps,
+which a bare host does not have, and an ssh that survives git keeps its pipe open, and the reader waiting, for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from agent.errors import Consequence, SourceError
+from agent.system.git_environment import Access, network_environment
+from agent.system.git_failure import known_failure, unknown_failure
+from agent.system.process import Completed, run
+from agent.system.remote import Remote
+
+_SHA1: Final = re.compile(r"[0-9a-f]{40}")
+
+
+class UnexplainedError(Exception):
+    """A fetch failed for no reason that is known of remotes: the repository here may be to blame."""
+
+
+def tip(remote: Remote, branch: str, access: Access) -> str:
+    """The commit that ``branch`` is at, by one ls-remote. Raises SourceError."""
+    ref = f"refs/heads/{branch}"
+    done = _converse(remote, access, "ls-remote", "--refs", "--", remote.url, ref)
+    if not done.ok:
+        raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
+    for line in done.output.decode(errors="replace").splitlines():
+        sha, _, name = line.partition("\t")
+        if name == ref:
+            return _supported(sha, remote)
+    raise SourceError(
+        f"{remote} has no branch {branch}",
+        kind="branch-missing",
+        hint="push the branch, or name another one in the settings (`branch`); does something else answer there?",
+    )
+
+
+def fetch(repository: Path, remote: Remote, branch: str, ref: str, access: Access) -> None:
+    """``ref`` of the bare ``repository`` at the commit that ``branch`` is at, its whole history there.
+
+    Raises SourceError when the remote, the network or the disk is at fault, else UnexplainedError.
+    """
+    done = _converse(
+        remote,
+        access,
+        *(f"--git-dir={repository}", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head"),
+        *("--", remote.url, f"+refs/heads/{branch}:{ref}"),
+    )
+    if not done.ok:
+        known = known_failure(done, remote, access.timeout_s)
+        raise known or UnexplainedError(f"{unknown_failure(done, remote)}")
+
+
+def git_missing() -> SourceError:
+    return SourceError("git cannot be started", kind="git-missing", hint="install the package `git`")
+
+
+def _converse(remote: Remote, access: Access, *arguments: str) -> Completed:
+    environment = network_environment(access, remote)
+    try:
+        return run(["git", *arguments], timeout_s=access.timeout_s, env=environment, cwd=Path("/"))
+    except FileNotFoundError as error:
+        raise git_missing() from error
+
+
+def _supported(sha: str, remote: Remote) -> str:
+    if _SHA1.fullmatch(sha):
+        return sha
+    raise SourceError(
+        f"{remote} does not name its commits by SHA-1",
+        kind="bad-objects",
+        hint="repositories of the object format sha256 are not supported",
+        consequence=Consequence.STALL,
+    )

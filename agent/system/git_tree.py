@@ -1,0 +1,204 @@
+"""Git's tree objects turned into the files of a commit, and those into a folder.
+
+A tree is read object by object, each checked against its name by whoever reads it, so what comes out is exactly what
+the commit's signature covers: no attributes, filters or line-end rules have a say. Paths that could mean something
+other than a file below the folder are refused, as git itself refuses to check them out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final
+
+from agent.domain.text import printable
+from agent.domain.tree import Entry
+from agent.errors import Consequence, SourceError
+from agent.system.files import discard, fsync_folder, sync_file_system
+
+ENTRIES_LIMIT: Final = 100_000
+"""Files of one commit; a few kilobytes of trees that name each other can stand for billions."""
+PATH_LIMIT: Final = 1024
+"""Bytes of one path; with the folder of exports before it, it stays well below the kernel's 4096."""
+_FOLDER: Final = 0o040000
+_LINK: Final = 0o120000
+_SUBMODULE: Final = 0o160000
+_IGNORED_BY_HFS: Final = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+"""Characters that one file system drops from names, so that `.g\u200cit` becomes `.git`."""
+
+_log = logging.getLogger(__name__)
+
+ReadObject = Callable[[str], bytes]
+"""Object id to content."""
+CopyBlob = Callable[[str, BinaryIO], None]
+"""Object id of a blob, and where its content is to be written."""
+
+
+class CommitTree:
+    """The files of one commit (``agent.domain.tree.Tree``).
+
+    Raises SourceError, kind ``unsafe-tree``, for paths that must not be written; what the readers raise is passed on.
+    """
+
+    def __init__(self, root: str, read_tree: ReadObject, read_blob: ReadObject) -> None:
+        self._root = root
+        self._read_tree = read_tree
+        self._read_blob = read_blob
+        self._folders: dict[str, dict[str, tuple[int, str]]] = {}
+        self._entries: tuple[Entry, ...] | None = None
+
+    def entries(self, prefix: str = "") -> tuple[Entry, ...]:
+        """All files at or below ``prefix``, sorted by path; submodules are not among them."""
+        if self._entries is None:
+            self._entries = tuple(sorted(self._walk(self._root, ""), key=lambda entry: entry.path))
+        if not prefix:
+            return self._entries
+        below = prefix.rstrip("/") + "/"
+        return tuple(entry for entry in self._entries if entry.path == prefix or entry.path.startswith(below))
+
+    def read(self, path: str) -> bytes:
+        """The content of one file, of a link its target. Raises KeyError when there is none. Reads no other folder
+        than those above it."""
+        mode, found = _FOLDER, self._root
+        for name in path.split("/"):
+            if mode != _FOLDER:
+                raise KeyError(path)
+            if name not in (folder := self._folder(found)):
+                raise KeyError(path)
+            mode, found = folder[name]
+        if mode in (_FOLDER, _SUBMODULE):
+            raise KeyError(path)
+        return self._read_blob(found)
+
+    def _walk(self, root: str, above: str) -> Iterator[Entry]:
+        pending, count = [(root, above)], 0
+        while pending:
+            folder, prefix = pending.pop()
+            for name, (mode, found) in self._folder(folder).items():
+                path = prefix + name
+                count += 1
+                if count > ENTRIES_LIMIT:
+                    raise _unsafe(f"it holds more than {ENTRIES_LIMIT} files")
+                if len(path.encode()) > PATH_LIMIT:
+                    raise _unsafe(f"a path is longer than {PATH_LIMIT} bytes: {printable(path, 80)}")
+                if mode == _FOLDER:
+                    pending.append((found, f"{path}/"))
+                elif mode == _SUBMODULE:
+                    _log.warning("the submodule %s is left out: submodules are not fetched", printable(path))
+                else:
+                    yield Entry(path, mode, found)
+
+    def _folder(self, tree: str) -> dict[str, tuple[int, str]]:
+        if tree not in self._folders:
+            self._folders[tree] = _parsed(self._read_tree(tree))
+        return self._folders[tree]
+
+
+def export(entries: tuple[Entry, ...], copy_blob: CopyBlob, read_link: ReadObject, target: Path) -> None:
+    """Writes all files below ``target``, which appears when the last of them is on the disk, and not before.
+
+    Folders 0555, files 0444 or 0555; links only where they cannot lead out. Raises SourceError (``unsafe-tree``),
+    OSError, and what the readers raise; then there is nothing at ``target``.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
+    discard(temporary)
+    folders = sorted({PurePosixPath(), *(parent for entry in entries for parent in PurePosixPath(entry.path).parents)})
+    try:
+        for folder in folders:
+            (temporary / folder).mkdir(mode=0o700)
+        for entry in entries:
+            if entry.link:
+                (temporary / entry.path).symlink_to(_inner_target(entry.path, read_link(entry.blob)))
+            else:
+                _write(temporary / entry.path, entry, copy_blob)
+        for folder in reversed(folders):
+            (temporary / folder).chmod(0o555)
+        sync_file_system(temporary)
+        temporary.rename(target)
+    except BaseException:
+        discard(temporary)
+        raise
+    fsync_folder(target.parent)
+
+
+def _write(path: Path, entry: Entry, copy_blob: CopyBlob) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        copy_blob(entry.blob, file)
+        os.fchmod(descriptor, 0o555 if entry.executable else 0o444)
+
+
+def _inner_target(path: str, raw: bytes) -> str:
+    """The target of the link at ``path``. ``..`` may only stand at its beginning, and not lead above the root: then
+    no chain of such links leads out either."""
+    target = raw.decode(errors="surrogateescape")
+    parts = target.split("/")
+    climbs = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
+    if (
+        not target
+        or target.startswith("/")
+        or ".." in parts[climbs:]
+        or climbs > path.count("/")
+        or not target.isprintable()
+    ):
+        raise _unsafe(
+            f"the link {printable(path)} leads out of the repository, to {printable(target)}",
+            "links must be relative and stay inside; a deploy can make a link to anywhere on the host",
+        )
+    return target
+
+
+def _parsed(tree: bytes) -> dict[str, tuple[int, str]]:
+    """gitformat-tree: ``<octal mode> SP <name> NUL <20 bytes>``, again and again."""
+    found: dict[str, tuple[int, str]] = {}
+    position = 0
+    while position < len(tree):
+        end = tree.find(b"\0", position)
+        mode, blank, raw = tree[position:end].partition(b" ")
+        if end < 0 or not blank or not re.fullmatch(rb"[0-7]{5,6}", mode) or len(tree) < end + 21:
+            raise _unsafe("a folder is malformed")
+        name = _checked_name(raw)
+        if name in found:
+            raise _unsafe(f"the name {printable(name)} stands twice in one folder")
+        found[name] = (_kind(int(mode, 8), name), tree[end + 1 : end + 21].hex())
+        position = end + 21
+    return found
+
+
+def _kind(mode: int, name: str) -> int:
+    if mode in (_FOLDER, _LINK, _SUBMODULE):
+        return mode
+    if mode & 0o170000 != 0o100000:
+        raise _unsafe(f"{printable(name)} has the unknown type {mode:o}")
+    return 0o100755 if mode & 0o100 else 0o100644
+
+
+def _checked_name(raw: bytes) -> str:
+    try:
+        name = raw.decode()
+    except UnicodeDecodeError as error:
+        raise _unsafe(f"the name {raw!r} is not UTF-8") from error
+    if name in ("", ".", "..") or "/" in name or re.search(r"[\x00-\x1f\x7f]", name):
+        raise _unsafe(f"{name!r} cannot be the name of a file")
+    if any(_means_git(part) for part in name.split("\\")):
+        raise _unsafe(f"{printable(name)} stands for git's own folder")
+    return name
+
+
+def _means_git(name: str) -> bool:
+    """Whether some file system takes ``name`` for ``.git``: NTFS drops trailing dots, blanks and streams, and knows
+    ``git~1``; HFS+ drops invisible characters; both ignore case."""
+    bare = _IGNORED_BY_HFS.sub("", name).partition(":")[0].rstrip(" .").casefold()
+    return bare in (".git", "git~1")
+
+
+def _unsafe(why: str, hint: str = "") -> SourceError:
+    return SourceError(
+        f"the commit cannot be used: {why}",
+        kind="unsafe-tree",
+        hint=hint or "remove it in a new commit, and find out who made it: git itself refuses to check it out",
+        consequence=Consequence.STALL,
+    )

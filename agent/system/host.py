@@ -1,0 +1,37 @@
+"""The host itself, by psutil: turns its counters into ``Vitals``."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import psutil
+
+from agent.domain.health import Vitals
+
+REBOOT_MARKS = (Path("/run/reboot-required"), Path("/var/run/reboot-required"))
+"""What Debian's packages leave when only a reboot brings their update into force."""
+
+
+def vitals(state_folder: Path) -> Vitals:
+    """The host's signs now. ``state_folder`` names the file system whose room is told."""
+    memory = psutil.virtual_memory()
+    disk = psutil.disk_usage(str(state_folder))
+    inodes = os.statvfs(state_folder)
+    load, _, _ = psutil.getloadavg()
+    return Vitals(
+        uptime_s=int(time.time() - psutil.boot_time()),
+        load_1m_percent=round(100 * load / (psutil.cpu_count() or 1)),
+        memory_total=memory.total,
+        memory_available=memory.available,
+        swap_used=psutil.swap_memory().used,
+        disk_total=disk.total,
+        disk_free=disk.free,
+        inodes_free_percent=100 * inodes.f_favail // inodes.f_files if inodes.f_files else 100,
+        processes=len(psutil.pids()),
+    )
+
+
+def reboot_required() -> bool:
+    return any(mark.exists() for mark in REBOOT_MARKS)

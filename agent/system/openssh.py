@@ -1,0 +1,142 @@
+"""A commit as git stores it, and who may sign, into who signed it; judged by ``ssh-keygen -Y``.
+
+``git verify-commit`` is not asked: it judges a key at the date that the commit claims, so a key that expired last year
+still signs commits dated before. Here the time is the caller's. Dates in allowed_signers without a ``Z`` are read as
+UTC, so that all hosts of a fleet come to the same verdict.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent.domain.commit import Signer
+from agent.domain.text import printable
+from agent.errors import Consequence, TrustError
+from agent.system.process import Completed, run
+
+TIMEOUT_S: Final = 20
+"""For one run of ssh-keygen, which takes 7 ms."""
+PRINCIPALS_LIMIT: Final = 16
+"""How many of the names that one key stands under are tried."""
+NAMESPACE: Final = "git"
+_SSH: Final = b"-----BEGIN SSH SIGNATURE-----"
+_GOOD: Final = re.compile(r'Good "git" signature for .* with \S+ key (SHA256:[A-Za-z0-9+/]{43})\s*$')
+_SOUND: Final = re.compile(r"key (SHA256:[A-Za-z0-9+/]{43})\s*$")
+_REASONS: Final = (
+    (b"key has expired", "expired-key", "is signed by {key}, which has expired"),
+    (b"key is not yet valid", "expired-key", "is signed by {key}, which is not valid yet"),
+    (b"not permitted for use in signature namespace", "wrong-signer", "is signed by {key}, which may not sign for git"),
+)
+"""What ssh-keygen complains of, once it found the key."""
+
+
+class RefusedSignatureError(Exception):
+    """Why a commit is not vouched for. ``kind``: ``unsigned``, ``pgp-signature``, ``wrong-signer``, ``expired-key`` or
+    ``bad-signature``; the text is the end of a sentence that begins with the commit."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class SignedText:
+    """What a commit's signature covers, and the signature as it stands there (armoured), if there is one."""
+
+    payload: bytes
+    signature: bytes | None
+
+
+def split(raw: bytes) -> SignedText:
+    """A commit object without, and its ``gpgsig`` header (gitformat-signature). A second signature for the same commit
+    in the other object format (``gpgsig-sha256``) is in neither. Raises RefusedSignatureError for one in
+    another place than git puts it, and for two."""
+    payload: list[bytes] = []
+    signature: list[bytes] = []
+    head, blank, message = raw.partition(b"\n\n")
+    name, found, misplaced = b"", 0, False
+    for line in head.split(b"\n"):
+        if not line.startswith(b" "):
+            name, _, value = line.partition(b" ")
+            found += name == b"gpgsig"
+        else:
+            value = line[1:]
+        if name == b"gpgsig":
+            misplaced |= not any(header.startswith(b"committer ") for header in payload)
+            signature.append(value + b"\n")
+        elif name != b"gpgsig-sha256":
+            payload.append(line + b"\n")
+    if found > 1 or misplaced:  # git reads parents up to the first other header: it would see fewer than were signed
+        raise RefusedSignatureError("bad-signature", "carries its signature in a place where git does not put it")
+    return SignedText(b"".join(payload) + blank[1:] + message, b"".join(signature) or None)
+
+
+def signer_of(raw: bytes, allowed_signers: bytes, *, now: int) -> Signer:
+    """Who signed the commit ``raw``: somebody whom ``allowed_signers`` (ssh-keygen(1)) lets sign for git at ``now``
+    (seconds since the epoch). Raises RefusedSignatureError; TrustError when ssh-keygen cannot be run."""
+    text = split(raw)
+    if text.signature is None:
+        raise RefusedSignatureError("unsigned", "is not signed")
+    if not text.signature.startswith(_SSH):
+        raise RefusedSignatureError("pgp-signature", "is signed with PGP or X.509; only SSH signatures can be judged")
+    with tempfile.TemporaryDirectory(prefix="hostwright-verify-") as folder:  # mode 0700
+        allowed, signature = Path(folder, "allowed_signers"), Path(folder, "signature")
+        allowed.write_bytes(allowed_signers)
+        signature.write_bytes(text.signature)
+        files = ("-s", f"{signature}", f"-Overify-time={time.strftime('%Y%m%d%H%M%S', time.gmtime(now))}")
+        known = _keygen("find-principals", "-f", f"{allowed}", *files)
+        judged = known
+        for principal in known.output.decode(errors="replace").splitlines()[:PRINCIPALS_LIMIT] if known.ok else ():
+            judged = _keygen(
+                *("verify", "-n", NAMESPACE, "-I", principal, "-f", f"{allowed}", *files), message=text.payload
+            )
+            good = _GOOD.search(judged.output.decode(errors="replace")) if judged.ok else None
+            if good is not None:
+                return Signer(printable(principal), good[1])
+        sound = _keygen("check-novalidate", "-n", NAMESPACE, "-s", f"{signature}", message=text.payload)
+    raise _refusal(judged, sound)
+
+
+def allowed_signers(parts: Iterable[bytes]) -> bytes:
+    """Several allowed_signers files as one."""
+    return b"".join(part.rstrip(b"\n") + b"\n" for part in parts)
+
+
+def names_a_signer(text: bytes) -> bool:
+    """Whether an allowed_signers file has any line that is neither empty nor a comment."""
+    return any(line.strip() and not line.lstrip().startswith(b"#") for line in text.splitlines())
+
+
+def _refusal(judged: Completed, sound: Completed) -> RefusedSignatureError:
+    key = _SOUND.search(sound.output.decode(errors="replace"))
+    if not sound.ok or key is None:
+        return RefusedSignatureError("bad-signature", "carries a signature that was not made for it")
+    shown = f"the key {key[1]}"
+    for complaint, kind, reason in _REASONS:
+        if complaint in judged.error:
+            return RefusedSignatureError(kind, reason.format(key=shown))
+    return RefusedSignatureError("wrong-signer", f"is signed by {shown}, which is not among the trusted signers")
+
+
+def _keygen(*arguments: str, message: bytes | None = None) -> Completed:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+    try:
+        done = run(["ssh-keygen", "-Y", *arguments], timeout_s=TIMEOUT_S, input=message, env=environment)
+    except FileNotFoundError as error:
+        raise TrustError(
+            "signatures cannot be checked: there is no ssh-keygen",
+            kind="ssh-keygen-missing",
+            hint="install the OpenSSH client (`openssh-client`, `openssh-clients`)",
+        ) from error
+    if done.timed_out:
+        raise TrustError(
+            f"ssh-keygen did not end within {TIMEOUT_S} s", kind="ssh-keygen-failed", consequence=Consequence.RETRY
+        )
+    return done

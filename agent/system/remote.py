@@ -1,0 +1,141 @@
+"""A remote as people write it, turned into what git may be given: checked, and without a password in it.
+
+Forms: ``/path``, ``file:///path``, ``ssh://[user@]host[:port]/path``, ``[user@]host:path``,
+``http[s]://[user[:password]@]host[:port]/path``. Everything else that git would take (``ext::``, ``git://``,
+relative paths, options in disguise) is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from agent.domain.text import printable
+from agent.errors import SettingsError
+from agent.system.files import require_owned_throughout
+
+SSH_PORT: Final = 22
+
+_USER: Final = r"(?P<user>[A-Za-z0-9_][A-Za-z0-9_.+-]*)"
+_HOST: Final = r"(?P<host>[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])"
+_SCP: Final = re.compile(rf"({_USER}@)?{_HOST}:(?P<path>[^:\s][^\s]*)")
+_URL_HOST: Final = re.compile(_HOST)
+_URL_USER: Final = re.compile(_USER)
+_PASSWORD: Final = re.compile(r"(?<=://)[^/@\s]*@")
+_BRANCH: Final = re.compile(r"(?![-/.])(?!.*(\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$))[^\x00-\x20\x7f~^:?*\[\\]{1,244}")
+"""The rules of git-check-ref-format(1), and no leading hyphen."""
+
+
+class Transport(StrEnum):
+    FILE = "file"
+    SSH = "ssh"
+    HTTP = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """``url`` is what git gets and what may be shown. ``authorization`` is the value of an HTTP header, or None."""
+
+    url: str
+    transport: Transport
+    host: str = ""
+    port: int | None = None
+    authorization: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Remote:
+        """Raises SettingsError, kind ``bad-remote``, or for a local path what ``_owned`` raises."""
+        if not text or text.startswith("-") or re.search(r"[\x00-\x20\x7f]", text):
+            raise _refused(text, "it is empty, begins with `-` or holds blanks")
+        if text.startswith("/"):
+            return cls(str(_owned(Path(text))), Transport.FILE)
+        if "://" in text:
+            return cls._from_url(text)
+        match = _SCP.fullmatch(text)
+        if match is None:
+            raise _refused(text, "it is neither an absolute path nor a URL")
+        return cls(text, Transport.SSH, match["host"].strip("[]"))
+
+    @classmethod
+    def _from_url(cls, text: str) -> Remote:
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError as error:
+            raise _refused(text, f"{error}") from error
+        if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+            return cls(str(_owned(Path(unquote(parts.path)))), Transport.FILE)
+        host = parts.netloc.rpartition("@")[2].removesuffix(f":{port}")
+        if parts.scheme not in ("ssh", "http", "https") or not _URL_HOST.fullmatch(host):
+            raise _refused(text, "only file, ssh, http and https with a host's name are supported")
+        if parts.scheme == "ssh":
+            if parts.password is not None or (parts.username is not None and not _URL_USER.fullmatch(parts.username)):
+                raise _refused(text, "ssh takes a plain user name and no password")
+            return cls(text, Transport.SSH, host.strip("[]"), port)
+        address = parts.netloc.rpartition("@")[2]
+        return cls(parts._replace(netloc=address).geturl(), Transport.HTTP, host.strip("[]"), port, _basic(parts))
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def checked_branch(name: str) -> str:
+    """``name`` when it can be a branch. Raises SettingsError, kind ``bad-branch``."""
+    if not _BRANCH.fullmatch(name):
+        raise SettingsError(
+            f"{printable(name)!r} cannot be the name of a branch",
+            kind="bad-branch",
+            hint="see git-check-ref-format(1); it must not begin with `-` either",
+        )
+    return name
+
+
+def without_password(text: str) -> str:
+    """``text`` with the user and password of every URL in it masked."""
+    return _PASSWORD.sub("***@", text)
+
+
+def _basic(parts: SplitResult) -> str | None:
+    """RFC 7617. As a header, the password stands in no program's arguments, which all users of a host can read."""
+    if parts.username is None:
+        return None
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+def _owned(path: Path) -> Path:
+    """The path without links, when nobody but root (or who runs this) could change what git finds there.
+
+    Git runs as root inside a local remote and obeys its configuration. Raises SettingsError naming what is not so.
+    """
+    if not path.is_absolute():
+        raise _refused(f"{path}", "a local path must be absolute")
+    resolved = path.resolve()
+    require_owned_throughout(resolved, os.geteuid())
+    for part in _parts_of_repository(resolved):
+        require_owned_throughout(part, os.geteuid())
+    return resolved
+
+
+def _parts_of_repository(folder: Path) -> Iterator[Path]:
+    inner = folder / ".git"
+    if inner.is_file():
+        raise _refused(f"{folder}", "it is a linked worktree; name the repository that it belongs to")
+    repository = inner if inner.is_dir() else folder
+    if repository.is_dir():
+        yield from (repository, *repository.iterdir())
+
+
+def _refused(text: str, why: str) -> SettingsError:
+    return SettingsError(
+        f"the remote {without_password(printable(text))!r} cannot be used: {why}",
+        kind="bad-remote",
+        hint="write ssh://git@host/path.git, git@host:path.git, https://host/path.git or /absolute/path.git",
+    )

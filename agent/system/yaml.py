@@ -1,0 +1,312 @@
+"""The one reader of YAML: text turned into values of which each knows where it stands.
+
+YAML 1.1 as PyYAML's safe loader and Ansible read it (``yes`` is true, ``1:30`` is 90, merge keys work), less what
+has no place in a configuration: binary, sets, foreign tags, keys that are collections. The reader works on parser
+events with a stack of its own, so that depth, size and the expansion of aliases are bounded and no input, however
+odd, ends in anything but a value or a ``YamlError``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import yaml
+
+from agent.errors import InventoryError
+from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value, locate, plain
+
+__all__ = [
+    "Duplicates",
+    "Key",
+    "List",
+    "Map",
+    "Node",
+    "Position",
+    "Problem",
+    "Scalar",
+    "Unsafe",
+    "Value",
+    "YamlError",
+    "dump",
+    "load",
+    "locate",
+    "plain",
+]
+
+SIZE_LIMIT = 8 * 1024 * 1024
+"""Bytes of one file; an inventory of 10,000 hosts takes about one MiB."""
+
+DEPTH_LIMIT = 64
+"""Collections inside each other; people stop at ten."""
+
+NODE_LIMIT = 1_000_000
+"""Values of one file with every alias written out: what stops the billion laughs."""
+
+NUMBER_LIMIT = 400
+"""Characters of a number; base-60 numbers take quadratic time to read."""
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE = _TAG + "merge"
+_LIST_TAGS = (None, "!", _TAG + "seq")
+_MAP_TAGS = (None, "!", _TAG + "map")
+_Mark = Any
+"""Of libyaml or of PyYAML, whichever parses; both have ``line`` and ``column`` from 0."""
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RESOLVER: Any = yaml.resolver.Resolver()
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()
+_CONSTRUCT = {
+    _TAG + "null": _CONSTRUCTOR.construct_yaml_null,
+    _TAG + "bool": _CONSTRUCTOR.construct_yaml_bool,
+    _TAG + "int": _CONSTRUCTOR.construct_yaml_int,
+    _TAG + "float": _CONSTRUCTOR.construct_yaml_float,
+    _TAG + "timestamp": _CONSTRUCTOR.construct_yaml_timestamp,
+}
+
+
+class _MergeKey(Scalar):
+    """A plain ``<<``."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    position: Position
+    problem: str
+    remedy: str = ""
+
+
+class YamlError(InventoryError):
+    """A file that cannot be read; ``problems`` holds all that was found before the reader gave up."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = (f"{found.position}: {found.problem}" for found in self.problems)
+        super().__init__("\n".join(lines), hint=self.problems[0].remedy, kind="yaml")
+
+
+class Duplicates(Enum):
+    """What a key that stands twice in one mapping means."""
+
+    REFUSE = "refuse"
+    LAST_WINS = "last-wins"
+    """As Ansible has it."""
+
+
+def load(content: bytes, file: str, *, duplicates: Duplicates = Duplicates.REFUSE) -> Node | None:
+    """``content`` with positions; None for an empty file. ``file`` is its name in messages. Raises YamlError."""
+    reader = _Reader(file, duplicates)
+    try:
+        return reader.read(_text(content, file))
+    except yaml.YAMLError as error:
+        raise YamlError([*reader.problems, _problem(error, file)]) from error
+
+
+def dump(value: Value) -> str:
+    """``value`` as YAML text in the given order, block style. Raises TypeError for what is not plain data."""
+    try:
+        text: str = yaml.dump(
+            value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120
+        )
+    except yaml.YAMLError as error:
+        raise TypeError(f"not plain data: {error}") from error
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's, with text in double quotes where it holds what other styles lose, such as U+0085."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        fragile = any(not character.isprintable() and character != "\n" for character in text)
+        return self.represent_scalar(_TAG + "str", text, style='"' if fragile else None)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A collection that has begun and not ended. ``size`` counts its values, aliases written out."""
+
+    kind: type[List] | type[Map]
+    position: Position
+    anchor: str | None
+    parts: list[Node]
+    size: int = 1
+
+
+class _Reader:
+    def __init__(self, file: str, duplicates: Duplicates) -> None:
+        self.problems: list[Problem] = []
+        self._file = file
+        self._duplicates = duplicates
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._frames: list[_Frame] = []
+        self._root: Node | None = None
+        self._json = False
+
+    def read(self, text: str) -> Node | None:
+        self._json = _is_json(text)
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.DocumentStartEvent) and self._root is not None:
+                self._stop(event.start_mark, "a second document begins here", "keep one document in a file")
+            self._take(event)
+        if self.problems:
+            raise YamlError(self.problems)
+        return self._root
+
+    def _take(self, event: yaml.Event) -> None:
+        match event:
+            case yaml.ScalarEvent():
+                self._add(self._scalar(event), 1, event.anchor)
+            case yaml.AliasEvent():
+                node, size = self._anchored(event)
+                self._add(node, size, None)
+            case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
+                self._begin(event)
+            case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
+                frame = self._frames.pop()
+                node = self._list(frame) if frame.kind is List else self._map(frame)
+                self._add(node, frame.size, frame.anchor)
+
+    def _begin(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
+        kind: type[List] | type[Map] = List if isinstance(event, yaml.SequenceStartEvent) else Map
+        if event.tag not in (_LIST_TAGS if kind is List else _MAP_TAGS):
+            self._complain_of_tag(event.tag, self._position(event.start_mark))
+        if len(self._frames) == DEPTH_LIMIT:
+            self._stop(event.start_mark, f"nested deeper than {DEPTH_LIMIT} levels", "write it flatter")
+        self._frames.append(_Frame(kind, self._position(event.start_mark), event.anchor, []))
+
+    def _add(self, node: Node, size: int, anchor: str | None) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = (node, size)
+        if not self._frames:
+            self._root = node
+            return
+        frame = self._frames[-1]
+        frame.parts.append(node)
+        frame.size += size
+        if frame.size > NODE_LIMIT:
+            problem = Problem(node.position, f"more than {NODE_LIMIT} values once its aliases are written out")
+            raise YamlError([*self.problems, problem])
+
+    def _anchored(self, event: yaml.AliasEvent) -> tuple[Node, int]:
+        if event.anchor is None or event.anchor not in self._anchors:
+            self._stop(event.start_mark, f"no anchor &{event.anchor} ends before this alias")
+        return self._anchors[event.anchor]
+
+    def _list(self, frame: _Frame) -> List:
+        return List(tuple(frame.parts), frame.position)
+
+    def _map(self, frame: _Frame) -> Map:
+        merged: list[Map] = []
+        values: dict[Key, Node] = {}
+        keys: dict[Key, Position] = {}
+        for key, value in zip(frame.parts[::2], frame.parts[1::2], strict=True):
+            if not isinstance(key, Scalar):
+                self._complain(key.position, "a key cannot be a collection", "put text that begins with {{ in quotes")
+            elif isinstance(key, _MergeKey):
+                merged.extend(self._merged(value))
+            else:
+                if key.value in values and self._duplicates is Duplicates.REFUSE:
+                    line = keys[key.value].line
+                    self._complain(key.position, f"the key {key.value!r} stands here twice, first in line {line}")
+                values[key.value], keys[key.value] = value, key.position
+        # The mapping's own keys win over merged ones, of those the first mapping named wins.
+        for other in merged:
+            values = {**other.values, **values}
+            keys = {**other.keys, **keys}
+        return Map(MappingProxyType(values), MappingProxyType(keys), frame.position)
+
+    def _merged(self, value: Node) -> Iterator[Map]:
+        for node in value.items if isinstance(value, List) else (value,):
+            if isinstance(node, Map):
+                yield node
+            else:
+                self._complain(node.position, "<< takes a mapping or a list of mappings", "name an anchor: <<: *name")
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
+        position = self._position(event.start_mark)
+        text: str = event.value
+        tag: str | None = event.tag if event.tag != "!" else None
+        if tag is None:
+            if not event.implicit[0]:
+                return Scalar(text, position)
+            if self._json:
+                return Scalar(json.loads(text), position)
+            tag = _RESOLVER.resolve(yaml.ScalarNode, text, event.implicit)
+        if tag == _MERGE:
+            return _MergeKey(text, position)
+        return Scalar(self._constructed(tag, text, position), position)
+
+    def _constructed(self, tag: str | None, text: str, position: Position) -> Key:
+        if tag == _TAG + "str":
+            return text
+        if tag == "!unsafe":
+            return Unsafe(text)
+        if tag not in _CONSTRUCT:
+            self._complain_of_tag(tag, position)
+            return None
+        kind = tag.removeprefix(_TAG)
+        try:
+            if len(text) > NUMBER_LIMIT:
+                raise ValueError(f"longer than {NUMBER_LIMIT} characters")
+            value: Key | datetime.date = _CONSTRUCT[tag](yaml.ScalarNode(tag, text))
+        except (ValueError, OverflowError, KeyError, IndexError):
+            self._complain(position, f"{text[:40]!r} is not a valid {kind}", "correct it, or put it in quotes")
+            return None
+        return value.isoformat() if isinstance(value, datetime.date) else value
+
+    def _complain_of_tag(self, tag: str | None, position: Position) -> None:
+        name = str(tag).replace(_TAG, "!!")
+        remedy = "Ansible Vault is not read here" if "vault" in name else "leave the tag out"
+        self._complain(position, f"the tag {name} is not supported", remedy)
+
+    def _complain(self, position: Position, problem: str, remedy: str = "") -> None:
+        self.problems.append(Problem(position, problem, remedy))
+
+    def _stop(self, mark: _Mark, problem: str, remedy: str = "") -> NoReturn:
+        raise YamlError([*self.problems, Problem(self._position(mark), problem, remedy)])
+
+    def _position(self, mark: _Mark) -> Position:
+        return Position(self._file, mark.line + 1, mark.column + 1)
+
+
+def _text(content: bytes, file: str) -> str:
+    if len(content) > SIZE_LIMIT:
+        raise YamlError([Problem(Position(file), f"larger than {SIZE_LIMIT // 1024**2} MiB", "split it")])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        raise YamlError([Problem(Position(file, line, column), "not UTF-8 text", "save it as UTF-8")]) from error
+
+
+def _is_json(text: str) -> bool:
+    """Ansible reads what is JSON as JSON; the difference shows in numbers such as 1e5, a string in YAML 1.1."""
+    if not text.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _problem(error: yaml.YAMLError, file: str) -> Problem:
+    mark: _Mark = getattr(error, "problem_mark", None)
+    text = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    if mark is None:
+        return Problem(Position(file), f"not YAML: {text}")
+    remedy = "indent with spaces" if "\\t" in text or "tab" in text else ""
+    if "mapping values are not allowed" in text:
+        remedy = "put a text that holds ': ' in quotes"
+    return Problem(Position(file, mark.line + 1, mark.column + 1), f"not YAML: {text}", remedy)

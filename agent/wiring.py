@@ -1,0 +1,192 @@
+"""The only place where parts are put together: settings in, working objects out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.cycle import Parts
+from agent.domain.desired import DesiredState
+from agent.domain.memory import FleetSettings
+from agent.domain.plan import Plan
+from agent.engine.client import Engine
+from agent.errors import SourceError, UsageError
+from agent.fleet.writer import StatusBranch
+from agent.host.events import Events
+from agent.host.exports import Exports
+from agent.host.identity import Identity, admitted
+from agent.host.journal import Journal
+from agent.host.ledger import Ledger
+from agent.host.paths import Paths
+from agent.host.settings import Settings
+from agent.host.settings import read as read_settings
+from agent.host.spool import Spool
+from agent.host.state import Memory
+from agent.inventory.fleet import read_fleet
+from agent.steps.apply import Progress
+from agent.steps.plan import make_plan
+from agent.steps.report import StatusReporter
+from agent.steps.resolve import resolve
+from agent.steps.verify import recall
+from agent.system.files import discard, make_private_folder
+from agent.system.folder import FolderTree
+from agent.system.git import Mirror
+from agent.system.git_environment import Access, network_environment
+from agent.system.process import run
+from agent.system.remote import Remote
+
+LOCAL_GIT_TIMEOUT_S = 20.0
+
+
+def clock() -> int:
+    """Seconds since the epoch, by this host."""
+    return int(time.time())
+
+
+def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
+    """Everything a cycle works on. The caller holds the lock, whose descriptor the engine child inherits.
+
+    Raises SettingsError when this host follows no repository yet.
+    """
+    settings = read_settings(paths)
+    make_private_folder(paths.var)
+    discard(paths.work)
+    memory = Memory(paths)
+    mirror = mirror_of_host(paths, settings)
+    events = Events(paths.events)
+    return Parts(
+        paths=paths,
+        settings=settings,
+        memory=memory,
+        mirror=mirror,
+        exports=Exports(paths.commits, mirror),
+        engine=Engine(work=paths.work, timeout_s=memory.state().fleet.deploy_timeout_s, inherit=(lock,)),
+        journal=Journal(paths.journal),
+        ledger=Ledger(paths.ledger),
+        events=events,
+        reporter=StatusReporter(
+            settings=settings,
+            memory=memory,
+            events=events,
+            identity=Identity.ensure(paths.identity, settings.host),
+            spool=Spool(paths.spool),
+            sent=paths.sent,
+            branch=lambda fleet: status_branch(paths.status_repo, settings, fleet, access_of_host(paths, settings)),
+            identities=lambda sha: identities_at(mirror, settings.inventory, sha),
+            clock=clock,
+        ),
+        progress=progress,
+        clock=clock,
+    )
+
+
+def plan_of_host(paths: Paths, work: Path) -> tuple[DesiredState, Plan]:
+    """What the commit that the last cycle aimed at would change now. Takes no lock; scratch files go to ``work``."""
+    settings = read_settings(paths)
+    memory = Memory(paths)
+    last = memory.trust().last
+    aimed = memory.state().aimed_commit or last
+    if aimed is None or last is None:
+        raise SourceError("no commit has been fetched yet", kind="no-commit", hint="run `hostwright apply` first")
+    mirror = mirror_of_host(paths, settings)
+    commit = recall(aimed, mirror=mirror, last=last)
+    state = resolve(commit, mirror.tree(aimed), inventory=settings.inventory, host=settings.host).state
+    found = make_plan(
+        state,
+        engine=Engine(work=work, timeout_s=memory.state().fleet.deploy_timeout_s),
+        root=Exports(paths.commits, mirror).folder(commit),
+        applied=memory.applied().deploys,
+        interrupted=Journal(paths.journal).interrupted(),
+    )
+    return state, found
+
+
+def access_of_host(paths: Paths, settings: Settings) -> Access:
+    return Access(
+        known_hosts=paths.known_hosts if paths.known_hosts.exists() else None,
+        deploy_key=paths.deploy_key if paths.deploy_key.exists() else None,
+        ca=settings.ca,
+        proxy=settings.proxy,
+    )
+
+
+def mirror_of_host(paths: Paths, settings: Settings) -> Mirror:
+    return Mirror(paths.mirror, access_of_host(paths, settings))
+
+
+def status_branch(folder: Path, settings: Settings, fleet: FleetSettings, access: Access) -> StatusBranch:
+    """Where this host reports: what was said on the host counts before what fleet.yaml says."""
+    remote = Remote.parse(settings.status_remote or fleet.status_remote or settings.remote)
+    return StatusBranch(folder, remote.url, network_environment(access, remote))
+
+
+def identities_at(mirror: Mirror, inventory: str, sha: str | None) -> Mapping[str, str]:
+    """The public lines of the hosts that a trusted commit admits."""
+    if sha is None:
+        return {}
+    found, _ = admitted(mirror.tree(sha), inventory)
+    return {host: identity.ssh for host, identity in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """What ``hostwright status`` reads: the branch, whose signatures to expect, and what was seen before."""
+
+    branch: StatusBranch
+    identities: Mapping[str, str]
+    seen: Path
+
+
+def fleet_view(
+    repo: Path | None,
+    inventory: str | None,
+    remote: str | None,
+    *,
+    paths: Paths,
+    choose: Callable[[], tuple[Path, str]],
+) -> FleetView:
+    """On a managed host, without ``repo``: its own. Elsewhere ``choose`` names the config repo and its inventory."""
+    if repo is None and os.geteuid() == 0 and paths.settings.exists():
+        return _view_of_host(paths, remote)
+    root, name = choose()
+    tree = FolderTree(root)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hostwright" / _slug(root)
+    fleet = read_fleet(tree, inventory or name)
+    where = Remote.parse(remote or (fleet.status.remote if fleet.status.remote != "same" else _origin(root)))
+    access = Access(known_hosts=None, deploy_key=None)
+    found, _ = admitted(tree, inventory or name)
+    return FleetView(
+        StatusBranch(cache / "status.git", where.url, network_environment(access, where)),
+        {host: identity.ssh for host, identity in found.items()},
+        cache / "seen.json",
+    )
+
+
+def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
+    settings = read_settings(paths)
+    memory = Memory(paths)
+    access = access_of_host(paths, settings)
+    branch = status_branch(paths.var / "status-read.git", settings, memory.state().fleet, access)
+    if remote is not None:
+        where = Remote.parse(remote)
+        branch = StatusBranch(branch.repo, where.url, network_environment(access, where))
+    known = identities_at(mirror_of_host(paths, settings), settings.inventory, memory.trust().last)
+    own = {settings.host: Identity.load(paths.identity, settings.host).public_line}
+    return FleetView(branch, {**known, **own}, paths.seen)
+
+
+def _origin(root: Path) -> str:
+    done = run(["git", "-C", str(root), "remote", "get-url", "origin"], timeout_s=LOCAL_GIT_TIMEOUT_S)
+    if not done.ok:
+        raise UsageError(
+            f"{root} has no remote `origin`", hint="name the status remote: hostwright status --remote URL"
+        )
+    return done.output.decode().strip()
+
+
+def _slug(root: Path) -> str:
+    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]

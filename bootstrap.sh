@@ -1,0 +1,584 @@
+#!/bin/sh
+# Turns a bare Linux machine into one that is what Git says, and keeps it so.
+#
+# This script does only what must happen before Python of ours can run: it finds the package manager, installs
+# what is missing, and builds /opt/hostwright/versions/<version>. `hostwright setup` does the rest.
+# POSIX sh: dash, bash and busybox sh run it. All of it is functions, so that a half-loaded pipe does nothing.
+
+set -eu
+
+VERSION=0.1.0 # of the agent; a test keeps it equal to agent/__init__.py
+
+OPT=/opt/hostwright
+ETC=/etc/hostwright
+LOG=/var/log/hostwright-bootstrap.log
+LOCK=/run/hostwright-bootstrap.lock
+
+# An environment takes 110 MB; while it is built, the downloads lie beside it.
+NEEDED_KB=256000
+# Unattended upgrades hold dpkg's lock for minutes on a machine that has just booted.
+PACKAGE_LOCK_S=120
+
+# How package managers, pip, uv and git say it.
+NO_NETWORK='could not resolve|resolving|name resolution|dns error|unreachable|timed? ?out|connection (refused|reset)'
+NO_NETWORK="$NO_NETWORK|no route|failed to (fetch|connect)|(could not|unable to) connect|new connection"
+
+EXIT_USAGE=2 EXIT_HOST=3 EXIT_SOURCE=4 EXIT_TRUST=5 EXIT_PLANNED=10 EXIT_LOCKED=75
+
+usage() {
+    cat <<'HELP'
+Usage: bootstrap.sh [OPTIONS]
+       curl -fsSL URL/bootstrap.sh | sh -s -- --repo URL [OPTIONS]
+
+Turns this machine into what a config repository says it is, and keeps it so.
+
+Without options it uses the clone that it lies in: copies it to the root-owned
+/var/lib/hostwright/origin.git, which becomes the remote, and applies inventories/local.
+Run again, it changes only what differs. Options given before are remembered.
+
+What this machine follows
+  --repo URL             config repository: https, ssh, git@host:path, or a root-owned path
+  --branch NAME          branch to follow (default: the clone's own, or main)
+  --inventory NAME       folder below inventories/ (default: local, or the only one there is)
+  --host NAME            this machine's name in the inventory (default: its host name, exactly,
+                         else localhost if the inventory has such a host)
+  --status-repo URL      where reports go (default: branch status of the config repository)
+
+Whom it trusts
+  --trust signed|unsigned   whether commits must be signed (default: signed; unsigned only
+                            where the remote is this machine's own origin.git)
+  --trusted-signers FILE    who may sign, in OpenSSH's allowed_signers format; needed with signed
+  --min-commit SHA          the first commit must be this one or descend from it
+  --known-hosts FILE        host keys of the ssh remotes (default: those that you or root know)
+
+How it gets there
+  --wheelhouse DIR       install Python packages from this folder, without network:
+                         pip download --require-hashes --only-binary :all: -r requirements.txt -d DIR
+  --index URL            package index to use instead of the default one
+  --proxy URL            HTTP proxy for packages and for https remotes
+  --ca FILE              certificates (PEM) to trust for https
+
+What to do
+  --plan                 install the agent, show what it would change, start nothing
+  --once                 converge once, install no service
+  --uninstall            take the agent away again; what it configured stays as it is
+  --version, --help      print and exit
+
+The agent itself comes from the clone that this script lies in. Piped, there is none; then it comes
+from the config repository if that holds the agent (agent/, requirements.txt), otherwise from the
+--index or --wheelhouse you name, as hostwright==<version of this script>. It is never taken by name
+from a public index that nobody named.
+
+Exit codes: 0 fine, 2 usage, 3 this machine, 4 source or network, 5 trust, 6 inventory, 7 a deploy
+failed, 10 changes wanted (--plan), 75 locked. More in docs/operations.md.
+HELP
+}
+
+# --- Talk ---------------------------------------------------------------------------------------------------------
+
+say() { printf '%s\n' "$*" >&2; }
+
+# die CODE WHAT HINT: the one line that every failure ends in.
+die() {
+    printf 'bootstrap: %s: %s\n' "$2" "$3" >&2
+    exit "$1"
+}
+
+# quiet COMMAND…: runs it; what it says goes to the log, and to $work/said for explain.
+quiet() {
+    printf '\n$ %s\n' "$*" >>"$LOG"
+    "$@" </dev/null >"$work/said" 2>&1 && quiet_code=0 || quiet_code=$?
+    cat "$work/said" >>"$LOG"
+    return "$quiet_code"
+}
+
+said() { grep -qiE -e "$1" "$work/said"; }
+
+# explain WHAT HINT: ends with the reason, if what the last quiet command said names a usual one, else with HINT.
+explain() {
+    if said 'no space left|not enough (free )?(disk )?space|disk quota'; then
+        die "$EXIT_HOST" "$1: the disk is full" "free some space below /opt, /usr and /var, then run this again"
+    elif said 'could not get lock|unable to (acquire|lock)|database is locked|is locked by|waiting for (cache )?lock'; then
+        die "$EXIT_LOCKED" "$1: another package manager is at work" "wait until it has ended, then run this again"
+    elif said 'hash mismatch|hashes? (do|does) not match|do not match the hashes'; then
+        die "$EXIT_SOURCE" "$1: a download is not what requirements.txt locks" "do not use it; see $LOG"
+    elif said 'certificate|self.signed|unknownissuer'; then
+        die "$EXIT_SOURCE" "$1: a TLS certificate is not trusted" "name your authority with --ca FILE (log: $LOG)"
+    elif said "$NO_NETWORK"; then
+        die "$EXIT_SOURCE" "$1: no network" "check DNS and route, or use --proxy, --index or --wheelhouse (log: $LOG)"
+    fi
+    die "${3:-$EXIT_HOST}" "$1" "$2"
+}
+
+# --- Arguments ----------------------------------------------------------------------------------------------------
+
+parse() {
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --*=*)
+            option=${1%%=*}
+            value=${1#*=}
+            shift
+            set -- "$option" "$value" "$@"
+            given=joined
+            ;;
+        *) given=apart ;;
+        esac
+        case $1 in
+        --repo | --branch | --inventory | --host | --status-repo | --trust | --trusted-signers | --min-commit | \
+            --known-hosts | --wheelhouse | --index | --proxy | --ca)
+            [ $# -ge 2 ] || die "$EXIT_USAGE" "$1 needs a value" "see --help"
+            remember "$1" "$2"
+            shift 2
+            ;;
+        --plan | --once | --uninstall | --version | --help | -h)
+            [ "$given" = apart ] || die "$EXIT_USAGE" "$1 takes no value" "write it without ="
+            case $1 in
+            --help | -h) usage && exit 0 ;;
+            --version) printf 'hostwright %s\n' "$VERSION" && exit 0 ;;
+            esac
+            [ -z "$action" ] || die "$EXIT_USAGE" "$action and $1 exclude each other" "give one of them"
+            action=$1
+            shift
+            ;;
+        *) die "$EXIT_USAGE" "unknown argument '$1'" "see --help" ;;
+        esac
+    done
+}
+
+# remember OPTION VALUE: checked as far as it can be without the repository.
+remember() {
+    case $2 in
+    '') die "$EXIT_USAGE" "$1 is empty" "give it a value, or leave it out" ;;
+    -*) die "$EXIT_USAGE" "$1 cannot be '$2'" "a value does not begin with a dash" ;;
+    *[![:print:]]*) die "$EXIT_USAGE" "$1 holds a control character" "write it as one plain line" ;;
+    esac
+    case $1 in
+    --repo) repo=$2 ;;
+    --branch) branch=$2 ;;
+    --inventory) inventory=$2 ;;
+    --host) host=$2 ;;
+    --status-repo) status_repo=$2 ;;
+    --trust)
+        case $2 in
+        signed | unsigned) trust=$2 ;;
+        *) die "$EXIT_USAGE" "--trust cannot be '$2'" "write signed or unsigned" ;;
+        esac
+        ;;
+    --min-commit)
+        case $2 in
+        *[!0-9a-f]*) die "$EXIT_USAGE" "--min-commit '$2' is no commit" "give all 40 hex digits" ;;
+        esac
+        [ ${#2} -eq 40 ] || die "$EXIT_USAGE" "--min-commit '$2' is no full commit" "give all 40 hex digits"
+        min_commit=$2
+        ;;
+    --trusted-signers) trusted_signers=$(readable "$1" "$2") ;;
+    --known-hosts) known_hosts=$(readable "$1" "$2") ;;
+    --ca) ca=$(readable "$1" "$2") ;;
+    --wheelhouse)
+        [ -d "$2" ] || die "$EXIT_USAGE" "--wheelhouse $2 is no folder" "name the folder that holds the wheels"
+        wheelhouse=$(absolute "$2")
+        ;;
+    --index)
+        url "$1" "$2"
+        index=$2
+        ;;
+    --proxy)
+        url "$1" "$2"
+        proxy=$2
+        ;;
+    esac
+}
+
+readable() {
+    { [ -f "$2" ] && [ -r "$2" ]; } || die "$EXIT_USAGE" "$1 $2 cannot be read" "name a file that exists"
+    absolute "$2"
+}
+
+absolute() {
+    case $1 in
+    /*) printf '%s' "$1" ;;
+    *) printf '%s/%s' "$(pwd -P)" "$1" ;;
+    esac
+}
+
+url() {
+    case $2 in
+    *' '*) ;;
+    https://?* | http://?*) return ;;
+    file:///?*) [ "$1" = --index ] && return ;;
+    esac
+    die "$EXIT_USAGE" "$1 '$2' is no URL" "write it like https://name/path"
+}
+
+# The folder that this script lies in, if that is a clone with the agent; nothing when the script is piped.
+find_clone() {
+    case $0 in
+    */bootstrap.sh) clone=${0%/*} ;;
+    bootstrap.sh) clone=. ;;
+    *) return 0 ;;
+    esac
+    clone=$(CDPATH='' cd -- "$clone" && pwd -P)
+    [ -f "$clone/agent/__init__.py" ] || clone=
+}
+
+# What can be told to be wrong before anything is touched.
+check_arguments() {
+    if [ -z "$clone$repo" ] && [ ! -f "$ETC/agent.yaml" ]; then
+        die "$EXIT_USAGE" "there is no clone beside this script" "say which config repository to follow: --repo URL"
+    fi
+    [ -n "$trusted_signers$repo" ] || [ "$trust" != signed ] || [ -f "$ETC/trusted_signers" ] ||
+        die "$EXIT_USAGE" "--trust signed needs to know whom to trust" "add --trusted-signers FILE"
+    if [ -n "$repo" ] && [ "$trust" != unsigned ] && [ -z "$trusted_signers" ] && [ ! -f "$ETC/trusted_signers" ] &&
+        [ ! -f "$ETC/agent.yaml" ]; then
+        die "$EXIT_USAGE" "$(masked "$repo") is trusted by its signatures" \
+            "add --trusted-signers FILE, or say --trust unsigned"
+    fi
+}
+
+# URLs may hold a password.
+masked() { printf '%s' "$1" | sed 's,//[^/@]*@,//***@,'; }
+
+check_machine() {
+    [ "$(uname -s)" = Linux ] || die "$EXIT_HOST" "this is $(uname -s)" "the agent runs on Linux"
+    [ "$(id -u)" -eq 0 ] || die "$EXIT_HOST" "this needs root" "run it with sudo, or as root"
+}
+
+# --- Packages -----------------------------------------------------------------------------------------------------
+
+find_manager() {
+    for manager in apt-get dnf apk pacman zypper; do
+        if command -v "$manager" >/dev/null; then return; fi
+    done
+    manager=
+}
+
+# One line per manager: git, ssh client, certificates, then the names of Python to try, the best first.
+package_names() {
+    case $manager in
+    apt-get) names='git openssh-client ca-certificates' pythons='python3-venv python3.13-venv python3.12-venv python3.11-venv' ;;
+    dnf) names='git-core openssh-clients ca-certificates' pythons='python3 python3.13 python3.12 python3.11' ;;
+    apk) names='git openssh-client ca-certificates' pythons='python3' ;;
+    pacman) names='git openssh ca-certificates' pythons='python' ;;
+    zypper) names='git-core openssh-clients ca-certificates' pythons='python313 python312 python311 python3' ;;
+    esac
+}
+
+refresh_packages() {
+    case $manager in
+    apt-get) quiet apt-get -q -o DPkg::Lock::Timeout="$PACKAGE_LOCK_S" update ;;
+    apk) quiet apk update ;;
+    *) ;; # the others refresh when they install
+    esac
+}
+
+add_packages() {
+    case $manager in
+    apt-get)
+        quiet env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l apt-get -q -y --no-install-recommends \
+            -o DPkg::Lock::Timeout="$PACKAGE_LOCK_S" -o Dpkg::Use-Pty=0 install "$@"
+        ;;
+    dnf) quiet dnf -q -y --setopt=install_weak_deps=False install "$@" ;;
+    apk) quiet apk add --no-progress "$@" ;;
+    pacman) quiet pacman -Sy --noconfirm --needed "$@" ;; # a bare machine has no package lists yet
+    zypper) quiet zypper --non-interactive install --no-recommends "$@" ;;
+    esac
+}
+
+# The agent's Python: 3.11 or newer, able to make environments. Sets $python.
+find_python() {
+    for python in python3 python3.14 python3.13 python3.12 python3.11; do
+        python=$(command -v "$python") || continue
+        if "$python" -I -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            return 0
+        fi
+    done
+    python=
+    return 1
+}
+
+has_certificates() {
+    for bundle in ${ca:+"$ca"} /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt \
+        /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
+        if [ -s "$bundle" ]; then return 0; fi
+    done
+    bundle=
+    return 1
+}
+
+install_packages() {
+    missing=
+    command -v git >/dev/null || missing="git"
+    if ! command -v ssh >/dev/null || ! command -v ssh-keygen >/dev/null; then missing="$missing ssh"; fi
+    has_certificates || missing="$missing certificates"
+    find_python || missing="$missing Python"
+    [ -n "$missing" ] || return 0
+    find_manager
+    [ -n "$manager" ] || die "$EXIT_HOST" "missing: $missing, and no apt, dnf, apk, pacman or zypper to get it with" \
+        "install git, an ssh client and Python 3.11 or newer with venv, then run this again"
+    package_names
+    # shellcheck disable=SC2086 # lists of plain names, split on purpose
+    set -- $names
+    wanted=
+    case " $missing " in *' git '*) wanted=$1 ;; esac
+    case " $missing " in *' ssh '*) wanted="$wanted $2" ;; esac
+    case " $missing " in *' certificates '*) wanted="$wanted $3" ;; esac
+    first=
+    case " $missing " in *' Python '*) first=${pythons%% *} ;; esac
+    say "installing $wanted $first ($manager)"
+    refresh_packages || : # one broken repository of many is no reason to stop; the next command tells
+    # shellcheck disable=SC2086
+    add_packages $wanted $first || explain "$manager could not install$wanted${first:+ $first}" "see $LOG"
+    for name in $pythons; do
+        if find_python; then break; fi
+        [ "$name" = "$first" ] || add_packages "$name" || :
+    done
+    find_python || die "$EXIT_HOST" "no Python 3.11 or newer with venv, and $manager offers none" \
+        "install one as python3.11 or newer, then run this again"
+    has_certificates || :
+}
+
+# --- Where the agent comes from -----------------------------------------------------------------------------------
+
+# Sets $agent (what to install), $requirements (its lock) and $version.
+find_agent() {
+    if [ -n "$clone" ]; then
+        agent=$clone
+    else
+        clone_config_repo
+        agent=$work/source
+        { [ -f "$agent/agent/__init__.py" ] && [ -f "$agent/requirements.txt" ]; } || fetch_wheel
+    fi
+    if [ -d "$agent" ]; then
+        requirements=$agent/requirements.txt
+        version=$(sed -n 's/^__version__ = "\([0-9][0-9A-Za-z.+]*\)"$/\1/p' "$agent/agent/__init__.py")
+        digest=$(cd "$agent" && find agent pyproject.toml requirements.txt -type f ! -name '*.pyc' -exec sha256sum {} + |
+            LC_ALL=C sort | sha256sum)
+    fi
+    [ -n "$version" ] || die "$EXIT_SOURCE" "$agent/agent/__init__.py names no version" "get a fresh clone"
+    [ -s "$requirements" ] || die "$EXIT_SOURCE" "$requirements is missing or empty" "get a fresh clone"
+}
+
+clone_config_repo() {
+    [ -n "$repo" ] || die "$EXIT_USAGE" "there is no clone beside this script" "say where the agent is: --repo URL"
+    case $repo in
+    https://* | http://* | ssh://* | file:///* | /* | *@*:*) ;;
+    *) die "$EXIT_USAGE" "--repo '$(masked "$repo")' is no URL" "write https://…, ssh://…, git@host:path or /path" ;;
+    esac
+    say "fetching $(masked "$repo")"
+    set -- ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20
+    if [ -n "$known_hosts" ]; then
+        cp -- "$known_hosts" "$work/known_hosts" # a name without a space or quote in it
+        set -- "$@" -o UserKnownHostsFile="$work/known_hosts"
+    fi
+    quiet env GIT_TERMINAL_PROMPT=0 GIT_SSH_COMMAND="$*" git clone -q --single-branch --branch "${branch:-main}" \
+        -- "$repo" "$work/source" || {
+        if said 'remote branch .* not found'; then
+            die "$EXIT_SOURCE" "$(masked "$repo") has no branch ${branch:-main}" "name the right one with --branch"
+        elif said 'host key verification failed'; then
+            die "$EXIT_TRUST" "the host key of $(masked "$repo") is not known" "give it with --known-hosts FILE"
+        fi
+        explain "$(masked "$repo") cannot be cloned: $(tail -n 1 "$work/said")" "check the URL and your access" "$EXIT_SOURCE"
+    }
+    [ "$trust" = unsigned ] || check_signature
+}
+
+# Code of this commit is about to run as root, before the agent can judge it: the tip must be signed by one of ours.
+check_signature() {
+    [ -n "$trusted_signers" ] || trusted_signers=$ETC/trusted_signers
+    quiet git -C "$work/source" -c gpg.program=false -c gpg.ssh.allowedSignersFile="$trusted_signers" verify-commit HEAD ||
+        die "$EXIT_TRUST" "the newest commit of $(masked "$repo") is not signed by anybody in $trusted_signers" \
+            "sign it, or correct --trusted-signers"
+    [ -z "$min_commit" ] || quiet git -C "$work/source" merge-base --is-ancestor "$min_commit" HEAD ||
+        die "$EXIT_TRUST" "$(masked "$repo") does not contain the commit $min_commit" "this is not the history you expect"
+}
+
+# A config repository without the agent: the wheel, from where the administrator said. Its lock lies inside.
+fetch_wheel() {
+    [ -n "$index$wheelhouse" ] || die "$EXIT_SOURCE" "$(masked "$repo") does not hold the agent" \
+        "run bootstrap.sh from a clone of Hostwright with --repo, or name an --index or --wheelhouse that has it"
+    version=$VERSION
+    pip download --no-deps --dest "$work/wheel" "hostwright==$version" ||
+        explain "hostwright $version cannot be downloaded" "see $LOG" "$EXIT_SOURCE"
+    agent=$(echo "$work/wheel/"hostwright-*.whl)
+    quiet "$python" -I -m zipfile -e "$agent" "$work/unpacked"
+    requirements=$work/unpacked/hostwright-$version.dist-info/extra_metadata/requirements.txt
+    digest=$(sha256sum <"$agent")
+}
+
+# pip straight from the wheel that every Python carries for ensurepip: an environment without pip is made in a
+# twentieth of a second, one with pip takes two and a half.
+pip() {
+    pip_wheel=$("$python" -I -c '
+import ensurepip, pathlib, sysconfig
+folders = [sysconfig.get_config_var("WHEEL_PKG_DIR"), pathlib.Path(ensurepip.__file__).parent / "_bundled"]
+print(next(wheel for folder in folders if folder for wheel in pathlib.Path(folder).glob("pip-*.whl")))') ||
+        die "$EXIT_HOST" "$python carries no pip" "install your distribution's package of Python's venv"
+    command=$1
+    shift
+    set -- "$command" --no-cache-dir --no-input --only-binary :all: --disable-pip-version-check "$@"
+    [ -z "$wheelhouse" ] || set -- "$@" --no-index --find-links "$wheelhouse"
+    [ -z "$index" ] || set -- "$@" --index-url "$index"
+    quiet "${environment_python:-$python}" -I "$pip_wheel/pip" "$@"
+}
+
+# --- The environment ----------------------------------------------------------------------------------------------
+
+is_complete() {
+    [ -f "$environment/.complete" ] && [ "$(cat "$environment/.complete")" = "$digest" ] &&
+        "$environment/bin/hostwright" --version >/dev/null 2>&1
+}
+
+check_space() {
+    for folder in /opt /usr /var; do
+        free=$(df -Pk "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }')
+        [ -z "$free" ] || [ "$free" -ge "$NEEDED_KB" ] ||
+            die "$EXIT_HOST" "the disk of $folder is almost full" "it needs $((NEEDED_KB / 1000)) MB, free some and run this again"
+    done
+}
+
+# Environments cannot be moved, so it is built where it stays. What tells a whole one from one that was killed half
+# way is the mark, written last. One of the same version with other content waits aside, to be put back on failure.
+make_environment() {
+    environment=$OPT/versions/$version
+    if is_complete; then
+        say "agent $version is already in $environment"
+        return
+    fi
+    say "installing agent $version in $environment"
+    check_space
+    mkdir -p "$OPT/versions"
+    if [ -f "$environment/.complete" ]; then
+        rm -rf "$environment.old"
+        mv "$environment" "$environment.old"
+    fi
+    building=$environment
+    rm -rf "$environment"
+    quiet "$python" -I -m venv --without-pip "$environment" || explain "no environment in $environment" "see $LOG"
+    environment_python=$environment/bin/python
+    sed -n '/^uv==/,/[^\\]$/p' "$requirements" >"$work/uv.txt"
+    pip install --no-compile --no-deps --require-hashes -r "$work/uv.txt" ||
+        explain "uv cannot be installed" "see $LOG" "$EXIT_SOURCE"
+    uv --only-binary :all: --require-hashes -r "$requirements" ||
+        explain "the agent's dependencies cannot be installed" "see $LOG" "$EXIT_SOURCE"
+    uv --no-build-isolation --compile-bytecode "$agent" || explain "the agent cannot be installed" "see $LOG"
+    rm -rf "$environment/.cache"
+    # Also compiles what the daemon imports: it may not write there itself.
+    quiet "$environment_python" -I -c 'import agent.cli.main, agent.daemon' || explain "the agent does not start" "see $LOG"
+    sync -f "$environment" 2>/dev/null || sync
+    printf '%s\n' "$digest" >"$environment/.complete"
+    renewed=yes
+}
+
+uv() {
+    set -- pip install --python "$environment_python" --no-config --no-deps "$@"
+    [ -z "$wheelhouse" ] || set -- "$@" --no-index --find-links "$wheelhouse"
+    [ -z "$index" ] || set -- "$@" --index-url "$index"
+    # The cache beside what is installed: on one file system, files are linked and not copied.
+    quiet env UV_CACHE_DIR="$environment/.cache" UV_NO_PROGRESS=1 "$environment/bin/uv" "$@"
+}
+
+use_proxy_and_certificates() {
+    if [ -n "$proxy" ]; then
+        export http_proxy="$proxy" https_proxy="$proxy" HTTP_PROXY="$proxy" HTTPS_PROXY="$proxy"
+    fi
+    if [ -n "$ca" ]; then
+        export SSL_CERT_FILE="$ca" PIP_CERT="$ca" GIT_SSL_CAINFO="$ca" CURL_CA_BUNDLE="$ca"
+    elif [ -n "$bundle" ]; then
+        # uv and pip bring certificates of their own; those of the machine know the company's authority.
+        export SSL_CERT_FILE="${SSL_CERT_FILE:-$bundle}" PIP_CERT="${PIP_CERT:-$bundle}"
+    fi
+}
+
+# --- The whole ----------------------------------------------------------------------------------------------------
+
+# Nothing half done stays: an environment that nothing points at goes again, one that was replaced comes back.
+# shellcheck disable=SC2317 # run by the trap
+clean_up() {
+    code=$?
+    trap - EXIT
+    if [ -n "$building" ]; then
+        if [ "$settled" = yes ]; then
+            rm -rf "$building.old"
+        else
+            rm -rf "$building"
+            if [ -d "$building.old" ]; then mv "$building.old" "$building"; fi
+        fi
+        rmdir "$OPT/versions" "$OPT" 2>/dev/null || :
+    fi
+    [ -z "$work" ] || rm -rf "$work"
+    exit "$code"
+}
+
+hand_over() {
+    set -- setup
+    [ -z "$clone" ] || set -- "$@" --source "$clone"
+    [ -z "$repo" ] || set -- "$@" --repo "$repo"
+    [ -z "$branch" ] || set -- "$@" --branch "$branch"
+    [ -z "$inventory" ] || set -- "$@" --inventory "$inventory"
+    [ -z "$host" ] || set -- "$@" --host "$host"
+    [ -z "$status_repo" ] || set -- "$@" --status-repo "$status_repo"
+    [ -z "$trust" ] || set -- "$@" --trust "$trust"
+    [ -z "$trusted_signers" ] || set -- "$@" --trusted-signers "$trusted_signers"
+    [ -z "$min_commit" ] || set -- "$@" --min-commit "$min_commit"
+    [ -z "$known_hosts" ] || set -- "$@" --known-hosts "$known_hosts"
+    [ -z "$proxy" ] || set -- "$@" --proxy "$proxy"
+    [ -z "$ca" ] || set -- "$@" --ca "$ca"
+    [ -z "$action" ] || set -- "$@" "$action"
+    [ -z "$renewed" ] || set -- "$@" --renewed
+    "$environment/bin/hostwright" "$@" </dev/null && setup_code=0 || setup_code=$?
+    if [ "$setup_code" -eq 0 ] || { [ "$action" = --plan ] && [ "$setup_code" -eq "$EXIT_PLANNED" ]; } ||
+        [ "$(readlink "$OPT/current")" = "versions/$version" ]; then
+        settled=yes
+    fi
+    exit "$setup_code"
+}
+
+uninstall() {
+    if [ -x "$OPT/current/bin/hostwright" ]; then
+        exec "$OPT/current/bin/hostwright" uninstall
+    fi
+    if [ ! -e "$OPT" ] && [ ! -e "$ETC" ]; then
+        say "there is no agent on this machine"
+        exit 0
+    fi
+    # Killed half way through an installation, or --plan: nothing runs yet and nothing points at it.
+    rm -rf "$OPT" "$ETC" /var/lib/hostwright
+    say "removed what was left of an unfinished installation"
+    exit 0
+}
+
+main() {
+    action='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
+    known_hosts='' wheelhouse='' index='' proxy='' ca=''
+    clone='' work='' building='' settled='' renewed='' bundle='' environment_python='' version=''
+    umask 022
+    parse "$@"
+    find_clone
+    [ "$action" = --uninstall ] || check_arguments
+    check_machine
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin # no Python out of somebody's home
+    export PATH
+    unset PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_VIRTUALENV
+    [ "$action" != --uninstall ] || uninstall
+    cd /
+    trap clean_up EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    work=$(mktemp -d)
+    : >>"$LOG" && chmod 600 "$LOG"
+    exec 9>"$LOCK"
+    if command -v flock >/dev/null; then
+        flock -n 9 || die "$EXIT_LOCKED" "another bootstrap is running" "wait until it has ended"
+    fi
+    has_certificates || :
+    use_proxy_and_certificates
+    install_packages
+    use_proxy_and_certificates
+    find_agent
+    make_environment
+    hand_over
+}
+
+main "$@"

@@ -1,0 +1,117 @@
+"""Hosts to bootstrap: with a clone of this repository, and the packages of its lock in a folder of the image.
+
+A host that needs no network is booted without one, which proves that it needs none and takes seconds off each test.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lab import images
+from tests.lab.host import Completed, Host
+from tests.lab.lab import Lab
+
+ROOT = Path(__file__).parents[2]
+CLONE = "/root/hostwright"
+WHEELS = "/srv/wheels"
+BOOTSTRAP_TIMEOUT_S = 300
+
+SITE = """\
+- hosts: all
+  deploys:
+    - files:
+        /etc/greeting: {content: "hello\\n"}
+"""
+
+
+Boot = Callable[..., Host]
+
+
+def with_wheels(suite: str) -> images.Image:
+    """A ready host that also holds every package of requirements.txt for its own Python."""
+    lock = (ROOT / "requirements.txt").read_text()
+    script = f"""
+cat > /tmp/requirements.txt <<'END-OF-LOCK'
+{lock}
+END-OF-LOCK
+python3 -m venv /tmp/venv
+/tmp/venv/bin/pip -q download --require-hashes --only-binary :all: -r /tmp/requirements.txt -d {WHEELS}
+rm -r /tmp/venv /tmp/requirements.txt
+"""
+    return images.derived(f"{suite}-wheels", images.ready(suite), script)
+
+
+def bootstrap(host: Host, *options: str, offline: bool = True, folder: str = CLONE) -> Completed:
+    wheelhouse = ("--wheelhouse", WHEELS) if offline else ()
+    return host.run([f"{folder}/bootstrap.sh", *wheelhouse, *options], check=False, timeout_s=BOOTSTRAP_TIMEOUT_S)
+
+
+def traces(host: Host) -> list[str]:
+    """What of ours lies on the host, links and units included; the log of the attempt may stay."""
+    places = "/opt /etc/hostwright /var/lib/hostwright /usr/local/bin /etc/systemd/system /tmp"
+    found = host.run(f"find {places} 2>/dev/null | grep -i -e hostwright -e '^/tmp/tmp' || true").output.splitlines()
+    return sorted(found)
+
+
+def trusting(host: Host) -> tuple[str, ...]:
+    """Options by which a bare host trusts whom this machine trusts, which may be behind a proxy with its own."""
+    host.push(Path("/etc/ssl/certs/ca-certificates.crt"), "/root/ca.pem")
+    return ("--ca", "/root/ca.pem")
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This repository as it stands, with a small inventory, in one commit on the branch main."""
+    folder = tmp_path_factory.mktemp("repository") / "hostwright"
+    (folder / "inventories/local").mkdir(parents=True)
+    (folder / "inventories/local/hosts.yaml").write_text("all: {hosts: {localhost: }}\n")
+    (folder / "inventories/local/site.yaml").write_text(SITE)
+    for name in ("bootstrap.sh", "requirements.txt", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "agent", folder / "agent", ignore=shutil.ignore_patterns("__pycache__"))
+    for arguments in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "A small fleet of one"]):
+        identity = ["-c", "user.name=A Test", "-c", "user.email=test@example.org"]
+        subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, timeout=60)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def boot(lab: Lab, clone: Path) -> Boot:
+    """Boots a host with the clone in /root/hostwright, offline unless said otherwise."""
+
+    def up(suite: str = "bookworm", *, offline: bool = True, options: tuple[str, ...] = ()) -> Host:
+        network = ("--private-network",) if offline else ()
+        booted = lab.boot(suite, image=with_wheels(suite), options=(*network, *options))
+        booted.push(clone, CLONE)
+        return booted
+
+    return up
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A host that was bootstrapped, and what that said."""
+
+    machine: Host
+    done: Completed
+
+
+@pytest.fixture(scope="session")
+def installed(boot: Boot) -> Callable[[str], Installed]:
+    """One installed host for each suite, shared by all tests that leave it as it is."""
+    known: dict[str, Installed] = {}
+
+    def of(suite: str) -> Installed:
+        if suite not in known:
+            machine = boot(suite)
+            known[suite] = Installed(machine, bootstrap(machine))
+            assert known[suite].done.code == 0, known[suite].done.error
+        return known[suite]
+
+    return of

@@ -1,0 +1,149 @@
+"""A machine becomes a host: the whole way, again, half way, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.bootstrap.conftest import CLONE, WHEELS, Boot, Installed, bootstrap, traces, trusting
+from tests.lab.images import SUITES
+from tests.lab.lab import Lab
+
+MOST_EXPOSED = 1.5
+"""systemd-analyze's score of the daemon, 0 to 10; docs/security.md says what is left and why."""
+
+
+Install = Callable[[str], Installed]
+
+SNAPSHOT = (
+    "find /opt/hostwright /etc/hostwright /etc/systemd/system /usr/local/bin /var/lib/hostwright/identity"
+    " -printf '%p %T@ %i %l\\n' | grep -v __pycache__ | sort; systemctl show -p MainPID hostwright"
+)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_clone_and_one_command_make_a_host_that_is_kept_so(installed: Install, suite: str) -> None:
+    machine = installed(suite).machine
+    assert machine.read("/etc/greeting") == "hello\n"
+    states = machine.run("systemctl is-active hostwright; systemctl is-enabled hostwright").output
+    assert states.split() == ["active", "enabled"]
+    assert machine.run("hostwright plan").code == 0
+    tree = machine.run("git --git-dir=/var/lib/hostwright/origin.git ls-tree -r --name-only status").output
+    assert re.search(r"^hosts/[0-9a-f]{2}/localhost\.json$", tree, re.MULTILINE)
+    assert "README.md" in tree.split()
+
+
+def test_the_end_says_what_was_done_where_the_status_is_and_what_is_next(installed: Install) -> None:
+    said = installed("bookworm").done.error
+    assert "localhost of inventories/local" in said
+    assert "hostwright status" in said
+    assert re.search(r"git push root@\S+:/var/lib/hostwright/origin\.git main", said)
+
+
+def test_a_second_run_changes_nothing(installed: Install) -> None:
+    machine = installed("bookworm").machine
+    before = machine.run(SNAPSHOT).output
+    done = bootstrap(machine)
+    assert done.code == 0, done.error
+    assert machine.run(SNAPSHOT).output == before
+    assert "already" in done.error
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_systemd_finds_nothing_wrong_with_the_units(installed: Install, suite: str) -> None:
+    machine = installed(suite).machine
+    checked = machine.run("systemd-analyze verify hostwright.service hostwright-cycle.service")
+    assert checked.error == ""
+    overall = machine.run("systemd-analyze security --no-pager hostwright.service | tail -n 1").output
+    score = re.search(r"hostwright\.service: ([0-9.]+)", overall)
+    assert score is not None
+    assert float(score[1]) <= MOST_EXPOSED
+
+
+def test_a_new_commit_in_the_clone_is_taken_up_by_another_run(boot: Boot) -> None:
+    with boot() as machine:
+        bootstrap(machine)
+        machine.run(f"sed -i s/hello/welcome/ {CLONE}/inventories/local/site.yaml")
+        machine.run(f"git -C {CLONE} -c user.name=A -c user.email=a@b commit -qam 'Say it warmer'")
+        assert bootstrap(machine).code == 0
+        assert machine.read("/etc/greeting") == "welcome\n"
+
+
+@pytest.mark.parametrize("after_s", [0.5, 1.5, 3.0])
+def test_killed_half_way_and_run_again_it_finishes(boot: Boot, after_s: float) -> None:
+    with boot() as machine:
+        machine.run(f"systemd-run --quiet --unit=attempt {CLONE}/bootstrap.sh --wheelhouse {WHEELS}")
+        machine.run(f"sleep {after_s}; systemctl kill --signal=KILL attempt", check=False)
+        done = bootstrap(machine)
+        assert done.code == 0, done.error
+        assert machine.run("systemctl is-active hostwright").output == "active\n"
+        assert machine.read("/etc/greeting") == "hello\n"
+        assert machine.run("ls -A /opt/hostwright/versions").output.count("\n") == 1
+
+
+def test_a_clone_of_a_person_becomes_a_repository_of_root(boot: Boot) -> None:
+    with boot() as machine:
+        machine.run(f"useradd -m ann && cp -r {CLONE} /home/ann/config && chown -R ann: /home/ann")
+        machine.write("/etc/sudoers.d/ann", "ann ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)
+        command = f"su ann -c 'cd ~/config && sudo ./bootstrap.sh --wheelhouse {WHEELS}'"
+        done = machine.run(command, check=False, timeout_s=300)
+        assert done.code == 0, done.error
+        assert machine.run("find /var/lib/hostwright /etc/hostwright /opt/hostwright ! -user root").output == ""
+
+
+def test_plan_shows_what_would_change_and_starts_nothing(boot: Boot) -> None:
+    with boot() as machine:
+        done = bootstrap(machine, "--plan")
+        assert done.code == 10, done.error
+        assert "/etc/greeting" in done.output + done.error
+        assert machine.run("test -e /etc/greeting || test -e /usr/local/bin/hostwright", check=False).code == 1
+        assert machine.run([f"{CLONE}/bootstrap.sh", "--uninstall"]).code == 0
+        assert traces(machine) == []
+
+
+def test_once_converges_and_installs_no_service(boot: Boot) -> None:
+    with boot() as machine:
+        assert bootstrap(machine, "--once").code == 0
+        assert machine.read("/etc/greeting") == "hello\n"
+        assert not [path for path in traces(machine) if path.startswith("/etc/systemd")]
+
+
+def test_without_systemd_it_converges_once_and_says_how_to_go_on(boot: Boot) -> None:
+    with boot() as machine:
+        hidden = f"mount -t tmpfs none /run/systemd && exec {CLONE}/bootstrap.sh --wheelhouse {WHEELS}"
+        done = machine.run(["unshare", "--mount", "sh", "-c", hidden], check=False, timeout_s=300)
+        assert done.code == 0, done.error
+        assert machine.read("/etc/greeting") == "hello\n"
+        assert "hostwright daemon" in done.error
+
+
+def test_uninstalling_gives_the_host_back_and_can_be_done_twice(boot: Boot) -> None:
+    with boot() as machine:
+        bootstrap(machine)
+        assert machine.run("hostwright uninstall").code == 0
+        assert traces(machine) == []
+        assert machine.run("systemctl is-active hostwright", check=False).output == "inactive\n"
+        assert machine.run("systemctl --failed --plain --no-legend").output == ""
+        assert machine.run([f"{CLONE}/bootstrap.sh", "--uninstall"]).code == 0
+        assert machine.read("/etc/greeting") == "hello\n"
+
+
+def test_what_was_kept_is_taken_up_again(boot: Boot) -> None:
+    with boot() as machine:
+        bootstrap(machine)
+        public = machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub")
+        machine.run("hostwright uninstall --keep")
+        assert bootstrap(machine).code == 0
+        assert machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub") == public
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_bare_debian_gets_what_is_missing_and_converges(lab: Lab, clone: Path, suite: str) -> None:
+    with lab.boot(suite, image="base") as machine:
+        machine.push(clone, CLONE)
+        done = bootstrap(machine, *trusting(machine), offline=False)
+        assert done.code == 0, done.error
+        assert machine.read("/etc/greeting") == "hello\n"

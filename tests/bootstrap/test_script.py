@@ -1,0 +1,137 @@
+"""bootstrap.sh as far as it can be seen without a host: its words, its arguments, under every shell it may meet."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+import agent
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "bootstrap.sh"
+SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
+NOBODY = 65534
+
+
+def bootstrap(
+    *arguments: str, shell: Sequence[str] = ("sh",), piped: bool = False, uid: int = NOBODY, env: Mapping[str, str] = {}
+) -> subprocess.CompletedProcess[str]:
+    """The script run as nobody, who may not change anything, from this clone or through a pipe."""
+    command = [*shell, "-s", "--", *arguments] if piped else [*shell, str(SCRIPT), *arguments]
+    return subprocess.run(
+        command,
+        input=SCRIPT.read_text() if piped else "",
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        user=uid,
+        group=uid,
+        extra_groups=[],
+        cwd="/",
+        env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **env},
+    )
+
+
+@pytest.fixture(params=SHELLS, ids=lambda shell: shell[0])
+def shell(request: pytest.FixtureRequest) -> Sequence[str]:
+    name: Sequence[str] = request.param
+    if shutil.which(name[0]) is None:
+        pytest.skip(f"no {name[0]} on this machine")
+    return name
+
+
+@pytest.mark.parametrize("script", ["bootstrap.sh", "scripts/lock"])
+def test_shellcheck_finds_nothing(script: str) -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("no shellcheck on this machine")
+    done = subprocess.run(
+        ["shellcheck", "-s", "sh", str(ROOT / script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == ""
+
+
+def test_help_names_every_option_in_every_shell(shell: Sequence[str]) -> None:
+    done = bootstrap("--help", shell=shell)
+    assert done.returncode == 0
+    parsed = re.findall(r"^ +(--[a-z][a-z-]+(?: \| --[a-z][a-z-]+)*)", SCRIPT.read_text(), re.MULTILINE)
+    options = {option for line in parsed for option in line.split(" | ")}
+    assert len(options) > 15
+    assert {option for option in options if option not in done.stdout} == set()
+
+
+def test_the_version_is_that_of_the_agent() -> None:
+    assert bootstrap("--version").stdout == f"hostwright {agent.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--no-such"], "unknown argument '--no-such'"),
+        (["web01"], "unknown argument 'web01'"),
+        (["--repo"], "--repo needs a value"),
+        (["--repo", ""], "--repo is empty"),
+        (["--repo="], "--repo is empty"),
+        (["--host", "--plan"], "--host cannot be '--plan'"),
+        (["--branch", "a\nb"], "--branch holds a control character"),
+        (["--trust", "yes"], "--trust cannot be 'yes'"),
+        (["--min-commit", "abc123"], "--min-commit 'abc123' is no full commit"),
+        (["--min-commit", "Z" * 40], "is no commit"),
+        (["--known-hosts", "/no/such"], "--known-hosts /no/such cannot be read"),
+        (["--wheelhouse", "/no/such"], "--wheelhouse /no/such is no folder"),
+        (["--proxy", "proxy:3128"], "--proxy 'proxy:3128' is no URL"),
+        (["--index", "file://"], "--index 'file://' is no URL"),
+        (["--plan", "--once"], "--plan and --once exclude each other"),
+        (["--plan=yes"], "--plan takes no value"),
+        (["--trust", "signed"], "--trust signed needs to know whom to trust"),
+        (["--repo", "https://git.example/c.git"], "add --trusted-signers FILE, or say --trust unsigned"),
+    ],
+)
+def test_a_wrong_argument_ends_in_one_line_that_says_what_to_do(
+    shell: Sequence[str], arguments: list[str], complaint: str
+) -> None:
+    done = bootstrap(*arguments, shell=shell)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert re.fullmatch(r"bootstrap: .+: .+\n", done.stderr)
+
+
+def test_without_root_it_says_so_and_ends_with_3(shell: Sequence[str]) -> None:
+    done = bootstrap(shell=shell)
+    assert (done.returncode, done.stderr) == (3, "bootstrap: this needs root: run it with sudo, or as root\n")
+
+
+def test_piped_without_a_repository_it_asks_for_one(shell: Sequence[str]) -> None:
+    done = bootstrap(shell=shell, piped=True)
+    assert done.returncode == 2
+    assert "--repo URL" in done.stderr
+
+
+def test_half_a_download_does_nothing(shell: Sequence[str]) -> None:
+    text = SCRIPT.read_text()
+    for share in (0.3, 0.6, 0.9):
+        part = text[: int(len(text) * share)].rsplit("\n", 1)[0]
+        done = subprocess.run(
+            [*shell], input=part, capture_output=True, text=True, timeout=30, check=False, user=NOBODY, env={}
+        )
+        assert done.stdout == ""
+
+
+def test_a_value_is_never_run(shell: Sequence[str], tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    tmp_path.chmod(0o777)
+    for value in (f"$(touch {witness})", f"`touch {witness}`", f"'; touch {witness}; '", f"a;touch {witness}"):
+        for option in ("--repo", "--branch", "--host", "--min-commit", "--index", "--known-hosts"):
+            bootstrap(option, value, shell=shell)
+    assert not witness.exists()
+
+
+def test_a_password_in_a_url_is_not_shown() -> None:
+    done = bootstrap("--repo", "https://user:hunter2@git.example/c.git")
+    assert "hunter2" not in done.stderr
+    assert "git.example" in done.stderr

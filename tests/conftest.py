@@ -1,0 +1,101 @@
+"""What every test gets: a machine that it cannot harm, and, if it asks for ``lab``, machines that it may."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.guard import Guard
+from tests.lab import images
+from tests.lab.lab import Lab, missing
+
+GIT_CONFIG = """\
+[user]
+	name = A Test
+	email = test@example.org
+[init]
+	defaultBranch = main
+[commit]
+	gpgSign = false
+[gc]
+	auto = 0
+"""
+
+FOREIGN = ("GIT_", "SSH_", "XDG_", "PYINFRA_", "HOSTWRIGHT_", "ANSIBLE_")
+"""Prefixes of variables by which the person who runs the tests would change what they see."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run the tests marked `long`")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: takes minutes; runs with --long (bash tests/run --long)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    unusable = missing()
+    for item in items:
+        if "lab" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.booted)
+            if unusable:
+                item.add_marker(pytest.mark.skip(reason=unusable))
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip(reason="long form: bash tests/run --long"))
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Boots hosts; what uses it is ``booted``, and skipped with the reason where it cannot."""
+    with Lab() as laboratory:
+        yield laboratory
+
+
+@pytest.fixture(scope="session")
+def guard(tmp_path_factory: pytest.TempPathFactory) -> Guard:
+    return Guard([tmp_path_factory.getbasetemp(), images.CACHE])
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The only variables that tests and their child processes see, besides neutral ones of the machine."""
+    home = tmp_path_factory.mktemp("home")
+    git_config = home / "gitconfig"
+    git_config.write_text(GIT_CONFIG)
+    own = {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+        "XDG_DATA_HOME": str(home / ".local/share"),
+        "XDG_STATE_HOME": str(home / ".local/state"),
+        "GIT_CONFIG_GLOBAL": str(git_config),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "TMPDIR": str(tmp_path_factory.mktemp("scratch")),
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+    }
+    neutral = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    return neutral | own
+
+
+@pytest.fixture(autouse=True)
+def isolated(
+    guard: Guard, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """A home, a working folder and an environment of the test's own; writing anywhere else fails it."""
+    for name in set(os.environ) - set(environment) - {"PYTEST_CURRENT_TEST"}:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.chdir(tmp_path)
+    guard.refused.clear()
+    guard.on = True
+    yield
+    guard.on = False
+    assert not guard.refused, f"refused, and swallowed by the code under test: {guard.refused}"

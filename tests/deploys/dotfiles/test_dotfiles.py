@@ -1,0 +1,170 @@
+"""dotfiles through the real engine: what is written into a home is written as its user, and never outside of it.
+
+The engine looks users up in the host's accounts, and a test may make none; so a deploy file hands the home of an
+account that every host has, put below the temporary folder, to the same function that the built-in calls.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.deploys.as_user import User, as_user
+from agent.deploys.dotfiles.spec import DotfilesSpec
+from agent.domain.desired import DesiredDeploy
+from agent.domain.outcome import Status
+from agent.errors import DeployError
+from tests.deploys.commit import Commit, snapshot
+from tests.deploys.engine import apply, plan
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users")
+
+UID = 65534
+"""nobody's"""
+
+DEPLOY = """
+from pathlib import Path
+
+from pyinfra import host
+
+from agent.deploys.as_user import User
+from agent.deploys.correction import correct
+from agent.deploys.dotfiles.operations import corrections
+from agent.deploys.items import items_from_json
+
+user = User("nobody", host.data.uid, host.data.uid, host.data.home)
+correct("dotfiles", corrections(user, items_from_json(host.data.tree), Path(host.data.root)))
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    os.chown(home, UID, UID)
+    return home
+
+
+@pytest.fixture
+def commit(tmp_path: Path) -> Commit:
+    files: Mapping[str, str | tuple[str, str]] = {
+        "dotfiles/common/.bashrc": "common\n",
+        "dotfiles/common/.config/app/conf.j2": "name = {{ owner }}\n",
+        "dotfiles/common/.ssh/config": "Host *\n",
+        "dotfiles/common/.vimrc": ("link", ".config/vimrc"),
+        "deploys/home.py": DEPLOY,
+    }
+    return Commit(tmp_path / "commit", files, owner="Ann")
+
+
+def deploy(commit: Commit, home: Path, uid: int = UID, **written: Any) -> DesiredDeploy:
+    spec = DotfilesSpec.model_validate({"user": "nobody", "sets": ["common"]} | written)
+    concrete = spec.concrete(commit)
+    homes: Any = concrete.arguments["homes"]
+    data = {"uid": uid, "home": f"{home}", "tree": homes["nobody"], "root": f"{commit.root}"}
+    return DesiredDeploy("home", "deploy", {}, "", concrete.resources, source="deploys/home.py", data=data)
+
+
+def test_a_set_is_written_as_the_user_and_stays(tmp_path: Path, home: Path, commit: Commit) -> None:
+    (home / ".bashrc").write_text("mine\n")  # root's, as a careless sudo leaves it
+    wanted = deploy(commit, home, backup=True)
+
+    run = apply(wanted, commit.root, tmp_path / "work")
+
+    assert run.outcome.status is Status.DONE, run.results
+    assert run.operations["file:~nobody/.bashrc"].startswith("write content, set owner nobody:")
+    assert snapshot(home) == {
+        ".bashrc": ("file", 0o644, b"common\n"),
+        ".bashrc.before-hostwright": ("file", 0o644, b"mine\n"),
+        ".config": ("directory", 0o755, None),
+        ".config/app": ("directory", 0o755, None),
+        ".config/app/conf": ("file", 0o644, b"name = Ann\n"),
+        ".ssh": ("directory", 0o700, None),
+        ".ssh/config": ("file", 0o600, b"Host *\n"),
+        ".vimrc": ("link", 0, ".config/vimrc"),
+    }
+    owners = {path.lstat().st_uid for path in home.rglob("*") if not path.name.endswith(".before-hostwright")}
+    assert owners == {UID}
+    assert plan(wanted, commit.root, tmp_path / "work").changes == ()
+
+
+def test_a_link_out_of_the_home_is_not_followed_and_the_rest_is_done(
+    tmp_path: Path, home: Path, commit: Commit
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o777)
+    outside.chmod(0o777)
+    (home / ".config").symlink_to(outside)
+    os.lchown(home / ".config", UID, UID)
+
+    run = apply(deploy(commit, home), commit.root, tmp_path / "work")
+
+    assert run.outcome.status is Status.FAILED
+    assert snapshot(outside) == {}
+    assert (home / ".ssh/config").exists()
+    assert run.operations["file:~nobody/.config/app/conf"] == (
+        ".config on the way to .config/app is a link, and is not followed"
+    )
+
+
+def test_a_home_of_somebody_else_is_refused(tmp_path: Path, home: Path, commit: Commit) -> None:
+    prepared = plan(deploy(commit, home, uid=12345), commit.root, tmp_path / "work")
+    assert prepared.error is not None
+    assert "belongs to uid 65534" in prepared.error
+
+
+def test_a_home_that_is_not_there_cannot_be_planned(tmp_path: Path, commit: Commit) -> None:
+    prepared = plan(deploy(commit, tmp_path / "nowhere"), commit.root, tmp_path / "work")
+    assert prepared.error is not None
+    assert "cannot be opened: No such file or directory" in prepared.error
+
+
+def test_an_account_that_is_not_there_cannot_be_planned(tmp_path: Path, commit: Commit) -> None:
+    concrete = DotfilesSpec.model_validate({"user": "no-such-user", "sets": ["common"]}).concrete(commit)
+    wanted = DesiredDeploy("dotfiles", "dotfiles", concrete.arguments, "", concrete.resources)
+    prepared = plan(wanted, commit.root, tmp_path / "work")
+    assert prepared.error is not None
+    assert "user no-such-user does not exist" in prepared.error
+
+
+# Working as another user
+
+NOBODY = User("nobody", UID, UID, "/nonexistent")
+
+
+def test_work_is_done_with_the_rights_of_the_user_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    folder = os.open(tmp_path, os.O_PATH)
+
+    def work() -> None:
+        descriptor = os.open("who", os.O_WRONLY | os.O_CREAT, dir_fd=folder)
+        os.write(descriptor, f"{os.getresuid()} {os.getresgid()} {os.getgroups()}".encode())
+
+    as_user(NOBODY, work)
+    os.close(folder)
+    groups = os.getgrouplist("nobody", UID)
+    assert (tmp_path / "who").read_text() == f"{(UID,) * 3} {(UID,) * 3} {groups}"
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o777
+
+
+def test_what_the_user_may_not_do_is_said_with_the_users_name() -> None:
+    with pytest.raises(DeployError, match=r"as nobody: PermissionError"):
+        as_user(NOBODY, lambda: os.setuid(0))
+
+
+def test_work_that_does_not_end_is_killed() -> None:
+    begun = time.monotonic()
+    with pytest.raises(DeployError, match=r"took longer than 0.2 s"):
+        as_user(NOBODY, lambda: time.sleep(60), timeout_s=0.2)
+    assert time.monotonic() - begun < 5
+
+
+def test_work_that_is_killed_is_a_failure() -> None:
+    with pytest.raises(DeployError, match="was killed"):
+        as_user(NOBODY, lambda: os.kill(os.getpid(), 9))

@@ -1,0 +1,92 @@
+"""Runs on a booted host, with the agent installed there: one built-in deploy through the real engine.
+
+Reads {"kind", "written", "files", "only", "apply"} from stdin: what an inventory would write, the commit's files,
+the resources that may change (all, when empty), and whether to apply or only to plan. Writes {"status", "error",
+"changes": [[resource, operation, diff]], "results": [[resource, succeeded, error]], "left": …}; ``left`` is what a
+plan right after wants and complains of.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from agent.deploys.catalogue import spec_class
+from agent.domain.desired import DesiredDeploy, DesiredState
+from agent.domain.tree import Entry
+from agent.engine.client import Engine, Execute, Prepared
+
+TIMEOUT_S = 600
+
+
+class Files:
+    """The commit's files; nothing is rendered here."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self._files = files
+        self.tree = self
+
+    def entries(self, prefix: str = "") -> tuple[Entry, ...]:
+        return tuple(Entry(path, 0o100644, "") for path in sorted(self._files) if path.startswith(prefix))
+
+    def read(self, path: str) -> bytes:
+        return self._files[path].encode()
+
+    def render(self, template: str, origin: str) -> str:
+        return template
+
+
+def desired(order: dict[str, Any]) -> DesiredState:
+    spec = spec_class(order["kind"])
+    concrete = spec.model_validate(spec.from_short(order["written"])).concrete(Files(order["files"]))
+    deploy = DesiredDeploy("tried", order["kind"], concrete.arguments, "", concrete.resources)
+    return DesiredState("host", "", (deploy,), "")
+
+
+def apply(engine: Engine, state: DesiredState, root: Path, only: list[str]) -> dict[str, Any]:
+    found: list[Prepared] = []
+    results: list[list[Any]] = []
+
+    def decide(prepared: Prepared) -> Execute:
+        found.append(prepared)
+        return Execute(frozenset(only or (change.resource for change in prepared.changes)))
+
+    (outcome,) = engine.apply(
+        state,
+        root,
+        frozenset(),
+        decide=decide,
+        on_operated=lambda result: results.append([result.resource, result.succeeded, result.error]),
+    )
+    told = described(found[0])
+    return {**told, "status": outcome.status, "error": told["error"] or outcome.error, "results": results}
+
+
+def plan(engine: Engine, state: DesiredState, root: Path) -> dict[str, Any]:
+    (prepared,) = engine.plan(state, root, frozenset())
+    return {**described(prepared), "status": "planned", "results": []}
+
+
+def described(prepared: Prepared) -> dict[str, Any]:
+    changes = [[change.resource, change.operation, change.diff] for change in prepared.changes]
+    return {"changes": changes, "error": prepared.error or ""}
+
+
+def main() -> None:
+    order: dict[str, Any] = json.load(sys.stdin)
+    state = desired(order)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        engine = Engine(work=root / "work", timeout_s=TIMEOUT_S)
+        if order["apply"]:
+            told = {**apply(engine, state, root, order["only"]), "left": plan(engine, state, root)}
+        else:
+            told = plan(engine, state, root)
+    json.dump(told, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

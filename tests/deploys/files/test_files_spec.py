@@ -1,0 +1,202 @@
+"""files: what an inventory writes, merged and made concrete, and what it is told when it is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from agent.deploys.files.spec import FilesSpec
+from agent.domain.digest import canonical
+from agent.domain.tree import blob_id
+from agent.errors import InventoryError
+from tests.deploys.commit import Commit
+
+
+@pytest.fixture
+def commit(tmp_path: Path) -> Commit:
+    files = {
+        "files/app.conf": "port = 1\n",
+        "files/run.sh": ("executable", "#!/bin/sh\n"),
+        "files/tpl.j2": "port = {{ port }}\n",
+        "files/latin.j2": b"\xe9",
+        "files/conf.d/a": "a\n",
+        "files/conf.d/deep/b": ("executable", "b\n"),
+        "files/conf.d/l": ("link", "a"),
+        "files/conf.data": "not in conf.d\n",
+    }
+    return Commit(tmp_path / "commit", files, port=8080)
+
+
+def items(commit: Commit, written: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Items by key, without the folders that nobody named."""
+    concrete = FilesSpec.model_validate(written).concrete(commit)
+    canonical(concrete.arguments)  # or a TypeError: what crosses to the engine is JSON without floats
+    by_key: dict[str, dict[str, Any]] = {}
+    for item in concrete.arguments["items"]:  # type: ignore[union-attr]
+        by_key[item["key"]] = item  # type: ignore[call-overload, index]
+    assert list(by_key) == [resource.key for resource in concrete.resources]
+    return {key: item for key, item in by_key.items() if item["kind"] != "directory" or "mode" in item}
+
+
+def complaints(commit: Commit, written: dict[str, Any]) -> str:
+    with pytest.raises((ValidationError, InventoryError)) as caught:
+        FilesSpec.model_validate(written).concrete(commit)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "key", "expected"),
+    [
+        ({"content": "hi\n"}, "file:/p", {"kind": "file", "text": "hi\n", "mode": 0o644}),
+        (
+            {"source": "files/app.conf", "mode": "0640", "group": "app"},
+            "file:/p",
+            {
+                "kind": "file",
+                "source": "files/app.conf",
+                "blob": blob_id(b"port = 1\n"),
+                "mode": 0o640,
+                "group": "app",
+            },
+        ),
+        (
+            {"source": "files/run.sh", "owner": "ann"},
+            "file:/p",
+            {
+                "kind": "file",
+                "source": "files/run.sh",
+                "blob": blob_id(b"#!/bin/sh\n"),
+                "mode": 0o755,
+                "owner": "ann",
+            },
+        ),
+        ({"template": "files/tpl.j2"}, "file:/p", {"kind": "file", "text": "port = 8080\n", "mode": 0o644}),
+        ({"directory": True}, "directory:/p", {"kind": "directory", "mode": 0o755}),
+        ({"link": "/etc/app"}, "link:/p", {"kind": "link", "target": "/etc/app"}),
+        ({"absent": True, "backup": True}, "file:/p", {"kind": "absent", "backup": True}),
+        (
+            {"line": "a no", "match": "^#?a "},
+            "block:/p#^#?a ",
+            {"kind": "edit", "edit": {"line": "a no", "match": "^#?a "}},
+        ),
+        ({"line": "a no"}, "block:/p#a no", {"kind": "edit", "edit": {"line": "a no", "match": None}}),
+        (
+            {"block": "x\n", "name": "lab"},
+            "block:/p#lab",
+            {"kind": "edit", "edit": {"name": "lab", "content": "x\n"}},
+        ),
+        ({"block": "x\n"}, "block:/p#managed", {"kind": "edit", "edit": {"name": "managed", "content": "x\n"}}),
+        (
+            {"lines": {"a": {"line": "a.b", "absent": True, "match": "^c"}}},
+            "block:/p#a",
+            {"kind": "edit", "edit": {"line": None, "match": r"(?:^a\.b$)|(?:^c)"}},
+        ),
+        (
+            {"blocks": {"a": {"absent": True, "comment": ";"}}},
+            "block:/p#a",
+            {"kind": "edit", "edit": {"name": "a", "content": None, "comment": ";"}},
+        ),
+    ],
+)
+def test_an_entry_becomes_one_item(commit: Commit, entry: dict[str, Any], key: str, expected: dict[str, Any]) -> None:
+    assert items(commit, {"/p": entry}) == {key: {"key": key, "path": "/p"} | expected}
+
+
+def test_a_tree_becomes_its_files_links_and_folders(commit: Commit) -> None:
+    concrete = FilesSpec.model_validate({"/etc/app/conf.d": {"tree": "files/conf.d", "owner": "app"}}).concrete(commit)
+    assert [resource.key for resource in concrete.resources] == [
+        "directory:/etc",
+        "directory:/etc/app",
+        "directory:/etc/app/conf.d",
+        "file:/etc/app/conf.d/a",
+        "directory:/etc/app/conf.d/deep",
+        "file:/etc/app/conf.d/deep/b",
+        "link:/etc/app/conf.d/l",
+    ]
+    named = items(commit, {"/etc/app/conf.d": {"tree": "files/conf.d", "owner": "app"}})
+    assert {item["mode"] for item in named.values() if item["kind"] == "file"} == {0o644, 0o755}
+    assert named["link:/etc/app/conf.d/l"]["target"] == "a"
+
+
+def test_what_is_named_by_its_own_path_counts_more_than_a_tree(commit: Commit) -> None:
+    found = items(commit, {"/d/a": {"content": "own\n"}, "/d": {"tree": "files/conf.d"}})
+    assert found["file:/d/a"]["text"] == "own\n"
+
+
+def test_several_lines_and_blocks_of_one_file_are_owned_one_by_one(commit: Commit) -> None:
+    entry = {"lines": {"root": {"line": "a", "match": "^a"}, "x": "y"}, "blocks": {"lab": "z\n"}}
+    assert list(items(commit, {"/p": entry})) == ["block:/p#root", "block:/p#x", "block:/p#lab"]
+
+
+def test_a_digest_is_of_what_should_be_and_not_of_how_it_is_written(commit: Commit) -> None:
+    def digest(**entry: Any) -> str:
+        return FilesSpec.model_validate({"/p": entry}).concrete(commit).resources[0].digest
+
+    plain = digest(content="port = 1\n")
+    assert digest(source="files/app.conf") == plain
+    assert digest(content="port = 1\n", mode="644", owner="root", backup=True) == plain
+    assert digest(content="port = 2\n") != plain
+    assert digest(content="port = 1\n", mode="0600") != plain
+    assert digest(content="port = 1\n", group="app") != plain
+
+
+def test_a_later_play_replaces_a_path_and_adds_lines_and_blocks(commit: Commit) -> None:
+    earlier = FilesSpec.model_validate(
+        {"/a": {"content": "1"}, "/b": {"content": "1"}, "/hosts": {"block": "x", "name": "one", "backup": True}}
+    )
+    later = FilesSpec.model_validate({"/b": {"link": "/a"}, "/hosts": {"lines": {"two": "y"}, "block": "z"}})
+    merged = earlier.merged(later)
+    keys = [resource.key for resource in merged.concrete(commit).resources]
+    assert keys == ["file:/a", "link:/b", "block:/hosts#two", "block:/hosts#one", "block:/hosts#managed"]
+    assert merged.entries["/hosts"].backup
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ({"etc/motd": {"content": ""}}, "'etc/motd' is not an absolute path: write '/etc/motd'"),
+        ({"/etc/../motd": {"content": ""}}, "'/etc/../motd': write the path as '/motd'"),
+        ({"/etc/": {"directory": True}}, "'/etc/': write the path as '/etc'"),
+        ({"/p": {}}, "give exactly one of content, source, template, directory, link, tree, absent, or lines"),
+        ({"/p": {"content": "", "link": "x"}}, "not content and link"),
+        ({"/p": {"content": "", "line": "x"}}, "not content and line"),
+        ({"/p": {"link": "x", "mode": "0644"}}, "mode cannot be given together with link"),
+        ({"/p": {"content": "", "mode": 420}}, "write the mode in quotes"),
+        ({"/p": {"content": "", "mode": "rw"}}, "String should match pattern"),
+        ({"/p": {"content": "", "owner": "a b"}}, "String should match pattern"),
+        ({"/p": {"line": "a\nb"}}, "for several lines use block"),
+        ({"/p": {"line": "a", "match": "("}}, "not a regular expression"),
+        ({"/p": {"content": "", "match": "a"}}, "`match` goes with `line`"),
+        ({"/p": {"lines": {"a": "x"}, "blocks": {"a": "x"}}}, "a line and a block are both named 'a'"),
+        ({"/p#1": {"line": "a"}}, "cannot be told apart"),
+        ({"/p": {"source": "files/app.con"}}, "/p: there is no file files/app.con in the config repo; did you mean"),
+        ({"/p": {"source": "files/conf.d"}}, "it is a folder: use tree"),
+        ({"/p": {"source": "files/conf.d/l"}}, "is a link in the config repo"),
+        ({"/p": {"tree": "nowhere"}}, "/p: there is no folder nowhere in the config repo"),
+        ({"/p": {"template": "files/latin.j2"}}, "/p: the template files/latin.j2 is not UTF-8 text"),
+        ({"/p": {"content": ""}, "/p/q": {"content": ""}}, "/p/q: lies in /p, which is to be a file"),
+        ({"/p": {"absent": True}, "/p/q": {"content": ""}}, "/p/q: lies in /p, which is to be absent"),
+        ({"/d": {"tree": "files/conf.d"}, "/d/a": {"line": "x"}}, "/d/a: is a whole file in a tree"),
+    ],
+)
+def test_a_complaint_says_what_is_wrong(commit: Commit, written: dict[str, Any], complaint: str) -> None:
+    assert complaint in complaints(commit, written)
+
+
+def test_all_complaints_come_at_once(commit: Commit) -> None:
+    found = complaints(commit, {"/a": {"source": "x"}, "/b": {"source": "y"}, "/c": {"tree": "z"}})
+    assert [line.split(":")[1] for line in found.splitlines()] == [" /a", " /b", " /c"] or len(found.splitlines()) == 3
+
+
+def test_a_complaint_points_at_the_key(commit: Commit) -> None:
+    with pytest.raises(ValidationError) as caught:
+        FilesSpec.model_validate({"/p": {"content": "", "mod": "0644"}})
+    assert caught.value.errors()[0]["loc"] == ("/p", "mod")
+
+
+def test_every_field_is_described() -> None:
+    for definition in FilesSpec.model_json_schema()["$defs"].values():
+        assert all("description" in field for field in definition["properties"].values())

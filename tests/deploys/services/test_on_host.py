@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.deploys.on_host import Deploys
+
+pytestmark = pytest.mark.booted
+
+UNIT = """\
+[Service]
+ExecStart=/bin/sleep infinity
+ExecReload=/bin/true
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def unit(name: str, **wanted: Any) -> dict[str, Any]:
+    return {name: {"content": UNIT, "running": True, "enabled": True, **wanted}}
+
+
+def state(deploys: Deploys, name: str) -> tuple[str, str]:
+    ask = ["systemctl", "show", "--value", "--property=ActiveState,UnitFileState", "--", name]
+    active, enabled = deploys.host.run(ask).output.split()
+    return active, enabled
+
+
+def started(deploys: Deploys, name: str) -> str:
+    return deploys.host.run(["systemctl", "show", "--property=ExecMainPID", name]).output
+
+
+def test_a_unit_with_its_file_comes_up_and_stays_so(deploys: Deploys) -> None:
+    changes = deploys.converge("services", unit("fresh"))
+    assert changes == ("unit:fresh.service | write unit file, daemon-reload, enable, start",)
+    assert state(deploys, "fresh.service") == ("active", "enabled")
+
+
+DRIFTS = (
+    ("systemctl stop drifty", "start"),
+    ("systemctl kill -s KILL drifty; sleep 0.2", "start"),
+    ("systemctl -q disable drifty", "enable"),
+    ("echo '# x' >> /etc/systemd/system/drifty.service", "write unit file, daemon-reload, restart"),
+    ("rm /etc/systemd/system/drifty.service", "write unit file, daemon-reload, restart"),
+    ("chmod 600 /etc/systemd/system/drifty.service", "write unit file, daemon-reload, restart"),
+    (
+        "rm /etc/systemd/system/drifty.service; systemctl -q mask --now drifty",
+        "write unit file, daemon-reload, enable, start",
+    ),
+)
+
+
+def test_every_drift_is_found_and_repaired(deploys: Deploys) -> None:
+    deploys.converge("services", unit("drifty"))
+    for by_hand, repair in DRIFTS:
+        deploys.host.run(by_hand)
+        assert deploys.converge("services", unit("drifty")) == (f"unit:drifty.service | {repair}",), by_hand
+        assert state(deploys, "drifty.service") == ("active", "enabled"), by_hand
+
+
+def test_a_changed_file_restarts_once_and_needs_no_memory(deploys: Deploys) -> None:
+    wanted = unit("watcher", restart_on=["/etc/watched"])
+    deploys.host.write("/etc/watched/a.conf", "1")
+    deploys.converge("services", wanted)
+    before = started(deploys, "watcher")
+    deploys.host.write("/etc/watched/sub/b.conf", "2")
+    assert deploys.converge("services", wanted) == ("unit:watcher.service | restart",)
+    assert started(deploys, "watcher") != before
+
+
+def test_a_changed_file_reloads_once_also_across_a_daemon_reload(deploys: Deploys) -> None:
+    wanted = unit("reloader", reload_on=["/etc/reloaded.conf"])
+    deploys.converge("services", wanted)
+    before = started(deploys, "reloader")
+    deploys.host.write("/etc/reloaded.conf", "1")
+    assert deploys.converge("services", wanted) == ("unit:reloader.service | reload",)
+    deploys.host.run("systemctl daemon-reload")
+    assert deploys.plan("services", wanted).changes == ()
+    assert started(deploys, "reloader") == before
+
+
+def test_a_unit_goes_down_and_one_that_is_not_there_is_down(deploys: Deploys) -> None:
+    deploys.converge("services", unit("downward"))
+    down = {"downward": {"running": False, "enabled": False}, "no-such": {"running": False, "enabled": False}}
+    assert deploys.converge("services", down) == ("unit:downward.service | disable, stop",)
+
+
+def test_a_mask_comes_and_goes(deploys: Deploys) -> None:
+    assert deploys.converge("services", {"some-daemon": {"masked": True}}) == ("unit:some-daemon.service | mask",)
+    assert deploys.converge("services", {"some-daemon": {"masked": False}}) == ("unit:some-daemon.service | unmask",)
+
+
+def test_a_template_a_timer_and_what_they_start_come_in_one_deploy(deploys: Deploys) -> None:
+    timer = "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n"
+    deploys.converge(
+        "services",
+        {
+            "tick.timer": {"content": timer, "running": True, "enabled": True},
+            "tick": {"content": "[Service]\nType=oneshot\nExecStart=/bin/true\n"},
+            "nap@100": {"running": True},
+            "nap@": {"content": "[Service]\nExecStart=/bin/sleep %i\n"},
+        },
+    )
+    assert state(deploys, "tick.timer") == ("active", "enabled")
+    assert state(deploys, "nap@100.service")[0] == "active"
+
+
+def test_a_unit_file_comes_from_the_config_repo(deploys: Deploys) -> None:
+    told = deploys.apply("services", {"repo": {"unit": "files/repo.service"}}, files={"files/repo.service": UNIT})
+    assert told.status == "done"
+    assert deploys.host.read("/etc/systemd/system/repo.service") == UNIT
+    assert "+ExecStart=/bin/sleep infinity" in told.diffs["unit:repo.service"]
+
+
+def test_a_unit_that_does_not_exist_cannot_be_planned(deploys: Deploys) -> None:
+    assert "there is no unit no-such.service" in deploys.plan("services", ["no-such"]).error
+
+
+def test_a_unit_that_fails_shows_its_last_words(deploys: Deploys) -> None:
+    broken = "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo my own complaint; exit 3'\n"
+    told = deploys.apply("services", {"broken": {"content": broken, "running": True}})
+    assert "my own complaint" in told.failed["unit:broken.service"]
+    assert told.left == ("unit:broken.service | start",), "the file stays, the start is still wanted"

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from agent.deploys.services.spec import ServicesSpec, full_name, template_of
+from agent.errors import InventoryError
+from tests.deploys.commit import Commit
+
+UNIT = "[Service]\nExecStart=/bin/sleep {{ seconds }}\n"
+
+
+def spec(written: Any) -> ServicesSpec:
+    return ServicesSpec.model_validate(ServicesSpec.from_short(written))
+
+
+def concrete(written: Any, commit: Commit) -> Any:
+    return spec(written).concrete(commit).arguments["units"]
+
+
+@pytest.fixture
+def commit(tmp_path: Path) -> Commit:
+    return Commit(tmp_path, {"files/a.service": UNIT, "files/b.service.j2": UNIT, "files/c": b"\xff"}, seconds=5)
+
+
+def test_a_list_is_short_for_running_and_enabled() -> None:
+    assert spec(["nginx"]) == spec({"nginx": {"running": True, "enabled": True}}) == spec({"nginx": None})
+
+
+def test_the_long_form_names_the_level_that_the_short_one_leaves_out() -> None:
+    assert spec({"units": {"nginx": {"running": True}}}) == spec({"nginx": {"running": True}})
+
+
+def test_a_name_without_a_type_is_a_service() -> None:
+    assert list(spec({"nginx": None, "a.timer": {}, "fluent.d": {}}).units) == [
+        "nginx.service",
+        "a.timer",
+        "fluent.d.service",
+    ]
+
+
+def test_two_names_of_one_unit_merge() -> None:
+    merged = spec({"nginx": {"running": True, "restart_on": ["/a"]}}).merged(
+        spec({"nginx.service": {"running": False, "restart_on": ["/b", "/a"]}, "cron": None})
+    )
+    assert merged == spec({"nginx": {"running": False, "restart_on": ["/a", "/b"]}, "cron": None})
+
+
+def test_a_later_text_takes_the_place_of_an_earlier_file() -> None:
+    merged = spec({"a": {"unit": "files/a.service", "enabled": True}}).merged(spec({"a": {"content": UNIT}}))
+    assert merged == spec({"a": {"unit": None, "content": UNIT, "enabled": True}})
+
+
+def test_a_unit_file_comes_from_the_commit_rendered_where_it_is_a_template(commit: Commit) -> None:
+    units = concrete({"a": {"unit": "files/a.service"}, "b": {"unit": "files/b.service.j2"}}, commit)
+    assert units["a.service"]["content"] == UNIT
+    assert units["b.service"]["content"] == UNIT.replace("{{ seconds }}", "5")
+
+
+def test_the_unit_file_is_in_the_resource_digest(commit: Commit) -> None:
+    wanted = spec({"a": {"unit": "files/a.service", "running": True}})
+    before = wanted.concrete(commit).resources
+    commit.put("files/a.service", "[Service]\nExecStart=/bin/true\n")
+    after = wanted.concrete(commit).resources
+    assert [resource.key for resource in before] == ["unit:a.service"]
+    assert before != after
+
+
+@pytest.mark.parametrize("path", ["files/gone.service", "files/c"])
+def test_a_unit_file_that_cannot_be_had_is_named(commit: Commit, path: str) -> None:
+    with pytest.raises(InventoryError, match=path):
+        concrete({"a": {"unit": path}}, commit)
+
+
+@pytest.mark.parametrize(
+    ("unit", "complaint"),
+    [
+        ({"unit": "files/a.service", "content": UNIT}, "both unit and content"),
+        ({"masked": True, "running": True}, "masked"),
+        ({"masked": True, "content": UNIT}, "masked"),
+    ],
+)
+def test_what_contradicts_itself_after_merging_is_refused(commit: Commit, unit: Any, complaint: str) -> None:
+    with pytest.raises(InventoryError, match=complaint):
+        concrete({"a": unit}, commit)
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ({"--now": None}, "not the name of a unit"),
+        ({"nginx*": None}, "not the name of a unit"),
+        ({"../x": None}, "not the name of a unit"),
+        ({"a": {}, "a.service": {}}, "twice"),
+        ({"a@": {"running": True}}, "template"),
+        ({"a": {"restart_on": ["etc/a"]}}, "absolute"),
+        ({"a": {"runing": True}}, "Extra inputs"),
+    ],
+)
+def test_what_is_no_unit_is_refused_with_a_word(written: Any, complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        spec(written)
+
+
+def test_an_instance_belongs_to_its_template() -> None:
+    assert template_of("getty@tty1.service") == "getty@.service"
+    assert template_of(full_name("nginx")) == "nginx.service"

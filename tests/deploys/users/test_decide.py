@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent.deploys.users.accounts import parsed
+from agent.deploys.users.decide import Command, Difference, account_difference, group_difference
+from agent.deploys.users.spec import Account, Group
+from agent.errors import DeployError
+from tests.deploys.users.host_files import GROUP, PASSWD, SHADOW
+
+FOUND = parsed(PASSWD, GROUP, SHADOW)
+PATHS = {"/bin/bash", "/bin/sh", "/bin/zsh", "/home/ann", "/home/eve"}
+HASH = "$6$new$hash"
+
+
+def account(name: str, *, made: dict[str, Group] | None = None, **wanted: Any) -> Difference:
+    """``made``: the groups of the same deploy."""
+    return account_difference(FOUND, name, Account(**wanted), groups=made or {}, exists=PATHS.__contains__)
+
+
+def commands(difference: Difference) -> list[str]:
+    return [" ".join(command.argv) for command in difference.commands]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "command"),
+    [
+        ({}, "useradd --create-home -- bob"),
+        (
+            {"uid": 1300, "groups": ["dev", "audio"], "shell": "/bin/zsh", "home": "/srv/bob", "comment": "Bob B"},
+            "useradd --uid=1300 --home-dir=/srv/bob --shell=/bin/zsh --comment=Bob B --groups=dev,audio"
+            " --create-home -- bob",
+        ),
+        ({"group": "dev"}, "useradd --gid=dev --create-home -- bob"),
+        ({"system": True}, "useradd --system --no-create-home -- bob"),
+    ],
+)
+def test_a_missing_account_is_created_at_once(wanted: dict[str, Any], command: str) -> None:
+    assert commands(account("bob", **wanted)) == [command]
+
+
+def test_a_new_account_joins_the_group_of_its_name_that_is_there_or_just_made() -> None:
+    found = parsed(PASSWD, f"{GROUP}bob:x:1300:\n", SHADOW)
+    there = account_difference(found, "bob", Account(), groups={}, exists=PATHS.__contains__)
+    assert commands(there) == ["useradd --gid=bob --create-home -- bob"]
+    assert commands(account("bob", made={"bob": Group(gid=1300)})) == commands(there)
+    assert commands(account("bob", made={"bob": Group(absent=True)})) == ["useradd --create-home -- bob"]
+
+
+def test_a_password_goes_in_by_stdin_and_is_not_shown() -> None:
+    difference = account("bob", password_hash=HASH)
+    assert difference.commands[1] == Command(("chpasswd", "--encrypted"), f"bob:{HASH}\n".encode())
+    assert HASH not in repr(difference)
+
+
+def test_an_account_as_wanted_needs_nothing() -> None:
+    wanted = {"uid": 1201, "group": "ann", "groups": ["dev"], "shell": "/bin/bash", "home": "/home/ann"}
+    assert account("ann", **wanted, comment="Ann", locked=False, password_hash="$6$salt$hash") == Difference()
+    assert account("ann") == Difference()
+
+
+def test_what_differs_changes_in_one_command() -> None:
+    difference = account("ann", uid=1301, shell="/bin/zsh", comment="")
+    assert commands(difference) == ["usermod --uid=1301 --comment= --shell=/bin/zsh -- ann"]
+    assert difference.words == ("set uid 1301", "set comment ", "set shell /bin/zsh")
+    assert "+shell: /bin/zsh" in difference.lines
+
+
+def test_a_home_moves_along_only_where_nothing_is_in_its_way() -> None:
+    assert commands(account("ann", home="/srv/ann")) == ["usermod --home=/srv/ann --move-home -- ann"]
+    assert commands(account("ann", home="/home/eve")) == ["usermod --home=/home/eve -- ann"]
+
+
+def test_groups_are_added_and_others_stay() -> None:
+    assert commands(account("eve", groups=["audio", "dev"])) == ["usermod --append --groups=audio -- eve"]
+
+
+def test_exclusive_groups_take_the_others_away() -> None:
+    difference = account("ann", groups=["dev"], exclusive_groups=True)
+    assert commands(difference) == ["usermod --groups=dev -- ann"]
+    assert difference.words == ("remove from audio",)
+
+
+def test_a_primary_group_counts_as_membership() -> None:
+    assert account("ann", groups=["ann"]) == Difference()
+
+
+def test_a_lock_keeps_keys_out_too_and_is_lifted_whole() -> None:
+    assert commands(account("ann", locked=True)) == ["usermod --lock --expiredate=1 -- ann"]
+    assert account("eve", locked=True) == Difference()
+    assert commands(account("eve", locked=False)) == ["usermod --expiredate= --unlock -- eve"]
+
+
+def test_a_new_password_of_a_locked_account_stays_locked() -> None:
+    (command,) = account("eve", locked=True, password_hash=HASH).commands
+    assert command.input == f"eve:!{HASH}\n".encode()
+
+
+def test_an_account_leaves_and_its_home_stays() -> None:
+    assert commands(account("ann", absent=True, shell="/bin/fish")) == ["userdel -- ann"]
+    assert account("bob", absent=True) == Difference()
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "complaint"),
+    [
+        ("root", {"absent": True}, "system account"),
+        ("nobody", {"absent": True}, "system account"),
+        ("daemon", {"home": "/srv"}, "only shell, groups and keys"),
+        ("root", {"uid": 5}, "only shell, groups and keys"),
+        ("root", {"locked": True}, "only shell, groups and keys"),
+        ("root", {"password_hash": HASH}, "only shell, groups and keys"),
+        ("ann", {"uid": 1202}, "belongs to eve"),
+        ("bob", {"uid": 0}, "belongs to root"),
+        ("bob", {"groups": ["docker"]}, "no group docker"),
+        ("bob", {"group": "docker"}, "no group docker"),
+        ("bob", {"shell": "/bin/fish"}, "no shell /bin/fish"),
+    ],
+)
+def test_what_must_not_or_cannot_yet_be_done_is_named(name: str, wanted: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(DeployError, match=complaint):
+        account(name, **wanted)
+
+
+def test_a_system_account_may_get_a_shell_and_groups() -> None:
+    assert commands(account("daemon", shell="/bin/sh", groups=["dev"])) == [
+        "usermod --shell=/bin/sh --append --groups=dev -- daemon"
+    ]
+
+
+def test_a_group_that_the_same_deploy_makes_counts_as_there() -> None:
+    difference = account("eve", made={"ops": Group()}, groups=["ops"])
+    assert commands(difference) == ["usermod --append --groups=ops -- eve"]
+    with pytest.raises(DeployError, match="no group dev"):
+        account("eve", made={"dev": Group(absent=True)}, group="dev")
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "command"),
+    [
+        ("ops", {}, ["groupadd -- ops"]),
+        ("ops", {"gid": 1300, "system": True}, ["groupadd --gid=1300 --system -- ops"]),
+        ("dev", {}, []),
+        ("dev", {"gid": 1200}, []),
+        ("dev", {"gid": 1300}, ["groupmod --gid=1300 -- dev"]),
+        ("dev", {"absent": True}, ["groupdel -- dev"]),
+        ("ops", {"absent": True}, []),
+    ],
+)
+def test_groups_are_made_changed_and_deleted(name: str, wanted: dict[str, Any], command: list[str]) -> None:
+    assert commands(group_difference(FOUND, name, Group(**wanted))) == command
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "complaint"),
+    [
+        ("audio", {"absent": True}, "system group"),
+        ("audio", {"gid": 1300}, "system group"),
+        ("ops", {"gid": 1200}, "belongs to dev"),
+    ],
+)
+def test_system_groups_and_taken_numbers_are_left(name: str, wanted: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(DeployError, match=complaint):
+        group_difference(FOUND, name, Group(**wanted))

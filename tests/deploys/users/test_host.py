@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.deploys.descent import Refused
+from agent.deploys.users import host
+from tests.deploys.users.test_keys import ANN
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    ssh = tmp_path / "home/.ssh"
+    ssh.mkdir(parents=True, mode=0o700)
+    (ssh / "authorized_keys").write_text(f"{ANN}\n")
+    (ssh / "authorized_keys").chmod(0o600)
+    return tmp_path / "home"
+
+
+def test_keys_are_read_with_modes_and_owner(home: Path) -> None:
+    found = host.ssh_folder(str(home))
+    assert found.text == f"{ANN}\n"
+    assert found.proper(os.getuid())
+    assert not found.proper(os.getuid() + 1)
+
+
+def test_a_file_that_others_may_read_is_not_as_it_should_be(home: Path) -> None:
+    (home / ".ssh/authorized_keys").chmod(0o644)
+    assert not host.ssh_folder(str(home)).proper(os.getuid())
+
+
+def test_without_a_home_or_a_folder_there_are_no_keys(tmp_path: Path) -> None:
+    assert host.ssh_folder(str(tmp_path / "nobody")) == host.NOTHING
+    assert host.ssh_folder(str(tmp_path)) == host.NOTHING
+
+
+def test_a_link_out_of_the_home_is_not_followed(home: Path, tmp_path: Path) -> None:
+    (home / ".ssh").rename(tmp_path / "elsewhere")
+    (home / ".ssh").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Refused, match="is a link"):
+        host.ssh_folder(str(home))
+
+
+def test_a_link_in_place_of_the_file_is_not_followed(home: Path) -> None:
+    (home / ".ssh/authorized_keys").rename(home / ".ssh/mine")
+    (home / ".ssh/authorized_keys").symlink_to("mine")
+    with pytest.raises(Refused, match="is a link"):
+        host.ssh_folder(str(home))
+
+
+@pytest.mark.timeout(5)
+def test_a_fifo_in_place_of_the_file_is_not_waited_for(home: Path) -> None:
+    (home / ".ssh/authorized_keys").unlink()
+    os.mkfifo(home / ".ssh/authorized_keys")
+    with pytest.raises(Refused, match="FIFO"):
+        host.ssh_folder(str(home))

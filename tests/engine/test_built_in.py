@@ -1,0 +1,42 @@
+"""A built-in deploy on its way through the engine: its single corrections are planned, allowed, run and told."""
+
+from __future__ import annotations
+
+from agent.deploys.items import Item, Kind, items_to_json
+from agent.domain.outcome import Status
+from agent.engine.client import Execute
+from tests.engine.conftest import Bench
+
+
+def wanted(bench: Bench, *names: str) -> None:
+    paths = [str(bench.target / name) for name in names]
+    items = [Item(key=f"file:{path}", path=path, kind=Kind.FILE, mode=0o644, text="hello\n") for path in paths]
+    bench.built_in("files", "files", {"items": items_to_json(items)})
+
+
+def test_only_the_allowed_corrections_are_carried_out(bench: Bench) -> None:
+    wanted(bench, "a", "b")
+    a, b = (f"file:{bench.target / name}" for name in "ab")
+    found = bench.plan()["files"]
+    assert found.error is None
+    assert [change.resource for change in found.changes] == [a, b]
+    outcome = bench.apply(decide=lambda _found: Execute(frozenset({b})))["files"]
+    assert outcome.status is Status.DONE
+    assert [(result.resource, result.changed) for result in outcome.results] == [(b, True)]
+    assert [path.name for path in bench.target.iterdir()] == ["b"]
+    assert bench.plan()["files"].resources == (a,)
+
+
+def test_a_stop_ends_a_bulk_operation_between_two_corrections(bench: Bench) -> None:
+    wanted(bench, *(f"{number:03}" for number in range(200)))
+    engine = bench.engine()
+    outcome = bench.apply(engine=engine, on_started=lambda *_: engine.stop())["files"]
+    assert outcome.status is Status.STOPPED
+    assert 0 < len(outcome.results) < 200
+    assert all(result.succeeded and result.changed for result in outcome.results)
+    assert len(list(bench.target.iterdir())) == len(outcome.results)
+
+
+def test_a_built_in_that_is_given_nonsense_says_where_it_broke(bench: Bench) -> None:
+    bench.built_in("files", "files", {})
+    assert (bench.plan()["files"].error or "").startswith("agent/deploys/files/operations.py:")

@@ -1,0 +1,203 @@
+"""The engine child as a process: what ends it, what it leaves behind, and what its parent makes of that."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.domain.outcome import Status
+from agent.engine.client import Decision, Engine, Execute, Prepared
+from agent.errors import DeployError
+from tests.engine.conftest import Bench, everything
+
+AFTER = 'server.shell(name="after", commands=[f"touch {target}/after"])'
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_deploy_code_that_ends_the_process_is_reported(bench: Bench, code: int) -> None:
+    bench.deploy("ends", f'import os, sys; print("last words", file=sys.stderr, flush=True); os._exit({code})')
+    bench.deploy("after", AFTER)
+    found = bench.plan()
+    assert found["ends"].error == f"the engine ended with status {code}: last words"
+    assert found["after"].error == "the engine ended with ends"
+
+
+def test_a_killed_engine_fails_its_deploy_and_skips_the_rest(bench: Bench) -> None:
+    bench.deploy(
+        "killed",
+        'server.shell(name="before", commands=["true"])\n'
+        'import os, signal; python.call(name="kill", function=lambda: os.kill(os.getpid(), signal.SIGKILL))',
+    )
+    bench.deploy("after", AFTER)
+    outcomes = bench.apply()
+    assert (outcomes["killed"].status, outcomes["killed"].error) == (Status.FAILED, "the engine was killed by SIGKILL")
+    assert [result.operation for result in outcomes["killed"].results] == ["before"]
+    assert (outcomes["after"].status, outcomes["after"].error) == (Status.SKIPPED, "the engine ended with killed")
+
+
+def test_a_deploy_that_does_not_end_in_time_is_killed_with_what_it_started(bench: Bench) -> None:
+    bench.deploy("hangs", 'server.shell(name="hang", commands=[f"sleep 2.5; touch {target}/late"])')
+    bench.deploy("after", AFTER)
+    outcomes = bench.apply(engine=bench.engine(timeout_s=2))
+    assert (outcomes["hangs"].status, outcomes["hangs"].error) == (Status.FAILED, "did not end within 2 s")
+    assert outcomes["after"].status is Status.SKIPPED
+    time.sleep(1)
+    assert not (bench.target / "late").exists()
+
+
+def test_a_stop_finishes_the_current_operation_and_begins_no_other(bench: Bench) -> None:
+    bench.deploy(
+        "stopped",
+        'server.shell(name="current", commands=[f"sleep 1; touch {target}/current"])\n'
+        'server.shell(name="next", commands=[f"touch {target}/next"])',
+    )
+    bench.deploy("after", AFTER)
+    engine = bench.engine()
+    outcomes = bench.apply(engine=engine, on_started=lambda *_: engine.stop())
+    assert outcomes["stopped"].status is Status.STOPPED
+    assert [result.operation for result in outcomes["stopped"].results] == ["current"]
+    assert (outcomes["after"].status, outcomes["after"].error) == (Status.SKIPPED, "stopped before it began")
+    assert sorted(path.name for path in bench.target.iterdir()) == ["current"]
+
+
+def test_a_stop_while_planning_is_no_plan(bench: Bench) -> None:
+    bench.deploy("slow", "import time; time.sleep(1)")
+    bench.deploy("after", AFTER)
+    engine = bench.engine()
+    timer = threading.Timer(0.7, engine.stop)
+    timer.start()
+    with pytest.raises(DeployError) as caught:
+        engine.plan(bench.state(), bench.root, frozenset())
+    assert caught.value.kind == "stopped"
+
+
+def test_after_a_stop_nothing_is_applied_and_what_was_done_can_still_be_confirmed(bench: Bench) -> None:
+    bench.deploy("after", AFTER)
+    engine = bench.engine()
+    engine.stop()
+    assert bench.apply(engine=engine)["after"].status is Status.SKIPPED
+    assert list(bench.target.iterdir()) == []
+    (found,) = engine.plan(bench.state(), bench.root, frozenset())
+    assert found.resources == ("op:after#1",)
+
+
+def test_a_flood_on_stderr_is_read_and_forgotten(bench: Bench) -> None:
+    bench.deploy("floods", 'import os\nfor _ in range(1000): os.write(2, b"x" * 65535 + b"\\n")\nos._exit(9)')
+    error = bench.plan()["floods"].error
+    assert error is not None
+    assert error.startswith("the engine ended with status 9: xxx")
+    assert len(error) < 10_000
+
+
+def test_a_process_that_deploy_code_leaves_behind_does_not_keep_anybody_waiting(bench: Bench) -> None:
+    bench.deploy(
+        "forks", "import os, time\nif os.fork() == 0:\n    os.setsid(); time.sleep(5); os._exit(0)\nos._exit(5)"
+    )
+    begun = time.monotonic()
+    assert "status 5" in (bench.plan()["forks"].error or "")
+    assert time.monotonic() - begun < 5
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from tests.engine.conftest import Bench
+bench = Bench(*map(Path, sys.argv[1:]))
+bench.deploy("two", '''
+server.shell(name="current", commands=[f"sleep 1; touch {target}/current"])
+server.shell(name="next", commands=[f"touch {target}/next"])
+''')
+bench.apply(on_started=lambda *_: print("started", flush=True))
+"""
+
+
+def test_an_engine_whose_parent_was_killed_finishes_its_operation_and_begins_no_other(bench: Bench) -> None:
+    argv = [sys.executable, "-c", PARENT, str(bench.root), str(bench.target), str(bench.work)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"started\n"
+        parent.kill()
+    time.sleep(2)
+    assert [path.name for path in bench.target.iterdir()] == ["current"]
+
+
+def test_what_a_decision_raises_ends_the_engine_before_anything_changed(bench: Bench) -> None:
+    bench.deploy("after", AFTER)
+
+    def full(_found: Prepared) -> Decision:
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        bench.apply(decide=full)
+    assert list(bench.target.iterdir()) == []
+    assert list(bench.work.iterdir()) == []
+
+
+def test_an_engine_that_talks_gibberish_is_an_error_of_the_engine(bench: Bench, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'hello there'\nsleep 5\n")
+    python.chmod(0o755)
+    bench.deploy("after", AFTER)
+    engine = Engine(work=bench.work, timeout_s=30, python=str(python))
+    with pytest.raises(DeployError) as caught:
+        engine.plan(bench.state(), bench.root, frozenset())
+    assert caught.value.kind == "engine"
+    assert "hello there" in caught.value.message
+
+
+def test_the_lock_is_inherited_by_the_child(bench: Bench) -> None:
+    reading, writing = os.pipe()
+    bench.deploy("writes", f'import os; os.write({writing}, b"held")')
+    bench.engine(inherit=(writing,)).plan(bench.state(), bench.root, frozenset())
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read() == b"held"
+
+
+def test_pyinfras_own_variables_do_not_reach_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYINFRA_YES", "true")
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
+    bench.deploy(
+        "tells",
+        "import os; seen = sorted(n for n in os.environ if n.startswith(('PYINFRA_', 'LC_', 'LANG')))\n"
+        'server.shell(name=f"{seen}", commands=["true"])',
+    )
+    assert bench.plan()["tells"].resources == ("op:['LC_ALL']#1",)
+
+
+def test_everybody_hears_how_each_deploy_ended(bench: Bench) -> None:
+    bench.deploy("fails", 'server.shell(name="no", commands=["false"])')
+    bench.deploy("after", AFTER)
+    ended: list[tuple[str, Status]] = []
+    bench.engine().apply(
+        bench.state(),
+        bench.root,
+        frozenset(),
+        decide=everything,
+        on_done=lambda outcome: ended.append((outcome.deploy, outcome.status)),
+    )
+    assert ended == [("fails", Status.FAILED), ("after", Status.DONE)]
+
+
+def test_the_temporary_folder_is_for_root_alone(bench: Bench) -> None:
+    bench.deploy("looks", 'server.shell(name=str(host.get_temp_filename("x")), commands=["true"])')
+    (key,) = bench.plan()["looks"].resources
+    assert key.startswith(f"op:{bench.work}/engine-")
+    assert bench.work.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_deploys_need_no_engine(bench: Bench) -> None:
+    engine = Engine(work=bench.work, timeout_s=1, python="/nonexistent")
+    assert engine.plan(bench.state(), bench.root, frozenset()) == ()
+
+
+def test_only_what_is_allowed_is_asked_for(bench: Bench) -> None:
+    bench.deploy("two", 'for name in "ab": server.shell(name=name, commands=[f"touch {target}/{name}"])')
+    bench.apply(decide=lambda _found: Execute(frozenset({"op:b#1"})))
+    assert [path.name for path in bench.target.iterdir()] == ["b"]

@@ -1,0 +1,42 @@
+import pytest
+
+from agent.domain.event import Event
+from agent.host import events as module
+from agent.host.events import Events
+
+
+@pytest.fixture
+def events(tmp_path):
+    return Events(tmp_path / "events.jsonl")
+
+
+def test_the_newest_events_come_oldest_first(events):
+    events.add(Event(at, "kind", f"event {at}") for at in range(5))
+    assert [event.at for event in events.last(2)] == [3, 4]
+
+
+def test_an_event_comes_back_as_it_was_told(events):
+    event = Event(5, "drift-repaired", "write /etc/motd", "files", "file:/etc/motd", "-a\n+b\n")
+    events.add([event])
+    assert events.last(1) == [event]
+
+
+def test_a_torn_line_hides_no_other(events, tmp_path):
+    events.add([Event(1, "kind", "first")])
+    with open(tmp_path / "events.jsonl", "a") as file:
+        file.write('{"at": 2, "ki')
+    events.add([Event(3, "kind", "third")])
+    assert [event.at for event in events.last(9)] == [1, 3]
+
+
+def test_the_file_stays_within_its_limit(events, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SIZE_LIMIT", 4000)
+    for at in range(200):
+        events.add([Event(at, "kind", "x" * 50)])
+    assert (tmp_path / "events.jsonl").stat().st_size <= 4200
+    assert events.last(1)[0].at == 199
+
+
+def test_a_long_diff_is_cut_and_says_so(events):
+    events.add([Event(1, "kind", "m", diff="x" * (module.DIFF_LIMIT + 1))])
+    assert events.last(1)[0].diff.endswith("… (cut)\n")

@@ -1,0 +1,101 @@
+"""fleet.yaml: defaults, durations, and keys that are not in force yet."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.errors import InventoryError
+from agent.inventory.fleet import NOT_IN_FORCE, Fleet, read_fleet
+from tests.inventory.samples import NAME, Repo
+
+
+def test_without_a_file_everything_is_default(repo: Repo) -> None:
+    fleet = read_fleet(repo.tree, NAME)
+    assert fleet == Fleet()
+    assert (fleet.schedule.fetch, fleet.schedule.plan, fleet.trust.mode, fleet.status.remote) == (
+        60,
+        1800,
+        "signed",
+        "same",
+    )
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("60s", 60), ("30m", 1800), ("4h", 14400), ("2d", 172800)])
+def test_durations_are_kept_in_seconds(repo: Repo, text: str, seconds: int) -> None:
+    repo.write("fleet.yaml", f"schedule: {{plan: {text}}}")
+    assert read_fleet(repo.tree, NAME).schedule.plan == seconds
+
+
+def test_a_suspension_ends_at_a_moment(repo: Repo) -> None:
+    repo.write("fleet.yaml", "suspend: [{hosts: web, reason: disk, until: 2026-12-01T06:00Z}, {hosts: db1, reason: x}]")
+    first, second = read_fleet(repo.tree, NAME).suspend
+    assert (first.hosts, first.reason, first.until, second.until) == ("web", "disk", 1796104800, None)
+
+
+def test_a_moment_with_seconds_is_read_as_well(repo: Repo) -> None:
+    repo.write("fleet.yaml", "suspend: [{hosts: web, reason: disk, until: 2026-12-01T08:00:00+02:00}]")
+    assert read_fleet(repo.tree, NAME).suspend[0].until == 1796104800
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("schedule: {fetch: 60}", "fleet.yaml:1:12: schedule.fetch: 60 is not a duration; write 60s, 30m, 4h or 2d"),
+        ("schedule: {fetch: 0s}", "schedule.fetch: input should be greater than or equal to 1"),
+        ("schedule: {fetch: 9999d}", "is longer than a year"),
+        ("schedule: {ftch: 1s}", 'schedule: unknown key "ftch"; did you mean "fetch"?'),
+        ("schedul: {}", 'unknown key "schedul"; did you mean "schedule"?'),
+        ("trust: {mode: sigend}", "trust.mode: input should be 'signed' or 'unsigned', not 'sigend'"),
+        ("trust: {accept: [{tgs: v1}]}", 'trust.accept[0]: unknown key "tgs"; did you mean "tags"?'),
+        ("reboot: always", "reboot: input should be 'never', not 'always'"),
+        ("suspend: [{hosts: web}]", 'suspend[0]: the key "reason" is missing; add it'),
+        (
+            "suspend: [{hosts: wbe, reason: x}]",
+            '1:12: suspend[0].hosts: no group or host is called "wbe"; did you mean "web"?',
+        ),
+        ("suspend: [{hosts: '~(', reason: x}]", "is not a regular expression"),
+        (
+            "suspend: [{hosts: web, reason: x, until: 2026-12-01}]",
+            "is not a moment; write 2026-12-01T06:00Z, with a time zone",
+        ),
+        ("[]", "a mapping is expected"),
+        ("schedule: {fetch: 1m, fetch: 2m}", "the key 'fetch' stands here twice, first in line 1"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_with_its_place(repo: Repo, text: str, complaint: str) -> None:
+    repo.write("fleet.yaml", text)
+    assert complaint in "\n".join(repo.complaints())
+
+
+NOT_DEFAULT = {
+    "schedule.watch": "schedule: {watch: true}",
+    "trust.accept": "trust: {accept: [{tags: 'v*'}]}",
+    "status.shards": "status: {shards: 16}",
+    "windows": "windows: [{hosts: web, days: [sat, sun], from: '02:00', for: 4h, tz: Europe/Berlin, drift: repair}]",
+    "waves": "waves: [{name: canary, hosts: web, soak: 30m, min_ok: 50%, max_failed: 0, stale_after: 2h}]",
+    "prune": "prune: {max: 20}",
+    "reboot": "reboot: {hosts: web, when: required}",
+    "agent": "agent: {version: '2.*'}",
+    "webhook": "webhook: {listen: '127.0.0.1:9443', secret_file: /etc/x}",
+    "metrics": "metrics: {textfile: /var/x.prom}",
+    "notify": "notify: [chat]",
+}
+
+
+@pytest.mark.parametrize("path", [".".join(map(str, path)) for path in NOT_IN_FORCE])
+def test_nobody_believes_in_a_key_that_is_not_in_force(repo: Repo, path: str) -> None:
+    repo.write("fleet.yaml", NOT_DEFAULT[path])
+    (complaint,) = repo.complaints()
+    assert complaint.endswith(f": {path}: not in force in this version: remove it")
+
+
+def test_a_key_that_is_not_in_force_may_say_its_default(repo: Repo) -> None:
+    repo.write("fleet.yaml", "windows: []\nreboot: never\nprune: {max: 10}\nwebhook: null\nschedule: {watch: false}\n")
+    assert read_fleet(repo.tree, NAME) == Fleet()
+
+
+def test_the_fleet_is_read_alone(repo: Repo) -> None:
+    repo.write("site.yaml", "nonsense")
+    assert read_fleet(repo.tree, NAME) == Fleet()
+    with pytest.raises(InventoryError):
+        repo.load()

@@ -1,0 +1,87 @@
+"""Whatever the files hold: an environment or complaints with places, never a traceback, never a hang."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.inventory.complaint import ComplaintsError
+from agent.system import yaml
+from tests.inventory.samples import Repo
+
+KEYS = (
+    *("all", "hosts", "children", "vars", "web", "deploys", "packages", "files", "users", "services", "dotfiles"),
+    *("name", "deploy", "with", "needs", "mode", "merge", "health", "present", "absent", "schedule", "fetch"),
+    *("trust", "accept", "tags", "status", "suspend", "reason", "until", "windows", "reboot", "prune", "ungrouped"),
+)
+TEXTS = (
+    *("web:&all", "~(", "a[1:3]", "a[3:1]", "!", "{{ a }}", "{{ b", "{{ a ~ web }}", "deploys/x.py", "../x", "60s"),
+    *("observe", "replace", "2026-12-01T06:00Z", "", "é", "packages", "{{ hostvars }}", "{{ groups.all[0] }}"),
+)
+SCALARS = st.none() | st.booleans() | st.integers(-3, 300) | st.floats() | st.sampled_from((*TEXTS, *KEYS))
+KEY = st.sampled_from((*KEYS, *TEXTS)) | st.integers(0, 3)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=4), max_leaves=15
+)
+SOUND_HOSTS = {"all": {"hosts": {"a": None, "b": {"web": "{{ nope }}"}}, "vars": {"b": "{{ web }}"}}}
+KINDS = st.sampled_from(("packages", "files", "users", "services", "dotfiles"))
+DEPLOYS = st.one_of(
+    st.dictionaries(KINDS, VALUES, min_size=1, max_size=1),
+    st.fixed_dictionaries({"deploy": KINDS, "with": VALUES}),
+    st.fixed_dictionaries(
+        {"deploy": st.just("deploys/x.py"), "name": st.sampled_from("xyz")},
+        optional={
+            "with": st.dictionaries(KEY, VALUES, max_size=2),
+            "needs": st.lists(st.sampled_from("xyz"), max_size=2),
+        },
+    ),
+)
+
+
+def read(repo: Repo, **files: object) -> tuple[object, ...]:
+    """The complaints about these files. Any other exception is the failure that these tests look for."""
+    repo.write("/deploys/x.py", "")
+    for name, value in files.items():
+        repo.write(f"{name.replace('__', '/')}.yaml", yaml.dump(value))  # type: ignore[arg-type]
+    try:
+        repo.load().check()
+    except ComplaintsError as error:
+        return error.complaints or ("refused without a complaint",)
+    return ()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(hosts=VALUES, variables=VALUES, site=VALUES, fleet=VALUES)
+def test_files_of_any_shape_are_read_or_complained_of(
+    tmp_path_factory: pytest.TempPathFactory, hosts: object, variables: object, site: object, fleet: object
+) -> None:
+    repo = Repo(tmp_path_factory.mktemp("malformed"))
+    complaints = read(repo, hosts=hosts, group_vars__all=variables, site=site, fleet=fleet)
+    assert "refused without a complaint" not in complaints
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    variables=st.dictionaries(st.sampled_from(("a", "b", "web")), VALUES, max_size=3),
+    deploys=st.lists(DEPLOYS, max_size=4),
+)
+def test_deploys_of_any_shape_are_placed_or_complained_of(
+    tmp_path_factory: pytest.TempPathFactory, variables: object, deploys: object
+) -> None:
+    repo = Repo(tmp_path_factory.mktemp("malformed"))
+    site = [{"hosts": "all", "deploys": deploys}, {"hosts": "a", "deploys": deploys}]
+    complaints = read(repo, hosts=SOUND_HOSTS, group_vars__all=variables, site=site)
+    assert "refused without a complaint" not in complaints
+
+
+LINES = ("[a]", "[a:vars]", "[b:children]", "a", "b c=1", "x=[1", "[1:3]", "h[1:3]:22 y='z", "#", "[", "a:b", "é=\x00")
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.sampled_from((*LINES, "\u2028")), max_size=8).map("\n".join))
+def test_ini_files_of_any_shape_are_read_or_complained_of(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    repo = Repo(tmp_path_factory.mktemp("malformed"))
+    (repo.inventory_folder / "hosts.ini").write_text(text)
+    repo.write("site.yaml", "[]")
+    assert "refused without a complaint" not in read(repo)

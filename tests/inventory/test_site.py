@@ -1,0 +1,276 @@
+"""site.yaml: which deploys a host gets, merged and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Self
+
+import pytest
+from pydantic import BaseModel, Field
+
+from agent.deploys import catalogue
+from agent.deploys.spec import Concrete, Sources, Spec
+from agent.domain.desired import Mode
+from agent.errors import InventoryError
+from agent.inventory.environment import PlacedDeploy
+from tests.inventory.samples import Repo
+
+
+class Limits(BaseModel):
+    model_config = {"extra": "forbid"}
+    soft: int = 0
+    hard: int = 0
+
+
+class NotesSpec(Spec):
+    """A kind small enough to see what the inventory does with it."""
+
+    kind: ClassVar[str] = "notes"
+
+    lines: tuple[str, ...] = ()
+    limits: Limits | None = None
+    count: int = 0
+    template: str | None = Field(default=None, description="a file of the repo")
+
+    @classmethod
+    def from_short(cls, value: Any) -> Any:
+        return {"lines": value} if isinstance(value, list) else value
+
+    def merged(self, later: Self) -> Self:
+        return self.model_copy(update={"lines": (*self.lines, *later.lines), "count": later.count or self.count})
+
+    def concrete(self, sources: Sources) -> Concrete:
+        if self.template is None:
+            return Concrete({"lines": list(self.lines)}, ())
+        try:
+            text = sources.tree.read(self.template).decode()
+        except KeyError:
+            raise InventoryError(f"there is no file {self.template}", hint="add it") from None
+        return Concrete({"lines": [sources.render(text, self.template)]}, ())
+
+
+@pytest.fixture(autouse=True)
+def notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(catalogue, "_SPECS", dict(catalogue._SPECS))
+    catalogue.register(NotesSpec)
+    return
+
+
+def lines(deploy: PlacedDeploy) -> tuple[str, ...]:
+    assert isinstance(deploy.spec, NotesSpec)
+    return deploy.spec.lines
+
+
+def names(repo: Repo, host: str) -> list[str]:
+    return [deploy.name for deploy in repo.load().deploys(host)]
+
+
+def test_a_host_gets_the_deploys_of_the_plays_that_match_it(repo: Repo) -> None:
+    repo.write(
+        "site.yaml", "- {hosts: all, deploys: [notes: [a]]}\n- {hosts: 'web:&production', deploys: [notes: [b]]}"
+    )
+    environment = repo.load()
+    assert [lines(*environment.deploys(host)) for host in ("web1", "web2", "db1")] == [("a", "b"), ("a",), ("a",)]
+
+
+def test_the_place_is_that_of_the_first_mention(repo: Repo) -> None:
+    repo.write(
+        "site.yaml",
+        """
+        - hosts: all
+          deploys: [{notes: [a]}, {name: other, deploy: notes}]
+        - hosts: web
+          deploys: [{name: more, deploy: notes}, {notes: [b]}]
+        """,
+    )
+    assert names(repo, "web1") == ["notes", "other", "more"]
+
+
+def test_merge_replace_starts_afresh_in_the_same_place(repo: Repo) -> None:
+    repo.write(
+        "site.yaml",
+        """
+        - hosts: all
+          deploys: [{deploy: notes, with: [a], mode: observe}, {name: other, deploy: notes}]
+        - hosts: web
+          deploys: [{deploy: notes, with: [b], merge: replace}]
+        """,
+    )
+    first, _ = repo.load().deploys("web1")
+    assert (lines(first), first.mode) == (("b",), Mode.ENFORCE)
+
+
+def test_needs_moves_a_deploy_behind_what_it_needs_and_no_other(repo: Repo) -> None:
+    repo.write(
+        "site.yaml",
+        """
+        - hosts: all
+          deploys:
+            - {name: a, deploy: notes, needs: c}
+            - {name: b, deploy: notes}
+            - {name: c, deploy: notes}
+            - {name: d, deploy: notes, needs: [a, b]}
+        """,
+    )
+    assert names(repo, "db1") == ["b", "c", "a", "d"]
+
+
+def test_merged_deploys_unite_their_needs_and_the_later_mode_wins(repo: Repo) -> None:
+    repo.write(
+        "site.yaml",
+        """
+        - hosts: all
+          deploys:
+            - {name: a, deploy: notes, needs: c, mode: observe}
+            - {name: b, deploy: notes}
+            - {name: c, deploy: notes}
+        - {hosts: web, deploys: [{name: a, deploy: notes, needs: b, mode: enforce}]}
+        """,
+    )
+    merged = repo.load().deploys("web1")[-1]
+    assert (merged.name, merged.needs, merged.mode) == ("a", ("c", "b"), Mode.ENFORCE)
+
+
+def test_a_circle_of_needs_is_named(repo: Repo) -> None:
+    repo.write(
+        "site.yaml", "- {hosts: db, deploys: [{name: a, deploy: notes, needs: b}, {name: b, deploy: notes, needs: a}]}"
+    )
+    repo.write("hosts.yaml", "db: {hosts: {db1: }}")
+    assert "these deploys need each other: a, b (host db1)" in repo.complaints("db1")[0]
+
+
+def test_a_need_that_the_host_does_not_have_is_named(repo: Repo) -> None:
+    repo.write("site.yaml", "- {hosts: all, deploys: [{deploy: notes, needs: note}]}")
+    assert repo.complaints("db1") == [
+        'site.yaml:1:26: "notes" needs "note", which this host does not have (host db1); did you mean "notes"?'
+    ]
+
+
+def test_a_deploy_file_finds_the_hosts_variables_and_its_own_values_over_them(repo: Repo) -> None:
+    repo.write("/deploys/nginx.py", "")
+    repo.write("group_vars/web.yaml", "port: 80\nurl: 'http://{{ inventory_hostname }}:{{ port }}'\n")
+    repo.write(
+        "site.yaml",
+        "- {hosts: web, deploys: [{name: nginx, deploy: deploys/nginx.py, with: {port: '{{ port + 1 }}', 1: x}}]}",
+    )
+    (deploy,) = repo.load().deploys("web2")
+    assert (deploy.kind, deploy.source, deploy.spec) == ("deploy", "deploys/nginx.py", None)
+    assert deploy.data == {"owner": "ann", "port": 81, "url": "http://web2:80", "1": "x"}
+
+
+def test_a_later_deploy_file_replaces_the_earlier(repo: Repo) -> None:
+    repo.write("/deploys/a.py", "")
+    repo.write("/deploys/b.py", "")
+    repo.write(
+        "site.yaml",
+        """
+        - {hosts: all, deploys: [{name: x, deploy: deploys/a.py, with: {p: 1}, needs: notes}, notes]}
+        - {hosts: web, deploys: [{name: x, deploy: deploys/b.py}]}
+        """,
+    )
+    first, _ = repo.load().deploys("web1")
+    assert (first.source, first.data, first.needs) == ("deploys/b.py", {"owner": "ann"}, ())
+
+
+def test_a_number_with_a_fraction_cannot_reach_a_deploy_file(repo: Repo) -> None:
+    repo.write("/deploys/a.py", "")
+    repo.write("group_vars/all.yaml", "ratio: 0.5\n")
+    repo.write("site.yaml", "- {hosts: all, deploys: [{name: x, deploy: deploys/a.py}]}")
+    assert repo.complaints("db1") == [
+        "group_vars/all.yaml:1:8: ratio: 0.5 is a number with a fraction (host db1); put it in quotes"
+    ]
+
+
+def test_variables_that_nothing_asks_for_are_not_rendered(repo: Repo) -> None:
+    repo.write("group_vars/all.yaml", "broken: '{{ nowhere }}'\n")
+    repo.write("site.yaml", "- {hosts: all, deploys: [notes: ['{{ owner }}']]}")
+    assert lines(*repo.load().deploys("db1")) == ("ann",)
+
+
+@pytest.mark.parametrize(
+    ("play", "complaint"),
+    [
+        ("5", "1:3: [0]: a play is a mapping"),
+        ("{host: all, deploys: []}", 'unknown key "host"; did you mean "hosts"?'),
+        ("{hosts: wbe, deploys: []}", '1:11: [0].hosts: no group or host is called "wbe"; did you mean "web"?'),
+        ("{hosts: 'all:!stagin', deploys: []}", 'no group or host is called "stagin"'),
+        ("{hosts: '~(', deploys: []}", "is not a regular expression"),
+        ("{hosts: 5, deploys: []}", "a string or a list of strings is expected"),
+        ("{hosts: all, deploys: {}}", "a list of deploys is expected"),
+        ("{hosts: all, deploys: [5]}", "a deploy is a mapping"),
+        ("{hosts: all, deploys: [note: []]}", '1:26: [0].deploys[0]: there is no deploy "note"; did you mean "notes"?'),
+        ("{hosts: all, deploys: [tools: []]}", "deploys of the kind tools are not in force in this version: remove it"),
+        ("{hosts: all, deploys: [{notes: [], mode: observe}]}", "neither the long form nor the short form"),
+        ("{hosts: all, deploys: [{deploy: notes, wiht: 1}]}", 'unknown key "wiht"; did you mean "with"?'),
+        (
+            "{hosts: all, deploys: [{deploy: notes, mode: obsrve}]}",
+            '"obsrve" is not known here; write enforce',
+        ),
+        ("{hosts: all, deploys: [{deploy: notes, merge: no}]}", "a string is expected here"),
+        ("{hosts: all, deploys: [{deploy: notes, health: []}]}", "health: not in force in this version: remove it"),
+        (
+            "{hosts: all, deploys: [{deploy: notes, on_remove: x}]}",
+            "on_remove: not in force in this version",
+        ),
+        ("{hosts: all, deploys: [{deploy: notes, name: a b}]}", '"a b" is not a name for a deploy'),
+        (
+            "{hosts: all, deploys: [{name: x, deploy: 'git+ssh://h/r.git//x.py'}]}",
+            "deploys from other repositories",
+        ),
+        ("{hosts: all, deploys: [{name: x, deploy: deploys/nix.py}]}", "there is no file deploys/nix.py"),
+        ("{hosts: all, deploys: [{name: x, deploy: deploys/../x.py}]}", "is not a deploy file"),
+        ("{hosts: all, deploys: [{name: x, deploy: /etc/x.py}]}", "is not a deploy file"),
+        ("{hosts: all, deploys: [{name: x, deploy: deploys/link.py}]}", "deploys/link.py is a symbolic link"),
+        ("{hosts: all, deploys: [{deploy: deploys/real.py}]}", "a deploy of the config repo needs a name"),
+        ("{hosts: all, deploys: [], hosts: web}", "the key 'hosts' stands here twice"),
+        ("{hosts: all, deploys: [notes: {lins: []}]}", '1:34: [0].deploys[0].notes: unknown key "lins"'),
+        (
+            "{hosts: all, deploys: [notes: {limits: {sft: 1}}]}",
+            '(host web1 and 3 more); did you mean "soft"?',
+        ),
+        (
+            "{hosts: all, deploys: [notes: {limits: {soft: x}}]}",
+            "notes.limits.soft: input should be a valid int",
+        ),
+        ("{hosts: all, deploys: [notes: {count: '{{ nix }}'}]}", "1:41: [0].deploys[0].notes: 'nix' is undefined"),
+        (
+            "{hosts: all, deploys: [notes: {template: nix}]}",
+            "there is no file nix (host web1 and 3 more); add it",
+        ),
+        ("{hosts: all, deploys: [notes: {template: bad.j2}]}", "bad.j2:2:1: 'nope' is undefined"),
+        ("{hosts: all, deploys: [{name: x, deploy: deploys/broken.py}]}", "deploys/broken.py:2:5: not Python"),
+        (
+            "{hosts: all, deploys: [{deploy: notes}, {name: notes, deploy: deploys/real.py}]}",
+            "already the name of",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_said_with_its_place(repo: Repo, play: str, complaint: str) -> None:
+    repo.write("/deploys/real.py", "x = 1\n")
+    repo.write("/deploys/broken.py", "x = 1\ndef (:\n")
+    (repo.root / "deploys/link.py").symlink_to("real.py")
+    repo.write("/bad.j2", "{{ owner }}\n{{ nope }}\n")
+    repo.write("site.yaml", f"- {play}\n")
+    assert complaint in "\n".join(repo.complaints())
+
+
+def test_an_empty_site_wants_nothing(repo: Repo) -> None:
+    repo.write("site.yaml", "")
+    assert repo.load().deploys("web1") == ()
+
+
+@pytest.mark.parametrize("path", ["tools.yaml", "lock.yaml", "secrets/web/key.age", "/policies/x.rego"])
+def test_files_that_a_later_version_reads_are_refused(repo: Repo, path: str) -> None:
+    repo.write(path, "x: 1\n")
+    assert repo.complaints() == [f"{path.lstrip('/')}: not in force in this version: remove it"]
+
+
+def test_a_site_file_with_another_extension_is_noticed(repo: Repo) -> None:
+    (repo.inventory_folder / "site.yaml").rename(repo.inventory_folder / "site.yml")
+    assert "site.yml: this file is not read; call it site.yaml" in repo.complaints()
+
+
+def test_the_same_complaint_of_many_hosts_is_said_once(repo: Repo) -> None:
+    repo.write("site.yaml", "- {hosts: all, deploys: [notes: {count: x}]}")
+    (complaint,) = repo.complaints()
+    assert complaint.endswith("not 'x' (host web1 and 3 more)")

@@ -1,0 +1,130 @@
+"""Templates: what strings become, once, lazily, within bounds."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from agent.errors import InventoryError
+from tests.inventory.samples import Repo
+
+
+def value(repo: Repo, text: str, *, host: str = "web1") -> object:
+    repo.write("host_vars/web1.yaml", text)
+    return repo.load().values(host)["x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x: '{{ y }}'\ny: [1, {a: 2}]", [1, {"a": 2}]),
+        ("x: '{{ y }} '\ny: 5", "5 "),
+        ("x: '{{ y }}{{ y }}'\ny: 5", "55"),
+        ("x: '{{- y -}}'\ny: 5", 5),
+        ("x: '{# why #}{{ y }}'\ny: 5", 5),
+        ("x: '{{ none }}'", None),
+        ("x: '{{ y }}'\ny: '007'", "007"),
+        ("x: 'n={{ y }}'\ny: true", "n=True"),
+        ("x: [a, '{{ y }}', {b: '{{ y }}'}]\ny: 5", ["a", 5, {"b": 5}]),
+        ("x: {'{{ y }}': 1}\ny: 5", {"{{ y }}": 1}),
+        ("x: '{{ \"{{ y }}\" }}'\ny: 5", "{{ y }}"),
+        ("x: '{{ y }}'\ny: !unsafe '{{ z }}'", "{{ z }}"),
+        ("x: '{% raw %}{{ y }}{% endraw %}'", "{{ y }}"),
+        ("x: '{{ y.items() | list }}'\ny: {a: 1}", [["a", 1]]),
+        ("x: '{{ y | map(\"upper\") }}'\ny: [a]", ["A"]),
+        ("x: '{{ nowhere | default(3) }}'", 3),
+        ("x: '{{ inventory_hostname }}'\ninventory_hostname: other", "web1"),
+        ("x: '{{ group_names }}'", ["production", "web"]),
+        ("x: '{{ groups.web | length }}'", 3),
+        ("x: '{{ hostvars.db1.owner ~ hostvars[\"web2\"].inventory_hostname }}'", "annweb2"),
+        ("x: '{{ hostvars | length }}'", 4),
+        ("x: '{{ ports[80] }}'\nports: {80: http}", "http"),
+        ("x: |\n  {% if owner %}\n  Hello {{ owner }}\n  {% endif %}\n  Bye\n", "Hello ann\nBye\n"),
+    ],
+)
+def test_a_string_becomes(repo: Repo, text: str, expected: object) -> None:
+    assert value(repo, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x: '{{ ownr }}'", "host_vars/web1.yaml:1:4: 'ownr' is undefined"),
+        ("x: '{{ y.z }}'\ny: {}", "has no attribute 'z'"),
+        ("x: '{{ y }}'\ny: 'a{{ z }}'\nz: '{{ x }}'", "these variables need each other: x → y → z → x"),
+        ("x: '{{ hostvars.web1.x }}'", "these variables need each other: x → x"),
+        ("x: '{{ secret(\"a/b\") }}'", "secrets are not in force in this version: remove the call of secret()"),
+        ("x: '{{ y'", "unexpected end of template"),
+        ("x: '{{ 1 / 0 }}'", "ZeroDivisionError"),
+        ("x: '{{ y | nofilter }}'", "No filter named 'nofilter'"),
+        ("x: '{{ range }}'", "the expression gives a function, which is no value"),
+        ("x: '{{ hostvars.nobody }}'", "nobody"),
+        ("x: \"{% include '/etc/passwd' %}\"", "no loader"),
+        ("x: \"{{ ''.__class__ }}\"", "is unsafe"),
+        ("x: '{{ y.append(1) }}'\ny: []", "is unsafe"),
+        ("x: |\n  a\n  {{ nix }}\n", "line 2 of the text: 'nix' is undefined"),
+    ],
+)
+def test_a_template_that_does_not_render_is_said_with_its_place(repo: Repo, text: str, problem: str) -> None:
+    with pytest.raises(InventoryError) as caught:
+        value(repo, text)
+    assert problem in caught.value.message
+
+
+def test_the_nearest_variable_is_named(repo: Repo) -> None:
+    with pytest.raises(InventoryError) as caught:
+        value(repo, "x: '{{ ownr }}'")
+    assert caught.value.hint == 'did you mean "owner"?'
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{{ 'x' * 10**9 }}",
+        "{{ [1] * 10**9 }}",
+        "{{ 9 ** 99999 }}",
+        "{{ range(10**9) | list }}",
+        "{{ 'x' | center(10**9) }}",
+        "{{ 'x'.ljust(10**9) }}",
+        "{{ '%1000000000d' % 5 }}",
+        "{{ '%*d' % (1000000000, 5) }}",
+        "{{ '%1000000000d' | format(5) }}",
+        "{{ '{:>1000000000}'.format(5) }}",
+        "{{ [1] | batch(10**9, 0) | list }}",
+        "{{ ('x' * 10000) | replace('x', 'x' * 10000) }}",
+        "{{ ('x' * 10000).replace('x', 'x' * 10000) }}",
+        "{{ ('x' * 10000).join(['y'] * 10000) }}",
+        "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+        "{% set n = namespace(x='xxxxxxxx') %}{% for i in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}",
+        "{% set n = namespace(x='xxxxxxxx') %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{% endfor %}{{ n.x }}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% for i in range(9999) %}{{ 'x' * 1000 }}{% endfor %}",
+    ],
+)
+def test_a_template_cannot_take_the_machine_with_it(repo: Repo, expression: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(InventoryError):
+        value(repo, f'x: "{expression}"')
+    assert time.monotonic() - begun < 5
+
+
+def test_variables_that_multiply_each_other_end_in_a_complaint(repo: Repo) -> None:
+    layers = "\n".join(f"v{n}: ['{{{{ v{n + 1} }}}}', '{{{{ v{n + 1} }}}}']" for n in range(40))
+    with pytest.raises(InventoryError, match="renders to more than"):
+        value(repo, f"x: '{{{{ v0 }}}}'\n{layers}\nv40: 1\n")
+
+
+def test_a_variable_renders_once_however_often_it_is_asked_for(repo: Repo) -> None:
+    values = repo.load().values("web1")
+    assert values["group_names"] is values["group_names"]
+
+
+def test_a_template_file_that_does_not_render_is_named_with_its_line(repo: Repo) -> None:
+    sources = repo.load().sources("web1")
+    with pytest.raises(InventoryError, match=r"^dotfiles/common/gitconfig.j2:3:1: 'nix' is undefined$"):
+        sources.render("a\nb\n{{ nix }}\n", "dotfiles/common/gitconfig.j2")
+
+
+def test_a_template_file_keeps_its_last_newline(repo: Repo) -> None:
+    assert repo.load().sources("web1").render("name = {{ owner }}\n", "x.j2") == "name = ann\n"

@@ -1,0 +1,258 @@
+"""One booted host: what a test can do to it and ask of it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tarfile
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from agent.system import process
+from tests.lab.images import Image, overlay_script, reaching_out
+
+BOOT_TIMEOUT_S = 60
+"""A boot takes half a second; twenty at once on two busy cores take a while."""
+
+STOP_TIMEOUT_S = 30
+RUN_TIMEOUT_S = 120
+SIGRTMIN_HALT = signal.SIGRTMIN + 4
+"""systemd as PID 1 takes it as: power off (systemd(1), "Signals")."""
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+    "TERM": "dumb",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a program on a host wrote, and its exit code."""
+
+    code: int
+    output: str
+    error: str
+
+
+class HostError(AssertionError):
+    """A program on a host that should have ended well did not, or the host did not come up."""
+
+
+class Host:
+    """A Debian host with systemd as PID 1, on an overlay over a cached image; its state lives in ``folder``.
+
+    Its processes are in a PID namespace inside another one whose first process is nspawn: when that one is killed,
+    or the test process dies, the kernel ends all of them and drops the mount with its namespace.
+    """
+
+    def __init__(self, name: str, image: Image, folder: Path, options: Sequence[str] = ()) -> None:
+        self.name = name
+        self.pid = 0
+        """Of its systemd, as this machine counts. 0 while it is down."""
+        self.boot_s = 0.0
+        """How long the last boot took until systemd had started everything."""
+        self._nspawn = 0
+        self.folder = folder
+        self._image = image
+        self._options = tuple(options)
+        self._process: subprocess.Popen[bytes] | None = None
+        upper = folder / "upper"
+        (upper / "etc").mkdir(parents=True)
+        (upper / "etc/hostname").write_text(f"{name}\n")
+        (upper / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost\n")
+        (upper / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
+
+    def boot(self) -> None:
+        """From power-on to a system that has started all its units. Raises HostError."""
+        begun = time.monotonic()
+        nspawn = ["systemd-nspawn", "-q", "-D", f"{self.folder}/root", "--register=no", "--keep-unit", "--boot"]
+        nspawn += ["--console=pipe", f"--machine={self.folder.name}", f"--hostname={self.name}"]
+        nspawn += ["--resolv-conf=copy-host", *self._options]
+        script = _own_cgroups(self.folder.name) + overlay_script(self._image, self.folder / "upper", self.folder)
+        jail = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        with self._console.open("wb") as console:
+            self._process = subprocess.Popen(
+                [*jail, "/bin/sh", "-euc", script, *nspawn],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+        self._wait_until_up(begun + BOOT_TIMEOUT_S)
+        self.boot_s = time.monotonic() - begun
+
+    def boot_again(self) -> None:
+        """Stops it in good order if it runs, and boots it on the state that it had."""
+        self.stop()
+        self.boot()
+
+    def stop(self) -> None:
+        """Shuts it down as an administrator would; what does not end in time is killed."""
+        if self.running:
+            assert self._process is not None
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.kill(self.pid, SIGRTMIN_HALT)
+                self._process.wait(STOP_TIMEOUT_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends all of its processes at once, as if somebody pulled the plug; what was written stays."""
+        if self._process is not None:
+            # nspawn is the first process of the outer PID namespace; unshare waits for it, and so for all of them.
+            if self.running and self._nspawn:
+                os.kill(self._nspawn, signal.SIGKILL)
+            else:
+                self._process.kill()
+            self._process.wait(STOP_TIMEOUT_S)
+            _remove_cgroups(self.folder.name)
+        self._process = None
+        self.pid = 0
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def run(
+        self,
+        command: Sequence[str] | str,
+        *,
+        check: bool = True,
+        timeout_s: float = RUN_TIMEOUT_S,
+        env: Mapping[str, str] | None = None,
+        input: bytes | None = None,
+    ) -> Completed:
+        """Runs argv, or a line of shell, as root with all capabilities. Raises HostError unless it ends with 0.
+
+        It enters the host's namespaces from outside, which takes milliseconds; what a unit of the host may do
+        differs, see ``unit``.
+        """
+        if not self.running:
+            raise HostError(f"{self.name} is down")
+        argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
+        assignments = [f"{key}={value}" for key, value in {**ENVIRONMENT, **reaching_out(), **(env or {})}.items()]
+        enter = ["nsenter", f"--target={self.pid}", "--all", "env", "-i", "--chdir=/root", *assignments]
+        done = process.run([*enter, *argv], timeout_s=timeout_s, input=input)
+        completed = Completed(done.code, done.output.decode(errors="replace"), done.error.decode(errors="replace"))
+        if done.timed_out:
+            raise HostError(f"{self.name}: not done after {timeout_s} s: {shlex.join(argv)}\n{_told(completed)}")
+        if check and done.code:
+            raise HostError(f"{self.name}: {shlex.join(argv)} ended with {done.code}\n{_told(completed)}")
+        return completed
+
+    def unit(
+        self,
+        argv: Sequence[str],
+        *,
+        properties: Mapping[str, str] | None = None,
+        check: bool = True,
+        timeout_s: float = RUN_TIMEOUT_S,
+    ) -> Completed:
+        """Runs argv as a transient systemd unit: with the capabilities and filters that the agent's units have."""
+        settings = [f"--property={key}={value}" for key, value in (properties or {}).items()]
+        wrapper = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", *settings, "--", *argv]
+        return self.run(wrapper, check=check, timeout_s=timeout_s)
+
+    def push(self, source: Path, target: str) -> None:
+        """Copies a file or the content of a folder to ``target``, owned by root, modes and links as they are."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.add(source, arcname=PurePosixPath(target).name if source.is_file() else ".", filter=_owned_by_root)
+        folder = str(PurePosixPath(target).parent) if source.is_file() else target
+        self.run(["mkdir", "-p", folder])
+        self.run(["tar", "-C", folder, "-xpf", "-"], input=archive.getvalue())
+
+    def write(self, path: str, text: str, *, mode: int = 0o644) -> None:
+        """Writes a file with its missing folders."""
+        script = 'mkdir -p "${1%/*}/" && cat > "$1" && chmod "$2" "$1"'
+        self.run(["sh", "-c", script, "-", path, f"{mode:o}"], input=text.encode())
+
+    def read(self, path: str) -> str:
+        """The content of a file of at most 1 MiB. Raises HostError when there is none."""
+        return self.run(["cat", path]).output
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.destroy()
+
+    def destroy(self) -> None:
+        """Ends it and forgets its state."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _console(self) -> Path:
+        return self.folder / "console.log"
+
+    def _wait_until_up(self, deadline: float) -> None:
+        assert self._process is not None
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            self._nspawn, self.pid = _find_init(self._process.pid)
+            if self.pid and Path(f"/proc/{self.pid}/root/run/systemd/private").exists():
+                state = self.run(["systemctl", "is-system-running", "--wait"], check=False).output.strip()
+                if state == "running":
+                    return
+                if state == "degraded":
+                    raise HostError(f"{self.name} is degraded:\n{self.run('systemctl --failed --full').output}")
+            time.sleep(0.02)
+        console = self._console.read_text(errors="replace")
+        raise HostError(f"{self.name} did not come up:\n{console[-4000:]}")
+
+
+def _find_init(pid: int) -> tuple[int, int]:
+    """nspawn and the host's systemd below the process ``pid``, 0 for what is not there yet."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for nspawn in psutil.Process(pid).children():
+            for child in nspawn.children():
+                status = Path(f"/proc/{child.pid}/status").read_text()
+                inner = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
+                if len(inner) >= 3 and inner[-1] == "1" and child.name() == "systemd":
+                    return nspawn.pid, child.pid
+            return nspawn.pid, 0
+    return 0, 0
+
+
+_HIERARCHIES = "/sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified"
+
+
+def _own_cgroups(name: str) -> str:
+    """Shell that moves itself into control groups of its own: nspawn would put all hosts into one, and then one
+    host's KillMode=control-group would end another's processes."""
+    return (
+        f'for top in {_HIERARCHIES}; do if [ -e "$top/cgroup.procs" ]; then '
+        f'mkdir -p "$top/hostwright-lab/{name}"; echo $$ > "$top/hostwright-lab/{name}/cgroup.procs"; fi; done; '
+    )
+
+
+def _remove_cgroups(name: str) -> None:
+    for top in _HIERARCHIES.split():
+        for folder, _, _ in os.walk(f"{top}/hostwright-lab/{name}", topdown=False):
+            with contextlib.suppress(OSError):
+                Path(folder).rmdir()
+
+
+def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member
+
+
+def _told(completed: Completed) -> str:
+    return f"stdout: {completed.output[-4000:]}\nstderr: {completed.error[-4000:]}"

@@ -1,0 +1,106 @@
+"""The laboratory: boots hosts, and takes all of them down at the end.
+
+    with lab.boot("bookworm") as host:
+        host.run("apt-get install -y nginx")
+
+``base`` is a bare Debian; ``ready`` (the default) has git, Python with venv, ssh, sudo and curl; ``offline`` has
+wheels in /opt/wheelhouse as well, and ``agent`` the agent installed. Hosts share this machine's network: a Git server
+on 127.0.0.1 here is on 127.0.0.1 there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from tests.lab import images, installed
+from tests.lab.host import Host
+from tests.lab.network import Network, clear_away
+
+PROGRAMS = ("systemd-nspawn", "debootstrap", "unshare", "nsenter", "setpriv", "ip")
+
+INOTIFY_INSTANCES = 1024
+"""Shared by all hosts; with the kernel's default of 128 twenty hosts come up degraded."""
+
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+
+KINDS: dict[str, Callable[[str], images.Image]] = {
+    "base": images.base,
+    "ready": images.ready,
+    "offline": installed.offline,
+    "agent": installed.agent,
+}
+
+
+def missing() -> str:
+    """Why hosts cannot be booted on this machine; empty when they can."""
+    if os.geteuid() != 0:
+        return "needs root on Debian with systemd-nspawn: not root"
+    absent = [program for program in PROGRAMS if shutil.which(program) is None]
+    if absent:
+        return f"needs root on Debian with systemd-nspawn: no {', '.join(absent)} (bash tests/run installs them)"
+    return ""
+
+
+class Lab:
+    def __init__(self) -> None:
+        self._hosts: list[Host] = []
+        self._networks: list[Network] = []
+        self._counter = itertools.count(1)
+        self._folder = images.CACHE / "hosts"
+        self._inotify = int(_INOTIFY.read_text())
+
+    def boot(
+        self,
+        suite: str,
+        *,
+        image: str | images.Image = "ready",
+        name: str | None = None,
+        network: Network | None = None,
+        options: Sequence[str] = (),
+    ) -> Host:
+        """A new host of a Debian suite, up and running, on this machine's network or on one of its own.
+
+        ``options`` go to systemd-nspawn.
+        """
+        layers = KINDS[image](suite) if isinstance(image, str) else image
+        number = next(self._counter)
+        name = name or f"{suite}-{number}"
+        plugged = network.attach(name) if network else []
+        host = Host(name, layers, self._folder / f"{os.getpid()}-{number}", [*options, *plugged])
+        self._hosts.append(host)
+        host.boot()
+        return host
+
+    def network(self) -> Network:
+        """A network for hosts that will be cut off; it is there until all tests are done."""
+        network = Network(next(self._counter))
+        self._networks.append(network)
+        return network
+
+    def __enter__(self) -> Self:
+        self._clear_away()
+        if self._inotify < INOTIFY_INSTANCES:
+            _INOTIFY.write_text(f"{INOTIFY_INSTANCES}\n")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for host in self._hosts:
+            host.destroy()
+        for network in self._networks:
+            network.close()
+
+    def _clear_away(self) -> None:
+        """What test processes left that were killed: files and networks; mounts and processes died with them."""
+        clear_away()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for folder in self._folder.iterdir():
+            if not psutil.pid_exists(int(folder.name.split("-")[0])):
+                shutil.rmtree(folder)

@@ -1,0 +1,44 @@
+from agent.domain.memory import Applied, AppliedDeploy
+from agent.domain.outcome import Status
+from agent.domain.plan import Cause, HeldChange, Hold, PermittedPlan
+from agent.errors import SourceError
+from agent.steps.narrate import narrate
+from tests.steps.build import account, change, deploy, outcome, plan, planned, result
+
+
+def kinds(told):
+    return [event.kind for event in told[0]]
+
+
+def test_a_repaired_drift_is_told_with_its_diff():
+    drift = change(cause=Cause.DRIFT, diff="-by hand\n+by git\n")
+    told = account(plan=plan(planned(drift)), outcome=outcome(Status.DONE, result()))
+    (event,) = narrate(told, Applied(), "", 5)[0]
+    assert (event.kind, event.resource, event.diff) == ("drift-repaired", "file:/etc/motd", "-by hand\n+by git\n")
+
+
+def test_a_failed_operation_is_told_with_its_whole_output():
+    told = account(plan=plan(planned(change())), outcome=outcome(Status.FAILED, result(succeeded=False, error="a\nb")))
+    (event,) = narrate(told, Applied(), "", 5)[0]
+    assert (event.kind, event.message) == ("failed", "write file:/etc/motd: a\nb")
+
+
+def test_a_commit_is_told_when_it_is_reached_and_not_again():
+    reached = account(applied={"motd": AppliedDeploy(deploy().digest)})
+    assert kinds(narrate(reached, Applied(), "", 5)) == ["adopted"]
+    assert kinds(narrate(reached, Applied(commit=reached.state.commit), "", 5)) == []
+
+
+def test_a_standing_problem_is_told_once_and_its_end_too():
+    failing = account(failures=[SourceError("the remote is away")])
+    first, told = narrate(failing, Applied(), "", 5)
+    assert [event.kind for event in first] == ["problem-source-unreachable"]
+    assert narrate(failing, Applied(), told, 6) == ((), told)
+    assert kinds(narrate(account(), Applied(), told, 7)) == ["recovered"]
+
+
+def test_a_held_change_is_told_with_its_reason():
+    drift = change(cause=Cause.DRIFT)
+    held = PermittedPlan(plan(planned(drift)), {}, (HeldChange(drift, Hold("observe", "only looking")),), {})
+    (event,) = narrate(account(plan=plan(planned(drift)), permitted=held), Applied(), "", 5)[0]
+    assert (event.kind, event.message) == ("held-drift", "write file:/etc/motd: only looking")

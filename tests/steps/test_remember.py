@@ -1,0 +1,111 @@
+from agent.domain.memory import AdoptedCommit, Applied, AppliedDeploy, Attempt, State
+from agent.domain.outcome import Outcome, Status
+from agent.domain.plan import Cause, Hold, PermittedPlan
+from agent.domain.report import Phase
+from agent.errors import InventoryError, ReportError, SourceError
+from agent.steps.remember import (
+    FIRST_BACKOFF_S,
+    LONGEST_BACKOFF_S,
+    applied_after,
+    attempts_after,
+    phase_of,
+    state_after,
+)
+from tests.steps.build import SHA, account, change, deploy, health, outcome, plan, planned, state
+
+
+def whole(**more):
+    kept = {"motd": AppliedDeploy(deploy().digest)}
+    return account(after=plan(planned()), applied=kept, **more)
+
+
+def test_a_host_that_is_what_git_says_is_converged():
+    assert phase_of(whole(health=health())) is Phase.CONVERGED
+
+
+def test_a_remote_that_is_away_does_not_make_a_converged_host_a_failed_one():
+    assert phase_of(whole(failures=[SourceError("away"), ReportError("away")])) is Phase.CONVERGED
+
+
+def test_a_commit_that_cannot_be_read_does():
+    assert phase_of(whole(failures=[InventoryError("broken")])) is Phase.FAILED
+
+
+def test_a_unit_that_fails_makes_it_unhealthy():
+    assert phase_of(whole(health=health("nginx.service has failed"))) is Phase.UNHEALTHY
+
+
+def test_drift_that_may_not_be_repaired_is_told():
+    assert phase_of(account(after=plan(planned(change(cause=Cause.DRIFT))))) is Phase.DRIFTED
+
+
+def test_an_intended_change_that_is_held_is_waited_for():
+    assert phase_of(account(after=plan(planned(change())))) is Phase.WAITING
+
+
+def test_an_operation_that_always_says_changed_keeps_no_host_from_being_converged():
+    kept = {"motd": AppliedDeploy(deploy().digest, {}, ("file:/etc/motd",))}
+    assert phase_of(account(after=plan(planned(change())), applied=kept)) is Phase.CONVERGED
+
+
+def test_a_commit_is_adopted_once_and_soaks_while_the_host_is_well():
+    first = applied_after(Applied(), whole(health=health()), 100)
+    again = applied_after(first, whole(health=health()), 160)
+    assert again.adopted == (AdoptedCommit(SHA, 100, well_since=100),)
+    assert again.adopted[0].soaked(160) == 60
+
+
+def test_a_host_that_is_not_well_starts_its_soak_again():
+    first = applied_after(Applied(), whole(health=health()), 100)
+    ill = applied_after(first, whole(health=health("x has failed")), 160)
+    well = applied_after(ill, whole(health=health()), 200)
+    assert [each.adopted[0].soaked(210) for each in (ill, well)] == [0, 10]
+
+
+def test_the_next_commit_ends_the_soak_of_the_one_before():
+    first = applied_after(Applied(), whole(health=health()), 100)
+    other = state(commit="b" * 40)
+    second = applied_after(first, whole(health=health(), state=other), 150)
+    assert [(each.sha[0], each.soaked(999)) for each in second.adopted] == [("a", 50), ("b", 849)]
+
+
+def test_a_state_that_was_not_reached_as_a_whole_is_not_the_applied_one():
+    partly = account(after=plan(planned(change())), applied={}, health=health())
+    assert applied_after(Applied(), partly, 100).commit is None
+
+
+def test_an_unhealthy_state_is_applied_and_not_good():
+    after = applied_after(Applied(), whole(health=health("x has failed")), 100)
+    assert (after.digest, after.good) == (state().digest, None)
+
+
+def failing(**more):
+    return account(outcome=outcome(Status.FAILED), after=plan(planned(change())), **more)
+
+
+def test_each_failure_in_a_row_doubles_the_wait_up_to_its_limit():
+    attempts, waits = {}, []
+    for _ in range(8):
+        attempts = attempts_after(attempts, failing(), state(), 0)
+        waits.append(attempts["motd"].not_before)
+    assert waits[:3] == [FIRST_BACKOFF_S, 2 * FIRST_BACKOFF_S, 4 * FIRST_BACKOFF_S]
+    assert waits[-1] == LONGEST_BACKOFF_S
+
+
+def test_success_forgets_the_failures():
+    attempts = attempts_after({}, failing(), state(), 0)
+    assert attempts_after(attempts, account(outcome=outcome(Status.DONE)), state(), 9) == {}
+
+
+def test_a_cycle_that_waits_learns_nothing_and_keeps_the_count():
+    before = {"motd": Attempt(deploy().digest, 3, 500)}
+    held = PermittedPlan(plan(), {}, (), {"motd": Hold("backoff", "")})
+    waiting = account(plan=plan(planned(error="boom")), permitted=held, outcome=Outcome())
+    assert attempts_after(before, waiting, state(), 400) == before
+
+
+def test_units_that_had_failed_at_first_are_forgiven_until_they_recover():
+    first = state_after(State(), account(health=health(failed=("old.service",))), 1)
+    recovered = state_after(first, account(health=health()), 2)
+    assert first.failed_at_first == ("old.service",)
+    assert recovered.failed_at_first == ()

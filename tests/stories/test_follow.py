@@ -1,0 +1,136 @@
+"""A host follows its repository: what is pushed is applied, what is changed by hand is repaired, both are told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from agent.inventory.schema import schema
+from tests.gitserver import HttpServer, ssh_server
+from tests.stories.conftest import Boot
+from tests.stories.world import MOTD, World, apply, cycle, events, follow, kinds, rest, until
+
+NEW_MOTD = MOTD.replace("from", "again from")
+
+
+def is_new(host):
+    return host.read("/etc/motd") == "hello again from web1\n"
+
+
+def test_the_daemon_applies_what_is_pushed_over_http(world: World, http: HttpServer, boot: Boot) -> None:
+    host = boot()
+    follow(host, http.url("config.git"))
+    assert host.read("/etc/motd") == "hello from web1\n"
+    world.site(NEW_MOTD)
+    until(lambda: is_new(host), "the new motd")
+
+
+def test_the_daemon_applies_what_is_pushed_over_ssh(world: World, boot: Boot, tmp_path: Path) -> None:
+    host = boot()
+    with ssh_server(tmp_path / "sshd") as server:
+        host.push(server.known_hosts, "/root/known_hosts")
+        host.push(server.client_key, "/root/.ssh/id_ed25519")
+        follow(host, server.url(world.bare), "--known-hosts", "/root/known_hosts")
+        world.site(NEW_MOTD)
+        until(lambda: is_new(host), "the new motd")
+        until(lambda: world.report("web1")["commits"]["aimed"] == world.head, "the report of it")
+
+
+def test_the_daemon_applies_what_is_pushed_to_a_repository_on_the_host(world: World, boot: Boot) -> None:
+    host = boot()
+    host.push(world.bare, "/srv/config.git")
+    follow(host, "/srv/config.git")
+    script = "git clone -q /srv/config.git c && cd c && git config user.email a@b && git config user.name a"
+    edit = "sed -i 's/from/again from/' inventories/lab/site.yaml && git commit -qam again && git push -q"
+    host.run(f"cd /root && {script} && {edit}")
+    until(lambda: is_new(host), "the new motd")
+
+
+def test_a_file_changed_by_hand_is_repaired_and_told_with_its_diff(world: World, http: HttpServer, boot: Boot) -> None:
+    host = boot()
+    follow(host, http.url("config.git"))
+    host.write("/etc/motd", "changed by hand\n")
+    until(lambda: host.read("/etc/motd") == "hello from web1\n", "the repair")
+    until(lambda: "drift-repaired" in kinds(host), "the event")
+    (event,) = [event for event in events(host) if event["kind"] == "drift-repaired"]
+    assert event["resource"] == "file:/etc/motd"
+    assert "-changed by hand\n+hello from web1\n" in event["diff"]
+
+
+def test_what_was_found_on_the_host_does_not_leave_it(world: World, http: HttpServer, boot: Boot) -> None:
+    host = boot()
+    follow(host, http.url("config.git"))
+    host.write("/etc/motd", "password=hunter2\n")
+    until(lambda: any(change["cause"] == "drift" for change in world.report("web1")["changes"]), "the report")
+    (change,) = world.report("web1")["changes"]
+    assert (change["state"], change["added"], change["removed"]) == ("done", 1, 1)
+    assert "hunter2" not in json.dumps(world.report("web1"))
+
+
+def test_a_dotfile_changed_in_git_is_intended(world: World, http: HttpServer, boot: Boot) -> None:
+    host = boot()
+    world.config.commit(
+        "Dotfiles",
+        {
+            "inventories/lab/site.yaml": "- hosts: all\n  deploys:\n    - dotfiles: {user: root, sets: [common]}\n",
+            "dotfiles/common/.vimrc": "set number\n",
+        },
+    )
+    world.push()
+    follow(host, http.url("config.git"))
+    rest(host)
+    world.commit("Quieter", {"dotfiles/common/.vimrc": "set nonumber\n"})
+    apply(host)
+    assert host.read("/root/.vimrc") == "set nonumber\n"
+    (change,) = world.report("web1")["changes"]
+    assert (change["cause"], change["state"], change["resource"]) == ("intended", "done", "file:~root/.vimrc")
+
+
+def test_a_host_in_sync_plans_nothing_and_exits_0(world: World, http: HttpServer, boot: Boot) -> None:
+    host = boot()
+    follow(host, http.url("config.git"))
+    done = host.run(["hostwright", "plan"])
+    assert done.output == f"in sync with commit {world.head[:12]}\n"
+
+
+def test_planning_shows_drift_with_its_diff_changes_nothing_and_exits_10(
+    world: World, http: HttpServer, boot: Boot
+) -> None:
+    host = boot()
+    follow(host, http.url("config.git"))
+    rest(host)
+    host.write("/etc/motd", "by hand\n")
+    done = host.run(["hostwright", "plan"], check=False)
+    assert done.code == 10
+    assert "[drift]" in done.output
+    assert "-by hand" in done.output
+    assert host.read("/etc/motd") == "by hand\n"
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "trixie"])
+def test_the_report_is_valid_signed_and_in_the_table(world: World, http: HttpServer, boot: Boot, suite: str) -> None:
+    host = boot(suite)
+    follow(host, http.url("config.git"))
+    report = world.report("web1")
+    jsonschema.validate(report, schema("report"))
+    assert (report["phase"], report["commits"]["aimed"], report["problems"]) == ("converged", world.head, [])
+    assert world.signature("web1").startswith(b"-----BEGIN SSH SIGNATURE-----")
+    assert "web1" in world.page()
+
+
+def test_a_suspended_host_is_looked_at_and_not_touched(world: World, http: HttpServer, boot: Boot) -> None:
+    host = boot()
+    follow(host, http.url("config.git"))
+    host.run(["hostwright", "suspend", "the disk is being replaced", "--for", "1h"])
+    world.site(NEW_MOTD)
+    host.write("/etc/motd", "by hand\n")
+    assert cycle(host) == 0
+    assert host.read("/etc/motd") == "by hand\n"
+    assert world.report("web1")["phase"] == "drifted"
+    assert any("the disk is being replaced" in hold["reason"] for hold in world.report("web1")["holds"])
+    host.run(["hostwright", "resume"])
+    assert cycle(host) == 0
+    assert is_new(host)

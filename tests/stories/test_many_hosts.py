@@ -1,0 +1,44 @@
+"""Many hosts report to one branch at the same moment, and every report is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.gitserver import HttpServer
+from tests.lab.host import Host
+from tests.stories.conftest import Boot
+from tests.stories.world import World, follow
+
+HOSTS = "all:\n  hosts:\n    web[1:20]: {}\n  vars: {greeting: hello}\n"
+
+
+def at_once(hosts: list[Host], do: Callable[[Host], object]) -> None:
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        list(pool.map(do, hosts))
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_every_report_of_hosts_that_report_at_the_same_moment_is_there(
+    world: World, http: HttpServer, boot: Boot, count: int
+) -> None:
+    world.commit(
+        "Many hosts",
+        {
+            "inventories/lab/hosts.yaml": HOSTS,
+            "inventories/lab/fleet.yaml": "schedule: {fetch: 1h, drift: 1h}\nstatus: {pushes_per_minute: 60}\n",
+        },
+    )
+    hosts = [boot(name=f"web{number}") for number in range(1, count + 1)]
+    at_once(hosts, lambda host: follow(host, http.url("config.git"), "--once", name=host.name))
+    world.commit(
+        "Now", {"inventories/lab/site.yaml": "- hosts: all\n  deploys:\n    - files: {/etc/a: {content: a}}\n"}
+    )
+    at_once(hosts, lambda host: host.run(["hostwright", "apply"], timeout_s=300))
+    assert {host.name: world.report(host.name)["commits"]["aimed"] for host in hosts} == {
+        host.name: world.head for host in hosts
+    }
+    page = world.page()
+    assert all(f"{host.name} " in page for host in hosts)

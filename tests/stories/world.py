@@ -1,0 +1,134 @@
+"""A small world: a config repo on a Git server, and hosts that follow it. Everything in it is real.
+
+world.commit("Say hello", {"inventories/lab/site.yaml": …})      an administrator pushes
+world.follow(host)                                              what bootstrap.sh ends with
+world.report("web1")                                            what the status branch says
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.domain.status import PAGE, report_path, signature_path
+from agent.system.process import run
+from tests.gitserver import Author, ConfigRepo
+from tests.lab.host import Completed, Host
+
+PATIENCE_S = 90.0
+"""For a daemon that looks every two seconds, on two busy cores."""
+
+HOSTS = """\
+all:
+  hosts:
+    web1: {}
+    web2: {}
+  vars:
+    greeting: hello
+"""
+
+FLEET = """\
+schedule: {fetch: 2s, drift: 2s}
+"""
+"""A rhythm for tests: nobody wants to wait a minute for each step of a story."""
+
+MOTD = """\
+- hosts: all
+  deploys:
+    - files:
+        /etc/motd: {content: "{{ greeting }} from {{ inventory_hostname }}\\n"}
+"""
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.config = ConfigRepo(folder / "config")
+        self.config.commit(
+            "Begin",
+            {
+                "inventories/lab/hosts.yaml": HOSTS,
+                "inventories/lab/fleet.yaml": FLEET,
+                "inventories/lab/site.yaml": MOTD,
+            },
+        )
+        self.served = folder / "served"
+        self.served.mkdir()
+        self.bare = self.config.bare(self.served / "config.git")
+
+    def commit(self, subject: str, files: Mapping[str, str | bytes | None], *, by: Author | None = None) -> str:
+        """Commits and pushes; the commit's sha."""
+        sha = self.config.commit(subject, files, by=by)
+        self.push()
+        return sha
+
+    def site(self, text: str, *, by: Author | None = None, **files: str) -> str:
+        """The shortest commit of all: a new site.yaml."""
+        return self.commit("Change the site", {"inventories/lab/site.yaml": text, **files}, by=by)
+
+    def push(self, *options: str) -> None:
+        self.config.git("push", "--quiet", *options, "origin", "main")
+
+    @property
+    def head(self) -> str:
+        return self.config.head
+
+    def document(self, path: str, repo: Path | None = None) -> bytes:
+        done = run(["git", "-C", f"{repo or self.bare}", "show", f"status:{path}"], timeout_s=30)
+        assert done.ok, done.complaint
+        return done.output
+
+    def has_report(self, host: str, repo: Path | None = None) -> bool:
+        argv = ["git", "-C", f"{repo or self.bare}", "cat-file", "-e", f"status:{report_path(host)}"]
+        return run(argv, timeout_s=30).ok
+
+    def report(self, host: str, repo: Path | None = None) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(self.document(report_path(host), repo))
+        return report
+
+    def signature(self, host: str) -> bytes:
+        return self.document(signature_path(host))
+
+    def page(self) -> str:
+        return self.document(PAGE).decode()
+
+
+def follow(host: Host, remote: str, *options: str, check: bool = True, name: str = "web1") -> Completed:
+    """Sets a host up as bootstrap.sh does behind the installation: tries everything, converges, starts the service."""
+    trust = () if "--trust" in options or "--trusted-signers" in options else ("--trust", "unsigned")
+    command = ["hostwright", "setup", "--repo", remote, "--inventory", "lab", "--host", name, *trust, *options]
+    return host.run(command, check=check)
+
+
+def cycle(host: Host) -> int:
+    """Lets the daemon run a cycle and waits for its end; the exit code."""
+    return host.run(["hostwright", "trigger", "--wait"], check=False).code
+
+
+def rest(host: Host) -> None:
+    """No more cycles but those that a test asks for."""
+    host.run("systemctl stop hostwright.service")
+    host.run('while [ "$(systemctl is-active hostwright-cycle)" = activating ]; do sleep 0.1; done')
+
+
+def apply(host: Host, *options: str) -> Completed:
+    return host.run(["hostwright", *options, "apply"], check=False)
+
+
+def events(host: Host, count: int = 50) -> list[dict[str, Any]]:
+    told = host.run(["hostwright", "--json", "events", "-n", str(count)]).output
+    found: list[dict[str, Any]] = json.loads(told)["data"]
+    return found
+
+
+def kinds(host: Host) -> list[str]:
+    return [event["kind"] for event in events(host)]
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, f"did not happen in {PATIENCE_S:.0f} s: {what}"
+        time.sleep(0.1)

@@ -1,0 +1,169 @@
+"""Commits into trees and folders: exactly what was signed, and nothing that could land elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.errors import SourceError
+from agent.system.git import Access, Mirror
+from tests.gitserver import ConfigRepo
+
+NOWHERE = Access(known_hosts=None, deploy_key=None, timeout_s=30)
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> ConfigRepo:
+    repo = ConfigRepo(tmp_path / "work")
+    repo.commit("First", {"site.yaml": "- hosts: all\n", "bin/run": "#!/bin/sh\n"})
+    return repo
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[Mirror]:
+    mirror = Mirror(tmp_path / "host/repo.git", NOWHERE)
+    yield mirror
+    mirror.close()
+
+
+def files_below(folder: Path) -> set[str]:
+    return {f"{path.relative_to(folder)}" for path in folder.rglob("*") if not path.is_dir() or path.is_symlink()}
+
+
+# Trees
+
+
+def test_a_tree_lists_files_below_a_prefix_and_not_its_namesakes(repo: ConfigRepo, mirror: Mirror) -> None:
+    repo.commit("More", {"bin2/x": "", "bin/sub/y": ""})
+    tree = mirror.tree(mirror.fetch(f"{repo.path}", "main").sha)
+    assert [entry.path for entry in tree.entries("bin")] == ["bin/run", "bin/sub/y"]
+    assert [entry.path for entry in tree.entries("bin/run")] == ["bin/run"]
+
+
+@pytest.mark.parametrize("path", ["nope", "bin", "bin/run/x", "site.yaml/", "", "../x"])
+def test_reading_what_is_no_file_is_a_key_error(repo: ConfigRepo, mirror: Mirror, path: str) -> None:
+    tree = mirror.tree(mirror.fetch(f"{repo.path}", "main").sha)
+    with pytest.raises(KeyError):
+        tree.read(path)
+
+
+def test_trees_that_stand_for_billions_of_files_are_refused(repo: ConfigRepo, mirror: Mirror) -> None:
+    tree = repo.tree(*[("100644", repo.blob(b"x"), f"{number}") for number in range(10)])
+    for _ in range(9):
+        tree = repo.tree(*[("40000", tree, f"{number}") for number in range(10)])
+    repo.plumb(tree, repo.head)
+    with pytest.raises(SourceError, match="more than 100000 files") as refused:
+        mirror.tree(mirror.fetch(f"{repo.path}", "main").sha).entries()
+    assert refused.value.kind == "unsafe-tree"
+
+
+# Exports
+
+
+def test_an_export_is_the_tree_byte_for_byte_and_read_only(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
+    (repo.path / "bin/run").chmod(0o755)
+    content = bytes(range(256)) * 9000
+    head = repo.commit("More", {"deep/er/data": content, "crlf": b"a\r\n"})
+    (repo.path / "deep/link").symlink_to("../bin/run")
+    head = repo.commit("Link")
+    mirror.fetch(f"{repo.path}", "main")
+    target = tmp_path / head
+    mirror.export(head, target)
+    assert files_below(target) == {"site.yaml", "bin/run", "deep/er/data", "crlf", "deep/link"}
+    assert (target / "deep/er/data").read_bytes() == content
+    assert (target / "crlf").read_bytes() == b"a\r\n"
+    assert (target / "deep/link").readlink() == Path("../bin/run")
+    assert {oct(path.stat().st_mode & 0o7777) for path in (target, target / "bin/run", target / "deep")} == {"0o555"}
+    assert oct((target / "site.yaml").stat().st_mode & 0o7777) == "0o444"
+
+
+def test_attributes_of_the_commit_have_no_say(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
+    attributes = "a export-ignore\nb export-subst\nc filter=evil\nd text eol=crlf ident\n.gitattributes export-ignore\n"
+    files: dict[str, str | bytes | None] = {"a": "a", "b": "$Format:%H$", "c": "c", "d": "$Id$\n"}
+    head = repo.commit("Attributes", {**files, ".gitattributes": attributes})
+    mirror.fetch(f"{repo.path}", "main")
+    mirror.export(head, tmp_path / "out")
+    assert {name: (tmp_path / "out" / name).read_text() for name in files} == files
+    assert (tmp_path / "out/.gitattributes").read_text() == attributes
+
+
+DANGEROUS_NAMES = [
+    *(".git", ".GIT", ".git ", ".git.", "git~1", ".g\u200cit", ".git::$INDEX_ALLOCATION", r"a\.git"),
+    *("..", ".", "", "a/b", "a\nb", "\x1b[2J"),
+]
+
+
+@pytest.mark.parametrize("name", DANGEROUS_NAMES)
+def test_a_dangerous_name_is_never_written(repo: ConfigRepo, mirror: Mirror, tmp_path: Path, name: str) -> None:
+    """Written into the mirror by hand: git's own check on fetching would refuse most of them before we see them."""
+    mirror.fetch(f"{repo.path}", "main")
+    hooks = repo.tree(("100755", repo.blob(b"#!/bin/sh\n"), "post-checkout"))
+    head = repo.plumb(repo.tree(("40000", hooks, name), ("100644", repo.blob(b"ok"), "zz")), repo.head)
+    shutil.copytree(repo.path / ".git/objects", tmp_path / "host/repo.git/objects", dirs_exist_ok=True)
+    with pytest.raises(SourceError) as refused:
+        mirror.export(head, tmp_path / "out/commit")
+    assert refused.value.kind == "unsafe-tree"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_hook_in_the_tree_does_not_even_arrive(repo: ConfigRepo, mirror: Mirror) -> None:
+    hooks = repo.tree(("100755", repo.blob(b"#!/bin/sh\n"), "post-checkout"))
+    repo.plumb(repo.tree(("40000", hooks, ".git")), repo.head)
+    with pytest.raises(SourceError, match="hasDotgit") as refused:
+        mirror.fetch(f"{repo.path}", "main")
+    assert refused.value.kind == "bad-objects"
+
+
+def test_a_name_that_stands_twice_is_refused(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
+    """First a link to a folder of the host, then a folder of the same name whose files would land there."""
+    mirror.fetch(f"{repo.path}", "main")
+    inner = repo.tree(("100644", repo.blob(b"x"), "cron"))
+    head = repo.plumb(repo.tree(("120000", repo.blob(b"elsewhere"), "a"), ("40000", inner, "a")), repo.head)
+    shutil.copytree(repo.path / ".git/objects", tmp_path / "host/repo.git/objects", dirs_exist_ok=True)
+    with pytest.raises(SourceError, match="twice"):
+        mirror.export(head, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "target", ["/etc/passwd", "../../etc/passwd", "deep/../../x", "../..", "sub/../x", "x\ny", "..", "../work"]
+)
+def test_a_link_that_leads_out_is_refused(repo: ConfigRepo, mirror: Mirror, tmp_path: Path, target: str) -> None:
+    (repo.path / ("bin/link" if target == "../.." else "link")).symlink_to(target)
+    head = repo.commit("Link")
+    mirror.fetch(f"{repo.path}", "main")
+    with pytest.raises(SourceError, match="leads out") as refused:
+        mirror.export(head, tmp_path / "commits")
+    assert refused.value.kind == "unsafe-tree"
+    assert files_below(tmp_path) == {path for path in files_below(tmp_path) if path.startswith(("work/", "host/"))}
+
+
+def test_a_submodule_is_left_out_and_said(
+    repo: ConfigRepo, mirror: Mirror, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    modules = repo.blob(b'[submodule "x"]\n\tpath = vendor\n\turl = ../evil\n')
+    tree = repo.tree(("100644", modules, ".gitmodules"), ("160000", repo.head, "vendor"))
+    head = repo.plumb(tree, repo.head)
+    mirror.fetch(f"{repo.path}", "main")
+    mirror.export(head, tmp_path / "out")
+    assert files_below(tmp_path / "out") == {".gitmodules"}
+    assert "submodule vendor is left out" in caplog.text
+
+
+def test_an_export_that_cannot_be_finished_leaves_nothing(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
+    (repo.path / "zz-last").symlink_to("/etc/passwd")
+    head = repo.commit("Link")
+    mirror.fetch(f"{repo.path}", "main")
+    (tmp_path / "commits").mkdir()
+    with pytest.raises(SourceError):
+        mirror.export(head, tmp_path / "commits" / head)
+    assert list((tmp_path / "commits").iterdir()) == []
+
+
+def test_an_empty_commit_exports_to_an_empty_folder(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
+    head = repo.plumb(repo.tree(), repo.head)
+    mirror.fetch(f"{repo.path}", "main")
+    mirror.export(head, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []

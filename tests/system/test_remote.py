@@ -1,0 +1,86 @@
+"""Remotes as people write them: what git may be given, and what never."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from agent.errors import SettingsError
+from agent.system.remote import Remote, Transport, checked_branch, without_password
+
+
+@pytest.mark.parametrize(
+    ("text", "transport", "host", "port"),
+    [
+        ("git@git.example.org:team/config.git", Transport.SSH, "git.example.org", None),
+        ("git.example.org:/srv/config.git", Transport.SSH, "git.example.org", None),
+        ("[::1]:config.git", Transport.SSH, "::1", None),
+        ("ssh://git@git.example.org:2222/config.git", Transport.SSH, "git.example.org", 2222),
+        ("ssh://[2001:db8::1]/config.git", Transport.SSH, "2001:db8::1", None),
+        ("https://git.example.org/config.git", Transport.HTTP, "git.example.org", None),
+        ("http://127.0.0.1:8080/config.git", Transport.HTTP, "127.0.0.1", 8080),
+    ],
+)
+def test_the_usual_forms_are_understood(text: str, transport: Transport, host: str, port: int | None) -> None:
+    remote = Remote.parse(text)
+    assert (remote.url, remote.transport, remote.host, remote.port) == (text, transport, host, port)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-oProxyCommand=touch${IFS}x",
+        "--upload-pack=x",
+        "ext::sh -c x",
+        "ext::sh",
+        "fd::17",
+        "transport::address",
+        "git://git.example.org/x",
+        "ftp://git.example.org/x",
+        "ext://x/y",
+        "ssh://-oProxyCommand=x/y",
+        "ssh://user@-oProxyCommand=x/y",
+        "ssh://-x@git.example.org/y",
+        "ssh://git:word@git.example.org/y",
+        "-x@git.example.org:y",
+        "https:///x",
+        "https://git.example.org:port/x",
+        "file://server/x",
+        "relative/path",
+        "../up",
+        "~/config.git",
+        "host:",
+        "/srv/a b",
+        "https://git.example.org/a\nb",
+        "git@git.example.org:x\x1b[2J",
+    ],
+)
+def test_everything_else_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Remote.parse(text)
+    assert refused.value.kind == "bad-remote"
+    assert "\x1b" not in f"{refused.value}"
+
+
+def test_a_password_leaves_the_url_and_does_not_show() -> None:
+    remote = Remote.parse("https://ann:p%40ss@git.example.org:8443/x.git")
+    assert remote.url == "https://git.example.org:8443/x.git"
+    assert remote.authorization == "Basic " + base64.b64encode(b"ann:p@ss").decode()
+    assert "ss" not in f"{remote}{remote!r}".replace("https", "")
+
+
+def test_a_refused_url_is_named_without_its_password() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Remote.parse("https://ann:hunter2@git.example.org:port/x")
+    assert "hunter2" not in f"{refused.value}"
+
+
+def test_passwords_in_foreign_text_are_masked() -> None:
+    assert without_password("at https://ann:x@h/y and ssh://z@h") == "at https://***@h/y and ssh://***@h"
+
+
+@pytest.mark.parametrize("name", ["main", "team/a-b_c.d", "übung", "v1.2", "a@b"])
+def test_a_branch_that_git_takes_is_taken(name: str) -> None:
+    assert checked_branch(name) == name

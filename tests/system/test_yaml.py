@@ -1,0 +1,186 @@
+"""The YAML reader: values, positions, refusals, bounds."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import yaml as pyyaml
+from hypothesis import configuration, given, settings
+from hypothesis import strategies as st
+
+from agent.errors import InventoryError
+from agent.system import yaml
+from agent.system.yaml import Duplicates, Position, YamlError
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _examples(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Hypothesis keeps what it found in a folder of the session, not in the checkout."""
+    configuration.set_hypothesis_home_dir(tmp_path_factory.mktemp("hypothesis"))
+
+
+def read(text: str) -> yaml.Value:
+    node = yaml.load(text.encode(), "f.yaml")
+    assert node is not None
+    return yaml.plain(node)
+
+
+def problem(text: str | bytes) -> str:
+    with pytest.raises(YamlError) as caught:
+        yaml.load(text if isinstance(text, bytes) else text.encode(), "f.yaml")
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\nb: [x, 1.5, ~, yes, 017, 0x1F, 1:30, 1_000]",
+        "a: &x {p: 1}\nb: {<<: *x, q: 2}\nc: {<<: [*x, {p: 3, r: 4}], p: 5}",
+        "a: |\n  text\n  more\nb: >-\n  folded\n  text\n",
+        "'a': \"b\\n\"\n? c\n: d",
+        "- - - deep",
+        "{2: a, true: b, ~: c, 1.5: d}",
+        "!!str 5",
+    ],
+)
+def test_values_are_those_of_pyyaml(text: str) -> None:
+    assert read(text) == pyyaml.safe_load(text)
+
+
+def test_dates_are_their_text() -> None:
+    assert read("[2026-12-01, 2026-12-01T06:00:00Z]") == ["2026-12-01", "2026-12-01T06:00:00+00:00"]
+
+
+def test_an_empty_file_is_nothing() -> None:
+    assert yaml.load(b"# only a comment\n", "f.yaml") is None
+
+
+def test_every_key_and_value_knows_its_place() -> None:
+    node = yaml.load(b"a: 1\nb:\n  - x\n  - {c: 2}\n", "f.yaml")
+    assert isinstance(node, yaml.Map)
+    assert node.keys["b"] == Position("f.yaml", 2, 1)
+    assert yaml.locate(node, ("b", 1, "c")) == Position("f.yaml", 4, 6)
+    assert node.values["a"].position == Position("f.yaml", 1, 4)
+
+
+def test_a_path_that_leads_nowhere_is_located_as_far_as_it_leads() -> None:
+    node = yaml.load(b"a:\n  b: 1\n", "f.yaml")
+    assert node is not None
+    assert yaml.locate(node, ("a", "nix", 5)) == Position("f.yaml", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a: 1\nb: 2\na: 3", "f.yaml:3:1: the key 'a' stands here twice, first in line 1"),
+        ("a: {{ x }}", "f.yaml:1:5: a key cannot be a collection"),
+        ("? [a]\n: b", "a key cannot be a collection"),
+        ("a:\n\t- b", "f.yaml:2:1: not YAML"),
+        ("a: b: c", "f.yaml:1:5: not YAML: mapping values are not allowed"),
+        ("a: *b", "no anchor &b ends before this alias"),
+        ("&a [*a]", "no anchor &a ends before this alias"),
+        ("a: 1\n---\nb: 2", "f.yaml:2:1: a second document begins here"),
+        ("a: !!python/object:os.system x", "f.yaml:1:4: the tag !!python/object:os.system is not supported"),
+        ("a: !!set {x}", "the tag !!set is not supported"),
+        ("a: !!binary aGk=", "the tag !!binary is not supported"),
+        ("a: 2026-13-45", "'2026-13-45' is not a valid timestamp"),
+        ("a: !!int ''", "is not a valid int"),
+        ("<<: 3", "<< takes a mapping or a list of mappings"),
+        (b"a: \xff", "f.yaml:1:4: not UTF-8 text"),
+        (b"a: \x00", "control characters are not allowed"),
+        ("[" * 100, "nested deeper than 64 levels"),
+    ],
+)
+def test_what_is_refused_is_said_with_its_place(text: str | bytes, complaint: str) -> None:
+    assert complaint in problem(text)
+
+
+def test_all_problems_of_a_readable_file_come_at_once() -> None:
+    assert len(problem("a: 1\na: 2\nb: !x 1\nc: 2026-99-99\n").splitlines()) == 3
+
+
+def test_in_an_inventory_the_last_of_two_equal_keys_counts() -> None:
+    node = yaml.load(b"a: 1\na: 2\n", "f.yaml", duplicates=Duplicates.LAST_WINS)
+    assert node is not None
+    assert yaml.plain(node) == {"a": 2}
+
+
+def test_what_is_json_is_read_as_json() -> None:
+    assert read('{"a": 1e5, "b": "x"}') == {"a": 100000.0, "b": "x"}
+    assert read("a: 1e5") == {"a": "1e5"}
+
+
+LAUGHS = "a0: &a0 [x, x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [LAUGHS, "[" * 8_000_000, "- " * 4_000_000, "a: 1" + ":59" * 1_000_000, "x" * 9_000_000, "a: " + "9" * 5000],
+    ids=["laughs", "brackets", "dashes", "base 60", "too large", "digits"],
+)
+def test_no_input_takes_long_to_refuse(text: str) -> None:
+    begun = time.monotonic()
+    problem(text)
+    assert time.monotonic() - begun < 5
+
+
+def test_an_error_is_one_that_users_can_cause() -> None:
+    assert issubclass(YamlError, InventoryError)
+
+
+WORDS = (
+    "a",
+    "-",
+    ":",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "&x",
+    "*x",
+    "<<",
+    "!!int",
+    "!t",
+    "|",
+    ">",
+    "'",
+    '"',
+    "#",
+    "~",
+    "1",
+    "=",
+)
+MORE_WORDS = ("?", "\\x", "é", "2026-01-01", "{{", "...", "%YAML")
+SPACES = (" ", ": ", "- ", "\n", "\n  ", "\t", "\x00", "\u2028", "---\n")
+SCRAPS = st.lists(st.sampled_from((*WORDS, *MORE_WORDS, *SPACES)), max_size=30).map("".join)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.one_of(SCRAPS.map(str.encode), st.binary(max_size=40)))
+def test_no_input_ends_in_anything_but_a_value_or_a_complaint(content: bytes) -> None:
+    try:
+        node = yaml.load(content, "f.yaml")
+    except YamlError:
+        return
+    assert node is None or yaml.plain(node) is not ...
+
+
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(JSONS)
+def test_what_is_dumped_reads_back(value: yaml.Value) -> None:
+    node = yaml.load(yaml.dump(value).encode(), "f.yaml")
+    assert (None if node is None else yaml.plain(node)) == value
+
+
+def test_only_plain_data_is_dumped() -> None:
+    with pytest.raises(TypeError):
+        yaml.dump(object())  # type: ignore[arg-type]

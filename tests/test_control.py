@@ -1,0 +1,52 @@
+import socket
+import threading
+
+import pytest
+
+from agent.control import ControlSocket, ask
+from agent.errors import SettingsError
+
+
+@pytest.fixture
+def control(tmp_path):
+    control = ControlSocket(tmp_path / "control.sock")
+    yield control
+    control.close()
+
+
+def served(control, reply):
+    """Answers the first caller with ``reply``, as the daemon would."""
+
+    def serve():
+        while (caller := control.accept()) is None:
+            pass
+        caller.answer(reply)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_whoever_waits_is_told_how_the_cycle_ended(control, tmp_path):
+    thread = served(control, {"ok": True, "exit": 7})
+    assert ask(tmp_path / "control.sock", wait=True, timeout_s=5) == {"ok": True, "exit": 7}
+    thread.join(5)
+
+
+def test_only_root_can_reach_the_socket(control, tmp_path):
+    assert (tmp_path / "control.sock").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("line", [b"not json\n", b"[]\n", b'{"command": "shutdown"}\n', b"x" * 5000, b""])
+def test_what_is_no_request_starts_nothing(control, tmp_path, line):
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(tmp_path / "control.sock"))
+        peer.sendall(line)
+        peer.shutdown(socket.SHUT_WR)
+        assert control.accept() is None
+
+
+def test_where_no_daemon_answers_the_error_says_what_to_do(tmp_path):
+    with pytest.raises(SettingsError) as caught:
+        ask(tmp_path / "control.sock", wait=False, timeout_s=1)
+    assert (caught.value.kind, "hostwright apply" in caught.value.hint) == ("no-daemon", True)

@@ -1,0 +1,38 @@
+"""The inventories of this repository: they can be read, mean what they say, and mean the same to Ansible."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.inventory.environment import load
+from agent.system.folder import FolderTree
+
+ROOT = Path(__file__).parents[1]
+
+INVENTORIES = ["local", "example"]
+
+ANSIBLE = Path(sys.executable).with_name("ansible-inventory")
+
+
+@pytest.mark.parametrize("name", INVENTORIES)
+def test_nobody_complains_about_an_inventory_of_this_repository(name: str) -> None:
+    load(FolderTree(ROOT), name).check()
+
+
+@pytest.mark.parametrize("name", INVENTORIES)
+@pytest.mark.skipif(not ANSIBLE.exists(), reason="ansible-core is not installed")
+def test_an_inventory_means_to_ansible_what_it_means_here(name: str) -> None:
+    command = [f"{ANSIBLE}", "-i", f"{ROOT}/inventories/{name}/hosts.yaml", "--list"]
+    listed = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    assert load(FolderTree(ROOT), name).inventory.as_list() == json.loads(listed)
+
+
+def test_the_example_is_a_fleet() -> None:
+    inventory = load(FolderTree(ROOT), "example").inventory
+    assert len(inventory.hosts) >= 12
+    assert len(set(inventory.groups) - {"all", "ungrouped"}) >= 5

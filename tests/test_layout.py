@@ -1,0 +1,97 @@
+"""The rules of the layout, held: what import-linter and ruff do not check."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+LINES_MAX = 350
+"""Of a module: about 300. Longer ones hold more than one thought."""
+
+TEST_LINES_MAX = 500
+"""Tests are lists of rules, and a list may be longer than a thought."""
+
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
+"""Module names that say nothing about what is inside."""
+
+GENERATED = {"tests/requirements.txt", "requirements.txt"}
+
+
+def _tracked() -> list[Path]:
+    """Files that are in Git or would be with the next commit; all files where there is no Git."""
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        return sorted(path for path in ROOT.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return sorted(path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file())
+
+
+TRACKED = _tracked()
+MODULES = [path for path in TRACKED if path.suffix == ".py" and path.is_relative_to(ROOT / "agent")]
+TESTS = [path for path in TRACKED if path.suffix == ".py" and path.is_relative_to(ROOT / "tests")]
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=_name)
+def test_a_module_says_what_it_is_for_and_holds_one_thought(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= (LINES_MAX if path in MODULES else TEST_LINES_MAX)
+    assert path.stem not in FORBIDDEN_NAMES
+    named_by_its_tests = path.name.startswith("test_")
+    assert path.name == "__init__.py" or named_by_its_tests or ast.get_docstring(ast.parse(text)), "no docstring"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=_name)
+def test_packages_are_empty_so_that_importing_one_module_loads_only_that(path: Path) -> None:
+    body = ast.parse(path.read_text()).body
+    rest = [node for node in body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
+    assert [ast.unparse(node) for node in rest] in ([], [f"__version__ = {_version()!r}"])
+
+
+def _version() -> str:
+    namespace: dict[str, str] = {}
+    exec((ROOT / "agent/__init__.py").read_text(), namespace)
+    return namespace["__version__"]
+
+
+def test_every_folder_of_tests_is_a_package_so_that_two_modules_may_have_one_name() -> None:
+    folders = {path.parent for path in TESTS}
+    assert [_name(folder) for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
+
+
+def test_only_verify_makes_a_trusted_commit() -> None:
+    makers = [_name(path) for path in MODULES if re.search(r"\bTrustedCommit\(", path.read_text())]
+    assert set(makers) <= {"agent/steps/verify.py"}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        pytest.param(r"https?://(?!\S*\bexample\b)\S+/(?:simple|debian|packages)(?:/|\s|$)", id="registry"),
+        pytest.param(r"(?<![\w./~-])/(?:Users/\w+|tmp/(?:pytest|tmp)[\w-]*)/", id="path-of-one-machine"),
+        pytest.param(r"\b(?:TODO|FIXME|XXX)\b", id="left-for-later"),
+    ],
+)
+def test_no_file_names_a_registry_a_persons_machine_or_something_left_for_later(pattern: str) -> None:
+    found = [
+        f"{_name(path)}:{number}: {line.strip()[:80]}"
+        for path in TRACKED
+        if _name(path) not in GENERATED | {_name(Path(__file__))} and not path.is_symlink()
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if re.search(pattern, line)
+    ]
+    assert found == []
+
+
+def test_scripts_can_be_run() -> None:
+    scripts = [path for path in TRACKED if path.read_bytes().startswith(b"#!")]
+    assert [_name(path) for path in scripts if not path.stat().st_mode & 0o111] == []
