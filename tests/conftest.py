@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis.configuration
 import pytest
 
 from tests.guard import Guard
@@ -53,6 +54,12 @@ def lab() -> Iterator[Lab]:
     """Boots hosts; what uses it is ``booted``, and skipped with the reason where it cannot."""
     with Lab() as laboratory:
         yield laboratory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _examples(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Hypothesis keeps what it found in a folder of the session, not in the checkout."""
+    hypothesis.configuration.set_hypothesis_home_dir(tmp_path_factory.mktemp("hypothesis"))
 
 
 @pytest.fixture(scope="session")

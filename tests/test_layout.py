@@ -46,7 +46,7 @@ def test_a_module_says_what_it_is_for_and_holds_one_thought(path: Path) -> None:
     text = path.read_text()
     assert len(text.splitlines()) <= (LINES_MAX if path in MODULES else TEST_LINES_MAX)
     assert path.stem not in FORBIDDEN_NAMES
-    named_by_its_tests = path.name.startswith("test_")
+    named_by_its_tests = path.name == "conftest.py" or path.name.startswith("test_")
     assert path.name == "__init__.py" or named_by_its_tests or ast.get_docstring(ast.parse(text)), "no docstring"
 
 

@@ -29,6 +29,9 @@ from agent.inventory.fleet import seconds
 APPLY_WAIT_S = 600.0
 """How long `apply` waits for a running cycle; longer than most, shorter than a person's patience."""
 
+DIFF_LINES = 20
+"""Of a diff among events; a file that was created is no news line by line."""
+
 TRIGGER_WAIT_S = 4 * 3600.0
 
 
@@ -76,7 +79,7 @@ def events(output: Output, *, count: int) -> int:
     _require_root()
     found = Events(Paths().events).last(count)
     for event in found:
-        output.show(_event_text(event))
+        output.show(_event_text(event, whole=output.verbose))
     output.envelope("events", 0, [dataclasses.asdict(event) for event in found])
     return 0
 
@@ -159,14 +162,13 @@ def _document(account: Account) -> dict[str, object]:
     }
 
 
-def _event_text(event: Event) -> str:
+def _event_text(event: Event, *, whole: bool) -> str:
     where = " ".join(part for part in (event.deploy, event.resource) if part)
     head = f"{_when(event.at)}  {event.kind:<20} {where + ': ' if where else ''}{event.message}"
-    return head if not event.diff else f"{head}\n{_indented(event.diff)}"
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.rstrip("\n").splitlines())
+    lines = (event.diff or "").splitlines()
+    if len(lines) > DIFF_LINES and not whole:
+        lines = [*lines[:DIFF_LINES], f"… {len(lines) - DIFF_LINES} more lines: hostwright -v events"]
+    return "\n".join([head, *(f"    {line}" for line in lines)])
 
 
 def _when(instant: int) -> str:

@@ -37,7 +37,9 @@ def _deploy_lines(deploy: DeployPlan, *, diff: bool) -> Iterator[str]:
 
 
 def change_line(change: Change) -> str:
-    return f"{_SIGNS[change.cause]} {change.deploy}: {change.wanted.operation}  [{change.cause.value}]"
+    """``~ file:/etc/motd: write content  [drift, files]``: what changes, how, why, and which deploy wants it."""
+    what = f"{change.resource}: {change.wanted.operation}"
+    return f"{_SIGNS[change.cause]} {what}  [{change.cause.value}, {change.deploy}]"
 
 
 class AccountView:
@@ -72,10 +74,9 @@ class AccountView:
                 self._output.detail(failure.hint)
 
     def _started(self, deploy: str, resource: str, operation: str) -> None:
-        del resource
         if not self._output.err.is_terminal:
             return
-        text = f"{deploy}: {operation}"
+        text = f"{deploy}: {resource}: {operation}"
         if self._spinner is None:
             self._spinner = self._output.err.status(text)
             self._spinner.start()
@@ -88,7 +89,7 @@ class AccountView:
         sign = "✓" if result.succeeded else "✗"
         if self._output.err.encoding.lower().replace("-", "") != "utf8":
             sign = "ok" if result.succeeded else "failed"
-        self._output.say(f"{sign} {result.deploy}: {result.operation} ({result.seconds:.1f} s)")
+        self._output.say(f"{sign} {result.resource}: {result.operation}  [{result.deploy}, {result.seconds:.1f} s]")
 
     def _rest(self) -> None:
         if self._spinner is not None:

@@ -75,7 +75,7 @@ def test_a_new_commit_in_the_clone_is_taken_up_by_another_run(boot: Boot) -> Non
 @pytest.mark.parametrize("after_s", [0.5, 1.5, 3.0])
 def test_killed_half_way_and_run_again_it_finishes(boot: Boot, after_s: float) -> None:
     with boot() as machine:
-        machine.run(f"systemd-run --quiet --unit=attempt {CLONE}/bootstrap.sh --wheelhouse {WHEELS}")
+        machine.run(f"systemd-run --quiet --collect --unit=attempt {CLONE}/bootstrap.sh --wheelhouse {WHEELS}")
         machine.run(f"sleep {after_s}; systemctl kill --signal=KILL attempt", check=False)
         done = bootstrap(machine)
         assert done.code == 0, done.error

@@ -18,7 +18,7 @@ HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 def locked() -> dict[str, Requirement]:
     """The requirements by name, each of which was seen to have hashes."""
     text = (ROOT / "requirements.txt").read_text().replace("\\\n", " ")
-    found = {}
+    found: dict[str, Requirement] = {}
     for line in text.splitlines():
         if line and not line.startswith("#"):
             assert HASH.search(line), f"no hash: {line}"

@@ -154,7 +154,7 @@ def test_piped_unsigned_code_is_not_run_where_signatures_are_asked_for(boot: Boo
         refused(machine, piped(machine, *signed), 5, "is not signed by anybody in /root/signers")
         identity = "-c user.name=Ann -c user.email=ann@example.org -c gpg.format=ssh -c user.signingKey=/root/signer"
         machine.run(
-            f"git -C {CLONE} {identity} commit -q -S --allow-empty -m Signed && git -C {CLONE} push -q {CONFIG}"
+            f"git -C {CLONE} {identity} commit -q -S --allow-empty -m Signed && git -C {CLONE} push -q {CONFIG} main"
         )
         done = piped(machine, *signed)
         assert done.code == 0, done.error

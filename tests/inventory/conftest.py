@@ -1,11 +1,10 @@
-"""What the tests of inventories share: a config repo to write, and a home for hypothesis."""
+"""What the tests of inventories share: a config repo to write."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from hypothesis import configuration
 
 from tests.inventory.samples import Repo
 
@@ -24,9 +23,3 @@ def repo(tmp_path: Path) -> Repo:
     repo = Repo(tmp_path / "repo")
     repo.write_all({"hosts.yaml": HOSTS, "site.yaml": "[]\n"})
     return repo
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _examples(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Hypothesis keeps what it found in a folder of the session, not in the checkout."""
-    configuration.set_hypothesis_home_dir(tmp_path_factory.mktemp("hypothesis"))

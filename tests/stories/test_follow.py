@@ -105,7 +105,7 @@ def test_planning_shows_drift_with_its_diff_changes_nothing_and_exits_10(
     host.write("/etc/motd", "by hand\n")
     done = host.run(["hostwright", "plan"], check=False)
     assert done.code == 10
-    assert "[drift]" in done.output
+    assert "~ file:/etc/motd: write content  [drift, files]" in done.output
     assert "-by hand" in done.output
     assert host.read("/etc/motd") == "by hand\n"
 

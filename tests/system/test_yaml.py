@@ -6,18 +6,12 @@ import time
 
 import pytest
 import yaml as pyyaml
-from hypothesis import configuration, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.errors import InventoryError
 from agent.system import yaml
 from agent.system.yaml import Duplicates, Position, YamlError
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _examples(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Hypothesis keeps what it found in a folder of the session, not in the checkout."""
-    configuration.set_hypothesis_home_dir(tmp_path_factory.mktemp("hypothesis"))
 
 
 def read(text: str) -> yaml.Value:

@@ -87,6 +87,8 @@ def carry_out(name: str, steps: Sequence[Step], content: str | None) -> None:
             _systemctl(name, "reenable", name)
         else:
             begun_ns = time.time_ns()
+            if step in (Step.START, Step.RESTART):
+                _forgive(name)
             _systemctl(name, "reload-or-restart" if step is Step.RELOAD else step.value, name)
             if step is Step.RELOAD:
                 _remember_reload(name, begun_ns)
@@ -101,6 +103,11 @@ def _systemctl(name: str, verb: str, *names: str) -> None:
     said = lines[0] if lines else done.complaint
     reason = f"not done after {JOB_TIMEOUT_S:.0f} s" if done.timed_out else said
     raise DeployError("\n".join([f"{name}: {verb}: {reason}", *_last_words(name, int(begun))]))
+
+
+def _forgive(name: str) -> None:
+    """A unit that failed too often is started all the same: it may be the cause that has just been mended."""
+    run(["systemctl", "reset-failed", "--", name], timeout_s=QUERY_TIMEOUT_S)
 
 
 def _last_words(name: str, since_s: int) -> list[str]:

@@ -122,3 +122,13 @@ def test_a_unit_that_fails_shows_its_last_words(deploys: Deploys) -> None:
     told = deploys.apply("services", {"broken": {"content": broken, "running": True}})
     assert "my own complaint" in told.failed["unit:broken.service"]
     assert told.left == ("unit:broken.service | start",), "the file stays, the start is still wanted"
+
+
+def test_a_unit_that_gave_up_is_started_once_its_cause_is_mended(deploys: Deploys) -> None:
+    text = (
+        "[Unit]\nStartLimitBurst=2\n[Service]\nExecStart=/usr/bin/tail -f /etc/needed\nRestart=always\nRestartSec=0\n"
+    )
+    wanted = {"quitter": {"content": text, "running": True, "restart_on": ["/etc/needed"]}}
+    deploys.apply("services", wanted)
+    deploys.host.run("until systemctl is-failed -q quitter; do sleep 0.1; done; touch /etc/needed")
+    assert deploys.converge("services", wanted) == ("unit:quitter.service | start",)
