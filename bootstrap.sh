@@ -11,6 +11,10 @@ VERSION=0.1.0 # of the agent; a test keeps it equal to agent/__init__.py
 
 OPT=/opt/hostwright
 ETC=/etc/hostwright
+VAR=/var/lib/hostwright
+RUN=/run/hostwright
+UNITS=/etc/systemd/system
+COMMAND=/usr/local/bin/hostwright
 LOG=/var/log/hostwright-bootstrap.log
 LOCK=/run/hostwright-bootstrap.lock
 
@@ -535,16 +539,24 @@ hand_over() {
 }
 
 uninstall() {
-    if [ -x "$OPT/current/bin/hostwright" ]; then
+    if "$OPT/current/bin/hostwright" --version >/dev/null 2>&1; then
         exec "$OPT/current/bin/hostwright" uninstall
     fi
-    if [ ! -e "$OPT" ] && [ ! -e "$ETC" ]; then
+    if [ ! -e "$OPT" ] && [ ! -e "$ETC" ] && [ ! -e "$VAR" ]; then
         say "there is no agent on this machine"
         exit 0
     fi
-    # Killed half way through an installation, or --plan: nothing runs yet and nothing points at it.
-    rm -rf "$OPT" "$ETC" /var/lib/hostwright
-    say "removed what was left of an unfinished installation"
+    # Killed half way through an installation, after --plan, or with a Python that is gone: without the agent's help.
+    for unit in hostwright.service hostwright-cycle.service; do
+        if [ -e "$UNITS/$unit" ]; then
+            systemctl -q stop "$unit" || die "$EXIT_HOST" "$unit does not stop" "look at systemctl status $unit"
+            systemctl -q disable "$unit" || :
+            rm -f "$UNITS/$unit"
+        fi
+    done
+    if [ "$(readlink "$COMMAND")" = "$OPT/current/bin/hostwright" ]; then rm -f "$COMMAND"; fi
+    rm -rf "$OPT" "$ETC" "$VAR" "$RUN" "$LOG" || die "$EXIT_HOST" "not everything could be removed" "see above"
+    say "the agent is gone; what it configured, and the packages it needed, stay as they are"
     exit 0
 }
 

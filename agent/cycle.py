@@ -33,7 +33,7 @@ from agent.steps.confirm import confirm, failures
 from agent.steps.fetch import fetch
 from agent.steps.permit import permit, rules_for
 from agent.steps.plan import make_plan
-from agent.steps.probe import probe
+from agent.steps.probe import forgiven, probe
 from agent.steps.prune import left_behind
 from agent.steps.remember import remember
 from agent.steps.resolve import Resolution, fleet_settings, resolve
@@ -74,9 +74,11 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     """One whole cycle. The caller holds the lock. Expected failures end up in the account, they are not raised."""
     account = Account(begun_at=parts.clock())
     with account.surviving():
+        account.forgiven = forgiven(parts.memory.state().failed_at_first)
+    with account.surviving():
         _converge(parts, account, trigger)
     with account.surviving():
-        account.health = probe(parts.paths.var, parts.memory.state().failed_at_first or ())
+        account.health = probe(parts.paths.var, account.forgiven)
     with account.surviving():
         remember(
             account,

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,13 +80,16 @@ def setup(options: SetupOptions, talk: Talk) -> int:
     paths = Paths()
     service = booted() and not options.plan and not options.once
     try:
-        with locked(paths.lock, wait_s=LOCK_WAIT_S), Undo() as undo:
+        with Undo() as folder, ExitStack() as lock, Undo() as undo:
+            folder.folder(paths.run, mode=0o755)
+            lock.enter_context(locked(paths.lock, wait_s=LOCK_WAIT_S))
             settings, changed = follow(options, paths, undo, talk)
             if not options.plan:
                 changed |= installation.link(paths, __version__)
             if service:
                 changed |= installation.write_units(paths)
             undo.keep()
+            folder.keep()
     except OSError as error:
         raise host_io_error(error) from error
     talk(f"this is {settings.host} of inventories/{settings.inventory}, following {_shown(settings)}")

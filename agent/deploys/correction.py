@@ -51,8 +51,11 @@ class Correction(FunctionCommand):
 
 
 def correct(name: str, corrections: Sequence[Correction]) -> None:
-    """Adds one operation to the deploy that is being prepared: these corrections, found by looking once."""
-    _corrected(corrections=corrections, name=name)
+    """Adds one operation to the deploy that is being prepared: these corrections, found by looking once.
+
+    One that fails does not keep the others from being made; the operation, and so its deploy, has failed all the same.
+    """
+    _corrected(corrections=corrections, name=name, _continue_on_error=True)
 
 
 @operation()

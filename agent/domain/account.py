@@ -74,6 +74,8 @@ class Account:
     left_behind: tuple[str, ...] = ()
     fleet: FleetSettings | None = None
     """What fleet.yaml says, where it could be read."""
+    forgiven: tuple[str, ...] = ()
+    """Units that had failed before the agent first changed anything here; they do not count against the host."""
     health: Health | None = None
     failures: list[HostwrightError] = field(default_factory=list)
 

@@ -73,8 +73,8 @@ class _Run:
     """It was asked to stop between two corrections."""
     _commands: int = 0
     """Commands begun that are not corrections."""
-    _failed: Correction | None = None
-    """It has been reported."""
+    _failed: list[Correction] = field(default_factory=list)
+    """They have been reported."""
     _begun: float = field(default_factory=time.monotonic)
 
     def carry_out(self) -> str:
@@ -92,7 +92,7 @@ class _Run:
             fatal = self._reason(error)
         failed = not meta.did_succeed(False)
         self.changed = self.changed or self._commands > (1 if failed else 0)
-        if self._commands or (failed and self._failed is None):
+        if self._commands or (failed and not self._failed):
             output = "\n".join(meta._combined_output.output_lines) if meta._combined_output else ""
             self._report(
                 self.operation.key,
@@ -102,8 +102,9 @@ class _Run:
                 seconds=time.monotonic() - self._begun,
                 output=tail(output),
             )
-        if fatal and self._failed is not None:
-            return one_line(f"{self._failed.change.resource}: {self._failed.error}")
+        if fatal and self._failed:
+            first, more = self._failed[0], len(self._failed) - 1
+            return one_line(f"{first.change.resource}: {first.error}") + (f" (and {more} more)" if more else "")
         return one_line(f"{self.operation.text}: {fatal.splitlines()[-1]}") if fatal else ""
 
     def _permitted(self, commands: Iterator[PyinfraCommand]) -> Iterator[PyinfraCommand]:
@@ -134,11 +135,11 @@ class _Run:
         try:
             yield correction
         finally:
-            # pyinfra does not come back for more after a failure: it drops the generator, which ends up here.
+            # Where pyinfra does not come back for more, it drops the generator, which ends up here too.
             self.changed = self.changed or correction.done
             if not correction.done:
                 correction.error = correction.error or "it did not run to its end"
-                self._failed = correction
+                self._failed.append(correction)
             self._report(
                 change.resource,
                 change.operation,

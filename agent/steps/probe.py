@@ -11,18 +11,20 @@ DISK_LOW_PERCENT = 5
 """Below this much room packages stop installing and logs stop being written."""
 
 
-def probe(state_folder: Path, failed_at_first: tuple[str, ...]) -> Health:
-    """How the host feels. Units that had failed when the agent first looked are noted and not counted."""
-    return judge(
-        host.vitals(state_folder), systemd.failed_units(), failed_at_first, reboot_required=host.reboot_required()
-    )
+def forgiven(remembered: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The failed units that do not count against the host: ``remembered``, or in the very first cycle, before it has
+    changed anything, all that have failed by then."""
+    return systemd.failed_units() if remembered is None else remembered
 
 
-def judge(
-    vitals: Vitals, failed_units: tuple[str, ...], failed_at_first: tuple[str, ...], *, reboot_required: bool
-) -> Health:
+def probe(state_folder: Path, forgiven: tuple[str, ...]) -> Health:
+    """How the host feels now."""
+    return judge(host.vitals(state_folder), systemd.failed_units(), forgiven, reboot_required=host.reboot_required())
+
+
+def judge(vitals: Vitals, failed_units: tuple[str, ...], forgiven: tuple[str, ...], *, reboot_required: bool) -> Health:
     """Pure: which of the signs count against the host, and which are only told."""
-    notes = [f"{unit} has failed since before the agent came" for unit in failed_units if unit in failed_at_first]
+    notes = [f"{unit} has failed since before the agent came" for unit in failed_units if unit in forgiven]
     if vitals.disk_total and 100 * vitals.disk_free < DISK_LOW_PERCENT * vitals.disk_total:
         notes.append(f"less than {DISK_LOW_PERCENT} % of the disk is free")
     if vitals.inodes_free_percent < DISK_LOW_PERCENT:
@@ -31,6 +33,6 @@ def judge(
         vitals=vitals,
         failed_units=failed_units,
         reboot_required=reboot_required,
-        complaints=tuple(f"{unit} has failed" for unit in failed_units if unit not in failed_at_first),
+        complaints=tuple(f"{unit} has failed" for unit in failed_units if unit not in forgiven),
         notes=tuple(notes),
     )

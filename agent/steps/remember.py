@@ -61,7 +61,6 @@ def state_after(state: State, account: Account, now: int) -> State:
     """Where the host stands now."""
     wanted = account.state
     failed_units = account.health.failed_units if account.health is not None else ()
-    first = failed_units if state.failed_at_first is None else state.failed_at_first
     return dataclasses.replace(
         state,
         aimed_commit=wanted.commit if wanted else state.aimed_commit,
@@ -72,7 +71,7 @@ def state_after(state: State, account: Account, now: int) -> State:
         cycles=state.cycles + 1,
         fleet=account.fleet or state.fleet,
         # A unit that got well once counts from then on.
-        failed_at_first=tuple(unit for unit in first if unit in failed_units),
+        failed_at_first=tuple(unit for unit in account.forgiven if unit in failed_units),
     )
 
 

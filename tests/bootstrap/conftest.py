@@ -54,7 +54,7 @@ def bootstrap(host: Host, *options: str, offline: bool = True, folder: str = CLO
 
 def traces(host: Host) -> list[str]:
     """What of ours lies on the host, links and units included; the log of the attempt may stay."""
-    places = "/opt /etc/hostwright /var/lib/hostwright /usr/local/bin /etc/systemd/system /tmp"
+    places = "/opt /etc/hostwright /var/lib/hostwright /run/hostwright /usr/local/bin /etc/systemd/system /tmp"
     found = host.run(f"find {places} 2>/dev/null | grep -i -e hostwright -e '^/tmp/tmp' || true").output.splitlines()
     return sorted(found)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,3 +162,25 @@ def test_piped_unsigned_code_is_not_run_where_signatures_are_asked_for(boot: Boo
         done = piped(machine, *signed)
         assert done.code == 0, done.error
         assert "trust: signed" in machine.read("/etc/hostwright/agent.yaml")
+
+
+def test_piped_the_agent_can_come_as_a_wheel_from_where_one_says(boot: Boot, clone: Path, tmp_path: Path) -> None:
+    # A copy of the folder is built, so that the shared clone stays as it was committed.
+    shutil.copytree(clone, tmp_path / "source")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(build, cwd=tmp_path / "source", check=True, capture_output=True, timeout=120)
+    with boot() as machine:
+        machine.push(tmp_path / "dist", WHEELS)
+        machine.run(f"git -C {CLONE} rm -rq agent && git -C {CLONE} -c user.name=A -c user.email=a@b commit -qm Less")
+        publish(machine)
+        machine.run(f"git -C {CLONE} checkout -q HEAD^ -- bootstrap.sh")
+        done = piped(machine, "--repo", CONFIG, "--trust", "unsigned")
+        assert done.code == 0, done.error
+        assert machine.read("/etc/greeting") == "hello\n"
+
+
+def test_an_agent_whose_python_is_gone_can_still_be_taken_away(boot: Boot) -> None:
+    with boot() as machine:
+        assert bootstrap(machine).code == 0
+        machine.run("rm /opt/hostwright/current/bin/python*")
+        refused(machine, machine.run([f"{CLONE}/bootstrap.sh", "--uninstall"]), 0, "the agent is gone")

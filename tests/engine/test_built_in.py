@@ -27,6 +27,17 @@ def test_only_the_allowed_corrections_are_carried_out(bench: Bench) -> None:
     assert bench.plan()["files"].resources == (a,)
 
 
+def test_a_correction_that_fails_keeps_no_other_from_being_made(bench: Bench) -> None:
+    wanted(bench, "a", "b/x", "c")
+    (bench.target / "b").symlink_to("/nowhere-at-all")
+    outcome = bench.apply()["files"]
+    assert outcome.status is Status.FAILED
+    assert f"file:{bench.target / 'b/x'}" in outcome.error
+    assert {path.name for path in bench.target.iterdir()} == {"a", "b", "c"}
+    told = {result.resource.rpartition("/")[2]: result.succeeded for result in outcome.results}
+    assert told == {"a": True, "x": False, "c": True}
+
+
 def test_a_stop_ends_a_bulk_operation_between_two_corrections(bench: Bench) -> None:
     wanted(bench, *(f"{number:03}" for number in range(200)))
     engine = bench.engine()

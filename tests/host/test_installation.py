@@ -11,6 +11,7 @@ import pytest
 from agent.errors import SettingsError
 from agent.host import installation
 from agent.host.paths import Paths
+from agent.system.files import discard
 from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT
 
 
@@ -120,13 +121,11 @@ def test_uninstalling_leaves_a_command_that_is_not_ours(paths: Paths) -> None:
 
 
 def test_what_cannot_be_removed_is_named_and_the_rest_is_gone(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = installation.discard
-
     def refuse(path: Path) -> None:
         if path == paths.run:
             raise OSError(16, "Device or resource busy", str(path))
-        real(path)
+        discard(path)
 
-    monkeypatch.setattr(installation, "discard", refuse)
+    monkeypatch.setattr("agent.host.installation.discard", refuse)
     assert installation.remove(paths, keep=False) == [f"{paths.run} (Device or resource busy)"]
     assert not paths.var.exists()

@@ -105,7 +105,7 @@ def test_a_cycle_that_waits_learns_nothing_and_keeps_the_count():
 
 
 def test_units_that_had_failed_at_first_are_forgiven_until_they_recover():
-    first = state_after(State(), account(health=health(failed=("old.service",))), 1)
-    recovered = state_after(first, account(health=health()), 2)
-    assert first.failed_at_first == ("old.service",)
-    assert recovered.failed_at_first == ()
+    ill = account(health=health(failed=("old.service",)), forgiven=("old.service",))
+    well = account(health=health(), forgiven=("old.service",))
+    assert state_after(State(), ill, 1).failed_at_first == ("old.service",)
+    assert state_after(State(), well, 2).failed_at_first == ()

@@ -15,8 +15,8 @@ from tests.stories.world import World, follow
 HOSTS = "all:\n  hosts:\n    web[1:20]: {}\n  vars: {greeting: hello}\n"
 
 
-def at_once(hosts: list[Host], do: Callable[[Host], object]) -> None:
-    with ThreadPoolExecutor(len(hosts)) as pool:
+def together(hosts: list[Host], do: Callable[[Host], object], *, at_once: int) -> None:
+    with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(do, hosts))
 
 
@@ -32,13 +32,13 @@ def test_every_report_of_hosts_that_report_at_the_same_moment_is_there(
         },
     )
     hosts = [boot(name=f"web{number}") for number in range(1, count + 1)]
-    at_once(hosts, lambda host: follow(host, http.url("config.git"), "--once", name=host.name))
+    together(hosts, lambda host: follow(host, http.url("config.git"), "--once", name=host.name), at_once=3)
     world.commit(
         "Now", {"inventories/lab/site.yaml": "- hosts: all\n  deploys:\n    - files: {/etc/a: {content: a}}\n"}
     )
-    at_once(hosts, lambda host: host.run(["hostwright", "apply"], timeout_s=300))
+    together(hosts, lambda host: host.run(["hostwright", "apply"], timeout_s=300), at_once=count)
     assert {host.name: world.report(host.name)["commits"]["aimed"] for host in hosts} == {
         host.name: world.head for host in hosts
     }
     page = world.page()
-    assert all(f"{host.name} " in page for host in hosts)
+    assert all(f"<code>{host.name}</code>" in page for host in hosts)

@@ -76,7 +76,12 @@ class Transaction:
     def settle(self, job: dpkg.Job) -> None:
         """Carries out ``job``, with all others unless they are. Raises DeployError with why it is not as wanted."""
         if job not in self._errors:
-            self._run(self.members() or (job,))
+            jobs = self.members() or (job,)
+            try:
+                self._run(jobs)
+            except DeployError as failure:
+                # What kept one of them from being tried kept all of them.
+                self._errors.update((each, self._errors.get(each) or failure) for each in jobs)
         if error := self._errors[job]:
             raise error
 

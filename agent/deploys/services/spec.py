@@ -83,7 +83,16 @@ class Unit(BaseModel):
         return ""
 
 
+def _with_short_form(schema: dict[str, Any]) -> None:
+    """The JSON Schema of both forms: what ``units`` holds may stand without it."""
+    schema["additionalProperties"] = {
+        "anyOf": [schema["properties"]["units"]["additionalProperties"], {"type": "null"}]
+    }
+
+
 class ServicesSpec(Spec):
+    model_config = ConfigDict(json_schema_extra=_with_short_form)
+
     kind: ClassVar[str] = "services"
 
     units: dict[str, Unit] = Field(

@@ -135,7 +135,17 @@ class Account(BaseModel):
         return value
 
 
+def _with_short_form(schema: dict[str, Any]) -> None:
+    """The JSON Schema of both forms: what ``accounts`` holds may stand without it; a bare name is enough."""
+    entries = schema["properties"]
+    for level in entries.values():
+        level["additionalProperties"] = {"anyOf": [level["additionalProperties"], {"type": "null"}]}
+    schema["additionalProperties"] = entries["accounts"]["additionalProperties"]
+
+
 class UsersSpec(Spec):
+    model_config = ConfigDict(json_schema_extra=_with_short_form)
+
     kind: ClassVar[str] = "users"
 
     accounts: dict[str, Account] = Field(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from agent.deploys.services.spec import ServicesSpec, full_name, template_of
@@ -32,6 +33,18 @@ def test_a_list_is_short_for_running_and_enabled() -> None:
 
 def test_the_long_form_names_the_level_that_the_short_one_leaves_out() -> None:
     assert spec({"units": {"nginx": {"running": True}}}) == spec({"nginx": {"running": True}})
+
+
+@pytest.mark.parametrize(
+    ("written", "valid"),
+    [
+        ({"nginx": {"running": True}, "cron": None}, True),
+        ({"units": {"nginx": {"running": True}}}, True),
+        ({"nginx": {"runing": True}}, False),
+    ],
+)
+def test_the_json_schema_knows_both_forms(written: Any, valid: bool) -> None:
+    assert Draft202012Validator(ServicesSpec.model_json_schema()).is_valid(written) is valid
 
 
 def test_a_name_without_a_type_is_a_service() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from agent.deploys.users.spec import UsersSpec
@@ -20,6 +21,19 @@ def test_names_on_the_first_level_are_accounts_but_for_the_two_levels_themselves
     assert short == spec({"accounts": {"ann": {"uid": 1201}, "bob": {}}, "groups": {"dev": {}}})
     assert short == spec({"accounts": {"bob": {}}, "ann": {"uid": 1201}, "groups": {"dev": {}}})
     assert spec(["ann", "bob"]) == spec({"ann": None, "bob": None})
+
+
+@pytest.mark.parametrize(
+    ("written", "valid"),
+    [
+        ({"ann": {"uid": 1201}, "bob": None, "groups": {"dev": None}}, True),
+        ({"accounts": {"ann": {"uid": 1201}}}, True),
+        ({"ann": {"uidd": 1201}}, False),
+        ({"groups": {"dev": {"uid": 1}}}, False),
+    ],
+)
+def test_the_json_schema_knows_both_forms(written: Any, valid: bool) -> None:
+    assert Draft202012Validator(UsersSpec.model_json_schema()).is_valid(written) is valid
 
 
 def test_two_plays_merge_field_by_field_and_unite_sets() -> None:
