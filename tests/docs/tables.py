@@ -1,0 +1,211 @@
+"""The tables of docs/ that are made from code: fields of the models, keys of fleet.yaml, commands and their options.
+
+A table stands between ``<!-- table: name -->`` and ``<!-- end -->``; ``tests/test_docs.py`` fails where one is not
+what the code says, ``python -m tests.docs`` writes all of them anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from agent.cli.main import SECTIONS, cli
+from agent.deploys import catalogue
+from agent.deploys.files.entry import BlockEntry, Entry, LineEntry
+from agent.deploys.services.spec import Unit
+from agent.deploys.users.spec import Account, Group
+from agent.inventory.environment import Environment
+from agent.inventory.fleet import NOT_IN_FORCE, Fleet
+from agent.inventory.schema import schema
+from agent.steps.resolve import fleet_settings
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = (DOCS / "configuration.md", DOCS / "operations.md")
+
+BY_STEPS = ("suspend",)
+"""Keys of fleet.yaml that a step reads from the file itself, not from what a host remembers of it."""
+
+_MARKED = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+Schema = Mapping[str, Any]
+
+
+def refreshed(text: str) -> str:
+    """A page with its tables made anew. Raises KeyError for a table that nobody makes."""
+    return _MARKED.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[3]}", text)
+
+
+def _table(head: str, rows: Iterable[Iterable[str]]) -> str:
+    columns = head.split(" | ")
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+# --- Deploys ----------------------------------------------------------------------------------------------------------
+
+
+def fields(model: type[BaseModel]) -> str:
+    """One row for each field of a model: what may be written, its default, what it means."""
+    document = model.model_json_schema()
+    rows = []
+    for name, field in model.model_fields.items():
+        form = _form(document["properties"][field.alias or name], document.get("$defs", {}))
+        rows.append([f"`{field.alias or name}`", form, _default(field), _cell(field.description or "")])
+    return _table("field | what | default | meaning", rows)
+
+
+def _form(part: Schema, definitions: Mapping[str, Schema]) -> str:
+    if "$ref" in part:
+        name = part["$ref"].rpartition("/")[2]
+        return _form(definitions[name], definitions) if "enum" in definitions[name] else f"`{name}`"
+    if "anyOf" in part:
+        forms = [_form(each, definitions) for each in part["anyOf"] if each.get("type") != "null"]
+        return " or ".join(dict.fromkeys(forms))
+    if "const" in part:
+        return f"`{_written(part['const'])}`"
+    if "enum" in part:
+        return ", ".join(f"`{value}`" for value in part["enum"])
+    match part.get("type"):
+        case "array":
+            return f"list of {_form(part['items'], definitions)}"
+        case "object":
+            inner = part.get("additionalProperties")
+            return f"map to {_form(inner, definitions)}" if isinstance(inner, Mapping) else "map"
+        case "boolean":
+            return "`true`, `false`"
+        case "string":
+            return "duration" if part.get("pattern", "").endswith("([smhd])$") else "text"
+        case kind:
+            return {"integer": "number"}.get(str(kind), str(kind))
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    return "" if value in (None, (), {}) or field.is_required() else f"`{_written(value)}`"
+
+
+def _written(value: object) -> str:
+    """A plain value as YAML has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(_written, value))}]"
+    return str(value)
+
+
+# --- fleet.yaml -------------------------------------------------------------------------------------------------------
+
+
+def fleet() -> str:
+    """One row for each key, with what it does in this version."""
+    rows = []
+    for path, part, default in _keys():
+        says = _cell(str(part.get("description", "")))
+        rows.append([f"`{'.'.join(path)}`", default, force(path), says])
+    return _table("key | default | in force | meaning", rows)
+
+
+def force(path: tuple[str, ...]) -> str:
+    """Whether a key does something: found out by changing it, and looking whether the agent reads a difference."""
+    if any(path[: len(planned)] == planned for planned in NOT_IN_FORCE):
+        return "not yet; another value is refused"
+    if path[0] in BY_STEPS or _read(_changed(path)) != _read(Fleet()):
+        return "yes"
+    return "not yet; read and without effect"
+
+
+def _read(fleet: Fleet) -> object:
+    return fleet_settings(cast("Environment", SimpleNamespace(fleet=fleet, inventory=SimpleNamespace(hosts=()))))
+
+
+def _changed(path: tuple[str, ...]) -> Fleet:
+    section, key = path
+    part = getattr(Fleet(), section)
+    value = getattr(part, key)
+    other: object = value + 1 if isinstance(value, int) else "something else"
+    return Fleet().model_copy(update={section: part.model_copy(update={key: other})})
+
+
+def _keys() -> Iterator[tuple[tuple[str, ...], Schema, str]]:
+    document = schema("fleet")
+    for name, part in document["properties"].items():
+        planned = (name,) in NOT_IN_FORCE
+        inner = document["$defs"].get(part.get("$ref", "").rpartition("/")[2])
+        if inner is None or planned or name in BY_STEPS:
+            yield (name,), {"description": _inside(name, document)}, _empty(name)
+            continue
+        for key, leaf in inner["properties"].items():
+            yield (name, key), leaf, f"`{_written(leaf['default'])}`"
+
+
+def _empty(name: str) -> str:
+    value = getattr(Fleet(), name)
+    if isinstance(value, BaseModel):
+        given = ", ".join(f"{key}: {_written(getattr(value, key))}" for key in type(value).model_fields)
+        return f"`{{{given}}}`"
+    return {"()": "`[]`", "None": "`null`"}.get(str(value), f"`{value}`")
+
+
+def _inside(name: str, document: Schema) -> str:
+    """The keys below a key, as the models name them."""
+    parts = _references(document["properties"][name])
+    keys = [f"`{key}`" for part in parts for key in document["$defs"][part].get("properties", {})]
+    return f"keys: {', '.join(keys)}" if keys else ""
+
+
+def _references(part: object) -> Iterator[str]:
+    if isinstance(part, Mapping):
+        if "$ref" in part:
+            yield str(part["$ref"]).rpartition("/")[2]
+        for inner in part.values():
+            yield from _references(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _references(inner)
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------------
+
+
+def commands() -> str:
+    """One row for each command, with its arguments and options."""
+    rows = []
+    for names in SECTIONS.values():
+        for name in names:
+            command = cli.commands[name]
+            rows.append([f"`hostwright {name}`", _cell(command.help or ""), "<br>".join(_options(command))])
+    return _table("command | what it does | arguments and options", rows)
+
+
+def _options(command: click.Command) -> Iterator[str]:
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            metavar = "" if parameter.is_flag else f" {parameter.make_metavar(click.Context(command))}"
+            names = ", ".join((*parameter.opts, *parameter.secondary_opts))
+            yield f"`{names}{metavar}` {_cell(parameter.help or '')}"
+        else:
+            yield f"`{parameter.make_metavar(click.Context(command))}`".replace("|", "\\|")
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    **{kind: lambda kind=kind: fields(catalogue.spec_class(kind)) for kind in ("packages", "dotfiles")},  # type: ignore[misc]
+    "files": lambda: fields(Entry),
+    "files line": lambda: fields(LineEntry),
+    "files block": lambda: fields(BlockEntry),
+    "services": lambda: fields(Unit),
+    "users": lambda: fields(Account),
+    "users group": lambda: fields(Group),
+    "fleet": fleet,
+    "commands": commands,
+}
