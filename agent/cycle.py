@@ -5,7 +5,7 @@
 
 Each step is a module of ``agent.steps`` named like it; ``wiring`` hands in the real things they work on. A step that
 fails leaves the host on what it had: without the remote, on the newest commit that is trusted; without a usable
-commit, on the one last applied. Whatever happened, the account of it is reported.
+commit, on the one aimed at before. Whatever happened, the account of it is reported.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Protocol
 from agent.domain.account import Account, Trigger
 from agent.domain.commit import TrustedCommit
 from agent.domain.memory import TrustRecord
-from agent.domain.plan import Cause, Hold, Plan
+from agent.domain.plan import Hold, Plan
 from agent.engine.client import Engine
+from agent.errors import HostwrightError
 from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.journal import Journal
@@ -68,15 +69,18 @@ class Parts:
     progress: Progress
     clock: Callable[[], int]
     """Seconds since the epoch."""
+    healed: tuple[HostwrightError, ...] = ()
+    """What had to be put right before a cycle could begin."""
 
 
 def run(parts: Parts, trigger: Trigger) -> Account:
     """One whole cycle. The caller holds the lock. Expected failures end up in the account, they are not raised."""
-    account = Account(begun_at=parts.clock())
+    account = Account(begun_at=parts.clock(), failures=[*parts.healed])
     with account.surviving():
         account.forgiven = forgiven(parts.memory.state().failed_at_first)
     with account.surviving():
         _converge(parts, account, trigger)
+    account.failures.extend(failures(account))
     with account.surviving():
         account.health = probe(parts.paths.var, account.forgiven)
     with account.surviving():
@@ -101,12 +105,12 @@ def _converge(parts: Parts, account: Account, trigger: Trigger) -> None:
     aim = _aim(parts, account, before.commit)
     if aim is None:
         return
-    state, account.hold = aim.resolution.state, aim.hold
+    state, account.hold = aim.resolution.state, aim.hold or aim.suspension
     account.state = state
     root = parts.exports.folder(aim.resolution.commit)
     rules = rules_for(
         state,
-        suspension=_suspension(parts, aim.resolution),
+        suspension=aim.suspension,
         attempts=parts.memory.state().attempts,
         now=parts.clock(),
         patient=trigger is Trigger.CLOCK,
@@ -121,10 +125,12 @@ def _converge(parts: Parts, account: Account, trigger: Trigger) -> None:
             interrupted=parts.journal.interrupted(),
         )
 
-    account.plan = account.after = plan_now()
+    account.plan = plan_now()
     account.permitted = permit(account.plan, rules)
-    if account.permitted.allowed:
-        if any(change.cause is Cause.INTENDED for change in account.plan.changes):
+    if not account.permitted.allowed:
+        account.after = account.plan
+    else:
+        if account.permitted.intends:
             parts.reporter.attempting(account)
         account.outcome = apply(
             account.permitted,
@@ -141,29 +147,31 @@ def _converge(parts: Parts, account: Account, trigger: Trigger) -> None:
         account.after = plan_now()
     account.applied = confirm(state, account.after, account.outcome, before.deploys)
     account.left_behind = left_behind(parts.ledger.entries(), state)
-    account.failures.extend(failures(account))
 
 
 def _aim(parts: Parts, account: Account, applied: str | None) -> Aim | None:
-    """The newest commit that is trusted and can be read; else, or while suspended, the one last applied."""
+    """The newest commit that is trusted and can be read; else, or while suspended, the one aimed at before: it may
+    not be applied as a whole, but going back behind it would undo what is."""
     candidate = current = None
+    record = parts.memory.trust()
     with account.surviving():
-        account.trusted = _newest_trusted(parts, account)
+        account.trusted = _newest_trusted(parts, account, record)
     if account.trusted is not None:
         with account.surviving():
             candidate = _resolve(parts, account.trusted)
             account.fleet = fleet_settings(candidate.environment)
     held = _suspension(parts, candidate)
-    last = parts.memory.trust().last
-    if applied is not None and last is not None and (candidate is None or held is not None):
+    last = account.trusted.sha if account.trusted is not None else record.last
+    before = parts.memory.state().aimed_commit or applied
+    if before is not None and last is not None and (candidate is None or held is not None):
         with account.surviving():
-            current = _resolve(parts, recall(applied, mirror=parts.mirror, last=last))
+            current = _resolve(parts, recall(before, mirror=parts.mirror, last=last))
+            held = held or _suspension(parts, current)
     return choose(current, candidate, suspension=held)
 
 
-def _newest_trusted(parts: Parts, account: Account) -> TrustedCommit | None:
+def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> TrustedCommit | None:
     """The newest commit of the remote where it is to be trusted, else the one trusted last, if there is one."""
-    record = parts.memory.trust()
     trusted: TrustedCommit | None = None
     with account.surviving():
         account.fetched = fetch(parts.mirror, parts.settings)
@@ -177,7 +185,9 @@ def _newest_trusted(parts: Parts, account: Account) -> TrustedCommit | None:
             anchors=parts.paths.trusted_signers,
             now=parts.clock(),
         )
-        parts.memory.keep_trust(TrustRecord(trusted.sha, trusted.signer.principal if trusted.signer else ""))
+        if trusted.sha != record.last:
+            principal = trusted.signer.principal if trusted.signer else ""
+            parts.memory.keep_trust(TrustRecord(trusted.sha, principal, parts.clock()))
     if trusted is None and record.last is not None:
         return recall(record.last, mirror=parts.mirror, last=record.last)
     return trusted

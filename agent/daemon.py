@@ -112,9 +112,10 @@ class Daemon:
                 self._register()
 
     def _register(self) -> None:
-        """The one job there is: a cycle each time the repository or the host is to be looked at."""
+        """The one job there is: a cycle each time the repository or the host is to be looked at. Every cycle is a
+        full plan, so the shortest of the three intervals serves all of them."""
         fleet = self._fleet()
-        interval = max(1, min(fleet.fetch_s, fleet.drift_s))
+        interval = max(1, min(fleet.fetch_s, fleet.drift_s, fleet.plan_s))
         self.scheduler.clear()
         self.scheduler.every(interval).to(max(interval, round(interval * (1 + JITTER)))).seconds.do(self._ask)
 
@@ -132,7 +133,15 @@ class Daemon:
     def _begin(self) -> None:
         self.due = False
         self.waiting, self.callers = [caller for caller in self.callers if caller.wait], []
-        self.cycle, self.cycle_began = self.start(), time.monotonic()
+        try:
+            self.cycle, self.cycle_began = self.start(), time.monotonic()
+        except OSError as error:
+            # No memory or no process left: that passes, and whoever watches over the host has to be there then.
+            log.error("no cycle could be started: %s", error)
+            for caller in self.waiting:
+                caller.answer({"ok": False, "error": f"no cycle could be started: {error}"})
+            self.waiting = []
+            return
         systemd.notify("STATUS=a cycle is running")
 
     def _reap(self) -> None:
@@ -180,11 +189,13 @@ def serve(paths: Paths) -> int:
     paths.run.mkdir(mode=0o755, parents=True, exist_ok=True)
     unit = systemd.booted() and bool(os.environ.get("NOTIFY_SOCKET"))
     argv: Sequence[str] = ("systemctl", "start", systemd.CYCLE_UNIT) if unit else cycle_argv()
+    # systemd listens to this process alone, and writes a line about everyone else who talks to it.
+    environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
     log.info("watching; cycles run %s", f"as {systemd.CYCLE_UNIT}" if unit else "as children of this process")
     Daemon(
         paths=paths,
         memory=Memory(paths),
-        start=lambda: subprocess.Popen(argv, stdin=subprocess.DEVNULL),
+        start=lambda: subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environment),
         owns_cycle=not unit,
     ).run()
     return 0

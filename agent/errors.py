@@ -21,7 +21,7 @@ from enum import IntEnum, StrEnum
 
 
 class Exit(IntEnum):
-    """The exit codes of every command; docs/configuration.md lists them for users."""
+    """The exit codes of every command; docs/operations.md lists them for users."""
 
     FINE = 0
     BUG = 1

@@ -56,6 +56,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
     make_private_folder(paths.var)
     discard(paths.work)
     memory = Memory(paths)
+    healed = memory.heal()
     mirror = mirror_of_host(paths, settings)
     events = Events(paths.events)
     return Parts(
@@ -81,6 +82,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
         ),
         progress=progress,
         clock=clock,
+        healed=healed,
     )
 
 

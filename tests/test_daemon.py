@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.control import ask
+from agent.control import Caller, ask
+from agent.daemon import Daemon
 from agent.domain.memory import FleetSettings, State
 from agent.host.paths import Paths
 from agent.host.state import Memory
@@ -128,7 +129,7 @@ def test_sigterm_ends_the_daemon_and_the_cycle_that_it_owns(start: Start) -> Non
 
 def test_a_caller_who_says_nothing_does_not_stop_the_clock(start: Start) -> None:
     daemon = start(every_s=1)
-    daemon.until(daemon.paths.control.exists)
+    daemon.until(lambda: daemon.cycles == 1)
     with socket.socket(socket.AF_UNIX) as mute:
         mute.connect(str(daemon.paths.control))
         before = daemon.cycles
@@ -170,6 +171,26 @@ def test_the_settings_of_a_new_commit_change_the_rhythm(start: Start) -> None:
     Memory(daemon.paths).keep_state(State(fleet=FleetSettings(fetch_s=1, drift_s=3600)))
     daemon.process.send_signal(signal.SIGHUP)
     daemon.until(lambda: daemon.cycles >= 4)
+
+
+def test_the_shortest_of_the_three_intervals_counts(start: Start) -> None:
+    daemon = start()
+    daemon.until(lambda: daemon.cycles == 1)
+    Memory(daemon.paths).keep_state(State(fleet=FleetSettings(fetch_s=3600, drift_s=3600, plan_s=1)))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.until(lambda: daemon.cycles >= 4)
+
+
+def test_a_cycle_that_cannot_be_started_does_not_end_the_daemon(tmp_path: Path) -> None:
+    def refuse() -> subprocess.Popen[bytes]:
+        raise BlockingIOError("no process left")
+
+    here, there = socket.socketpair()
+    with there:
+        caller = Caller(here, wait=True)
+        daemon = Daemon(Paths(tmp_path), Memory(Paths(tmp_path)), refuse, owns_cycle=True, callers=[caller])
+        daemon._begin()
+        assert (daemon.cycle, daemon.waiting, json.loads(there.recv(4096))["ok"]) == (None, [], False)
 
 
 def test_the_daemon_s_own_modules_are_few() -> None:

@@ -92,13 +92,16 @@ def only_inventory(root: Path) -> str:
     names = inventory_names(root)
     if len(names) == 1:
         return names[0]
-    choice = f"one of: {', '.join(names)}" if names else "there is none below inventories/"
-    raise UsageError(f"which inventory of {root}?", hint=f"say --inventory NAME; {choice}")
+    if not names:
+        hint = "run it in a clone of the config repo, or say --repo FOLDER; on a managed host root needs neither"
+        raise UsageError(f"{root} has no inventories", hint=hint)
+    raise UsageError(f"which inventory of {root}?", hint=f"say --inventory NAME; one of: {', '.join(names)}")
 
 
 def inventory_names(root: Path) -> list[str]:
-    folder = root / INVENTORIES
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    if not _holds_inventories(root):
+        return []
+    return sorted(entry.name for entry in (root / INVENTORIES).iterdir() if entry.is_dir())
 
 
 def _root(repo: Path | None) -> Path:
@@ -107,5 +110,15 @@ def _root(repo: Path | None) -> Path:
         if not repo.is_dir():
             raise UsageError(f"{repo} is not a folder")
         return repo
-    here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / INVENTORIES).is_dir()), here)
+    try:
+        here = Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the folder that you are in is gone", hint="cd to another one or say --repo") from error
+    return next((folder for folder in (here, *here.parents) if _holds_inventories(folder)), here)
+
+
+def _holds_inventories(folder: Path) -> bool:
+    try:
+        return (folder / INVENTORIES).is_dir()
+    except PermissionError:  # `sudo -u` and `su` leave people in folders of others
+        return False

@@ -14,6 +14,7 @@ from agent import wiring
 from agent.cli.output import Output
 from agent.domain.commit import TrustMode
 from agent.errors import Exit, HostwrightError, UsageError
+from agent.host.identity import Identity
 from agent.host.paths import Paths
 from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
@@ -105,6 +106,11 @@ def _trust(paths: Paths, settings: Settings) -> Iterator[Answer]:
         yield Verdict.OK, "only signed commits are accepted", ""
 
 
+def _identity(paths: Paths, settings: Settings) -> Iterator[Answer]:
+    Identity.load(paths.identity, settings.host)
+    yield Verdict.OK, f"{settings.host} signs its reports with a key of its own", ""
+
+
 def _host_key(paths: Paths, settings: Settings) -> Iterator[Answer]:
     if not ssh.is_ssh(settings.remote):
         yield Verdict.OK, "the remote is not reached by ssh", ""
@@ -121,11 +127,15 @@ def _remote(paths: Paths, settings: Settings) -> Iterator[Answer]:
 
 def _service(paths: Paths, settings: Settings) -> Iterator[Answer]:
     del paths, settings
+    hint = "run bootstrap.sh again without --once, and the host is kept so"
     if not systemd.booted():
         yield Verdict.WARNING, "no systemd here", "keep `hostwright daemon` running by whatever starts services here"
         return
     for question in ("is-enabled", "is-active"):
         completed = run(["systemctl", question, systemd.DAEMON_UNIT], timeout_s=QUERY_TIMEOUT_S)
+        if completed.output.strip() in (b"", b"not-found"):
+            yield Verdict.WARNING, f"{systemd.DAEMON_UNIT} is not installed", hint
+            return
         if not completed.ok:
             hint = f"systemctl enable --now {systemd.DAEMON_UNIT}"
             yield Verdict.FAILED, f"{systemd.DAEMON_UNIT}: {completed.output.decode().strip()}", hint
@@ -135,7 +145,9 @@ def _service(paths: Paths, settings: Settings) -> Iterator[Answer]:
 
 def _last_cycle(paths: Paths, settings: Settings) -> Iterator[Answer]:
     del settings
-    state = Memory(paths).state()
+    memory = Memory(paths)
+    state = memory.state()
+    memory.trust(), memory.applied()  # unreadable, they end every cycle before it has begun
     if not state.cycles:
         yield Verdict.WARNING, "no cycle has run yet", "hostwright apply"
     elif state.exit:
@@ -143,7 +155,7 @@ def _last_cycle(paths: Paths, settings: Settings) -> Iterator[Answer]:
         yield Verdict.WARNING, f"the last cycle ended with exit code {state.exit} ({state.phase})", hint
     else:
         yield Verdict.OK, f"{state.phase}", ""
-    suspension = Memory(paths).suspension(state.ended_at)
+    suspension = memory.suspension(state.ended_at)
     if suspension is not None:
         yield Verdict.WARNING, f"suspended: {suspension.reason}", "hostwright resume"
 
@@ -171,6 +183,7 @@ CHECKS: dict[str, Callable[[Paths, Settings], Iterator[Answer]]] = {
     "permissions": _permissions,
     "programs": _programs,
     "trust": _trust,
+    "identity": _identity,
     "host key": _host_key,
     "remote": _remote,
     "service": _service,

@@ -6,12 +6,14 @@ import dataclasses
 import os
 import signal
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from agent import wiring
-from agent.cli.output import Output, error_document, exit_of
+from agent.cli.output import Output, error_document
 from agent.cli.show import AccountView, plan_lines
 from agent.control import ask
 from agent.cycle import run
@@ -47,7 +49,7 @@ def apply(output: Output, *, wait: bool) -> int:
 
 def plan(output: Output, *, diff: bool) -> int:
     """Plans the commit that the last cycle aimed at. Takes no lock and writes nothing but scratch files."""
-    _require_root()
+    require_root()
     with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
         state, found = wiring.plan_of_host(Paths(), Path(work))
     wanted = [change for change in found.changes if change.cause is not Cause.NOT_IDEMPOTENT]
@@ -76,7 +78,7 @@ def plan(output: Output, *, diff: bool) -> int:
 
 
 def events(output: Output, *, count: int) -> int:
-    _require_root()
+    require_root()
     found = Events(Paths().events).last(count)
     for event in found:
         output.show(_event_text(event, whole=output.verbose))
@@ -85,18 +87,20 @@ def events(output: Output, *, count: int) -> int:
 
 
 def trigger(output: Output, *, wait: bool) -> int:
-    _require_root()
+    require_root()
     answer = ask(Paths().control, wait=wait, timeout_s=TRIGGER_WAIT_S if wait else 10.0)
     if answer.get("ok") is not True:
         raise SettingsError(f"the daemon refused: {answer.get('error', 'no reason given')}", kind="no-daemon")
-    code = int(answer.get("exit", 0))
+    code = answer.get("exit", 0)
+    if not isinstance(code, int):
+        raise SettingsError("nobody can tell how the cycle ended", kind="no-daemon", hint="hostwright events")
     output.say(f"the cycle ended with exit code {code}" if wait else "the daemon will start a cycle now")
     output.envelope("trigger", code, answer)
     return code
 
 
 def suspend(output: Output, *, reason: str, duration: str | None) -> int:
-    _require_root()
+    require_root()
     now = int(time.time())
     try:
         until = None if duration is None else now + seconds(duration)
@@ -116,39 +120,65 @@ def suspend(output: Output, *, reason: str, duration: str | None) -> int:
 
 
 def resume(output: Output) -> int:
-    _require_root()
+    require_root()
     memory = Memory(Paths())
-    was = memory.suspension(int(time.time()))
+    try:
+        was = memory.suspension(int(time.time())) is not None
+    except SettingsError:
+        # Nobody can read what was said any more, and now it does not matter.
+        was = True
     memory.keep_suspension(None)
     output.say("resumed: the next cycle applies again" if was else "this host was not suspended")
-    output.envelope("resume", 0, {"was_suspended": was is not None})
+    output.envelope("resume", 0, {"was_suspended": was})
     return 0
 
 
 def uninstall(output: Output, *, keep: bool) -> int:
-    _require_root()
+    require_root()
     from agent.cli.uninstall import uninstall as remove
 
     left = remove(Paths(), keep=keep, talk=output.say)
-    output.envelope("uninstall", exit_of(False) if not left else int(Exit.SETTINGS), {"left": left})
     if left:
         raise SettingsError(f"could not be removed: {', '.join(left)}", hint="remove it by hand and run this again")
+    output.envelope("uninstall", 0, {"left": left})
     return 0
 
 
 def _one_cycle(output: Output, who: Trigger, *, wait_s: float) -> int:
-    _require_root()
+    require_root()
     paths = Paths()
     view = AccountView(output)
     with locked(paths.lock, wait_s=wait_s) as descriptor:
         parts = wiring.parts_of_host(paths, lock=descriptor, progress=view.progress)
         # The engine finishes the operation it is in and ends; what it did is confirmed, remembered and reported.
         signal.signal(signal.SIGTERM, lambda *_: parts.engine.stop())
+        broken_off = first_interrupt(parts.engine.stop)
         account = run(parts, who)
     view.conclude(account)
-    code = int(account.exit)
-    output.envelope("apply" if who is Trigger.PERSON else "cycle", code, _document(account))
+    code = int(Exit.INTERRUPTED if broken_off.is_set() else account.exit)
+    cause = next((failure for failure in account.failures if failure.exit == code), None)
+    output.envelope(
+        "apply" if who is Trigger.PERSON else "cycle",
+        code,
+        _document(account),
+        error_document(cause) if cause is not None else None,
+    )
     return code
+
+
+def first_interrupt(stop: Callable[[], None]) -> threading.Event:
+    """^C does what SIGTERM does: a package manager that is killed half way leaves more work than it saves. The second
+    ^C is obeyed at once. Whether there was one."""
+    came = threading.Event()
+
+    def finish(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        came.set()
+        stop()
+        os.write(2, b"hostwright: finishing what has begun; ^C again breaks it off\n")
+
+    signal.signal(signal.SIGINT, finish)
+    return came
 
 
 def _document(account: Account) -> dict[str, object]:
@@ -175,6 +205,7 @@ def _when(instant: int) -> str:
     return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _require_root() -> None:
+def require_root() -> None:
+    """Raises UsageError for everybody else."""
     if os.geteuid() != 0:
         raise UsageError("this command needs root", hint="run it with sudo")

@@ -5,27 +5,42 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 
 from agent import __version__
-from agent.cli.output import Output, bug
+from agent.cli.output import Output, bug, error_document
 from agent.domain.commit import TrustMode
-from agent.errors import Exit, HostwrightError
+from agent.errors import Exit, HostwrightError, UsageError
 
 HOST = "On a host"
 ADMIN = "For administrators"
 
 SECTIONS = {
-    HOST: ("apply", "plan", "events", "trigger", "suspend", "resume", "doctor", "cycle", "daemon", "uninstall"),
+    HOST: (
+        *("apply", "plan", "events", "trigger", "suspend", "resume", "doctor"),
+        *("trust", "identity", "cycle", "daemon", "uninstall"),
+    ),
     ADMIN: ("check", "inventory", "status", "schema"),
 }
 
 
+SETUP = "setup"
+"""It has options of its own by these names."""
+
+EVERYWHERE = {"--json": False, "-v": False, "--verbose": False, "--repo": True, "--inventory": True}
+"""The options of every command, and whether each takes a value."""
+
+
 class Sections(click.Group):
-    """A group whose help lists its commands by who uses them."""
+    """A group whose help lists its commands by who uses them, and whose own options may stand behind them too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        command = next((word for word in args if word in self.commands), None)
+        return super().parse_args(ctx, args if command == SETUP else _to_the_front(args))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
@@ -38,7 +53,8 @@ class Sections(click.Group):
 @click.group(
     cls=Sections,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 fine, 1 bug, 2 usage, 3 settings, 4 source, 5 trust, 6 inventory, 7 deploy failed, "
+    epilog="The options above may stand behind a command too. "
+    "Exit codes: 0 fine, 1 bug, 2 usage, 3 settings, 4 source, 5 trust, 6 inventory, 7 deploy failed, "
     "8 unhealthy, 9 report not sent, 10 changes wanted, 75 locked, 130 interrupted.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
@@ -55,7 +71,7 @@ def cli(ctx: click.Context, as_json: bool, repo: Path | None, inventory_name: st
 @cli.command()
 @click.pass_obj
 def daemon(obj: dict[str, Any]) -> int:
-    """Watch the repository and this host, and start cycles (what hostwright.service runs)."""
+    """Watch the repository and this host, and start cycles. This is hostwright.service."""
     from agent.daemon import serve
     from agent.host.paths import Paths
 
@@ -141,6 +157,44 @@ def doctor(obj: dict[str, Any]) -> int:
     return run_doctor(obj["output"])
 
 
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def trust(ctx: click.Context) -> int:
+    """Show whom this host trusts, and the commit that it trusted last."""
+    if ctx.invoked_subcommand is not None:
+        return 0
+    from agent.cli.trust import show
+
+    return show(ctx.obj["output"])
+
+
+@trust.command("show")
+@click.pass_obj
+def trust_show(obj: dict[str, Any]) -> int:
+    """The same."""
+    from agent.cli.trust import show
+
+    return show(obj["output"])
+
+
+@trust.command("reset")
+@click.pass_obj
+def trust_reset(obj: dict[str, Any]) -> int:
+    """Forget the last trusted commit, after its history was rewritten on purpose."""
+    from agent.cli.trust import reset
+
+    return reset(obj["output"])
+
+
+@cli.command()
+@click.pass_obj
+def identity(obj: dict[str, Any]) -> int:
+    """Print the public key that admits this host to its fleet."""
+    from agent.cli.trust import identity as run_identity
+
+    return run_identity(obj["output"])
+
+
 @cli.command()
 @click.option("--keep", is_flag=True, help="Keep /etc/hostwright and /var/lib/hostwright.")
 @click.pass_obj
@@ -223,6 +277,22 @@ def schema(obj: dict[str, Any], name: str) -> int:
     return run_schema(obj["output"], name=name)
 
 
+def _to_the_front(arguments: Sequence[str]) -> list[str]:
+    """``plan --json`` as ``--json plan``: people write an option where they think of it."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if word == "--":
+            rest += [word, *words]
+        elif name not in EVERYWHERE:
+            rest.append(word)
+        else:
+            front += [word, *(islice(words, 1) if EVERYWHERE[name] and not equals else ())]
+    return [*front, *rest]
+
+
 def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
     """Runs one command; the only place where exceptions become exit codes."""
     output = Output(as_json="--json" in arguments)
@@ -233,6 +303,7 @@ def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
         return output.failure(command, error)
     except click.ClickException as error:
         error.show()
+        output.envelope(command, int(Exit.USAGE), None, error_document(UsageError(error.format_message())))
         return int(Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):
         return int(Exit.INTERRUPTED)

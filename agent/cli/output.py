@@ -6,14 +6,18 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 
 from agent import __version__
-from agent.errors import Consequence, Exit, HostwrightError
+from agent.domain.text import escaped
+from agent.errors import Consequence, HostwrightError
 
 ENVELOPE_VERSION = 1
+
+UNLIMITED_WIDTH = 10_000
+"""Columns; programs that read our tables line by line wrap nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +26,12 @@ class Output:
 
     as_json: bool = False
     verbose: bool = False
-    out: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
-    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+    out: Console = field(default_factory=lambda: _console(sys.stdout))
+    err: Console = field(default_factory=lambda: _console(sys.stderr))
 
     def say(self, text: str) -> None:
         """Talk: one line on stderr."""
-        self.err.print(text, markup=False)
+        self.err.print(fit(text), markup=False)
 
     def detail(self, text: str) -> None:
         """Talk that only ``-v`` wants."""
@@ -37,7 +41,9 @@ class Output:
     def show(self, renderable: Any) -> None:
         """Data for people: a text, a table. Not printed with ``--json``."""
         if not self.as_json:
-            self.out.print(renderable, markup=False)
+            # A terminal obeys what it is shown: a diff holds what any user of the host may have written.
+            tamed = isinstance(renderable, str) and self.out.is_terminal
+            self.out.print(fit(renderable) if tamed else renderable, markup=False)
 
     def envelope(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> None:
         """Data for programs, with ``--json`` only."""
@@ -61,6 +67,17 @@ class Output:
         return int(error.exit)
 
 
+def fit(text: str) -> str:
+    """``text`` with its lines and tabs as they are, and everything else that could move a cursor escaped."""
+    return "\n".join("\t".join(escaped(part) for part in line.split("\t")) for line in text.split("\n"))
+
+
+def _console(file: TextIO) -> Console:
+    """A table is as wide as it has to be, unless a terminal has less room."""
+    width = None if file.isatty() else UNLIMITED_WIDTH
+    return Console(file=file, highlight=False, soft_wrap=True, emoji=False, width=width)
+
+
 def error_document(error: HostwrightError) -> dict[str, Any]:
     """An error as the envelope and the report carry it."""
     return {
@@ -80,8 +97,3 @@ def bug(error: Exception, trace: str) -> HostwrightError:
         hint=f"please report it with the following\nhostwright {__version__}, Python {sys.version.split()[0]}\n{trace}",
         consequence=Consequence.STALL,
     )
-
-
-def exit_of(changes: bool) -> int:
-    """0 when nothing is wanted, 10 when changes are."""
-    return int(Exit.CHANGES if changes else Exit.FINE)

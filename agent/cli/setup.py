@@ -20,7 +20,15 @@ from agent import __version__, wiring
 from agent.cli.hostnames import choose_host, choose_inventory, own_names
 from agent.domain.commit import TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
-from agent.errors import Exit, SettingsError, UsageError, host_io_error
+from agent.errors import (
+    Exit,
+    InventoryError,
+    SettingsError,
+    SourceError,
+    TrustError,
+    UsageError,
+    host_io_error,
+)
 from agent.host import anchors, installation, origin
 from agent.host.identity import Identity
 from agent.host.lock import locked
@@ -119,8 +127,15 @@ def follow(options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> tuple
     if draft.remote == str(paths.origin):
         draft = _with_origin(draft, options, paths, undo, talk)
     changed = _write_anchors(draft, options, paths, undo)
-    settings, trusted = _tried(draft, paths, undo)
-    if options.plan:
+    try:
+        settings, trusted = _tried(draft, paths, undo)
+    except (InventoryError, SourceError, TrustError) as error:
+        if not paths.settings.exists() or draft != read_settings(paths):
+            raise
+        # It has followed this before: a newest commit that it refuses must not keep it from a mended agent.
+        talk(f"note: {error.message}")
+        settings, trusted = draft, None
+    if options.plan and trusted is not None:
         _aim_at(trusted, paths, undo)
     undo.created(paths.identity)
     Identity.ensure(paths.identity, settings.host)
@@ -251,7 +266,8 @@ def _closing(settings: Settings, paths: Paths, code: int, *, service: bool, once
         lines.append("not running no service was installed (--once); again: hostwright apply")
     else:
         lines.append("not running there is no systemd here; to keep this host so, let your init run: hostwright daemon")
-    lines.append(f"status      hostwright status; branch status of {without_password(settings.reports_to)}")
+    reports_to = settings.status_remote or Memory(paths).state().fleet.status_remote or settings.remote
+    lines.append(f"status      hostwright status; branch status of {without_password(reports_to)}")
     if settings.remote == str(paths.origin):
         lines += [
             f"next        push to it: git push root@{own_names()[0]}:{paths.origin} {settings.branch}",

@@ -12,6 +12,7 @@ from agent.domain.outcome import OperationResult
 from agent.domain.plan import Cause, Change, DeployPlan, Plan
 from agent.errors import Exit
 from agent.steps.apply import Progress
+from agent.steps.remember import phase_of
 
 _SIGNS = {Cause.INTENDED: "+", Cause.DRIFT: "~", Cause.NOT_IDEMPOTENT: "=", Cause.INTERRUPTED: "!"}
 
@@ -63,7 +64,7 @@ class AccountView:
             say(f"{change_line(held.change)}, held: {held.hold.reason}")
         done = len(account.outcome.changed)
         if account.after is not None:
-            say(f"{done or 'no'} change{'' if done == 1 else 's'}{'; converged' if account.whole else ''}")
+            say(f"{done or 'no'} change{'' if done == 1 else 's'}; {phase_of(account).value}")
         for complaint in account.health.complaints if account.health is not None else ():
             say(f"unhealthy: {complaint}")
         for failure in account.failures:

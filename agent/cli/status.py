@@ -15,12 +15,16 @@ from agent.cli.admin import choose
 from agent.cli.output import Output
 from agent.domain.report import Phase
 from agent.domain.status import HostStatus
+from agent.domain.text import printable
 from agent.errors import UsageError
 from agent.fleet.reader import judge_all, now_seen
 from agent.host.paths import Paths
 from agent.system.files import read_bounded, write_atomic
 
 READ_DEADLINE_S = 120.0
+
+WHAT_LIMIT = 600
+"""Characters of what one host complains about: a few lines of the table."""
 
 
 def status(
@@ -51,7 +55,7 @@ def _table(statuses: Sequence[HostStatus], now: int) -> Table | str:
     for each in statuses:
         report = each.report
         if report is None:
-            table.add_row(each.host, each.verdict.value, "", "", "", each.why)
+            table.add_row(each.host, each.verdict.value, "", "", "", _what(each))
             continue
         claim = "" if each.verified else f" ({each.verdict.value})"
         commit = (report.commits.aimed or "")[:12]
@@ -65,13 +69,16 @@ def _table(statuses: Sequence[HostStatus], now: int) -> Table | str:
 def _what(status: HostStatus) -> str:
     report = status.report
     if report is None:
-        return status.why
-    told = [problem.message.splitlines()[0] for problem in report.problems]
+        return printable(status.why, WHAT_LIMIT)
+    told = [problem.message.partition("\n")[0] for problem in report.problems]
     told += list(report.health.complaints) if report.health is not None else []
-    drift = sum(1 for change in report.changes if change.cause == "drift")
-    told += [f"{drift} drifted"] if drift else []
-    told += [hold.reason for hold in report.holds if report.phase is not Phase.CONVERGED]
-    return "; ".join(told)
+    drift = [change for change in report.changes if change.cause == "drift"]
+    repaired = sum(1 for change in drift if change.state == "done")
+    told += [f"{repaired} drift repaired"] if repaired else []
+    told += [f"{len(drift) - repaired} drifted"] if len(drift) > repaired else []
+    # A backoff is among the problems already.
+    told += [hold.reason for hold in report.holds if report.phase is not Phase.CONVERGED and hold.kind != "backoff"]
+    return printable("; ".join(told), WHAT_LIMIT)
 
 
 def _age(seconds: int) -> str:

@@ -18,7 +18,6 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from agent.deploys.descent import Base, Refused, folder
 from agent.deploys.difference import Difference, compare, edited, holds
 from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, Kind, in_order, parents
 from agent.deploys.place import (
@@ -34,6 +33,7 @@ from agent.deploys.place import (
 )
 from agent.domain.tree import blob_id
 from agent.errors import DeployError
+from agent.system.descent import Base, Refused, folder
 from agent.system.files import read_bounded
 
 

@@ -16,7 +16,7 @@ from agent.domain.desired import DesiredState, Mode
 from agent.domain.health import Health
 from agent.domain.memory import AppliedDeploy, FleetSettings
 from agent.domain.outcome import Outcome
-from agent.domain.plan import Change, Hold, PermittedPlan, Plan
+from agent.domain.plan import Change, DeployPlan, Hold, PermittedPlan, Plan
 from agent.errors import Exit, HostwrightError, first_exit, host_io_error
 
 _TRACE_LIMIT = 3000
@@ -63,12 +63,13 @@ class Account:
     state: DesiredState | None = None
     """The state aimed at."""
     hold: Hold | None = None
-    """Why it is not the newest."""
+    """Why it is not the newest, or why the host may not be touched."""
     plan: Plan | None = None
     permitted: PermittedPlan | None = None
     outcome: Outcome = field(default_factory=Outcome)
     after: Plan | None = None
-    """The plan made after applying; the same as ``plan`` where nothing was applied."""
+    """The plan made after applying; the same as ``plan`` where nothing was applied. None when the cycle did not get
+    there: then nothing is known that could replace what the host remembers."""
     applied: Mapping[str, AppliedDeploy] = field(default_factory=dict)
     """By deploy, what is remembered as applied after this cycle."""
     left_behind: tuple[str, ...] = ()
@@ -86,11 +87,22 @@ class Account:
     @property
     def whole(self) -> bool:
         """Whether every deploy that is to be enforced is applied as wanted."""
-        return self.state is not None and all(
-            deploy.name in self.applied and self.applied[deploy.name].digest == deploy.digest
-            for deploy in self.state.deploys
-            if deploy.mode is Mode.ENFORCE
+        return (
+            self.state is not None
+            and self.after is not None
+            and all(
+                deploy.name in self.applied and self.applied[deploy.name].digest == deploy.digest
+                for deploy in self.state.deploys
+                if deploy.mode is Mode.ENFORCE
+            )
         )
+
+    @property
+    def planned(self) -> tuple[DeployPlan, ...]:
+        """What each deploy wanted when its turn came; of those that had none, what it wanted before."""
+        found = {planned.deploy: planned for planned in self.outcome.found}
+        before = self.plan.deploys if self.plan is not None else ()
+        return tuple(found.get(planned.deploy, planned) for planned in before)
 
     def repeats(self, change: Change) -> bool:
         """Whether this change is wanted again right after it was applied."""

@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+LONGEST_BACKOFF_S = 30 * 60
+"""Between two tries of a deploy that fails: every half hour in the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -90,10 +93,16 @@ class Attempt(Document):
     digest: str
     failures: int
     not_before: int
+    error: str = ""
+    """Why, in one line: until the next try nothing else says it."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Attempt:
-        return cls(data["digest"], int(data["failures"]), int(data["not_before"]))
+        return cls(data["digest"], int(data["failures"]), int(data["not_before"]), str(data.get("error", "")))
+
+    def waits(self, now: int) -> bool:
+        """Not longer than any wait can be: then a clock that was wrong has been put right since."""
+        return 0 < self.not_before - now <= LONGEST_BACKOFF_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +114,14 @@ class FleetSettings(Document):
 
     fetch_s: int = 60
     drift_s: int = 60
+    plan_s: int = 1800
     deploy_timeout_s: int = 1800
     status_remote: str | None = None
     """None: the same as the config repo."""
     render: bool = True
     pushes_per_minute: int = 6
+    counts: bool = True
+    """Whether reports say how many lines a change adds and removes."""
     hosts: int = 1
 
 
@@ -127,8 +139,8 @@ class State(Document):
     fleet: FleetSettings = field(default_factory=FleetSettings)
     failed_at_first: tuple[str, ...] | None = None
     """Units that had failed when the agent first looked; they are reported and not counted."""
-    told: str = ""
-    """Digest of the problems and holds that events have told, so that they are told once and not every minute."""
+    told: tuple[str, ...] = ()
+    """Marks of the problems and holds that events have told, so that they are told once and not every minute."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> State:
@@ -136,6 +148,7 @@ class State(Document):
         known = {key: value for key, value in data.items() if key in names}
         known["fleet"] = FleetSettings.from_json(data.get("fleet") or {})
         known["attempts"] = {name: Attempt.from_json(item) for name, item in data.get("attempts", {}).items()}
+        known["told"] = tuple(data.get("told", ()))
         if known.get("failed_at_first") is not None:
             known["failed_at_first"] = tuple(known["failed_at_first"])
         return cls(**known)

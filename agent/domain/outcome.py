@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.domain.plan import DeployPlan
+
 
 class Status(StrEnum):
     """How a deploy ended."""
@@ -46,6 +48,8 @@ class Outcome:
     """All deploys of a plan, in order."""
 
     deploys: tuple[DeployOutcome, ...] = ()
+    found: tuple[DeployPlan, ...] = ()
+    """What deploys wanted when their turn came: what was unknown before, or came about by an earlier one, is here."""
 
     @property
     def failed(self) -> tuple[DeployOutcome, ...]:

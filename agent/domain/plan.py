@@ -119,6 +119,15 @@ class PermittedPlan:
     deploy_holds: Mapping[str, Hold]
     """Holds of whole deploys: one that is unknown until applied has no changes that could be held."""
 
+    @property
+    def intends(self) -> bool:
+        """Whether something may happen that Git newly wants, and not only the repair of what was changed by hand."""
+        return any(
+            deploy.unknown is not None or any(change.cause is Cause.INTENDED for change in deploy.changes)
+            for deploy in self.plan.deploys
+            if deploy.deploy in self.allowed
+        )
+
 
 def _lines(diff: str | None, sign: str) -> int:
     if diff is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.domain.account import Account
@@ -25,12 +25,22 @@ from agent.domain.report import (
     ReportedHold,
     ReportedVitals,
 )
+from agent.domain.status import REPORT_LIMIT, encode
 from agent.errors import HostwrightError
 
-CHANGES_TOLD = 200
 EVENTS_TOLD = 20
-TEXT_TOLD = 1000
-"""Characters of one message; a report is read by thousands of others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a report says: ``items`` of each long list, ``text`` characters of one message."""
+
+    items: int
+    text: int
+
+
+BOUNDS = (Bounds(200, 1000), Bounds(200, 160), Bounds(50, 160), Bounds(10, 80))
+"""The first with which a report is not longer than readers take: what says less is better than what nobody reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +53,24 @@ class Envelope:
     sequence: int
     at: int
     next_due: int
+    counts: bool = True
+    """Whether it says how many lines a change adds and removes."""
 
 
 def compose(account: Account, phase: Phase, applied: Applied, events: Iterable[Event], envelope: Envelope) -> Report:
-    """The report of ``account``; ``applied`` is what the host remembers after it."""
-    changes = account.plan.changes if account.plan is not None else ()
+    """The report of ``account``; ``applied`` is what the host remembers after it. Never longer than REPORT_LIMIT."""
+    told = tuple(events)
+    reports = (_composed(account, phase, applied, told, envelope, bounds=bounds) for bounds in BOUNDS)
+    report = next(reports)
+    while len(encode(report)) > REPORT_LIMIT:
+        report = next(reports)
+    return report
+
+
+def _composed(
+    account: Account, phase: Phase, applied: Applied, events: Sequence[Event], envelope: Envelope, *, bounds: Bounds
+) -> Report:
+    changes = tuple(change for planned in account.planned for change in planned.changes)
     return Report(
         host=envelope.host,
         inventory=envelope.inventory,
@@ -64,16 +87,16 @@ def compose(account: Account, phase: Phase, applied: Applied, events: Iterable[E
             Adoption(sha=adopted.sha, at=adopted.at, soaked_s=adopted.soaked(envelope.at))
             for adopted in applied.adopted
         ),
-        deploys=_deploys(account),
-        changes=tuple(_change(account, change) for change in changes[:CHANGES_TOLD]),
+        deploys=_deploys(account, bounds),
+        changes=tuple(_change(account, change, envelope.counts, bounds) for change in changes[: bounds.items]),
         changes_total=len(changes),
-        holds=_holds(account),
-        problems=tuple(_problem(failure) for failure in account.failures),
+        holds=_holds(account, bounds),
+        problems=tuple(_problem(failure, bounds) for failure in account.failures[: bounds.items]),
         unowned=sum(1 for change in changes if change.resource.startswith("op:")),
-        health=_health(account.health) if account.health is not None else None,
+        health=_health(account.health, bounds) if account.health is not None else None,
         events=tuple(
-            ReportedEvent(at=event.at, kind=event.kind, message=_short(event.message))
-            for event in list(events)[-EVENTS_TOLD:]
+            ReportedEvent(at=event.at, kind=event.kind, message=_short(event.message, bounds.text))
+            for event in events[-EVENTS_TOLD:]
         ),
     )
 
@@ -88,10 +111,10 @@ def _commits(account: Account) -> Commits:
     )
 
 
-def _deploys(account: Account) -> tuple[ReportedDeploy, ...]:
+def _deploys(account: Account, bounds: Bounds) -> tuple[ReportedDeploy, ...]:
     if account.state is None:
         return ()
-    planned = {plan.deploy: plan for plan in account.plan.deploys} if account.plan else {}
+    planned = {plan.deploy: plan for plan in account.planned}
     outcomes = {outcome.deploy: outcome for outcome in account.outcome.deploys}
     reported = []
     for deploy in account.state.deploys:
@@ -102,6 +125,7 @@ def _deploys(account: Account) -> tuple[ReportedDeploy, ...]:
         elif status == "wanted" and account.permitted is not None and deploy.name in account.permitted.deploy_holds:
             status = "held"
         applied = account.applied.get(deploy.name)
+        repeated = applied.not_idempotent if applied is not None else ()
         reported.append(
             ReportedDeploy.model_validate(
                 {
@@ -109,8 +133,8 @@ def _deploys(account: Account) -> tuple[ReportedDeploy, ...]:
                     "kind": deploy.kind,
                     "digest": deploy.digest,
                     "status": status,
-                    "error": _short(error),
-                    "not_idempotent": applied.not_idempotent if applied else (),
+                    "error": _short(error, bounds.text),
+                    "not_idempotent": tuple(_short(resource, bounds.text) for resource in repeated[: bounds.items]),
                 }
             )
         )
@@ -127,7 +151,7 @@ def _plan_status(plan: DeployPlan | None) -> tuple[str, str]:
     return ("in-sync" if plan.in_sync else "wanted"), ""
 
 
-def _change(account: Account, change: Change) -> ReportedChange:
+def _change(account: Account, change: Change, counts: bool, bounds: Bounds) -> ReportedChange:
     result = _result(account, change)
     hold = _hold(account, change.deploy)
     if result is not None:
@@ -138,16 +162,17 @@ def _change(account: Account, change: Change) -> ReportedChange:
         state, reason = "stopped", ""
     else:
         state, reason = "wanted", ""
+    counts = counts and not change.wanted.private
     return ReportedChange.model_validate(
         {
             "deploy": change.deploy,
-            "resource": _short(change.resource),
-            "operation": _short(change.wanted.operation),
+            "resource": _short(change.resource, bounds.text),
+            "operation": _short(change.wanted.operation, bounds.text),
             "cause": change.cause.value,
             "state": state,
-            "added": 0 if change.wanted.private else change.wanted.lines_added,
-            "removed": 0 if change.wanted.private else change.wanted.lines_removed,
-            "reason": _short(reason),
+            "added": change.wanted.lines_added if counts else 0,
+            "removed": change.wanted.lines_removed if counts else 0,
+            "reason": _short(reason, bounds.text),
         }
     )
 
@@ -169,12 +194,13 @@ def _hold(account: Account, deploy: str) -> Hold | None:
     return account.permitted.deploy_holds.get(deploy) if account.permitted is not None else None
 
 
-def _holds(account: Account) -> tuple[ReportedHold, ...]:
+def _holds(account: Account, bounds: Bounds) -> tuple[ReportedHold, ...]:
     holds = [("", account.hold)] if account.hold is not None else []
     if account.permitted is not None:
         holds += [(f"{name}: ", hold) for name, hold in account.permitted.deploy_holds.items()]
     reported = [
-        ReportedHold(kind=hold.kind, reason=_short(f"{who}{hold.reason}"), until=hold.until) for who, hold in holds
+        ReportedHold(kind=hold.kind, reason=_short(f"{who}{hold.reason}", bounds.text), until=hold.until)
+        for who, hold in holds[: bounds.items]
     ]
     if account.left_behind:
         count = len(account.left_behind)
@@ -183,25 +209,29 @@ def _holds(account: Account) -> tuple[ReportedHold, ...]:
     return tuple(reported)
 
 
-def _problem(failure: HostwrightError) -> Problem:
+def _problem(failure: HostwrightError, bounds: Bounds) -> Problem:
     return Problem.model_validate(
         {
             "kind": failure.kind,
-            "message": _short(failure.message, 4000),
-            "hint": _short(failure.hint, 4000),
+            "message": _short(failure.message, 4 * bounds.text),
+            "hint": _short(failure.hint, 4 * bounds.text),
             "consequence": failure.consequence.value,
             "exit": int(failure.exit),
         }
     )
 
 
-def _health(health: Health) -> ReportedHealth:
+def _health(health: Health, bounds: Bounds) -> ReportedHealth:
     vitals = health.vitals
+
+    def told(texts: Sequence[str]) -> tuple[str, ...]:
+        return tuple(_short(text, bounds.text) for text in texts[: bounds.items])
+
     return ReportedHealth(
         healthy=health.healthy,
-        complaints=tuple(_short(text) for text in health.complaints),
-        notes=tuple(_short(text) for text in health.notes),
-        failed_units=tuple(_short(unit) for unit in health.failed_units),
+        complaints=told(health.complaints),
+        notes=told(health.notes),
+        failed_units=told(health.failed_units),
         reboot_required=health.reboot_required,
         vitals=ReportedVitals(
             uptime_s=vitals.uptime_s,
@@ -222,5 +252,5 @@ def _last_line(text: str) -> str:
     return lines[-1].strip() if lines else ""
 
 
-def _short(text: str, limit: int = TEXT_TOLD) -> str:
+def _short(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

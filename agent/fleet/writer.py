@@ -64,20 +64,27 @@ class StatusBranch:
         """``attempt`` until it succeeds: after a wait when others were quicker, once more when the cache was bad."""
         deadline = time.monotonic() + deadline_s
         bound = BACKOFF_FIRST_S
+        busy: ReportError | None = None
         repaired = False
         while True:
             try:
                 return attempt(deadline)
             except Contended as lost:
+                busy = ReportError(
+                    f"{self.remote}: too busy for {deadline_s:.0f} s: {lost}",
+                    hint="with many hosts lower status.pushes_per_minute; an unsent report waits in the spool",
+                    kind="status-busy",
+                )
                 wait = random.uniform(0, bound)  # noqa: S311 (spreads load, protects nothing)
                 if time.monotonic() + wait >= deadline:
-                    raise ReportError(
-                        f"{self.remote}: too busy for {deadline_s:.0f} s: {lost}",
-                        hint="with many hosts lower status.pushes_per_minute; an unsent report waits in the spool",
-                        kind="status-busy",
-                    ) from lost
+                    raise busy from lost
                 time.sleep(wait)
                 bound = min(2 * bound, BACKOFF_MOST_S)
+            except ReportError as error:
+                if busy is None or error.kind != "timeout":
+                    raise
+                # Time that ran out after others were quicker ran out because of them.
+                raise busy from error
             except CacheDamaged as damage:
                 if repaired:
                     raise ReportError(

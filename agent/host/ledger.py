@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pwd
 import stat
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from agent.system.descent import SYSTEM, Base, Refused, folder
 from agent.system.files import make_private_folder, read_bounded, write_atomic
 
 IMAGE_LIMIT = 1024 * 1024
@@ -33,7 +35,8 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """``before`` describes what stood at the path: its type, mode, uid, gid, link target or image's sha256."""
+    """``before`` describes what stood at the path: its type, mode, uid, gid, link target or image's sha256; ``unseen``
+    says why nobody could look."""
 
     key: str
     deploy: str
@@ -52,11 +55,17 @@ class Ledger:
         Raises OSError when it cannot be written: then the change must not happen.
         """
         entry_file = self._file(key)
-        path = resource_path(key)
-        if path is None or entry_file.exists():
+        place = place_of(key)
+        if place is None or entry_file.exists():
+            return
+        try:
+            before, image = _look(place)
+        except Refused:
+            # Whoever owns a folder on the way has put a link there. A deploy refuses that way too, and says so.
             return
         make_private_folder(self._folder)
-        before = self._before(path, entry_file.with_suffix(".before"))
+        if image is not None:
+            write_atomic(entry_file.with_suffix(".before"), image)
         origin = Origin.CREATED if before is None else Origin.ADOPTED
         entry = LedgerEntry(key, deploy, now, origin, before)
         write_atomic(entry_file, json.dumps(asdict(entry), sort_keys=True).encode() + b"\n")
@@ -81,32 +90,24 @@ class Ledger:
         except FileNotFoundError:
             return None
 
-    def _before(self, path: Path, image: Path) -> dict[str, Any] | None:
-        try:
-            status = path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        before: dict[str, Any] = {
-            "type": stat.filemode(status.st_mode)[0],
-            "mode": stat.S_IMODE(status.st_mode),
-            "uid": status.st_uid,
-            "gid": status.st_gid,
-        }
-        if stat.S_ISLNK(status.st_mode):
-            before["target"] = str(path.readlink())
-        elif stat.S_ISREG(status.st_mode) and status.st_size <= IMAGE_LIMIT:
-            content = read_bounded(path, IMAGE_LIMIT)
-            write_atomic(image, content)
-            before["sha256"] = hashlib.sha256(content).hexdigest()
-        return before
-
     def _file(self, key: str) -> Path:
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
 
-def resource_path(key: str) -> Path | None:
-    """Where the resource of this key lies (``file:/etc/motd``, ``block:/etc/hosts#lab``, ``file:~ann/.bashrc``);
-    None for kinds that lie at no path and for homes of users who do not exist."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a resource lies: a path below a base, which says whose links are followed on the way."""
+
+    base: Base
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.base.path.rstrip('/')}/{self.path}"
+
+
+def place_of(key: str) -> Place | None:
+    """The place of a resource (``file:/etc/motd``, ``block:/etc/hosts#lab``, ``file:~ann/.bashrc``); None for kinds
+    that lie at no path and for homes of users who do not exist."""
     kind, _, name = key.partition(":")
     if kind not in PATH_KINDS:
         return None
@@ -115,7 +116,38 @@ def resource_path(key: str) -> Path | None:
     if name.startswith("~"):
         user, _, rest = name[1:].partition("/")
         try:
-            return Path(pwd.getpwnam(user).pw_dir) / rest
+            return Place(Base(pwd.getpwnam(user).pw_dir, root_links=False), rest)
         except KeyError:
             return None
-    return Path(name)
+    return Place(SYSTEM, name.strip("/"))
+
+
+def _look(place: Place) -> tuple[dict[str, Any] | None, bytes | None]:
+    """What is there now and, of a regular file, its content. Raises Refused for a link on the way that is not root's:
+    it could lead the agent, which may read everything, anywhere."""
+    above, _, name = place.path.rstrip("/").rpartition("/")
+    links = place.base.root_links
+    try:
+        with place.base.opened() as base, folder(base, above, root_links=links) as parent:
+            return _seen(parent, name or ".")
+    except (FileNotFoundError, NotADirectoryError):
+        return None, None
+    except OSError as error:
+        # Somebody else's disk may say no to root. It was there, and is never to be taken for ours.
+        return {"unseen": f"{error.strerror or error}"}, None
+
+
+def _seen(parent: int, name: str) -> tuple[dict[str, Any], bytes | None]:
+    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    before: dict[str, Any] = {
+        "type": stat.filemode(status.st_mode)[0],
+        "mode": stat.S_IMODE(status.st_mode),
+        "uid": status.st_uid,
+        "gid": status.st_gid,
+    }
+    if stat.S_ISLNK(status.st_mode):
+        return before | {"target": os.readlink(name, dir_fd=parent)}, None
+    if not stat.S_ISREG(status.st_mode) or status.st_size > IMAGE_LIMIT:
+        return before, None
+    content = read_bounded(name, IMAGE_LIMIT, folder=parent)
+    return before | {"sha256": hashlib.sha256(content).hexdigest()}, content

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from agent.domain.memory import Applied, Document, State, Suspension, TrustRecord
-from agent.errors import SettingsError
+from agent.errors import Consequence, SettingsError
 from agent.host.paths import Paths
 from agent.system.files import read_bounded, write_atomic
+
+D = TypeVar("D", bound=Document)
 
 ADOPTED_KEPT = 20
 """Commits of which the report says when they were reached."""
@@ -26,21 +27,39 @@ class Memory:
         self._paths = paths
 
     def trust(self) -> TrustRecord:
-        return TrustRecord.from_json(self._read("trust") or {})
+        return self._read("trust", TrustRecord) or TrustRecord()
 
     def applied(self) -> Applied:
-        return Applied.from_json(self._read("applied") or {})
+        return self._read("applied", Applied) or Applied()
 
     def state(self) -> State:
-        return State.from_json(self._read("state") or {})
+        return self._read("state", State) or State()
 
     def suspension(self, now: int) -> Suspension | None:
         """What a person said with ``hostwright suspend``; None when nothing, or when its time is over."""
-        data = self._read("suspended")
-        if data is None:
-            return None
-        suspension = Suspension.from_json(data)
-        return suspension if suspension.holds(now) else None
+        suspension = self._read("suspended", Suspension)
+        return suspension if suspension is not None and suspension.holds(now) else None
+
+    def heal(self) -> tuple[SettingsError, ...]:
+        """Moves away what is only knowledge about the past and cannot be read, and says so: without it the host is
+        planned afresh. What was trusted and what a person said stay: whoever lost them would touch the host too soon.
+        """
+        healed = []
+        for name, read in (("state", self.state), ("applied", self.applied)):
+            try:
+                read()
+            except SettingsError as error:
+                path = self._paths.document(name)
+                path.replace(path.with_name(f"{path.name}.corrupt"))
+                healed.append(
+                    SettingsError(
+                        f"{error.message}; it was moved to {path.name}.corrupt and begun afresh",
+                        kind=error.kind,
+                        hint="the next cycle is as any other; is the disk failing (`dmesg`)?",
+                        consequence=Consequence.RETRY,
+                    )
+                )
+        return tuple(healed)
 
     def keep_trust(self, record: TrustRecord) -> None:
         self._write("trust", record)
@@ -61,22 +80,27 @@ class Memory:
         text = json.dumps(document.as_json(), indent=1, sort_keys=True)
         write_atomic(self._paths.document(name), text.encode() + b"\n")
 
-    def _read(self, name: str) -> dict[str, Any] | None:
+    def _read(self, name: str, kind: type[D]) -> D | None:
         path = self._paths.document(name)
         try:
             data = json.loads(read_bounded(path))
+            if not isinstance(data, dict):
+                raise ValueError("it does not hold a JSON object")
+            return kind.from_json(data)
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            raise _unreadable(path, f"{error}") from error
-        if not isinstance(data, dict):
-            raise _unreadable(path, "it does not hold a JSON object")
-        return data
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise SettingsError(
+                f"{path} cannot be read: {error}",
+                kind="state-corrupt",
+                hint=f"move it away (mv {path} {path}.corrupt): {_WITHOUT[name]}",
+            ) from error
 
 
-def _unreadable(path: Path, why: str) -> SettingsError:
-    return SettingsError(
-        f"{path} cannot be read: {why}",
-        kind="state-corrupt",
-        hint=f"move it away (mv {path} {path}.corrupt) and run `hostwright apply`: the host is planned afresh",
-    )
+_WITHOUT = {
+    "state": "`hostwright apply` plans the host afresh",
+    "applied": "`hostwright apply` plans the host afresh",
+    "trust": "the host then takes the branch as on its first day, by its signers and min_commit alone",
+    "suspended": "the host is then not suspended any more",
+}
+"""What follows from the loss of each document."""

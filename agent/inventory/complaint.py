@@ -25,7 +25,8 @@ class Complaint:
     host: str = ""
 
     def __str__(self) -> str:
-        parts = (str(self.position), self.path, self.problem + (f" (host {self.host})" if self.host else ""))
+        hosts = "hosts" if " and " in self.host else "host"
+        parts = (str(self.position), self.path, self.problem + (f" ({hosts} {self.host})" if self.host else ""))
         return ": ".join(part for part in parts if part) + (f"; {self.remedy}" if self.remedy else "")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from agent.deploys.spec import Concrete
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, ComplaintsError
@@ -59,6 +60,14 @@ class Environment:
         complaints.raise_if_any()
         return deploys
 
+    def concrete(self, host: str) -> tuple[tuple[PlacedDeploy, Concrete | None], ...]:
+        """``deploys``, each built-in with everything looked up and rendered; None beside a deploy file of the config
+        repo. Raises InventoryError with every complaint."""
+        complaints = Complaints()
+        found = tuple((deploy, self._concrete(host, deploy, complaints)) for deploy in self._deploys(host, complaints))
+        complaints.raise_if_any()
+        return found
+
     def check(self) -> None:
         """Everything that can be known of all hosts without touching one. Raises InventoryError with all complaints."""
         complaints = Complaints()
@@ -67,8 +76,7 @@ class Environment:
             for deploy in self._deploys(host, complaints):
                 if deploy.source is not None:
                     sources.setdefault(deploy.source, deploy.position)
-                elif deploy.spec is not None:
-                    self._check_concrete(host, deploy, complaints)
+                self._concrete(host, deploy, complaints)
         for source, position in sources.items():
             self._check_syntax(source, position, complaints)
         complaints.raise_if_any()
@@ -93,16 +101,19 @@ class Environment:
         placing = Placing(host, self.values(host), self.inventory.variables(host), self._renderer, complaints)
         return placing.deploys(mention for play, hosts in self._plays if host in hosts for mention in play.mentions)
 
-    def _check_concrete(self, host: str, deploy: PlacedDeploy, complaints: Complaints) -> None:
-        assert deploy.spec is not None
+    def _concrete(self, host: str, deploy: PlacedDeploy, complaints: Complaints) -> Concrete | None:
+        if deploy.spec is None:
+            return None
         try:
-            deploy.spec.concrete(self.sources(host))
+            return deploy.spec.concrete(self.sources(host))
         except TemplateProblem as error:
             complaints.add(error.position, (), error.problem, error.remedy, host=host)
         except ComplaintsError as error:
             complaints.take(error)
         except InventoryError as error:
-            complaints.add(deploy.position, (deploy.name,), error.message, error.hint, host=host)
+            for line in error.message.splitlines():
+                complaints.add(deploy.position, (deploy.name,), line, error.hint, host=host)
+        return None
 
     def _check_syntax(self, source: str, mentioned: Position, complaints: Complaints) -> None:
         try:

@@ -21,6 +21,7 @@ from agent.system.yaml import Map, Node, Scalar, locate, plain
 FLEET_FILE = "fleet.yaml"
 
 NOT_IN_FORCE: tuple[Path, ...] = (
+    ("schedule", "settle"),
     ("schedule", "watch"),
     ("trust", "accept"),
     ("status", "shards"),
@@ -96,7 +97,9 @@ class Tags(_Part):
 
 
 class Trust(_Part):
-    mode: Annotated[Literal["signed", "unsigned"], Field(description="whether commits must be signed")] = "signed"
+    mode: Annotated[
+        Literal["signed", "unsigned"], Field(description="what is meant; each host's own agent.yaml decides")
+    ] = "signed"
     accept: Annotated[
         tuple[Literal["commits"] | Tags, ...], Field(strict=False, min_length=1, description="what is taken as new")
     ] = ("commits",)

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ValidationError
 from agent.inventory.complaint import Complaints, Path, unknown_key
 from agent.system.yaml import List, Map, Node, Position, locate
 
+_MAPPING_WANTED = ("model_type", "model_attributes_type", "dict_type", "mapping_type")
+"""Types of errors whose message names a class of ours."""
+
 _QUOTE_LIMIT = 60
 """Characters of a wrong value that a message repeats."""
 
@@ -53,6 +56,8 @@ def _words(entry: Any, model: type[BaseModel]) -> tuple[str, str]:
         return f'the key "{location[-1]}" is missing', "add it"
     message = entry["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message[:1].lower() + message[1:]
+    if entry["type"] in _MAPPING_WANTED:
+        message = "a mapping is expected"
     if entry["type"] in ("value_error", "assertion_error"):
         return message, ""
     value = repr(entry["input"])

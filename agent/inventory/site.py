@@ -124,9 +124,12 @@ class _Reader:
         if "deploy" in node.values:
             return self._long(node, path)
         keys = [key for key in node.values if key not in (*_LONG_KEYS, *_PLANNED_KEYS)]
-        if len(keys) != 1 or len(node.values) > 1:
-            remedy = "write name, deploy and with, or one kind alone"
-            self._add(node.position, path, "neither the long form nor the short form of a deploy", remedy)
+        if len(keys) == 1 and len(node.values) > 1:
+            problem = f'"{keys[0]}" in the short form stands alone'
+            self._add(node.position, path, problem, f"write deploy: {keys[0]}, what it says under with, and these keys")
+            return None
+        if len(keys) != 1:
+            self._add(node.position, path, "not one deploy", "begin each deploy with a dash of its own: `- kind: …`")
             return None
         return self._short(keys[0], node.values[keys[0]], node.keys[keys[0]], path)
 

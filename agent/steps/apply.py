@@ -74,7 +74,7 @@ def apply(
             return Skip()
         judged = judge(planned, rules)
         if not judged.allowed:
-            if judged.hold is not None:
+            if judged.hold is not None and not planned.in_sync:
                 made.held.add(deploy.name)
             return Skip()
         for resource in sorted(judged.allowed):
@@ -96,7 +96,10 @@ def apply(
         on_operated=progress.operated,
         on_done=done,
     )
-    return Outcome(tuple(_settled(outcome, made) for outcome in outcomes))
+    return Outcome(
+        tuple(_settled(outcome, made) for outcome in outcomes),
+        tuple(planned for planned in made.plans.values() if planned.error is None),
+    )
 
 
 _NOT_WELL = frozenset({Status.FAILED, Status.STOPPED, Status.SKIPPED})

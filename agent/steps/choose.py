@@ -15,10 +15,15 @@ from agent.steps.resolve import Resolution
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What to make true now, and the hold that keeps the host from the newest commit, if one does."""
+    """What to make true now.
+
+    ``hold`` keeps the host from the newest commit, if something does. ``suspension`` keeps it from being touched at
+    all; it is the newest commit's word, whichever commit is aimed at.
+    """
 
     resolution: Resolution
     hold: Hold | None = None
+    suspension: Hold | None = None
 
 
 def suspension(local: Suspension | None, environment: Environment | None, host: str, now: int) -> Hold | None:
@@ -34,13 +39,13 @@ def suspension(local: Suspension | None, environment: Environment | None, host: 
 
 
 def choose(current: Resolution | None, candidate: Resolution | None, *, suspension: Hold | None) -> Aim | None:
-    """``candidate`` unless something holds it; then ``current``. None when there is neither.
+    """``candidate`` unless something holds it; then ``current``, what was aimed at before. None without either.
 
     ``candidate`` is None when the newest commit cannot be used (the cycle has said why). A candidate with the
-    digest that is applied is adopted at once, whatever holds: nothing on the host changes by it.
+    digest of ``current`` is adopted at once, whatever holds: nothing on the host changes by it.
     """
     if candidate is None:
-        return None if current is None else Aim(current)
+        return None if current is None else Aim(current, suspension=suspension)
     if suspension is None or current is None or candidate.state.digest == current.state.digest:
-        return Aim(candidate)
-    return Aim(current, suspension)
+        return Aim(candidate, suspension=suspension)
+    return Aim(current, suspension, suspension)

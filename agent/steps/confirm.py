@@ -47,6 +47,10 @@ def failures(account: Account) -> list[DeployError]:
         for deploy in outcome.deploys
         if deploy.status is Status.STOPPED
     ]
+    unbegun = [deploy.deploy for deploy in outcome.deploys if deploy.status is Status.SKIPPED]
+    if unbegun and not found:
+        # Nothing failed that they could need: the cycle was asked to stop before their turn.
+        found.append(DeployError(f"stopped before {unbegun[0]} began", kind="stopped", hint=_AGAIN))
     found += [
         DeployError(f"{planned.deploy} cannot be planned: {planned.error}", kind="deploy-unplannable")
         for planned in (account.after.deploys if account.after is not None else ())

@@ -6,7 +6,8 @@ when it ends, not every minute.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 
 from agent.domain.account import Account
 from agent.domain.digest import digest_of
@@ -23,23 +24,30 @@ _DONE = {
 }
 
 
-def narrate(account: Account, before: Applied, told: str, now: int) -> tuple[tuple[Event, ...], str]:
-    """The events of this cycle, and the digest of what stands, to be handed in as ``told`` next time."""
+_NUMBER = re.compile(r"\d+")
+
+
+def narrate(
+    account: Account, before: Applied, told: Collection[str], now: int
+) -> tuple[tuple[Event, ...], tuple[str, ...]]:
+    """The events of this cycle, and marks of what stands, to be handed in as ``told`` next time."""
     events = list(_done(account, now))
     if account.whole and account.state is not None and before.commit != account.state.commit:
         events.append(Event(now, "adopted", f"reached commit {account.state.commit[:12]}"))
     standing = [*_problems(account, now), *_held(account, now)]
-    stands = digest_of([[event.kind, event.deploy, event.resource, event.message] for event in standing])
-    if not standing:
-        if told:
-            events.append(Event(now, "recovered", "nothing is wrong or held any more"))
-        return tuple(events), ""
-    return (tuple(events) if stands == told else (*events, *standing)), stands
+    events += [event for event in standing if _mark(event) not in told]
+    if told and not standing:
+        events.append(Event(now, "recovered", "nothing is wrong or held any more"))
+    return tuple(events), tuple(dict.fromkeys(_mark(event) for event in standing))
+
+
+def _mark(event: Event) -> str:
+    """The same for the same thing. Its numbers do not count: they may be the milliseconds that a connection took."""
+    return digest_of([event.kind, event.deploy, event.resource, _NUMBER.sub("#", event.message)])[:16]
 
 
 def _done(account: Account, now: int) -> Iterator[Event]:
-    changes = account.plan.changes if account.plan is not None else ()
-    planned = {(change.deploy, change.resource): change for change in changes}
+    planned = {(change.deploy, change.resource): change for each in account.planned for change in each.changes}
     for deploy in account.outcome.deploys:
         for result in deploy.results:
             yield _result(result, planned.get((result.deploy, result.resource)), now)
@@ -64,6 +72,8 @@ def _problems(account: Account, now: int) -> Iterator[Event]:
 
 
 def _held(account: Account, now: int) -> Iterator[Event]:
+    if account.hold is not None:
+        yield Event(now, account.hold.kind, account.hold.reason)
     for held in account.permitted.held if account.permitted is not None else ():
         change, hold = held.change, held.hold
         yield Event(

@@ -41,14 +41,16 @@ def rules_for(
         attempt = attempts.get(deploy.name)
         if deploy.mode is Mode.OBSERVE:
             holds[deploy.name] = OBSERVE
-        elif patient and attempt is not None and attempt.digest == deploy.digest and now < attempt.not_before:
+        elif patient and attempt is not None and attempt.digest == deploy.digest and attempt.waits(now):
             times = "once" if attempt.failures == 1 else f"{attempt.failures} times"
-            holds[deploy.name] = Hold("backoff", f"failed {times}; will be tried again", attempt.not_before)
+            why = f": {attempt.error}" if attempt.error else ""
+            holds[deploy.name] = Hold("backoff", f"failed {times}{why}; will be tried again", attempt.not_before)
         else:
             # What needs a deploy that waits to be tried again waits with it.
-            waiting = [holds[name] for name in deploy.needs if name in holds and holds[name].kind == "backoff"]
+            waiting = [name for name in deploy.needs if name in holds and holds[name].kind == "backoff"]
             if waiting:
-                holds[deploy.name] = waiting[0]
+                first = holds[waiting[0]]
+                holds[deploy.name] = Hold("backoff", f"waits for {waiting[0]}, which {first.reason}", first.until)
     return Rules(everything=suspension, deploys=holds)
 
 

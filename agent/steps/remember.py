@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
-from agent.domain.memory import AdoptedCommit, Applied, Attempt, State
+from agent.domain.memory import LONGEST_BACKOFF_S, AdoptedCommit, Applied, Attempt, State
 from agent.domain.outcome import Status
 from agent.domain.plan import Cause
 from agent.domain.report import Phase
@@ -19,9 +19,11 @@ from agent.host.state import Memory
 from agent.steps.narrate import narrate
 
 FIRST_BACKOFF_S = 60
-LONGEST_BACKOFF_S = 30 * 60
 """A failing deploy is tried again after one minute, then two, four … and every half hour in the end: often enough
 to heal by itself when a mirror comes back, rarely enough not to hammer it."""
+
+ERROR_KEPT = 300
+"""Characters of why a deploy failed."""
 
 _HARMLESS = frozenset({Exit.SOURCE, Exit.REPORT})
 """Failures that say nothing about the host's own state."""
@@ -52,15 +54,15 @@ def remember(account: Account, *, memory: Memory, journal: Journal, exports: Exp
     if account.after is not None:
         journal.compact(frozenset(deploy.deploy for deploy in account.after.deploys if not deploy.in_sync))
         memory.keep_applied(after)
-    memory.keep_state(dataclasses.replace(state_after(state, account, now), told=told))
-    needed = (account.trusted and account.trusted.sha, account.state and account.state.commit, after.commit)
+    state = dataclasses.replace(state_after(state, account, now), told=told)
+    memory.keep_state(state)
+    needed = (account.trusted and account.trusted.sha, state.aimed_commit, after.commit)
     exports.collect(frozenset(sha for sha in needed if sha))
 
 
 def state_after(state: State, account: Account, now: int) -> State:
     """Where the host stands now."""
     wanted = account.state
-    failed_units = account.health.failed_units if account.health is not None else ()
     return dataclasses.replace(
         state,
         aimed_commit=wanted.commit if wanted else state.aimed_commit,
@@ -71,7 +73,9 @@ def state_after(state: State, account: Account, now: int) -> State:
         cycles=state.cycles + 1,
         fleet=account.fleet or state.fleet,
         # A unit that got well once counts from then on.
-        failed_at_first=tuple(unit for unit in account.forgiven if unit in failed_units),
+        failed_at_first=tuple(
+            unit for unit in account.forgiven if account.health is None or unit in account.health.failed_units
+        ),
     )
 
 
@@ -83,6 +87,7 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
     if state is None or not account.whole:
         return dataclasses.replace(applied, adopted=_breathe(applied.adopted, well=False, now=now))
     well = account.health is None or account.health.healthy
+    well = well and not any(failure.exit is Exit.DEPLOY for failure in account.failures)
     adopted = applied.adopted
     if not adopted or adopted[-1].sha != state.commit:
         adopted = (*_end(adopted, now), AdoptedCommit(state.commit, now))
@@ -109,7 +114,7 @@ def attempts_after(
         elif failed_in(account, deploy.name):
             failures = 1 + (before.failures if before else 0)
             delay = min(FIRST_BACKOFF_S * 2 ** (failures - 1), LONGEST_BACKOFF_S)
-            kept[deploy.name] = Attempt(deploy.digest, failures, now + delay)
+            kept[deploy.name] = Attempt(deploy.digest, failures, now + delay, _why(account, deploy.name))
         elif before is not None and not _healed(account, deploy.name):
             kept[deploy.name] = before
     return kept
@@ -122,6 +127,14 @@ def failed_in(account: Account, deploy: str) -> bool:
     return account.plan is not None and any(
         planned.deploy == deploy and planned.error is not None for planned in account.plan.deploys
     )
+
+
+def _why(account: Account, deploy: str) -> str:
+    """What this deploy failed of in this cycle, in one line."""
+    told = [outcome.error for outcome in account.outcome.failed if outcome.deploy == deploy]
+    plans = account.plan.deploys if account.plan is not None else ()
+    told += [planned.error for planned in plans if planned.deploy == deploy and planned.error is not None]
+    return next(iter(told), "").partition("\n")[0][:ERROR_KEPT]
 
 
 def _waits(account: Account, deploy: str) -> bool:

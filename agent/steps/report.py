@@ -6,17 +6,16 @@ the host's slot or with its heartbeat.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent import __version__
-from agent.domain.account import Account
+from agent.domain.account import Account, Surviving
+from agent.domain.event import Event
 from agent.domain.memory import FleetSettings
 from agent.domain.report import Phase, Report
 from agent.domain.status import Found, Signed, decode
-from agent.errors import ReportError
 from agent.fleet.compose import EVENTS_TOLD, Envelope, compose
 from agent.fleet.due import heartbeat_s, should_send, window_s
 from agent.fleet.reader import judge_all
@@ -58,7 +57,7 @@ class StatusReporter:
 
     def attempting(self, account: Account) -> None:
         """Best effort: a host that goes silent behind this was taken down by its change."""
-        with contextlib.suppress(ReportError):
+        with Surviving([]):  # whatever is wrong, the report behind it says so
             signed = self._signed(self._compose(account, Phase.ATTEMPTING))
             self._publish([signed], account, ATTEMPT_DEADLINE_S)
 
@@ -67,15 +66,27 @@ class StatusReporter:
         fleet = self._fleet(account)
         current = self._compose(account, phase_of(account))
         waiting = self.spool.pending()
-        last = waiting[-1].report if waiting else self._last_sent()
+        last = max(
+            (report for report in (self._last_sent(), *(signed.report for signed in waiting)) if report is not None),
+            key=lambda report: report.sequence,
+            default=None,
+        )
         heartbeat = heartbeat_s(fleet.hosts, fleet.pushes_per_minute)
         window = window_s(fleet.hosts, fleet.pushes_per_minute)
         if should_send(current, last, now=self.clock(), heartbeat=heartbeat, window=window):
-            self.spool.add(self._signed(current))
+            self._keep(self._signed(current))
             waiting = self.spool.pending()
         if waiting:
             self._publish(waiting, account, SEND_DEADLINE_S)
             self.spool.sent(waiting)
+
+    def _keep(self, signed: Signed) -> None:
+        given_up = self.spool.add(signed)
+        if given_up:
+            reports = "1 unsent report was" if len(given_up) == 1 else f"{len(given_up)} unsent reports were"
+            oldest = min(report.sequence for report in given_up)
+            message = f"{reports} given up for a newer one, the oldest with sequence {oldest}: the spool is full"
+            self.events.add([Event(self.clock(), "report-given-up", message)])
 
     def _publish(self, reports: Sequence[Signed], account: Account, deadline_s: float) -> None:
         fleet = self._fleet(account)
@@ -98,6 +109,7 @@ class StatusReporter:
             sequence=0,
             at=now,
             next_due=now + heartbeat_s(fleet.hosts, fleet.pushes_per_minute) + LATE_S,
+            counts=fleet.counts,
         )
         return compose(account, phase, self.memory.applied(), self.events.last(EVENTS_TOLD), envelope)
 

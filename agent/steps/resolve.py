@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent import __version__
+from agent.deploys.spec import Concrete
 from agent.domain.commit import TrustedCommit
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.digest import FORMAT, JSON, digest_of
@@ -36,7 +37,10 @@ def resolve(commit: TrustedCommit, tree: Tree, *, inventory: str, host: str) -> 
 
 def desired_state(environment: Environment, tree: Tree, *, host: str, commit: str) -> DesiredState:
     """The desired state of any host of an environment; what ``check`` asks of a working copy."""
-    deploys = tuple(_deploy(placed, environment, tree, host) for placed in environment.deploys(host))
+    deploys = tuple(
+        _from_config_repo(placed, tree) if concrete is None else _built_in(placed, concrete)
+        for placed, concrete in environment.concrete(host)
+    )
     digest = digest_of({"format": FORMAT, "deploys": [[deploy.name, deploy.digest] for deploy in deploys]})
     return DesiredState(host=host, commit=commit, deploys=deploys, digest=digest)
 
@@ -47,18 +51,17 @@ def fleet_settings(environment: Environment) -> FleetSettings:
     return FleetSettings(
         fetch_s=fleet.schedule.fetch,
         drift_s=fleet.schedule.drift,
+        plan_s=fleet.schedule.plan,
         deploy_timeout_s=fleet.schedule.deploy_timeout,
         status_remote=None if fleet.status.remote == "same" else fleet.status.remote,
         render=fleet.status.render == "hosts",
         pushes_per_minute=fleet.status.pushes_per_minute,
+        counts=fleet.status.diff == "own",
         hosts=len(environment.inventory.hosts),
     )
 
 
-def _deploy(placed: PlacedDeploy, environment: Environment, tree: Tree, host: str) -> DesiredDeploy:
-    if placed.spec is None:
-        return _from_config_repo(placed, tree)
-    concrete = placed.spec.concrete(environment.sources(host))
+def _built_in(placed: PlacedDeploy, concrete: Concrete) -> DesiredDeploy:
     return DesiredDeploy(
         name=placed.name,
         kind=placed.kind,

@@ -25,8 +25,8 @@ from agent.system.git import Mirror
 from agent.system.openssh import RefusedSignatureError
 
 _SIGN_AGAIN: Final = (
-    "no host has taken it: sign it again (`git rebase --exec 'git commit --amend --no-edit -S' {base}`) and push with "
-    "--force-with-lease"
+    "no host has taken it: sign it again (`git rebase --exec 'git commit --amend --no-edit --allow-empty -S' {base}`) "
+    "and push with --force-with-lease"
 )
 _HINTS: Final = {
     "unsigned": _SIGN_AGAIN + "; `git config commit.gpgSign true` for the next ones",

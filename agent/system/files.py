@@ -50,10 +50,10 @@ def append_durable(path: Path, line: bytes, *, mode: int = 0o600) -> None:
         fsync_folder(path.parent)
 
 
-def read_bounded(path: Path, limit: int = READ_LIMIT) -> bytes:
-    """The content of a regular file of at most ``limit`` bytes. Raises OSError, also for what is not a regular file
-    (nothing here waits on a FIFO) and for more than ``limit``."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def read_bounded(path: Path | str, limit: int = READ_LIMIT, *, folder: int | None = None) -> bytes:
+    """The content of a regular file of at most ``limit`` bytes; a relative ``path`` begins in the open ``folder``.
+    Raises OSError, also for what is not a regular file (nothing here waits on a FIFO) and for more than ``limit``."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

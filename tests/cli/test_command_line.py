@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from rich.table import Table
 
+from agent.cli.admin import inventory_names
+from agent.cli.host import first_interrupt
 from agent.cli.main import SECTIONS, cli, run
+from agent.cli.output import Output
 from agent.errors import SettingsError
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def hostwright(*arguments, **more):
@@ -86,3 +95,64 @@ def test_what_has_no_terminal_gets_no_colour(tmp_path):
     done = hostwright("--repo", str(tmp_path), "check")
     assert done.returncode == 2
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_the_options_of_every_command_may_stand_behind_it_too():
+    where = ("--repo", str(REPOSITORY), "--inventory=local", "--json")
+    before, behind = hostwright(*where, "check"), hostwright("check", *where)
+    assert behind.returncode == 0
+    assert json.loads(behind.stdout) == json.loads(before.stdout)
+
+
+def test_with_json_a_usage_error_is_in_the_envelope():
+    envelope = json.loads(hostwright("schema", "nope", "--json").stdout)
+    assert (envelope["command"], envelope["exit"], envelope["error"]["kind"]) == ("schema", 2, "usage")
+
+
+def test_what_is_shown_is_what_was_written_also_where_it_looks_like_an_emoji(capsys):
+    Output().show("a:key:b [red]")
+    assert capsys.readouterr().out == "a:key:b [red]\n"
+
+
+def test_talk_cannot_move_the_cursor_of_a_terminal(capsys):
+    Output().say("a\x1b[2Jb\nc\u202e")
+    assert capsys.readouterr().err == "a\\x1b[2Jb\nc\\u202e\n"
+
+
+def test_the_first_interrupt_lets_the_operation_end_and_the_second_is_obeyed():
+    before, stops = signal.getsignal(signal.SIGINT), []
+    try:
+        came = first_interrupt(lambda: stops.append(1))
+        signal.raise_signal(signal.SIGINT)
+        assert (came.is_set(), stops) == (True, [1])
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_folder_that_cannot_be_looked_into_has_no_inventories(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    me = os.geteuid()
+    try:
+        os.seteuid(me or 65534)
+        assert inventory_names(closed) == []
+    finally:
+        os.seteuid(me)
+
+
+def test_a_folder_that_is_gone_is_no_bug(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = 'rmdir "$PWD"; exec "$0" -I -m agent check'
+    done = subprocess.run(["sh", "-c", script, sys.executable], cwd=gone, capture_output=True, text=True, check=False)
+    assert (done.returncode, "the folder that you are in is gone" in done.stderr) == (2, True)
+
+
+def test_a_row_of_a_table_is_one_line_where_there_is_no_terminal(capsys):
+    table = Table(box=None)
+    table.add_column("what")
+    table.add_row("word " * 100)
+    Output().show(table)
+    assert len(capsys.readouterr().out.splitlines()) == 2

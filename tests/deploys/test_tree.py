@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from agent.deploys import place
-from agent.deploys.descent import SYSTEM, Base
 from agent.deploys.edits import Block, Line
 from agent.deploys.items import Item, Kind, Policy
 from agent.deploys.tree import Step, carry_out, survey
 from agent.domain.tree import blob_id
 from agent.errors import DeployError, InventoryError
+from agent.system.descent import SYSTEM, Base
 from tests.deploys.commit import snapshot
 
 ROOT = os.geteuid() == 0

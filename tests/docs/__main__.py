@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from tests.docs.tables import PAGES, refreshed
 
 for page in PAGES:
@@ -9,4 +11,4 @@ for page in PAGES:
     new = refreshed(text)
     if new != text:
         page.write_text(new)
-        print(f"wrote {page.name}")
+        sys.stdout.write(f"wrote {page.name}\n")

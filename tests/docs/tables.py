@@ -49,7 +49,9 @@ def _table(head: str, rows: Iterable[Iterable[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    """Text as one cell: outside of code, ``<name>`` would be a tag to a Markdown reader."""
+    parts = " ".join(text.split()).replace("|", "\\|").split("`")
+    return "`".join(part if index % 2 else part.replace("<", "&lt;") for index, part in enumerate(parts))
 
 
 # --- Deploys ----------------------------------------------------------------------------------------------------------
@@ -122,7 +124,7 @@ def force(path: tuple[str, ...]) -> str:
         return "not yet; another value is refused"
     if path[0] in BY_STEPS or _read(_changed(path)) != _read(Fleet()):
         return "yes"
-    return "not yet; read and without effect"
+    return "no; read and without effect"
 
 
 def _read(fleet: Fleet) -> object:
@@ -183,9 +185,16 @@ def commands() -> str:
     rows = []
     for names in SECTIONS.values():
         for name in names:
-            command = cli.commands[name]
-            rows.append([f"`hostwright {name}`", _cell(command.help or ""), "<br>".join(_options(command))])
+            for words, command in _with_inner(name, cli.commands[name]):
+                rows.append([f"`hostwright {words}`", _cell(command.help or ""), "<br>".join(_options(command))])
     return _table("command | what it does | arguments and options", rows)
+
+
+def _with_inner(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    """A command, and those below it where it is a group."""
+    yield name, command
+    for inner, below in getattr(command, "commands", {}).items():
+        yield f"{name} {inner}", below
 
 
 def _options(command: click.Command) -> Iterator[str]:

@@ -211,7 +211,7 @@ def test_a_remote_that_does_not_answer_ends_at_the_deadline(tmp_path: Path) -> N
 def test_a_branch_that_is_never_free_is_given_up_at_the_deadline(tmp_path: Path) -> None:
     remote = bare(tmp_path / "r.git")
     (remote / "refs/heads/status.lock").write_bytes(b"")
-    error = refused(branch(tmp_path, remote), signed(tmp_path), deadline_s=6.0)
+    error = refused(branch(tmp_path, remote), signed(tmp_path), deadline_s=3.0)
     assert error.kind == "status-busy"
 
 

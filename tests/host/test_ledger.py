@@ -1,6 +1,9 @@
+import pwd
+from types import SimpleNamespace
+
 import pytest
 
-from agent.host.ledger import IMAGE_LIMIT, Ledger, Origin, resource_path
+from agent.host.ledger import IMAGE_LIMIT, Ledger, Origin, place_of
 
 
 @pytest.fixture
@@ -70,5 +73,20 @@ def test_what_lies_at_no_path_is_not_imaged(ledger):
     ],
 )
 def test_a_key_says_where_its_resource_lies(given, path):
-    found = resource_path(given)
+    found = place_of(given)
     assert (None if found is None else str(found)) == path
+
+
+def test_no_link_of_a_user_leads_to_what_root_may_read(ledger, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".config").symlink_to("/etc")
+    monkeypatch.setattr(pwd, "getpwnam", lambda _: SimpleNamespace(pw_dir=str(home)))
+    ledger.remember("file:~ann/.config/passwd", "dotfiles", 5)
+    assert (ledger.entries(), ledger.before_image("file:~ann/.config/passwd")) == ((), None)
+
+
+def test_what_cannot_be_looked_at_counts_as_adopted(ledger, tmp_path):
+    ledger.remember(key(tmp_path / ("x" * 300)), "files", 5)
+    (entry,) = ledger.entries()
+    assert (entry.origin, entry.before) == (Origin.ADOPTED, {"unseen": "File name too long"})

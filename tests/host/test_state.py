@@ -12,7 +12,7 @@ from agent.domain.memory import (
     Suspension,
     TrustRecord,
 )
-from agent.errors import SettingsError
+from agent.errors import Consequence, SettingsError
 from agent.host.paths import Paths
 from agent.host.state import ADOPTED_KEPT, Memory
 
@@ -82,3 +82,22 @@ def test_only_the_newest_adopted_commits_are_kept(paths):
 def test_documents_are_for_root_alone(paths):
     Memory(paths).keep_state(State())
     assert paths.document("state").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"deploys": []}', '{"deploys": {"web": {}}}'])
+def test_memory_of_the_past_that_cannot_be_read_is_put_aside_and_begun_afresh(paths, content):
+    paths.document("applied").write_text(content)
+    memory = Memory(paths)
+    (healed,) = memory.heal()
+    assert (healed.kind, healed.consequence, memory.applied()) == ("state-corrupt", Consequence.RETRY, Applied())
+    assert paths.document("applied").with_name("applied.json.corrupt").read_text() == content
+    assert memory.heal() == ()
+
+
+@pytest.mark.parametrize("name", ["trust", "suspended"])
+def test_what_was_trusted_and_what_a_person_said_is_never_put_aside(paths, name):
+    paths.document(name).write_text("{")
+    memory = Memory(paths)
+    assert memory.heal() == ()
+    with pytest.raises(SettingsError, match=rf"{name}\.json cannot be read"):
+        memory.trust() if name == "trust" else memory.suspension(0)

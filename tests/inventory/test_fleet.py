@@ -68,6 +68,7 @@ def test_what_cannot_be_meant_is_said_with_its_place(repo: Repo, text: str, comp
 
 
 NOT_DEFAULT = {
+    "schedule.settle": "schedule: {settle: 5s}",
     "schedule.watch": "schedule: {watch: true}",
     "trust.accept": "trust: {accept: [{tags: 'v*'}]}",
     "status.shards": "status: {shards: 16}",

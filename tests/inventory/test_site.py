@@ -200,7 +200,8 @@ def test_variables_that_nothing_asks_for_are_not_rendered(repo: Repo) -> None:
         ("{hosts: all, deploys: [5]}", "a deploy is a mapping"),
         ("{hosts: all, deploys: [note: []]}", '1:26: [0].deploys[0]: there is no deploy "note"; did you mean "notes"?'),
         ("{hosts: all, deploys: [tools: []]}", "deploys of the kind tools are not in force in this version: remove it"),
-        ("{hosts: all, deploys: [{notes: [], mode: observe}]}", "neither the long form nor the short form"),
+        ("{hosts: all, deploys: [{notes: [], mode: observe}]}", '"notes" in the short form stands alone'),
+        ("{hosts: all, deploys: [{notes: [], files: {}}]}", "not one deploy"),
         ("{hosts: all, deploys: [{deploy: notes, wiht: 1}]}", 'unknown key "wiht"; did you mean "with"?'),
         (
             "{hosts: all, deploys: [{deploy: notes, mode: obsrve}]}",
@@ -226,7 +227,7 @@ def test_variables_that_nothing_asks_for_are_not_rendered(repo: Repo) -> None:
         ("{hosts: all, deploys: [notes: {lins: []}]}", '1:34: [0].deploys[0].notes: unknown key "lins"'),
         (
             "{hosts: all, deploys: [notes: {limits: {sft: 1}}]}",
-            '(host web1 and 3 more); did you mean "soft"?',
+            '(hosts web1 and 3 more); did you mean "soft"?',
         ),
         (
             "{hosts: all, deploys: [notes: {limits: {soft: x}}]}",
@@ -235,7 +236,7 @@ def test_variables_that_nothing_asks_for_are_not_rendered(repo: Repo) -> None:
         ("{hosts: all, deploys: [notes: {count: '{{ nix }}'}]}", "1:41: [0].deploys[0].notes: 'nix' is undefined"),
         (
             "{hosts: all, deploys: [notes: {template: nix}]}",
-            "there is no file nix (host web1 and 3 more); add it",
+            "there is no file nix (hosts web1 and 3 more); add it",
         ),
         ("{hosts: all, deploys: [notes: {template: bad.j2}]}", "bad.j2:2:1: 'nope' is undefined"),
         ("{hosts: all, deploys: [{name: x, deploy: deploys/broken.py}]}", "deploys/broken.py:2:5: not Python"),
@@ -273,4 +274,4 @@ def test_a_site_file_with_another_extension_is_noticed(repo: Repo) -> None:
 def test_the_same_complaint_of_many_hosts_is_said_once(repo: Repo) -> None:
     repo.write("site.yaml", "- {hosts: all, deploys: [notes: {count: x}]}")
     (complaint,) = repo.complaints()
-    assert complaint.endswith("not 'x' (host web1 and 3 more)")
+    assert complaint.endswith("not 'x' (hosts web1 and 3 more)")

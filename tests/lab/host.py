@@ -39,6 +39,10 @@ ENVIRONMENT = {
 }
 
 
+_KEEPS_TIME = ("setpriv", "--bounding-set=-sys_time", "--")
+"""There is one clock for all hosts and this machine: nothing that a test runs may set it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """What a program on a host wrote, and its exit code."""
@@ -144,7 +148,7 @@ class Host:
             raise HostError(f"{self.name} is down")
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
         assignments = [f"{key}={value}" for key, value in {**ENVIRONMENT, **reaching_out(), **(env or {})}.items()]
-        enter = ["nsenter", f"--target={self.pid}", "--all", "env", "-i", "--chdir=/root", *assignments]
+        enter = ["nsenter", f"--target={self.pid}", "--all", "env", "-i", "--chdir=/root", *assignments, *_KEEPS_TIME]
         done = process.run([*enter, *argv], timeout_s=timeout_s, input=input)
         completed = Completed(done.code, done.output.decode(errors="replace"), done.error.decode(errors="replace"))
         if done.timed_out:

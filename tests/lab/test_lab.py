@@ -131,3 +131,8 @@ def test_the_image_agent_is_what_bootstrap_would_have_installed(lab: Lab) -> Non
             host.push(ROOT / name, f"/srv/clone/{name}")
         told = host.run("sh /srv/clone/bootstrap.sh --once", check=False)
         assert "is already in /opt/hostwright/versions/" in told.error
+
+
+def test_no_host_can_set_the_clock_that_it_shares_with_this_machine(lab: Lab) -> None:
+    with lab.boot("bookworm") as host:
+        assert host.run("date -s @$(date +%s)", check=False).code == 1

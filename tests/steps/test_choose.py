@@ -55,3 +55,9 @@ def test_fleet_yaml_suspends_the_hosts_it_names_until_the_time_it_names():
     assert suspension(None, environment(entry), "web1", 50).until == 60
     assert suspension(None, environment(entry), "web2", 50) is None
     assert suspension(None, environment(entry), "web1", 60) is None
+
+
+def test_whoever_is_suspended_by_the_newest_commit_is_not_touched_for_an_older_one_either():
+    old, new = resolution("old"), resolution("new")
+    assert choose(old, new, suspension=SUSPENDED).suspension == SUSPENDED
+    assert choose(old, old, suspension=SUSPENDED).suspension == SUSPENDED

@@ -48,3 +48,13 @@ def test_a_deploy_that_waits_to_be_tried_again_still_counts_as_failed():
     hold = Hold("backoff", "failed twice; will be tried again", 2000)
     told = account(after=plan(), permitted=PermittedPlan(plan(), {}, (), {"motd": hold}))
     assert [(error.kind, int(error.exit)) for error in failures(told)] == [("backoff", 7)]
+
+
+def test_a_cycle_that_was_stopped_before_a_deploy_began_says_so():
+    told = account(outcome=outcome(Status.SKIPPED, error="stopped before it began"))
+    assert [(error.kind, int(error.exit)) for error in failures(told)] == [("stopped", 7)]
+
+
+def test_what_is_skipped_behind_a_failure_is_not_told_as_stopped():
+    both = Outcome((*outcome(Status.FAILED, deploy="a").deploys, *outcome(Status.SKIPPED, deploy="b").deploys))
+    assert [error.kind for error in failures(account(outcome=both))] == ["deploy-failed"]

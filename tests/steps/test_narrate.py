@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.outcome import Status
 from agent.domain.plan import Cause, HeldChange, Hold, PermittedPlan
-from agent.errors import SourceError
+from agent.errors import InventoryError, SourceError
 from agent.steps.narrate import narrate
 from tests.steps.build import account, change, deploy, outcome, plan, planned, result
 
@@ -13,32 +15,53 @@ def kinds(told):
 def test_a_repaired_drift_is_told_with_its_diff():
     drift = change(cause=Cause.DRIFT, diff="-by hand\n+by git\n")
     told = account(plan=plan(planned(drift)), outcome=outcome(Status.DONE, result()))
-    (event,) = narrate(told, Applied(), "", 5)[0]
+    (event,) = narrate(told, Applied(), (), 5)[0]
     assert (event.kind, event.resource, event.diff) == ("drift-repaired", "file:/etc/motd", "-by hand\n+by git\n")
 
 
 def test_a_failed_operation_is_told_with_its_whole_output():
     told = account(plan=plan(planned(change())), outcome=outcome(Status.FAILED, result(succeeded=False, error="a\nb")))
-    (event,) = narrate(told, Applied(), "", 5)[0]
+    (event,) = narrate(told, Applied(), (), 5)[0]
     assert (event.kind, event.message) == ("failed", "write file:/etc/motd: a\nb")
 
 
 def test_a_commit_is_told_when_it_is_reached_and_not_again():
-    reached = account(applied={"motd": AppliedDeploy(deploy().digest)})
-    assert kinds(narrate(reached, Applied(), "", 5)) == ["adopted"]
-    assert kinds(narrate(reached, Applied(commit=reached.state.commit), "", 5)) == []
+    reached = account(after=plan(planned()), applied={"motd": AppliedDeploy(deploy().digest)})
+    assert kinds(narrate(reached, Applied(), (), 5)) == ["adopted"]
+    assert kinds(narrate(reached, Applied(commit=reached.state.commit), (), 5)) == []
 
 
 def test_a_standing_problem_is_told_once_and_its_end_too():
     failing = account(failures=[SourceError("the remote is away")])
-    first, told = narrate(failing, Applied(), "", 5)
+    first, told = narrate(failing, Applied(), (), 5)
     assert [event.kind for event in first] == ["problem-source-unreachable"]
     assert narrate(failing, Applied(), told, 6) == ((), told)
     assert kinds(narrate(account(), Applied(), told, 7)) == ["recovered"]
 
 
+def test_what_stands_is_not_told_again_when_something_else_joins_it_or_its_numbers_change():
+    away, broken = SourceError("no answer after 12 ms"), InventoryError("hosts.yaml: not YAML")
+    _, told = narrate(account(failures=[away]), Applied(), (), 5)
+    later, _ = narrate(account(failures=[SourceError("no answer after 7 ms"), broken]), Applied(), told, 6)
+    assert [event.kind for event in later] == ["problem-inventory"]
+
+
+def test_a_change_that_came_about_while_applying_is_told_with_its_cause():
+    restart = planned(change(resource="unit:nginx", cause=Cause.DRIFT))
+    done = replace(outcome(Status.DONE, result(resource="unit:nginx")), found=(restart,))
+    (event,) = narrate(account(plan=plan(planned()), outcome=done), Applied(), (), 5)[0]
+    assert (event.kind, event.resource) == ("drift-repaired", "unit:nginx")
+
+
+def test_a_suspension_is_told_once():
+    held = account(hold=Hold("suspended", "disk"))
+    first, told = narrate(held, Applied(), (), 5)
+    assert [(event.kind, event.message) for event in first] == [("suspended", "disk")]
+    assert narrate(held, Applied(), told, 6)[0] == ()
+
+
 def test_a_held_change_is_told_with_its_reason():
     drift = change(cause=Cause.DRIFT)
     held = PermittedPlan(plan(planned(drift)), {}, (HeldChange(drift, Hold("observe", "only looking")),), {})
-    (event,) = narrate(account(plan=plan(planned(drift)), permitted=held), Applied(), "", 5)[0]
+    (event,) = narrate(account(plan=plan(planned(drift)), permitted=held), Applied(), (), 5)[0]
     assert (event.kind, event.message) == ("held-drift", "write file:/etc/motd: only looking")

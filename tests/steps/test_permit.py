@@ -56,8 +56,15 @@ def test_a_deploy_that_failed_waits_for_its_next_try():
     assert (held.kind, held.until) == ("backoff", 1100)
 
 
-@pytest.mark.parametrize("more", [{"now": 1100}, {"patient": False}])
-def test_the_wait_ends_with_its_time_or_when_a_person_asks(more):
+def test_while_it_waits_it_says_of_what_it_failed_and_who_waits_for_it_too():
+    desired = state(deploy(), deploy("site", needs=("motd",)))
+    held = rules(desired, attempts={"motd": Attempt(deploy().digest, 1, 1100, "no such user")}).deploys
+    assert held["motd"].reason == "failed once: no such user; will be tried again"
+    assert held["site"].reason == f"waits for motd, which {held['motd'].reason}"
+
+
+@pytest.mark.parametrize("more", [{"now": 1100}, {"patient": False}, {"now": -9000}])
+def test_the_wait_ends_with_its_time_when_a_person_asks_or_when_the_clock_was_put_back(more):
     assert rules(state(), attempts={"motd": Attempt(deploy().digest, 2, 1100)}, **more).deploys == {}
 
 

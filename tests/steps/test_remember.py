@@ -1,11 +1,11 @@
-from agent.domain.memory import AdoptedCommit, Applied, AppliedDeploy, Attempt, State
+from agent.domain.desired import Mode
+from agent.domain.memory import LONGEST_BACKOFF_S, AdoptedCommit, Applied, AppliedDeploy, Attempt, State
 from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import Cause, Hold, PermittedPlan
 from agent.domain.report import Phase
-from agent.errors import InventoryError, ReportError, SourceError
+from agent.errors import DeployError, InventoryError, ReportError, SourceError
 from agent.steps.remember import (
     FIRST_BACKOFF_S,
-    LONGEST_BACKOFF_S,
     applied_after,
     attempts_after,
     phase_of,
@@ -92,6 +92,13 @@ def test_each_failure_in_a_row_doubles_the_wait_up_to_its_limit():
     assert waits[-1] == LONGEST_BACKOFF_S
 
 
+def test_the_reason_of_a_failure_is_kept_until_the_next_try():
+    applied = account(outcome=outcome(Status.FAILED, error="boom: no space"))
+    unplannable = account(plan=plan(planned(error="no such user\nand more")))
+    kept = [attempts_after({}, each, state(), 0)["motd"].error for each in (applied, unplannable)]
+    assert kept == ["boom: no space", "no such user"]
+
+
 def test_success_forgets_the_failures():
     attempts = attempts_after({}, failing(), state(), 0)
     assert attempts_after(attempts, account(outcome=outcome(Status.DONE)), state(), 9) == {}
@@ -109,3 +116,16 @@ def test_units_that_had_failed_at_first_are_forgiven_until_they_recover():
     well = account(health=health(), forgiven=("old.service",))
     assert state_after(State(), ill, 1).failed_at_first == ("old.service",)
     assert state_after(State(), well, 2).failed_at_first == ()
+
+
+def test_a_state_that_was_not_planned_to_its_end_is_not_reached():
+    assert not account(state=state(deploy(mode=Mode.OBSERVE))).whole
+
+
+def test_a_host_whose_deploy_fails_does_not_soak():
+    after = applied_after(Applied(), whole(health=health(), failures=[DeployError("motd failed")]), 100)
+    assert (after.commit, after.good, after.adopted[0].well_since) == (SHA, None, None)
+
+
+def test_units_stay_forgiven_when_nobody_could_look():
+    assert state_after(State(), account(forgiven=("old.service",)), 1).failed_at_first == ("old.service",)

@@ -97,3 +97,23 @@ def test_a_revert_signed_by_whom_the_host_trusts_heals_it(world: World, host: Ho
     world.push("--force")
     assert apply(host).code == 0
     assert world.report("web1")["problems"] == []
+
+
+def test_a_rewritten_history_is_taken_once_root_says_so_and_the_anchors_vouch_for_it(
+    world: World, host: Host, ann: Author
+) -> None:
+    world.config.git("reset", "--quiet", "--hard", "HEAD~1")
+    world.config.commit("Another history", {"inventories/lab/site.yaml": MOTD.replace("from", "again from")}, by=ann)
+    world.push("--force")
+    assert apply(host).code == 5
+    host.run(["hostwright", "trust", "reset"])
+    assert apply(host).code == 0
+    assert host.read("/etc/motd") == "hello again from web1\n"
+
+
+def test_a_host_whose_identity_was_merged_is_verified_by_everybody(world: World, host: Host, ann: Author) -> None:
+    line = host.run(["hostwright", "identity"]).output
+    world.commit("Admit web1", {"inventories/lab/identities/web1.pub": line}, by=ann)
+    assert apply(host).code == 0
+    status = world.status()
+    assert [(each["host"], each["verdict"]) for each in status] == [("web1", "verified")]

@@ -8,6 +8,8 @@ world.report("web1")                                            what the status 
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -90,6 +92,14 @@ class World:
 
     def signature(self, host: str) -> bytes:
         return self.document(signature_path(host))
+
+    def status(self) -> list[dict[str, Any]]:
+        """What an administrator's `hostwright status` says of a clone."""
+        argv = [sys.executable, "-I", "-m", "agent", "--json", "--repo", f"{self.config.path}", "status"]
+        done = run([*argv, "--remote", f"{self.bare}"], timeout_s=PATIENCE_S, env=dict(os.environ))
+        assert done.ok, done.complaint
+        told: list[dict[str, Any]] = json.loads(done.output)["data"]
+        return told
 
     def page(self) -> str:
         return self.document(PAGE).decode()

@@ -24,22 +24,6 @@ from tests.gitserver import (
     ssh_server,
 )
 
-NOWHERE = Access(known_hosts=None, deploy_key=None, timeout_s=30)
-
-
-@pytest.fixture
-def repo(tmp_path: Path) -> ConfigRepo:
-    repo = ConfigRepo(tmp_path / "work")
-    repo.commit("First", {"site.yaml": "- hosts: all\n", "bin/run": "#!/bin/sh\n"})
-    return repo
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[Mirror]:
-    mirror = Mirror(tmp_path / "host/repo.git", NOWHERE)
-    yield mirror
-    mirror.close()
-
 
 @pytest.fixture(scope="module")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:

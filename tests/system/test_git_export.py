@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.errors import SourceError
-from agent.system.git import Access, Mirror
+from agent.system.git import Mirror
 from tests.gitserver import ConfigRepo
-
-NOWHERE = Access(known_hosts=None, deploy_key=None, timeout_s=30)
-
-
-@pytest.fixture
-def repo(tmp_path: Path) -> ConfigRepo:
-    repo = ConfigRepo(tmp_path / "work")
-    repo.commit("First", {"site.yaml": "- hosts: all\n", "bin/run": "#!/bin/sh\n"})
-    return repo
-
-
-@pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[Mirror]:
-    mirror = Mirror(tmp_path / "host/repo.git", NOWHERE)
-    yield mirror
-    mirror.close()
 
 
 def files_below(folder: Path) -> set[str]:

@@ -11,12 +11,12 @@ from typing import cast
 
 from agent.deploys.as_user import User, as_user
 from agent.deploys.correction import Correction, correct
-from agent.deploys.descent import Base
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.tree import Step, carry_out, survey
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
+from agent.system.descent import Base
 
 
 def deploy(arguments: Mapping[str, JSON], root: Path) -> None:

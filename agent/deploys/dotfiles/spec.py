@@ -95,7 +95,7 @@ class DotfilesSpec(Spec):
     def concrete(self, sources: Sources) -> Concrete:
         entries = _by_set(sources)
         if bare := [user for user, home in self.homes.items() if not home.sets]:
-            raise InventoryError(f"dotfiles: {bare[0]} gets no sets; list folders of {FOLDER}/ in `sets`")
+            raise InventoryError(f"{bare[0]} gets no sets; list folders of {FOLDER}/ in `sets`")
         missing = {name: None for home in self.homes.values() for name in home.sets if name not in entries}
         if missing:
             raise InventoryError("\n".join(_complaint(name, entries) for name in missing))
@@ -122,7 +122,7 @@ def _by_set(sources: Sources) -> dict[str, dict[str, Entry]]:
 def _complaint(name: str, sets: Mapping[str, object]) -> str:
     near = difflib.get_close_matches(name, sets, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(sets)) or 'none'}"
-    return f"dotfiles: there is no set {FOLDER}/{name}/ in the config repo; {hint}"
+    return f"there is no set {FOLDER}/{name}/ in the config repo; {hint}"
 
 
 def _items(user: str, home: _Home, sets: Mapping[str, Mapping[str, Entry]], sources: Sources) -> Iterator[Item]:
@@ -132,7 +132,7 @@ def _items(user: str, home: _Home, sets: Mapping[str, Mapping[str, Entry]], sour
         for path, entry in sets[name].items():
             item = _item(user, path, entry, sources)
             if item.path in own:
-                raise InventoryError(f"dotfiles: {FOLDER}/{name}/ holds both {item.path} and {item.path}{TEMPLATE}")
+                raise InventoryError(f"{FOLDER}/{name}/ holds both {item.path} and {item.path}{TEMPLATE}")
             own[item.path] = item
         # A later set's file takes the place of an earlier's folder of that name, and the other way round.
         hidden = {parent for path in own for parent in parents(path)}
@@ -162,7 +162,7 @@ def _item(user: str, path: str, entry: Entry, sources: Sources) -> Item:
         try:
             template = sources.tree.read(entry.path).decode()
         except UnicodeDecodeError:
-            raise InventoryError(f"dotfiles: the template {entry.path} is not UTF-8 text") from None
+            raise InventoryError(f"the template {entry.path} is not UTF-8 text") from None
         text = sources.render(template, entry.path)
         return Item(key=f"file:~{user}/{target}", path=target, kind=Kind.FILE, text=text, mode=mode, owner=user)
     file = Item(key=f"file:~{user}/{path}", path=path, kind=Kind.FILE, mode=mode, owner=user)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.deploys.correction import Correction, correct
-from agent.deploys.descent import SYSTEM
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.tree import Step, carry_out, survey
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
+from agent.system.descent import SYSTEM
 
 
 def deploy(arguments: Mapping[str, JSON], root: Path) -> None:

@@ -86,7 +86,7 @@ class _Items:
         items = [*wholes.values(), *edits]
         items += self._parents(items, wholes)
         if self._complaints:
-            raise InventoryError("\n".join(f"files: {complaint}" for complaint in self._complaints))
+            raise InventoryError("\n".join(self._complaints))
         return sorted(items, key=lambda item: (item.path, item.key if item.kind is not Kind.EDIT else ""))
 
     def _whole(self, path: str, entry: Entry) -> Item | None:

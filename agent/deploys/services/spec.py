@@ -155,7 +155,7 @@ def template_of(name: str) -> str:
 
 def _concrete(name: str, unit: Unit, sources: Sources) -> Mapping[str, JSON]:
     if unit.contradiction:
-        raise InventoryError(f"services: {name} {unit.contradiction}")
+        raise InventoryError(f"{name} {unit.contradiction}")
     return {
         "running": unit.running,
         "enabled": unit.enabled,
@@ -171,8 +171,8 @@ def _text(name: str, path: str, sources: Sources) -> str:
         text = sources.tree.read(path).decode()
     except KeyError:
         raise InventoryError(
-            f"services: {name}: there is no file {path}", hint="paths count from the top of the config repo"
+            f"{name}: there is no file {path}", hint="paths count from the top of the config repo"
         ) from None
     except UnicodeDecodeError:
-        raise InventoryError(f"services: {name}: {path} is not UTF-8 text") from None
+        raise InventoryError(f"{name}: {path} is not UTF-8 text") from None
     return sources.render(text, path) if path.endswith(".j2") else text

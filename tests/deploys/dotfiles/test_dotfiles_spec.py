@@ -107,7 +107,7 @@ def test_the_same_set_said_twice_counts_once(commit: Commit) -> None:
     [
         ({"sets": ["common"]}, "give either `user` or `users`"),
         ({"user": "ann", "users": ["bob"], "sets": ["common"]}, "give either `user` or `users`"),
-        ({"user": "ann"}, "dotfiles: ann gets no sets"),
+        ({"user": "ann"}, "ann gets no sets"),
         (
             {"user": "ann", "sets": ["comon"]},
             "there is no set dotfiles/comon/ in the config repo; did you mean common",

@@ -1,0 +1,51 @@
+"""compose: the account of a cycle as others read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.domain.account import Account
+from agent.domain.memory import Applied, AppliedDeploy
+from agent.domain.outcome import Status
+from agent.domain.plan import Cause
+from agent.domain.report import Phase, Report
+from agent.domain.status import REPORT_LIMIT, encode
+from agent.errors import DeployError
+from agent.fleet.compose import Envelope, compose
+from tests.steps.build import account, change, deploy, outcome, plan, planned, result, state
+
+
+def report(told: Account, **more: Any) -> Report:
+    envelope = Envelope("web1", "prod", "1.0.0", sequence=1, at=1000, next_due=2000, **more)
+    return compose(told, Phase.FAILED, Applied(), (), envelope)
+
+
+def test_a_report_is_never_longer_than_readers_take() -> None:
+    changes = [change(resource=f"op:{'ü' * 2000}#{number}", cause=Cause.DRIFT) for number in range(500)]
+    told = account(
+        plan=plan(planned(*changes)),
+        applied={"motd": AppliedDeploy(deploy().digest, {}, tuple(each.resource for each in changes))},
+        failures=[DeployError("x" * 9000, hint="y" * 9000) for _ in range(300)],
+    )
+    composed = report(told)
+    assert len(encode(composed)) <= REPORT_LIMIT
+    assert (composed.changes_total, composed.problems != ()) == (500, True)
+
+
+def test_an_operation_of_any_length_can_be_reported_as_not_idempotent() -> None:
+    kept = {"motd": AppliedDeploy(deploy().digest, {}, ("op:" + "x" * 9000,))}
+    (reported,) = report(account(plan=plan(planned()), applied=kept)).deploys
+    assert len(reported.not_idempotent[0]) == 1000
+
+
+def test_what_came_about_while_applying_is_reported_as_a_change() -> None:
+    restart = planned(change(resource="unit:nginx"))
+    done = outcome(Status.DONE, result(resource="unit:nginx"))
+    told = account(state=state(deploy()), plan=plan(planned()), outcome=type(done)(done.deploys, (restart,)))
+    assert [(each.resource, each.state) for each in report(told).changes] == [("unit:nginx", "done")]
+
+
+def test_counts_of_lines_are_told_where_the_fleet_wants_them() -> None:
+    told = account(plan=plan(planned(change(diff="-by hand\n+by git\n+and more\n"))))
+    (counted,), (silent,) = report(told).changes, report(told, counts=False).changes
+    assert ((counted.added, counted.removed), (silent.added, silent.removed)) == ((2, 1), (0, 0))

@@ -1,0 +1,188 @@
+"""The whole cycle with a real repository and real memory; only pyinfra and the status branch are played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from agent.cycle import Parts, run
+from agent.domain.account import Account, Trigger
+from agent.domain.commit import TrustMode
+from agent.domain.desired import DesiredState
+from agent.domain.memory import AppliedDeploy
+from agent.domain.outcome import DeployOutcome, OperationResult, Status
+from agent.domain.plan import WantedChange
+from agent.domain.report import Phase
+from agent.engine.client import Decision, Execute, Prepared
+from agent.errors import DeployError
+from agent.host.events import Events
+from agent.host.exports import Exports
+from agent.host.journal import Journal
+from agent.host.ledger import Ledger
+from agent.host.paths import Paths
+from agent.host.settings import Settings
+from agent.host.state import Memory
+from agent.steps.apply import Progress
+from agent.steps.remember import phase_of
+from agent.system.git import Access, Mirror
+from tests.gitserver import ConfigRepo
+
+INVENTORY = "inventories/prod"
+HOSTS = {f"{INVENTORY}/hosts.yaml": "all: {hosts: {web1: {}}}\n"}
+
+
+def site(text: str) -> dict[str, str]:
+    """A site with one deploy, ``files``, of one file with this content."""
+    return {
+        f"{INVENTORY}/site.yaml": f"- hosts: all\n  deploys:\n    - files: {{/srv/motd: {{content: {text}}}}}\n",
+    }
+
+
+@dataclass
+class PlayedEngine:
+    """Finds what it is told to find, and calls everything done."""
+
+    wanted: bool = True
+    breaks_after_apply: bool = False
+    applied: list[str] = field(default_factory=list)
+
+    def plan(self, state: DesiredState, _root: Path, _interrupted: frozenset[str]) -> tuple[Prepared, ...]:
+        if self.applied and self.breaks_after_apply:
+            raise DeployError("planning was stopped", kind="stopped")
+        return tuple(self._found(deploy.name) for deploy in state.deploys)
+
+    def apply(
+        self,
+        state: DesiredState,
+        _root: Path,
+        _interrupted: frozenset[str],
+        *,
+        decide: Callable[[Prepared], Decision],
+        on_done: Callable[[DeployOutcome], None],
+        **_: object,
+    ) -> tuple[DeployOutcome, ...]:
+        ended = []
+        for deploy in state.deploys:
+            run = isinstance(decide(self._found(deploy.name)), Execute)
+            result = OperationResult(deploy.name, "file:/srv/motd", "write", succeeded=True, changed=True, seconds=0.1)
+            ended.append(DeployOutcome(deploy.name, Status.DONE if run else Status.HELD, (result,) if run else ()))
+            on_done(ended[-1])
+            self.applied.append(state.commit)
+        self.wanted = False
+        return tuple(ended)
+
+    def _found(self, deploy: str) -> Prepared:
+        return Prepared(deploy, (WantedChange("file:/srv/motd", "write /srv/motd"),) if self.wanted else ())
+
+
+@dataclass
+class PlayedReporter:
+    attempts: int = 0
+    reported: list[Account] = field(default_factory=list)
+
+    def attempting(self, _: Account) -> None:
+        self.attempts += 1
+
+    def report(self, account: Account) -> None:
+        self.reported.append(account)
+
+
+@dataclass
+class Host:
+    repo: ConfigRepo
+    parts: Parts
+    engine: PlayedEngine
+    reporter: PlayedReporter
+
+    def cycle(self, *, wanted: bool = False) -> Account:
+        self.engine.wanted = wanted
+        self.engine.applied.clear()
+        return run(self.parts, Trigger.CLOCK)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    repo = ConfigRepo(tmp_path / "work")
+    paths = Paths(tmp_path / "host")
+    paths.var.mkdir(parents=True)
+    mirror = Mirror(paths.mirror, Access(None, None))
+    engine, reporter = PlayedEngine(), PlayedReporter()
+    parts = Parts(
+        paths=paths,
+        settings=Settings(remote=f"{repo.path}", inventory="prod", host="web1", trust=TrustMode.UNSIGNED),
+        memory=Memory(paths),
+        mirror=mirror,
+        exports=Exports(paths.commits, mirror),
+        engine=engine,  # type: ignore[arg-type]
+        journal=Journal(paths.journal),
+        ledger=Ledger(paths.ledger),
+        events=Events(paths.events),
+        reporter=reporter,
+        progress=Progress(started=lambda *_: None, operated=lambda _: None),
+        clock=lambda: 1_790_000_000,
+    )
+    return Host(repo, parts, engine, reporter)
+
+
+def test_a_cycle_that_ends_before_it_confirmed_forgets_nothing_of_what_was_applied(host: Host) -> None:
+    host.repo.commit("First", HOSTS | site("one"))
+    host.cycle(wanted=True)
+    before = host.parts.memory.applied()
+    assert isinstance(before.deploys["files"], AppliedDeploy)
+    host.engine.breaks_after_apply = True
+    account = host.cycle(wanted=True)
+    assert (int(account.exit), phase_of(account)) == (7, Phase.FAILED)
+    assert host.parts.memory.applied().deploys == before.deploys
+
+
+def test_a_commit_that_cannot_be_read_does_not_take_the_host_back_behind_one_it_had_begun(host: Host) -> None:
+    host.repo.commit("First", HOSTS | site("one"))
+    host.cycle(wanted=True)
+    second = host.repo.commit("Second", site("two"))
+    host.engine.breaks_after_apply = True
+    host.cycle(wanted=True)
+    host.engine.breaks_after_apply = False
+    host.repo.commit("Third", {f"{INVENTORY}/site.yaml": "- hosts: ["})
+    account = host.cycle()
+    assert int(account.exit) == 6
+    assert account.state is not None
+    assert account.state.commit == second
+
+
+def test_a_host_that_fleet_yaml_suspends_is_not_repaired_on_the_older_commit_either(host: Host) -> None:
+    host.repo.commit("First", HOSTS | site("one"))
+    host.cycle(wanted=True)
+    host.repo.commit("Second", site("two") | {f"{INVENTORY}/fleet.yaml": "suspend: [{hosts: web1, reason: disk}]\n"})
+    account = host.cycle(wanted=True)
+    assert host.engine.applied == []
+    assert account.hold is not None
+    assert account.hold.kind == "suspended"
+
+
+def test_a_suspended_host_says_so_also_when_nothing_is_wanted(host: Host) -> None:
+    host.repo.commit(
+        "First", HOSTS | site("one") | {f"{INVENTORY}/fleet.yaml": "suspend: [{hosts: web1, reason: disk}]\n"}
+    )
+    account = host.cycle()
+    assert account.hold is not None
+    assert phase_of(account) is Phase.WAITING
+
+
+def test_only_what_git_newly_wants_is_announced(host: Host) -> None:
+    host.repo.commit("First", HOSTS | site("one"))
+    host.cycle(wanted=True)
+    assert host.reporter.attempts == 1
+    host.cycle(wanted=True)
+    assert (host.engine.applied != [], host.reporter.attempts) == (True, 1)
+
+
+@pytest.mark.parametrize("name", ["trust", "suspended"])
+def test_a_memory_that_must_not_be_lost_stalls_the_host_and_is_reported_once(host: Host, name: str) -> None:
+    host.repo.commit("First", HOSTS | site("one"))
+    host.parts.paths.document(name).write_text("{")
+    account = host.cycle(wanted=True)
+    assert [(failure.kind, int(failure.exit)) for failure in account.failures] == [("state-corrupt", 3)]
+    assert (host.engine.applied, host.reporter.reported) == ([], [account])

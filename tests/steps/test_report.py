@@ -1,0 +1,90 @@
+"""report: what is sent, kept and said when the status branch or the disk is not as it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.domain.report import Phase
+from agent.domain.status import Signed
+from agent.errors import ReportError, SettingsError
+from agent.host.events import Events
+from agent.host.identity import Identity
+from agent.host.paths import Paths
+from agent.host.settings import Settings
+from agent.host.spool import Spool
+from agent.host.state import Memory
+from agent.steps.report import StatusReporter
+from tests.steps.build import account, health, plan, planned
+
+NOW = 1_790_000_000
+
+
+@dataclass
+class Branch:
+    """Takes reports, or raises what it is told to."""
+
+    error: Exception | None = None
+    published: list[Signed] = field(default_factory=list)
+
+    def publish(self, reports: Sequence[Signed], **_: Any) -> str:
+        if self.error is not None:
+            raise self.error
+        self.published += reports
+        return "0" * 40
+
+
+def nobody(_: str | None) -> Mapping[str, str]:
+    return {}
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    paths = Paths(tmp_path)
+    paths.var.mkdir(parents=True)
+    return paths
+
+
+def reporter(paths: Paths, branch: Branch, spool: Spool | None = None) -> StatusReporter:
+    return StatusReporter(
+        settings=Settings(remote="/srv/config.git", inventory="prod", host="web1"),
+        memory=Memory(paths),
+        events=Events(paths.events),
+        identity=Identity.ensure(paths.identity, "web1"),
+        spool=spool or Spool(paths.spool),
+        sent=paths.sent,
+        branch=lambda _: branch,  # type: ignore[arg-type,return-value]
+        identities=nobody,
+        clock=lambda: NOW,
+    )
+
+
+@pytest.mark.parametrize("error", [ReportError("away"), SettingsError("no such remote"), OSError(28, "full")])
+def test_nothing_that_keeps_an_announcement_from_being_sent_keeps_the_change_from_being_made(
+    paths: Paths, error: Exception
+) -> None:
+    reporter(paths, Branch(error)).attempting(account())
+
+
+def test_an_unsent_report_never_follows_a_newer_announcement_alone(paths: Paths) -> None:
+    branch = Branch(ReportError("away"))
+    failing = account(failures=[ReportError("x")], after=plan(planned()), health=health())
+    with pytest.raises(ReportError):
+        reporter(paths, branch).report(failing)
+    branch.error = None
+    reporter(paths, branch).attempting(failing)
+    reporter(paths, branch).report(failing)
+    assert branch.published[-1].report.phase is not Phase.ATTEMPTING
+    assert branch.published[-1].report.sequence == max(each.report.sequence for each in branch.published)
+
+
+def test_reports_that_are_given_up_are_told_on_the_host(paths: Paths) -> None:
+    away = reporter(paths, Branch(ReportError("away")), Spool(paths.spool, max_reports=1))
+    for failures in ([ReportError("x")], [ReportError("x"), SettingsError("y")]):
+        with pytest.raises(ReportError):
+            away.report(account(failures=failures))
+    assert [event.kind for event in Events(paths.events).last(9)] == ["report-given-up"]

@@ -1,0 +1,27 @@
+"""A small config repo, and a mirror for it, for the tests of Git."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.system.git import Access, Mirror
+from tests.gitserver import ConfigRepo
+
+NOWHERE = Access(known_hosts=None, deploy_key=None, timeout_s=30)
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> ConfigRepo:
+    repo = ConfigRepo(tmp_path / "work")
+    repo.commit("First", {"site.yaml": "- hosts: all\n", "bin/run": "#!/bin/sh\n"})
+    return repo
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[Mirror]:
+    mirror = Mirror(tmp_path / "host/repo.git", NOWHERE)
+    yield mirror
+    mirror.close()

@@ -1,0 +1,318 @@
+"""The documentation says what the program does: tables, names, examples, links and transcripts are held here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from agent.cli.main import cli
+from agent.deploys import catalogue
+from agent.deploys.dotfiles.spec import DotfilesSpec
+from agent.deploys.files.entry import BlockEntry, Entry, LineEntry
+from agent.deploys.packages.spec import PackagesSpec
+from agent.deploys.services.spec import Unit
+from agent.deploys.users.spec import Account, Group
+from agent.domain.report import Phase
+from agent.domain.status import Verdict
+from agent.errors import EXIT_PRECEDENCE, Exit, HostwrightError
+from agent.host.settings import Settings, parse
+from agent.inventory import fleet
+from agent.inventory.environment import load
+from agent.inventory.fleet import Fleet
+from agent.steps.resolve import desired_state
+from agent.system.folder import FolderTree
+from tests.docs.tables import PAGES, TABLES, refreshed
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+CONFIGURATION = DOCS / "configuration.md"
+OPERATIONS = DOCS / "operations.md"
+READ = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+
+MODELS = [PackagesSpec, DotfilesSpec, Entry, LineEntry, BlockEntry, Unit, Account, Group]
+
+TIMEOUT_S = 60
+
+NOT_PROBLEMS = {"left-behind", "path-refused"}
+"""Kinds in the source that are never a problem's: a hold's, and one that ends as the text of a failed operation."""
+
+OF_THE_EXAMPLES = {
+    "files/logo.png": "no picture",
+    "files/conf.d/10-app.conf": "a = 1\n",
+    "files/cleanup.service": "[Service]\nExecStart=/bin/true\n",
+    "dotfiles/common/.bashrc": "# empty\n",
+    "dotfiles/desktop/.inputrc": "# empty\n",
+}
+"""Files that the examples of docs/configuration.md name and do not show."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: what stands behind the fence, and its lines. ``line`` is where it begins in its page."""
+
+    page: str
+    line: int
+    info: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+@cache
+def blocks(page: Path) -> tuple[Block, ...]:
+    text = page.read_text()
+    found = re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return tuple(Block(page.name, text[: each.start()].count("\n") + 1, each[1], each[2]) for each in found)
+
+
+def marked(page: Path, info: str) -> list[Block]:
+    return [block for block in blocks(page) if block.info == info]
+
+
+def names_in_code(page: Path) -> set[str]:
+    """What stands in backticks."""
+    return set(
+        re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE))
+    )
+
+
+# --- Tables and names -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_generated_tables_are_what_the_code_says(page: Path) -> None:
+    assert page.read_text() == refreshed(page.read_text()), "write them anew: python -m tests.docs"
+
+
+def test_every_table_stands_in_the_docs() -> None:
+    pages = "".join(page.read_text() for page in PAGES)
+    assert [name for name in TABLES if f"<!-- table: {name} -->" not in pages] == []
+
+
+@pytest.mark.parametrize("name", sorted(name for name, command in cli.commands.items() if not command.hidden))
+def test_every_command_and_option_has_help_and_stands_in_the_docs(name: str) -> None:
+    text = OPERATIONS.read_text()
+    assert cli.commands[name].help
+    assert f"`hostwright {name}`" in text
+    for parameter in cli.commands[name].params:
+        assert not parameter.opts[0].startswith("-") or (getattr(parameter, "help", "") and parameter.opts[0] in text)
+
+
+def test_every_exit_code_stands_in_the_docs() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\S.*?) \|", OPERATIONS.read_text(), re.MULTILINE)
+    assert [int(code) for code, _ in rows] == sorted(Exit)
+    assert f"of {' '.join(str(int(code)) for code in EXIT_PRECEDENCE)} " in OPERATIONS.read_text()
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_every_phase_stands_in_the_docs(phase: Phase) -> None:
+    assert re.search(rf"^\| `{phase.value}` \| \S", OPERATIONS.read_text(), re.MULTILINE)
+
+
+def test_every_verdict_on_a_report_stands_in_the_docs() -> None:
+    text = OPERATIONS.read_text()
+    assert [verdict.value for verdict in Verdict if verdict.value.removesuffix("d") not in text] == []
+
+
+def test_every_kind_of_problem_stands_in_the_docs() -> None:
+    source = "".join(path.read_text() for path in sorted((ROOT / "agent").rglob("*.py")))
+    kinds = set(re.findall(r"""\bkind="([a-z0-9-]+)\"""", source))
+    kinds |= {kind.default_kind for kind in _below(HostwrightError)} | {HostwrightError.default_kind}
+    causes = (ROOT / "agent/system/git_failure.py").read_text()
+    kinds |= set(re.findall(r'^        "([a-z]+-[a-z-]+|timeout)",$', causes, re.MULTILINE))
+    kinds |= set(re.findall(r'^    "([a-z-]+)": ', (ROOT / "agent/steps/verify.py").read_text(), re.MULTILINE))
+    assert sorted(kinds - NOT_PROBLEMS - names_in_code(OPERATIONS)) == []
+
+
+def _below(kind: type[HostwrightError]) -> Iterator[type[HostwrightError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _below(each)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_field_of_a_deploy_says_what_it_means(model: type[BaseModel]) -> None:
+    assert [name for name, field in model.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("kind", catalogue.kinds())
+def test_every_built_in_has_a_section_with_an_example(kind: str) -> None:
+    section = CONFIGURATION.read_text().partition(f"\n### {kind}\n")[2].partition("\n### ")[0]
+    assert "```yaml site" in section
+    assert f"<!-- table: {kind} -->" in section
+
+
+def test_every_key_of_fleet_yaml_stands_in_the_docs() -> None:
+    parts = [part for part in vars(fleet).values() if isinstance(part, type) and issubclass(part, BaseModel)]
+    keys = {field.alias or name for part in parts for name, field in part.model_fields.items()}
+    shown = names_in_code(CONFIGURATION)
+    inner = {key.partition(".")[2] for key in shown if "." in key}
+    text = CONFIGURATION.read_text()
+    assert sorted(key for key in keys - shown - inner if f"{key}:" not in text) == []
+
+
+def test_every_setting_of_a_host_stands_in_the_docs() -> None:
+    section = CONFIGURATION.read_text().partition("\n## agent.yaml")[2]
+    rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert sorted(rows) == sorted(Settings.__dataclass_fields__)
+
+
+def test_every_option_of_bootstrap_stands_in_the_docs() -> None:
+    told = subprocess.run(["sh", f"{ROOT}/bootstrap.sh", "--help"], capture_output=True, text=True, check=True)
+    options = set(re.findall(r"^  (?:.*, )?(--[a-z-]+)", told.stdout, re.MULTILINE)) | {"--version", "--help"}
+    rows = "\n".join(re.findall(r"^\| `--.*$", OPERATIONS.read_text(), re.MULTILINE))
+    assert len(options) > 10
+    assert sorted(option for option in options if f"`{option}" not in rows) == []
+
+
+# --- Examples ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A config repo made of the examples of docs/configuration.md; its site.yaml is still empty."""
+    (hosts,) = marked(CONFIGURATION, "yaml hosts")
+    shown = {block.info.split("file=")[1]: block.text for block in blocks(CONFIGURATION) if "file=" in block.info}
+    inventory = {"inventories/docs/hosts.yaml": hosts.text, "inventories/docs/site.yaml": "[]\n"}
+    for name, text in {**OF_THE_EXAMPLES, **shown, **inventory}.items():
+        path = tmp_path / "repo" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "repo"
+
+
+def check(repo: Path) -> None:
+    """What ``hostwright check`` does, with the same result."""
+    tree = FolderTree(repo)
+    environment = load(tree, "docs")
+    environment.check()
+    for host in environment.inventory.hosts:
+        desired_state(environment, tree, host=host, commit="0" * 40)
+
+
+@pytest.mark.parametrize("block", marked(CONFIGURATION, "yaml site"), ids=str)
+def test_an_example_of_a_site_is_one(repo: Path, block: Block) -> None:
+    (repo / "inventories/docs/site.yaml").write_text(block.text)
+    check(repo)
+
+
+@pytest.mark.parametrize("block", marked(CONFIGURATION, "yaml fleet"), ids=str)
+def test_an_example_of_a_fleet_is_one(repo: Path, block: Block) -> None:
+    (repo / "inventories/docs/fleet.yaml").write_text(block.text)
+    check(repo)
+    assert load(FolderTree(repo), "docs").fleet != Fleet()
+
+
+@pytest.mark.parametrize("block", marked(CONFIGURATION, "yaml agent"), ids=str)
+def test_an_example_of_settings_is_one(block: Block) -> None:
+    assert parse(block.text.encode(), "agent.yaml")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    re.findall(
+        r"^\| ((?:`[^`]+`(?:,? (?:or )?)?)+) \| ",
+        CONFIGURATION.read_text().partition("## Patterns")[2].partition("## Variables")[0],
+        re.MULTILINE,
+    ),
+)
+def test_an_example_of_a_pattern_matches_somebody(repo: Path, pattern: str) -> None:
+    inventory = load(FolderTree(repo), "docs").inventory
+    for each in re.findall(r"`([^`]+)`", pattern):
+        assert inventory.match(each)
+        assert inventory.unknown_names(each) == ()
+
+
+def test_every_yaml_example_is_of_a_kind_that_is_checked() -> None:
+    known = {"yaml site", "yaml hosts", "yaml fleet", "yaml agent"}
+    unknown = [block for page in READ for block in blocks(page) if block.info.startswith("yaml")]
+    assert [str(block) for block in unknown if block.info not in known and "file=" not in block.info] == []
+
+
+# --- Transcripts ------------------------------------------------------------------------------------------------------
+
+TRANSCRIPTS = [block for page in READ for block in marked(page, "console checked")]
+
+
+def steps(transcript: str) -> Iterator[tuple[str, str]]:
+    """Commands and what was printed behind each."""
+    command, printed = "", ""
+    for line in transcript.splitlines(keepends=True):
+        if not line.startswith("$ "):
+            printed += line
+            continue
+        if command:
+            yield command, printed
+        command, printed = line.removeprefix("$ ").rstrip("\n"), ""
+    yield command, printed
+
+
+@pytest.mark.parametrize("block", TRANSCRIPTS, ids=str)
+def test_a_transcript_is_what_is_printed(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    command = programs / "hostwright"
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m agent "$@"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    for typed, printed in steps(block.text):
+        argv = ["bash", "-c", f"exec 2>&1; {typed}"]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        assert done.stdout == printed, typed
+
+
+# --- Links ------------------------------------------------------------------------------------------------------------
+
+
+def _links(page: Path) -> Iterator[tuple[str, str]]:
+    """Target and title of every link that leads to a file or a place in one."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for target, title in re.findall(r'\]\(([^)\s]+)(?: "([^"]*)")?\)', text):
+        if not re.match(r"[a-z]+:", target):
+            yield target, title
+
+
+def _anchors(page: Path) -> set[str]:
+    """The places that forges make of headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", READ, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    lost = []
+    for target, _ in _links(page):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (anchor and anchor not in _anchors(file)):
+            lost.append(target)
+    assert lost == []
+
+
+def test_every_claim_about_us_names_a_test_that_exists() -> None:
+    claims = [(target, title) for target, title in _links(README) if title]
+    assert len(claims) >= 10
+    for target, title in claims:
+        assert f"def {title}(" in (ROOT / target).read_text(), f"{target}: {title}"
+
+
+def test_every_line_about_us_beside_the_peers_is_a_claim_with_a_test_or_says_not_yet() -> None:
+    table = README.read_text().partition("| | Hostwright |")[2].partition("\n\n")[0]
+    cells = [line.split(" | ")[1] for line in table.splitlines()[2:]]
+    assert [cell for cell in cells if "](tests/" not in cell and cell != "not yet"] == []
+
+
+def test_the_commands_of_the_changelog_are_all_there_are() -> None:
+    (names,) = re.findall(r"^- Commands `([a-z\s]+)`", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert sorted(names.split()) == sorted(name for name, command in cli.commands.items() if not command.hidden)
