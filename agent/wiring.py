@@ -73,7 +73,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
             settings=settings,
             memory=memory,
             events=events,
-            identity=Identity.ensure(paths.identity, settings.host),
+            identity=lambda: Identity.ensure(paths.identity, settings.host),
             spool=Spool(paths.spool),
             sent=paths.sent,
             branch=lambda fleet: status_branch(paths.status_repo, settings, fleet, access_of_host(paths, settings)),
@@ -100,7 +100,7 @@ def plan_of_host(paths: Paths, work: Path) -> tuple[DesiredState, Plan]:
     found = make_plan(
         state,
         engine=Engine(work=work, timeout_s=memory.state().fleet.deploy_timeout_s),
-        root=Exports(paths.commits, mirror).folder(commit),
+        root=Exports(work / "commits", mirror).folder(commit),  # a cycle may collect its own meanwhile
         applied=memory.applied().deploys,
         interrupted=Journal(paths.journal).interrupted(),
     )

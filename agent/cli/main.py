@@ -122,7 +122,7 @@ def events(obj: dict[str, Any], count: int) -> int:
 @click.option("--wait", is_flag=True, help="Wait for the cycle to end and exit with its code.")
 @click.pass_obj
 def trigger(obj: dict[str, Any], wait: bool) -> int:
-    """Ask the daemon for a cycle now."""
+    """Ask the daemon for a cycle now; unlike with `apply`, failed deploys wait for their next try."""
     from agent.cli.host import trigger as run_trigger
 
     return run_trigger(obj["output"], wait=wait)

@@ -23,7 +23,10 @@ def plan_lines(plan: Plan, *, diff: bool) -> Iterator[str]:
         yield from _deploy_lines(deploy, diff=diff)
     counts = {cause: sum(1 for change in plan.changes if change.cause is cause) for cause in Cause}
     told = ", ".join(f"{count} {cause.value}" for cause, count in counts.items() if count)
-    yield f"{told} (commit {plan.commit[:12]})" if told else f"in sync with commit {plan.commit[:12]}"
+    if plan.in_sync:
+        yield f"in sync with commit {plan.commit[:12]}"
+    else:
+        yield f"{told or 'nothing can be told'} (commit {plan.commit[:12]})"
 
 
 def _deploy_lines(deploy: DeployPlan, *, diff: bool) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from agent.domain.account import Account
 from agent.domain.event import Event
@@ -95,7 +95,7 @@ def _composed(
         unowned=sum(1 for change in changes if change.resource.startswith("op:")),
         health=_health(account.health, bounds) if account.health is not None else None,
         events=tuple(
-            ReportedEvent(at=event.at, kind=event.kind, message=_short(event.message, bounds.text))
+            ReportedEvent(at=event.at, kind=event.kind, message=_short(_headline(event), bounds.text))
             for event in events[-EVENTS_TOLD:]
         ),
     )
@@ -222,7 +222,6 @@ def _problem(failure: HostwrightError, bounds: Bounds) -> Problem:
 
 
 def _health(health: Health, bounds: Bounds) -> ReportedHealth:
-    vitals = health.vitals
 
     def told(texts: Sequence[str]) -> tuple[str, ...]:
         return tuple(_short(text, bounds.text) for text in texts[: bounds.items])
@@ -233,18 +232,14 @@ def _health(health: Health, bounds: Bounds) -> ReportedHealth:
         notes=told(health.notes),
         failed_units=told(health.failed_units),
         reboot_required=health.reboot_required,
-        vitals=ReportedVitals(
-            uptime_s=vitals.uptime_s,
-            load_1m_percent=vitals.load_1m_percent,
-            memory_total=vitals.memory_total,
-            memory_available=vitals.memory_available,
-            swap_used=vitals.swap_used,
-            disk_total=vitals.disk_total,
-            disk_free=vitals.disk_free,
-            inodes_free_percent=vitals.inodes_free_percent,
-            processes=vitals.processes,
-        ),
+        vitals=ReportedVitals(**asdict(health.vitals)),
     )
+
+
+def _headline(event: Event) -> str:
+    """What an event is about, in one line. What a command wrote stays on the host, but for the line that says why."""
+    first = event.message.partition("\n")[0]
+    return f"{event.resource}: {first}" if event.resource else first
 
 
 def _last_line(text: str) -> str:

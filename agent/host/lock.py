@@ -37,7 +37,7 @@ def _acquire(descriptor: int, deadline: float) -> None:
             if time.monotonic() >= deadline:
                 raise LockedError(
                     "another cycle is running on this host",
-                    hint="wait for it (`journalctl -fu hostwright-cycle`), or try again without --no-wait",
+                    hint="`hostwright apply` waits for it; `journalctl -fu hostwright-cycle` shows it",
                 ) from None
             time.sleep(POLL_S)
         else:

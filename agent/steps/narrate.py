@@ -57,9 +57,17 @@ def _result(result: OperationResult, change: Change | None, now: int) -> Event:
     kind = _DONE[change.cause] if change is not None else "applied"
     message = result.operation
     if not result.succeeded:
-        kind, message = "failed", f"{result.operation}: {result.error.strip() or 'no output'}"
+        kind, message = "failed", f"{result.operation}: {_told_by(result)}"
     diff = change.wanted.diff if change is not None else None
     return Event(now, kind, message, result.deploy, result.resource, diff)
+
+
+def _told_by(result: OperationResult) -> str:
+    """The line that says why first, for that is all that leaves the host; then everything."""
+    error, output = result.error.strip(), result.output.strip()
+    why = (error or output or "no output").splitlines()[-1].strip()
+    whole = "\n".join(part for part in (output, error) if part and part != why)
+    return f"{why}\n{whole}" if whole else why
 
 
 def _problems(account: Account, now: int) -> Iterator[Event]:

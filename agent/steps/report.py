@@ -47,7 +47,8 @@ class StatusReporter:
     settings: Settings
     memory: Memory
     events: Events
-    identity: Identity
+    identity: Callable[[], Identity]
+    """Asked for when it signs: a host whose key is unusable still converges."""
     spool: Spool
     sent: Path
     """The last report that arrived."""
@@ -93,7 +94,7 @@ class StatusReporter:
         trusted = account.trusted.sha if account.trusted is not None else None
 
         def render(found: Sequence[Found]) -> bytes:
-            known = {**self.identities(trusted), self.settings.host: self.identity.public_line}
+            known = {**self.identities(trusted), self.settings.host: self.identity().public_line}
             return readme(judge_all(found, known), inventory=self.settings.inventory, as_of=self.clock())
 
         self.branch(fleet).publish(reports, render=render if fleet.render else None, deadline_s=deadline_s)
@@ -115,7 +116,7 @@ class StatusReporter:
 
     def _signed(self, report: Report) -> Signed:
         sequence = self.spool.next_sequence(self.clock() * 1000)
-        return self.identity.signed(report.model_copy(update={"sequence": sequence}))
+        return self.identity().signed(report.model_copy(update={"sequence": sequence}))
 
     def _fleet(self, account: Account) -> FleetSettings:
         return account.fleet or self.memory.state().fleet

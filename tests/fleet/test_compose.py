@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent.domain.account import Account
+from agent.domain.event import Event
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.outcome import Status
 from agent.domain.plan import Cause
@@ -49,3 +50,10 @@ def test_counts_of_lines_are_told_where_the_fleet_wants_them() -> None:
     told = account(plan=plan(planned(change(diff="-by hand\n+by git\n+and more\n"))))
     (counted,), (silent,) = report(told).changes, report(told, counts=False).changes
     assert ((counted.added, counted.removed), (silent.added, silent.removed)) == ((2, 1), (0, 0))
+
+
+def test_of_what_a_command_wrote_only_the_line_that_says_why_leaves_the_host() -> None:
+    event = Event(5, "failed", "run it: exit 3\npassword=hunter2", "app", "op:run it#1")
+    envelope = Envelope("web1", "prod", "1.0.0", sequence=1, at=1000, next_due=2000)
+    (told,) = compose(account(), Phase.FAILED, Applied(), [event], envelope).events
+    assert told.message == "op:run it#1: run it: exit 3"

@@ -19,10 +19,10 @@ def test_a_repaired_drift_is_told_with_its_diff():
     assert (event.kind, event.resource, event.diff) == ("drift-repaired", "file:/etc/motd", "-by hand\n+by git\n")
 
 
-def test_a_failed_operation_is_told_with_its_whole_output():
+def test_a_failed_operation_is_told_by_its_last_line_and_then_with_its_whole_output():
     told = account(plan=plan(planned(change())), outcome=outcome(Status.FAILED, result(succeeded=False, error="a\nb")))
     (event,) = narrate(told, Applied(), (), 5)[0]
-    assert (event.kind, event.message) == ("failed", "write file:/etc/motd: a\nb")
+    assert (event.kind, event.message) == ("failed", "write file:/etc/motd: b\na\nb")
 
 
 def test_a_commit_is_told_when_it_is_reached_and_not_again():

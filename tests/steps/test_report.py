@@ -54,7 +54,7 @@ def reporter(paths: Paths, branch: Branch, spool: Spool | None = None) -> Status
         settings=Settings(remote="/srv/config.git", inventory="prod", host="web1"),
         memory=Memory(paths),
         events=Events(paths.events),
-        identity=Identity.ensure(paths.identity, "web1"),
+        identity=lambda: Identity.ensure(paths.identity, "web1"),
         spool=spool or Spool(paths.spool),
         sent=paths.sent,
         branch=lambda _: branch,  # type: ignore[arg-type,return-value]

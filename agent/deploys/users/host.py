@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.deploys.as_user import User, as_user
-from agent.deploys.descent import Refused, folder
 from agent.deploys.place import Attributes, Found, look, put_file, put_folder, set_attributes
 from agent.deploys.users import keys
 from agent.deploys.users.decide import Command
 from agent.errors import DeployError
+from agent.system.descent import Refused, folder
 from agent.system.files import read_bounded, write_atomic
 from agent.system.process import run
 

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from agent.deploys.correction import Correction, correct
-from agent.deploys.descent import Refused
 from agent.deploys.users import accounts, host, keys
 from agent.deploys.users.accounts import Accounts
 from agent.deploys.users.decide import Difference, account_difference, group_difference
@@ -18,6 +17,7 @@ from agent.deploys.users.spec import SUDO_RULE, Account, Group, UsersSpec
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
+from agent.system.descent import Refused
 
 Action = Callable[[], None]
 

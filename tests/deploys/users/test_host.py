@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.descent import Refused
 from agent.deploys.users import host
+from agent.system.descent import Refused
 from tests.deploys.users.test_keys import ANN
 
 
