@@ -24,7 +24,11 @@ IMAGE_LIMIT = 1024 * 1024
 """Bytes of a before-image; configuration is smaller, and /var is not a backup medium."""
 
 PATH_KINDS = frozenset({"file", "link", "directory", "block", "line"})
-"""Kinds of resources that lie at a path. The others (packages, users, units) have no before-image."""
+"""Kinds of resources that lie at a path."""
+
+TOUCHED_FILES = {"unit": "etc/systemd/system/{name}", "user": ".ssh/authorized_keys"}
+"""Kinds that are no files and may write over one that somebody else wrote. Of these only what was there is kept: that
+nothing was says nothing about the unit or the account."""
 
 
 class Origin(StrEnum):
@@ -63,6 +67,8 @@ class Ledger:
         except Refused:
             # Whoever owns a folder on the way has put a link there. A deploy refuses that way too, and says so.
             return
+        if before is None and not place.is_resource:
+            return
         make_private_folder(self._folder)
         if image is not None:
             write_atomic(entry_file.with_suffix(".before"), image)
@@ -100,26 +106,38 @@ class Place:
 
     base: Base
     path: str
+    is_resource: bool = True
+    """False where the resource is something else that this file belongs to."""
 
     def __str__(self) -> str:
         return f"{self.base.path.rstrip('/')}/{self.path}"
 
 
 def place_of(key: str) -> Place | None:
-    """The place of a resource (``file:/etc/motd``, ``block:/etc/hosts#lab``, ``file:~ann/.bashrc``); None for kinds
-    that lie at no path and for homes of users who do not exist."""
+    """Where the file of a resource lies (``file:/etc/motd``, ``block:/etc/hosts#lab``, ``file:~ann/.bashrc``,
+    ``unit:x.service``); None for kinds that have none and for homes of users who do not exist."""
     kind, _, name = key.partition(":")
+    if kind == "unit":
+        return None if "/" in name else Place(SYSTEM, TOUCHED_FILES[kind].format(name=name), is_resource=False)
+    if kind == "user":
+        home = _home(name)
+        return None if home is None else Place(home, TOUCHED_FILES[kind], is_resource=False)
     if kind not in PATH_KINDS:
         return None
     if kind in ("block", "line"):
         name = name.partition("#")[0]
     if name.startswith("~"):
         user, _, rest = name[1:].partition("/")
-        try:
-            return Place(Base(pwd.getpwnam(user).pw_dir, root_links=False), rest)
-        except KeyError:
-            return None
+        home = _home(user)
+        return None if home is None else Place(home, rest)
     return Place(SYSTEM, name.strip("/"))
+
+
+def _home(user: str) -> Base | None:
+    try:
+        return Base(pwd.getpwnam(user).pw_dir, root_links=False)
+    except KeyError:
+        return None
 
 
 def _look(place: Place) -> tuple[dict[str, Any] | None, bytes | None]:

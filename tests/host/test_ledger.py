@@ -69,6 +69,9 @@ def test_what_lies_at_no_path_is_not_imaged(ledger):
         ("block:/etc/hosts#lab", "/etc/hosts"),
         ("file:~root/.bashrc", "/root/.bashrc"),
         ("file:~nobody-of-this-name/.bashrc", None),
+        ("unit:app.service", "/etc/systemd/system/app.service"),
+        ("unit:../../passwd", None),
+        ("user:root", "/root/.ssh/authorized_keys"),
         ("package:nginx", None),
     ],
 )
@@ -90,3 +93,17 @@ def test_what_cannot_be_looked_at_counts_as_adopted(ledger, tmp_path):
     ledger.remember(key(tmp_path / ("x" * 300)), "files", 5)
     (entry,) = ledger.entries()
     assert (entry.origin, entry.before) == (Origin.ADOPTED, {"unseen": "File name too long"})
+
+
+def test_keys_that_were_there_before_the_agent_are_kept(ledger, tmp_path, monkeypatch):
+    monkeypatch.setattr(pwd, "getpwnam", lambda _: SimpleNamespace(pw_dir=str(tmp_path)))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/authorized_keys").write_text("ssh-ed25519 AAAA somebody\n")
+    ledger.remember("user:ann", "users", 5)
+    assert ledger.before_image("user:ann") == b"ssh-ed25519 AAAA somebody\n"
+
+
+def test_an_account_without_keys_leaves_no_entry(ledger, tmp_path, monkeypatch):
+    monkeypatch.setattr(pwd, "getpwnam", lambda _: SimpleNamespace(pw_dir=str(tmp_path)))
+    ledger.remember("user:ann", "users", 5)
+    assert ledger.entries() == ()
