@@ -18,9 +18,10 @@ from agent.cli.show import AccountView, plan_lines
 from agent.control import ask
 from agent.cycle import run
 from agent.domain.account import Account, Trigger
+from agent.domain.desired import DesiredState
 from agent.domain.event import Event
 from agent.domain.memory import Suspension
-from agent.domain.plan import Cause
+from agent.domain.plan import Cause, Plan
 from agent.errors import DeployError, Exit, SettingsError, UsageError, first_exit
 from agent.host.events import Events
 from agent.host.lock import locked
@@ -49,22 +50,42 @@ def apply(output: Output, *, wait: bool) -> int:
 
 def plan(output: Output, *, diff: bool) -> int:
     """Plans the commit that the last cycle aimed at. Takes no lock and writes nothing but scratch files."""
+    state, found = _planned()
+    return _show(output, "plan", state, found, diff=diff, calm="in sync with commit")
+
+
+def drift(output: Output, *, diff: bool) -> int:
+    """The same plan, and of it only what the host moved away from what was applied."""
+    state, found = _planned()
+    deploys = [
+        dataclasses.replace(deploy, changes=tuple(change for change in deploy.changes if change.cause is Cause.DRIFT))
+        for deploy in found.deploys
+        if deploy.unknown is None
+    ]
+    found = dataclasses.replace(found, deploys=tuple(deploys))
+    return _show(output, "drift", state, found, diff=diff, calm="no drift from commit")
+
+
+def _planned() -> tuple[DesiredState, Plan]:
     require_root()
     with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
-        state, found = wiring.plan_of_host(Paths(), Path(work))
+        return wiring.plan_of_host(Paths(), Path(work))
+
+
+def _show(output: Output, command: str, state: DesiredState, found: Plan, *, diff: bool, calm: str) -> int:
     wanted = [change for change in found.changes if change.cause is not Cause.NOT_IDEMPOTENT]
     pending = bool(wanted) or any(deploy.unknown is not None for deploy in found.deploys)
     errors = [
         DeployError(f"{deploy.deploy} cannot be planned: {deploy.error}") for deploy in found.deploys if deploy.error
     ]
-    for line in plan_lines(found, diff=diff):
+    for line in plan_lines(found, diff=diff, calm=calm):
         output.show(line)
     for error in errors:
         output.say(f"hostwright: {error.message}")
     codes = [error.exit for error in errors] + ([Exit.CHANGES] if pending else [])
     code = int(first_exit(codes))
     output.envelope(
-        "plan",
+        command,
         code,
         {
             "host": state.host,

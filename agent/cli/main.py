@@ -21,7 +21,7 @@ ADMIN = "For administrators"
 
 SECTIONS = {
     HOST: (
-        *("apply", "plan", "events", "trigger", "suspend", "resume", "doctor"),
+        *("apply", "plan", "drift", "events", "trigger", "suspend", "resume", "doctor"),
         *("trust", "identity", "cycle", "daemon", "uninstall"),
     ),
     ADMIN: ("check", "inventory", "status", "schema"),
@@ -106,6 +106,16 @@ def plan(obj: dict[str, Any], diff: bool) -> int:
     from agent.cli.host import plan as run_plan
 
     return run_plan(obj["output"], diff=diff)
+
+
+@cli.command()
+@click.option("--diff/--no-diff", default=True, help="Show what was changed inside files.")
+@click.pass_obj
+def drift(obj: dict[str, Any], diff: bool) -> int:
+    """Show what was changed on this host and not in Git; exit 10 when something was."""
+    from agent.cli.host import drift as run_drift
+
+    return run_drift(obj["output"], diff=diff)
 
 
 @cli.command()

@@ -17,14 +17,14 @@ from agent.steps.remember import phase_of
 _SIGNS = {Cause.INTENDED: "+", Cause.DRIFT: "~", Cause.NOT_IDEMPOTENT: "=", Cause.INTERRUPTED: "!"}
 
 
-def plan_lines(plan: Plan, *, diff: bool) -> Iterator[str]:
-    """A plan as lines: each change with its cause, its diff below it, and a sum at the end."""
+def plan_lines(plan: Plan, *, diff: bool, calm: str) -> Iterator[str]:
+    """A plan as lines: each change with its cause, its diff below it, and a sum at the end, or ``calm``."""
     for deploy in plan.deploys:
         yield from _deploy_lines(deploy, diff=diff)
     counts = {cause: sum(1 for change in plan.changes if change.cause is cause) for cause in Cause}
     told = ", ".join(f"{count} {cause.value}" for cause, count in counts.items() if count)
     if plan.in_sync:
-        yield f"in sync with commit {plan.commit[:12]}"
+        yield f"{calm} {plan.commit[:12]}"
     else:
         yield f"{told or 'nothing can be told'} (commit {plan.commit[:12]})"
 

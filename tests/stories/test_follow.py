@@ -110,6 +110,18 @@ def test_planning_shows_drift_with_its_diff_changes_nothing_and_exits_10(
     assert host.read("/etc/motd") == "by hand\n"
 
 
+def test_drift_is_told_apart_from_what_git_wants(world: World, http: HttpServer, boot: Boot) -> None:
+    host = boot()
+    follow(host, http.url("config.git"))
+    rest(host)
+    assert host.run(["hostwright", "drift"]).output == f"no drift from commit {world.head[:12]}\n"
+    host.write("/etc/motd", "by hand\n")
+    done = host.run(["hostwright", "drift", "--json"], check=False)
+    assert done.code == 10
+    (deploy,) = json.loads(done.output)["data"]["deploys"]
+    assert [change["cause"] for change in deploy["changes"]] == ["drift"]
+
+
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_the_report_is_valid_signed_and_in_the_table(world: World, http: HttpServer, boot: Boot, suite: str) -> None:
     host = boot(suite)
