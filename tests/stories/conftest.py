@@ -11,7 +11,7 @@ from tests.gitserver import HttpServer, http_server
 from tests.lab.host import Host
 from tests.lab.installed import agent
 from tests.lab.lab import Lab
-from tests.stories.world import World
+from tests.stories.world import World, follow, rest
 
 Boot = Callable[..., Host]
 
@@ -39,3 +39,12 @@ def boot(lab: Lab) -> Iterator[Boot]:
     yield begin
     for host in booted:
         host.destroy()
+
+
+@pytest.fixture
+def host(world: World, http: HttpServer, boot: Boot) -> Host:
+    """web1: follows the world, has converged, and runs no cycle but those that a test asks for."""
+    host = boot()
+    follow(host, http.url("config.git"))
+    rest(host)
+    return host

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.gitserver import HttpServer
+from tests.lab.host import Host
 from tests.stories.conftest import Boot
-from tests.stories.world import MOTD, World, apply, cycle, events, follow, kinds, rest
+from tests.stories.world import MOTD, World, apply, cycle, events, follow, kinds
 
 BROKEN_DEPLOY = f"""\
 {MOTD}    - name: broken
@@ -29,10 +30,7 @@ def problems(world: World, host: str = "web1") -> list[str]:
     return [problem["kind"] for problem in world.report(host)["problems"]]
 
 
-def test_a_deploy_that_fails_stops_only_what_needs_it(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_a_deploy_that_fails_stops_only_what_needs_it(world: World, host: Host) -> None:
     world.site(BROKEN_DEPLOY, **{"deploys/broken.py": FAILING})
     assert apply(host).code == 7
     assert host.read("/etc/beside") == "beside\n"
@@ -41,10 +39,7 @@ def test_a_deploy_that_fails_stops_only_what_needs_it(world: World, http: HttpSe
     assert statuses == {"files": "in-sync", "broken": "failed", "after": "skipped", "beside": "done"}
 
 
-def test_the_report_of_a_failed_deploy_says_why(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_the_report_of_a_failed_deploy_says_why(world: World, host: Host) -> None:
     world.site(BROKEN_DEPLOY, **{"deploys/broken.py": FAILING})
     apply(host)
     report = world.report("web1")
@@ -55,12 +50,7 @@ def test_the_report_of_a_failed_deploy_says_why(world: World, http: HttpServer, 
     assert any("the reason" in event["message"] for event in events(host) if event["kind"] == "failed")
 
 
-def test_a_failed_deploy_waits_before_it_is_tried_again_and_a_person_need_not(
-    world: World, http: HttpServer, boot: Boot
-) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_a_failed_deploy_waits_before_it_is_tried_again_and_a_person_need_not(world: World, host: Host) -> None:
     counting = FAILING.replace("echo the", "echo ran >> /root/ran; echo the")
     world.site(BROKEN_DEPLOY, **{"deploys/broken.py": counting})
     apply(host)
@@ -70,10 +60,7 @@ def test_a_failed_deploy_waits_before_it_is_tried_again_and_a_person_need_not(
     assert host.read("/root/ran") == "ran\nran\n"
 
 
-def test_the_next_good_commit_heals_a_failed_deploy(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_the_next_good_commit_heals_a_failed_deploy(world: World, host: Host) -> None:
     world.site(BROKEN_DEPLOY, **{"deploys/broken.py": FAILING})
     apply(host)
     world.commit("Mend it", {"deploys/broken.py": FAILING.replace("exit 3", "exit 0")})
@@ -82,12 +69,7 @@ def test_the_next_good_commit_heals_a_failed_deploy(world: World, http: HttpServ
     assert (world.report("web1")["phase"], problems(world)) == ("converged", [])
 
 
-def test_an_inventory_that_does_not_parse_leaves_the_host_on_what_it_had(
-    world: World, http: HttpServer, boot: Boot
-) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_an_inventory_that_does_not_parse_leaves_the_host_on_what_it_had(world: World, host: Host) -> None:
     good = world.head
     world.site("- hosts: all\n  deplys: []\n")
     host.write("/etc/motd", "by hand\n")
@@ -99,10 +81,7 @@ def test_an_inventory_that_does_not_parse_leaves_the_host_on_what_it_had(
     assert (report["phase"], problems(world), report["commits"]["aimed"]) == ("failed", ["inventory"], good)
 
 
-def test_the_next_good_commit_heals_a_broken_inventory(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_the_next_good_commit_heals_a_broken_inventory(world: World, host: Host) -> None:
     world.site("- hosts: [\n")
     assert apply(host).code == 6
     world.site(MOTD.replace("from", "again from"))
@@ -111,22 +90,14 @@ def test_the_next_good_commit_heals_a_broken_inventory(world: World, http: HttpS
     assert (world.report("web1")["phase"], problems(world)) == ("converged", [])
 
 
-def test_a_host_that_left_the_inventory_stays_as_it_is(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_a_host_that_left_the_inventory_stays_as_it_is(world: World, host: Host) -> None:
     world.commit("Without web1", {"inventories/lab/hosts.yaml": "all:\n  hosts:\n    web2: {}\n"})
     assert apply(host).code == 6
     assert host.read("/etc/motd") == "hello from web1\n"
     assert problems(world) == ["host-unknown"]
 
 
-def test_without_its_remote_a_host_keeps_itself_on_the_last_trusted_commit(
-    world: World, http: HttpServer, boot: Boot
-) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_without_its_remote_a_host_keeps_itself_on_the_last_trusted_commit(world: World, host: Host) -> None:
     world.bare.rename(world.bare.with_name("gone.git"))
     host.write("/etc/motd", "by hand\n")
     done = apply(host)
@@ -136,12 +107,7 @@ def test_without_its_remote_a_host_keeps_itself_on_the_last_trusted_commit(
     assert "problem-source-unreachable" in kinds(host)
 
 
-def test_reports_that_could_not_be_sent_arrive_later_and_none_is_lost(
-    world: World, http: HttpServer, boot: Boot
-) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_reports_that_could_not_be_sent_arrive_later_and_none_is_lost(world: World, host: Host) -> None:
     hidden = world.bare.with_name("gone.git")
     world.bare.rename(hidden)
     for text in ("first\n", "second\n"):
@@ -157,12 +123,7 @@ def test_reports_that_could_not_be_sent_arrive_later_and_none_is_lost(
     assert host.run("ls /var/lib/hostwright/spool | grep 'json$'", check=False).output == ""
 
 
-def test_a_status_remote_that_refuses_hides_nothing_and_stops_nothing(
-    world: World, http: HttpServer, boot: Boot
-) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_a_status_remote_that_refuses_hides_nothing_and_stops_nothing(world: World, host: Host) -> None:
     world.site(MOTD.replace("from", "again from"))
     hook = world.bare / "hooks/update"
     hook.parent.mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ import pytest
 
 from agent.inventory.schema import schema
 from tests.gitserver import HttpServer, ssh_server
+from tests.lab.host import Host
 from tests.stories.conftest import Boot
 from tests.stories.world import MOTD, World, apply, cycle, events, follow, kinds, rest, until
 
@@ -96,12 +97,7 @@ def test_a_host_in_sync_plans_nothing_and_exits_0(world: World, http: HttpServer
     assert done.output == f"in sync with commit {world.head[:12]}\n"
 
 
-def test_planning_shows_drift_with_its_diff_changes_nothing_and_exits_10(
-    world: World, http: HttpServer, boot: Boot
-) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_planning_shows_drift_with_its_diff_changes_nothing_and_exits_10(world: World, host: Host) -> None:
     host.write("/etc/motd", "by hand\n")
     done = host.run(["hostwright", "plan"], check=False)
     assert done.code == 10
@@ -110,10 +106,7 @@ def test_planning_shows_drift_with_its_diff_changes_nothing_and_exits_10(
     assert host.read("/etc/motd") == "by hand\n"
 
 
-def test_drift_is_told_apart_from_what_git_wants(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_drift_is_told_apart_from_what_git_wants(world: World, host: Host) -> None:
     assert host.run(["hostwright", "drift"]).output == f"no drift from commit {world.head[:12]}\n"
     host.write("/etc/motd", "by hand\n")
     done = host.run(["hostwright", "drift", "--json"], check=False)
