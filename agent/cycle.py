@@ -75,7 +75,7 @@ class Parts:
 
 def run(parts: Parts, trigger: Trigger) -> Account:
     """One whole cycle. The caller holds the lock. Expected failures end up in the account, they are not raised."""
-    account = Account(begun_at=parts.clock(), failures=[*parts.healed])
+    account = Account(failures=[*parts.healed])
     with account.surviving():
         account.forgiven = forgiven(parts.memory.state().failed_at_first)
     with account.surviving():

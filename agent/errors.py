@@ -7,12 +7,12 @@ HostwrightError
 ├── TrustError       5  a commit was refused, or an anchor is missing
 ├── SourceError      4  the config repo cannot be reached or read
 ├── DeployError      7  a deploy could not be planned or did not end well
-├── UnhealthyError   8  the host is converged and not well
 ├── ReportError      9  the status branch did not take the report
 └── LockedError     75  another cycle holds the lock
 
 Each class carries its exit code and its consequence: whether time alone can mend it (``RETRY``) or a person
-has to act (``STALL``). Anything that is not a HostwrightError is a bug and ends with exit code 1.
+has to act (``STALL``). That a host is not well (8) or wants changes (10) is an answer, not an error. Anything that is
+not a HostwrightError is a bug and ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -111,12 +111,6 @@ class DeployError(HostwrightError):
     exit = Exit.DEPLOY
     consequence = Consequence.RETRY
     default_kind = "deploy-failed"
-
-
-class UnhealthyError(HostwrightError):
-    exit = Exit.UNHEALTHY
-    consequence = Consequence.RETRY
-    default_kind = "unhealthy"
 
 
 class ReportError(HostwrightError):

@@ -56,8 +56,6 @@ class Surviving:
 
 @dataclass(slots=True)
 class Account:
-    begun_at: int
-    """Seconds since the epoch."""
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
     state: DesiredState | None = None

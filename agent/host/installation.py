@@ -57,12 +57,6 @@ def link(paths: Paths, version: str) -> bool:
     return _point(command(paths), _COMMAND_TARGET) or current
 
 
-def current_version(paths: Paths) -> str | None:
-    """The version that ``current`` points at; None when it points nowhere."""
-    current = paths.opt / "current"
-    return current.readlink().name if current.is_symlink() else None
-
-
 def write_units(paths: Paths) -> bool:
     """Puts the unit files in place; whether that changed any. systemd does not know of it yet. Raises OSError."""
     changed = False

@@ -54,7 +54,7 @@ def health(*complaints, failed=()):
 
 def account(**more):
     more.setdefault("state", state())
-    return Account(begun_at=1000, **more)
+    return Account(**more)
 
 
 __all__ = [
