@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
+from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 
 
@@ -32,6 +33,16 @@ class Sources(Protocol):
 
     @property
     def tree(self) -> Tree: ...
+
+    @property
+    def pins(self) -> Pins:
+        """lock.yaml; empty where there is none."""
+        ...
+
+    def repository(self, pin: RepositoryPin) -> Tree:
+        """The files of another repository at its pin. Raises InventoryError (kind ``not-fetched``) where they have
+        not been fetched, which is no fault of the inventory's."""
+        ...
 
     def render(self, template: str, origin: str) -> str:
         """``template`` (Jinja2) over this host's values. Raises InventoryError naming ``origin`` and the line."""

@@ -17,10 +17,12 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One owned thing. ``key`` names it (``file:/etc/motd``, ``package:nginx``); ``digest`` is what it should be."""
+    """One owned thing. ``key`` names it (``file:/etc/motd``, ``package:nginx``); ``digest`` is what it should be.
+    ``reloads``: units that read it, to be told when it goes."""
 
     key: str
     digest: str
+    reloads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

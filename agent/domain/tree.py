@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.domain.digest import JSON, digest_of
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -38,6 +40,14 @@ class Tree(Protocol):
     def read(self, path: str) -> bytes:
         """The content of one file. Raises KeyError when there is none."""
         ...
+
+
+def tree_digest(tree: Tree) -> str:
+    """sha256 (64 hex digits) over all files of ``tree``: path, mode, and sha256 of the content."""
+    files: list[JSON] = [
+        [entry.path, entry.mode, hashlib.sha256(tree.read(entry.path)).hexdigest()] for entry in tree.entries()
+    ]
+    return digest_of(files)
 
 
 def blob_id(content: bytes) -> str:

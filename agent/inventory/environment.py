@@ -8,9 +8,10 @@ fleet.yaml ─Fleet→                            ┘
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.deploys.spec import Concrete
+from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, ComplaintsError
@@ -35,6 +36,10 @@ class HostSources:
     tree: Tree
     values: HostValues
     renderer: Renderer
+    pins: Pins = field(default_factory=Pins)
+
+    def repository(self, pin: RepositoryPin) -> Tree:
+        raise InventoryError(f"{pin.url} has not been fetched", kind="not-fetched", hint="hostwright lock fetches it")
 
     def render(self, template: str, origin: str) -> str:
         return self.renderer.text(template, self.values, Position(origin))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jinja2 import StrictUndefined, Template
 
+from agent.domain.pins import Pins
 from agent.domain.tree import Entry, blob_id
 
 
@@ -34,6 +35,8 @@ class Commit:
     @property
     def tree(self) -> Commit:
         return self
+
+    pins = Pins()
 
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:
         return tuple(
