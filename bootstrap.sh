@@ -17,6 +17,9 @@ UNITS=/etc/systemd/system
 COMMAND=/usr/local/bin/hostwright
 LOG=/var/log/hostwright-bootstrap.log
 LOCK=/run/hostwright-bootstrap.lock
+# What was on the machine before the first of our packages, then "+name" for each that was asked for. It survives a
+# try that fails, so that the next one knows what was ours, and not a reboot: by then others may have installed some.
+PACKAGES=/run/hostwright-bootstrap.packages
 
 # An environment takes 110 MB; while it is built, the downloads lie beside it.
 NEEDED_KB=256000
@@ -65,7 +68,7 @@ How it gets there
 What to do
   --plan                 install the agent, show what it would change, start nothing
   --once                 converge once, install no service
-  --uninstall            take the agent away again; what it configured stays as it is
+  --uninstall            give the machine back as it was, and take the agent away
   --version, --help      print and exit
 
 The agent itself comes from the clone that this script lies in. Piped, there is none; then it comes
@@ -276,7 +279,31 @@ refresh_packages() {
     esac
 }
 
+# The names of all packages; with their architecture where it is not the machine's own.
+list_packages() {
+    case $manager in
+    apt-get)
+        dpkg-query -W -f '${db:Status-Abbrev}|${Package}|${Architecture}\n' |
+            awk -F '|' -v own="$(dpkg --print-architecture)" \
+                '$1 !~ /^.[nc]/ { print $3 == own || $3 == "all" ? $2 : $2 ":" $3 }'
+        ;;
+    dnf | zypper) rpm -qa --qf '%{NAME}\n' ;;
+    apk) apk info -q ;;
+    pacman) pacman -Qq ;;
+    esac
+}
+
+note_packages() {
+    if [ ! -s "$PACKAGES" ]; then
+        list_packages >"$PACKAGES.new"
+        chmod 600 "$PACKAGES.new"
+        mv "$PACKAGES.new" "$PACKAGES"
+    fi
+    printf '+%s\n' "$@" >>"$PACKAGES"
+}
+
 add_packages() {
+    note_packages "$@"
     case $manager in
     apt-get)
         quiet env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l apt-get -q -y --no-install-recommends \
@@ -530,11 +557,13 @@ hand_over() {
     [ -z "$ca" ] || set -- "$@" --ca "$ca"
     [ -z "$action" ] || set -- "$@" "$action"
     [ -z "$renewed" ] || set -- "$@" --renewed
+    [ ! -s "$PACKAGES" ] || set -- "$@" --packages-before "$PACKAGES"
     "$environment/bin/hostwright" "$@" </dev/null && setup_code=0 || setup_code=$?
     if [ "$setup_code" -eq 0 ] || { [ "$action" = --plan ] && [ "$setup_code" -eq "$EXIT_PLANNED" ]; } ||
         [ "$(readlink "$OPT/current")" = "versions/$version" ]; then
         settled=yes
     fi
+    if [ "$settled" = yes ] && [ "$action" != --plan ]; then rm -f "$PACKAGES"; fi
     exit "$setup_code"
 }
 
@@ -555,7 +584,7 @@ uninstall() {
         fi
     done
     if [ "$(readlink "$COMMAND")" = "$OPT/current/bin/hostwright" ]; then rm -f "$COMMAND"; fi
-    rm -rf "$OPT" "$ETC" "$VAR" "$RUN" "$LOG" || die "$EXIT_HOST" "not everything could be removed" "see above"
+    rm -rf "$OPT" "$ETC" "$VAR" "$RUN" "$LOG" "$PACKAGES" || die "$EXIT_HOST" "not everything could be removed" "see above"
     say "the agent is gone; what it configured, and the packages it needed, stay as they are"
     exit 0
 }

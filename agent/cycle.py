@@ -1,7 +1,7 @@
 """The agent on one page: what one cycle does, in order. Start reading here.
 
     fetch ─Commit→ verify ─TrustedCommit→ resolve ─Resolution→ choose ─Aim→ plan ─Plan→ permit ─PermittedPlan→
-    apply ─Outcome→ confirm ─Applied→ probe ─Health→ prune → report (always)
+    apply ─Outcome→ confirm ─Applied→ own (settle) → probe ─Health→ prune ─Pruned→ remember → keep → report (always)
 
 Each step is a module of ``agent.steps`` named like it; ``wiring`` hands in the real things they work on. A step that
 fails leaves the host on what it had: without the remote, on the newest commit that is trusted; without a usable
@@ -26,16 +26,19 @@ from agent.host.exports import Exports
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
+from agent.host.repositories import Repositories
 from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.steps.apply import Progress, apply
 from agent.steps.choose import Aim, choose, suspension
 from agent.steps.confirm import confirm, failures
 from agent.steps.fetch import fetch
+from agent.steps.keep import keep
+from agent.steps.own import settle
 from agent.steps.permit import permit, rules_for
 from agent.steps.plan import make_plan
 from agent.steps.probe import forgiven, probe
-from agent.steps.prune import left_behind
+from agent.steps.prune import Farewell, prune
 from agent.steps.remember import remember
 from agent.steps.resolve import Resolution, fleet_settings, resolve
 from agent.steps.verify import recall, verify
@@ -61,6 +64,7 @@ class Parts:
     memory: Memory
     mirror: Mirror
     exports: Exports
+    repositories: Repositories
     engine: Engine
     journal: Journal
     ledger: Ledger
@@ -76,13 +80,17 @@ class Parts:
 def run(parts: Parts, trigger: Trigger) -> Account:
     """One whole cycle. The caller holds the lock. Expected failures end up in the account, they are not raised."""
     account = Account(failures=[*parts.healed])
+    aim: Aim | None = None
     with account.surviving():
         account.forgiven = forgiven(parts.memory.state().failed_at_first)
     with account.surviving():
-        _converge(parts, account, trigger)
+        aim = _converge(parts, account, trigger)
     account.failures.extend(failures(account))
     with account.surviving():
         account.health = probe(parts.paths.var, account.forgiven)
+    with account.surviving():
+        if aim is not None:
+            _prune(parts, account, aim, trigger)
     with account.surviving():
         remember(
             account,
@@ -93,6 +101,14 @@ def run(parts: Parts, trigger: Trigger) -> Account:
             now=parts.clock(),
         )
     with account.surviving():
+        keep(
+            account.trusted,
+            memory=parts.memory,
+            mirror=parts.mirror,
+            inventory=parts.settings.inventory,
+            repositories=parts.repositories,
+        )
+    with account.surviving():
         parts.reporter.report(account)
     with account.surviving():
         # Only now is it known whether the report was sent.
@@ -100,11 +116,11 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     return account
 
 
-def _converge(parts: Parts, account: Account, trigger: Trigger) -> None:
+def _converge(parts: Parts, account: Account, trigger: Trigger) -> Aim | None:
     before = parts.memory.applied()
     aim = _aim(parts, account, before.commit)
     if aim is None:
-        return
+        return None
     state, account.hold = aim.resolution.state, aim.hold or aim.suspension
     account.state = state
     root = parts.exports.folder(aim.resolution.commit)
@@ -146,7 +162,25 @@ def _converge(parts: Parts, account: Account, trigger: Trigger) -> None:
         )
         account.after = plan_now()
     account.applied = confirm(state, account.after, account.outcome, before.deploys)
-    account.left_behind = left_behind(parts.ledger.entries(), state)
+    settle(parts.ledger, state, account.outcome, account.after, account.applied, now=parts.clock())
+    return aim
+
+
+def _prune(parts: Parts, account: Account, aim: Aim, trigger: Trigger) -> None:
+    last = account.trusted or aim.resolution.commit
+    account.pruned = prune(
+        account,
+        before=parts.memory.applied(),
+        idle=aim.resolution.environment.idle(),
+        memory=parts.memory.state(),
+        ledger=parts.ledger,
+        farewell=Farewell(
+            parts.engine, parts.exports, parts.mirror, parts.progress, last.sha, parts.settings.inventory
+        ),
+        now=parts.clock(),
+        patient=trigger is Trigger.CLOCK,
+    )
+    account.failures.extend(account.pruned.failures)
 
 
 def _aim(parts: Parts, account: Account, applied: str | None) -> Aim | None:
@@ -195,7 +229,13 @@ def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> Trus
 
 def _resolve(parts: Parts, commit: TrustedCommit) -> Resolution:
     tree = parts.mirror.tree(commit.sha)
-    return resolve(commit, tree, inventory=parts.settings.inventory, host=parts.settings.host)
+    return resolve(
+        commit,
+        tree,
+        inventory=parts.settings.inventory,
+        host=parts.settings.host,
+        repositories=parts.repositories.tree,
+    )
 
 
 def _suspension(parts: Parts, resolution: Resolution | None) -> Hold | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import time
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.cycle import Parts
+from agent.domain.account import Account
 from agent.domain.desired import DesiredState
-from agent.domain.memory import FleetSettings
+from agent.domain.memory import Attempt, FleetSettings
 from agent.domain.plan import Plan
+from agent.domain.removal import Leaving
 from agent.engine.client import Engine
-from agent.errors import SourceError, UsageError
+from agent.errors import DeployError, HostwrightError, SourceError, UsageError
 from agent.fleet.writer import StatusBranch
 from agent.host.events import Events
 from agent.host.exports import Exports
@@ -22,13 +25,18 @@ from agent.host.identity import Identity, admitted
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
+from agent.host.repositories import Repositories
 from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
 from agent.host.spool import Spool
 from agent.host.state import Memory
 from agent.inventory.fleet import read_fleet
 from agent.steps.apply import Progress
+from agent.steps.choose import suspension
+from agent.steps.leaving import foresee
 from agent.steps.plan import make_plan
+from agent.steps.probe import probe
+from agent.steps.prune import unfit, untold
 from agent.steps.report import StatusReporter
 from agent.steps.resolve import resolve
 from agent.steps.verify import recall
@@ -65,7 +73,13 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
         memory=memory,
         mirror=mirror,
         exports=Exports(paths.commits, mirror),
-        engine=Engine(work=paths.work, timeout_s=memory.state().fleet.deploy_timeout_s, inherit=(lock,)),
+        repositories=repositories_of_host(paths, settings),
+        engine=Engine(
+            work=paths.work,
+            timeout_s=memory.state().fleet.deploy_timeout_s,
+            inherit=(lock,),
+            repositories=paths.repositories,
+        ),
         journal=Journal(paths.journal),
         ledger=Ledger(paths.ledger),
         events=events,
@@ -86,8 +100,9 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
     )
 
 
-def plan_of_host(paths: Paths, work: Path) -> tuple[DesiredState, Plan]:
-    """What the commit that the last cycle aimed at would change now. Takes no lock; scratch files go to ``work``."""
+def plan_of_host(paths: Paths, work: Path) -> tuple[DesiredState, Plan, Leaving]:
+    """What the commit that the last cycle aimed at would change now, and take away when that is done. Takes no lock;
+    scratch files go to ``work``."""
     settings = read_settings(paths)
     memory = Memory(paths)
     last = memory.trust().last
@@ -96,15 +111,56 @@ def plan_of_host(paths: Paths, work: Path) -> tuple[DesiredState, Plan]:
         raise SourceError("no commit has been fetched yet", kind="no-commit", hint="run `hostwright apply` first")
     mirror = mirror_of_host(paths, settings)
     commit = recall(aimed, mirror=mirror, last=last)
-    state = resolve(commit, mirror.tree(aimed), inventory=settings.inventory, host=settings.host).state
+    resolution = resolve(
+        commit,
+        mirror.tree(aimed),
+        inventory=settings.inventory,
+        host=settings.host,
+        repositories=repositories_of_host(paths, settings).tree,
+    )
+    state, before = resolution.state, memory.applied()
     found = make_plan(
         state,
-        engine=Engine(work=work, timeout_s=memory.state().fleet.deploy_timeout_s),
+        engine=Engine(work=work, timeout_s=memory.state().fleet.deploy_timeout_s, repositories=paths.repositories),
         root=Exports(work / "commits", mirror).folder(commit),  # a cycle may collect its own meanwhile
-        applied=memory.applied().deploys,
+        applied=before.deploys,
         interrupted=Journal(paths.journal).interrupted(),
     )
-    return state, found
+    if untold(state, found) or before.commit is None:
+        return state, found, Leaving()  # It is not known what is wanted, or nothing ever was.
+    now = clock()
+    then = Account(
+        state=state,
+        after=dataclasses.replace(found, deploys=()),
+        hold=suspension(memory.suspension(now), resolution.environment, settings.host, now),
+        failures=_waiting(memory.state().attempts, state, now),
+        health=probe(paths.var, memory.state().failed_at_first or ()),
+    )
+    leaving = foresee(
+        state,
+        found,
+        idle=resolution.environment.idle(),
+        before=before,
+        applied=before.deploys,
+        memory=memory.state(),
+        waits=unfit(then, converged=True),
+        inventory=settings.inventory,
+        fleet=memory.state().fleet,
+        ledger=Ledger(paths.ledger),
+        mirror=mirror,
+    )
+    return state, found, leaving
+
+
+def _waiting(attempts: Mapping[str, Attempt], state: DesiredState, now: int) -> list[HostwrightError]:
+    """The deploys that failed a short while ago, and will not be tried before their time."""
+    tried = {deploy.name: attempts.get(deploy.name) for deploy in state.deploys}
+    digests = {deploy.name: deploy.digest for deploy in state.deploys}
+    return [
+        DeployError(f"{name} failed: {attempt.error}")
+        for name, attempt in tried.items()
+        if attempt is not None and attempt.digest == digests[name] and attempt.waits(now)
+    ]
 
 
 def access_of_host(paths: Paths, settings: Settings) -> Access:
@@ -118,6 +174,21 @@ def access_of_host(paths: Paths, settings: Settings) -> Access:
 
 def mirror_of_host(paths: Paths, settings: Settings) -> Mirror:
     return Mirror(paths.mirror, access_of_host(paths, settings))
+
+
+def repositories_of_host(paths: Paths, settings: Settings) -> Repositories:
+    return Repositories(paths.repositories, access_of_host(paths, settings), settings.remote)
+
+
+def repositories_of_administrator(*, fetch: bool) -> Repositories:
+    """Where `hostwright lock` keeps what it fetched, by ssh's own configuration and agent of who runs it."""
+    access = Access(known_hosts=None, deploy_key=None) if fetch else None
+    return Repositories(cache() / "repositories", access)
+
+
+def cache() -> Path:
+    """On an administrator's machine."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hostwright"
 
 
 def status_branch(folder: Path, settings: Settings, fleet: FleetSettings, access: Access) -> StatusBranch:
@@ -156,15 +227,15 @@ def fleet_view(
         return _view_of_host(paths, remote)
     root, name = choose()
     tree = FolderTree(root)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hostwright" / _slug(root)
+    folder = cache() / _slug(root)
     fleet = read_fleet(tree, inventory or name)
     where = Remote.parse(remote or (fleet.status.remote if fleet.status.remote != "same" else _origin(root)))
     access = Access(known_hosts=None, deploy_key=None)
     found, _ = admitted(tree, inventory or name)
     return FleetView(
-        StatusBranch(cache / "status.git", where.url, network_environment(access, where)),
+        StatusBranch(folder / "status.git", where.url, network_environment(access, where)),
         {host: identity.ssh for host, identity in found.items()},
-        cache / "seen.json",
+        folder / "seen.json",
     )
 
 

@@ -16,6 +16,9 @@ from pyinfra.operations.util import any_changed
 port = int(host.data.get("port", 8080))
 title = str(host.data.get("title", "It works"))
 
+# Made by nginx_absent.py.
+LEAVING = "/run/nginx-leaving"
+
 SITE = f"""\
 # Managed by deploys/nginx.py; a change made here is taken back.
 server {{
@@ -28,6 +31,9 @@ server {{
     location = /healthz {{
         access_log off;
         default_type text/plain;
+        if (-f {LEAVING}) {{
+            return 503;
+        }}
         return 200 "ok\\n";
     }}
 }}
@@ -69,6 +75,8 @@ site = files.put(
     group="root",
     mode="644",
 )
+
+files.file(name="The site is here to stay", path=LEAVING, present=False)
 
 systemd.service(name="nginx runs, now and after a boot", service="nginx", running=True, enabled=True)
 

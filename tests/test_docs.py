@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,21 +16,23 @@ from pydantic import BaseModel
 
 from agent.cli.main import cli
 from agent.deploys import catalogue
-from agent.deploys.dotfiles.spec import DotfilesSpec
-from agent.deploys.files.entry import BlockEntry, Entry, LineEntry
-from agent.deploys.packages.spec import PackagesSpec
-from agent.deploys.services.spec import Unit
-from agent.deploys.users.spec import Account, Group
+from agent.deploys.resource import REMOVAL_ORDER
+from agent.domain.ownership import Standing
+from agent.domain.pins import RepositoryPin
+from agent.domain.removal import PRUNE_HELD, Fate
 from agent.domain.report import Phase
 from agent.domain.status import Verdict
 from agent.errors import EXIT_PRECEDENCE, Exit, HostwrightError
 from agent.host.settings import Settings, parse
-from agent.inventory import fleet
-from agent.inventory.environment import load
+from agent.inventory import fleet, tools
+from agent.inventory.environment import Environment, load
 from agent.inventory.fleet import Fleet
+from agent.inventory.lock import lock_text, stale
+from agent.steps.leaving import ALLOW, TRAILER
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
-from tests.docs.tables import PAGES, TABLES, refreshed
+from tests.deploys.packages.vendor import Key
+from tests.docs.tables import MODELS, PAGES, TABLES, refreshed
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -39,12 +41,10 @@ CONFIGURATION = DOCS / "configuration.md"
 OPERATIONS = DOCS / "operations.md"
 READ = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 
-MODELS = [PackagesSpec, DotfilesSpec, Entry, LineEntry, BlockEntry, Unit, Account, Group]
-
 TIMEOUT_S = 60
 
-NOT_PROBLEMS = {"left-behind", "path-refused"}
-"""Kinds in the source that are never a problem's: a hold's, and one that ends as the text of a failed operation."""
+NOT_PROBLEMS = {"left-behind", "not-in-force", "path-refused"}
+"""Kinds in the source that are never a problem's: a hold's, and those that end as the text of a failed operation."""
 
 OF_THE_EXAMPLES = {
     "files/logo.png": "no picture",
@@ -52,8 +52,15 @@ OF_THE_EXAMPLES = {
     "files/cleanup.service": "[Service]\nExecStart=/bin/true\n",
     "dotfiles/common/.bashrc": "# empty\n",
     "dotfiles/desktop/.inputrc": "# empty\n",
+    "dotfiles/desktop/bin/lock-screen": "#!/bin/sh\n",
+    "dotfiles/tmux/dot-tmux.conf": "# empty\n",
+    "dotfiles/zsh/dot_zshrc": "# empty\n",
+    "dotfiles/zsh/run_once_install.sh": "#!/bin/sh\n",
 }
 """Files that the examples of docs/configuration.md name and do not show."""
+
+OF_OTHER_REPOSITORIES = {"web/greeting.py": "import pyinfra\n", "vim/.vimrc": "set number\n"}
+"""The same of the other repositories that they name."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,7 @@ def _below(kind: type[HostwrightError]) -> Iterator[type[HostwrightError]]:
         yield from _below(each)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_every_field_of_a_deploy_says_what_it_means(model: type[BaseModel]) -> None:
     assert [name for name, field in model.model_fields.items() if not field.description] == []
 
@@ -162,6 +169,20 @@ def test_every_key_of_fleet_yaml_stands_in_the_docs() -> None:
     assert sorted(key for key in keys - shown - inner if f"{key}:" not in text) == []
 
 
+def test_every_kind_of_resource_that_can_be_taken_away_stands_in_the_docs() -> None:
+    assert [kind for kind in REMOVAL_ORDER if f"{kind}:" not in names_in_code(CONFIGURATION)] == []
+
+
+def test_every_fate_of_what_left_git_and_what_holds_it_stand_in_the_docs() -> None:
+    section = OPERATIONS.read_text().partition("\n## Taking something away")[2].partition("\n## ")[0]
+    table = re.findall(r"^\| .* \| \*\*([a-z ]+)\*\*", section, re.MULTILINE)
+    assert len(table) == len(Fate)
+    words = {standing.value for standing in Standing if standing is not Standing.OWNED}
+    assert words < set(table)
+    assert PRUNE_HELD in section
+    assert f"`{TRAILER}: {ALLOW}`" in section
+
+
 def test_every_setting_of_a_host_stands_in_the_docs() -> None:
     section = CONFIGURATION.read_text().partition("\n## agent.yaml")[2]
     rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
@@ -179,24 +200,48 @@ def test_every_option_of_bootstrap_stands_in_the_docs() -> None:
 # --- Examples ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="session")
+def signing_key(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An OpenPGP public key: a text of which nobody learns anything in the docs."""
+    key = Key(tmp_path_factory.mktemp("gnupg"), "shop")
+    try:
+        return key.public
+    finally:
+        key.close()
+
+
 @pytest.fixture
-def repo(tmp_path: Path) -> Path:
+def repo(tmp_path: Path, signing_key: str) -> Path:
     """A config repo made of the examples of docs/configuration.md; its site.yaml is still empty."""
-    (hosts,) = marked(CONFIGURATION, "yaml hosts")
     shown = {block.info.split("file=")[1]: block.text for block in blocks(CONFIGURATION) if "file=" in block.info}
-    inventory = {"inventories/docs/hosts.yaml": hosts.text, "inventories/docs/site.yaml": "[]\n"}
-    for name, text in {**OF_THE_EXAMPLES, **shown, **inventory}.items():
-        path = tmp_path / "repo" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    inventory = {"inventories/docs/site.yaml": "[]\n"}
+    for name in ("hosts", "tools", "lock"):
+        (block,) = marked(CONFIGURATION, f"yaml {name}")
+        inventory[f"inventories/docs/{name}.yaml"] = block.text
+    write(tmp_path / "other", OF_OTHER_REPOSITORIES)
+    write(tmp_path / "repo", {**OF_THE_EXAMPLES, **shown, **inventory, "files/shop.asc": signing_key})
     return tmp_path / "repo"
 
 
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def environment_of(repo: Path) -> Environment:
+    def fetched(_pin: RepositoryPin) -> FolderTree:
+        return FolderTree(repo.parent / "other")
+
+    return load(FolderTree(repo), "docs", fetched)
+
+
 def check(repo: Path) -> None:
-    """What ``hostwright check`` does, with the same result."""
+    """What ``hostwright check`` does, with the same result, where other repositories have been fetched."""
     tree = FolderTree(repo)
-    environment = load(tree, "docs")
-    environment.check()
+    environment = environment_of(repo)
+    assert environment.check() == ()
     for host in environment.inventory.hosts:
         desired_state(environment, tree, host=host, commit="0" * 40)
 
@@ -212,6 +257,21 @@ def test_an_example_of_a_fleet_is_one(repo: Path, block: Block) -> None:
     (repo / "inventories/docs/fleet.yaml").write_text(block.text)
     check(repo)
     assert load(FolderTree(repo), "docs").fleet != Fleet()
+
+
+def test_the_example_of_a_lock_is_what_would_be_written_for_those_of_tools_and_sites(repo: Path) -> None:
+    sites = (block.text for block in marked(CONFIGURATION, "yaml site"))
+    asked = "".join(text for text in sites if "git+" in text or "tools:" in text)
+    (repo / "inventories/docs/site.yaml").write_text(asked)
+    environment = environment_of(repo)
+    assert list(stale(environment.lock, environment.tools, environment.addresses())) == []
+    assert lock_text(environment.lock) == (repo / "inventories/docs/lock.yaml").read_text()
+
+
+def test_every_key_of_tools_yaml_stands_in_the_example() -> None:
+    section = CONFIGURATION.read_text().partition("\n## tools.yaml")[2].partition("\n## ")[0]
+    keys = {name for part in (tools.Archive, tools.Platform, tools.Python) for name in part.model_fields}
+    assert sorted(key for key in keys if not re.search(rf"\b{key}\b", section)) == []
 
 
 @pytest.mark.parametrize("block", marked(CONFIGURATION, "yaml agent"), ids=str)
@@ -235,7 +295,7 @@ def test_an_example_of_a_pattern_matches_somebody(repo: Path, pattern: str) -> N
 
 
 def test_every_yaml_example_is_of_a_kind_that_is_checked() -> None:
-    known = {"yaml site", "yaml hosts", "yaml fleet", "yaml agent"}
+    known = {f"yaml {name}" for name in ("site", "hosts", "tools", "lock", "fleet", "agent")}
     unknown = [block for page in READ for block in blocks(page) if block.info.startswith("yaml")]
     assert [str(block) for block in unknown if block.info not in known and "file=" not in block.info] == []
 

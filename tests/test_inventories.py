@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.inventory.environment import load
+from agent.inventory.lock import stale
 from agent.system.folder import FolderTree
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +26,12 @@ def test_nobody_complains_about_an_inventory_of_this_repository(name: str) -> No
 
 
 @pytest.mark.parametrize("name", INVENTORIES)
+def test_the_lock_of_an_inventory_is_as_its_tools_ask(name: str) -> None:
+    environment = load(FolderTree(ROOT), name)
+    assert list(stale(environment.lock, environment.tools, environment.addresses())) == []
+
+
+@pytest.mark.parametrize("name", INVENTORIES)
 @pytest.mark.skipif(not ANSIBLE.exists(), reason="ansible-core is not installed")
 def test_an_inventory_means_to_ansible_what_it_means_here(name: str) -> None:
     command = [f"{ANSIBLE}", "-i", f"{ROOT}/inventories/{name}/hosts.yaml", "--list"]
@@ -36,3 +43,7 @@ def test_the_example_is_a_fleet() -> None:
     inventory = load(FolderTree(ROOT), "example").inventory
     assert len(inventory.hosts) >= 12
     assert len(set(inventory.groups) - {"all", "ungrouped"}) >= 5
+
+
+def test_the_example_names_no_index_to_take_tools_from() -> None:
+    assert "://" not in (ROOT / "inventories/example/lock.yaml").read_text()

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from agent import wiring
 from agent.cli.output import Output
 from agent.errors import InventoryError, UsageError
-from agent.inventory.environment import Environment, load
+from agent.inventory.environment import NOT_FETCHED, Environment, load
 from agent.inventory.schema import schema as schema_of
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
@@ -18,17 +19,12 @@ INVENTORIES = "inventories"
 
 def check(output: Output, *, repo: Path | None, inventory: str | None) -> int:
     """Reads everything an inventory says, for every host. All complaints at once."""
-    root = _root(repo)
-    names = [inventory] if inventory else inventory_names(root)
-    if not names:
-        raise UsageError(
-            f"{root} has no inventories", hint="an inventory is a folder inventories/<name>/ with hosts.yaml"
-        )
+    root, names = inventories(repo, inventory)
     complaints: list[str] = []
     checked: dict[str, Any] = {}
     for name in names:
         try:
-            checked[name] = _check(FolderTree(root), name)
+            checked[name] = _check(output, FolderTree(root), name)
         except InventoryError as error:
             complaints.append(error.message)
     for name, hosts in checked.items():
@@ -39,14 +35,21 @@ def check(output: Output, *, repo: Path | None, inventory: str | None) -> int:
     return 0
 
 
-def _check(tree: FolderTree, name: str) -> dict[str, str]:
-    """Each host's desired-state digest."""
-    environment = load(tree, name)
-    environment.check()
-    return {
-        host: desired_state(environment, tree, host=host, commit="0" * 40).digest
-        for host in environment.inventory.hosts
-    }
+def _check(output: Output, tree: FolderTree, name: str) -> dict[str, str | None]:
+    """Each host's desired-state digest; None where that takes a repository that is not here."""
+    environment = load(tree, name, wiring.repositories_of_administrator(fetch=False).tree)
+    for unseen in environment.check():
+        output.say(f"{name}: {unseen} and was not looked at; hostwright lock fetches it")
+    return {host: _digest(environment, tree, host) for host in environment.inventory.hosts}
+
+
+def _digest(environment: Environment, tree: FolderTree, host: str) -> str | None:
+    try:
+        return desired_state(environment, tree, host=host, commit="0" * 40).digest
+    except InventoryError as error:
+        if error.kind != NOT_FETCHED:
+            raise
+        return None
 
 
 def inventory(
@@ -74,6 +77,17 @@ def schema(output: Output, *, name: str) -> int:
     output.show(json.dumps(document, indent=2, ensure_ascii=False))
     output.envelope("schema", 0, document)
     return 0
+
+
+def inventories(repo: Path | None, inventory: str | None) -> tuple[Path, list[str]]:
+    """The config repo that is meant, and its inventories or the one that is named. Raises UsageError for none."""
+    root = _root(repo)
+    names = [inventory] if inventory else inventory_names(root)
+    if not names:
+        raise UsageError(
+            f"{root} has no inventories", hint="an inventory is a folder inventories/<name>/ with hosts.yaml"
+        )
+    return root, names
 
 
 def choose(repo: Path | None, inventory: str | None) -> tuple[Path, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -21,7 +22,8 @@ from agent.domain.account import Account, Trigger
 from agent.domain.desired import DesiredState
 from agent.domain.event import Event
 from agent.domain.memory import Suspension
-from agent.domain.plan import Cause, Plan
+from agent.domain.plan import Cause, Hold, Plan
+from agent.domain.removal import Departure, Leaving, Removal
 from agent.errors import DeployError, Exit, SettingsError, UsageError, first_exit
 from agent.host.events import Events
 from agent.host.lock import locked
@@ -50,35 +52,37 @@ def apply(output: Output, *, wait: bool) -> int:
 
 def plan(output: Output, *, diff: bool) -> int:
     """Plans the commit that the last cycle aimed at. Takes no lock and writes nothing but scratch files."""
-    state, found = _planned()
-    return _show(output, "plan", state, found, diff=diff, calm="in sync with commit")
+    state, found, leaving = _planned()
+    return _show(output, "plan", state, found, leaving, diff=diff, calm="in sync with commit")
 
 
 def drift(output: Output, *, diff: bool) -> int:
     """The same plan, and of it only what the host moved away from what was applied."""
-    state, found = _planned()
+    state, found, _ = _planned()
     deploys = [
         dataclasses.replace(deploy, changes=tuple(change for change in deploy.changes if change.cause is Cause.DRIFT))
         for deploy in found.deploys
         if deploy.unknown is None
     ]
     found = dataclasses.replace(found, deploys=tuple(deploys))
-    return _show(output, "drift", state, found, diff=diff, calm="no drift from commit")
+    return _show(output, "drift", state, found, Leaving(), diff=diff, calm="no drift from commit")
 
 
-def _planned() -> tuple[DesiredState, Plan]:
+def _planned() -> tuple[DesiredState, Plan, Leaving]:
     require_root()
     with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
         return wiring.plan_of_host(Paths(), Path(work))
 
 
-def _show(output: Output, command: str, state: DesiredState, found: Plan, *, diff: bool, calm: str) -> int:
+def _show(
+    output: Output, command: str, state: DesiredState, found: Plan, leaving: Leaving, *, diff: bool, calm: str
+) -> int:
     wanted = [change for change in found.changes if change.cause is not Cause.NOT_IDEMPOTENT]
-    pending = bool(wanted) or any(deploy.unknown is not None for deploy in found.deploys)
+    pending = bool(wanted) or leaving.due or any(deploy.unknown is not None for deploy in found.deploys)
     errors = [
         DeployError(f"{deploy.deploy} cannot be planned: {deploy.error}") for deploy in found.deploys if deploy.error
     ]
-    for line in plan_lines(found, diff=diff, calm=calm):
+    for line in plan_lines(found, leaving, diff=diff, calm=calm):
         output.show(line)
     for error in errors:
         output.say(f"hostwright: {error.message}")
@@ -92,10 +96,32 @@ def _show(output: Output, command: str, state: DesiredState, found: Plan, *, dif
             "commit": found.commit,
             "digest": found.digest,
             "deploys": [dataclasses.asdict(deploy) for deploy in found.deploys],
+            "removals": [_removal_document(removal) for removal in leaving.removals],
+            "departures": [_departure_document(departure) for departure in leaving.departures],
         },
         error_document(errors[0]) if errors else None,
     )
     return code
+
+
+def _removal_document(removal: Removal) -> dict[str, object]:
+    return {
+        "resource": removal.entry.key,
+        "deploy": removal.entry.deploy,
+        "fate": removal.fate.value,
+        "reason": removal.reason,
+        "hold": _hold_document(removal.hold),
+    }
+
+
+def _departure_document(departure: Departure) -> dict[str, object]:
+    """But for what it finds in ``host.data``: that may be private."""
+    source = departure.on_remove.source
+    return {"deploy": departure.deploy, "on_remove": source, "hold": _hold_document(departure.hold)}
+
+
+def _hold_document(hold: Hold | None) -> dict[str, object] | None:
+    return dataclasses.asdict(hold) if hold is not None else None
 
 
 def events(output: Output, *, count: int) -> int:
@@ -154,15 +180,37 @@ def resume(output: Output) -> int:
     return 0
 
 
-def uninstall(output: Output, *, keep: bool) -> int:
+def uninstall(output: Output, *, keep: bool, yes: bool) -> int:
     require_root()
+    from agent.cli.uninstall import agreed, exec_last
     from agent.cli.uninstall import uninstall as remove
 
-    left = remove(Paths(), keep=keep, talk=output.say)
-    if left:
-        raise SettingsError(f"could not be removed: {', '.join(left)}", hint="remove it by hand and run this again")
-    output.envelope("uninstall", 0, {"left": left})
-    return 0
+    if sys.stdin.isatty() and not yes and not output.as_json and not agreed(Paths(), keep=keep, talk=output.say):
+        output.say("nothing was changed")
+        return Exit.INTERRUPTED
+    gone = remove(Paths(), keep=keep, talk=output.say, progress=output.detail)
+    for line in gone.stayed:
+        output.say(f"stays   {line}")
+    for line in gone.failed:
+        output.say(f"failed  {line}")
+    error = SettingsError(
+        f"{len(gone.failed)} could not be given back or removed",
+        hint="the lines above name them; see to them by hand",
+    )
+    data = {"stayed": gone.stayed, "failed": gone.failed}
+    fine = output.enveloped("uninstall", 0, data)
+    failed = output.enveloped("uninstall", int(Exit.SETTINGS), data, error_document(error))
+    if gone.failed:
+        output.say(f"hostwright: {error.message}")
+        output.say(f"  → {error.hint}")
+    else:
+        output.say("the agent is gone" if keep else "the host is given back and the agent is gone")
+    code = int(Exit.SETTINGS if gone.failed else Exit.FINE)
+    if gone.last:
+        output.say("its packages go last")
+        exec_last(gone.last, code, failed if gone.failed else fine, failed)
+    sys.stdout.write(failed if gone.failed else fine)
+    return code
 
 
 def _one_cycle(output: Output, who: Trigger, *, wait_s: float) -> int:

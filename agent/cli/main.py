@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +12,11 @@ import click
 
 from agent import __version__
 from agent.cli.output import Output, bug, error_document
+from agent.cli.sections import SECTIONS, Sections
 from agent.domain.commit import TrustMode
 from agent.errors import Exit, HostwrightError, UsageError
 
-HOST = "On a host"
-ADMIN = "For administrators"
-
-SECTIONS = {
-    HOST: (
-        *("apply", "plan", "drift", "events", "trigger", "suspend", "resume", "doctor"),
-        *("trust", "identity", "cycle", "daemon", "uninstall"),
-    ),
-    ADMIN: ("check", "inventory", "status", "schema"),
-}
-
-
-SETUP = "setup"
-"""It has options of its own by these names."""
-
-EVERYWHERE = {"--json": False, "-v": False, "--verbose": False, "--repo": True, "--inventory": True}
-"""The options of every command, and whether each takes a value."""
-
-
-class Sections(click.Group):
-    """A group whose help lists its commands by who uses them, and whose own options may stand behind them too."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        command = next((word for word in args if word in self.commands), None)
-        return super().parse_args(ctx, args if command == SETUP else _to_the_front(args))
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        for title, names in SECTIONS.items():
-            rows = [(name, self.commands[name].get_short_help_str(80)) for name in names]
-            with formatter.section(title):
-                formatter.write_dl(rows)
+__all__ = ["SECTIONS", "cli", "run"]
 
 
 @click.group(
@@ -205,14 +174,54 @@ def identity(obj: dict[str, Any]) -> int:
     return run_identity(obj["output"])
 
 
-@cli.command()
-@click.option("--keep", is_flag=True, help="Keep /etc/hostwright and /var/lib/hostwright.")
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def ledger(ctx: click.Context) -> int:
+    """Show what of this host the agent created or adopted."""
+    if ctx.invoked_subcommand is not None:
+        return 0
+    from agent.cli.ledger import show
+
+    return show(ctx.obj["output"])
+
+
+@ledger.command("show")
 @click.pass_obj
-def uninstall(obj: dict[str, Any], keep: bool) -> int:
-    """Take the agent off this host. What it managed stays as it is."""
+def ledger_show(obj: dict[str, Any]) -> int:
+    """The same."""
+    from agent.cli.ledger import show
+
+    return show(obj["output"])
+
+
+@ledger.command("restore")
+@click.argument("key")
+@click.pass_obj
+def ledger_restore(obj: dict[str, Any], key: str) -> int:
+    """Give one thing back as it was: what was adopted gets its old state, what was created goes, changed since or not.
+
+    What a deploy still wants would come back with the next cycle, so that is refused: take it out of Git first.
+    While the host is suspended it is done all the same; the first cycle after `resume` brings it back.
+    """
+    from agent.cli.ledger import restore
+
+    return restore(obj["output"], key)
+
+
+@cli.command()
+@click.option("--keep", is_flag=True, help="Take only the agent off: what it configured stays, and its memory too.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def uninstall(obj: dict[str, Any], keep: bool, yes: bool) -> int:
+    """Give this host back as it was, and take the agent off it.
+
+    What the agent created goes, what it adopted becomes again what it was, in the end the packages go that
+    bootstrap.sh brought. What somebody changed since stays and is listed, and so do homes and folders with something
+    in them. On a terminal it says what it will do and asks.
+    """
     from agent.cli.host import uninstall as run_uninstall
 
-    return run_uninstall(obj["output"], keep=keep)
+    return run_uninstall(obj["output"], keep=keep, yes=yes)
 
 
 @cli.command(hidden=True)
@@ -231,6 +240,7 @@ def uninstall(obj: dict[str, Any], keep: bool) -> int:
 @click.option("--plan", is_flag=True)
 @click.option("--once", is_flag=True)
 @click.option("--renewed", is_flag=True)
+@click.option("--packages-before", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.pass_obj
 def setup(obj: dict[str, Any], /, trust: str | None, **given: Any) -> int:
     """The second half of bootstrap.sh, which runs it: `bootstrap.sh --help` explains the options."""
@@ -248,6 +258,17 @@ def check(obj: dict[str, Any]) -> int:
     from agent.cli.admin import check as run_check
 
     return run_check(obj["output"], repo=obj["repo"], inventory=obj["inventory"])
+
+
+@cli.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--check", is_flag=True, help="Write nothing; exit 10 where lock.yaml is behind.")
+@click.pass_obj
+def lock(obj: dict[str, Any], names: tuple[str, ...], check: bool) -> int:
+    """Pin what tools.yaml and site.yaml ask for in lock.yaml; with names only these, anew."""
+    from agent.cli.lock import lock as run_lock
+
+    return run_lock(obj["output"], repo=obj["repo"], inventory=obj["inventory"], names=names, check=check)
 
 
 @cli.command()
@@ -278,29 +299,13 @@ def status(obj: dict[str, Any], remote: str | None, hosts: tuple[str, ...]) -> i
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["site", "fleet", "report"]))
+@click.argument("name", type=click.Choice(["site", "fleet", "tools", "lock", "report"]))
 @click.pass_obj
 def schema(obj: dict[str, Any], name: str) -> int:
     """Print the JSON Schema of a file or of the report."""
     from agent.cli.admin import schema as run_schema
 
     return run_schema(obj["output"], name=name)
-
-
-def _to_the_front(arguments: Sequence[str]) -> list[str]:
-    """``plan --json`` as ``--json plan``: people write an option where they think of it."""
-    front: list[str] = []
-    rest: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        name, equals, _ = word.partition("=")
-        if word == "--":
-            rest += [word, *words]
-        elif name not in EVERYWHERE:
-            rest.append(word)
-        else:
-            front += [word, *(islice(words, 1) if EVERYWHERE[name] and not equals else ())]
-    return [*front, *rest]
 
 
 def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:

@@ -42,21 +42,31 @@ class Output:
         """Data for people: a text, a table. Not printed with ``--json``."""
         if not self.as_json:
             # A terminal obeys what it is shown: a diff holds what any user of the host may have written.
-            tamed = isinstance(renderable, str) and self.out.is_terminal
-            self.out.print(fit(renderable) if tamed else renderable, markup=False)
+            if isinstance(renderable, str):
+                self.out.print(fit(renderable) if self.out.is_terminal else renderable, markup=False)
+                return
+            with self.out.capture() as printed:
+                self.out.print(renderable)
+            # A table fills its last column up; whoever reads it line by line has no use for that.
+            self.out.file.write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()))
 
     def envelope(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> None:
         """Data for programs, with ``--json`` only."""
-        if self.as_json:
-            document = {
-                "format": ENVELOPE_VERSION,
-                "hostwright": __version__,
-                "command": command,
-                "exit": exit_code,
-                "data": data,
-                "error": error,
-            }
-            sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        sys.stdout.write(self.enveloped(command, exit_code, data, error))
+
+    def enveloped(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> str:
+        """The same for whoever writes it; empty without ``--json``."""
+        if not self.as_json:
+            return ""
+        document = {
+            "format": ENVELOPE_VERSION,
+            "hostwright": __version__,
+            "command": command,
+            "exit": exit_code,
+            "data": data,
+            "error": error,
+        }
+        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
     def failure(self, command: str, error: HostwrightError) -> int:
         """One line of what happened and one of what to do; the exit code."""

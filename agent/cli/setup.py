@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent import __version__, wiring
+from agent.cli.first_entries import begin_ledger
 from agent.cli.hostnames import choose_host, choose_inventory, own_names
 from agent.domain.commit import TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
@@ -76,6 +77,9 @@ class SetupOptions:
     plan: bool = False
     once: bool = False
     renewed: bool = False
+    packages_before: Path | None = None
+    """Names of the packages that were there before bootstrap.sh installed some, one a line, then ``+name`` for each
+    that it asked for."""
 
 
 def setup(options: SetupOptions, talk: Talk) -> int:
@@ -94,6 +98,7 @@ def setup(options: SetupOptions, talk: Talk) -> int:
             settings, changed = follow(options, paths, undo, talk)
             if not options.plan:
                 changed |= installation.link(paths, __version__)
+                begin_ledger(options.packages_before, paths, undo)
             if service:
                 changed |= installation.write_units(paths)
             undo.keep()

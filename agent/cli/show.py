@@ -9,21 +9,33 @@ from rich.status import Status as Spinner
 from agent.cli.output import Output
 from agent.domain.account import Account
 from agent.domain.outcome import OperationResult
-from agent.domain.plan import Cause, Change, DeployPlan, Plan
+from agent.domain.plan import Cause, Change, DeployPlan, Hold, Plan
+from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.errors import Exit
 from agent.steps.apply import Progress
 from agent.steps.remember import phase_of
 
+_FATES = {
+    Fate.REMOVE: "remove, left Git",
+    Fate.ORPHAN: "leave as orphaned, left Git",
+    Fate.RELEASE: "release, left Git and was there before",
+    Fate.FORGET: "gone",
+}
+
 _SIGNS = {Cause.INTENDED: "+", Cause.DRIFT: "~", Cause.NOT_IDEMPOTENT: "=", Cause.INTERRUPTED: "!"}
 
 
-def plan_lines(plan: Plan, *, diff: bool, calm: str) -> Iterator[str]:
-    """A plan as lines: each change with its cause, its diff below it, and a sum at the end, or ``calm``."""
+def plan_lines(plan: Plan, leaving: Leaving, *, diff: bool, calm: str) -> Iterator[str]:
+    """A plan as lines: each change with its cause, its diff below it, what is to go, and a sum at the end, or
+    ``calm``."""
     for deploy in plan.deploys:
         yield from _deploy_lines(deploy, diff=diff)
-    counts = {cause: sum(1 for change in plan.changes if change.cause is cause) for cause in Cause}
-    told = ", ".join(f"{count} {cause.value}" for cause, count in counts.items() if count)
-    if plan.in_sync:
+    yield from leaving_lines(leaving)
+    counts = {cause.value: sum(1 for change in plan.changes if change.cause is cause) for cause in Cause}
+    removals = sum(1 for removal in leaving.removals if removal.fate is not Fate.FORGET)
+    counts["left Git"] = removals + len(leaving.departures)
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    if plan.in_sync and not leaving.due:
         yield f"{calm} {plan.commit[:12]}"
     else:
         yield f"{told or 'nothing can be told'} (commit {plan.commit[:12]})"
@@ -38,6 +50,27 @@ def _deploy_lines(deploy: DeployPlan, *, diff: bool) -> Iterator[str]:
         yield change_line(change)
         if diff and change.wanted.diff:
             yield "\n".join(f"    {line}" for line in change.wanted.diff.rstrip("\n").splitlines())
+
+
+def leaving_lines(leaving: Leaving) -> Iterator[str]:
+    """``- file:/etc/motd: remove, left Git  [files]``, and what is run for deploys that have left."""
+    for departure in leaving.departures:
+        what = f"{departure.deploy}: run {departure.on_remove.source}, left Git"
+        yield _held(f"- {what}  [{departure.deploy}]", departure.hold)
+    for removal in leaving.removals:
+        if removal.fate is not Fate.FORGET:
+            yield _held(removal_line(removal), removal.hold)
+    for hold in leaving.holds:
+        yield f"held: {hold.reason}"
+
+
+def removal_line(removal: Removal) -> str:
+    what = _FATES[removal.fate] + (f": {removal.reason}" if removal.reason else "")
+    return f"- {removal.entry.key}: {what}  [{removal.entry.deploy}]"
+
+
+def _held(line: str, hold: Hold | None) -> str:
+    return line if hold is None else f"{line}, held"
 
 
 def change_line(change: Change) -> str:
@@ -65,9 +98,13 @@ class AccountView:
             say(f"not applied: {account.hold.reason}")
         for held in account.permitted.held if account.permitted is not None else ():
             say(f"{change_line(held.change)}, held: {held.hold.reason}")
-        done = len(account.outcome.changed)
+        pruned = account.pruned or Pruned()
+        for removal in pruned.done:
+            say(removal_line(removal))
+        for hold in pruned.leaving.holds:
+            say(f"not removed: {hold.reason}")
         if account.after is not None:
-            say(f"{done or 'no'} change{'' if done == 1 else 's'}; {phase_of(account).value}")
+            say(f"{_sum(account)}; {phase_of(account).value}")
         for complaint in account.health.complaints if account.health is not None else ():
             say(f"unhealthy: {complaint}")
         for failure in account.failures:
@@ -99,3 +136,14 @@ class AccountView:
         if self._spinner is not None:
             self._spinner.stop()
             self._spinner = None
+
+
+def _sum(account: Account) -> str:
+    """``3 changes, 1 removed``."""
+    done = len(account.outcome.changed)
+    pruned = account.pruned or Pruned()
+    removed = sum(1 for removal in pruned.done if removal.fate is Fate.REMOVE)
+    told = [f"{done or 'no'} change{'' if done == 1 else 's'}"]
+    told += [f"{removed} removed"] if removed else []
+    told += [f"on_remove of {name} run" for name in pruned.departed]
+    return ", ".join(told)

@@ -1,36 +1,132 @@
-"""uninstall: takes the agent off a host. What it configured stays as it is."""
+"""uninstall: gives a host back as it was before the agent, and takes the agent off it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
+from agent.cli.giving_back import counts, foresee, give_back
+from agent.deploys.packages import resource as packages
+from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
+from agent.errors import DeployError, SettingsError
 from agent.host import installation
+from agent.host.ledger import Ledger
 from agent.host.lock import locked
 from agent.host.paths import Paths
+from agent.host.state import Memory
 from agent.system.systemd import booted
 
 LOCK_WAIT_S = 600.0
 """A cycle that somebody started by hand may be at work."""
 
+Talk = Callable[[str], None]
 
-def uninstall(paths: Paths, *, keep: bool, talk: Callable[[str], None]) -> list[str]:
-    """Stops the services and removes the agent; with ``keep`` settings and memory stay.
 
-    Returns what could not be done, one line each; running it again tries that again. Raises LockedError when a cycle
-    that is no service does not end in time.
+@dataclass(slots=True)
+class Gone:
+    """``failed``: what could not be done, a line each. ``stayed``: what stays by rule. ``last``: the command that is
+    still to be run, by ``exec_last``: it takes away what this program runs on."""
+
+    failed: list[str] = field(default_factory=list)
+    stayed: list[str] = field(default_factory=list)
+    last: Sequence[str] = ()
+
+
+def agreed(paths: Paths, *, keep: bool, talk: Talk) -> bool:
+    """Says what uninstalling would do and asks whoever sits at the terminal."""
+    if not keep:
+        for line in counts(foresee(Ledger(paths.ledger).entries())):
+            talk(line)
+    talk("the agent itself is taken off" + (", and nothing else" if keep else ""))
+    sys.stderr.write("go on? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def uninstall(paths: Paths, *, keep: bool, talk: Talk, progress: Talk) -> Gone:
+    """Stops the services, gives back what the ledger knows, and removes the agent. With ``keep`` only the agent goes:
+    what it configured stays, and so do settings, memory and ledger.
+
+    Running it again tries again what could not be done. Raises LockedError when a cycle that is no service does not
+    end in time.
     """
-    left: list[str] = []
+    gone = Gone()
     if booted():
         talk("stopping the services; a cycle finishes the operation it is in")
-        left += installation.stop_units(paths)
+        gone.failed += installation.stop_units(paths)
     with locked(paths.lock, wait_s=LOCK_WAIT_S):
+        remembered = False if keep else _give_back(paths, gone, talk, progress)
         if paths.origin.is_dir() and not keep:
             talk(f"the repository {paths.origin} goes too; clones of it do not")
-        left += installation.remove(paths, keep=keep)
+        gone.failed += installation.remove(paths, keep=keep, keep_ledger=remembered)
     if booted():
-        left += installation.forget_units()
+        gone.failed += installation.forget_units()
     if keep:
-        talk(f"kept {paths.etc} and {paths.var}: bootstrap.sh takes them up again")
-    if not left:
-        talk("the agent is gone; what it configured, and the packages it needed, stay as they are")
-    return left
+        talk(f"kept {paths.etc} and {paths.var}: bootstrap.sh takes them up again; what was configured stays")
+    if remembered:
+        talk(f"kept {paths.ledger}: it has what was there before what could not be given back")
+    return gone
+
+
+def _give_back(paths: Paths, gone: Gone, talk: Talk, progress: Talk) -> bool:
+    """Whether something was not restored, so that the ledger, which has what was there, is still needed."""
+    ledger = Ledger(paths.ledger)
+    entries = ledger.entries()
+    others = [entry for entry in entries if not _is_own(entry)]
+    given = give_back(others, ledger, progress)
+    for line in counts(given.done):
+        talk(line)
+    gone.failed += given.failed
+    gone.stayed += [*given.stayed, *_beyond_it(Memory(paths))]
+    damaged = ledger.damaged()
+    gone.failed += [f"{paths.ledger / name}: the entry is damaged; nobody knows what it was about" for name in damaged]
+    own = [entry.name for entry in entries if _is_own(entry)]
+    try:
+        gone.last, stayed = packages.farewell(own) if own else ((), {})
+    except (DeployError, OSError) as error:
+        gone.failed.append(f"the packages that the agent needs: {error}")
+    else:
+        gone.stayed += [f"package:{name}: {reason}" for name, reason in stayed.items()]
+    done = {each.entry.key for each in given.done}
+    return bool(damaged) or any(entry.origin is Origin.ADOPTED and entry.key not in done for entry in others)
+
+
+def _beyond_it(memory: Memory) -> list[str]:
+    """What no ledger could give back."""
+    try:
+        deploys = memory.applied().deploys
+    except SettingsError:
+        return ["what commands did stays: nobody can read any more which have run"]
+    lines = [f"{name}: its on_remove was not run" for name, applied in deploys.items() if applied.on_remove is not None]
+    commands = sum(key.startswith("command:") for applied in deploys.values() for key in applied.resources)
+    return lines + [f"what {commands} command{'s' * (commands > 1)} did"] * bool(commands)
+
+
+def _is_own(entry: LedgerEntry) -> bool:
+    """What bootstrap brought runs this very program."""
+    return entry.deploy == BOOTSTRAP and entry.kind == "package"
+
+
+_LAST = """\
+code=$1 fine=$2 failed=$3
+shift 3
+if said=$("$@" 2>&1 </dev/null); then
+    printf '%s' "$fine"
+    exit "$code"
+fi
+printf 'hostwright: the packages that it needed could not be removed: %s\\n' "$(printf '%s\\n' "$said" | tail -n 1)" >&2
+printf '  -> remove them by hand: %s\\n' "$*" >&2
+printf '%s' "$failed"
+exit 3
+"""
+"""POSIX sh: code, what goes to stdout if the command ends well, what if not, the command."""
+
+
+def exec_last(command: Sequence[str], code: int, fine: str, failed: str) -> None:
+    """Becomes a shell that runs ``command``: it needs neither this program nor Python any more, and takes them away."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    argv = ["sh", "-c", _LAST, "sh", f"{code}", fine, failed, *command]
+    os.execve("/bin/sh", argv, packages.environment())  # noqa: S606 - of a shell there is one, and it is this one

@@ -11,15 +11,19 @@ from typing import cast
 from agent.deploys.spec import Spec
 
 _SPECS: dict[str, str | type[Spec]] = {
+    "command": "CommandSpec",
+    "containers": "ContainersSpec",
+    "cron": "CronSpec",
     "dotfiles": "DotfilesSpec",
     "files": "FilesSpec",
+    "motd": "MotdSpec",
     "packages": "PackagesSpec",
     "services": "ServicesSpec",
+    "ssh": "SshSpec",
+    "sysctl": "SysctlSpec",
+    "tools": "ToolsSpec",
     "users": "UsersSpec",
 }
-
-PLANNED = ("command", "containers", "cron", "motd", "ssh", "sysctl", "tools")
-"""Kinds that a later version brings; naming one is answered with that, not with "unknown"."""
 
 
 def kinds() -> tuple[str, ...]:

@@ -18,25 +18,28 @@ from agent.errors import HostwrightError
 
 
 class Correction(FunctionCommand):
-    """``change`` described, and the function that makes it so. ``seconds`` and ``done`` are set as it runs.
+    """``change`` described, and the function that makes it so; a text that it returns is what it has to tell.
+    ``seconds``, ``done``, ``output`` and ``error`` are set as it runs.
 
     The engine sets ``allowed`` on each of an operation's corrections that may run before it runs the first of them,
     so that those which are carried out together (packages, by one apt) know who takes part.
     """
 
-    def __init__(self, change: WantedChange, function: Callable[..., None], *args: object) -> None:
+    def __init__(self, change: WantedChange, function: Callable[..., object], *args: object) -> None:
         super().__init__(self._timed(function), list(args), {})
         self.change = change
         self.allowed = False
         self.done = False
         self.seconds = 0.0
+        self.output = ""
         self.error = ""
 
-    def _timed(self, function: Callable[..., None]) -> Callable[..., None]:
+    def _timed(self, function: Callable[..., object]) -> Callable[..., None]:
         def run(*args: object) -> None:
             begun = time.monotonic()
             try:
-                function(*args)
+                told = function(*args)
+                self.output = told if isinstance(told, str) else ""
                 self.done = True
             except HostwrightError as error:
                 self.error = f"{error.message} ({error.hint})" if error.hint else error.message

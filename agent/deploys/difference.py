@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from agent.deploys.edits import REPLACING
 from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, Kind, Policy
-from agent.deploys.place import CONTENT_LIMIT, Found
+from agent.deploys.place import CONTENT_LIMIT, Found, leads_into
 from agent.domain.tree import blob_id
 
 DIFF_LIMIT = 64 * 1024
@@ -104,8 +105,9 @@ def _compare_directory(item: Item, found: Found, accounts: Accounts) -> Differen
         return Difference(", ".join(changes)) if changes else None
     if found.type == 0:
         return Difference(f"create directory, {_attributes(item, accounts)}")
-    if found.type == stat.S_IFREG and item.mode is not None:
-        return Difference(f"put a directory in place of a file, {_attributes(item, accounts)}")
+    own = item.links_into is not None and leads_into(found.target, item.links_into)
+    if own or (found.type == stat.S_IFREG and item.mode is not None):
+        return Difference(f"put a directory in place of {_described(found)}, {_attributes(item, accounts)}")
     return _in_the_way(found, "directory")
 
 
@@ -122,7 +124,7 @@ def _compare_link(item: Item, found: Found) -> Difference | None:
 
 
 def _compare_edit(item: Item, found: Found) -> Difference | None:
-    name = item.key.partition("#")[2]
+    name = item.key.partition("#")[2].removeprefix(REPLACING)
     if found.type not in (0, stat.S_IFREG):
         hint = "; name the file that it leads to" if found.type == stat.S_IFLNK else ""
         return Difference(f"cannot edit {_described(found)}{hint}", blocked=True)

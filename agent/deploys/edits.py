@@ -9,6 +9,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+REPLACING = "~"
+"""Begins what stands behind the # in the key of a line that may take the place of others, then their pattern; any
+other line is known by what it says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -43,22 +47,32 @@ class Block:
 
     def apply(self, text: str) -> str:
         lines = _lines(text)
-        kept: list[str] = []
-        place: int | None = None
-        position = 0
-        while position < len(lines):
-            if not self._is_marker(lines[position], "BEGIN", "END"):
-                kept.append(lines[position])
-                position += 1
-                continue
-            place = len(kept) if place is None else place
-            position = self._behind(lines, position)
+        spans = self._spans(lines)
+        mine = {number for span in spans for number in span}
+        kept = [line for number, line in enumerate(lines) if number not in mine]
         if self.content is not None:
             block = [f"{self.comment} BEGIN hostwright {self.name}", *_lines(self.content)]
             block.append(f"{self.comment} END hostwright {self.name}")
-            place = len(kept) if place is None else place
+            place = spans[0].start if spans else len(kept)
             kept[place:place] = block
         return _text(kept)
+
+    def found(self, text: str) -> str:
+        """The block as it stands in a text, with its markers; empty where there is none."""
+        lines = _lines(text)
+        return _text(lines[number] for span in self._spans(lines) for number in span)
+
+    def _spans(self, lines: list[str]) -> list[range]:
+        """Where the block, and stray markers of it, stand."""
+        spans: list[range] = []
+        position = 0
+        while position < len(lines):
+            if self._is_marker(lines[position], "BEGIN", "END"):
+                spans.append(range(position, self._behind(lines, position)))
+                position = spans[-1].stop
+            else:
+                position += 1
+        return spans
 
     def _behind(self, lines: list[str], position: int) -> int:
         """Where the text goes on behind the block, or the stray marker, that begins at ``position``."""

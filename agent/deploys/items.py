@@ -43,9 +43,9 @@ class Policy(StrEnum):
 class Item:
     """One owned thing. ``key`` is its resource's; ``path`` is absolute, or relative to a home.
 
-    A file has either ``text`` or ``source`` (a path in the commit) with its ``blob`` id. ``owner`` and ``group`` are
-    names or numbers; no group: the owner's own. A directory without ``mode`` is a parent: it is made when it is
-    missing (0755), and left as it is when it is there.
+    A file has either ``text`` or ``source`` (a path in the commit, or in the ``repository`` of that tree digest) with
+    its ``blob`` id. ``owner`` and ``group`` are names or numbers; no group: the owner's own. A directory without
+    ``mode`` is a parent: it is made when it is missing (0755), and left as it is when it is there.
     """
 
     key: str
@@ -54,6 +54,7 @@ class Item:
     text: str | None = None
     source: str | None = None
     blob: str | None = None
+    repository: str | None = None
     target: str | None = None
     edit: Edit | None = None
     mode: int | None = None
@@ -61,6 +62,9 @@ class Item:
     group: str | None = None
     policy: Policy = Policy.OVERWRITE
     backup: bool = False
+    links_into: str | None = None
+    """A folder of the home. Links that lead into it are the agent's own: they give way to a directory of their name,
+    and a directory that holds nothing else to a link."""
 
     def __post_init__(self) -> None:
         if any(part in ("", ".", "..") for part in self.path.removeprefix("/").split("/")) or "\0" in self.path:
@@ -70,7 +74,8 @@ class Item:
     def resource(self) -> Resource:
         """Its digest is over what the thing should be, not over how it gets there."""
         content = blob_id(self.text.encode()) if self.text is not None else self.blob
-        plain = replace(self, text=None, source=None, blob=content, policy=Policy.OVERWRITE, backup=False)
+        plain = replace(self, text=None, source=None, repository=None, blob=content)
+        plain = replace(plain, policy=Policy.OVERWRITE, backup=False, links_into=None)
         return Resource(self.key, digest_of(_ITEMS.dump_python([plain], mode="json")))
 
 

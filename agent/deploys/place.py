@@ -21,6 +21,9 @@ CONTENT_LIMIT = 64 * 1024 * 1024
 
 BACKUP_SUFFIX = ".before-hostwright"
 
+_DEPTH_LIMIT = 32
+"""Folders in folders that are looked through for links."""
+
 _TEMPORARY = re.compile(r"\.hostwright-[0-9a-f]{16}")
 _LABEL = "security.selinux"
 """Belongs to the path rather than to the content, so that a file that takes another's place takes its label."""
@@ -132,14 +135,14 @@ def put_link(parent: int, name: str, target: str, *, backup: bool) -> None:
 
 
 def put_folder(parent: int, name: str, attributes: Attributes, *, backup: bool) -> None:
-    """``name`` as a new folder, in place of a file or nothing; it has its name only with its attributes.
+    """``name`` as a new folder, in place of a file, a link or nothing; it has its name only with its attributes.
     Raises OSError."""
     if backup:
         _back_up(parent, name)
     with _temporary(parent) as temporary:
         os.mkdir(temporary, 0o700, dir_fd=parent)
         set_attributes(parent, temporary, attributes)
-        if look(parent, name, read=False).type == stat.S_IFREG:
+        if look(parent, name, read=False).type in (stat.S_IFREG, stat.S_IFLNK):
             os.unlink(name, dir_fd=parent)
         os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
 
@@ -150,6 +153,48 @@ def remove(parent: int, name: str, *, backup: bool) -> None:
         _back_up(parent, name)
     _unlink(parent, name)
     _sync(parent)
+
+
+def forget_backup(parent: int, name: str) -> None:
+    """What ``backup`` kept of ``name`` goes when it says nothing that is not there again. Raises OSError."""
+    backup = f"{name}{BACKUP_SUFFIX}"
+    with contextlib.suppress(PermissionError):  # somebody's own, then
+        now, kept = look(parent, name), look(parent, backup)
+        if kept.type == now.type and (kept.content, kept.target) == (now.content, now.target) != (None, None):
+            _unlink(parent, backup)
+            _sync(parent)
+
+
+def leads_into(target: str | None, place: str) -> bool:
+    """Whether a relative link somewhere in a home has this target in the home's folder ``place``."""
+    while target is not None and target.startswith("../"):
+        target = target.removeprefix("../")
+    return target is not None and target.startswith(f"{place}/")
+
+
+def holds_only_links(parent: int, name: str, place: str, depth: int = _DEPTH_LIMIT) -> bool:
+    """Whether the folder ``name`` holds nothing but links into ``place``, and folders of such. Raises OSError."""
+    with _readable(parent, name) as folder:
+        for inner in _names(folder):
+            found = look(folder, inner, read=False)
+            if found.type == stat.S_IFDIR:
+                if not depth or not holds_only_links(folder, inner, place, depth - 1):
+                    return False
+            elif not leads_into(found.target, place):
+                return False
+    return True
+
+
+def remove_links(parent: int, name: str, place: str) -> None:
+    """Empties a folder that ``holds_only_links``. Raises OSError where it holds something else by now."""
+    with _readable(parent, name) as folder:
+        for inner in _names(folder):
+            found = look(folder, inner, read=False)
+            if found.type == stat.S_IFDIR:
+                remove_links(folder, inner, place)
+                os.rmdir(inner, dir_fd=folder)
+            elif leads_into(found.target, place):
+                os.unlink(inner, dir_fd=folder)
 
 
 def set_attributes(parent: int, name: str, attributes: Attributes) -> None:

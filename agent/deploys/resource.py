@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from agent.domain.digest import JSON
-from agent.domain.ownership import LedgerEntry, Seen
+from agent.domain.ownership import UNSEEN, LedgerEntry, Seen
+from agent.errors import DeployError
 
 
 class ResourceKind(Protocol):
@@ -36,6 +37,43 @@ class ResourceKind(Protocol):
         ...
 
 
+def state_before(entry: LedgerEntry) -> Mapping[str, JSON]:
+    """What was there before. Raises DeployError where nobody could look at it then: it can only be left as it is."""
+    before = entry.before or {}
+    if UNSEEN in before:
+        raise DeployError(f"what {entry.key} was before is not known: {before[UNSEEN]}")
+    return before
+
+
+def state_left(entry: LedgerEntry) -> Mapping[str, JSON] | None:
+    """What the agent left there, for sure; None where it left nothing, or was cut off."""
+    return entry.left if entry.settled else None
+
+
+def judged(entry: LedgerEntry, now: Seen | None) -> str:
+    """Why what is there ``now`` may be somebody else's; empty where it is for sure as the agent left it. Of what was
+    created and is gone nobody needs to ask."""
+    kind = resource_kind(entry.kind)
+    if not entry.settled:
+        return "the change that brought it did not end well"
+    if now is None:
+        return "changed since: it is gone" if entry.left is not None else ""
+    if entry.left is None or kind is None:
+        return "changed since: it was made anew"
+    changed = kind.changed(entry.left, now)
+    return f"changed since: {changed}" if changed else ""
+
+
+@runtime_checkable
+class Releasable(Protocol):
+    """A kind that puts things of the agent's own beside what it adopted: a hold, a sudoers drop-in, keys."""
+
+    def release(self, entry: LedgerEntry) -> None:
+        """Takes those away, because no deploy wants them any more; the resource itself stays as it is. Fine where
+        they are gone. Raises DeployError or OSError when it cannot."""
+        ...
+
+
 _KINDS: Mapping[str, str] = {
     "unit": "agent.deploys.services.resource",
     "quadlet": "agent.deploys.containers.resource",
@@ -55,6 +93,21 @@ _KINDS: Mapping[str, str] = {
 
 REMOVAL_ORDER = tuple(_KINDS)
 
+_AT_A_PATH = ("file", "directory", "link")
+
+_FOLDERS = {"unit": "/etc/systemd/system/", "quadlet": "/etc/containers/systemd/"}
+"""Kinds that are a file in one folder, too."""
+
+_IN_HOME = "directory:~"
+"""Folders in homes go while it is still known where their users live."""
+
+
+def removal_rank(key: str) -> tuple[int, bool]:
+    """What sorts resources in the order in which they go; the same for those of a kind that go together."""
+    in_home = key.startswith(_IN_HOME)
+    kind = "file" if in_home else key.partition(":")[0]
+    return REMOVAL_ORDER.index(kind) if kind in REMOVAL_ORDER else len(REMOVAL_ORDER), in_home
+
 
 def resource_kind(kind: str) -> ResourceKind | None:
     """The kind that stands before the colon of a key; None for one that is not in the closed set.
@@ -65,3 +118,20 @@ def resource_kind(kind: str) -> ResourceKind | None:
     if module is None:
         return None
     return cast("ResourceKind", import_module(module).resource_kind(kind))
+
+
+def same_place(key: str) -> tuple[str, ...]:
+    """Keys of what else can be at the path of a file, a directory or a link, instead of it."""
+    kind, _, name = key.partition(":")
+    return tuple(f"{other}:{name}" for other in _AT_A_PATH if other != kind) if kind in _AT_A_PATH else ()
+
+
+def same_thing(key: str) -> str | None:
+    """The other name of a thing that is also a file: who wants the file of a unit does not want the unit to go."""
+    kind, _, name = key.partition(":")
+    if kind in _FOLDERS:
+        return f"file:{_FOLDERS[kind]}{name}"
+    for other, folder in _FOLDERS.items():
+        if kind == "file" and name.startswith(folder) and "/" not in name.removeprefix(folder):
+            return f"{other}:{name.removeprefix(folder)}"
+    return None

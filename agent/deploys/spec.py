@@ -14,10 +14,12 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
+from agent.errors import InventoryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Concrete:
 
     arguments: Mapping[str, JSON]
     resources: tuple[Resource, ...]
+    claims: tuple[Resource, ...] = ()
+    """What comes along with them and is nobody else's: the link of a tool's command, the file of a cron job."""
 
 
 class Sources(Protocol):
@@ -33,6 +37,11 @@ class Sources(Protocol):
 
     @property
     def tree(self) -> Tree: ...
+
+    @property
+    def inventory(self) -> str:
+        """The inventory's name: its folder below ``inventories/``."""
+        ...
 
     @property
     def pins(self) -> Pins:
@@ -68,9 +77,50 @@ class Spec(BaseModel, ABC):
     def merged(self, later: Self) -> Self:
         """This spec with a later play's laid over it: sets united, maps by key, scalars later wins."""
 
+    @property
+    def repositories(self) -> tuple[Address, ...]:
+        """The other repositories that it takes files from: what `hostwright lock` pins."""
+        return ()
+
     @abstractmethod
     def concrete(self, sources: Sources) -> Concrete:
         """Everything looked up and rendered. Raises InventoryError with what is missing or wrong."""
+
+
+def _in_both_forms(schema: dict[str, Any], model: type[ByName]) -> None:
+    """The JSON Schema: what the level holds may stand without it."""
+    entry = schema["properties"][model.level]["additionalProperties"]
+    schema["additionalProperties"] = {"anyOf": [entry, {"type": "null"}]} if model.bare else entry
+
+
+class ByName(Spec):
+    """A spec of entries by name. The ``level`` that holds them may be left out: ``cron: {jobs: {backup: …}}`` is
+    ``cron: {backup: …}``. ``bare``: whether there a name alone is enough."""
+
+    model_config = ConfigDict(json_schema_extra=_in_both_forms)
+
+    level: ClassVar[str]
+    bare: ClassVar[bool] = False
+
+    @classmethod
+    def from_short(cls, value: Any) -> Any:
+        return {cls.level: value} if isinstance(value, Mapping) and set(value) != {cls.level} else value
+
+
+def text_of(name: str, path: str, sources: Sources, *, template: bool = False) -> str:
+    """A text file of the config repo; rendered where it is a ``template`` or ends in ``.j2``. ``name``: what wants it.
+
+    Raises InventoryError.
+    """
+    try:
+        text = sources.tree.read(path).decode()
+    except KeyError:
+        raise InventoryError(
+            f"{name}: there is no file {path}", hint="paths count from the top of the config repo"
+        ) from None
+    except UnicodeDecodeError:
+        raise InventoryError(f"{name}: {path} is not UTF-8 text") from None
+    return sources.render(text, path) if template or path.endswith(".j2") else text
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -24,11 +24,13 @@ from agent.deploys.place import (
     CONTENT_LIMIT,
     Attributes,
     Found,
+    holds_only_links,
     look,
     put_file,
     put_folder,
     put_link,
     remove,
+    remove_links,
     set_attributes,
 )
 from agent.domain.tree import blob_id
@@ -44,6 +46,10 @@ class Step:
     item: Item
     difference: Difference
     content: bytes | None = None
+
+    @property
+    def makes_folder(self) -> bool:
+        return self.item.kind is Kind.DIRECTORY and not self.difference.blocked
 
 
 class HostAccounts:
@@ -103,14 +109,17 @@ class HostAccounts:
         return self._users[owner]
 
 
-def survey(base: Base, items: Iterable[Item], root: Path) -> list[Step]:
+def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | None = None) -> list[Step]:
     """What differs, parents first; what cannot be put right comes last, so that the rest is done before it fails.
 
-    ``root`` is the folder of the commit's files. Raises DeployError when one of those is missing or damaged, and
-    OSError or Refused when ``base`` itself cannot be opened. Changes nothing.
+    ``root`` is the folder of the commit's files, ``repositories`` the one of other repositories' trees. Raises
+    DeployError when one of those files is missing or damaged, and OSError or Refused when ``base`` itself cannot be
+    opened. Changes nothing.
     """
-    look_at = _Survey(base, root)
+    look_at = _Survey(base, root, repositories)
     steps: list[Step] = []
+    made: set[str] = set()
+    """Folders that take the place of something else: what is to be in them is not there yet."""
     with base.opened() as start:
         for path, group in groupby(in_order(items), key=lambda item: posixpath.dirname(item.path)):
             with ExitStack() as stack:
@@ -120,8 +129,10 @@ def survey(base: Base, items: Iterable[Item], root: Path) -> list[Step]:
                 except FileNotFoundError:
                     parent = None
                 except (Refused, OSError) as error:
-                    parent = error
-                steps.extend(filter(None, (look_at.step(start, parent, item) for item in group)))
+                    parent = error if made.isdisjoint((path, *parents(path))) else None
+                found = [step for item in group if (step := look_at.step(start, parent, item))]
+            steps += found
+            made |= {step.item.path for step in found if step.makes_folder}
     return _hopeless_last(steps, look_at.accounts)
 
 
@@ -139,9 +150,10 @@ def _hopeless_last(steps: list[Step], accounts: HostAccounts) -> list[Step]:
 class _Survey:
     """What is remembered from one item to the next."""
 
-    def __init__(self, base: Base, root: Path) -> None:
+    def __init__(self, base: Base, root: Path, repositories: Path | None) -> None:
         self._base = base
         self._root = root
+        self._repositories = repositories
         self.accounts = HostAccounts()
         self._edited: dict[str, bytes] = {}
         """Of a file with several edits, its content after those that were looked at."""
@@ -156,13 +168,19 @@ class _Survey:
             return _blocked(item, error)
         if item.path in self._edited:
             found = replace(found, content=self._edited[item.path])
-        content = partial(_wanted, item, self._root)
+        content = partial(_wanted, item, self._origin(item))
         difference = compare(item, found, content, self.accounts)
         if difference is None:
             return None
         if item.kind is Kind.EDIT and not difference.blocked:
             self._edited[item.path] = edited(item, found.content)
         return Step(item, difference, content() if item.kind is Kind.FILE else None)
+
+    def _origin(self, item: Item) -> Path:
+        if item.repository is None:
+            return self._root
+        assert self._repositories is not None
+        return self._repositories / item.repository
 
 
 def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> None:
@@ -181,7 +199,19 @@ def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> None
                 raise Refused(f"{item.path}: {difference.operation}")
             _put(parent, item, found, content, accounts)
     except OSError as error:
-        raise DeployError(f"{item.path}: {error.strerror or error}", kind="not-written") from error
+        reason = f"{item.path}: {error.strerror or error}"
+        raise DeployError(reason, hint=_foreign(start, item.path, accounts), kind="not-written") from error
+
+
+def _foreign(start: int, path: str, accounts: HostAccounts) -> str:
+    """What to do where somebody who is not root works below what is not theirs."""
+    for part in (*reversed(parents(path)), path) if os.geteuid() else ():
+        with suppress(OSError):
+            status = os.stat(part, dir_fd=start, follow_symlinks=False)
+            if status.st_uid != os.geteuid():
+                me, owner = accounts.named(os.geteuid(), os.getegid()), accounts.named(status.st_uid, status.st_gid)
+                return f"{part} belongs to {owner}: give it to {me}, or move it away"
+    return ""
 
 
 def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts: HostAccounts) -> None:
@@ -203,6 +233,8 @@ def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts:
                 put_folder(parent, name, attributes, backup=item.backup)
         case Kind.LINK:
             assert item.target is not None
+            if item.links_into is not None and found.type == stat.S_IFDIR:
+                remove_links(parent, name, item.links_into)
             put_link(parent, name, item.target, backup=item.backup)
         case Kind.EDIT:
             if found.status is not None:
@@ -229,6 +261,8 @@ def _find(base: Base, start: int, parent: int | None, item: Item) -> Found:
         # A mere parent may be a link that is allowed to be followed, such as /var/run.
         with suppress(Refused, OSError), folder(start, item.path, root_links=base.root_links) as descriptor:
             return Found(os.fstat(descriptor))
+    if found.type == stat.S_IFDIR and item.kind is Kind.LINK and item.links_into is not None:
+        return replace(found, empty=holds_only_links(parent, posixpath.basename(item.path), item.links_into))
     return found
 
 

@@ -17,10 +17,15 @@ from agent.domain.health import Health
 from agent.domain.memory import AppliedDeploy, FleetSettings
 from agent.domain.outcome import Outcome
 from agent.domain.plan import Change, DeployPlan, Hold, PermittedPlan, Plan
+from agent.domain.removal import Pruned
 from agent.errors import Exit, HostwrightError, first_exit, host_io_error
 
 _TRACE_LIMIT = 3000
 """Characters of a traceback that fit into a report."""
+
+
+_HARMLESS = frozenset({Exit.SOURCE, Exit.REPORT})
+"""Failures that say nothing about the host's own state."""
 
 
 class Trigger(StrEnum):
@@ -70,7 +75,8 @@ class Account:
     there: then nothing is known that could replace what the host remembers."""
     applied: Mapping[str, AppliedDeploy] = field(default_factory=dict)
     """By deploy, what is remembered as applied after this cycle."""
-    left_behind: tuple[str, ...] = ()
+    pruned: Pruned | None = None
+    """What became of what has left Git; None when the cycle did not get there."""
     fleet: FleetSettings | None = None
     """What fleet.yaml says, where it could be read."""
     forgiven: tuple[str, ...] = ()
@@ -101,6 +107,11 @@ class Account:
         found = {planned.deploy: planned for planned in self.outcome.found}
         before = self.plan.deploys if self.plan is not None else ()
         return tuple(found.get(planned.deploy, planned) for planned in before)
+
+    @property
+    def harmed(self) -> bool:
+        """Whether something failed that says something about the host's own state."""
+        return any(failure.exit not in _HARMLESS for failure in self.failures)
 
     def repeats(self, change: Change) -> bool:
         """Whether this change is wanted again right after it was applied."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.domain.digest import JSON
+from agent.domain.pins import RepositoryPin
 
 
 class Mode(StrEnum):
@@ -26,12 +27,21 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class OnRemove:
+    """What is to be run when a deploy has left Git: a deploy file of ``commit``, and what it finds in ``host.data``."""
+
+    source: str
+    data: Mapping[str, JSON]
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredDeploy:
     """One deploy of one host.
 
     ``kind`` names a built-in (``files``) or is ``deploy``: then ``source`` is the path of a pyinfra deploy file in
-    the commit. ``arguments`` are what the built-in's operations take, concrete: nothing left to render or look up
-    but files of the commit by path. ``data`` is what a pyinfra deploy file finds in ``host.data``.
+    the commit, or in another ``repository``. ``arguments`` are what the built-in's operations take, concrete: nothing
+    left to render or look up but files of the commit by path. ``data`` is what a deploy file finds in ``host.data``.
     """
 
     name: str
@@ -43,6 +53,8 @@ class DesiredDeploy:
     data: Mapping[str, JSON] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     mode: Mode = Mode.ENFORCE
+    repository: RepositoryPin | None = None
+    on_remove: OnRemove | None = None
 
     @property
     def built_in(self) -> bool:

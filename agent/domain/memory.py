@@ -13,8 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from agent.domain.desired import OnRemove
+
 LONGEST_BACKOFF_S = 30 * 60
 """Between two tries of a deploy that fails: every half hour in the end."""
+
+
+ON_REMOVE = "on_remove:"
+"""Begins the name of an attempt to run what a deploy said is to be run when it has left; no deploy has a colon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +45,31 @@ class TrustRecord(Document):
 
 @dataclass(frozen=True, slots=True)
 class AppliedDeploy(Document):
-    """One deploy as it was last applied and confirmed."""
+    """One deploy as it was last applied and confirmed.
+
+    ``owned`` and ``steady`` are of a config repo's deploy, whose code may ask the host before it names a thing: keys
+    that any plan named, and of those the ones that every plan named which was made when all was as wanted.
+    """
 
     digest: str
+    """Empty while it never was applied, only begun."""
     resources: Mapping[str, str] = field(default_factory=dict)
     not_idempotent: tuple[str, ...] = ()
+    on_remove: OnRemove | None = None
+    owned: tuple[str, ...] = ()
+    steady: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AppliedDeploy:
-        return cls(data["digest"], dict(data.get("resources", {})), tuple(data.get("not_idempotent", ())))
+        said = data.get("on_remove")
+        return cls(
+            data["digest"],
+            dict(data.get("resources", {})),
+            tuple(data.get("not_idempotent", ())),
+            OnRemove(said["source"], said["data"], said["commit"]) if said is not None else None,
+            tuple(data.get("owned", ())),
+            tuple(data.get("steady", ())),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +142,9 @@ class FleetSettings(Document):
     """None: the same as the config repo."""
     render: bool = True
     pushes_per_minute: int = 6
+    prune_max: int = 10
+    prune_percent: int = 20
+    """How many resources may be removed at once, and how many of a hundred in the ledger."""
     counts: bool = True
     """Whether reports say how many lines a change adds and removes."""
     hosts: int = 1
@@ -139,6 +164,8 @@ class State(Document):
     fleet: FleetSettings = field(default_factory=FleetSettings)
     failed_at_first: tuple[str, ...] | None = None
     """Units that had failed when the agent first looked; they are reported and not counted."""
+    pruned: str | None = None
+    """The commit at which last nothing was left to remove."""
     told: tuple[str, ...] = ()
     """Marks of the problems and holds that events have told, so that they are told once and not every minute."""
 

@@ -50,6 +50,8 @@ class Outcome:
     deploys: tuple[DeployOutcome, ...] = ()
     found: tuple[DeployPlan, ...] = ()
     """What deploys wanted when their turn came: what was unknown before, or came about by an earlier one, is here."""
+    recorded: tuple[str, ...] = ()
+    """Keys of resources that came into the ledger, because a deploy that looks after them was about to run."""
 
     @property
     def failed(self) -> tuple[DeployOutcome, ...]:

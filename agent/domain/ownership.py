@@ -8,6 +8,13 @@ from enum import StrEnum
 
 from agent.domain.digest import JSON
 
+UNSEEN = "unseen"
+"""Of a state that nobody could look at the only key; it says why."""
+
+BOOTSTRAP = "(bootstrap)"
+"""``LedgerEntry.deploy`` of what bootstrap brought, which no deploy wants and only uninstall takes back. Not the name
+of any deploy: those begin with a letter or a digit."""
+
 
 class Origin(StrEnum):
     CREATED = "created"
@@ -41,8 +48,9 @@ class LedgerEntry:
     """One resource that the agent changed, by its key.
 
     ``before`` is the state in which it was found, None where there was nothing; ``left`` is the state in which the
-    last cycle that changed it left it, None until one has ended well. ``reloads``: units that have read it and are
-    to be told when it goes. ``reason`` says why it is orphaned.
+    last cycle that changed it left it, None where it left nothing, and until one has ended well. ``settled``: one
+    has, since the last change began. ``reloads``: units that have read it and are to be told when it goes. ``reason``
+    says why it is orphaned, or why it could not be removed when it was last tried.
     """
 
     key: str
@@ -51,6 +59,7 @@ class LedgerEntry:
     origin: Origin
     before: Mapping[str, JSON] | None = None
     left: Mapping[str, JSON] | None = None
+    settled: bool = False
     standing: Standing = Standing.OWNED
     reason: str = ""
     reloads: tuple[str, ...] = ()
@@ -62,3 +71,17 @@ class LedgerEntry:
     @property
     def name(self) -> str:
         return self.key.partition(":")[2]
+
+    def is_as_left(self, now: Seen | None) -> bool:
+        return self.settled and self.left == (now.state if now is not None else None)
+
+
+def unseen(reason: str) -> Seen:
+    """What stands for a resource that nobody could look at: it counts as adopted."""
+    return Seen({UNSEEN: reason})
+
+
+def file_of(key: str) -> str | None:
+    """The key of the file that a block or a line lies in; None for what is no part of a file."""
+    kind, _, name = key.partition(":")
+    return f"file:{name.partition('#')[0]}" if kind in ("block", "line") else None

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from agent.domain.address import Address
+from agent.errors import InventoryError
+
+_LOCK = "run `hostwright lock`"
+
+
+TOOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+"""Of a tool, which becomes a folder on the host, and of a command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One download: where it lies and what it must be (sha256, 64 hex digits; size in bytes)."""
+    """One download: where it lies and what it must be (sha256, 64 hex digits; size in bytes).
+
+    ``bin``: where this one holds the commands, if elsewhere than ``ToolPin.bin`` says.
+    """
 
     url: str
     sha256: str
     size: int
+    bin: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +47,40 @@ class ToolPin:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryPin:
-    """Another Git repository at one commit. ``ref`` is what was asked for; ``tree`` is the sha256 digest over all
-    files of that commit (``domain.tree.tree_digest``), so that a pin does not rest on sha1."""
+    """Another Git repository at one commit. ``url`` and ``ref`` are what was asked for (``domain.address``); ``tree``
+    is the sha256 digest over all files of that commit (``domain.tree.tree_digest``), so that a pin does not rest on
+    sha1."""
 
     url: str
     ref: str
     commit: str
     tree: str
 
+    @property
+    def address(self) -> Address:
+        return Address(self.url, self.ref)
+
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """lock.yaml. Repositories by URL without the path inside (``git+ssh://…/repo.git``)."""
+    """lock.yaml. Repositories by ``Address.pinned`` (``git+ssh://…/repo.git@ref``).
+
+    ``behind``: by tool, why what lock.yaml says of it is not what tools.yaml asks for; those are not in ``tools``.
+    """
 
     tools: Mapping[str, ToolPin] = field(default_factory=dict)
     repositories: Mapping[str, RepositoryPin] = field(default_factory=dict)
+    behind: Mapping[str, str] = field(default_factory=dict)
+
+    def tool(self, name: str) -> ToolPin:
+        """Raises InventoryError, kind ``not-locked``."""
+        if name not in self.tools:
+            why = self.behind.get(name, f'tools.yaml has no tool "{name}"')
+            raise InventoryError(why, kind="not-locked", hint=_LOCK if name in self.behind else "describe it there")
+        return self.tools[name]
+
+    def repository(self, address: Address) -> RepositoryPin:
+        """Raises InventoryError, kind ``not-locked``."""
+        if address.pinned not in self.repositories:
+            raise InventoryError(f"lock.yaml has no pin for {address.pinned}", kind="not-locked", hint=_LOCK)
+        return self.repositories[address.pinned]

@@ -26,13 +26,15 @@ class WantedChange:
 
     ``resource`` is the key of what changes. ``operation`` says in a few words what would happen. ``diff`` is a
     unified diff where there is one; ``private`` says that the resource is not world-readable, so that neither the
-    diff nor content may leave the host.
+    diff nor content may leave the host. ``owns``: of a config repo's operation (``op:…``), the keys of the prunable
+    resources that it looks after.
     """
 
     resource: str
     operation: str
     diff: str | None = None
     private: bool = False
+    owns: tuple[str, ...] = ()
 
     @property
     def lines_added(self) -> int:
@@ -68,6 +70,10 @@ class DeployPlan:
     changes: tuple[Change, ...] = ()
     unknown: str | None = None
     error: str | None = None
+    resources: tuple[str, ...] = ()
+    """Keys of what the engine knows that it looks after, changed or not."""
+    unowned: int = 0
+    """Operations of a config repo's deploy that look after nothing that could be pruned."""
 
     @property
     def in_sync(self) -> bool:

@@ -109,6 +109,17 @@ class ReportedDeploy(_Part):
     error: Text = ""
 
 
+class ReportedResource(_Part):
+    """One resource that no deploy wants any more and that is still there, and why."""
+
+    resource: Text
+    deploy: Text
+    reason: Text = ""
+
+
+Resources = Annotated[tuple[ReportedResource, ...], Field(max_length=200)]
+
+
 class ReportedVitals(_Part):
     uptime_s: int
     load_1m_percent: int
@@ -158,5 +169,12 @@ class Report(_Part):
     holds: tuple[ReportedHold, ...] = ()
     problems: tuple[Problem, ...] = ()
     unowned: int = 0
+    """Operations of the config repo's deploys that look after nothing that could be removed when they leave Git."""
+    prune_held: Resources = ()
+    """Left Git, and are not removed before somebody says so."""
+    orphaned: Resources = ()
+    """Created here and changed by somebody since they left Git or before: they stay."""
+    released: Resources = ()
+    """Were there before the agent changed them; they stay as they are now."""
     health: ReportedHealth | None = None
     events: Annotated[tuple[ReportedEvent, ...], Field(max_length=20)] = ()

@@ -35,8 +35,10 @@ from agent.engine.protocol import (
     encode,
 )
 from agent.errors import DeployError
+from agent.host.paths import Paths
 from agent.system.files import make_private_folder
 
+REPOSITORIES = Paths().repositories
 _STOPPED = "stopped before it began"
 
 
@@ -44,13 +46,15 @@ _STOPPED = "stopped before it began"
 class Prepared:
     """One deploy as it was found. With an ``error`` it could not be prepared, and there are no changes to name.
 
-    ``resources``: the keys of all that it looks after, as far as they are known.
+    ``resources``: the keys of all that it looks after, as far as they are known, changed or not; of a config repo's
+    deploy those of its operations and of what they own. ``unowned``: how many of those own nothing.
     """
 
     deploy: str
     changes: tuple[WantedChange, ...] = ()
     resources: tuple[str, ...] = ()
     error: str | None = None
+    unowned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +78,23 @@ def _ignore(*_: object) -> None:
 
 class Engine:
     """``work``: a folder that only root may enter, for temporary files. ``timeout_s``: how long one deploy may take
-    to be prepared and carried out. ``inherit``: descriptors that the child keeps open, such as the lock."""
+    to be prepared and carried out. ``inherit``: descriptors that the child keeps open, such as the lock.
+    ``repositories``: where other repositories' files lie, each in a folder called like its tree digest."""
 
     def __init__(
-        self, *, work: Path, timeout_s: int, inherit: tuple[int, ...] = (), python: str = sys.executable
+        self,
+        *,
+        work: Path,
+        timeout_s: int,
+        inherit: tuple[int, ...] = (),
+        python: str = sys.executable,
+        repositories: Path = REPOSITORIES,
     ) -> None:
         self._work = work
         self._timeout_s = timeout_s
         self._inherit = inherit
         self._python = python
+        self._repositories = repositories
         self._child: Child | None = None
         self._stopped = False
 
@@ -158,7 +170,8 @@ class Engine:
             self._child = child
             if self._stopped and not stopped_before:
                 child.terminate()
-            begin: Begin | None = _begin(state, root, temp, interrupted)
+            orders = tuple(self._order(deploy, deploy.name in interrupted) for deploy in state.deploys)
+            begin: Begin | None = Begin(str(root), temp, orders)
             for deploy in state.deploys:
                 if over:
                     outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
@@ -176,6 +189,10 @@ class Engine:
                 outcomes.append(outcome)
                 on_done(outcome)
         return tuple(outcomes)
+
+    def _order(self, deploy: DesiredDeploy, interrupted: bool) -> Order:
+        root = str(self._repositories / deploy.repository.tree) if deploy.repository else None
+        return Order(deploy.name, deploy.kind, deploy.source, deploy.arguments, deploy.data, interrupted, root)
 
     def _settled(self, talk: _Talk, begin: Begin | None) -> DeployOutcome:
         try:
@@ -231,8 +248,8 @@ class _Talk:
             case UnpreparedDeploy(error=error):
                 self._decide(Prepared(self.deploy, error=error))
                 return self.ended(Status.FAILED, error)
-            case PreparedDeploy(changes=changes, resources=resources):
-                decision = self._decide(Prepared(self.deploy, changes, resources))
+            case PreparedDeploy(changes=changes, resources=resources, unowned=unowned):
+                decision = self._decide(Prepared(self.deploy, changes, resources, unowned=unowned))
             case other:
                 raise ProtocolError(f"{other.type} before {self.deploy} was prepared")
         if isinstance(decision, Skip):
@@ -261,11 +278,3 @@ class _Talk:
         if named != self.deploy:
             raise ProtocolError(f"{message.type} about {named!r} while {self.deploy} is at work")
         return message
-
-
-def _begin(state: DesiredState, root: Path, temp: str, interrupted: frozenset[str]) -> Begin:
-    return Begin(str(root), temp, tuple(_order(deploy, deploy.name in interrupted) for deploy in state.deploys))
-
-
-def _order(deploy: DesiredDeploy, interrupted: bool) -> Order:
-    return Order(deploy.name, deploy.kind, deploy.source, deploy.arguments, deploy.data, interrupted)

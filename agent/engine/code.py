@@ -12,28 +12,33 @@ from agent.errors import Consequence, DeployError, HostwrightError
 _AGENT = Path(__file__).resolve().parent.parent
 _OURS = frozenset(sys.modules)
 """What was loaded before any deploy code."""
+_entered: list[str] = []
+"""Folders that deploy code was imported from."""
 
 
 def enter(folder: Path) -> None:
     """Makes ``folder`` the place that deploy code starts from: working directory, and last on the import path.
 
     Modules imported from there before are forgotten: operations at the top of a shared module belong to every
-    deploy that imports it, not only to the first.
+    deploy that imports it, not only to the first. So are other repositories, whose modules may have the same names.
     """
     os.chdir(folder)
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    _entered.append(f"{folder}")
     for name, module in list(sys.modules.items()):
-        origin = getattr(module, "__file__", None)
-        if name not in _OURS and origin is not None and Path(origin).is_relative_to(folder):
+        places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+        below = any(place and Path(place).is_relative_to(root) for place in places for root in _entered)
+        if name not in _OURS and below:
             del sys.modules[name]
+    sys.path[:] = [place for place in sys.path if place not in _entered]
+    sys.path.append(f"{folder}")
+    _entered[:] = [f"{folder}"]
 
 
 def run_file(source: str, root: Path) -> None:
     """Executes a Python file below ``root`` (``source`` relative to it) in a namespace of its own."""
     path = root / source
     if not path.resolve().is_relative_to(root.resolve()):
-        raise DeployError(f"{source} leads out of the config repo", consequence=Consequence.STALL)
+        raise DeployError(f"{source} leads out of its repository", consequence=Consequence.STALL)
     code = compile(path.read_bytes(), source, "exec")
     exec(code, {"__file__": source})  # noqa: S102  # running deploy files is what this is for
 
@@ -50,6 +55,8 @@ def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
         what = f"it ended the program (SystemExit: {error.code})"
     elif is_no_hosts(error) and complaints:
         what = "; ".join(complaints)
+    elif isinstance(error, ModuleNotFoundError):
+        what = f"{error}: deploys run with Python's library, pyinfra and what lies in their repository"
     if isinstance(error, SyntaxError) and error.filename and (place := _place(error.filename, root)):
         return one_line(f"{place}:{error.lineno}: {type(error).__name__}: {error.msg}")
     places = [

@@ -146,6 +146,7 @@ class _Run:
                 error=correction.error,
                 changed=correction.done,
                 seconds=correction.seconds,
+                output=tail(correction.output),
             )
 
     def _report(

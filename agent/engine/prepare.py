@@ -32,6 +32,7 @@ from agent.domain.plan import WantedChange
 from agent.engine.code import enter, explain, run_file
 from agent.engine.connector import this_host
 from agent.engine.logs import Diff, LogCapture
+from agent.engine.ownership import call_of, owned, require_closure
 from agent.engine.protocol import Order
 from agent.errors import DeployError
 
@@ -49,7 +50,7 @@ class Operation:
     """One operation of a deploy, by pyinfra's name for it and by ours.
 
     ``changes`` is empty where it would do nothing. A ``bulk`` operation yields corrections: each is a change of its
-    own, and ``key`` only stands for the rest of it.
+    own, and ``key`` only stands for the rest of it. ``owns``: of a config repo's deploy, what it looks after.
     """
 
     hash: str
@@ -57,6 +58,7 @@ class Operation:
     text: str
     changes: tuple[WantedChange, ...]
     bulk: bool
+    owns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,13 @@ class Prepared:
         its resources to itself, and its name stands for none."""
         keys = [operation.key for operation in self.operations if not operation.bulk]
         named = [key for key in keys if not (self.built_in and key.startswith("op:"))]
-        return tuple(dict.fromkeys((*named, *(change.resource for change in self.changes))))
+        owned = (key for operation in self.operations for key in operation.owns)
+        return tuple(dict.fromkeys((*named, *(change.resource for change in self.changes), *owned)))
+
+    @property
+    def unowned(self) -> int:
+        """How many operations look after nothing that could be pruned. A built-in declares what it looks after."""
+        return 0 if self.built_in else sum(not operation.owns for operation in self.operations)
 
     def meta(self, operation: Operation) -> ForeseenMeta:
         meta = self.data(operation).operation_meta
@@ -131,9 +139,11 @@ class ForeseenMeta(OperationMeta):
 
 def adapt_pyinfra() -> None:
     """Replaces what pyinfra would do wrong here, once in the life of the child."""
+    # Not by attribute: pyinfra.api has a function of that name, too.
+    operation = importlib.import_module("pyinfra.api.operation")
+    require_closure(operation._wrap_operation)
     for module, name, ours in (
-        # Not by attribute: pyinfra.api has a function of that name, too.
-        (importlib.import_module("pyinfra.api.operation"), "OperationMeta", ForeseenMeta),
+        (operation, "OperationMeta", ForeseenMeta),
         (pyinfra.connectors.util, "read_buffer", _read_buffer),
         (pyinfra.local, "include", _include),
     ):
@@ -143,6 +153,7 @@ def adapt_pyinfra() -> None:
 
 def prepare(order: Order, root: Path, temp: Path, log: LogCapture) -> Prepared:
     """``order`` with pyinfra's state for it. Raises UnpreparedError; then the next deploy can still be prepared."""
+    root = Path(order.root) if order.root is not None else root
     log.clear()
     forget_files()
     ForeseenMeta.interrupted = order.interrupted
@@ -239,6 +250,7 @@ def _operations(order: Order, state: State, host: Host, log: LogCapture) -> tupl
         named = _NAMED.fullmatch(name) if order.source is None else None
         counts[name] += 1
         key, text = (named["key"], named["text"]) if named else (f"op:{name}#{counts[name]}", name)
+        owns = owned(call_of(data.command_generator)) if order.source is not None else ()
         meta = data.operation_meta
         assert isinstance(meta, ForeseenMeta)
         # Not will_change: of an interrupted deploy that is true of everything.
@@ -246,8 +258,8 @@ def _operations(order: Order, state: State, host: Host, log: LogCapture) -> tupl
         corrections, diff = _look(state, data, log) if meta.foreseen else ([], None)
         changes = tuple(correction.change for correction in corrections)
         if meta.foreseen and not changes:
-            changes = (WantedChange(key, text, diff.text if diff else None, diff.private if diff else False),)
-        found.append(Operation(op_hash, key, text, changes, bulk=bool(corrections)))
+            changes = (WantedChange(key, text, diff.text if diff else None, bool(diff and diff.private), owns),)
+        found.append(Operation(op_hash, key, text, changes, bool(corrections), owns))
     return tuple(found)
 
 

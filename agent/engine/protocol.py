@@ -2,7 +2,7 @@
 
     parent                                      child
     begin {root, temp, deploys}           →
-                                          ←     prepared {deploy, changes, resources}
+                                          ←     prepared {deploy, changes, resources, unowned}
     execute {deploy, resources} or skip   →
                                           ←     started {deploy, resource, operation}    each time
                                           ←     operated {result}                        each time
@@ -35,7 +35,8 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One deploy as the child needs it. ``interrupted``: it began before and did not end well."""
+    """One deploy as the child needs it. ``interrupted``: it began before and did not end well. ``root``: the folder
+    that its source lies in, where that is another repository's."""
 
     name: str
     kind: str
@@ -43,6 +44,7 @@ class Order:
     arguments: Mapping[str, JSON]
     data: Mapping[str, JSON]
     interrupted: bool
+    root: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,14 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class PreparedDeploy:
-    """``resources``: the keys of everything that the deploy looks after as far as it is known, changed or not."""
+    """``resources``: the keys of everything that the deploy looks after as far as it is known, changed or not.
+    ``unowned``: how many operations of a config repo's deploy look after nothing that could be pruned."""
 
     type: ClassVar[str] = "prepared"
     deploy: str
     changes: tuple[WantedChange, ...]
     resources: tuple[str, ...]
+    unowned: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +183,12 @@ class _Fields:
             self._refuse("a number", value)
         return float(value)
 
+    def count(self, name: str) -> int:
+        value = self._take(name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            self._refuse("a whole number", value)
+        return value
+
     def mapping(self, name: str) -> Mapping[str, JSON]:
         value = self._take(name)
         return cast("dict[str, JSON]", value) if isinstance(value, dict) else self._refuse("an object", value)
@@ -214,6 +224,7 @@ def _order(fields: _Fields) -> Order:
         arguments=fields.mapping("arguments"),
         data=fields.mapping("data"),
         interrupted=fields.flag("interrupted"),
+        root=fields.optional_text("root"),
     )
     fields.end()
     return order
@@ -225,6 +236,7 @@ def _change(fields: _Fields) -> WantedChange:
         operation=fields.text("operation"),
         diff=fields.optional_text("diff"),
         private=fields.flag("private"),
+        owns=fields.texts("owns"),
     )
     fields.end()
     return change
@@ -255,7 +267,7 @@ def _done(fields: _Fields) -> Done:
 _READERS: Mapping[str, Callable[[_Fields], Message]] = {
     Begin.type: lambda f: Begin(f.text("root"), f.text("temp"), tuple(_order(item) for item in f.many("deploys"))),
     PreparedDeploy.type: lambda f: PreparedDeploy(
-        f.text("deploy"), tuple(_change(item) for item in f.many("changes")), f.texts("resources")
+        f.text("deploy"), tuple(_change(item) for item in f.many("changes")), f.texts("resources"), f.count("unowned")
     ),
     UnpreparedDeploy.type: lambda f: UnpreparedDeploy(f.text("deploy"), f.text("error")),
     ExecuteDeploy.type: lambda f: ExecuteDeploy(f.text("deploy"), frozenset(f.texts("resources"))),

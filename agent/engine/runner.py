@@ -101,7 +101,7 @@ def main() -> int:
 
 def _converse(deploy: Prepared, channel: Channel, stop: Stop) -> None:
     """Says what ``deploy`` would change, and does what it is told."""
-    channel.send(PreparedDeploy(deploy.name, deploy.changes, deploy.resources))
+    channel.send(PreparedDeploy(deploy.name, deploy.changes, deploy.resources, deploy.unowned))
     answer = channel.receive()
     if isinstance(answer, ExecuteDeploy) and answer.deploy == deploy.name:
         channel.send(execute(deploy, answer.resources, send=channel.send, stopping=lambda: stop.asked))

@@ -10,6 +10,7 @@ from agent.domain.event import Event
 from agent.domain.health import Health
 from agent.domain.memory import Applied
 from agent.domain.outcome import OperationResult, Status
+from agent.domain.ownership import LedgerEntry, Standing
 from agent.domain.plan import Change, DeployPlan, Hold
 from agent.domain.report import (
     Adoption,
@@ -23,6 +24,7 @@ from agent.domain.report import (
     ReportedEvent,
     ReportedHealth,
     ReportedHold,
+    ReportedResource,
     ReportedVitals,
 )
 from agent.domain.status import REPORT_LIMIT, encode
@@ -92,7 +94,10 @@ def _composed(
         changes_total=len(changes),
         holds=_holds(account, bounds),
         problems=tuple(_problem(failure, bounds) for failure in account.failures[: bounds.items]),
-        unowned=sum(1 for change in changes if change.resource.startswith("op:")),
+        unowned=sum(planned.unowned for planned in account.after.deploys) if account.after is not None else 0,
+        prune_held=_prune_held(account, bounds),
+        orphaned=_standing(account, Standing.ORPHANED, bounds),
+        released=_standing(account, Standing.RELEASED, bounds),
         health=_health(account.health, bounds) if account.health is not None else None,
         events=tuple(
             ReportedEvent(at=event.at, kind=event.kind, message=_short(_headline(event), bounds.text))
@@ -198,15 +203,34 @@ def _holds(account: Account, bounds: Bounds) -> tuple[ReportedHold, ...]:
     holds = [("", account.hold)] if account.hold is not None else []
     if account.permitted is not None:
         holds += [(f"{name}: ", hold) for name, hold in account.permitted.deploy_holds.items()]
-    reported = [
+    if account.pruned is not None:
+        holds += [("", hold) for hold in account.pruned.leaving.holds]
+    return tuple(
         ReportedHold(kind=hold.kind, reason=_short(f"{who}{hold.reason}", bounds.text), until=hold.until)
         for who, hold in holds[: bounds.items]
-    ]
-    if account.left_behind:
-        count = len(account.left_behind)
-        reason = f"{count} resource{'s' if count > 1 else ''} left Git and stay on the host"
-        reported.append(ReportedHold(kind="left-behind", reason=reason))
-    return tuple(reported)
+    )
+
+
+def _prune_held(account: Account, bounds: Bounds) -> tuple[ReportedResource, ...]:
+    removals = account.pruned.leaving.removals if account.pruned is not None else ()
+    held = [(removal.entry, removal.hold.reason) for removal in removals if removal.hold is not None]
+    return _resources(held, bounds)
+
+
+def _standing(account: Account, standing: Standing, bounds: Bounds) -> tuple[ReportedResource, ...]:
+    entries = account.pruned.standing if account.pruned is not None else ()
+    return _resources([(entry, entry.reason) for entry in entries if entry.standing is standing], bounds)
+
+
+def _resources(told: Sequence[tuple[LedgerEntry, str]], bounds: Bounds) -> tuple[ReportedResource, ...]:
+    return tuple(
+        ReportedResource(
+            resource=_short(entry.key, bounds.text),
+            deploy=_short(entry.deploy, bounds.text),
+            reason=_short(reason, bounds.text),
+        )
+        for entry, reason in told[: bounds.items]
+    )
 
 
 def _problem(failure: HostwrightError, bounds: Bounds) -> Problem:

@@ -108,25 +108,32 @@ def forget_units() -> list[str]:
     return []
 
 
-def remove(paths: Paths, *, keep: bool) -> list[str]:
-    """Takes away everything of ours, with ``keep`` all but settings and memory; what could not be removed.
+def remove(paths: Paths, *, keep: bool, keep_ledger: bool = False) -> list[str]:
+    """Takes away everything of ours, with ``keep`` all but settings, memory and the tools that were put on this host,
+    with ``keep_ledger`` all but the ledger; what could not be removed.
 
     The environment goes last: it holds the code that runs here, and whoever was interrupted can run it again.
     """
     units = [units_folder(paths) / name for name in UNITS]
     drop_ins = [unit.with_name(f"{unit.name}.d") for unit in units]
-    memory = [] if keep else [paths.var, paths.etc]
+    memory = [] if keep else [paths.etc, *(_but(paths.var, paths.ledger) if keep_ledger else [paths.var])]
     ours = [*units, *drop_ins, paths.run, *memory, bootstrap_log(paths)]
     target = command(paths)
     if target.is_symlink() and target.readlink() == _COMMAND_TARGET:
         ours.append(target)
+    tools = paths.opt / "tools"
+    environment = _but(paths.opt, tools) if keep and tools.is_dir() else [paths.opt]
     left = []
-    for path in (*ours, paths.opt):
+    for path in (*ours, *environment):
         try:
             discard(path)
         except OSError as error:
             left.append(f"{path} ({error.strerror or error})")
     return left
+
+
+def _but(folder: Path, kept: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path != kept] if folder.is_dir() else []
 
 
 def _point(path: Path, target: Path) -> bool:

@@ -1,171 +1,212 @@
-"""The ledger: what the agent created or adopted on the host, and what was there before.
+"""The ledger: what the agent created or adopted on the host, what was there before, and what it left there.
 
-An entry is written, durably, before the first change of a resource, once: later changes do not touch it. For a
-regular file of at most 1 MiB it keeps a before-image. Entries are files named by the digest of the resource's key;
-nothing in here is named by what an inventory says.
+An entry is written, durably, before the first change of a resource; what was found then stands for good. Of a file it
+keeps the content as a before-image. Entries are files named by the digest of the resource's key; nothing in here is
+named by what an inventory says. Who looks at the host is told in ``agent.deploys.resource``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import pwd
-import stat
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from agent.system.descent import SYSTEM, Base, Refused, folder
-from agent.system.files import make_private_folder, read_bounded, write_atomic
+from agent.domain.digest import JSON
+from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standing, unseen
+from agent.system.files import make_private_folder, read_bounded, write_all, write_atomic
 
 IMAGE_LIMIT = 1024 * 1024
 """Bytes of a before-image; configuration is smaller, and /var is not a backup medium."""
 
-PATH_KINDS = frozenset({"file", "link", "directory", "block", "line"})
-"""Kinds of resources that lie at a path."""
+FEW = 50
+"""Files that are quicker synced one by one: syncing all at once waits for whatever else the host is writing."""
 
-TOUCHED_FILES = {"unit": "etc/systemd/system/{name}", "user": ".ssh/authorized_keys"}
-"""Kinds that are no files and may write over one that somebody else wrote. Of these only what was there is kept: that
-nothing was says nothing about the unit or the account."""
-
-
-class Origin(StrEnum):
-    CREATED = "created"
-    ADOPTED = "adopted"
-    """It was there before the agent first changed it."""
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """``before`` describes what stood at the path: its type, mode, uid, gid, link target or image's sha256; ``unseen``
-    says why nobody could look."""
-
-    key: str
-    deploy: str
-    at: int
-    origin: Origin
-    before: dict[str, Any] | None = None
+_TEXTS = ("key", "deploy", "reason")
 
 
 class Ledger:
+    """Only the holder of the lock writes. What is written raises OSError when the disk does not take it."""
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-
-    def remember(self, key: str, deploy: str, now: int) -> None:
-        """Records what is at this resource's path now, if nothing is recorded yet and it lies at a path.
-
-        Raises OSError when it cannot be written: then the change must not happen.
-        """
-        entry_file = self._file(key)
-        place = place_of(key)
-        if place is None or entry_file.exists():
-            return
-        try:
-            before, image = _look(place)
-        except Refused:
-            # Whoever owns a folder on the way has put a link there. A deploy refuses that way too, and says so.
-            return
-        if before is None and not place.is_resource:
-            return
-        make_private_folder(self._folder)
-        if image is not None:
-            write_atomic(entry_file.with_suffix(".before"), image)
-        origin = Origin.CREATED if before is None else Origin.ADOPTED
-        entry = LedgerEntry(key, deploy, now, origin, before)
-        write_atomic(entry_file, json.dumps(asdict(entry), sort_keys=True).encode() + b"\n")
+        self._known: dict[str, LedgerEntry] | None = None
+        self._waiting: dict[Path, bytes] | None = None
 
     def entries(self) -> tuple[LedgerEntry, ...]:
         """All entries, sorted by key; a file that cannot be read is skipped (its before-image stays where it is)."""
-        found = []
-        for file in self._folder.glob("*.json"):
-            try:
-                data = json.loads(read_bounded(file))
-                found.append(
-                    LedgerEntry(data["key"], data["deploy"], data["at"], Origin(data["origin"]), data["before"])
-                )
-            except (ValueError, KeyError, OSError):
-                continue
-        return tuple(sorted(found, key=lambda entry: entry.key))
+        return tuple(sorted(self._entries.values(), key=lambda entry: entry.key))
 
-    def before_image(self, key: str) -> bytes | None:
-        """The content that a file had before its first change; None where there was none or it was too large."""
+    def damaged(self) -> tuple[str, ...]:
+        """Names of the files that should be entries and cannot be read: nobody knows of what they are."""
+        whole = {self._file(key).name for key in self._entries}
+        return tuple(sorted(file.name for file in self._folder.glob("*.json") if file.name not in whole))
+
+    def entry(self, key: str) -> LedgerEntry | None:
+        return self._entries.get(key)
+
+    def image(self, key: str) -> bytes | None:
+        """The content that it had before its first change; None where there was none, it was too large, or what is
+        there is not that content."""
+        known = self.entry(key)
+        before = known.before if known is not None else None
+        if before is None:
+            return None
         try:
-            return read_bounded(self._file(key).with_suffix(".before"))
+            found = read_bounded(_image(self._file(key)))
         except FileNotFoundError:
             return None
+        digest = before.get("sha256")
+        return found if digest is None or digest == hashlib.sha256(found).hexdigest() else None
+
+    def record(self, key: str, deploy: str, now: int, seen: Seen | None, reloads: tuple[str, ...] = ()) -> None:
+        """A resource is about to be changed. The first time ``seen`` is what is there, None for nothing; later what
+        was seen then stands, and only what the change leaves is open again. What was let go and comes back begins
+        anew with ``seen``, unless it still is as the agent left it.
+
+        What nobody could look at is handed in as ``unseen``. An entry that was damaged begins anew as one of those:
+        it is never taken for created. When this raises, the change must not happen.
+        """
+        known = self.entry(key)
+        if known is not None and (known.standing is Standing.OWNED or known.is_as_left(seen)):
+            again = replace(known, deploy=_whose(known, deploy), standing=Standing.OWNED, reason="")
+            self._keep(replace(again, reloads=reloads, settled=False))
+            return
+        if known is None and self._file(key).exists():
+            seen = unseen("its entry in the ledger was damaged")
+        elif seen is not None and seen.image is not None and len(seen.image) <= IMAGE_LIMIT:
+            self._write(_image(self._file(key)), seen.image)
+        else:
+            self._drop(_image(self._file(key)))  # of one whose entry was gone before it
+        origin = Origin.CREATED if seen is None else Origin.ADOPTED
+        self._keep(LedgerEntry(key, deploy, now, origin, seen.state if seen is not None else None, reloads=reloads))
+
+    def succeed(self, key: str, old: LedgerEntry, deploy: str, reloads: tuple[str, ...] = ()) -> None:
+        """The same for what takes the place of ``old``, such as a folder that of a file: what was there before the
+        agent is what was there before that."""
+        image = self.image(old.key)
+        if image is not None:
+            self._write(_image(self._file(key)), image)
+        self._keep(replace(old, key=key, deploy=deploy, reloads=reloads, left=None, settled=False))
+
+    def settle(self, key: str, seen: Seen | None) -> None:
+        """What a change has left there, None for nothing."""
+        self._change(key, left=seen.state if seen is not None else None, settled=True)
+
+    def own(self, key: str, deploy: str, reloads: tuple[str, ...] = ()) -> None:
+        """``deploy`` wants it: for the first time, instead of another, or again."""
+        known = self.entry(key)
+        if known is not None:
+            whose = _whose(known, deploy)
+            self._change(key, deploy=whose, standing=Standing.OWNED, reason="", reloads=reloads)
+
+    def release(self, key: str) -> None:
+        self._change(key, standing=Standing.RELEASED)
+
+    def orphan(self, key: str, reason: str) -> None:
+        self._change(key, standing=Standing.ORPHANED, reason=reason)
+
+    def refuse(self, key: str, reason: str) -> None:
+        """It was to be removed, and could not be; it stays to be removed."""
+        self._change(key, reason=reason)
+
+    def forget(self, key: str) -> None:
+        """It is gone, or nothing ever happened to it. The image goes first: none is ever left without its entry."""
+        self._entries.pop(key, None)
+        self._drop(_image(self._file(key)))
+        self._drop(self._file(key))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written inside is on the disk when this is left without an exception, and synced once for all of
+        it: a thousand entries in the time of a few."""
+        self._waiting = {}
+        try:
+            yield
+            if len(self._waiting) > FEW:
+                write_all(self._folder, self._waiting)
+            else:
+                for file, data in self._waiting.items():
+                    write_atomic(file, data)
+        except BaseException:
+            self._known = None
+            raise
+        finally:
+            self._waiting = None
+
+    @property
+    def _entries(self) -> dict[str, LedgerEntry]:
+        if self._known is None:
+            found = (_read(file) for file in self._folder.glob("*.json"))
+            self._known = {entry.key: entry for entry in found if entry is not None}
+        return self._known
+
+    def _change(self, key: str, **changed: Any) -> None:
+        known = self.entry(key)
+        if known is not None and (after := replace(known, **changed)) != known:
+            self._keep(after)
+
+    def _keep(self, entry: LedgerEntry) -> None:
+        self._write(self._file(entry.key), json.dumps(asdict(entry), sort_keys=True).encode() + b"\n")
+        self._entries[entry.key] = entry
+
+    def _write(self, file: Path, data: bytes) -> None:
+        make_private_folder(self._folder)
+        if self._waiting is None:
+            write_atomic(file, data)
+        else:
+            self._waiting[file] = data
+
+    def _drop(self, file: Path) -> None:
+        if self._waiting is not None:
+            self._waiting.pop(file, None)
+        file.unlink(missing_ok=True)
 
     def _file(self, key: str) -> Path:
-        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+        return self._folder / f"{_name(key)}.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a resource lies: a path below a base, which says whose links are followed on the way."""
-
-    base: Base
-    path: str
-    is_resource: bool = True
-    """False where the resource is something else that this file belongs to."""
-
-    def __str__(self) -> str:
-        return f"{self.base.path.rstrip('/')}/{self.path}"
+def _whose(known: LedgerEntry, deploy: str) -> str:
+    """What the agent itself needs stays bootstrap's, whoever wants it too: it must not go with that deploy."""
+    return BOOTSTRAP if known.deploy == BOOTSTRAP else deploy
 
 
-def place_of(key: str) -> Place | None:
-    """Where the file of a resource lies (``file:/etc/motd``, ``block:/etc/hosts#lab``, ``file:~ann/.bashrc``,
-    ``unit:x.service``); None for kinds that have none and for homes of users who do not exist."""
-    kind, _, name = key.partition(":")
-    if kind == "unit":
-        return None if "/" in name else Place(SYSTEM, TOUCHED_FILES[kind].format(name=name), is_resource=False)
-    if kind == "user":
-        home = _home(name)
-        return None if home is None else Place(home, TOUCHED_FILES[kind], is_resource=False)
-    if kind not in PATH_KINDS:
-        return None
-    if kind in ("block", "line"):
-        name = name.partition("#")[0]
-    if name.startswith("~"):
-        user, _, rest = name[1:].partition("/")
-        home = _home(user)
-        return None if home is None else Place(home, rest)
-    return Place(SYSTEM, name.strip("/"))
+def _image(file: Path) -> Path:
+    """Where the before-image of an entry lies."""
+    return file.with_suffix(".before")
 
 
-def _home(user: str) -> Base | None:
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+
+
+def _read(file: Path) -> LedgerEntry | None:
+    """The entry that a file holds; None for one that is damaged, or lies under another's name."""
     try:
-        return Base(pwd.getpwnam(user).pw_dir, root_links=False)
-    except KeyError:
+        data: dict[str, Any] = json.loads(read_bounded(file))
+        entry = LedgerEntry(
+            key=data["key"],
+            deploy=data["deploy"],
+            at=int(data["at"]),
+            origin=Origin(data["origin"]),
+            before=_state(data["before"]),
+            left=_state(data.get("left")),
+            settled=data.get("settled") is True,
+            standing=Standing(data.get("standing", Standing.OWNED)),
+            reason=data.get("reason", ""),
+            reloads=tuple(map(str, data.get("reloads", ()))),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError, OSError):
         return None
+    texts = all(isinstance(getattr(entry, name), str) for name in _TEXTS)
+    origin = entry.origin is not Origin.CREATED or entry.before is None
+    return entry if texts and origin and file.stem == _name(entry.key) else None
 
 
-def _look(place: Place) -> tuple[dict[str, Any] | None, bytes | None]:
-    """What is there now and, of a regular file, its content. Raises Refused for a link on the way that is not root's:
-    it could lead the agent, which may read everything, anywhere."""
-    above, _, name = place.path.rstrip("/").rpartition("/")
-    links = place.base.root_links
-    try:
-        with place.base.opened() as base, folder(base, above, root_links=links) as parent:
-            return _seen(parent, name or ".")
-    except (FileNotFoundError, NotADirectoryError):
-        return None, None
-    except OSError as error:
-        # Somebody else's disk may say no to root. It was there, and is never to be taken for ours.
-        return {"unseen": f"{error.strerror or error}"}, None
-
-
-def _seen(parent: int, name: str) -> tuple[dict[str, Any], bytes | None]:
-    status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    before: dict[str, Any] = {
-        "type": stat.filemode(status.st_mode)[0],
-        "mode": stat.S_IMODE(status.st_mode),
-        "uid": status.st_uid,
-        "gid": status.st_gid,
-    }
-    if stat.S_ISLNK(status.st_mode):
-        return before | {"target": os.readlink(name, dir_fd=parent)}, None
-    if not stat.S_ISREG(status.st_mode) or status.st_size > IMAGE_LIMIT:
-        return before, None
-    content = read_bounded(name, IMAGE_LIMIT, folder=parent)
-    return before | {"sha256": hashlib.sha256(content).hexdigest()}, content
+def _state(value: object) -> Mapping[str, JSON] | None:
+    if value is not None and not isinstance(value, dict):
+        raise ValueError("a state is an object")
+    return value

@@ -52,7 +52,8 @@ def inspect(folder: Path, branch: str | None = None) -> Clone:
             raise SourceError(
                 f"{folder} is a shallow clone", hint=f"git -C {folder} fetch --unshallow, then run this again"
             )
-        changes = _text(_git(environment, "-C", str(folder), "status", "--porcelain"))
+        # Without the optional lock git does not write the person's index anew, which would then belong to root.
+        changes = _text(_git(environment, "--no-optional-locks", "-C", str(folder), "status", "--porcelain"))
         return Clone(folder, branch, tip, len(changes.splitlines()))
 
 

@@ -62,6 +62,11 @@ class Paths:
         return self.var / "commits"
 
     @property
+    def repositories(self) -> Path:
+        """Other repositories' files at their pins, by tree digest."""
+        return self.var / "repositories"
+
+    @property
     def identity(self) -> Path:
         return self.var / "identity"
 
@@ -72,6 +77,11 @@ class Paths:
     @property
     def ledger(self) -> Path:
         return self.var / "ledger"
+
+    @property
+    def commands(self) -> Path:
+        """Which of the commands that are to run once have, one file each."""
+        return self.var / "commands"
 
     @property
     def spool(self) -> Path:

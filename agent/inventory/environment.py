@@ -2,31 +2,50 @@
 
 hosts.yaml, group_vars, host_vars ─Inventory→ ┐
 site.yaml ─plays→ ─────────────────────────── ┼→ placing ─PlacedDeploy→
+tools.yaml, lock.yaml ─Pins→                  │
 fleet.yaml ─Fleet→                            ┘
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from agent.deploys.spec import Concrete
+from agent.domain.address import Address
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
+from agent.inventory.claims import clashes
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
+from agent.inventory.foreign import require_runnable
 from agent.inventory.inventory import Inventory, read_inventory
+from agent.inventory.lock import LOCK_FILE, Lock, read_lock
 from agent.inventory.placing import PlacedDeploy, Placing
 from agent.inventory.site import NOT_IN_FORCE, SITE_FILE, Play, read_site
 from agent.inventory.source import Source, open_source
 from agent.inventory.template import HostValues, Renderer, TemplateProblem
+from agent.inventory.tools import TOOLS_FILE, Tool, read_tools
 from agent.system.yaml import Node, Position, locate
 
 __all__ = ["Environment", "HostSources", "PlacedDeploy", "load"]
 
-_PLANNED_FILES = ("tools.yaml", "lock.yaml")
+_UNREAD_FILES = tuple(name.replace(".yaml", ".yml") for name in (SITE_FILE, FLEET_FILE, TOOLS_FILE, LOCK_FILE))
 _POLICIES = "policies"
+
+
+Repositories = Callable[[RepositoryPin], Tree]
+"""Other repositories' files. Raises InventoryError, kind ``not-fetched``, where they are not to be had; SourceError,
+TrustError."""
+
+
+NOT_FETCHED = "not-fetched"
+
+
+def not_fetched(pin: RepositoryPin) -> Tree:
+    """Where there are no other repositories."""
+    raise InventoryError(f"{pin.address} is not fetched here", kind=NOT_FETCHED, hint="hostwright lock fetches it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +56,39 @@ class HostSources:
     values: HostValues
     renderer: Renderer
     pins: Pins = field(default_factory=Pins)
+    inventory: str = ""
+    repositories: Repositories = not_fetched
 
     def repository(self, pin: RepositoryPin) -> Tree:
-        raise InventoryError(f"{pin.url} has not been fetched", kind="not-fetched", hint="hostwright lock fetches it")
+        return self.repositories(pin)
 
     def render(self, template: str, origin: str) -> str:
         return self.renderer.text(template, self.values, Position(origin))
 
 
 class Environment:
-    def __init__(self, tree: Tree, name: str, inventory: Inventory, plays: tuple[Play, ...], fleet: Fleet) -> None:
+    """``tools`` is tools.yaml, ``lock`` is lock.yaml as it is, ``pins`` what of it is in step with the tools."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        name: str,
+        inventory: Inventory,
+        plays: tuple[Play, ...],
+        fleet: Fleet,
+        *,
+        tools: Mapping[str, Tool],
+        lock: Lock,
+        repositories: Repositories,
+    ) -> None:
         self.name = name
         self.inventory = inventory
         self.fleet = fleet
+        self.tools = tools
+        self.lock = lock
+        self.pins = lock.pins(tools)
+        self._repositories = repositories
+        self._runnable: set[Address] = set()
         self._tree = tree
         self._plays = [(play, frozenset(inventory.match(play.hosts))) for play in plays]
         self._renderer = Renderer()
@@ -67,28 +106,60 @@ class Environment:
 
     def concrete(self, host: str) -> tuple[tuple[PlacedDeploy, Concrete | None], ...]:
         """``deploys``, each built-in with everything looked up and rendered; None beside a deploy file of the config
-        repo. Raises InventoryError with every complaint."""
-        complaints = Complaints()
-        found = tuple((deploy, self._concrete(host, deploy, complaints)) for deploy in self._deploys(host, complaints))
+        repo. Raises InventoryError with every complaint, or of kind ``not-fetched`` with the first repository that is
+        not here; what fetching it raises."""
+        complaints, unseen = Complaints(), dict[str, InventoryError]()
+        found = self._concretes(host, complaints, unseen)
         complaints.raise_if_any()
+        for error in unseen.values():
+            raise error
         return found
 
-    def check(self) -> None:
-        """Everything that can be known of all hosts without touching one. Raises InventoryError with all complaints."""
-        complaints = Complaints()
+    def idle(self) -> dict[str, str]:
+        """By name, deploys that a play mentions which matches no host at all, and where and how it does."""
+        return {
+            mention.name: f"{play.position} is for hosts: {play.hosts}, which matches no host of the inventory"
+            for play, hosts in self._plays
+            if not hosts
+            for mention in play.mentions
+        }
+
+    def check(self) -> tuple[str, ...]:
+        """Everything that can be known of all hosts without touching one. Raises InventoryError with all complaints.
+
+        Returns what could not be looked at: a line for each repository that is not here."""
+        complaints, unseen = Complaints(), dict[str, InventoryError]()
         sources: dict[str, Position] = {}
         for host in self.inventory.hosts:
-            for deploy in self._deploys(host, complaints):
-                if deploy.source is not None:
-                    sources.setdefault(deploy.source, deploy.position)
-                self._concrete(host, deploy, complaints)
+            for deploy, _ in self._concretes(host, complaints, unseen):
+                own = deploy.source if deploy.repository is None else None
+                for source in filter(None, (own, deploy.on_remove)):
+                    sources.setdefault(source, deploy.position)
         for source, position in sources.items():
             self._check_syntax(source, position, complaints)
         complaints.raise_if_any()
+        return tuple(unseen)
+
+    def addresses(self) -> frozenset[Address]:
+        """The other repositories that the plays ask for, with a path where it is for a deploy file. Raises
+        InventoryError with every complaint about the plays."""
+        complaints = Complaints()
+        mentions = (mention for play, _ in self._plays for mention in play.mentions)
+        found = {
+            Address(mention.repository.url, mention.repository.ref, mention.source or "")
+            for mention in mentions
+            if mention.repository is not None
+        }
+        for host in self.inventory.hosts:
+            for deploy in self._deploys(host, complaints):
+                if deploy.spec is not None:
+                    found.update(Address(asked.url, asked.ref) for asked in deploy.spec.repositories)
+        complaints.raise_if_any()
+        return frozenset(found)
 
     def sources(self, host: str) -> HostSources:
         """What a spec of ``host`` may look at while it becomes concrete. Raises InventoryError (``host-unknown``)."""
-        return HostSources(self._tree, self.values(host), self._renderer)
+        return HostSources(self._tree, self.values(host), self._renderer, self.pins, self.name, self._repositories)
 
     def values(self, host: str) -> HostValues:
         """The host's variables as templates see them. Raises InventoryError (``host-unknown``)."""
@@ -106,19 +177,45 @@ class Environment:
         placing = Placing(host, self.values(host), self.inventory.variables(host), self._renderer, complaints)
         return placing.deploys(mention for play, hosts in self._plays if host in hosts for mention in play.mentions)
 
-    def _concrete(self, host: str, deploy: PlacedDeploy, complaints: Complaints) -> Concrete | None:
-        if deploy.spec is None:
-            return None
+    def _concretes(
+        self, host: str, complaints: Complaints, unseen: dict[str, InventoryError]
+    ) -> tuple[tuple[PlacedDeploy, Concrete | None], ...]:
+        deploys = self._deploys(host, complaints)
+        found = tuple((deploy, self._concrete(host, deploy, complaints, unseen)) for deploy in deploys)
+        positions = {deploy.name: deploy.position for deploy, _ in found}
+        wanted = (
+            (deploy.name, (*concrete.resources, *concrete.claims)) for deploy, concrete in found if concrete is not None
+        )
+        for clash in clashes(wanted):
+            other = "" if clash.other == clash.resource else f" ({clash.other})"
+            problem = f'{clash.resource} is wanted differently by "{clash.earlier}"{other}'
+            remedy = "leave it to one of them: each would undo what the other did"
+            complaints.add(positions[clash.deploy], (clash.deploy,), problem, remedy, host=host)
+        return found
+
+    def _concrete(
+        self, host: str, deploy: PlacedDeploy, complaints: Complaints, unseen: dict[str, InventoryError]
+    ) -> Concrete | None:
         try:
-            return deploy.spec.concrete(self.sources(host))
+            if deploy.repository is not None:
+                self._require_runnable(Address(deploy.repository.url, deploy.repository.ref, deploy.source or ""))
+            return None if deploy.spec is None else deploy.spec.concrete(self.sources(host))
         except TemplateProblem as error:
             complaints.add(error.position, (), error.problem, error.remedy, host=host)
         except ComplaintsError as error:
             complaints.take(error)
         except InventoryError as error:
+            if error.kind == NOT_FETCHED:
+                unseen[error.message] = error
+                return None
             for line in error.message.splitlines():
                 complaints.add(deploy.position, (deploy.name,), line, error.hint, host=host)
         return None
+
+    def _require_runnable(self, address: Address) -> None:
+        if address not in self._runnable:
+            require_runnable(address, self._repositories(self.pins.repository(address)))
+            self._runnable.add(address)
 
     def _check_syntax(self, source: str, mentioned: Position, complaints: Complaints) -> None:
         try:
@@ -151,18 +248,23 @@ class _HostVars(Mapping[str, HostValues]):
         return len(self._environment.inventory.hosts)
 
 
-def load(tree: Tree, name: str) -> Environment:
-    """The inventory ``name`` of a config repo. Raises InventoryError with every complaint about hosts, vars, site and
-    fleet; of kind ``inventory-unknown`` when there is no such folder."""
+def load(tree: Tree, name: str, repositories: Repositories = not_fetched, *, locked: bool = True) -> Environment:
+    """The inventory ``name`` of a config repo. ``locked``: whether lock.yaml counts, or is about to be written.
+
+    Raises InventoryError with every complaint about hosts, vars, site, fleet, tools and lock; of kind
+    ``inventory-unknown`` when there is no such folder.
+    """
     source = open_source(tree, name)
     complaints = Complaints()
     inventory = read_inventory(source, complaints)
     plays = read_site(source, inventory, complaints)
     fleet, root = read_fleet_file(source, complaints)
     _check_suspensions(fleet, root, inventory, complaints)
+    tools = read_tools(source, complaints)
+    lock = read_lock(source, complaints) if locked else Lock()
     _refuse_planned_files(source, complaints)
     complaints.raise_if_any()
-    return Environment(tree, name, inventory, plays, fleet)
+    return Environment(tree, name, inventory, plays, fleet, tools=tools, lock=lock, repositories=repositories)
 
 
 def _check_suspensions(fleet: Fleet, root: Node | None, inventory: Inventory, complaints: Complaints) -> None:
@@ -182,9 +284,9 @@ def _check_suspensions(fleet: Fleet, root: Node | None, inventory: Inventory, co
 def _refuse_planned_files(source: Source, complaints: Complaints) -> None:
     """Files that a later version reads, and files that nobody reads because of their extension."""
     for path in source.entries:
-        if path in _PLANNED_FILES or path.startswith("secrets/"):
+        if path.startswith("secrets/"):
             complaints.add(source.position(path), (), NOT_IN_FORCE)
-        elif path in (SITE_FILE.replace(".yaml", ".yml"), FLEET_FILE.replace(".yaml", ".yml")):
+        elif path in _UNREAD_FILES:
             complaints.add(source.position(path), (), "this file is not read", f"call it {path[:-4]}.yaml")
     for entry in source.tree.entries(_POLICIES):
         if entry.path.endswith(".rego"):

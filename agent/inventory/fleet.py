@@ -27,7 +27,6 @@ NOT_IN_FORCE: tuple[Path, ...] = (
     ("status", "shards"),
     ("windows",),
     ("waves",),
-    ("prune",),
     ("reboot",),
     ("agent",),
     ("webhook",),
@@ -140,8 +139,11 @@ class Wave(_Part):
 
 
 class Prune(_Part):
-    max: Annotated[int, Field(ge=0)] = 10
-    max_percent: Annotated[int, Field(ge=0, le=100)] = 20
+    max: Annotated[int, Field(ge=0, description="how many resources may be removed at once")] = 10
+    max_percent: Annotated[
+        int,
+        Field(ge=0, le=100, description="how many, of a hundred that the ledger of the host holds; never fewer than 5"),
+    ] = 20
 
 
 class Reboot(_Part):

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from agent.deploys import catalogue
 from agent.deploys.spec import Spec
+from agent.domain.address import Address
 from agent.domain.desired import Mode
 from agent.domain.digest import JSON
 from agent.errors import InventoryError
@@ -29,8 +30,8 @@ from agent.system.yaml import Position, Value
 class PlacedDeploy:
     """One deploy of one host with every value filled in.
 
-    A built-in has a ``spec``; a deploy of the config repo has a ``source`` (its path there) and the ``data`` that it
-    finds in ``host.data``. ``position`` is where it is first mentioned.
+    A built-in has a ``spec``; a deploy file has a ``source`` (its path in the config repo, or in ``repository``) and
+    the ``data`` that it finds in ``host.data``. ``position`` is where it is first mentioned.
     """
 
     name: str
@@ -41,6 +42,9 @@ class PlacedDeploy:
     needs: tuple[str, ...]
     mode: Mode
     position: Position
+    repository: Address | None = None
+    on_remove: str | None = None
+    """A deploy file of the config repo; it finds ``data``, too, also that of a built-in."""
 
 
 @dataclass(slots=True)
@@ -80,6 +84,8 @@ class Placing:
                 spec=self._merged(earlier.spec, deploy.spec, mention),
                 needs=tuple(dict.fromkeys((*earlier.needs, *deploy.needs))),
                 mode=deploy.mode if mention.mode else earlier.mode,
+                data=deploy.data or earlier.data,
+                on_remove=deploy.on_remove or earlier.on_remove,
             )
 
     def _filled_in(self, mention: Mention) -> PlacedDeploy:
@@ -90,10 +96,12 @@ class Placing:
             kind=mention.kind,
             spec=self._spec(mention, arguments) if built_in else None,
             source=mention.source,
-            data={} if built_in else self._with(mention, arguments),
+            data=self._with(mention, None if built_in else arguments) if mention.runs_files else {},
             needs=mention.needs,
             mode=mention.mode or Mode.ENFORCE,
             position=mention.position,
+            repository=mention.repository,
+            on_remove=mention.on_remove,
         )
 
     def _arguments(self, mention: Mention) -> Value:

@@ -10,10 +10,12 @@ from agent.domain.report import SCHEMA_ID, Report
 from agent.errors import UsageError
 from agent.inventory.complaint import nearest
 from agent.inventory.fleet import Fleet
+from agent.inventory.lock import LockFile
 from agent.inventory.site import NAME
+from agent.inventory.tools import tools_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-SCHEMAS = ("site", "fleet", "report")
+SCHEMAS = ("site", "fleet", "tools", "lock", "report")
 
 Schema = dict[str, Any]
 
@@ -22,11 +24,15 @@ _DURATION_FIELDS = ("fetch", "drift", "plan", "settle", "deploy_timeout", "soak"
 
 
 def schema(name: str) -> Schema:
-    """The schema of ``site``, ``fleet`` or ``report``. Raises UsageError for another name."""
+    """The schema of one of ``SCHEMAS``. Raises UsageError for another name."""
     if name == "site":
         return _headed(_site(), "urn:hostwright:site:1")
     if name == "fleet":
         return _headed(_with_written_defaults(Fleet.model_json_schema()), "urn:hostwright:fleet:1")
+    if name == "tools":
+        return _headed(tools_schema(), "urn:hostwright:tools:1")
+    if name == "lock":
+        return _headed(LockFile.model_json_schema(), "urn:hostwright:lock:1")
     if name == "report":
         return _headed(Report.model_json_schema(), SCHEMA_ID)
     hint = nearest(name, SCHEMAS, otherwise=f"there are {', '.join(SCHEMAS)}")
@@ -77,11 +83,16 @@ def _long(kinds: list[str]) -> Schema:
         "type": "object",
         "properties": {
             "name": {"type": "string", "pattern": f"^{NAME.pattern}$", "description": "default: the kind"},
-            "deploy": {"anyOf": [{"enum": kinds}, {"type": "string", "pattern": r"^deploys/.+\.py$"}]},
+            "deploy": {"anyOf": [{"enum": kinds}, {"type": "string", "pattern": r"^(deploys/|git\+).+\.py$"}]},
             "with": {"description": "arguments of a built-in, or what a deploy file finds in host.data"},
             "needs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
             "mode": {"enum": ["enforce", "observe"]},
             "merge": {"const": "replace"},
+            "on_remove": {
+                "type": "string",
+                "pattern": r"^deploys/.+\.py$",
+                "description": "a deploy file that is run when this deploy has left Git",
+            },
         },
         "required": ["deploy"],
         "additionalProperties": False,

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.deploys import catalogue
+from agent.domain.address import SCHEME, Address
 from agent.domain.desired import Mode
 from agent.errors import HostwrightError
 from agent.inventory.complaint import Complaints, Path, nearest, unknown_key
 from agent.inventory.inventory import Inventory
 from agent.inventory.patterns import split
 from agent.inventory.source import Source
+from agent.system.remote import without_password
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
 
 SITE_FILE = "site.yaml"
@@ -26,14 +28,16 @@ NOT_IN_FORCE = "not in force in this version: remove it"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _PLAY_KEYS = ("hosts", "deploys")
-_LONG_KEYS = ("name", "deploy", "with", "needs", "mode", "merge")
-_PLANNED_KEYS = ("health", "on_remove")
+_LONG_KEYS = ("name", "deploy", "with", "needs", "mode", "merge", "on_remove")
+_PLANNED_KEYS = ("health",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mention:
     """``kind`` is a built-in's or ``deploy``, then with ``source``, a path in the config repo. ``arguments`` is what
-    stands behind the kind or under ``with``; ``path`` leads there. ``mode`` is None where the play does not say."""
+    stands behind the kind or under ``with``; ``path`` leads there. ``mode`` is None where the play does not say.
+    ``repository``: the other one that ``source`` lies in. ``on_remove``: a deploy file of the config repo, to be run
+    when the deploy has left Git."""
 
     name: str
     kind: str
@@ -44,6 +48,13 @@ class Mention:
     replaces: bool
     position: Position
     path: Path
+    repository: Address | None = None
+    on_remove: str | None = None
+
+    @property
+    def runs_files(self) -> bool:
+        """Whether deploy files belong to it, which find data."""
+        return self.source is not None or self.on_remove is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +165,13 @@ class _Reader:
         source = deploy if deploy.endswith(".py") or "/" in deploy or ":" in deploy else None
         if source is None and not self._is_kind(deploy, where, (*path, "deploy")):
             return None
-        if source is not None and not self._is_source(source, where, (*path, "deploy")):
+        repository: Address | None = None
+        if deploy.startswith(SCHEME):
+            address = self._address(deploy, where, (*path, "deploy"))
+            if address is None:
+                return None
+            source, repository = address.path, Address(address.url, address.ref)
+        elif source is not None and not self._is_source(source, where, (*path, "deploy")):
             return None
         if name is None and source is not None:
             self._add(node.position, path, "a deploy of the config repo needs a name", "write `name: …`")
@@ -177,23 +194,41 @@ class _Reader:
             replaces=self._choice(node, "merge", ("replace",), path) == "replace",
             position=node.position,
             path=(*path, "with"),
+            repository=repository,
+            on_remove=self._on_remove(node, path),
         )
+
+    def _on_remove(self, node: Map, path: Path) -> str | None:
+        if "on_remove" not in node.values:
+            return None
+        source, path = self._string(node, "on_remove", path), (*path, "on_remove")
+        return source if source and self._is_source(source, node.values["on_remove"].position, path) else None
 
     def _is_kind(self, kind: Key, position: Position, path: Path) -> bool:
         if kind in catalogue.kinds():
             return True
-        if kind in catalogue.PLANNED:
-            self._add(position, path, f"deploys of the kind {kind} are {NOT_IN_FORCE}")
-        else:
-            known = catalogue.kinds()
-            remedy = nearest(str(kind), known, otherwise=f"there are {', '.join(known)} and files under deploys/")
-            self._add(position, path, f'there is no deploy "{kind}"', remedy)
+        known = catalogue.kinds()
+        remedy = nearest(str(kind), known, otherwise=f"there are {', '.join(known)} and files under deploys/")
+        self._add(position, path, f'there is no deploy "{kind}"', remedy)
         return False
+
+    def _address(self, text: str, position: Position, path: Path) -> Address | None:
+        """The deploy file of another repository that ``text`` names."""
+        try:
+            address = Address.parse(text)
+        except ValueError as error:
+            self._add(position, path, f'"{without_password(text)}" is no deploy of another repository', str(error))
+            return None
+        if not address.path.endswith(".py"):
+            self._add(position, path, f"{text} names no deploy file", "end it with //<path in that repository>.py")
+            return None
+        return address
 
     def _is_source(self, source: str, position: Position, path: Path) -> bool:
         """Whether ``source`` is a file of this config repo that may be run."""
         if ":" in source:
-            self._add(position, path, f"deploys from other repositories are {NOT_IN_FORCE}", "keep it under deploys/")
+            remedy = "write deploys/<file>.py, or git+ssh://<host>/<repository>.git//<file>.py"
+            self._add(position, path, f'"{source}" is not a deploy file', remedy)
             return False
         parts = source.split("/")
         if parts[0] != "deploys" or len(parts) < 2 or any(part in ("", ".", "..") for part in parts):

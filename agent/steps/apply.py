@@ -19,6 +19,7 @@ from agent.domain.plan import DeployPlan, PermittedPlan
 from agent.engine.client import Decision, Engine, Execute, Prepared, Skip
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
+from agent.steps.own import record
 from agent.steps.permit import Rules, judge
 from agent.steps.plan import classify
 
@@ -39,6 +40,7 @@ class _Decisions:
     skipped: dict[str, str] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     ended: dict[str, Status] = field(default_factory=dict)
+    recorded: list[str] = field(default_factory=list)
 
 
 def apply(
@@ -77,8 +79,7 @@ def apply(
             if judged.hold is not None and not planned.in_sync:
                 made.held.add(deploy.name)
             return Skip()
-        for resource in sorted(judged.allowed):
-            ledger.remember(resource, deploy.name, now)
+        made.recorded += record(ledger, deploy, planned, now)
         journal.begin(deploy.name, deploy.digest)
         return Execute(judged.allowed)
 
@@ -99,6 +100,7 @@ def apply(
     return Outcome(
         tuple(_settled(outcome, made) for outcome in outcomes),
         tuple(planned for planned in made.plans.values() if planned.error is None),
+        tuple(made.recorded),
     )
 
 

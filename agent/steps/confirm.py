@@ -6,14 +6,16 @@ does not run again every minute.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from agent.domain.account import Account
-from agent.domain.desired import DesiredDeploy, DesiredState
+from agent.domain.desired import DesiredDeploy, DesiredState, Mode
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import DeployPlan, Plan
 from agent.errors import DeployError
+from agent.steps.own import owned_by
 
 
 def confirm(
@@ -25,13 +27,19 @@ def confirm(
     wants as not idempotent. Of every other the old memory stands, so that its changes keep their cause.
     """
     remembered: dict[str, AppliedDeploy] = {}
+    found = {planned.deploy: planned for planned in outcome.found}
     for planned in after.deploys:
         deploy = state.deploy(planned.deploy)
         before = applied.get(deploy.name)
         entry = _remembered(deploy, planned, outcome.status(deploy.name), before)
+        plans = [each for each in (found.get(deploy.name), planned) if each is not None]
+        entry = _owning(entry, deploy, plans, before)
         if entry is not None:
             remembered[deploy.name] = entry
-    return remembered
+    there = {deploy.name for deploy in state.deploys}
+    # What has left, and said what is to be run then, is remembered until that has been.
+    gone = {name: entry for name, entry in applied.items() if name not in there and entry.on_remove is not None}
+    return remembered | gone
 
 
 def failures(account: Account) -> list[DeployError]:
@@ -72,8 +80,26 @@ def _remembered(
     deploy: DesiredDeploy, planned: DeployPlan, status: Status | None, before: AppliedDeploy | None
 ) -> AppliedDeploy | None:
     resources = {resource.key: resource.digest for resource in deploy.resources}
+    on_remove = deploy.on_remove if deploy.mode is Mode.ENFORCE else None
     if planned.in_sync:
-        return AppliedDeploy(deploy.digest, resources)
+        return AppliedDeploy(deploy.digest, resources, on_remove=on_remove)
     if status is Status.DONE and planned.error is None and planned.unknown is None:
-        return AppliedDeploy(deploy.digest, resources, tuple(change.resource for change in planned.changes))
+        repeated = tuple(change.resource for change in planned.changes)
+        return AppliedDeploy(deploy.digest, resources, repeated, on_remove)
     return before
+
+
+def _owning(
+    entry: AppliedDeploy | None, deploy: DesiredDeploy, plans: Sequence[DeployPlan], before: AppliedDeploy | None
+) -> AppliedDeploy | None:
+    """``entry`` with what its deploy owns. ``plans``: before and after it ran; what it began before it failed is its
+    own, too."""
+    owned = owned_by(deploy, plans, before)
+    if entry is None:
+        return AppliedDeploy("", owned=tuple(sorted(owned))) if owned else None
+    if entry is before:
+        return replace(entry, owned=tuple(sorted(owned.union(entry.owned)))) if owned else entry
+    steady = owned.intersection(plans[-1].resources)
+    if before is not None and before.digest == deploy.digest:
+        steady &= set(before.steady)
+    return replace(entry, owned=tuple(sorted(owned)), steady=tuple(sorted(steady)))

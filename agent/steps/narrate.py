@@ -15,6 +15,7 @@ from agent.domain.event import Event
 from agent.domain.memory import Applied
 from agent.domain.outcome import OperationResult
 from agent.domain.plan import Cause, Change
+from agent.domain.removal import PRUNE_HELD, Fate, Leaving, Pruned
 
 _DONE = {
     Cause.INTENDED: "applied",
@@ -23,6 +24,16 @@ _DONE = {
     Cause.INTERRUPTED: "interrupted-resumed",
 }
 
+
+_FATES = {
+    Fate.REMOVE: ("pruned", "removed, left Git"),
+    Fate.ORPHAN: ("orphaned", "left Git, and stays"),
+    Fate.RELEASE: ("released", "left Git; it was there before the agent and stays as it is"),
+    Fate.FORGET: ("pruned", "was gone already"),
+}
+
+_KEYS_TOLD = 5
+"""Of the resources that one hold keeps; the report has them all."""
 
 _NUMBER = re.compile(r"\d+")
 
@@ -34,6 +45,7 @@ def narrate(
     events = list(_done(account, now))
     if account.whole and account.state is not None and before.commit != account.state.commit:
         events.append(Event(now, "adopted", f"reached commit {account.state.commit[:12]}"))
+    events += _pruned(account, now)
     standing = [*_problems(account, now), *_held(account, now)]
     events += [event for event in standing if _mark(event) not in told]
     if told and not standing:
@@ -51,6 +63,16 @@ def _done(account: Account, now: int) -> Iterator[Event]:
     for deploy in account.outcome.deploys:
         for result in deploy.results:
             yield _result(result, planned.get((result.deploy, result.resource)), now)
+
+
+def _pruned(account: Account, now: int) -> Iterator[Event]:
+    pruned = account.pruned or Pruned()
+    for name, source in pruned.departed.items():
+        yield Event(now, "departed", f"left Git: {source} was run", name)
+    for removal in pruned.done:
+        kind, message = _FATES[removal.fate]
+        message = f"{message}: {removal.reason}" if removal.reason else message
+        yield Event(now, kind, message, removal.entry.deploy, removal.entry.key)
 
 
 def _result(result: OperationResult, change: Change | None, now: int) -> Event:
@@ -82,6 +104,12 @@ def _problems(account: Account, now: int) -> Iterator[Event]:
 def _held(account: Account, now: int) -> Iterator[Event]:
     if account.hold is not None:
         yield Event(now, account.hold.kind, account.hold.reason)
+    leaving = account.pruned.leaving if account.pruned is not None else Leaving()
+    for hold in leaving.holds:
+        keys = [removal.entry.key for removal in leaving.removals if removal.hold == hold]
+        keys += [departure.deploy for departure in leaving.departures if departure.hold == hold]
+        more = ", …" if len(keys) > _KEYS_TOLD else ""
+        yield Event(now, PRUNE_HELD, f"{', '.join(keys[:_KEYS_TOLD])}{more}: {hold.reason}")
     for held in account.permitted.held if account.permitted is not None else ():
         change, hold = held.change, held.hold
         yield Event(

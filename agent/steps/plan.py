@@ -46,6 +46,8 @@ def classify(
             Change(deploy.name, wanted, _cause(wanted, deploy, digests, before, deploy.name in interrupted))
             for wanted in found.changes
         ),
+        resources=found.resources,
+        unowned=found.unowned,
     )
 
 

@@ -1,17 +1,266 @@
-"""prune: turns the ledger and what is wanted into what has left Git and is still on the host.
+"""prune: turns what has left Git into what is gone; last in a cycle, and only in one that left the host well.
 
-In this version nothing is removed: what left Git stays, and the report says how much.
+First what the deploys that left have said is to be run then (``on_remove``), then resource by resource, kind by kind.
+A removal that was cut off is taken up again: what is gone already counts as removed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 
-from agent.domain.desired import DesiredState
-from agent.host.ledger import LedgerEntry
+from agent.deploys import systemctl
+from agent.deploys.resource import Releasable, removal_rank, resource_kind
+from agent.domain.account import Account
+from agent.domain.desired import DesiredDeploy, DesiredState, Mode
+from agent.domain.memory import ON_REMOVE, Applied, Attempt, State
+from agent.domain.outcome import Status
+from agent.domain.ownership import LedgerEntry, Standing
+from agent.domain.plan import Hold, Plan
+from agent.domain.removal import NOT_PRUNED, Departure, Fate, Pruned, Removal
+from agent.engine.client import Engine, Execute
+from agent.errors import DeployError, HostwrightError
+from agent.host.exports import Exports
+from agent.host.ledger import Ledger
+from agent.inventory.site import DEPLOY_KIND
+from agent.steps.apply import Progress
+from agent.steps.leaving import foresee
+from agent.steps.verify import recall
+from agent.system.git import Mirror
+from agent.system.systemd import is_active
 
 
-def left_behind(entries: Iterable[LedgerEntry], state: DesiredState) -> tuple[str, ...]:
-    """Keys of resources that the agent once changed and no deploy of ``state`` wants any more, sorted."""
-    wanted = {resource.key for deploy in state.deploys for resource in deploy.resources}
-    return tuple(sorted(entry.key for entry in entries if entry.key not in wanted))
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """What it takes to run an ``on_remove``. ``last``: the commit trusted last."""
+
+    engine: Engine
+    exports: Exports
+    mirror: Mirror
+    progress: Progress
+    last: str
+    inventory: str
+
+
+def prune(
+    account: Account,
+    *,
+    before: Applied,
+    idle: Mapping[str, str],
+    memory: State,
+    ledger: Ledger,
+    farewell: Farewell,
+    now: int,
+    patient: bool,
+) -> Pruned:
+    """Takes away what has left Git, as far as it may go now.
+
+    ``idle`` says which deploys may have left by mistake (``Environment.idle``). A ``patient`` cycle waits for a backoff
+    to end. Raises OSError when the ledger cannot be written.
+    """
+    state, after = account.state, account.after
+    why = unfit(account, converged=before.commit is not None)
+    if state is None or after is None:
+        return Pruned(waits=why, standing=_standing(ledger))
+    left_git = partial(
+        foresee,
+        state,
+        after,
+        idle=idle,
+        before=before,
+        applied=account.applied,
+        memory=memory,
+        fleet=account.fleet or memory.fleet,
+        ledger=ledger,
+        mirror=farewell.mirror,
+        inventory=farewell.inventory,
+    )
+    if why:
+        return Pruned(why, left_git(waits=why), standing=_standing(ledger))
+    there = {deploy.name for deploy in state.deploys}
+    waiting = _backoff(before, memory.attempts, there, now) if patient else {}
+    leaving = left_git(waiting=waiting)
+    departed: dict[str, str] = {}
+    stayed: dict[str, str] = {}
+    for departure in leaving.permitted.departures:
+        again = f"{ON_REMOVE}{departure.deploy}" in memory.attempts
+        failure = _run(departure, state.host, farewell, again=again)
+        if failure:
+            stayed[departure.deploy] = failure
+        else:
+            departed[departure.deploy] = departure.on_remove.source
+    if stayed or departed:  # It may have removed all of it, or changed it.
+        failed = {name: Hold("on-remove", f"its on_remove failed: {why}") for name, why in stayed.items()}
+        leaving = left_git(waiting={**waiting, **failed}, departed=departed)
+    done, refused, failures = _carry_out(leaving.permitted.removals, ledger)
+    leaving = replace(leaving, removals=tuple(_told(removal, refused) for removal in leaving.removals))
+    failures += [_unfinished(name, f"failed: {why}") for name, why in stayed.items()]
+    failures += [_unfinished(name, hold.reason) for name, hold in waiting.items()]
+    return Pruned("", leaving, tuple(done), departed, stayed, _standing(ledger), tuple(failures))
+
+
+def unfit(account: Account, *, converged: bool) -> str:
+    """Why this is no cycle to remove anything in; empty where it is one. ``converged``: the host has been before."""
+    if account.state is None or account.after is None:
+        return "the cycle did not get that far"
+    reasons = (
+        "" if converged else "the host has never been as wanted yet",
+        account.hold.reason if account.hold is not None else "",
+        "something failed" if account.harmed else "",
+        _not_in_sync(account, account.state, account.after),
+        "" if account.health is not None and account.health.healthy else "the host is not well",
+    )
+    return next(filter(None, reasons), "")
+
+
+def _not_in_sync(account: Account, state: DesiredState, after: Plan) -> str:
+    observed = {deploy.name for deploy in state.deploys if deploy.mode is Mode.OBSERVE}
+    names = [*untold(state, after)]
+    names += [each.deploy for each in after.changes if not account.repeats(each) and each.deploy not in observed]
+    return f"{names[0]} is not as wanted" if names else ""
+
+
+def untold(state: DesiredState, plan: Plan) -> tuple[str, ...]:
+    """Deploys that could not be planned. Of an observed one that only counts where nothing else says what it wants."""
+    known = {deploy.name for deploy in state.deploys if deploy.mode is Mode.OBSERVE and deploy.built_in}
+    return tuple(
+        planned.deploy
+        for planned in plan.deploys
+        if (planned.error is not None or planned.unknown is not None) and planned.deploy not in known
+    )
+
+
+def _backoff(before: Applied, attempts: Mapping[str, Attempt], there: set[str], now: int) -> dict[str, Hold]:
+    """By deploy that is not ``there`` any more, why its ``on_remove``, which failed a short while ago, waits."""
+    holds = {}
+    for name, applied in before.deploys.items():
+        attempt = attempts.get(f"{ON_REMOVE}{name}")
+        said = applied.on_remove
+        if (
+            name not in there
+            and said is not None
+            and attempt is not None
+            and attempt.digest == said.commit
+            and attempt.waits(now)
+        ):
+            why = f"failed: {attempt.error}; will be tried again"
+            holds[name] = Hold("backoff", why, attempt.not_before)
+    return holds
+
+
+def _unfinished(deploy: str, why: str) -> DeployError:
+    hint = "what came with it stays until it ends well; `hostwright apply` tries again now"
+    return DeployError(f"on_remove of {deploy} {why}", kind="on-remove-failed", hint=hint)
+
+
+def _run(departure: Departure, host: str, farewell: Farewell, *, again: bool) -> str:
+    """Runs what a deploy said is to be run when it has left. Returns why that did not end well, in one line."""
+    said, name = departure.on_remove, departure.deploy
+    deploy = DesiredDeploy(name, DEPLOY_KIND, {}, "", source=said.source, data=said.data)
+    try:
+        commit = recall(said.commit, mirror=farewell.mirror, last=farewell.last)
+        (outcome,) = farewell.engine.apply(
+            DesiredState(host, commit.sha, (deploy,), ""),
+            farewell.exports.folder(commit),
+            frozenset({name} if again else ()),
+            decide=lambda found: Execute(frozenset(change.resource for change in found.changes)),
+            on_started=farewell.progress.started,
+            on_operated=farewell.progress.operated,
+        )
+    except HostwrightError as error:
+        return error.message.partition("\n")[0]
+    return "" if outcome.status is Status.DONE else outcome.error or f"it was {outcome.status.value}"
+
+
+def _carry_out(
+    removals: Sequence[Removal], ledger: Ledger
+) -> tuple[list[Removal], dict[str, str], list[HostwrightError]]:
+    """Returns what became of each, by key why some could not be removed now, and what went wrong: then the rest is
+    left for the next cycle."""
+    released, failures = _release([each for each in removals if each.fate is Fate.RELEASE])
+    gone, stayed, unremoved = _remove([each.entry for each in removals if each.fate is Fate.REMOVE])
+    orphaned = [each for each in removals if each.fate is Fate.ORPHAN]
+    # A folder that is not empty: what is in it is somebody's.
+    orphaned += [
+        Removal(each.entry, Fate.ORPHAN, stayed.pop(each.entry.key))
+        for each in removals
+        if each.entry.kind == "directory" and each.entry.key in stayed
+    ]
+    with ledger.together():
+        for removal in orphaned:
+            ledger.orphan(removal.entry.key, removal.reason)
+        for removal in released:
+            ledger.release(removal.entry.key)
+        for key, reason in stayed.items():
+            ledger.refuse(key, reason)
+    done = [*orphaned, *released, *(Removal(entry, Fate.REMOVE) for entry in gone)]
+    gone += [each.entry for each in removals if each.fate is Fate.FORGET]
+    failures += [*unremoved, *_reload({unit for entry in gone for unit in entry.reloads})]
+    for entry in gone:
+        ledger.forget(entry.key)
+    return done, stayed, failures
+
+
+def _release(removals: Sequence[Removal]) -> tuple[list[Removal], list[HostwrightError]]:
+    """Takes away what the agent put beside what was there before it. Returns for which of them that went well."""
+    released: list[Removal] = []
+    failures: list[HostwrightError] = []
+    for removal in removals:
+        kind: object = resource_kind(removal.entry.kind)
+        try:
+            if isinstance(kind, Releasable):
+                kind.release(removal.entry)
+            released.append(removal)
+        except (DeployError, OSError) as error:
+            failures.append(_not_pruned([removal.entry], "released", error))
+    return released, failures
+
+
+def _remove(
+    going: Sequence[LedgerEntry],
+) -> tuple[list[LedgerEntry], dict[str, str], list[HostwrightError]]:
+    """Kind by kind. Returns what is gone, and why some stayed; where something went wrong it goes no further."""
+    gone: list[LedgerEntry] = []
+    stayed: dict[str, str] = {}
+    for _, group in groupby(going, lambda entry: removal_rank(entry.key)):
+        entries = list(group)
+        kind = resource_kind(entries[0].kind)
+        try:
+            reasons = kind.remove(entries, purge=False) if kind is not None else {}
+        except (DeployError, OSError) as error:
+            return gone, stayed, [_not_pruned(entries, "removed", error)]
+        gone += [entry for entry in entries if entry.key not in reasons]
+        stayed.update(reasons)
+    return gone, stayed, []
+
+
+def _told(removal: Removal, refused: Mapping[str, str]) -> Removal:
+    """``removal`` with what holds it, where it was refused."""
+    reason = refused.get(removal.entry.key)
+    if reason is None:
+        return removal
+    return replace(removal, hold=Hold(NOT_PRUNED, f"{removal.entry.key} cannot be removed now: {reason}"))
+
+
+def _not_pruned(entries: Sequence[LedgerEntry], done: str, error: DeployError | OSError) -> DeployError:
+    names = entries[0].key if len(entries) == 1 else f"{entries[0].key} and {len(entries) - 1} more"
+    why = error.message if isinstance(error, DeployError) else f"{error.strerror or error}"
+    return DeployError(f"{names} could not be {done}: {why}", kind=NOT_PRUNED, hint="the next cycle tries again")
+
+
+def _reload(units: Iterable[str]) -> list[DeployError]:
+    """Tells those who read what has gone, if they run."""
+    failures = []
+    for unit in sorted(unit for unit in units if is_active(unit)):
+        try:
+            systemctl.tell(unit)
+        except DeployError as error:
+            hint = f"it may still go by what has been removed: `systemctl status {unit}`"
+            failures.append(DeployError(error.message.partition("\n")[0], kind="reload-failed", hint=hint))
+    return failures
+
+
+def _standing(ledger: Ledger) -> tuple[LedgerEntry, ...]:
+    return tuple(entry for entry in ledger.entries() if entry.standing is not Standing.OWNED)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
-from agent.domain.memory import LONGEST_BACKOFF_S, AdoptedCommit, Applied, Attempt, State
+from agent.domain.memory import LONGEST_BACKOFF_S, ON_REMOVE, AdoptedCommit, Applied, Attempt, State
 from agent.domain.outcome import Status
 from agent.domain.plan import Cause
+from agent.domain.removal import Pruned
 from agent.domain.report import Phase
 from agent.errors import Exit
 from agent.host.events import Events
@@ -25,13 +26,10 @@ to heal by itself when a mirror comes back, rarely enough not to hammer it."""
 ERROR_KEPT = 300
 """Characters of why a deploy failed."""
 
-_HARMLESS = frozenset({Exit.SOURCE, Exit.REPORT})
-"""Failures that say nothing about the host's own state."""
-
 
 def phase_of(account: Account) -> Phase:
     """Where the host stands after this cycle, in one word."""
-    if any(failure.exit not in _HARMLESS for failure in account.failures):
+    if account.harmed:
         return Phase.FAILED
     if account.after is None:
         return Phase.FAILED if account.failures else Phase.STARTING
@@ -40,7 +38,8 @@ def phase_of(account: Account) -> Phase:
     waiting = [change for change in account.after.changes if not account.repeats(change)]
     if any(change.cause is Cause.DRIFT for change in waiting):
         return Phase.DRIFTED
-    if waiting or account.hold is not None or any(deploy.unknown for deploy in account.after.deploys):
+    held = account.hold is not None or (account.pruned is not None and account.pruned.held)
+    if waiting or held or any(deploy.unknown for deploy in account.after.deploys):
         return Phase.WAITING
     return Phase.CONVERGED
 
@@ -56,7 +55,8 @@ def remember(account: Account, *, memory: Memory, journal: Journal, exports: Exp
         memory.keep_applied(after)
     state = dataclasses.replace(state_after(state, account, now), told=told)
     memory.keep_state(state)
-    needed = (account.trusted and account.trusted.sha, state.aimed_commit, after.commit)
+    needed = {account.trusted and account.trusted.sha, state.aimed_commit, after.commit}
+    needed |= {deploy.on_remove.commit for deploy in after.deploys.values() if deploy.on_remove is not None}
     exports.collect(frozenset(sha for sha in needed if sha))
 
 
@@ -69,6 +69,7 @@ def state_after(state: State, account: Account, now: int) -> State:
         aimed_digest=wanted.digest if wanted else state.aimed_digest,
         attempts=attempts_after(state.attempts, account, wanted, now) if wanted else state.attempts,
         phase=phase_of(account),
+        pruned=wanted.commit if wanted and account.pruned is not None and account.pruned.settled else state.pruned,
         ended_at=now,
         cycles=state.cycles + 1,
         fleet=account.fleet or state.fleet,
@@ -83,7 +84,9 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
     """``applied`` with what this cycle confirmed; commit, digest and adoption move only as a whole."""
     state = account.state
     if account.after is not None:
-        applied = dataclasses.replace(applied, deploys=dict(account.applied))
+        departed = account.pruned.departed if account.pruned is not None else ()
+        deploys = {name: deploy for name, deploy in account.applied.items() if name not in departed}
+        applied = dataclasses.replace(applied, deploys=deploys)
     if state is None or not account.whole:
         return dataclasses.replace(applied, adopted=_breathe(applied.adopted, well=False, now=now))
     well = account.health is None or account.health.healthy
@@ -112,12 +115,36 @@ def attempts_after(
             if before is not None:
                 kept[deploy.name] = before
         elif failed_in(account, deploy.name):
-            failures = 1 + (before.failures if before else 0)
-            delay = min(FIRST_BACKOFF_S * 2 ** (failures - 1), LONGEST_BACKOFF_S)
-            kept[deploy.name] = Attempt(deploy.digest, failures, now + delay, _why(account, deploy.name))
+            kept[deploy.name] = _failed_again(before, deploy.digest, _why(account, deploy.name), now)
         elif before is not None and not _healed(account, deploy.name):
             kept[deploy.name] = before
+    return kept | _farewells_after(attempts, account, state, now)
+
+
+def _farewells_after(
+    attempts: Mapping[str, Attempt], account: Account, state: DesiredState, now: int
+) -> dict[str, Attempt]:
+    """The same of what deploys that have left said is to be run then."""
+    there = {deploy.name for deploy in state.deploys}
+    pruned = account.pruned or Pruned()
+    kept: dict[str, Attempt] = {}
+    for name, applied in account.applied.items():
+        said, key = applied.on_remove, f"{ON_REMOVE}{name}"
+        if said is None or name in there or name in pruned.departed:
+            continue
+        before = attempts.get(key)
+        before = before if before is not None and before.digest == said.commit else None
+        if name in pruned.stayed:
+            kept[key] = _failed_again(before, said.commit, pruned.stayed[name], now)
+        elif before is not None:
+            kept[key] = before
     return kept
+
+
+def _failed_again(before: Attempt | None, digest: str, why: str, now: int) -> Attempt:
+    failures = 1 + (before.failures if before else 0)
+    delay = min(FIRST_BACKOFF_S * 2 ** (failures - 1), LONGEST_BACKOFF_S)
+    return Attempt(digest, failures, now + delay, why.partition("\n")[0][:ERROR_KEPT])
 
 
 def failed_in(account: Account, deploy: str) -> bool:
@@ -134,7 +161,7 @@ def _why(account: Account, deploy: str) -> str:
     told = [outcome.error for outcome in account.outcome.failed if outcome.deploy == deploy]
     plans = account.plan.deploys if account.plan is not None else ()
     told += [planned.error for planned in plans if planned.deploy == deploy and planned.error is not None]
-    return next(iter(told), "").partition("\n")[0][:ERROR_KEPT]
+    return next(iter(told), "")
 
 
 def _waits(account: Account, deploy: str) -> bool:

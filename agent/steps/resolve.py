@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent import __version__
 from agent.deploys.spec import Concrete
 from agent.domain.commit import TrustedCommit
-from agent.domain.desired import DesiredDeploy, DesiredState
+from agent.domain.desired import DesiredDeploy, DesiredState, OnRemove
 from agent.domain.digest import FORMAT, JSON, digest_of
 from agent.domain.memory import FleetSettings
+from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
-from agent.inventory.environment import Environment, PlacedDeploy, load
+from agent.inventory.environment import Environment, PlacedDeploy, Repositories, load, not_fetched
 
 DEPLOYS_FOLDER = "deploys"
 
@@ -26,19 +27,26 @@ class Resolution:
     environment: Environment
 
 
-def resolve(commit: TrustedCommit, tree: Tree, *, inventory: str, host: str) -> Resolution:
-    """What ``commit``, whose files are ``tree``, wants of ``host``. Deterministic.
+def resolve(
+    commit: TrustedCommit, tree: Tree, *, inventory: str, host: str, repositories: Repositories = not_fetched
+) -> Resolution:
+    """What ``commit``, whose files are ``tree``, wants of ``host``. Deterministic: ``repositories`` gives the same
+    files for the same pin, or none.
 
-    Raises InventoryError with every complaint.
+    Raises InventoryError with every complaint; SourceError where a pinned repository cannot be had, TrustError (kind
+    ``pin-mismatch``) where it is not what was pinned.
     """
-    environment = load(tree, inventory)
+    environment = load(tree, inventory, repositories)
     return Resolution(commit, desired_state(environment, tree, host=host, commit=commit.sha), environment)
 
 
 def desired_state(environment: Environment, tree: Tree, *, host: str, commit: str) -> DesiredState:
     """The desired state of any host of an environment; what ``check`` asks of a working copy."""
     deploys = tuple(
-        _from_config_repo(placed, tree) if concrete is None else _built_in(placed, concrete)
+        replace(
+            _built_in(placed, concrete) if concrete is not None else _from_file(placed, tree, environment.pins),
+            on_remove=OnRemove(placed.on_remove, placed.data, commit) if placed.on_remove else None,
+        )
         for placed, concrete in environment.concrete(host)
     )
     digest = digest_of({"format": FORMAT, "deploys": [[deploy.name, deploy.digest] for deploy in deploys]})
@@ -56,6 +64,8 @@ def fleet_settings(environment: Environment) -> FleetSettings:
         status_remote=None if fleet.status.remote == "same" else fleet.status.remote,
         render=fleet.status.render == "hosts",
         pushes_per_minute=fleet.status.pushes_per_minute,
+        prune_max=fleet.prune.max,
+        prune_percent=fleet.prune.max_percent,
         counts=fleet.status.diff == "own",
         hosts=len(environment.inventory.hosts),
     )
@@ -72,6 +82,27 @@ def _built_in(placed: PlacedDeploy, concrete: Concrete) -> DesiredDeploy:
         digest=digest_of(
             {"format": FORMAT, "agent": __version__, "kind": placed.kind, "arguments": concrete.arguments}
         ),
+    )
+
+
+def _from_file(placed: PlacedDeploy, tree: Tree, pins: Pins) -> DesiredDeploy:
+    if placed.repository is None:
+        return _from_config_repo(placed, tree)
+    return _from_repository(placed, pins.repository(placed.repository))
+
+
+def _from_repository(placed: PlacedDeploy, pin: RepositoryPin) -> DesiredDeploy:
+    pinned = [pin.commit, pin.tree]
+    return DesiredDeploy(
+        name=placed.name,
+        kind=placed.kind,
+        arguments={},
+        source=placed.source,
+        repository=pin,
+        data=placed.data,
+        needs=placed.needs,
+        mode=placed.mode,
+        digest=digest_of({"format": FORMAT, "repository": pinned, "source": placed.source, "data": placed.data}),
     )
 
 

@@ -181,6 +181,23 @@ class Mirror:
                 sha = self._replace(source)
         return self.commit(sha)
 
+    def fetch_commit(self, remote: Remote, sha: str, ref: str) -> None:
+        """The one commit ``sha``, without its history where the server gives it like that, else with that of ``ref``
+        (a name, HEAD, or a pattern). Raises like ``fetch``, and SourceError, kind ``commit-missing``."""
+        try:
+            self._store.make()
+            if not git_remote.fetch_commit(self._store.path, remote, _checked(sha), f"{TIP}-commit", self._access):
+                git_remote.fetch(self._store.path, remote, ref, f"{TIP}-refs{'/*' if '*' in ref else ''}", self._access)
+        except (git_remote.UnexplainedError, _Damaged) as error:
+            raise SourceError(f"{error}") from error
+        if not self.has(sha):
+            raise SourceError(
+                f"{remote} does not have the commit {sha} any more",
+                kind="commit-missing",
+                hint="`hostwright lock` pins what it has now",
+                consequence=Consequence.STALL,
+            )
+
     def has(self, sha: str) -> bool:
         """Whether the commit is here."""
         try:
@@ -265,7 +282,7 @@ class Mirror:
         store.make()
         store.tidy()
         try:
-            git_remote.fetch(store.path, remote, branch, TIP, self._access)
+            git_remote.fetch(store.path, remote, f"refs/heads/{branch}", TIP, self._access)
         except git_remote.UnexplainedError as error:
             raise _Damaged(f"{error}") from error
         sha = store.ask("rev-parse", "--verify", TIP)[1].strip()

@@ -40,20 +40,53 @@ def tip(remote: Remote, branch: str, access: Access) -> str:
     )
 
 
-def fetch(repository: Path, remote: Remote, branch: str, ref: str, access: Access) -> None:
-    """``ref`` of the bare ``repository`` at the commit that ``branch`` is at, its whole history there.
+def look_up(remote: Remote, ref: str, access: Access) -> tuple[str, str]:
+    """The whole name of a branch or tag (HEAD for an empty one) and the commit that it is at. Raises SourceError, also
+    where a branch and a tag have the name."""
+    names = [ref] if ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"] if ref else ["HEAD"]
+    asked = [*names, *(f"{name}^{{}}" for name in names)]
+    done = _converse(remote, access, "ls-remote", "--", remote.url, *asked)
+    if not done.ok:
+        raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
+    listed = (line.partition("\t") for line in done.output.decode(errors="replace").splitlines())
+    found = {name: sha for sha, _, name in listed}
+    there = [name for name in names if name in found]
+    if len(there) == 1:
+        name = there[0]
+        return name, _supported(found.get(f"{name}^{{}}", found[name]), remote)
+    if there:
+        message, hint = f"{remote} has a branch and a tag called {ref}", f"write refs/heads/{ref} or refs/tags/{ref}"
+    else:
+        message, hint = f"{remote} has no branch or tag {ref}" if ref else f"{remote} is empty", "check its spelling"
+    raise SourceError(message, kind="ref-missing", hint=hint, consequence=Consequence.STALL)
+
+
+def fetch_commit(repository: Path, remote: Remote, sha: str, ref: str, access: Access) -> bool:
+    """``ref`` of the bare ``repository`` at the commit ``sha``, without its history. False where the server does not
+    give what none of its refs is at. Raises SourceError where it cannot be reached."""
+    done = _fetch(repository, remote, access, "--depth=1", f"{sha}:{ref}")
+    if done.ok:
+        return True
+    if re.search(rb"not our ref|unadvertised object|remote error|no such remote ref|find remote ref", done.error):
+        return False
+    raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
+
+
+def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Access) -> None:
+    """``ref`` of the bare ``repository`` at the commit that the remote's ``source`` is at, its whole history there.
 
     Raises SourceError when the remote, the network or the disk is at fault, else UnexplainedError.
     """
-    done = _converse(
-        remote,
-        access,
-        *(f"--git-dir={repository}", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head"),
-        *("--", remote.url, f"+refs/heads/{branch}:{ref}"),
-    )
+    done = _fetch(repository, remote, access, f"+{source}:{ref}")
     if not done.ok:
         known = known_failure(done, remote, access.timeout_s)
         raise known or UnexplainedError(f"{unknown_failure(done, remote)}")
+
+
+def _fetch(repository: Path, remote: Remote, access: Access, *what: str) -> Completed:
+    *options, refspec = what
+    quietly = ("--quiet", "--no-tags", "--no-write-fetch-head")
+    return _converse(remote, access, f"--git-dir={repository}", "fetch", *quietly, *options, "--", remote.url, refspec)
 
 
 def git_missing() -> SourceError:

@@ -32,6 +32,11 @@ def failed_units() -> tuple[str, ...]:
     return tuple(sorted(name for name in names if name not in OWN_UNITS))
 
 
+def is_active(unit: str) -> bool:
+    """Whether a unit runs; False where there is no systemd, or no such unit."""
+    return booted() and run(["systemctl", "is-active", "--quiet", "--", unit], timeout_s=QUERY_TIMEOUT_S).ok
+
+
 def exit_status(unit: str) -> int | None:
     """The exit code of the last run of a oneshot unit; None when systemd does not tell."""
     completed = run(["systemctl", "show", "--property=ExecMainStatus", "--value", unit], timeout_s=QUERY_TIMEOUT_S)

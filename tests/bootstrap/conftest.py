@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +68,14 @@ def trusting(host: Host) -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This repository as it stands, with a small inventory, in one commit on the branch main."""
-    folder = tmp_path_factory.mktemp("repository") / "hostwright"
-    (folder / "inventories/local").mkdir(parents=True)
-    (folder / "inventories/local/hosts.yaml").write_text("all: {hosts: {localhost: }}\n")
-    (folder / "inventories/local/site.yaml").write_text(SITE)
+    return clone_with(tmp_path_factory.mktemp("repository") / "hostwright", {"inventories/local/site.yaml": SITE})
+
+
+def clone_with(folder: Path, files: Mapping[str, str]) -> Path:
+    """This repository as it stands, with ``files`` instead of its inventories, in one commit on the branch main."""
+    for path, text in {"inventories/local/hosts.yaml": "all: {hosts: {localhost: }}\n", **files}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
     for name in ("bootstrap.sh", "requirements.txt", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "agent", folder / "agent", ignore=shutil.ignore_patterns("__pycache__"))

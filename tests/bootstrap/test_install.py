@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from tests.bootstrap.conftest import CLONE, WHEELS, Boot, Installed, bootstrap, traces, trusting
 from tests.lab.images import SUITES
 from tests.lab.lab import Lab
+
+BASELINE = "/var/lib/hostwright/ledger/packages-before"
 
 MOST_EXPOSED = 1.5
 """systemd-analyze's score of the daemon, 0 to 10; docs/security.md says what is left and why."""
@@ -127,17 +130,38 @@ def test_uninstalling_gives_the_host_back_and_can_be_done_twice(boot: Boot) -> N
         assert traces(machine) == []
         assert machine.run("systemctl is-active hostwright", check=False).output == "inactive\n"
         assert machine.run("systemctl --failed --plain --no-legend").output == ""
+        assert machine.run("ls /etc/greeting", check=False).code != 0
         assert machine.run([f"{CLONE}/bootstrap.sh", "--uninstall"]).code == 0
-        assert machine.read("/etc/greeting") == "hello\n"
 
 
 def test_what_was_kept_is_taken_up_again(boot: Boot) -> None:
     with boot() as machine:
         bootstrap(machine)
         public = machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub")
+        ledger = machine.run("hostwright --json ledger").output
         machine.run("hostwright uninstall --keep")
+        assert machine.read("/etc/greeting") == "hello\n"
         assert bootstrap(machine).code == 0
         assert machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub") == public
+        assert machine.run("hostwright --json ledger").output == ledger
+
+
+def test_the_first_baseline_stands_and_what_bootstrap_brought_is_the_agents(lab: Lab, clone: Path) -> None:
+    with lab.boot("bookworm", image="base") as machine:
+        machine.push(clone, CLONE)
+        before = machine.run("dpkg-query -W -f '${Package}\\n' | sort").output.split()
+        trust = trusting(machine)
+        assert bootstrap(machine, "--host", "nobody", *trust, offline=False).code == 6, "packages came, nothing else"
+        machine.run("apt-get -qq --yes install tree")
+        assert bootstrap(machine, *trust, offline=False).code == 0
+        assert sorted(machine.read(BASELINE).split()) == before
+        told = json.loads(machine.run("hostwright --json ledger").output)["data"]
+        ours = {entry["key"].removeprefix("package:") for entry in told if entry["deploy"] == "(bootstrap)"}
+        assert {"git", "python3-venv", "python3", "libcurl3-gnutls"} <= ours
+        assert not ours & {*before, "tree"}
+        assert bootstrap(machine, *trust, offline=False).code == 0
+        assert sorted(machine.read(BASELINE).split()) == before
+        assert machine.run("ls /run/hostwright-bootstrap.packages", check=False).code != 0
 
 
 @pytest.mark.parametrize("suite", SUITES)

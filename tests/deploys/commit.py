@@ -37,6 +37,7 @@ class Commit:
         return self
 
     pins = Pins()
+    inventory = "lab"
 
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:
         return tuple(

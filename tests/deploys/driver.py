@@ -1,9 +1,9 @@
 """Runs on a booted host, with the agent installed there: one built-in deploy through the real engine.
 
-Reads {"kind", "written", "files", "only", "apply"} from stdin: what an inventory would write, the commit's files,
-the resources that may change (all, when empty), and whether to apply or only to plan. Writes {"status", "error",
-"changes": [[resource, operation, diff]], "results": [[resource, succeeded, error]], "left": …}; ``left`` is what a
-plan right after wants and complains of.
+Reads {"kind", "written", "files", "pins", "only", "apply"} from stdin: what an inventory would write, the commit's
+files, the tools of lock.yaml, the resources that may change (all, when empty), and whether to apply or only to plan.
+Writes {"status", "error", "changes": [[resource, operation, diff]], "results": [[resource, succeeded, error]],
+"left": …}; ``left`` is what a plan right after wants and complains of.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from agent.deploys.catalogue import spec_class
 from agent.domain.desired import DesiredDeploy, DesiredState
-from agent.domain.tree import Entry
+from agent.domain.pins import Pins, ToolPin
+from agent.domain.tree import Entry, blob_id
 from agent.engine.client import Engine, Execute, Prepared
 
 TIMEOUT_S = 600
@@ -25,12 +28,18 @@ TIMEOUT_S = 600
 class Files:
     """The commit's files; nothing is rendered here."""
 
-    def __init__(self, files: dict[str, str]) -> None:
+    def __init__(self, files: dict[str, str], pins: list[Any]) -> None:
         self._files = files
+        self.pins = Pins({pin.name: pin for pin in TypeAdapter(list[ToolPin]).validate_python(pins)})
         self.tree = self
+        self.inventory = "lab"
 
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:
-        return tuple(Entry(path, 0o100644, "") for path in sorted(self._files) if path.startswith(prefix))
+        return tuple(
+            Entry(path, 0o100755 if text.startswith("#!") else 0o100644, blob_id(text.encode()))
+            for path, text in sorted(self._files.items())
+            if path.startswith(prefix)
+        )
 
     def read(self, path: str) -> bytes:
         return self._files[path].encode()
@@ -41,7 +50,7 @@ class Files:
 
 def desired(order: dict[str, Any]) -> DesiredState:
     spec = spec_class(order["kind"])
-    concrete = spec.model_validate(spec.from_short(order["written"])).concrete(Files(order["files"]))
+    concrete = spec.model_validate(spec.from_short(order["written"])).concrete(Files(order["files"], order["pins"]))
     deploy = DesiredDeploy("tried", order["kind"], concrete.arguments, "", concrete.resources)
     return DesiredState("host", "", (deploy,), "")
 
@@ -80,6 +89,9 @@ def main() -> None:
     state = desired(order)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
+        for path, text in order["files"].items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
         engine = Engine(work=root / "work", timeout_s=TIMEOUT_S)
         if order["apply"]:
             told = {**apply(engine, state, root, order["only"]), "left": plan(engine, state, root)}

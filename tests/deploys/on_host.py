@@ -32,6 +32,8 @@ class Told:
 class Deploys:
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.pins: list[Any] = []
+        """The tools of lock.yaml, as ``ToolPin`` has them."""
         host.push(Path(__file__).with_name("driver.py"), DRIVER)
 
     def plan(self, kind: str, written: Any) -> Told:
@@ -51,7 +53,7 @@ class Deploys:
         return told.changes
 
     def _run(self, kind: str, written: Any, **order: Any) -> Told:
-        document = json.dumps({"kind": kind, "written": written, "only": [], "files": {}, **order})
+        document = json.dumps({"kind": kind, "written": written, "only": [], "files": {}, "pins": self.pins, **order})
         done = self.host.run([PYTHON, "-I", DRIVER], input=document.encode(), timeout_s=TIMEOUT_S)
         told = json.loads(done.output)
         left = told.get("left", {"changes": [], "error": ""})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,9 +19,15 @@ from pydantic.fields import FieldInfo
 
 from agent.cli.main import SECTIONS, cli
 from agent.deploys import catalogue
+from agent.deploys.command.spec import Command
+from agent.deploys.containers.spec import Quadlet
+from agent.deploys.cron.spec import Job
 from agent.deploys.files.entry import BlockEntry, Entry, LineEntry
+from agent.deploys.packages.repository import Repository
 from agent.deploys.services.spec import Unit
+from agent.deploys.sysctl.spec import Setting
 from agent.deploys.users.spec import Account, Group
+from agent.engine import ownership
 from agent.inventory.environment import Environment
 from agent.inventory.fleet import NOT_IN_FORCE, Fleet
 from agent.inventory.schema import schema
@@ -73,12 +80,15 @@ def _form(part: Schema, definitions: Mapping[str, Schema]) -> str:
         return _form(definitions[name], definitions) if "enum" in definitions[name] else f"`{name}`"
     if "anyOf" in part:
         forms = [_form(each, definitions) for each in part["anyOf"] if each.get("type") != "null"]
-        return " or ".join(dict.fromkeys(forms))
+        lists = {form: "a list of them" for form in forms if form.removeprefix("list of ") in forms}
+        return " or ".join(dict.fromkeys(lists.get(form, form) if "list of" in form else form for form in forms))
     if "const" in part:
         return f"`{_written(part['const'])}`"
     if "enum" in part:
         return ", ".join(f"`{value}`" for value in part["enum"])
     match part.get("type"):
+        case [*kinds]:
+            return " or ".join(_form({**part, "type": kind}, definitions) for kind in kinds)
         case "array":
             return f"list of {_form(part['items'], definitions)}"
         case "object":
@@ -86,6 +96,8 @@ def _form(part: Schema, definitions: Mapping[str, Schema]) -> str:
             return f"map to {_form(inner, definitions)}" if isinstance(inner, Mapping) else "map"
         case "boolean":
             return "`true`, `false`"
+        case "string" if part.get("format") == "date":
+            return "day"
         case "string":
             return "duration" if part.get("pattern", "").endswith("([smhd])$") else "text"
         case kind:
@@ -104,6 +116,24 @@ def _written(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(_written, value))}]"
     return str(value)
+
+
+# --- Deploy files -----------------------------------------------------------------------------------------------------
+
+SAMPLE = {
+    **dict.fromkeys(("dest", "path", "src"), "/srv/some"),
+    **dict.fromkeys(("packages", "user", "group", "service"), "some"),
+}
+"""An argument for every operation that is owned: what comes of it tells the kind of resource."""
+
+
+def owned() -> str:
+    """One row for each kind of resource, with pyinfra's operations that it is known by."""
+    kinds: dict[str, list[str]] = {}
+    for operation in ownership._TABLE:
+        (key,) = ownership.owned(ownership.Call(f"pyinfra.operations.{operation}", SAMPLE))
+        kinds.setdefault(key.partition(":")[0], []).append(f"`{operation}`")
+    return _table("resource | operations", ([f"`{kind}:`", " ".join(names)] for kind, names in kinds.items()))
 
 
 # --- fleet.yaml -------------------------------------------------------------------------------------------------------
@@ -207,14 +237,24 @@ def _options(command: click.Command) -> Iterator[str]:
             yield f"`{parameter.make_metavar(click.Context(command))}`".replace("|", "\\|")
 
 
+MODELS: dict[str, type[BaseModel]] = {
+    **{kind: catalogue.spec_class(kind) for kind in ("dotfiles", "motd", "packages", "ssh", "tools")},
+    "packages repository": Repository,
+    "files": Entry,
+    "files line": LineEntry,
+    "files block": BlockEntry,
+    "services": Unit,
+    "users": Account,
+    "users group": Group,
+    "containers": Quadlet,
+    "sysctl": Setting,
+    "cron": Job,
+    "command": Command,
+}
+
 TABLES: dict[str, Callable[[], str]] = {
-    **{kind: lambda kind=kind: fields(catalogue.spec_class(kind)) for kind in ("packages", "dotfiles")},  # type: ignore[misc]
-    "files": lambda: fields(Entry),
-    "files line": lambda: fields(LineEntry),
-    "files block": lambda: fields(BlockEntry),
-    "services": lambda: fields(Unit),
-    "users": lambda: fields(Account),
-    "users group": lambda: fields(Group),
+    **{name: partial(fields, model) for name, model in MODELS.items()},
+    "owned": owned,
     "fleet": fleet,
     "commands": commands,
 }

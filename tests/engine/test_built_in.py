@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+
 from agent.deploys.items import Item, Kind, items_to_json
 from agent.domain.outcome import Status
 from agent.engine.client import Execute
@@ -46,6 +48,15 @@ def test_a_stop_ends_a_bulk_operation_between_two_corrections(bench: Bench) -> N
     assert 0 < len(outcome.results) < 200
     assert all(result.succeeded and result.changed for result in outcome.results)
     assert len(list(bench.target.iterdir())) == len(outcome.results)
+
+
+def test_what_a_correction_returns_is_the_output_of_its_result(bench: Bench) -> None:
+    made = f"{bench.target}/made"
+    command = {"name": "make", "digest": "", "argv": ["sh", "-c", f"echo told; touch {made}"], "unless": None}
+    command |= {"creates": made, "user": getpass.getuser(), "cwd": "/", "env": {}, "timeout_s": 20}
+    bench.built_in("command", "command", {"commands": [command]})
+    (result,) = bench.apply()["command"].results
+    assert (result.resource, result.succeeded, result.output) == ("command:make", True, "told\n")
 
 
 def test_a_built_in_that_is_given_nonsense_says_where_it_broke(bench: Bench) -> None:

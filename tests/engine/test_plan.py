@@ -146,9 +146,9 @@ def test_a_binary_file_is_planned_without_its_content(plan: dict[str, Prepared],
     assert change.diff == f"Binary files {shared_bench.target / 'blob'} differ\n"
 
 
-def test_what_is_in_sync_has_no_changes_and_keeps_its_resource(plan: dict[str, Prepared]) -> None:
+def test_what_is_in_sync_has_no_changes_and_keeps_its_resource(plan: dict[str, Prepared], shared_bench: Bench) -> None:
     assert plan["in_sync"].changes == ()
-    assert plan["in_sync"].resources == ("op:files.put#1",)
+    assert plan["in_sync"].resources == ("op:files.put#1", f"file:{shared_bench.target}/old")
 
 
 def test_the_key_of_an_operation_without_a_name_holds_no_arguments(plan: dict[str, Prepared]) -> None:
@@ -230,7 +230,7 @@ def test_deploy_code_that_reads_stdin_is_at_its_end(plan: dict[str, Prepared]) -
 
 
 def test_a_deploy_file_that_leads_out_of_the_repo_is_refused(plan: dict[str, Prepared]) -> None:
-    assert plan["escapes"].error == "deploys/escapes.py leads out of the config repo"
+    assert plan["escapes"].error == "deploys/escapes.py leads out of its repository"
 
 
 def test_a_kind_that_does_not_exist_is_an_error_of_that_deploy(plan: dict[str, Prepared]) -> None:

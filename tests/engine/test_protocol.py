@@ -28,7 +28,12 @@ from agent.engine.protocol import (
 
 MESSAGES: tuple[Message, ...] = (
     Begin("/root", "/tmp", (Order("n", "files", None, {"a": [1, None, {"b": True}]}, {"ä": "ö"}, True),)),
-    PreparedDeploy("n", (WantedChange("file:/x", "write", diff="+a\n", private=True), WantedChange("k", "o")), ("k",)),
+    PreparedDeploy(
+        "n",
+        (WantedChange("file:/x", "write", diff="+a\n", private=True), WantedChange("k", "o", owns=("package:x",))),
+        ("k",),
+        unowned=2,
+    ),
     UnpreparedDeploy("n", "why"),
     ExecuteDeploy("n", frozenset({"a", "b"})),
     SkipDeploy("n"),

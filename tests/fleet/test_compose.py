@@ -8,7 +8,9 @@ from agent.domain.account import Account
 from agent.domain.event import Event
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.outcome import Status
-from agent.domain.plan import Cause
+from agent.domain.ownership import LedgerEntry, Origin, Standing
+from agent.domain.plan import Cause, Hold
+from agent.domain.removal import PRUNE_HELD, Fate, Leaving, Pruned, Removal
 from agent.domain.report import Phase, Report
 from agent.domain.status import REPORT_LIMIT, encode
 from agent.errors import DeployError
@@ -57,3 +59,29 @@ def test_of_what_a_command_wrote_only_the_line_that_says_why_leaves_the_host() -
     envelope = Envelope("web1", "prod", "1.0.0", sequence=1, at=1000, next_due=2000)
     (told,) = compose(account(), Phase.FAILED, Applied(), [event], envelope).events
     assert told.message == "op:run it#1: run it: exit 3"
+
+
+def entry(key: str, standing: Standing = Standing.OWNED, reason: str = "") -> LedgerEntry:
+    return LedgerEntry(key, "app", 5, Origin.CREATED, standing=standing, reason=reason)
+
+
+def test_what_left_git_and_stays_is_told_with_its_reason() -> None:
+    hold = Hold(PRUNE_HELD, "too many")
+    standing = (entry("file:/b", Standing.ORPHANED, "content"), entry("file:/c", Standing.RELEASED))
+    leaving = Leaving((Removal(entry("file:/a"), Fate.REMOVE, hold=hold), Removal(entry("file:/d"), Fate.REMOVE)))
+    told = report(account(pruned=Pruned(leaving=leaving, standing=standing)))
+    assert [(each.resource, each.deploy, each.reason) for each in told.prune_held] == [("file:/a", "app", "too many")]
+    assert [(each.resource, each.reason) for each in told.orphaned] == [("file:/b", "content")]
+    assert [(each.resource, each.reason) for each in told.released] == [("file:/c", "")]
+    assert [(each.kind, each.reason) for each in told.holds] == [("prune-held", "too many")]
+
+
+def test_of_very_much_that_stays_a_part_is_told() -> None:
+    standing = tuple(entry(f"file:/{'x' * 3000}{number}", Standing.ORPHANED, "y" * 3000) for number in range(500))
+    composed = report(account(pruned=Pruned(standing=standing)))
+    assert len(encode(composed)) <= REPORT_LIMIT
+    assert 0 < len(composed.orphaned) <= 200
+
+
+def test_operations_that_look_after_nothing_are_counted() -> None:
+    assert report(account(after=plan(planned(unowned=2), planned(unowned=1)))).unowned == 3

@@ -112,6 +112,26 @@ def test_keeping_keeps_settings_and_memory(paths: Paths) -> None:
     assert not paths.opt.exists()
 
 
+def test_keeping_keeps_the_tools_that_were_put_on_the_host(paths: Paths) -> None:
+    installation.link(paths, "1.0")
+    tool = paths.opt / "tools/jq/1.7/bin/jq"
+    tool.parent.mkdir(parents=True)
+    tool.touch()
+    assert installation.remove(paths, keep=True) == []
+    assert tool.exists()
+    assert [path.name for path in paths.opt.iterdir()] == ["tools"]
+    assert installation.remove(paths, keep=False) == []
+    assert not paths.opt.exists()
+
+
+def test_a_ledger_that_is_still_needed_stays_and_nothing_else(paths: Paths) -> None:
+    (paths.ledger).mkdir()
+    (paths.ledger / "entry.json").touch()
+    assert installation.remove(paths, keep=False, keep_ledger=True) == []
+    assert [path.name for path in paths.var.rglob("*")] == ["ledger", "entry.json"]
+    assert not paths.etc.exists()
+
+
 def test_uninstalling_leaves_a_command_that_is_not_ours(paths: Paths) -> None:
     command = installation.command(paths)
     command.parent.mkdir(parents=True)

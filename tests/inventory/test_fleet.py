@@ -6,6 +6,7 @@ import pytest
 
 from agent.errors import InventoryError
 from agent.inventory.fleet import NOT_IN_FORCE, Fleet, read_fleet
+from agent.steps.resolve import fleet_settings
 from tests.inventory.samples import NAME, Repo
 
 
@@ -18,6 +19,12 @@ def test_without_a_file_everything_is_default(repo: Repo) -> None:
         "signed",
         "same",
     )
+
+
+def test_how_much_may_go_at_once_is_remembered_by_the_host(repo: Repo) -> None:
+    repo.write("fleet.yaml", "prune: {max: 3, max_percent: 50}")
+    settings = fleet_settings(repo.load())
+    assert (settings.prune_max, settings.prune_percent) == (3, 50)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("60s", 60), ("30m", 1800), ("4h", 14400), ("2d", 172800)])
@@ -74,7 +81,6 @@ NOT_DEFAULT = {
     "status.shards": "status: {shards: 16}",
     "windows": "windows: [{hosts: web, days: [sat, sun], from: '02:00', for: 4h, tz: Europe/Berlin, drift: repair}]",
     "waves": "waves: [{name: canary, hosts: web, soak: 30m, min_ok: 50%, max_failed: 0, stale_after: 2h}]",
-    "prune": "prune: {max: 20}",
     "reboot": "reboot: {hosts: web, when: required}",
     "agent": "agent: {version: '2.*'}",
     "webhook": "webhook: {listen: '127.0.0.1:9443', secret_file: /etc/x}",
@@ -91,7 +97,7 @@ def test_nobody_believes_in_a_key_that_is_not_in_force(repo: Repo, path: str) ->
 
 
 def test_a_key_that_is_not_in_force_may_say_its_default(repo: Repo) -> None:
-    repo.write("fleet.yaml", "windows: []\nreboot: never\nprune: {max: 10}\nwebhook: null\nschedule: {watch: false}\n")
+    repo.write("fleet.yaml", "windows: []\nreboot: never\nwebhook: null\nschedule: {watch: false}\n")
     assert read_fleet(repo.tree, NAME) == Fleet()
 
 

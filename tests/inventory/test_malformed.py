@@ -51,6 +51,27 @@ def read(repo: Repo, **files: object) -> tuple[object, ...]:
     return ()
 
 
+TOOL_KEYS = st.sampled_from(("version", "url", "platforms", "bin", "pip", "arch", "sha256", "asked", "requirements"))
+PIN_KEYS = st.sampled_from(
+    ("tools", "repositories", "version", "commit", "tree", "ref", "url", "hashes", "linux-x86_64")
+)
+PINNED = st.recursive(
+    SCALARS | st.sampled_from(("https://x/{{ version }}", "{{ a", "0.*", "git+ssh://h/d.git", "a" * 64, "b" * 40)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TOOL_KEYS | PIN_KEYS | KEY, inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tools=PINNED | st.dictionaries(KEY, PINNED, max_size=3), lock=PINNED)
+def test_tools_and_locks_of_any_shape_are_read_or_complained_of(
+    tmp_path_factory: pytest.TempPathFactory, tools: object, lock: object
+) -> None:
+    repo = Repo(tmp_path_factory.mktemp("malformed"))
+    complaints = read(repo, hosts=SOUND_HOSTS, site=[], tools=tools, lock=lock)
+    assert all(complaint.position.file for complaint in complaints)  # type: ignore[attr-defined]
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(hosts=VALUES, variables=VALUES, site=VALUES, fleet=VALUES)
 def test_files_of_any_shape_are_read_or_complained_of(

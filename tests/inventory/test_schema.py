@@ -18,6 +18,29 @@ def test_every_schema_is_one(name: str) -> None:
     assert document["$id"].startswith("urn:hostwright:")
 
 
+TOOLS = """
+ripgrep:
+  version: "14.1"
+  url: "https://example.org/rg-{{ arch }}.tar.gz"
+  platforms: {linux-x86_64: {arch: musl}, linux-aarch64: }
+  bin: [rg]
+jq: {version: "1", platforms: {linux-x86_64: {url: "https://example.org/jq"}}, bin: {jq: jq}}
+ruff: {pip: ruff, version: 0.6.*}
+"""
+
+LOCK = f"""
+version: 1
+tools:
+  ruff:
+    version: "1"
+    bin: {{ruff: ruff}}
+    asked: ruff
+    requirements:
+    - {{requirement: ruff==1, hashes: [sha256:{"a" * 64}]}}
+repositories:
+- {{url: "git+ssh://h.example/d.git", commit: "{"b" * 40}", tree: "{"c" * 64}"}}
+"""
+
 SITE = """
 - hosts: all
   deploys:
@@ -25,6 +48,7 @@ SITE = """
     - packages: [git]
     - packages: "{{ base_packages }}"
     - packages
+    - {name: motd, deploy: "git+ssh://h.example/d.git@v1//motd.py"}
     - {name: nginx, deploy: deploys/nginx.py, with: {port: 80}, needs: [packages], mode: observe, merge: replace}
 """
 
@@ -34,6 +58,8 @@ SITE = """
     [
         ("site", SITE),
         ("site", "[]"),
+        ("tools", TOOLS),
+        ("lock", LOCK),
         ("fleet", "schedule: {fetch: 5m}\nsuspend: [{hosts: web, reason: x, until: 2026-12-01T06:00Z}]"),
     ],
 )
@@ -48,6 +74,9 @@ def test_a_good_file_is_valid(name: str, text: str) -> None:
         ("site", "[{hosts: all, deploys: [nope: {}]}]"),
         ("site", "[{hosts: all, deploys: [packages: {presnt: []}]}]"),
         ("site", "[{hosts: all, deploys: [{deploy: ../x.py}]}]"),
+        ("tools", "x: {pip: x, versoin: 1}"),
+        ("tools", "x: {version: 14.1, platforms: {linux-x86_64: }, bin: [x]}"),
+        ("lock", "version: 2"),
         ("fleet", "schedule: {fetch: 60}"),
         ("fleet", "shedule: {}"),
     ],

@@ -63,7 +63,14 @@ class Host:
     or the test process dies, the kernel ends all of them and drops the mount with its namespace.
     """
 
-    def __init__(self, name: str, image: Image, folder: Path, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        image: Image,
+        folder: Path,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.pid = 0
         """Of its systemd, as this machine counts. 0 while it is down."""
@@ -73,6 +80,7 @@ class Host:
         self.folder = folder
         self._image = image
         self._options = tuple(options)
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
         upper = folder / "upper"
         (upper / "etc").mkdir(parents=True)
@@ -94,6 +102,7 @@ class Host:
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
+                env={**os.environ, **self._environment},
                 start_new_session=True,
             )
         self._wait_until_up(begun + BOOT_TIMEOUT_S)

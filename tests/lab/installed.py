@@ -3,7 +3,7 @@
 ``offline`` adds to ``ready`` a folder of wheels for ``bootstrap.sh --wheelhouse``. ``agent`` adds to that the agent
 itself, as bootstrap.sh installs it and marked as whole, so that bootstrap.sh finds nothing left to install; it is not
 set up: no settings, no identity, no units. The dependencies are a layer of their own, under the hash of the lock: a
-changed line of the agent costs two seconds.
+changed line of the agent costs two seconds. ``containers`` is ``agent`` with podman below it, and a tiny image to run.
 """
 
 from __future__ import annotations
@@ -40,6 +40,24 @@ find agent pyproject.toml requirements.txt -type f ! -name '*.pyc' -exec sha256s
     LC_ALL=C sort | sha256sum > "$environment/.complete"
 """
 
+_PODMAN = """\
+apt-get -q update
+apt-get -q install --yes --no-install-recommends podman crun netavark aardvark-dns busybox-static
+apt-get clean
+printf '[containers]\nkeyring=false\npids_limit=0\n' > /etc/containers/containers.conf
+mkdir -p /opt/tiny/bin
+cp "$(command -v busybox)" /opt/tiny/bin/busybox
+ln -s busybox /opt/tiny/bin/sh
+ln -s busybox /opt/tiny/bin/sleep
+tar -C /opt/tiny -cf /opt/tiny.tar bin
+"""
+"""Inside nspawn there is neither a kernel keyring nor a pids controller to hand out."""
+
+CONTAINER_OPTIONS = ("--system-call-filter=bpf", "--tmpfs=/var/lib/containers", "--private-network")
+CONTAINER_ENVIRONMENT = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
+"""With these nspawn boots a host on which containers start: their devices' rules are BPF programs of the unified
+hierarchy, overlayfs does not lie on overlayfs, and netavark needs a network that is the host's own."""
+
 _LOCK = "requirements.txt"
 _DECIDING = ("pyproject.toml", "requirements.txt", "README.md", "LICENSE", "agent/**/*.py")
 """What the wheel of the agent is made from."""
@@ -50,9 +68,20 @@ def offline(suite: str) -> Image:
 
 
 def agent(suite: str) -> Image:
+    return _with_agent(f"{suite}-agent", _dependencies(suite))
+
+
+def containers(suite: str) -> Image:
+    return _with_agent(f"{suite}-containers", derived(f"{suite}-podman", _dependencies(suite), _PODMAN))
+
+
+def _dependencies(suite: str) -> Image:
     recipe = _digests(_LOCK, "agent/__init__.py")
-    dependencies = derived(f"{suite}-dependencies", offline(suite), _DEPENDENCIES, recipe, f"{ROOT}:/source")
-    return derived(f"{suite}-agent", dependencies, _AGENT, _digests(*_DECIDING), f"{ROOT}:/source")
+    return derived(f"{suite}-dependencies", offline(suite), _DEPENDENCIES, recipe, f"{ROOT}:/source")
+
+
+def _with_agent(name: str, parent: Image) -> Image:
+    return derived(name, parent, _AGENT, _digests(*_DECIDING), f"{ROOT}:/source")
 
 
 def _digests(*patterns: str) -> list[tuple[str, str]]:

@@ -4,8 +4,8 @@
         host.run("apt-get install -y nginx")
 
 ``base`` is a bare Debian; ``ready`` (the default) has git, Python with venv, ssh, sudo and curl; ``offline`` has
-wheels in /opt/wheelhouse as well, and ``agent`` the agent installed. Hosts share this machine's network: a Git server
-on 127.0.0.1 here is on 127.0.0.1 there.
+wheels in /opt/wheelhouse as well, and ``agent`` the agent installed; ``containers`` has podman beside it. Hosts share
+this machine's network: a Git server on 127.0.0.1 here is on 127.0.0.1 there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,6 +36,7 @@ KINDS: dict[str, Callable[[str], images.Image]] = {
     "ready": images.ready,
     "offline": installed.offline,
     "agent": installed.agent,
+    "containers": installed.containers,
 }
 
 
@@ -65,16 +66,17 @@ class Lab:
         name: str | None = None,
         network: Network | None = None,
         options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> Host:
         """A new host of a Debian suite, up and running, on this machine's network or on one of its own.
 
-        ``options`` go to systemd-nspawn.
+        ``options`` and ``environment`` go to systemd-nspawn.
         """
         layers = KINDS[image](suite) if isinstance(image, str) else image
         number = next(self._counter)
         name = name or f"{suite}-{number}"
         plugged = network.attach(name) if network else []
-        host = Host(name, layers, self._folder / f"{os.getpid()}-{number}", [*options, *plugged])
+        host = Host(name, layers, self._folder / f"{os.getpid()}-{number}", [*options, *plugged], environment)
         self._hosts.append(host)
         host.boot()
         return host

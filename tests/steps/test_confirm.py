@@ -1,3 +1,4 @@
+from agent.domain.desired import Mode, OnRemove
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import Cause, Hold, PermittedPlan
@@ -58,3 +59,79 @@ def test_a_cycle_that_was_stopped_before_a_deploy_began_says_so():
 def test_what_is_skipped_behind_a_failure_is_not_told_as_stopped():
     both = Outcome((*outcome(Status.FAILED, deploy="a").deploys, *outcome(Status.SKIPPED, deploy="b").deploys))
     assert [error.kind for error in failures(account(outcome=both))] == ["deploy-failed"]
+
+
+LEAVES = OnRemove("deploys/motd_absent.py", {}, "c" * 40)
+
+
+def test_what_a_deploy_says_is_to_be_run_when_it_has_left_is_remembered_with_it():
+    kept = confirm(state(deploy(on_remove=LEAVES)), plan(planned()), Outcome(), {})
+    assert kept["motd"].on_remove == LEAVES
+
+
+def test_of_an_observed_deploy_nothing_is_ever_to_be_run():
+    kept = confirm(state(deploy(on_remove=LEAVES, mode=Mode.OBSERVE)), plan(planned()), Outcome(), {})
+    assert kept["motd"].on_remove is None
+
+
+def test_a_deploy_that_said_so_is_not_forgotten_when_it_leaves():
+    gone = AppliedDeploy("0" * 64, on_remove=LEAVES)
+    assert confirm(state(), plan(planned()), Outcome(), {"gone": gone})["gone"] == gone
+
+
+# --- What code owns ---------------------------------------------------------------------------------------------------
+
+GUARDED, PLAIN = "file:/srv/cond", "file:/srv/plain"
+
+
+def code(version="1"):
+    return deploy("app", resources=(), version=version, source="deploys/app.py")
+
+
+def named(*keys):
+    return planned(deploy="app", resources=("op:put#1", *keys))
+
+
+def own(before, *, version="1", found=(), after=(), status=Status.DONE):
+    """What is remembered of the deploy after a cycle in which its plans named these keys."""
+    ran = Outcome(outcome(status, deploy="app").deploys, (named(*found),))
+    kept = confirm(state(code(version)), plan(named(*after)), ran, {"app": before} if before else {})
+    return kept["app"]
+
+
+def test_what_code_names_only_while_it_is_missing_stays_its_own():
+    first = own(None, found=[GUARDED, PLAIN], after=[PLAIN])
+    assert (first.owned, first.steady) == ((GUARDED, PLAIN), (PLAIN,))
+    again = own(first, found=[PLAIN], after=[PLAIN])
+    assert again == first
+
+
+def test_other_code_that_does_not_name_what_the_old_always_did_has_let_it_go():
+    first = own(None, found=[GUARDED, PLAIN], after=[PLAIN])
+    assert own(first, version="2").owned == (GUARDED,)
+    assert own(first, version="2", found=[PLAIN], after=[PLAIN]).owned == (GUARDED, PLAIN)
+
+
+def test_what_was_named_only_at_times_was_never_always_named():
+    always = own(None, found=[PLAIN], after=[PLAIN])
+    sometimes = own(always)
+    assert sometimes.owned == (PLAIN,)
+    assert own(sometimes, version="2").owned == (PLAIN,)
+
+
+def test_what_code_made_before_it_failed_is_its_own():
+    wants = planned(change("app", "op:b#1"), deploy="app", resources=("op:b#1", PLAIN))
+    failed = Outcome(outcome(Status.FAILED, deploy="app").deploys, (named(GUARDED, PLAIN),))
+    first = confirm(state(code()), plan(wants), failed, {})["app"]
+    assert (first.digest, first.owned) == ("", (GUARDED, PLAIN))
+    assert own(first, found=[PLAIN], after=[PLAIN]).owned == (GUARDED, PLAIN)
+
+
+def test_code_that_puts_something_else_in_its_place_has_let_it_go():
+    first = own(None, found=[GUARDED])
+    assert own(first, found=["link:/srv/cond"]).owned == ("link:/srv/cond",)
+
+
+def test_what_code_owns_outlives_the_process():
+    first = own(None, found=[GUARDED, PLAIN], after=[PLAIN])
+    assert AppliedDeploy.from_json(first.as_json()) == first

@@ -23,6 +23,7 @@ from agent.host.exports import Exports
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
+from agent.host.repositories import Repositories
 from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.steps.apply import Progress
@@ -116,6 +117,7 @@ def host(tmp_path: Path) -> Host:
         memory=Memory(paths),
         mirror=mirror,
         exports=Exports(paths.commits, mirror),
+        repositories=Repositories(paths.repositories, Access(None, None)),
         engine=engine,  # type: ignore[arg-type]
         journal=Journal(paths.journal),
         ledger=Ledger(paths.ledger),

@@ -2,7 +2,9 @@ from dataclasses import replace
 
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.outcome import Status
+from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.plan import Cause, HeldChange, Hold, PermittedPlan
+from agent.domain.removal import PRUNE_HELD, Fate, Leaving, Pruned, Removal
 from agent.errors import InventoryError, SourceError
 from agent.steps.narrate import narrate
 from tests.steps.build import account, change, deploy, outcome, plan, planned, result
@@ -65,3 +67,34 @@ def test_a_held_change_is_told_with_its_reason():
     held = PermittedPlan(plan(planned(drift)), {}, (HeldChange(drift, Hold("observe", "only looking")),), {})
     (event,) = narrate(account(plan=plan(planned(drift)), permitted=held), Applied(), (), 5)[0]
     assert (event.kind, event.message) == ("held-drift", "write file:/etc/motd: only looking")
+
+
+def entry(key):
+    return LedgerEntry(key, "app", 5, Origin.CREATED)
+
+
+def test_each_fate_is_told_with_its_reason():
+    removals = (
+        Removal(entry("file:/a"), Fate.REMOVE),
+        Removal(entry("file:/b"), Fate.ORPHAN, "changed since: content"),
+        Removal(entry("file:/c"), Fate.RELEASE),
+    )
+    events, _ = narrate(account(pruned=Pruned(done=removals, departed={"web": "x.py"})), Applied(), (), 5)
+    assert [(event.kind, event.deploy, event.resource) for event in events] == [
+        ("departed", "web", ""),
+        ("pruned", "app", "file:/a"),
+        ("orphaned", "app", "file:/b"),
+        ("released", "app", "file:/c"),
+    ]
+    assert events[2].message == "left Git, and stays: changed since: content"
+
+
+def test_what_is_held_is_told_once_whatever_else_happens():
+    hold = Hold(PRUNE_HELD, "too many")
+    held = Leaving(tuple(Removal(entry(f"file:/{letter}"), Fate.REMOVE, hold=hold) for letter in "abcdefg"))
+    first, told = narrate(account(pruned=Pruned(leaving=held)), Applied(), (), 5)
+    assert [(event.kind, event.message) for event in first] == [
+        ("prune-held", "file:/a, file:/b, file:/c, file:/d, file:/e, …: too many")
+    ]
+    assert narrate(account(pruned=Pruned(leaving=held)), Applied(), told, 6)[0] == ()
+    assert kinds(narrate(account(pruned=Pruned()), Applied(), told, 7)) == ["recovered"]

@@ -1,14 +1,22 @@
-from agent.domain.desired import Mode
-from agent.domain.memory import LONGEST_BACKOFF_S, AdoptedCommit, Applied, AppliedDeploy, Attempt, State
+from agent.domain.desired import Mode, OnRemove
+from agent.domain.memory import LONGEST_BACKOFF_S, ON_REMOVE, AdoptedCommit, Applied, AppliedDeploy, Attempt, State
 from agent.domain.outcome import Outcome, Status
+from agent.domain.ownership import LedgerEntry, Origin, Standing
 from agent.domain.plan import Cause, Hold, PermittedPlan
+from agent.domain.removal import PRUNE_HELD, Fate, Leaving, Pruned, Removal
 from agent.domain.report import Phase
 from agent.errors import DeployError, InventoryError, ReportError, SourceError
+from agent.host.events import Events
+from agent.host.exports import Exports
+from agent.host.journal import Journal
+from agent.host.paths import Paths
+from agent.host.state import Memory
 from agent.steps.remember import (
     FIRST_BACKOFF_S,
     applied_after,
     attempts_after,
     phase_of,
+    remember,
     state_after,
 )
 from tests.steps.build import SHA, account, change, deploy, health, outcome, plan, planned, state
@@ -129,3 +137,61 @@ def test_a_host_whose_deploy_fails_does_not_soak():
 
 def test_units_stay_forgiven_when_nobody_could_look():
     assert state_after(State(), account(forgiven=("old.service",)), 1).failed_at_first == ("old.service",)
+
+
+ENTRY = LedgerEntry("file:/etc/x", "app", 5, Origin.CREATED, standing=Standing.ORPHANED)
+HELD = Pruned(leaving=Leaving((Removal(ENTRY, Fate.REMOVE, hold=Hold(PRUNE_HELD, "too many")),)))
+LEAVES = OnRemove("deploys/app_absent.py", {}, "c" * 40)
+
+
+def departing(**more):
+    kept = {"motd": AppliedDeploy(deploy().digest), "app": AppliedDeploy("1" * 64, on_remove=LEAVES)}
+    return account(after=plan(planned()), applied=kept, **more)
+
+
+def test_what_stays_as_an_orphan_keeps_no_host_from_being_converged():
+    assert phase_of(whole(health=health(), pruned=Pruned(standing=(ENTRY,)))) is Phase.CONVERGED
+
+
+def test_what_left_git_and_is_held_is_waited_for():
+    assert phase_of(whole(health=health(), pruned=HELD)) is Phase.WAITING
+
+
+def test_the_commit_at_which_nothing_was_left_to_remove_is_remembered():
+    assert state_after(State(pruned="b" * 40), whole(pruned=Pruned()), 5).pruned == SHA
+    for unsettled in (HELD, Pruned(waits="the host is not well"), Pruned(failures=(DeployError("no"),)), None):
+        assert state_after(State(pruned="b" * 40), whole(pruned=unsettled), 5).pruned == "b" * 40
+
+
+def test_what_was_run_when_a_deploy_left_is_forgotten_with_it_and_not_before():
+    assert "app" in applied_after(Applied(), departing(), 5).deploys
+    done = Pruned(departed={"app": LEAVES.source})
+    assert "app" not in applied_after(Applied(), departing(pruned=done), 5).deploys
+
+
+def test_what_fails_when_a_deploy_has_left_waits_longer_each_time():
+    key = f"{ON_REMOVE}app"
+    failed = departing(pruned=Pruned(stayed={"app": "exit status 1\nand more"}))
+    first = attempts_after({}, failed, state(), 100)
+    assert first == {key: Attempt(LEAVES.commit, 1, 100 + FIRST_BACKOFF_S, "exit status 1")}
+    assert attempts_after(first, departing(pruned=Pruned()), state(), 130) == first
+    assert attempts_after(first, failed, state(), 200)[key].failures == 2
+    done = departing(pruned=Pruned(departed={"app": LEAVES.source}))
+    assert attempts_after(first, done, state(), 300) == {}
+    assert attempts_after(first, whole(), state(), 300) == {}, "it has come back"
+
+
+def test_the_commit_that_says_what_to_run_is_kept_as_long_as_it_may_be_run(tmp_path):
+    paths = Paths(tmp_path)
+    for sha in (LEAVES.commit, "d" * 40):
+        (paths.commits / sha).mkdir(parents=True)
+    remember(
+        departing(),
+        memory=Memory(paths),
+        journal=Journal(paths.journal),
+        exports=Exports(paths.commits, None),
+        events=Events(paths.events),
+        now=5,
+    )
+    assert [folder.name for folder in paths.commits.iterdir()] == [LEAVES.commit]
+    assert Memory(paths).applied().deploys["app"].on_remove == LEAVES

@@ -16,6 +16,7 @@ from agent.deploys.tree import Step, carry_out, survey
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
+from agent.host.paths import Paths
 from agent.system.descent import Base
 
 
@@ -25,15 +26,16 @@ def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
     homes = cast("Mapping[str, JSON]", arguments["homes"])
     found: list[Correction] = []
     for name, items in homes.items():
-        found += corrections(User.named(name), items_from_json(items), root)
+        found += corrections(User.named(name), items_from_json(items), root, Paths().repositories)
     correct("dotfiles", found)
 
 
-def corrections(user: User, items: list[Item], root: Path) -> list[Correction]:
-    """What is not as it should be in one home. Raises DeployError when that cannot be opened, or is another's."""
+def corrections(user: User, items: list[Item], root: Path, repositories: Path) -> list[Correction]:
+    """What is not as it should be in one home. ``root`` holds the commit's files, ``repositories`` other trees.
+    Raises DeployError when the home cannot be opened, or is another's."""
     base = Base(user.home, root_links=False)
     with _opened(base, user):
-        return [_correction(user, base, step) for step in survey(base, items, root)]
+        return [_correction(user, base, step) for step in survey(base, items, root, repositories)]
 
 
 @contextmanager

@@ -2,50 +2,63 @@
 
 - dotfiles: {user: ann, sets: [common, desktop], backup: true, policy: {".bashrc": keep}}
 - dotfiles: {users: [bob, eve], sets: [common]}
+- dotfiles: {user: ann, sets: [vim, zsh], layout: stow, mode: link}
+- dotfiles: {user: ann, repo: "git+https://git.example.org/ann/dotfiles.git@main", layout: chezmoi}
 
-A set is the folder ``dotfiles/<set>/`` of the config repo: files as they lie in a home, ``*.j2`` rendered.
+A set is the folder ``dotfiles/<set>/`` of the config repo, a folder of another repository, or all of that.
 """
 
 from __future__ import annotations
 
-import difflib
-import posixpath
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
-from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, Item, Kind, Policy, items_to_json, parents
+from agent.deploys.dotfiles.contents import Leaf
+from agent.deploys.dotfiles.layer import FOLDER, Folders, Layer, Ways
+from agent.deploys.dotfiles.overlay import Laid, Rules, overlaid
+from agent.deploys.items import Policy, items_to_json
 from agent.deploys.spec import Concrete, Sources, Spec
+from agent.deploys.spec import overlaid as laid_over
+from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
-from agent.domain.tree import Entry
 from agent.errors import InventoryError
 
-FOLDER = "dotfiles"
-TEMPLATE = ".j2"
 
-PRIVATE = (".ssh", ".gnupg")
-"""Folders whose programs refuse files that others can read; Git does not remember that."""
+def _is_address(text: str) -> str:
+    Address.parse(text)
+    return text
+
+
+def _quoted(value: object) -> object:
+    if isinstance(value, int):
+        raise ValueError('write the mode in quotes, with a leading zero, such as "0600"')
+    return value
+
 
 UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$")]
 SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+FileMode = Annotated[str, BeforeValidator(_quoted), Field(pattern=r"^0?[0-7]{3}$")]
 
 
 @dataclass(frozen=True, slots=True)
 class _Home:
     """What one user gets, after all plays."""
 
-    sets: tuple[str, ...] = ()
+    layers: tuple[Layer, ...] = ()
     policy: Mapping[str, Policy] = field(default_factory=dict)
+    modes: Mapping[str, str] = field(default_factory=dict)
     backup: bool = False
 
+    @property
+    def rules(self) -> Rules:
+        return Rules(self.policy, {pattern: int(mode, 8) for pattern, mode in self.modes.items()}, self.backup)
 
-class DotfilesSpec(Spec):
-    kind: ClassVar[str] = "dotfiles"
 
+class _Whose(BaseModel):
     user: UserName | None = Field(default=None, description="Whose home; the account must exist by then.")
     users: tuple[UserName, ...] = Field(default=(), description="The same for several users.")
     sets: tuple[SetName, ...] = Field(
@@ -53,11 +66,26 @@ class DotfilesSpec(Spec):
         description=f"Folders of `{FOLDER}/` in the config repo, laid over each other in this order: a file of a later"
         " one takes the place of an earlier's.",
     )
+    repo: Annotated[str, AfterValidator(_is_address)] | None = Field(
+        default=None,
+        description="Another repository, at the commit that `lock.yaml` pins: `git+https://host/repo.git@ref`, with"
+        " `//folder` for a part of it. `sets` are folders of it; without `sets` it is one set as a whole.",
+    )
+
+
+class DotfilesSpec(Ways, _Whose, Spec):
+    kind: ClassVar[str] = "dotfiles"
+
     policy: Mapping[str, Policy] = Field(
         default_factory=dict,
         description="By path in the home, or shell pattern in which `*` also matches `/`: what happens to a file that"
         " is there and differs. `overwrite` (default) replaces it, `keep` leaves it, `fail` leaves it and fails."
         " Of several patterns that match the last counts.",
+    )
+    modes: Mapping[str, FileMode] = Field(
+        default_factory=dict,
+        description='By path or pattern, as for `policy`: the mode, such as `"0600"`. For a folder the pattern ends in'
+        " `/`. Otherwise modes are Git's (0644, 0755), and private where programs keep secrets.",
     )
     backup: bool = Field(
         default=False,
@@ -74,9 +102,20 @@ class DotfilesSpec(Spec):
         return self
 
     @property
+    def repositories(self) -> tuple[Address, ...]:
+        named = (layer.repo for home in self.homes.values() for layer in home.layers)
+        return tuple(dict.fromkeys(repo for repo in named if repo is not None))
+
+    @property
     def homes(self) -> dict[str, _Home]:
-        own = _Home(self.sets, self.policy, self.backup)
-        return self._homes or dict.fromkeys(self.users or (self.user or "",), own)
+        if self._homes:
+            return self._homes
+        said = {name: getattr(self, name) for name in Ways.model_fields if name in self.model_fields_set}
+        repo = Address.parse(self.repo) if self.repo else None
+        names = self.sets or (("",) if repo else ())
+        layers = tuple(Layer(name, repo, Ways(**said)) for name in dict.fromkeys(names))
+        home = _Home(layers, self.policy, self.modes, self.backup)
+        return dict.fromkeys(self.users or (self.user or "",), home)
 
     def merged(self, later: Self) -> Self:
         """By user; a user that only one of them names gets what that one says."""
@@ -84,8 +123,9 @@ class DotfilesSpec(Spec):
         for user, over in later.homes.items():
             under = homes.get(user, _Home())
             homes[user] = _Home(
-                tuple(dict.fromkeys((*under.sets, *over.sets))),
+                _merged(under.layers, over.layers),
                 {**under.policy, **over.policy},
+                {**under.modes, **over.modes},
                 over.backup if "backup" in later.model_fields_set else under.backup,
             )
         merged = later.model_copy()
@@ -93,92 +133,42 @@ class DotfilesSpec(Spec):
         return merged
 
     def concrete(self, sources: Sources) -> Concrete:
-        entries = _by_set(sources)
-        if bare := [user for user, home in self.homes.items() if not home.sets]:
+        if bare := [user for user, home in self.homes.items() if not home.layers]:
             raise InventoryError(f"{bare[0]} gets no sets; list folders of {FOLDER}/ in `sets`")
-        missing = {name: None for home in self.homes.values() for name in home.sets if name not in entries}
-        if missing:
-            raise InventoryError("\n".join(_complaint(name, entries) for name in missing))
+        laid = self._read(Folders(sources))
+
+        def render(one: Laid, leaf: Leaf) -> str:
+            return sources.render(one.files.text(leaf.entry), leaf.entry.path)
+
         homes: dict[str, JSON] = {}
         resources: list[Resource] = []
         for user, home in self.homes.items():
-            items = list(_items(user, home, entries, sources))
+            items = overlaid(user, [laid[layer] for layer in home.layers], home.rules, render)
             homes[user] = items_to_json(items)
             resources += [item.resource for item in items]
         return Concrete({"homes": homes}, tuple(resources))
 
-
-def _by_set(sources: Sources) -> dict[str, dict[str, Entry]]:
-    """Of each set its files by their path in the set."""
-    sets: dict[str, dict[str, Entry]] = {}
-    for entry in sources.tree.entries(FOLDER):
-        _, _, inside = entry.path.partition("/")
-        name, _, path = inside.partition("/")
-        if path:
-            sets.setdefault(name, {})[path] = entry
-    return sets
-
-
-def _complaint(name: str, sets: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name, sets, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(sets)) or 'none'}"
-    return f"there is no set {FOLDER}/{name}/ in the config repo; {hint}"
+    def _read(self, folders: Folders) -> dict[Layer, Laid]:
+        """Raises InventoryError with the complaints about all sets."""
+        laid: dict[Layer, Laid] = {}
+        complaints: list[str] = []
+        for layer in dict.fromkeys(layer for home in self.homes.values() for layer in home.layers):
+            try:
+                laid[layer] = layer.read(folders)
+            except InventoryError as error:
+                if error.kind in ("not-fetched", "not-locked"):
+                    raise
+                complaints.append(error.message)
+        if complaints:
+            raise InventoryError("\n".join(dict.fromkeys(complaints)))
+        return laid
 
 
-def _items(user: str, home: _Home, sets: Mapping[str, Mapping[str, Entry]], sources: Sources) -> Iterator[Item]:
-    files: dict[str, Item] = {}
-    for name in home.sets:
-        own: dict[str, Item] = {}
-        for path, entry in sets[name].items():
-            item = _item(user, path, entry, sources)
-            if item.path in own:
-                raise InventoryError(f"{FOLDER}/{name}/ holds both {item.path} and {item.path}{TEMPLATE}")
-            own[item.path] = item
-        # A later set's file takes the place of an earlier's folder of that name, and the other way round.
-        hidden = {parent for path in own for parent in parents(path)}
-        files = {
-            path: item
-            for path, item in files.items()
-            if path not in hidden and not any(parent in own for parent in parents(path))
-        }
-        files |= own
-    folders = {parent for path in files for parent in parents(path)}
-    for path in sorted({*files, *folders}):
-        item = files.get(path) or _folder(user, path)
-        policy = _policy(home, path) if path in files else Policy.OVERWRITE
-        yield replace(item, policy=policy, backup=home.backup and path in files)
-
-
-def _item(user: str, path: str, entry: Entry, sources: Sources) -> Item:
-    target = path
-    mode = EXECUTABLE_MODE if entry.executable else FILE_MODE
-    if _is_private(path):
-        mode &= 0o700
-    if entry.link:
-        link = sources.tree.read(entry.path).decode(errors="surrogateescape")
-        return Item(key=f"link:~{user}/{path}", path=path, kind=Kind.LINK, target=link, owner=user)
-    if path.endswith(TEMPLATE) and posixpath.basename(path) != TEMPLATE:
-        target = path.removesuffix(TEMPLATE)
-        try:
-            template = sources.tree.read(entry.path).decode()
-        except UnicodeDecodeError:
-            raise InventoryError(f"the template {entry.path} is not UTF-8 text") from None
-        text = sources.render(template, entry.path)
-        return Item(key=f"file:~{user}/{target}", path=target, kind=Kind.FILE, text=text, mode=mode, owner=user)
-    file = Item(key=f"file:~{user}/{path}", path=path, kind=Kind.FILE, mode=mode, owner=user)
-    return replace(file, source=entry.path, blob=entry.blob)
-
-
-def _folder(user: str, path: str) -> Item:
-    """Private ones must be; others are left as they are where they are there."""
-    mode = 0o700 if _is_private(path) else None
-    return Item(key=f"directory:~{user}/{path}", path=path, kind=Kind.DIRECTORY, mode=mode, owner=user)
-
-
-def _is_private(path: str) -> bool:
-    return path.partition("/")[0] in PRIVATE
-
-
-def _policy(home: _Home, path: str) -> Policy:
-    matching = [policy for pattern, policy in home.policy.items() if fnmatchcase(path, pattern)]
-    return matching[-1] if matching else Policy.OVERWRITE
+def _merged(earlier: tuple[Layer, ...], later: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """A set that both name stays where it was, in the ways that the later one says."""
+    layers = {layer.identity: layer for layer in earlier}
+    for layer in later:
+        under = layers.get(layer.identity)
+        ways = laid_over(under.ways, layer.ways) if under else layer.ways
+        layers[layer.identity] = Layer(layer.name, layer.repo, ways)
+    return tuple(layers.values())

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import difflib
 import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar, Self
 
 from pydantic import ConfigDict, model_validator
 
+from agent.deploys.edits import REPLACING, Block, Edit
 from agent.deploys.files.entry import Entry
 from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, Kind, items_to_json, parents
 from agent.deploys.spec import Concrete, Sources, Spec
@@ -75,7 +77,7 @@ class _Items:
         for path, entry in entries.items():  # after the trees: what is named by its own path counts more
             if named := entry.edits():
                 edits.extend(
-                    Item(key=f"block:{path}#{name}", path=path, kind=Kind.EDIT, edit=edit, backup=entry.backup)
+                    Item(key=_edit_key(path, name, edit), path=path, kind=Kind.EDIT, edit=edit, backup=entry.backup)
                     for name, edit in named.items()
                 )
             elif entry.tree is None and (item := self._whole(path, entry)):
@@ -158,6 +160,17 @@ class _Items:
                 elif whole.kind is not Kind.DIRECTORY:
                     self._complaints.append(f"{item.path}: lies in {parent}, which is to be {_WORDS[whole.kind]}")
         return list(wanted.values())
+
+
+def _edit_key(path: str, name: str, edit: Edit) -> str:
+    """A line word for word is known by what it says, so that the old one goes when it says something else. One that
+    may take another's place is known by the pattern that finds both, so that the other can be given back."""
+    if isinstance(edit, Block):
+        return f"block:{path}#{name}"
+    if edit.match is None:
+        return f"line:{path}#{edit.line}"
+    found = edit.line is None or re.search(edit.match, edit.line)
+    return f"line:{path}#{REPLACING}{edit.match}" + ("" if found else f"|^{re.escape(f'{edit.line}')}$")
 
 
 _WORDS = {Kind.FILE: "a file", Kind.LINK: "a link", Kind.ABSENT: "absent"}

@@ -1,22 +1,24 @@
-"""apt, unattended: a deploy's packages change together in one run, which asks nothing and removes nothing unnamed.
+"""apt and dpkg as programs, unattended: each call asks nothing, waits for whoever is at it, and ends in time.
 
-A run mends what an earlier one left half done, fetches package lists only where it needs them, and is tried dry first:
-a package that cannot be had keeps no other from being installed.
+What is done to several packages together is in ``transaction``.
 """
 
 from __future__ import annotations
 
+import difflib
 import fcntl
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from agent.deploys.packages import dpkg, policy
-from agent.errors import Consequence, DeployError
+from agent.errors import DeployError
 from agent.system.process import Completed, run
+
+SOURCES = "/etc/apt/sources.list.d"
+_KEYRINGS = "/etc/apt/keyrings"
 
 QUERY_TIMEOUT_S = 60.0
 REFRESH_TIMEOUT_S = 300.0
@@ -32,7 +34,7 @@ _LISTS = (Path("/var/lib/apt/lists"), Path("/var/lib/apt/lists/partial"))
 """``partial`` is written to by every update, also by one that finds nothing new."""
 _JOURNAL = Path("/var/lib/dpkg/updates")
 
-_APT_GET = (
+APT_GET = (
     "apt-get",
     "--quiet",
     "--yes",
@@ -43,6 +45,9 @@ _APT_GET = (
 )
 """A configuration file that somebody edited stays; the package's own goes beside it as .dpkg-dist."""
 
+_STRICT = "--option=APT::Update::Error-Mode=any"
+"""Without it apt-get update ends well when servers could not be reached."""
+
 _SILENCE = {
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBIAN_PRIORITY": "critical",
@@ -52,161 +57,157 @@ _SILENCE = {
     "UCF_FORCE_CONFFOLD": "1",
     "LC_ALL": "C.UTF-8",
 }
+_STEM = 4
+"""Letters that the nearest name has in common: with them a hundred thousand names are a few hundred."""
 LOCK_POLL_S = 1.0
 _OUTPUT_LIMIT = 32 * 1024 * 1024
-"""Bytes; dpkg-query writes about 100 a package."""
+"""Bytes; dpkg-query writes about 100 a package, apt-cache policy 300."""
 
 _PASSED_ON = ("PATH", "http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
 
 _REMOVAL = re.compile(r"^(?:Remv|Purg) (\S+)", re.MULTILINE)
-_COMPLAINT = re.compile(r"^(?:E: |dpkg: error ).*", re.MULTILINE)
-_FETCH_FAILED = "Unable to fetch some archives"
+_COMPLAINT = re.compile(
+    r"^(?:E: |W: (?=.*(?:Failed to fetch|GPG error|OpenPGP signature))|dpkg: error ).*(?:\n [^\n]*)?", re.MULTILINE
+)
+"""dpkg says on a second, indented line what happened; what is wrong with a key is only a warning to apt."""
+_SUMMARIES = ("E: Some index files failed to download", "E: Sub-process /usr/bin/dpkg returned an error code")
+"""They only say that there were other complaints."""
 
 
-@dataclass(slots=True)
-class Transaction:
-    """The packages of one deploy that change. The first job that runs carries out all that may run."""
-
-    recommends: bool | None
-    update_s: int
-    members: Callable[[], Sequence[dpkg.Job]] = tuple
-    """The jobs that may run; known only when the first one does."""
-    _errors: dict[dpkg.Job, DeployError | None] = field(default_factory=dict)
-
-    def settle(self, job: dpkg.Job) -> None:
-        """Carries out ``job``, with all others unless they are. Raises DeployError with why it is not as wanted."""
-        if job not in self._errors:
-            jobs = self.members() or (job,)
-            try:
-                self._run(jobs)
-            except DeployError as failure:
-                # What kept one of them from being tried kept all of them.
-                self._errors.update((each, self._errors.get(each) or failure) for each in jobs)
-        if error := self._errors[job]:
-            raise error
-
-    def _run(self, jobs: Sequence[dpkg.Job]) -> None:
-        self._errors.update((job, held(job)) for job in jobs)
-        jobs = [job for job in jobs if self._errors[job] is None]
-        mend()
-        fresh = self._freshened(jobs)
-        jobs = self._possible(jobs)
-        if not jobs:
-            return
-        failure = self._apt(jobs)
-        if failure is not None and _FETCH_FAILED in failure.message and not fresh:
-            refresh()  # The lists name a version that the mirror has replaced since.
-            failure = self._apt(jobs)
-        packages = query()
-        for job in jobs:
-            if not dpkg.done(packages, job):
-                self._errors[job] = failure or DeployError(f"apt ended well, but did not {job.text}")
-
-    def _freshened(self, jobs: Sequence[dpkg.Job]) -> bool:
-        wanted = [job for job in jobs if not job.remove]
-        if not wanted or (lists_age_s() <= self.update_s and known(wanted)):
-            return False
-        refresh()
-        return True
-
-    def _possible(self, jobs: Sequence[dpkg.Job]) -> Sequence[dpkg.Job]:
-        """``jobs``, or where apt refuses them together, those that it takes one after the other."""
-        if not jobs or self._refusal(jobs) is None:
-            return jobs
-        possible: list[dpkg.Job] = []
-        for job in jobs:
-            self._errors[job] = self._refusal([*possible, job])
-            if self._errors[job] is None:
-                possible.append(job)
-        return possible
-
-    def _refusal(self, jobs: Sequence[dpkg.Job]) -> DeployError | None:
-        """Why apt, or we, would not do this, found out by a dry run."""
-        dry = run([*_APT_GET, "--simulate", *self._arguments(jobs)], timeout_s=QUERY_TIMEOUT_S, env=environment())
-        if not dry.ok:
-            return _failure(dry)
-        extra = removed_besides(dry.output.decode(errors="replace"), [job.name for job in jobs if job.remove])
-        if not extra:
-            return None
-        return DeployError(
-            f"apt would also remove {', '.join(extra)}",
-            hint="list them under absent, if they may go",
-            consequence=Consequence.STALL,
-        )
-
-    def _apt(self, jobs: Sequence[dpkg.Job]) -> DeployError | None:
-        done = run([*_APT_GET, *self._arguments(jobs)], timeout_s=RUN_TIMEOUT_S, env=environment())
-        return None if done.ok else _failure(done)
-
-    def _arguments(self, jobs: Sequence[dpkg.Job]) -> list[str]:
-        options = []
-        if self.recommends is not None:
-            options.append("--install-recommends" if self.recommends else "--no-install-recommends")
-        if any(job.version for job in jobs):
-            options.append("--allow-downgrades")
-        return [*options, "install", "--", *(job.argument for job in jobs)]
+def query() -> dpkg.Packages:
+    """What is on the host now. Raises DeployError."""
+    return dpkg.parsed(_asked(dpkg.QUERY))
 
 
-def held(job: dpkg.Job) -> DeployError | None:
-    """Why ``job`` is refused, where an administrator told the host to leave the package as it is."""
-    if not job.held:
-        return None
-    return DeployError(
-        f"{job.name} is held on this host",
-        hint=f"`apt-mark unhold {job.name}` there, or take it out of the inventory",
-        consequence=Consequence.STALL,
-    )
+def candidates(names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """By name, the versions that could be installed; none for a virtual package; unknown names are left out."""
+    found = policy.versions(_told([*policy.QUERY, "--", *names]))
+    # apt prints packages of the host's own architecture without it, and does not print those it does not know.
+    return {name: found[key] for name in names for key in (name, name.partition(":")[0]) if key in found}
+
+
+def nearest(name: str) -> str:
+    """What apt knows that is called much like ``name``; empty for nothing."""
+    stem = name.partition(":")[0]
+    known = _told(["apt-cache", "pkgnames", stem[:_STEM]]).split()
+    return next(iter(difflib.get_close_matches(stem, known, 1)), "")
+
+
+def offers(names: Collection[str]) -> str:
+    """What ``apt-cache policy`` says of the sources and of these packages."""
+    return _told(policy.QUERY) + (_told([*policy.QUERY, "--", *names]) if names else "")
+
+
+def mend() -> None:
+    """Lets dpkg and apt finish what a kill cut off, once nobody else is at it. Raises DeployError.
+
+    What was half unpacked is unpacked anew, and what was never unpacked may be needed by what was, so apt may fetch
+    it; it removes nothing.
+    """
+    wait_for(_FRONTEND_LOCK)
+    packages = query()
+    if not any(_JOURNAL.iterdir()) and not packages.interrupted:
+        return
+    # Packages whose scripts fail again are left to apt's own judgement.
+    _run(["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"])
+    if damaged := packages.damaged:
+        offered = candidates(list(damaged))
+        names = [f"{name}={old}" if old in offered.get(name, ()) else name for name, old in damaged.items()]
+        _unless_it_removes("--reinstall", "install", "--", *names)
+    if query().interrupted:
+        _unless_it_removes("--fix-broken", "install")
+
+
+def _unless_it_removes(*arguments: str) -> None:
+    dry = run([*APT_GET, "--simulate", *arguments], timeout_s=QUERY_TIMEOUT_S, env=environment())
+    if dry.ok and not removed_besides(dry.output.decode(errors="replace"), ()):
+        _run([*APT_GET, *arguments])
+
+
+def apt_get(arguments: Sequence[str]) -> Completed:
+    """One run of apt-get that changes packages."""
+    return _run([*APT_GET, *arguments])
+
+
+def refresh() -> str:
+    """Fetches the package lists. Where some cannot be had, the others count; returns why, empty where all were had."""
+    wait_for(_LISTS_LOCK)
+    done = run([*APT_GET, _STRICT, "update"], timeout_s=REFRESH_TIMEOUT_S, env=environment())
+    return "" if done.ok else failure(done).message
+
+
+def fetch(sources: Path) -> None:
+    """Fetches the lists of the repositories in one sources file alone. Raises DeployError where they cannot be had.
+
+    Lists that are there already, and may have been checked with another key, do not count any more.
+    """
+    wait_for(_LISTS_LOCK)
+    for file in listed().get(f"{sources}", ()):
+        Path(file).unlink(missing_ok=True)
+    times = {folder: folder.stat() for folder in _LISTS if folder.exists()}
+    only = (f"--option=Dir::Etc::SourceList={sources}", "--option=Dir::Etc::SourceParts=/dev/null")
+    keep = "--option=APT::Get::List-Cleanup=0"
+    done = run([*APT_GET, _STRICT, *only, keep, "update"], timeout_s=REFRESH_TIMEOUT_S, env=environment())
+    for folder, status in times.items():
+        os.utime(folder, ns=(status.st_atime_ns, status.st_mtime_ns))  # the other lists are as old as they were
+    if not done.ok:
+        raise failure(done)
+
+
+LISTED = ("apt-get", "indextargets", "--format", "$(SOURCESENTRY)|$(FILENAME)", "Created-By: Packages")
+"""Which package lists are there, and by which entry of which sources file; it takes 30 ms."""
+
+
+def listed() -> Mapping[str, Sequence[str]]:
+    """By sources file, the package lists that were fetched for it."""
+    return listed_in(_told(LISTED))
+
+
+def listed_in(output: str) -> Mapping[str, Sequence[str]]:
+    """What ``LISTED`` wrote."""
+    found: dict[str, list[str]] = {}
+    for line in output.splitlines():
+        entry, _, file = line.partition("|")
+        found.setdefault(entry.rpartition(":")[0], []).append(file)
+    return found
+
+
+def require_sources() -> None:
+    """Raises DeployError where apt cannot make sense of all its sources together, such as of one repository that is
+    named twice with different keys."""
+    completed = run(LISTED, timeout_s=QUERY_TIMEOUT_S, env=environment())
+    if not completed.ok:
+        raise failure(completed)
+
+
+def lists_age_s() -> float:
+    """Seconds since package lists were last fetched; many where they never were."""
+    return time.time() - max((folder.stat().st_mtime for folder in _LISTS if folder.exists()), default=0.0)
+
+
+def keyring_of(sources: str) -> str:
+    """Where the keyring of a repository lies, by its sources file."""
+    name = sources.removeprefix(f"{SOURCES}/").removesuffix(".sources")
+    return f"{_KEYRINGS}/{name}.asc"
+
+
+def mark(word: str, names: Iterable[str]) -> None:
+    """``apt-mark word``: hold, unhold, auto. Raises DeployError."""
+    wait_for(_FRONTEND_LOCK)
+    completed = run(["apt-mark", word, "--", *names], timeout_s=QUERY_TIMEOUT_S, env=environment())
+    if not completed.ok:
+        raise failure(completed)
+
+
+def automatic(names: Collection[str]) -> Sequence[str]:
+    """Those of ``names`` that were only installed because others need them."""
+    return _told(["apt-mark", "showauto", "--", *names]).split() if names else ()
 
 
 def removed_besides(dry_run: str, named: Collection[str]) -> list[str]:
     """Packages that a dry run says would be removed although nobody named them."""
     plain = {name.partition(":")[0] for name in named}
     return sorted({name for name in _REMOVAL.findall(dry_run) if name.partition(":")[0] not in plain})
-
-
-def known(jobs: Sequence[dpkg.Job]) -> bool:
-    """Whether the package lists have everything that ``jobs`` would install."""
-    versions = candidates([job.name for job in jobs])
-    return all(job.name in versions and (job.version is None or job.version in versions[job.name]) for job in jobs)
-
-
-def candidates(names: Sequence[str]) -> dict[str, frozenset[str]]:
-    """By name, the versions that could be installed; none for a virtual package; unknown names are left out."""
-    completed = run([*policy.QUERY, "--", *names], timeout_s=QUERY_TIMEOUT_S, env=environment())
-    found = policy.versions(completed.output.decode(errors="replace"))
-    # apt prints packages of the host's own architecture without it, and does not print those it does not know.
-    return {name: found[key] for name in names for key in (name, name.partition(":")[0]) if key in found}
-
-
-def query() -> dpkg.Packages:
-    """What is on the host now. Raises DeployError."""
-    completed = run(dpkg.QUERY, timeout_s=QUERY_TIMEOUT_S, output_limit=_OUTPUT_LIMIT)
-    if not completed.ok:
-        raise DeployError(f"dpkg-query failed: {completed.complaint}")
-    return dpkg.parsed(completed.output.decode(errors="replace"))
-
-
-def mend() -> None:
-    """Lets dpkg finish what a kill cut off, once nobody else is at it. Raises DeployError."""
-    wait_for(_FRONTEND_LOCK)
-    if any(_JOURNAL.iterdir()) or query().interrupted:
-        # Packages whose scripts fail again are left to apt's own judgement.
-        run(
-            ["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"],
-            timeout_s=RUN_TIMEOUT_S,
-            env=environment(),
-        )
-
-
-def refresh() -> None:
-    """Fetches the package lists. Where some cannot be had, the others count; what is missing then shows by itself."""
-    wait_for(_LISTS_LOCK)
-    run([*_APT_GET, "update"], timeout_s=REFRESH_TIMEOUT_S, env=environment())
-
-
-def lists_age_s() -> float:
-    """Seconds since package lists were last fetched; many where they never were."""
-    return time.time() - max((folder.stat().st_mtime for folder in _LISTS if folder.exists()), default=0.0)
 
 
 def wait_for(lock: Path) -> None:
@@ -236,10 +237,34 @@ def environment() -> dict[str, str]:
     return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **passed_on, **_SILENCE}
 
 
-def _failure(completed: Completed) -> DeployError:
+def failure(completed: Completed) -> DeployError:
+    """Why a run of apt did not end well, in its own words."""
     if completed.timed_out:
         return DeployError(
             f"apt was not done after {RUN_TIMEOUT_S:.0f} s", hint="the next cycle finishes what it began"
         )
-    complaints = _COMPLAINT.findall((completed.output + b"\n" + completed.error).decode(errors="replace"))
-    return DeployError("; ".join(dict.fromkeys(complaints)) or completed.complaint)
+    found = complaints((completed.output + b"\n" + completed.error).decode(errors="replace"))
+    return DeployError("; ".join(found) or completed.complaint)
+
+
+def complaints(output: str) -> Sequence[str]:
+    """What apt and dpkg complain of, each once and in one line; what only sums up stands for itself alone."""
+    found = [re.sub(r"\s+", " ", match) for match in dict.fromkeys(_COMPLAINT.findall(output))]
+    return [complaint for complaint in found if not complaint.startswith(_SUMMARIES)] or found
+
+
+def _run(argv: Sequence[str]) -> Completed:
+    return run(argv, timeout_s=RUN_TIMEOUT_S, env=environment())
+
+
+def _asked(argv: Sequence[str]) -> str:
+    completed = run(argv, timeout_s=QUERY_TIMEOUT_S, output_limit=_OUTPUT_LIMIT, env=environment())
+    if not completed.ok:
+        raise DeployError(f"{argv[0]} failed: {completed.complaint}")
+    return completed.output.decode(errors="replace")
+
+
+def _told(argv: Sequence[str]) -> str:
+    """What a question is answered with; one that apt does not understand has no answer."""
+    completed = run(argv, timeout_s=QUERY_TIMEOUT_S, output_limit=_OUTPUT_LIMIT, env=environment())
+    return completed.output.decode(errors="replace")

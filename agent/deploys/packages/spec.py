@@ -2,19 +2,27 @@
 
 - packages: [git, curl]                                   # short for present
 - packages: {present: [git, "nginx=1.22.1-9", "libc6:i386"], absent: [nano], update: 1d}
+- packages: {held: [linux-image-amd64], upgrades: security}
+- packages:
+    present: [vendor-tool]
+    repositories:
+      vendor: {url: "https://apt.example.org/debian", suites: [trixie], key: keys/vendor.asc}
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json, parents
+from agent.deploys.packages.repository import Name, Repository
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
+from agent.errors import InventoryError
 
 # Names and architectures as in Debian policy 5.6.1 and 5.6.8, wide enough for RPM, apk and pacman.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9-]+)?")
@@ -22,6 +30,16 @@ _PACKAGE = re.compile(_NAME.pattern + r"(=[A-Za-z0-9][A-Za-z0-9.+:~^_-]*)?")
 _AGE = re.compile(r"(\d{1,6})([smhd])")
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+_PERIODIC = Item(
+    key="file:/etc/apt/apt.conf.d/60hostwright",
+    path="/etc/apt/apt.conf.d/60hostwright",
+    kind=Kind.FILE,
+    text='APT::Periodic::Update-Package-Lists "always";\n',
+    mode=FILE_MODE,
+)
+"""Upgrades can only be found in lists that are new: apt's own timer, twice a day, fetches them without a change of
+ours. Where it does not run, the deploy does."""
 
 
 class PackagesSpec(Spec):
@@ -37,10 +55,25 @@ class PackagesSpec(Spec):
         description="Packages that must not be installed. Their configuration files stay. What depends on one of"
         " them must be listed too: nothing is removed that is not named.",
     )
+    held: tuple[str, ...] = Field(
+        default=(),
+        description="Packages that must be installed and held (`apt-mark hold`): nobody upgrades them but Git, by a"
+        " pin (apt only).",
+    )
+    apt_repositories: Mapping[Name, Repository] = Field(
+        alias="repositories",
+        default_factory=dict,
+        description="Further repositories by name, with their keys (apt only).",
+    )
+    upgrades: Literal["security", "all"] | None = Field(
+        default=None,
+        description="Packages that are upgraded whenever there is something newer: those with `security` updates of"
+        " the distribution, or `all`; held and pinned ones stay (apt only). Not set: none.",
+    )
     update: str = Field(
         default="1d",
-        description="Package lists older than this are fetched anew before something is installed (`12h`, `1d`)."
-        " What is unknown or pinned to a version not in the lists fetches them in any case.",
+        description="Package lists older than this are fetched anew before something is installed (`12h`, `1d`), and,"
+        " with `upgrades`, in any case. What is unknown or pinned to a version not in the lists fetches them, too.",
     )
     recommends: bool | None = Field(
         default=None,
@@ -61,7 +94,7 @@ class PackagesSpec(Spec):
         _require_once(map(name_of, packages))
         return packages
 
-    @field_validator("absent")
+    @field_validator("absent", "held")
     @classmethod
     def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
@@ -79,31 +112,60 @@ class PackagesSpec(Spec):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        both = [name for name in map(name_of, self.present) if name in self.absent]
-        if both:
-            raise ValueError(f"{both[0]} is both present and absent")
+        for word, names in (("present", map(name_of, self.present)), ("held", self.held)):
+            if both := [name for name in names if name in self.absent]:
+                raise ValueError(f"{both[0]} is both {word} and absent")
         return self
 
     def merged(self, later: Self) -> Self:
         present = {name_of(package): package for package in self.present if name_of(package) not in later.absent}
         present |= {name_of(package): package for package in later.present}
+        held = [name for name in dict.fromkeys((*self.held, *later.held)) if name not in later.absent]
         absent = dict.fromkeys((*self.absent, *later.absent))
         said = {name: getattr(later, name) for name in later.model_fields_set}
         said["present"] = tuple(present.values())
-        said["absent"] = tuple(name for name in absent if name not in present)
+        said["held"] = tuple(held)
+        said["absent"] = tuple(name for name in absent if name not in present and name not in held)
+        said["apt_repositories"] = {**self.apt_repositories, **later.apt_repositories}
         return self.model_copy(update=said)
 
-    def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing to look up
+    def concrete(self, sources: Sources) -> Concrete:
         present = {name_of(package): version_of(package) for package in self.present}
+        present |= {name: present.get(name) for name in self.held}
+        items = self._items(sources)
         arguments: dict[str, JSON] = {
             "present": present,
+            "held": list(self.held),
             "absent": list(self.absent),
+            "repositories": list(self.apt_repositories),
+            "items": items_to_json(items),
+            "upgrades": self.upgrades,
             "update_s": seconds_of(self.update),
             "recommends": self.recommends,
         }
-        resources = [Resource(f"package:{name}", digest_of({"present": present[name] or True})) for name in present]
+        resources = [item.resource for item in items]
+        resources += [Resource(f"package:{name}", self._digest(name, version)) for name, version in present.items()]
         resources += [Resource(f"package:{name}", digest_of({"present": False})) for name in self.absent]
         return Concrete(arguments, tuple(resources))
+
+    def _digest(self, name: str, version: str | None) -> str:
+        wanted: dict[str, JSON] = {"present": version or True}
+        return digest_of(wanted | {"held": True} if name in self.held else wanted)
+
+    def _items(self, sources: Sources) -> list[Item]:
+        """The files that apt is to read. Raises InventoryError with every complaint."""
+        items: list[Item] = [_PERIODIC] if self.upgrades else []
+        complaints: list[str] = []
+        for name, repository in self.apt_repositories.items():
+            try:
+                items += repository.items(name, sources.tree)
+            except InventoryError as error:
+                complaints.append(error.message)
+        if complaints:
+            raise InventoryError("\n".join(complaints))
+        folders = {parents(item.path)[0]: None for item in items if item.kind is not Kind.ABSENT}
+        items += [Item(key=f"directory:{path}", path=path, kind=Kind.DIRECTORY) for path in folders]
+        return items
 
 
 def name_of(package: str) -> str:

@@ -1,27 +1,26 @@
-"""services: arguments turned into corrections, one for each unit that is not as it should be."""
+"""services: arguments turned into corrections, one for each unit and drop-in that is not as it should be."""
 
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from pyinfra.api.facts import FactBase
-from pyinfra.context import host as pyinfra_host
-
+from agent.deploys import system_items, systemctl, units
 from agent.deploys.correction import Correction, correct
-from agent.deploys.services import host, units
+from agent.deploys.items import items_from_json
+from agent.deploys.services import host
 from agent.deploys.services.spec import is_template, template_of
-from agent.deploys.services.units import Clock, Found, Step, Times, Wanted
+from agent.deploys.unit_fact import ask
+from agent.deploys.units import Found, Step, Times, Wanted
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.errors import Consequence, DeployError
 from agent.system.systemd import booted
 
 
-def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 - unit files are in the arguments
+def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
     """Every deploy has this door. Raises DeployError without systemd, and for a unit that does not exist."""
     wanted = {name: _wanted(entry) for name, entry in cast("Mapping[str, Any]", arguments["units"]).items()}
     if not booted():
@@ -30,25 +29,15 @@ def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 -
             hint="leave the deploy out for this host",
             consequence=Consequence.STALL,
         )
-    correct("services", corrections(wanted))
+    drop_ins = system_items.corrections(items_from_json(arguments["items"]), root)
+    correct("services", [*drop_ins, *_corrections(wanted, {drop_in.change.resource for drop_in in drop_ins})])
 
 
-class SystemdUnits(FactBase[Mapping[str, Found]]):
-    """Some units, by one question."""
-
-    def command(self, names: tuple[str, ...]) -> str:
-        self.names = names
-        return shlex.join((*units.QUERY, "--", *names))
-
-    def process(self, output: list[str]) -> Mapping[str, Found]:
-        return units.parsed("\n".join(output), self.names)
-
-
-def corrections(wanted: Mapping[str, Wanted]) -> Sequence[Correction]:
-    """Services before the timers, sockets and paths that start them, templates before their instances."""
+def _corrections(wanted: Mapping[str, Wanted], changing: set[str]) -> Sequence[Correction]:
+    """Services before the timers, sockets and paths that start them, templates before their instances.
+    ``changing``: keys of the drop-ins that are written before."""
     names = tuple(name for name in wanted if not is_template(name))
-    found = pyinfra_host.get_fact(SystemdUnits, names=names) if names else {}
-    clock = host.now()
+    found = ask(names)
     ordered = sorted(wanted, key=lambda name: (not is_template(name), not name.endswith(".service")))
     for name in names:
         if wanted[name].needs_unit and not found[name].exists and not _brought(name, wanted):
@@ -56,7 +45,13 @@ def corrections(wanted: Mapping[str, Wanted]) -> Sequence[Correction]:
                 f"there is no unit {name} on this host",
                 hint="install its package in a deploy before this one, or give its unit file with unit or content",
             )
-    made = (_correction(name, wanted[name], found.get(name, _TEMPLATE), clock) for name in ordered)
+    looks = {name: _Look(name, wanted[name], changing) for name in ordered}
+    made = (
+        _correction(
+            looks[name], looks.get(template_of(name)) if template_of(name) != name else None, found.get(name, _TEMPLATE)
+        )
+        for name in ordered
+    )
     return [correction for correction in made if correction is not None]
 
 
@@ -69,21 +64,42 @@ _TEMPLATE = Found("loaded", "inactive", "dead", "", stale=False, started_us=0, s
 """What a template looks like: systemd shows only instances."""
 
 
-def _correction(name: str, wanted: Wanted, found: Found, clock: Clock) -> Correction | None:
-    text, proper = host.unit_file(name) if wanted.content is not None else (None, True)
-    same_file = wanted.content is None or (text == wanted.content and proper)
-    own_file = (str(host.UNIT_FOLDER / name),) if wanted.content is not None else ()
+class _Look:
+    """A unit's wanted state beside its files on the host. ``changing``: keys of the drop-ins that are written first."""
+
+    def __init__(self, name: str, wanted: Wanted, changing: set[str]) -> None:
+        self.name = name
+        self.wanted = wanted
+        self.text, proper = host.unit_file(name) if wanted.content is not None else (None, True)
+        self.same_file = wanted.content is None or (self.text == wanted.content and proper)
+        self.same_drop_ins = not any(f"file:{path}" in changing for path in wanted.drop_ins)
+        own = (str(host.UNIT_FOLDER / name),) if wanted.content is not None else ()
+        self.files = (*own, *wanted.drop_ins)
+
+
+def _correction(look: _Look, template: _Look | None, found: Found) -> Correction | None:
+    """``template``: what an instance is made from, where this deploy knows it."""
+    clock, wanted = systemctl.now(), look.wanted
+    files = (*look.files, *template.files) if template is not None else look.files
     times = Times(
-        restart_us=host.changed_us((*wanted.restart_on, *own_file)),
-        reload_us=host.changed_us(wanted.reload_on),
-        reloaded_us=host.reloaded_us(name, clock),
+        restart_us=systemctl.changed_us((*wanted.restart_on, *files)),
+        reload_us=systemctl.changed_us(wanted.reload_on),
+        reloaded_us=systemctl.reloaded_us(look.name, clock),
     )
-    steps = units.steps(found, wanted, same_file=same_file, times=times, clock=clock)
+    same_template = template is None or (template.same_file and template.same_drop_ins)
+    steps = units.steps(
+        found,
+        wanted,
+        same_file=look.same_file,
+        same_drop_ins=look.same_drop_ins and same_template,
+        times=times,
+        clock=clock,
+    )
     if not steps:
         return None
-    diff = _diff(name, text or "", wanted.content or "") if Step.WRITE in steps else None
-    change = WantedChange(f"unit:{name}", ", ".join(steps), diff)
-    return Correction(change, host.carry_out, name, steps, wanted.content)
+    diff = _diff(look.name, look.text or "", wanted.content or "") if Step.WRITE in steps else None
+    change = WantedChange(f"unit:{look.name}", ", ".join(steps), diff)
+    return Correction(change, host.carry_out, look.name, steps, wanted.content)
 
 
 def _diff(name: str, before: str, after: str) -> str:
@@ -100,4 +116,5 @@ def _wanted(entry: Mapping[str, Any]) -> Wanted:
         content=entry["content"],
         restart_on=tuple(entry["restart_on"]),
         reload_on=tuple(entry["reload_on"]),
+        drop_ins=tuple(entry["drop_ins"]),
     )

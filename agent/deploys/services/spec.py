@@ -6,6 +6,7 @@
         backup.service: {unit: files/backup.service}
         backup.timer: {unit: files/backup.timer.j2, running: true, enabled: true}
         cups: {running: false, enabled: false}
+        postgresql: {drop_ins: {limits.conf: "[Service]\nMemoryMax=2G\n"}}
 
 A name without a type is a service. What an entry does not mention is left as it is.
 """
@@ -14,11 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from agent.deploys.spec import Concrete, Sources, Spec, overlaid
+from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json
+from agent.deploys.spec import ByName, Concrete, Sources, overlaid, text_of
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.errors import InventoryError
@@ -26,6 +29,10 @@ from agent.errors import InventoryError
 _TYPES = ("service", "socket", "timer", "path", "mount", "automount", "swap", "target", "slice")
 _NAME = re.compile(r"(?!-)[A-Za-z0-9:_.\\@-]{1,240}")
 """systemd.unit(5), "Description"; nothing that systemctl takes for a pattern or an option."""
+
+_DROP_IN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}\.conf")
+
+UNIT_FOLDER = "/etc/systemd/system"
 
 
 class Unit(BaseModel):
@@ -45,6 +52,11 @@ class Unit(BaseModel):
         " A running unit is restarted when the file changes.",
     )
     content: str | None = Field(default=None, description="The unit file's text, instead of `unit`.")
+    drop_ins: Mapping[str, str] = Field(
+        default_factory=dict,
+        description="Texts of files in /etc/systemd/system/<name>.d by file name (`limits.conf`), which add to the"
+        " unit's own settings. A running unit is restarted when one changes.",
+    )
     restart_on: tuple[str, ...] = Field(
         default=(),
         description="Absolute paths of files or folders. The unit is restarted where one of them, or anything below,"
@@ -63,8 +75,16 @@ class Unit(BaseModel):
                 raise ValueError(f"{path!r} is not an absolute path")
         return paths
 
+    @field_validator("drop_ins")
+    @classmethod
+    def _drop_in_names(cls, drop_ins: Mapping[str, str]) -> Mapping[str, str]:
+        for name in drop_ins:
+            if not _DROP_IN.fullmatch(name):
+                raise ValueError(f"{name!r} is not the name of a drop-in: a file name that ends in .conf")
+        return drop_ins
+
     def merged(self, later: Unit) -> Unit:
-        merged = overlaid(self, later)
+        merged = overlaid(self, later).model_copy(update={"drop_ins": {**self.drop_ins, **later.drop_ins}})
         if later.unit is not None:
             return merged.model_copy(update={"content": None})
         if later.content is not None:
@@ -83,17 +103,10 @@ class Unit(BaseModel):
         return ""
 
 
-def _with_short_form(schema: dict[str, Any]) -> None:
-    """The JSON Schema of both forms: what ``units`` holds may stand without it."""
-    schema["additionalProperties"] = {
-        "anyOf": [schema["properties"]["units"]["additionalProperties"], {"type": "null"}]
-    }
-
-
-class ServicesSpec(Spec):
-    model_config = ConfigDict(json_schema_extra=_with_short_form)
-
+class ServicesSpec(ByName):
     kind: ClassVar[str] = "services"
+    level: ClassVar[str] = "units"
+    bare: ClassVar[bool] = True
 
     units: dict[str, Unit] = Field(
         default_factory=dict,
@@ -116,8 +129,8 @@ class ServicesSpec(Spec):
             name = full_name(given)
             if name in named:
                 raise ValueError(f"{name} is there twice")
-            if is_template(name) and unit.model_fields_set - {"unit", "content"}:
-                raise ValueError(f"{name} is a template: it has a unit file, and only its instances run")
+            if is_template(name) and unit.model_fields_set - {"unit", "content", "drop_ins"}:
+                raise ValueError(f"{name} is a template: it has files, and only its instances run")
             named[name] = unit
         return named
 
@@ -129,8 +142,25 @@ class ServicesSpec(Spec):
 
     def concrete(self, sources: Sources) -> Concrete:
         units = {name: _concrete(name, unit, sources) for name, unit in self.units.items()}
-        resources = tuple(Resource(f"unit:{name}", digest_of(wanted)) for name, wanted in units.items())
-        return Concrete({"units": units}, resources)
+        files = {name: _drop_in_items(name, unit) for name, unit in self.units.items()}
+        items = [item for some in files.values() for item in some]
+        resources = [
+            replace(item.resource, reloads=(name,) if item.kind is Kind.FILE else ())
+            for name, some in files.items()
+            for item in some
+        ]
+        # A drop-in that Git changes is why its unit is restarted: the unit's digest has to move with it.
+        resources += [
+            Resource(f"unit:{name}", digest_of([wanted, dict(self.units[name].drop_ins)]))
+            for name, wanted in units.items()
+        ]
+        # A unit that only runs may have its file from another deploy.
+        written = (
+            Resource(f"file:{UNIT_FOLDER}/{name}", digest_of([wanted["content"], wanted["masked"]]))
+            for name, wanted in units.items()
+            if wanted["content"] is not None or wanted["masked"]
+        )
+        return Concrete({"units": units, "items": items_to_json(items)}, tuple(resources), tuple(written))
 
 
 _UP: Mapping[str, bool] = {"running": True, "enabled": True}
@@ -160,19 +190,20 @@ def _concrete(name: str, unit: Unit, sources: Sources) -> Mapping[str, JSON]:
         "running": unit.running,
         "enabled": unit.enabled,
         "masked": unit.masked,
-        "content": unit.content if unit.unit is None else _text(name, unit.unit, sources),
+        "content": unit.content if unit.unit is None else text_of(name, unit.unit, sources),
         "restart_on": list(unit.restart_on),
         "reload_on": list(unit.reload_on),
+        "drop_ins": [f"{UNIT_FOLDER}/{name}.d/{file}" for file in unit.drop_ins],
     }
 
 
-def _text(name: str, path: str, sources: Sources) -> str:
-    try:
-        text = sources.tree.read(path).decode()
-    except KeyError:
-        raise InventoryError(
-            f"{name}: there is no file {path}", hint="paths count from the top of the config repo"
-        ) from None
-    except UnicodeDecodeError:
-        raise InventoryError(f"{name}: {path} is not UTF-8 text") from None
-    return sources.render(text, path) if path.endswith(".j2") else text
+def _drop_in_items(name: str, unit: Unit) -> list[Item]:
+    """The folder and its files, as items like those of ``files``."""
+    if not unit.drop_ins:
+        return []
+    folder = f"{UNIT_FOLDER}/{name}.d"
+    items = [Item(key=f"directory:{folder}", path=folder, kind=Kind.DIRECTORY)]
+    for file, text in unit.drop_ins.items():
+        path = f"{folder}/{file}"
+        items.append(Item(key=f"file:{path}", path=path, kind=Kind.FILE, text=text, mode=FILE_MODE))
+    return items

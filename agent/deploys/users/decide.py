@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from agent.deploys.users.accounts import Accounts, Person, is_system_id
@@ -27,11 +27,13 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``words`` for people, ``lines`` of a diff, and the commands that do away with it."""
+    """``words`` for people, ``lines`` of a diff, and the commands that do away with it. ``joins``: the groups that
+    these add an account to."""
 
     words: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     commands: tuple[Command, ...] = ()
+    joins: tuple[str, ...] = ()
 
 
 def group_difference(found: Accounts, name: str, wanted: Group) -> Difference:
@@ -67,9 +69,11 @@ def account_difference(
     wanted: Account,
     *,
     groups: Mapping[str, Group],
+    given: Collection[str],
     exists: Callable[[str], bool],
 ) -> Difference:
-    """``groups``: those of the same deploy, made before; ``exists``: whether a path is there.
+    """``groups``: those of the same deploy, made before; ``given``: those that the agent once added it to;
+    ``exists``: whether a path is there.
 
     Raises DeployError for what must not be done to an account.
     """
@@ -85,7 +89,7 @@ def account_difference(
         return _created(
             name, wanted, has_group=groups[name].absent is False if name in groups else name in found.groups
         )
-    return _changed(found, person, wanted, exists)
+    return _changed(found, person, wanted, given, exists)
 
 
 def _require(
@@ -117,6 +121,7 @@ def _created(name: str, wanted: Account, *, has_group: bool) -> Difference:
         "shell": wanted.shell,
         "comment": wanted.comment,
         "groups": ",".join(wanted.groups) or None,
+        "expiredate": wanted.expiry or None,
     }
     given = {key: value for key, value in settings.items() if value is not None}
     options = [f"--{key}={value}" for key, value in given.items()]
@@ -127,13 +132,15 @@ def _created(name: str, wanted: Account, *, has_group: bool) -> Difference:
         commands.append(_password(name, wanted.password_hash, wanted.locked))
         words.append("set password")
     if wanted.locked:
-        commands.append(Command(_lock(name)))
+        commands.append(lock(name))
         words.append("lock")
     lines = tuple(f"+{key}: {value}" for key, value in given.items())
-    return Difference(tuple(words), lines, tuple(commands))
+    return Difference(tuple(words), lines, tuple(commands), wanted.groups)
 
 
-def _changed(found: Accounts, person: Person, wanted: Account, exists: Callable[[str], bool]) -> Difference:
+def _changed(
+    found: Accounts, person: Person, wanted: Account, given: Collection[str], exists: Callable[[str], bool]
+) -> Difference:
     options: list[str] = []
     words: list[str] = []
     lines: list[str] = []
@@ -154,28 +161,31 @@ def _changed(found: Accounts, person: Person, wanted: Account, exists: Callable[
         lines += [f"-{key}: {now}", f"+{key}: {then}"]
         if key == "home" and exists(now) and not exists(then):
             options.append("--move-home")
-    grouped = _grouped(found, person, wanted)
+    if wanted.expires is not None and not wanted.locked and person.expires_day != wanted.expires_day:
+        if person.is_system:
+            raise _refused(f"{person.name}: expires: {_ADJUSTABLE}")
+        options.append(f"--expiredate={wanted.expiry}")
+        words.append(f"set expiry {wanted.expires}")
+    joins, leaves = _memberships(found, person, wanted, given)
+    words += [*(f"add to {group}" for group in joins), *(f"remove from {group}" for group in leaves)]
+    lines += [*(f"+group: {group}" for group in joins), *(f"-group: {group}" for group in leaves)]
+    options += ["--append", f"--groups={','.join(joins)}"] if joins else []
+    # What is taken away goes first: usermod may fail, such as where the account is in use.
+    commands = [Command(("gpasswd", f"--delete={person.name}", "--", group)) for group in leaves]
+    commands += [Command(("usermod", *options, "--", person.name))] if options else []
     password = _protected(person, wanted)
-    options += grouped.commands[0].argv if grouped.commands else ()
-    commands = [Command(("usermod", *options, "--", person.name))] if options else []
-    return Difference(
-        (*words, *grouped.words, *password.words), (*lines, *grouped.lines), (*commands, *password.commands)
-    )
+    return Difference((*words, *password.words), tuple(lines), (*commands, *password.commands), joins)
 
 
-def _grouped(found: Accounts, person: Person, wanted: Account) -> Difference:
-    """Further groups; the one command holds only usermod's options."""
+def _memberships(
+    found: Accounts, person: Person, wanted: Account, given: Collection[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The groups to join, and those to leave."""
     now = found.groups_of(person.name)
     primary = wanted.group or found.group_name(person.gid)
-    missing = [group for group in wanted.groups if group not in now and group != primary]
-    extra = sorted(now - set(wanted.groups)) if wanted.exclusive_groups else []
-    words = [*(f"add to {group}" for group in missing), *(f"remove from {group}" for group in extra)]
-    lines = [*(f"+group: {group}" for group in missing), *(f"-group: {group}" for group in extra)]
-    if extra:
-        return Difference(tuple(words), tuple(lines), (Command((f"--groups={','.join(wanted.groups)}",)),))
-    if missing:
-        return Difference(tuple(words), tuple(lines), (Command(("--append", f"--groups={','.join(missing)}")),))
-    return Difference()
+    joins = tuple(group for group in wanted.groups if group not in now and group != primary)
+    ours = now if wanted.exclusive_groups else now.intersection(given)
+    return joins, tuple(sorted(ours.difference(wanted.groups)))
 
 
 def _protected(person: Person, wanted: Account) -> Difference:
@@ -188,11 +198,11 @@ def _protected(person: Person, wanted: Account) -> Difference:
         commands.append(_password(person.name, wanted.password_hash, wanted.locked))
     if wanted.locked and not person.locked:
         words.append("lock")
-        commands.append(Command(_lock(person.name)))
+        commands.append(lock(person.name))
     if wanted.locked is False and (person.locked or (person.password.startswith("!") and hidden.startswith("$"))):
         words.append("unlock")
         reveal = ("--unlock",) if hidden.startswith("$") and person.password.startswith("!") else ()
-        commands.append(Command(("usermod", "--expiredate=", *reveal, "--", person.name)))
+        commands.append(Command(("usermod", f"--expiredate={wanted.expiry}", *reveal, "--", person.name)))
     if words and person.is_system:
         raise _refused(f"{person.name}: {' and '.join(words)}: {_ADJUSTABLE}")
     return Difference(tuple(words), (), tuple(commands))
@@ -203,9 +213,9 @@ def _password(name: str, value: str, locked: bool | None) -> Command:
     return Command(("chpasswd", "--encrypted"), f"{name}:{mark}{value}\n".encode())
 
 
-def _lock(name: str) -> tuple[str, ...]:
+def lock(name: str) -> Command:
     """A locked password keeps no key out; an account that has expired does (usermod(8), --lock)."""
-    return ("usermod", "--lock", "--expiredate=1", "--", name)
+    return Command(("usermod", "--lock", "--expiredate=1", "--", name))
 
 
 def _refused(message: str) -> DeployError:

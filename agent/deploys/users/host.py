@@ -53,6 +53,10 @@ class SshFolder:
     def text(self) -> str:
         return (self.file.content or b"").decode(errors="surrogateescape")
 
+    def is_of(self, uid: int) -> bool:
+        """Whether there is a file, and it is that account's: two may share a home, and we write as the account."""
+        return self.file.status is not None and self.file.status.st_uid == uid
+
     def proper(self, uid: int) -> bool:
         """Whether sshd would accept modes and owners (StrictModes), and they are as we write them."""
         return all(
@@ -65,7 +69,7 @@ NOTHING = SshFolder(Found(), Found())
 
 
 def ssh_folder(path: str) -> SshFolder:
-    """What the home at ``path`` has. Raises Refused where following it could lead out of the home."""
+    """What the home at ``path`` has. Raises OSError, and Refused where following it could lead out of the home."""
     try:
         with folder(None, path.strip("/"), root_links=True) as home:
             found = _required(look(home, _SSH, read=False), stat.S_IFDIR, f"{path}/{_SSH}")
@@ -73,6 +77,8 @@ def ssh_folder(path: str) -> SshFolder:
                 return NOTHING
             with folder(home, _SSH, root_links=False) as ssh:
                 file = _required(look(ssh, _KEYS), stat.S_IFREG, f"{path}/{_SSH}/{_KEYS}")
+                if file.status is not None and file.content is None:
+                    raise Refused(f"{path}/{_SSH}/{_KEYS} is too large to be read, and is left alone")
                 return SshFolder(found, file)
     except (FileNotFoundError, NotADirectoryError):
         return NOTHING
@@ -94,6 +100,8 @@ def write_keys(name: str, wanted: Sequence[str], exclusive: bool) -> None:
 def _put_keys(user: User, wanted: Sequence[str], exclusive: bool) -> None:
     now = ssh_folder(user.home)
     text = keys.updated(now.text, wanted, exclusive=exclusive)
+    if not wanted and text == now.text:
+        return  # Nothing of ours is in there.
     with folder(None, user.home.strip("/"), root_links=True) as home:
         private = Attributes(SSH_MODE, user.uid, user.gid)
         if now.folder.status is None:

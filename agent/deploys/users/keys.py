@@ -1,70 +1,65 @@
-"""Lines of authorized_keys (sshd(8), "AUTHORIZED_KEYS FILE FORMAT"). Pure."""
+"""Lines of authorized_keys (sshd(8), "AUTHORIZED_KEYS FILE FORMAT"). Pure.
+
+The agent's stand between two markers, so that one which leaves Git can be told from one that a person put there.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-_KEY = re.compile(
-    r"(?:^|\s)(?P<type>(?:ssh-|ecdsa-sha2-|sk-ssh-|sk-ecdsa-sha2-)[A-Za-z0-9@.-]+)\s+(?P<blob>AAAA[A-Za-z0-9+/]+={0,3})(?=\s|$)"
-)
+from agent.deploys.edits import Block
+from agent.deploys.public_keys import KEY
 
-
-def complaint(line: str) -> str:
-    """What keeps ``line`` from being a public key; empty when nothing does."""
-    if not line.isprintable():
-        return "it is not one line of text"
-    if "PRIVATE KEY" in line:
-        return "it is a private one"
-    match = _KEY.search(line)
-    if match is None:
-        return "it has no type like ssh-ed25519 with the key behind it"
-    try:
-        parts = _strings(base64.b64decode(match["blob"], validate=True))
-    except (binascii.Error, ValueError):
-        return "it is cut off or garbled"
-    return "" if parts[0] == match["type"].encode() else "its type and its content differ"
+_BLOCK = "keys"
 
 
 def updated(text: str, keys: Iterable[str], *, exclusive: bool) -> str:
-    """``text`` of an authorized_keys file with ``keys`` in it.
+    """``text`` of an authorized_keys file with ``keys`` in it, and no other in the agent's block.
 
-    A line with the same key but other options or another comment gives way. Other lines stay, unless ``exclusive``.
+    A line outside the block that has one of them with the same options is a person's: it counts, and stays. With
+    other options it gives way: sshd goes by the first line with a key, and that one could allow more than is wanted.
+    Other lines stay, unless ``exclusive``. Where a marker was lost, nobody knows which were whose: those that are
+    wanted are the agent's again.
     """
-    missing = {_identity(key): key for key in keys}
-    wanted = dict(missing)
-    lines = []
-    for line in text.splitlines():
-        identity = _identity(line)
-        if identity in wanted:
-            if identity in missing:
-                lines.append(missing.pop(identity))
-        elif not exclusive:
-            lines.append(line)
-    return "".join(f"{line}\n" for line in (*lines, *missing.values()))
+    wanted = {_identity(key): key for key in keys}
+    torn = _is_torn(Block(_BLOCK, None).found(text))
+    kept = [
+        line for line in text.split("\n") if not (_identity(line) in wanted if torn else _contradicts(line, wanted))
+    ]
+    rest = "" if exclusive else "\n".join(kept)
+    theirs = {_identity(line) for line in Block(_BLOCK, None).apply(rest).split("\n")}
+    ours = [key for identity, key in wanted.items() if identity not in theirs]
+    after = Block(_BLOCK, "\n".join(ours) if ours else None).apply(rest)
+    return text if after == f"{text}\n" else after
 
 
 def difference(before: str, after: str) -> tuple[int, int]:
-    """How many lines are added and removed."""
-    old, new = before.splitlines(), after.splitlines()
+    """How many keys are added and removed; comments do not count."""
+    old, new = _entries(before), _entries(after)
     return sum(line not in old for line in new), sum(line not in new for line in old)
+
+
+def _entries(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _is_torn(found: str) -> bool:
+    """Whether what was found of the block has markers without their partners."""
+    return found.count(" BEGIN hostwright ") != found.count(" END hostwright ")
+
+
+def _contradicts(line: str, wanted: Mapping[str, str]) -> bool:
+    """Whether it has a wanted key with other options."""
+    key = wanted.get(_identity(line))
+    return key is not None and _options(key) != _options(line)
 
 
 def _identity(line: str) -> str:
     """What makes two lines the same key; empty for a line without one."""
-    match = None if line.lstrip().startswith("#") else _KEY.search(line)
+    match = None if line.lstrip().startswith("#") else KEY.search(line)
     return f"{match['type']} {match['blob']}" if match else ""
 
 
-def _strings(blob: bytes) -> list[bytes]:
-    """The strings that an SSH key consists of (RFC 4253, 6.6). Raises ValueError for a truncated one."""
-    parts = []
-    while blob:
-        end = 4 + int.from_bytes(blob[:4], "big")
-        if len(blob) < max(end, 4):
-            raise ValueError("truncated")
-        parts.append(blob[4:end])
-        blob = blob[end:]
-    return parts
+def _options(line: str) -> str:
+    match = KEY.search(line)
+    return line[: match.start()].strip() if match else ""

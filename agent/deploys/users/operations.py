@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.deploys.correction import Correction, correct
-from agent.deploys.users import accounts, host, keys
+from agent.deploys.users import accounts, host, keys, memberships
 from agent.deploys.users.accounts import Accounts
 from agent.deploys.users.decide import Difference, account_difference, group_difference
 from agent.deploys.users.spec import SUDO_RULE, Account, Group, UsersSpec
@@ -49,42 +49,52 @@ def _account(
     found: Accounts, name: str, wanted: Account, groups: Mapping[str, Group]
 ) -> tuple[bool, Correction] | None:
     _require_local(found, name)
-    difference = account_difference(found, name, wanted, groups=groups, exists=os.path.exists)
-    words = list(difference.words)
-    actions: list[Action] = [partial(host.carry_out, command) for command in difference.commands]
-    stuck = False
-    for extra in (_keys(found, name, wanted), _sudo(name, wanted)):
-        if extra is not None:
-            words.append(extra.words)
-            actions.append(extra.action)
-            stuck = stuck or extra.stuck
-    if not actions:
+    given = memberships.given(name)
+    difference = account_difference(found, name, wanted, groups=groups, given=given, exists=os.path.exists)
+    extras = [extra for extra in (_keys(found, name, wanted), _sudo(name, wanted)) if extra is not None]
+    if not difference.commands and not extras:
         return None
-    described = Difference(tuple(words), difference.lines)
+    known = given & found.groups_of(name) | set(difference.joins)
+    kept = set() if wanted.absent else known.intersection(wanted.groups)
+    actions: list[Action] = [
+        *(extra.action for extra in extras if extra.first),
+        *[partial(memberships.remember, name, known)] * (known != given),
+        *(partial(host.carry_out, command) for command in difference.commands),
+        *[partial(memberships.remember, name, kept)] * (kept != known),
+        *(extra.action for extra in extras if not extra.first),
+    ]
+    described = Difference((*difference.words, *(extra.words for extra in extras)), difference.lines)
+    stuck = any(extra.stuck for extra in extras)
     return stuck, _correction(f"user:{name}", described, actions, private=wanted.password_hash is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Extra:
-    """Something to do beside the account's own line: keys, sudo. ``stuck``: it will fail until a person helps."""
+    """Something to do beside the account's own line: keys, sudo. ``stuck``: it will fail until a person helps.
+    ``first``: it depends on nothing, and nothing else that fails is to keep it from being done."""
 
     words: str
     action: Action
     stuck: bool = False
+    first: bool = False
 
 
 def _keys(found: Accounts, name: str, wanted: Account) -> _Extra | None:
-    if wanted.absent or not (wanted.keys or wanted.exclusive_keys):
+    if wanted.absent:
         return None
     person = found.people.get(name)
+    required = bool(wanted.keys) or wanted.exclusive_keys
     write = partial(host.write_keys, name, wanted.keys, wanted.exclusive_keys)
     try:
         now = host.ssh_folder(person.home) if person is not None else host.NOTHING
-    except Refused as error:
-        return _Extra("set authorized keys", partial(_fail, error), stuck=True)
+    except (Refused, OSError) as error:
+        # Without keys in Git a home that cannot be looked into (a link, one on a network) need not be.
+        return _Extra("set authorized keys", partial(_fail, error), stuck=True) if required else None
+    if not required and not (person is not None and now.is_of(person.uid)):
+        return None
     text = keys.updated(now.text, wanted.keys, exclusive=wanted.exclusive_keys)
     if text == now.text:
-        proper = person is None or now.proper(person.uid)
+        proper = person is None or not required or now.proper(person.uid)
         return None if proper else _Extra("set owner and mode of authorized keys", write)
     added, removed = keys.difference(now.text, text)
     counts = [f"add {added}"] * bool(added) + [f"remove {removed}"] * bool(removed)
@@ -94,7 +104,7 @@ def _keys(found: Accounts, name: str, wanted: Account) -> _Extra | None:
 def _sudo(name: str, wanted: Account) -> _Extra | None:
     text, proper = host.sudoers(name)
     if wanted.absent or wanted.sudo is False:
-        return None if text is None else _Extra("take sudo away", partial(host.remove_sudoers, name))
+        return None if text is None else _Extra("take sudo away", partial(host.remove_sudoers, name), first=True)
     rule = SUDO_RULE if wanted.sudo is True else wanted.sudo
     granted = f"# Written by hostwright: the inventory says this of {name}.\n{name} {rule}\n"
     if text == granted and proper:
@@ -125,5 +135,5 @@ def _all(actions: Sequence[Action]) -> None:
         action()
 
 
-def _fail(error: DeployError) -> None:
+def _fail(error: Exception) -> None:
     raise error

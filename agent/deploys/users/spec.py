@@ -6,19 +6,21 @@
         groups: {dev: {gid: 1200}}
 
 Every name on the first level is an account, but for ``accounts`` and ``groups``, which hold what they say.
-What an entry does not mention is left as it is.
+What an entry does not mention is left as it is; what the agent once gave it (keys, groups, sudo) and the entry
+mentions no more is taken away.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from datetime import date
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from agent.deploys.public_keys import complaint
 from agent.deploys.spec import Concrete, Sources, Spec, overlaid
-from agent.deploys.users.keys import complaint
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 
@@ -33,6 +35,8 @@ _FIELD = re.compile(r"[^:\n\0]*")
 
 ID_LIMIT = 2**32 - 2
 """The highest uid and gid; the one above means "none" to the kernel."""
+
+_EPOCH = date(1970, 1, 1)
 
 SUDO_RULE = "ALL=(ALL:ALL) ALL"
 
@@ -55,7 +59,9 @@ class Account(BaseModel):
     uid: int | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
     group: str | None = Field(default=None, description="Its primary group; not set: a group of its own name.")
     groups: tuple[str, ...] = Field(
-        default=(), description="Further groups. It is added to them; from others it is removed only on wish."
+        default=(),
+        description="Further groups. It is added to them, and removed again from one that goes from this list, if the"
+        " agent added it there. Memberships that a person gave it stay.",
     )
     exclusive_groups: bool = Field(default=False, description="It is removed from groups that `groups` does not name.")
     shell: str | None = Field(default=None, description="Its login shell, which must be on the host.")
@@ -65,13 +71,18 @@ class Account(BaseModel):
     )
     comment: str | None = Field(default=None, description="Usually the person's name.")
     keys: tuple[str, ...] = Field(
-        default=(), description="Lines of ~/.ssh/authorized_keys, with or without options. Other lines stay."
+        default=(),
+        description="Lines of ~/.ssh/authorized_keys, with or without options, in a block of their own: a key that"
+        " goes from this list goes from the host. Lines that a person put there stay, but those that have one of these"
+        " keys with other options.",
     )
-    exclusive_keys: bool = Field(default=False, description="authorized_keys holds `keys` and nothing else.")
+    exclusive_keys: bool = Field(
+        default=False, description="authorized_keys holds `keys` and nothing else; without `keys`, nothing at all."
+    )
     sudo: bool | str = Field(
         default=False,
         description=f"true allows everything with a password (`{SUDO_RULE}`); or a rule in sudoers' words, like"
-        " `ALL=(ALL) NOPASSWD: ALL`. Written to /etc/sudoers.d/hostwright-<name>.",
+        " `ALL=(ALL) NOPASSWD: ALL`. Written to /etc/sudoers.d/hostwright-<name>, which goes when this goes.",
     )
     password_hash: str | None = Field(
         default=None,
@@ -82,10 +93,23 @@ class Account(BaseModel):
     locked: bool | None = Field(
         default=None, description="true: nobody logs in, neither with a password nor with a key; false lifts it."
     )
+    expires: date | Literal["never"] | None = Field(
+        default=None, description="From this day on (`2027-03-31`, UTC) nobody logs in with it; `never` lifts it."
+    )
     system: bool = Field(default=False, description="Created as a system account: a low number, no home made.")
     absent: bool = Field(
         default=False, description="It must not exist. Its home is kept. System accounts are never deleted."
     )
+
+    @property
+    def expires_day(self) -> int | None:
+        """Days from 1970 to the day on which it expires, as in shadow(5); None for never."""
+        return (self.expires - _EPOCH).days if isinstance(self.expires, date) else None
+
+    @property
+    def expiry(self) -> str:
+        """That day as shadow's tools take it; empty for never."""
+        return self.expires.isoformat() if isinstance(self.expires, date) else ""
 
     @field_validator("group")
     @classmethod

@@ -39,7 +39,8 @@ from agent.deploys.dotfiles.operations import corrections
 from agent.deploys.items import items_from_json
 
 user = User("nobody", host.data.uid, host.data.uid, host.data.home)
-correct("dotfiles", corrections(user, items_from_json(host.data.tree), Path(host.data.root)))
+root, repositories = Path(host.data.root), Path(host.data.repositories)
+correct("dotfiles", corrections(user, items_from_json(host.data.tree), root, repositories))
 """
 
 
@@ -67,7 +68,13 @@ def deploy(commit: Commit, home: Path, uid: int = UID, **written: Any) -> Desire
     spec = DotfilesSpec.model_validate({"user": "nobody", "sets": ["common"]} | written)
     concrete = spec.concrete(commit)
     homes: Any = concrete.arguments["homes"]
-    data = {"uid": uid, "home": f"{home}", "tree": homes["nobody"], "root": f"{commit.root}"}
+    data = {
+        "uid": uid,
+        "home": f"{home}",
+        "tree": homes["nobody"],
+        "root": f"{commit.root}",
+        "repositories": f"{commit.root.parent}/repositories",
+    }
     return DesiredDeploy("home", "deploy", {}, "", concrete.resources, source="deploys/home.py", data=data)
 
 
@@ -111,6 +118,40 @@ def test_a_link_out_of_the_home_is_not_followed_and_the_rest_is_done(
     assert run.operations["file:~nobody/.config/app/conf"] == (
         ".config on the way to .config/app is a link, and is not followed"
     )
+
+
+def test_links_and_their_copies_are_the_users(tmp_path: Path, home: Path, commit: Commit) -> None:
+    wanted = deploy(commit, home, mode="link")
+    assert apply(wanted, commit.root, tmp_path / "work").outcome.status is Status.DONE
+    assert {path.lstat().st_uid for path in home.rglob("*")} == {UID}
+    assert (home / ".bashrc").readlink() == Path(".local/share/hostwright/dotfiles/common/.bashrc")
+    assert plan(wanted, commit.root, tmp_path / "work").changes == ()
+    (home / ".bashrc").write_text("edited through the link\n")
+    run = apply(wanted, commit.root, tmp_path / "work")
+    key = "file:~nobody/.local/share/hostwright/dotfiles/common/.bashrc"
+    assert run.operations == {key: "write content"}
+    assert (home / ".bashrc").read_text() == "common\n"
+
+
+def test_a_folder_in_the_home_that_is_not_the_users_is_named_with_its_owner(
+    tmp_path: Path, home: Path, commit: Commit
+) -> None:
+    (home / ".config").mkdir(mode=0o755)  # root's, as a careless sudo leaves it
+    run = apply(deploy(commit, home), commit.root, tmp_path / "work")
+    assert run.outcome.status is Status.FAILED
+    (failed,) = {result.error for result in run.results if result.resource == "directory:~nobody/.config/app"}
+    assert failed.startswith(".config/app: Permission denied (as nobody) (.config belongs to root:root: give it to")
+    assert (home / ".ssh/config").exists()
+
+
+def test_a_home_that_is_somebodys_link_is_refused(tmp_path: Path, home: Path, commit: Commit) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(home)
+    os.lchown(link, UID, UID)
+    prepared = plan(deploy(commit, link), commit.root, tmp_path / "work")
+    assert prepared.error is not None
+    assert "is a link, and is not followed" in prepared.error
+    assert snapshot(home) == {}
 
 
 def test_a_home_of_somebody_else_is_refused(tmp_path: Path, home: Path, commit: Commit) -> None:

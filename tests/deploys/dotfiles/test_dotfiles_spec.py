@@ -97,6 +97,19 @@ def test_plays_are_merged_by_user(commit: Commit) -> None:
     assert {(item["policy"], item["backup"]) for item in bob.values()} == {("keep", True)}
 
 
+def test_the_ways_of_a_set_are_merged_by_set(commit: Commit) -> None:
+    ann = homes(
+        commit,
+        {"user": "ann", "sets": ["common"], "mode": "link", "ignore": [".ssh"], "modes": {".bashrc": "0600"}},
+        {"user": "ann", "sets": ["desktop"]},
+        {"user": "ann", "sets": ["common"], "ignore": ["bin"], "modes": {".bashrc": "0640"}},
+    )["ann"]
+    assert ann[".gitconfig"]["kind"] == "link"
+    assert ann[".bashrc"]["kind"] == "file"
+    assert ann[".bashrc"]["mode"] == 0o640
+    assert not {".ssh/config", "bin/tool"} & set(ann)
+
+
 def test_the_same_set_said_twice_counts_once(commit: Commit) -> None:
     ann = homes(commit, {"user": "ann", "sets": ["common", "desktop"]}, {"user": "ann", "sets": ["common"]})["ann"]
     assert ann[".bashrc"]["source"] == "dotfiles/desktop/.bashrc"
@@ -113,10 +126,16 @@ def test_the_same_set_said_twice_counts_once(commit: Commit) -> None:
             "there is no set dotfiles/comon/ in the config repo; did you mean common",
         ),
         ({"user": "ann", "sets": ["zzz"]}, "there are common, desktop, file, latin, twice"),
-        ({"user": "ann", "sets": ["twice"]}, "dotfiles/twice/ holds both a and a.j2"),
-        ({"user": "ann", "sets": ["latin"]}, "the template dotfiles/latin/x.j2 is not UTF-8 text"),
+        ({"user": "ann", "sets": ["twice"]}, "both dotfiles/twice/a and dotfiles/twice/a.j2 are for a"),
+        ({"user": "ann", "sets": ["latin"]}, "dotfiles/latin/x.j2 is not UTF-8 text"),
         ({"user": "../x", "sets": ["common"]}, "String should match pattern"),
         ({"user": "ann", "sets": ["../x"]}, "String should match pattern"),
+        ({"user": "ann", "sets": ["common"], "layout": "yadm"}, "'plain', 'stow' or 'chezmoi'"),
+        ({"user": "ann", "sets": ["common"], "mode": "move"}, "'copy' or 'link'"),
+        ({"user": "ann", "sets": ["common"], "modes": {"x": 600}}, "write the mode in quotes"),
+        ({"user": "ann", "sets": ["common"], "modes": {"x": "4755"}}, "String should match pattern"),
+        ({"user": "ann", "repo": "https://example.org/x.git"}, "write git+ssh://, git+https://"),
+        ({"user": "ann", "repo": "git+https://me:secret@example.org/x.git"}, "do not belong into an inventory"),
         ({"user": "ann", "sets": ["common"], "policy": {"x": "maybe"}}, "'overwrite', 'keep' or 'fail'"),
     ],
 )

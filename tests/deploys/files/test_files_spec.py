@@ -79,10 +79,15 @@ def complaints(commit: Commit, written: dict[str, Any]) -> str:
         ({"absent": True, "backup": True}, "file:/p", {"kind": "absent", "backup": True}),
         (
             {"line": "a no", "match": "^#?a "},
-            "block:/p#^#?a ",
+            "line:/p#~^#?a ",
             {"kind": "edit", "edit": {"line": "a no", "match": "^#?a "}},
         ),
-        ({"line": "a no"}, "block:/p#a no", {"kind": "edit", "edit": {"line": "a no", "match": None}}),
+        ({"line": "a no"}, "line:/p#a no", {"kind": "edit", "edit": {"line": "a no", "match": None}}),
+        (
+            {"line": "a.no", "match": "^b", "name": "a line that its match does not find"},
+            r"line:/p#~^b|^a\.no$",
+            {"kind": "edit", "edit": {"line": "a.no", "match": "^b"}},
+        ),
         (
             {"block": "x\n", "name": "lab"},
             "block:/p#lab",
@@ -91,7 +96,7 @@ def complaints(commit: Commit, written: dict[str, Any]) -> str:
         ({"block": "x\n"}, "block:/p#managed", {"kind": "edit", "edit": {"name": "managed", "content": "x\n"}}),
         (
             {"lines": {"a": {"line": "a.b", "absent": True, "match": "^c"}}},
-            "block:/p#a",
+            r"line:/p#~(?:^a\.b$)|(?:^c)",
             {"kind": "edit", "edit": {"line": None, "match": r"(?:^a\.b$)|(?:^c)"}},
         ),
         (
@@ -128,7 +133,7 @@ def test_what_is_named_by_its_own_path_counts_more_than_a_tree(commit: Commit) -
 
 def test_several_lines_and_blocks_of_one_file_are_owned_one_by_one(commit: Commit) -> None:
     entry = {"lines": {"root": {"line": "a", "match": "^a"}, "x": "y"}, "blocks": {"lab": "z\n"}}
-    assert list(items(commit, {"/p": entry})) == ["block:/p#root", "block:/p#x", "block:/p#lab"]
+    assert list(items(commit, {"/p": entry})) == ["line:/p#~^a", "line:/p#y", "block:/p#lab"]
 
 
 def test_a_digest_is_of_what_should_be_and_not_of_how_it_is_written(commit: Commit) -> None:
@@ -150,7 +155,7 @@ def test_a_later_play_replaces_a_path_and_adds_lines_and_blocks(commit: Commit) 
     later = FilesSpec.model_validate({"/b": {"link": "/a"}, "/hosts": {"lines": {"two": "y"}, "block": "z"}})
     merged = earlier.merged(later)
     keys = [resource.key for resource in merged.concrete(commit).resources]
-    assert keys == ["file:/a", "link:/b", "block:/hosts#two", "block:/hosts#one", "block:/hosts#managed"]
+    assert keys == ["file:/a", "link:/b", "line:/hosts#y", "block:/hosts#one", "block:/hosts#managed"]
     assert merged.entries["/hosts"].backup
 
 

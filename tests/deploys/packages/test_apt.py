@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.packages import apt
+from agent.deploys.packages import apt, transaction
 from agent.deploys.packages.dpkg import Installed, Job
 from agent.errors import Consequence, DeployError
 
@@ -27,15 +27,59 @@ def test_what_a_dry_run_removes_must_have_been_named() -> None:
     assert apt.removed_besides(DRY_RUN, ["libjq1", "jq:amd64", "libonig5:i386"]) == []
 
 
+POSTINST = """\
+Setting up hw-bad (1.0) ...
+dpkg: error processing package hw-bad (--configure):
+ installed hw-bad package post-installation script subprocess returned error exit status 3
+Errors were encountered while processing:
+ hw-bad
+E: Sub-process /usr/bin/dpkg returned an error code (1)
+"""
+FULL = """\
+dpkg: error processing archive /var/cache/apt/archives/jq_1.7_amd64.deb (--unpack):
+ cannot copy extracted data for './usr/bin/jq' to '/usr/bin/jq.dpkg-new': failed to write (No space left on device)
+E: Sub-process /usr/bin/dpkg returned an error code (1)
+"""
+UNSIGNED = """\
+Err:1 http://127.0.0.1 stable InRelease
+W: GPG error: http://127.0.0.1 stable InRelease: The following signatures couldn't be verified: NO_PUBKEY 98DE
+E: The repository 'http://127.0.0.1 stable InRelease' is not signed.
+N: Updating from such a repository can't be done securely, and is therefore disabled by default.
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (POSTINST, "installed hw-bad package post-installation script subprocess returned error exit status 3"),
+        (FULL, "failed to write (No space left on device)"),
+        (UNSIGNED, "NO_PUBKEY 98DE"),
+    ],
+)
+def test_a_complaint_says_what_happened_in_one_line(output: str, said: str) -> None:
+    first, *more = apt.complaints(output)
+    assert first.endswith(said)
+    assert not any("Sub-process" in complaint for complaint in more)
+
+
+def test_a_summary_stands_where_there_is_nothing_else() -> None:
+    assert apt.complaints("E: Sub-process /usr/bin/dpkg returned an error code (1)\n")
+
+
+def test_lists_belong_to_the_file_that_names_their_repository() -> None:
+    output = "/etc/apt/sources.list.d/a.sources:1|/l/a_Packages\n/etc/apt/sources.list.d/a.sources:2|/l/b_Packages\n"
+    assert apt.listed_in(output) == {"/etc/apt/sources.list.d/a.sources": ["/l/a_Packages", "/l/b_Packages"]}
+
+
 def test_a_hold_is_refused_until_a_person_lifts_it() -> None:
-    error = apt.held(Job("tree", version="3", found=Installed("2", complete=True, held=True)))
+    error = transaction.refused(Job("tree", version="3", found=Installed("2", complete=True, held=True)))
     assert error is not None
     assert error.consequence is Consequence.STALL
     assert "apt-mark unhold tree" in error.hint
 
 
 def test_a_held_package_whose_installation_was_cut_off_is_finished() -> None:
-    assert apt.held(Job("tree", found=Installed("2", complete=False, held=True))) is None
+    assert transaction.refused(Job("tree", found=Installed("2", complete=False, held=True))) is None
 
 
 def test_maintainer_scripts_see_proxies_and_no_reason_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:

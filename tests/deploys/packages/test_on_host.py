@@ -49,6 +49,11 @@ def test_a_package_that_does_not_exist_keeps_no_other_away(deploys: Deploys) -> 
     assert installed(deploys, "toilet")
 
 
+def test_a_name_that_apt_does_not_know_is_no_pattern(deploys: Deploys) -> None:
+    told = deploys.apply("packages", ["toile."])
+    assert told.failed["package:toile."] == "apt knows no package toile. (did you mean toilet?)"
+
+
 def test_package_lists_that_are_gone_are_fetched(deploys: Deploys) -> None:
     deploys.host.run("rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin")
     deploys.converge("packages", ["cowsay"])

@@ -24,7 +24,11 @@ def test_arguments_name_each_package_with_its_pin(tmp_path: Path) -> None:
     )
     assert concrete.arguments == {
         "present": {"git": None, "nginx": "1.22.1-9"},
+        "held": [],
         "absent": ["nano"],
+        "repositories": [],
+        "items": [],
+        "upgrades": None,
         "update_s": 43200,
         "recommends": None,
     }
@@ -40,6 +44,24 @@ def test_every_package_is_a_resource_and_its_pin_is_in_its_digest(tmp_path: Path
     assert plain["package:git"] != pinned["package:git"]
     assert plain["package:jq"] == pinned["package:jq"]
     assert digests(["nano"])["package:nano"] != plain["package:nano"]
+
+
+def test_a_held_package_is_present_and_its_hold_is_in_its_digest(tmp_path: Path) -> None:
+    concrete = spec({"present": ["nginx=1", "git"], "held": ["nginx", "vim"]}).concrete(Commit(tmp_path, {}))
+    assert concrete.arguments["present"] == {"nginx": "1", "git": None, "vim": None}
+    plain = spec({"present": ["nginx=1", "git", "vim"]}).concrete(Commit(tmp_path, {}))
+    changed = {held.key for held, other in zip(concrete.resources, plain.resources, strict=True) if held != other}
+    assert changed == {"package:nginx", "package:vim"}
+
+
+def test_of_two_plays_the_later_also_decides_on_holds() -> None:
+    merged = spec({"held": ["nginx", "git"], "absent": ["vim"]}).merged(spec({"held": ["vim"], "absent": ["git"]}))
+    assert (merged.held, merged.absent) == (("nginx", "vim"), ("git",))
+
+
+def test_upgrades_bring_a_setting_that_keeps_apts_lists_new(tmp_path: Path) -> None:
+    keys = [resource.key for resource in spec({"upgrades": "security"}).concrete(Commit(tmp_path, {})).resources]
+    assert keys == ["file:/etc/apt/apt.conf.d/60hostwright", "directory:/etc/apt/apt.conf.d"]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +101,10 @@ def test_names_of_real_packages_are_taken(name: str) -> None:
         (["git", "git=1"], "listed twice"),
         ({"absent": ["nano=7"]}, "not the name"),
         ({"present": ["nano"], "absent": ["nano"]}, "both present and absent"),
+        ({"held": ["nano"], "absent": ["nano"]}, "both held and absent"),
+        ({"held": ["nano", "nano"]}, "listed twice"),
+        ({"held": ["nano=7"]}, "not the name"),
+        ({"upgrades": "some"}, "security"),
         ({"update": "often"}, "not an age"),
         ({"presents": ["git"]}, "Extra inputs"),
     ],

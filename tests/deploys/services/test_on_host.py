@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploys.on_host import Deploys
+from tests.deploys.on_host import PYTHON, Deploys
 
 pytestmark = pytest.mark.booted
 
@@ -132,3 +132,56 @@ def test_a_unit_that_gave_up_is_started_once_its_cause_is_mended(deploys: Deploy
     deploys.apply("services", wanted)
     deploys.host.run("until systemctl is-failed -q quitter; do sleep 0.1; done; touch /etc/needed")
     assert deploys.converge("services", wanted) == ("unit:quitter.service | start",)
+
+
+DROP_IN = "/etc/systemd/system/extended.service.d/limits.conf"
+DROP_IN_DRIFTS = (
+    (f"echo > {DROP_IN}", f"file:{DROP_IN} | write content", "daemon-reload, restart"),
+    (f"rm -r {DROP_IN.rpartition('/')[0]}", f"file:{DROP_IN} | create", "daemon-reload, restart"),
+    (f"chmod 600 {DROP_IN}", f"file:{DROP_IN} | set mode", "daemon-reload, restart"),
+    ("systemctl stop extended", "", "daemon-reload, start"),
+)
+
+
+def test_a_drop_in_adds_to_a_unit_and_every_drift_of_it_is_repaired(deploys: Deploys) -> None:
+    wanted = unit("extended", drop_ins={"limits.conf": "[Service]\nLimitNOFILE=4321\n"})
+    deploys.converge("services", wanted)
+    ask = ["systemctl", "show", "--value", "--property=LimitNOFILE,NeedDaemonReload", "extended"]
+    for by_hand, file_repair, unit_repair in DROP_IN_DRIFTS:
+        deploys.host.run(by_hand)
+        changes = deploys.converge("services", wanted)
+        assert changes[-1] == f"unit:extended.service | {unit_repair}", by_hand
+        assert any(change.startswith(file_repair) for change in changes), by_hand
+        assert deploys.host.run(ask).output.split() == ["4321", "no"], by_hand
+
+
+def test_a_drop_in_that_was_written_before_a_crash_still_restarts(deploys: Deploys) -> None:
+    wanted = unit("crashed", drop_ins={"a.conf": "[Service]\nLimitNOFILE=4321\n"})
+    deploys.converge("services", unit("crashed"))
+    folder = "/etc/systemd/system/crashed.service.d"
+    told = deploys.apply("services", wanted, only=[f"directory:{folder}", f"file:{folder}/a.conf"])
+    assert told.left == ("unit:crashed.service | daemon-reload, restart",)
+
+
+def test_an_instance_follows_its_template(deploys: Deploys) -> None:
+    template = {"nod@": {"content": "[Service]\nExecStart=/bin/sleep %i\n"}, "nod@100": {"running": True}}
+    deploys.converge("services", template)
+    template["nod@"] = {"content": "[Service]\nExecStart=/bin/sleep 1%i\n"}
+    assert deploys.converge("services", template) == (
+        "unit:nod@.service | write unit file, daemon-reload",
+        "unit:nod@100.service | daemon-reload, restart",
+    )
+    template["nod@"]["drop_ins"] = {"a.conf": "[Service]\nLimitNOFILE=4321\n"}  # type: ignore[assignment]
+    assert deploys.converge("services", template)[-1] == "unit:nod@100.service | daemon-reload, restart"
+
+
+def test_a_unit_no_longer_goes_by_a_drop_in_that_was_taken_away(deploys: Deploys) -> None:
+    path = "/etc/systemd/system/lighter.service.d/a.conf"
+    deploys.converge("services", unit("lighter", drop_ins={"a.conf": "[Service]\nLimitNOFILE=4321\n"}))
+    deploys.host.run(["rm", path])
+    tell = "from agent.deploys import systemctl; systemctl.tell('lighter.service')"
+    deploys.host.run([PYTHON, "-I", "-c", tell])
+    show = ["systemctl", "show", "--value", "--property=LimitNOFILE,NeedDaemonReload", "lighter"]
+    assert "4321" not in deploys.host.run(show).output
+    assert deploys.host.run(show).output.split()[-1] == "no"
+    assert deploys.host.run("cat /proc/$(systemctl show --value -p MainPID lighter)/limits").output.count("4321") == 0

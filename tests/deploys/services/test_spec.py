@@ -82,6 +82,24 @@ def test_the_unit_file_is_in_the_resource_digest(commit: Commit) -> None:
     assert before != after
 
 
+def test_drop_ins_are_files_that_reload_their_unit_and_move_its_digest(commit: Commit) -> None:
+    folder = "/etc/systemd/system/a.service.d"
+    before, after = (
+        {resource.key: resource for resource in spec({"a": {"drop_ins": {"b.conf": text}}}).concrete(commit).resources}
+        for text in ("[Service]\n", "[Service]\nMemoryMax=1G\n")
+    )
+    assert list(before) == [f"directory:{folder}", f"file:{folder}/b.conf", "unit:a.service"]
+    assert before[f"file:{folder}/b.conf"].reloads == ("a.service",)
+    assert [key for key in before if before[key] != after[key]] == [f"file:{folder}/b.conf", "unit:a.service"]
+
+
+def test_drop_ins_of_two_plays_are_united_by_name() -> None:
+    merged = spec({"a": {"drop_ins": {"x.conf": "1", "y.conf": "1"}}}).merged(
+        spec({"a": {"drop_ins": {"y.conf": "2"}}})
+    )
+    assert merged == spec({"a": {"drop_ins": {"x.conf": "1", "y.conf": "2"}}})
+
+
 @pytest.mark.parametrize("path", ["files/gone.service", "files/c"])
 def test_a_unit_file_that_cannot_be_had_is_named(commit: Commit, path: str) -> None:
     with pytest.raises(InventoryError, match=path):
@@ -110,6 +128,8 @@ def test_what_contradicts_itself_after_merging_is_refused(commit: Commit, unit: 
         ({"a": {}, "a.service": {}}, "twice"),
         ({"a@": {"running": True}}, "template"),
         ({"a": {"restart_on": ["etc/a"]}}, "absolute"),
+        ({"a": {"drop_ins": {"limits": "x"}}}, r"ends in \.conf"),
+        ({"a": {"drop_ins": {"../../x.conf": "x"}}}, "not the name of a drop-in"),
         ({"a": {"runing": True}}, "Extra inputs"),
     ],
 )

@@ -15,9 +15,11 @@ PATHS = {"/bin/bash", "/bin/sh", "/bin/zsh", "/home/ann", "/home/eve"}
 HASH = "$6$new$hash"
 
 
-def account(name: str, *, made: dict[str, Group] | None = None, **wanted: Any) -> Difference:
-    """``made``: the groups of the same deploy."""
-    return account_difference(FOUND, name, Account(**wanted), groups=made or {}, exists=PATHS.__contains__)
+def account(
+    name: str, *, made: dict[str, Group] | None = None, given: frozenset[str] = frozenset(), **wanted: Any
+) -> Difference:
+    """``made``: the groups of the same deploy; ``given``: those that the agent once added it to."""
+    return account_difference(FOUND, name, Account(**wanted), groups=made or {}, given=given, exists=PATHS.__contains__)
 
 
 def commands(difference: Difference) -> list[str]:
@@ -43,7 +45,7 @@ def test_a_missing_account_is_created_at_once(wanted: dict[str, Any], command: s
 
 def test_a_new_account_joins_the_group_of_its_name_that_is_there_or_just_made() -> None:
     found = parsed(PASSWD, f"{GROUP}bob:x:1300:\n", SHADOW)
-    there = account_difference(found, "bob", Account(), groups={}, exists=PATHS.__contains__)
+    there = account_difference(found, "bob", Account(), groups={}, given=(), exists=PATHS.__contains__)
     assert commands(there) == ["useradd --gid=bob --create-home -- bob"]
     assert commands(account("bob", made={"bob": Group(gid=1300)})) == commands(there)
     assert commands(account("bob", made={"bob": Group(absent=True)})) == ["useradd --create-home -- bob"]
@@ -74,13 +76,45 @@ def test_a_home_moves_along_only_where_nothing_is_in_its_way() -> None:
 
 
 def test_groups_are_added_and_others_stay() -> None:
-    assert commands(account("eve", groups=["audio", "dev"])) == ["usermod --append --groups=audio -- eve"]
+    difference = account("eve", groups=["audio", "dev"])
+    assert commands(difference) == ["usermod --append --groups=audio -- eve"]
+    assert difference.joins == ("audio",), "only this one is the agent's doing"
+
+
+def test_a_new_account_owes_all_its_groups_to_the_agent() -> None:
+    assert account("bob", groups=["dev", "audio"]).joins == ("dev", "audio")
+
+
+def test_a_group_that_the_agent_gave_and_nobody_wants_is_taken_away() -> None:
+    difference = account("ann", groups=["dev"], given=frozenset({"audio", "dev"}))
+    assert commands(difference) == ["gpasswd --delete=ann -- audio"]
+    assert (difference.words, difference.lines) == (("remove from audio",), ("-group: audio",))
+
+
+def test_a_group_that_a_person_gave_stays() -> None:
+    assert account("ann", given=frozenset({"dev"}), groups=["dev"]) == Difference()
+
+
+def test_a_group_that_was_taken_away_by_hand_is_not_taken_away_again() -> None:
+    assert account("eve", given=frozenset({"audio", "gone"})) == Difference()
+
+
+def test_what_is_taken_away_goes_before_what_may_fail() -> None:
+    difference = account("ann", groups=["dev"], given=frozenset({"audio"}), uid=1301)
+    assert commands(difference) == ["gpasswd --delete=ann -- audio", "usermod --uid=1301 -- ann"]
 
 
 def test_exclusive_groups_take_the_others_away() -> None:
     difference = account("ann", groups=["dev"], exclusive_groups=True)
-    assert commands(difference) == ["usermod --groups=dev -- ann"]
+    assert commands(difference) == ["gpasswd --delete=ann -- audio"]
     assert difference.words == ("remove from audio",)
+
+
+def test_exclusive_groups_are_joined_too() -> None:
+    assert commands(account("eve", groups=["audio"], exclusive_groups=True)) == [
+        "gpasswd --delete=eve -- dev",
+        "usermod --append --groups=audio -- eve",
+    ]
 
 
 def test_a_primary_group_counts_as_membership() -> None:
@@ -91,6 +125,19 @@ def test_a_lock_keeps_keys_out_too_and_is_lifted_whole() -> None:
     assert commands(account("ann", locked=True)) == ["usermod --lock --expiredate=1 -- ann"]
     assert account("eve", locked=True) == Difference()
     assert commands(account("eve", locked=False)) == ["usermod --expiredate= --unlock -- eve"]
+
+
+def test_an_account_expires_on_its_day_and_never_again_on_wish() -> None:
+    assert commands(account("ann", expires="2027-03-31")) == ["usermod --expiredate=2027-03-31 -- ann"]
+    assert account("ann", expires="never") == Difference()
+    assert commands(account("eve", expires="never")) == ["usermod --expiredate= -- eve"]
+    assert commands(account("bob", expires="2027-03-31")) == ["useradd --expiredate=2027-03-31 --create-home -- bob"]
+
+
+def test_a_lock_is_stronger_than_the_day_on_which_an_account_expires() -> None:
+    assert account("eve", locked=True, expires="2027-03-31") == Difference()
+    unlocked = commands(account("eve", locked=False, expires="2027-03-31"))
+    assert unlocked[-1] == "usermod --expiredate=2027-03-31 --unlock -- eve"
 
 
 def test_a_new_password_of_a_locked_account_stays_locked() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.deploys.place import CONTENT_LIMIT
 from agent.deploys.users import host
 from agent.system.descent import Refused
 from tests.deploys.users.test_keys import ANN
@@ -48,6 +49,18 @@ def test_a_link_in_place_of_the_file_is_not_followed(home: Path) -> None:
     (home / ".ssh/authorized_keys").symlink_to("mine")
     with pytest.raises(Refused, match="is a link"):
         host.ssh_folder(str(home))
+
+
+def test_a_file_too_large_to_read_is_left_alone(home: Path) -> None:
+    os.truncate(home / ".ssh/authorized_keys", CONTENT_LIMIT + 1)
+    with pytest.raises(Refused, match="too large"):
+        host.ssh_folder(str(home))
+
+
+def test_a_file_belongs_to_its_owner_and_no_file_to_nobody(home: Path) -> None:
+    assert host.ssh_folder(str(home)).is_of(os.getuid())
+    assert not host.ssh_folder(str(home)).is_of(os.getuid() + 1)
+    assert not host.NOTHING.is_of(os.getuid())
 
 
 @pytest.mark.timeout(5)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.deploys.on_host import Deploys
-from tests.deploys.users.test_keys import ANN, DESK
+from tests.deploys.users.test_keys import ANN, DESK, RESTRICTED, block
 
 pytestmark = pytest.mark.booted
 
@@ -16,6 +16,15 @@ def line(deploys: Deploys, name: str) -> list[str]:
 
 def groups(deploys: Deploys, name: str) -> set[str]:
     return set(deploys.host.run(["id", "--groups", "--name", name]).output.split())
+
+
+def keys(deploys: Deploys, name: str) -> str:
+    return deploys.host.read(f"/home/{name}/.ssh/authorized_keys")
+
+
+def record(deploys: Deploys, name: str) -> list[str]:
+    """The groups that the agent remembers to have added it to."""
+    return deploys.host.run(f"cat /var/lib/hostwright/memberships/{name}", check=False).output.split()
 
 
 def modes(deploys: Deploys, *paths: str) -> list[str]:
@@ -33,7 +42,7 @@ def test_a_group_and_an_account_in_it_are_made_and_stay_so(deploys: Deploys) -> 
     )
     assert line(deploys, "ann") == ["ann", "x", "1201", "1201", "Ann", "/home/ann", "/bin/bash"]
     assert groups(deploys, "ann") == {"ann", "dev"}
-    assert deploys.host.read("/home/ann/.ssh/authorized_keys") == f"{ANN}\n{DESK}\n"
+    assert keys(deploys, "ann") == block(ANN, DESK)
     assert modes(deploys, "/home/ann/.ssh", "/home/ann/.ssh/authorized_keys") == ["ann:ann 700", "ann:ann 600"]
     assert deploys.host.run("getent shadow ann").output.split(":")[1] == "!", "nobody logs in with a password"
 
@@ -42,11 +51,15 @@ DRIFTS = (
     ("usermod --shell /bin/sh dora", "set shell /bin/bash"),
     ("gpasswd -d dora audio", "add to audio"),
     ("> /home/dora/.ssh/authorized_keys", "authorized keys: add 1"),
+    ("sed -i 's/^ssh-ed25519/#&/' /home/dora/.ssh/authorized_keys", "authorized keys: add 1"),
+    (f"sed -i '/BEGIN/a {DESK}' /home/dora/.ssh/authorized_keys", "authorized keys: remove 1"),
+    ("sed -i /END/d /home/dora/.ssh/authorized_keys", "authorized keys: put in order"),
     ("rm -r /home/dora/.ssh", "authorized keys: add 1"),
     ("chmod 755 /home/dora/.ssh", "set owner and mode of authorized keys"),
     ("echo 'dora ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/hostwright-dora", "allow sudo ALL=(ALL:ALL) ALL"),
     ("chmod 644 /etc/sudoers.d/hostwright-dora", "allow sudo ALL=(ALL:ALL) ALL"),
     ("passwd -l dora", "unlock"),
+    ("chage --expiredate 2030-01-01 dora", "set expiry 2031-12-31"),
     (f"echo 'dora:{HASH}y' | chpasswd -e", "set password"),
     ("userdel dora", "create, set password"),
 )
@@ -54,7 +67,7 @@ DRIFTS = (
 
 def test_every_drift_is_found_and_repaired(deploys: Deploys) -> None:
     wanted = {"uid": 1301, "shell": "/bin/bash", "groups": ["audio"], "keys": [ANN], "sudo": True, "locked": False}
-    spec = {"dora": {**wanted, "password_hash": HASH}}
+    spec = {"dora": {**wanted, "password_hash": HASH, "expires": "2031-12-31"}}
     deploys.converge("users", spec)
     for by_hand, repair in DRIFTS:
         deploys.host.run(by_hand)
@@ -68,6 +81,74 @@ def test_keys_and_groups_of_others_stay_unless_told_otherwise(deploys: Deploys) 
     assert deploys.plan("users", {"eve": {"keys": [ANN], "groups": ["audio"]}}).changes == ()
     alone = {"keys": [ANN], "exclusive_keys": True, "groups": ["audio"], "exclusive_groups": True}
     assert deploys.converge("users", {"eve": alone}) == ("user:eve | remove from video, authorized keys: remove 1",)
+
+
+def test_what_leaves_git_leaves_the_host(deploys: Deploys) -> None:
+    wanted = {"keys": [ANN, DESK], "groups": ["audio", "video"], "sudo": True}
+    deploys.converge("users", {"nia": wanted})
+    assert deploys.converge("users", {"nia": {**wanted, "keys": [DESK], "groups": ["audio"]}}) == (
+        "user:nia | remove from video, authorized keys: remove 1",
+    )
+    assert (keys(deploys, "nia"), groups(deploys, "nia"), record(deploys, "nia")) == (
+        block(DESK),
+        {"nia", "audio"},
+        ["audio"],
+    )
+    assert deploys.converge("users", {"nia": {}}) == (
+        "user:nia | remove from audio, authorized keys: remove 1, take sudo away",
+    )
+    assert (keys(deploys, "nia"), groups(deploys, "nia"), record(deploys, "nia")) == ("", {"nia"}, [])
+    assert modes(deploys, "/home/nia/.ssh/authorized_keys") == ["nia:nia 600"]
+    assert deploys.host.run("test -e /etc/sudoers.d/hostwright-nia", check=False).code != 0
+
+
+def test_what_a_person_gave_stays_when_git_gave_it_too(deploys: Deploys) -> None:
+    deploys.host.run("useradd -m -G audio oli && install -d -o oli -g oli -m 700 /home/oli/.ssh")
+    file = "/home/oli/.ssh/authorized_keys"
+    deploys.host.run(f"echo '{ANN} by hand' > {file} && chown oli: {file} && chmod 600 {file}")
+    wanted = {"keys": [ANN, DESK], "groups": ["audio", "video"]}
+    assert deploys.converge("users", {"oli": wanted}) == ("user:oli | add to video, authorized keys: add 1",)
+    assert deploys.converge("users", {"oli": {}}) == ("user:oli | remove from video, authorized keys: remove 1",)
+    assert (keys(deploys, "oli"), groups(deploys, "oli")) == (f"{ANN} by hand\n", {"oli", "audio"})
+
+
+def test_a_key_that_git_restricts_is_not_left_unrestricted(deploys: Deploys) -> None:
+    deploys.converge("users", {"pia": {"keys": [DESK]}})
+    deploys.host.run(f"sed -i '1i {ANN}' /home/pia/.ssh/authorized_keys")
+    deploys.converge("users", {"pia": {"keys": [DESK, RESTRICTED]}})
+    assert keys(deploys, "pia") == block(DESK, RESTRICTED)
+
+
+def test_a_plan_takes_nothing_away_and_remembers_nothing(deploys: Deploys) -> None:
+    deploys.converge("users", {"quin": {"keys": [ANN], "groups": ["audio"]}})
+    assert deploys.plan("users", {"quin": {"groups": ["video"]}}).changes == (
+        "user:quin | add to video, remove from audio, authorized keys: remove 1",
+    )
+    assert (keys(deploys, "quin"), groups(deploys, "quin"), record(deploys, "quin")) == (
+        block(ANN),
+        {"quin", "audio"},
+        ["audio"],
+    )
+
+
+def test_without_the_record_memberships_stay(deploys: Deploys) -> None:
+    deploys.converge("users", {"rob": {"groups": ["audio"]}})
+    deploys.host.run("rm /var/lib/hostwright/memberships/rob")
+    assert deploys.plan("users", {"rob": {}}).changes == ()
+
+
+def test_sudo_goes_also_where_keys_cannot_be_written(deploys: Deploys) -> None:
+    deploys.converge("users", {"sue": {"sudo": True, "keys": [ANN]}})
+    deploys.host.run("cd /home/sue; mv .ssh away; ln -s away .ssh")
+    assert "is left alone" in deploys.apply("users", {"sue": {"keys": [ANN]}}).failed["user:sue"]
+    assert deploys.host.run("test -e /etc/sudoers.d/hostwright-sue", check=False).code != 0
+    assert deploys.plan("users", {"sue": {}}).changes == (), "without keys in Git its folder is its own business"
+
+
+def test_two_accounts_with_one_home_do_not_quarrel_about_its_keys(deploys: Deploys) -> None:
+    deploys.converge("users", {"tess": {"keys": [ANN]}})
+    deploys.host.run("useradd -M -d /home/tess tim")
+    assert deploys.plan("users", {"tess": {"keys": [ANN]}, "tim": {}}).changes == ()
 
 
 def test_an_account_moves_with_its_home_and_numbers(deploys: Deploys) -> None:
@@ -94,7 +175,7 @@ def test_an_account_leaves_with_its_rights_and_without_its_home(deploys: Deploys
     assert [change.split(" | ")[0] for change in deploys.converge("users", gone)] == ["user:ida", "group:ida"]
     assert deploys.host.run("getent passwd ida", check=False).code != 0
     assert deploys.host.run("test -e /etc/sudoers.d/hostwright-ida", check=False).code != 0
-    assert deploys.host.read("/home/ida/.ssh/authorized_keys") == f"{ANN}\n"
+    assert keys(deploys, "ida") == block(ANN)
 
 
 def test_the_home_of_a_system_account_keeps_its_owner(deploys: Deploys) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from agent.deploys.services import host
+from agent.deploys import systemctl
 
 
 def test_a_folder_is_as_new_as_the_newest_thing_below_it(tmp_path: Path) -> None:
@@ -11,7 +11,7 @@ def test_a_folder_is_as_new_as_the_newest_thing_below_it(tmp_path: Path) -> None
     file = tmp_path / "conf.d/a.conf"
     file.write_text("1")
     file.chmod(0o600)
-    assert host.changed_us([str(tmp_path)]) == file.stat().st_ctime_ns // 1000
+    assert systemctl.changed_us([str(tmp_path)]) == file.stat().st_ctime_ns // 1000
 
 
 def test_a_link_is_as_new_as_what_it_leads_to(tmp_path: Path) -> None:
@@ -19,18 +19,18 @@ def test_a_link_is_as_new_as_what_it_leads_to(tmp_path: Path) -> None:
     target.write_text("1")
     link.symlink_to(target)
     os.utime(target)
-    assert host.changed_us([str(link)]) == target.stat().st_ctime_ns // 1000
+    assert systemctl.changed_us([str(link)]) == target.stat().st_ctime_ns // 1000
 
 
 def test_what_is_not_there_is_as_old_as_can_be(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere/at/all")
-    assert host.changed_us([str(tmp_path / "gone")]) == 0
-    assert host.changed_us([]) == 0
-    assert host.changed_us([str(tmp_path / "link")]) > 0
+    assert systemctl.changed_us([str(tmp_path / "gone")]) == 0
+    assert systemctl.changed_us([]) == 0
+    assert systemctl.changed_us([str(tmp_path / "link")]) > 0
 
 
 def test_the_clock_tells_microseconds() -> None:
-    before, after = host.now(), host.now()
+    before, after = systemctl.now(), systemctl.now()
     assert 0 <= after.wall_us - before.wall_us < 60_000_000
     assert before.monotonic_us <= after.monotonic_us
     assert after.monotonic_us <= after.boottime_us + 1000

@@ -77,6 +77,8 @@ class Wanted:
     content: str | None = None
     restart_on: tuple[str, ...] = ()
     reload_on: tuple[str, ...] = ()
+    drop_ins: tuple[str, ...] = ()
+    """Paths of those that are ours."""
 
     @property
     def needs_unit(self) -> bool:
@@ -117,12 +119,19 @@ def parsed(output: str, names: Sequence[str]) -> Mapping[str, Found]:
     return {name: _found(block) for name, block in zip(names, blocks, strict=True)}
 
 
-def steps(found: Found, wanted: Wanted, *, same_file: bool, times: Times, clock: Clock) -> tuple[Step, ...]:
-    """What makes ``found`` as ``wanted``; nothing where it is. ``same_file``: the unit file is as it should be."""
+def steps(
+    found: Found, wanted: Wanted, *, same_file: bool, same_drop_ins: bool = True, times: Times, clock: Clock
+) -> tuple[Step, ...]:
+    """What makes ``found`` as ``wanted``; nothing where it is. ``same_file``: the unit file is as it should be.
+    ``same_drop_ins``: so is what belongs to it and is written before its turn comes."""
+    same = same_file and same_drop_ins
+    last = _start(found, wanted, same=same, times=times, clock=clock)
+    # Of a drop-in in a folder that is new, systemd 252 does not know that it has not read it.
+    unread = bool(wanted.drop_ins) and (found.stale or last in (Step.START, Step.RESTART))
     unmask = found.load == "masked" and same_file and (wanted.needs_unit or wanted.masked is False)
     needed = {
         Step.WRITE: not same_file,
-        Step.REREAD: not same_file or (found.stale and wanted.content is not None),
+        Step.REREAD: not same or unread or (found.stale and wanted.content is not None),
         Step.UNMASK: unmask,
         Step.ENABLE: wanted.enabled is True and found.file_state not in _STARTS_AT_BOOT,
         Step.DISABLE: wanted.enabled is False and found.file_state in _ENABLED,
@@ -130,16 +139,15 @@ def steps(found: Found, wanted: Wanted, *, same_file: bool, times: Times, clock:
         Step.MASK: wanted.masked is True and found.load != "masked",
     }
     chosen = [step for step, due in needed.items() if due]
-    last = _start(found, wanted, same_file=same_file, times=times, clock=clock)
     return tuple(chosen) if last is None else (*chosen, last)
 
 
-def _start(found: Found, wanted: Wanted, *, same_file: bool, times: Times, clock: Clock) -> Step | None:
+def _start(found: Found, wanted: Wanted, *, same: bool, times: Times, clock: Clock) -> Step | None:
     if wanted.running is False or wanted.masked:
         return None
     if not found.running:
         return Step.START if wanted.running else None
-    if not same_file:
+    if not same:
         return Step.RESTART
     started_us = started_at(found, clock)
     if changed_since(times.restart_us, started_us, clock):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.services.units import Clock, Found, Step, Times, Wanted, parsed, started_at, steps
+from agent.deploys.units import Clock, Found, Step, Times, Wanted, parsed, started_at, steps
 
 NAMES = (
     "sleeper.service",
@@ -96,6 +96,16 @@ def test_a_new_unit_file_is_read_before_the_unit_starts(units: dict[str, Found])
 def test_a_changed_unit_file_restarts_the_running_unit(units: dict[str, Found]) -> None:
     assert needed(units["dbus"], Wanted(content="x"), same_file=False) == "write unit file, daemon-reload, restart"
     assert needed(units["tick"], Wanted(content="x"), same_file=False) == "write unit file, daemon-reload"
+
+
+def test_a_changed_drop_in_is_read_and_restarts_the_running_unit(units: dict[str, Found]) -> None:
+    changed = {"times": NEVER, "clock": NOW, "same_file": True, "same_drop_ins": False}
+    assert steps(units["dbus"], Wanted(), **changed) == (Step.REREAD, Step.RESTART)  # type: ignore[arg-type]
+    assert steps(units["tick"], Wanted(), **changed) == (Step.REREAD,)  # type: ignore[arg-type]
+
+
+def test_a_drop_in_that_was_written_but_not_read_is_read(units: dict[str, Found]) -> None:
+    assert needed(units["sleeper"], Wanted(drop_ins=("/x.conf",))) == "daemon-reload"
 
 
 def test_a_unit_file_in_place_of_a_mask_is_all_it_takes(units: dict[str, Found]) -> None:

@@ -1,0 +1,99 @@
+"""ledger: what of this host is the agent's, shown; and one thing of it given back as it was before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from difflib import get_close_matches
+
+from rich.table import Table
+
+from agent.cli.giving_back import give_back_one
+from agent.cli.host import APPLY_WAIT_S, require_root
+from agent.cli.output import Output
+from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
+from agent.errors import UsageError
+from agent.host.ledger import Ledger
+from agent.host.lock import locked
+from agent.host.paths import Paths
+from agent.host.state import Memory
+from agent.steps.own import with_theirs
+
+_SHOWN = 5
+"""Keys that a complaint about an unknown one names."""
+
+
+def show(output: Output) -> int:
+    """Every entry, sorted by key."""
+    require_root()
+    entries = Ledger(Paths().ledger).entries()
+    table = Table(box=None, pad_edge=False)
+    for column in ("KEY", "ORIGIN", "STANDING", "DEPLOY", "SINCE"):
+        table.add_column(column)
+    for entry in entries:
+        standing = f"{entry.standing.value}: {entry.reason}" if entry.reason else entry.standing.value
+        table.add_row(entry.key, entry.origin.value, standing, entry.deploy, _day(entry.at))
+    if entries:
+        output.show(table)
+    else:
+        output.say("the ledger is empty: the agent has changed nothing on this host yet")
+    output.envelope("ledger", 0, [_document(entry) for entry in entries])
+    return 0
+
+
+def restore(output: Output, key: str) -> int:
+    """Gives one thing back: what was adopted becomes what it was, what was created goes, with its configuration."""
+    require_root()
+    paths = Paths()
+    with locked(paths.lock, wait_s=APPLY_WAIT_S):
+        ledger = Ledger(paths.ledger)
+        entry = ledger.entry(key)
+        if entry is None:
+            raise UsageError(f"the ledger has no {key}", hint=_near(key, (known.key for known in ledger.entries())))
+        _require_unwanted(entry, Memory(paths))
+        give_back_one(entry, ledger)
+    done = "is gone" if entry.origin is Origin.CREATED else "is as it was before the agent first changed it"
+    output.say(f"{key} {done}; the ledger has forgotten it")
+    output.envelope("ledger restore", 0, _document(entry))
+    return 0
+
+
+def _require_unwanted(entry: LedgerEntry, memory: Memory) -> None:
+    """Raises UsageError for what the next cycle would only bring back, and for what the agent itself needs."""
+    if entry.deploy == BOOTSTRAP:
+        raise UsageError(f"the agent needs {entry.key} itself", hint="`hostwright uninstall` gives it back")
+    if memory.suspension(int(time.time())) is not None:
+        return
+    wanting = sorted(
+        name
+        for name, applied in memory.applied().deploys.items()
+        if entry.key in with_theirs((*applied.resources, *applied.owned))
+    )
+    if wanting:
+        raise UsageError(
+            f"{wanting[0]} still wants {entry.key}: the next cycle would bring it back",
+            hint="take it out of Git first; or `hostwright suspend REASON`, until then nothing comes back",
+        )
+
+
+def _near(key: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = get_close_matches(key, names, n=_SHOWN, cutoff=0.5) or [name for name in names if key in name][:_SHOWN]
+    return f"near ones: {', '.join(near)}" if near else "`hostwright ledger` lists what it has"
+
+
+def _day(instant: int) -> str:
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d")
+
+
+def _document(entry: LedgerEntry) -> dict[str, object]:
+    """What there is to know but for what was there before: that may be private."""
+    return {
+        "key": entry.key,
+        "origin": entry.origin.value,
+        "standing": entry.standing.value,
+        "reason": entry.reason,
+        "deploy": entry.deploy,
+        "since": entry.at,
+    }

@@ -1,0 +1,130 @@
+"""`hostwright lock`: writes what tools.yaml and site.yaml ask for into lock.yaml as exact bytes, and compares them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+from agent import wiring
+from agent.cli.admin import choose, inventories
+from agent.cli.output import Output
+from agent.errors import Exit, SettingsError, UsageError
+from agent.host.repositories import Repositories
+from agent.inventory.complaint import Complaints, ComplaintsError
+from agent.inventory.environment import load
+from agent.inventory.lock import LOCK_FILE, Lock, lock_text, read_lock, stale
+from agent.inventory.source import INVENTORIES, open_source
+from agent.pinning.renew import Renewal, Watch
+from agent.system.download import Progress as Told
+from agent.system.files import write_atomic
+from agent.system.folder import FolderTree
+
+
+def lock(output: Output, *, repo: Path | None, inventory: str | None, names: tuple[str, ...], check: bool) -> int:
+    """One inventory, or all of the config repo where none is named."""
+    if check:
+        if names:
+            raise UsageError("--check looks at everything", hint="leave the names out")
+        return _check(output, repo, inventory)
+    root, chosen = inventories(repo, choose(repo, inventory)[1] if names else inventory)
+    written: dict[str, list[str]] = {}
+    repositories = wiring.repositories_of_administrator(fetch=True)
+    for name in chosen:
+        try:
+            written[name] = _write(output, root, name, names, repositories)
+        except OSError as error:
+            what = f"{error.filename or root}: {error.strerror or error}"
+            raise SettingsError(what, kind="host-io", hint=f"{LOCK_FILE} and the cache must be writable") from error
+        for line in written[name]:
+            output.show(f"{name}: {line}")
+        if not written[name]:
+            output.show(f"{name}: nothing has changed")
+    output.envelope("lock", 0, written)
+    return 0
+
+
+def _check(output: Output, repo: Path | None, inventory: str | None) -> int:
+    root, names = inventories(repo, inventory)
+    found: dict[str, list[str]] = {}
+    for name in names:
+        environment = load(FolderTree(root), name)
+        found[name] = list(stale(environment.lock, environment.tools, environment.addresses()))
+        for line in found[name]:
+            output.show(f"{INVENTORIES}/{name}/{LOCK_FILE}: {line}")
+    output.say("compared with tools.yaml and site.yaml; nothing was downloaded, so moved branches are not seen")
+    code = Exit.CHANGES if any(found.values()) else Exit.FINE
+    output.envelope("lock", int(code), found)
+    return int(code)
+
+
+def _write(output: Output, root: Path, name: str, names: tuple[str, ...], repositories: Repositories) -> list[str]:
+    """What has changed, a line for each pin."""
+    tree = FolderTree(root)
+    environment = load(tree, name, repositories.tree, locked=False)
+    old = _old(output, tree, name, keep=bool(names))
+    with tempfile.TemporaryDirectory(prefix="hostwright-lock-") as work, _bars(output) as watch:
+        renewal = Renewal(
+            environment.tools, environment.addresses(), repositories=repositories, work=Path(work), watch=watch
+        )
+        new = renewal.only(old, names) if names else renewal.everything(old)
+    path = root / INVENTORIES / name / LOCK_FILE
+    text = lock_text(new).encode()
+    nothing = new == Lock() and not path.exists()
+    if not nothing and not (path.is_file() and path.read_bytes() == text):
+        write_atomic(path, text, mode=0o644)
+    return list(_changes(old, new))
+
+
+def _old(output: Output, tree: FolderTree, name: str, *, keep: bool) -> Lock:
+    """The lock as it is. One that cannot be read is written anew as a whole."""
+    complaints = Complaints()
+    old = read_lock(open_source(tree, name), complaints)
+    try:
+        complaints.raise_if_any()
+    except ComplaintsError as error:
+        if keep:
+            raise
+        output.say(f"{error.message}\n{LOCK_FILE} is written anew")
+    return old
+
+
+def _changes(old: Lock, new: Lock) -> Iterator[str]:
+    before = {**{name: pin.version for name, pin in old.tools.items()}, **_commits(old)}
+    after = {**{name: pin.version for name, pin in new.tools.items()}, **_commits(new)}
+    same = {*(name for name, pin in new.tools.items() if old.tools.get(name) == pin), *_same_repositories(old, new)}
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            yield f"{name} {before[name]} is not asked for any more"
+        elif name not in before:
+            yield f"{name} {after[name]}"
+        elif before[name] != after[name]:
+            yield f"{name} {before[name]} → {after[name]}"
+        elif name not in same:
+            yield f"{name} {after[name]} pinned anew"
+
+
+def _commits(lock: Lock) -> dict[str, str]:
+    return {name: pin.commit[:12] for name, pin in lock.repositories.items()}
+
+
+def _same_repositories(old: Lock, new: Lock) -> Iterator[str]:
+    return (name for name, pin in new.repositories.items() if old.repositories.get(name) == pin)
+
+
+@contextmanager
+def _bars(output: Output) -> Iterator[Watch]:
+    """A bar for what is looked up, gone when all is done; nothing where there is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=output.err, transient=True, disable=not output.err.is_terminal) as progress:
+
+        def watch(what: str) -> Told:
+            for done in progress.task_ids:
+                progress.remove_task(done)
+            task = progress.add_task(what, total=None)
+            return lambda received, total: progress.update(task, completed=received, total=total)
+
+        yield watch

@@ -1,0 +1,136 @@
+"""The host's side of command: whether there is something to do, and doing it. No pyinfra in here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.deploys.as_user import User
+from agent.deploys.command.program import Ended, run_as
+from agent.errors import DeployError
+from agent.host.paths import Paths
+from agent.system.files import make_private_folder, read_bounded, write_atomic
+
+UNLESS_TIMEOUT_S = 30
+"""It is asked at every look at the host, and only asks."""
+
+SHOWN = 200
+"""Characters of a command line in a plan."""
+
+_SHELL = ["/bin/sh", "-euc"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command as it is wanted. With neither ``unless`` nor ``creates`` it is done once it has ended well with
+    this ``digest``."""
+
+    name: str
+    digest: str
+    argv: Sequence[str]
+    unless: Sequence[str] | None
+    creates: str | None
+    user: str
+    cwd: str
+    env: Mapping[str, str]
+    timeout_s: int
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        shell = list(self.argv[:2]) == _SHELL
+        line = " ".join((self.argv[2] if shell else shlex.join(self.argv)).split())
+        line = line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
+        return f"{'run in a shell' if shell else 'run'}: {line}" + (f" (as {self.user})" if self.user != "root" else "")
+
+
+def forget_others(wanted: Collection[str], memory: Path | None = None) -> None:
+    """Forgets that commands were run which no deploy of the host wants any more: one that comes back, as it was, runs
+    again. ``wanted``: names of those of all deploys. Raises OSError."""
+    folder = memory or Paths().commands
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if file.name not in wanted:
+            file.unlink(missing_ok=True)
+
+
+class Series:
+    """The commands of one deploy, which are run one after the other until one fails.
+
+    ``memory``: a folder with a file for each command that is to run once: the digest with which it did. The memory of
+    applied deploys is not enough: it is of whole deploys, and an upgrade of the agent, a failure of another command
+    or a change of one would have all of them run again.
+    """
+
+    def __init__(self, memory: Path | None = None) -> None:
+        self._memory = memory or Paths().commands
+        self._failed = ""
+
+    def is_done(self, command: Command) -> bool:
+        """Whether there is nothing to do; of ``unless`` and ``creates`` one is enough. Raises DeployError where
+        ``unless`` cannot be run or does not end, and for a user who does not exist."""
+        user = User.named(command.user)
+        if command.creates is not None and os.path.lexists(command.creates):
+            return True
+        if command.unless is None:
+            return command.creates is None and self._done_before(command.name) == command.digest
+        ended = _run(command, user, command.unless, UNLESS_TIMEOUT_S)
+        if ended.timed_out:
+            raise DeployError(
+                f"{command.name}: unless ({shlex.join(command.unless)}) did not end within {UNLESS_TIMEOUT_S} s",
+                hint="it must only look, and be quick about it",
+            )
+        return ended.code == 0
+
+    def carry_out(self, command: Command) -> str:
+        """What it wrote. Raises DeployError where it does not end well, and where one before it did not."""
+        if self._failed:
+            raise DeployError(f"not run, because {self._failed} failed before it")
+        try:
+            ended = _run(command, User.named(command.user), command.argv, command.timeout_s)
+            _require_success(ended, command.timeout_s)
+            if command.unless is None and command.creates is None:
+                self._remember(command)
+        except DeployError:
+            self._failed = command.name
+            raise
+        return ended.output
+
+    def _done_before(self, name: str) -> str:
+        try:
+            return read_bounded(self._memory / name).decode(errors="replace").strip()
+        except FileNotFoundError:
+            return ""
+
+    def _remember(self, command: Command) -> None:
+        try:
+            make_private_folder(self._memory)
+            write_atomic(self._memory / command.name, f"{command.digest}\n".encode())
+        except OSError as error:
+            raise DeployError(f"ended well, but that could not be noted: {error}") from error
+
+
+def _run(command: Command, user: User, argv: Sequence[str], timeout_s: float) -> Ended:
+    try:
+        return run_as(user, argv, cwd=command.cwd, env=command.env, timeout_s=timeout_s)
+    except OSError as error:
+        what = error.filename if isinstance(error.filename, str) else argv[0]
+        reason = f"{command.name}: {shlex.join(argv)} cannot be started: {what}: {error.strerror or error}"
+        raise DeployError(reason) from error
+
+
+def _require_success(ended: Ended, timeout_s: float) -> None:
+    """Raises DeployError with the reason, the last line that it wrote, and all that it wrote."""
+    if ended.timed_out:
+        reason = f"did not end within {timeout_s:g} s, and was killed with what it started"
+    elif ended.code < 0:
+        reason = f"was ended by signal {-ended.code}"
+    elif ended.code > 0:
+        reason = f"ended with status {ended.code}"
+    else:
+        return
+    lines = [line for line in ended.output.splitlines() if line.strip()]
+    told = [f"{reason}: {lines[-1].strip()}", *lines] if lines else [f"{reason}, and wrote nothing"]
+    raise DeployError("\n".join(told))

@@ -1,0 +1,163 @@
+"""command: programs that are run, where no other deploy can say what they are to bring about.
+
+- command:
+    migrate: {run: [/srv/app/bin/migrate, --all], unless: [/srv/app/bin/migrate, --check], user: app, cwd: /srv/app}
+    key: {run: [openssl, genrsa, -out, /etc/app/key, "4096"], creates: /etc/app/key}
+    reindex: {shell: "reindex --all | logger -t reindex", timeout: 1h}      # once, and again when this changes
+
+They run in this order; one that fails keeps those after it from being run.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from typing import ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from agent.deploys.spec import ByName, Concrete, Sources, overlaid
+from agent.domain.desired import Resource
+from agent.domain.digest import JSON, digest_of
+from agent.errors import InventoryError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TIME = re.compile(r"([1-9]\d{0,5})([smh])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+DEFAULT_TIMEOUT = "10m"
+
+
+class Command(BaseModel):
+    """One command."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: tuple[str | int, ...] | None = Field(
+        default=None, description="The program and its arguments, as a list. No shell reads them."
+    )
+    shell: str | None = Field(
+        default=None, description="Instead of `run`, text for `/bin/sh -eu`; it should hold no values from elsewhere."
+    )
+    unless: tuple[str | int, ...] | None = Field(
+        default=None,
+        description="A program and its arguments that ends with 0 where there is nothing to do. It is run at every"
+        " look at the host, as the same user: it must be quick and change nothing.",
+    )
+    creates: str | None = Field(default=None, description="A path; where it exists there is nothing to do.")
+    user: str = Field(default="root", description="Who runs it.")
+    cwd: str = Field(default="/", description="The folder in which it runs.")
+    env: Mapping[str, str | int] = Field(
+        default_factory=dict, description="Variables, beside PATH, HOME, USER, LOGNAME and a UTF-8 locale."
+    )
+    timeout: str = Field(
+        default=DEFAULT_TIMEOUT,
+        description="After this long it is ended with all that it started (`30s`, `10m`, `1h`). `deploy_timeout` of"
+        " fleet.yaml holds for the whole deploy.",
+    )
+
+    @field_validator("run", "unless")
+    @classmethod
+    def _argv(cls, argv: tuple[str | int, ...] | None) -> tuple[str | int, ...] | None:
+        if argv is not None and (not argv or argv[0] == "" or any("\0" in f"{word}" for word in argv)):
+            raise ValueError("a program and its arguments are expected")
+        return argv
+
+    @field_validator("shell")
+    @classmethod
+    def _text(cls, text: str | None) -> str | None:
+        if text is not None and (not text.strip() or "\0" in text):
+            raise ValueError("text for a shell is expected")
+        return text
+
+    @field_validator("creates", "cwd")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        if path is not None and (not path.startswith("/") or "\0" in path):
+            raise ValueError(f"{path!r} is not an absolute path")
+        return path if path is None else posixpath.normpath(path)
+
+    @field_validator("user")
+    @classmethod
+    def _account(cls, user: str) -> str:
+        if not _USER.fullmatch(user):
+            raise ValueError(f"{user!r} is not the name of a user")
+        return user
+
+    @field_validator("env")
+    @classmethod
+    def _variables(cls, env: Mapping[str, str | int]) -> Mapping[str, str | int]:
+        for name, value in env.items():
+            if not _VARIABLE.fullmatch(name) or "\0" in f"{value}":
+                raise ValueError(f"{name!r} is not the name of a variable, or its value holds a NUL")
+        return env
+
+    @field_validator("timeout")
+    @classmethod
+    def _time(cls, text: str) -> str:
+        if not _TIME.fullmatch(text):
+            raise ValueError(f"{text!r} is not a time: write a whole number and s, m or h, like 10m")
+        return text
+
+    def merged(self, later: Command) -> Command:
+        merged = overlaid(self, later).model_copy(update={"env": {**self.env, **later.env}})
+        for name in ("run", "unless"):  # a list of arguments is one thing: it is not united with another
+            if getattr(later, name) is not None:
+                merged = merged.model_copy(update={name: getattr(later, name)})
+        if later.run is not None:
+            return merged.model_copy(update={"shell": None})
+        return merged if later.shell is None else merged.model_copy(update={"run": None})
+
+    def concrete(self, name: str) -> dict[str, JSON]:
+        """As the operations take it. Raises InventoryError where it does not say what to run."""
+        if (self.run is None) is (self.shell is None):
+            raise InventoryError(f"{name}: give either `run` or `shell`")
+        seconds, unit = _TIME.fullmatch(self.timeout).groups()  # type: ignore[union-attr]  # validated
+        return {
+            "argv": _words(self.run) or ["/bin/sh", "-euc", self.shell],
+            "unless": _words(self.unless),
+            "creates": self.creates,
+            "user": self.user,
+            "cwd": self.cwd,
+            "env": {variable: f"{value}" for variable, value in self.env.items()},
+            "timeout_s": int(seconds) * _SECONDS[unit],
+        }
+
+
+class CommandSpec(ByName):
+    kind: ClassVar[str] = "command"
+    level: ClassVar[str] = "commands"
+
+    commands: dict[str, Command] = Field(
+        default_factory=dict, description="By name. In the short form this level is left out."
+    )
+
+    @field_validator("commands")
+    @classmethod
+    def _named(cls, commands: dict[str, Command]) -> dict[str, Command]:
+        for name in commands:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a name for a command: write letters, digits, -, _ and dots")
+        return commands
+
+    def merged(self, later: Self) -> Self:
+        commands = dict(self.commands)
+        for name, command in later.commands.items():
+            commands[name] = commands[name].merged(command) if name in commands else command
+        return self.model_copy(update={"commands": commands})
+
+    def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
+        entries: dict[str, Mapping[str, JSON]] = {}
+        for name, command in self.commands.items():
+            entry = command.concrete(name)
+            entries[name] = {**entry, "digest": digest_of(entry)}
+        resources = tuple(Resource(f"command:{name}", f"{entry['digest']}") for name, entry in entries.items())
+        # A list: the order counts, and that of a mapping's keys is in no digest.
+        return Concrete({"commands": [{"name": name, **entry} for name, entry in entries.items()]}, resources)
+
+
+def _words(argv: tuple[str | int, ...] | None) -> list[JSON] | None:
+    return None if argv is None else [f"{word}" for word in argv]

@@ -1,0 +1,121 @@
+"""The host's side of containers: podman, its generator of units asked before a quadlet counts, and the files."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agent.deploys import system_items, systemctl
+from agent.deploys.containers.quadlet import image_of, service_of
+from agent.deploys.containers.spec import FOLDER, quadlet_item
+from agent.deploys.units import Step
+from agent.errors import DeployError
+from agent.system.files import read_bounded
+from agent.system.process import run
+
+GENERATORS = ("/usr/libexec/podman/quadlet", "/usr/lib/systemd/system-generators/podman-system-generator")
+
+CHECK_TIMEOUT_S = 30.0
+"""The generator takes 3 ms."""
+
+PULL_TIMEOUT_S = 900.0
+"""An image of a gigabyte over a slow line; a start would have been given up after 90 s."""
+
+_UNIT = re.compile(r"^---(\S+)---$", re.MULTILINE)
+_COMPLAINT = re.compile(r'^(?:quadlet-generator\[\d+\]: )?(?:converting|loading|error loading) "?([^":]+)"?[:,] ?(.*)$')
+
+
+def generator() -> str:
+    """The path of podman's generator. Raises DeployError where there is none."""
+    for path in GENERATORS:
+        if os.access(path, os.X_OK):
+            return path
+    if Path("/usr/bin/podman").exists():
+        raise DeployError(
+            "this host's podman is older than quadlets, which came with version 4.4",
+            hint="leave the deploy out for this host, or bring it to Debian 13 or newer",
+        )
+    raise DeployError(
+        "there is no podman on this host",
+        hint="install it in a deploy before this one (`packages: {present: [podman]}`)",
+    )
+
+
+def require_sound(name: str, texts: Mapping[str, str]) -> None:
+    """Raises DeployError with the generator's complaint about the quadlet ``name``, tried beside ``texts``, the other
+    quadlets of its deploy, and those that are on the host."""
+    tried = {**_others(), **texts}
+    while True:
+        units, complaints = _generated(tried)
+        broken = [other for other in complaints if other != name and other in tried]
+        if name in complaints or not broken:
+            break
+        for other in broken:  # one that cannot be read keeps the generator from going on to the next
+            del tried[other]
+    if name in complaints or service_of(name, texts[name]) not in units:
+        raise DeployError(
+            f"{name} is not a quadlet that podman understands: {complaints.get(name, 'it makes no unit of it')}",
+            hint="see podman-systemd.unit(5); nothing was changed",
+        )
+
+
+def _generated(texts: Mapping[str, str]) -> tuple[frozenset[str], Mapping[str, str]]:
+    """The units that podman's generator makes of these quadlets, and its complaints by quadlet. Raises DeployError."""
+    with tempfile.TemporaryDirectory(prefix="hostwright-quadlet-") as folder:
+        for name, text in texts.items():
+            Path(folder, name).write_text(text, errors="surrogateescape")
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "QUADLET_UNIT_DIRS": folder}
+        done = run([generator(), "-dryrun"], timeout_s=CHECK_TIMEOUT_S, env=environment)
+        output, said = (
+            stream.decode(errors="replace").replace(f"{folder}/", "") for stream in (done.output, done.error)
+        )
+    if done.timed_out:
+        raise DeployError(f"podman's generator of units was not done after {CHECK_TIMEOUT_S:.0f} s")
+    complaints = (match for line in said.splitlines() if (match := _COMPLAINT.match(line.strip())))
+    return frozenset(_UNIT.findall(output)), {match[1]: match[2] for match in complaints}
+
+
+def carry_out(name: str, service: str, steps: Sequence[Step], texts: Mapping[str, str]) -> None:
+    """Does ``steps`` to the quadlet and its unit, in order. Raises DeployError with the unit's last words; what was
+    done stays. Before the quadlet is sound and its image there, nothing is touched."""
+    text = texts[name]
+    if Step.WRITE in steps:
+        require_sound(name, texts)
+    if Step.START in steps or Step.RESTART in steps:
+        pull(name, text)
+    for step in steps:
+        if step is Step.WRITE:
+            system_items.put(quadlet_item(name, text), text.encode())
+        elif step is Step.REREAD:
+            systemctl.systemctl(service, "daemon-reload")
+        elif step in (Step.START, Step.RESTART):
+            systemctl.start(service, step.value)
+        else:
+            systemctl.systemctl(service, step.value, service)
+
+
+def pull(name: str, text: str) -> None:
+    """Has the image of a container on the host before its unit starts, which would not wait so long for it."""
+    image = image_of(name, text)
+    if not image or run(["podman", "image", "exists", image], timeout_s=CHECK_TIMEOUT_S).ok:
+        return
+    done = run(["podman", "pull", "--quiet", image], timeout_s=PULL_TIMEOUT_S)
+    if done.timed_out:
+        raise DeployError(f"{name}: the image {image} had not come after {PULL_TIMEOUT_S:.0f} s")
+    if not done.ok:
+        raise DeployError(f"{name}: the image {image} cannot be had: {done.complaint}")
+
+
+def _others() -> Mapping[str, str]:
+    """The quadlets that are on the host; what cannot be read is no quadlet."""
+    found = {}
+    folder = Path(FOLDER)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        try:
+            found[path.name] = read_bounded(path).decode(errors="surrogateescape")
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,120 @@
+"""Quadlets outside of any deploy: the unit goes before its file, the image and what is in volumes stay.
+
+``state`` has ``sha256`` of the file, its ``mode``, and whether its unit was ``running``; ``image`` is its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+from agent.deploys import system_items, systemctl
+from agent.deploys.containers.quadlet import service_of
+from agent.deploys.containers.spec import FOLDER, file_name, quadlet_item
+from agent.deploys.items import Item, Kind
+from agent.deploys.place import Found, look
+from agent.deploys.resource import state_before
+from agent.deploys.units import QUERY, parsed
+from agent.domain.digest import JSON
+from agent.domain.ownership import LedgerEntry, Seen
+from agent.errors import DeployError
+from agent.system.descent import SYSTEM, Refused, folder
+from agent.system.process import run
+from agent.system.systemd import booted
+
+
+class Quadlets:
+    """The kind ``quadlet``; names are those of files, ``web.container``."""
+
+    def look(self, name: str) -> Seen | None:
+        found = _file(name)
+        if found.status is None:
+            return None
+        if found.content is None:
+            raise Refused(f"{FOLDER}/{name} is {found.name}, and is left alone")
+        state: dict[str, JSON] = {
+            "sha256": hashlib.sha256(found.content).hexdigest(),
+            "mode": found.mode,
+            "running": _running(service_of(name, found.content.decode(errors="replace"))),
+        }
+        return Seen(state, found.content)
+
+    def changed(self, left: Mapping[str, JSON], now: Seen) -> str:
+        if left.get("sha256") != now.state["sha256"]:
+            return "its content changed"
+        return "its mode changed" if left.get("mode") != now.state["mode"] else ""
+
+    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
+        """``purge`` is nothing more here. Raises OSError when the disk is ill."""
+        del purge
+        stayed: dict[str, str] = {}
+        for entry in entries:
+            try:
+                _remove(entry.name)
+            except DeployError as error:
+                stayed[entry.key] = error.message.partition("\n")[0]
+        if booted():
+            systemctl.systemctl(FOLDER, "daemon-reload")
+        return stayed
+
+    def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
+        before = state_before(entry)
+        if image is None:
+            raise DeployError(f"{entry.key}: what was in it was not kept; it is left as it is")
+        text = image.decode(errors="surrogateescape")
+        service = service_of(entry.name, text)
+        item = replace(quadlet_item(_checked(entry.name), text), mode=cast("int", before["mode"]))
+        system_items.put(item, image)
+        systemctl.systemctl(service, "daemon-reload")
+        if before.get("running"):
+            systemctl.start(service, "restart")
+        else:
+            systemctl.systemctl(service, "stop", service)
+
+
+def resource_kind(kind: str) -> Quadlets:
+    del kind
+    return Quadlets()
+
+
+def _remove(name: str) -> None:
+    found = _file(name)
+    if found.status is None:
+        return
+    service = service_of(name, (found.content or b"").decode(errors="replace"))
+    if _running(service):
+        systemctl.systemctl(service, "stop", service)
+    path = f"{FOLDER}/{name}"
+    system_items.put(Item(key=f"quadlet:{name}", path=path, kind=Kind.ABSENT), None)
+    # Many containers end with the signal's number when they are stopped; a unit that is gone must not count as failed.
+    run(["systemctl", "reset-failed", "--", service], timeout_s=systemctl.QUERY_TIMEOUT_S)
+
+
+def _file(name: str) -> Found:
+    try:
+        with folder(None, FOLDER.strip("/"), root_links=SYSTEM.root_links) as parent:
+            return look(parent, _checked(name))
+    except FileNotFoundError:
+        return Found()
+
+
+def _checked(name: str) -> str:
+    """Raises Refused for what is not the name of a quadlet's file."""
+    try:
+        proper = file_name(name) == name
+    except ValueError:
+        proper = False
+    if not proper:
+        raise Refused(f"{name!r} is not the name of a quadlet")
+    return name
+
+
+def _running(service: str) -> bool:
+    """Whether its unit is there and not at rest: one that waits to be restarted is stopped, too."""
+    if not booted():
+        return False
+    told = run([*QUERY, "--", service], timeout_s=systemctl.QUERY_TIMEOUT_S)
+    found = parsed(told.output.decode(errors="replace"), [service])[service]
+    return found.running or found.restarting

@@ -1,0 +1,237 @@
+"""containers: what an inventory may ask for of podman, which systemd runs as units made from quadlets.
+
+    - containers:
+        web:
+          image: docker.io/library/nginx@sha256:…
+          ports: ["8080:80"]
+          volumes: ["/srv/www:/usr/share/nginx/html:ro", "cache.volume:/var/cache/nginx"]
+          env: {TZ: UTC}
+        cache.volume: {content: "[Volume]\\n"}
+        app: {quadlet: containers/app.container.j2}
+
+A name without a type is a container. What the fields here do not know is written as a quadlet (podman-systemd.unit(5)).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from agent.deploys.containers.quadlet import KINDS, Container, rendered, service_of
+from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json, parents
+from agent.deploys.spec import ByName, Concrete, Sources, overlaid, text_of
+from agent.domain.desired import Resource
+from agent.domain.digest import JSON, digest_of
+from agent.errors import InventoryError
+
+FOLDER = "/etc/containers/systemd"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
+"""podman's own grammar of names; no template and no path."""
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_OURS = ("image", "command", "ports", "volumes", "env", "env_files", "networks", "user", "pull", "restart", "enabled")
+"""Fields that become a quadlet's text."""
+
+
+class Quadlet(BaseModel):
+    """One container, or another thing that podman looks after."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: str | None = Field(
+        default=None,
+        description="The image, with its registry; pinned by `@sha256:…` it is the same tomorrow. Pulled before the"
+        " container is started or restarted, if it is not there.",
+    )
+    command: tuple[str, ...] = Field(
+        default=(), description="What runs in it, word by word; not set: what the image says."
+    )
+    ports: tuple[str, ...] = Field(default=(), description="`8080:80`, `127.0.0.1:8080:80/tcp`.")
+    volumes: tuple[str, ...] = Field(
+        default=(), description="`/path:/path/inside:ro`, or `name.volume:/path/inside` for one of this deploy's."
+    )
+    env: Mapping[str, str | int | bool] = Field(
+        default_factory=dict,
+        description="Variables. Everybody on the host can read them; for secrets use `env_files`.",
+    )
+    env_files: tuple[str, ...] = Field(
+        default=(), description="Files of the host with more variables. The container is restarted when one changes."
+    )
+    networks: tuple[str, ...] = Field(
+        default=(), description="`host`, `none`, or `name.network` for one of this deploy's."
+    )
+    user: str | None = Field(default=None, description="The user inside, by name or number.")
+    pull: Literal["missing", "always", "never", "newer"] = Field(
+        default="missing", description="When podman asks the registry for the image as the container starts."
+    )
+    restart: Literal["always", "on-failure", "no"] = Field(
+        default="always", description="What systemd does when it has ended."
+    )
+    enabled: bool | None = Field(
+        default=None,
+        description="Whether it starts at boot; not set: where `running` is not false. A quadlet's own text says it in"
+        " [Install].",
+    )
+    running: bool | None = Field(
+        default=None,
+        description="Whether it runs now. Not set: containers, pods and kubes run; volumes, networks and images are"
+        " made when a container needs them.",
+    )
+    restart_on: tuple[str, ...] = Field(
+        default=(),
+        description="Absolute paths of files or folders. The unit is restarted where one of them, or anything below,"
+        " changed after it was started.",
+    )
+    quadlet: str | None = Field(
+        default=None, description="A file of the config repo that is the quadlet; `*.j2` is rendered."
+    )
+    content: str | None = Field(default=None, description="The quadlet's text, instead of `quadlet`.")
+
+    @field_validator("restart_on", "env_files")
+    @classmethod
+    def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            if not path.startswith("/") or not path.isprintable():
+                raise ValueError(f"{path!r} is not an absolute path")
+        return paths
+
+    @field_validator("image", "user", "ports", "volumes", "networks")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        for word in (value,) if isinstance(value, str) else value or ():
+            if not word or not word.isprintable() or any(character.isspace() for character in word):
+                raise ValueError(f"{word!r} is not one word")
+        return value
+
+    @field_validator("env")
+    @classmethod
+    def _variables(cls, env: Mapping[str, str | int | bool]) -> Mapping[str, str | int | bool]:
+        for name, value in env.items():
+            if not _VARIABLE.fullmatch(name):
+                raise ValueError(f"{name!r} is not the name of a variable")
+            if "\0" in str(value):
+                raise ValueError(f"{name}: a variable holds no NUL")
+        return env
+
+    @field_validator("command")
+    @classmethod
+    def _command(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if any("\0" in word for word in words):
+            raise ValueError("a word of a command holds no NUL")
+        return words
+
+    def merged(self, later: Quadlet) -> Quadlet:
+        merged = overlaid(self, later).model_copy(update={"env": {**self.env, **later.env}})
+        if "command" in later.model_fields_set:
+            merged = merged.model_copy(update={"command": later.command})
+        if later.quadlet is not None:
+            return merged.model_copy(update={"content": None})
+        if later.content is not None:
+            return merged.model_copy(update={"quadlet": None})
+        return merged
+
+    def complaint(self, kind: str) -> str:
+        """What is wrong with it as a whole; empty when nothing is."""
+        given = [name for name in ("image", "quadlet", "content") if getattr(self, name) is not None]
+        if len(given) != 1:
+            return f"needs exactly one of image, quadlet and content; {' and '.join(given) or 'none'} is there"
+        if given == ["image"] and kind != "container":
+            return f"is no container: give its text with quadlet or content, such as [{kind.capitalize()}]"
+        ours = [name for name in _OURS if name in self.model_fields_set and name != "image"]
+        if given != ["image"] and ours:
+            return f"has a text of its own, so {', '.join(ours)} must stand in there"
+        return ""
+
+
+class ContainersSpec(ByName):
+    kind: ClassVar[str] = "containers"
+    level: ClassVar[str] = "quadlets"
+
+    quadlets: dict[str, Quadlet] = Field(default_factory=dict, description="By name. This level can be left out.")
+
+    @field_validator("quadlets")
+    @classmethod
+    def _named(cls, quadlets: dict[str, Quadlet]) -> dict[str, Quadlet]:
+        named: dict[str, Quadlet] = {}
+        services: dict[str, str] = {}
+        for given, quadlet in quadlets.items():
+            name = file_name(given)
+            if name in named:
+                raise ValueError(f"{name} is there twice")
+            service = service_of(name)
+            if service in services:
+                raise ValueError(f"{name} and {services[service]} would both be {service}")
+            named[name], services[service] = quadlet, name
+        return named
+
+    def merged(self, later: Self) -> Self:
+        quadlets = dict(self.quadlets)
+        for name, quadlet in later.quadlets.items():
+            quadlets[name] = quadlets[name].merged(quadlet) if name in quadlets else quadlet
+        return self.model_copy(update={"quadlets": quadlets})
+
+    def concrete(self, sources: Sources) -> Concrete:
+        wanted = {name: _concrete(name, quadlet, sources) for name, quadlet in self.quadlets.items()}
+        folders = [_folder(path) for path in (FOLDER, *parents(FOLDER)) if path != "/etc"] if wanted else []
+        resources = [folder.resource for folder in folders]
+        resources += [Resource(f"quadlet:{name}", digest_of(entry)) for name, entry in wanted.items()]
+        files = (Resource(f"file:{FOLDER}/{name}", digest_of(entry)) for name, entry in wanted.items())
+        return Concrete({"quadlets": wanted, "items": items_to_json(folders)}, tuple(resources), tuple(files))
+
+
+def file_name(name: str) -> str:
+    """``web`` as ``web.container``. Raises ValueError."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be a name: letters, digits, _ . and -")
+    return name if name.rpartition(".")[2] in KINDS and "." in name else f"{name}.container"
+
+
+def quadlet_item(name: str, text: str) -> Item:
+    """The quadlet's file as an item; its key is the quadlet's."""
+    return Item(key=f"quadlet:{name}", path=f"{FOLDER}/{name}", kind=Kind.FILE, text=text, mode=FILE_MODE)
+
+
+def _folder(path: str) -> Item:
+    return Item(key=f"directory:{path}", path=path, kind=Kind.DIRECTORY)
+
+
+def _concrete(name: str, quadlet: Quadlet, sources: Sources) -> Mapping[str, JSON]:
+    kind = name.rpartition(".")[2]
+    if why := quadlet.complaint(kind):
+        raise InventoryError(f"{name} {why}")
+    if quadlet.quadlet is not None:
+        text = text_of(name, quadlet.quadlet, sources)
+    else:
+        text = quadlet.content if quadlet.content is not None else rendered(_container(name, quadlet))
+    runs = kind in ("container", "pod", "kube") if quadlet.running is None else quadlet.running
+    return {
+        "text": text,
+        "running": runs if runs or quadlet.running is not None else None,
+        "restart_on": sorted({*quadlet.restart_on, *quadlet.env_files}),
+    }
+
+
+def _container(name: str, quadlet: Quadlet) -> Container:
+    assert quadlet.image is not None
+    return Container(
+        name=name.removesuffix(".container"),
+        image=quadlet.image,
+        command=quadlet.command,
+        ports=quadlet.ports,
+        volumes=quadlet.volumes,
+        env={key: _plain(value) for key, value in sorted(quadlet.env.items())},
+        env_files=quadlet.env_files,
+        networks=quadlet.networks,
+        user=quadlet.user,
+        pull=quadlet.pull,
+        restart=quadlet.restart,
+        enabled=quadlet.running is not False if quadlet.enabled is None else quadlet.enabled,
+    )
+
+
+def _plain(value: str | int | bool) -> str:
+    return f"{value}".lower() if isinstance(value, bool) else f"{value}"

@@ -1,0 +1,164 @@
+"""cron: jobs of the system's cron daemon, each a file of its own in /etc/cron.d.
+
+- cron:
+    backup: {command: /usr/local/bin/backup, schedule: "15 3 * * *"}
+    report: {command: "report --month=$(date +%m)", schedule: "@monthly", user: ann, env: {MAILTO: ann@example.org}}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from agent.deploys.cron import schedule
+from agent.deploys.cron.place import path_of
+from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json
+from agent.deploys.spec import ByName, Concrete, Sources, overlaid
+from agent.domain.desired import Resource
+from agent.errors import InventoryError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
+"""run-parts(8), which cron keeps to: files with a dot in their name are not read."""
+
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+LINE_LIMIT = 998
+"""Characters of a command, and of a variable with its value: Debian's cron refuses a file with a longer one."""
+
+_HEADER = "# Managed by Hostwright: what is changed here by hand is put back.\n"
+
+
+class Job(BaseModel):
+    """One job."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str | None = Field(
+        default=None,
+        description="One line for /bin/sh. A `%` is written as it is: cron's own meaning of it, a new line, is taken"
+        " away.",
+    )
+    schedule: str | None = Field(
+        default=None,
+        description='Five fields, `"15 3 * * *"` (minute, hour, day of the month, month, day of the week), or `@reboot`'
+        " `@hourly` `@daily` `@weekly` `@monthly` `@yearly`. The host's own time zone counts.",
+    )
+    user: str = Field(default="root", description="Who runs it.")
+    env: Mapping[str, str | int] = Field(
+        default_factory=dict,
+        description='Variables of its environment. `MAILTO: ""` keeps cron from sending what it writes by mail.',
+    )
+    comment: str | None = Field(default=None, description="A line above it in the file.")
+
+    @field_validator("command")
+    @classmethod
+    def _one_line(cls, command: str | None) -> str | None:
+        if command is None:
+            return None
+        line = _line(command, "command").strip()
+        if not line:
+            raise ValueError("a command is expected")
+        if "\\%" in line:
+            raise ValueError(r"write % and not \%: it is escaped for cron")
+        if len(_escaped(line)) > LINE_LIMIT:
+            raise ValueError(f"more than {LINE_LIMIT} characters are too many for cron: put it into a script")
+        return line
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedule(cls, text: str | None) -> str | None:
+        return None if text is None else schedule.normalised(text)
+
+    @field_validator("user")
+    @classmethod
+    def _user(cls, user: str) -> str:
+        if not _USER.fullmatch(user):
+            raise ValueError(f"{user!r} is not the name of a user")
+        return user
+
+    @field_validator("env")
+    @classmethod
+    def _env(cls, env: Mapping[str, str | int]) -> Mapping[str, str | int]:
+        for name, value in env.items():
+            if not _VARIABLE.fullmatch(name):
+                raise ValueError(f"{name!r} is not the name of a variable")
+            text = _line(str(value), name)
+            if '"' in text and "'" in text:
+                raise ValueError(f"{name}: cron cannot take a value with both kinds of quotes")
+            if len(name) + len(text) > LINE_LIMIT:
+                raise ValueError(f"{name}: more than {LINE_LIMIT} characters are too many for cron")
+        return env
+
+    @field_validator("comment")
+    @classmethod
+    def _comment(cls, comment: str | None) -> str | None:
+        return comment if comment is None else _line(comment, "comment")
+
+    def merged(self, later: Job) -> Job:
+        env = {**self.env, **later.env}
+        return overlaid(self, later).model_copy(update={"env": env})
+
+    def text(self, name: str) -> str:
+        """The file. Raises InventoryError where nobody said what runs, or when."""
+        if self.command is None or self.schedule is None:
+            missing = "command" if self.command is None else "schedule"
+            raise InventoryError(f"the job {name} has no {missing}")
+        comment = f"# {self.comment}\n" if self.comment else ""
+        variables = "".join(f"{name}={_quoted(f'{value}')}\n" for name, value in sorted(self.env.items()))
+        return f"{_HEADER}{comment}{variables}{self.schedule} {self.user} {_escaped(self.command)}\n"
+
+
+class CronSpec(ByName):
+    kind: ClassVar[str] = "cron"
+    level: ClassVar[str] = "jobs"
+
+    jobs: dict[str, Job] = Field(
+        default_factory=dict,
+        description="By name: letters, digits, `-` and `_`. In the short form this level is left out.",
+    )
+
+    @field_validator("jobs")
+    @classmethod
+    def _named(cls, jobs: dict[str, Job]) -> dict[str, Job]:
+        for name in jobs:
+            if not _NAME.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is not a name for a job: write letters, digits, - and _ (cron reads no"
+                    " file with a dot in its name)"
+                )
+        return jobs
+
+    def merged(self, later: Self) -> Self:
+        jobs = dict(self.jobs)
+        for name, job in later.jobs.items():
+            jobs[name] = jobs[name].merged(job) if name in jobs else job
+        return self.model_copy(update={"jobs": jobs})
+
+    def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
+        items = [
+            Item(key=f"cron:{name}", path=path_of(name), kind=Kind.FILE, text=job.text(name), mode=FILE_MODE)
+            for name, job in self.jobs.items()
+        ]
+        users = sorted({job.user for job in self.jobs.values()})
+        resources = tuple(item.resource for item in items)
+        files = (Resource(f"file:{item.path}", item.resource.digest) for item in items)
+        return Concrete({"items": items_to_json(items), "users": users}, resources, tuple(files))
+
+
+def _line(text: str, what: str) -> str:
+    if any(ord(character) < 32 and character != "\t" for character in text) or "\x7f" in text:
+        raise ValueError(f"{what}: one line without control characters is expected")
+    return text
+
+
+def _escaped(command: str) -> str:
+    return command.replace("%", r"\%")
+
+
+def _quoted(value: str) -> str:
+    quote = "'" if '"' in value else '"'
+    return f"{quote}{value}{quote}"

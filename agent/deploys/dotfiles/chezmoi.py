@@ -1,0 +1,283 @@
+"""Layout chezmoi: a set is a source directory of chezmoi, whose file names say what is to become of them.
+
+The names are read as chezmoi's reference has it ("Source state attributes", "Special files"). What needs chezmoi
+itself (Go templates, scripts, externals, encryption) is refused by name, never guessed at.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from itertools import product
+
+from agent.deploys.dotfiles.contents import IGNORE, TEMPLATE, Contents, Leaf, SetFiles
+from agent.deploys.items import FILE_MODE, FOLDER_MODE, Kind, Policy, parents
+from agent.domain.tree import blob_id
+from agent.errors import InventoryError
+
+SPECIAL = ".chezmoi"
+ROOT = ".chezmoiroot"
+IGNORED = ".chezmoiignore"
+
+FOLDER_PREFIXES = ("remove_", "external_", "exact_", "private_", "readonly_")
+FILE_PREFIXES = ("encrypted_", "private_", "readonly_", "empty_", "executable_")
+TYPES: Mapping[str, tuple[str, ...]] = {
+    "create_": FILE_PREFIXES,
+    "modify_": (),
+    "remove_": (),
+    "run_": (),
+    "symlink_": (),
+    "": FILE_PREFIXES,
+}
+"""What a file is, and the attributes that may follow, in this order. Those of what is refused do not matter."""
+
+GO_TEMPLATE = ".tmpl"
+LITERAL = ".literal"
+
+_REFUSED: Mapping[str, str] = {
+    "modify_": "is a script that changes a file: use a `files` deploy with lines or blocks",
+    "run_": "is a script: use a deploy for what it does",
+    "encrypted_": "is encrypted: that comes with secrets, in a later version",
+    "exact_": "would remove whatever else is in the folder: rename it without exact_",
+    "external_": "is a folder of files that somebody else names: rename it without external_",
+    "readonly_": "is a folder that its owner could not write to: rename it without readonly_",
+    "remove_": "would remove a folder: use a `files` deploy",
+}
+_REFUSED_SPECIAL: Mapping[str, str] = {
+    f"{IGNORED}{GO_TEMPLATE}": f"is a Go template: rename it to {IGNORED}, with plain patterns",
+    ".chezmoiremove": "removes by pattern: name the files remove_…",
+    ".chezmoiexternal": "fetches from elsewhere: use a deploy for it",
+    ".chezmoiscripts": "holds scripts: use a deploy for what they do",
+}
+"""By the beginning of the name. Others are for chezmoi's templates and configuration, which are not read."""
+
+_EMPTY = blob_id(b"")
+_PATTERNS_LIMIT = 1000
+"""Patterns that one line with braces may stand for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name in the source, taken apart: what it is called in the home, what it is (a key of ``TYPES``), how."""
+
+    target: str
+    type: str = ""
+    attributes: frozenset[str] = field(default_factory=frozenset)
+    go_template: bool = False
+    template: bool = False
+
+    @property
+    def mode(self) -> int:
+        mode = FILE_MODE | (0o111 if "executable_" in self.attributes else 0)
+        mode &= ~0o222 if "readonly_" in self.attributes else ~0
+        return mode & (0o700 if "private_" in self.attributes else 0o777)
+
+
+def folder_name(name: str) -> Name:
+    left, attributes = _prefixes(name, FOLDER_PREFIXES)
+    return Name(_undotted(left), attributes=attributes)
+
+
+def file_name(name: str) -> Name:
+    kind = next(kind for kind in TYPES if name.startswith(kind))
+    left, attributes = _prefixes(name.removeprefix(kind), TYPES[kind])
+    left = _undotted(left)
+    go_template, template = left.endswith(GO_TEMPLATE), left.endswith(TEMPLATE)
+    left = left.removesuffix(GO_TEMPLATE).removesuffix(LITERAL) if go_template else left.removesuffix(LITERAL)
+    if template:
+        left = left.removesuffix(TEMPLATE).removesuffix(LITERAL)
+    return Name(left, kind, attributes, go_template, template)
+
+
+def _prefixes(name: str, prefixes: tuple[str, ...]) -> tuple[str, frozenset[str]]:
+    found = set()
+    for prefix in prefixes:
+        if name.startswith(prefix):
+            name = name.removeprefix(prefix)
+            found.add(prefix)
+    return name, frozenset(found)
+
+
+def _undotted(name: str) -> str:
+    return f".{name.removeprefix('dot_')}" if name.startswith("dot_") else name.removeprefix("literal_")
+
+
+def read(files: SetFiles) -> Contents:
+    """Raises InventoryError with all that cannot be what chezmoi would make of it."""
+    source = _Source(_rooted(files))
+    contents = source.contents()
+    if source.complaints:
+        raise InventoryError("\n".join(dict.fromkeys(source.complaints)))
+    return contents
+
+
+def _rooted(files: SetFiles) -> SetFiles:
+    """The files below the folder that ``.chezmoiroot`` names."""
+    if ROOT not in files.entries:
+        return files
+    folder = files.text(files.entries[ROOT]).strip()
+    below = {
+        path.removeprefix(f"{folder}/"): entry
+        for path, entry in files.entries.items()
+        if folder and path.startswith(f"{folder}/")
+    }
+    if not below:
+        raise InventoryError(f"{files.name}/{ROOT} names the folder {folder!r}, and there is none")
+    return replace(files, name=f"{files.name}/{folder}", entries=below)
+
+
+class _Source:
+    def __init__(self, files: SetFiles) -> None:
+        self._files = files
+        self.complaints: list[str] = []
+        self._folders: dict[str, Name] = {}
+
+    def contents(self) -> Contents:
+        for path in self._files.entries:
+            for parent in parents(path):
+                self._folders.setdefault(parent, folder_name(posixpath.basename(parent)))
+        ignored = _Ignored(self._patterns())
+        leaves: list[Leaf] = []
+        folders: dict[str, int | None] = {}
+        for path in self._files.entries:
+            if self._is_special(path) or ignored(self._home_path(path)):
+                continue
+            for parent in parents(path):
+                self._judge_folder(parent)
+                private = "private_" in self._folders[parent].attributes
+                folders[self._home_folder(parent)] = FOLDER_MODE & 0o700 if private else None
+            if not posixpath.basename(path).startswith("."):
+                leaves += self._leaf(path)
+        return Contents(tuple(leaves), folders)
+
+    def _is_special(self, path: str) -> bool:
+        """chezmoi's own files, and what begins with a dot; the folder of a mere ``.keep`` counts all the same."""
+        parts = path.split("/")
+        for part in parts:
+            if part.startswith(SPECIAL):
+                why = next((why for name, why in _REFUSED_SPECIAL.items() if part.startswith(name)), None)
+                if why:
+                    self._complain(path, why)
+                return True
+        return any(part.startswith(".") for part in parts[:-1])
+
+    def _judge_folder(self, path: str) -> None:
+        name = self._folders[path]
+        for attribute in name.attributes - {"private_"}:
+            self._complain(path, _REFUSED[attribute])
+        self._judge_target(path, name)
+
+    def _judge_target(self, path: str, name: Name) -> None:
+        if name.target in ("", ".", ".."):
+            self._complain(path, f"would be called {name.target!r}, which is no name")
+
+    def _leaf(self, path: str) -> Iterator[Leaf]:
+        name = file_name(posixpath.basename(path))
+        entry = self._files.entries[path]
+        before = len(self.complaints)
+        for refused in (name.type, *name.attributes):
+            if refused in _REFUSED and refused not in ("remove_", "readonly_"):
+                self._complain(path, _REFUSED[refused])
+        if name.go_template:
+            renamed = path.removesuffix(GO_TEMPLATE) + TEMPLATE
+            self._complain(path, f"is a Go template: rename it to {renamed} and write it in Jinja2")
+        if entry.link:
+            self._complain(path, "is a link: chezmoi's are files named symlink_…, that hold the target")
+        self._judge_target(path, name)
+        if len(self.complaints) > before:
+            return
+        leaf = Leaf(path=self._home_path(path), origin=self._home_path(path), entry=entry, mode=name.mode)
+        if name.type == "symlink_":
+            yield replace(leaf, kind=Kind.LINK, target=self._target(path))
+        elif name.type == "remove_" or (entry.blob == _EMPTY and not name.type and "empty_" not in name.attributes):
+            yield replace(leaf, kind=Kind.ABSENT)
+        else:
+            policy = Policy.KEEP if name.type == "create_" else Policy.OVERWRITE
+            yield replace(leaf, template=name.template, policy=policy)
+
+    def _target(self, path: str) -> str:
+        target = self._files.text(self._files.entries[path]).strip()
+        if not target or "\0" in target:
+            self._complain(path, "holds no target of a link")
+        return target
+
+    def _home_folder(self, path: str) -> str:
+        folders = [self._folders[parent].target for parent in (*reversed(parents(path)), path)]
+        return "/".join(folders)
+
+    def _home_path(self, path: str) -> str:
+        folder = posixpath.dirname(path)
+        name = file_name(posixpath.basename(path)).target
+        return f"{self._home_folder(folder)}/{name}" if folder else name
+
+    def _patterns(self) -> Iterator[tuple[str, bool]]:
+        """Of all ignore files: the patterns, from the home on, and whether each takes back what others ignore."""
+        for path in self._files.entries:
+            if posixpath.basename(path) != IGNORED:
+                continue
+            folder = posixpath.dirname(path)
+            text = self._files.text(self._files.entries[path])
+            if "{{" in text:
+                self._complain(path, "is a Go template: write it with plain patterns")
+                continue
+            for line in text.splitlines():
+                pattern = re.sub(r"(^|\s)#.*", "", line).strip()
+                if pattern:
+                    plain = pattern.removeprefix("!").rstrip("/")
+                    yield posixpath.join(self._home_folder(folder), plain) if folder else plain, pattern[0] == "!"
+
+    def _complain(self, path: str, why: str) -> None:
+        self.complaints.append(f"{self._files.name}/{path} {why}; or {IGNORE}")
+
+
+class _Ignored:
+    """Whether a path of the home, or a folder that it is in, is ignored. Patterns are those of Go's doublestar."""
+
+    def __init__(self, patterns: Iterator[tuple[str, bool]]) -> None:
+        parts = [(one.split("/"), back) for pattern, back in patterns for one in _without_braces(pattern)]
+        self._ignores = [pattern for pattern, back in parts if not back]
+        self._takes_back = [pattern for pattern, back in parts if back]
+
+    def __call__(self, path: str) -> bool:
+        return any(self._one(above.split("/")) for above in (*parents(path), path))
+
+    def _one(self, path: list[str]) -> bool:
+        if any(_match(path, one) for one in self._takes_back):
+            return False
+        return any(_match(path, one) for one in self._ignores)
+
+
+def _match(path: list[str], pattern: list[str]) -> bool:
+    """``**`` is any number of folders. Row by row, so that no pattern takes long."""
+    row = [True] + [False] * len(path)
+    for part in pattern:
+        if part == "**":
+            reached = False
+            row = [reached := reached or here for here in row]
+        else:
+            row = [False, *(here and _match_name(name, part) for here, name in zip(row, path, strict=False))]
+    return row[-1]
+
+
+def _match_name(name: str, pattern: str) -> bool:
+    pattern = pattern.replace("[^", "[!")
+    return fnmatchcase(name, re.sub(r"\\(.)", lambda one: f"[{one[1]}]" if one[1] in "*?[" else one[1], pattern))
+
+
+def _without_braces(pattern: str) -> Iterator[str]:
+    """``a{b,c}`` as ``ab`` and ``ac``."""
+    parts = [part.split(",") if odd else [part] for part, odd in _braces(pattern)]
+    count = 1
+    for part in parts:
+        count *= len(part)
+    if count > _PATTERNS_LIMIT:
+        raise InventoryError(f"{IGNORED}: the pattern {pattern[:100]!r} stands for more than {_PATTERNS_LIMIT}")
+    return ("".join(one) for one in product(*parts))
+
+
+def _braces(pattern: str) -> Iterator[tuple[str, bool]]:
+    for number, part in enumerate(re.split(r"\{([^{}]*)\}", pattern)):
+        yield part, bool(number % 2)

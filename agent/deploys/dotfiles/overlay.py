@@ -1,0 +1,224 @@
+"""Sets laid over each other in one home: what each wants turned into items, links and the copies they lead to.
+
+Where sets meet in a folder, the folder is real and the sets are laid over each other in it; of files of one name the
+later set's is the one. Links are relative and lead to ``STABLE``, in the home itself: what is private stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+from agent.deploys.dotfiles.contents import Contents, Leaf, SetFiles
+from agent.deploys.items import Item, Kind, Policy, parents
+from agent.errors import InventoryError
+
+STABLE = ".local/share/hostwright"
+"""Where the copies lie that links lead to: the same for every commit, so that programs may remember it."""
+
+PRIVATE_FOLDERS = (".ssh", ".gnupg")
+"""Folders whose programs refuse files that others can read; Git does not remember that."""
+
+PRIVATE_FILES = (
+    ".netrc",
+    ".pgpass",
+    ".my.cnf",
+    ".git-credentials",
+    ".aws/credentials",
+    ".config/gh/hosts.yml",
+    ".docker/config.json",
+    ".kube/config",
+)
+"""Files that programs keep passwords and keys in."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is said of a home by path or shell pattern; of several that match the last counts."""
+
+    policy: Mapping[str, Policy] = field(default_factory=dict)
+    modes: Mapping[str, int] = field(default_factory=dict)
+    """For files; for folders where the pattern ends in ``/``."""
+    backup: bool = False
+
+    def file_mode(self, path: str, mode: int) -> int:
+        private = path.partition("/")[0] in PRIVATE_FOLDERS or path in PRIVATE_FILES
+        return _last(self.modes, path, mode & 0o700 if private else mode)
+
+    def folder_mode(self, path: str, mode: int | None) -> int | None:
+        """None for a folder that is left as it is where it is there."""
+        private = path.partition("/")[0] in PRIVATE_FOLDERS
+        modes = {pattern[:-1]: mode for pattern, mode in self.modes.items() if pattern.endswith("/")}
+        return _last(modes, path, 0o700 if private else mode)
+
+    def policy_of(self, path: str, policy: Policy) -> Policy:
+        return _last(self.policy, path, policy)
+
+
+def _last(patterns: Mapping[str, T], path: str, otherwise: T) -> T:
+    return next((value for pattern, value in reversed(list(patterns.items())) if fnmatchcase(path, pattern)), otherwise)
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """One set that was read. ``stable`` is where its copies lie, or None where it is copied into the home itself.
+
+    ``fold``: a folder that is this set's alone is one link, as GNU Stow has it. ``links_too``: a link of the set is
+    put with its copies, and linked to, rather than put into the home as it is. ``repository`` is the digest of the
+    tree that the files come from, None for the config repo's own.
+    """
+
+    contents: Contents
+    files: SetFiles
+    stable: str | None = None
+    fold: bool = False
+    links_too: bool = False
+    repository: str | None = None
+
+
+Render = Callable[[Laid, Leaf], str]
+"""A template as text."""
+
+_Found = list[tuple[Laid, Leaf]]
+
+
+def overlaid(user: str, sets: Sequence[Laid], rules: Rules, render: Render) -> list[Item]:
+    """All that ``user``'s home should hold, sorted by path. Raises InventoryError for what cannot be together, and
+    what ``render`` raises."""
+    overlay = _Overlay(user, sets, rules, render)
+    overlay.lay("", [(laid, leaf) for laid in sets for leaf in laid.contents.leaves])
+    overlay.add_own_folders()
+    overlay.check()
+    return [overlay.items[path] for path in sorted(overlay.items)]
+
+
+class _Overlay:
+    def __init__(self, user: str, sets: Sequence[Laid], rules: Rules, render: Render) -> None:
+        self._user = user
+        self._rules = rules
+        self._render = render
+        self._folders = {path: mode for laid in sets for path, mode in laid.contents.folders.items()}
+        self.items: dict[str, Item] = {}
+
+    def lay(self, folder: str, found: _Found) -> None:
+        """What is ``found`` below ``folder``, of all sets in their order."""
+        depth = folder.count("/") + 1 if folder else 0
+        by_name: dict[str, _Found] = {}
+        for laid, leaf in found:
+            if leaf.ignored != depth + 1:
+                by_name.setdefault(leaf.path.split("/")[depth], []).append((laid, leaf))
+        for name, below in by_name.items():
+            path = f"{folder}/{name}" if folder else name
+            winning = _winning(path, below)
+            laid, leaf = winning[-1]
+            if leaf.path == path:
+                self._place(laid, leaf)
+            elif _is_one_link(path, winning):
+                self._fold(path, laid, [leaf for _, leaf in winning])
+            else:
+                if any(leaf.kind is not Kind.ABSENT for _, leaf in winning):
+                    self._folder(path, path)
+                self.lay(path, winning)
+
+    def add_own_folders(self) -> None:
+        """Those that sets want even where they want nothing in them."""
+        for path in self._folders:
+            above = (path, *parents(path))
+            if all(part not in self.items or self.items[part].kind is Kind.DIRECTORY for part in above):
+                for part in above:
+                    self._folder(part, part)
+
+    def check(self) -> None:
+        for path, item in self.items.items():
+            for parent in parents(path):
+                above = self.items.get(parent)
+                if item.kind is not Kind.ABSENT and above is not None and above.kind is not Kind.DIRECTORY:
+                    raise InventoryError(f"~{self._user}/{parent} cannot be a {above.kind} and hold {path}")
+
+    def _place(self, laid: Laid, leaf: Leaf) -> None:
+        if f"{leaf.path}/".startswith(f"{STABLE}/"):
+            raise InventoryError(f"{leaf.entry.path} is for {leaf.path}, and ~/{STABLE} is hostwright's own")
+        if laid.stable is None or leaf.kind is Kind.ABSENT or (leaf.kind is Kind.LINK and not laid.links_too):
+            item = self._item(laid, leaf, leaf.path)
+            self.items[leaf.path] = replace(item, backup=self._rules.backup)
+        else:
+            self._copy(laid, leaf)
+            self._link(leaf.path, f"{laid.stable}/{leaf.origin}", self._rules.policy_of(leaf.path, leaf.policy))
+
+    def _fold(self, path: str, laid: Laid, leaves: Iterable[Leaf]) -> None:
+        depth = path.count("/") + 1
+        for leaf in leaves:
+            self._copy(laid, leaf)
+            inner = "/".join(leaf.origin.split("/")[:depth])
+        self._link(path, f"{laid.stable}/{inner}", self._rules.policy_of(path, Policy.OVERWRITE))
+
+    def _copy(self, laid: Laid, leaf: Leaf) -> None:
+        """Into the stable place, with the folders that it takes; those have the modes that they would in the home."""
+        assert laid.stable is not None
+        for folder in (laid.stable, *parents(laid.stable)):
+            self._folder(folder, folder)
+        for folder, origin in zip(parents(leaf.path), parents(leaf.origin), strict=True):
+            self._folder(f"{laid.stable}/{origin}", folder)
+        path = f"{laid.stable}/{leaf.origin}"
+        self.items[path] = self._item(laid, leaf, path)
+
+    def _item(self, laid: Laid, leaf: Leaf, path: str) -> Item:
+        kind = "link" if leaf.kind is Kind.LINK else "file"
+        item = Item(
+            key=f"{kind}:~{self._user}/{path}",
+            path=path,
+            kind=leaf.kind,
+            owner=self._user,
+            policy=self._rules.policy_of(leaf.path, leaf.policy),
+        )
+        match leaf.kind:
+            case Kind.FILE:
+                item = replace(item, mode=self._rules.file_mode(leaf.path, leaf.mode))
+                if leaf.template:
+                    return replace(item, text=self._render(laid, leaf))
+                return replace(item, source=leaf.entry.path, blob=leaf.entry.blob, repository=laid.repository)
+            case Kind.LINK:
+                return replace(item, target=leaf.target)
+            case _:
+                return item
+
+    def _link(self, path: str, stable: str, policy: Policy) -> None:
+        target = "../" * path.count("/") + stable
+        key = f"link:~{self._user}/{path}"
+        self.items[path] = Item(
+            key=key,
+            path=path,
+            kind=Kind.LINK,
+            target=target,
+            owner=self._user,
+            policy=policy,
+            backup=self._rules.backup,
+            links_into=STABLE,
+        )
+
+    def _folder(self, path: str, home_path: str) -> None:
+        """``home_path`` is the one that its mode goes by."""
+        if path not in self.items:
+            mode = self._rules.folder_mode(home_path, self._folders.get(home_path))
+            key = f"directory:~{self._user}/{path}"
+            folder = Item(key=key, path=path, kind=Kind.DIRECTORY, mode=mode, owner=self._user)
+            self.items[path] = replace(folder, links_into=STABLE)
+
+
+def _is_one_link(path: str, found: _Found) -> bool:
+    """Whether a folder is folded: it is one set's alone, and the stable place does not lie in it."""
+    first, _ = found[0]
+    alone = all(laid is first and leaf.kind is not Kind.ABSENT for laid, leaf in found)
+    return first.fold and first.stable is not None and alone and path not in parents(STABLE)
+
+
+def _winning(path: str, found: _Found) -> _Found:
+    """A later set's file takes the place of an earlier's folder of that name, and the other way round."""
+    files = [number for number, (_, leaf) in enumerate(found) if leaf.path == path]
+    if not files:
+        return found
+    return found[files[-1] :] if files[-1] == len(found) - 1 else found[files[-1] + 1 :]

@@ -1,0 +1,116 @@
+"""A resource's name turned into the place where it lies: ``/etc/motd`` or ``~ann/.bashrc``, looked at and written to by
+descriptors of folders."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from agent.deploys.as_user import User, as_user
+from agent.deploys.place import Found, look
+from agent.domain.digest import JSON
+from agent.errors import DeployError
+from agent.system.descent import SYSTEM, Base, Refused, folder
+
+SICK_KIND = "host-io"
+"""The kind of error of a disk that may be well again."""
+
+_SICK = (errno.EROFS, errno.EIO, errno.ENOSPC, errno.EDQUOT)
+"""How it says so. Anything else is said of the very file, and would be said again."""
+
+_TYPES = {0: "nothing", stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path below a base; ``user`` is whose home that is."""
+
+    base: Base
+    path: str
+    user: User | None = None
+
+    def look(self) -> Found:
+        """Raises OSError where nobody may look, Refused for a link on the way."""
+        above, _, name = self.path.rpartition("/")
+        try:
+            with self.base.opened() as start, folder(start, above, root_links=self.base.root_links) as parent:
+                return look(parent, name)
+        except (FileNotFoundError, NotADirectoryError):
+            return Found()
+
+    def work(self, act: Callable[[int, str], None]) -> None:
+        """``act`` on the open folder that it is in, and its name there. Raises DeployError."""
+        try:
+            with self.base.opened() as start:
+                if self.user is None:
+                    self._act(act, start)
+                elif os.fstat(start).st_uid != self.user.uid:
+                    raise Refused(f"the home {self.base.path} of {self.user.name} belongs to somebody else")
+                else:
+                    as_user(self.user, partial(self._act, act, start))
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _act(self, act: Callable[[int, str], None], start: int) -> None:
+        above, _, name = self.path.rpartition("/")
+        try:
+            with folder(start, above, root_links=self.base.root_links) as parent:
+                act(parent, name)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> DeployError:
+        kind = SICK_KIND if error.errno in _SICK else "not-written"
+        return DeployError(f"{self.path}: {error.strerror or error}", kind=kind)
+
+
+def place_of(name: str) -> Place | None:
+    """Where something lies, by its name in a key. None for the home of a user who does not exist. Raises Refused."""
+    if name.startswith("~"):
+        account, _, path = name[1:].partition("/")
+        try:
+            user = User.named(account)
+        except DeployError:
+            return None
+        place = Place(Base(user.home, root_links=False), path, user)
+    else:
+        place = Place(SYSTEM, name.removeprefix("/"))
+    if any(part in ("", ".", "..") for part in place.path.split("/")):
+        raise Refused(f"{name!r} is not a path that anything may be written to")
+    return place
+
+
+def names_in(name: str) -> list[str]:
+    """What the folder of this name holds. Raises OSError, Refused."""
+    place = place_of(name)
+    if place is None:
+        return []
+    with (
+        place.base.opened() as start,
+        folder(start, place.path, root_links=place.base.root_links) as found,
+        os.scandir(f"/proc/self/fd/{found}") as entries,
+    ):
+        return [entry.name for entry in entries]
+
+
+def state_of(found: Found) -> dict[str, JSON]:
+    """``type``, ``uid``, ``gid``, and ``mode`` of all but links; of a file its ``sha256`` (of one that is too large to
+    be read ``size`` and ``mtime_ns``), of a link its ``target``; of nothing only the ``type``."""
+    state: dict[str, JSON] = {"type": _TYPES.get(found.type, "special file")}
+    status = found.status
+    if status is None:
+        return state
+    state |= {"uid": status.st_uid, "gid": status.st_gid}
+    if found.type == stat.S_IFLNK:
+        return state | {"target": found.target}
+    state["mode"] = found.mode
+    if found.type != stat.S_IFREG:
+        return state
+    if found.content is None:
+        return state | {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    return state | {"sha256": hashlib.sha256(found.content).hexdigest()}

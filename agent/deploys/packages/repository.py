@@ -1,0 +1,123 @@
+"""One package repository as an inventory writes it, turned into files for apt: a deb822 sources file, and a keyring
+that is trusted for this repository alone."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from agent.deploys.items import FILE_MODE, Item, Kind
+from agent.deploys.packages import openpgp
+from agent.deploys.packages.apt import SOURCES, keyring_of
+from agent.domain.tree import Tree
+from agent.errors import InventoryError
+
+_URL = re.compile(r"(https?|mirror\+https?|file):/[^\s\\\[\]]+")
+_CREDENTIALS = re.compile(r"//[^/]*@")
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+Suite = Annotated[str, Field(pattern=r"^([A-Za-z0-9.][A-Za-z0-9._~+-]*(/[A-Za-z0-9._~+-]+)*/?|/)$")]
+Component = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*$")]
+Architecture = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
+class Repository(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str | None = Field(
+        default=None, description="Where it is: `https`, `http`, `mirror+https` or `file`, without a password."
+    )
+    suites: tuple[Suite, ...] = Field(
+        default=(), description="Suites, such as `trixie`; one that ends with `/` is a folder without components."
+    )
+    components: tuple[Component, ...] = Field(default=(), description="Components. Default: `main`.")
+    architectures: tuple[Architecture, ...] = Field(
+        default=(), description="Only these architectures, such as `amd64`. Default: all that the host has."
+    )
+    types: tuple[Literal["deb", "deb-src"], ...] = Field(default=("deb",), description="`deb`, `deb-src` or both.")
+    key: str | None = Field(
+        default=None,
+        description="The OpenPGP public key that signs it: a file of the config repo (armoured or binary), or the"
+        " armoured text itself. It gets a keyring of its own and is trusted for nothing else. A path that begins with"
+        " `/` names a keyring that is on the host. Not set: the distribution's own keys.",
+    )
+    absent: bool = Field(default=False, description="No such repository: its files are removed.")
+
+    @field_validator("url")
+    @classmethod
+    def _plain(cls, url: str | None) -> str | None:
+        if url is not None and not _URL.fullmatch(url):
+            raise ValueError(f"{url!r} is not the address of a repository: write https://…, http://… or file:/…")
+        if url is not None and _CREDENTIALS.search(url):
+            raise ValueError("every user of the host may read the address: put the password into /etc/apt/auth.conf.d")
+        return url
+
+    @field_validator("key")
+    @classmethod
+    def _path(cls, key: str | None) -> str | None:
+        if key is not None and not openpgp.armoured(key) and re.search(r"\s", key):
+            raise ValueError("neither the path of a file nor an armoured key")
+        return key
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.absent:
+            if self.model_fields_set - {"absent"}:
+                raise ValueError("`absent: true` stands alone")
+            return self
+        if self.url is None or not self.suites:
+            raise ValueError("give `url` and `suites`, or `absent: true`")
+        flat = {suite.endswith("/") for suite in self.suites}
+        if flat == {True, False} or (flat == {True} and self.components):
+            raise ValueError("a suite that ends with / has no components; give it a repository of its own")
+        return self
+
+    def items(self, name: str, tree: Tree) -> list[Item]:
+        """What apt reads of it. Raises InventoryError for a key that there is not, or that is none."""
+        sources = f"{SOURCES}/hostwright-{name}.sources"
+        keyring = keyring_of(sources)
+        if self.absent:
+            return [Item(key=f"file:{path}", path=path, kind=Kind.ABSENT) for path in (sources, keyring)]
+        own = self.key is not None and not self.key.startswith("/")
+        files = {sources: self._text(keyring if own else self.key)}
+        if own:
+            files[keyring] = _key(name, self.key or "", tree)
+        return [
+            Item(key=f"file:{path}", path=path, kind=Kind.FILE, text=text, mode=FILE_MODE)
+            for path, text in files.items()
+        ]
+
+    def _text(self, keyring: str | None) -> str:
+        flat = self.suites[0].endswith("/")
+        fields: Mapping[str, tuple[str, ...]] = {
+            "Types": self.types,
+            "URIs": (self.url or "",),
+            "Suites": self.suites,
+            "Components": () if flat else self.components or ("main",),
+            "Architectures": self.architectures,
+            "Signed-By": (keyring,) if keyring else (),
+        }
+        return "".join(f"{field}: {' '.join(values)}\n" for field, values in fields.items() if values)
+
+
+def _key(name: str, key: str, tree: Tree) -> str:
+    where = f"the key of repository {name}"
+    if openpgp.armoured(key):
+        data = key.encode()
+    else:
+        files = {entry.path: entry for entry in tree.entries()}
+        if key not in files:
+            near = difflib.get_close_matches(key, files, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise InventoryError(f"{where}: there is no file {key} in the config repo{hint}")
+        if files[key].link:
+            raise InventoryError(f"{where}: {key} is a link in the config repo; name the file itself")
+        where, data = f"{where}, {key},", tree.read(key)
+    try:
+        return openpgp.public_keys(data)
+    except ValueError as error:
+        raise InventoryError(f"{where} {error}") from None

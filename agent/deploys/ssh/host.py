@@ -1,0 +1,222 @@
+"""sshd itself: asked whether it would take a configuration and what would be in force, before anything is written.
+
+A configuration that sshd refuses locks everybody out at its next start, so one never lies in its place.
+"""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from agent.deploys import system_items, systemctl
+from agent.deploys.items import Item, Kind
+from agent.deploys.ssh.reading import Configuration
+from agent.deploys.ssh.spec import DROP_IN
+from agent.errors import DeployError
+from agent.system.files import read_bounded
+from agent.system.process import run
+from agent.system.systemd import is_active
+
+MAIN = "/etc/ssh/sshd_config"
+
+TIMEOUT_S = 20.0
+"""For one run of sshd or ssh-keygen, which take about 10 ms."""
+
+RELOAD, START = "reload", "start"
+"""What has sshd read its settings: of a unit that runs, and of one that failed."""
+
+_SETTLED_S = 5.0
+_POLL_S = 0.1
+_PID_FILE = Path("/run/sshd.pid")
+"""sshd takes it away as it reloads, and writes it once it listens. With another PidFile all of ``_SETTLED_S`` is
+waited for sshd to end."""
+
+_COMPLAINTS = 5
+"""Lines of sshd's complaints that are repeated."""
+
+_SEPARATION = Path("/run/sshd")
+"""Debian's sshd wants it even for a test; its unit makes it, and takes it away when it stops."""
+
+_WAYS_IN = tuple(
+    f"{way}authentication" for way in ("password", "pubkey", "kbdinteractive", "gssapi", "hostbased", "kerberos")
+)
+_SUPERSET = frozenset({"acceptenv", "denyusers", "denygroups", "hostkey", "subsystem"})
+"""Of these, sshd may have more than what we ask for."""
+_DEPENDENT = frozenset({"listenaddress"})
+"""sshd tells it together with the port, which may stand in another file."""
+
+Effective = Mapping[str, frozenset[str]]
+"""By keyword in lower case: the values, as ``sshd -T`` writes them."""
+
+
+def daemon() -> str:
+    """The path of sshd. Raises DeployError where there is none."""
+    found = shutil.which("sshd", path="/usr/local/sbin:/usr/sbin:/sbin:/usr/bin")
+    if found is None:
+        raise DeployError(
+            "there is no sshd on this host to have settings",
+            hint="install it in a deploy before this one (`packages: {present: [openssh-server]}`)",
+        )
+    return found
+
+
+def put_settings(item: Item, content: bytes | None, keywords: Sequence[str], unit: str | None, verb: str) -> None:
+    """Writes the drop-in, if sshd agrees, and has ``unit`` read it by ``verb``. Raises DeployError; then what was there
+    is there again, and a unit that ran runs."""
+    require_sound(item.text or "", keywords)
+    before = _as_it_is(item)
+    system_items.put(item, content)
+    if unit is None:
+        return
+    try:
+        tell(unit, verb)
+    except DeployError as error:
+        system_items.put(before, (before.text or "").encode())
+        hint = "correct the settings; what was there before is there again"
+        if verb == RELOAD and not is_active(unit):
+            try:
+                systemctl.start(unit, "restart")
+            except DeployError:
+                hint += f", but {unit} does not start with it either: see `systemctl status {unit}`"
+        raise DeployError(error.message, hint=hint, kind=error.kind) from error
+
+
+def tell(unit: str, verb: str) -> None:
+    """Has ``unit`` read its settings and looks whether it lives on: an address that this host does not have, or a port
+    that is taken, is nothing that ``sshd -T`` knows of. Raises DeployError with sshd's own words in one line."""
+    begun = time.time()
+    end = time.monotonic() + _SETTLED_S
+    try:
+        if verb == RELOAD:
+            systemctl.reload(unit)
+        else:
+            systemctl.start(unit, verb)
+        while is_active(unit):
+            if _listens_since(begun) or time.monotonic() > end:
+                return
+            time.sleep(_POLL_S)
+        why = "it ended"
+    except DeployError as error:
+        why = "; ".join(error.message.splitlines())
+    raise DeployError(f"{unit} does not run with these settings: {_errors(unit, begun) or why}", kind="sshd-ended")
+
+
+def _listens_since(begun: float) -> bool:
+    with suppress(OSError):
+        return _PID_FILE.stat().st_mtime >= begun
+    return False
+
+
+def _errors(unit: str, begun: float) -> str:
+    """What the journal has of the unit's errors since then, in one line."""
+    argv = ["journalctl", f"--unit={unit}", f"--since=@{int(begun)}", "--priority=err", f"--lines={_COMPLAINTS}"]
+    with suppress(OSError):
+        done = run([*argv, "--no-pager", "--quiet", "--output=cat"], timeout_s=TIMEOUT_S)
+        return "; ".join(done.output.decode(errors="replace").split("\n")).strip("; ")
+    return ""
+
+
+def _as_it_is(item: Item) -> Item:
+    """What is at the path of ``item``, as an item that puts it back; anything but a text file counts as nothing."""
+    try:
+        text, status = read_bounded(item.path).decode(), Path(item.path).lstat()
+    except (OSError, UnicodeDecodeError):
+        return replace(item, kind=Kind.ABSENT, text=None, mode=None)
+    return replace(
+        item, text=text, mode=stat.S_IMODE(status.st_mode), owner=f"{status.st_uid}", group=f"{status.st_gid}"
+    )
+
+
+def configuration(text: str) -> Configuration:
+    return Configuration(MAIN, DROP_IN, text)
+
+
+def require_sound(text: str, keywords: Sequence[str]) -> None:
+    """Raises DeployError where sshd, with ``text`` as our drop-in, would not start, would not do what these keywords
+    of ``text`` say, or would let nobody in."""
+    sshd, config = daemon(), configuration(text)
+    if why := config.obstacle(keywords):
+        raise not_in_force(why)
+    _SEPARATION.mkdir(mode=0o755, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="hostwright-sshd-") as folder:  # mode 0700
+        alone, whole, key = (Path(folder, name) for name in ("alone", "whole", "key"))
+        alone.write_text(text)
+        whole.write_text(config.main_reading_drop_in_from(f"{alone}"), errors="surrogateescape")
+        # A key of its own: a host that has not made its keys yet has no fault in its settings.
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{key}")
+        wanted, effective = (
+            _effective(sshd, file, key, {f"{alone}": DROP_IN, f"{whole}": MAIN}) for file in (alone, whole)
+        )
+    for keyword in keywords:
+        ours, all_ = wanted.get(keyword, frozenset()), effective.get(keyword, frozenset())
+        if keyword not in _DEPENDENT and not (ours <= all_ if keyword in _SUPERSET else ours == all_):
+            raise not_in_force(f"sshd says {keyword} {' '.join(sorted(all_)) or 'is not set'}")
+    if why := shuts_out(effective, _user_exists, _group_exists):
+        raise DeployError(f"sshd would let nobody in: {why}", hint="correct the settings; nothing was changed")
+
+
+def not_in_force(why: str) -> DeployError:
+    return DeployError(
+        f"{DROP_IN} is not in force: {why}",
+        hint=f"take that setting out, or have {MAIN} begin with `Include /etc/ssh/sshd_config.d/*.conf`",
+        kind="not-in-force",
+    )
+
+
+def shuts_out(effective: Effective, user_exists: Callable[[str], bool], group_exists: Callable[[str], bool]) -> str:
+    """Why nobody at all could log in, as far as that is plain; empty when somebody may."""
+    if all(effective.get(way, frozenset({"no"})) == {"no"} for way in _WAYS_IN):
+        return "every way of logging in is switched off"
+    for keyword, exists, what in (("allowusers", user_exists, "users"), ("allowgroups", group_exists, "groups")):
+        names = [name.partition("@")[0] for name in effective.get(keyword, ())]
+        if names and not any(exists(name) for name in names):
+            return f"{keyword} names {', '.join(sorted(names))}, and there are no such {what}"
+    return ""
+
+
+def _effective(sshd: str, file: Path, key: Path, names: Mapping[str, str]) -> Effective:
+    output = _run(sshd, "-T", "-f", f"{file}", "-h", f"{key}", names=names)
+    values: dict[str, set[str]] = {}
+    for line in output.splitlines():
+        keyword, _, value = line.partition(" ")
+        values.setdefault(keyword, set()).add(value)
+    return {keyword: frozenset(found) for keyword, found in values.items()}
+
+
+def _run(*argv: str, names: Mapping[str, str] | None = None) -> str:
+    """What the program wrote. Raises DeployError with its complaints, files under their own names."""
+    done = run(argv, timeout_s=TIMEOUT_S)
+    if done.ok:
+        return done.output.decode(errors="replace")
+    lines = (done.error or done.output).decode(errors="replace").split("\n")
+    said = "; ".join(filter(None, (line.strip() for line in lines[:_COMPLAINTS]))) or done.complaint
+    for path, name in (names or {}).items():
+        said = said.replace(path, name)
+    reason = f"not done after {TIMEOUT_S:.0f} s" if done.timed_out else said
+    raise DeployError(f"sshd refuses the settings: {reason}", hint="see sshd_config(5); nothing was changed")
+
+
+def _user_exists(pattern: str) -> bool:
+    try:
+        return _is_pattern(pattern) or bool(pwd.getpwnam(pattern))
+    except KeyError:
+        return False
+
+
+def _group_exists(pattern: str) -> bool:
+    try:
+        return _is_pattern(pattern) or bool(grp.getgrnam(pattern))
+    except KeyError:
+        return False
+
+
+def _is_pattern(name: str) -> bool:
+    return any(character in name for character in "*?")

@@ -1,0 +1,81 @@
+"""ssh: arguments turned into corrections: the files, and sshd told of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from agent.deploys import system_items, systemctl
+from agent.deploys.correction import Correction, correct
+from agent.deploys.items import Item, items_from_json
+from agent.deploys.ssh import host
+from agent.deploys.ssh.spec import DROP_IN, UNITS
+from agent.deploys.unit_fact import ask
+from agent.deploys.units import Found, changed_since, started_at
+from agent.domain.digest import JSON
+from agent.domain.plan import WantedChange
+from agent.errors import Consequence, DeployError
+from agent.system.systemd import booted
+
+
+def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
+    """Every deploy has this door. Raises DeployError for settings on a host without sshd or systemd."""
+    items = items_from_json(arguments["items"])
+    keywords = cast("list[str]", arguments["keywords"])
+    corrections = system_items.corrections(items, root)
+    drop_in = next((item for item in items if item.path == DROP_IN), None)
+    if drop_in is not None:
+        corrections = _with_settings(corrections, drop_in, keywords)
+    correct("ssh", corrections)
+
+
+def _with_settings(corrections: list[Correction], drop_in: Item, keywords: list[str]) -> list[Correction]:
+    """``corrections`` with the one of the drop-in, if there is any, as one that asks sshd first."""
+    host.daemon()
+    if not booted():
+        raise DeployError(
+            "systemd does not run this host, so sshd cannot be told of new settings",
+            hint="leave settings out for this host",
+            consequence=Consequence.STALL,
+        )
+    unit, verb, outdated = _sshd()
+    plain = next((correction for correction in corrections if correction.change.resource == drop_in.key), None)
+    others = [correction for correction in corrections if correction is not plain]
+    if plain is not None:
+        words = [plain.change.operation, *([f"{verb} {unit}"] if unit else [])]
+        change = replace(plain.change, operation=", ".join(words))
+        return [*others, Correction(change, host.put_settings, drop_in, _content(drop_in), keywords, unit, verb)]
+    if why := host.configuration(drop_in.text or "").obstacle(keywords):
+        return [*others, Correction(WantedChange(drop_in.key, f"bring into force: {why}"), _refuse, why)]
+    if unit and outdated:
+        return [*others, Correction(WantedChange(drop_in.key, f"{verb} {unit}"), host.tell, unit, verb)]
+    return others
+
+
+def _sshd() -> tuple[str | None, str, bool]:
+    """The unit by which sshd runs, or failed to; what has it read its settings; and whether it has not read our drop-in
+    since that changed. One that was stopped stays so."""
+    found, clock = ask(UNITS), systemctl.now()
+    unit = next((unit for unit in UNITS if found[unit].running), None)
+    verb = host.RELOAD
+    if unit is None:
+        unit = next((unit for unit in UNITS if _failed(found[unit])), None)
+        verb = host.START
+    if unit is None:
+        return None, verb, False
+    read_us = max(started_at(found[unit], clock), systemctl.reloaded_us(unit, clock))
+    return unit, verb, changed_since(systemctl.changed_us([DROP_IN]), read_us, clock)
+
+
+def _failed(unit: Found) -> bool:
+    return unit.load == "loaded" and (unit.active == "failed" or unit.restarting)
+
+
+def _content(item: Item) -> bytes:
+    return (item.text or "").encode()
+
+
+def _refuse(why: str) -> None:
+    raise host.not_in_force(why)

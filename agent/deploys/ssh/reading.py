@@ -1,0 +1,116 @@
+"""sshd's configuration as sshd reads it: from sshd_config through its Includes, where of most settings the first one
+counts (sshd_config(5)). Tells which file keeps a setting of ours from being in force."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from agent.errors import DeployError
+from agent.system.files import read_bounded
+
+_LINE = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)(?:\s*=\s*|\s+)(.*\S)\s*")
+_DEPTH = 16
+"""As deep as sshd itself follows Includes."""
+
+_GATHERED = frozenset({"allowusers", "allowgroups", "port"})
+"""Settings of which all count: another file's would let in, or open, more than was asked for."""
+
+_UNITED = frozenset(
+    {"acceptenv", "denyusers", "denygroups", "hostkey", "hostcertificate", "listenaddress", "subsystem"}
+)
+"""Settings of which all count, and another file's may stand beside ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One setting that holds for every connection. ``keyword`` is in lower case."""
+
+    keyword: str
+    file: str
+    line: int
+
+
+class Configuration:
+    """``main`` and what it includes, as if ``drop_in`` held ``text``."""
+
+    def __init__(self, main: str, drop_in: str, text: str) -> None:
+        self._main = main
+        self._drop_in = drop_in
+        self._text = text
+
+    def obstacle(self, keywords: Iterable[str]) -> str:
+        """Why one of these settings of the drop-in would not be in force; empty when all would be.
+        Raises DeployError where ``main`` cannot be read."""
+        read: list[str] = []
+        said = list(self._said(self._main, read))
+        if self._drop_in not in read:
+            return f"{self._main} does not include it, or only below a Match"
+        for keyword in keywords:
+            for one in said:
+                if one.keyword != keyword or keyword in _UNITED:
+                    continue
+                if one.file != self._drop_in:
+                    return f"{one.file}, line {one.line}, sets {keyword} as well"
+                if keyword not in _GATHERED:
+                    break
+        return ""
+
+    def main_reading_drop_in_from(self, place: str) -> str:
+        """The text of ``main``, with the drop-in replaced by the file ``place`` wherever it is included."""
+        return "".join(f"{self._placed(line, place)}\n" for line in self._read(self._main).splitlines())
+
+    def _placed(self, line: str, place: str) -> str:
+        match = _LINE.fullmatch(line)
+        if match is None or match[1].lower() != "include" or not self._leads_to_drop_in(match[2]):
+            return line
+        files = [place if file == self._drop_in else file for file in self._files(match[2])]
+        return f"Include {' '.join(files)}"
+
+    def _said(self, file: str, read: list[str], depth: int = 0) -> Iterator[Said]:
+        """The settings of ``file`` in the order in which sshd comes by them; what is below a Match is not for all.
+        ``read`` gathers the files."""
+        if depth > _DEPTH:
+            return
+        read.append(file)
+        for number, line in enumerate(self._read(file).splitlines(), 1):
+            match = _LINE.fullmatch(line)
+            keyword = match[1].lower() if match else ""
+            if keyword == "match":
+                return
+            if match and keyword == "include":
+                for included in self._files(match[2]):
+                    yield from self._said(included, read, depth + 1)
+            elif keyword:
+                yield Said(keyword, file, number)
+
+    def _leads_to_drop_in(self, patterns: str) -> bool:
+        return any(PurePosixPath(self._drop_in).match(pattern) for pattern in self._patterns(patterns))
+
+    def _files(self, patterns: str) -> list[str]:
+        files: list[str] = []
+        for pattern in self._patterns(patterns):
+            found = {f"{path}" for path in Path("/").glob(pattern.lstrip("/")) if not path.name.startswith(".")}
+            if PurePosixPath(self._drop_in).match(pattern):
+                found.add(self._drop_in)
+            files += sorted(found)
+        return files
+
+    def _patterns(self, patterns: str) -> list[str]:
+        folder = posixpath.dirname(self._main)
+        return [posixpath.join(folder, pattern.strip('"')) for pattern in patterns.split()]
+
+    def _read(self, file: str) -> str:
+        """Raises DeployError for ``main``; another file that cannot be read says nothing."""
+        if file == self._drop_in:
+            return self._text
+        try:
+            return read_bounded(os.path.realpath(file)).decode(errors="surrogateescape")
+        except OSError as error:
+            if file != self._main:
+                return ""
+            raise DeployError(f"{file} cannot be read: {error.strerror or error}") from error

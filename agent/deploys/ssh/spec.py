@@ -1,0 +1,203 @@
+"""ssh: what an inventory may ask for of sshd and of the server keys that this host knows.
+
+    - ssh:
+        settings: {PasswordAuthentication: no, MaxAuthTries: 3, AllowGroups: [ssh, admin]}
+        match: {"User deploy": {AllowTcpForwarding: no, ForceCommand: /usr/local/bin/deploy}}
+        known_hosts: {git.example.org: ["ssh-ed25519 AAAA…"]}
+
+Settings become a drop-in of sshd_config that is read before all others: of most settings the first one counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, ClassVar, Self
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+
+from agent.deploys.edits import Block
+from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json
+from agent.deploys.public_keys import KEY, complaint
+from agent.deploys.spec import Concrete, Sources, Spec
+
+FOLDER = "/etc/ssh/sshd_config.d"
+DROP_IN = f"{FOLDER}/00-hostwright.conf"
+KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
+BLOCK = "ssh"
+
+UNITS = ("ssh.service", "sshd.service")
+"""What sshd is called: by Debian, by everybody else. Where both are there they are one."""
+
+_KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9]{1,63}")
+_SECTIONS = {"match": "write it below `match`", "include": "name the settings themselves"}
+_HOST = r"!?(\[[A-Za-z0-9.:*?_-]+\]:[0-9]{1,5}|[A-Za-z0-9.:*?_-]+)"
+_HOSTS = re.compile(rf"{_HOST}(,{_HOST})*")
+_MARKER = re.compile(r"(@cert-authority|@revoked)\s+")
+"""sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"."""
+
+_JOINED_BY_COMMA = frozenset(
+    {"ciphers", "macs", "kexalgorithms", "hostkeyalgorithms", "pubkeyacceptedalgorithms", "casignaturealgorithms"}
+    | {"hostbasedacceptedalgorithms"}
+)
+_ONE_LINE_EACH = frozenset({"port", "listenaddress", "hostkey", "hostcertificate", "subsystem"})
+
+
+def _words(value: object) -> object:
+    """A value of YAML as the words of sshd_config(5)."""
+    if isinstance(value, bool):
+        return ("yes" if value else "no",)
+    if isinstance(value, int):
+        return (str(value),)
+    if isinstance(value, str):
+        return (_checked(value),)
+    if isinstance(value, (list, tuple)) and value and all(type(word) in (int, str) for word in value):
+        return tuple(_quoted(_checked(word)) if isinstance(word, str) else str(word) for word in value)
+    raise ValueError("a setting is true, false, a number, a text, or a list of numbers and texts that is not empty")
+
+
+def _checked(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"{text!r} is not a value: it is one line of text")
+    return text.strip()
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"' if any(character.isspace() for character in word) and not word.startswith('"') else word
+
+
+_VALUE = {"type": ["boolean", "integer", "string"]}
+Value = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_words),
+    WithJsonSchema({"anyOf": [_VALUE, {"type": "array", "items": _VALUE, "minItems": 1}]}),
+]
+Settings = Mapping[str, Value]
+
+
+class SshSpec(Spec):
+    kind: ClassVar[str] = "ssh"
+
+    settings: Settings = Field(
+        default_factory=dict,
+        description="Settings of sshd by keyword, see sshd_config(5): true and false are yes and no, lists are written"
+        f" as the keyword wants them. They go to {DROP_IN}, and only once sshd itself finds no fault with the whole.",
+    )
+    match: Mapping[str, Settings] = Field(
+        default_factory=dict,
+        description="Settings for some connections only, by what stands behind `Match`: `User deploy`,"
+        " `Address 10.0.0.0/8`.",
+    )
+    known_hosts: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Public keys of servers by name, for every user of the host. A name may be a pattern, or"
+        f" `[name]:port`; a key may begin with `@cert-authority` or `@revoked`. A block in {KNOWN_HOSTS}.",
+    )
+
+    @field_validator("settings")
+    @classmethod
+    def _keywords(cls, settings: Settings) -> Settings:
+        return _checked_settings(settings)
+
+    @field_validator("match")
+    @classmethod
+    def _criteria(cls, match: Mapping[str, Settings]) -> Mapping[str, Settings]:
+        for criteria, settings in match.items():
+            if len(_checked(criteria).split()) < 2 and criteria.strip().lower() != "all":
+                raise ValueError(f"{criteria!r} is no condition: write one like `User deploy`, see sshd_config(5)")
+            _checked_settings(settings)
+        return match
+
+    @field_validator("known_hosts")
+    @classmethod
+    def _hosts(cls, hosts: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        for name, keys in hosts.items():
+            if not _HOSTS.fullmatch(name):
+                raise ValueError(f"{name!r} is not a server: write its name, a pattern, or `[name]:port`")
+            for key in keys:
+                bare = _MARKER.sub("", key.strip(), count=1)
+                why = complaint(bare) or ("" if KEY.match(bare) else "something stands before its type")
+                if why:
+                    raise ValueError(f"{name}: {key[:60]!r} is not a public key: {why}")
+        return hosts
+
+    def merged(self, later: Self) -> Self:
+        match = dict(self.match)
+        for criteria, settings in later.match.items():
+            match[criteria] = _laid_over(match.get(criteria, {}), settings)
+        known_hosts = dict(self.known_hosts)
+        for name, keys in later.known_hosts.items():
+            known_hosts[name] = tuple(dict.fromkeys((*known_hosts.get(name, ()), *keys)))
+        settings = _laid_over(self.settings, later.settings)
+        return self.model_copy(update={"settings": settings, "match": match, "known_hosts": known_hosts})
+
+    def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing to look up
+        items, resources = [_folder("/etc/ssh")], []
+        if self.settings or self.match:
+            text = _rendered(self.settings, self.match)
+            items.append(_folder(FOLDER))
+            item = Item(key=f"file:{DROP_IN}", path=DROP_IN, kind=Kind.FILE, text=text, mode=FILE_MODE)
+            items.append(item)
+            resources.append(replace(item.resource, reloads=UNITS))
+        if self.known_hosts:
+            item = _known_hosts(self.known_hosts)
+            items.append(item)
+            resources.append(item.resource)
+        folders = [item.resource for item in items if item.kind is Kind.DIRECTORY]
+        keywords = sorted(keyword.lower() for keyword in self.settings)
+        return Concrete({"items": items_to_json(items), "keywords": keywords}, (*folders, *resources))
+
+
+def _checked_settings(settings: Settings) -> Settings:
+    seen: dict[str, str] = {}
+    for keyword in settings:
+        if not _KEYWORD.fullmatch(keyword):
+            raise ValueError(f"{keyword!r} is not a keyword of sshd_config(5)")
+        if keyword.lower() in _SECTIONS:
+            raise ValueError(f"{keyword} is not a setting: {_SECTIONS[keyword.lower()]}")
+        if keyword.lower() in seen:
+            raise ValueError(f"{keyword} is there twice, also as {seen[keyword.lower()]}")
+        seen[keyword.lower()] = keyword
+    return settings
+
+
+def _laid_over(earlier: Settings, later: Settings) -> Settings:
+    """By keyword, whose case does not matter. A list is replaced whole: which ciphers, in which order, is one thing."""
+    said = {keyword.lower() for keyword in later}
+    return {**{keyword: value for keyword, value in earlier.items() if keyword.lower() not in said}, **later}
+
+
+def _folder(path: str) -> Item:
+    return Item(key=f"directory:{path}", path=path, kind=Kind.DIRECTORY)
+
+
+def _rendered(settings: Settings, match: Mapping[str, Settings]) -> str:
+    lines = [
+        "# Written by hostwright, from the inventory: what is changed here by hand does not last.",
+        *_lines(settings),
+    ]
+    for criteria, conditional in match.items():
+        lines += ["", f"Match {criteria.strip()}", *(f"    {line}" for line in _lines(conditional))]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _lines(settings: Settings) -> list[str]:
+    lines = []
+    for keyword, words in sorted(settings.items(), key=lambda setting: setting[0].lower()):
+        if keyword.lower() in _ONE_LINE_EACH:
+            lines += [f"{keyword} {word}" for word in words]
+        else:
+            lines.append(f"{keyword} {(',' if keyword.lower() in _JOINED_BY_COMMA else ' ').join(words)}")
+    return lines
+
+
+def _known_hosts(hosts: Mapping[str, tuple[str, ...]]) -> Item:
+    lines = []
+    for name, keys in sorted(hosts.items()):
+        for key in keys:
+            marker = _MARKER.match(key.strip())
+            bare = _MARKER.sub("", key.strip(), count=1)
+            lines.append(f"{marker[0] if marker else ''}{name} {bare}")
+    block = Block(BLOCK, "".join(f"{line}\n" for line in lines))
+    return Item(key=f"block:{KNOWN_HOSTS}#{BLOCK}", path=KNOWN_HOSTS, kind=Kind.EDIT, edit=block)

@@ -1,0 +1,25 @@
+"""sysctl: settings turned into corrections, by one look at the kernel's values and at the files read at boot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from agent.deploys.correction import Correction, correct
+from agent.deploys.sysctl.host import Kernel
+from agent.deploys.sysctl.settings import Step, Wanted, carry_out, steps
+from agent.domain.digest import JSON
+from agent.domain.plan import WantedChange
+
+
+def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 - all of it is in the arguments
+    """Every deploy has this door. Raises DeployError for a setting that the kernel does not have."""
+    entries = cast("Mapping[str, Mapping[str, JSON]]", arguments["settings"])
+    wanted = [Wanted(key, f"{entry['value']}", bool(entry["optional"])) for key, entry in entries.items()]
+    kernel = Kernel()
+    correct("sysctl", [_correction(kernel, step) for step in steps(kernel, wanted)])
+
+
+def _correction(kernel: Kernel, step: Step) -> Correction:
+    return Correction(WantedChange(f"sysctl:{step.wanted.key}", step.operation), carry_out, kernel, step)

@@ -1,0 +1,94 @@
+"""sysctl: kernel settings, now and at every boot.
+
+- sysctl:
+    net.ipv4.ip_forward: 1
+    net.ipv4.ip_local_port_range: 1024 65000
+    net.bridge.bridge-nf-call-iptables: {value: 1, optional: true}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, field_validator
+
+from agent.deploys.spec import ByName, Concrete, Sources, overlaid
+from agent.deploys.sysctl import keys
+from agent.domain.desired import Resource
+from agent.domain.digest import JSON, digest_of
+
+
+class Setting(BaseModel):
+    """One setting."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: StrictInt | StrictStr = Field(description="A number or a text, as the kernel shows it.")
+    optional: bool = Field(
+        default=False,
+        description="Whether the kernel may be without it, as with that of a module which is not loaded. Otherwise"
+        " that is an error.",
+    )
+
+    @field_validator("value")
+    @classmethod
+    def _words(cls, value: int | str) -> str:
+        text = keys.normalised(f"{value}")
+        if not text or not text.isprintable():
+            raise ValueError("a number or a text of one line is expected")
+        return text
+
+
+def _with_short_form(schema: dict[str, Any]) -> None:
+    """The JSON Schema of both forms: what ``settings`` holds may stand without it, and a value for a setting."""
+    entry = schema["properties"]["settings"]["additionalProperties"]
+    either = {"anyOf": [entry, {"type": ["integer", "string"]}]}
+    schema["properties"]["settings"]["additionalProperties"] = either
+    schema["additionalProperties"] = either
+
+
+class SysctlSpec(ByName):
+    model_config = ConfigDict(json_schema_extra=_with_short_form)
+
+    kind: ClassVar[str] = "sysctl"
+    level: ClassVar[str] = "settings"
+
+    settings: dict[str, Setting] = Field(
+        default_factory=dict,
+        description="By name, as sysctl(8) takes it: net.ipv4.ip_forward. In the short form this level is left out.",
+    )
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _values(cls, settings: Any) -> Any:
+        if not isinstance(settings, Mapping):
+            return settings
+        return {
+            name: entry if isinstance(entry, (Mapping, Setting)) else {"value": entry}
+            for name, entry in settings.items()
+        }
+
+    @field_validator("settings")
+    @classmethod
+    def _named(cls, settings: dict[str, Setting]) -> dict[str, Setting]:
+        named: dict[str, Setting] = {}
+        for given, setting in settings.items():
+            name = keys.canonical(given)
+            if name in named:
+                raise ValueError(f"{name} is there twice")
+            named[name] = setting
+        return named
+
+    def merged(self, later: Self) -> Self:
+        settings = dict(self.settings)
+        for name, setting in later.settings.items():
+            settings[name] = overlaid(settings[name], setting) if name in settings else setting
+        return self.model_copy(update={"settings": settings})
+
+    def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
+        settings: dict[str, Mapping[str, JSON]] = {
+            name: setting.model_dump() for name, setting in self.settings.items()
+        }
+        resources = tuple(Resource(f"sysctl:{name}", digest_of(setting)) for name, setting in settings.items())
+        return Concrete({"settings": settings}, resources)

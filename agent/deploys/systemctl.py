@@ -1,0 +1,127 @@
+"""systemd's units from the host's side: systemctl doing one thing to a unit, and when what a unit reads changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from agent.deploys.units import CLOCK_GRAIN_US, Clock
+from agent.errors import DeployError
+from agent.host.paths import Paths
+from agent.system.files import write_atomic
+from agent.system.process import run
+from agent.system.systemd import is_active
+
+JOB_TIMEOUT_S = 300.0
+"""systemd itself gives a unit 90 s to start unless it says otherwise."""
+
+QUERY_TIMEOUT_S = 20.0
+JOURNAL_LINES = 20
+
+
+def systemctl(unit: str, verb: str, *names: str) -> None:
+    """Runs ``systemctl verb names`` for the sake of ``unit``. Raises DeployError with the unit's last words."""
+    begun = time.time()
+    done = run(["systemctl", "--no-ask-password", verb, "--", *names], timeout_s=JOB_TIMEOUT_S)
+    if done.ok:
+        return
+    lines = done.error.decode(errors="replace").splitlines()
+    said = lines[0] if lines else done.complaint
+    reason = f"not done after {JOB_TIMEOUT_S:.0f} s" if done.timed_out else said
+    raise DeployError("\n".join([f"{unit}: {verb}: {reason}", *_last_words(unit, int(begun))]))
+
+
+def start(unit: str, verb: str) -> None:
+    """Starts or restarts (``verb``) ``unit``, also one that failed too often: what has just been put right may have
+    been the cause. Raises DeployError."""
+    run(["systemctl", "reset-failed", "--", unit], timeout_s=QUERY_TIMEOUT_S)
+    systemctl(unit, verb, unit)
+
+
+def reload(unit: str) -> None:
+    """Has ``unit`` read its files again, by a restart where it knows no other way. Raises DeployError."""
+    time.sleep(CLOCK_GRAIN_US / 1_000_000)  # what was written just now is then older than the reload, not as old
+    begun_ns = time.time_ns()
+    systemctl(unit, "reload-or-restart", unit)
+    stamp = _stamp(unit)
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(stamp, b"")
+    os.utime(stamp, ns=(begun_ns, begun_ns))
+
+
+def tell(unit: str) -> None:
+    """Has ``unit`` go by what is there now, after a file that it reads has gone: a drop-in of systemd's (it is then
+    restarted) or one of its own. Raises DeployError."""
+    asked = run(["systemctl", "show", "--property=NeedDaemonReload", "--value", "--", unit], timeout_s=QUERY_TIMEOUT_S)
+    if asked.output.strip() == b"yes":
+        systemctl(unit, "daemon-reload")
+        start(unit, "restart")
+    else:
+        reload(unit)
+
+
+def tell_active(units: Iterable[str]) -> list[str]:
+    """Tells those of ``units`` that run; what went wrong, a line each."""
+    complaints = []
+    for unit in sorted(set(units)):
+        try:
+            if is_active(unit):
+                tell(unit)
+        except DeployError as error:
+            complaints.append(error.message.partition("\n")[0])
+    return complaints
+
+
+def reloaded_us(unit: str, clock: Clock) -> int:
+    """When we last had the unit reloaded; 0 when not since boot. systemd forgets it with every daemon-reload."""
+    try:
+        stamped = _stamp(unit).stat().st_mtime_ns // 1000
+    except OSError:
+        return 0
+    return stamped if stamped <= clock.wall_us else 0
+
+
+def now() -> Clock:
+    return Clock(
+        wall_us=time.time_ns() // 1000,
+        monotonic_us=time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000,
+        boottime_us=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
+    )
+
+
+def changed_us(paths: Iterable[str]) -> int:
+    """The newest ctime of ``paths`` and all below them, in microseconds; 0 when there is nothing.
+
+    Where a path is a link, both it and what it leads to count; folders behind links are not entered.
+    """
+    return max((_ctime_us(found) for path in paths for found in _below(path)), default=0)
+
+
+def _below(path: str) -> Iterator[str]:
+    yield path
+    for folder, folders, files in os.walk(path):
+        yield from (f"{folder}/{name}" for name in (*folders, *files))
+
+
+def _ctime_us(path: str) -> int:
+    newest = 0
+    for look in (os.lstat, os.stat):
+        with contextlib.suppress(OSError):  # gone, or a link that leads nowhere: nothing to be newer than
+            newest = max(newest, look(path).st_ctime_ns // 1000)
+    return newest
+
+
+def _last_words(unit: str, since_s: int) -> list[str]:
+    """What the journal has of the unit since then, at most ``JOURNAL_LINES``."""
+    argv = ["journalctl", f"--unit={unit}", f"--since=@{since_s}", f"--lines={JOURNAL_LINES}", "--no-pager", "--quiet"]
+    with contextlib.suppress(OSError):
+        return run([*argv, "--output=cat"], timeout_s=QUERY_TIMEOUT_S).output.decode(errors="replace").splitlines()
+    return []
+
+
+def _stamp(unit: str) -> Path:
+    """In /run, which ends with the boot as the unit does."""
+    return Paths().run / "reloaded" / unit

@@ -1,0 +1,145 @@
+"""A pin turned into a version folder: fetched, checked and built aside, and in its place only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent.deploys.tools import python
+from agent.deploys.tools.store import Mark, Store, damage, seal
+from agent.domain.digest import digest_of
+from agent.domain.pins import Asset, ToolPin
+from agent.errors import Consequence, DeployError
+from agent.system import archive, download
+from agent.system.files import discard, fsync_folder
+
+_STALE_S = 7 * 24 * 3600
+"""After a week nobody comes back for the rest of a download."""
+
+_NAMED_FILES = 8
+
+
+def platform() -> str:
+    """What this machine is called in pins."""
+    return f"linux-{os.uname().machine.lower()}"
+
+
+def asset_for(pin: ToolPin, machine: str) -> Asset | None:
+    """The download for this platform, None for a Python tool. Raises DeployError where there is none."""
+    if pin.requirements:
+        return None
+    if machine not in pin.assets:
+        raise DeployError(
+            f"{pin.name} {pin.version} is not pinned for {machine}, only for {', '.join(sorted(pin.assets)) or 'none'}",
+            hint="add the platform in tools.yaml and run `hostwright lock`, or leave the tool out for this host",
+            consequence=Consequence.STALL,
+        )
+    return pin.assets[machine]
+
+
+def bin_of(pin: ToolPin, asset: Asset | None) -> Mapping[str, str]:
+    """Where each command lies on this platform."""
+    return asset.bin if asset and asset.bin else pin.bin
+
+
+def content_of(pin: ToolPin, asset: Asset | None) -> str:
+    """The digest of what is installed: of the pin, without other platforms and without where the bytes come from."""
+    name = download.file_name(asset.url) if asset else ""
+    return digest_of(
+        [pin.version, sorted(bin_of(pin, asset).items()), [asset.sha256, name] if asset else list(pin.requirements)]
+    )
+
+
+def flaw(store: Store, pin: ToolPin, asset: Asset | None, mark: Mark | None) -> str:
+    """Why this version, which has this ``mark``, has to be installed (again), in a few words; empty where it stands as
+    it was pinned."""
+    folder = store.version(pin.name, pin.version)
+    if mark is None:
+        return "it is not whole" if os.path.lexists(folder) else "it is not there"
+    if mark.content != content_of(pin, asset):
+        return "its pin has changed"
+    if mark.interpreter and mark.interpreter != python.interpreter():
+        return f"{mark.interpreter} is no longer this host's Python"
+    return damage(folder, mark)
+
+
+def install(store: Store, pin: ToolPin, asset: Asset | None) -> None:
+    """Puts the version in its place, also in place of one that is not as pinned. Links are not touched.
+
+    Raises SourceError, ArchiveError, DeployError for what cannot be had or is not as pinned, OSError; then what was
+    there before still is.
+    """
+    store.prepare()
+    _collect(store)
+    with _staged(store) as folder:
+        interpreter = ""
+        if asset is not None:
+            found = _unpack(store, asset, folder)
+            named = {command: (path, archive.located(path, found)) for command, path in bin_of(pin, asset).items()}
+            there = [member.path for member in found if member.executable] or [member.path for member in found]
+        else:
+            interpreter = python.build(folder, pin.requirements)
+            there = sorted(path.name for path in (folder / "bin").iterdir())
+            named = {command: (name, f"bin/{name}" if name in there else None) for command, name in pin.bin.items()}
+        commands = {command: _made_executable(pin, folder, *names, there) for command, names in named.items()}
+        seal(folder, content_of(pin, asset), commands, interpreter)
+        _settle(store, folder, store.version(pin.name, pin.version))
+    if asset is not None:
+        discard(store.downloads / asset.sha256)
+
+
+def _unpack(store: Store, asset: Asset, folder: Path) -> tuple[archive.Member, ...]:
+    fetched = store.downloads / asset.sha256
+    download.download_pinned(asset, fetched)
+    return archive.unpack(fetched, download.file_name(asset.url), folder)
+
+
+def _made_executable(pin: ToolPin, folder: Path, wanted: str, path: str | None, there: Sequence[str]) -> str:
+    """``path``, behind which is a program of the tool's own now; zip archives made elsewhere know no modes."""
+    target = Path(os.path.realpath(folder / path)) if path else folder
+    if path is None or not target.is_file() or not target.is_relative_to(os.path.realpath(folder)):
+        shown = ", ".join(there[:_NAMED_FILES]) + (", …" if len(there) > _NAMED_FILES else "")
+        raise DeployError(
+            f"{pin.name} {pin.version} has no program {wanted}; it has {shown or 'nothing'}",
+            hint="correct `bin` in tools.yaml and run `hostwright lock`",
+            consequence=Consequence.STALL,
+        )
+    target.chmod(0o755)
+    return path
+
+
+@contextmanager
+def _staged(store: Store) -> Iterator[Path]:
+    """A new folder that only root can enter the way to; gone afterwards, unless it went to its place."""
+    for left in store.staging.iterdir():  # of an installation that was killed
+        discard(left)
+    folder = Path(tempfile.mkdtemp(dir=store.staging))
+    try:
+        yield folder
+    finally:
+        for left in store.staging.iterdir():
+            discard(left)
+
+
+def _settle(store: Store, folder: Path, place: Path) -> None:
+    place.parent.mkdir(mode=0o755, exist_ok=True)
+    place.parent.chmod(0o755)
+    if os.path.lexists(place):
+        # Off PATH first: what is not as pinned is not to run a moment longer.
+        place.rename(store.staging / f"{folder.name}.old")
+    folder.rename(place)
+    fsync_folder(place.parent)
+    fsync_folder(store.tools)
+
+
+def _collect(store: Store) -> None:
+    """Downloads that nobody came back for."""
+    for left in store.downloads.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.lstat().st_mtime > _STALE_S:
+                discard(left)

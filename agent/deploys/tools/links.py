@@ -1,0 +1,109 @@
+"""The commands of a tool: links in /usr/local/bin compared with what they should be, and made so one by one.
+
+A link is ours when it leads into the store; a place is ours when we have put a link there before, whatever is there
+now. Anything else is somebody else's and stays.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.deploys.place import Found, look, put_link, remove
+from agent.deploys.tools.store import Store, read_active
+from agent.errors import Consequence, DeployError
+from agent.system import descent
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A command whose link is not as it should be, and what would happen, in a few words. ``target``: where it is to
+    lead, empty for a link that is to go. ``blocked``: nothing will happen, and this says why."""
+
+    command: str
+    target: str
+    operation: str
+    blocked: bool = False
+
+
+def wrong(store: Store, name: str, version: str, targets: Mapping[str, str | None]) -> list[Wrong]:
+    """What is not right about the commands of this version of a tool. ``targets``: where each leads in the version's
+    folder, None where that is not known yet. Changes nothing. Raises Refused, OSError."""
+    active = read_active(store, name)
+    known = active.commands if active else []
+    place = store.version(name, version)
+    found = {command: _found(store, command) for command in targets}
+    judged = [
+        _judged(store, place, found[command], command, path, known=command in known)
+        for command, path in targets.items()
+    ]
+    strays = [Wrong(command, "", f"unlink {command}") for command in linked(store, name) if command not in targets]
+    return [*filter(None, judged), *strays]
+
+
+def put_right(store: Store, links: Iterable[Wrong]) -> None:
+    """Each in one step: whoever types a command meanwhile gets the old or the new. Raises DeployError before the first
+    where one is blocked; Refused, OSError."""
+    links = list(links)
+    refuse_blocked(links)
+    store.commands.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with descent.folder(None, f"{store.commands}", root_links=True) as parent:
+        for link in links:
+            if link.target:
+                put_link(parent, link.command, link.target, backup=False)
+            else:
+                remove(parent, link.command, backup=False)
+
+
+def refuse_blocked(links: Iterable[Wrong]) -> None:
+    """Raises DeployError where something is in the way that is not ours."""
+    for link in links:
+        if link.blocked:
+            raise DeployError(
+                link.operation,
+                hint="move it away, or leave the command out of `bin` in tools.yaml",
+                consequence=Consequence.STALL,
+            )
+
+
+def linked(store: Store, name: str) -> dict[str, str]:
+    """The commands that lead into any version of a tool, and where."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(store.commands) if entry.is_symlink())
+    except FileNotFoundError:
+        return {}
+    found = {command: _found(store, command).target or "" for command in names}
+    return {command: target for command, target in found.items() if target.startswith(f"{store.tool(name)}/")}
+
+
+def described(store: Store, command: str) -> str:
+    """What is in a command's place: where a link leads, else ``a file`` or ``nothing``."""
+    found = _found(store, command)
+    return found.target if found.target is not None else found.name
+
+
+def _found(store: Store, command: str) -> Found:
+    try:
+        with descent.folder(None, f"{store.commands}", root_links=True) as parent:
+            return look(parent, command, read=False)
+    except FileNotFoundError:
+        return Found()
+
+
+def _judged(store: Store, place: Path, found: Found, command: str, path: str | None, *, known: bool) -> Wrong | None:
+    """``path``: in the version's folder ``place``, None where it is not known yet."""
+    target = f"{place}/{path or ''}"
+    if found.type == 0:
+        return Wrong(command, target, f"link {command}")
+    if found.target is not None and found.target.startswith(f"{store.tools}/"):
+        if found.target == target or (path is None and found.target.startswith(target)):
+            return None
+        there = found.target.removeprefix(f"{store.tools}/").split("/")
+        return Wrong(command, target, f"point {command} to {place.name} (was {' '.join(there[:2])})")
+    if known and found.type in (stat.S_IFLNK, stat.S_IFREG):
+        was = f"a link to {found.target}" if found.target is not None else found.name
+        return Wrong(command, target, f"link {command} in place of {was}")
+    return Wrong(command, target, f"{store.commands / command} is {found.name} that is not ours", blocked=True)

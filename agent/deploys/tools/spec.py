@@ -1,0 +1,112 @@
+"""tools: programs at exact versions, for everybody on the host.
+
+    - tools: [ruff, ripgrep]          # described in tools.yaml, pinned in lock.yaml
+
+A tool that leaves the list leaves the host. Arguments are whole pins, those of other platforms too, so that what is
+wanted does not depend on the machine that asks.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, TypeAdapter, field_validator
+
+from agent.deploys.spec import Concrete, Sources, Spec
+from agent.domain.desired import Resource
+from agent.domain.digest import JSON, digest_of
+from agent.domain.pins import TOOL_NAME, Pins, ToolPin
+from agent.errors import InventoryError
+
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~!-]{0,99}")
+"""It becomes a folder on the host."""
+
+COMMANDS = "/usr/local/bin"
+
+_PINS = TypeAdapter(list[ToolPin])
+
+
+class ToolsSpec(Spec):
+    kind: ClassVar[str] = "tools"
+
+    tools: tuple[str, ...] = Field(
+        default=(),
+        description="Names of tools as in tools.yaml. Their commands are linked into /usr/local/bin.",
+    )
+
+    @classmethod
+    def from_short(cls, value: Any) -> Any:
+        return {"tools": value} if isinstance(value, (list, tuple)) else value
+
+    @field_validator("tools")
+    @classmethod
+    def _names(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
+        for name in tools:
+            if not TOOL_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not the name of a tool")
+        return tuple(dict.fromkeys(tools))
+
+    def merged(self, later: Self) -> Self:
+        return self.model_copy(update={"tools": tuple(dict.fromkeys((*self.tools, *later.tools)))})
+
+    def concrete(self, sources: Sources) -> Concrete:
+        pins = _all_pinned(self.tools, sources.pins)
+        _refuse_shared_commands(pins)
+        written: list[JSON] = _PINS.dump_python(pins, mode="json")
+        resources = [Resource(f"tool:{pin.name}", digest_of(one)) for pin, one in zip(pins, written, strict=True)]
+        links = (
+            Resource(f"link:{COMMANDS}/{command}", tool.digest)
+            for pin, tool in zip(pins, resources, strict=True)
+            for command in pin.bin
+        )
+        return Concrete({"tools": written}, tuple(resources), tuple(links))
+
+
+def pins_from_json(value: JSON) -> list[ToolPin]:
+    """The pins in a deploy's arguments. Raises ValueError for anything else."""
+    return _PINS.validate_python(value)
+
+
+def _all_pinned(names: Iterable[str], pins: Pins) -> list[ToolPin]:
+    """Raises InventoryError about every tool that has no pin."""
+    found: list[ToolPin] = []
+    errors: list[InventoryError] = []
+    for name in names:
+        try:
+            found.append(_pinned(name, pins))
+        except InventoryError as error:
+            errors.append(error)
+    if len(errors) > 1:
+        hints = "; ".join(dict.fromkeys(error.hint for error in errors))
+        raise InventoryError("\n".join(error.message for error in errors), hint=hints, kind=errors[0].kind)
+    if errors:
+        raise errors[0]
+    return found
+
+
+def _pinned(name: str, pins: Pins) -> ToolPin:
+    try:
+        pin = pins.tool(name)
+    except InventoryError as error:
+        near = difflib.get_close_matches(name, pins.tools, 1) if name not in pins.behind else []
+        hint = f"did you mean {near[0]}?" if near else error.hint
+        raise InventoryError(error.message, hint=hint, kind=error.kind) from error
+    for word, pattern in ((pin.version, _VERSION), *((word, TOOL_NAME) for word in (pin.name, *pin.bin))):
+        if not pattern.fullmatch(word):
+            raise InventoryError(f"{name}: {word!r} cannot be the name of a folder or a command")
+    return pin
+
+
+def _refuse_shared_commands(pins: Iterable[ToolPin]) -> None:
+    owners: dict[str, str] = {}
+    for pin in pins:
+        for command in pin.bin:
+            other = owners.setdefault(command, pin.name)
+            if other != pin.name:
+                raise InventoryError(
+                    f"{other} and {pin.name} both bring the command {command}",
+                    hint="have only one of them on a host, or leave the command out of one's `bin` in tools.yaml",
+                )

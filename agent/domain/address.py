@@ -1,0 +1,71 @@
+"""Where an inventory says that another Git repository lies: ``git+<URL>[@<ref>][//<path inside>]``.
+
+    git+ssh://git@git.example.org/ops/deploys.git@v2//nginx/nginx.py     one file at a tag
+    git+https://git.example.org/ann/dotfiles.git@main                    all files of a branch
+    git+file:///srv/shared.git//motd.py                                  of whatever branch is its default
+
+As in pip's requirements, with the path as in other tools of this trade. The first ``@`` of the URL's path begins the
+ref, so that a ref may hold further ones (``pkg@1.2``); a ref is a branch, a tag, a whole name (``refs/…``) or a commit.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+SCHEME: Final = "git+"
+
+_URL: Final = re.compile(
+    r"git\+(?P<scheme>ssh|https?|file)://(?P<authority>[^/\x00-\x20]*)(?P<repository>/[^@\x00-\x20\\]+?)"
+    r"(@(?P<ref>[^\x00-\x20\\]*?))?(//(?P<path>[^\x00-\x1f\\]*))?"
+)
+_REF: Final = re.compile(r"(?![-/.])(?!.*(\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$))[^\x00-\x20\x7f~^:?*\[\\]{1,244}")
+"""The rules of git-check-ref-format(1), and no leading hyphen."""
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """``ref`` and ``path`` are empty where the address has none."""
+
+    url: str
+    """With ``git+``, without ref and path."""
+    ref: str = ""
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError with what is wrong."""
+        found = _URL.fullmatch(text)
+        if found is None:
+            raise ValueError("write git+ssh://, git+https:// or git+file://, then host/repository.git[@ref][//path]")
+        if (found["authority"] == "") is not (found["scheme"] == "file"):
+            raise ValueError("the host is missing" if found["scheme"] != "file" else "write git+file:/// and a path")
+        user, _, _ = found["authority"].rpartition("@")
+        if ":" in user or (user and found["scheme"] != "ssh"):
+            raise ValueError("passwords and tokens do not belong into an inventory; the host's own access is used")
+        ref, path = found["ref"], found["path"]
+        if ref is not None and not _REF.fullmatch(ref):
+            raise ValueError(f'"{ref}" is no branch, tag or commit')
+        if path is not None and any(part in ("", ".", "..", ".git") for part in path.split("/")):
+            raise ValueError(f'"{path}" is no path inside of a repository')
+        return cls(f"git+{found['scheme']}://{found['authority']}{found['repository']}", ref or "", path or "")
+
+    @property
+    def remote(self) -> str:
+        """What git takes."""
+        return self.url.removeprefix(SCHEME)
+
+    @property
+    def pinned(self) -> str:
+        """The address without the path: what lock.yaml pins."""
+        return f"{self.url}@{self.ref}" if self.ref else self.url
+
+    @property
+    def exact(self) -> bool:
+        """Whether the ref is a commit, which cannot move."""
+        return _COMMIT.fullmatch(self.ref) is not None
+
+    def __str__(self) -> str:
+        return f"{self.pinned}//{self.path}" if self.path else self.pinned

@@ -1,0 +1,107 @@
+"""What has left Git and is still on the host: what is to become of it, and what did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from agent.domain.desired import OnRemove
+from agent.domain.ownership import LedgerEntry
+from agent.domain.plan import Hold
+from agent.errors import HostwrightError
+
+PRUNE_HELD = "prune-held"
+"""The kind of a hold that a commit with the right trailer ends."""
+
+NOT_PRUNED = "not-pruned"
+"""The kind of a hold that says why something could not be removed now; every cycle tries again."""
+
+PRUNE_WAITS = "prune-waits"
+"""The kind of a hold that says why this is no cycle to remove anything in; the next one asks again."""
+
+
+class Fate(StrEnum):
+    REMOVE = "remove"
+    """The agent created it, and it is as the agent left it."""
+    ORPHAN = "orphan"
+    """The agent created it, and it may not be taken away: it stays, and the report says so."""
+    RELEASE = "release"
+    """It was there before the agent: it stays as it is now, and can be given back as it was."""
+    FORGET = "forget"
+    """It is gone already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """One resource that no deploy wants any more. ``reason`` says why it is not simply removed, or was not when that
+    was last tried; a ``hold`` why nothing is done about it now."""
+
+    entry: LedgerEntry
+    fate: Fate
+    reason: str = ""
+    hold: Hold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A deploy that has left Git and said what is to be run then."""
+
+    deploy: str
+    on_remove: OnRemove
+    hold: Hold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """All that has left Git."""
+
+    removals: tuple[Removal, ...] = ()
+    departures: tuple[Departure, ...] = ()
+
+    @property
+    def due(self) -> bool:
+        """Whether anything is to be done, now or when its hold ends."""
+        return bool(self.departures) or any(removal.fate is not Fate.FORGET for removal in self.removals)
+
+    @property
+    def permitted(self) -> Leaving:
+        return Leaving(
+            tuple(removal for removal in self.removals if removal.hold is None),
+            tuple(departure for departure in self.departures if departure.hold is None),
+        )
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """Each hold once."""
+        found = [departure.hold for departure in self.departures] + [removal.hold for removal in self.removals]
+        return tuple(dict.fromkeys(hold for hold in found if hold is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a cycle did about what had left Git.
+
+    ``waits`` says why nothing was removed at all. ``done``: with the fate that each one met. ``departed``: by deploy,
+    the ``on_remove`` that ended well; ``stayed``: why that of others did not. ``standing``: what no deploy wants and
+    stays.
+    """
+
+    waits: str = ""
+    leaving: Leaving = field(default_factory=Leaving)
+    done: tuple[Removal, ...] = ()
+    departed: Mapping[str, str] = field(default_factory=dict)
+    stayed: Mapping[str, str] = field(default_factory=dict)
+    standing: tuple[LedgerEntry, ...] = ()
+    failures: tuple[HostwrightError, ...] = ()
+
+    @property
+    def held(self) -> bool:
+        """Whether anything waits for somebody to do something."""
+        return any(hold.kind not in (NOT_PRUNED, PRUNE_WAITS) for hold in self.leaving.holds)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing waits any more for somebody to allow it, or that somebody has allowed."""
+        held = any(hold.kind in (PRUNE_HELD, NOT_PRUNED) for hold in self.leaving.holds)
+        return not self.waits and not self.failures and not held

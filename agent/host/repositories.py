@@ -1,0 +1,144 @@
+"""Other repositories at their pins: fetched once, kept as a folder that is called like the digest of all its files.
+
+The folder is looked at before it is used: what somebody changed in it is thrown away and fetched anew. What was
+fetched is looked at before it is written: another commit than the pinned one cannot come out, and other files under
+its name neither. On a host the store is root's; on an administrator's machine it is a cache.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from agent.domain.address import Address
+from agent.domain.pins import RepositoryPin
+from agent.domain.tree import Tree, tree_digest
+from agent.errors import HostwrightError, InventoryError, TrustError
+from agent.system import git_remote
+from agent.system.files import discard, make_private_folder
+from agent.system.folder import FolderTree
+from agent.system.git import Access, Mirror
+from agent.system.remote import Remote, Transport
+
+_BRANCHES = "refs/heads/*"
+_FETCH = ".fetch-"
+_FETCH_S = 3600
+"""Somebody else, such as `hostwright plan`, may be at a fetch that is younger; no fetch takes that long."""
+
+
+class Repositories:
+    """``access``: how to reach them; None where nothing may be fetched. ``known``: a remote whose user and password
+    are also for other repositories of the same server."""
+
+    def __init__(self, folder: Path, access: Access | None, known: str | None = None) -> None:
+        self._folder = folder
+        self._access = access
+        self._known = known
+        self._checked: dict[str, FolderTree] = {}
+
+    def tree(self, pin: RepositoryPin) -> Tree:
+        """The files of a pin. Raises InventoryError (kind ``not-fetched``) where nothing may be fetched, SourceError
+        where it cannot be, and TrustError (kind ``pin-mismatch``) where other files came."""
+        if pin.tree not in self._checked:
+            folder = self._folder / pin.tree
+            if not _holds(folder, pin.tree):
+                self._fetch(pin, folder)
+            self._checked[pin.tree] = FolderTree(folder)
+        return self._checked[pin.tree]
+
+    def pin(self, address: Address) -> RepositoryPin:
+        """What ``address`` is at now, its files fetched. Raises SourceError, SettingsError."""
+        access, remote = self._reached(address)
+        if address.exact:
+            name, commit = _BRANCHES, address.ref
+        else:
+            name, commit = git_remote.look_up(remote, address.ref, access)
+        with self._fetched(access, remote, commit, name) as mirror:
+            pin = RepositoryPin(address.url, address.ref, commit, tree_digest(mirror.tree(commit)))
+            folder = self._folder / pin.tree
+            if not _holds(folder, pin.tree):
+                _discard(folder)
+                mirror.export(commit, folder)
+        return pin
+
+    @property
+    def any(self) -> bool:
+        """Whether something is kept."""
+        return self._folder.is_dir() and next(self._folder.iterdir(), None) is not None
+
+    def collect(self, needed: frozenset[str]) -> None:
+        """Removes the files of all pins but those of these tree digests, and what an interrupted fetch left."""
+        for entry in self._folder.iterdir() if self._folder.is_dir() else ():
+            if entry.name not in needed and not _is_being_fetched(entry):
+                _discard(entry)
+
+    def _fetch(self, pin: RepositoryPin, folder: Path) -> None:
+        access, remote = self._reached(pin.address)
+        name = _BRANCHES if pin.address.exact else pin.ref or "HEAD"
+        with self._fetched(access, remote, pin.commit, name) as mirror:
+            found = tree_digest(mirror.tree(pin.commit))
+            if found != pin.tree:
+                raise TrustError(
+                    f"{pin.address}: the files of commit {pin.commit[:12]} have the digest {found},"
+                    f" lock.yaml pins {pin.tree}",
+                    kind="pin-mismatch",
+                    hint="find out who changed lock.yaml; `hostwright lock` writes what the repository holds",
+                )
+            _discard(folder)
+            mirror.export(pin.commit, folder)
+
+    @contextmanager
+    def _fetched(self, access: Access, remote: Remote, commit: str, ref: str) -> Iterator[Mirror]:
+        """A mirror that holds the commit, for as long as it takes to copy its files."""
+        make_private_folder(self._folder)
+        with (
+            tempfile.TemporaryDirectory(prefix=_FETCH, dir=self._folder) as work,
+            closing(Mirror(Path(work) / "repo.git", access)) as mirror,
+        ):
+            mirror.fetch_commit(remote, commit, ref)
+            yield mirror
+
+    def _reached(self, address: Address) -> tuple[Access, Remote]:
+        if self._access is None:
+            raise InventoryError(
+                f"{address.pinned} is not fetched here", kind="not-fetched", hint="hostwright lock fetches it"
+            )
+        remote = Remote.parse(address.remote)
+        if self._known is not None and remote.transport is Transport.HTTP:
+            known = Remote.parse(self._known)
+            if _server(known) == _server(remote):
+                remote = replace(remote, authorization=known.authorization)
+        return self._access, remote
+
+
+def _holds(folder: Path, digest: str) -> bool:
+    """Whether the files below ``folder`` have this digest; not, when they cannot all be read."""
+    try:
+        return folder.is_dir() and tree_digest(FolderTree(folder)) == digest
+    except (HostwrightError, KeyError):
+        return False
+
+
+def _is_being_fetched(entry: Path) -> bool:
+    try:
+        return entry.name.startswith(_FETCH) and entry.lstat().st_mtime > time.time() - _FETCH_S
+    except FileNotFoundError:
+        return False
+
+
+def _server(remote: Remote) -> str:
+    """Scheme, host and port."""
+    return remote.url.partition("://")[0] + remote.url.partition("://")[2].partition("/")[0]
+
+
+def _discard(path: Path) -> None:
+    """Also where the folders are read-only and whoever runs this is not root."""
+    if path.is_dir() and not path.is_symlink():
+        for folder, _, _ in os.walk(path):
+            os.chmod(folder, 0o700)  # noqa: PTH101  # os.walk gives text
+    discard(path)

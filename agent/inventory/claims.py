@@ -1,0 +1,58 @@
+"""Deploys of one host that want the same thing differently: each would undo what the other did. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from agent.deploys.items import Item, Kind
+from agent.domain.desired import Resource
+
+_PARTS = frozenset({"block", "line"})
+_OTHERS = frozenset({"sysctl", "cron", "quadlet", "tool", "package", "command"})
+"""Kinds of which one deploy says everything there is to say. Of a user, a group, a unit or a directory several may
+each want a part; nobody may want a file where one of them wants a directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """``deploy`` wants ``resource``; ``earlier`` wants ``other``, which is that too or lies at the same path."""
+
+    deploy: str
+    resource: str
+    earlier: str
+    other: str
+
+
+def clashes(deploys: Iterable[tuple[str, Iterable[Resource]]]) -> Iterator[Clash]:
+    """Between any two of ``deploys`` (by name, in order); at most one for a resource of the later."""
+    taken: dict[str, tuple[str, Resource]] = {}
+    for name, resources in deploys:
+        for resource in resources:
+            takes, avoids = _places(resource)
+            for earlier, other in (taken[place] for place in avoids if place in taken):
+                same = (other.key, other.digest) == (resource.key, resource.digest)
+                if earlier != name and not same:
+                    yield Clash(name, resource.key, earlier, other.key)
+                    break
+            for place in takes:
+                taken.setdefault(place, (name, resource))
+
+
+def _places(resource: Resource) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a resource takes for itself, and what nobody else may have taken. A file has one owner, or several who
+    own parts of it. A folder may lie where others want it too, but neither file nor link may."""
+    key = resource.key
+    kind, _, name = key.partition(":")
+    if kind == "directory" and resource == Item(key=key, path=name, kind=Kind.DIRECTORY).resource:
+        return (f"parent {name}",), (f"file {name}", f"parts {name}")  # a link to a folder will do as well
+    if kind == "directory":
+        return (f"folder {name}",), (f"whole {name}", f"parts {name}")
+    if kind == "file":
+        return (f"whole {name}", f"file {name}"), (f"whole {name}", f"parts {name}", f"folder {name}", f"parent {name}")
+    if kind == "link":
+        return (f"whole {name}",), (f"whole {name}", f"parts {name}", f"folder {name}")
+    if kind in _PARTS:
+        path = name.partition("#")[0]
+        return (key, f"parts {path}"), (key, f"whole {path}", f"folder {path}", f"parent {path}")
+    return ((key,), (key,)) if kind in _OTHERS else ((), ())

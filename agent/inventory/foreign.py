@@ -1,0 +1,145 @@
+"""Deploys of other repositories: refused, unexecuted, where they could not run here.
+
+Nobody installs packages for a deploy: it runs with Python's own library, with pyinfra, and with the modules of its
+own repository, which are looked through as well as far as it imports them. An import that may fail (in a ``try`` that
+catches it, below ``if TYPE_CHECKING``) is no need.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+
+from agent.domain.address import Address
+from agent.domain.tree import Tree
+from agent.errors import InventoryError
+
+_PROVIDED = frozenset({"pyinfra", "__future__"}) | sys.stdlib_module_names
+_REQUIREMENTS = "requirements.txt"
+_PROJECT = "pyproject.toml"
+_CAUGHT = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+
+
+def require_runnable(address: Address, tree: Tree) -> None:
+    """Raises InventoryError when the deploy file that ``address`` names in ``tree`` is missing, is no Python, or needs
+    packages of its own (kind ``needs-packages``)."""
+    entry = next((entry for entry in tree.entries(address.path) if entry.path == address.path), None)
+    if entry is None or entry.link:
+        what = "no file" if entry is None else "a symbolic link, which is not followed,"
+        raise InventoryError(f"{address.pinned} has {what} {address.path}", hint="name a file of that commit")
+    try:
+        compile(tree.read(address.path), address.path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise InventoryError(f"{address} is not Python: {error}") from error
+    reasons = (*_declared(tree), *_Modules(tree).foreign(address.path))
+    if reasons:
+        raise InventoryError(
+            f"{address} needs Python packages of its own: {'; '.join(reasons)}",
+            kind="needs-packages",
+            hint="deploys run with Python's library, pyinfra and what lies in their repository; nothing is installed",
+        )
+
+
+def _declared(tree: Tree) -> Iterator[str]:
+    """What the files at the top of the repository ask for, but for pyinfra itself."""
+    lines = _text(tree, _REQUIREMENTS).splitlines()
+    wanted = [line.split("#")[0].strip() for line in lines]
+    if asked := [line for line in wanted if line and not _is_pyinfra(line)]:
+        yield f"{_REQUIREMENTS} asks for {asked[0]}"
+    try:
+        project = tomllib.loads(_text(tree, _PROJECT)).get("project", {})
+    except ValueError:
+        return
+    dependencies = project.get("dependencies", []) if isinstance(project, dict) else []
+    if asked := [f"{line}" for line in dependencies if not _is_pyinfra(f"{line}")]:
+        yield f"{_PROJECT} asks for {asked[0]}"
+
+
+def _is_pyinfra(requirement: str) -> bool:
+    return re.match(r"pyinfra(?![A-Za-z0-9._-])", requirement) is not None
+
+
+def _text(tree: Tree, path: str) -> str:
+    try:
+        return tree.read(path).decode(errors="replace")
+    except KeyError:
+        return ""
+
+
+class _Modules:
+    """The Python modules of one repository, which is where its deploys import from."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._paths = {entry.path for entry in tree.entries() if entry.path.endswith(".py") and not entry.link}
+        self._own = {path.split("/")[0].removesuffix(".py") for path in self._paths}
+
+    def foreign(self, path: str) -> Iterator[str]:
+        """One line for each module from elsewhere that ``path`` and what it imports need."""
+        pending, seen, named = [path], {path}, set[str]()
+        while pending:
+            path = pending.pop(0)
+            for line, module, optional in self._imports(path):
+                top = module.split(".")[0]
+                if top in self._own:
+                    inner = [found for found in self._files(module) if found not in seen]
+                    seen.update(inner)
+                    pending += inner
+                elif top not in _PROVIDED and top not in named and not optional:
+                    named.add(top)
+                    yield f"{path}:{line} imports {top}"
+
+    def _imports(self, path: str) -> Iterator[tuple[int, str, bool]]:
+        """Line, absolute name of the module, and whether it may be missing."""
+        try:
+            body = ast.parse(self._tree.read(path)).body
+        except (SyntaxError, ValueError, RecursionError, MemoryError, KeyError):
+            return
+        pending: list[tuple[ast.AST, bool]] = [(node, False) for node in body]
+        while pending:
+            node, optional = pending.pop()
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, name.name, optional) for name in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = _absolute(path, node)
+                yield from ((node.lineno, name, optional) for name in (base, *_below(base, node)) if name)
+            else:
+                guarded = optional or _guards(node)
+                body_of = getattr(node, "body", None)
+                guarded_nodes = set(map(id, body_of)) if isinstance(body_of, list) else set[int]()
+                pending += [
+                    (inner, guarded if id(inner) in guarded_nodes else optional) for inner in ast.iter_child_nodes(node)
+                ]
+
+    def _files(self, module: str) -> Iterator[str]:
+        """The files that importing ``module`` runs, its packages' first."""
+        parts = module.split(".")
+        for count in range(1, len(parts) + 1):
+            above = "/".join(parts[:count])
+            yield from (path for path in (f"{above}/__init__.py", f"{above}.py") if path in self._paths)
+
+
+def _absolute(path: str, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    package = path.split("/")[:-1]
+    package = package[: len(package) - (node.level - 1)]
+    return ".".join((*package, *filter(None, [node.module])))
+
+
+def _below(base: str, node: ast.ImportFrom) -> Iterator[str]:
+    """``from a import b`` may mean the module ``a.b``."""
+    return (f"{base}.{name.name}" for name in node.names if base and name.name != "*")
+
+
+def _guards(node: ast.AST) -> bool:
+    """Whether an import in the body of ``node`` may fail."""
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.unparse(node.test)
+    if not isinstance(node, ast.Try):
+        return False
+    caught = (ast.unparse(handler.type) if handler.type else "Exception" for handler in node.handlers)
+    return any(name in _CAUGHT for names in caught for name in re.findall(r"\w+", names))

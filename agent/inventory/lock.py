@@ -1,0 +1,229 @@
+"""lock.yaml: exactly which bytes the names in tools.yaml and site.yaml stand for. Text to values and back.
+
+People do not edit it, so a file that is odd in any way is refused as a whole. The text is stable: sorted, one fact to
+a line, the same for the same pins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agent.domain.address import Address
+from agent.domain.pins import Asset, Pins, RepositoryPin, ToolPin
+from agent.inventory import shape
+from agent.inventory.complaint import Complaints
+from agent.inventory.source import Source
+from agent.inventory.tools import (
+    ArchiveTool,
+    Command,
+    PlatformName,
+    PythonTool,
+    Tool,
+    ToolName,
+    checked_path,
+    checked_url,
+)
+from agent.system.yaml import dump, plain
+
+LOCK_FILE = "lock.yaml"
+HEADER = "# Written by `hostwright lock`; do not edit.\n"
+
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,2000}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Hash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Bin = Annotated[
+    dict[Command, Annotated[str, AfterValidator(checked_path)]],
+    Field(min_length=1, description="command: its path in the archive, or its script"),
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class LockedAsset(_Part):
+    url: Annotated[str, AfterValidator(checked_url)]
+    sha256: Digest
+    size: Annotated[int, Field(ge=0, description="bytes")]
+    bin: Annotated[Bin | None, Field(description="if elsewhere than the tool's own bin says")] = None
+
+
+class LockedRequirement(_Part):
+    requirement: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._,\[\]-]*==[A-Za-z0-9.+!_-]+( ; [^\x00-\x1f#\\]+)?$")
+    ]
+    hashes: Annotated[tuple[Hash, ...], Field(strict=False, min_length=1)]
+
+
+class LockedTool(_Part):
+    """Either ``platforms``, or ``requirements`` and for what they were found (``asked``)."""
+
+    version: Text
+    bin: Bin
+    platforms: Annotated[dict[PlatformName, LockedAsset] | None, Field(min_length=1)] = None
+    asked: Text | None = None
+    requirements: Annotated[tuple[LockedRequirement, ...] | None, Field(strict=False, min_length=1)] = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.platforms is None) is not (self.requirements is not None and self.asked is not None):
+            raise ValueError("a tool has either platforms, or asked and requirements")
+        return self
+
+
+class LockedRepository(_Part):
+    url: Text
+    ref: Annotated[Text | None, Field(description="branch, tag or commit; none for the default branch")] = None
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    tree: Annotated[Digest, Field(description="sha256 over all files: path, mode, sha256 of the content")]
+
+    @model_validator(mode="after")
+    def _address(self) -> Self:
+        written = Address(self.url, self.ref or "")
+        if Address.parse(written.pinned) != written:
+            raise ValueError(f"{self.url} is not the address of a repository")
+        return self
+
+
+class LockFile(_Part):
+    version: Literal[1]
+    tools: dict[ToolName, LockedTool] = Field(default_factory=dict)
+    repositories: Annotated[tuple[LockedRepository, ...], Field(strict=False)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """``asked``: by tool, the requirement that its ``requirements`` were found for."""
+
+    tools: Mapping[str, ToolPin] = field(default_factory=dict)
+    repositories: Mapping[str, RepositoryPin] = field(default_factory=dict)
+    asked: Mapping[str, str] = field(default_factory=dict)
+
+    def pins(self, tools: Mapping[str, Tool]) -> Pins:
+        """What of it may be used: without tools that are behind tools.yaml."""
+        reasons = ((name, self.behind(tool)) for name, tool in tools.items())
+        behind = {name: reason for name, reason in reasons if reason}
+        sound = {name: pin for name, pin in self.tools.items() if name in tools and name not in behind}
+        return Pins(sound, self.repositories, behind)
+
+    def behind(self, tool: Tool) -> str:
+        """Why what is locked is not what ``tool`` asks for; empty where it is."""
+        pin = self.tools.get(tool.name)
+        if pin is None:
+            return f"{tool.name}: lock.yaml has no pin for it"
+        if isinstance(tool, PythonTool):
+            facts = _facts_of_python(tool, pin, self.asked.get(tool.name, "none"))
+        else:
+            facts = _facts_of_archive(tool, pin)
+        for what, locked, asked in facts:
+            if locked != asked:
+                return f"{tool.name}: lock.yaml has the {what} {locked}, tools.yaml asks for {asked}"
+        return ""
+
+
+def stale(lock: Lock, tools: Mapping[str, Tool], addresses: Collection[Address]) -> Iterator[str]:
+    """A line for everything that `hostwright lock` would change because of what the inventory says."""
+    asked = {address.pinned for address in addresses}
+    yield from filter(None, (lock.behind(tool) for _, tool in sorted(tools.items())))
+    yield from (f"{name}: lock.yaml has no pin for it" for name in sorted(asked - lock.repositories.keys()))
+    unused = (lock.tools.keys() - tools.keys()) | (lock.repositories.keys() - asked)
+    yield from (f"{name}: lock.yaml has a pin that nobody asks for" for name in sorted(unused))
+
+
+_Facts = Iterator[tuple[str, str, str]]
+"""What it is, what lock.yaml says and what tools.yaml asks for; none is looked at behind the first that differs."""
+
+
+def _facts_of_python(tool: PythonTool, pin: ToolPin, asked: str) -> _Facts:
+    yield "requirement", asked, tool.requirement
+    if tool.bin:
+        yield "commands", _listed(pin.bin), _listed(tool.bin)
+
+
+def _facts_of_archive(tool: ArchiveTool, pin: ToolPin) -> _Facts:
+    yield "platforms", ", ".join(pin.assets) or "none", ", ".join(tool.assets)
+    yield "version", pin.version, tool.version
+    for platform, wanted in tool.assets.items():
+        locked = pin.assets[platform]
+        yield f"URL for {platform}", locked.url, wanted.url
+        yield f"sha256 for {platform}", locked.sha256, wanted.sha256 or locked.sha256
+        paths = locked.bin or pin.bin
+        found = {command: paths.get(command, path) for command, path in wanted.bin.items() if command in tool.found}
+        yield f"commands for {platform}", _listed(paths), _listed({**wanted.bin, **found})
+
+
+def _listed(bin: Mapping[str, str]) -> str:
+    return ", ".join(command if command == path else f"{command} ({path})" for command, path in sorted(bin.items()))
+
+
+def read_lock(source: Source, complaints: Complaints) -> Lock:
+    """The lock of an inventory, empty where there is none; what is wrong goes to ``complaints``."""
+    root = source.read(LOCK_FILE, complaints) if source.has(LOCK_FILE) else None
+    if root is None:
+        return Lock()
+    try:
+        written = LockFile.model_validate(plain(root))
+    except ValidationError as error:
+        shape.complain(error, LockFile, root, complaints, place=root.position)
+        return Lock()
+    return Lock(
+        {name: _tool_pin(name, tool) for name, tool in written.tools.items()},
+        {pin.address.pinned: pin for pin in map(_repository_pin, written.repositories)},
+        {name: tool.asked for name, tool in written.tools.items() if tool.asked is not None},
+    )
+
+
+def lock_text(lock: Lock) -> str:
+    """The file for ``lock``. The reverse of ``read_lock``."""
+    tools = {name: _tool(pin, lock.asked.get(name)) for name, pin in sorted(lock.tools.items())}
+    repositories = [_repository(pin) for _, pin in sorted(lock.repositories.items())]
+    document = LockFile(version=1, tools=tools, repositories=tuple(repositories))
+    said: dict[str, Any] = document.model_dump(mode="json", exclude_none=True)
+    return HEADER + dump({key: value for key, value in said.items() if value})
+
+
+def _tool_pin(name: str, tool: LockedTool) -> ToolPin:
+    assets = {
+        platform: Asset(asset.url, asset.sha256, asset.size, asset.bin or {})
+        for platform, asset in sorted((tool.platforms or {}).items())
+    }
+    requirements = tuple(
+        " ".join((line.requirement, *(f"--hash={digest}" for digest in line.hashes)))
+        for line in tool.requirements or ()
+    )
+    return ToolPin(name, tool.version, tool.bin, assets, requirements)
+
+
+def _tool(pin: ToolPin, asked: str | None) -> LockedTool:
+    assets = {
+        platform: LockedAsset(url=asset.url, sha256=asset.sha256, size=asset.size, bin=_sorted(asset.bin) or None)
+        for platform, asset in sorted(pin.assets.items())
+    }
+    lines = (line.partition(" --hash=") for line in sorted(pin.requirements))
+    requirements = tuple(
+        LockedRequirement(requirement=requirement, hashes=tuple(sorted(hashes.split(" --hash="))))
+        for requirement, _, hashes in lines
+    )
+    return LockedTool(
+        version=pin.version,
+        bin=_sorted(pin.bin),
+        platforms=assets or None,
+        asked=asked,
+        requirements=requirements or None,
+    )
+
+
+def _repository_pin(repository: LockedRepository) -> RepositoryPin:
+    return RepositoryPin(repository.url, repository.ref or "", repository.commit, repository.tree)
+
+
+def _repository(pin: RepositoryPin) -> LockedRepository:
+    return LockedRepository(url=pin.url, ref=pin.ref or None, commit=pin.commit, tree=pin.tree)
+
+
+def _sorted(values: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(values.items()))

@@ -1,0 +1,75 @@
+"""Archives and binaries into pins: each platform's is downloaded once, hashed, and looked into for its commands."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+
+from agent.domain.pins import Asset, ToolPin
+from agent.errors import Consequence, InventoryError, SourceError, TrustError
+from agent.inventory.tools import ArchiveTool, WantedAsset
+from agent.system.archive import ArchiveError, Member, Type, located, members
+from agent.system.download import Progress, download, file_name
+
+SIZE_LIMIT = 2 * 1024**3
+"""Bytes of one download; the largest tool chains are half of that."""
+
+
+def pin_archive(tool: ArchiveTool, work: Path, watch: Callable[[str], Progress]) -> ToolPin:
+    """Downloads to the private folder ``work``; ``watch`` says who is told of one download's progress.
+
+    Raises SourceError (``download-failed``, ``archive-refused``), InventoryError for a command that is not there,
+    TrustError (``pin-mismatch``) where tools.yaml says another sha256.
+    """
+    assets: dict[str, Asset] = {}
+    for platform, wanted in tool.assets.items():
+        assets[platform] = _asset(tool, wanted, work / tool.name, watch(f"{tool.name} {platform}"))
+    # Archives of several platforms mostly look alike: then where the commands lie is said once.
+    common = next(iter(assets.values())).bin
+    for platform, asset in assets.items():
+        if asset.bin == common:
+            assets[platform] = Asset(asset.url, asset.sha256, asset.size)
+    return ToolPin(tool.name, tool.version, common, assets)
+
+
+def _asset(tool: ArchiveTool, wanted: WantedAsset, target: Path, progress: Progress) -> Asset:
+    try:
+        found = download(wanted.url, target, limit=SIZE_LIMIT, progress=progress)
+        if wanted.sha256 is not None and wanted.sha256 != found.sha256:
+            raise TrustError(
+                f"{wanted.url} has the sha256 {found.sha256}, tools.yaml says {wanted.sha256}",
+                kind="pin-mismatch",
+                hint="find out which of them is right; nothing was written",
+            )
+        held = members(target, file_name(wanted.url))
+    except ArchiveError as error:
+        why = f"{wanted.url}: {error.message}"
+        raise SourceError(why, kind=error.kind, hint=error.hint, consequence=Consequence.STALL) from error
+    finally:
+        target.unlink(missing_ok=True)
+    return Asset(wanted.url, found.sha256, found.size, _places(tool, wanted, held))
+
+
+def _places(tool: ArchiveTool, wanted: WantedAsset, held: tuple[Member, ...]) -> Mapping[str, str]:
+    """Where the commands lie, without the one folder that all is in."""
+    files = [member.path for member in held if member.type is not Type.DIRECTORY]
+    places: dict[str, str] = {}
+    for command, path in wanted.bin.items():
+        named = [file for file in files if PurePosixPath(file).name == command and file.isprintable()]
+        if located(path, held) is not None:
+            places[command] = path
+        elif command in tool.found and len(named) == 1:
+            places[command] = _without_top(named[0], files)
+        else:
+            near = named or difflib.get_close_matches(path, files, n=3, cutoff=0.4) or files[:3]
+            raise InventoryError(
+                f"{tool.position}: {tool.name}: {wanted.url} holds no {path}",
+                hint=f"write `bin: {{{command}: <path in it>}}`; it holds {', '.join(near)}",
+            )
+    return places
+
+
+def _without_top(path: str, files: list[str]) -> str:
+    top = path.partition("/")[0] + "/"
+    return path.removeprefix(top) if all(file.startswith(top) for file in files) else path

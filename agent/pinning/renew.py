@@ -1,0 +1,93 @@
+"""What an inventory asks for, turned into a lock: what is pinned and still right stays, the rest is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from agent.domain.address import Address
+from agent.domain.pins import RepositoryPin, ToolPin
+from agent.errors import UsageError
+from agent.host.repositories import Repositories
+from agent.inventory.complaint import nearest
+from agent.inventory.foreign import require_runnable
+from agent.inventory.lock import Lock
+from agent.inventory.tools import ArchiveTool, Tool
+from agent.pinning.archives import pin_archive
+from agent.pinning.python import pin_python
+from agent.system.download import Progress
+
+Watch = Callable[[str], Progress]
+"""Called with the name of what is looked up now; gives who is told how far it is."""
+
+
+class Renewal:
+    """``addresses``: of other repositories, with a path where it is for a deploy file. ``work``: a private folder."""
+
+    def __init__(
+        self,
+        tools: Mapping[str, Tool],
+        addresses: Collection[Address],
+        *,
+        repositories: Repositories,
+        work: Path,
+        watch: Watch,
+    ) -> None:
+        self._tools = tools
+        self._addresses = sorted(addresses, key=str)
+        self._repositories = repositories
+        self._work = work
+        self._watch = watch
+
+    def everything(self, old: Lock) -> Lock:
+        """All that is asked for, and nothing else. Of ``old`` stays what is exact and asked for as it is."""
+        new = Lock()
+        for name, tool in sorted(self._tools.items()):
+            new = self._with_tool(new, tool, old.tools[name] if tool.exact and not old.behind(tool) else None)
+        for address in self._addresses:
+            new = self._with_repository(new, address, old.repositories.get(address.pinned) if address.exact else None)
+        return new
+
+    def only(self, old: Lock, names: Collection[str]) -> Lock:
+        """``old`` with these tools and repositories looked up anew. Raises UsageError for a name nobody knows."""
+        new = old
+        known = {address.pinned for address in self._addresses}
+        for name in names:
+            if name in self._tools:
+                new = self._with_tool(new, self._tools[name], None)
+            elif name in known:
+                rest = {key: pin for key, pin in new.repositories.items() if key != name}
+                new = replace(new, repositories=rest)
+                for address in self._addresses:
+                    if address.pinned == name:
+                        new = self._with_repository(new, address, None)
+            else:
+                hint = nearest(
+                    name, (*self._tools, *known), otherwise="name tools of tools.yaml or repositories of site.yaml"
+                )
+                raise UsageError(f'there is nothing called "{name}" to lock', hint=hint)
+        return new
+
+    def _with_tool(self, lock: Lock, tool: Tool, pin: ToolPin | None) -> Lock:
+        asked = dict(lock.asked)
+        asked.pop(tool.name, None)
+        if isinstance(tool, ArchiveTool):
+            pin = pin or pin_archive(tool, self._work, self._watch)
+        else:
+            if pin is None:
+                self._watch(tool.name)
+                pin = pin_python(tool, self._work)
+            asked[tool.name] = tool.requirement
+        return replace(lock, tools={**lock.tools, tool.name: pin}, asked=asked)
+
+    def _with_repository(self, lock: Lock, address: Address, pin: RepositoryPin | None) -> Lock:
+        """An address may stand for several deploy files; its repository is pinned once."""
+        pin = lock.repositories.get(address.pinned) or pin
+        if pin is None:
+            self._watch(address.pinned)
+            pin = self._repositories.pin(Address(address.url, address.ref))
+        tree = self._repositories.tree(pin)
+        if address.path:
+            require_runnable(address, tree)
+        return replace(lock, repositories={**lock.repositories, address.pinned: pin})

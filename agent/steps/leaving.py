@@ -1,0 +1,232 @@
+"""What has left Git: turns the ledger and what is wanted into what is to become of each resource, and what holds it.
+
+    created, and as the agent left it     removed
+    created, and changed since            orphaned: left, and reported
+    there before the agent                released: left, and can be given back
+
+A commit has to say so (its trailer ``Hostwright-Prune: allow``) when much is to go at once, or when the cause may be a
+typo: a host or a group that has vanished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from math import ceil
+from types import MappingProxyType
+
+from agent.deploys.resource import ResourceKind, removal_rank, resource_kind, same_place
+from agent.domain.desired import DesiredState, Mode
+from agent.domain.memory import Applied, AppliedDeploy, FleetSettings, State
+from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standing
+from agent.domain.plan import Hold, Plan
+from agent.domain.removal import PRUNE_HELD, PRUNE_WAITS, Departure, Fate, Leaving, Removal
+from agent.domain.tree import Entry
+from agent.errors import DeployError
+from agent.host.ledger import Ledger
+from agent.inventory.source import INVENTORIES
+from agent.steps.own import look, wanted_by
+from agent.system.descent import Refused
+from agent.system.git import Mirror
+from agent.system.git_trailers import trailers
+
+TRAILER = "Hostwright-Prune"
+ALLOW = "allow"
+
+ALWAYS_FEW = 5
+"""Things that may go at once however small a ledger is: a file may go with its folder, a user with a group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What may keep resources on the host. ``idle``: by name, deploys for which there may be no host only by mistake,
+    and how that came. ``limit``: how many may go at once."""
+
+    waits: str = ""
+    """Why this is no cycle to remove anything in."""
+    bare: str = ""
+    """How it came that the host is given no deploy at all."""
+    idle: Mapping[str, str] = field(default_factory=dict)
+    observed: Collection[str] = ()
+    limit: int = 0
+    waiting: Mapping[str, Hold] = field(default_factory=dict)
+    """By deploy, why its ``on_remove`` is not run now."""
+    allowed: bool = False
+    """A commit has said so."""
+
+
+def foresee(
+    state: DesiredState,
+    plan: Plan,
+    *,
+    idle: Mapping[str, str],
+    before: Applied,
+    applied: Mapping[str, AppliedDeploy],
+    memory: State,
+    fleet: FleetSettings,
+    ledger: Ledger,
+    mirror: Mirror,
+    inventory: str,
+    waits: str = "",
+    waiting: Mapping[str, Hold] = MappingProxyType({}),
+    departed: Collection[str] = (),
+) -> Leaving:
+    """What of this host has left Git when ``plan`` is carried out, and what is to become of it.
+
+    ``before`` has the deploys that were there before, ``applied`` those that are remembered now. ``idle`` says which
+    deploys may have left by mistake (``Environment.idle``), ``waits`` why nothing is to be removed
+    now, ``waiting`` why what a deploy said is to be run when it has left is not run now; ``departed``: where it has
+    been.
+    """
+    entries = ledger.entries()
+    pending = {name: applied for name, applied in before.deploys.items() if name not in departed}
+    found = find(entries, pending, state=state, wanted=wanted_by(state, plan, applied), look=look)
+    rules = replace(rules_for(state, idle, fleet, entries, waiting), waits=waits)
+    leaving = judge(found, rules)
+    held = any(hold.kind == PRUNE_HELD for hold in leaving.holds)
+    if held and allows(mirror, inventory, aimed=state.commit, settled=memory.pruned):
+        return judge(found, replace(rules, allowed=True))
+    return leaving
+
+
+def rules_for(
+    state: DesiredState,
+    idle: Mapping[str, str],
+    fleet: FleetSettings,
+    entries: Iterable[LedgerEntry],
+    waiting: Mapping[str, Hold],
+) -> Rules:
+    """The rules of this moment; of ``entries`` those count that could ever be removed."""
+    ours = sum(1 for entry in entries if _may_go(entry))
+    return Rules(
+        bare="" if state.deploys else f"site.yaml gives {state.host} no deploys at all",
+        idle=idle,
+        observed={deploy.name for deploy in state.deploys if deploy.mode is Mode.OBSERVE},
+        limit=min(fleet.prune_max, max(ALWAYS_FEW, ceil(fleet.prune_percent * ours / 100))),
+        waiting=waiting,
+    )
+
+
+def find(
+    entries: Iterable[LedgerEntry],
+    applied: Mapping[str, AppliedDeploy],
+    *,
+    state: DesiredState,
+    wanted: Collection[str],
+    look: Callable[[str], Seen | None],
+) -> Leaving:
+    """What has left Git, in the order in which it is to go. ``look`` says what is there of a resource now; it raises
+    OSError, DeployError."""
+    names = {deploy.name for deploy in state.deploys}
+    gone = [entry for entry in entries if entry.key not in wanted and entry.deploy != BOOTSTRAP]
+    removals = (_removal(entry, wanted, look) for entry in sorted(gone, key=lambda entry: removal_rank(entry.key)))
+    return Leaving(
+        tuple(removal for removal in removals if removal is not None),
+        tuple(
+            Departure(name, before.on_remove)
+            for name, before in applied.items()
+            if name not in names and before.on_remove is not None
+        ),
+    )
+
+
+def judge(leaving: Leaving, rules: Rules) -> Leaving:
+    """``leaving`` with what holds each of it. Pure."""
+    departures = tuple(replace(each, hold=_hold(each.deploy, rules)) for each in leaving.departures)
+    removals = tuple(
+        each if each.fate is Fate.FORGET else replace(each, hold=each.hold or _hold(each.entry.deploy, rules))
+        for each in leaving.removals
+    )
+    going = sum(1 for each in departures if each.hold is None)
+    # What could not be removed when that was tried has been counted then.
+    going += sum(1 for each in removals if each.hold is None and each.fate is Fate.REMOVE and not each.reason)
+    if going <= rules.limit or rules.allowed:
+        return Leaving(removals, departures)
+    why = f"{going} left Git at once, and no more than {rules.limit} may go (prune in fleet.yaml)"
+    return Leaving(
+        tuple(each if each.fate is Fate.FORGET else replace(each, hold=each.hold or _unsaid(why)) for each in removals),
+        tuple(replace(each, hold=each.hold or _unsaid(why)) for each in departures),
+    )
+
+
+def allows(mirror: Mirror, inventory: str, *, aimed: str, settled: str | None) -> bool:
+    """Whether the commit aimed at says that all may go, or one of its first-parent line since the commit ``settled``,
+    at which last nothing was left to remove. That one speaks for what had left by then: it counts while nothing is
+    another since that a deploy can come from."""
+    commits = [aimed]
+    if settled is not None and mirror.descends(aimed, settled):
+        commits += [sha for sha in mirror.first_parent_range(settled, aimed) if sha != aimed]
+    return any(
+        sha == aimed or _sources(mirror, inventory, sha) == _sources(mirror, inventory, aimed)
+        for sha in commits
+        if any(
+            key.casefold() == TRAILER.casefold() and value.casefold() == ALLOW
+            for key, value in trailers(mirror.raw(sha))
+        )
+    )
+
+
+def _sources(mirror: Mirror, inventory: str, sha: str) -> frozenset[Entry]:
+    """The files of a commit that say what a host is given: all in folders but those of other inventories."""
+    return frozenset(
+        entry
+        for entry in mirror.tree(sha).entries()
+        if "/" in entry.path
+        and (not entry.path.startswith(f"{INVENTORIES}/") or entry.path.startswith(f"{INVENTORIES}/{inventory}/"))
+    )
+
+
+def _may_go(entry: LedgerEntry) -> bool:
+    created = entry.origin is Origin.CREATED and entry.standing is Standing.OWNED
+    return created and entry.deploy != BOOTSTRAP
+
+
+def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], Seen | None]) -> Removal | None:
+    """What is to become of it; None where that has become of it already."""
+    kind = resource_kind(entry.kind)
+    if kind is None or entry.standing is Standing.RELEASED:
+        return None
+    if any(other in wanted for other in same_place(entry.key)):
+        return Removal(entry, Fate.FORGET)  # Something else is wanted at its path, and has its past.
+    if entry.origin is Origin.ADOPTED:
+        return Removal(entry, Fate.RELEASE)
+    try:
+        found = _of_created(entry, kind, look(entry.key))
+    except Refused as error:
+        found = Removal(entry, Fate.ORPHAN, error.message)
+    except (OSError, DeployError) as error:
+        found = Removal(entry, Fate.REMOVE, hold=Hold("unseen", f"it cannot be looked at: {error}"))
+    if entry.standing is Standing.OWNED or found.fate is Fate.FORGET:
+        return found
+    # An orphan stays one until it is gone or again as the agent left it; whether a folder is empty is not looked at.
+    again = found.fate is Fate.REMOVE and found.hold is None and entry.kind != "directory"
+    return replace(found, reason="") if again else None
+
+
+def _of_created(entry: LedgerEntry, kind: ResourceKind, now: Seen | None) -> Removal:
+    if now is None:
+        return Removal(entry, Fate.FORGET)
+    if not entry.settled:
+        return Removal(entry, Fate.ORPHAN, "the change that brought it did not end well")
+    changed = "it was made anew" if entry.left is None else kind.changed(entry.left, now)
+    if changed:
+        return Removal(entry, Fate.ORPHAN, f"changed since: {changed}")
+    return Removal(entry, Fate.REMOVE, entry.reason)
+
+
+def _hold(deploy: str, rules: Rules) -> Hold | None:
+    """What holds whatever came from ``deploy``."""
+    if rules.waits:
+        return Hold(PRUNE_WAITS, rules.waits)
+    if deploy in rules.observed:
+        return Hold("observe", f"{deploy} is in mode: observe, which removes nothing")
+    if not rules.allowed:
+        if rules.bare:
+            return _unsaid(rules.bare)
+        if deploy in rules.idle:
+            return _unsaid(rules.idle[deploy])
+    return rules.waiting.get(deploy)
+
+
+def _unsaid(why: str) -> Hold:
+    return Hold(PRUNE_HELD, f"{why}; a commit with the trailer `{TRAILER}: {ALLOW}` lets it go")

@@ -1,0 +1,211 @@
+"""own: turns changes about to be made into entries of the ledger, and what was made into what the agent left.
+
+Before a deploy may run, everything that it looks after is looked at and recorded, also what is not expected to change:
+an operation may find work that an earlier one made. What turned out untouched is forgotten again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+
+from agent.deploys.resource import REMOVAL_ORDER, resource_kind, same_place, same_thing
+from agent.domain.desired import DesiredDeploy, DesiredState
+from agent.domain.memory import AppliedDeploy
+from agent.domain.outcome import Outcome
+from agent.domain.ownership import LedgerEntry, Seen, Standing, file_of, unseen
+from agent.domain.plan import Cause, DeployPlan, Plan
+from agent.errors import DeployError
+from agent.host.ledger import Ledger
+from agent.system.descent import Refused
+
+
+def look(key: str) -> Seen | None:
+    """What is there of a resource now; None for nothing. Raises OSError, DeployError where nobody may look."""
+    kind, _, name = key.partition(":")
+    found = resource_kind(kind)
+    return None if found is None else found.look(name)
+
+
+def wanted_by(
+    state: DesiredState, plan: Plan, applied: Mapping[str, AppliedDeploy] = MappingProxyType({})
+) -> dict[str, set[str]]:
+    """By key of a resource, the deploys that want it, with what goes with it; ``applied`` as it is remembered."""
+    found: dict[str, set[str]] = {}
+    plans = {planned.deploy: planned for planned in plan.deploys}
+    for deploy in state.deploys:
+        planned = plans.get(deploy.name)
+        keys = {resource.key for resource in deploy.resources}
+        keys.update(planned.resources if planned is not None else ())
+        keys.update(owned_by(deploy, [planned] if planned is not None else [], applied.get(deploy.name)))
+        for key in with_theirs(keys):
+            found.setdefault(key, set()).add(deploy.name)
+    return found
+
+
+def with_theirs(keys: Iterable[str]) -> set[str]:
+    """``keys``, and what is wanted with them: the file that a block or a line lies in, and with a unit its file."""
+    return {key for each in keys for key in (each, file_of(each), same_thing(each)) if key is not None}
+
+
+def owned_by(deploy: DesiredDeploy, plans: Iterable[DeployPlan], before: AppliedDeploy | None) -> set[str]:
+    """What a config repo's deploy owns by what is remembered of it and what ``plans`` name now; nothing of others.
+
+    Its code may name a thing only while that is missing (``if not host.get_fact(File, …)``). So what it has named
+    stays its own, until it is another one that does not name what the old one always did.
+    """
+    if deploy.built_in:
+        return set()
+    told = [planned for planned in plans if planned.unknown is None and planned.error is None]
+    named = {key for planned in told for key in planned.resources if removable(key)}
+    owned = set(before.owned) if before is not None else set()
+    if before is not None and told and before.digest != deploy.digest:
+        owned -= set(before.steady)
+    return named | owned.difference(other for key in named for other in same_place(key))
+
+
+def removable(key: str) -> bool:
+    return key.partition(":")[0] in REMOVAL_ORDER
+
+
+def record(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan, now: int) -> tuple[str, ...]:
+    """Writes down what is there of everything that ``planned`` is about to change, and for the first time of what
+    else it looks after. Returns the keys of new entries. Raises OSError: then nothing may be changed."""
+    reloads = {resource.key: resource.reloads for resource in deploy.resources}
+    changing = set(_changing(planned))
+    new: list[str] = []
+    with ledger.together():
+        for key in dict.fromkeys((*changing, *planned.resources)):
+            if resource_kind(key.partition(":")[0]) is None:
+                continue
+            if _is_owned(ledger.entry(key)):
+                if key in changing:
+                    ledger.record(key, deploy.name, now, None, reloads.get(key, ()))
+                continue
+            old = next((entry for other in same_place(key) if (entry := ledger.entry(other)) is not None), None)
+            if old is not None and _is_owned(old) and ledger.entry(key) is None:
+                ledger.succeed(key, old, deploy.name, reloads.get(key, ()))
+                continue
+            for each, seen in _found(key, ledger):
+                ledger.record(each, deploy.name, now, seen, reloads.get(each, ()))
+                new.append(each)
+    return tuple(new)
+
+
+def settle(
+    ledger: Ledger,
+    state: DesiredState,
+    outcome: Outcome,
+    after: Plan,
+    applied: Mapping[str, AppliedDeploy] = MappingProxyType({}),
+    *,
+    now: int,
+) -> None:
+    """Writes down in which state each resource was left that this cycle changed, or an earlier one that was cut off;
+    and which deploy wants what. ``after`` is the plan made after ``outcome``, ``applied`` what is remembered after
+    it. Raises OSError."""
+    wanted = wanted_by(state, after, applied)
+    touched, perhaps = _touched(outcome)
+    right = {key for key, deploys in wanted_by(state, after).items() if deploys & _in_sync(after)}
+    with ledger.together():
+        _own(ledger, state, wanted, now)
+        for entry in ledger.entries():
+            changed = entry.key in touched or entry.key in perhaps
+            known = changed or entry.key in right
+            if (entry.settled and not changed) or not (known or entry.key in outcome.recorded):
+                continue
+            try:
+                seen = look(entry.key)
+            except (OSError, DeployError):
+                continue  # It stays open what the agent left there.
+            if entry.key in outcome.recorded and entry.key not in touched and _as_before(entry, seen):
+                ledger.forget(entry.key)
+            elif known:
+                ledger.settle(entry.key, seen)
+                for other in same_place(entry.key):
+                    if ledger.entry(other) is not None and other not in wanted:
+                        ledger.forget(other)  # It has taken the place of that.
+
+
+def _own(ledger: Ledger, state: DesiredState, wanted: Mapping[str, set[str]], now: int) -> None:
+    """Says who wants what; what was let go and is wanted again, as it is now, begins anew."""
+    told = {resource.key: resource.reloads for deploy in state.deploys for resource in deploy.resources}
+    for entry in ledger.entries():
+        deploys = wanted.get(entry.key)
+        if not deploys:
+            continue
+        whose = entry.deploy if entry.deploy in deploys else min(deploys)
+        reloads = told.get(entry.key, entry.reloads)
+        try:
+            if not _is_owned(entry) and not entry.is_as_left(seen := _seen(entry.key)):
+                ledger.record(entry.key, whose, now, seen, reloads)
+            else:
+                ledger.own(entry.key, whose, reloads)
+        except Refused:
+            continue  # A deploy refuses that way too.
+
+
+def _is_owned(entry: LedgerEntry | None) -> bool:
+    return entry is not None and entry.standing is Standing.OWNED
+
+
+def _changing(planned: DeployPlan) -> Iterator[str]:
+    for change in planned.changes:
+        yield from change.wanted.owns or (change.resource,)
+
+
+def _touched(outcome: Outcome) -> tuple[set[str], set[str]]:
+    """Keys of what operations changed that ended well, with the files that they lie in; and of what others may have
+    changed: of an operation that nobody had foreseen it is not known what it owns, only what all its deploy does."""
+    found = {planned.deploy: planned for planned in outcome.found}
+    touched: set[str] = set()
+    perhaps: set[str] = set()
+    for result in outcome.changed:
+        planned = found.get(result.deploy)
+        if planned is None or not result.succeeded:
+            continue
+        wanted = [change.wanted for change in planned.changes if change.resource == result.resource]
+        touched.update(key for each in wanted for key in each.owns or (each.resource,))
+        perhaps.update(() if wanted else planned.resources)
+    for keys in (touched, perhaps):
+        keys.update([file for key in keys if (file := file_of(key)) is not None])
+    return touched, perhaps
+
+
+def _in_sync(plan: Plan) -> set[str]:
+    return {
+        planned.deploy
+        for planned in plan.deploys
+        if planned.in_sync
+        or (planned.changes and all(change.cause is Cause.NOT_IDEMPOTENT for change in planned.changes))
+    }
+
+
+def _found(key: str, ledger: Ledger) -> Iterator[tuple[str, Seen | None]]:
+    """What is there of a new resource; before a block or a line makes its file, that there was none. Nothing where
+    somebody has put a link on the way: a deploy refuses that way too, and says so."""
+    try:
+        seen = _seen(key)
+        file = file_of(key)
+        if file is not None and not _is_owned(ledger.entry(file)) and _seen(file) is None:
+            yield file, None
+        yield key, seen
+    except Refused:
+        return
+
+
+def _seen(key: str) -> Seen | None:
+    """What nobody can look at counts as there: it is never to be taken for the agent's."""
+    try:
+        return look(key)
+    except Refused:
+        raise
+    except OSError as error:
+        return unseen(f"{error.strerror or error}")
+    except DeployError as error:
+        return unseen(error.message)
+
+
+def _as_before(entry: LedgerEntry, seen: Seen | None) -> bool:
+    before: Mapping[str, object] | None = entry.before
+    return before == (seen.state if seen is not None else None)

@@ -1,0 +1,127 @@
+"""Archives: a download turned into files below one folder, and nothing anywhere else.
+
+``.tar`` (plain, ``.gz``, ``.xz``, ``.bz2``, ``.zst``), ``.zip``, and single files, plain or compressed; the file's name
+says which. tarfile and zipfile only read: their own extraction writes through links that an archive brought
+(CVE-2007-4559), and the filters against that are not in every Python 3.11. What is written here is files, folders and
+links that stay inside, owned by whoever runs this, with modes 0755 and 0644.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from agent.system import descent
+from agent.system.archive_check import HONEST, ArchiveError, Content, Limits, Member, Type
+from agent.system.archive_formats import CHUNK, reading
+
+__all__ = ["HONEST", "ArchiveError", "Limits", "Member", "Type", "located", "members", "unpack"]
+
+
+def members(archive: Path, name: str, *, limits: Limits = HONEST) -> tuple[Member, ...]:
+    """What ``archive`` holds, all of it read; ``name`` is the file name it was published under.
+
+    A single file is one member, executable, called as it is without a suffix of compression. Raises ArchiveError,
+    OSError.
+    """
+    with reading(archive, name, limits) as found:
+        return tuple(_sized(member, content) for member, content in found)
+
+
+def unpack(archive: Path, name: str, folder: Path, *, limits: Limits = HONEST) -> tuple[Member, ...]:
+    """``members`` written below ``folder``, which must be empty. Raises ArchiveError, Refused (somebody put a link
+    into ``folder`` meanwhile), OSError; then what is there is half of it. Nothing is synced."""
+    top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        writer = _Writer(top)
+        with reading(archive, name, limits) as found:
+            for member, content in found:
+                writer.write(member, content)
+        writer.write_links()
+        return tuple(writer.written)
+    finally:
+        os.close(top)
+
+
+def located(wanted: str, found: Iterable[Member]) -> str | None:
+    """The path that ``wanted`` means: itself, or below the one folder that all is in, or the only file there is.
+
+    The last two because folders and single binaries are often named after version and platform.
+    """
+    paths = {member.path for member in found if member.type is not Type.DIRECTORY}
+    if wanted in paths:
+        return wanted
+    tops = {PurePosixPath(path).parts[0] for path in paths}
+    if len(paths) == 1:
+        return next(iter(paths))
+    below = f"{next(iter(tops), '')}/{wanted}"
+    return below if len(tops) == 1 and below in paths else None
+
+
+def _sized(member: Member, content: Content | None) -> Member:
+    """Read to its end, which is where a checksum stands."""
+    size = 0
+    while content is not None and (chunk := content.read(CHUNK)):
+        size += len(chunk)
+    return replace(member, size=size)
+
+
+class _Writer:
+    """Members into the folder ``top``, by descriptors: no link that somebody puts there is followed."""
+
+    def __init__(self, top: int) -> None:
+        self._top = top
+        self._folders = {""}
+        self._links: list[Member] = []
+        self.written: list[Member] = []
+
+    def write(self, member: Member, content: Content | None) -> None:
+        above, _, name = member.path.rpartition("/")
+        if member.type is Type.DIRECTORY:
+            self._make(member.path)
+        elif member.type is Type.LINK:
+            self._links.append(member)  # last: until then nothing here leads anywhere
+        else:
+            self._make(above)
+            with descent.folder(self._top, above, root_links=False) as parent:
+                if content is not None:
+                    _write(parent, name, content, executable=member.executable)
+                else:
+                    self._link_again(parent, name, member.target)
+        self.written.append(member)
+
+    def write_links(self) -> None:
+        for link in self._links:
+            above, _, name = link.path.rpartition("/")
+            self._make(above)
+            with descent.folder(self._top, above, root_links=False) as parent:
+                os.symlink(link.target, name, dir_fd=parent)
+
+    def _link_again(self, parent: int, name: str, target: str) -> None:
+        above, _, first = target.rpartition("/")
+        with descent.folder(self._top, above, root_links=False) as source:
+            os.link(first, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
+
+    def _make(self, path: str) -> None:
+        if path in self._folders:
+            return
+        above, _, name = path.rpartition("/")
+        self._make(above)
+        with descent.folder(self._top, above, root_links=False) as parent:
+            os.mkdir(name, 0o700, dir_fd=parent)
+            made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+            try:
+                os.fchmod(made, 0o755)
+            finally:
+                os.close(made)
+        self._folders.add(path)
+
+
+def _write(parent: int, name: str, content: Content, *, executable: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
+        while chunk := content.read(CHUNK):
+            file.write(chunk)
+        os.fchmod(file.fileno(), 0o755 if executable else 0o644)

@@ -1,0 +1,161 @@
+"""What an archive may hold: its members judged one by one and together, before anything of them is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from agent.domain.text import printable
+from agent.errors import Consequence, DeployError
+
+_LINK_HOPS = 40
+"""The kernel's own bound on links in one path."""
+
+
+class ArchiveError(DeployError):
+    """What an archive holds is broken, or nothing that may be unpacked."""
+
+    default_kind = "archive-refused"
+    consequence = Consequence.STALL
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an honest archive stays below. ``total``: bytes unpacked; the same as ``ratio`` times the archive, where
+    that is less, but never less than ``floor``. ``header``: bytes that describe one member. ``path``: bytes."""
+
+    members: int = 100_000
+    total: int = 4 * 1024**3
+    ratio: int = 200
+    floor: int = 64 * 1024**2
+    header: int = 1024**2
+    path: int = 1024
+
+    def bytes_for(self, size: int) -> int:
+        """How much an archive of ``size`` bytes may become."""
+        return min(self.total, max(self.floor, self.ratio * size))
+
+
+HONEST = Limits()
+
+
+class Type(StrEnum):
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "link"
+    """Symbolic."""
+    SAME = "same"
+    """A further name of a file that came before: a hard link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """``path`` has no ``.``, ``..`` or empty part. ``target``: what a link says, or the path whose file it is."""
+
+    path: str
+    type: Type
+    size: int = 0
+    executable: bool = False
+    target: str = ""
+
+
+class Content(Protocol):
+    """A file's bytes, from the front."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+Found = Iterator[tuple[Member, Content | None]]
+"""Members, each with its content, which is to be read before the next; None for what is no file."""
+
+
+@dataclass(slots=True)
+class Check:
+    """Judges members as they come, and what they make together."""
+
+    name: str
+    limits: Limits
+    left: int
+    _seen: dict[str, Member] = field(default_factory=dict)
+
+    def refused(self, reason: str) -> ArchiveError:
+        return ArchiveError(f"{self.name}: {printable(reason, 500)}", hint="nothing of it is used")
+
+    def checked(self, found: Found) -> Found:
+        for count, (member, content) in enumerate(found, 1):
+            if count > self.limits.members:
+                raise self.refused(f"it holds more than {self.limits.members} files")
+            self.left -= member.size
+            if self.left < 0:
+                raise self.refused(f"{member.path} makes it larger than anything honest of its size would become")
+            if self._take(member):
+                yield member, content
+        for member in self._seen.values():
+            if member.type is Type.LINK:
+                self._follow(member)
+
+    def path(self, written: str) -> str:
+        """``a/b`` for ``./a/b/``, empty for the top itself."""
+        if written.startswith("/"):
+            raise self.refused(f"{written} is an absolute path")
+        parts = [part for part in written.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise self.refused(f"{written} leads out of it")
+        path = "/".join(parts)
+        try:
+            length = len(path.encode())
+        except UnicodeEncodeError:
+            raise self.refused(f"{written} is not UTF-8") from None
+        if length > self.limits.path or "\0" in path:
+            raise self.refused(f"{printable(written, 80)} is no path that can be written")
+        return path
+
+    def _take(self, member: Member) -> bool:
+        """False for a folder that is known."""
+        if not member.path:
+            if member.type is Type.DIRECTORY:
+                return False
+            raise self.refused("it holds a file without a name")
+        for parent in (f"{parent}" for parent in PurePosixPath(member.path).parents if parent.name):
+            above = self._seen.setdefault(parent, Member(parent, Type.DIRECTORY))
+            if above.type is not Type.DIRECTORY:
+                raise self.refused(f"{member.path} leads through {parent}, which is a {above.type}")
+        known = self._seen.setdefault(member.path, member)
+        if known is not member and not (known.type is member.type is Type.DIRECTORY):
+            raise self.refused(f"{member.path} is in it twice")
+        if member.type is Type.SAME:
+            first = self._seen.get(member.target)
+            if first is None or first.type not in (Type.FILE, Type.SAME):
+                raise self.refused(f"{member.path} is to be the same as {member.target}, which is no file before it")
+        return known is member
+
+    def _follow(self, link: Member) -> None:
+        """Refuses a link that leads out, by whatever other links."""
+        place = link.path.split("/")[:-1]
+        left = link.target.split("/")[::-1]
+        outside = self.refused(f"{link.path} is a link that leads out of it, to {link.target}")
+        hops = 0
+        if link.target.startswith("/"):
+            raise outside
+        while left:
+            part = left.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                if not place:
+                    raise outside
+                place.pop()
+                continue
+            place.append(part)
+            met = self._seen.get("/".join(place))
+            if met is not None and met.type is Type.LINK:
+                hops += 1
+                if hops > _LINK_HOPS:
+                    raise self.refused(f"{link.path} is a link that leads round in a circle")
+                if met.target.startswith("/"):
+                    raise outside
+                place.pop()
+                left.extend(met.target.split("/")[::-1])

@@ -1,0 +1,326 @@
+"""Downloads: a URL turned into a file, whole or not at all.
+
+``https``, ``http`` and ``file``. Bounded in size and time; what broke off goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import ssl
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, BinaryIO
+from urllib.error import HTTPError, URLError
+from urllib.parse import unquote, urlsplit
+
+from agent.domain.pins import Asset
+from agent.errors import Consequence, SourceError
+from agent.system.files import discard, fsync_folder
+from agent.system.http import MAX_REDIRECTS, Watch, open_url, shown
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes that are there and the bytes that there will be, None where the server does not say."""
+
+_CHUNK = 64 * 1024
+_PASSING = (408, 429, 500, 502, 503, 504)
+"""HTTP statuses that may be another one in a moment (RFC 9110)."""
+_LENGTH_DIGITS = 18
+"""Of a length in bytes: an exabyte."""
+_RANGE_REFUSED = 416
+_PERMANENT = Consequence.STALL
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """``stall_s``: without a connection, or without a byte. ``total_s``: for all of it; less than the half hour that
+    a deploy may take. ``attempts``: in a row that brought nothing. ``pause_s``: before the second, doubled each time.
+    """
+
+    stall_s: float = 30.0
+    total_s: float = 1200.0
+    attempts: int = 4
+    pause_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """What came: sha256 in 64 hex digits, size in bytes."""
+
+    sha256: str
+    size: int
+
+
+def _silent(_received: int, _total: int | None) -> None:
+    """For those who do not want to know."""
+
+
+def download(
+    url: str, target: Path, *, limit: int, progress: Progress = _silent, patience: Patience = Patience()
+) -> Downloaded:
+    """Whatever lies at ``url``, at most ``limit`` bytes, as ``target`` (0600, replaced when it is there).
+
+    Its folder must be one that nobody else can write to. Raises SourceError for all that the other side can do wrong,
+    OSError where this side's disk refuses; then there is no ``target`` that was not there before.
+    """
+    part = _part(target)
+    discard(part)
+    try:
+        _Transfer(url, part, limit, None, progress, patience).run()
+        found = digest(part)
+        _settle(part, target)
+    finally:
+        discard(part)
+    return found
+
+
+def download_pinned(
+    asset: Asset, target: Path, *, progress: Progress = _silent, patience: Patience = Patience()
+) -> None:
+    """Exactly what ``asset`` says as ``target`` (0600); one that is already there is checked and taken.
+
+    A transfer that broke off goes on where it stopped, also in a later call. What does not match is thrown away.
+    Its folder must be one that nobody else can write to. Raises SourceError (kind ``pin-mismatch`` for other bytes
+    than were pinned), OSError where this side's disk refuses.
+    """
+    wanted = Downloaded(asset.sha256, asset.size)
+    if target.exists() and digest(target) == wanted:
+        return
+    discard(target)
+    part = _part(target)
+    resumed = part.exists()
+    transfer = _Transfer(asset.url, part, asset.size, asset.size, progress, patience)
+    try:
+        transfer.run()
+        found = digest(part)
+        if found != wanted and resumed:
+            # What was left of the earlier transfer may have been of another file.
+            discard(part)
+            transfer.run()
+            found = digest(part)
+        if found != wanted:
+            raise _mismatch(asset, found)
+    except SourceError as error:
+        if error.consequence is _PERMANENT:
+            discard(part)
+        raise
+    _settle(part, target)
+
+
+def digest(path: Path) -> Downloaded:
+    """Of a file that is there. Raises OSError."""
+    with path.open("rb") as file:
+        return Downloaded(hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size)
+
+
+def file_name(url: str) -> str:
+    """The last part of the path of ``url``, which is what the file is called; empty where it has none."""
+    return unquote(urlsplit(url).path).rpartition("/")[2]
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part")
+
+
+def _settle(part: Path, target: Path) -> None:
+    part.replace(target)
+    fsync_folder(target.parent)
+
+
+def _mismatch(asset: Asset, found: Downloaded) -> SourceError:
+    return SourceError(
+        f"{shown(asset.url)} is not what lock.yaml pins: it has sha256 {found.sha256} ({found.size} bytes),"
+        f" pinned is {asset.sha256} ({asset.size} bytes)",
+        hint="find out why it changed; if that is right, `hostwright lock` pins it anew",
+        kind="pin-mismatch",
+        consequence=_PERMANENT,
+    )
+
+
+class _Interrupted(Exception):
+    """Another attempt may bring the rest."""
+
+
+@dataclass(slots=True)
+class _Transfer:
+    """One URL on its way into one file. ``size``: how long it is, where that is known beforehand. ``validator``: by
+    which the server recognises the file of which a part is here (ETag or date)."""
+
+    _url: str
+    _part: Path
+    _limit: int
+    _size: int | None
+    _progress: Progress
+    _patience: Patience
+    _validator: str = ""
+
+    def run(self) -> None:
+        """Raises SourceError, OSError. What came stays in the file."""
+        parts = urlsplit(self._url)
+        if parts.username is not None:
+            raise self._failed("has a name or password in it; nothing here sends those", _PERMANENT)
+        if parts.scheme == "file":
+            return self._copy()
+        if parts.scheme not in ("https", "http"):
+            raise self._failed(f"{parts.scheme or 'nothing'} is no way to download; use https", _PERMANENT)
+        deadline = time.monotonic() + self._patience.total_s
+        fruitless = 0
+        while True:
+            before = self._received()
+            try:
+                return self._attempt(deadline)
+            except _Interrupted as interruption:
+                fruitless = 0 if self._received() > before else fruitless + 1
+                pause = self._patience.pause_s * 2 ** max(0, fruitless - 1)
+                if time.monotonic() + pause >= deadline:
+                    waited = f"{self._patience.total_s:.0f} s"
+                    raise self._failed(f"not done after {waited}, {self._received()} bytes came") from interruption
+                if fruitless >= self._patience.attempts:
+                    raise self._failed(f"{interruption} ({fruitless} attempts)") from interruption
+                time.sleep(pause)
+
+    def _attempt(self, deadline: float) -> None:
+        received = self._received()
+        headers = {"Accept-Encoding": "identity"}
+        # Of an unknown file only a server that recognises it may give the rest; a pinned one is checked afterwards.
+        if received and (self._validator or self._size is not None):
+            headers["Range"] = f"bytes={received}-"
+            if self._validator:
+                headers["If-Range"] = self._validator
+        with Watch(deadline) as watch, self._opened(headers, watch) as response:
+            total = self._judge(response, received)
+            with self._open(append=response.status == http.HTTPStatus.PARTIAL_CONTENT) as file:
+                while chunk := self._read(response):
+                    self._take(file, chunk, total)
+            if watch.ended or (total is not None and self._received() < total):
+                raise _Interrupted("the connection ended early")
+
+    @contextmanager
+    def _opened(self, headers: Mapping[str, str], watch: Watch) -> Iterator[http.client.HTTPResponse]:
+        with _interruptions():
+            try:
+                response = open_url(self._url, headers, watch, self._patience.stall_s)
+            except HTTPError as error:
+                error.close()
+                raise self._refusal(error.code) from error
+            except http.client.InvalidURL as error:
+                raise self._failed(f"is no URL: {error}", _PERMANENT) from error
+            except URLError as error:
+                if isinstance(error.reason, ssl.SSLCertVerificationError):
+                    raise self._failed(f"its certificate is refused: {error.reason.verify_message}") from error
+                raise
+        with response:
+            yield response
+
+    def _refusal(self, status: int) -> Exception:
+        """What an answer means that is no success."""
+        if status == _RANGE_REFUSED and self._received():
+            discard(self._part)
+            return _Interrupted("it has no such part")
+        if status in _PASSING:
+            return _Interrupted(f"the server answers {status} {http.HTTPStatus(status).phrase}")
+        if 300 <= status < 400:
+            return self._failed(f"more than {MAX_REDIRECTS} redirects, or one to nowhere")
+        phrase = http.HTTPStatus(status).phrase if status in list(http.HTTPStatus) else ""
+        return self._failed(f"the server answers {status} {phrase}".rstrip())
+
+    def _judge(self, response: http.client.HTTPResponse, received: int) -> int | None:
+        """How long the whole file is. Raises _Interrupted for an answer to another question, SourceError."""
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise self._failed("the server sends it compressed, which was not asked for", _PERMANENT)
+        length = response.headers.get("Content-Length", "")
+        total = _number(length)
+        if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+            start, _, rest = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")
+            if start != f"{received}":
+                discard(self._part)
+                raise _Interrupted("the server sends another part than was asked for")
+            whole = rest.rpartition("/")[2]
+            total = _number(whole)
+        tag = response.headers.get("ETag", "")
+        self._validator = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+        self._refuse_beyond(total or 0)
+        return self._size if total is None else total
+
+    def _take(self, file: IO[bytes], chunk: bytes, total: int | None) -> None:
+        file.write(chunk)
+        received = file.tell()
+        self._refuse_beyond(received)
+        self._progress(received, total)
+
+    def _refuse_beyond(self, size: int) -> None:
+        if size > self._limit:
+            allowed = "pinned are" if self._size is not None else "allowed are"
+            reason = f"it is longer than it may be: {allowed} {self._limit} bytes"
+            raise SourceError(
+                f"{shown(self._url)}: {reason}",
+                kind="pin-mismatch" if self._size is not None else "download-failed",
+                consequence=_PERMANENT,
+            )
+
+    def _copy(self) -> None:
+        """A ``file:`` URL."""
+        parts = urlsplit(self._url)
+        if parts.netloc not in ("", "localhost"):
+            raise self._failed("a file: URL begins with three slashes", _PERMANENT)
+        discard(self._part)
+        try:
+            descriptor = os.open(unquote(parts.path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._failed(error.strerror or f"{error}") from error
+        with os.fdopen(descriptor, "rb") as source:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise self._failed("is no regular file")
+            self._refuse_beyond(status.st_size)
+            with self._open(append=False) as file:
+                while chunk := source.read(_CHUNK):
+                    self._take(file, chunk, status.st_size)
+
+    @contextmanager
+    def _open(self, *, append: bool) -> Iterator[BinaryIO]:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC)
+        with os.fdopen(os.open(self._part, flags, 0o600), "ab" if append else "wb") as file:
+            try:
+                yield file
+            finally:
+                file.flush()
+                os.fsync(file.fileno())
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        with _interruptions():
+            return response.read1(_CHUNK)
+
+    def _received(self) -> int:
+        try:
+            return self._part.lstat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _failed(self, reason: str, consequence: Consequence = Consequence.RETRY) -> SourceError:
+        return SourceError(
+            f"{shown(self._url)}: {reason}",
+            hint="" if consequence is _PERMANENT else "is it there, and can this machine reach it?",
+            kind="download-failed",
+            consequence=consequence,
+        )
+
+
+def _number(text: str) -> int | None:
+    """A length that a server says; None for what can be none. (int() refuses thousands of digits.)"""
+    return int(text) if text.isdecimal() and len(text) <= _LENGTH_DIGITS else None
+
+
+@contextmanager
+def _interruptions() -> Iterator[None]:
+    """What breaks on the way is an interruption."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        raise _Interrupted(f"{reason}" or type(reason).__name__) from error

@@ -1,0 +1,143 @@
+"""HTTP answers, opened with what the standard library lacks: an end in time, and no way down from https to http.
+
+Proxies (``https_proxy``, ``no_proxy``) and certificates (``SSL_CERT_FILE``) are what the environment says, as for
+everything else on a host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import IO, Any
+from urllib import request
+from urllib.parse import urlsplit
+
+from agent import __version__
+from agent.errors import Consequence, SourceError
+
+MAX_REDIRECTS = 5
+
+
+def open_url(url: str, headers: Mapping[str, str], watch: Watch, stall_s: float) -> http.client.HTTPResponse:
+    """The answer of the server, redirects followed. ``stall_s``: without a connection, or without a byte.
+
+    Raises HTTPError for an answer that is no success, SourceError for a redirect from https to anything else, OSError
+    and HTTPException for what breaks on the way.
+    """
+    wanted = request.Request(url, headers={"User-Agent": f"hostwright/{__version__}", **headers})  # noqa: S310
+    response: http.client.HTTPResponse = _opener(watch).open(wanted, timeout=stall_s)
+    return response
+
+
+def shown(url: str) -> str:
+    """``url`` without what may be a secret: queries are where signed URLs keep theirs."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class Watch:
+    """Shuts down the sockets of one attempt at its deadline: a server that sends a byte now and then never lets a read
+    time out."""
+
+    def __init__(self, deadline: float) -> None:
+        self.ended = False
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._end)
+        self._timer.daemon = True
+
+    def follow(self, connected: socket.socket) -> None:
+        self._sockets.append(connected.dup())
+
+    def __enter__(self) -> Watch:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        for watched in self._sockets:
+            watched.close()
+
+    def _end(self) -> None:
+        self.ended = True
+        for watched in self._sockets:
+            with contextlib.suppress(OSError):
+                watched.shutdown(socket.SHUT_RDWR)
+
+
+class _Connection(http.client.HTTPConnection):
+    watch: Watch | None = None
+
+    def connect(self) -> None:
+        super().connect()
+        if self.watch is not None:
+            self.watch.follow(self.sock)
+
+
+class _TlsConnection(http.client.HTTPSConnection, _Connection):
+    """The order of its parents has the watch follow the bare socket, before anything is said about TLS."""
+
+
+class _PlainHandler(request.HTTPHandler):
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def http_open(self, req: request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_watched, _Connection, self._watch), req)
+
+
+class _TlsHandler(request.HTTPSHandler):
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+        self._trusted = ssl.create_default_context()
+
+    def https_open(self, req: request.Request) -> http.client.HTTPResponse:
+        connect = partial(_watched, _TlsConnection, self._watch)
+        return self.do_open(connect, req, context=self._trusted)
+
+
+def _watched(kind: type[_Connection], watch: Watch, host: str, **options: Any) -> _Connection:
+    connection = kind(host, **options)
+    connection.watch = watch
+    return connection
+
+
+class _Redirects(request.HTTPRedirectHandler):
+    max_redirections = MAX_REDIRECTS
+
+    def redirect_request(  # noqa: PLR0917  # as it is called
+        self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
+    ) -> request.Request | None:
+        allowed = ("https",) if urlsplit(req.full_url).scheme == "https" else ("https", "http")
+        if urlsplit(newurl).scheme not in allowed:
+            raise SourceError(
+                f"{shown(req.full_url)}: it redirects to {shown(newurl)}, which is not followed",
+                kind="download-failed",
+                consequence=Consequence.STALL,
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener(watch: Watch) -> request.OpenerDirector:
+    """Not build_opener: that knows file: and ftp: as well, where a redirect might lead."""
+    opener = request.OpenerDirector()
+    handlers: tuple[request.BaseHandler, ...] = (
+        request.ProxyHandler(),
+        _PlainHandler(watch),
+        _TlsHandler(watch),
+        _Redirects(),
+        request.HTTPDefaultErrorHandler(),
+        request.HTTPErrorProcessor(),
+        request.UnknownHandler(),
+    )
+    for handler in handlers:
+        opener.add_handler(handler)
+    return opener

@@ -1,0 +1,42 @@
+"""Plans as people read them."""
+
+from __future__ import annotations
+
+from agent.cli.show import plan_lines
+from agent.domain.desired import OnRemove
+from agent.domain.ownership import LedgerEntry, Origin
+from agent.domain.plan import Hold
+from agent.domain.removal import PRUNE_HELD, Departure, Fate, Leaving, Removal
+from tests.steps.build import SHA, change, plan, planned
+
+
+def entry(key: str) -> LedgerEntry:
+    return LedgerEntry(key, "files", 5, Origin.CREATED)
+
+
+def test_what_is_to_go_stands_behind_what_is_to_change() -> None:
+    leaving = Leaving(
+        (
+            Removal(entry("file:/a"), Fate.REMOVE),
+            Removal(entry("file:/b"), Fate.ORPHAN, "changed since: content"),
+            Removal(entry("file:/c"), Fate.RELEASE),
+            Removal(entry("file:/d"), Fate.FORGET),
+        ),
+        (Departure("app", OnRemove("deploys/app_absent.py", {}, SHA), Hold(PRUNE_HELD, "too many")),),
+    )
+    assert list(plan_lines(plan(planned(change())), leaving, diff=False, calm="in sync with")) == [
+        "+ file:/etc/motd: write file:/etc/motd  [intended, motd]",
+        "- app: run deploys/app_absent.py, left Git  [app], held",
+        "- file:/a: remove, left Git  [files]",
+        "- file:/b: leave as orphaned, left Git: changed since: content  [files]",
+        "- file:/c: release, left Git and was there before  [files]",
+        "held: too many",
+        f"1 intended, 4 left Git (commit {SHA[:12]})",
+    ]
+
+
+def test_a_host_is_in_sync_when_nothing_is_to_change_or_to_go() -> None:
+    gone = Leaving((Removal(entry("file:/d"), Fate.FORGET),))
+    assert list(plan_lines(plan(planned()), gone, diff=False, calm="in sync with")) == [f"in sync with {SHA[:12]}"]
+    removal = Leaving((Removal(entry("file:/a"), Fate.REMOVE),))
+    assert list(plan_lines(plan(planned()), removal, diff=False, calm="in sync with"))[-1].startswith("1 left Git")

@@ -1,0 +1,30 @@
+"""Units of a machine without systemd: their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.deploys.services import resource
+from agent.deploys.services.resource import Units
+from agent.domain.ownership import LedgerEntry, Origin
+
+
+@pytest.fixture
+def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Units:
+    monkeypatch.setattr(resource, "booted", lambda: False)  # else it would speak to the systemd of this machine
+    return Units(tmp_path)
+
+
+def test_a_unit_file_that_was_changed_after_the_first_look_stays(units: Units, tmp_path: Path) -> None:
+    entries = []
+    for name in ("changed.service", "same.service"):
+        (tmp_path / name).write_text("ours")
+        seen = units.look(name)
+        assert seen is not None
+        entries.append(LedgerEntry(f"unit:{name}", "services", 0, Origin.CREATED, left=seen.state, settled=True))
+    (tmp_path / "changed.service").write_text("mine")
+    stayed = units.remove(entries, purge=True)
+    assert stayed == {"unit:changed.service": "changed since: its unit file was changed"}
+    assert [path.name for path in tmp_path.iterdir()] == ["changed.service"]

@@ -1,0 +1,102 @@
+"""Deploys that want the same thing differently."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.deploys.items import Item, Kind
+from agent.domain.desired import Resource
+from agent.inventory.claims import clashes
+from tests.inventory.samples import Repo
+
+
+def found(*wanted: tuple[str, str, str]) -> list[tuple[str, str]]:
+    """Each: deploy, key, digest."""
+    return [(clash.resource, clash.other) for clash in clashes((name, [Resource(key, d)]) for name, key, d in wanted)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("file:/etc/motd", "file:/etc/motd"),
+        ("file:/etc/motd", "link:/etc/motd"),
+        ("block:/etc/motd#a", "file:/etc/motd"),
+        ("file:/etc/motd", "line:/etc/motd#a"),
+        ("block:/etc/motd#a", "block:/etc/motd#a"),
+        ("package:nginx", "package:nginx"),
+        ("sysctl:vm.swappiness", "sysctl:vm.swappiness"),
+        ("directory:/srv/app", "file:/srv/app"),
+        ("link:/srv/app", "directory:/srv/app"),
+        ("block:/srv/app#a", "directory:/srv/app"),
+    ],
+)
+def test_two_deploys_cannot_want_it_differently(one: str, other: str) -> None:
+    assert found(("a", one, "1"), ("b", other, "2")) == [(other, one)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("block:/etc/motd#a", "block:/etc/motd#b"),
+        ("file:/etc/motd", "file:/etc/motd.d"),
+        ("directory:/etc/app", "directory:/etc/app"),
+        ("user:ann", "user:ann"),
+        ("unit:nginx.service", "unit:nginx.service"),
+    ],
+)
+def test_several_may_each_want_a_part(one: str, other: str) -> None:
+    assert found(("a", one, "1"), ("b", other, "2")) == []
+
+
+def test_several_may_want_the_same() -> None:
+    assert found(("a", "file:/etc/motd", "1"), ("b", "file:/etc/motd", "1")) == []
+
+
+def test_one_deploy_may_edit_what_it_writes() -> None:
+    assert found(("a", "file:/etc/motd", "1"), ("a", "block:/etc/motd#a", "2")) == []
+
+
+PARENT = Item(key="directory:/srv/app", path="/srv/app", kind=Kind.DIRECTORY).resource
+
+
+def test_a_link_to_a_folder_will_do_for_a_parent_and_a_file_will_not() -> None:
+    assert list(clashes([("a", [PARENT]), ("b", [Resource("link:/srv/app", "1")])])) == []
+    assert len(list(clashes([("a", [PARENT]), ("b", [Resource("file:/srv/app", "1")])]))) == 1
+
+
+WANTED_TWICE = [
+    ("cron: {x: {command: a, schedule: '@daily'}}", "/etc/cron.d/hostwright-x"),
+    ("services: {x: {content: '[Service]'}}", "/etc/systemd/system/x.service"),
+    ("services: {x: {masked: true}}", "/etc/systemd/system/x.service"),
+    ("containers: {x: {content: '[Container]'}}", "/etc/containers/systemd/x.container"),
+]
+
+
+@pytest.mark.parametrize(("deploy", "path"), WANTED_TWICE)
+def test_what_a_deploy_writes_is_not_for_files_too(repo: Repo, deploy: str, path: str) -> None:
+    repo.write("site.yaml", f"- hosts: web1\n  deploys:\n  - {deploy}\n  - files: {{{path}: {{content: mine}}}}\n")
+    (complaint,) = repo.complaints()
+    assert f"file:{path} is wanted differently by" in complaint
+
+
+def test_a_unit_that_only_runs_may_have_its_file_from_elsewhere(repo: Repo) -> None:
+    file = "/etc/systemd/system/x.service: {content: '[Service]'}"
+    deploys = f"  - files: {{{file}}}\n  - services: {{x: {{running: true}}}}\n"
+    repo.write("site.yaml", f"- hosts: web1\n  deploys:\n{deploys}")
+    assert repo.load().check() == ()
+
+
+SITE = """
+    - hosts: web1
+      deploys:
+        - files: {/etc/motd: {content: "mine"}}
+        - motd
+    """
+
+
+def test_check_names_the_deploys_and_the_host(repo: Repo) -> None:
+    repo.write("site.yaml", SITE)
+    assert repo.complaints() == [
+        'site.yaml:5:7: motd: file:/etc/motd is wanted differently by "files" (host web1);'
+        " leave it to one of them: each would undo what the other did"
+    ]

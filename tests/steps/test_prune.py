@@ -1,0 +1,401 @@
+"""prune: when it may remove anything at all, and how it does; on real files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.domain.account import Account
+from agent.domain.commit import TrustedCommit
+from agent.domain.desired import Mode, OnRemove
+from agent.domain.memory import ON_REMOVE, Applied, AppliedDeploy, Attempt, FleetSettings, State
+from agent.domain.outcome import DeployOutcome, Status
+from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Seen, Standing
+from agent.domain.plan import Cause, Hold
+from agent.domain.removal import NOT_PRUNED, Fate, Pruned
+from agent.errors import DeployError, ReportError, SourceError
+from agent.host.exports import Exports
+from agent.host.ledger import Ledger
+from agent.steps import prune as step
+from agent.steps.apply import Progress
+from agent.steps.own import look
+from agent.steps.prune import Farewell, prune, unfit
+from agent.system.git import Access, Mirror
+from tests.gitserver import ConfigRepo
+from tests.steps.build import SHA, account, change, deploy, health, plan, planned, state
+
+NOW = 1_790_000_000
+
+
+# --- Whether ----------------------------------------------------------------------------------------------------------
+
+
+def well(**more: Any) -> Account:
+    plain: dict[str, Any] = {"after": plan(planned()), "health": health()}
+    return account(**(plain | more))
+
+
+def test_a_host_as_wanted_and_well_is_fit() -> None:
+    assert unfit(well(), converged=True) == ""
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"after": None},
+        {"state": None},
+        {"health": None},
+        {"health": health("nginx.service has failed")},
+        {"hold": Hold("suspended", "the disk is being replaced")},
+        {"after": plan(planned(change()))},
+        {"after": plan(planned(unknown="later"))},
+        {"after": plan(planned(error="no such user"))},
+        {"failures": [DeployError("motd failed")]},
+    ],
+    ids=lambda what: next(iter(what)),
+)
+def test_any_other_host_keeps_what_it_has(what: dict[str, Any]) -> None:
+    assert unfit(well(**what), converged=True) != ""
+
+
+def test_a_host_that_was_never_as_wanted_keeps_what_it_has() -> None:
+    assert unfit(well(), converged=False) != ""
+
+
+def test_what_failed_elsewhere_or_repeats_for_ever_keeps_nothing() -> None:
+    repeated = change(resource="op:restart#1", cause=Cause.NOT_IDEMPOTENT)
+    applied = {"motd": AppliedDeploy(deploy().digest, not_idempotent=("op:restart#1",))}
+    away = [SourceError("no route to host"), ReportError("not sent")]
+    assert unfit(well(after=plan(planned(repeated)), applied=applied, failures=away), converged=True) == ""
+
+
+def test_an_observed_deploy_that_differs_keeps_nothing_of_the_others() -> None:
+    observed = state(deploy(mode=Mode.OBSERVE), deploy("other", resources=()))
+    assert unfit(well(state=observed, after=plan(planned(change()))), converged=True) == ""
+    assert unfit(well(state=observed, after=plan(planned(unknown="later"))), converged=True) == ""
+    theirs = plan(planned(), planned(change("other"), deploy="other"))
+    assert unfit(well(state=observed, after=theirs), converged=True) == "other is not as wanted"
+
+
+def test_of_observed_code_that_cannot_be_planned_nobody_knows_what_it_wants() -> None:
+    observed = state(deploy(mode=Mode.OBSERVE, source="deploys/app.py"))
+    assert unfit(well(state=observed, after=plan(planned(unknown="later"))), converged=True) == "motd is not as wanted"
+
+
+# --- How --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class PlayedEngine:
+    """Runs what deploys have said to run: ``work`` says why it failed, empty where it did not."""
+
+    work: Callable[[], str] = lambda: ""
+    ran: list[tuple[str, str | None, object, bool]] = field(default_factory=list)
+
+    def apply(self, wanted: Any, root: Path, interrupted: frozenset[str], **_: object) -> tuple[DeployOutcome, ...]:
+        (one,) = wanted.deploys
+        assert (root / one.source).is_file()
+        self.ran.append((one.name, one.source, one.data, one.name in interrupted))
+        error = self.work()
+        return (DeployOutcome(one.name, Status.FAILED if error else Status.DONE, (), error),)
+
+
+@dataclass
+class Host:
+    folder: Path
+    ledger: Ledger
+    mirror: Mirror
+    exports: Exports
+    commit: str
+    engine: PlayedEngine = field(default_factory=PlayedEngine)
+    memory: State = field(default_factory=lambda: State(fleet=FleetSettings(prune_max=50, prune_percent=100)))
+    idle: dict[str, str] = field(default_factory=dict)
+    deploys: dict[str, AppliedDeploy] = field(default_factory=dict)
+    told: Account = field(default_factory=well)
+
+    def key(self, name: str) -> str:
+        return f"file:{self.folder}/{name}"
+
+    def gave(self, name: str, *, deploy: str = "gone", reloads: tuple[str, ...] = ()) -> str:
+        """A file that the agent has created; its key."""
+        key = self.key(name)
+        self.ledger.record(key, deploy, NOW, None, reloads)
+        (self.folder / name).write_text("ours\n")
+        self.ledger.settle(key, look(key))
+        return key
+
+    def left(self, name: str = "app") -> None:
+        """A deploy that has left, and said what is to be run then."""
+        said = OnRemove("deploys/app_absent.py", {"word": "bye"}, self.commit)
+        self.deploys[name] = AppliedDeploy("1" * 64, on_remove=said)
+        self.ledger.record("package:git", BOOTSTRAP, NOW, None)
+
+    def prune(self, *, patient: bool = True, now: int = NOW) -> Pruned:
+        progress = Progress(started=lambda *_: None, operated=lambda _: None)
+        return prune(
+            self.told,
+            before=Applied(commit=SHA, deploys=self.deploys),
+            idle=self.idle,
+            memory=self.memory,
+            ledger=self.ledger,
+            farewell=Farewell(self.engine, self.exports, self.mirror, progress, self.commit, "lab"),  # type: ignore[arg-type]
+            now=now,
+            patient=patient,
+        )
+
+    @property
+    def there(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    repo = ConfigRepo(tmp_path / "work")
+    commit = repo.commit("First", {"deploys/app_absent.py": "pass\n"})
+    mirror = Mirror(tmp_path / "repo.git", Access(None, None))
+    mirror.fetch(f"{repo.path}", "main")
+    folder = tmp_path / "host"
+    folder.mkdir()
+    told = well(state=state(commit=commit), trusted=TrustedCommit(commit, "First", None))
+    return Host(folder, Ledger(tmp_path / "ledger"), mirror, Exports(tmp_path / "commits", mirror), commit, told=told)
+
+
+def fates(pruned: Pruned) -> dict[str, Fate]:
+    return {removal.entry.name.rpartition("/")[2]: removal.fate for removal in pruned.done}
+
+
+def test_each_resource_meets_its_fate_and_the_ledger_knows(host: Host) -> None:
+    host.gave("removed")
+    host.gave("changed")
+    host.gave("deleted")
+    (host.folder / "changed").write_text("mine\n")
+    (host.folder / "deleted").unlink()
+    host.ledger.record(host.key("adopted"), "gone", NOW, Seen({"type": "file"}, b"theirs\n"))
+    (host.folder / "adopted").touch()
+    pruned = host.prune()
+    assert fates(pruned) == {"removed": Fate.REMOVE, "changed": Fate.ORPHAN, "adopted": Fate.RELEASE}
+    assert host.there == ["adopted", "changed"]
+    assert {entry.name.rpartition("/")[2]: entry.standing for entry in host.ledger.entries()} == {
+        "adopted": Standing.RELEASED,
+        "changed": Standing.ORPHANED,
+    }
+    assert (len(pruned.standing), pruned.settled, pruned.failures) == (2, True, ())
+    assert host.prune().done == ()
+
+
+def test_in_a_bad_cycle_nothing_goes_and_the_reason_is_known(host: Host) -> None:
+    key = host.gave("f")
+    host.told.health = health("nginx.service has failed")
+    pruned = host.prune()
+    assert (host.there, pruned.waits, pruned.settled) == (["f"], "the host is not well", False)
+    assert [(hold.kind, hold.reason) for hold in pruned.leaving.holds] == [("prune-waits", "the host is not well")]
+    assert not pruned.held
+    assert host.ledger.entry(key) is not None
+
+
+def test_what_is_held_stays_owned(host: Host) -> None:
+    key = host.gave("f", deploy="late")
+    host.idle["late"] = "site.yaml:5 is for hosts: late"
+    pruned = host.prune()
+    assert (host.there, pruned.settled, pruned.held) == (["f"], False, True)
+    entry = host.ledger.entry(key)
+    assert entry is not None
+    assert entry.standing is Standing.OWNED
+
+
+def test_a_folder_that_is_not_empty_is_orphaned_with_the_reason(host: Host) -> None:
+    key = f"directory:{host.folder}/d"
+    host.ledger.record(key, "gone", NOW, None)
+    (host.folder / "d").mkdir()
+    host.ledger.settle(key, look(key))
+    (host.folder / "d/mine").touch()
+    (removal,) = host.prune().done
+    assert (removal.fate, removal.reason) == (Fate.ORPHAN, "it is not empty")
+
+
+def test_what_a_sick_disk_does_not_give_up_is_a_problem_and_stays_owned(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sick:
+        def look(self, name: str) -> Seen:
+            return Seen({"name": name})
+
+        def changed(self, *_: object) -> str:
+            return ""
+
+        def remove(self, *_: object, **__: object) -> dict[str, str]:
+            raise DeployError("f: Read-only file system", kind="host-io")
+
+    key = host.gave("f")
+    monkeypatch.setattr(step, "resource_kind", lambda _: Sick())
+    pruned = host.prune()
+    (failure,) = pruned.failures
+    assert (failure.kind, failure.message) == ("not-pruned", f"{key} could not be removed: f: Read-only file system")
+    assert (pruned.settled, host.ledger.entry(key) is not None) == (False, True)
+
+
+@dataclass
+class Busy:
+    """A kind that refuses while it is ``busy``, and notes what it is told."""
+
+    busy: str = ""
+    released: list[str] = field(default_factory=list)
+
+    def look(self, name: str) -> Seen:
+        return Seen({"name": name})
+
+    def changed(self, *_: object) -> str:
+        return ""
+
+    def remove(self, entries: Any, *, purge: bool) -> dict[str, str]:
+        del purge
+        return {entry.key: self.busy for entry in entries if self.busy}
+
+    def release(self, entry: LedgerEntry) -> None:
+        if self.busy:
+            raise DeployError(self.busy)
+        self.released.append(entry.key)
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
+    kind = Busy("it has running processes")
+    monkeypatch.setattr(step, "resource_kind", lambda _: kind)
+    return kind
+
+
+def test_what_cannot_be_removed_now_is_told_and_tried_again(host: Host, busy: Busy) -> None:
+    key = host.gave("f")
+    for _ in range(2):
+        pruned = host.prune()
+        (hold,) = pruned.leaving.holds
+        assert (hold.kind, hold.reason) == (NOT_PRUNED, f"{key} cannot be removed now: it has running processes")
+        assert (pruned.done, pruned.failures, pruned.held, pruned.settled) == ((), (), False, False)
+        entry = host.ledger.entry(key)
+        assert entry is not None
+        assert (entry.standing, entry.reason) == (Standing.OWNED, "it has running processes")
+    busy.busy = ""
+    assert fates(host.prune()) == {"f": Fate.REMOVE}
+    assert host.ledger.entries() == ()
+
+
+def test_what_the_agent_put_beside_what_was_there_goes_before_that_is_released(host: Host, busy: Busy) -> None:
+    key = host.key("adopted")
+    host.ledger.record(key, "gone", NOW, Seen({"type": "file"}, b"theirs\n"))
+    pruned = host.prune()
+    (failure,) = pruned.failures
+    assert (failure.kind, failure.message) == (NOT_PRUNED, f"{key} could not be released: it has running processes")
+    assert (pruned.done, pruned.standing) == ((), ())
+    busy.busy = ""
+    assert fates(host.prune()) == {"adopted": Fate.RELEASE}
+    assert busy.released == [key]
+
+
+def test_what_code_names_only_while_it_is_missing_stays(host: Host) -> None:
+    code = deploy("app", resources=(), source="deploys/app.py")
+    key = host.gave("f", deploy="app")
+    host.told.state = state(code, commit=host.commit)
+    host.told.applied = {"app": AppliedDeploy(code.digest, owned=(key,))}
+    assert (host.prune().done, host.there) == ((), ["f"])
+    host.told.applied = {"app": AppliedDeploy(code.digest)}
+    assert fates(host.prune()) == {"f": Fate.REMOVE}
+
+
+def test_units_that_run_and_read_what_has_gone_are_told_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(step, "is_active", lambda unit: unit != "off.service")
+    monkeypatch.setattr(step.systemctl, "reload", told.append)
+    host.gave("a", reloads=("ssh.service", "off.service"))
+    host.gave("b", reloads=("ssh.service",))
+    host.gave("gone", reloads=("cron.service",))
+    (host.folder / "gone").unlink()
+    host.prune()
+    assert told == ["cron.service", "ssh.service"]
+    assert host.ledger.entries() == ()
+
+
+def test_a_unit_that_does_not_reload_is_a_problem_of_its_own(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reload(unit: str) -> None:
+        raise DeployError(f"{unit}: reload: no\nand more")
+
+    monkeypatch.setattr(step, "is_active", lambda _: True)
+    monkeypatch.setattr(step.systemctl, "reload", reload)
+    host.gave("a", reloads=("ssh.service",))
+    (failure,) = host.prune().failures
+    assert (failure.kind, failure.message) == ("reload-failed", "ssh.service: reload: no")
+    assert host.there == []
+
+
+# --- on_remove --------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_deploy_said_is_run_before_its_resources_go(host: Host) -> None:
+    host.left()
+    host.gave("f", deploy="app")
+    seen: list[list[str]] = []
+
+    def work() -> str:
+        seen.append(host.there)
+        return ""
+
+    host.engine.work = work
+    pruned = host.prune()
+    assert seen == [["f"]]
+    assert host.engine.ran == [("app", "deploys/app_absent.py", {"word": "bye"}, False)]
+    assert (pruned.departed, host.there) == ({"app": "deploys/app_absent.py"}, [])
+
+
+def test_what_it_removed_or_changed_itself_is_looked_at_again(host: Host) -> None:
+    host.left()
+    host.gave("removed", deploy="app")
+    host.gave("changed", deploy="app")
+
+    def work() -> str:
+        (host.folder / "removed").unlink()
+        (host.folder / "changed").write_text("bye\n")
+        return ""
+
+    host.engine.work = work
+    assert fates(host.prune()) == {"changed": Fate.ORPHAN}
+
+
+def test_where_it_fails_what_came_with_its_deploy_stays_and_everything_else_goes(host: Host) -> None:
+    host.left()
+    host.gave("f", deploy="app")
+    host.gave("other")
+    host.engine.work = lambda: "exit status 1"
+    pruned = host.prune()
+    assert (host.there, pruned.stayed, pruned.departed) == (["f"], {"app": "exit status 1"}, {})
+    assert [(failure.kind, int(failure.exit)) for failure in pruned.failures] == [("on-remove-failed", 7)]
+
+
+@pytest.mark.parametrize(("patient", "after_s", "runs"), [(True, 30, 0), (True, 60, 1), (False, 30, 1)])
+def test_it_is_tried_again_when_its_time_has_come_or_a_person_asks(
+    host: Host, patient: bool, after_s: int, runs: int
+) -> None:
+    host.left()
+    host.gave("f", deploy="app")
+    attempts = {f"{ON_REMOVE}app": Attempt(host.commit, 1, NOW + 60, "exit status 1")}
+    host.memory = State(attempts=attempts, fleet=host.memory.fleet)
+    pruned = host.prune(patient=patient, now=NOW + after_s)
+    assert [interrupted for *_, interrupted in host.engine.ran] == [True] * runs
+    assert (host.there, len(pruned.failures)) == ([] if runs else ["f"], 0 if runs else 1)
+
+
+def test_it_is_not_run_where_the_deploy_may_have_left_by_mistake(host: Host) -> None:
+    host.left()
+    host.idle["app"] = "site.yaml:5 is for hosts: late"
+    pruned = host.prune()
+    assert (host.engine.ran, pruned.held) == ([], True)
+
+
+def test_a_commit_that_is_not_in_the_history_any_more_is_not_run(host: Host) -> None:
+    said = OnRemove("deploys/app_absent.py", {}, "b" * 40)
+    host.deploys["app"] = AppliedDeploy("1" * 64, on_remove=said)
+    pruned = host.prune()
+    assert host.engine.ran == []
+    assert "is not in the history" in pruned.stayed["app"]
