@@ -34,9 +34,10 @@ from agent.inventory.fleet import read_fleet
 from agent.steps.apply import Progress
 from agent.steps.choose import suspension
 from agent.steps.leaving import foresee
+from agent.steps.own import wanted_by
 from agent.steps.plan import make_plan
 from agent.steps.probe import probe
-from agent.steps.prune import unfit, untold
+from agent.steps.prune import unfit, units_going, untold
 from agent.steps.report import StatusReporter
 from agent.steps.resolve import resolve
 from agent.steps.verify import recall
@@ -136,6 +137,8 @@ def plan_of_host(paths: Paths, work: Path) -> tuple[DesiredState, Plan, Leaving]
         failures=_waiting(memory.state().attempts, state, now),
         health=probe(paths.var, memory.state().failed_at_first or ()),
     )
+    ledger = Ledger(paths.ledger)
+    going = units_going(ledger.entries(), wanted_by(state, found, before.deploys))
     leaving = foresee(
         state,
         found,
@@ -143,10 +146,10 @@ def plan_of_host(paths: Paths, work: Path) -> tuple[DesiredState, Plan, Leaving]
         before=before,
         applied=before.deploys,
         memory=memory.state(),
-        waits=unfit(then, converged=True),
+        waits=unfit(then, converged=True, going=going),
         inventory=settings.inventory,
         fleet=memory.state().fleet,
-        ledger=Ledger(paths.ledger),
+        ledger=ledger,
         mirror=mirror,
     )
     return state, found, leaving

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from types import MappingProxyType
 
-from agent.deploys.resource import ResourceKind, removal_rank, resource_kind, same_place
+from agent.deploys.resource import judged, removal_rank, resource_kind, same_place
 from agent.domain.desired import DesiredState, Mode
 from agent.domain.memory import Applied, AppliedDeploy, FleetSettings, State
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standing
@@ -191,7 +191,7 @@ def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], 
     if entry.origin is Origin.ADOPTED:
         return Removal(entry, Fate.RELEASE)
     try:
-        found = _of_created(entry, kind, look(entry.key))
+        found = _of_created(entry, look(entry.key))
     except Refused as error:
         found = Removal(entry, Fate.ORPHAN, error.message)
     except (OSError, DeployError) as error:
@@ -203,14 +203,11 @@ def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], 
     return replace(found, reason="") if again else None
 
 
-def _of_created(entry: LedgerEntry, kind: ResourceKind, now: Seen | None) -> Removal:
+def _of_created(entry: LedgerEntry, now: Seen | None) -> Removal:
     if now is None:
         return Removal(entry, Fate.FORGET)
-    if not entry.settled:
-        return Removal(entry, Fate.ORPHAN, "the change that brought it did not end well")
-    changed = "it was made anew" if entry.left is None else kind.changed(entry.left, now)
-    if changed:
-        return Removal(entry, Fate.ORPHAN, f"changed since: {changed}")
+    if reason := judged(entry, now):
+        return Removal(entry, Fate.ORPHAN, reason)
     return Removal(entry, Fate.REMOVE, entry.reason)
 
 

@@ -13,7 +13,7 @@ from agent.deploys.resource import REMOVAL_ORDER, resource_kind, same_place, sam
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome
-from agent.domain.ownership import LedgerEntry, Seen, Standing, file_of, unseen
+from agent.domain.ownership import LedgerEntry, Origin, Seen, Standing, file_of, unseen
 from agent.domain.plan import Cause, DeployPlan, Plan
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
@@ -125,6 +125,9 @@ def settle(
                 for other in same_place(entry.key):
                     if ledger.entry(other) is not None and other not in wanted:
                         ledger.forget(other)  # It has taken the place of that.
+            elif entry.origin is Origin.CREATED:
+                # There was nothing a moment ago: an operation made it and failed after that.
+                ledger.settle(entry.key, seen)
 
 
 def _own(ledger: Ledger, state: DesiredState, wanted: Mapping[str, set[str]], now: int) -> None:

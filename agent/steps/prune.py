@@ -6,15 +6,17 @@ A removal that was cut off is taken up again: what is gone already counts as rem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
+from pathlib import PurePath
 
 from agent.deploys import systemctl
 from agent.deploys.resource import Releasable, removal_rank, resource_kind
 from agent.domain.account import Account
 from agent.domain.desired import DesiredDeploy, DesiredState, Mode
+from agent.domain.health import Health
 from agent.domain.memory import ON_REMOVE, Applied, Attempt, State
 from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Standing
@@ -27,9 +29,9 @@ from agent.host.ledger import Ledger
 from agent.inventory.site import DEPLOY_KIND
 from agent.steps.apply import Progress
 from agent.steps.leaving import foresee
+from agent.steps.own import wanted_by
 from agent.steps.verify import recall
 from agent.system.git import Mirror
-from agent.system.systemd import is_active
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def prune(
     to end. Raises OSError when the ledger cannot be written.
     """
     state, after = account.state, account.after
-    why = unfit(account, converged=before.commit is not None)
+    wanted = wanted_by(state, after, account.applied) if state is not None and after is not None else {}
+    why = unfit(account, converged=before.commit is not None, going=units_going(ledger.entries(), wanted))
     if state is None or after is None:
         return Pruned(waits=why, standing=_standing(ledger))
     left_git = partial(
@@ -101,8 +104,9 @@ def prune(
     return Pruned("", leaving, tuple(done), departed, stayed, _standing(ledger), tuple(failures))
 
 
-def unfit(account: Account, *, converged: bool) -> str:
-    """Why this is no cycle to remove anything in; empty where it is one. ``converged``: the host has been before."""
+def unfit(account: Account, *, converged: bool, going: Collection[str] = ()) -> str:
+    """Why this is no cycle to remove anything in; empty where it is one. ``converged``: the host has been before.
+    ``going``: units whose failure is no reason to keep them, because they are to go or to lose what they failed of."""
     if account.state is None or account.after is None:
         return "the cycle did not get that far"
     reasons = (
@@ -110,9 +114,27 @@ def unfit(account: Account, *, converged: bool) -> str:
         account.hold.reason if account.hold is not None else "",
         "something failed" if account.harmed else "",
         _not_in_sync(account, account.state, account.after),
-        "" if account.health is not None and account.health.healthy else "the host is not well",
+        _not_well(account.health, going),
     )
     return next(filter(None, reasons), "")
+
+
+def _not_well(health: Health | None, going: Collection[str]) -> str:
+    if health is None:
+        return "nobody knows how the host is"
+    ill = [complaint for complaint in health.complaints if complaint.partition(" ")[0] not in going]
+    return f"the host is not well: {ill[0]}" if ill else ""
+
+
+def units_going(entries: Iterable[LedgerEntry], wanted: Collection[str]) -> frozenset[str]:
+    """The units that no deploy wants any more, and those that read a file which no deploy wants."""
+    found: set[str] = set()
+    for entry in entries:
+        if entry.key not in wanted:
+            found.update(entry.reloads)
+            found.update({entry.name} if entry.kind == "unit" else ())
+            found.update({f"{PurePath(entry.name).stem}.service"} if entry.kind == "quadlet" else ())
+    return frozenset(found)
 
 
 def _not_in_sync(account: Account, state: DesiredState, after: Plan) -> str:
@@ -252,14 +274,8 @@ def _not_pruned(entries: Sequence[LedgerEntry], done: str, error: DeployError | 
 
 def _reload(units: Iterable[str]) -> list[DeployError]:
     """Tells those who read what has gone, if they run."""
-    failures = []
-    for unit in sorted(unit for unit in units if is_active(unit)):
-        try:
-            systemctl.tell(unit)
-        except DeployError as error:
-            hint = f"it may still go by what has been removed: `systemctl status {unit}`"
-            failures.append(DeployError(error.message.partition("\n")[0], kind="reload-failed", hint=hint))
-    return failures
+    hint = "it may still go by what has been removed; `systemctl status` of it says more"
+    return [DeployError(why, kind="reload-failed", hint=hint) for why in systemctl.tell_active(units)]
 
 
 def _standing(ledger: Ledger) -> tuple[LedgerEntry, ...]:

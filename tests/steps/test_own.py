@@ -74,13 +74,13 @@ def test_what_was_there_is_adopted_with_its_image(ledger: Ledger, host: Path) ->
     assert (entry(ledger, key).origin, ledger.image(key)) == (Origin.ADOPTED, b"theirs\n")
 
 
-def test_what_failed_and_changed_nothing_is_forgotten_and_what_it_began_stays_open(ledger: Ledger, host: Path) -> None:
+def test_what_failed_and_changed_nothing_is_forgotten_and_what_it_made_is_its_own(ledger: Ledger, host: Path) -> None:
     key = f"file:{host}/f"
     still = planned(change(resource=key))
     apply(ledger, still, lambda: None, succeeded=False, after=still)
     assert ledger.entries() == ()
     apply(ledger, still, lambda: (host / "f").write_text("half\n"), succeeded=False, after=still)
-    assert (entry(ledger, key).origin, entry(ledger, key).settled) == (Origin.CREATED, False)
+    assert (entry(ledger, key).origin, entry(ledger, key).settled) == (Origin.CREATED, True)
 
 
 def test_what_was_cut_off_is_settled_when_its_deploy_is_found_in_sync(ledger: Ledger, host: Path) -> None:

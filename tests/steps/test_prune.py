@@ -14,7 +14,7 @@ from agent.domain.commit import TrustedCommit
 from agent.domain.desired import Mode, OnRemove
 from agent.domain.memory import ON_REMOVE, Applied, AppliedDeploy, Attempt, FleetSettings, State
 from agent.domain.outcome import DeployOutcome, Status
-from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Seen, Standing
+from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standing
 from agent.domain.plan import Cause, Hold
 from agent.domain.removal import NOT_PRUNED, Fate, Pruned
 from agent.errors import DeployError, ReportError, SourceError
@@ -23,7 +23,7 @@ from agent.host.ledger import Ledger
 from agent.steps import prune as step
 from agent.steps.apply import Progress
 from agent.steps.own import look
-from agent.steps.prune import Farewell, prune, unfit
+from agent.steps.prune import Farewell, prune, unfit, units_going
 from agent.system.git import Access, Mirror
 from tests.gitserver import ConfigRepo
 from tests.steps.build import SHA, account, change, deploy, health, plan, planned, state
@@ -60,6 +60,22 @@ def test_a_host_as_wanted_and_well_is_fit() -> None:
 )
 def test_any_other_host_keeps_what_it_has(what: dict[str, Any]) -> None:
     assert unfit(well(**what), converged=True) != ""
+
+
+def test_a_unit_that_is_to_go_or_to_lose_what_it_failed_of_is_no_reason_to_keep_it() -> None:
+    ill = well(health=health("shop.service has failed", "ssh.service has failed"))
+    assert unfit(ill, converged=True, going={"shop.service"}) == "the host is not well: ssh.service has failed"
+    assert unfit(ill, converged=True, going={"shop.service", "ssh.service"}) == ""
+
+
+def test_units_that_go_are_those_nobody_wants_and_those_that_read_what_goes() -> None:
+    entries = [
+        LedgerEntry("unit:shop.service", "services", 1, Origin.CREATED),
+        LedgerEntry("unit:kept.service", "services", 1, Origin.CREATED),
+        LedgerEntry("quadlet:web.container", "containers", 1, Origin.CREATED),
+        LedgerEntry("file:/etc/ssh/x.conf", "ssh", 1, Origin.CREATED, reloads=("ssh.service",)),
+    ]
+    assert units_going(entries, {"unit:kept.service"}) == {"shop.service", "web.service", "ssh.service"}
 
 
 def test_a_host_that_was_never_as_wanted_keeps_what_it_has() -> None:
@@ -191,8 +207,12 @@ def test_in_a_bad_cycle_nothing_goes_and_the_reason_is_known(host: Host) -> None
     key = host.gave("f")
     host.told.health = health("nginx.service has failed")
     pruned = host.prune()
-    assert (host.there, pruned.waits, pruned.settled) == (["f"], "the host is not well", False)
-    assert [(hold.kind, hold.reason) for hold in pruned.leaving.holds] == [("prune-waits", "the host is not well")]
+    assert (host.there, pruned.waits, pruned.settled) == (
+        ["f"],
+        "the host is not well: nginx.service has failed",
+        False,
+    )
+    assert [(hold.kind, hold.reason) for hold in pruned.leaving.holds] == [("prune-waits", pruned.waits)]
     assert not pruned.held
     assert host.ledger.entry(key) is not None
 
@@ -307,7 +327,7 @@ def test_what_code_names_only_while_it_is_missing_stays(host: Host) -> None:
 
 def test_units_that_run_and_read_what_has_gone_are_told_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(step, "is_active", lambda unit: unit != "off.service")
+    monkeypatch.setattr(step.systemctl, "is_active", lambda unit: unit != "off.service")
     monkeypatch.setattr(step.systemctl, "reload", told.append)
     host.gave("a", reloads=("ssh.service", "off.service"))
     host.gave("b", reloads=("ssh.service",))
@@ -322,7 +342,7 @@ def test_a_unit_that_does_not_reload_is_a_problem_of_its_own(host: Host, monkeyp
     def reload(unit: str) -> None:
         raise DeployError(f"{unit}: reload: no\nand more")
 
-    monkeypatch.setattr(step, "is_active", lambda _: True)
+    monkeypatch.setattr(step.systemctl, "is_active", lambda _: True)
     monkeypatch.setattr(step.systemctl, "reload", reload)
     host.gave("a", reloads=("ssh.service",))
     (failure,) = host.prune().failures

@@ -30,6 +30,7 @@ DECLARED = {
     r"file /var/lib/apt/lists/.*": "package lists are as old as their last update",
     r"file /var/lib/apt/extended_states": "apt leaves it empty; the marks in it are compared one by one",
     r"file /var/lib/dpkg/(status|status-old|diversions-old)": "dpkg's own; packages are compared one by one",
+    r"file /var/backups/(dpkg|alternatives)\..*": "Debian backs up what dpkg knows, every midnight",
     r"file /var/cache/debconf/((config|templates)\.dat-old|tmp\.ci)": "backups of debconf, and its empty folder",
     r"file /var/cache/ldconfig/aux-cache": "a cache of ldconfig, without what nobody needs in it",
     r"file /etc/(passwd|group|shadow|gshadow|subuid|subgid)-": "backups that useradd and its like make of each file",

@@ -22,6 +22,9 @@ from tests.lab.lab import Lab
 from tests.stories.imaging import DECLARED, Image, image_of, undeclared
 from tests.system.file_server import file_server
 
+pytestmark = pytest.mark.timeout(900)
+"""The way there and back is a minute of apt on a quiet machine, and four on a busy one."""
+
 HOST = "ci1"
 """It gets most kinds of things: packages with security upgrades, people, dotfiles, tools, units, sshd's settings."""
 

@@ -12,7 +12,9 @@ import pytest
 from tests.deploys.on_host import Deploys
 from tests.deploys.packages.vendor import Vendor
 
-pytestmark = [pytest.mark.booted, pytest.mark.parametrize("deploys", ["trixie"], indirect=True, scope="module")]
+pytestmark = pytest.mark.booted
+
+BOOTED_ON = ("trixie",)
 
 MANY = {f"usr/share/hw-big/{number}": "x" * 4000 for number in range(2000)}
 """Files enough for dpkg to be at it for a while."""

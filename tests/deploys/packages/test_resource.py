@@ -6,6 +6,9 @@ from agent.deploys.packages.besides_apt import MANAGERS
 from tests.deploys.on_host import Deploys
 from tests.deploys.taking_back import Kinds
 
+BOOTED_ON = ("trixie",)
+"""One suite: they take minutes, and the life cycles of packages run on all of them."""
+
 LEDGER = "/var/lib/hostwright/ledger"
 HOLDS = "/var/lib/hostwright/holds"
 

@@ -1,19 +1,21 @@
-"""sshd listens on an address of its own: the hosts of the lab share one network."""
+"""sshd listens on an address of its own: the hosts of the lab, and of other test processes, share one network."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 
-from agent.deploys.ssh.spec import DROP_IN, KNOWN_HOSTS
+from agent.deploys.ssh.spec import DROP_IN, FOLDER, KNOWN_HOSTS
 from tests.deploys.on_host import Deploys
 
 pytestmark = pytest.mark.booted
 
 MAIN = "/etc/ssh/sshd_config"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILxJcQw5PeuLwEp5M4ChpAh34t4Ndc2IhypPrfCR85Fh"
-SETTINGS = {"PasswordAuthentication": False, "MaxAuthTries": 3, "ListenAddress": ["127.0.77.1"]}
+ADDRESS = f"127.77.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
+SETTINGS = {"PasswordAuthentication": False, "MaxAuthTries": 3, "ListenAddress": [ADDRESS]}
 WRITE, RELOAD = f"file:{DROP_IN} | write content", "reload ssh.service"
 
 
@@ -98,19 +100,21 @@ def test_settings_with_which_sshd_ends_are_taken_back_and_sshd_runs_again(deploy
 
 
 def test_first_settings_with_which_sshd_ends_leave_no_file(deploys: Deploys) -> None:
-    deploys.host.run(f"rm {DROP_IN}; echo 'ListenAddress 127.0.77.1' > {DROP_IN.replace('00-', '50-')}")
-    deploys.host.run(["systemctl", "reload", "ssh"])
+    others = f"{FOLDER}/50-others.conf"
+    deploys.host.run(f"rm {DROP_IN}; echo 'ListenAddress {ADDRESS}' > {others}; systemctl reload ssh")
+    deploys.host.run(f"systemd-run --unit=taken --socket-property=ListenStream={ADDRESS}:2277 true")
     try:
-        deploys.apply("ssh", {"settings": {"AddressFamily": "inet6"}})  # and there is only an IPv4 address to listen on
+        told = deploys.apply("ssh", {"settings": {"Port": 2277}})
+        assert "Address already in use" in told.failed[f"file:{DROP_IN}"]
         assert deploys.host.run(f"test -e {DROP_IN}", check=False).code != 0
         assert state(deploys) == "active"
     finally:
-        deploys.host.run(f"rm {DROP_IN.replace('00-', '50-')}")
+        deploys.host.run(f"systemctl stop taken.socket; rm {others}")
 
 
 def broken(deploys: Deploys) -> None:
     """sshd failed, by settings that somebody else put in force."""
-    deploys.host.run(f"sed -i 's/^ListenAddress .*/ListenAddress 192.0.2.1/' {DROP_IN}; systemctl reload ssh")
+    deploys.host.run(f"sed -i 's/^ListenAddress .*/ListenAddress 192.0.2.1/' {DROP_IN}; systemctl reload ssh || true")
     deploys.host.run("for i in $(seq 50); do systemctl is-failed -q ssh && exit; sleep 0.1; done; exit 1")
 
 

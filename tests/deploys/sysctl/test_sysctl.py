@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from tests.deploys.on_host import PYTHON, Deploys
-from tests.lab.images import SUITES
 from tests.lab.lab import Lab
 
 pytestmark = pytest.mark.booted
@@ -17,7 +16,7 @@ WANTED = {FORWARD: 1, "net.ipv4.ip_local_port_range": "1024 65000"}
 FILE = "/etc/sysctl.d/90-hostwright.conf"
 
 
-@pytest.fixture(scope="module", params=SUITES)
+@pytest.fixture(scope="module")
 def deploys(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Deploys]:
     with lab.boot(request.param, image="agent", options=["--private-network"]) as host:
         yield Deploys(host)
