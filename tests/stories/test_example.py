@@ -17,7 +17,6 @@ from agent.domain.status import report_path
 from agent.system.process import run
 from tests.bootstrap.conftest import CLONE, ROOT, bootstrap, clone_with, trusting
 from tests.lab.host import Completed, Host
-from tests.lab.images import SUITES
 from tests.lab.lab import Lab
 from tests.stories.imaging import DECLARED, Image, image_of, undeclared
 from tests.system.file_server import file_server
@@ -102,7 +101,7 @@ def archive(arch: str) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="module", params=SUITES)
+@pytest.fixture(scope="module", params=[pytest.param("bookworm", marks=pytest.mark.long), "trixie"])
 def journey(request: pytest.FixtureRequest, lab: Lab, clone: Path) -> Journey:
     with lab.boot(request.param, image="base", name=HOST) as machine:
         machine.push(clone, CLONE)

@@ -12,7 +12,6 @@ import pytest
 
 from tests.bootstrap.conftest import CLONE, bootstrap, clone_with, trusting
 from tests.lab.host import Host
-from tests.lab.images import SUITES
 from tests.lab.lab import Lab
 from tests.stories.imaging import DECLARED, image_of, undeclared
 from tests.stories.world import rest
@@ -80,7 +79,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return clone_with(tmp_path_factory.mktemp("repository") / "hostwright", files)
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", ["bookworm", pytest.param("trixie", marks=pytest.mark.long)])
 def test_a_bare_machine_is_given_back_as_it_was(lab: Lab, clone: Path, suite: str) -> None:
     with bare(lab, suite, clone) as machine:
         trust = trusting(machine)

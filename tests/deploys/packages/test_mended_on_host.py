@@ -1,6 +1,7 @@
 """apt and dpkg that were killed, ran out of room or are in use by somebody else, on a booted host.
 
-On one suite: a kill has to wait for its moment, and what dpkg leaves then has been the same in all of them for decades.
+On one suite and with --long: a kill has to wait for its moment, and what dpkg leaves then has been the same in all of
+them for decades.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import pytest
 from tests.deploys.on_host import Deploys
 from tests.deploys.packages.vendor import Vendor
 
-pytestmark = pytest.mark.booted
+pytestmark = [pytest.mark.booted, pytest.mark.long]
 
 BOOTED_ON = ("trixie",)
 

@@ -1,6 +1,6 @@
 """A vendor's repository, pins, holds and upgrades on a booted host.
 
-On one suite, because they take minutes; the life cycles of packages run on all of them.
+On one suite and with --long, because they take minutes; the life cycles of packages run always and on all suites.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from tests.deploys.on_host import Deploys
 from tests.deploys.packages.vendor import Key, Vendor
 
-pytestmark = pytest.mark.booted
+pytestmark = [pytest.mark.booted, pytest.mark.long]
 
 BOOTED_ON = ("trixie",)
 
