@@ -98,6 +98,7 @@ def run(parts: Parts, trigger: Trigger) -> Account:
             journal=parts.journal,
             exports=parts.exports,
             events=parts.events,
+            commands=parts.paths.commands,
             now=parts.clock(),
         )
     with account.surviving():

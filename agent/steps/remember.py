@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
+from agent.deploys.command.host import forget_others
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
 from agent.domain.memory import LONGEST_BACKOFF_S, ON_REMOVE, AdoptedCommit, Applied, Attempt, State
@@ -44,8 +46,20 @@ def phase_of(account: Account) -> Phase:
     return Phase.CONVERGED
 
 
-def remember(account: Account, *, memory: Memory, journal: Journal, exports: Exports, events: Events, now: int) -> None:
-    """Writes it down. Raises OSError when the disk does not take it; the old documents stand then."""
+def remember(
+    account: Account,
+    *,
+    memory: Memory,
+    journal: Journal,
+    exports: Exports,
+    events: Events,
+    commands: Path,
+    now: int,
+) -> None:
+    """Writes it down. Raises OSError when the disk does not take it; the old documents stand then.
+
+    ``commands``: where it is noted which commands have run.
+    """
     before, state = memory.applied(), memory.state()
     after = applied_after(before, account, now)
     news, told = narrate(account, before, state.told, now)
@@ -58,6 +72,9 @@ def remember(account: Account, *, memory: Memory, journal: Journal, exports: Exp
     needed = {account.trusted and account.trusted.sha, state.aimed_commit, after.commit}
     needed |= {deploy.on_remove.commit for deploy in after.deploys.values() if deploy.on_remove is not None}
     exports.collect(frozenset(sha for sha in needed if sha))
+    if account.state is not None:
+        keys = (resource.key.partition(":") for deploy in account.state.deploys for resource in deploy.resources)
+        forget_others({name for kind, _, name in keys if kind == "command"}, commands)
 
 
 def state_after(state: State, account: Account, now: int) -> State:

@@ -1,3 +1,4 @@
+from agent.domain.account import Account
 from agent.domain.desired import Mode, OnRemove
 from agent.domain.memory import LONGEST_BACKOFF_S, ON_REMOVE, AdoptedCommit, Applied, AppliedDeploy, Attempt, State
 from agent.domain.outcome import Outcome, Status
@@ -181,17 +182,33 @@ def test_what_fails_when_a_deploy_has_left_waits_longer_each_time():
     assert attempts_after(first, whole(), state(), 300) == {}, "it has come back"
 
 
-def test_the_commit_that_says_what_to_run_is_kept_as_long_as_it_may_be_run(tmp_path):
-    paths = Paths(tmp_path)
-    for sha in (LEAVES.commit, "d" * 40):
-        (paths.commits / sha).mkdir(parents=True)
+def remembered(account, paths):
     remember(
-        departing(),
+        account,
         memory=Memory(paths),
         journal=Journal(paths.journal),
         exports=Exports(paths.commits, None),
         events=Events(paths.events),
+        commands=paths.commands,
         now=5,
     )
+
+
+def test_that_a_command_has_run_is_forgotten_when_no_deploy_wants_it_any_more(tmp_path):
+    paths = Paths(tmp_path)
+    paths.commands.mkdir(parents=True)
+    for name in ("kept", "gone"):
+        (paths.commands / name).write_text("digest")
+    remembered(Account(), paths)
+    assert len(list(paths.commands.iterdir())) == 2, "nobody knows what is wanted"
+    remembered(Account(state=state(deploy("command", resources=("command:kept",)))), paths)
+    assert [file.name for file in paths.commands.iterdir()] == ["kept"]
+
+
+def test_the_commit_that_says_what_to_run_is_kept_as_long_as_it_may_be_run(tmp_path):
+    paths = Paths(tmp_path)
+    for sha in (LEAVES.commit, "d" * 40):
+        (paths.commits / sha).mkdir(parents=True)
+    remembered(departing(), paths)
     assert [folder.name for folder in paths.commits.iterdir()] == [LEAVES.commit]
     assert Memory(paths).applied().deploys["app"].on_remove == LEAVES

@@ -47,11 +47,10 @@ class Command:
         return f"{'run in a shell' if shell else 'run'}: {line}" + (f" (as {self.user})" if self.user != "root" else "")
 
 
-def forget_others(wanted: Collection[str], memory: Path | None = None) -> None:
+def forget_others(wanted: Collection[str], memory: Path) -> None:
     """Forgets that commands were run which no deploy of the host wants any more: one that comes back, as it was, runs
     again. ``wanted``: names of those of all deploys. Raises OSError."""
-    folder = memory or Paths().commands
-    for file in folder.iterdir() if folder.is_dir() else ():
+    for file in memory.iterdir() if memory.is_dir() else ():
         if file.name not in wanted:
             file.unlink(missing_ok=True)
 
