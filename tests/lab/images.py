@@ -109,7 +109,7 @@ def _machine_settings() -> str:
 def _cached(name: str, recipe: object, build: Callable[[Path], None]) -> Path:
     digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
     layer = CACHE / f"{name}-{digest}"
-    with _lock(name):
+    with locked(name):
         if not layer.is_dir():
             building = CACHE / f"{name}-{digest}.building"
             for stale in (*CACHE.glob(f"{name}-*.building"), *CACHE.glob(f"{name}-*.scratch")):
@@ -145,7 +145,8 @@ def _checked(command: list[str]) -> None:
 
 
 @contextmanager
-def _lock(name: str) -> Iterator[None]:
+def locked(name: str) -> Iterator[None]:
+    """Keeps other test processes of this machine from what has this name in the cache."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f".{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

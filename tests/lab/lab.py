@@ -101,8 +101,9 @@ class Lab:
 
     def _clear_away(self) -> None:
         """What test processes left that were killed: files and networks; mounts and processes died with them."""
-        clear_away()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for folder in self._folder.iterdir():
-            if not psutil.pid_exists(int(folder.name.split("-")[0])):
-                shutil.rmtree(folder)
+        with images.locked("hosts"):
+            clear_away()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for folder in self._folder.iterdir():
+                if not psutil.pid_exists(int(folder.name.split("-")[0])):
+                    shutil.rmtree(folder)
