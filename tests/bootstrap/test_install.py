@@ -75,7 +75,9 @@ def test_a_new_commit_in_the_clone_is_taken_up_by_another_run(boot: Boot) -> Non
         assert machine.read("/etc/greeting") == "welcome\n"
 
 
-@pytest.mark.parametrize("after_s", [0.5, 1.5, 3.0])
+@pytest.mark.parametrize(
+    "after_s", [pytest.param(0.5, marks=pytest.mark.long), 1.5, pytest.param(3.0, marks=pytest.mark.long)]
+)
 def test_killed_half_way_and_run_again_it_finishes(boot: Boot, after_s: float) -> None:
     with boot() as machine:
         machine.run(f"systemd-run --quiet --collect --unit=attempt {CLONE}/bootstrap.sh --wheelhouse {WHEELS}")
@@ -164,6 +166,7 @@ def test_the_first_baseline_stands_and_what_bootstrap_brought_is_the_agents(lab:
         assert machine.run("ls /run/hostwright-bootstrap.packages", check=False).code != 0
 
 
+@pytest.mark.long  # The stories of the example and of uninstall begin in the same way, one on each suite.
 @pytest.mark.parametrize("suite", SUITES)
 def test_a_bare_debian_gets_what_is_missing_and_converges(lab: Lab, clone: Path, suite: str) -> None:
     with lab.boot(suite, image="base") as machine:

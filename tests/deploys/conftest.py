@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -12,10 +13,14 @@ from tests.lab.lab import Lab
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A module that says ``BOOTED_ON`` boots hosts of these suites only, and why."""
+    """On each suite; a short run has time for one, which takes turns from module to module. A module that says
+    ``BOOTED_ON`` boots hosts of these suites only, and why."""
     if "deploys" in metafunc.fixturenames:
         suites = getattr(metafunc.module, "BOOTED_ON", SUITES)
-        metafunc.parametrize("deploys", suites, indirect=True, scope="module")
+        turn = suites[zlib.crc32(metafunc.module.__name__.encode()) % len(suites)]
+        marks = {suite: () if suite == turn else (pytest.mark.long,) for suite in suites}
+        hosts = [pytest.param(suite, marks=marks[suite]) for suite in suites]
+        metafunc.parametrize("deploys", hosts, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ def together(hosts: list[Host], do: Callable[[Host], object], *, at_once: int) -
         list(pool.map(do, hosts))
 
 
-@pytest.mark.parametrize("count", [2, 20])
+@pytest.mark.parametrize("count", [2, 8, pytest.param(20, marks=pytest.mark.long)])
 def test_every_report_of_hosts_that_report_at_the_same_moment_is_there(
     world: World, http: HttpServer, boot: Boot, count: int
 ) -> None:

@@ -107,6 +107,7 @@ apt-get -qq -y install tree
 """What people do to a machine while the agent is there."""
 
 
+@pytest.mark.long
 def test_what_people_changed_or_brought_meanwhile_stays_and_is_listed(lab: Lab, clone: Path) -> None:
     with bare(lab, "bookworm", clone) as machine:
         before = image_of(machine)
@@ -157,9 +158,9 @@ def test_a_person_at_a_terminal_is_told_and_asked(lab: Lab) -> None:
         assert machine.run("test -e /etc/hostwright", check=False).code == 1
 
 
-def test_packages_of_its_own_that_do_not_go_are_told_with_the_command(lab: Lab, clone: Path) -> None:
+def test_packages_of_its_own_that_do_not_go_are_told_with_the_command(lab: Lab, tmp_path: Path) -> None:
     """The last step, which runs without Python."""
-    with bare(lab, "bookworm", clone) as machine:
+    with bare(lab, "bookworm", clone_with(tmp_path / "hostwright", {})) as machine:
         assert bootstrap(machine, *trusting(machine), "--once", offline=False).code == 0
         machine.write("/var/lib/dpkg/info/git.prerm", "#!/bin/sh\nexit 1\n", mode=0o755)
         gone = machine.run("hostwright --json uninstall", check=False, timeout_s=600)

@@ -46,22 +46,26 @@ def test_a_user_who_does_not_exist_is_named(host: Deploys) -> None:
 
 
 LEDGER = """
-import json
+import json, pathlib
 from agent.deploys.resource import resource_kind
 from agent.domain.ownership import LedgerEntry, Origin
 kind = resource_kind("cron")
 seen = kind.look("gone")
 entry = LedgerEntry("cron:gone", "cron", 0, Origin.CREATED, left=seen.state)
-open("/etc/cron.d/hostwright-gone", "a").write("# by hand\\n")
+file = pathlib.Path("/etc/cron.d/hostwright-gone")
+left = file.read_bytes()
+file.write_bytes(left + b"# by hand\\n")
 changed = kind.changed(entry.left, kind.look("gone"))
+refused = kind.remove([entry], purge=False)
+file.write_bytes(left)
 stayed = kind.remove([entry], purge=False)
 gone = kind.look("gone") is None
 kind.restore(LedgerEntry("cron:gone", "cron", 0, Origin.ADOPTED, before=seen.state), seen.image)
-print(json.dumps([changed, dict(stayed), gone, kind.look("gone").state == seen.state]))
+print(json.dumps([changed, dict(refused), dict(stayed), gone, kind.look("gone").state == seen.state]))
 """
 
 
 def test_a_job_can_be_taken_away_and_given_back(host: Deploys) -> None:
     host.converge("cron", {"gone": WANTED["beat"]})
     told = host.host.run([PYTHON, "-I", "-c", LEDGER]).output
-    assert json.loads(told) == ["content", {}, True, True]
+    assert json.loads(told) == ["content", {"cron:gone": "changed since: content"}, {}, True, True]
