@@ -7,11 +7,12 @@ HostwrightError
 ├── TrustError       5  a commit was refused, or an anchor is missing
 ├── SourceError      4  the config repo cannot be reached or read
 ├── DeployError      7  a deploy could not be planned or did not end well
+├── HealthError      8  a change did the host harm, and what became of that
 ├── ReportError      9  the status branch did not take the report
 └── LockedError     75  another cycle holds the lock
 
 Each class carries its exit code and its consequence: whether time alone can mend it (``RETRY``) or a person
-has to act (``STALL``). That a host is not well (8) or wants changes (10) is an answer, not an error. Anything that is
+has to act (``STALL``). That a host wants changes (10) is an answer, not an error. Anything that is
 not a HostwrightError is a bug and ends with exit code 1.
 """
 
@@ -111,6 +112,11 @@ class DeployError(HostwrightError):
     exit = Exit.DEPLOY
     consequence = Consequence.RETRY
     default_kind = "deploy-failed"
+
+
+class HealthError(HostwrightError):
+    exit = Exit.UNHEALTHY
+    default_kind = "unhealthy"
 
 
 class ReportError(HostwrightError):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.cycle import Parts
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
 from agent.domain.memory import Attempt, FleetSettings
@@ -31,6 +30,7 @@ from agent.host.settings import read as read_settings
 from agent.host.spool import Spool
 from agent.host.state import Memory
 from agent.inventory.fleet import read_fleet
+from agent.parts import Parts
 from agent.steps.apply import Progress
 from agent.steps.choose import suspension
 from agent.steps.leaving import foresee
@@ -40,13 +40,14 @@ from agent.steps.probe import probe
 from agent.steps.prune import unfit, units_going, untold
 from agent.steps.report import StatusReporter
 from agent.steps.resolve import resolve
+from agent.steps.trial import REMOTE_TIMEOUT_S
 from agent.steps.verify import recall
 from agent.system.files import discard, make_private_folder
 from agent.system.folder import FolderTree
 from agent.system.git import Mirror
 from agent.system.git_environment import Access, network_environment
 from agent.system.process import run
-from agent.system.remote import Remote
+from agent.system.remote import Remote, answers
 
 LOCAL_GIT_TIMEOUT_S = 20.0
 
@@ -97,6 +98,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
         ),
         progress=progress,
         clock=clock,
+        remote_answers=lambda: answers(Remote.parse(settings.remote), settings.proxy, REMOTE_TIMEOUT_S),
         healed=healed,
     )
 

@@ -20,6 +20,7 @@ from agent.control import ask
 from agent.cycle import run
 from agent.domain.account import Account, Trigger
 from agent.domain.desired import DesiredState
+from agent.domain.duration import seconds
 from agent.domain.event import Event
 from agent.domain.memory import Suspension
 from agent.domain.plan import Cause, Hold, Plan
@@ -29,7 +30,6 @@ from agent.host.events import Events
 from agent.host.lock import locked
 from agent.host.paths import Paths
 from agent.host.state import Memory
-from agent.inventory.fleet import seconds
 
 APPLY_WAIT_S = 600.0
 """How long `apply` waits for a running cycle; longer than most, shorter than a person's patience."""

@@ -85,7 +85,7 @@ class AccountView:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._spinner: Spinner | None = None
-        self.progress = Progress(started=self._started, operated=self._operated)
+        self.progress = Progress(started=self._started, operated=self._operated, settling=self._settling)
 
     def conclude(self, account: Account) -> None:
         """What the cycle came to, one thing a line, problems last."""
@@ -131,6 +131,10 @@ class AccountView:
         if self._output.err.encoding.lower().replace("-", "") != "utf8":
             sign = "ok" if result.succeeded else "failed"
         self._output.say(f"{sign} {result.resource}: {result.operation}  [{result.deploy}, {result.seconds:.1f} s]")
+
+    def _settling(self, seconds: float) -> None:
+        self._rest()
+        self._output.say(f"watching for {seconds:.0f} s whether the host is well with it")
 
     def _rest(self) -> None:
         if self._spinner is not None:

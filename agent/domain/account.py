@@ -17,7 +17,8 @@ from agent.domain.health import Health
 from agent.domain.memory import AppliedDeploy, FleetSettings
 from agent.domain.outcome import Outcome
 from agent.domain.plan import Change, DeployPlan, Hold, PermittedPlan, Plan
-from agent.domain.removal import Pruned
+from agent.domain.removal import Pruned, Removal
+from agent.domain.trial import Bad, Trial
 from agent.errors import Exit, HostwrightError, first_exit, host_io_error
 
 _TRACE_LIMIT = 3000
@@ -59,6 +60,21 @@ class Surviving:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """The way back from a change that did the host harm, or that twice did not end.
+
+    ``attempted``: the account when the change was judged; None where nobody lived to keep one. ``to``: the commit that
+    the host goes back to. ``removed``: what the attempt had brought. ``stays``: what could not be undone, a line each.
+    """
+
+    bad: Bad
+    to: str
+    attempted: Account | None = None
+    removed: tuple[Removal, ...] = ()
+    stays: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Account:
     fetched: Commit | None = None
@@ -77,6 +93,10 @@ class Account:
     """By deploy, what is remembered as applied after this cycle."""
     pruned: Pruned | None = None
     """What became of what has left Git; None when the cycle did not get there."""
+    trial: Trial | None = None
+    """The intended change of this cycle, and what held before it."""
+    rollback: Rollback | None = None
+    """Set where the host went back; then ``state`` and all that follows from it are of the way back."""
     fleet: FleetSettings | None = None
     """What fleet.yaml says, where it could be read."""
     forgiven: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from agent.domain.check import Check
 from agent.domain.digest import JSON
 from agent.domain.pins import RepositoryPin
 
@@ -55,6 +56,7 @@ class DesiredDeploy:
     mode: Mode = Mode.ENFORCE
     repository: RepositoryPin | None = None
     on_remove: OnRemove | None = None
+    health: tuple[Check, ...] = ()
 
     @property
     def built_in(self) -> bool:

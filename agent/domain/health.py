@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.domain.check import CheckResult
+
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
@@ -31,6 +33,7 @@ class Health:
     reboot_required: bool
     complaints: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
 
     @property
     def healthy(self) -> bool:

@@ -58,6 +58,8 @@ class AppliedDeploy(Document):
     on_remove: OnRemove | None = None
     owned: tuple[str, ...] = ()
     steady: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    """Labels of the checks by which the host was judged with it."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AppliedDeploy:
@@ -69,6 +71,7 @@ class AppliedDeploy(Document):
             OnRemove(said["source"], said["data"], said["commit"]) if said is not None else None,
             tuple(data.get("owned", ())),
             tuple(data.get("steady", ())),
+            tuple(data.get("checks", ())),
         )
 
 
@@ -96,6 +99,8 @@ class Applied(Document):
     good: str | None = None
     deploys: Mapping[str, AppliedDeploy] = field(default_factory=dict)
     adopted: tuple[AdoptedCommit, ...] = ()
+    good_commit: str | None = None
+    """What ``good``, the last state in which the host was found well, came from: a rollback goes to it."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Applied:
@@ -103,6 +108,7 @@ class Applied(Document):
             commit=data.get("commit"),
             digest=data.get("digest"),
             good=data.get("good"),
+            good_commit=data.get("good_commit"),
             deploys={name: AppliedDeploy.from_json(item) for name, item in data.get("deploys", {}).items()},
             adopted=tuple(AdoptedCommit.from_json(item) for item in data.get("adopted", ())),
         )
@@ -145,6 +151,8 @@ class FleetSettings(Document):
     prune_max: int = 10
     prune_percent: int = 20
     """How many resources may be removed at once, and how many of a hundred in the ledger."""
+    settle_s: int = 60
+    """How long an intended change has to come up well."""
     counts: bool = True
     """Whether reports say how many lines a change adds and removes."""
     hosts: int = 1

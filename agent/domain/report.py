@@ -35,6 +35,10 @@ class Phase(StrEnum):
     """A deploy failed, or the newest commit cannot be used; the host stays on what it had."""
     UNHEALTHY = "unhealthy"
     """Converged, and not well."""
+    ROLLED_BACK = "rolled-back"
+    """The newest commit did the host harm, or twice did not end; the host went back and stays on what was good."""
+    INCONCLUSIVE = "inconclusive"
+    """The same, but the host is no better for going back: the commit may not be to blame, and is tried again."""
     STARTING = "starting"
     """No cycle has got far enough to say."""
 
@@ -63,11 +67,12 @@ class Commits(_Part):
 
 
 class Digests(_Part):
-    """Desired-state digests: last applied, last found healthy."""
+    """Desired-state digests: last applied, last found healthy, and those that are not aimed at again."""
 
     aimed: Digest | None = None
     applied: Digest | None = None
     good: Digest | None = None
+    bad: Annotated[tuple[Digest, ...], Field(max_length=50)] = ()
 
 
 class Adoption(_Part):

@@ -138,6 +138,11 @@ class Engine:
             state, root, interrupted, decide=decide, on_started=on_started, on_operated=on_operated, on_done=on_done
         )
 
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody has asked for the end."""
+        return self._stopped
+
     def stop(self) -> None:
         """Finish the current operation and end. Nothing is applied any more; what was done can still be confirmed by
         a later plan. Safe in a signal handler."""

@@ -55,6 +55,8 @@ class Envelope:
     sequence: int
     at: int
     next_due: int
+    bad: tuple[str, ...] = ()
+    """Digests that this host does not aim at again."""
     counts: bool = True
     """Whether it says how many lines a change adds and removes."""
 
@@ -83,7 +85,10 @@ def _composed(
         phase=phase,
         commits=_commits(account),
         digests=Digests(
-            aimed=account.state.digest if account.state else None, applied=applied.digest, good=applied.good
+            aimed=account.state.digest if account.state else None,
+            applied=applied.digest,
+            good=applied.good,
+            bad=envelope.bad,
         ),
         adopted=tuple(
             Adoption(sha=adopted.sha, at=adopted.at, soaked_s=adopted.soaked(envelope.at))

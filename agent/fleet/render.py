@@ -24,6 +24,8 @@ _SYMBOLS = {
     Verdict.REFUSED: "🚫",
     Verdict.UNREADABLE: "❓",
     Phase.FAILED: "❌",
+    Phase.ROLLED_BACK: "⏪",
+    Phase.INCONCLUSIVE: "❔",
     Phase.UNHEALTHY: "🩺",
     SILENT: "🔇",
     Phase.DRIFTED: "⚠️",

@@ -115,5 +115,5 @@ class Paths:
         return self.run / "control.sock"
 
     def document(self, name: str) -> Path:
-        """``state``, ``applied``, ``bad``, ``trust`` or ``suspended``."""
+        """``state``, ``applied``, ``attempt``, ``bad``, ``trust`` or ``suspended``."""
         return self.var / f"{name}.json"

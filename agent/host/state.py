@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import TypeVar
 
 from agent.domain.memory import Applied, Document, State, Suspension, TrustRecord
+from agent.domain.trial import Bad, Trial, Verdicts
 from agent.errors import Consequence, SettingsError
 from agent.host.paths import Paths
 from agent.system.files import read_bounded, write_atomic
@@ -18,6 +20,9 @@ D = TypeVar("D", bound=Document)
 
 ADOPTED_KEPT = 20
 """Commits of which the report says when they were reached."""
+
+BAD_KEPT = 50
+"""A branch that brings more bad commits than this brings the first of them again."""
 
 
 class Memory:
@@ -40,12 +45,25 @@ class Memory:
         suspension = self._read("suspended", Suspension)
         return suspension if suspension is not None and suspension.holds(now) else None
 
+    def trial(self) -> Trial | None:
+        """The intended change that was begun and not judged."""
+        return self._read("attempt", Trial)
+
+    def bad(self) -> Mapping[str, Bad]:
+        """By digest, the desired states that turned out bad or are in doubt."""
+        return (self._read("bad", Verdicts) or Verdicts()).bad
+
     def heal(self) -> tuple[SettingsError, ...]:
         """Moves away what is only knowledge about the past and cannot be read, and says so: without it the host is
         planned afresh. What was trusted and what a person said stay: whoever lost them would touch the host too soon.
         """
         healed = []
-        for name, read in (("state", self.state), ("applied", self.applied)):
+        for name, read in (
+            ("state", self.state),
+            ("applied", self.applied),
+            ("attempt", self.trial),
+            ("bad", self.bad),
+        ):
             try:
                 read()
             except SettingsError as error:
@@ -69,6 +87,24 @@ class Memory:
 
     def keep_state(self, state: State) -> None:
         self._write("state", state)
+
+    def keep_trial(self, trial: Trial | None) -> None:
+        if trial is None:
+            self._paths.document("attempt").unlink(missing_ok=True)
+        else:
+            self._write("attempt", trial)
+
+    def keep_bad(self, bad: Bad) -> None:
+        """Adds it, or puts it in the place of what was known of this digest. The oldest are forgotten."""
+        known = {digest: each for digest, each in self.bad().items() if digest != bad.digest} | {bad.digest: bad}
+        newest = sorted(known.values(), key=lambda each: each.at)[-BAD_KEPT:]
+        self._write("bad", Verdicts({each.digest: each for each in newest}))
+
+    def forgive(self, digest: str) -> None:
+        """It turned out good."""
+        known = dict(self.bad())
+        if known.pop(digest, None) is not None:
+            self._write("bad", Verdicts(known))
 
     def keep_suspension(self, suspension: Suspension | None) -> None:
         if suspension is None:
@@ -98,6 +134,8 @@ class Memory:
 
 
 _WITHOUT = {
+    "attempt": "how often the last change was begun is counted anew",
+    "bad": "a commit that was rolled back is then tried once more",
     "state": "`hostwright apply` plans the host afresh",
     "applied": "`hostwright apply` plans the host afresh",
     "trust": "the host then takes the branch as on its first day, by its signers and min_commit alone",

@@ -7,11 +7,11 @@ shall believe in a maintenance window that does nothing. A version that brings o
 from __future__ import annotations
 
 import datetime
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
+from agent.domain.duration import DURATION, seconds
 from agent.domain.tree import Tree
 from agent.inventory import shape
 from agent.inventory.complaint import Complaints, Path
@@ -21,7 +21,6 @@ from agent.system.yaml import Map, Node, Scalar, locate, plain
 FLEET_FILE = "fleet.yaml"
 
 NOT_IN_FORCE: tuple[Path, ...] = (
-    ("schedule", "settle"),
     ("schedule", "watch"),
     ("trust", "accept"),
     ("status", "shards"),
@@ -35,21 +34,6 @@ NOT_IN_FORCE: tuple[Path, ...] = (
 )
 """Keys that this version reads and cannot honour; only their defaults are accepted."""
 
-_DURATION = re.compile(r"([0-9]{1,7})([smhd])")
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONGEST_S = 366 * 86400
-
-
-def seconds(value: object) -> int:
-    """The seconds of a duration as people write it (``30m``). Raises ValueError with what to write instead."""
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError(f"{value!r} is not a duration; write 60s, 30m, 4h or 2d")
-    total = int(found[1]) * _UNITS_S[found[2]]
-    if total > _LONGEST_S:
-        raise ValueError(f"{value!r} is longer than a year")
-    return total
-
 
 def _instant(value: object) -> int:
     try:
@@ -62,7 +46,7 @@ def _instant(value: object) -> int:
 
 
 def _duration_schema(default: str | None = None) -> WithJsonSchema:
-    schema: dict[str, Any] = {"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["60s", "30m", "4h"]}
+    schema: dict[str, Any] = {"type": "string", "pattern": f"^{DURATION.pattern}$", "examples": ["60s", "30m", "4h"]}
     return WithJsonSchema(schema if default is None else schema | {"default": default})
 
 

@@ -6,14 +6,16 @@ into it. The place is that of the first mention; ``needs`` only moves a deploy b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
+from agent.checks.spec import check_of, model_of
 from agent.deploys import catalogue
 from agent.deploys.spec import Spec
 from agent.domain.address import Address
+from agent.domain.check import Check
 from agent.domain.desired import Mode
 from agent.domain.digest import JSON
 from agent.errors import InventoryError
@@ -23,7 +25,7 @@ from agent.inventory.groups import Variables
 from agent.inventory.inventory import key_text
 from agent.inventory.site import Mention
 from agent.inventory.template import HostValues, Renderer, TemplateProblem, render
-from agent.system.yaml import Position, Value
+from agent.system.yaml import List, Node, Position, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class PlacedDeploy:
     repository: Address | None = None
     on_remove: str | None = None
     """A deploy file of the config repo; it finds ``data``, too, also that of a built-in."""
+    health: tuple[Check, ...] = ()
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class Placing:
                 mode=deploy.mode if mention.mode else earlier.mode,
                 data=deploy.data or earlier.data,
                 on_remove=deploy.on_remove or earlier.on_remove,
+                health=tuple(dict.fromkeys((*earlier.health, *deploy.health))),
             )
 
     def _filled_in(self, mention: Mention) -> PlacedDeploy:
@@ -102,18 +106,48 @@ class Placing:
             position=mention.position,
             repository=mention.repository,
             on_remove=mention.on_remove,
+            health=tuple(self._health(mention)),
         )
 
     def _arguments(self, mention: Mention) -> Value:
-        if mention.arguments is None:
+        return self._rendered(mention.arguments, mention.path)
+
+    def _health(self, mention: Mention) -> Iterator[Check]:
+        path = (*mention.path[:-1], "health")
+        entries = self._rendered(mention.health, path)
+        if entries is not None and not isinstance(entries, list):
+            place = mention.health.position if mention.health is not None else mention.position
+            self._complain(place, path, "a list of checks is expected", "begin each with `- http: …`")
+            raise _Refused
+        nodes = mention.health.items if isinstance(mention.health, List) else ()
+        for index, entry in enumerate(entries or ()):
+            node = nodes[index] if index < len(nodes) else mention.health
+            yield self._check(mention, _keyed(entry), node, (*path, index))
+
+    def _check(self, mention: Mention, entry: Value, node: Node | None, path: Path) -> Check:
+        place = node.position if node is not None else mention.position
+        try:
+            if not isinstance(entry, dict):
+                raise ValueError("a check is a mapping, such as `{tcp: 127.0.0.1:25}`")
+            model = model_of({str(key): value for key, value in entry.items()})
+            try:
+                return check_of(mention.name, model.model_validate(entry))
+            except ValidationError as error:
+                shape.complain(error, model, node, self.complaints, place=place, path=path, host=self.host)
+        except ValueError as error:
+            self._complain(place, path, str(error))
+        raise _Refused
+
+    def _rendered(self, node: Node | None, path: Path) -> Value:
+        if node is None:
             return None
         problems: list[TemplateProblem] = []
         try:
-            value = render(mention.arguments, self.values, self.renderer, problems)
+            value = render(node, self.values, self.renderer, problems)
         except TemplateProblem as error:
             problems.append(error)
         for problem in problems:
-            self._complain(problem.position, mention.path, problem.problem, problem.remedy)
+            self._complain(problem.position, path, problem.problem, problem.remedy)
         if problems:
             raise _Refused
         return value

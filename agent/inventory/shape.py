@@ -10,8 +10,14 @@ from pydantic import BaseModel, ValidationError
 from agent.inventory.complaint import Complaints, Path, unknown_key
 from agent.system.yaml import List, Map, Node, Position, locate
 
-_MAPPING_WANTED = ("model_type", "model_attributes_type", "dict_type", "mapping_type")
-"""Types of errors whose message names a class of ours."""
+_WANTED = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "mapping_type"), "a mapping is expected"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list is expected"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false is expected"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number is expected"),
+    "string_type": "text is expected",
+}
+"""By type of error, what people write in YAML, where pydantic's message names what programs call it."""
 
 _QUOTE_LIMIT = 60
 """Characters of a wrong value that a message repeats."""
@@ -56,8 +62,7 @@ def _words(entry: Any, model: type[BaseModel]) -> tuple[str, str]:
         return f'the key "{location[-1]}" is missing', "add it"
     message = entry["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message[:1].lower() + message[1:]
-    if entry["type"] in _MAPPING_WANTED:
-        message = "a mapping is expected"
+    message = _WANTED.get(entry["type"], message)
     if entry["type"] in ("value_error", "assertion_error"):
         return message, ""
     value = repr(entry["input"])

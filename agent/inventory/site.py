@@ -28,8 +28,7 @@ NOT_IN_FORCE = "not in force in this version: remove it"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _PLAY_KEYS = ("hosts", "deploys")
-_LONG_KEYS = ("name", "deploy", "with", "needs", "mode", "merge", "on_remove")
-_PLANNED_KEYS = ("health",)
+_LONG_KEYS = ("name", "deploy", "with", "needs", "mode", "merge", "health", "on_remove")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +49,8 @@ class Mention:
     path: Path
     repository: Address | None = None
     on_remove: str | None = None
+    health: Node | None = None
+    """A list of checks, not rendered yet."""
 
     @property
     def runs_files(self) -> bool:
@@ -134,7 +135,7 @@ class _Reader:
             return None
         if "deploy" in node.values:
             return self._long(node, path)
-        keys = [key for key in node.values if key not in (*_LONG_KEYS, *_PLANNED_KEYS)]
+        keys = [key for key in node.values if key not in _LONG_KEYS]
         if len(keys) == 1 and len(node.values) > 1:
             problem = f'"{keys[0]}" in the short form stands alone'
             self._add(node.position, path, problem, f"write deploy: {keys[0]}, what it says under with, and these keys")
@@ -153,10 +154,7 @@ class _Reader:
         return Mention(name, name, None, arguments, (), None, False, position, (*path, name))
 
     def _long(self, node: Map, path: Path) -> Mention | None:
-        for key in _PLANNED_KEYS:
-            if key in node.values:
-                self._add(node.keys[key], (*path, key), NOT_IN_FORCE)
-        self._require_known(node, (*_LONG_KEYS, *_PLANNED_KEYS), path)
+        self._require_known(node, _LONG_KEYS, path)
         deploy = self._string(node, "deploy", path)
         name = self._string(node, "name", path) if "name" in node.values else None
         if deploy is None:
@@ -196,6 +194,7 @@ class _Reader:
             path=(*path, "with"),
             repository=repository,
             on_remove=self._on_remove(node, path),
+            health=node.values.get("health"),
         )
 
     def _on_remove(self, node: Map, path: Path) -> str | None:

@@ -26,10 +26,12 @@ from agent.steps.plan import classify
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Whoever wants to watch: a deploy and operation that start, and how each ended."""
+    """Whoever wants to watch: a deploy and operation that start, how each ended, and for how many seconds at most it is
+    waited whether the host is well with all that."""
 
     started: Callable[[str, str, str], None]
     operated: Callable[[OperationResult], None]
+    settling: Callable[[float], None] = lambda _: None
 
 
 @dataclass(slots=True)

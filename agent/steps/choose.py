@@ -38,7 +38,9 @@ def suspension(local: Suspension | None, environment: Environment | None, host: 
     return None
 
 
-def choose(current: Resolution | None, candidate: Resolution | None, *, suspension: Hold | None) -> Aim | None:
+def choose(
+    current: Resolution | None, candidate: Resolution | None, *, suspension: Hold | None, bad: Hold | None = None
+) -> Aim | None:
     """``candidate`` unless something holds it; then ``current``, what was aimed at before. None without either.
 
     ``candidate`` is None when the newest commit cannot be used (the cycle has said why). A candidate with the
@@ -46,6 +48,8 @@ def choose(current: Resolution | None, candidate: Resolution | None, *, suspensi
     """
     if candidate is None:
         return None if current is None else Aim(current, suspension=suspension)
+    if bad is not None:
+        return None if current is None else Aim(current, bad, suspension)
     if suspension is None or current is None or candidate.state.digest == current.state.digest:
         return Aim(candidate, suspension=suspension)
     return Aim(current, suspension, suspension)

@@ -34,6 +34,8 @@ def confirm(
         entry = _remembered(deploy, planned, outcome.status(deploy.name), before)
         plans = [each for each in (found.get(deploy.name), planned) if each is not None]
         entry = _owning(entry, deploy, plans, before)
+        if entry is not None and entry is not before:
+            entry = replace(entry, checks=tuple(check.label for check in deploy.health))
         if entry is not None:
             remembered[deploy.name] = entry
     there = {deploy.name for deploy in state.deploys}

@@ -15,12 +15,13 @@ from agent.system.git import Mirror
 def keep(
     trusted: TrustedCommit | None, *, memory: Memory, mirror: Mirror, inventory: str, repositories: Repositories
 ) -> None:
-    """Keeps what the lock.yaml of the commit that is trusted, aimed at or applied pins, and everything while one of
+    """Keeps what lock.yaml pins in the commit that is trusted, aimed at, applied or good, and everything while one of
     them cannot be read. Raises OSError."""
     if not repositories.any:
         return
     needed: set[str] = set()
-    commits = (trusted.sha if trusted else None, memory.state().aimed_commit, memory.applied().commit)
+    applied = memory.applied()
+    commits = (trusted.sha if trusted else None, memory.state().aimed_commit, applied.commit, applied.good_commit)
     for sha in dict.fromkeys(commits):
         try:
             if sha is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from agent.domain.account import Account
+from agent.domain.account import Account, Rollback
 from agent.domain.digest import digest_of
 from agent.domain.event import Event
 from agent.domain.memory import Applied
@@ -42,7 +42,10 @@ def narrate(
     account: Account, before: Applied, told: Collection[str], now: int
 ) -> tuple[tuple[Event, ...], tuple[str, ...]]:
     """The events of this cycle, and marks of what stands, to be handed in as ``told`` next time."""
-    events = list(_done(account, now))
+    rollback = account.rollback
+    events = list(_done(rollback.attempted, now)) if rollback is not None and rollback.attempted is not None else []
+    events += _done(account, now)
+    events += _taken_back(rollback, now) if rollback is not None else ()
     if account.whole and account.state is not None and before.commit != account.state.commit:
         events.append(Event(now, "adopted", f"reached commit {account.state.commit[:12]}"))
     events += _pruned(account, now)
@@ -63,6 +66,14 @@ def _done(account: Account, now: int) -> Iterator[Event]:
     for deploy in account.outcome.deploys:
         for result in deploy.results:
             yield _result(result, planned.get((result.deploy, result.resource)), now)
+
+
+def _taken_back(rollback: Rollback, now: int) -> Iterator[Event]:
+    for removal in rollback.removed:
+        message = removal.reason or "removed, the attempt had brought it"
+        yield Event(now, "taken-back", message, removal.entry.deploy, removal.entry.key)
+    for line in rollback.stays:
+        yield Event(now, "not-taken-back", line)
 
 
 def _pruned(account: Account, now: int) -> Iterator[Event]:

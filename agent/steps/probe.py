@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from agent.checks.run import run_checks
+from agent.domain.check import Check, CheckResult
 from agent.domain.health import Health, Vitals
 from agent.system import host, systemd
 
@@ -17,13 +20,28 @@ def forgiven(remembered: tuple[str, ...] | None) -> tuple[str, ...]:
     return systemd.failed_units() if remembered is None else remembered
 
 
-def probe(state_folder: Path, forgiven: tuple[str, ...]) -> Health:
-    """How the host feels now."""
-    return judge(host.vitals(state_folder), systemd.failed_units(), forgiven, reboot_required=host.reboot_required())
+def probe(state_folder: Path, forgiven: tuple[str, ...], checks: Sequence[Check] = ()) -> Health:
+    """How the host feels now; ``checks`` are those of its deploys."""
+    return judge(
+        host.vitals(state_folder),
+        systemd.failed_units(),
+        forgiven,
+        reboot_required=host.reboot_required(),
+        checks=run_checks(checks),
+    )
 
 
-def judge(vitals: Vitals, failed_units: tuple[str, ...], forgiven: tuple[str, ...], *, reboot_required: bool) -> Health:
+def judge(
+    vitals: Vitals,
+    failed_units: tuple[str, ...],
+    forgiven: tuple[str, ...],
+    *,
+    reboot_required: bool,
+    checks: tuple[CheckResult, ...] = (),
+) -> Health:
     """Pure: which of the signs count against the host, and which are only told."""
+    complaints = [f"{unit} has failed" for unit in failed_units if unit not in forgiven]
+    complaints += [f"{check.deploy}: {check.label}: {check.output}" for check in checks if not check.passed]
     notes = [f"{unit} has failed since before the agent came" for unit in failed_units if unit in forgiven]
     if vitals.disk_total and 100 * vitals.disk_free < DISK_LOW_PERCENT * vitals.disk_total:
         notes.append(f"less than {DISK_LOW_PERCENT} % of the disk is free")
@@ -33,6 +51,7 @@ def judge(vitals: Vitals, failed_units: tuple[str, ...], forgiven: tuple[str, ..
         vitals=vitals,
         failed_units=failed_units,
         reboot_required=reboot_required,
-        complaints=tuple(f"{unit} has failed" for unit in failed_units if unit not in forgiven),
+        complaints=tuple(complaints),
         notes=tuple(notes),
+        checks=checks,
     )

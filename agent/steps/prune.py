@@ -97,7 +97,7 @@ def prune(
     if stayed or departed:  # It may have removed all of it, or changed it.
         failed = {name: Hold("on-remove", f"its on_remove failed: {why}") for name, why in stayed.items()}
         leaving = left_git(waiting={**waiting, **failed}, departed=departed)
-    done, refused, failures = _carry_out(leaving.permitted.removals, ledger)
+    done, refused, failures = carry_out(leaving.permitted.removals, ledger)
     leaving = replace(leaving, removals=tuple(_told(removal, refused) for removal in leaving.removals))
     failures += [_unfinished(name, f"failed: {why}") for name, why in stayed.items()]
     failures += [_unfinished(name, hold.reason) for name, hold in waiting.items()]
@@ -196,11 +196,11 @@ def _run(departure: Departure, host: str, farewell: Farewell, *, again: bool) ->
     return "" if outcome.status is Status.DONE else outcome.error or f"it was {outcome.status.value}"
 
 
-def _carry_out(
+def carry_out(
     removals: Sequence[Removal], ledger: Ledger
 ) -> tuple[list[Removal], dict[str, str], list[HostwrightError]]:
-    """Returns what became of each, by key why some could not be removed now, and what went wrong: then the rest is
-    left for the next cycle."""
+    """Removes, orphans, releases. Returns what became of each, by key why some could not be removed now, and what went
+    wrong: then the rest is left for the next cycle."""
     released, failures = _release([each for each in removals if each.fate is Fate.RELEASE])
     gone, stayed, unremoved = _remove([each.entry for each in removals if each.fate is Fate.REMOVE])
     orphaned = [each for each in removals if each.fate is Fate.ORPHAN]

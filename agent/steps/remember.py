@@ -29,14 +29,18 @@ ERROR_KEPT = 300
 """Characters of why a deploy failed."""
 
 
+_TAKEN_BACK = {"bad": Phase.ROLLED_BACK, "inconclusive": Phase.INCONCLUSIVE}
+
+
 def phase_of(account: Account) -> Phase:
     """Where the host stands after this cycle, in one word."""
-    if account.harmed:
+    taken_back = _TAKEN_BACK.get(account.hold.kind) if account.hold is not None else None
+    if account.harmed and account.rollback is None:
         return Phase.FAILED
     if account.after is None:
         return Phase.FAILED if account.failures else Phase.STARTING
-    if account.health is not None and not account.health.healthy:
-        return Phase.UNHEALTHY
+    if taken_back is not None or (account.health is not None and not account.health.healthy):
+        return taken_back or Phase.UNHEALTHY
     waiting = [change for change in account.after.changes if not account.repeats(change)]
     if any(change.cause is Cause.DRIFT for change in waiting):
         return Phase.DRIFTED
@@ -69,7 +73,7 @@ def remember(
         memory.keep_applied(after)
     state = dataclasses.replace(state_after(state, account, now), told=told)
     memory.keep_state(state)
-    needed = {account.trusted and account.trusted.sha, state.aimed_commit, after.commit}
+    needed = {account.trusted and account.trusted.sha, state.aimed_commit, after.commit, after.good_commit}
     needed |= {deploy.on_remove.commit for deploy in after.deploys.values() if deploy.on_remove is not None}
     exports.collect(frozenset(sha for sha in needed if sha))
     if account.state is not None:
@@ -116,6 +120,7 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
         commit=state.commit,
         digest=state.digest,
         good=state.digest if well else applied.good,
+        good_commit=state.commit if well else applied.good_commit,
         adopted=_breathe(adopted, well=well, now=now),
     )
 

@@ -110,6 +110,7 @@ class StatusReporter:
             sequence=0,
             at=now,
             next_due=now + heartbeat_s(fleet.hosts, fleet.pushes_per_minute) + LATE_S,
+            bad=tuple(sorted(self.memory.bad())),
             counts=fleet.counts,
         )
         return compose(account, phase, self.memory.applied(), self.events.last(EVENTS_TOLD), envelope)

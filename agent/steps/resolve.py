@@ -46,6 +46,7 @@ def desired_state(environment: Environment, tree: Tree, *, host: str, commit: st
         replace(
             _built_in(placed, concrete) if concrete is not None else _from_file(placed, tree, environment.pins),
             on_remove=OnRemove(placed.on_remove, placed.data, commit) if placed.on_remove else None,
+            health=placed.health,
         )
         for placed, concrete in environment.concrete(host)
     )
@@ -61,6 +62,7 @@ def fleet_settings(environment: Environment) -> FleetSettings:
         drift_s=fleet.schedule.drift,
         plan_s=fleet.schedule.plan,
         deploy_timeout_s=fleet.schedule.deploy_timeout,
+        settle_s=fleet.schedule.settle,
         status_remote=None if fleet.status.remote == "same" else fleet.status.remote,
         render=fleet.status.render == "hosts",
         pushes_per_minute=fleet.status.pushes_per_minute,

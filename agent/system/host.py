@@ -35,3 +35,14 @@ def vitals(state_folder: Path) -> Vitals:
 
 def reboot_required() -> bool:
     return any(mark.exists() for mark in REBOOT_MARKS)
+
+
+def processes(program: str, user: str | None) -> int:
+    """How many processes there are whose program is called so, of ``user`` or of anybody."""
+    found = psutil.process_iter(["name", "username", "status"])
+    return sum(
+        each.info["name"] == program
+        and user in (None, each.info["username"])
+        and each.info["status"] != psutil.STATUS_ZOMBIE
+        for each in found
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +23,7 @@ from agent.errors import SettingsError
 from agent.system.files import require_owned_throughout
 
 SSH_PORT: Final = 22
+_PORTS: Final = {"ssh": SSH_PORT, "http": 80, "https": 443}
 
 _USER: Final = r"(?P<user>[A-Za-z0-9_][A-Za-z0-9_.+-]*)"
 _HOST: Final = r"(?P<host>[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])"
@@ -86,9 +88,29 @@ class Remote:
         return self.url
 
 
+def answers(remote: Remote, proxy: str | None, timeout_s: float) -> bool:
+    """Whether something listens where ``remote`` is; nothing is said to it. A local one answers while it is there."""
+    if remote.transport is Transport.FILE:
+        return Path(remote.url.removeprefix("file://")).is_dir()
+    host, port = remote.host, remote.port or _PORTS[urlsplit(remote.url).scheme if "://" in remote.url else "ssh"]
+    if proxy is not None and remote.transport is Transport.HTTP:
+        way = urlsplit(proxy)
+        host, port = way.hostname or host, way.port or _PORTS.get(way.scheme, port)
+    try:
+        with socket.create_connection((host, port), timeout_s):
+            return True
+    except OSError:
+        return False
+
+
+def can_be_a_branch(name: str) -> bool:
+    """Whether git takes it as the name of a branch or tag, and nothing of git's takes it for an option."""
+    return _BRANCH.fullmatch(name) is not None
+
+
 def checked_branch(name: str) -> str:
     """``name`` when it can be a branch. Raises SettingsError, kind ``bad-branch``."""
-    if not _BRANCH.fullmatch(name):
+    if not can_be_a_branch(name):
         raise SettingsError(
             f"{printable(name)!r} cannot be the name of a branch",
             kind="bad-branch",

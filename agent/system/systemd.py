@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.system.process import run
@@ -30,6 +32,31 @@ def failed_units() -> tuple[str, ...]:
     )
     names = (line.split()[0] for line in completed.output.decode(errors="replace").splitlines() if line.strip())
     return tuple(sorted(name for name in names if name not in OWN_UNITS))
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """A unit as systemd has it: its words, for how many seconds it has been active, whether it starts at boot."""
+
+    load: str
+    active: str
+    sub: str
+    active_s: int
+    enabled: bool
+
+
+def state_of(unit: str, *, timeout_s: float) -> UnitState | None:
+    """None where there is no systemd, or it does not answer in time."""
+    names = ("LoadState", "ActiveState", "SubState", "ActiveEnterTimestampMonotonic", "UnitFileState")
+    argv = ["systemctl", "show", f"--property={','.join(names)}", "--", unit]
+    done = run(argv, timeout_s=timeout_s) if booted() else None
+    if done is None or not done.ok:
+        return None
+    said = dict(line.partition("=")[::2] for line in done.output.decode(errors="replace").splitlines())
+    load, active, sub, since, enabled = (said.get(name, "") for name in names)
+    # systemd counts from boot, by a clock that stands still while the host sleeps, as this one does.
+    active_s = int(time.monotonic()) - int(since or 0) // 1_000_000
+    return UnitState(load, active, sub, active_s, enabled in ("enabled", "enabled-runtime", "static", "alias"))
 
 
 def is_active(unit: str) -> bool:

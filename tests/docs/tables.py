@@ -6,6 +6,7 @@ what the code says, ``python -m tests.docs`` writes all of them anew.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -17,6 +18,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from agent.checks.spec import KINDS, CheckSpec
 from agent.cli.main import SECTIONS, cli
 from agent.deploys import catalogue
 from agent.deploys.command.spec import Command
@@ -106,7 +108,7 @@ def _form(part: Schema, definitions: Mapping[str, Schema]) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
-    return "" if value in (None, (), {}) or field.is_required() else f"`{_written(value)}`"
+    return "" if value in (None, (), {}, "") or field.is_required() else f"`{_written(value)}`"
 
 
 def _written(value: object) -> str:
@@ -116,6 +118,27 @@ def _written(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(_written, value))}]"
     return str(value)
+
+
+# --- Checks -----------------------------------------------------------------------------------------------------------
+
+
+def checks() -> str:
+    """One row for each key of each kind of check; what all have comes last."""
+    rows = []
+    for kind, model in KINDS.items():
+        own = {name: field for name, field in model.model_fields.items() if name not in CheckSpec.model_fields}
+        for name, field in own.items():
+            meaning = _cell(field.description or "")
+            said = f"{inspect.cleandoc(model.__doc__ or '')} {meaning}".strip() if name == kind else meaning
+            rows.append([f"`{kind}`" if name == kind else "", f"`{name}`", _timed(name, field), said])
+    common = CheckSpec.model_fields.items()
+    rows += [["all", f"`{name}`", _timed(name, field), _cell(field.description or "")] for name, field in common]
+    return _table("check | key | default | meaning", rows)
+
+
+def _timed(name: str, field: FieldInfo) -> str:
+    return f"`{field.default}s`" if name in ("timeout", "since") else _default(field)
 
 
 # --- Deploy files -----------------------------------------------------------------------------------------------------
@@ -255,6 +278,7 @@ MODELS: dict[str, type[BaseModel]] = {
 TABLES: dict[str, Callable[[], str]] = {
     **{name: partial(fields, model) for name, model in MODELS.items()},
     "owned": owned,
+    "checks": checks,
     "fleet": fleet,
     "commands": commands,
 }

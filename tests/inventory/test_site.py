@@ -266,7 +266,6 @@ def test_variables_that_nothing_asks_for_are_not_rendered(repo: Repo) -> None:
             '"obsrve" is not known here; write enforce',
         ),
         ("{hosts: all, deploys: [{deploy: notes, merge: no}]}", "a string is expected here"),
-        ("{hosts: all, deploys: [{deploy: notes, health: []}]}", "health: not in force in this version: remove it"),
         (
             "{hosts: all, deploys: [{deploy: notes, on_remove: x}]}",
             '[0].deploys[0].on_remove: "x" is not a deploy file; write deploys/<file>.py',
@@ -287,7 +286,7 @@ def test_variables_that_nothing_asks_for_are_not_rendered(repo: Repo) -> None:
         ),
         (
             "{hosts: all, deploys: [notes: {limits: {soft: x}}]}",
-            "notes.limits.soft: input should be a valid int",
+            "notes.limits.soft: a whole number is expected, not 'x'",
         ),
         ("{hosts: all, deploys: [notes: {count: '{{ nix }}'}]}", "1:41: [0].deploys[0].notes: 'nix' is undefined"),
         (

@@ -3,7 +3,8 @@
 ``offline`` adds to ``ready`` a folder of wheels for ``bootstrap.sh --wheelhouse``. ``agent`` adds to that the agent
 itself, as bootstrap.sh installs it and marked as whole, so that bootstrap.sh finds nothing left to install; it is not
 set up: no settings, no identity, no units. The dependencies are a layer of their own, under the hash of the lock: a
-changed line of the agent costs two seconds. ``containers`` is ``agent`` with podman below it, and a tiny image to run.
+changed line of the agent costs two seconds. ``containers`` is ``agent`` with podman below it, and a tiny image to run;
+``traced`` is ``agent`` with strace.
 """
 
 from __future__ import annotations
@@ -53,6 +54,12 @@ tar -C /opt/tiny -cf /opt/tiny.tar bin
 """
 """Inside nspawn there is neither a kernel keyring nor a pids controller to hand out."""
 
+_STRACE = """\
+apt-get -q update
+apt-get -q install --yes --no-install-recommends strace
+apt-get clean
+"""
+
 CONTAINER_OPTIONS = ("--system-call-filter=bpf", "--tmpfs=/var/lib/containers", "--private-network")
 CONTAINER_ENVIRONMENT = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
 """With these nspawn boots a host on which containers start: their devices' rules are BPF programs of the unified
@@ -73,6 +80,10 @@ def agent(suite: str) -> Image:
 
 def containers(suite: str) -> Image:
     return _with_agent(f"{suite}-containers", derived(f"{suite}-podman", _dependencies(suite), _PODMAN))
+
+
+def traced(suite: str) -> Image:
+    return _with_agent(f"{suite}-traced", derived(f"{suite}-strace", _dependencies(suite), _STRACE))
 
 
 def _dependencies(suite: str) -> Image:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cycle import Parts, run
+from agent.cycle import run
 from agent.domain.account import Account, Trigger
 from agent.domain.commit import TrustMode
 from agent.domain.desired import DesiredState
@@ -26,6 +26,7 @@ from agent.host.paths import Paths
 from agent.host.repositories import Repositories
 from agent.host.settings import Settings
 from agent.host.state import Memory
+from agent.parts import Parts
 from agent.steps.apply import Progress
 from agent.steps.remember import phase_of
 from agent.system.git import Access, Mirror
@@ -47,6 +48,7 @@ class PlayedEngine:
     """Finds what it is told to find, and calls everything done."""
 
     wanted: bool = True
+    stopped: bool = False
     breaks_after_apply: bool = False
     applied: list[str] = field(default_factory=list)
 
@@ -125,6 +127,7 @@ def host(tmp_path: Path) -> Host:
         reporter=reporter,
         progress=Progress(started=lambda *_: None, operated=lambda _: None),
         clock=lambda: 1_790_000_000,
+        remote_answers=lambda: True,
     )
     return Host(repo, parts, engine, reporter)
 

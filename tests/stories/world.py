@@ -33,7 +33,7 @@ all:
 """
 
 FLEET = """\
-schedule: {fetch: 2s, drift: 2s}
+schedule: {fetch: 2s, drift: 2s, settle: 0s}
 """
 """A rhythm for tests: nobody wants to wait a minute for each step of a story."""
 

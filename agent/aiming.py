@@ -1,0 +1,86 @@
+"""From the remote to the state to make true now: fetch, verify, resolve, choose."""
+
+from __future__ import annotations
+
+from agent.domain.account import Account
+from agent.domain.commit import TrustedCommit
+from agent.domain.memory import TrustRecord
+from agent.domain.plan import Hold
+from agent.parts import Parts
+from agent.steps.choose import Aim, choose, suspension
+from agent.steps.fetch import fetch
+from agent.steps.resolve import Resolution, fleet_settings, resolve
+from agent.steps.trial import nothing_to_go_back_to
+from agent.steps.verify import recall, verify
+
+
+def aim(parts: Parts, account: Account) -> Aim | None:
+    """The newest commit that is trusted and can be read; else, or while something holds it, the one aimed at before: it
+    may not be applied as a whole, but going back behind it would undo what is. One that turned out bad is given up for
+    the last good one."""
+    candidate = current = None
+    record = parts.memory.trust()
+    with account.surviving():
+        account.trusted = _newest_trusted(parts, account, record)
+    if account.trusted is not None:
+        with account.surviving():
+            candidate = resolved(parts, account.trusted)
+            account.fleet = fleet_settings(candidate.environment)
+    held = _suspension(parts, candidate)
+    last = account.trusted.sha if account.trusted is not None else record.last
+    bad = _known_as_bad(parts, candidate)
+    applied = parts.memory.applied()
+    before = applied.good_commit if bad else parts.memory.state().aimed_commit or applied.commit
+    if before is not None and last is not None and (candidate is None or held is not None or bad is not None):
+        with account.surviving():
+            current = resolved(parts, recall(before, mirror=parts.mirror, last=last))
+            held = held or _suspension(parts, current)
+    if bad is not None and current is None and candidate is not None:
+        account.failures.append(nothing_to_go_back_to(candidate.commit.sha, bad.reason))
+    return choose(current, candidate, suspension=held, bad=bad)
+
+
+def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> TrustedCommit | None:
+    """The newest commit of the remote where it is to be trusted, else the one trusted last, if there is one."""
+    trusted: TrustedCommit | None = None
+    with account.surviving():
+        account.fetched = fetch(parts.mirror, parts.settings)
+        trusted = verify(
+            account.fetched,
+            mirror=parts.mirror,
+            inventory=parts.settings.inventory,
+            mode=parts.settings.trust,
+            last=record.last,
+            min_commit=parts.settings.min_commit,
+            anchors=parts.paths.trusted_signers,
+            now=parts.clock(),
+        )
+        if trusted.sha != record.last:
+            principal = trusted.signer.principal if trusted.signer else ""
+            parts.memory.keep_trust(TrustRecord(trusted.sha, principal, parts.clock()))
+    if trusted is None and record.last is not None:
+        return recall(record.last, mirror=parts.mirror, last=record.last)
+    return trusted
+
+
+def resolved(parts: Parts, commit: TrustedCommit) -> Resolution:
+    """What ``commit`` wants of this host."""
+    tree = parts.mirror.tree(commit.sha)
+    return resolve(
+        commit,
+        tree,
+        inventory=parts.settings.inventory,
+        host=parts.settings.host,
+        repositories=parts.repositories.tree,
+    )
+
+
+def _known_as_bad(parts: Parts, candidate: Resolution | None) -> Hold | None:
+    found = parts.memory.bad().get(candidate.state.digest) if candidate is not None else None
+    return found.hold if found is not None and found.holds(parts.clock()) else None
+
+
+def _suspension(parts: Parts, resolution: Resolution | None) -> Hold | None:
+    now = parts.clock()
+    environment = resolution.environment if resolution is not None else None
+    return suspension(parts.memory.suspension(now), environment, parts.settings.host, now)

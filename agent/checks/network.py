@@ -1,0 +1,143 @@
+"""Checks of what answers: HTTP, plain TCP, certificates. Each returns why it is not well."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from datetime import UTC, datetime, timedelta
+from http import client
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography import x509
+
+from agent.checks.look import LOOKED_AT
+from agent.checks.spec import Certificate, Http, Tcp, host_and_port
+from agent.system.http import Watch
+
+_CHUNK = 64 * 1024
+_SHOWN = 80
+_NAMES_SHOWN = 5
+
+
+def http(spec: Http) -> str:
+    """Asks directly: no proxy of the environment, no redirect followed."""
+    parts = urlsplit(spec.http)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+    wanted = spec.status if isinstance(spec.status, tuple) else (spec.status,)
+    with Watch(time.monotonic() + spec.timeout) as watch, _connected(host, port, spec.timeout) as plain:
+        watch.follow(plain)
+        connection = client.HTTPConnection(host, port, timeout=spec.timeout)
+        try:
+            connection.sock = plain if parts.scheme == "http" else _secured(plain, host, spec)
+            connection.request(spec.method, path, headers={"User-Agent": "hostwright", **spec.headers})
+            answer = connection.getresponse()
+            body = answer.read(LOOKED_AT)
+        except (OSError, client.HTTPException) as error:
+            if watch.ended:
+                raise TimeoutError from error
+            return f"{_said(error)}"
+        finally:
+            connection.close()
+    if answer.status not in wanted:
+        return f"{answer.status} {answer.reason}, wanted {' or '.join(map(str, wanted))}"
+    if spec.contains is not None and spec.contains.encode() not in body:
+        return f"the answer does not hold {spec.contains!r}"
+    return ""
+
+
+def tcp(spec: Tcp) -> str:
+    host, port = host_and_port(spec.tcp)
+    deadline = time.monotonic() + spec.timeout
+    with _connected(host, port, spec.timeout) as connection:
+        if spec.send is not None:
+            connection.sendall(spec.send.encode())
+        said = b""
+        while spec.contains is not None and spec.contains.encode() not in said:
+            connection.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                chunk = connection.recv(_CHUNK)
+            except TimeoutError:
+                chunk = b""
+            said += chunk
+            if not chunk or len(said) > LOOKED_AT or time.monotonic() > deadline:
+                break
+    if spec.contains is not None and spec.contains.encode() not in said:
+        first = said.decode(errors="replace").partition("\n")[0][:_SHOWN]
+        return f"it does not say {spec.contains!r} but {first!r}"
+    return ""
+
+
+def certificate(spec: Certificate) -> str:
+    try:
+        found = _certificate(spec)
+    except ValueError:
+        return "it is no certificate in PEM"
+    until, now = found.not_valid_after_utc, datetime.now(UTC)
+    if until < now:
+        return f"it ended on {until:%Y-%m-%d}"
+    if found.not_valid_before_utc > now:
+        return f"it begins on {found.not_valid_before_utc:%Y-%m-%d}"
+    if until < now + timedelta(days=spec.days):
+        return f"it ends on {until:%Y-%m-%d}, in less than {spec.days} days"
+    name = spec.host or ("" if spec.certificate.startswith("/") else host_and_port(spec.certificate)[0])
+    names = _names(found)
+    if name and not any(_fits(name, each) for each in names):
+        return f"it is not for {name} but for {', '.join(names[:_NAMES_SHOWN]) or 'nobody'}"
+    return ""
+
+
+def _certificate(spec: Certificate) -> x509.Certificate:
+    """Who issued it is not judged here: whether it is trusted is a question of ``http``."""
+    if spec.certificate.startswith("/"):
+        with Path(spec.certificate).open("rb") as file:
+            return x509.load_pem_x509_certificate(file.read(LOOKED_AT))
+    host, port = host_and_port(spec.certificate)
+    with (
+        Watch(time.monotonic() + spec.timeout) as watch,
+        _connected(host, port, spec.timeout) as plain,
+    ):
+        watch.follow(plain)
+        with _context(None, insecure=True).wrap_socket(plain, server_hostname=spec.host or host) as secured:
+            return x509.load_der_x509_certificate(secured.getpeercert(binary_form=True) or b"")
+
+
+def _names(found: x509.Certificate) -> list[str]:
+    try:
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    addresses = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+    return [*names.get_values_for_type(x509.DNSName), *addresses]
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """RFC 6125: a star stands for one whole label, the first."""
+    name, pattern = name.lower(), pattern.lower()
+    if pattern.startswith("*."):
+        return name.partition(".")[2] == pattern[2:]
+    return name == pattern
+
+
+def _connected(host: str, port: int, timeout_s: float) -> socket.socket:
+    return socket.create_connection((host, port), timeout_s)
+
+
+def _secured(plain: socket.socket, host: str, spec: Http) -> ssl.SSLSocket:
+    return _context(spec.ca, insecure=spec.insecure).wrap_socket(plain, server_hostname=host)
+
+
+def _context(ca: str | None, *, insecure: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca)
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not good: {error.verify_message}"
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)

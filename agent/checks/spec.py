@@ -1,0 +1,196 @@
+"""What ``health:`` of a deploy can ask: a list of entries, each with exactly one of these keys and what goes with it.
+
+- http: http://127.0.0.1:8080/health     {status: [200, 204], contains: ok}
+- tcp: 127.0.0.1:25                      {contains: "220 "}
+- command: [nginx, -t]                   {user: www-data}
+- unit: nginx.service                    {since: 10s}
+- file: /run/app.pid                     {max_age: 1d}
+- process: postgres                      {user: postgres, min: 2}
+- certificate: /etc/ssl/web.pem          {days: 14}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from agent.domain.check import Check
+from agent.domain.digest import JSON
+from agent.domain.duration import DURATION, seconds
+
+LONGEST_S = 60
+"""A check is asked while a change settles; one that takes longer says nothing in time."""
+
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
+_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+Duration = Annotated[
+    int, BeforeValidator(seconds), Field(json_schema_extra={"type": "string", "pattern": DURATION.pattern})
+]
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class CheckSpec(BaseModel):
+    """What all kinds have. ``kind`` is the key that stands for the kind, and holds what is looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str]
+
+    name: Annotated[
+        str, Field(max_length=100, description="what it is called in reports; else the kind and target")
+    ] = ""
+    timeout: Annotated[Duration, Field(ge=1, le=LONGEST_S, description="no answer after this long is a failure")] = 5
+
+    @property
+    def target(self) -> str:
+        found = getattr(self, self.kind)
+        return " ".join(map(str, found)) if isinstance(found, tuple) else str(found)
+
+
+class Http(CheckSpec):
+    """One request to a URL, by no proxy; redirects are an answer like any other."""
+
+    kind = "http"
+    http: Text
+    status: Annotated[int | tuple[int, ...], Field(description="the status, or those, that count as well")] = 200
+    contains: Annotated[Text | None, Field(description="text that the first megabyte of the body has to hold")] = None
+    method: Annotated[str, Field(pattern="^(GET|HEAD)$", description="`GET` or `HEAD`")] = "GET"
+    headers: Annotated[Mapping[str, str], Field(description="more headers, such as Host")] = Field(default_factory=dict)
+    ca: Annotated[str | None, Field(pattern="^/", description="a PEM file of authorities, instead of the system's")] = (
+        None
+    )
+    insecure: Annotated[bool, Field(description="take any certificate")] = False
+
+    @field_validator("http")
+    @classmethod
+    def _url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\x00-\x20\x7f]", url):
+            raise ValueError(f"{url!r} is not a URL; write http://… or https://…")
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _headers(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
+        for name, value in headers.items():
+            if not _HEADER.fullmatch(name) or re.search(r"[\r\n\x00]", value):
+                raise ValueError(f"{name!r} is not a header of one line")
+        return headers
+
+
+class Tcp(CheckSpec):
+    """A connection to `host:port`, and what is said on it."""
+
+    kind = "tcp"
+    tcp: Text
+    send: Annotated[Text | None, Field(description="text to say first")] = None
+    contains: Annotated[Text | None, Field(description="text that the first answers have to hold")] = None
+
+    @field_validator("tcp")
+    @classmethod
+    def _where(cls, where: str) -> str:
+        return _address(where)
+
+
+class Command(CheckSpec):
+    """A program and its arguments, as a list that no shell reads. It must be quick and change nothing."""
+
+    kind = "command"
+    command: Annotated[tuple[str | int, ...], Field(min_length=1)]
+    exit: Annotated[int, Field(ge=0, le=255, description="the exit status that counts as well")] = 0
+    contains: Annotated[Text | None, Field(description="text that it has to write")] = None
+    user: Annotated[str, Field(pattern=f"^{_USER.pattern}$", description="who runs it")] = "root"
+
+
+class Unit(CheckSpec):
+    """A unit of systemd that is active."""
+
+    kind = "unit"
+    unit: Annotated[str, Field(pattern=f"^{_UNIT.pattern}$")]
+    since: Annotated[
+        Duration, Field(description="for at least this long, so that a crash loop is not taken for well")
+    ] = 0
+    enabled: Annotated[bool | None, Field(description="whether it starts at boot")] = None
+
+
+class File(CheckSpec):
+    """A file, or anything else at a path, that is there."""
+
+    kind = "file"
+    file: Annotated[Text, Field(pattern="^/")]
+    contains: Annotated[Text | None, Field(description="text that its first megabyte has to hold")] = None
+    max_age: Annotated[Duration | None, Field(description="written to not longer ago than this")] = None
+
+
+class Process(CheckSpec):
+    """Processes by the name of their program."""
+
+    kind = "process"
+    process: Text
+    user: Annotated[str | None, Field(pattern=f"^{_USER.pattern}$", description="whose, else anybody's")] = None
+    min: Annotated[int, Field(ge=0, description="so many at least")] = 1
+    max: Annotated[int | None, Field(ge=0, description="so many at most")] = None
+
+
+class Certificate(CheckSpec):
+    """A certificate that is still good for a while: of the PEM file at a path, or of whoever answers at `host:port`."""
+
+    kind = "certificate"
+    certificate: Text
+    days: Annotated[int, Field(ge=0, le=3650, description="for at least so many more days")] = 14
+    host: Annotated[
+        Text | None, Field(description="the name that it has to be for; at an address that of the address")
+    ] = None
+
+    @field_validator("certificate")
+    @classmethod
+    def _where(cls, where: str) -> str:
+        return where if where.startswith("/") else _address(where)
+
+
+KINDS: Mapping[str, type[CheckSpec]] = {
+    model.kind: model for model in (Http, Tcp, Command, Unit, File, Process, Certificate)
+}
+
+
+def model_of(entry: Mapping[str, object]) -> type[CheckSpec]:
+    """Which kind an entry is. Raises ValueError with what to write where it is not exactly one."""
+    found = [kind for kind in KINDS if kind in entry]
+    if len(found) != 1:
+        raise ValueError(f"a check has exactly one of {', '.join(KINDS)}")
+    return KINDS[found[0]]
+
+
+def check_of(deploy: str, spec: CheckSpec) -> Check:
+    """``spec`` as a value that a desired state holds."""
+    values: dict[str, JSON] = spec.model_dump(mode="json", exclude_defaults=True)
+    if "timeout" in values:
+        values["timeout"] = f"{spec.timeout}s"
+    for name in ("since", "max_age"):
+        if name in values:
+            values[name] = f"{values[name]}s"
+    return Check(deploy, spec.kind, spec.name or f"{spec.kind} {spec.target}"[:100], values)
+
+
+def spec_of(check: Check) -> CheckSpec:
+    """The other way."""
+    return KINDS[check.kind].model_validate(check.spec)
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Of ``host:port`` or ``[v6]:port``, which a spec has checked."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _address(where: str) -> str:
+    found = _ADDRESS.fullmatch(where)
+    if found is None or not 0 < int(found["port"]) < 1 << 16:
+        raise ValueError(f"{where!r} is not an address; write host:port")
+    return where

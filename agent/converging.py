@@ -1,0 +1,201 @@
+"""From the state aimed at to a host that is so: plan, permit, apply, confirm; then its trial, and the way back.
+
+An intended change is confirmed when the host is well with it after a while. One that did harm is taken back: the last
+good state is applied again, what the attempt brought is removed, and its digest is remembered as bad. Where that does
+not help either, the change may not be to blame: the verdict is withdrawn and it is tried again later.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from agent.aiming import resolved
+from agent.domain.account import Account, Rollback, Trigger
+from agent.domain.desired import Mode
+from agent.domain.health import Health
+from agent.domain.outcome import Outcome
+from agent.domain.plan import Plan
+from agent.domain.trial import Bad, Trial
+from agent.parts import Parts
+from agent.steps import trial as trials
+from agent.steps.apply import apply
+from agent.steps.choose import Aim
+from agent.steps.confirm import confirm, failures
+from agent.steps.own import settle, wanted_by
+from agent.steps.permit import Rules, permit, rules_for
+from agent.steps.plan import make_plan
+from agent.steps.probe import probe
+from agent.steps.resolve import Resolution
+from agent.steps.retreat import retreat
+from agent.steps.trial import Senses
+from agent.steps.verify import recall
+
+
+def converge(parts: Parts, account: Account, aim: Aim, trigger: Trigger) -> None:
+    """Makes the host what ``aim`` says, as far as that is permitted. What it did is in ``account``."""
+    state, hold = aim.resolution.state, aim.hold or aim.suspension
+    account.hold = hold
+    pending = parts.memory.trial()
+    if pending is not None and hold is not None and pending.digest in parts.memory.bad():
+        # Cut off on the way back: the good state is aimed at already, and the rest of the way comes behind it.
+        account.trial = pending
+        account.rollback = Rollback(parts.memory.bad()[pending.digest], aim.resolution.commit.sha)
+    elif pending is not None and aim.suspension is None and pending.digest == state.digest:
+        # Cut off before it was judged. Where nothing is left to apply, that counts as a try as well.
+        account.trial = dataclasses.replace(pending, tries=pending.tries + 1)
+        parts.memory.keep_trial(account.trial)
+    rules = rules_for(
+        state,
+        suspension=aim.suspension,
+        attempts=parts.memory.state().attempts,
+        now=parts.clock(),
+        patient=trigger is Trigger.CLOCK,
+    )
+    _make_so(parts, account, aim.resolution, rules)
+
+
+def conclude(parts: Parts, account: Account) -> None:
+    """Looks at how the host is. Judges the intended change of this cycle, if there was one, and goes back where it did
+    harm."""
+    senses = senses_of(parts, account)
+    trial = account.trial
+    if trial is None:
+        account.health = senses.health()
+    elif account.rollback is not None:
+        _come_back(parts, account, trial, account.rollback)
+    else:
+        _judge(parts, account, trial, senses)
+
+
+def unended(parts: Parts) -> None:
+    """An attempt that has not ended as often as one may is bad from now on."""
+    trial = parts.memory.trial()
+    if trial is not None and trial.hopeless and trial.digest not in parts.memory.bad():
+        parts.memory.keep_bad(trials.did_not_end(trial, parts.clock()))
+
+
+def senses_of(parts: Parts, account: Account) -> Senses:
+    """How the host is looked at, with the checks of what ``account`` aims at by then."""
+
+    def health() -> Health:
+        deploys = account.state.deploys if account.state is not None else ()
+        enforced = [deploy for deploy in deploys if deploy.mode is Mode.ENFORCE]
+        return probe(parts.paths.var, account.forgiven, tuple(check for deploy in enforced for check in deploy.health))
+
+    return Senses(
+        health=health,
+        remote=parts.remote_answers,
+        stopped=lambda: parts.engine.stopped,
+        waiting=parts.progress.settling,
+        sleep=parts.sleep,
+        monotonic=parts.monotonic,
+    )
+
+
+def _make_so(parts: Parts, account: Account, resolution: Resolution, rules: Rules) -> None:
+    applied = parts.memory.applied()
+    before = account.applied or applied.deploys
+    state, account.state = resolution.state, resolution.state
+    root = parts.exports.folder(resolution.commit)
+
+    def plan_now() -> Plan:
+        return make_plan(state, engine=parts.engine, root=root, applied=before, interrupted=parts.journal.interrupted())
+
+    account.plan = plan_now()
+    account.permitted = permit(account.plan, rules)
+    if not account.permitted.allowed:
+        account.after = account.plan
+    else:
+        if account.permitted.intends and account.rollback is None:
+            parts.reporter.attempting(account)
+            if account.trial is None and state.digest != applied.good:
+                account.trial = trials.begin(
+                    state,
+                    account.permitted,
+                    applied=before,
+                    senses=senses_of(parts, account),
+                    now=parts.clock(),
+                )
+                parts.memory.keep_trial(account.trial)
+        account.outcome = apply(
+            account.permitted,
+            state,
+            engine=parts.engine,
+            root=root,
+            rules=rules,
+            applied=before,
+            journal=parts.journal,
+            ledger=parts.ledger,
+            progress=parts.progress,
+            now=parts.clock(),
+        )
+        account.after = plan_now()
+    account.applied = confirm(state, account.after, account.outcome, before)
+    settle(parts.ledger, state, account.outcome, account.after, account.applied, now=parts.clock())
+
+
+def _judge(parts: Parts, account: Account, trial: Trial, senses: Senses) -> None:
+    memory = parts.memory
+    outcome = account.outcome if account.outcome.deploys else None
+    account.health, reasons = trials.watch(trial, outcome, senses, settle_s=_settle_s(parts, account))
+    if senses.stopped():
+        # Nobody has seen it settle: the next cycle judges it, and this try does not count.
+        memory.keep_trial(dataclasses.replace(trial, tries=trial.tries - 1))
+        return
+    if not reasons:
+        memory.forgive(trial.digest)
+        memory.keep_trial(None)
+        return
+    good = _last_good(parts, account)
+    if good is None or good.state.digest == trial.digest:
+        account.failures.append(trials.nothing_to_go_back_to(trial.commit, "; ".join(reasons)))
+        memory.keep_trial(None)
+        return
+    earlier = memory.bad().get(trial.digest)
+    times = earlier.times + 1 if earlier is not None else 1
+    bad = Bad(trial.digest, trial.commit, parts.clock(), "; ".join(reasons), times=times)
+    memory.keep_bad(bad)
+    _come_back(parts, account, trial, _go_back(parts, account, good, bad))
+
+
+def _go_back(parts: Parts, account: Account, good: Resolution, bad: Bad) -> Rollback:
+    """Applies the last good state again, whatever windows and suspensions say."""
+    attempted = dataclasses.replace(account, failures=[*account.failures])
+    account.rollback = rollback = Rollback(bad, good.commit.sha, attempted)
+    account.hold = bad.hold
+    account.outcome = Outcome()
+    rules = rules_for(good.state, suspension=None, attempts={}, now=parts.clock(), patient=False)
+    _make_so(parts, account, good, rules)
+    for failure in failures(account):
+        account.failures.append(trials.rollback_failed(bad, good.commit.sha, failure.message))
+    return rollback
+
+
+def _come_back(parts: Parts, account: Account, trial: Trial, rollback: Rollback) -> None:
+    """Removes what the attempt brought, and looks whether going back has helped."""
+    bad = rollback.bad
+    if account.state is not None and account.after is not None:
+        wanted = wanted_by(account.state, account.after, account.applied)
+        done = retreat(parts.ledger, since=trial.at, wanted=wanted, attempted=rollback.attempted)
+        rollback = dataclasses.replace(rollback, removed=done.removed, stays=done.stays)
+    senses = senses_of(parts, account)
+    account.health, reasons = trials.watch(trial, None, senses, settle_s=_settle_s(parts, account))
+    if reasons and not bad.forlorn:
+        bad = bad.in_doubt(parts.clock())
+        parts.memory.keep_bad(bad)
+        account.hold = bad.hold
+    account.rollback = dataclasses.replace(rollback, bad=bad)
+    account.failures.append(trials.rolled_back(bad, rollback.to))
+    parts.memory.keep_trial(None)
+
+
+def _last_good(parts: Parts, account: Account) -> Resolution | None:
+    sha = parts.memory.applied().good_commit
+    last = account.trusted.sha if account.trusted is not None else parts.memory.trust().last
+    if sha is None or last is None:
+        return None
+    return resolved(parts, recall(sha, mirror=parts.mirror, last=last))
+
+
+def _settle_s(parts: Parts, account: Account) -> int:
+    return (account.fleet or parts.memory.state().fleet).settle_s

@@ -1,0 +1,111 @@
+"""The trial of an intended change: what held before it, what counts against it, and what came of it.
+
+``attempt.json``   a change that was begun and not judged yet           Trial
+``bad.json``       desired states that turned out bad, by digest        Verdicts of Bad
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agent.domain.memory import LONGEST_BACKOFF_S, Document
+from agent.domain.plan import Hold
+
+MOST_TRIES = 2
+"""An attempt that twice did not end, because the agent or the host went down with it, is not made a third time."""
+
+FIRST_DOUBT_S = 60
+"""Until an attempt whose failure may not have been its own is made again; then twice as long each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial(Document):
+    """An intended change from before it is applied until it is judged, with what held before it.
+
+    ``touched``: the deploys that it changes. ``passed``: labels of the checks that passed before; ``known``: of those
+    that the host has been judged by before, so that all others are new. ``failed_units``: those that had failed.
+    ``remote``: whether the config repo's server answered.
+    """
+
+    digest: str
+    commit: str
+    at: int
+    tries: int = 1
+    touched: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    failed_units: tuple[str, ...] = ()
+    remote: bool = True
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Trial:
+        lists = ("touched", "passed", "known", "failed_units")
+        return cls(
+            str(data["digest"]),
+            str(data["commit"]),
+            int(data["at"]),
+            int(data["tries"]),
+            **{name: tuple(map(str, data.get(name, ()))) for name in lists},
+            remote=data.get("remote") is not False,
+        )
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it has been begun as often as it may be, and never ended."""
+        return self.tries >= MOST_TRIES
+
+
+@dataclass(frozen=True, slots=True)
+class Bad(Document):
+    """A desired state that this host does not aim at again by itself: never, or not before ``until`` where it is in
+    doubt whether it was to blame. ``times``: how often in a row it was taken back."""
+
+    digest: str
+    commit: str
+    at: int
+    reason: str
+    until: int | None = None
+    times: int = 1
+    forlorn: bool = False
+    """Bad for what it did to the agent itself, whatever the host's signs say."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Bad:
+        until = data.get("until")
+        return cls(
+            str(data["digest"]),
+            str(data["commit"]),
+            int(data["at"]),
+            str(data["reason"]),
+            None if until is None else int(until),
+            int(data.get("times", 1)),
+            data.get("forlorn") is True,
+        )
+
+    def holds(self, now: int) -> bool:
+        """A doubt not longer than any can be: then a clock that was wrong has been put right since."""
+        return self.until is None or 0 < self.until - now <= LONGEST_BACKOFF_S
+
+    @property
+    def hold(self) -> Hold:
+        """What keeps the host from it."""
+        if self.until is None:
+            return Hold("bad", f"commit {self.commit[:12]} was taken back: {self.reason}")
+        return Hold("inconclusive", f"commit {self.commit[:12]} was taken back for now: {self.reason}", self.until)
+
+    def in_doubt(self, now: int) -> Bad:
+        """The same, to be tried again after a while; each time after a longer one."""
+        return replace(self, until=now + min(FIRST_DOUBT_S * 2 ** (self.times - 1), LONGEST_BACKOFF_S))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts(Document):
+    """All that is bad or in doubt, by digest."""
+
+    bad: Mapping[str, Bad] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Verdicts:
+        return cls({digest: Bad.from_json(item) for digest, item in data["bad"].items()})

@@ -1,0 +1,58 @@
+"""The real things that the steps of a cycle work on, as ``wiring`` hands them in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.domain.account import Account
+from agent.engine.client import Engine
+from agent.errors import HostwrightError
+from agent.host.events import Events
+from agent.host.exports import Exports
+from agent.host.journal import Journal
+from agent.host.ledger import Ledger
+from agent.host.paths import Paths
+from agent.host.repositories import Repositories
+from agent.host.settings import Settings
+from agent.host.state import Memory
+from agent.steps.apply import Progress
+from agent.system.git import Mirror
+
+
+class Reporter(Protocol):
+    """Where accounts go; ``steps.report`` is the real one."""
+
+    def attempting(self, account: Account) -> None:
+        """Says that an intended change is about to be applied. Best effort: silence afterwards is a signal."""
+
+    def report(self, account: Account) -> None:
+        """Sends the account of a whole cycle, or keeps it to be sent. Raises ReportError when it was not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The real things that the steps work on."""
+
+    paths: Paths
+    settings: Settings
+    memory: Memory
+    mirror: Mirror
+    exports: Exports
+    repositories: Repositories
+    engine: Engine
+    journal: Journal
+    ledger: Ledger
+    events: Events
+    reporter: Reporter
+    progress: Progress
+    clock: Callable[[], int]
+    """Seconds since the epoch."""
+    remote_answers: Callable[[], bool]
+    """Whether the config repo's server takes connections."""
+    sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+    healed: tuple[HostwrightError, ...] = ()
+    """What had to be put right before a cycle could begin."""

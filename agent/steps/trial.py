@@ -1,0 +1,151 @@
+"""trial: turns an intended change into one that is confirmed, or into what speaks against it.
+
+What counts are signs that may be the change's own doing: checks of the deploys that it touches (which passed before,
+or are new), units that have failed since, and the way to the config repo. Vitals, and what was bad before, are
+reported and not counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from agent.domain.check import CheckResult
+from agent.domain.desired import DesiredState
+from agent.domain.health import Health
+from agent.domain.memory import AppliedDeploy
+from agent.domain.outcome import Outcome
+from agent.domain.plan import Cause, PermittedPlan
+from agent.domain.trial import Bad, Trial
+from agent.errors import Consequence, HealthError
+
+LOOK_AGAIN_S = 2.0
+"""Between two looks at the host while an intended change settles."""
+
+REMOTE_TIMEOUT_S = 5.0
+"""For the config repo's server to take a connection."""
+
+CALM = frozenset({"block", "cron", "directory", "file", "group", "line", "link", "tool", "user"})
+"""Kinds of resources whose change is all that happens: nothing starts by it that could go wrong a while later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """How the host is looked at: its health, and whether the config repo's server answers."""
+
+    health: Callable[[], Health]
+    remote: Callable[[], bool]
+    stopped: Callable[[], bool]
+    """Whether the cycle has been asked to end."""
+    waiting: Callable[[float], None] = lambda _: None
+    """Told once, for how many seconds at most it is waited."""
+    sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+
+
+def begin(
+    state: DesiredState,
+    permitted: PermittedPlan,
+    *,
+    applied: Mapping[str, AppliedDeploy],
+    senses: Senses,
+    now: int,
+) -> Trial:
+    """The trial of what ``permitted`` intends. It is begun once, however often it is cut off: later, what holds may be
+    its own doing already."""
+    health = senses.health()
+    return Trial(
+        state.digest,
+        state.commit,
+        now,
+        touched=tuple(
+            planned.deploy
+            for planned in permitted.plan.deploys
+            if planned.deploy in permitted.allowed
+            and (planned.unknown is not None or any(each.cause is Cause.INTENDED for each in planned.changes))
+        ),
+        passed=tuple(label_of(result) for result in health.checks if result.passed),
+        known=tuple(f"{name}: {label}" for name, deploy in applied.items() for label in deploy.checks),
+        failed_units=health.failed_units,
+        remote=senses.remote(),
+    )
+
+
+def watch(trial: Trial, outcome: Outcome | None, senses: Senses, *, settle_s: int) -> tuple[Health, tuple[str, ...]]:
+    """The host's health when the change has settled, and what speaks against the change: nothing, when it is good.
+
+    What is bad at first may still come up, what is well at first may still fall: it is the end of ``settle_s`` that
+    counts. It comes at once where nothing that changed (``outcome``, None when nobody knows) can have any after-effect
+    and all is well.
+    """
+    calm = outcome is not None and all(
+        result.resource.partition(":")[0] in CALM for deploy in outcome.deploys for result in deploy.results
+    )
+    deadline = senses.monotonic() + settle_s
+    told = False
+    while True:
+        health = senses.health()
+        reasons = against(trial, health, remote=not trial.remote or senses.remote())
+        left = deadline - senses.monotonic()
+        if left <= 0 or senses.stopped() or (calm and not reasons):
+            return health, reasons
+        if not told:
+            told = True
+            senses.waiting(left)
+        senses.sleep(min(LOOK_AGAIN_S, left))
+
+
+def against(trial: Trial, health: Health, *, remote: bool) -> tuple[str, ...]:
+    """Pure: what of the host's signs speaks against the change, a text each. ``remote``: whether that is well."""
+    counting = [
+        result
+        for result in health.checks
+        if result.deploy in trial.touched and (label_of(result) in trial.passed or label_of(result) not in trial.known)
+    ]
+    reasons = [f"{label_of(result)}: {result.output}" for result in counting if not result.passed]
+    reasons += [f"{unit} has failed" for unit in health.failed_units if unit not in trial.failed_units]
+    if not remote:
+        reasons.append("the config repo's server cannot be reached any more")
+    return tuple(reasons)
+
+
+def label_of(result: CheckResult) -> str:
+    """What a check is called among those of all deploys."""
+    return f"{result.deploy}: {result.label}"
+
+
+def did_not_end(trial: Trial, now: int) -> Bad:
+    reason = f"it was begun {trial.tries} times and never ended: the agent or the host went down with it"
+    return Bad(trial.digest, trial.commit, now, reason, forlorn=True)
+
+
+def rolled_back(bad: Bad, to: str) -> HealthError:
+    if bad.until is not None:
+        return HealthError(
+            f"commit {bad.commit[:12]} was taken back to {to[:12]}, and that did not help: {bad.reason}",
+            kind="inconclusive",
+            hint="the commit may not be to blame; it is tried again by itself",
+            consequence=Consequence.RETRY,
+        )
+    return HealthError(
+        f"commit {bad.commit[:12]} was taken back to {to[:12]}: {bad.reason}",
+        kind="rolled-back",
+        hint="it is not tried again: push a commit that mends it",
+    )
+
+
+def nothing_to_go_back_to(commit: str, reason: str) -> HealthError:
+    return HealthError(
+        f"commit {commit[:12]} did the host no good, and there is nothing to go back to: {reason}",
+        kind="nothing-to-go-back-to",
+        hint="push a commit that mends it, or mend the host by hand",
+    )
+
+
+def rollback_failed(bad: Bad, to: str, why: str) -> HealthError:
+    return HealthError(
+        f"going back from commit {bad.commit[:12]} to {to[:12]} failed, too: {why}",
+        kind="rollback-failed",
+        hint="somebody has to look at this host: `hostwright plan`, `hostwright events`",
+    )

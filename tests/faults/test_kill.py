@@ -1,0 +1,76 @@
+"""SIGKILL at any moment of a cycle, and at each call after which the disk is another one: nothing is half written,
+nothing is forgotten, and the next cycle makes it good.
+
+    bash tests/run --long -- tests/faults/test_kill.py      the long forms; HOSTWRIGHT_KILL_SEED repeats one
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lab.host import Host
+from tests.lab.installed import traced
+from tests.lab.lab import Lab
+from tests.stories.world import World, follow, rest
+
+DRIVER = Path(__file__).with_name("killing.py")
+PYTHON = "/opt/hostwright/current/bin/python"
+
+FEW = 12
+MANY = 500
+CALLS = 320
+"""More calls of this kind than any process of such a cycle makes."""
+
+LONG_S = 3 * 3600
+
+
+@pytest.fixture(scope="module")
+def host(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Host:
+    world = World(tmp_path_factory.mktemp("world") / "world")
+    world.commit("Settle at once", {"inventories/lab/fleet.yaml": "schedule: {settle: 0s, fetch: 1h, drift: 1h}\n"})
+    host = lab.boot("bookworm", image=traced("bookworm"), name="web1", options=("--private-network",))
+    host.push(world.bare, "/srv/config.git")
+    host.run("git clone -q /srv/config.git /srv/work && mkdir /etc/lab")
+    host.write("/root/killing.py", DRIVER.read_text())
+    follow(host, "/srv/config.git")
+    rest(host)
+    return host
+
+
+def killed(host: Host, *arguments: object) -> int:
+    """Runs the driver; how many cycles it killed. All that it says is shown when a round went wrong."""
+    sys.stdout.write(f"killing.py {' '.join(map(str, arguments))}\n")  # pytest shows it where it fails
+    done = host.run([PYTHON, "-I", "/root/killing.py", *map(str, arguments)], check=False, timeout_s=LONG_S)
+    rounds = [json.loads(line) for line in done.output.splitlines()]
+    wrong = [each for each in rounds[:-1] if each["wrong"]]
+    assert done.code == 0, f"{wrong[:3]}\n{done.error[-2000:]}"
+    return int(rounds[-1]["killed"])
+
+
+def seed() -> int:
+    return int(os.environ.get("HOSTWRIGHT_KILL_SEED") or random.SystemRandom().randrange(1 << 32))
+
+
+def test_a_cycle_can_be_killed_at_any_moment(host: Host) -> None:
+    assert killed(host, "random", seed(), FEW) >= FEW // 2
+
+
+@pytest.mark.parametrize("first", [1, 9])
+def test_a_cycle_can_be_killed_before_any_call_that_changes_the_disk(host: Host, first: int) -> None:
+    assert killed(host, "boundaries", first, 23, 4) >= 2
+
+
+@pytest.mark.long
+def test_a_cycle_can_be_killed_at_hundreds_of_moments(host: Host) -> None:
+    assert killed(host, "random", seed(), MANY) >= MANY * 3 // 4
+
+
+@pytest.mark.long
+def test_a_cycle_can_be_killed_before_every_call_that_changes_the_disk(host: Host) -> None:
+    killed(host, "boundaries", 1, 1, CALLS)

@@ -1,0 +1,129 @@
+"""What counts against an intended change, and when it is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent.domain.check import CheckResult
+from agent.domain.health import Health
+from agent.domain.memory import LONGEST_BACKOFF_S, AppliedDeploy
+from agent.domain.outcome import Outcome, Status
+from agent.domain.plan import Cause, PermittedPlan
+from agent.domain.trial import FIRST_DOUBT_S, Bad, Trial
+from agent.steps.trial import Senses, against, begin, watch
+from tests.steps.build import change, deploy, health, outcome, plan, planned, result, state
+
+NOW = 1_790_000_000
+WEB = Trial("d" * 64, "c" * 40, NOW, touched=("web",))
+FAILING = CheckResult("web", "http 8080", passed=False, output="502, wanted 200")
+
+
+def seen(*checks: CheckResult, failed: tuple[str, ...] = ()) -> Health:
+    return replace(health(failed=failed), checks=checks)
+
+
+class Course:
+    """A host whose health follows a script, one entry a look; the last one stays. Its clock moves by sleeping alone."""
+
+    def __init__(self, *healths: Health, remote: bool = True) -> None:
+        self._healths = list(healths)
+        self._remote = remote
+        self.now = 0.0
+        self.stopping = False
+
+    def senses(self) -> Senses:
+        return Senses(
+            self._health, lambda: self._remote, lambda: self.stopping, sleep=self._sleep, monotonic=lambda: self.now
+        )
+
+    def _health(self) -> Health:
+        return self._healths.pop(0) if len(self._healths) > 1 else self._healths[0]
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.mark.parametrize(
+    ("trial", "sign", "counts"),
+    [
+        pytest.param(
+            replace(WEB, passed=("web: http 8080",), known=("web: http 8080",)), FAILING, True, id="passed before"
+        ),
+        pytest.param(WEB, FAILING, True, id="new here"),
+        pytest.param(replace(WEB, known=("web: http 8080",)), FAILING, False, id="failed before"),
+        pytest.param(replace(WEB, touched=("db",)), FAILING, False, id="of another deploy"),
+        pytest.param(WEB, replace(FAILING, passed=True), False, id="passes"),
+    ],
+)
+def test_a_failing_check_counts_if_its_deploy_was_touched_and_it_passed_or_is_new(
+    trial: Trial, sign: CheckResult, counts: bool
+) -> None:
+    assert against(trial, seen(sign), remote=True) == (("web: http 8080: 502, wanted 200",) if counts else ())
+
+
+def test_a_unit_counts_that_has_failed_since() -> None:
+    trial = replace(WEB, failed_units=("old.service",))
+    assert against(trial, seen(failed=("old.service", "new.service")), remote=True) == ("new.service has failed",)
+
+
+def test_a_config_repo_that_cannot_be_reached_any_more_counts() -> None:
+    assert len(against(WEB, seen(), remote=False)) == 1
+
+
+def test_what_could_not_be_reached_before_does_not_count() -> None:
+    course = Course(seen(), remote=False)
+    assert watch(replace(WEB, remote=False), None, course.senses(), settle_s=0)[1] == ()
+
+
+def test_what_comes_up_while_it_settles_is_well() -> None:
+    course = Course(seen(FAILING), seen(FAILING), seen(replace(FAILING, passed=True)))
+    assert watch(WEB, None, course.senses(), settle_s=60)[1] == ()
+
+
+def test_what_falls_while_it_settles_is_bad() -> None:
+    course = Course(seen(replace(FAILING, passed=True)), seen(FAILING))
+    assert watch(WEB, None, course.senses(), settle_s=60)[1] != ()
+    assert course.now == 60
+
+
+@pytest.mark.parametrize(("resource", "seconds"), [("file:/etc/motd", 0), ("unit:web.service", 60), ("op:x#1", 60)])
+def test_only_what_may_have_an_after_effect_is_waited_for(resource: str, seconds: int) -> None:
+    course = Course(seen())
+    watch(WEB, outcome(Status.DONE, result(resource=resource)), course.senses(), settle_s=60)
+    assert course.now == seconds
+
+
+def test_a_cycle_that_is_to_end_does_not_wait() -> None:
+    course = Course(seen(FAILING))
+    course.stopping = True
+    watch(WEB, Outcome(), course.senses(), settle_s=60)
+    assert course.now == 0
+
+
+def test_a_trial_remembers_what_held_before_it() -> None:
+    wanted = plan(
+        planned(change("web"), deploy="web"),
+        planned(change("motd", cause=Cause.DRIFT)),
+        planned(deploy="late", unknown="not there yet"),
+        planned(change("held"), deploy="held"),
+    )
+    allowed = {name: frozenset({"file:/etc/motd"}) for name in ("web", "motd", "late")}
+    course = Course(seen(FAILING, CheckResult("web", "tcp 22", passed=True), failed=("old.service",)), remote=False)
+    trial = begin(
+        state(deploy("web"), deploy(), deploy("late"), deploy("held")),
+        PermittedPlan(wanted, allowed, (), {}),
+        applied={"web": AppliedDeploy("d", checks=("http 8080",))},
+        senses=course.senses(),
+        now=NOW,
+    )
+    assert (trial.touched, trial.passed, trial.failed_units) == (("web", "late"), ("web: tcp 22",), ("old.service",))
+    assert (trial.known, trial.remote, trial.tries) == (("web: http 8080",), False, 1)
+
+
+def test_a_doubt_doubles_up_to_half_an_hour_and_ends() -> None:
+    first = Bad("d" * 64, "c" * 40, NOW, "why").in_doubt(NOW)
+    assert (first.until, first.holds(NOW), first.holds(NOW + FIRST_DOUBT_S)) == (NOW + FIRST_DOUBT_S, True, False)
+    assert replace(first, times=9).in_doubt(NOW).until == NOW + LONGEST_BACKOFF_S
+    assert Bad("d" * 64, "c" * 40, NOW, "why").holds(NOW + 10 * LONGEST_BACKOFF_S)

@@ -1,0 +1,315 @@
+"""Confirmed apply: a commit that does harm is taken back, through whole cycles with the real engine.
+
+Only the clock, the status branch and the moments at which the agent dies are played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.cycle import run
+from agent.domain.account import Account, Trigger
+from agent.domain.commit import TrustMode
+from agent.domain.health import Vitals
+from agent.domain.outcome import DeployOutcome
+from agent.domain.report import Phase
+from agent.domain.trial import FIRST_DOUBT_S
+from agent.engine.client import Engine
+from agent.host.events import Events
+from agent.host.exports import Exports
+from agent.host.journal import Journal
+from agent.host.ledger import Ledger
+from agent.host.paths import Paths
+from agent.host.repositories import Repositories
+from agent.host.settings import Settings
+from agent.host.state import Memory
+from agent.parts import Parts
+from agent.steps.apply import Progress
+from agent.steps.remember import phase_of
+from agent.system import host as machine
+from agent.system import systemd
+from agent.system.git import Access, Mirror
+from tests.gitserver import ConfigRepo
+
+INVENTORY = "inventories/prod"
+HOSTS = {
+    f"{INVENTORY}/hosts.yaml": "all: {hosts: {web1: {}}}\n",
+    f"{INVENTORY}/fleet.yaml": "schedule: {settle: 4s}\n",
+}
+
+
+class Dead(BaseException):
+    """What a SIGKILL is to the code that it hits: nothing runs after it."""
+
+
+class MortalEngine(Engine):
+    """Applies for real, and dies right afterwards as often as it is told."""
+
+    deaths = 0
+
+    def apply(self, *arguments: Any, **named: Any) -> tuple[DeployOutcome, ...]:
+        outcomes = super().apply(*arguments, **named)
+        if self.deaths:
+            self.deaths -= 1
+            raise Dead
+        return outcomes
+
+
+@dataclass
+class Reporter:
+    attempts: int = 0
+
+    def attempting(self, _: Account) -> None:
+        self.attempts += 1
+
+    def report(self, account: Account) -> None:
+        pass
+
+
+@dataclass
+class Host:
+    """web1, whose deploy ``web`` writes below ``target`` and is judged by ``target/web`` saying good."""
+
+    repo: ConfigRepo
+    parts: Parts
+    engine: MortalEngine
+    reporter: Reporter
+    target: Path
+    now: int = 1_790_000_000
+    answers: Callable[[], bool] = lambda: True
+    slept: list[float] = field(default_factory=list)
+    while_it_settles: Callable[[], None] = lambda: None
+
+    def commit(self, word: str, *more: str, check: str = "good") -> str:
+        entries = [f"{self.target}/web: {{content: {word}}}"]
+        entries += [f"{self.target}/{name}: {{content: {word}}}" for name in more]
+        plays = f"""\
+- hosts: all
+  deploys:
+    - name: web
+      deploy: files
+      with: {{{", ".join(entries)}}}
+      health: [{{command: [grep, -qx, {check}, "{self.target}/web"], name: says {check}}}]
+"""
+        return self.repo.commit(f"Say {word}", HOSTS | {f"{INVENTORY}/site.yaml": plays})
+
+    def cycle(self) -> Account:
+        return run(self.parts, Trigger.CLOCK)
+
+    def dies(self, times: int) -> None:
+        """Cycle after cycle, each of which applies and does not live to see it."""
+        for _ in range(times):
+            self.engine.deaths = 1
+            with pytest.raises(Dead):
+                self.cycle()
+
+    def files(self) -> dict[str, str]:
+        return {path.name: path.read_text().strip() for path in self.target.iterdir()}
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.while_it_settles()
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setattr(systemd, "failed_units", lambda: ())
+    monkeypatch.setattr(machine, "vitals", lambda _: Vitals(10, 5, 100, 50, 0, 1000, 900, 90, 3))
+    repo, paths, target = ConfigRepo(tmp_path / "work"), Paths(tmp_path / "host"), tmp_path / "target"
+    paths.var.mkdir(parents=True, mode=0o700)
+    target.mkdir()
+    mirror, reporter = Mirror(paths.mirror, Access(None, None)), Reporter()
+    engine = MortalEngine(work=tmp_path / "engine", timeout_s=60)
+    host: Host
+
+    parts = Parts(
+        paths=paths,
+        settings=Settings(remote=f"{repo.path}", inventory="prod", host="web1", trust=TrustMode.UNSIGNED),
+        memory=Memory(paths),
+        mirror=mirror,
+        exports=Exports(paths.commits, mirror),
+        repositories=Repositories(paths.repositories, Access(None, None)),
+        engine=engine,
+        journal=Journal(paths.journal),
+        ledger=Ledger(paths.ledger),
+        events=Events(paths.events),
+        reporter=reporter,
+        progress=Progress(started=lambda *_: None, operated=lambda _: None),
+        clock=lambda: host.now,
+        remote_answers=lambda: host.answers(),  # noqa: PLW0108 - nor here
+        sleep=lambda seconds: host.sleep(seconds),  # noqa: PLW0108 - there is no host yet
+        monotonic=lambda: sum(host.slept),
+    )
+    host = Host(repo, parts, engine, reporter, target)
+    return host
+
+
+@pytest.fixture
+def good(host: Host) -> Host:
+    """At rest on a good commit."""
+    host.commit("good")
+    account = host.cycle()
+    assert (int(account.exit), phase_of(account)) == (0, Phase.CONVERGED)
+    host.now += 100
+    return host
+
+
+def problems(account: Account) -> dict[str, str]:
+    return {failure.kind: failure.message for failure in account.failures}
+
+
+def test_a_commit_that_does_harm_is_taken_back_with_what_it_brought(good: Host) -> None:
+    (good.target / "theirs").write_text("theirs\n")
+    good.commit("bad", "theirs", "brought")
+    account = good.cycle()
+    assert good.files() == {"web": "good", "theirs": "theirs"}
+    assert (int(account.exit), phase_of(account)) == (8, Phase.ROLLED_BACK)
+
+
+def test_it_is_told_which_check_failed(good: Host) -> None:
+    sha = good.commit("bad")
+    message = problems(good.cycle())["rolled-back"]
+    assert sha[:12] in message
+    assert "web: says good" in message
+
+
+def test_a_commit_that_was_taken_back_is_not_tried_again(good: Host) -> None:
+    good.commit("bad")
+    good.cycle()
+    good.now += 7 * 86400
+    account = good.cycle()
+    assert (good.reporter.attempts, good.files()) == (2, {"web": "good"})
+    assert (int(account.exit), phase_of(account)) == (0, Phase.ROLLED_BACK)
+    assert account.hold is not None
+    assert account.hold.kind == "bad"
+
+
+def test_a_newer_commit_that_wants_the_same_is_as_bad(good: Host) -> None:
+    good.commit("bad")
+    good.cycle()
+    good.repo.commit("Say it again", {"README": "the same\n"})
+    good.cycle()
+    assert good.reporter.attempts == 2
+
+
+def test_a_commit_that_mends_it_is_taken(good: Host) -> None:
+    good.commit("bad")
+    good.cycle()
+    good.commit("good", "more")
+    account = good.cycle()
+    assert (int(account.exit), phase_of(account)) == (0, Phase.CONVERGED)
+    assert good.files() == {"web": "good", "more": "good"}
+
+
+def test_what_comes_up_while_it_settles_is_kept(good: Host) -> None:
+    good.commit("bad", check="fine")
+    good.while_it_settles = lambda: (good.target / "web").write_text("fine\n") and None
+    account = good.cycle()
+    assert account.rollback is None
+    assert sum(good.slept) <= 4
+
+
+def test_a_check_that_failed_before_does_not_count(good: Host) -> None:
+    good.commit("good", check="fine")  # fails from the beginning, and is taken back
+    good.cycle()
+    (good.target / "web").write_text("broken\n")
+    account = good.cycle()
+    assert good.files()["web"] == "good", "repaired"
+    assert account.trial is None, "a repair is no change on trial"
+
+
+def test_the_first_state_has_nothing_to_go_back_to(host: Host) -> None:
+    host.commit("bad")
+    account = host.cycle()
+    assert int(account.exit) == 8
+    assert "nothing-to-go-back-to" in problems(account)
+    assert host.files() == {"web": "bad"}
+
+
+def test_where_going_back_does_not_help_the_verdict_is_withdrawn(good: Host) -> None:
+    good.commit("good", "more")
+    answers = iter([True])
+    good.answers = lambda: next(answers, False)
+    account = good.cycle()
+    assert "inconclusive" in problems(account)
+    assert phase_of(account) is Phase.INCONCLUSIVE
+    assert good.files() == {"web": "good"}
+    assert account.hold is not None
+    assert account.hold.until == good.now + FIRST_DOUBT_S
+
+
+def test_what_is_in_doubt_is_tried_again_and_forgiven(good: Host) -> None:
+    good.commit("good", "more")
+    answers = iter([True])
+    good.answers = lambda: next(answers, good.now > 1_790_000_500)
+    good.cycle()
+    assert good.cycle().hold is not None, "not before its time"
+    good.now += 1000
+    account = good.cycle()
+    assert (int(account.exit), phase_of(account)) == (0, Phase.CONVERGED)
+    assert good.parts.memory.bad() == {}
+
+
+def test_an_attempt_that_did_not_end_is_made_once_more(good: Host) -> None:
+    good.commit("good", "more")
+    good.dies(1)
+    account = good.cycle()
+    assert (int(account.exit), phase_of(account)) == (0, Phase.CONVERGED)
+    assert good.parts.memory.trial() is None
+
+
+def test_an_attempt_that_twice_did_not_end_is_taken_back(good: Host) -> None:
+    good.commit("good", "more")
+    good.dies(1)
+    (good.target / "more").unlink()  # so that there is something left to apply
+    good.dies(1)
+    account = good.cycle()
+    assert good.files() == {"web": "good"}
+    assert (int(account.exit), phase_of(account)) == (8, Phase.ROLLED_BACK)
+    assert "never ended" in problems(account)["rolled-back"]
+    assert phase_of(good.cycle()) is Phase.ROLLED_BACK
+    assert good.parts.memory.trial() is None
+
+
+def test_a_first_state_that_twice_did_not_end_is_left_to_a_person(host: Host) -> None:
+    host.commit("good")
+    host.dies(1)
+    (host.target / "web").unlink()
+    host.dies(1)
+    host.engine.deaths = 1
+    account = host.cycle()
+    assert host.engine.deaths == 1, "nothing is applied any more"
+    assert "nothing-to-go-back-to" in problems(account)
+    host.engine.deaths = 0
+    host.commit("good", "more")
+    assert int(host.cycle().exit) == 0
+
+
+def test_a_way_back_that_was_cut_off_is_gone_to_its_end(good: Host) -> None:
+    good.commit("bad", "brought")
+    good.while_it_settles = lambda: setattr(good.engine, "deaths", 1)
+    with pytest.raises(Dead):
+        good.cycle()
+    account = good.cycle()
+    assert good.files() == {"web": "good"}
+    assert phase_of(account) is Phase.ROLLED_BACK
+    assert good.reporter.attempts == 2
+
+
+def test_a_cycle_that_is_to_end_while_it_settles_leaves_the_judgement_to_the_next(good: Host) -> None:
+    good.commit("bad")
+    good.while_it_settles = good.engine.stop
+    account = good.cycle()
+    assert account.rollback is None
+    trial = good.parts.memory.trial()
+    assert trial is not None
+    assert trial.tries == 0
+    good.while_it_settles = lambda: None
+    good.engine._stopped = False
+    assert phase_of(good.cycle()) is Phase.ROLLED_BACK
+    assert good.files() == {"web": "good"}
