@@ -136,8 +136,9 @@ def _make_so(parts: Parts, account: Account, resolution: Resolution, rules: Rule
 
 def _judge(parts: Parts, account: Account, trial: Trial, senses: Senses) -> None:
     memory = parts.memory
-    outcome = account.outcome if account.outcome.deploys else None
-    account.health, reasons = trials.watch(trial, outcome, senses, settle_s=_settle_s(parts, account))
+    # Where there is nothing to go back to, well is well: nobody would act on what falls a while later.
+    to_the_end = memory.applied().good_commit is not None and not trials.is_calm(account.outcome)
+    account.health, reasons = trials.watch(trial, senses, settle_s=_settle_s(parts, account), to_the_end=to_the_end)
     if senses.stopped():
         # Nobody has seen it settle: the next cycle judges it, and this try does not count.
         memory.keep_trial(dataclasses.replace(trial, tries=trial.tries - 1))
@@ -179,7 +180,7 @@ def _come_back(parts: Parts, account: Account, trial: Trial, rollback: Rollback)
         done = retreat(parts.ledger, since=trial.at, wanted=wanted, attempted=rollback.attempted)
         rollback = dataclasses.replace(rollback, removed=done.removed, stays=done.stays)
     senses = senses_of(parts, account)
-    account.health, reasons = trials.watch(trial, None, senses, settle_s=_settle_s(parts, account))
+    account.health, reasons = trials.watch(trial, senses, settle_s=_settle_s(parts, account), to_the_end=False)
     if reasons and not bad.forlorn:
         bad = bad.in_doubt(parts.clock())
         parts.memory.keep_bad(bad)

@@ -72,23 +72,25 @@ def begin(
     )
 
 
-def watch(trial: Trial, outcome: Outcome | None, senses: Senses, *, settle_s: int) -> tuple[Health, tuple[str, ...]]:
+def is_calm(outcome: Outcome) -> bool:
+    """Whether nothing that changed can have an after-effect. False where nobody knows what did."""
+    kinds = {result.resource.partition(":")[0] for deploy in outcome.deploys for result in deploy.results}
+    return bool(kinds) and kinds <= CALM
+
+
+def watch(trial: Trial, senses: Senses, *, settle_s: int, to_the_end: bool) -> tuple[Health, tuple[str, ...]]:
     """The host's health when the change has settled, and what speaks against the change: nothing, when it is good.
 
-    What is bad at first may still come up, what is well at first may still fall: it is the end of ``settle_s`` that
-    counts. It comes at once where nothing that changed (``outcome``, None when nobody knows) can have any after-effect
-    and all is well.
+    What is bad at first may still come up: it has ``settle_s`` for that. What is well at first may still fall: with
+    ``to_the_end`` it is watched for as long.
     """
-    calm = outcome is not None and all(
-        result.resource.partition(":")[0] in CALM for deploy in outcome.deploys for result in deploy.results
-    )
     deadline = senses.monotonic() + settle_s
     told = False
     while True:
         health = senses.health()
         reasons = against(trial, health, remote=not trial.remote or senses.remote())
         left = deadline - senses.monotonic()
-        if left <= 0 or senses.stopped() or (calm and not reasons):
+        if left <= 0 or senses.stopped() or not (reasons or to_the_end):
             return health, reasons
         if not told:
             told = True

@@ -12,7 +12,7 @@ from agent.domain.memory import LONGEST_BACKOFF_S, AppliedDeploy
 from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import Cause, PermittedPlan
 from agent.domain.trial import FIRST_DOUBT_S, Bad, Trial
-from agent.steps.trial import Senses, against, begin, watch
+from agent.steps.trial import Senses, against, begin, is_calm, watch
 from tests.steps.build import change, deploy, health, outcome, plan, planned, result, state
 
 NOW = 1_790_000_000
@@ -74,31 +74,48 @@ def test_a_config_repo_that_cannot_be_reached_any_more_counts() -> None:
 
 def test_what_could_not_be_reached_before_does_not_count() -> None:
     course = Course(seen(), remote=False)
-    assert watch(replace(WEB, remote=False), None, course.senses(), settle_s=0)[1] == ()
+    assert watch(replace(WEB, remote=False), course.senses(), settle_s=0, to_the_end=True)[1] == ()
 
 
 def test_what_comes_up_while_it_settles_is_well() -> None:
     course = Course(seen(FAILING), seen(FAILING), seen(replace(FAILING, passed=True)))
-    assert watch(WEB, None, course.senses(), settle_s=60)[1] == ()
+    assert watch(WEB, course.senses(), settle_s=60, to_the_end=True)[1] == ()
 
 
 def test_what_falls_while_it_settles_is_bad() -> None:
     course = Course(seen(replace(FAILING, passed=True)), seen(FAILING))
-    assert watch(WEB, None, course.senses(), settle_s=60)[1] != ()
+    assert watch(WEB, course.senses(), settle_s=60, to_the_end=True)[1] != ()
     assert course.now == 60
 
 
-@pytest.mark.parametrize(("resource", "seconds"), [("file:/etc/motd", 0), ("unit:web.service", 60), ("op:x#1", 60)])
-def test_only_what_may_have_an_after_effect_is_waited_for(resource: str, seconds: int) -> None:
+@pytest.mark.parametrize(
+    ("resource", "calm"), [("file:/etc/motd", True), ("unit:web.service", False), ("op:x#1", False)]
+)
+def test_only_what_may_have_an_after_effect_is_watched(resource: str, calm: bool) -> None:
+    assert is_calm(outcome(Status.DONE, result(resource=resource))) is calm
+
+
+def test_of_what_nobody_knows_anything_is_expected() -> None:
+    assert not is_calm(Outcome())
+
+
+@pytest.mark.parametrize(("to_the_end", "seconds"), [(True, 60), (False, 0)])
+def test_what_is_well_is_watched_to_the_end_where_that_matters(to_the_end: bool, seconds: int) -> None:
     course = Course(seen())
-    watch(WEB, outcome(Status.DONE, result(resource=resource)), course.senses(), settle_s=60)
+    watch(WEB, course.senses(), settle_s=60, to_the_end=to_the_end)
     assert course.now == seconds
+
+
+def test_what_is_not_well_yet_is_waited_for() -> None:
+    course = Course(seen(FAILING), seen())
+    assert watch(WEB, course.senses(), settle_s=60, to_the_end=False)[1] == ()
+    assert 0 < course.now < 60
 
 
 def test_a_cycle_that_is_to_end_does_not_wait() -> None:
     course = Course(seen(FAILING))
     course.stopping = True
-    watch(WEB, Outcome(), course.senses(), settle_s=60)
+    watch(WEB, course.senses(), settle_s=60, to_the_end=True)
     assert course.now == 0
 
 

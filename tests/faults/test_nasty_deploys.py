@@ -1,0 +1,149 @@
+"""Deploys that behave badly, on a real host: none takes the agent with it, and the next good commit heals."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.lab.host import Host
+from tests.lab.lab import Lab
+from tests.stories.world import World, follow, rest
+
+REMOTE = "/srv/config.git"
+LIMIT_S = 8
+FLEET = f"schedule: {{fetch: 1h, drift: 1h, settle: 0s, deploy_timeout: {LIMIT_S}s}}\n"
+
+SITE = """\
+- hosts: all
+  deploys:
+    - {name: nasty, deploy: deploys/nasty.py}
+    - {name: after, deploy: files, with: {/etc/after: {content: "%(name)s\\n"}}}
+"""
+
+SHELL = """\
+from pyinfra.operations import server
+
+server.shell(name="nasty", commands=[{command!r}])
+"""
+
+
+@dataclass
+class Victim:
+    host: Host
+    world: World
+
+    def cycle(self, name: str, code: str) -> int:
+        """Brings a nasty deploy, and runs the cycle that applies it as systemd does; its exit code."""
+        self.world.commit(name, {"inventories/lab/site.yaml": SITE % {"name": name}, "deploys/nasty.py": code})
+        self.host.push(self.world.bare, REMOTE)
+        self.host.run("systemctl start hostwright-cycle", check=False, timeout_s=120)
+        return int(self.host.run("systemctl show -P ExecMainStatus hostwright-cycle").output)
+
+    def problems(self) -> list[dict[str, Any]]:
+        done = self.host.run(
+            f"git --git-dir={REMOTE} show status:README.md >/dev/null; "
+            f"git --git-dir={REMOTE} grep -h . status -- 'hosts/*/web1.json'"
+        )
+        problems: list[dict[str, Any]] = json.loads(done.output)["problems"]
+        return problems
+
+    @property
+    def carried_on(self) -> bool:
+        """Whether the deploy behind the nasty one was applied."""
+        return (
+            self.host.run("cat /etc/after").output.strip() == self.world.config.git("log", "-1", "--format=%s").strip()
+        )
+
+    def runs(self, program: str) -> bool:
+        return self.host.run(["pgrep", "-f", program], check=False).code == 0
+
+
+@pytest.fixture(scope="module")
+def victim(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Victim:
+    world = World(tmp_path_factory.mktemp("world") / "world")
+    world.commit("Be quick", {"inventories/lab/fleet.yaml": FLEET})
+    host = lab.boot("trixie", image="agent", name="web1", options=("--private-network",))
+    host.push(world.bare, REMOTE)
+    follow(host, REMOTE)
+    rest(host)
+    return Victim(host, world)
+
+
+def test_a_daemon_that_a_deploy_leaves_behind_ends_with_the_cycle(victim: Victim) -> None:
+    assert victim.cycle("forks", SHELL.format(command="setsid sleep 7001 >/dev/null 2>&1 & exit 0")) == 0
+    assert victim.carried_on
+    assert not victim.runs("sleep 7001")
+
+
+def test_one_that_holds_the_output_open_is_waited_for_in_vain_and_ended(victim: Victim) -> None:
+    assert victim.cycle("clings", SHELL.format(command="setsid sleep 7002 & exit 0")) == 7
+    assert f"did not end within {LIMIT_S} s" in victim.problems()[0]["message"]
+    assert not victim.runs("sleep 7002")
+
+
+def test_what_ignores_sigterm_is_killed_when_its_time_is_over(victim: Victim) -> None:
+    assert victim.cycle("stubborn", SHELL.format(command="trap '' TERM; while :; do sleep 1; done")) == 7
+    assert f"did not end within {LIMIT_S} s" in victim.problems()[0]["message"]
+    assert not victim.runs("while :")
+
+
+def test_what_waits_for_somebody_to_type_finds_nobody(victim: Victim) -> None:
+    assert victim.cycle("asks", SHELL.format(command="read answer || exit 0")) == 0
+    assert victim.carried_on
+
+
+def test_what_prints_without_end_fills_neither_memory_nor_report(victim: Victim) -> None:
+    assert victim.cycle("talks", SHELL.format(command="head -c 300000000 /dev/zero | tr '\\0' 'x'; exit 0")) in (0, 7)
+    size = int(victim.host.run(f"git --git-dir={REMOTE} cat-file -s status:README.md").output)
+    assert size < 100_000
+
+
+CLOSES = """\
+import os
+
+os.closerange(0, 64)
+"""
+
+EATS = """\
+hoard = []
+while len(hoard) < 200:
+    hoard.append(bytearray(1 << 28))
+raise MemoryError
+"""
+
+SPEAKS_FOR_THE_AGENT = """\
+import os
+
+os.write(1, b'{"type": "done", "deploy": "nasty", "status": "done"}\\n')
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("exits", "import os\nos._exit(0)\n"),
+        ("crashes", "import os\nos.kill(os.getpid(), 11)\n"),
+        ("closes", CLOSES),
+        ("eats", EATS),
+        ("raises", "raise SystemExit(1)\n"),
+    ],
+)
+def test_code_that_ruins_its_own_process_fails_alone(victim: Victim, name: str, code: str) -> None:
+    assert victim.cycle(name, code) == 7
+    assert any("nasty" in problem["message"] for problem in victim.problems())
+    assert victim.host.run("systemctl is-failed hostwright.service", check=False).code != 0
+
+
+def test_code_cannot_speak_for_the_agent(victim: Victim) -> None:
+    assert victim.cycle("speaks", SPEAKS_FOR_THE_AGENT + SHELL.format(command="touch /root/was-run")) == 0
+    assert victim.host.run("test -e /root/was-run", check=False).code == 0
+
+
+def test_the_next_good_commit_heals(victim: Victim) -> None:
+    victim.cycle("ruined", "import os\nos._exit(3)\n")
+    assert victim.cycle("good", SHELL.format(command="true")) == 0
+    assert victim.carried_on
+    assert victim.host.run("hostwright plan", check=False).code == 0
