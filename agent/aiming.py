@@ -9,9 +9,10 @@ from agent.domain.plan import Hold
 from agent.parts import Parts
 from agent.steps.choose import Aim, choose, suspension
 from agent.steps.fetch import fetch
+from agent.steps.freeze import revoked
 from agent.steps.resolve import Resolution, fleet_settings, resolve
 from agent.steps.trial import nothing_to_go_back_to
-from agent.steps.verify import recall, verify
+from agent.steps.verify import recall, recall_last, verify
 
 
 def aim(parts: Parts, account: Account) -> Aim | None:
@@ -26,7 +27,7 @@ def aim(parts: Parts, account: Account) -> Aim | None:
         with account.surviving():
             candidate = resolved(parts, account.trusted)
             account.fleet = fleet_settings(candidate.environment)
-    held = _suspension(parts, candidate)
+    held = _frozen(parts, account) or _suspension(parts, candidate)
     last = account.trusted.sha if account.trusted is not None else record.last
     bad = _known_as_bad(parts, candidate)
     applied = parts.memory.applied()
@@ -44,23 +45,41 @@ def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> Trus
     """The newest commit of the remote where it is to be trusted, else the one trusted last, if there is one."""
     trusted: TrustedCommit | None = None
     with account.surviving():
-        account.fetched = fetch(parts.mirror, parts.settings)
+        remembered = parts.memory.state().fleet.accept
+        account.fetched = fetch(parts.mirror, parts.settings, record, remembered)
         trusted = verify(
             account.fetched,
             mirror=parts.mirror,
             inventory=parts.settings.inventory,
             mode=parts.settings.trust,
-            last=record.last,
+            record=record,
+            remembered=remembered,
             min_commit=parts.settings.min_commit,
             anchors=parts.paths.trusted_signers,
             now=parts.clock(),
         )
         if trusted.sha != record.last:
-            principal = trusted.signer.principal if trusted.signer else ""
-            parts.memory.keep_trust(TrustRecord(trusted.sha, principal, parts.clock()))
+            parts.memory.keep_trust(record.after(trusted, parts.clock()))
     if trusted is None and record.last is not None:
-        return recall(record.last, mirror=parts.mirror, last=record.last)
+        return recall_last(record, record.last, mirror=parts.mirror)
     return trusted
+
+
+def _frozen(parts: Parts, account: Account) -> Hold | None:
+    """What keeps this host from being touched, where whoever vouched for the commit trusted last counts no more."""
+    with account.surviving():
+        error = revoked(
+            parts.memory.trust(),
+            mirror=parts.mirror,
+            inventory=parts.settings.inventory,
+            mode=parts.settings.trust,
+            anchors=parts.paths.trusted_signers,
+            now=parts.clock(),
+        )
+        if error is not None:
+            account.failures.append(error)
+            return Hold(error.kind, error.message)
+    return None
 
 
 def resolved(parts: Parts, commit: TrustedCommit) -> Resolution:

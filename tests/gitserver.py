@@ -102,6 +102,12 @@ class ConfigRepo:
         self.git(*_signing(by), "merge", "--quiet", "--no-ff", *_sign(by), "-m", f"Merge {others[0]}", *others)
         return self.head
 
+    def tag(self, name: str, at: str = "HEAD", *, by: Author | None = None, force: bool = False) -> str:
+        """An annotated tag, signed ``by`` an author or not; the tag object's sha."""
+        forced = ("--force",) if force else ()
+        self.git(*_signing(by), "tag", *forced, "--sign" if by else "--annotate", "-m", f"Release {name}", name, at)
+        return self.git("rev-parse", f"refs/tags/{name}")
+
     def plumb(self, tree: str, *parents: str, by: Author | None = None) -> str:
         """A commit of any tree, however odd; ``main`` moves there, the working copy does not."""
         options = [option for parent in parents for option in ("-p", parent)]

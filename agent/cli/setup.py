@@ -19,7 +19,7 @@ from pathlib import Path
 from agent import __version__, wiring
 from agent.cli.first_entries import begin_ledger
 from agent.cli.hostnames import choose_host, choose_inventory, own_names
-from agent.domain.commit import TrustedCommit, TrustMode
+from agent.domain.commit import Accept, TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
 from agent.errors import (
     Exit,
@@ -220,16 +220,20 @@ def _tried(draft: Settings, paths: Paths, undo: Undo) -> tuple[Settings, Trusted
 
 
 def _read_with(mirror: Mirror, draft: Settings, paths: Paths) -> tuple[Settings, TrustedCommit]:
-    commit = fetch(mirror, draft)
+    record = Memory(paths).trust() if paths.settings.exists() else TrustRecord()
+    commit = fetch(mirror, draft, record, Accept())
     # Names only, from a commit that nobody has judged yet: whose keys judge it depends on the inventory.
     below = (entry.path.split("/") for entry in mirror.tree(commit.sha).entries(INVENTORIES))
     inventory = choose_inventory({parts[1] for parts in below if len(parts) > 2}, draft.inventory or None)
+    if inventory != draft.inventory and (record.last or draft.min_commit):
+        commit = fetch(mirror, replace(draft, inventory=inventory), record, Accept())  # it may accept tags
     trusted = verify(
         commit,
         mirror=mirror,
         inventory=inventory,
         mode=draft.trust,
-        last=Memory(paths).trust().last if paths.settings.exists() else None,
+        record=record,
+        remembered=Accept(),
         min_commit=draft.min_commit,
         anchors=paths.trusted_signers,
         now=int(time.time()),
@@ -244,8 +248,7 @@ def _aim_at(trusted: TrustedCommit, paths: Paths, undo: Undo) -> None:
     memory = Memory(paths)
     for name in ("trust", "state"):
         undo.created(paths.document(name))
-    principal = trusted.signer.principal if trusted.signer else ""
-    memory.keep_trust(TrustRecord(trusted.sha, principal, int(time.time())))
+    memory.keep_trust(TrustRecord().after(trusted, int(time.time())))
     memory.keep_state(replace(memory.state(), aimed_commit=trusted.sha))
 
 

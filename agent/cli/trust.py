@@ -2,32 +2,71 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+
 from agent.cli.host import APPLY_WAIT_S, require_root
 from agent.cli.output import Output
+from agent.domain.commit import Accept, TrustMode
 from agent.domain.memory import TrustRecord
-from agent.errors import UsageError
+from agent.domain.text import printable
+from agent.errors import SourceError, UsageError
 from agent.host.identity import Identity
 from agent.host.lock import locked
 from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
+from agent.steps.accept import accepted
+from agent.steps.freeze import standing as standing_of
+from agent.steps.judge import Judge, read_anchors
+from agent.system.allowed_signers import AllowedSigner, parse
+from agent.wiring import clock, mirror_of_host
 
 
 def show(output: Output) -> int:
-    """Mode, anchors, and the commit that was trusted last."""
+    """Whom this host trusts, what it takes, and how the commit stands that was trusted last."""
     require_root()
     paths = Paths()
-    settings, record = read_settings(paths), Memory(paths).trust()
-    anchors = _anchors(paths)
+    settings, memory, now = read_settings(paths), Memory(paths), clock()
+    record, state = memory.trust(), memory.state()
+    anchors = read_anchors(paths.trusted_signers)
+    signers, standing, why = b"", None, ""
+    accept = Accept()
+    if record.last is not None and paths.mirror.exists():
+        with closing(mirror_of_host(paths, settings)) as mirror, suppress(SourceError):  # the next cycle mends it
+            judge = Judge(mirror, settings.inventory, anchors, now)
+            accept = accepted(mirror, settings.inventory, record.last, state.fleet.accept)
+            signers = judge.signers(record.last)
+            if settings.trust is TrustMode.SIGNED:
+                standing, why = standing_of(record, record.last, judge)
+    taken = [*(("commits",) if accept.commits else ()), *(f"tags {pattern}" for pattern in accept.tags)]
     output.show(f"trust     {settings.trust.value}")
-    for line in anchors:
-        output.show(f"anchor    {line}")
-    signer = f", signed by {record.principal}" if record.principal else ""
-    output.show(f"last      {record.last}{signer}" if record.last else "last      no commit has been trusted yet")
+    output.show(f"accept    {', '.join(taken)}")
+    for name, text in (("anchor", anchors), ("signer", signers)):
+        for signer in parse(text):
+            output.show(f"{name:<9} {_told(signer, now)}")
+    output.show(f"last      {_last(record)}" if record.last else "last      no commit has been trusted yet")
+    if standing is not None:
+        output.show(f"standing  {standing.value}{': ' if why else ''}{why}")
+    if state.refused:
+        output.show(f"refused   {state.refused}")
     output.envelope(
         "trust",
         0,
-        {"mode": settings.trust.value, "anchors": anchors, "last": record.last, "principal": record.principal},
+        {
+            "mode": settings.trust.value,
+            "accept": taken,
+            "anchors": [asdict(signer) for signer in parse(anchors)],
+            "signers": [asdict(signer) for signer in parse(signers)],
+            "last": record.last,
+            "at": record.at or None,
+            "principal": record.principal,
+            "fingerprint": record.fingerprint,
+            "tag": record.tag or None,
+            "standing": standing.value if standing is not None else None,
+            "refused": state.refused,
+        },
     )
     return 0
 
@@ -60,8 +99,20 @@ def identity(output: Output) -> int:
     return 0
 
 
-def _anchors(paths: Paths) -> list[str]:
-    if not paths.trusted_signers.is_file():
-        return []
-    lines = paths.trusted_signers.read_text(errors="replace").splitlines()
-    return [line for line in lines if line.strip() and not line.startswith("#")]
+def _told(signer: AllowedSigner, now: int) -> str:
+    authority = "certificates of " if signer.authority else ""
+    dates = (("from", signer.valid_after), ("until", signer.valid_before))
+    limits = "".join(f" {word} {_moment(at)}" for word, at in dates if at is not None)
+    validity = signer.validity(now)
+    limits += f", {validity}" if validity != "valid" else ""
+    return f"{signer.principals}  {authority}{signer.fingerprint}{limits}"
+
+
+def _last(record: TrustRecord) -> str:
+    who = f", signed by {record.principal} {record.fingerprint}".rstrip() if record.principal else ""
+    tag = f", as {printable(record.tag)}" if record.tag_object else ""
+    return f"{record.last}{tag}{who}, {_moment(record.at)}"
+
+
+def _moment(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")

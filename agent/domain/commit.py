@@ -1,9 +1,10 @@
-"""Commits: what was fetched, and what may be acted on."""
+"""Commits and the tags on them: what was fetched, and what may be acted on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 
 class TrustMode(StrEnum):
@@ -14,6 +15,34 @@ class TrustMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Accept:
+    """What of the branch is taken as new: the tip where each commit is signed, commits under tags that match one of
+    the patterns ``tags`` (fnmatch, ``*`` also matches ``/``), or both."""
+
+    commits: bool = True
+    tags: tuple[str, ...] = ()
+
+    def takes(self, tag: str) -> bool:
+        """Whether a tag of this name counts."""
+        return any(fnmatchcase(tag, pattern) for pattern in self.tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag as the remote offers it: ``object`` is what it is at, ``commit`` what that stands for in the end. Nobody
+    has looked into it yet."""
+
+    name: str
+    object: str
+    commit: str
+
+    @property
+    def annotated(self) -> bool:
+        """Whether there is an object that somebody can have signed."""
+        return self.object != self.commit
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """The tip of the config branch as fetched: content nobody has judged yet."""
 
@@ -21,6 +50,8 @@ class Commit:
     subject: str
     committed_at: int
     """Seconds since the epoch, as the commit claims; never used to judge it."""
+    tags: tuple[Tag, ...] = ()
+    """What the remote offers, on whichever commit, where tags are accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +74,7 @@ class TrustedCommit:
     subject: str
     signer: Signer | None
     """None where the host's settings say ``trust: unsigned``."""
+    tag: Tag | None = None
+    """The tag whose signature vouches for it; None where it is the commit's own."""
+    note: str = ""
+    """What does not count against it, but should be known, such as that the key has expired since."""

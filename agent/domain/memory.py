@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from agent.domain.commit import Accept, TrustedCommit
 from agent.domain.desired import OnRemove
 
 LONGEST_BACKOFF_S = 30 * 60
@@ -38,9 +39,31 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class TrustRecord(Document):
+    """``last`` was vouched for by ``principal`` with the key ``fingerprint`` (both empty: nobody was asked), under
+    ``tag`` where ``tag_object`` is not empty. ``tags``: every tag that ever was trusted, and the commit it named."""
+
     last: str | None = None
     principal: str = ""
     at: int = 0
+    fingerprint: str = ""
+    tag: str = ""
+    tag_object: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def after(self, commit: TrustedCommit, now: int) -> TrustRecord:
+        """The record once ``commit`` is trusted."""
+        if commit.sha == self.last:
+            return self
+        signer, tag = commit.signer, commit.tag
+        return TrustRecord(
+            last=commit.sha,
+            principal=signer.principal if signer else "",
+            at=now,
+            fingerprint=signer.fingerprint if signer else "",
+            tag=tag.name if tag else "",
+            tag_object=tag.object if tag else "",
+            tags={**self.tags, tag.name: tag.commit} if tag else self.tags,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +179,16 @@ class FleetSettings(Document):
     counts: bool = True
     """Whether reports say how many lines a change adds and removes."""
     hosts: int = 1
+    accept: Accept = field(default_factory=Accept)
+    """What was taken as new. The commit trusted last has the last word on it, as long as its fleet.yaml can be read."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FleetSettings:
+        names = {item.name for item in dataclasses.fields(cls)}
+        known = {key: value for key, value in data.items() if key in names}
+        accept = known.get("accept") or {}
+        known["accept"] = Accept(accept.get("commits", True) is not False, tuple(map(str, accept.get("tags", ()))))
+        return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +207,8 @@ class State(Document):
     """Units that had failed when the agent first looked; they are reported and not counted."""
     pruned: str | None = None
     """The commit at which last nothing was left to remove."""
+    refused: str = ""
+    """What the last cycle did not trust, and why."""
     told: tuple[str, ...] = ()
     """Marks of the problems and holds that events have told, so that they are told once and not every minute."""
 

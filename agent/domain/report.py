@@ -58,12 +58,15 @@ class Problem(_Part):
 
 
 class Commits(_Part):
-    """Commits as this host knows them: fetched, trusted, aimed at."""
+    """Commits as this host knows them: fetched, trusted, aimed at. Who vouches for the trusted one, and under which
+    tag; ``note`` is what should be known of that, such as a key that has expired since."""
 
     seen: Sha | None = None
     trusted: Sha | None = None
     aimed: Sha | None = None
     signer: Text | None = None
+    tag: Text | None = None
+    note: Text = ""
 
 
 class Digests(_Part):

@@ -118,6 +118,8 @@ def _commits(account: Account) -> Commits:
         trusted=trusted.sha if trusted else None,
         aimed=account.state.commit if account.state else None,
         signer=trusted.signer.principal if trusted and trusted.signer else None,
+        tag=trusted.tag.name if trusted and trusted.tag else None,
+        note=trusted.note if trusted else "",
     )
 
 

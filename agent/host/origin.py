@@ -80,7 +80,7 @@ def take_up(clone: Clone, origin: Path) -> bool:
 
 def _fast_forward(environment: Mapping[str, str], clone: Clone, origin: Path) -> bool:
     ref = f"refs/heads/{clone.branch}"
-    before = _text(_git(environment, "-C", str(origin), "rev-parse", "--verify", "--quiet", ref))
+    before = _text(_git(environment, f"--git-dir={origin}", "rev-parse", "--verify", "--quiet", ref))
     if before == clone.tip or (before and _contains(environment, origin, clone.tip, before)):
         return False
     fetched = _fetch(environment, clone, origin)
@@ -99,13 +99,19 @@ def _not_copied(clone: Clone, failed: Completed) -> SourceError:
 
 
 def _contains(environment: Mapping[str, str], repository: Path, commit: str, tip: str) -> bool:
-    return _git(environment, "-C", str(repository), "merge-base", "--is-ancestor", commit, tip).ok
+    return _git(environment, f"--git-dir={repository}", "merge-base", "--is-ancestor", commit, tip).ok
 
 
 def _fetch(environment: Mapping[str, str], clone: Clone, into: Path) -> Completed:
     ref = f"refs/heads/{clone.branch}"
     return _git(
-        environment, "-C", str(into), "fetch", "--no-tags", "--no-write-fetch-head", str(clone.folder), f"{ref}:{ref}"
+        environment,
+        f"--git-dir={into}",
+        "fetch",
+        "--no-tags",
+        "--no-write-fetch-head",
+        str(clone.folder),
+        f"{ref}:{ref}",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
+from agent.domain.commit import Accept
 from agent.domain.duration import DURATION, seconds
 from agent.domain.tree import Tree
 from agent.inventory import shape
@@ -22,7 +23,6 @@ FLEET_FILE = "fleet.yaml"
 
 NOT_IN_FORCE: tuple[Path, ...] = (
     ("schedule", "watch"),
-    ("trust", "accept"),
     ("status", "shards"),
     ("windows",),
     ("waves",),
@@ -76,7 +76,20 @@ class Schedule(_Part):
 
 
 class Tags(_Part):
-    tags: Annotated[str, Field(min_length=1, description="tags that are taken, such as v*")]
+    tags: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9._/*?!+\[\]-]{1,200}$", description="annotated, signed tags, such as v*")
+    ]
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _or_alone(schema: dict[str, Any]) -> None:
+    """Changes the schema of a list that is not empty so that one item by itself will do."""
+    del schema["type"], schema["minLength"]  # pydantic takes what is behind a validator for a text
+    item = schema.pop("items")
+    schema["anyOf"] = [{"type": "array", "items": item, "minItems": 1}, item]
 
 
 class Trust(_Part):
@@ -84,8 +97,14 @@ class Trust(_Part):
         Literal["signed", "unsigned"], Field(description="what is meant; each host's own agent.yaml decides")
     ] = "signed"
     accept: Annotated[
-        tuple[Literal["commits"] | Tags, ...], Field(strict=False, min_length=1, description="what is taken as new")
+        tuple[Literal["commits"] | Tags, ...],
+        BeforeValidator(_listed),
+        Field(strict=False, min_length=1, description="what is taken as new", json_schema_extra=_or_alone),
     ] = ("commits",)
+
+    @property
+    def accepts(self) -> Accept:
+        return Accept("commits" in self.accept, tuple(item.tags for item in self.accept if isinstance(item, Tags)))
 
 
 class Status(_Part):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import replace
+from typing import Final, Protocol
 
-from agent.domain.commit import Commit
+from agent.domain.commit import Accept, Commit
+from agent.domain.memory import TrustRecord
+from agent.steps.accept import accepted
 from agent.system.git import Mirror
+
+TAGS_LIMIT: Final = 50
+"""Tags of one range that are looked at, the newest first; more are not a release but an attack."""
 
 
 class Followed(Protocol):
@@ -17,7 +23,31 @@ class Followed(Protocol):
     @property
     def branch(self) -> str: ...
 
+    @property
+    def inventory(self) -> str: ...
 
-def fetch(mirror: Mirror, settings: Followed) -> Commit:
-    """One cheap question when nothing is new. Raises SourceError; SettingsError when remote or branch cannot be one."""
-    return mirror.fetch(settings.remote, settings.branch)
+    @property
+    def min_commit(self) -> str | None: ...
+
+
+def fetch(mirror: Mirror, settings: Followed, record: TrustRecord, remembered: Accept) -> Commit:
+    """One cheap question when nothing is new. Where tags are accepted, with the tags that the remote offers and that
+    count; those on the way from the last trusted commit to the new one are in the mirror then.
+
+    ``record``: what was trusted last; ``remembered``: what fleet.yaml last said, where it cannot be read. Raises
+    SourceError; SettingsError when remote or branch cannot be one.
+    """
+    since = record.last or settings.min_commit
+    accept = accepted(mirror, settings.inventory, since, remembered)
+    commit = mirror.fetch(settings.remote, settings.branch, tags=bool(accept.tags))
+    later = accepted(mirror, settings.inventory, since, remembered)
+    if since is None or not later.tags or not mirror.descends(commit.sha, since):
+        return commit
+    if not accept.tags:  # only now is it here, and says so
+        commit = mirror.fetch(settings.remote, settings.branch, tags=True)
+    offered = tuple(tag for tag in commit.tags if later.takes(tag.name))
+    line = {sha: place for place, sha in enumerate(mirror.first_parent_range(since, commit.sha))} if offered else {}
+    near = sorted((tag for tag in offered if tag.commit in line), key=lambda tag: line[tag.commit], reverse=True)
+    near = near[:TAGS_LIMIT]
+    mirror.bring([*near, *(tag for tag in offered if tag.object == record.tag_object)])
+    return replace(commit, tags=(*near, *(tag for tag in offered if tag.commit not in line)))

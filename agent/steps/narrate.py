@@ -107,6 +107,8 @@ def _problems(account: Account, now: int) -> Iterator[Event]:
     for failure in account.failures:
         hint = f" ({failure.hint})" if failure.hint and failure.kind != "bug" else ""
         yield Event(now, f"problem-{failure.kind}", f"{failure.message}{hint}")
+    if account.trusted is not None and account.trusted.note:
+        yield Event(now, "signer", account.trusted.note)
     if account.health is not None:
         for complaint in account.health.complaints:
             yield Event(now, "unhealthy", complaint)

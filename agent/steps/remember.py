@@ -94,6 +94,7 @@ def state_after(state: State, account: Account, now: int) -> State:
         ended_at=now,
         cycles=state.cycles + 1,
         fleet=account.fleet or state.fleet,
+        refused=next((failure.message for failure in account.failures if failure.exit is Exit.TRUST), ""),
         # A unit that got well once counts from then on.
         failed_at_first=tuple(
             unit for unit in account.forgiven if account.health is None or unit in account.health.failed_units

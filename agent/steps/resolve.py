@@ -70,6 +70,7 @@ def fleet_settings(environment: Environment) -> FleetSettings:
         prune_percent=fleet.prune.max_percent,
         counts=fleet.status.diff == "own",
         hosts=len(environment.inventory.hosts),
+        accept=fleet.trust.accepts,
     )
 
 

@@ -10,33 +10,22 @@ oldest first, by those who could sign when it was made::
 The walk follows first parents: whoever signs a merge vouches for what it merges. A commit of the walk that does not
 descend from ``last`` (somebody merged the remote into an older branch of theirs) brings no keys of its own: its
 trusted_signers may still name who has been removed since.
+
+Where tags are accepted, the newest commit of that walk is taken that carries a tag signed by those whom ``last`` lets
+sign: the tag vouches for it and for all between.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
-from agent.domain.commit import Commit, Signer, TrustedCommit, TrustMode
+from agent.domain.commit import Accept, Commit, Signer, Tag, TrustedCommit, TrustMode
+from agent.domain.memory import TrustRecord
 from agent.errors import TrustError
+from agent.steps.accept import accepted
+from agent.steps.judge import NEVER_TRUSTED, Judge, moved, read_anchors
 from agent.system import openssh
-from agent.system.files import read_bounded
 from agent.system.git import Mirror
-from agent.system.openssh import RefusedSignatureError
-
-_SIGN_AGAIN: Final = (
-    "no host has taken it: sign it again (`git rebase --exec 'git commit --amend --no-edit --allow-empty -S' {base}`) "
-    "and push with --force-with-lease"
-)
-_HINTS: Final = {
-    "unsigned": _SIGN_AGAIN + "; `git config commit.gpgSign true` for the next ones",
-    "pgp-signature": "`git config gpg.format ssh`, set user.signingKey, then: " + _SIGN_AGAIN,
-    "bad-signature": "find out how it came about; if it was an accident: " + _SIGN_AGAIN,
-    "expired-key": "whoever is still trusted renews the key in {signers}, or: " + _SIGN_AGAIN,
-    "wrong-signer": "whoever is trusted adds the key to {signers} first, or: " + _SIGN_AGAIN,
-}
-_NEVER_TRUSTED: Final = ("unsigned", "pgp-signature", "bad-signature")
-"""What cannot have been trusted as signed; what is left are keys that have gone since."""
 
 
 def verify(
@@ -45,33 +34,52 @@ def verify(
     mirror: Mirror,
     inventory: str,
     mode: TrustMode,
-    last: str | None,
+    record: TrustRecord,
+    remembered: Accept,
     min_commit: str | None,
     anchors: Path,
     now: int,
 ) -> TrustedCommit:
-    """``commit`` when this host may act on it.
+    """``commit``, or where tags are accepted one before it, when this host may act on it; the commit trusted last when
+    there is nothing newer.
 
-    ``last`` is the commit trusted last; without one, ``min_commit`` (the commit that the host was told to begin with)
-    takes its place once the anchors vouch for it, or else they vouch for ``commit`` itself. ``anchors`` is a file in
-    allowed_signers format. ``now`` is the host's clock; what a commit says of its date is not looked at.
+    ``record`` says what was trusted last; without that, ``min_commit`` (the commit that the host was told to begin
+    with) takes its place once the anchors vouch for it, or else they vouch for ``commit`` itself. ``remembered``: what
+    is accepted where fleet.yaml of the commit trusted last cannot be read. ``anchors`` is a file in allowed_signers
+    format. ``now`` is the host's clock; what a commit says of its date is not looked at.
 
     Raises TrustError, kinds ``history-rewritten``, ``min-commit``, ``no-anchors``, ``unsigned``, ``pgp-signature``,
-    ``bad-signature``, ``expired-key``, ``wrong-signer``.
+    ``bad-signature``, ``expired-key``, ``wrong-signer``, ``tag-moved``, ``bad-tag``; where several things were refused,
+    for the newest.
     """
-    _require_history(commit, mirror, last, min_commit)
-    if mode is TrustMode.UNSIGNED:
-        return TrustedCommit(commit.sha, commit.subject, None)
-    judge = _Judge(mirror, inventory, _anchors(anchors), now)
-    signer: Signer | None
-    if last is not None:
-        signer = judge.in_force(commit.sha) if commit.sha == last else judge.since(last, commit.sha)
+    _require_history(commit, mirror, record.last, min_commit)
+    judge = Judge(mirror, inventory, None if mode is TrustMode.UNSIGNED else _anchors(anchors), now)
+    if record.last is not None:
+        start = _in_force(record, record.last, judge)
     else:
-        first = min_commit or commit.sha
-        signer = judge.signer(first, after=None)
-        if first != commit.sha:
-            signer = judge.since(first, commit.sha)
-    return TrustedCommit(commit.sha, commit.subject, signer)
+        first = mirror.commit(min_commit or commit.sha)
+        start = TrustedCommit(first.sha, first.subject, judge.commit(first.sha, after=None))
+    line = mirror.first_parent_range(start.sha, commit.sha)
+    accept = accepted(mirror, inventory, start.sha, remembered)
+    refused: list[TrustError] = []
+    if accept.commits and line:
+        try:
+            return TrustedCommit(commit.sha, commit.subject, judge.line(start.sha, line))
+        except TrustError as error:
+            refused.append(error)
+    tags = [tag for tag in commit.tags if accept.takes(tag.name)]
+    for sha in reversed(line):
+        for tag in (tag for tag in tags if tag.commit == sha):
+            try:
+                signer = judge.tag(tag, after=start.sha, trusted=record.tags)
+                return TrustedCommit(sha, mirror.commit(sha).subject, signer, tag)
+            except TrustError as error:
+                refused.append(error)
+    known = ((tag, record.tags.get(tag.name, tag.commit)) for tag in tags)
+    refused += [moved(tag, before) for tag, before in known if before != tag.commit]
+    if refused:
+        raise refused[0]
+    return start
 
 
 def recall(sha: str, *, mirror: Mirror, last: str) -> TrustedCommit:
@@ -85,53 +93,26 @@ def recall(sha: str, *, mirror: Mirror, last: str) -> TrustedCommit:
     return TrustedCommit(commit.sha, commit.subject, None)
 
 
-class _Judge:
-    """Who signed a commit, by the keys that count for it."""
+def recall_last(record: TrustRecord, last: str, *, mirror: Mirror) -> TrustedCommit:
+    """The commit trusted ``last``, and who vouched for it then. Raises SourceError where it is not here any more."""
+    commit = mirror.commit(last)
+    signer = Signer(record.principal, record.fingerprint) if record.fingerprint else None
+    tag = Tag(record.tag, record.tag_object, last) if record.tag_object else None
+    return TrustedCommit(commit.sha, commit.subject, signer, tag)
 
-    def __init__(self, mirror: Mirror, inventory: str, anchors: bytes, now: int) -> None:
-        self._mirror = mirror
-        self._signers = f"inventories/{inventory}/trusted_signers"
-        self._anchors = anchors
-        self._now = now
 
-    def signer(self, sha: str, *, after: str | None) -> Signer:
-        """Who signed, by the anchors and the trusted signers of the commit ``after``; without one, by the anchors."""
-        try:
-            return openssh.signer_of(self._mirror.raw(sha), self._keys(after), now=self._now)
-        except RefusedSignatureError as refused:
-            commit = self._mirror.commit(sha)
-            hint = _HINTS[refused.kind].format(base=after[:12] if after else "--root", signers=self._signers)
-            message = f'commit {sha[:12]} ("{commit.subject}") {refused}'
-            raise TrustError(message, kind=refused.kind, hint=hint) from refused
-
-    def since(self, start: str, tip: str) -> Signer:
-        """Who signed ``tip``, when every commit between is signed as it must be."""
-        keys, signer = start, None
-        for sha in self._mirror.first_parent_range(start, tip):
-            signer = self.signer(sha, after=keys)
-            if self._mirror.descends(sha, start):
-                keys = sha
-        assert signer is not None, "the tip is in the range of its own"
-        return signer
-
-    def in_force(self, sha: str) -> Signer | None:
-        """Who signed the commit that is trusted already, as far as the key still counts. Raises TrustError for one that
-        was only trusted while the host asked for no signatures."""
-        parents = self._mirror.parents(sha)
-        try:
-            return self.signer(sha, after=parents[0] if parents else None)
-        except TrustError as error:
-            if error.kind in _NEVER_TRUSTED:
-                raise
-            return None
-
-    def _keys(self, after: str | None) -> bytes:
-        if after is None:
-            return self._anchors
-        try:
-            return openssh.allowed_signers((self._anchors, self._mirror.tree(after).read(self._signers)))
-        except KeyError:
-            return self._anchors
+def _in_force(record: TrustRecord, last: str, judge: Judge) -> TrustedCommit:
+    """The commit trusted last. Raises TrustError for one that was only trusted while the host asked for no signatures;
+    a key that has gone since is ``freeze``'s business."""
+    found = recall_last(record, last, mirror=judge.mirror)
+    note = ""
+    try:
+        signer = judge.in_force(record, last) or found.signer
+    except TrustError as error:
+        if error.kind in NEVER_TRUSTED:
+            raise
+        signer, note = found.signer, error.message if error.kind == "expired-key" else ""
+    return TrustedCommit(found.sha, found.subject, signer, found.tag, note)
 
 
 def _require_history(commit: Commit, mirror: Mirror, last: str | None, min_commit: str | None) -> None:
@@ -153,10 +134,7 @@ def _require_history(commit: Commit, mirror: Mirror, last: str | None, min_commi
 
 
 def _anchors(path: Path) -> bytes:
-    try:
-        anchors = read_bounded(path)
-    except FileNotFoundError:
-        anchors = b""
+    anchors = read_anchors(path)
     if not openssh.names_a_signer(anchors):
         raise TrustError(
             f"{path} names nobody who may sign commits",

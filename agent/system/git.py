@@ -1,34 +1,26 @@
-"""Git, by GitPython: remotes into commits, and commits into trees and folders, through a mirror of our own.
+"""Git: remotes into commits, and commits into trees and folders, through a mirror of our own.
 
-Questions to the mirror go through GitPython; conversations with remotes are ``git_remote``'s.
+Questions to the mirror are ``git_store``'s, conversations with remotes ``git_remote``'s.
 
-Every object that is read is hashed and compared with its name. git does not do that on reading, and what ``verify``
-trusted must be what ``export`` writes, whatever became of the disk in between.
+Every object that is read is hashed and compared with its name: what ``verify`` trusted must be what ``export`` writes,
+whatever became of the disk in between.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
 import re
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import Final, TypeVar
 
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, importing must not fail: we say so ourselves
-
-from git import Git
-from git.exc import GitCommandError
-
-from agent.domain.commit import Commit
+from agent.domain.commit import Commit, Tag
 from agent.domain.text import printable
 from agent.errors import Consequence, SourceError
 from agent.system import git_remote, git_tree
-from agent.system.files import discard, fsync_folder, make_private_folder
-from agent.system.git_environment import Access, local_environment
-from agent.system.git_remote import git_missing
+from agent.system.files import discard, fsync_folder
+from agent.system.git_environment import Access
+from agent.system.git_store import DamagedError, Store
 from agent.system.git_tree import CommitTree
 from agent.system.remote import Remote, checked_branch
 
@@ -36,117 +28,13 @@ __all__ = ["Access", "CommitTree", "Mirror"]
 
 TIP: Final = "refs/hostwright/tip"
 """The only ref of a mirror: what was fetched last, so that the next fetch asks for what is new only."""
-LOCAL_TIMEOUT_S: Final = 120
-"""For a question to the mirror; on a busy disk a walk through a long history may take seconds."""
-PACKS_LIMIT: Final = 40
-"""Packs of a mirror before they are made one; below git's own limit of 50, where looking things up gets slow."""
-LEFTOVER_S: Final = 900
-"""Age of a half-received pack that no fetch can still be writing to."""
+OBJECT_LIMIT: Final = 4 * 1024 * 1024
+"""Bytes of a commit or tag; the longest messages that people write have some thousands."""
 SUBJECT_LIMIT: Final = 120
-NOT_FOUND: Final = 127
-"""What env(1) ends with when there is no such program."""
-_CHUNK_BYTES: Final = 1024 * 1024
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
 _COMMITTED: Final = re.compile(rb"^committer .*> (\d{1,18}) [+-]\d+$", re.MULTILINE)
 
 T = TypeVar("T")
-
-
-class _Damaged(Exception):
-    """The mirror does not hold what it should, or holds something else."""
-
-
-class _Git(Git):
-    """GitPython hands git the environment of this process. Ours gets what ``git_environment`` says: a cycle started
-    from a hook of the very repository would otherwise work in that one."""
-
-    def execute(self, command: Any, *arguments: Any, **options: Any) -> Any:
-        variables = (f"{name}={value}" for name, value in local_environment().items())
-        return super().execute(["env", "-i", *variables, *command], *arguments, **options)
-
-
-class _Store:
-    """A bare repository on the disk, made when it is missing. Its methods raise _Damaged."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._opened: _Git | None = None
-
-    def header(self, sha: str) -> str | None:
-        """The type of an object; None when it is not here, as far as can be told."""
-        try:
-            return os.fsdecode(self._git().get_object_header(sha)[1])  # typed str, but bytes
-        except (ValueError, OSError):
-            self.close()
-            return None
-
-    def copy(self, sha: str, kind: str, sink: BinaryIO) -> None:
-        """Writes the content of an object to ``sink``, checked against its name when it is complete."""
-        git = self._git()
-        try:
-            _, type_, size, stream = git.stream_object_data(sha)
-        except (ValueError, OSError) as error:
-            self.close()
-            raise _Damaged(f"{sha} cannot be read") from error
-        found = os.fsdecode(type_)
-        digest = hashlib.sha1(f"{found} {size}\0".encode(), usedforsecurity=False)
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            sink.write(chunk)
-        del stream  # its finalizer reads what is left, which must be before the pipe is closed
-        if found != kind or digest.hexdigest() != sha:
-            self.close()
-            raise _Damaged(f"{sha} is not what it was")
-
-    def read(self, sha: str, kind: str) -> bytes:
-        content = io.BytesIO()
-        self.copy(sha, kind, content)
-        return content.getvalue()
-
-    def ask(self, command: str, *arguments: str, fine: tuple[int, ...] = (0,)) -> tuple[int, str]:
-        """Exit status and output of a git command."""
-        options = {"with_extended_output": True, "with_exceptions": False, "kill_after_timeout": LOCAL_TIMEOUT_S}
-        status, output, error = getattr(self._git(), command)(*arguments, **options)
-        if status not in fine:
-            raise _Damaged(f"git {command}: {printable(str(error))}")
-        return status, str(output)
-
-    def tidy(self) -> None:
-        """Drops what killed fetches left, and makes many packs one. Nothing that ever was here is dropped: a commit
-        trusted once must still be known when the remote has rewritten its history."""
-        packs = self.path / "objects/pack"
-        for left in (*packs.glob("tmp_*"), *packs.glob(".tmp-*")):
-            if time.time() - left.stat().st_mtime > LEFTOVER_S:
-                left.unlink(missing_ok=True)
-        if sum(1 for _ in packs.glob("*.pack")) > PACKS_LIMIT:
-            self.ask("repack", "-a", "-d", "-k", "-q")
-            self.close()
-
-    def make(self) -> None:
-        """Makes the repository unless it is there."""
-        self._git()
-
-    def close(self) -> None:
-        if self._opened is not None:
-            self._opened.clear_cache()
-            self._opened = None
-
-    def _git(self) -> _Git:
-        if self._opened is None:
-            self._opened = self._open()
-        return self._opened
-
-    def _open(self) -> _Git:
-        try:
-            if not self.path.exists():
-                make_private_folder(self.path)
-                _Git(self.path).init("--quiet", "--bare", "--initial-branch=none", f"{self.path}")
-            git = _Git(self.path)
-            git.set_persistent_git_options(git_dir=f"{self.path}")
-            git.rev_parse("--git-dir")
-        except GitCommandError as error:
-            raise git_missing() if error.status == NOT_FOUND else _Damaged(f"{error.stderr}") from error
-        return git
 
 
 class Mirror:
@@ -158,7 +46,7 @@ class Mirror:
 
     def __init__(self, path: Path, access: Access) -> None:
         self._access = access
-        self._store = _Store(path)
+        self._store = Store(path)
         self._source: tuple[Remote, str] | None = None
 
     def tip(self, remote: str, branch: str) -> str:
@@ -169,17 +57,28 @@ class Mirror:
         """
         return git_remote.tip(Remote.parse(remote), checked_branch(branch), self._access)
 
-    def fetch(self, remote: str, branch: str) -> Commit:
+    def fetch(self, remote: str, branch: str, *, tags: bool = False) -> Commit:
         """The commit that ``branch`` is at, with its whole history in the mirror. Asks first, and fetches only what is
-        not here. Raises like ``tip``, and SourceError, kinds ``bad-objects`` and ``disk-full``."""
+        not here. With ``tags``, it says what tags the remote offers; ``bring`` fetches them. Raises like ``tip``, and
+        SourceError, kinds ``bad-objects`` and ``disk-full``."""
         self._source = source = (Remote.parse(remote), checked_branch(branch))
-        sha = git_remote.tip(*source, self._access)
-        if not self.has(sha):
+        sha, offered = git_remote.tip_and_tags(*source, self._access) if tags else (self.tip(remote, branch), ())
+        if not self.has(sha) or not self._whole(sha):
             try:
                 sha = self._fetch_into(self._store, source)
-            except _Damaged:
+            except DamagedError:
                 sha = self._replace(source)
-        return self.commit(sha)
+        return replace(self.commit(sha), tags=offered)
+
+    def bring(self, tags: Sequence[Tag]) -> None:
+        """Fetches the objects of annotated tags that are not here, from where was fetched last. Raises like ``fetch``;
+        a tag that has gone from the remote meanwhile is simply not here."""
+        missing = [tag.name for tag in tags if tag.annotated and self._store.header(tag.object) is None]
+        if missing and self._source is not None:
+            try:
+                git_remote.fetch_tags(self._store.path, self._source[0], missing, self._access)
+            except git_remote.UnexplainedError as error:
+                raise SourceError(f"{error}") from error
 
     def fetch_commit(self, remote: Remote, sha: str, ref: str) -> None:
         """The one commit ``sha``, without its history where the server gives it like that, else with that of ``ref``
@@ -188,7 +87,7 @@ class Mirror:
             self._store.make()
             if not git_remote.fetch_commit(self._store.path, remote, _checked(sha), f"{TIP}-commit", self._access):
                 git_remote.fetch(self._store.path, remote, ref, f"{TIP}-refs{'/*' if '*' in ref else ''}", self._access)
-        except (git_remote.UnexplainedError, _Damaged) as error:
+        except (git_remote.UnexplainedError, DamagedError) as error:
             raise SourceError(f"{error}") from error
         if not self.has(sha):
             raise SourceError(
@@ -202,7 +101,7 @@ class Mirror:
         """Whether the commit is here."""
         try:
             return _SHA.fullmatch(sha) is not None and self._store.header(sha) == "commit"
-        except _Damaged:
+        except DamagedError:
             return False
 
     def raw(self, sha: str) -> bytes:
@@ -214,7 +113,23 @@ class Mirror:
                 hint="push it to the branch that this host follows, or name another one",
                 consequence=Consequence.STALL,
             )
+        if self._healing(lambda: self._store.size(sha)) > OBJECT_LIMIT:
+            raise SourceError(
+                f"the commit {sha[:12]} is larger than {OBJECT_LIMIT} bytes",
+                kind="bad-objects",
+                hint="find out who made it, and take it off the branch",
+                consequence=Consequence.STALL,
+            )
         return self._healing(lambda: self._store.read(sha, "commit"))
+
+    def tag(self, sha: str) -> bytes | None:
+        """An annotated tag as git stores it; None when there is no such tag here that could be read."""
+        try:
+            if self._store.header(sha) != "tag" or self._store.size(sha) > OBJECT_LIMIT:
+                return None
+            return self._store.read(sha, "tag")
+        except DamagedError:
+            return None
 
     def commit(self, sha: str) -> Commit:
         """What the commit says of itself; the subject escaped and cut to SUBJECT_LIMIT characters."""
@@ -222,14 +137,6 @@ class Mirror:
         committed = _COMMITTED.search(head)
         subject = message.strip().split(b"\n", 1)[0].decode(errors="replace")
         return Commit(sha, printable(subject, SUBJECT_LIMIT), int(committed[1]) if committed else 0)
-
-    def parents(self, sha: str) -> tuple[str, ...]:
-        """The commits that ``sha`` names as its parents, the first one first."""
-        return tuple(
-            line.split()[1].decode()
-            for line in self.raw(sha).partition(b"\n\n")[0].split(b"\n")
-            if line.startswith(b"parent ")
-        )
 
     def descends(self, tip: str, ancestor: str) -> bool:
         """Whether ``ancestor`` is ``tip`` or in its history. False when ``ancestor`` is not here: then it is not."""
@@ -276,18 +183,25 @@ class Mirror:
         """Ends the git process that answers questions; the next question starts another."""
         self._store.close()
 
-    def _fetch_into(self, store: _Store, source: tuple[Remote, str]) -> str:
-        """Raises SourceError when it is the remote's, the network's or the disk's fault, _Damaged otherwise."""
+    def _whole(self, sha: str) -> bool:
+        """Whether the commit is here with all of its history: git moves the ref only when it has seen that."""
+        try:
+            return self._store.ask("rev-parse", "--quiet", "--verify", TIP, fine=(0, 1))[1].strip() == sha
+        except DamagedError:
+            return False
+
+    def _fetch_into(self, store: Store, source: tuple[Remote, str]) -> str:
+        """Raises SourceError when it is the remote's, the network's or the disk's fault, DamagedError otherwise."""
         remote, branch = source
         store.make()
         store.tidy()
         try:
             git_remote.fetch(store.path, remote, f"refs/heads/{branch}", TIP, self._access)
         except git_remote.UnexplainedError as error:
-            raise _Damaged(f"{error}") from error
+            raise DamagedError(f"{error}") from error
         sha = store.ask("rev-parse", "--verify", TIP)[1].strip()
         if store.header(sha) != "commit":
-            raise _Damaged(f"{sha} was fetched and is not here")
+            raise DamagedError(f"{sha} was fetched and is not here")
         return sha
 
     def _replace(self, source: tuple[Remote, str]) -> str:
@@ -295,10 +209,10 @@ class Mirror:
         path = self._store.path
         fresh, aside = (path.with_name(path.name + suffix) for suffix in (".new", ".damaged"))
         discard(fresh)
-        store = _Store(fresh)
+        store = Store(fresh)
         try:
             sha = self._fetch_into(store, source)
-        except _Damaged as damage:
+        except DamagedError as damage:
             raise SourceError(f"{damage}") from damage
         finally:
             store.close()
@@ -314,13 +228,13 @@ class Mirror:
         """``read``; when the mirror is damaged, once more from a new one."""
         try:
             return read()
-        except _Damaged as damage:
+        except DamagedError as damage:
             if self._source is None:
                 raise _beyond_repair(self._store.path, damage) from damage
             self._replace(self._source)
         try:
             return read()
-        except _Damaged as damage:
+        except DamagedError as damage:
             raise _beyond_repair(self._store.path, damage) from damage
 
 
@@ -330,7 +244,7 @@ def _checked(sha: str) -> str:
     return sha
 
 
-def _beyond_repair(path: Path, damage: _Damaged) -> SourceError:
+def _beyond_repair(path: Path, damage: DamagedError) -> SourceError:
     return SourceError(
         f"the mirror {path} is damaged: {damage}",
         kind="mirror-damaged",

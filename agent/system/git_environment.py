@@ -46,6 +46,7 @@ _CONFIG: Final = {
     "core.attributesFile": "/dev/null",
     "core.commitGraph": "false",  # what it says is not checked against the commits
     "core.fsync": "all",
+    "safe.bareRepository": "explicit",  # a folder that looks like a repository is none before somebody names it
     "credential.helper": "",
     "submodule.recurse": "false",
     "fetch.recurseSubmodules": "false",

@@ -7,15 +7,20 @@ which a bare host does not have, and an ssh that survives git keeps its pipe ope
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.domain.commit import Tag
 from agent.errors import Consequence, SourceError
 from agent.system.git_environment import Access, network_environment
 from agent.system.git_failure import known_failure, unknown_failure
 from agent.system.process import Completed, run
-from agent.system.remote import Remote
+from agent.system.remote import Remote, can_be_a_branch
 
+REFS_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes of what a remote lists: half a million tags."""
+_TAGS: Final = "refs/tags/"
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
 
 
@@ -25,31 +30,26 @@ class UnexplainedError(Exception):
 
 def tip(remote: Remote, branch: str, access: Access) -> str:
     """The commit that ``branch`` is at, by one ls-remote. Raises SourceError."""
-    ref = f"refs/heads/{branch}"
-    done = _converse(remote, access, "ls-remote", "--refs", "--", remote.url, ref)
-    if not done.ok:
-        raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
-    for line in done.output.decode(errors="replace").splitlines():
-        sha, _, name = line.partition("\t")
-        if name == ref:
-            return _supported(sha, remote)
-    raise SourceError(
-        f"{remote} has no branch {branch}",
-        kind="branch-missing",
-        hint="push the branch, or name another one in the settings (`branch`); does something else answer there?",
+    return _tip(_refs(remote, access, f"refs/heads/{branch}"), remote, branch)
+
+
+def tip_and_tags(remote: Remote, branch: str, access: Access) -> tuple[str, tuple[Tag, ...]]:
+    """The same, and all tags of commits that have a name which git takes, by one ls-remote too."""
+    refs = _refs(remote, access, f"refs/heads/{branch}", f"{_TAGS}*")
+    offered = (
+        Tag(ref.removeprefix(_TAGS), sha, refs.get(f"{ref}^{{}}", sha))
+        for ref, sha in refs.items()
+        if ref.startswith(_TAGS) and can_be_a_branch(ref.removeprefix(_TAGS))
     )
+    sound = (tag for tag in offered if _SHA1.fullmatch(tag.object) and _SHA1.fullmatch(tag.commit))
+    return _tip(refs, remote, branch), tuple(sound)
 
 
 def look_up(remote: Remote, ref: str, access: Access) -> tuple[str, str]:
     """The whole name of a branch or tag (HEAD for an empty one) and the commit that it is at. Raises SourceError, also
     where a branch and a tag have the name."""
     names = [ref] if ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"] if ref else ["HEAD"]
-    asked = [*names, *(f"{name}^{{}}" for name in names)]
-    done = _converse(remote, access, "ls-remote", "--", remote.url, *asked)
-    if not done.ok:
-        raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
-    listed = (line.partition("\t") for line in done.output.decode(errors="replace").splitlines())
-    found = {name: sha for sha, _, name in listed}
+    found = _refs(remote, access, *names, *(f"{name}^{{}}" for name in names))
     there = [name for name in names if name in found]
     if len(there) == 1:
         name = there[0]
@@ -64,7 +64,7 @@ def look_up(remote: Remote, ref: str, access: Access) -> tuple[str, str]:
 def fetch_commit(repository: Path, remote: Remote, sha: str, ref: str, access: Access) -> bool:
     """``ref`` of the bare ``repository`` at the commit ``sha``, without its history. False where the server does not
     give what none of its refs is at. Raises SourceError where it cannot be reached."""
-    done = _fetch(repository, remote, access, "--depth=1", f"{sha}:{ref}")
+    done = _fetch(repository, remote, access, f"{sha}:{ref}", options=("--depth=1",))
     if done.ok:
         return True
     if re.search(rb"not our ref|unadvertised object|remote error|no such remote ref|find remote ref", done.error):
@@ -78,15 +78,50 @@ def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Acces
     Raises SourceError when the remote, the network or the disk is at fault, else UnexplainedError.
     """
     done = _fetch(repository, remote, access, f"+{source}:{ref}")
+    if b"shallow roots are not allowed" in done.error:  # git says so, leaves the ref as it was, and ends well
+        raise SourceError(
+            f"the history of {remote} is cut off: it is a shallow clone",
+            kind="bad-objects",
+            hint="run `git fetch --unshallow` in that repository",
+            consequence=Consequence.STALL,
+        )
     if not done.ok:
         known = known_failure(done, remote, access.timeout_s)
         raise known or UnexplainedError(f"{unknown_failure(done, remote)}")
 
 
-def _fetch(repository: Path, remote: Remote, access: Access, *what: str) -> Completed:
-    *options, refspec = what
-    quietly = ("--quiet", "--no-tags", "--no-write-fetch-head")
-    return _converse(remote, access, f"--git-dir={repository}", "fetch", *quietly, *options, "--", remote.url, refspec)
+def fetch_tags(repository: Path, remote: Remote, names: Sequence[str], access: Access) -> None:
+    """The objects of tags into the bare ``repository``; no ref stays there. A tag that is no longer there is passed
+    over with the others; they come another time. Raises like ``fetch``."""
+    done = _fetch(repository, remote, access, *(f"{_TAGS}{name}" for name in names))
+    if not done.ok and b"find remote ref" not in done.error:
+        known = known_failure(done, remote, access.timeout_s)
+        raise known or UnexplainedError(f"{unknown_failure(done, remote)}")
+
+
+def _refs(remote: Remote, access: Access, *patterns: str) -> dict[str, str]:
+    """What the remote's refs are at, by their names; ``name^{}`` for what a tag stands for in the end."""
+    done = _converse(remote, access, "ls-remote", "--", remote.url, *patterns)
+    if not done.ok:
+        raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
+    listed = (line.partition("\t") for line in done.output.decode(errors="replace").splitlines())
+    return {name: sha for sha, _, name in listed}
+
+
+def _tip(refs: Mapping[str, str], remote: Remote, branch: str) -> str:
+    sha = refs.get(f"refs/heads/{branch}")
+    if sha is not None:
+        return _supported(sha, remote)
+    raise SourceError(
+        f"{remote} has no branch {branch}",
+        kind="branch-missing",
+        hint="push the branch, or name another one in the settings (`branch`); does something else answer there?",
+    )
+
+
+def _fetch(repository: Path, remote: Remote, access: Access, *refspecs: str, options: Sequence[str] = ()) -> Completed:
+    quietly = ("--quiet", "--no-tags", "--no-write-fetch-head", *options)
+    return _converse(remote, access, f"--git-dir={repository}", "fetch", *quietly, "--", remote.url, *refspecs)
 
 
 def git_missing() -> SourceError:
@@ -96,7 +131,13 @@ def git_missing() -> SourceError:
 def _converse(remote: Remote, access: Access, *arguments: str) -> Completed:
     environment = network_environment(access, remote)
     try:
-        return run(["git", *arguments], timeout_s=access.timeout_s, env=environment, cwd=Path("/"))
+        return run(
+            ["git", *arguments],
+            timeout_s=access.timeout_s,
+            env=environment,
+            cwd=Path("/"),
+            output_limit=REFS_LIMIT,
+        )
     except FileNotFoundError as error:
         raise git_missing() from error
 

@@ -1,4 +1,4 @@
-"""A commit as git stores it, and who may sign, into who signed it; judged by ``ssh-keygen -Y``.
+"""A commit or tag as git stores it, and who may sign, into who signed it; judged by ``ssh-keygen -Y``.
 
 ``git verify-commit`` is not asked: it judges a key at the date that the commit claims, so a key that expired last year
 still signs commits dated before. Here the time is the caller's. Dates in allowed_signers without a ``Z`` are read as
@@ -27,6 +27,8 @@ PRINCIPALS_LIMIT: Final = 16
 """How many of the names that one key stands under are tried."""
 NAMESPACE: Final = "git"
 _SSH: Final = b"-----BEGIN SSH SIGNATURE-----"
+_SSH_END: Final = b"-----END SSH SIGNATURE-----"
+_BEGINS: Final = re.compile(rb"^-----BEGIN (SSH SIGNATURE|PGP SIGNATURE|PGP MESSAGE|SIGNED MESSAGE)-----", re.MULTILINE)
 _GOOD: Final = re.compile(r'Good "git" signature for .* with \S+ key (SHA256:[A-Za-z0-9+/]{43})\s*$')
 _SOUND: Final = re.compile(r"key (SHA256:[A-Za-z0-9+/]{43})\s*$")
 _REASONS: Final = (
@@ -38,8 +40,8 @@ _REASONS: Final = (
 
 
 class RefusedSignatureError(Exception):
-    """Why a commit is not vouched for. ``kind``: ``unsigned``, ``pgp-signature``, ``wrong-signer``, ``expired-key`` or
-    ``bad-signature``; the text is the end of a sentence that begins with the commit."""
+    """Why a commit or tag is not vouched for. ``kind``: ``unsigned``, ``pgp-signature``, ``wrong-signer``,
+    ``expired-key`` or ``bad-signature``; the text is the end of a sentence that begins with it."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -48,14 +50,14 @@ class RefusedSignatureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignedText:
-    """What a commit's signature covers, and the signature as it stands there (armoured), if there is one."""
+    """What a commit's or tag's signature covers, and the signature as it stands there (armoured), if there is one."""
 
     payload: bytes
     signature: bytes | None
 
 
 def split(raw: bytes) -> SignedText:
-    """A commit object without, and its ``gpgsig`` header (gitformat-signature). A second signature for the same commit
+    """A commit without, and its ``gpgsig`` header (gitformat-signature). A second signature for the same commit
     in the other object format (``gpgsig-sha256``) is in neither. Raises RefusedSignatureError for one in
     another place than git puts it, and for two."""
     payload: list[bytes] = []
@@ -78,10 +80,21 @@ def split(raw: bytes) -> SignedText:
     return SignedText(b"".join(payload) + blank[1:] + message, b"".join(signature) or None)
 
 
-def signer_of(raw: bytes, allowed_signers: bytes, *, now: int) -> Signer:
-    """Who signed the commit ``raw``: somebody whom ``allowed_signers`` (ssh-keygen(1)) lets sign for git at ``now``
-    (seconds since the epoch). Raises RefusedSignatureError; TrustError when ssh-keygen cannot be run."""
-    text = split(raw)
+def split_tag(raw: bytes) -> SignedText:
+    """The same of a tag object, whose signature stands at its end: as git has it, from the last line that begins one.
+    Raises RefusedSignatureError where more follows it."""
+    begins = [found.start() for found in _BEGINS.finditer(raw)]
+    if not begins:
+        return SignedText(raw, None)
+    signature = raw[begins[-1] :]
+    if signature.startswith(_SSH) and not signature.rstrip(b"\n").endswith(_SSH_END):
+        raise RefusedSignatureError("bad-signature", "carries something behind its signature")
+    return SignedText(raw[: begins[-1]], signature)
+
+
+def signer_of(text: SignedText, allowed_signers: bytes, *, now: int) -> Signer:
+    """Who signed ``text``: somebody whom ``allowed_signers`` (ssh-keygen(1)) lets sign for git at ``now`` (seconds
+    since the epoch). Raises RefusedSignatureError; TrustError when ssh-keygen cannot be run."""
     if text.signature is None:
         raise RefusedSignatureError("unsigned", "is not signed")
     if not text.signature.startswith(_SSH):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from agent.domain.commit import TrustedCommit, TrustMode
+from agent.domain.commit import Accept, TrustedCommit, TrustMode
+from agent.domain.memory import TrustRecord
 from agent.errors import Exit, TrustError
+from agent.steps.fetch import fetch
+from agent.steps.freeze import revoked
 from agent.steps.verify import verify
 from agent.system.git import Mirror
 from tests.gitserver import ConfigRepo
@@ -19,35 +22,59 @@ SIGNERS = "inventories/prod/trusted_signers"
 
 @dataclass
 class Host:
-    """One host that follows ``repo``; ``last`` moves on as commits are trusted, as the cycle does it."""
+    """One host that follows ``repo``; ``record`` moves on as commits are trusted, as the cycle does it."""
 
     repo: ConfigRepo
     mirror: Mirror
     anchors: Path
-    last: str | None = None
+    record: TrustRecord = field(default_factory=TrustRecord)
     mode: TrustMode = TrustMode.SIGNED
     min_commit: str | None = None
     now: int = NOW
 
+    remembered: Accept = field(default_factory=Accept)
+    branch: str = "main"
+    inventory: str = "prod"
+
+    @property
+    def remote(self) -> str:
+        return f"{self.repo.path}"
+
+    @property
+    def last(self) -> str | None:
+        return self.record.last
+
     def pull(self) -> TrustedCommit:
         trusted = verify(
-            self.mirror.fetch(f"{self.repo.path}", "main"),
+            fetch(self.mirror, self, self.record, self.remembered),
             mirror=self.mirror,
-            inventory="prod",
+            inventory=self.inventory,
             mode=self.mode,
-            last=self.last,
+            record=self.record,
+            remembered=self.remembered,
             min_commit=self.min_commit,
             anchors=self.anchors,
             now=self.now,
         )
-        self.last = trusted.sha
+        self.record = self.record.after(trusted, self.now)
         return trusted
 
+    def frozen(self) -> TrustError | None:
+        """Why nothing may be changed on it, if so."""
+        return revoked(
+            self.record,
+            mirror=self.mirror,
+            inventory=self.inventory,
+            mode=self.mode,
+            anchors=self.anchors,
+            now=self.now,
+        )
+
     def refusal(self) -> TrustError:
-        before = self.last
+        before = self.record
         with pytest.raises(TrustError) as refused:
             self.pull()
-        assert self.last == before
+        assert self.record == before
         assert refused.value.exit is Exit.TRUST
         assert refused.value.hint
         return refused.value

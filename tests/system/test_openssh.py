@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from agent.errors import TrustError
-from agent.system.openssh import RefusedSignatureError, allowed_signers, names_a_signer, signer_of, split
+from agent.system.openssh import (
+    RefusedSignatureError,
+    SignedText,
+    allowed_signers,
+    names_a_signer,
+    signer_of,
+    split,
+)
 from tests.gitserver import Author, ConfigRepo, author
 
 NOW = 1_790_000_000  # 2026-09-21
@@ -28,14 +35,18 @@ def raw(repo: ConfigRepo, sha: str) -> bytes:
     return subprocess.run(["git", "-C", repo.path, "cat-file", "commit", sha], capture_output=True, check=True).stdout
 
 
+def parsed(repo: ConfigRepo, sha: str) -> SignedText:
+    return split(raw(repo, sha))
+
+
 def refusal(commit: bytes, signers: str, now: int = NOW) -> str:
     with pytest.raises(RefusedSignatureError) as refused:
-        signer_of(commit, signers.encode(), now=now)
+        signer_of(split(commit), signers.encode(), now=now)
     return refused.value.kind
 
 
 def test_a_good_signature_names_principal_and_key(repo: ConfigRepo, ann: Author) -> None:
-    signer = signer_of(raw(repo, repo.commit("Signed", by=ann)), ann.line.encode(), now=NOW)
+    signer = signer_of(parsed(repo, repo.commit("Signed", by=ann)), ann.line.encode(), now=NOW)
     assert (signer.principal, signer.fingerprint) == ("ann@example.org", ann.fingerprint)
 
 
@@ -43,7 +54,9 @@ def test_a_good_signature_names_principal_and_key(repo: ConfigRepo, ann: Author)
 def test_other_kinds_of_keys_sign_too(repo: ConfigRepo, tmp_path: Path, kind: str) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", tmp_path / "key"], check=True)
     bob = Author("bob", tmp_path / "key")
-    assert signer_of(raw(repo, repo.commit("Signed", by=bob)), bob.line.encode(), now=NOW).principal.startswith("bob")
+    assert signer_of(parsed(repo, repo.commit("Signed", by=bob)), bob.line.encode(), now=NOW).principal.startswith(
+        "bob"
+    )
 
 
 def test_a_commit_without_a_signature_is_unsigned(repo: ConfigRepo, ann: Author) -> None:
@@ -70,7 +83,7 @@ def test_a_key_that_expired_does_not_sign_whatever_the_commit_says_of_its_date(r
     commit = raw(repo, repo.commit("Backdated", by=ann, date="2024-05-01T12:00:00Z"))
     expired = ann.line_with('valid-before="20250101"')
     assert refusal(commit, expired) == "expired-key"
-    assert signer_of(commit, expired.encode(), now=1_714_600_000).principal == "ann@example.org"
+    assert signer_of(split(commit), expired.encode(), now=1_714_600_000).principal == "ann@example.org"
 
 
 def test_dates_of_keys_are_utc_wherever_the_host_is(
@@ -80,7 +93,7 @@ def test_dates_of_keys_are_utc_wherever_the_host_is(
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     line = ann.line_with('valid-before="20260921120000"')
     noon = 1_789_992_000
-    assert signer_of(commit, line.encode(), now=noon - 1)
+    assert signer_of(split(commit), line.encode(), now=noon - 1)
     assert refusal(commit, line, now=noon + 1) == "expired-key"
 
 
@@ -157,7 +170,7 @@ def test_a_merge_of_a_signed_tag_is_covered_with_the_tag(repo: ConfigRepo, ann: 
     repo.commit("Two", {"b": ""}, by=ann)
     commit = raw(repo, repo.merge("v1", by=ann))
     assert b"\nmergetag object " in commit
-    assert signer_of(commit, ann.line.encode(), now=NOW).principal == "ann@example.org"
+    assert signer_of(split(commit), ann.line.encode(), now=NOW).principal == "ann@example.org"
     assert refusal(raw(repo, repo.git("rev-parse", "v1^{commit}")), "") == "wrong-signer"
 
 
@@ -167,17 +180,17 @@ def test_a_signature_of_the_same_commit_in_the_other_object_format_is_not_covere
     commit = raw(repo, repo.commit("Signed", by=ann))
     other = b"gpgsig-sha256 -----BEGIN SSH SIGNATURE-----\n AAAA\n -----END SSH SIGNATURE-----\n"
     both = commit.replace(b"\n\n", b"\n" + other + b"\n", 1)
-    assert signer_of(both, ann.line.encode(), now=NOW).principal == "ann@example.org"
+    assert signer_of(split(both), ann.line.encode(), now=NOW).principal == "ann@example.org"
 
 
 def test_a_line_that_is_no_key_does_not_spoil_the_others(repo: ConfigRepo, ann: Author) -> None:
     signers = b"garbage here\nx ssh-ed25519 AAAA\n\xff\xfe\0\n" + ann.line.encode()
-    assert signer_of(raw(repo, repo.commit("Signed", by=ann)), signers, now=NOW).principal == "ann@example.org"
+    assert signer_of(parsed(repo, repo.commit("Signed", by=ann)), signers, now=NOW).principal == "ann@example.org"
 
 
 def test_a_principal_cannot_play_tricks_on_a_terminal(repo: ConfigRepo, ann: Author) -> None:
     signers = f"\x1b[2Jann {ann.public}"
-    assert signer_of(raw(repo, repo.commit("Signed", by=ann)), signers.encode(), now=NOW).principal == r"\x1b[2Jann"
+    assert signer_of(parsed(repo, repo.commit("Signed", by=ann)), signers.encode(), now=NOW).principal == r"\x1b[2Jann"
 
 
 def test_two_files_are_one_even_without_a_last_newline() -> None:
@@ -212,5 +225,5 @@ def test_a_host_without_ssh_keygen_says_so(
     commit = raw(repo, repo.commit("Signed", by=ann))
     monkeypatch.setenv("PATH", f"{tmp_path}")
     with pytest.raises(TrustError) as refused:
-        signer_of(commit, ann.line.encode(), now=NOW)
+        signer_of(split(commit), ann.line.encode(), now=NOW)
     assert refused.value.kind == "ssh-keygen-missing"

@@ -1,0 +1,21 @@
+"""accept: turns the newest trusted commit into what this host takes as new."""
+
+from __future__ import annotations
+
+from agent.domain.commit import Accept
+from agent.errors import InventoryError
+from agent.inventory.fleet import read_fleet
+from agent.system.git import Mirror
+
+
+def accepted(mirror: Mirror, inventory: str, since: str | None, remembered: Accept) -> Accept:
+    """What fleet.yaml of the commit ``since`` says; ``remembered`` where that is not here or cannot be read. Without
+    such a commit, its first one, a host takes commits."""
+    if since is None or not inventory:
+        return Accept()
+    if not mirror.has(since):
+        return remembered
+    try:
+        return read_fleet(mirror.tree(since), inventory).trust.accepts
+    except InventoryError:
+        return remembered

@@ -1,0 +1,67 @@
+"""freeze: turns the commit trusted last into the reason to touch nothing, where whoever signed it counts no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+
+from agent.domain.commit import TrustMode
+from agent.domain.memory import TrustRecord
+from agent.errors import TrustError
+from agent.steps.judge import NEVER_TRUSTED, Judge, read_anchors
+from agent.system.git import Mirror
+
+
+class Standing(StrEnum):
+    """Whether whoever vouched for the commit trusted last still counts."""
+
+    COUNTS = "counts"
+    EXPIRED = "expired"
+    """Named still, by a key that has expired: what it signed before stays in force."""
+    REVOKED = "revoked"
+    """Named neither by the host's anchors nor by that commit."""
+    UNSIGNED = "unsigned"
+    """It was trusted while nobody was asked."""
+    UNKNOWN = "unknown"
+    """Signatures cannot be checked here."""
+
+
+def revoked(
+    record: TrustRecord, *, mirror: Mirror, inventory: str, mode: TrustMode, anchors: Path, now: int
+) -> TrustError | None:
+    """Why this host is frozen; None where it is not. Raises SourceError where the commit cannot be read."""
+    if record.last is None or mode is TrustMode.UNSIGNED:
+        return None
+    found, why = standing(record, record.last, Judge(mirror, inventory, read_anchors(anchors), now))
+    if found is not Standing.REVOKED:
+        return None
+    who = f" ({record.principal} when it was trusted)" if record.principal else ""
+    return TrustError(
+        f"{why}{who}; nothing is changed on this host until somebody who is vouches for a newer one",
+        kind="signer-revoked",
+        hint=f"look at what {record.last[:12]} did, revert what should not have been, and push a commit signed by "
+        f"somebody who is in {anchors} or in that commit's trusted_signers",
+    )
+
+
+def standing(record: TrustRecord, last: str, judge: Judge) -> tuple[Standing, str]:
+    """Whether who vouched for ``last``, the commit trusted last, counts now, and if not, why."""
+    try:
+        judge.in_force(record, last)
+    except TrustError as error:
+        if error.kind in NEVER_TRUSTED:
+            return Standing.UNSIGNED, error.message
+        if error.kind == "expired-key" or (error.kind == "wrong-signer" and _counted(judge, record, last)):
+            return Standing.EXPIRED, error.message
+        return (Standing.REVOKED if error.kind == "wrong-signer" else Standing.UNKNOWN), error.message
+    return Standing.COUNTS, ""
+
+
+def _counted(judge: Judge, record: TrustRecord, last: str) -> bool:
+    """Whether the same keys vouched for it when it was trusted: certificates do not say that they have expired."""
+    try:
+        replace(judge, now=record.at).in_force(record, last)
+    except TrustError:
+        return False
+    return True
