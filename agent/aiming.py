@@ -10,9 +10,11 @@ from agent.parts import Parts
 from agent.steps.choose import Aim, choose, suspension
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
+from agent.steps.gate import OPEN, Gate, gate
 from agent.steps.resolve import Resolution, fleet_settings, resolve
 from agent.steps.trial import nothing_to_go_back_to
 from agent.steps.verify import recall, recall_last, verify
+from agent.system.timezone import zone
 
 
 def aim(parts: Parts, account: Account) -> Aim | None:
@@ -26,19 +28,21 @@ def aim(parts: Parts, account: Account) -> Aim | None:
     if account.trusted is not None:
         with account.surviving():
             candidate = resolved(parts, account.trusted)
-            account.fleet = fleet_settings(candidate.environment)
+            account.fleet = fleet_settings(candidate.environment, parts.settings.host)
     held = _frozen(parts, account) or _suspension(parts, candidate)
     last = account.trusted.sha if account.trusted is not None else record.last
     bad = _known_as_bad(parts, candidate)
+    shut = _gate(parts, account, candidate)
     applied = parts.memory.applied()
     before = applied.good_commit if bad else parts.memory.state().aimed_commit or applied.commit
-    if before is not None and last is not None and (candidate is None or held is not None or bad is not None):
+    waits = candidate is None or any(hold is not None for hold in (held, bad, shut.intended))
+    if before is not None and last is not None and waits:
         with account.surviving():
             current = resolved(parts, recall(before, mirror=parts.mirror, last=last))
             held = held or _suspension(parts, current)
     if bad is not None and current is None and candidate is not None:
         account.failures.append(nothing_to_go_back_to(candidate.commit.sha, bad.reason))
-    return choose(current, candidate, suspension=held, bad=bad)
+    return choose(current, candidate, suspension=held, bad=bad, gate=shut)
 
 
 def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> TrustedCommit | None:
@@ -97,6 +101,18 @@ def resolved(parts: Parts, commit: TrustedCommit) -> Resolution:
 def _known_as_bad(parts: Parts, candidate: Resolution | None) -> Hold | None:
     found = parts.memory.bad().get(candidate.state.digest) if candidate is not None else None
     return found.hold if found is not None and found.holds(parts.clock()) else None
+
+
+def _gate(parts: Parts, account: Account, candidate: Resolution | None) -> Gate:
+    """What may not begin now. A host that was never as wanted is not in service yet, and what has begun is ended."""
+    memory = parts.memory
+    state, trial = memory.state(), memory.trial()
+    if memory.applied().commit is None and state.pruned is None:
+        return OPEN
+    if trial is not None and candidate is not None and trial.digest == candidate.state.digest:
+        return OPEN
+    fleet = account.fleet or state.fleet
+    return gate(fleet.windows, budget_s=fleet.budget_s, now=parts.clock(), zone=zone)
 
 
 def _suspension(parts: Parts, resolution: Resolution | None) -> Hold | None:

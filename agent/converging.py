@@ -21,6 +21,7 @@ from agent.steps import trial as trials
 from agent.steps.apply import apply
 from agent.steps.choose import Aim
 from agent.steps.confirm import confirm, failures
+from agent.steps.gate import OPEN
 from agent.steps.own import settle, wanted_by
 from agent.steps.permit import Rules, permit, rules_for
 from agent.steps.plan import make_plan
@@ -44,8 +45,12 @@ def converge(parts: Parts, account: Account, aim: Aim, trigger: Trigger) -> None
         # Cut off before it was judged. Where nothing is left to apply, that counts as a try as well.
         account.trial = dataclasses.replace(pending, tries=pending.tries + 1)
         parts.memory.keep_trial(account.trial)
+    # The way back waits for no window.
+    gate = aim.gate if account.rollback is None else OPEN
+    account.shut = gate.intended
     rules = rules_for(
         state,
+        gate=gate,
         suspension=aim.suspension,
         attempts=parts.memory.state().attempts,
         now=parts.clock(),

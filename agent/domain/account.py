@@ -83,6 +83,8 @@ class Account:
     """The state aimed at."""
     hold: Hold | None = None
     """Why it is not the newest, or why the host may not be touched."""
+    shut: Hold | None = None
+    """Why nothing that Git newly wants may begin now, removals included."""
     plan: Plan | None = None
     permitted: PermittedPlan | None = None
     outcome: Outcome = field(default_factory=Outcome)

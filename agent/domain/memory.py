@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from agent.domain.commit import Accept, TrustedCommit
 from agent.domain.desired import OnRemove
+from agent.domain.window import Window
 
 LONGEST_BACKOFF_S = 30 * 60
 """Between two tries of a deploy that fails: every half hour in the end."""
@@ -181,12 +182,21 @@ class FleetSettings(Document):
     hosts: int = 1
     accept: Accept = field(default_factory=Accept)
     """What was taken as new. The commit trusted last has the last word on it, as long as its fleet.yaml can be read."""
+    windows: tuple[Window, ...] = ()
+    """Those of this host; none: it is always open."""
+
+    @property
+    def budget_s(self) -> int:
+        """What must be left of a window for something to begin in it."""
+        return self.deploy_timeout_s + self.settle_s
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FleetSettings:
         names = {item.name for item in dataclasses.fields(cls)}
         known = {key: value for key, value in data.items() if key in names}
         accept = known.get("accept") or {}
+        windows = known.get("windows") or ()
+        known["windows"] = tuple(Window.from_json(item) for item in windows)
         known["accept"] = Accept(accept.get("commits", True) is not False, tuple(map(str, accept.get("tags", ()))))
         return cls(**known)
 

@@ -27,6 +27,7 @@ from agent.inventory.site import NOT_IN_FORCE, SITE_FILE, Play, read_site
 from agent.inventory.source import Source, open_source
 from agent.inventory.template import HostValues, Renderer, TemplateProblem
 from agent.inventory.tools import TOOLS_FILE, Tool, read_tools
+from agent.inventory.windows import check_windows
 from agent.system.yaml import Node, Position, locate
 
 __all__ = ["Environment", "HostSources", "PlacedDeploy", "load"]
@@ -259,7 +260,8 @@ def load(tree: Tree, name: str, repositories: Repositories = not_fetched, *, loc
     inventory = read_inventory(source, complaints)
     plays = read_site(source, inventory, complaints)
     fleet, root = read_fleet_file(source, complaints)
-    _check_suspensions(fleet, root, inventory, complaints)
+    _check_hosts(fleet, root, inventory, complaints)
+    check_windows(fleet, root, complaints)
     tools = read_tools(source, complaints)
     lock = read_lock(source, complaints) if locked else Lock()
     _refuse_planned_files(source, complaints)
@@ -267,17 +269,19 @@ def load(tree: Tree, name: str, repositories: Repositories = not_fetched, *, loc
     return Environment(tree, name, inventory, plays, fleet, tools=tools, lock=lock, repositories=repositories)
 
 
-def _check_suspensions(fleet: Fleet, root: Node | None, inventory: Inventory, complaints: Complaints) -> None:
-    """A suspension of hosts that do not exist would suspend nobody."""
-    for index, entry in enumerate(fleet.suspend):
-        path = ("suspend", index, "hosts")
+def _check_hosts(fleet: Fleet, root: Node | None, inventory: Inventory, complaints: Complaints) -> None:
+    """A suspension of hosts that do not exist would suspend nobody, and a window would keep nobody waiting."""
+    entries = [("suspend", index, entry.hosts) for index, entry in enumerate(fleet.suspend)]
+    entries += [("windows", index, window.hosts) for index, window in enumerate(fleet.windows)]
+    for key, index, hosts in entries:
+        path = (key, index, "hosts")
         position = locate(root, path) if root is not None else Position(FLEET_FILE)
         try:
-            inventory.match(entry.hosts)
+            inventory.match(hosts)
         except InventoryError as error:
             complaints.add(position, path, error.message, error.hint)
             continue
-        for name in inventory.unknown_names(entry.hosts):
+        for name in inventory.unknown_names(hosts):
             complaints.add(position, path, f'no group or host is called "{name}"', inventory.nearest(name))
 
 

@@ -1,7 +1,7 @@
 """fleet.yaml: how a fleet is kept: cadence, trust, status, suspensions; all keys optional.
 
 Keys that a later version brings are read and, where they ask for something else than the default, refused: nobody
-shall believe in a maintenance window that does nothing. A version that brings one deletes its row in ``NOT_IN_FORCE``.
+shall believe in waves that do nothing. A version that brings one deletes its row in ``NOT_IN_FORCE``.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from agent.domain.commit import Accept
 from agent.domain.duration import DURATION, seconds
 from agent.domain.tree import Tree
+from agent.domain.window import LONGEST_S
 from agent.inventory import shape
-from agent.inventory.complaint import Complaints, Path
+from agent.inventory.complaint import Complaints, Path, nearest
 from agent.inventory.source import Source, open_source
+from agent.system import timezone
 from agent.system.yaml import Map, Node, Scalar, locate, plain
 
 FLEET_FILE = "fleet.yaml"
@@ -24,7 +26,6 @@ FLEET_FILE = "fleet.yaml"
 NOT_IN_FORCE: tuple[Path, ...] = (
     ("schedule", "watch"),
     ("status", "shards"),
-    ("windows",),
     ("waves",),
     ("reboot",),
     ("agent",),
@@ -43,6 +44,14 @@ def _instant(value: object) -> int:
     if moment is None or moment.tzinfo is None:
         raise ValueError(f"{value!r} is not a moment; write 2026-12-01T06:00Z, with a time zone")
     return int(moment.timestamp())
+
+
+def _zone(name: str) -> str:
+    try:
+        timezone.zone(name)
+    except ValueError as error:
+        raise ValueError(f"{error}; {nearest(name, timezone.names(), otherwise='write UTC, Europe/Berlin')}") from error
+    return name
 
 
 def _duration_schema(default: str | None = None) -> WithJsonSchema:
@@ -124,12 +133,22 @@ class Suspend(_Part):
 
 
 class Window(_Part):
+    """When hosts may take what Git newly wants."""
+
     hosts: Pattern
-    days: Annotated[tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Field(strict=False)] = ()
-    from_: Annotated[str, Field(alias="from", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    for_: Annotated[Duration, Field(alias="for", ge=1)]
-    tz: str = "UTC"
-    drift: Literal["repair", "hold"] = "repair"
+    days: Annotated[
+        tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...],
+        Field(strict=False, description="on which days it begins; none: every day"),
+    ] = ()
+    from_: Annotated[
+        str,
+        Field(alias="from", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="when it begins, such as 02:00"),
+    ]
+    for_: Annotated[Duration, Field(alias="for", ge=1, le=LONGEST_S, description="how long it lasts, 7d at most")]
+    tz: Annotated[str, AfterValidator(_zone), Field(description="an IANA time zone, such as Europe/Berlin")] = "UTC"
+    drift: Annotated[
+        Literal["repair", "hold"], Field(description="what was changed by hand outside of windows: repaired, or not")
+    ] = "repair"
 
 
 class Wave(_Part):

@@ -1,6 +1,7 @@
 """choose: turns what is applied and what Git newly wants into the state to aim at, and says why not the newest.
 
-Pure. Windows, waves and bad digests join here, each as one more hold that keeps the host on its current state.
+Pure. Waves join here, as windows and bad digests do: each is one more hold that keeps the host on its
+current state.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from agent.domain.memory import Suspension
 from agent.domain.plan import Hold
 from agent.inventory.environment import Environment
+from agent.steps.gate import OPEN, Gate
 from agent.steps.resolve import Resolution
 
 
@@ -18,12 +20,13 @@ class Aim:
     """What to make true now.
 
     ``hold`` keeps the host from the newest commit, if something does. ``suspension`` keeps it from being touched at
-    all; it is the newest commit's word, whichever commit is aimed at.
+    all; it is the newest commit's word, whichever commit is aimed at. So is ``gate``: what may not begin now.
     """
 
     resolution: Resolution
     hold: Hold | None = None
     suspension: Hold | None = None
+    gate: Gate = OPEN
 
 
 def suspension(local: Suspension | None, environment: Environment | None, host: str, now: int) -> Hold | None:
@@ -39,7 +42,12 @@ def suspension(local: Suspension | None, environment: Environment | None, host: 
 
 
 def choose(
-    current: Resolution | None, candidate: Resolution | None, *, suspension: Hold | None, bad: Hold | None = None
+    current: Resolution | None,
+    candidate: Resolution | None,
+    *,
+    suspension: Hold | None,
+    bad: Hold | None = None,
+    gate: Gate = OPEN,
 ) -> Aim | None:
     """``candidate`` unless something holds it; then ``current``, what was aimed at before. None without either.
 
@@ -47,9 +55,10 @@ def choose(
     digest of ``current`` is adopted at once, whatever holds: nothing on the host changes by it.
     """
     if candidate is None:
-        return None if current is None else Aim(current, suspension=suspension)
+        return None if current is None else Aim(current, suspension=suspension, gate=gate)
     if bad is not None:
-        return None if current is None else Aim(current, bad, suspension)
-    if suspension is None or current is None or candidate.state.digest == current.state.digest:
-        return Aim(candidate, suspension=suspension)
-    return Aim(current, suspension, suspension)
+        return None if current is None else Aim(current, bad, suspension, gate)
+    waits = suspension or gate.intended
+    if waits is None or current is None or candidate.state.digest == current.state.digest:
+        return Aim(candidate, suspension=suspension, gate=gate)
+    return Aim(current, waits, suspension, gate)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from agent.domain.desired import DesiredState, Mode
 from agent.domain.memory import Attempt
 from agent.domain.plan import Cause, DeployPlan, HeldChange, Hold, PermittedPlan, Plan
+from agent.steps.gate import OPEN, Gate
 
 OBSERVE = Hold("observe", "mode: observe: reported, not touched")
 NOT_IDEMPOTENT = Hold(
@@ -18,10 +19,11 @@ NOT_IDEMPOTENT = Hold(
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What holds changes on this host now: all of them (suspended), or those of some deploys."""
+    """What holds changes on this host now: all of them (suspended), those of some deploys, or those of some causes."""
 
     everything: Hold | None = None
     deploys: Mapping[str, Hold] = field(default_factory=dict)
+    gate: Gate = OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,13 @@ class Judgement:
 
 
 def rules_for(
-    state: DesiredState, *, suspension: Hold | None, attempts: Mapping[str, Attempt], now: int, patient: bool
+    state: DesiredState,
+    *,
+    suspension: Hold | None,
+    attempts: Mapping[str, Attempt],
+    now: int,
+    patient: bool,
+    gate: Gate = OPEN,
 ) -> Rules:
     """The rules of this moment. ``patient`` cycles wait for a backoff to end; a person's does not."""
     holds: dict[str, Hold] = {}
@@ -51,7 +59,7 @@ def rules_for(
             if waiting:
                 first = holds[waiting[0]]
                 holds[deploy.name] = Hold("backoff", f"waits for {waiting[0]}, which {first.reason}", first.until)
-    return Rules(everything=suspension, deploys=holds)
+    return Rules(everything=suspension, deploys=holds, gate=gate)
 
 
 def permit(plan: Plan, rules: Rules) -> PermittedPlan:
@@ -74,9 +82,17 @@ def permit(plan: Plan, rules: Rules) -> PermittedPlan:
 
 def judge(deploy: DeployPlan, rules: Rules) -> Judgement:
     """The rules over one deploy; asked again while applying, when what it wants has become clear."""
-    hold = rules.everything or rules.deploys.get(deploy.deploy)
+    hold = rules.everything or rules.deploys.get(deploy.deploy) or _shut(deploy, rules.gate)
     if hold is None and deploy.changes and all(change.cause is Cause.NOT_IDEMPOTENT for change in deploy.changes):
         hold = NOT_IDEMPOTENT
     if hold is not None:
         return Judgement(frozenset(), hold)
     return Judgement(frozenset(change.resource for change in deploy.changes))
+
+
+def _shut(deploy: DeployPlan, gate: Gate) -> Hold | None:
+    """What keeps this deploy from beginning now, outside a window. What is unknown until applied may be anything."""
+    causes = {change.cause for change in deploy.changes} - {Cause.NOT_IDEMPOTENT}
+    if deploy.unknown is not None or Cause.INTENDED in causes:
+        return gate.intended
+    return gate.drift if causes else None

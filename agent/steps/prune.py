@@ -112,6 +112,7 @@ def unfit(account: Account, *, converged: bool, going: Collection[str] = ()) -> 
     reasons = (
         "" if converged else "the host has never been as wanted yet",
         account.hold.reason if account.hold is not None else "",
+        account.shut.reason if account.shut is not None else "",
         "something failed" if account.harmed else "",
         _not_in_sync(account, account.state, account.after),
         _not_well(account.health, going),

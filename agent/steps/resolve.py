@@ -14,6 +14,7 @@ from agent.domain.memory import FleetSettings
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 from agent.inventory.environment import Environment, PlacedDeploy, Repositories, load, not_fetched
+from agent.inventory.windows import windows_of
 
 DEPLOYS_FOLDER = "deploys"
 
@@ -54,8 +55,8 @@ def desired_state(environment: Environment, tree: Tree, *, host: str, commit: st
     return DesiredState(host=host, commit=commit, deploys=deploys, digest=digest)
 
 
-def fleet_settings(environment: Environment) -> FleetSettings:
-    """The part of fleet.yaml that a host remembers beyond the commit."""
+def fleet_settings(environment: Environment, host: str) -> FleetSettings:
+    """The part of fleet.yaml that ``host`` remembers beyond the commit."""
     fleet = environment.fleet
     return FleetSettings(
         fetch_s=fleet.schedule.fetch,
@@ -71,6 +72,7 @@ def fleet_settings(environment: Environment) -> FleetSettings:
         counts=fleet.status.diff == "own",
         hosts=len(environment.inventory.hosts),
         accept=fleet.trust.accepts,
+        windows=windows_of(fleet, host, environment.inventory.match),
     )
 
 

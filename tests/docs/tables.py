@@ -38,8 +38,11 @@ from agent.steps.resolve import fleet_settings
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (DOCS / "configuration.md", DOCS / "operations.md")
 
-BY_STEPS = ("suspend",)
-"""Keys of fleet.yaml that a step reads from the file itself, not from what a host remembers of it."""
+BY_STEPS = (
+    "suspend",
+    "windows",
+)
+"""Keys of fleet.yaml that are lists with a line for some hosts each: no default that could be changed."""
 
 _MARKED = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -181,7 +184,8 @@ def force(path: tuple[str, ...]) -> str:
 
 
 def _read(fleet: Fleet) -> object:
-    return fleet_settings(cast("Environment", SimpleNamespace(fleet=fleet, inventory=SimpleNamespace(hosts=()))))
+    inventory = SimpleNamespace(hosts=(), match=lambda _: ())
+    return fleet_settings(cast("Environment", SimpleNamespace(fleet=fleet, inventory=inventory)), "host")
 
 
 def _changed(path: tuple[str, ...]) -> Fleet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agent.domain.window import Window
 from agent.errors import InventoryError
 from agent.inventory.fleet import NOT_IN_FORCE, Fleet, read_fleet
 from agent.steps.resolve import fleet_settings
@@ -23,7 +24,7 @@ def test_without_a_file_everything_is_default(repo: Repo) -> None:
 
 def test_how_much_may_go_at_once_is_remembered_by_the_host(repo: Repo) -> None:
     repo.write("fleet.yaml", "prune: {max: 3, max_percent: 50}")
-    settings = fleet_settings(repo.load())
+    settings = fleet_settings(repo.load(), "web1")
     assert (settings.prune_max, settings.prune_percent) == (3, 50)
 
 
@@ -79,7 +80,6 @@ NOT_DEFAULT = {
     "schedule.watch": "schedule: {watch: true}",
     "trust.accept": "trust: {accept: [{tags: 'v*'}]}",
     "status.shards": "status: {shards: 16}",
-    "windows": "windows: [{hosts: web, days: [sat, sun], from: '02:00', for: 4h, tz: Europe/Berlin, drift: repair}]",
     "waves": "waves: [{name: canary, hosts: web, soak: 30m, min_ok: 50%, max_failed: 0, stale_after: 2h}]",
     "reboot": "reboot: {hosts: web, when: required}",
     "agent": "agent: {version: '2.*'}",
@@ -97,7 +97,7 @@ def test_nobody_believes_in_a_key_that_is_not_in_force(repo: Repo, path: str) ->
 
 
 def test_a_key_that_is_not_in_force_may_say_its_default(repo: Repo) -> None:
-    repo.write("fleet.yaml", "windows: []\nreboot: never\nwebhook: null\nschedule: {watch: false}\n")
+    repo.write("fleet.yaml", "reboot: never\nwebhook: null\nschedule: {watch: false}\n")
     assert read_fleet(repo.tree, NAME) == Fleet()
 
 
@@ -106,3 +106,31 @@ def test_the_fleet_is_read_alone(repo: Repo) -> None:
     assert read_fleet(repo.tree, NAME) == Fleet()
     with pytest.raises(InventoryError):
         repo.load()
+
+
+WINDOW = "{hosts: web, days: [sat, sun], from: '02:00', for: 4h, tz: Europe/Berlin, drift: hold}"
+
+
+def test_the_windows_that_name_a_host_are_remembered_by_it(repo: Repo) -> None:
+    repo.write("fleet.yaml", f"windows: [{WINDOW}]")
+    assert fleet_settings(repo.load(), "web1").windows == (Window((5, 6), 120, 14400, "Europe/Berlin", True),)
+    assert fleet_settings(repo.load(), "db1").windows == ()
+
+
+@pytest.mark.parametrize(
+    ("window", "complaint"),
+    [
+        (WINDOW.replace("Berlin", "Berlim"), "Europe/Berlin"),
+        (WINDOW.replace("02:00", "24:00"), "windows[0].from"),
+        (WINDOW.replace("4h", "8d"), "windows[0].for"),
+        (WINDOW.replace("4h", "20m"), "windows[0].for: nothing would ever begin: a change needs 1860 s"),
+        (WINDOW.replace("hosts: web", "hosts: wbe"), 'windows[0].hosts: no group or host is called "wbe"'),
+        (WINDOW.replace("sat", "saturday"), "windows[0].days"),
+    ],
+)
+def test_a_window_that_cannot_be_is_a_complaint_with_its_place(repo: Repo, window: str, complaint: str) -> None:
+    repo.write("fleet.yaml", f"windows: [{window}]")
+    with pytest.raises(InventoryError) as refused:
+        repo.load()
+    assert complaint in str(refused.value)
+    assert "fleet.yaml:1:" in str(refused.value)

@@ -191,3 +191,33 @@ def test_a_memory_that_must_not_be_lost_stalls_the_host_and_is_reported_once(hos
     account = host.cycle(wanted=True)
     assert [(failure.kind, int(failure.exit)) for failure in account.failures] == [("state-corrupt", 3)]
     assert (host.engine.applied, host.reporter.reported) == ([], [account])
+
+
+SHUT = "windows: [{hosts: all, from: '20:00', for: 4h}]\n"
+"""The host's clock says 14:13."""
+
+
+def test_outside_its_window_a_host_stays_on_what_it_had_and_says_until_when(host: Host) -> None:
+    first = host.repo.commit("First", HOSTS | site("one"))
+    host.cycle(wanted=True)
+    host.repo.commit("Second", site("two") | {f"{INVENTORY}/fleet.yaml": SHUT})
+    account = host.cycle()
+    assert account.state is not None
+    assert (account.state.commit, phase_of(account)) == (first, Phase.WAITING)
+    assert account.hold is not None
+    assert (account.hold.kind, account.hold.until) == ("window", 1_790_020_800)
+    assert host.cycle(wanted=True).permitted.allowed, "drift is repaired all the same"  # type: ignore[union-attr]
+
+
+def test_windows_outlive_a_commit_that_nobody_can_read(host: Host) -> None:
+    host.repo.commit("First", HOSTS | site("one") | {f"{INVENTORY}/fleet.yaml": SHUT})
+    host.cycle(wanted=True)
+    host.repo.commit("Broken", {f"{INVENTORY}/fleet.yaml": "windows: [", f"{INVENTORY}/site.yaml": "- hosts: ["})
+    host.cycle()
+    assert host.parts.memory.state().fleet.windows
+
+
+def test_a_bare_host_waits_for_no_window(host: Host) -> None:
+    first = host.repo.commit("First", HOSTS | site("one") | {f"{INVENTORY}/fleet.yaml": SHUT})
+    host.cycle(wanted=True)
+    assert host.parts.memory.applied().commit == first

@@ -1,0 +1,94 @@
+"""Maintenance windows: turns recurring windows and a moment into when it is open, to the second, whatever clocks do.
+
+A window begins at the first moment at which the clocks of its time zone show ``from`` or later on one of its days. So
+02:30 on the night when clocks go from 02:00 to 03:00 is 03:00, and on the night when 02:30 comes twice it is the first
+of them. It lasts ``for`` by a clock that nobody puts forward or back. Pure: a zone is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any, Final
+
+LONGEST_S: Final = 7 * 86400
+"""Of one window: by then its next one has begun."""
+
+_BACK: Final = timedelta(days=9)
+"""How far back a window may have begun that is open still: as long as one can be, and as far as zones are apart."""
+_AHEAD: Final = timedelta(days=16)
+"""How far the calendar is looked at: each window comes within a week, and one that has begun lasts a week at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """``days``: 0 is Monday; empty: every day. ``from_minute``: of the day. ``for_s``: seconds, ``LONGEST_S`` at most.
+    ``holds_drift``: outside of it nothing is repaired either."""
+
+    days: tuple[int, ...]
+    from_minute: int
+    for_s: int
+    tz: str = "UTC"
+    holds_drift: bool = False
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Window:
+        names = {item.name for item in fields(cls)}
+        known = {key: value for key, value in data.items() if key in names}
+        return cls(**{**known, "days": tuple(map(int, known["days"]))})
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """From ``start`` until just before ``end``, in seconds since the epoch."""
+
+    start: int
+    end: int
+
+
+def calendar(windows: Iterable[Window], now: int, zone: Callable[[str], tzinfo]) -> tuple[Opening, ...]:
+    """When ``windows`` are open, now and for the next week or two: what overlaps or adjoins is one opening."""
+    joined: list[Opening] = []
+    for opening in sorted(_all(windows, now, zone), key=lambda each: each.start):
+        if joined and opening.start <= joined[-1].end:
+            joined[-1] = Opening(joined[-1].start, max(joined[-1].end, opening.end))
+        else:
+            joined.append(opening)
+    return tuple(opening for opening in joined if opening.end > now)
+
+
+def next_start(openings: Sequence[Opening], now: int, budget_s: int) -> int | None:
+    """When something that may take ``budget_s`` may begin: ``now``, or the start of the first opening that is long
+    enough; None when none is."""
+    fits = (max(now, each.start) for each in openings if each.end - max(now, each.start) >= budget_s)
+    return next(fits, None)
+
+
+def first_moment(day: date, minute: int, zone: tzinfo) -> int:
+    """The first moment at which the clocks of ``zone`` show this minute of this day, or a later one."""
+    wall = datetime.combine(day, time(minute // 60, minute % 60))
+    found = int(wall.replace(tzinfo=zone).timestamp())
+    if _shown(found, zone) == wall:
+        return found
+    # Clocks skip it. By the offset before the skip it is a moment behind it, by the one after it a moment before it.
+    before, behind = sorted((found, int(wall.replace(tzinfo=zone, fold=1).timestamp())))
+    while behind - before > 1:
+        middle = (before + behind) // 2
+        before, behind = (before, middle) if _shown(middle, zone) >= wall else (middle, behind)
+    return behind
+
+
+def _all(windows: Iterable[Window], now: int, zone: Callable[[str], tzinfo]) -> Iterator[Opening]:
+    today = datetime.fromtimestamp(now, UTC).date()
+    for window in windows:
+        clocks = zone(window.tz)
+        for passed in range((_BACK + _AHEAD).days):
+            day = today - _BACK + timedelta(days=passed)
+            if not window.days or day.weekday() in window.days:
+                start = first_moment(day, window.from_minute, clocks)
+                yield Opening(start, start + window.for_s)
+
+
+def _shown(moment: int, zone: tzinfo) -> datetime:
+    return datetime.fromtimestamp(moment, zone).replace(tzinfo=None)

@@ -1,0 +1,42 @@
+"""Windows as fleet.yaml has them: turns those that name a host into what its cycles go by, and complains of those in
+which nothing could ever begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from agent.domain.window import Window
+from agent.inventory.complaint import Complaints
+from agent.inventory.fleet import FLEET_FILE, Fleet
+from agent.system.yaml import Node, Position, locate
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def windows_of(fleet: Fleet, host: str, match: Callable[[str], Collection[str]]) -> tuple[Window, ...]:
+    """The windows that name ``host``; ``match`` says which hosts a pattern stands for."""
+    return tuple(
+        Window(
+            days=tuple(_DAYS.index(day) for day in window.days),
+            from_minute=int(window.from_[:2]) * 60 + int(window.from_[3:]),
+            for_s=window.for_,
+            tz=window.tz,
+            holds_drift=window.drift == "hold",
+        )
+        for window in fleet.windows
+        if host in match(window.hosts)
+    )
+
+
+def check_windows(fleet: Fleet, root: Node | None, complaints: Complaints) -> None:
+    """A window must be long enough for a deploy that takes as long as it may, and for looking how the host is then."""
+    budget = fleet.schedule.deploy_timeout + fleet.schedule.settle
+    for index, window in enumerate(fleet.windows):
+        if window.for_ < budget:
+            path = ("windows", index, "for")
+            complaints.add(
+                locate(root, path) if root is not None else Position(FLEET_FILE),
+                path,
+                f"nothing would ever begin: a change needs {budget} s (schedule.deploy_timeout + schedule.settle)",
+                f"write {-(-budget // 60)}m or more, or lower schedule.deploy_timeout",
+            )
