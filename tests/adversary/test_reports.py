@@ -1,0 +1,118 @@
+"""Attacks by whoever can push to the status branch, one test each: `hostwright status` of an administrator shows what
+each is, and believes none. Eve can push; web1 and web2 are admitted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.domain.status import Signed, report_path, signature_path
+from agent.system.process import run
+from tests.adversary.victim import INVENTORY
+from tests.fleet.samples import bare, identity, report, signed, tamper
+from tests.gitserver import ConfigRepo
+
+HOSTS = ("web1", "web2")
+
+
+@dataclass
+class Administrator:
+    """Has a clone of the config repo, and has looked at the status branch when both hosts were well."""
+
+    config: ConfigRepo
+    branch: Path
+    keys: Path
+
+    def push(self, one: Signed, host: str = "") -> None:
+        """By whoever may: a report and its signature, at the place of ``host``."""
+        name = host or one.report.host
+        tamper(self.branch, {report_path(name): one.document, signature_path(name): one.signature})
+
+    def sees(self, host: str = "web1") -> dict[str, Any]:
+        argv = [sys.executable, "-I", "-m", "agent", "--json", "--repo", f"{self.config.path}", "status"]
+        done = run([*argv, "--remote", f"{self.branch}"], timeout_s=60, env=dict(os.environ))
+        assert done.ok, done.complaint
+        return next(each for each in json.loads(done.output)["data"] if each["host"] == host)
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> Administrator:
+    admin = Administrator(ConfigRepo(tmp_path / "config"), bare(tmp_path / "status.git"), tmp_path / "keys")
+    files: dict[str, str | bytes | None] = {
+        f"{INVENTORY}/identities/{host}.pub": f"{identity(admin.keys, host).public_line}\n" for host in HOSTS
+    }
+    files[f"{INVENTORY}/hosts.yaml"] = "all: {hosts: {web1: {}, web2: {}}}\n"
+    admin.config.commit("Admit", files | {f"{INVENTORY}/site.yaml": "[]\n"})
+    for host in HOSTS:
+        admin.push(signed(admin.keys, host, sequence=10))
+    assert [admin.sees(host)["verdict"] for host in HOSTS] == ["verified", "verified"]
+    return admin
+
+
+def refused(admin: Administrator, why: str, host: str = "web1") -> None:
+    seen = admin.sees(host)
+    assert (seen["verdict"], seen["report"]) == ("refused", None)
+    assert why in seen["why"]
+
+
+def test_a_replayed_report(admin: Administrator) -> None:
+    old = signed(admin.keys, "web1", sequence=10)
+    admin.push(signed(admin.keys, "web1", sequence=11))
+    assert admin.sees()["verdict"] == "verified"
+    admin.push(old)
+    refused(admin, "an old report")
+
+
+def test_a_replayed_report_on_a_branch_that_begins_anew(admin: Administrator) -> None:
+    admin.push(signed(admin.keys, "web1", sequence=11))
+    admin.sees()
+    run(["git", "-C", f"{admin.branch}", "update-ref", "-d", "refs/heads/status"], timeout_s=20)
+    admin.push(signed(admin.keys, "web1", sequence=10))
+    refused(admin, "an old report")
+
+
+def test_a_report_forged_with_a_key_of_ones_own(admin: Administrator, tmp_path: Path) -> None:
+    admin.push(identity(tmp_path / "eve", "web1").signed(report("web1", 12)))
+    refused(admin, "by this key")
+
+
+def test_a_report_signed_by_another_host(admin: Administrator) -> None:
+    admin.push(identity(admin.keys, "web2").signed(report("web1", 12)))
+    refused(admin, "by this key")
+
+
+def test_another_host_s_report_in_the_place_of_one(admin: Administrator) -> None:
+    admin.push(signed(admin.keys, "web2", sequence=12), "web1")
+    refused(admin, "another host, web2")
+
+
+def test_a_report_without_its_signature(admin: Administrator) -> None:
+    tamper(admin.branch, {signature_path("web1"): None})
+    refused(admin, "not signed")
+
+
+def test_a_report_of_a_host_that_nobody_admitted(admin: Administrator) -> None:
+    admin.push(signed(admin.keys, "web3", sequence=12))
+    seen = admin.sees("web3")
+    assert seen["verdict"] == "not-admitted"
+    assert "anybody could have written this" in seen["why"]
+
+
+def test_a_report_that_was_taken_away(admin: Administrator) -> None:
+    tamper(admin.branch, {report_path("web1"): None, signature_path("web1"): None})
+    assert (admin.sees()["verdict"], admin.sees("web2")["verdict"]) == ("missing", "verified")
+
+
+@pytest.mark.parametrize("name", ["web1/../../x", "../web1", "web1\n| web9 | ok", "-rf"])
+def test_a_report_that_names_a_path_for_its_host(admin: Administrator, name: str) -> None:
+    document = signed(admin.keys, "web1", sequence=12).document.replace(b'"web1"', json.dumps(name).encode())
+    tamper(admin.branch, {report_path("web1"): document})
+    seen = admin.sees()
+    assert (seen["verdict"], seen["report"]) == ("unreadable", None)
