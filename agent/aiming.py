@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agent.domain.account import Account
 from agent.domain.commit import TrustedCommit
 from agent.domain.memory import TrustRecord
 from agent.domain.plan import Hold
+from agent.domain.trial import Trial
 from agent.parts import Parts
 from agent.steps.choose import Aim, choose, suspension
 from agent.steps.fetch import fetch
@@ -32,9 +35,13 @@ def aim(parts: Parts, account: Account) -> Aim | None:
     held = _frozen(parts, account) or _suspension(parts, candidate)
     last = account.trusted.sha if account.trusted is not None else record.last
     bad = _known_as_bad(parts, candidate)
-    shut = _gate(parts, account, candidate)
+    shut, begun = _gate(parts, account, candidate), _begun(parts)
     applied = parts.memory.applied()
-    before = applied.good_commit if bad else parts.memory.state().aimed_commit or applied.commit
+    before = parts.memory.state().aimed_commit or applied.commit
+    if bad is not None:
+        before = applied.good_commit
+    elif begun is not None:
+        before = begun.commit
     waits = candidate is None or any(hold is not None for hold in (held, bad, shut.intended))
     if before is not None and last is not None and waits:
         with account.surviving():
@@ -42,7 +49,10 @@ def aim(parts: Parts, account: Account) -> Aim | None:
             held = held or _suspension(parts, current)
     if bad is not None and current is None and candidate is not None:
         account.failures.append(nothing_to_go_back_to(candidate.commit.sha, bad.reason))
-    return choose(current, candidate, suspension=held, bad=bad, gate=shut)
+    chosen = choose(current, candidate, suspension=held, bad=bad, gate=shut)
+    if chosen is not None and begun is not None and chosen.resolution.state.digest == begun.digest:
+        return replace(chosen, gate=OPEN)  # what was cut off half way is brought to its end
+    return chosen
 
 
 def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> TrustedCommit | None:
@@ -103,13 +113,19 @@ def _known_as_bad(parts: Parts, candidate: Resolution | None) -> Hold | None:
     return found.hold if found is not None and found.holds(parts.clock()) else None
 
 
+def _begun(parts: Parts) -> Trial | None:
+    """An intended change that was cut off before it was judged, and is not given up."""
+    trial = parts.memory.trial()
+    return trial if trial is not None and trial.digest not in parts.memory.bad() else None
+
+
 def _gate(parts: Parts, account: Account, candidate: Resolution | None) -> Gate:
     """What may not begin now. A host that was never as wanted is not in service yet, and what has begun is ended."""
     memory = parts.memory
-    state, trial = memory.state(), memory.trial()
+    state, begun = memory.state(), _begun(parts)
     if memory.applied().commit is None and state.pruned is None:
         return OPEN
-    if trial is not None and candidate is not None and trial.digest == candidate.state.digest:
+    if begun is not None and candidate is not None and begun.digest == candidate.state.digest:
         return OPEN
     fleet = account.fleet or state.fleet
     return gate(fleet.windows, budget_s=fleet.budget_s, now=parts.clock(), zone=zone)

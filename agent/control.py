@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import struct
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class ControlSocket:
             if _peer_uid(connection) not in (0, os.getuid()):
                 caller.answer({"ok": False, "error": "only root may ask the daemon"})
                 return None
-            request = json.loads(_line(connection))
+            request = json.loads(_line(connection, PEER_TIMEOUT_S))
         except (OSError, ValueError):
             connection.close()
             return None
@@ -93,7 +94,7 @@ def ask(path: Path, *, wait: bool, timeout_s: float) -> dict[str, Any]:
         try:
             connection.connect(str(path))
             connection.sendall(json.dumps({"command": "trigger", "wait": wait}).encode() + b"\n")
-            answer = json.loads(_line(connection))
+            answer = json.loads(_line(connection, timeout_s))
         except (OSError, ValueError) as error:
             raise SettingsError(
                 f"no daemon answers on {path}: {error}",
@@ -105,9 +106,15 @@ def ask(path: Path, *, wait: bool, timeout_s: float) -> dict[str, Any]:
     return answer
 
 
-def _line(connection: socket.socket) -> bytes:
+def _line(connection: socket.socket, timeout_s: float) -> bytes:
+    """All of it within ``timeout_s``, however slowly it comes. Raises TimeoutError."""
+    deadline = time.monotonic() + timeout_s
     data = b""
     while b"\n" not in data and len(data) < LINE_LIMIT:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the other end takes too long")
+        connection.settimeout(left)
         chunk = connection.recv(LINE_LIMIT - len(data))
         if not chunk:
             break

@@ -1,3 +1,4 @@
+import contextlib
 import socket
 import threading
 
@@ -44,6 +45,26 @@ def test_what_is_no_request_starts_nothing(control, tmp_path, line):
         peer.sendall(line)
         peer.shutdown(socket.SHUT_WR)
         assert control.accept() is None
+
+
+def test_a_peer_that_speaks_a_byte_at_a_time_is_not_waited_for(control, tmp_path, monkeypatch):
+    monkeypatch.setattr("agent.control.PEER_TIMEOUT_S", 0.3)
+    done = threading.Event()
+
+    def trickle(peer):
+        with contextlib.suppress(OSError):
+            while not done.wait(0.05):
+                peer.sendall(b" ")
+
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(tmp_path / "control.sock"))
+        thread = threading.Thread(target=trickle, args=(peer,))
+        thread.start()
+        assert control.accept() is None
+        assert not done.is_set()
+        thread.join(5)  # it was hung up on
+        assert not thread.is_alive()
+        done.set()
 
 
 def test_where_no_daemon_answers_the_error_says_what_to_do(tmp_path):

@@ -61,7 +61,7 @@ def leaving_lines(leaving: Leaving) -> Iterator[str]:
         if removal.fate is not Fate.FORGET:
             yield _held(removal_line(removal), removal.hold)
     for hold in leaving.holds:
-        yield f"held: {hold.reason}"
+        yield f"held: {hold.told}"
 
 
 def removal_line(removal: Removal) -> str:
@@ -95,9 +95,9 @@ class AccountView:
             signed = f", signed by {account.trusted.signer.principal}" if account.trusted.signer else ""
             say(f"commit {account.trusted.sha[:12]}{signed}: {account.trusted.subject}")
         if account.hold is not None:
-            say(f"not applied: {account.hold.reason}")
+            say(f"not applied: {account.hold.told}")
         for held in account.permitted.held if account.permitted is not None else ():
-            say(f"{change_line(held.change)}, held: {held.hold.reason}")
+            say(f"{change_line(held.change)}, held: {held.hold.told}")
         pruned = account.pruned or Pruned()
         for removal in pruned.done:
             say(removal_line(removal))

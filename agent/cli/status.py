@@ -15,7 +15,7 @@ from agent.cli.admin import choose
 from agent.cli.output import Output
 from agent.domain.report import Phase
 from agent.domain.status import HostStatus
-from agent.domain.text import printable
+from agent.domain.text import printable, waiting
 from agent.errors import UsageError
 from agent.fleet.reader import judge_all, now_seen
 from agent.host.paths import Paths
@@ -77,7 +77,11 @@ def _what(status: HostStatus) -> str:
     told += [f"{repaired} drift repaired"] if repaired else []
     told += [f"{len(drift) - repaired} drifted"] if len(drift) > repaired else []
     # A backoff is among the problems already.
-    told += [hold.reason for hold in report.holds if report.phase is not Phase.CONVERGED and hold.kind != "backoff"]
+    told += [
+        waiting(hold.reason, hold.until)
+        for hold in report.holds
+        if report.phase is not Phase.CONVERGED and hold.kind != "backoff"
+    ]
     return printable("; ".join(told), WHAT_LIMIT)
 
 

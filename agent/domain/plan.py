@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.domain.text import waiting
+
 
 class Cause(StrEnum):
     """Why a change is wanted."""
@@ -107,6 +109,11 @@ class Hold:
     kind: str
     reason: str
     until: int | None = None
+
+    @property
+    def told(self) -> str:
+        """For people: with its end."""
+        return waiting(self.reason, self.until)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 
 def printable(text: str, limit: int = 200) -> str:
     """``text``, ``escaped`` and cut after ``limit`` characters."""
     shown = escaped(text[: limit + 1])
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+def waiting(reason: str, until: int | None) -> str:
+    """Why something waits, and until when (seconds since the epoch), where that is known."""
+    if until is None:
+        return reason
+    return f"{reason}, until {datetime.fromtimestamp(until, UTC).strftime('%Y-%m-%d %H:%MZ')}"
 
 
 def escaped(text: str) -> str:

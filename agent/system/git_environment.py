@@ -55,6 +55,7 @@ _CONFIG: Final = {
     "fetch.unpackLimit": "1",  # one pack for each fetch, however small; the mirror repacks them in its own time
     "gc.auto": "0",
     "maintenance.auto": "false",
+    "http.followRedirects": "false",  # the password would be sent along, wherever that leads
     "http.lowSpeedLimit": str(STALLED_BYTES_PER_S),
     "http.lowSpeedTime": str(STALLED_S),
 }

@@ -61,6 +61,13 @@ _CAUSES: Final = (
         "check the address of the remote: there is no repository, or this host may not see it",
     ),
     _cause(
+        r"returned error: 3\d\d\b|redirect",
+        "source-unreachable",
+        "the server says that the repository is elsewhere, which is not followed; is it there for good, and the same? "
+        "then write its new address into the settings (`remote`)",
+        Consequence.STALL,
+    ),
+    _cause(
         r"could not resolve (host|proxy)|name or service not known|temporary failure in name resolution",
         "source-unreachable",
         "check the host's name servers (/etc/resolv.conf) and the spelling of the remote",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.aiming import resolved
 from agent.cycle import run
 from agent.domain.account import Account, Trigger
 from agent.domain.commit import TrustMode
@@ -16,6 +17,7 @@ from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import WantedChange
 from agent.domain.report import Phase
+from agent.domain.trial import Trial
 from agent.engine.client import Decision, Execute, Prepared
 from agent.errors import DeployError
 from agent.host.events import Events
@@ -29,6 +31,7 @@ from agent.host.state import Memory
 from agent.parts import Parts
 from agent.steps.apply import Progress
 from agent.steps.remember import phase_of
+from agent.steps.verify import recall
 from agent.system.git import Access, Mirror
 from tests.gitserver import ConfigRepo
 
@@ -213,11 +216,27 @@ def test_windows_outlive_a_commit_that_nobody_can_read(host: Host) -> None:
     host.repo.commit("First", HOSTS | site("one") | {f"{INVENTORY}/fleet.yaml": SHUT})
     host.cycle(wanted=True)
     host.repo.commit("Broken", {f"{INVENTORY}/fleet.yaml": "windows: [", f"{INVENTORY}/site.yaml": "- hosts: ["})
-    host.cycle()
-    assert host.parts.memory.state().fleet.windows
+    account = host.cycle()
+    assert account.shut is not None
+    assert account.shut.until == 1_790_020_800
 
 
 def test_a_bare_host_waits_for_no_window(host: Host) -> None:
     first = host.repo.commit("First", HOSTS | site("one") | {f"{INVENTORY}/fleet.yaml": SHUT})
     host.cycle(wanted=True)
     assert host.parts.memory.applied().commit == first
+
+
+def test_what_was_cut_off_half_way_is_ended_and_not_undone_when_a_newer_commit_waits(host: Host) -> None:
+    host.repo.commit("First", HOSTS | site("one"))
+    host.cycle(wanted=True)
+    second = host.repo.commit("Second", site("two"))
+    host.parts.mirror.fetch(host.parts.settings.remote, "main")
+    digest = resolved(host.parts, recall(second, mirror=host.parts.mirror, last=second)).state.digest
+    host.parts.memory.keep_trial(Trial(digest, second, 1_789_999_000))
+    host.repo.commit("Third", site("three") | {f"{INVENTORY}/fleet.yaml": SHUT})
+    account = host.cycle(wanted=True)
+    assert set(host.engine.applied) == {second}
+    assert account.hold is not None
+    assert account.hold.kind == "window"
+    assert host.parts.memory.trial() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import shutil
 import threading
@@ -14,7 +15,7 @@ from agent.errors import SourceError
 from agent.system.git import Access, Mirror
 from agent.system.git_environment import local_environment
 from agent.system.process import run
-from tests.gitserver import ConfigRepo, silent_server
+from tests.gitserver import ConfigRepo, http_server, silent_server
 
 
 @pytest.fixture
@@ -162,6 +163,18 @@ def test_what_an_http_server_says_of_other_stores_is_not_fetched(
     assert asked == []
 
 
+def test_a_redirect_is_not_followed_and_the_password_stays_here(
+    repo: ConfigRepo, mirror: Mirror, tmp_path: Path
+) -> None:
+    repo.bare(tmp_path / "srv/config.git")
+    with http_server(tmp_path / "srv") as other, redirecting(other.url("")) as port:
+        with pytest.raises(SourceError) as refused:
+            mirror.fetch(f"http://ann:word@127.0.0.1:{port}/config.git", "main")
+        assert mirror.fetch(other.url("config.git"), "main").sha == repo.head, "it would have had it"
+    assert refused.value.kind == "source-unreachable"
+    assert "not followed" in refused.value.hint
+
+
 def test_nobody_is_waited_for(tmp_path: Path) -> None:
     """No prompt, no hanging: a conversation ends with its time."""
     mirror = Mirror(tmp_path / "repo.git", Access(None, None, timeout_s=1))
@@ -194,6 +207,28 @@ def test_a_remote_that_was_shallow_is_followed_when_it_is_whole(
     run(["git", "-C", f"{tmp_path}/shallow", "fetch", "--quiet", "--unshallow"], timeout_s=20)
     assert mirror.fetch(f"{tmp_path}/shallow", "main").sha == head
     assert mirror.descends(head, first)
+
+
+@contextlib.contextmanager
+def redirecting(target: str) -> Iterator[int]:
+    """A web server that sends everybody elsewhere; its port."""
+
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", target.rstrip("/") + self.path)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 class plain_http:  # noqa: N801 - reads as a statement
