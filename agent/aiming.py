@@ -35,7 +35,7 @@ def aim(parts: Parts, account: Account) -> Aim | None:
     held = _frozen(parts, account) or _suspension(parts, candidate)
     last = account.trusted.sha if account.trusted is not None else record.last
     bad = _known_as_bad(parts, candidate)
-    shut, begun = _gate(parts, account, candidate), _begun(parts)
+    shut, begun = _gate(parts, account), _begun(parts)
     applied = parts.memory.applied()
     before = parts.memory.state().aimed_commit or applied.commit
     if bad is not None:
@@ -119,13 +119,11 @@ def _begun(parts: Parts) -> Trial | None:
     return trial if trial is not None and trial.digest not in parts.memory.bad() else None
 
 
-def _gate(parts: Parts, account: Account, candidate: Resolution | None) -> Gate:
-    """What may not begin now. A host that was never as wanted is not in service yet, and what has begun is ended."""
+def _gate(parts: Parts, account: Account) -> Gate:
+    """What may not begin now. A host that was never as wanted is not in service yet."""
     memory = parts.memory
-    state, begun = memory.state(), _begun(parts)
+    state = memory.state()
     if memory.applied().commit is None and state.pruned is None:
-        return OPEN
-    if begun is not None and candidate is not None and begun.digest == candidate.state.digest:
         return OPEN
     fleet = account.fleet or state.fleet
     return gate(fleet.windows, budget_s=fleet.budget_s, now=parts.clock(), zone=zone)

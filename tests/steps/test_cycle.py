@@ -240,3 +240,14 @@ def test_what_was_cut_off_half_way_is_ended_and_not_undone_when_a_newer_commit_w
     assert account.hold is not None
     assert account.hold.kind == "window"
     assert host.parts.memory.trial() is None
+
+
+def test_what_was_cut_off_half_way_is_ended_outside_a_window_when_it_is_the_newest(host: Host) -> None:
+    host.repo.commit("First", HOSTS | site("one"))
+    host.cycle(wanted=True)
+    second = host.repo.commit("Second", site("two") | {f"{INVENTORY}/fleet.yaml": SHUT})
+    host.parts.mirror.fetch(host.parts.settings.remote, "main")
+    digest = resolved(host.parts, recall(second, mirror=host.parts.mirror, last=second)).state.digest
+    host.parts.memory.keep_trial(Trial(digest, second, 1_789_999_000))
+    host.cycle(wanted=True)
+    assert set(host.engine.applied) == {second}
