@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -13,6 +14,7 @@ from pathlib import Path
 from agent import wiring
 from agent.cli.output import Output
 from agent.domain.commit import TrustMode
+from agent.engine.walls import why_unconfined
 from agent.errors import Exit, HostwrightError, UsageError
 from agent.host.identity import Identity
 from agent.host.paths import Paths
@@ -170,6 +172,17 @@ def _disk(paths: Paths, settings: Settings) -> Iterator[Answer]:
     yield Verdict.OK, "there is room", ""
 
 
+def _confined_plans(paths: Paths, settings: Settings) -> Iterator[Answer]:
+    del paths, settings
+    with tempfile.TemporaryDirectory(prefix="hostwright-doctor-") as work:
+        reason = why_unconfined(Path(work), QUERY_TIMEOUT_S)
+    if reason:
+        hint = "plans run with all rights of root here: a newer kernel (5.12), or a container with fewer restrictions"
+        yield Verdict.WARNING, f"plans cannot be confined here: {reason}", hint
+    else:
+        yield Verdict.OK, "plans can read everything and change nothing", ""
+
+
 def _programs(paths: Paths, settings: Settings) -> Iterator[Answer]:
     del paths, settings
     missing = [name for name in ("git", "ssh", "ssh-keygen") if shutil.which(name) is None]
@@ -189,6 +202,7 @@ CHECKS: dict[str, Callable[[Paths, Settings], Iterator[Answer]]] = {
     "service": _service,
     "last cycle": _last_cycle,
     "disk": _disk,
+    "confined plans": _confined_plans,
 }
 
 

@@ -30,6 +30,8 @@ class Concrete:
     resources: tuple[Resource, ...]
     claims: tuple[Resource, ...] = ()
     """What comes along with them and is nobody else's: the link of a tool's command, the file of a cron job."""
+    needs_more_to_look: bool = False
+    """Whether to find out what would change takes more than reading."""
 
 
 class Sources(Protocol):

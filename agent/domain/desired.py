@@ -17,6 +17,15 @@ class Mode(StrEnum):
     """Report what would change and touch nothing."""
 
 
+class Looking(StrEnum):
+    """What planning a deploy may do."""
+
+    CONFINED = "confined"
+    """Read everything, change nothing."""
+    PRIVILEGED = "privileged"
+    """Whatever applying it may do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One owned thing. ``key`` names it (``file:/etc/motd``, ``package:nginx``); ``digest`` is what it should be.
@@ -57,6 +66,7 @@ class DesiredDeploy:
     repository: RepositoryPin | None = None
     on_remove: OnRemove | None = None
     health: tuple[Check, ...] = ()
+    looking: Looking = Looking.CONFINED
 
     @property
     def built_in(self) -> bool:

@@ -40,12 +40,12 @@ class TimedOutError(Exception):
 
 
 class Child:
-    """``python -I -m agent.engine.runner`` in a session of its own. As a context: killed with all its group, if it is
+    """``python -I -m agent.engine.…`` in a session of its own. As a context: killed with all its group, if it is
     still there at the end after an exception; given time to end after all went well."""
 
-    def __init__(self, python: str, inherit: tuple[int, ...]) -> None:
+    def __init__(self, python: str, arguments: tuple[str, ...], inherit: tuple[int, ...]) -> None:
         self._process = subprocess.Popen(
-            [python, "-I", "-m", "agent.engine.runner"],
+            [python, "-I", "-m", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -81,8 +81,12 @@ class Child:
                 self._process.wait(_ENDING_S)
         if kind is not None or self._process.poll() is None:
             self.kill()
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of its pipes."""
         self._selector.close()
-        for pipe in (self._process.stdout, self._process.stderr):
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             pipe.close()  # type: ignore[union-attr]
 
     def terminate(self) -> None:

@@ -6,15 +6,16 @@ deploy code may do anything to the process that it runs in, and a process can be
 
 from __future__ import annotations
 
+import itertools
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.domain.desired import DesiredDeploy, DesiredState
+from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import WantedChange
 from agent.engine.child import Child, ChildEndedError, TimedOutError
@@ -34,6 +35,7 @@ from agent.engine.protocol import (
     decode,
     encode,
 )
+from agent.engine.walls import RUNNER, start_confined
 from agent.errors import DeployError
 from agent.host.paths import Paths
 from agent.system.files import make_private_folder
@@ -97,6 +99,8 @@ class Engine:
         self._repositories = repositories
         self._child: Child | None = None
         self._stopped = False
+        self.unconfined = ""
+        """Why plans here are made without walls around them; empty where they are confined, or none was made yet."""
 
     def plan(self, state: DesiredState, root: Path, interrupted: frozenset[str]) -> tuple[Prepared, ...]:
         """What each deploy of ``state`` would change now; ``root`` holds the commit's files. Changes nothing.
@@ -109,7 +113,15 @@ class Engine:
             found.append(prepared)
             return Skip()
 
-        outcomes = self._converse(state, root, interrupted, decide=look)
+        outcomes: list[DeployOutcome] = []
+        for looking, deploys in itertools.groupby(state.deploys, key=lambda deploy: deploy.looking):
+            if outcomes and outcomes[-1].status is Status.SKIPPED:
+                over = outcomes[-1].error
+                outcomes += (DeployOutcome(deploy.name, Status.SKIPPED, error=over) for deploy in deploys)
+                continue
+            part = replace(state, deploys=tuple(deploys))
+            confined = looking is Looking.CONFINED
+            outcomes += self._converse(part, root, interrupted, decide=look, confined=confined)
         if any(outcome.error == _STOPPED for outcome in outcomes):
             raise DeployError("planning was stopped", kind="stopped", hint="the next cycle plans again")
         return (*found, *(Prepared(outcome.deploy, error=outcome.error) for outcome in outcomes[len(found) :]))
@@ -160,6 +172,7 @@ class Engine:
         on_started: Callable[[str, str, str], None] = _ignore,
         on_operated: Callable[[OperationResult], None] = _ignore,
         on_done: Callable[[DeployOutcome], None] = _ignore,
+        confined: bool = False,
     ) -> tuple[DeployOutcome, ...]:
         """A child's whole life."""
         if not state.deploys:
@@ -170,7 +183,7 @@ class Engine:
         make_private_folder(self._work)
         with (
             tempfile.TemporaryDirectory(prefix="engine-", dir=self._work) as temp,
-            Child(self._python, self._inherit) as child,
+            self._start(temp, confined=confined) as child,
         ):
             self._child = child
             if self._stopped and not stopped_before:
@@ -194,6 +207,15 @@ class Engine:
                 outcomes.append(outcome)
                 on_done(outcome)
         return tuple(outcomes)
+
+    def _start(self, temp: str, *, confined: bool) -> Child:
+        """A child that waits for its orders. The one of a plan confines itself first; where this host lacks what
+        that takes, another is started without: all of it or none."""
+        if confined and not self.unconfined:
+            child, self.unconfined = start_confined(self._python, temp, self._timeout_s)
+            if child is not None:
+                return child
+        return Child(self._python, (RUNNER,), self._inherit)
 
     def _order(self, deploy: DesiredDeploy, interrupted: bool) -> Order:
         root = str(self._repositories / deploy.repository.tree) if deploy.repository else None

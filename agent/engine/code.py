@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -12,6 +13,11 @@ from agent.errors import Consequence, DeployError, HostwrightError
 _AGENT = Path(__file__).resolve().parent.parent
 _OURS = frozenset(sys.modules)
 """What was loaded before any deploy code."""
+_WANTS_MORE = re.compile(
+    r"permission ?denied|permissionerror|not permitted|read-only file system|not allowed|superuser"
+    r"|must be (run as )?root|no new privileges|effective uid is not 0|nosuid|authenticat|access denied|are you root",
+    re.IGNORECASE,
+)
 _entered: list[str] = []
 """Folders that deploy code was imported from."""
 
@@ -65,6 +71,13 @@ def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
         if (place := _place(frame.filename, root))
     ]
     return one_line((places[-1] if places else "") + what)
+
+
+def hinted(complaint: str) -> str:
+    """What a plan that may only look complained of; with the way out, where it is for want of more that it did."""
+    if not _WANTS_MORE.search(complaint):
+        return complaint
+    return f"{complaint} (plans may only look; if this deploy cannot without more, give it `plan: privileged`)"
 
 
 def is_no_hosts(error: BaseException) -> bool:

@@ -1,6 +1,7 @@
 """The lines between the agent and its engine child: messages to JSON lines and back, strictly.
 
     parent                                      child
+                                          ←     ready {confined, reason}                 of a plan's child alone
     begin {root, temp, deploys}           →
                                           ←     prepared {deploy, changes, resources, unowned}
     execute {deploy, resources} or skip   →
@@ -45,6 +46,16 @@ class Order:
     data: Mapping[str, JSON]
     interrupted: bool
     root: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Whether the child of a plan could confine itself, and why not. Said before it has seen anything to obey: what
+    comes later may be the word of deploy code."""
+
+    type: ClassVar[str] = "ready"
+    confined: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +126,7 @@ class Done:
     error: str
 
 
-Message = Begin | PreparedDeploy | UnpreparedDeploy | ExecuteDeploy | SkipDeploy | Started | Operated | Done
+Message = Ready | Begin | PreparedDeploy | UnpreparedDeploy | ExecuteDeploy | SkipDeploy | Started | Operated | Done
 
 
 def encode(message: Message) -> bytes:
@@ -265,6 +276,7 @@ def _done(fields: _Fields) -> Done:
 
 
 _READERS: Mapping[str, Callable[[_Fields], Message]] = {
+    Ready.type: lambda f: Ready(f.flag("confined"), f.text("reason")),
     Begin.type: lambda f: Begin(f.text("root"), f.text("temp"), tuple(_order(item) for item in f.many("deploys"))),
     PreparedDeploy.type: lambda f: PreparedDeploy(
         f.text("deploy"), tuple(_change(item) for item in f.many("changes")), f.texts("resources"), f.count("unowned")

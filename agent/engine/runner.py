@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from agent.engine.code import hinted
 from agent.engine.execute import execute
 from agent.engine.logs import LogCapture
 from agent.engine.prepare import Prepared, UnpreparedError, adapt_pyinfra, prepare
@@ -70,7 +71,7 @@ class Stop:
         self.asked = True
 
 
-def main() -> int:
+def main(*, confined: bool = False) -> int:
     stop = Stop()
     channel = Channel()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # last words have to get out
@@ -88,7 +89,8 @@ def main() -> int:
             try:
                 deploy = prepare(order, Path(begin.root), Path(begin.temp), log)
             except UnpreparedError as error:
-                channel.send(UnpreparedDeploy(order.name, str(error)))
+                told = hinted(str(error)) if confined else str(error)
+                channel.send(UnpreparedDeploy(order.name, told))
             else:
                 _converse(deploy, channel, stop)
     except ParentGoneError:

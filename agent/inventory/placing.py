@@ -16,7 +16,7 @@ from agent.deploys import catalogue
 from agent.deploys.spec import Spec
 from agent.domain.address import Address
 from agent.domain.check import Check
-from agent.domain.desired import Mode
+from agent.domain.desired import Looking, Mode
 from agent.domain.digest import JSON
 from agent.errors import InventoryError
 from agent.inventory import shape
@@ -48,6 +48,7 @@ class PlacedDeploy:
     on_remove: str | None = None
     """A deploy file of the config repo; it finds ``data``, too, also that of a built-in."""
     health: tuple[Check, ...] = ()
+    looking: Looking = Looking.CONFINED
 
 
 @dataclass(slots=True)
@@ -87,6 +88,7 @@ class Placing:
                 spec=self._merged(earlier.spec, deploy.spec, mention),
                 needs=tuple(dict.fromkeys((*earlier.needs, *deploy.needs))),
                 mode=deploy.mode if mention.mode else earlier.mode,
+                looking=deploy.looking if mention.looking else earlier.looking,
                 data=deploy.data or earlier.data,
                 on_remove=deploy.on_remove or earlier.on_remove,
                 health=tuple(dict.fromkeys((*earlier.health, *deploy.health))),
@@ -103,6 +105,7 @@ class Placing:
             data=self._with(mention, None if built_in else arguments) if mention.runs_files else {},
             needs=mention.needs,
             mode=mention.mode or Mode.ENFORCE,
+            looking=mention.looking or Looking.CONFINED,
             position=mention.position,
             repository=mention.repository,
             on_remove=mention.on_remove,

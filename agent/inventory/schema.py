@@ -87,6 +87,7 @@ def _long(kinds: list[str]) -> Schema:
             "with": {"description": "arguments of a built-in, or what a deploy file finds in host.data"},
             "needs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
             "mode": {"enum": ["enforce", "observe"]},
+            "plan": {"enum": ["confined", "privileged"]},
             "merge": {"const": "replace"},
             "on_remove": {
                 "type": "string",

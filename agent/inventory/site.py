@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from agent.deploys import catalogue
 from agent.domain.address import SCHEME, Address
-from agent.domain.desired import Mode
+from agent.domain.desired import Looking, Mode
 from agent.errors import HostwrightError
 from agent.inventory.complaint import Complaints, Path, nearest, unknown_key
 from agent.inventory.inventory import Inventory
@@ -28,7 +28,7 @@ NOT_IN_FORCE = "not in force in this version: remove it"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _PLAY_KEYS = ("hosts", "deploys")
-_LONG_KEYS = ("name", "deploy", "with", "needs", "mode", "merge", "health", "on_remove")
+_LONG_KEYS = ("name", "deploy", "with", "needs", "mode", "plan", "merge", "health", "on_remove")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +51,8 @@ class Mention:
     on_remove: str | None = None
     health: Node | None = None
     """A list of checks, not rendered yet."""
+    looking: Looking | None = None
+    """None where the play does not say."""
 
     @property
     def runs_files(self) -> bool:
@@ -182,6 +184,7 @@ class _Reader:
         if source is not None and arguments is not None and not isinstance(arguments, (Map, Scalar)):
             self._add(arguments.position, (*path, "with"), "a mapping is expected here", "write `name: value` lines")
         mode = self._choice(node, "mode", tuple(Mode), path)
+        looking = self._choice(node, "plan", tuple(Looking), path)
         return Mention(
             name=name,
             kind=deploy if source is None else DEPLOY_KIND,
@@ -195,6 +198,7 @@ class _Reader:
             repository=repository,
             on_remove=self._on_remove(node, path),
             health=node.values.get("health"),
+            looking=Looking(looking) if looking else None,
         )
 
     def _on_remove(self, node: Map, path: Path) -> str | None:

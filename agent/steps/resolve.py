@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from agent import __version__
 from agent.deploys.spec import Concrete
 from agent.domain.commit import TrustedCommit
-from agent.domain.desired import DesiredDeploy, DesiredState, OnRemove
+from agent.domain.desired import DesiredDeploy, DesiredState, Looking, OnRemove
 from agent.domain.digest import FORMAT, JSON, digest_of
 from agent.domain.memory import FleetSettings
 from agent.domain.pins import Pins, RepositoryPin
@@ -48,6 +48,7 @@ def desired_state(environment: Environment, tree: Tree, *, host: str, commit: st
             _built_in(placed, concrete) if concrete is not None else _from_file(placed, tree, environment.pins),
             on_remove=OnRemove(placed.on_remove, placed.data, commit) if placed.on_remove else None,
             health=placed.health,
+            looking=placed.looking if concrete is None or not concrete.needs_more_to_look else Looking.PRIVILEGED,
         )
         for placed, concrete in environment.concrete(host)
     )

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from agent.deploys.catalogue import spec_class
-from agent.domain.desired import DesiredDeploy, DesiredState
+from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.pins import Pins, ToolPin
 from agent.domain.tree import Entry, blob_id
 from agent.engine.client import Engine, Execute, Prepared
@@ -51,7 +51,8 @@ class Files:
 def desired(order: dict[str, Any]) -> DesiredState:
     spec = spec_class(order["kind"])
     concrete = spec.model_validate(spec.from_short(order["written"])).concrete(Files(order["files"], order["pins"]))
-    deploy = DesiredDeploy("tried", order["kind"], concrete.arguments, "", concrete.resources)
+    looking = Looking.PRIVILEGED if concrete.needs_more_to_look else Looking.CONFINED
+    deploy = DesiredDeploy("tried", order["kind"], concrete.arguments, "", concrete.resources, looking=looking)
     return DesiredState("host", "", (deploy,), "")
 
 

@@ -151,10 +151,10 @@ def test_an_engine_that_talks_gibberish_is_an_error_of_the_engine(bench: Bench, 
     assert "hello there" in caught.value.message
 
 
-def test_the_lock_is_inherited_by_the_child(bench: Bench) -> None:
+def test_the_lock_is_inherited_by_a_child_that_may_write(bench: Bench) -> None:
     reading, writing = os.pipe()
     bench.deploy("writes", f'import os; os.write({writing}, b"held")')
-    bench.engine(inherit=(writing,)).plan(bench.state(), bench.root, frozenset())
+    bench.apply(engine=bench.engine(inherit=(writing,)))
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         assert pipe.read() == b"held"

@@ -49,7 +49,13 @@ SITE = """
     - packages: "{{ base_packages }}"
     - packages
     - {name: motd, deploy: "git+ssh://h.example/d.git@v1//motd.py"}
-    - {name: nginx, deploy: deploys/nginx.py, with: {port: 80}, needs: [packages], mode: observe, merge: replace}
+    - name: nginx
+      deploy: deploys/nginx.py
+      with: {port: 80}
+      needs: [packages]
+      mode: observe
+      plan: privileged
+      merge: replace
 """
 
 

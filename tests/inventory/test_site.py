@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from agent.deploys import catalogue
 from agent.deploys.spec import Concrete, Sources, Spec
-from agent.domain.desired import Mode, OnRemove
+from agent.domain.desired import Looking, Mode, OnRemove
 from agent.errors import InventoryError
 from agent.inventory.environment import PlacedDeploy
 from agent.steps.resolve import desired_state
@@ -130,6 +130,39 @@ def test_merged_deploys_unite_their_needs_and_the_later_mode_wins(repo: Repo) ->
     )
     merged = repo.load().deploys("web1")[-1]
     assert (merged.name, merged.needs, merged.mode) == ("a", ("c", "b"), Mode.ENFORCE)
+
+
+def looking(repo: Repo, host: str) -> dict[str, Looking]:
+    desired = desired_state(repo.load(), repo.tree, host=host, commit="c" * 40)
+    return {deploy.name: deploy.looking for deploy in desired.deploys}
+
+
+def test_a_plan_is_confined_unless_a_play_says_otherwise_and_the_later_play_wins(repo: Repo) -> None:
+    repo.write(
+        "site.yaml",
+        """
+        - hosts: all
+          deploys:
+            - {name: a, deploy: notes}
+            - {name: b, deploy: notes, plan: privileged}
+            - {name: c, deploy: notes, plan: privileged}
+        - {hosts: web, deploys: [{name: b, deploy: notes}, {name: c, deploy: notes, plan: confined}]}
+        """,
+    )
+    assert looking(repo, "web1") == {"a": Looking.CONFINED, "b": Looking.PRIVILEGED, "c": Looking.CONFINED}
+
+
+def test_a_command_that_asks_a_program_first_is_planned_with_all_rights(repo: Repo) -> None:
+    repo.write(
+        "site.yaml",
+        """
+        - hosts: all
+          deploys:
+            - {name: asks, deploy: command, with: {a: {run: [/bin/true], unless: [/bin/false]}}}
+            - {name: once, deploy: command, with: {b: {run: [/bin/true], creates: /srv/b}}}
+        """,
+    )
+    assert looking(repo, "web1") == {"asks": Looking.PRIVILEGED, "once": Looking.CONFINED}
 
 
 def wanted(repo: Repo, host: str) -> dict[str, OnRemove | None]:

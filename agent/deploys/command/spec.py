@@ -156,7 +156,10 @@ class CommandSpec(ByName):
             entries[name] = {**entry, "digest": digest_of(entry)}
         resources = tuple(Resource(f"command:{name}", f"{entry['digest']}") for name, entry in entries.items())
         # A list: the order counts, and that of a mapping's keys is in no digest.
-        return Concrete({"commands": [{"name": name, **entry} for name, entry in entries.items()]}, resources)
+        commands: list[JSON] = [{"name": name, **entry} for name, entry in entries.items()]
+        # `unless` is somebody's program, asked as the command's user: as anyone else it might answer otherwise.
+        asks = any(entry["unless"] is not None for entry in entries.values())
+        return Concrete({"commands": commands}, resources, needs_more_to_look=asks)
 
 
 def _words(argv: tuple[str | int, ...] | None) -> list[JSON] | None:

@@ -1,0 +1,46 @@
+"""The engine child of a plan: ``python -I -m agent.engine.confined FOLDER``. Confines itself, then is the runner.
+
+It says whether it could before anything of the config repo has been looked at; where it could not, that is all it
+does. ``FOLDER``: the one place that it may write to.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from agent.engine.protocol import Ready, encode
+from agent.system.confinement import confine
+
+
+def main() -> int:
+    scratch = Path(sys.argv[1])
+    try:
+        confine(scratch)
+    except OSError as error:
+        _say(Ready(confined=False, reason=error.strerror or str(error)))
+        return 0
+    os.environ["TMPDIR"] = f"{scratch}"
+    _trust_repositories()
+    _say(Ready(confined=True, reason=""))
+    from agent.engine import runner  # pyinfra is loaded inside the walls, too
+
+    return runner.main(confined=True)
+
+
+def _say(message: Ready) -> None:
+    os.write(1, encode(message))
+
+
+def _trust_repositories() -> None:
+    """git refuses to look at what belongs to somebody else, since it might run what is configured there. Here that
+    could do no harm."""
+    count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    os.environ["GIT_CONFIG_COUNT"] = f"{count + 1}"
+    os.environ[f"GIT_CONFIG_KEY_{count}"] = "safe.directory"
+    os.environ[f"GIT_CONFIG_VALUE_{count}"] = "*"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Starts the child of a plan, and finds out whether it could confine itself: all of it or none, and which is known."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from agent.engine.child import Child, ChildEndedError, TimedOutError
+from agent.engine.protocol import ProtocolError, Ready, decode
+from agent.errors import DeployError
+from agent.system.files import make_private_folder
+
+RUNNER, _CONFINED = "agent.engine.runner", "agent.engine.confined"
+
+
+def start_confined(python: str, scratch: str, timeout_s: float) -> tuple[Child | None, str]:
+    """A child behind walls that waits for its orders; or none, and what this host lacks.
+
+    Its word for it is good: it has seen nothing of the config repo yet. Raises DeployError (kind ``engine``) for a
+    child that says what nobody understands.
+    """
+    child = Child(python, (_CONFINED, scratch), ())
+    confined = False
+    try:
+        reason = _first_word(child, time.monotonic() + timeout_s)
+        confined = not reason
+    finally:
+        if not confined:
+            child.kill()
+            child.close()
+    return (child, "") if confined else (None, reason)
+
+
+def why_unconfined(work: Path, timeout_s: float) -> str:
+    """What this host lacks for plans that can only look; empty when nothing. Scratch files go to ``work``."""
+    make_private_folder(work)
+    with tempfile.TemporaryDirectory(prefix="engine-", dir=work) as scratch:
+        child, reason = start_confined(sys.executable, scratch, timeout_s)
+        if child is not None:
+            child.kill()
+            child.close()
+    return reason
+
+
+def _first_word(child: Child, deadline: float) -> str:
+    """Why it is not confined; empty when it is."""
+    try:
+        message = decode(child.receive(deadline))
+        if not isinstance(message, Ready):
+            raise ProtocolError(f"{message.type} where ready was expected")
+    except ChildEndedError as end:
+        return end.reason
+    except TimedOutError:
+        return "it took too long"
+    except (ProtocolError, OverflowError) as error:
+        raise DeployError(
+            f"the engine sent what cannot be read: {error}",
+            kind="engine",
+            hint="this is a fault of the agent: report it with what `journalctl -u hostwright-cycle` says",
+        ) from error
+    return "" if message.confined else message.reason or "no reason was given"

@@ -1,0 +1,199 @@
+"""A plan's deploy code tries every way out, on a booted host. Each is refused in a confined plan; they are open in a
+privileged one, so that it is the walls that hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploys.on_host import PYTHON
+from tests.lab.host import Host
+from tests.lab.lab import Lab
+
+DRIVER, SITE = Path(__file__).with_name("attacker.py"), "/root/attacker.py"
+
+READS = {
+    "shadow": "open('/etc/shadow').read()",
+    "a private file of the agent": "open('/var/lib/hostwright/private').read()",
+    "packages": "sh('dpkg-query -W bash')",
+    "package policy": "sh('apt-cache policy bash')",
+    "a simulated installation": "sh('apt-get -s install bash')",
+    "a unit": "sh('systemctl show -p ActiveState dbus.service')",
+    "history": "sh('git -C /srv/repo log -1')",
+    "another's repository": "sh('git -C /srv/theirs status')",
+    "processes": "open('/proc/1/status').read(), sh('ps -e')",
+    "addresses": "sh('ip address')",
+    "a temporary file": "__import__('tempfile').TemporaryFile().write(b'x')",
+}
+
+WAYS_OUT = {
+    "write to the root folder": "open('/evil', 'w')",
+    "write to /run": "open('/run/evil', 'w')",
+    "write to /tmp": "open('/tmp/evil', 'w')",
+    "write to /dev/shm": "open('/dev/shm/evil', 'w')",
+    "write to the agent's memory": "open('/var/lib/hostwright/evil', 'w')",
+    "write to a bind mount": "open('/srv/bound/evil', 'w')",
+    "write to an existing file of everybody": "open('/srv/open', 'a').write('x')",
+    "append to /etc/passwd": "open('/etc/passwd', 'a')",
+    "change a mode": "os.chmod('/srv/open', 0o777)",
+    "remount by mount(2)": "call(libc.mount(None, b'/', None, 0x1020, None))",
+    "remount by mount(8)": "sh('mount -o remount,rw,bind /')",
+    "a new mount": "call(libc.mount(b'x', b'/mnt', b'tmpfs', 0, None))",
+    "unmount": "call(libc.umount2(b'/srv/loose', 0))",
+    "a user namespace": "call(libc.unshare(0x10000000))",
+    "a mount namespace": "call(libc.unshare(0x20000))",
+    "a namespace by clone": "call(libc.syscall(56, 0x10000000 | 17, 0, 0, 0, 0), child_goes=True)",
+    "a namespace by a program": "sh('unshare --mount true')",
+    "enter the namespaces of process 1": "sh('nsenter -t 1 -m true')",
+    "become root": "os.setuid(0)",
+    "su": "sh('su -c \"touch /run/by-su\"')",
+    "sudo": "sh('sudo -n true')",
+    "stop a unit": "sh('systemctl --no-ask-password stop busy.service')",
+    "start a unit": "sh('systemctl --no-ask-password start idle.service')",
+    "a transient unit": "sh('systemd-run --no-ask-password true')",
+    "a D-Bus call": "sh('busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 "
+    "org.freedesktop.systemd1.Manager Reload')",
+    "systemd's private socket": "connect('/run/systemd/private')",
+    "the control socket": "connect('/run/hostwright/control.sock')",
+    "the network": "socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+    "a raw packet": "socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
+    "trace a root process": "call(libc.ptrace(0x4206, pid_of('victim'), 0, 0))",
+    "signal a root process": "os.kill(pid_of('victim'), 0)",
+    "signal a process of nobody": "os.kill(pid_of('bystander'), 0)",
+    "the root folder of a process of nobody": "open(f'/proc/{pid_of(\"bystander\")}/root/tmp/evil', 'w')",
+    "the memory of a root process": "open(f'/proc/{pid_of(\"victim\")}/mem', 'r+b')",
+    "the root folder of process 1": "open('/proc/1/root/run/evil', 'w')",
+    "make a device": "os.mknod('/run/device', 0o20666, os.makedev(1, 3))",
+    "chroot": "os.chroot('/srv')",
+    "set a sysctl": "open('/proc/sys/kernel/domainname', 'w').write('evil')",
+    "take the lock": "fcntl.flock(os.open('/run/hostwright/lock', os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)",
+    "keys": "call(libc.syscall(250, 0, -3, 1))",
+    "shared memory of the host": "call(libc.shmget(4711, 4096, 0))",
+    "a file by its handle": "call(libc.syscall(304, -100, 0, 0), refused_only=True)",
+    "io_uring": "call(libc.syscall(425, 0, 0), refused_only=True)",
+}
+"""The line that a deploy file runs. It raises where the way is closed."""
+
+OPEN_TO_ROOT = sorted(
+    set(WAYS_OUT)
+    - {
+        "set a sysctl",  # the test bed itself refuses this and the next
+        "keys",
+        "systemd's private socket",
+        "io_uring",
+    }
+)
+
+CLOSED = re.compile(
+    "not permitted|ermission denied|Read-only|must be superuser|no new privileges|Access denied|uthentic|ProcessLookup"
+    "|No such file"
+)
+"""What being refused sounds like: a way that is closed for another reason would be a fault of the test."""
+
+PREPARE = r"""
+set -e
+mkdir -p /srv/bound /srv/loose /srv/other /run/hostwright /var/lib/hostwright
+mount --bind /srv/other /srv/bound; mount --bind /srv/other /srv/loose
+echo secret >/var/lib/hostwright/private; chmod 600 /var/lib/hostwright/private
+touch /srv/open /run/hostwright/lock; chmod 666 /srv/open; chmod 600 /run/hostwright/lock
+git init -q /srv/repo && git -C /srv/repo -c user.name=a -c user.email=a@b commit -q --allow-empty -m x
+cp -a /srv/repo /srv/theirs && chown -R daemon: /srv/theirs
+chmod 1777 /dev/shm /srv/other
+systemd-run -q --unit=busy --remain-after-exit true
+printf '[Service]\nType=oneshot\nExecStart=/bin/true\n' >/run/systemd/system/idle.service
+systemctl daemon-reload
+systemd-run -q --unit=victim bash -c 'exec -a victim sleep 1000'
+systemd-run -q --unit=bystander --uid=nobody bash -c 'exec -a bystander sleep 1000'
+systemd-run -q --unit=listens python3 -c 'import socket, time
+s = socket.socket(socket.AF_UNIX); s.bind("/run/hostwright/control.sock"); s.listen(); time.sleep(1000)'
+python3 -c 'import ctypes; ctypes.CDLL(None).shmget(4711, 4096, 0o1666)'
+until [ -S /run/hostwright/control.sock ] && pgrep -x -f 'bystander 1000'; do sleep 0.1; done
+chmod 600 /run/hostwright/control.sock
+"""
+
+OUTLIVES = """\
+import os, time
+if not os.fork():
+    os.setsid()
+    if not os.fork():
+        for descriptor in range(3): os.close(descriptor)
+        os.execvp("sleep", ["outlives", "997"])
+    os._exit(0)
+time.sleep(0.5)
+"""
+
+
+@pytest.fixture(scope="module")
+def host(lab: Lab) -> Iterator[Host]:
+    with lab.boot("bookworm", image="agent") as host:
+        host.push(DRIVER, SITE)
+        host.write("/root/prepare.sh", PREPARE)
+        host.run(["bash", "/root/prepare.sh"])
+        yield host
+
+
+def told(host: Host, looking: str) -> dict[str, str]:
+    """Why each way was closed, by name; empty where it was open."""
+    order = json.dumps({"looking": looking, "lines": READS | WAYS_OUT})
+    answer: dict[str, str] = json.loads(host.run([PYTHON, "-I", SITE], input=order.encode()).output)
+    return answer
+
+
+def planned(host: Host, code: str, looking: str, **properties: str) -> dict[str, str]:
+    host.write("/root/order", json.dumps({"looking": looking, "code": code}))
+    argv = ["sh", "-c", f"{PYTHON} -I {SITE} </root/order"]
+    answer: dict[str, str] = json.loads(host.unit(argv, properties=properties).output)
+    return answer
+
+
+@pytest.fixture(scope="module")
+def confined(host: Host) -> dict[str, str]:
+    return told(host, "confined")
+
+
+@pytest.fixture(scope="module")
+def privileged(host: Host, confined: dict[str, str]) -> dict[str, str]:
+    del confined  # it is to find the host as it was
+    return told(host, "privileged")
+
+
+@pytest.mark.parametrize("what", READS)
+def test_a_plan_can_read(confined: dict[str, str], what: str) -> None:
+    assert confined[what] == ""
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_there_is_no_way_out_of_a_plan(confined: dict[str, str], way: str) -> None:
+    assert CLOSED.search(confined[way]), confined[way] or "it is open"
+
+
+@pytest.mark.parametrize("way", OPEN_TO_ROOT)
+def test_a_privileged_plan_has_that_way(privileged: dict[str, str], way: str) -> None:
+    assert privileged[way] == ""
+
+
+@pytest.mark.parametrize(("looking", "left"), [("confined", 0), ("privileged", 1)])
+def test_what_a_plan_forks_ends_with_it(host: Host, looking: str, left: int) -> None:
+    script = f"{PYTHON} -I {SITE} </root/order; pgrep -c -f '^outlives 997'; pkill -f '^outlives 997'; true"
+    host.write("/root/order", json.dumps({"looking": looking, "code": OUTLIVES}))
+    assert host.unit(["sh", "-c", script]).output.endswith(f"}}{left}\n")
+
+
+def test_a_deploy_that_needs_more_to_look_is_told_what_to_write(host: Host) -> None:
+    code = "open('/etc/passwd', 'a')"
+    assert planned(host, code, "privileged")["error"] == ""
+    said = planned(host, code, "confined")["error"]
+    assert "Permission denied" in said
+    assert "`plan: privileged`" in said
+
+
+@pytest.mark.parametrize("lacking", ["mount_setattr", "unshare", "capset"])
+def test_a_host_that_cannot_confine_plans_all_the_same_and_says_so(host: Host, lacking: str) -> None:
+    properties = {"SystemCallFilter": f"~{lacking}", "SystemCallErrorNumber": "EPERM"}
+    said = planned(host, "open('/run/planned', 'w')", "confined", **properties)
+    assert said["error"] == ""
+    assert "not permitted" in said["unconfined"]
