@@ -21,6 +21,7 @@ from typing import Self
 import psutil
 
 from agent.system import process
+from tests.lab.disk import Disk
 from tests.lab.images import Image, overlay_script, reaching_out
 
 BOOT_TIMEOUT_S = 60
@@ -70,7 +71,10 @@ class Host:
         folder: Path,
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        *,
+        disk: bool = False,
     ) -> None:
+        """``disk``: its state lies on a disk of its own that loses what was not synced when the power is lost."""
         self.name = name
         self.pid = 0
         """Of its systemd, as this machine counts. 0 while it is down."""
@@ -82,19 +86,24 @@ class Host:
         self._options = tuple(options)
         self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._disk = Disk(folder) if disk else None
         upper = folder / "upper"
         (upper / "etc").mkdir(parents=True)
         (upper / "etc/hostname").write_text(f"{name}\n")
         (upper / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost\n")
         (upper / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
+        if self._disk:
+            self._disk.format(upper)
 
     def boot(self) -> None:
         """From power-on to a system that has started all its units. Raises HostError."""
         begun = time.monotonic()
-        nspawn = ["systemd-nspawn", "-q", "-D", f"{self.folder}/root", "--register=no", "--keep-unit", "--boot"]
+        top = self._disk.mounted if self._disk else self.folder
+        nspawn = ["systemd-nspawn", "-q", "-D", f"{top}/root", "--register=no", "--keep-unit", "--boot"]
         nspawn += ["--console=pipe", f"--machine={self.folder.name}", f"--hostname={self.name}"]
         nspawn += ["--resolv-conf=copy-host", *self._options]
-        script = _own_cgroups(self.folder.name) + overlay_script(self._image, self.folder / "upper", self.folder)
+        script = _own_cgroups(self.folder.name) + (self._disk.mount_script() if self._disk else "")
+        script += overlay_script(self._image, top / "upper", top)
         jail = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         with self._console.open("wb") as console:
             self._process = subprocess.Popen(
@@ -134,6 +143,12 @@ class Host:
             _remove_cgroups(self.folder.name)
         self._process = None
         self.pid = 0
+
+    def lose_power(self) -> None:
+        """From one moment to the next: what its disk has not synced is lost. Only for a host with a disk."""
+        assert self._disk is not None, f"{self.name} has no disk of its own"
+        self._disk.cut(self._nspawn)
+        self.kill()
 
     @property
     def running(self) -> bool:

@@ -67,16 +67,18 @@ class Lab:
         network: Network | None = None,
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        disk: bool = False,
     ) -> Host:
         """A new host of a Debian suite, up and running, on this machine's network or on one of its own.
 
-        ``options`` and ``environment`` go to systemd-nspawn.
+        ``options`` and ``environment`` go to systemd-nspawn. ``disk``: its power can be lost.
         """
         layers = KINDS[image](suite) if isinstance(image, str) else image
         number = next(self._counter)
         name = name or f"{suite}-{number}"
         plugged = network.attach(name) if network else []
-        host = Host(name, layers, self._folder / f"{os.getpid()}-{number}", [*options, *plugged], environment)
+        folder = self._folder / f"{os.getpid()}-{number}"
+        host = Host(name, layers, folder, [*options, *plugged], environment, disk=disk)
         self._hosts.append(host)
         host.boot()
         return host
