@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.host import Host
-from tests.lab.installed import traced
+from tests.lab.installed import instrumented
 from tests.lab.lab import Lab
 from tests.stories.world import World, follow, rest
 
@@ -29,12 +29,15 @@ CALLS = 320
 
 LONG_S = 3 * 3600
 
+_ASKED = os.environ.get("HOSTWRIGHT_KILL_SEED")
+"""Read before any test begins: no test sees the environment of who runs it."""
+
 
 @pytest.fixture(scope="module")
 def host(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Host:
     world = World(tmp_path_factory.mktemp("world") / "world")
     world.commit("Settle at once", {"inventories/lab/fleet.yaml": "schedule: {settle: 0s, fetch: 1h, drift: 1h}\n"})
-    host = lab.boot("bookworm", image=traced("bookworm"), name="web1", options=("--private-network",))
+    host = lab.boot("bookworm", image=instrumented("bookworm"), name="web1", options=("--private-network",))
     host.push(world.bare, "/srv/config.git")
     host.run("git clone -q /srv/config.git /srv/work && mkdir /etc/lab")
     host.write("/root/killing.py", DRIVER.read_text())
@@ -54,7 +57,7 @@ def killed(host: Host, *arguments: object) -> int:
 
 
 def seed() -> int:
-    return int(os.environ.get("HOSTWRIGHT_KILL_SEED") or random.SystemRandom().randrange(1 << 32))
+    return int(_ASKED or random.SystemRandom().randrange(1 << 32))
 
 
 def test_a_cycle_can_be_killed_at_any_moment(host: Host) -> None:
@@ -67,10 +70,12 @@ def test_a_cycle_can_be_killed_before_any_call_that_changes_the_disk(host: Host,
 
 
 @pytest.mark.long
+@pytest.mark.timeout(LONG_S)
 def test_a_cycle_can_be_killed_at_hundreds_of_moments(host: Host) -> None:
     assert killed(host, "random", seed(), MANY) >= MANY * 3 // 4
 
 
 @pytest.mark.long
+@pytest.mark.timeout(LONG_S)
 def test_a_cycle_can_be_killed_before_every_call_that_changes_the_disk(host: Host) -> None:
     killed(host, "boundaries", 1, 1, CALLS)

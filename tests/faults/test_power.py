@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_kill import DRIVER, PYTHON, seed
+from tests.faults.test_kill import DRIVER, LONG_S, PYTHON, seed
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.stories.world import World, follow, rest
@@ -77,5 +77,6 @@ def test_the_power_can_be_lost_at_any_moment_of_a_cycle(host: Host) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(LONG_S)
 def test_the_power_can_be_lost_a_hundred_times(host: Host) -> None:
     assert cut_and_heal(host, MANY, seed()) == []

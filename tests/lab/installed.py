@@ -4,7 +4,7 @@
 itself, as bootstrap.sh installs it and marked as whole, so that bootstrap.sh finds nothing left to install; it is not
 set up: no settings, no identity, no units. The dependencies are a layer of their own, under the hash of the lock: a
 changed line of the agent costs two seconds. ``containers`` is ``agent`` with podman below it, and a tiny image to run;
-``traced`` is ``agent`` with strace.
+``instrumented`` is ``agent`` with strace and libfaketime.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ tar -C /opt/tiny -cf /opt/tiny.tar bin
 """
 """Inside nspawn there is neither a kernel keyring nor a pids controller to hand out."""
 
-_STRACE = """\
+_INSTRUMENTS = """\
 apt-get -q update
-apt-get -q install --yes --no-install-recommends strace
+apt-get -q install --yes --no-install-recommends strace libfaketime
 apt-get clean
 """
 
@@ -82,8 +82,8 @@ def containers(suite: str) -> Image:
     return _with_agent(f"{suite}-containers", derived(f"{suite}-podman", _dependencies(suite), _PODMAN))
 
 
-def traced(suite: str) -> Image:
-    return _with_agent(f"{suite}-traced", derived(f"{suite}-strace", _dependencies(suite), _STRACE))
+def instrumented(suite: str) -> Image:
+    return _with_agent(f"{suite}-instrumented", derived(f"{suite}-instruments", _dependencies(suite), _INSTRUMENTS))
 
 
 def _dependencies(suite: str) -> Image:

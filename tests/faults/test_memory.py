@@ -1,0 +1,64 @@
+"""Memory runs out: the kernel kills the deploy that took it, and the agent reports that and goes on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.host import Host
+from tests.lab.lab import Lab
+from tests.stories.world import MOTD, World, apply, follow, rest
+
+CONTROLLER = Path("/sys/fs/cgroup/memory")
+LIMIT = 600 * 1024 * 1024
+
+HUNGRY = """\
+hoard = []
+while True:
+    hoard.append(bytearray(b"x") * (1 << 24))
+"""
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[Path]:
+    """A control group with little memory; what is moved there takes along what it will start."""
+    if not (CONTROLLER / "memory.limit_in_bytes").exists():
+        pytest.skip("needs the memory controller of cgroup v1, as the machines of the test bed have it")
+    group = CONTROLLER / f"hostwright-lab-{tmp_path.name}"
+    group.mkdir()
+    (group / "memory.limit_in_bytes").write_text(f"{LIMIT}")
+    yield group
+    with contextlib.suppress(OSError):
+        group.rmdir()
+
+
+@pytest.fixture
+def host(lab: Lab, group: Path, world: World) -> Iterator[Host]:
+    options = ("--private-network", f"--bind={world.served}:/srv")
+    with lab.boot("trixie", image="agent", name="web1", options=options) as host:
+        follow(host, "/srv/config.git")
+        rest(host)
+        (group / "cgroup.procs").write_text(f"{host.pid}")
+        yield host
+        host.destroy()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path / "world")
+
+
+def test_a_deploy_for_which_there_is_not_enough_memory_fails_alone(world: World, host: Host) -> None:
+    site = f"{MOTD}    - {{name: hungry, deploy: deploys/hungry.py}}\n"
+    world.site(site.replace("from", "still from"), **{"deploys/hungry.py": HUNGRY})
+    host.run("systemctl start hostwright-cycle", check=False)
+    assert host.run("systemctl show -P ExecMainStatus hostwright-cycle").output.strip() == "7"
+    assert host.read("/etc/motd") == "hello still from web1\n"
+    (problem,) = world.report("web1")["problems"]
+    assert "hungry" in problem["message"]
+    assert "SIGKILL" in problem["message"]
+    world.site(MOTD)
+    assert apply(host).code == 0
