@@ -2,7 +2,8 @@
 # Turns a bare Linux machine into one that is what Git says, and keeps it so.
 #
 # This script does only what must happen before Python of ours can run: it finds the package manager, installs
-# what is missing, and builds /opt/hostwright/versions/<version>. `hostwright setup` does the rest.
+# what is missing, and builds /opt/hostwright/versions/<version>. `hostwright setup` does the rest. A copy stays in
+# /opt/hostwright/rescue: when an upgrade of the distribution takes the environment's Python away, it builds another.
 # POSIX sh: dash, bash and busybox sh run it. All of it is functions, so that a half-loaded pipe does nothing.
 
 set -eu
@@ -17,6 +18,10 @@ UNITS=/etc/systemd/system
 COMMAND=/usr/local/bin/hostwright
 LOG=/var/log/hostwright-bootstrap.log
 LOCK=/run/hostwright-bootstrap.lock
+RESCUE=$OPT/rescue
+RESCUE_FAILED=/run/hostwright-rescue.failed
+RESCUE_AGAIN_MIN=10
+CYCLE_ENDS_S=1500
 # What was on the machine before the first of our packages, then "+name" for each that was asked for. It survives a
 # try that fails, so that the next one knows what was ours, and not a reboot: by then others may have installed some.
 PACKAGES=/run/hostwright-bootstrap.packages
@@ -69,6 +74,8 @@ What to do
   --plan                 install the agent, show what it would change, start nothing
   --once                 converge once, install no service
   --uninstall            give the machine back as it was, and take the agent away
+  --rescue               build the agent's environment anew if its Python is gone; its units ask for
+                         this by themselves
   --version, --help      print and exit
 
 The agent itself comes from the clone that this script lies in. Piped, there is none; then it comes
@@ -138,7 +145,7 @@ parse() {
             remember "$1" "$2"
             shift 2
             ;;
-        --plan | --once | --uninstall | --version | --help | -h)
+        --plan | --once | --uninstall | --rescue | --version | --help | -h)
             [ "$given" = apart ] || die "$EXIT_USAGE" "$1 takes no value" "write it without ="
             case $1 in
             --help | -h) usage && exit 0 ;;
@@ -521,6 +528,85 @@ use_proxy_and_certificates() {
     fi
 }
 
+# --- Rescue --------------------------------------------------------------------------------------------------------
+
+# What it takes to build this environment again, for another Python too: the agent, its lock, and where packages come
+# from, a line each. Root's alone: an index may be named with a password.
+keep_for_rescue() {
+    mkdir -p "$work/rescue"
+    if [ -d "$agent" ]; then
+        for name in agent pyproject.toml requirements.txt README.md LICENSE bootstrap.sh; do
+            [ ! -e "$agent/$name" ] || cp -R "$agent/$name" "$work/rescue/"
+        done
+        find "$work/rescue" -name __pycache__ -prune -exec rm -rf {} +
+    else
+        cp "$agent" "$requirements" "${requirements%/*}/bootstrap.sh" "$work/rescue/"
+    fi
+    [ -f "$work/rescue/bootstrap.sh" ] || [ ! -f "$0" ] || cp "$0" "$work/rescue/bootstrap.sh"
+    printf '%s\n' "version $version" "index $index" "wheelhouse $wheelhouse" "proxy $proxy" "ca $ca" >"$work/rescue/sources"
+    ! diff -r "$work/rescue" "$RESCUE" >/dev/null 2>&1 || return 0
+    rm -rf "$RESCUE" "$RESCUE.new"
+    (umask 077 && mkdir -p "$RESCUE.new")
+    cp -R "$work/rescue/." "$RESCUE.new"
+    chmod 700 "$RESCUE.new"
+    mv "$RESCUE.new" "$RESCUE"
+}
+
+# What keep_for_rescue kept: sets $agent, $requirements, $version, $digest and where packages come from.
+find_kept() {
+    if [ -d "$RESCUE/agent" ]; then
+        clone=$RESCUE
+        find_agent
+        clone=
+    else
+        requirements=$RESCUE/requirements.txt
+        agent=$(echo "$RESCUE/"hostwright-*.whl)
+        digest=$(sha256sum <"$agent")
+    fi
+    while read -r key value; do
+        case $key in
+        version) version=$value ;;
+        index) index=$value ;;
+        wheelhouse) wheelhouse=$value ;;
+        proxy) proxy=$value ;;
+        ca) ca=$value ;;
+        esac
+    done <"$RESCUE/sources"
+}
+
+runs() { "$OPT/current/bin/python" -I -c 'import agent' 2>/dev/null; }
+
+# Called before each start of the daemon and of a cycle: what is well costs the start of one Python.
+check_rescue() {
+    ! runs || exit 0
+    [ -L "$OPT/current" ] || die "$EXIT_HOST" "there is no $OPT/current" "run bootstrap.sh"
+    if [ -n "$(find "$RESCUE_FAILED" -mmin "-$RESCUE_AGAIN_MIN" 2>/dev/null)" ]; then
+        die "$EXIT_HOST" "the agent's environment is broken, and it was tried a short while ago" \
+            "$(cat "$RESCUE_FAILED"); tried every $RESCUE_AGAIN_MIN minutes"
+    fi
+    echo "see $LOG, or run bootstrap.sh by hand" >"$RESCUE_FAILED"
+    [ -f "$RESCUE/sources" ] || die "$EXIT_HOST" "the agent's Python does not run, and nothing was kept to build another" \
+        "run bootstrap.sh again"
+    say "the agent's Python does not run any more: building the environment anew"
+    # A cycle that is at work, upgrading this very machine perhaps, has the old one open.
+    mkdir -p "$RUN"
+    exec 8>>"$RUN/lock"
+    ! command -v flock >/dev/null || flock -w "$CYCLE_ENDS_S" 8 ||
+        die "$EXIT_LOCKED" "a cycle does not end" "look at systemctl status hostwright-cycle"
+}
+
+rescued() {
+    settled=yes
+    runs || die "$EXIT_HOST" "the new environment does not run either" "see $LOG"
+    rm -f "$RESCUE_FAILED"
+    "$OPT/current/bin/python" -I -c 'import platform; print(platform.python_version())' >"$VAR/rescued.new"
+    mv "$VAR/rescued.new" "$VAR/rescued" # the next cycle tells of it
+    say "the agent runs on Python $(cat "$VAR/rescued") now"
+    # A daemon that was running has what is gone in its memory.
+    [ ! -d /run/systemd/system ] || systemctl -q --no-block try-restart hostwright.service || :
+    exit 0
+}
+
 # --- The whole ----------------------------------------------------------------------------------------------------
 
 # Nothing half done stays: an environment that nothing points at goes again, one that was replaced comes back.
@@ -535,6 +621,7 @@ clean_up() {
             rm -rf "$building"
             if [ -d "$building.old" ]; then mv "$building.old" "$building"; fi
         fi
+        if [ ! -e "$OPT/current" ] && [ ! -L "$OPT/current" ]; then rm -rf "$RESCUE" "$RESCUE.new"; fi
         rmdir "$OPT/versions" "$OPT" 2>/dev/null || :
     fi
     [ -z "$work" ] || rm -rf "$work"
@@ -576,7 +663,7 @@ uninstall() {
         exit 0
     fi
     # Killed half way through an installation, after --plan, or with a Python that is gone: without the agent's help.
-    for unit in hostwright.service hostwright-cycle.service; do
+    for unit in hostwright.service hostwright-cycle.service hostwright-rescue.service; do
         if [ -e "$UNITS/$unit" ]; then
             systemctl -q stop "$unit" || die "$EXIT_HOST" "$unit does not stop" "look at systemctl status $unit"
             systemctl -q disable "$unit" || :
@@ -584,7 +671,7 @@ uninstall() {
         fi
     done
     if [ "$(readlink "$COMMAND")" = "$OPT/current/bin/hostwright" ]; then rm -f "$COMMAND"; fi
-    rm -rf "$OPT" "$ETC" "$VAR" "$RUN" "$LOG" "$PACKAGES" || die "$EXIT_HOST" "not everything could be removed" "see above"
+    rm -rf "$OPT" "$ETC" "$VAR" "$RUN" "$LOG" "$PACKAGES" "$RESCUE_FAILED" || die "$EXIT_HOST" "not everything could be removed" "see above"
     say "the agent is gone; what it configured, and the packages it needed, stay as they are"
     exit 0
 }
@@ -596,12 +683,13 @@ main() {
     umask 022
     parse "$@"
     find_clone
-    [ "$action" = --uninstall ] || check_arguments
+    [ "$action" = --uninstall ] || [ "$action" = --rescue ] || check_arguments
     check_machine
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin # no Python out of somebody's home
     export PATH
     unset PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_VIRTUALENV
     [ "$action" != --uninstall ] || uninstall
+    [ "$action" != --rescue ] || check_rescue
     cd /
     trap clean_up EXIT
     trap 'exit 129' HUP
@@ -613,12 +701,15 @@ main() {
     if command -v flock >/dev/null; then
         flock -n 9 || die "$EXIT_LOCKED" "another bootstrap is running" "wait until it has ended"
     fi
+    [ "$action" != --rescue ] || find_kept
     has_certificates || :
     use_proxy_and_certificates
     install_packages
     use_proxy_and_certificates
-    find_agent
+    [ "$action" = --rescue ] || find_agent
     make_environment
+    [ "$action" != --rescue ] || rescued
+    keep_for_rescue
     hand_over
 }
 

@@ -25,6 +25,7 @@ from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
+from agent.host.rescued import tell_of_rescue
 from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
 from agent.host.spool import Spool
@@ -69,6 +70,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
     healed = memory.heal()
     mirror = mirror_of_host(paths, settings)
     events = Events(paths.events)
+    tell_of_rescue(paths, events, clock())
     return Parts(
         paths=paths,
         settings=settings,

@@ -14,9 +14,9 @@ from agent.errors import Consequence, SettingsError
 from agent.host.paths import Paths
 from agent.system.files import discard, fsync_folder, write_atomic
 from agent.system.process import run
-from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT
+from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT
 
-UNITS = (DAEMON_UNIT, CYCLE_UNIT)
+UNITS = (DAEMON_UNIT, CYCLE_UNIT, RESCUE_UNIT)
 """In the order in which they are stopped: without the daemon nobody starts another cycle."""
 
 SYSTEMCTL_TIMEOUT_S = 90.0

@@ -12,7 +12,8 @@ from agent.system.process import run
 
 CYCLE_UNIT = "hostwright-cycle.service"
 DAEMON_UNIT = "hostwright.service"
-OWN_UNITS = frozenset({CYCLE_UNIT, DAEMON_UNIT})
+RESCUE_UNIT = "hostwright-rescue.service"
+OWN_UNITS = frozenset({CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT})
 
 QUERY_TIMEOUT_S = 20.0
 

@@ -70,7 +70,7 @@ def test_a_command_of_somebody_else_is_left_alone(paths: Paths) -> None:
 def test_units_are_written_once(paths: Paths) -> None:
     assert installation.write_units(paths)
     assert not installation.write_units(paths)
-    assert {path.name for path in installation.units_folder(paths).iterdir()} == {DAEMON_UNIT, CYCLE_UNIT}
+    assert {path.name for path in installation.units_folder(paths).iterdir()} == {*installation.UNITS}
 
 
 def test_a_unit_that_was_edited_is_put_right(paths: Paths) -> None:

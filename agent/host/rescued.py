@@ -1,0 +1,23 @@
+"""The mark that ``bootstrap.sh --rescue`` leaves when it has built the environment anew, to an event."""
+
+from __future__ import annotations
+
+from agent.domain.event import Event
+from agent.domain.text import printable
+from agent.host.events import Events
+from agent.host.paths import Paths
+from agent.system.files import discard, read_bounded
+
+_MARK_LIMIT = 100
+"""Bytes: the version of a Python."""
+
+
+def tell_of_rescue(paths: Paths, events: Events, now: int) -> None:
+    """Turns the mark, if there is one, into an event. Raises OSError when that cannot be written."""
+    mark = paths.var / "rescued"
+    try:
+        version = printable(read_bounded(mark, _MARK_LIMIT).decode(errors="replace").strip(), _MARK_LIMIT)
+    except FileNotFoundError:
+        return
+    events.add([Event(now, "rescued", f"the agent's Python was gone; its environment was built anew for {version}")])
+    discard(mark)

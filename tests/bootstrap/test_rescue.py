@@ -1,0 +1,100 @@
+"""The agent's Python is taken away, as an upgrade of the distribution does it: the host builds the environment anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bootstrap.conftest import CLONE, WHEELS, Boot, bootstrap, trusting
+from tests.bootstrap.test_install import SNAPSHOT
+from tests.lab.host import Host
+from tests.lab.lab import Lab
+from tests.stories.world import until
+
+FIRST = "/usr/local/bin/python3"
+"""The first Python on PATH is the one that the environment is made with."""
+
+LATER = "mkdir /opt/later && cp $(readlink -f /usr/bin/python3) /opt/later/python3 && ln -s /opt/later/python3 " + FIRST
+"""A Python that is as good as the system's, and can be taken away without it."""
+
+UPGRADE = """\
+set -e
+sed -i s/bookworm/trixie/ /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+apt-get -q -y -o Dpkg::Options::=--force-confnew full-upgrade
+apt-get -q -y autoremove --purge
+"""
+UPGRADE_TIMEOUT_S = 1200
+
+
+def take_python_away(machine: Host) -> None:
+    machine.run('while [ "$(systemctl is-active hostwright-cycle)" = activating ]; do sleep 0.1; done')
+    machine.run(f"rm -r {FIRST} /opt/later")
+    assert machine.run("hostwright --version", check=False).code != 0
+
+
+def commit(machine: Host, greeting: str) -> None:
+    """As an administrator pushes to the host's own remote."""
+    machine.run(f"sed -i 's/content: .*/content: \"{greeting}\\\\n\"}}/' {CLONE}/inventories/local/site.yaml")
+    machine.run(f"git -C {CLONE} -c user.name=A -c user.email=a@b commit -qam Change")
+    machine.run(f"git -C {CLONE} push -q /var/lib/hostwright/origin.git HEAD:main")
+
+
+def test_a_host_whose_python_is_gone_heals_itself_and_tells(boot: Boot) -> None:
+    with boot() as machine:
+        machine.run(LATER)
+        assert bootstrap(machine).code == 0
+        daemon = machine.run("systemctl show -P MainPID hostwright").output
+        take_python_away(machine)
+        commit(machine, "healed")
+        machine.run("systemctl start hostwright-cycle", timeout_s=300)
+        assert machine.read("/etc/greeting") == "healed\n"
+        assert machine.run("readlink -f /opt/hostwright/current/bin/python").output.startswith("/usr/bin/")
+        until(lambda: machine.run("systemctl show -P MainPID hostwright").output not in ("0\n", daemon), "a new daemon")
+        assert machine.run("systemctl is-active hostwright").output == "active\n"
+        told = json.loads(machine.run("hostwright --json events").output)["data"]
+        assert [event["kind"] for event in told].count("rescued") == 1
+
+
+def test_what_cannot_be_built_says_what_to_do_is_not_tried_all_the_time_and_can_be_mended(boot: Boot) -> None:
+    with boot() as machine:
+        machine.run(LATER)
+        assert bootstrap(machine).code == 0
+        take_python_away(machine)
+        machine.run(f"mv {WHEELS} /srv/elsewhere && mkdir {WHEELS}")
+        for _ in range(2):
+            machine.run("systemctl start hostwright-cycle", check=False, timeout_s=300)
+        said = machine.run("journalctl -u hostwright-rescue -o cat --no-pager").output
+        assert said.count("building the environment anew") == 1
+        assert "uv cannot be installed" in said
+        assert "tried a short while ago" in said
+        machine.run(f"rmdir {WHEELS} && mv /srv/elsewhere {WHEELS}")
+        assert bootstrap(machine).code == 0
+        assert machine.run("hostwright plan").code == 0
+
+
+def test_on_a_host_that_is_well_it_changes_nothing(boot: Boot) -> None:
+    with boot() as machine:
+        assert bootstrap(machine).code == 0
+        machine.run("systemctl stop hostwright")
+        before = machine.run(SNAPSHOT).output
+        done = machine.run("sh /opt/hostwright/rescue/bootstrap.sh --rescue")
+        assert (done.output, done.error) == ("", "")
+        assert machine.run(SNAPSHOT).output == before
+
+
+@pytest.mark.long
+@pytest.mark.timeout(UPGRADE_TIMEOUT_S + 300)
+def test_a_host_lives_through_an_upgrade_of_its_distribution(lab: Lab, clone: Path) -> None:
+    with lab.boot("bookworm") as machine:
+        machine.push(clone, CLONE)
+        assert bootstrap(machine, *trusting(machine), offline=False).code == 0
+        machine.write("/root/upgrade", UPGRADE)
+        machine.run("sh /root/upgrade", timeout_s=UPGRADE_TIMEOUT_S)
+        commit(machine, "upgraded")
+        until(lambda: machine.run("hostwright trigger --wait", check=False).code == 0, "an agent on the new Python")
+        assert machine.read("/etc/greeting") == "upgraded\n"
+        assert "/usr/bin/python3.13" in machine.run("readlink -f /opt/hostwright/current/bin/python").output
