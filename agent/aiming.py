@@ -123,7 +123,8 @@ def _gate(parts: Parts, account: Account) -> Gate:
     """What may not begin now. A host that was never as wanted is not in service yet."""
     memory = parts.memory
     state = memory.state()
-    if memory.applied().commit is None and state.pruned is None:
+    applied = memory.applied()
+    if applied.commit is None and not applied.served and state.pruned is None:
         return OPEN
     fleet = account.fleet or state.fleet
     return gate(fleet.windows, budget_s=fleet.budget_s, now=parts.clock(), zone=zone)

@@ -104,7 +104,8 @@ def _make_so(parts: Parts, account: Account, resolution: Resolution, rules: Rule
     root = parts.exports.folder(resolution.commit)
 
     def plan_now() -> Plan:
-        return make_plan(state, engine=parts.engine, root=root, applied=before, interrupted=parts.journal.interrupted())
+        interrupted = parts.journal.interrupted(state.enforced)
+        return make_plan(state, engine=parts.engine, root=root, applied=before, interrupted=interrupted)
 
     account.plan = plan_now()
     account.permitted = permit(account.plan, rules)

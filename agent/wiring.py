@@ -20,6 +20,7 @@ from agent.errors import DeployError, HostwrightError, SourceError, UsageError
 from agent.fleet.writer import StatusBranch
 from agent.host.events import Events
 from agent.host.exports import Exports
+from agent.host.healing import heal
 from agent.host.identity import Identity, admitted
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
@@ -67,7 +68,8 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
     make_private_folder(paths.var)
     discard(paths.work)
     memory = Memory(paths)
-    healed = memory.heal()
+    journal, ledger = Journal(paths.journal), Ledger(paths.ledger)
+    healed = heal(paths, memory=memory, journal=journal, ledger=ledger)
     mirror = mirror_of_host(paths, settings)
     events = Events(paths.events)
     tell_of_rescue(paths, events, clock())
@@ -84,8 +86,8 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
             inherit=(lock,),
             repositories=paths.repositories,
         ),
-        journal=Journal(paths.journal),
-        ledger=Ledger(paths.ledger),
+        journal=journal,
+        ledger=ledger,
         events=events,
         reporter=StatusReporter(
             settings=settings,
@@ -129,7 +131,7 @@ def plan_of_host(paths: Paths, work: Path) -> tuple[DesiredState, Plan, Leaving]
         engine=Engine(work=work, timeout_s=memory.state().fleet.deploy_timeout_s, repositories=paths.repositories),
         root=Exports(work / "commits", mirror).folder(commit),  # a cycle may collect its own meanwhile
         applied=before.deploys,
-        interrupted=Journal(paths.journal).interrupted(),
+        interrupted=Journal(paths.journal).interrupted(state.enforced),
     )
     if untold(state, found) or before.commit is None:
         return state, found, Leaving()  # It is not known what is wanted, or nothing ever was.

@@ -82,5 +82,10 @@ class DesiredState:
     deploys: tuple[DesiredDeploy, ...]
     digest: str
 
+    @property
+    def enforced(self) -> frozenset[str]:
+        """The names of the deploys that may change the host."""
+        return frozenset(deploy.name for deploy in self.deploys if deploy.mode is Mode.ENFORCE)
+
     def deploy(self, name: str) -> DesiredDeploy:
         return next(deploy for deploy in self.deploys if deploy.name == name)

@@ -125,6 +125,8 @@ class Applied(Document):
     adopted: tuple[AdoptedCommit, ...] = ()
     good_commit: str | None = None
     """What ``good``, the last state in which the host was found well, came from: a rollback goes to it."""
+    served: bool = False
+    """Whether the host was as wanted once and what is said above was lost since."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Applied:
@@ -133,6 +135,7 @@ class Applied(Document):
             digest=data.get("digest"),
             good=data.get("good"),
             good_commit=data.get("good_commit"),
+            served=data.get("served") is True,
             deploys={name: AppliedDeploy.from_json(item) for name, item in data.get("deploys", {}).items()},
             adopted=tuple(AdoptedCommit.from_json(item) for item in data.get("adopted", ())),
         )

@@ -31,7 +31,9 @@ class Events:
             # A newline first: behind a line torn by a crash the next one would be lost with it.
             file.write("\n" + "".join(lines))
         if self._path.stat().st_size > SIZE_LIMIT:
-            kept = self._path.read_bytes()[-SIZE_LIMIT // 2 :]
+            with open(self._path, "rb") as file:
+                file.seek(-SIZE_LIMIT // 2, os.SEEK_END)
+                kept = file.read(SIZE_LIMIT)
             write_atomic(self._path, kept[kept.find(b"\n") + 1 :])
 
     def last(self, count: int) -> list[Event]:

@@ -25,6 +25,7 @@ from agent.domain.report import Report
 from agent.domain.status import NAMESPACE, Signed, encode
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, SettingsError, TrustError
+from agent.host.misplaced import misplaced_file, misplaced_folder
 from agent.system import sshsig
 from agent.system.files import make_private_folder, read_bounded, write_atomic
 
@@ -64,6 +65,8 @@ class Identity:
         """The identity in ``folder``. Raises SettingsError when there is none, or it cannot be used."""
         path = folder / PRIVATE_NAME
         try:
+            if wrong := misplaced_folder(folder) or misplaced_file(path):
+                raise ValueError(f"there is {wrong} in its place")
             data = read_bounded(path, KEY_LIMIT)
             mode = stat.S_IMODE(path.stat().st_mode)
             key = load_ssh_private_key(data, password=None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -17,6 +18,8 @@ from typing import Any
 
 from agent.domain.digest import JSON
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standing, unseen
+from agent.errors import SettingsError
+from agent.host.misplaced import SUFFIX, aside_of, begun_afresh, misplaced_file, set_aside
 from agent.system.files import make_private_folder, read_bounded, write_all, write_atomic
 
 IMAGE_LIMIT = 1024 * 1024
@@ -41,9 +44,21 @@ class Ledger:
         return tuple(sorted(self._entries.values(), key=lambda entry: entry.key))
 
     def damaged(self) -> tuple[str, ...]:
-        """Names of the files that should be entries and cannot be read: nobody knows of what they are."""
+        """Names of the files that should be entries and cannot be read, set aside or not: nobody knows of what they
+        are."""
         whole = {self._file(key).name for key in self._entries}
-        return tuple(sorted(file.name for file in self._folder.glob("*.json") if file.name not in whole))
+        found = (*self._folder.glob("*.json"), *self._folder.glob(f"*.json{SUFFIX}"))
+        return tuple(sorted(file.name for file in found if file.name.removesuffix(SUFFIX) not in whole))
+
+    def heal(self) -> tuple[SettingsError, ...]:
+        """Sets aside what lies in the place of entries and cannot be read as one. Their resources are never taken for
+        created."""
+        files = [self._folder / name for name in self.damaged() if not name.endswith(SUFFIX)]
+        for file in files:
+            set_aside(file)
+        why = "is no entry of the ledger that could be read"
+        then = "what it was about stays when it leaves Git; `hostwright uninstall` names it"
+        return tuple(begun_afresh(file, why, then) for file in files)
 
     def entry(self, key: str) -> LedgerEntry | None:
         return self._entries.get(key)
@@ -75,7 +90,7 @@ class Ledger:
             again = replace(known, deploy=_whose(known, deploy), standing=Standing.OWNED, reason="")
             self._keep(replace(again, reloads=reloads, settled=False))
             return
-        if known is None and self._file(key).exists():
+        if known is None and self._was_damaged(key):
             seen = unseen("its entry in the ledger was damaged")
         elif seen is not None and seen.image is not None and len(seen.image) <= IMAGE_LIMIT:
             self._write(_image(self._file(key)), seen.image)
@@ -144,6 +159,10 @@ class Ledger:
             self._known = {entry.key: entry for entry in found if entry is not None}
         return self._known
 
+    def _was_damaged(self, key: str) -> bool:
+        file = self._file(key)
+        return os.path.lexists(file) or os.path.lexists(aside_of(file))
+
     def _change(self, key: str, **changed: Any) -> None:
         known = self.entry(key)
         if known is not None and (after := replace(known, **changed)) != known:
@@ -186,6 +205,8 @@ def _name(key: str) -> str:
 def _read(file: Path) -> LedgerEntry | None:
     """The entry that a file holds; None for one that is damaged, or lies under another's name."""
     try:
+        if misplaced_file(file):
+            return None
         data: dict[str, Any] = json.loads(read_bounded(file))
         entry = LedgerEntry(
             key=data["key"],

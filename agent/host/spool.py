@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.domain.report import Report
 from agent.domain.status import REPORT_LIMIT, SIGNATURE_LIMIT, Signed, all_is_well, decode
 from agent.errors import ReportError
-from agent.system.files import make_private_folder, read_bounded, write_atomic
+from agent.system.files import discard, make_private_folder, read_bounded, write_atomic
 
 MAX_REPORTS = 1000
 """Three weeks of silence at one report each half hour."""
@@ -93,7 +93,7 @@ class Spool:
         """Removes what a killed process left: half-written files, signatures whose report never came."""
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if path.name != _LAST and path.name.removesuffix(".sig") not in kept:
-                path.unlink(missing_ok=True)
+                discard(path)
 
     def _last(self) -> int:
         try:
@@ -123,5 +123,5 @@ class Spool:
             ) from error
 
     def _remove(self, sequence: int) -> None:
-        (self.folder / f"{sequence}.json").unlink(missing_ok=True)
-        (self.folder / f"{sequence}.json.sig").unlink(missing_ok=True)
+        discard(self.folder / f"{sequence}.json")
+        discard(self.folder / f"{sequence}.json.sig")

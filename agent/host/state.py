@@ -10,9 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import TypeVar
 
+from agent.domain.conform import conforms
 from agent.domain.memory import Applied, Document, State, Suspension, TrustRecord
 from agent.domain.trial import Bad, Trial, Verdicts
-from agent.errors import Consequence, SettingsError
+from agent.errors import SettingsError
+from agent.host.misplaced import KIND, SUFFIX, begun_afresh, misplaced_file, set_aside
 from agent.host.paths import Paths
 from agent.system.files import read_bounded, write_atomic
 
@@ -68,15 +70,8 @@ class Memory:
                 read()
             except SettingsError as error:
                 path = self._paths.document(name)
-                path.replace(path.with_name(f"{path.name}.corrupt"))
-                healed.append(
-                    SettingsError(
-                        f"{error.message}; it was moved to {path.name}.corrupt and begun afresh",
-                        kind=error.kind,
-                        hint="the next cycle is as any other; is the disk failing (`dmesg`)?",
-                        consequence=Consequence.RETRY,
-                    )
-                )
+                set_aside(path)
+                healed.append(begun_afresh(path, error.message.removeprefix(f"{path} ")))
         return tuple(healed)
 
     def keep_trust(self, record: TrustRecord) -> None:
@@ -119,18 +114,23 @@ class Memory:
     def _read(self, name: str, kind: type[D]) -> D | None:
         path = self._paths.document(name)
         try:
+            if wrong := misplaced_file(path):
+                raise ValueError(f"it is {wrong}")
             data = json.loads(read_bounded(path))
             if not isinstance(data, dict):
                 raise ValueError("it does not hold a JSON object")
-            return kind.from_json(data)
+            document = kind.from_json(data)
+            if not conforms(document, kind):
+                raise ValueError("a value in it is of another type than was written")
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise SettingsError(
                 f"{path} cannot be read: {error}",
-                kind="state-corrupt",
-                hint=f"move it away (mv {path} {path}.corrupt): {_WITHOUT[name]}",
+                kind=KIND,
+                hint=f"move it away (mv {path} {path}{SUFFIX}): {_WITHOUT[name]}",
             ) from error
+        return document
 
 
 _WITHOUT = {

@@ -66,7 +66,7 @@ def apply(
     if not permitted.allowed:
         return Outcome()
     made = _Decisions()
-    interrupted = journal.interrupted()
+    interrupted = journal.interrupted(state.enforced)
 
     def decide(found: Prepared) -> Decision:
         deploy = state.deploy(found.deploy)

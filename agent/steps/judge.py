@@ -14,6 +14,7 @@ from agent.domain.commit import Signer, Tag
 from agent.domain.memory import TrustRecord
 from agent.domain.text import printable
 from agent.errors import TrustError
+from agent.host.misplaced import misplaced_file
 from agent.system import openssh
 from agent.system.files import read_bounded
 from agent.system.git import Mirror
@@ -150,7 +151,14 @@ def moved(tag: Tag, before: str) -> TrustError:
 
 
 def read_anchors(path: Path) -> bytes:
-    """The anchors of this host; empty where there is no such file."""
+    """The anchors of this host; empty where there is no such file. Raises TrustError for what is not root's own file:
+    whoever put it there would say whom to trust."""
+    if wrong := misplaced_file(path):
+        raise TrustError(
+            f"{path} is {wrong}, not a file of this host's own",
+            kind="no-anchors",
+            hint="put the file with the administrators' keys back there (allowed_signers, see ssh-keygen(1))",
+        )
     try:
         return read_bounded(path)
     except FileNotFoundError:

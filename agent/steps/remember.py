@@ -69,7 +69,8 @@ def remember(
     news, told = narrate(account, before, state.told, now)
     events.add(news)
     if account.after is not None:
-        journal.compact(frozenset(deploy.deploy for deploy in account.after.deploys if not deploy.in_sync))
+        enforced = account.state.enforced if account.state is not None else ()
+        journal.compact(frozenset(deploy.deploy for deploy in account.after.deploys if not deploy.in_sync), enforced)
         memory.keep_applied(after)
     state = dataclasses.replace(state_after(state, account, now), told=told)
     memory.keep_state(state)

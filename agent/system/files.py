@@ -75,10 +75,10 @@ def read_bounded(path: Path | str, limit: int = READ_LIMIT, *, folder: int | Non
     """The content of a regular file of at most ``limit`` bytes; a relative ``path`` begins in the open ``folder``.
     Raises OSError, also for what is not a regular file (nothing here waits on a FIFO) and for more than ``limit``."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)  # fdopen does not, where it is of a folder
+        raise OSError(f"{path} is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"{path} is not a regular file")
         data = file.read(limit + 1)
     if len(data) > limit:
         raise OSError(f"{path} is larger than {limit} bytes")

@@ -22,6 +22,7 @@ from agent.engine.client import Decision, Execute, Prepared
 from agent.errors import DeployError
 from agent.host.events import Events
 from agent.host.exports import Exports
+from agent.host.healing import heal
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
@@ -251,3 +252,15 @@ def test_what_was_cut_off_half_way_is_ended_outside_a_window_when_it_is_the_newe
     host.parts.memory.keep_trial(Trial(digest, second, 1_789_999_000))
     host.cycle(wanted=True)
     assert set(host.engine.applied) == {second}
+
+
+def test_a_host_that_has_lost_its_memory_waits_for_its_window_all_the_same(host: Host) -> None:
+    host.repo.commit("First", HOSTS | site("one") | {f"{INVENTORY}/fleet.yaml": SHUT})
+    host.cycle(wanted=True)
+    for name in ("applied", "state"):
+        host.parts.paths.document(name).write_text("{")
+    heal(host.parts.paths, memory=host.parts.memory, journal=host.parts.journal, ledger=host.parts.ledger)
+    host.repo.commit("Second", site("two"))
+    for _ in range(2):
+        assert host.cycle(wanted=True).shut is not None
+        assert host.engine.applied == []

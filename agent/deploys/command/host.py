@@ -12,7 +12,7 @@ from agent.deploys.as_user import User
 from agent.deploys.command.program import Ended, run_as
 from agent.errors import DeployError
 from agent.host.paths import Paths
-from agent.system.files import make_private_folder, read_bounded, write_atomic
+from agent.system.files import discard, make_private_folder, read_bounded, write_atomic
 
 UNLESS_TIMEOUT_S = 30
 """It is asked at every look at the host, and only asks."""
@@ -52,7 +52,7 @@ def forget_others(wanted: Collection[str], memory: Path) -> None:
     again. ``wanted``: names of those of all deploys. Raises OSError."""
     for file in memory.iterdir() if memory.is_dir() else ():
         if file.name not in wanted:
-            file.unlink(missing_ok=True)
+            discard(file)
 
 
 class Series:

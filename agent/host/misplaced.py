@@ -1,0 +1,76 @@
+"""What lies where something of ours should be and is none: a folder, a link, a pipe, what belongs to somebody else.
+
+It is set aside, not removed: somebody put it there. It is never followed, opened or waited for. Standard library only:
+the daemon reads through here.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from agent.errors import Consequence, SettingsError
+from agent.system.files import discard, fsync_folder
+
+SUFFIX = ".corrupt"
+"""Of what was set aside; the newest one is kept."""
+
+KIND = "state-corrupt"
+
+_CALLED = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFREG: "a file",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def misplaced_file(path: Path) -> str:
+    """What is there instead of a regular file of ours, in words; empty for such a file, and for nothing. Raises
+    OSError where nobody can tell."""
+    return _misplaced(path, stat.S_IFREG)
+
+
+def misplaced_folder(path: Path) -> str:
+    """The same of a folder."""
+    return _misplaced(path, stat.S_IFDIR)
+
+
+def set_aside(path: Path) -> Path:
+    """Gives it a name under which nobody looks for it, and returns that. Raises OSError."""
+    aside = aside_of(path)
+    discard(aside)
+    path.rename(aside)
+    fsync_folder(path.parent)
+    return aside
+
+
+def aside_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}{SUFFIX}")
+
+
+def begun_afresh(path: Path, why: str, then: str = "the next cycle is as any other") -> SettingsError:
+    """The problem that a report names once, when what was at ``path`` has been set aside."""
+    return SettingsError(
+        f"{path} {why}; it was moved to {path.name}{SUFFIX} and begun afresh",
+        kind=KIND,
+        hint=f"{then}; is the disk failing (`dmesg`)?",
+        consequence=Consequence.RETRY,
+    )
+
+
+def _misplaced(path: Path, wanted: int) -> str:
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return ""
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != wanted:
+        return _CALLED.get(kind, "something else")
+    if status.st_uid != os.geteuid():
+        return f"{_CALLED[kind]} of the user {status.st_uid}"
+    return ""
