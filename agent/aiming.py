@@ -33,7 +33,6 @@ def aim(parts: Parts, account: Account) -> Aim | None:
             candidate = resolved(parts, account.trusted)
             account.fleet = fleet_settings(candidate.environment, parts.settings.host)
     held = _frozen(parts, account) or _suspension(parts, candidate)
-    last = account.trusted.sha if account.trusted is not None else record.last
     bad = _known_as_bad(parts, candidate)
     shut, begun = _gate(parts, account), _begun(parts)
     applied = parts.memory.applied()
@@ -43,9 +42,9 @@ def aim(parts: Parts, account: Account) -> Aim | None:
     elif begun is not None:
         before = begun.commit
     waits = candidate is None or any(hold is not None for hold in (held, bad, shut.intended))
-    if before is not None and last is not None and waits:
+    if before is not None and account.trusted is not None and waits:
         with account.surviving():
-            current = resolved(parts, recall(before, mirror=parts.mirror, last=last))
+            current = resolved(parts, recall(before, mirror=parts.mirror, last=account.trusted.sha))
             held = held or _suspension(parts, current)
     if bad is not None and current is None and candidate is not None:
         account.failures.append(nothing_to_go_back_to(candidate.commit.sha, bad.reason))

@@ -300,6 +300,42 @@ def answering_server(answer: bytes, *, trickles: bool = False) -> Iterator[int]:
             thread.join()
 
 
+@contextlib.contextmanager
+def damaging_proxy(port: int, at: int) -> Iterator[int]:
+    """A port that passes everything on to ``port``, and changes one byte of each answer that is longer than ``at``."""
+    stopped = threading.Event()
+
+    def pass_on(source: socket.socket, sink: socket.socket, damage: bool) -> None:
+        passed = 0
+        with contextlib.suppress(OSError):
+            while data := bytearray(source.recv(4096)):
+                if damage and passed <= at < passed + len(data):
+                    data[at - passed] ^= 0xFF
+                passed += len(data)
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        while not stopped.is_set():
+            with contextlib.suppress(OSError):
+                caller, _ = listener.accept()
+                with caller, socket.create_connection(("127.0.0.1", port)) as server:
+                    back = threading.Thread(target=pass_on, args=(server, caller, True))
+                    back.start()
+                    pass_on(caller, server, False)
+                    back.join()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.1)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            stopped.set()
+            thread.join()
+
+
 def free_port() -> int:
     """A port on which nothing listens now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -278,7 +278,7 @@ def _wanted(item: Item, root: Path) -> bytes:
     if blob_id(content) != item.blob:
         raise DeployError(
             f"{item.source} in {root} is not what the commit holds",
-            hint="something changed the export; remove that folder, the next cycle exports it anew",
+            hint="something changed the export just now; the next cycle exports it anew",
             kind="source-damaged",
         )
     return content

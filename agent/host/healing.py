@@ -22,9 +22,9 @@ from agent.errors import Consequence, SettingsError
 from agent.host.baseline import baseline_file
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
-from agent.host.misplaced import KIND, SUFFIX, aside_of, begun_afresh, misplaced_file, misplaced_folder, set_aside
 from agent.host.paths import Paths
 from agent.host.state import Memory
+from agent.system.misplaced import KIND, SUFFIX, aside_of, begun_afresh, misplaced_file, misplaced_folder, set_aside
 
 
 def heal(paths: Paths, *, memory: Memory, journal: Journal, ledger: Ledger) -> tuple[SettingsError, ...]:

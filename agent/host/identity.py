@@ -25,9 +25,9 @@ from agent.domain.report import Report
 from agent.domain.status import NAMESPACE, Signed, encode
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, SettingsError, TrustError
-from agent.host.misplaced import misplaced_file, misplaced_folder
 from agent.system import sshsig
 from agent.system.files import make_private_folder, read_bounded, write_atomic
+from agent.system.misplaced import misplaced_file, misplaced_folder
 
 PRIVATE_NAME = "ssh_ed25519"
 PUBLIC_NAME = "ssh_ed25519.pub"

@@ -13,8 +13,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent.host.misplaced import misplaced_file
 from agent.system.files import append_durable, read_bounded, write_atomic
+from agent.system.misplaced import misplaced_file
 
 _LOST = {"lost": True}
 _KEYS = ("begin", "end")

@@ -19,8 +19,8 @@ from typing import Any
 from agent.domain.digest import JSON
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standing, unseen
 from agent.errors import SettingsError
-from agent.host.misplaced import SUFFIX, aside_of, begun_afresh, misplaced_file, set_aside
 from agent.system.files import make_private_folder, read_bounded, write_all, write_atomic
+from agent.system.misplaced import SUFFIX, aside_of, begun_afresh, misplaced_file, set_aside
 
 IMAGE_LIMIT = 1024 * 1024
 """Bytes of a before-image; configuration is smaller, and /var is not a backup medium."""

@@ -23,6 +23,7 @@ from agent.system import git_remote
 from agent.system.files import discard, make_private_folder
 from agent.system.folder import FolderTree
 from agent.system.git import Access, Mirror
+from agent.system.misplaced import misplaced_folder
 from agent.system.remote import Remote, Transport
 
 _BRANCHES = "refs/heads/*"
@@ -119,7 +120,7 @@ class Repositories:
 def _holds(folder: Path, digest: str) -> bool:
     """Whether the files below ``folder`` have this digest; not, when they cannot all be read."""
     try:
-        return folder.is_dir() and tree_digest(FolderTree(folder)) == digest
+        return not misplaced_folder(folder) and folder.is_dir() and tree_digest(FolderTree(folder)) == digest
     except (HostwrightError, KeyError):
         return False
 

@@ -14,9 +14,9 @@ from agent.domain.conform import conforms
 from agent.domain.memory import Applied, Document, State, Suspension, TrustRecord
 from agent.domain.trial import Bad, Trial, Verdicts
 from agent.errors import SettingsError
-from agent.host.misplaced import KIND, SUFFIX, begun_afresh, misplaced_file, set_aside
 from agent.host.paths import Paths
 from agent.system.files import read_bounded, write_atomic
+from agent.system.misplaced import KIND, SUFFIX, begun_afresh, misplaced_file, set_aside
 
 D = TypeVar("D", bound=Document)
 

@@ -37,6 +37,7 @@ def fetch(mirror: Mirror, settings: Followed, record: TrustRecord, remembered: A
     ``record``: what was trusted last; ``remembered``: what fleet.yaml last said, where it cannot be read. Raises
     SourceError; SettingsError when remote or branch cannot be one.
     """
+    mirror.follow(settings.remote, settings.branch)
     since = record.last or settings.min_commit
     accept = accepted(mirror, settings.inventory, since, remembered)
     commit = mirror.fetch(settings.remote, settings.branch, tags=bool(accept.tags))

@@ -14,10 +14,10 @@ from agent.domain.commit import Signer, Tag
 from agent.domain.memory import TrustRecord
 from agent.domain.text import printable
 from agent.errors import TrustError
-from agent.host.misplaced import misplaced_file
 from agent.system import openssh
 from agent.system.files import read_bounded
 from agent.system.git import Mirror
+from agent.system.misplaced import misplaced_file
 from agent.system.openssh import RefusedSignatureError, SignedText
 
 NEVER_TRUSTED: Final = ("unsigned", "pgp-signature", "bad-signature")

@@ -8,6 +8,7 @@ whatever became of the disk in between.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from agent.errors import Consequence, SourceError
 from agent.system import git_remote, git_tree
 from agent.system.files import discard, fsync_folder
 from agent.system.git_environment import Access
+from agent.system.git_remote import UnexplainedError
 from agent.system.git_store import DamagedError, Store
 from agent.system.git_tree import CommitTree
 from agent.system.remote import Remote, checked_branch
@@ -41,7 +43,7 @@ class Mirror:
     """A bare repository at ``path`` that holds what was fetched; made when it is missing, and anew when it is damaged.
 
     Reading raises SourceError: kind ``commit-missing`` for a commit that is not here, ``mirror-damaged`` for what
-    cannot be read nor fetched again. A damaged mirror is cloned anew while reading, when this object fetched before.
+    cannot be read nor fetched again. A damaged mirror is cloned anew while reading, when this object knows from where.
     """
 
     def __init__(self, path: Path, access: Access) -> None:
@@ -57,6 +59,11 @@ class Mirror:
         """
         return git_remote.tip(Remote.parse(remote), checked_branch(branch), self._access)
 
+    def follow(self, remote: str, branch: str) -> None:
+        """From where this is cloned anew when it is found damaged while reading; ``fetch`` says so itself. Raises
+        SettingsError when remote or branch cannot be one."""
+        self._source = (Remote.parse(remote), checked_branch(branch))
+
     def fetch(self, remote: str, branch: str, *, tags: bool = False) -> Commit:
         """The commit that ``branch`` is at, with its whole history in the mirror. Asks first, and fetches only what is
         not here. With ``tags``, it says what tags the remote offers; ``bring`` fetches them. Raises like ``tip``, and
@@ -66,7 +73,7 @@ class Mirror:
         if not self.has(sha) or not self._whole(sha):
             try:
                 sha = self._fetch_into(self._store, source)
-            except DamagedError:
+            except (DamagedError, UnexplainedError):
                 sha = self._replace(source)
         return replace(self.commit(sha), tags=offered)
 
@@ -77,8 +84,8 @@ class Mirror:
         if missing and self._source is not None:
             try:
                 git_remote.fetch_tags(self._store.path, self._source[0], missing, self._access)
-            except git_remote.UnexplainedError as error:
-                raise SourceError(f"{error}") from error
+            except UnexplainedError as failed:
+                raise failed.error from failed
 
     def fetch_commit(self, remote: Remote, sha: str, ref: str) -> None:
         """The one commit ``sha``, without its history where the server gives it like that, else with that of ``ref``
@@ -87,8 +94,10 @@ class Mirror:
             self._store.make()
             if not git_remote.fetch_commit(self._store.path, remote, _checked(sha), f"{TIP}-commit", self._access):
                 git_remote.fetch(self._store.path, remote, ref, f"{TIP}-refs{'/*' if '*' in ref else ''}", self._access)
-        except (git_remote.UnexplainedError, DamagedError) as error:
-            raise SourceError(f"{error}") from error
+        except UnexplainedError as failed:
+            raise failed.error from failed
+        except DamagedError as damage:
+            raise SourceError(f"{damage}") from damage
         if not self.has(sha):
             raise SourceError(
                 f"{remote} does not have the commit {sha} any more",
@@ -191,14 +200,12 @@ class Mirror:
             return False
 
     def _fetch_into(self, store: Store, source: tuple[Remote, str]) -> str:
-        """Raises SourceError when it is the remote's, the network's or the disk's fault, DamagedError otherwise."""
+        """Raises SourceError when it is the remote's, the network's or the disk's fault, else DamagedError or
+        UnexplainedError."""
         remote, branch = source
         store.make()
         store.tidy()
-        try:
-            git_remote.fetch(store.path, remote, f"refs/heads/{branch}", TIP, self._access)
-        except git_remote.UnexplainedError as error:
-            raise DamagedError(f"{error}") from error
+        git_remote.fetch(store.path, remote, f"refs/heads/{branch}", TIP, self._access)
         sha = store.ask("rev-parse", "--verify", TIP)[1].strip()
         if store.header(sha) != "commit":
             raise DamagedError(f"{sha} was fetched and is not here")
@@ -212,13 +219,15 @@ class Mirror:
         store = Store(fresh)
         try:
             sha = self._fetch_into(store, source)
+        except UnexplainedError as failed:
+            raise failed.error from failed
         except DamagedError as damage:
             raise SourceError(f"{damage}") from damage
         finally:
             store.close()
         self._store.close()
         discard(aside)
-        if path.exists():
+        if os.path.lexists(path):
             path.rename(aside)
         fresh.rename(path)
         fsync_folder(path.parent)

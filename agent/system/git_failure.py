@@ -12,6 +12,8 @@ from agent.errors import Consequence, SourceError
 from agent.system.process import Completed
 from agent.system.remote import Remote, without_password
 
+DAMAGED_TRANSFER: Final = "transfer-damaged"
+"""The kind of what arrived broken: on the way, there, or because what it builds upon is broken here."""
 _LINE_LIMIT: Final = 300
 """Characters of git's own words that are passed on."""
 
@@ -90,10 +92,15 @@ _CAUSES: Final = (
         "push the branch, or name another one in the settings (`branch`)",
     ),
     _cause(
-        r"fsck error|error: object [0-9a-f]+: |badTree|hasDot|index-pack failed",
+        r"fsck error|error: object [0-9a-f]+: |badTree|hasDot",
         "bad-objects",
         "the repository holds malformed or dangerous objects; `git fsck --strict` in a clone names them",
         Consequence.STALL,
+    ),
+    _cause(
+        r"index-pack failed|unpack-objects failed|pack is corrupted|pack has bad object|inflate",
+        DAMAGED_TRANSFER,
+        "the next cycle tries again; if it stays so, run `git fsck` in that repository on the server",
     ),
 )
 

@@ -14,7 +14,7 @@ from typing import Final
 from agent.domain.commit import Tag
 from agent.errors import Consequence, SourceError
 from agent.system.git_environment import Access, network_environment
-from agent.system.git_failure import known_failure, unknown_failure
+from agent.system.git_failure import DAMAGED_TRANSFER, known_failure, unknown_failure
 from agent.system.process import Completed, run
 from agent.system.remote import Remote, can_be_a_branch
 
@@ -25,7 +25,11 @@ _SHA1: Final = re.compile(r"[0-9a-f]{40}")
 
 
 class UnexplainedError(Exception):
-    """A fetch failed for no reason that is known of remotes: the repository here may be to blame."""
+    """A fetch failed for a reason that the repository here may be to blame for; ``error`` is what to say if not."""
+
+    def __init__(self, error: SourceError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 def tip(remote: Remote, branch: str, access: Access) -> str:
@@ -85,18 +89,24 @@ def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Acces
             hint="run `git fetch --unshallow` in that repository",
             consequence=Consequence.STALL,
         )
-    if not done.ok:
-        known = known_failure(done, remote, access.timeout_s)
-        raise known or UnexplainedError(f"{unknown_failure(done, remote)}")
+    _require_done(done, remote, access)
 
 
 def fetch_tags(repository: Path, remote: Remote, names: Sequence[str], access: Access) -> None:
     """The objects of tags into the bare ``repository``; no ref stays there. A tag that is no longer there is passed
     over with the others; they come another time. Raises like ``fetch``."""
     done = _fetch(repository, remote, access, *(f"{_TAGS}{name}" for name in names))
-    if not done.ok and b"find remote ref" not in done.error:
-        known = known_failure(done, remote, access.timeout_s)
-        raise known or UnexplainedError(f"{unknown_failure(done, remote)}")
+    if b"find remote ref" not in done.error:
+        _require_done(done, remote, access)
+
+
+def _require_done(done: Completed, remote: Remote, access: Access) -> None:
+    if done.ok:
+        return
+    known = known_failure(done, remote, access.timeout_s)
+    if known is not None and known.kind != DAMAGED_TRANSFER:
+        raise known
+    raise UnexplainedError(known or unknown_failure(done, remote))
 
 
 def _refs(remote: Remote, access: Access, *patterns: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from agent.domain.text import printable
 from agent.system.files import make_private_folder
 from agent.system.git_environment import local_environment
 from agent.system.git_remote import git_missing
+from agent.system.misplaced import misplaced_folder
 
 LOCAL_TIMEOUT_S: Final = 120
 """For a question to the repository; on a busy disk a walk through a long history may take seconds."""
@@ -127,6 +128,8 @@ class Store:
 
     def _open(self) -> _Git:
         try:
+            if wrong := misplaced_folder(self.path):
+                raise DamagedError(f"it is {wrong}")
             if not self.path.exists():
                 make_private_folder(self.path)
                 _Git(self.path).init("--quiet", "--bare", "--initial-branch=none", f"{self.path}")
