@@ -17,11 +17,12 @@ import dataclasses
 from agent.aiming import aim
 from agent.converging import conclude, converge, unended
 from agent.domain.account import Account, Trigger
+from agent.errors import HostwrightError
 from agent.parts import Parts
 from agent.steps.choose import Aim
 from agent.steps.confirm import failures
 from agent.steps.keep import keep
-from agent.steps.probe import forgiven
+from agent.steps.probe import forgiven, probe
 from agent.steps.prune import Farewell, prune
 from agent.steps.remember import remember
 
@@ -29,6 +30,8 @@ from agent.steps.remember import remember
 def run(parts: Parts, trigger: Trigger) -> Account:
     """One whole cycle. The caller holds the lock. Expected failures end up in the account, they are not raised."""
     account = Account(failures=[*parts.healed])
+    if parts.unusable is not None:
+        return _only_told(parts, account, parts.unusable)
     chosen: Aim | None = None
     with account.surviving():
         account.forgiven = forgiven(parts.memory.state().failed_at_first)
@@ -67,6 +70,16 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     with account.surviving():
         # Only now is it known whether the report was sent.
         parts.memory.keep_state(dataclasses.replace(parts.memory.state(), exit=int(account.exit)))
+    return account
+
+
+def _only_told(parts: Parts, account: Account, why: HostwrightError) -> Account:
+    """The account of a cycle that does nothing, for what it did could not be remembered."""
+    account.failures.append(why)
+    with account.surviving():
+        account.health = probe(parts.paths.var, parts.memory.state().failed_at_first or ())
+    with account.surviving():
+        parts.reporter.report(account)
     return account
 
 

@@ -18,6 +18,7 @@ not a HostwrightError is a bug and ends with exit code 1.
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum, StrEnum
 
 
@@ -133,12 +134,26 @@ class LockedError(HostwrightError):
 
 def host_io_error(error: OSError) -> SettingsError:
     """The host's own disk refused something: full, read-only or failing."""
+    kind, hint = _REFUSALS.get(error.errno or 0, _FAILING)
     return SettingsError(
         f"{error.filename or 'this host'}: {error.strerror or error}",
-        kind="host-io",
-        hint="is the disk full (`df -h`), read-only or failing (`dmesg`)? the next cycle tries again",
+        kind=kind,
+        hint=hint,
         consequence=Consequence.RETRY,
     )
+
+
+_FAILING = ("host-io", "is the disk failing (`dmesg`)? the next cycle tries again")
+_FULL = ("disk-full", "make room (`df -h`, `df -i`); the next cycle goes on by itself")
+_REFUSALS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: (
+        "disk-read-only",
+        "file systems become read-only when their disk fails (`dmesg`, `mount -o remount,rw`); as soon as it takes "
+        "writes the next cycle goes on by itself",
+    ),
+}
 
 
 def first_exit(codes: list[Exit]) -> Exit:

@@ -56,3 +56,5 @@ class Parts:
     monotonic: Callable[[], float] = time.monotonic
     healed: tuple[HostwrightError, ...] = ()
     """What had to be put right before a cycle could begin."""
+    unusable: HostwrightError | None = None
+    """Why nothing can be remembered here now: then nothing may be changed either."""

@@ -16,7 +16,7 @@ from agent.domain.memory import Attempt, FleetSettings
 from agent.domain.plan import Plan
 from agent.domain.removal import Leaving
 from agent.engine.client import Engine
-from agent.errors import DeployError, HostwrightError, SourceError, UsageError
+from agent.errors import DeployError, HostwrightError, SourceError, UsageError, host_io_error
 from agent.fleet.writer import StatusBranch
 from agent.host.events import Events
 from agent.host.exports import Exports
@@ -24,12 +24,12 @@ from agent.host.healing import heal
 from agent.host.identity import Identity, admitted
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
+from agent.host.outbox import outboxes_of_host
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
 from agent.host.rescued import tell_of_rescue
 from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
-from agent.host.spool import Spool
 from agent.host.state import Memory
 from agent.inventory.fleet import read_fleet
 from agent.parts import Parts
@@ -50,6 +50,7 @@ from agent.system.git import Mirror
 from agent.system.git_environment import Access, network_environment
 from agent.system.process import run
 from agent.system.remote import Remote, answers
+from agent.system.room import require_room
 
 LOCAL_GIT_TIMEOUT_S = 20.0
 
@@ -65,11 +66,16 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
     Raises SettingsError when this host follows no repository yet.
     """
     settings = read_settings(paths)
-    make_private_folder(paths.var)
-    discard(paths.work)
-    memory = Memory(paths)
-    journal, ledger = Journal(paths.journal), Ledger(paths.ledger)
-    healed = heal(paths, memory=memory, journal=journal, ledger=ledger)
+    memory, journal, ledger = Memory(paths), Journal(paths.journal), Ledger(paths.ledger)
+    unusable: HostwrightError | None = None
+    healed: tuple[HostwrightError, ...] = ()
+    try:
+        make_private_folder(paths.var)
+        require_room(paths.var)
+        discard(paths.work)
+        healed = heal(paths, memory=memory, journal=journal, ledger=ledger)
+    except OSError as error:
+        unusable = host_io_error(error)
     mirror = mirror_of_host(paths, settings)
     events = Events(paths.events)
     tell_of_rescue(paths, events, clock())
@@ -94,9 +100,8 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
             memory=memory,
             events=events,
             identity=lambda: Identity.ensure(paths.identity, settings.host),
-            spool=Spool(paths.spool),
-            sent=paths.sent,
-            branch=lambda fleet: status_branch(paths.status_repo, settings, fleet, access_of_host(paths, settings)),
+            outboxes=outboxes_of_host(paths),
+            branch=lambda fleet, cache: status_branch(cache, settings, fleet, access_of_host(paths, settings)),
             identities=lambda sha: identities_at(mirror, settings.inventory, sha),
             clock=clock,
         ),
@@ -104,6 +109,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
         clock=clock,
         remote_answers=lambda: answers(Remote.parse(settings.remote), settings.proxy, REMOTE_TIMEOUT_S),
         healed=healed,
+        unusable=unusable,
     )
 
 

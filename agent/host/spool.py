@@ -32,13 +32,17 @@ class Spool:
     max_reports: int = field(default=MAX_REPORTS, kw_only=True)
     max_bytes: int = field(default=MAX_BYTES, kw_only=True)
 
-    def next_sequence(self, now_ms: int) -> int:
-        """A number greater than every one before it, durable before it is used: ``max(last + 1, now_ms)``.
+    def highest(self) -> int:
+        """The highest sequence that is known of here; 0 without any."""
+        return max(self._last(), *self._sequences(), 0)
+
+    def next_sequence(self, now_ms: int, *, above: int = 0) -> int:
+        """A number greater than every one before it and than ``above``, durable before it is used: ``max(last + 1,
+        now_ms)``.
 
         A clock that went back, or a power loss, cannot make readers take new reports for old ones.
         """
-        last = max(self._last(), *self._sequences(), 0)
-        sequence = max(last + 1, now_ms)
+        sequence = max(self.highest() + 1, above + 1, now_ms)
         self._write(_LAST, f"{sequence}\n".encode())
         return sequence
 

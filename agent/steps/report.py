@@ -1,6 +1,7 @@
 """report: turns the account of a cycle into a signed document on the status branch; always, whatever failed.
 
-What cannot be sent waits in the spool and goes out, in order, with the next report. News goes at once, all-is-well in
+What cannot be sent waits in the spool and goes out, in order, with the next report; where the disk takes nothing, in
+/run. News goes at once, all-is-well in
 the host's slot or with its heartbeat.
 """
 
@@ -15,7 +16,7 @@ from agent.domain.account import Account, Surviving
 from agent.domain.event import Event
 from agent.domain.memory import FleetSettings
 from agent.domain.report import Phase, Report
-from agent.domain.status import Found, Signed, decode
+from agent.domain.status import Found, Signed
 from agent.fleet.compose import EVENTS_TOLD, Envelope, compose
 from agent.fleet.due import heartbeat_s, should_send, window_s
 from agent.fleet.reader import judge_all
@@ -23,11 +24,11 @@ from agent.fleet.render import readme
 from agent.fleet.writer import StatusBranch
 from agent.host.events import Events
 from agent.host.identity import Identity
+from agent.host.outbox import Outbox
 from agent.host.settings import Settings
-from agent.host.spool import Spool
 from agent.host.state import Memory
 from agent.steps.remember import phase_of
-from agent.system.files import read_bounded, write_atomic
+from agent.system.files import write_atomic
 
 SEND_DEADLINE_S = 90.0
 """For one push with all its retries: longer than a hundred hosts at once need, shorter than a missed heartbeat."""
@@ -49,56 +50,69 @@ class StatusReporter:
     events: Events
     identity: Callable[[], Identity]
     """Asked for when it signs: a host whose key is unusable still converges."""
-    spool: Spool
-    sent: Path
-    """The last report that arrived."""
-    branch: Callable[[FleetSettings], StatusBranch]
+    outboxes: tuple[Outbox, ...]
+    branch: Callable[[FleetSettings, Path], StatusBranch]
+    """By way of the cache in that folder."""
     identities: Callable[[str | None], Mapping[str, str]]
     clock: Callable[[], int]
 
     def attempting(self, account: Account) -> None:
         """Best effort: a host that goes silent behind this was taken down by its change."""
         with Surviving([]):  # whatever is wrong, the report behind it says so
-            signed = self._signed(self._compose(account, Phase.ATTEMPTING))
-            self._publish([signed], account, ATTEMPT_DEADLINE_S)
+            box = self._box()
+            signed = self._signed(self._compose(account, Phase.ATTEMPTING), box)
+            self._publish([signed], account, box, ATTEMPT_DEADLINE_S)
 
     def report(self, account: Account) -> None:
-        """Sends what is new and what waits. Raises ReportError when it was not sent; the spool has it then."""
+        """Sends what is new and what waits. Raises ReportError when it was not sent; an outbox has it then."""
         fleet = self._fleet(account)
         current = self._compose(account, phase_of(account))
-        waiting = self.spool.pending()
-        last = max(
-            (report for report in (self._last_sent(), *(signed.report for signed in waiting)) if report is not None),
-            key=lambda report: report.sequence,
-            default=None,
-        )
+        box = self._box()
+        waiting = self._waiting(box)
+        known = (*(each.last_sent() for each in self.outboxes), *(signed.report for signed in waiting))
+        last = max((report for report in known if report is not None), key=lambda report: report.sequence, default=None)
         heartbeat = heartbeat_s(fleet.hosts, fleet.pushes_per_minute)
         window = window_s(fleet.hosts, fleet.pushes_per_minute)
         if should_send(current, last, now=self.clock(), heartbeat=heartbeat, window=window):
-            self._keep(self._signed(current))
-            waiting = self.spool.pending()
+            self._keep(self._signed(current, box), box)
+            waiting = self._waiting(box)
         if waiting:
-            self._publish(waiting, account, SEND_DEADLINE_S)
-            self.spool.sent(waiting)
+            self._publish(waiting, account, box, SEND_DEADLINE_S)
+            for each in self._from(box):
+                each.spool.sent(waiting)
 
-    def _keep(self, signed: Signed) -> None:
-        given_up = self.spool.add(signed)
-        if given_up:
+    def _box(self) -> Outbox:
+        return next((box for box in self.outboxes if box.takes), self.outboxes[-1])
+
+    def _from(self, box: Outbox) -> tuple[Outbox, ...]:
+        """``box`` and those behind it. What waits in one that takes nothing now waits on: it could not be forgotten."""
+        return self.outboxes[self.outboxes.index(box) :]
+
+    def _waiting(self, box: Outbox) -> tuple[Signed, ...]:
+        """All that is unsent, oldest first."""
+        waiting = (signed for each in self._from(box) for signed in each.spool.pending())
+        return tuple(sorted(waiting, key=lambda signed: signed.report.sequence))
+
+    def _keep(self, signed: Signed, box: Outbox) -> None:
+        given_up = box.spool.add(signed)
+        if given_up and box is self.outboxes[0]:
             reports = "1 unsent report was" if len(given_up) == 1 else f"{len(given_up)} unsent reports were"
             oldest = min(report.sequence for report in given_up)
             message = f"{reports} given up for a newer one, the oldest with sequence {oldest}: the spool is full"
             self.events.add([Event(self.clock(), "report-given-up", message)])
 
-    def _publish(self, reports: Sequence[Signed], account: Account, deadline_s: float) -> None:
+    def _publish(self, reports: Sequence[Signed], account: Account, box: Outbox, deadline_s: float) -> None:
         fleet = self._fleet(account)
         trusted = account.trusted.sha if account.trusted is not None else None
+        # Without a commit nobody here knows which hosts are admitted: the page stays as it is.
+        page = fleet.render and trusted is not None
 
         def render(found: Sequence[Found]) -> bytes:
             known = {**self.identities(trusted), self.settings.host: self.identity().public_line}
             return readme(judge_all(found, known), inventory=self.settings.inventory, as_of=self.clock())
 
-        self.branch(fleet).publish(reports, render=render if fleet.render else None, deadline_s=deadline_s)
-        write_atomic(self.sent, reports[-1].document)
+        self.branch(fleet, box.cache).publish(reports, render=render if page else None, deadline_s=deadline_s)
+        write_atomic(box.sent, reports[-1].document)
 
     def _compose(self, account: Account, phase: Phase) -> Report:
         now = self.clock()
@@ -115,16 +129,10 @@ class StatusReporter:
         )
         return compose(account, phase, self.memory.applied(), self.events.last(EVENTS_TOLD), envelope)
 
-    def _signed(self, report: Report) -> Signed:
-        sequence = self.spool.next_sequence(self.clock() * 1000)
+    def _signed(self, report: Report, box: Outbox) -> Signed:
+        above = max(each.spool.highest() for each in self.outboxes)
+        sequence = box.spool.next_sequence(self.clock() * 1000, above=above)
         return self.identity().signed(report.model_copy(update={"sequence": sequence}))
 
     def _fleet(self, account: Account) -> FleetSettings:
         return account.fleet or self.memory.state().fleet
-
-    def _last_sent(self) -> Report | None:
-        try:
-            return decode(read_bounded(self.sent))
-        except (OSError, ValueError):
-            # None yet, or an older version's: then this one is news.
-            return None

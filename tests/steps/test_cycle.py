@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from agent.domain.plan import WantedChange
 from agent.domain.report import Phase
 from agent.domain.trial import Trial
 from agent.engine.client import Decision, Execute, Prepared
-from agent.errors import DeployError
+from agent.errors import Consequence, DeployError, host_io_error
 from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.healing import heal
@@ -264,3 +265,19 @@ def test_a_host_that_has_lost_its_memory_waits_for_its_window_all_the_same(host:
     for _ in range(2):
         assert host.cycle(wanted=True).shut is not None
         assert host.engine.applied == []
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(errno.ENOSPC, "disk-full"), (errno.EDQUOT, "disk-full"), (errno.EROFS, "disk-read-only"), (errno.EIO, "host-io")],
+)
+def test_where_nothing_can_be_remembered_nothing_is_done_and_that_is_reported(host: Host, code: int, kind: str) -> None:
+    host.repo.commit("First", HOSTS | site("one"))
+    host.parts = replace(host.parts, unusable=host_io_error(OSError(code, "refused", "/var/lib/hostwright")))
+    account = host.cycle(wanted=True)
+    assert [(failure.kind, failure.consequence) for failure in account.failures] == [(kind, Consequence.RETRY)]
+    assert (int(account.exit), phase_of(account), account.failures[0].hint != "") == (3, Phase.FAILED, True)
+    assert (host.engine.applied, host.reporter.reported) == ([], [account])
+    assert list(host.parts.paths.var.iterdir()) == []
+    host.parts = replace(host.parts, unusable=None)
+    assert (int(host.cycle(wanted=True).exit), host.engine.applied != []) == (0, True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from agent.domain.status import Signed
 from agent.errors import ReportError, SettingsError
 from agent.host.events import Events
 from agent.host.identity import Identity
+from agent.host.outbox import outboxes_of_host
 from agent.host.paths import Paths
 from agent.host.settings import Settings
 from agent.host.spool import Spool
@@ -50,14 +51,15 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def reporter(paths: Paths, branch: Branch, spool: Spool | None = None) -> StatusReporter:
+    first, reserve = outboxes_of_host(paths)
+    paths.run.mkdir(parents=True, exist_ok=True)
     return StatusReporter(
         settings=Settings(remote="/srv/config.git", inventory="prod", host="web1"),
         memory=Memory(paths),
         events=Events(paths.events),
         identity=lambda: Identity.ensure(paths.identity, "web1"),
-        spool=spool or Spool(paths.spool),
-        sent=paths.sent,
-        branch=lambda _: branch,  # type: ignore[arg-type,return-value]
+        outboxes=(replace(first, spool=spool or first.spool), reserve),
+        branch=lambda *_: branch,  # type: ignore[arg-type,return-value]
         identities=nobody,
         clock=lambda: NOW,
     )
@@ -88,3 +90,32 @@ def test_reports_that_are_given_up_are_told_on_the_host(paths: Paths) -> None:
         with pytest.raises(ReportError):
             away.report(account(failures=failures))
     assert [event.kind for event in Events(paths.events).last(9)] == ["report-given-up"]
+
+
+def test_what_the_state_folder_does_not_take_goes_out_by_way_of_run(paths: Paths) -> None:
+    branch = Branch()
+    told = reporter(paths, branch)
+    told.report(account(failures=[SettingsError("x")]))
+    full = without_state_folder(told)
+    full.report(account(failures=[SettingsError("full", kind="disk-full")]))
+    full.report(account(failures=[SettingsError("full", kind="disk-full")]))
+    assert [each.report.problems[0].message for each in branch.published] == ["x", "full"]
+    assert not list(paths.spool.glob("*.json"))
+
+
+def test_what_could_not_be_sent_from_there_either_goes_first_when_the_disk_is_back(paths: Paths) -> None:
+    branch = Branch(ReportError("away"))
+    told = reporter(paths, branch)
+    with pytest.raises(ReportError):
+        without_state_folder(told).report(account(failures=[SettingsError("full", kind="disk-full")]))
+    branch.error = None
+    told.report(account(after=plan(planned()), health=health()))
+    assert [each.report.phase for each in branch.published] == [Phase.FAILED, Phase.CONVERGED]
+    sequences = [each.report.sequence for each in branch.published]
+    assert sequences == sorted(set(sequences))
+    assert all(not box.spool.pending() for box in told.outboxes)
+
+
+def without_state_folder(told: StatusReporter) -> StatusReporter:
+    first, reserve = told.outboxes
+    return replace(told, outboxes=(replace(first, folder=first.folder / "gone"), reserve))

@@ -1,0 +1,43 @@
+"""Whether a folder takes what is about to be written to it, asked before anything is begun."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from agent.system.files import discard
+
+ROOM_BYTES = 1024 * 1024
+"""More than all documents of one cycle."""
+
+_PROBE = ".room"
+_UNTOLD = (errno.EOPNOTSUPP, errno.EINVAL)
+"""Of file systems that reserve nothing: there it shows while writing."""
+
+
+def require_room(folder: Path) -> None:
+    """Raises OSError, naming ``folder``, where it takes no new file of ROOM_BYTES: it is full, in bytes or inodes, or
+    read-only, or gone. Nothing is left there."""
+    probe = folder / _PROBE
+    try:
+        discard(probe)
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, ROOM_BYTES)
+        except OSError as error:
+            if error.errno not in _UNTOLD:
+                raise
+        finally:
+            os.close(descriptor)
+            probe.unlink()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{folder}") from error
+
+
+def has_room(folder: Path) -> bool:
+    with suppress(OSError):
+        require_room(folder)
+        return True
+    return False

@@ -1,0 +1,66 @@
+"""A booted host that follows a config repo of its own, and what faults are told by: exit codes, reports, files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tests.lab.host import Host
+from tests.lab.lab import Lab
+from tests.stories.world import World, follow, rest
+
+REMOTE = "/srv/config.git"
+MOTD = "/etc/motd"
+FLEET = "schedule: {fetch: 1h, drift: 1h, settle: 0s, deploy_timeout: 60s}\n"
+SITE = """\
+- hosts: all
+  deploys:
+    - files: {/etc/motd: {content: "%s\\n"}}
+"""
+
+
+@dataclass
+class Patient:
+    host: Host
+    world: World
+
+    def want(self, word: str) -> None:
+        """A commit by which /etc/motd says ``word``."""
+        self.world.commit(f"Say {word}", {"inventories/lab/site.yaml": SITE % word})
+        self.push()
+
+    def push(self) -> None:
+        self.host.push(self.world.bare, REMOTE)
+
+    def cycle(self) -> int:
+        """One cycle as systemd runs it; its exit code."""
+        self.host.run("systemctl start hostwright-cycle", check=False, timeout_s=120)
+        return int(self.host.run("systemctl show -P ExecMainStatus hostwright-cycle").output)
+
+    @property
+    def says(self) -> str:
+        return self.host.read(MOTD).strip()
+
+    def report(self) -> dict[str, Any]:
+        """The newest on the status branch."""
+        shown = self.host.run(f"git --git-dir={REMOTE} grep -h . status -- 'hosts/*/web1.json'")
+        report: dict[str, Any] = json.loads(shown.output)
+        return report
+
+    def problems(self) -> list[str]:
+        return [problem["kind"] for problem in self.report()["problems"]]
+
+    def is_well(self, word: str) -> bool:
+        """Whether it has come to say ``word`` and to report nothing but that."""
+        return (self.cycle(), self.says, self.report()["phase"], self.problems()) == (0, word, "converged", [])
+
+
+def patient(lab: Lab, world: World, suite: str = "trixie", **options: Any) -> Patient:
+    """At rest: no cycle runs but those that a test asks for."""
+    world.commit("Be quick", {"inventories/lab/fleet.yaml": FLEET, "inventories/lab/site.yaml": SITE % "well"})
+    host = lab.boot(suite, image="agent", name="web1", options=("--private-network",), **options)
+    host.push(world.bare, REMOTE)
+    follow(host, REMOTE)
+    rest(host)
+    return Patient(host, world)
