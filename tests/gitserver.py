@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import os
 import shutil
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -288,6 +289,43 @@ def answering_server(answer: bytes, *, trickles: bool = False) -> Iterator[int]:
                 caller.sendall(answer)
                 while trickles and not stopped.wait(0.05):
                     caller.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.1)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            stopped.set()
+            thread.join()
+
+
+ADVERTISEMENT = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n"
+
+
+def endless_refs(caller: socket.socket) -> None:
+    """Branches, one after the other, for as long as somebody listens."""
+    caller.sendall(ADVERTISEMENT + b"001e# service=git-upload-pack\n0000")
+    for number in itertools.count():
+        lines = (b"%040x refs/heads/x%d\n" % (n, n) for n in range(1000 * number, 1000 * number + 1000))
+        caller.sendall(b"".join(b"%04x%b" % (len(line) + 4, line) for line in lines))
+
+
+@contextlib.contextmanager
+def hostile_server(talk: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A port that does with each caller, at once, what ``talk`` says, after it has heard what they want."""
+    stopped = threading.Event()
+
+    def answer(caller: socket.socket) -> None:
+        with contextlib.suppress(OSError), caller:
+            caller.recv(65536)
+            talk(caller)
+
+    def serve() -> None:
+        while not stopped.is_set():
+            with contextlib.suppress(OSError):
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.1)

@@ -19,6 +19,9 @@ from agent.system.remote import Remote
 
 CONNECT_TIMEOUT_S: Final = 20
 """To reach a server at all; a dropped packet is sent again four times within that."""
+MEMORY_MOST: Final = 512 * 1024 * 1024
+"""Bytes of data that a program of a conversation may hold. A server that lists branches without end took git to 1.8 GB
+in 8 seconds; a repository with half a million of them, or with files of 100 MB, needs less than this."""
 STALLED_S: Final = 30
 """A transfer slower than STALLED_BYTES_PER_S for so long is given up."""
 STALLED_BYTES_PER_S: Final = 512
@@ -53,6 +56,7 @@ _CONFIG: Final = {
     "transfer.fsckObjects": "true",
     "transfer.bundleURI": "false",
     "fetch.unpackLimit": "1",  # one pack for each fetch, however small; the mirror repacks them in its own time
+    "pack.threads": "1",  # each holds memory of its own
     "gc.auto": "0",
     "maintenance.auto": "false",
     "http.followRedirects": "false",  # the password would be sent along, wherever that leads
@@ -79,6 +83,11 @@ def network_environment(access: Access, remote: Remote) -> dict[str, str]:
     if access.deploy_key is None and (agent := os.environ.get("SSH_AUTH_SOCK")):
         ssh["SSH_AUTH_SOCK"] = agent  # an administrator at a desk has keys there
     return _base() | ssh | _as_variables(config)
+
+
+def memory_limit() -> int:
+    """For one program that talks to a remote: never more than half of what this machine has."""
+    return min(MEMORY_MOST, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
 
 
 def _base() -> dict[str, str]:

@@ -12,6 +12,8 @@ from agent.errors import Consequence, SourceError
 from agent.system.process import Completed
 from agent.system.remote import Remote, without_password
 
+BAD_ANSWER: Final = "bad-answer"
+"""The kind of what no Git server says, or of more than there is room for."""
 DAMAGED_TRANSFER: Final = "transfer-damaged"
 """The kind of what arrived broken: on the way, there, or because what it builds upon is broken here."""
 _LINE_LIMIT: Final = 300
@@ -55,6 +57,12 @@ _CAUSES: Final = (
         r"ssl certificate|server certificate verification failed|certificate verify|\bSSL\b.*(fail|error)",
         "source-unreachable",
         "name the certificate authority of the server in the settings (`ca`), and check the host's clock",
+    ),
+    _cause(
+        r"out of memory|[mr]e?alloc failed|protocol error|bad line length|bad packet|invalid packet|bad band"
+        r"|received HTTP/0\.9|is this a git repository|invalid server response|expected (flush|service|response-end)",
+        BAD_ANSWER,
+        "is it the Git server that answers there, or a page of some network? the next cycle asks again",
     ),
     _cause(
         r"returned error: 404|repository '.*' not found|does not (appear to be a git repository|exist)"

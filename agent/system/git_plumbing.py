@@ -16,6 +16,7 @@ from typing import Final
 from agent.domain.text import printable
 from agent.errors import ReportError
 from agent.system.files import discard
+from agent.system.git_environment import memory_limit
 from agent.system.git_failure import known_failure
 from agent.system.process import OUTPUT_LIMIT, Completed, run
 
@@ -218,7 +219,13 @@ class Branch:
         command = ("git", f"--git-dir={self.folder}", *argv)
         try:
             done = run(
-                command, env=self._environment, input=input, timeout_s=left, cwd=Path("/"), output_limit=output_limit
+                command,
+                env=self._environment,
+                input=input,
+                timeout_s=left,
+                cwd=Path("/"),
+                output_limit=output_limit,
+                memory_limit=memory_limit(),
             )
         except FileNotFoundError as error:
             raise ReportError("git cannot be started", hint="install the package `git`", kind="git-missing") from error

@@ -13,8 +13,8 @@ from typing import Final
 
 from agent.domain.commit import Tag
 from agent.errors import Consequence, SourceError
-from agent.system.git_environment import Access, network_environment
-from agent.system.git_failure import DAMAGED_TRANSFER, known_failure, unknown_failure
+from agent.system.git_environment import Access, memory_limit, network_environment
+from agent.system.git_failure import BAD_ANSWER, DAMAGED_TRANSFER, known_failure, unknown_failure
 from agent.system.process import Completed, run
 from agent.system.remote import Remote, can_be_a_branch
 
@@ -114,6 +114,8 @@ def _refs(remote: Remote, access: Access, *patterns: str) -> dict[str, str]:
     done = _converse(remote, access, "ls-remote", "--", remote.url, *patterns)
     if not done.ok:
         raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
+    if done.cut:
+        raise SourceError(f"{remote} lists more branches and tags than there is room for", kind=BAD_ANSWER)
     listed = (line.partition("\t") for line in done.output.decode(errors="replace").splitlines())
     return {name: sha for sha, _, name in listed}
 
@@ -147,6 +149,7 @@ def _converse(remote: Remote, access: Access, *arguments: str) -> Completed:
             env=environment,
             cwd=Path("/"),
             output_limit=REFS_LIMIT,
+            memory_limit=memory_limit(),
         )
     except FileNotFoundError as error:
         raise git_missing() from error

@@ -1,11 +1,15 @@
-"""Running another program: no shell, a time limit, and nothing left behind when the limit is reached."""
+"""Running another program: no shell, limits for time, memory and what is kept of its words, and nothing left behind."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
+import select
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +17,22 @@ from pathlib import Path
 OUTPUT_LIMIT = 1024 * 1024
 """Bytes of each stream that are kept (the last ones)."""
 
+LAST_WORDS_S = 1.0
+"""For what a killed program had written already; somebody who escaped may hold its output open for ever."""
+
+_CHUNK = 65536
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """``code`` is the exit status; negative for a signal. ``timed_out`` programs were killed with their group."""
+    """``code`` is the exit status; negative for a signal. ``timed_out`` programs were killed with their group. ``cut``:
+    there was more on stdout than was to be kept."""
 
     code: int
     output: bytes
     error: bytes
     timed_out: bool = False
+    cut: bool = False
 
     @property
     def ok(self) -> bool:
@@ -45,11 +56,13 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     output_limit: int = OUTPUT_LIMIT,
+    memory_limit: int | None = None,
 ) -> Completed:
     """Runs ``argv`` in a process group of its own, stdin from ``input`` or empty. Raises OSError when it cannot start.
 
     ``env`` replaces the environment; without it only PATH and a C.UTF-8 locale are passed on. Of stdout the last
-    ``output_limit`` bytes are kept.
+    ``output_limit`` bytes are kept, and no more than twice that is ever held. ``memory_limit``: bytes of data that it,
+    and each program that it starts, may hold.
     """
     environment = dict(env) if env is not None else {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
     with subprocess.Popen(
@@ -61,16 +74,95 @@ def run(
         cwd=cwd,
         start_new_session=True,
     ) as process:
+        output, error = _Tail(output_limit), _Tail(OUTPUT_LIMIT)
+        conversation = _Conversation(process, input or b"", output, error)
+        timed_out = False
         try:
-            output, error = process.communicate(input, timeout=timeout_s)
+            if memory_limit is not None:
+                _limit_memory(process.pid, memory_limit)
+            conversation.carry_on(timeout_s)
         except subprocess.TimeoutExpired:
+            timed_out = True
             _kill_group(process)
-            output, error = process.communicate()
-            return Completed(process.returncode, output[-output_limit:], error[-OUTPUT_LIMIT:], timed_out=True)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                conversation.carry_on(LAST_WORDS_S)
         except BaseException:
             _kill_group(process)
             raise
-    return Completed(process.returncode, output[-output_limit:], error[-OUTPUT_LIMIT:])
+        finally:
+            conversation.close()
+    return Completed(process.returncode, output.kept, error.kept, timed_out, output.cut)
+
+
+class _Tail:
+    """The last ``limit`` bytes of a stream."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = bytearray()
+        self.cut = False
+
+    def add(self, chunk: bytes) -> None:
+        self._held += chunk
+        if len(self._held) > 2 * self._limit:
+            del self._held[: -self._limit or None]
+            self.cut = True
+
+    @property
+    def kept(self) -> bytes:
+        self.cut = self.cut or len(self._held) > self._limit
+        return bytes(self._held[-self._limit :])
+
+
+class _Conversation:
+    """What goes into a program and comes out of it, at once: whoever only does one of them waits for ever.
+
+    ``Popen.communicate`` does that too, and holds all that comes.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], input: bytes, output: _Tail, error: _Tail) -> None:
+        self._process = process
+        self._left = memoryview(input)
+        self._selector = selectors.DefaultSelector()
+        for stream, tail in ((process.stdout, output), (process.stderr, error)):
+            assert stream is not None
+            self._selector.register(stream, selectors.EVENT_READ, tail)
+        if process.stdin is not None:
+            self._selector.register(process.stdin, selectors.EVENT_WRITE)
+
+    def carry_on(self, timeout_s: float) -> None:
+        """Until it has ended, and nobody has its output open. Raises TimeoutExpired."""
+        deadline = time.monotonic() + timeout_s
+        while self._selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise subprocess.TimeoutExpired(self._process.args, timeout_s)
+            for key, _ in self._selector.select(left):
+                if not (self._write(key.fd) if key.data is None else self._read(key.fd, key.data)):
+                    self._selector.unregister(key.fileobj)
+                    key.fileobj.close()  # type: ignore[union-attr]  # these are the streams
+        self._process.wait(max(0.0, deadline - time.monotonic()))
+
+    def close(self) -> None:
+        self._selector.close()
+
+    def _write(self, descriptor: int) -> bool:
+        """Whether more is to be written. So few bytes at a time that it never waits (pipe(7))."""
+        with contextlib.suppress(BrokenPipeError):
+            self._left = self._left[os.write(descriptor, self._left[: select.PIPE_BUF]) :]
+            return len(self._left) > 0
+        return False
+
+    def _read(self, descriptor: int, tail: _Tail) -> bool:
+        chunk = os.read(descriptor, _CHUNK)
+        tail.add(chunk)
+        return bool(chunk)
+
+
+def _limit_memory(pid: int, limit: int) -> None:
+    """Of a program that has just begun, and so has started no other yet. Whoever has ended already needs none."""
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(pid, resource.RLIMIT_DATA, (limit, limit))
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ from tests.lab.lab import Lab
 from tests.stories.world import World, follow, rest
 
 REMOTE = "/srv/config.git"
+SETTINGS = "/etc/hostwright/agent.yaml"
 MOTD = "/etc/motd"
 FLEET = "schedule: {fetch: 1h, drift: 1h, settle: 0s, deploy_timeout: 60s}\n"
 SITE = """\
@@ -37,6 +40,17 @@ class Patient:
         """One cycle as systemd runs it; its exit code."""
         self.host.run("systemctl start hostwright-cycle", check=False, timeout_s=120)
         return int(self.host.run("systemctl show -P ExecMainStatus hostwright-cycle").output)
+
+    @contextmanager
+    def set_to(self, key: str, value: str) -> Iterator[None]:
+        """One setting of the host, for as long as this lasts."""
+        before = self.host.read(SETTINGS)
+        lines = [line for line in before.splitlines() if not line.startswith(f"{key}:")]
+        self.host.write(SETTINGS, "\n".join([*lines, f"{key}: {value}"]) + "\n", mode=0o600)
+        try:
+            yield
+        finally:
+            self.host.write(SETTINGS, before, mode=0o600)
 
     @property
     def says(self) -> str:

@@ -66,7 +66,7 @@ CONTAINER_ENVIRONMENT = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
 hierarchy, overlayfs does not lie on overlayfs, and netavark needs a network that is the host's own."""
 
 _LOCK = "requirements.txt"
-_DECIDING = ("pyproject.toml", "requirements.txt", "README.md", "LICENSE", "agent/**/*.py")
+_DECIDING = ("pyproject.toml", "requirements.txt", "README.md", "LICENSE", "agent/**/*.py", "agent/host/units/*")
 """What the wheel of the agent is made from."""
 
 

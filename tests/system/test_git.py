@@ -19,7 +19,9 @@ from tests.gitserver import (
     SshServer,
     answering_server,
     author,
+    endless_refs,
     free_port,
+    hostile_server,
     http_server,
     silent_server,
     ssh_server,
@@ -143,6 +145,14 @@ def test_a_server_that_talks_nonsense_is_asked_again_later(mirror: Mirror, answe
         mirror.fetch(f"http://127.0.0.1:{port}/x.git", "main")
     assert refused.value.consequence is Consequence.RETRY
     assert "\x1b" not in refused.value.message
+
+
+def test_a_server_that_lists_branches_without_end_takes_no_more_than_its_share_of_memory(mirror: Mirror) -> None:
+    begun = time.monotonic()
+    with hostile_server(endless_refs) as port, pytest.raises(SourceError) as refused:
+        mirror.fetch(f"http://127.0.0.1:{port}/x.git", "main")
+    assert (refused.value.kind, refused.value.consequence) == ("bad-answer", Consequence.RETRY)
+    assert time.monotonic() - begun < 20
 
 
 def test_an_unknown_host_key_is_refused(repo: ConfigRepo, sshd: SshServer, tmp_path: Path) -> None:
