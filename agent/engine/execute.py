@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.command import PyinfraCommand, StringCommand
 from pyinfra.api.operations import run_host_op
 from pyinfra.api.state import StateStage
 from pyinfra.connectors.util import CommandOutput
@@ -15,6 +15,7 @@ from agent.deploys.correction import Correction
 from agent.domain.outcome import OperationResult, Status
 from agent.engine.code import is_no_hosts, one_line
 from agent.engine.logs import tail
+from agent.engine.output import Reading
 from agent.engine.prepare import Operation, Prepared, forget_files
 from agent.engine.protocol import Done, Operated, Started
 
@@ -90,6 +91,8 @@ class _Run:
                 fatal = self._reason()
         except (Exception, SystemExit) as error:
             fatal = self._reason(error)
+        finally:
+            Reading.ends_only = False  # pyinfra does not come back for more behind a failure
         failed = not meta.did_succeed(False)
         self.changed = self.changed or self._commands > (1 if failed else 0)
         if self._commands or (failed and not self._failed):
@@ -122,7 +125,10 @@ class _Run:
                     self._begun = time.monotonic()
                     self.send(Started(self.deploy.name, self.operation.key, self.operation.text))
                 self._commands += 1
+                # A function may ask for facts, which have to be whole.
+                Reading.ends_only = isinstance(command, str | StringCommand)
                 yield command
+                Reading.ends_only = False
             elif command.change.resource in self.allowed:
                 if self.stopping():
                     self.cut_short = True

@@ -9,11 +9,10 @@ from __future__ import annotations
 import importlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
 from typing import Any, ClassVar
 
 import pyinfra.api.util
@@ -24,7 +23,6 @@ from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.host import Host
 from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import State, StateOperationHostData, StateStage
-from pyinfra.connectors.util import OutputLine
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
 from agent.deploys.correction import Correction
@@ -32,6 +30,7 @@ from agent.domain.plan import WantedChange
 from agent.engine.code import enter, explain, run_file
 from agent.engine.connector import this_host
 from agent.engine.logs import Diff, LogCapture
+from agent.engine.output import read_buffer
 from agent.engine.ownership import call_of, owned, require_closure
 from agent.engine.protocol import Order
 from agent.errors import DeployError
@@ -144,7 +143,7 @@ def adapt_pyinfra() -> None:
     require_closure(operation._wrap_operation)
     for module, name, ours in (
         (operation, "OperationMeta", ForeseenMeta),
-        (pyinfra.connectors.util, "read_buffer", _read_buffer),
+        (pyinfra.connectors.util, "read_buffer", read_buffer),
         (pyinfra.local, "include", _include),
     ):
         assert hasattr(module, name), f"pyinfra has no {name} any more"
@@ -230,13 +229,6 @@ def _include(filename: str, data: dict[str, Any] | None = None) -> None:
             _run_source(source, root)
     finally:
         config.set_current_state(settings)
-
-
-def _read_buffer(name: str, io: Iterable[bytes], output_queue: Queue[OutputLine], **_printing: object) -> None:
-    """A command's output line by line. pyinfra's own dies at the first byte that is not UTF-8, and then waits for
-    ever for a command that waits for somebody to read on."""
-    for line in io:
-        output_queue.put(OutputLine(name, line.decode(errors="replace").rstrip("\n")))
 
 
 def _operations(order: Order, state: State, host: Host, log: LogCapture) -> tuple[Operation, ...]:

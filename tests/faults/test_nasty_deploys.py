@@ -95,8 +95,14 @@ def test_what_waits_for_somebody_to_type_finds_nobody(victim: Victim) -> None:
     assert victim.carried_on
 
 
+GIGABYTE = "head -c 1G /dev/zero; grep VmHWM /proc/$PPID/status > /root/held; echo that was it >&2; exit 3"
+"""On one line. The parent of its shell is the engine."""
+
+
 def test_what_prints_without_end_fills_neither_memory_nor_report(victim: Victim) -> None:
-    assert victim.cycle("talks", SHELL.format(command="head -c 300000000 /dev/zero | tr '\\0' 'x'; exit 0")) in (0, 7)
+    assert victim.cycle("talks", SHELL.format(command=GIGABYTE)) == 7
+    assert "that was it" in victim.problems()[0]["message"]
+    assert int(victim.host.read("/root/held").split()[1]) < 200_000, "kB that the engine held at most"
     size = int(victim.host.run(f"git --git-dir={REMOTE} cat-file -s status:README.md").output)
     assert size < 100_000
 
