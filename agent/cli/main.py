@@ -14,7 +14,7 @@ from agent import __version__
 from agent.cli.output import Output, bug, error_document
 from agent.cli.sections import SECTIONS, Sections
 from agent.domain.commit import TrustMode
-from agent.errors import Exit, HostwrightError, UsageError
+from agent.errors import Exit, HostwrightError, UsageError, host_io_error
 
 __all__ = ["SECTIONS", "cli", "run"]
 
@@ -325,4 +325,5 @@ def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
     except BrokenPipeError:
         return int(Exit.FINE)
     except Exception as error:
-        return output.failure(command, bug(error, traceback.format_exc()))
+        told = host_io_error(error) if isinstance(error, OSError) else bug(error, traceback.format_exc())
+        return output.failure(command, told)

@@ -7,7 +7,8 @@ just been met. Losing it must not make the host act too soon, so two things are 
 - without ``applied.json`` the host counts as in service where anything here still shows that it was: its windows hold.
 
 What was trusted (``trust.json``, the anchors), what a person said (``suspended.json``) and the host's own key are never
-set aside: whoever lost them would take too much for granted. They stop the cycle, and say what a person does.
+set aside: whoever lost them would take too much for granted. They stop the cycle, and say what a person does. Where
+``trust.json`` is gone, the commit applied last takes its place: it was trusted, and nothing older comes back.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.domain.memory import Applied
+from agent.domain.memory import Applied, TrustRecord
 from agent.domain.ownership import BOOTSTRAP
 from agent.errors import Consequence, SettingsError
 from agent.host.baseline import baseline_file
@@ -35,6 +36,7 @@ def heal(paths: Paths, *, memory: Memory, journal: Journal, ledger: Ledger) -> t
         *memory.heal(),
         *ledger.heal(),
         *_lost(paths, memory, journal, ledger, gone=gone),
+        *_forgotten_trust(paths, memory),
     )
 
 
@@ -73,6 +75,20 @@ def _lost(paths: Paths, memory: Memory, journal: Journal, ledger: Ledger, *, gon
                 hint="the next cycle is as any other; who removed it?",
                 consequence=Consequence.RETRY,
             )
+
+
+def _forgotten_trust(paths: Paths, memory: Memory) -> Iterator[SettingsError]:
+    mark, applied = paths.document("trust"), memory.applied()
+    if applied.commit is None or os.path.lexists(mark):
+        return
+    at = next((adopted.at for adopted in applied.adopted if adopted.sha == applied.commit), 0)
+    memory.keep_trust(TrustRecord(applied.commit, at=at))
+    yield SettingsError(
+        f"{mark} is gone; commit {applied.commit[:12]}, which was applied last, counts as trusted last",
+        kind=KIND,
+        hint="the next cycle is as any other; who removed it? where a new history is meant: `hostwright trust reset`",
+        consequence=Consequence.RETRY,
+    )
 
 
 def _journal(path: Path, journal: Journal) -> Iterator[SettingsError]:

@@ -138,7 +138,7 @@ _WITHOUT = {
     "bad": "a commit that was rolled back is then tried once more",
     "state": "`hostwright apply` plans the host afresh",
     "applied": "`hostwright apply` plans the host afresh",
-    "trust": "the host then takes the branch as on its first day, by its signers and min_commit alone",
+    "trust": "the host then takes nothing that is not newer than what it applied last",
     "suspended": "the host is then not suspended any more",
 }
 """What follows from the loss of each document."""

@@ -13,6 +13,7 @@ import pytest
 
 from agent.errors import Consequence, SourceError
 from agent.host.exports import Exports
+from agent.host.healing import heal
 from agent.system.files import discard
 from agent.system.git import Access, Mirror
 from tests.adversary.victim import Victim, motd
@@ -103,6 +104,19 @@ def test_a_history_that_was_taken_back_is_refused_from_a_new_clone_too(
     next_process(host)
     assert "history-rewritten" in {problem.kind for problem in host.cycle().problems}
     assert (host.parts.memory.trust(), host.engine.applied) == (trust, applied)
+
+
+def test_a_history_that_was_taken_back_is_refused_where_the_trust_mark_is_gone_too(host: Victim, ann: Author) -> None:
+    first = host.repo.head
+    host.repo.commit("Mend the hole", motd("mended"), by=ann)
+    host.cycle()
+    host.repo.git("reset", "-q", "--hard", first)
+    next_process(host)
+    parts = host.parts
+    discard(parts.paths.mirror)
+    parts.paths.document("trust").unlink()
+    heal(parts.paths, memory=parts.memory, journal=parts.journal, ledger=parts.ledger)
+    assert "history-rewritten" in {problem.kind for problem in host.cycle().problems}
 
 
 def test_without_its_remote_it_stays_on_what_it_had(host: Victim, ruin: Callable[[Path], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -156,3 +157,13 @@ def test_a_row_of_a_table_is_one_line_where_there_is_no_terminal(capsys):
     table.add_row("word " * 100)
     Output().show(table)
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_disk_that_refuses_is_no_bug(capsys):
+    def refused(**_):
+        raise OSError(errno.EROFS, "Read-only file system", "/var/lib/hostwright")
+
+    assert run(["apply"], refused) == 3
+    told = capsys.readouterr().err
+    assert "hostwright: /var/lib/hostwright: Read-only file system" in told
+    assert "bug" not in told

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +13,7 @@ from tests.faults.patient import Patient
 VAR = "/var/lib/hostwright"
 
 SMALL = f"""
-mkdir /run/small && mount -t tmpfs -o size=16M,nr_inodes=4k,mode=0700 small /run/small
+mkdir /run/small && mount -t tmpfs -o size=32M,nr_inodes=4k,mode=0700 small /run/small
 cp -a {VAR}/. /run/small && mount --bind /run/small {VAR}
 """
 
@@ -47,6 +49,21 @@ def test_where_nothing_can_be_remembered_nothing_is_touched_and_it_heals(on_a_sm
     assert patient.host.run(f"cat {VAR}/*.json {VAR}/journal | sha256sum").output == remembered
     patient.host.run(mends)
     assert patient.is_well(fault)
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_cycle_leaves_nothing_half(on_a_small_disk: Patient) -> None:
+    """There is room for what is remembered, and none for what comes from the Git server."""
+    patient = on_a_small_disk
+    before = patient.says
+    patient.world.commit("Be big", {"deploys/big": os.urandom(4 << 20)})
+    patient.want("big")
+    patient.host.run(f"head -c 1G /dev/zero > {VAR}/fill; truncate -s -1500K {VAR}/fill", check=False)
+    assert patient.cycle() in (3, 4)
+    assert (patient.says, set(patient.problems())) == (before, {"disk-full"})
+    for document in patient.host.run(f"ls {VAR}/*.json {VAR}/ledger/*.json").output.split():
+        json.loads(patient.host.read(document))
+    patient.host.run(f"rm {VAR}/fill")
+    assert patient.is_well("big")
 
 
 def test_a_read_only_disk_is_told_to_a_person_in_one_line(on_a_small_disk: Patient) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.event import Event
-from agent.domain.memory import Applied, AppliedDeploy, FleetSettings, State, Suspension
+from agent.domain.memory import Applied, AppliedDeploy, FleetSettings, State, Suspension, TrustRecord
 from agent.domain.ownership import BOOTSTRAP, Seen
 from agent.errors import Consequence, SettingsError
 from agent.host.events import Events
@@ -42,6 +42,7 @@ def paths(tmp_path: Path) -> Paths:
     memory = Memory(paths)
     memory.keep_applied(Applied("a" * 40, "d" * 64, deploys={"web": AppliedDeploy("e" * 64)}))
     memory.keep_state(State(fleet=FleetSettings(hosts=12)))
+    memory.keep_trust(TrustRecord("a" * 40, "ann@example.org", 5))
     Journal(paths.journal).compact(frozenset())
     Ledger(paths.ledger).record(KEY, "web", 5, None)
     Spool(paths.spool).next_sequence(5)
@@ -227,3 +228,16 @@ def test_a_suspension_that_can_be_read_is_left_alone(paths: Paths) -> None:
     Memory(paths).keep_suspension(Suspension("disk", 1))
     assert healed(paths) == []
     assert Memory(paths).suspension(2) == Suspension("disk", 1)
+
+
+def test_a_trust_mark_that_is_gone_is_made_up_for_by_what_was_applied(paths: Paths) -> None:
+    paths.document("trust").unlink()
+    assert [error.kind for error in healed(paths)] == ["state-corrupt"]
+    assert Memory(paths).trust().last == "a" * 40
+    assert healed(paths) == []
+
+
+def test_a_trust_that_a_person_has_reset_stays_so(paths: Paths) -> None:
+    Memory(paths).keep_trust(TrustRecord())
+    assert healed(paths) == []
+    assert Memory(paths).trust() == TrustRecord()
