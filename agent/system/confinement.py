@@ -6,7 +6,8 @@ What holds it, each closing what the others leave open:
 - nobody with CAP_DAC_READ_SEARCH alone, in every set, and no new privileges: no setuid program, no socket of a root
   daemon, no D-Bus call that only root may make. Its group is nobody's either: what else runs as nobody is not its
   own, and so cannot be traced or entered through /proc
-- process numbers of its own: it signals nobody else, and what it forked ends with it, whatever session that is in
+- no signal but to what it started itself (Landlock, where the kernel is 6.12 or newer); what it forked ends with it,
+  whatever session that is in
 - System V shared memory and message queues of its own
 - a filter of system calls (``seccomp``): no network, no locks, no keys, no namespaces
 
@@ -19,6 +20,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import time
 from pathlib import Path
 from types import FrameType
 
@@ -32,16 +34,22 @@ NO_GROUP = 65533
 SCRATCH_BYTES = 64 * 1024 * 1024
 """Of memory, for what deploy code writes while it looks."""
 
-_CLONE_NEWNS, _CLONE_NEWIPC, _CLONE_NEWPID = 0x00020000, 0x08000000, 0x20000000
+_CLONE_NEWNS, _CLONE_NEWIPC = 0x00020000, 0x08000000
 _MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
-_SYS_MOUNT_SETATTR = 442  # the same number on every architecture
+_SYS_MOUNT_SETATTR, _SYS_LANDLOCK_CREATE_RULESET, _SYS_LANDLOCK_RESTRICT_SELF = 442, 444, 446
+"""The same numbers on every architecture."""
+_LANDLOCK_SCOPE_SIGNAL = 2
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _MOUNT_ATTR_RDONLY = 1
-_PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 8, 24, 38, 47
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_SECUREBITS, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 24, 28, 38, 47
+_PR_SET_CHILD_SUBREAPER = 36
+_NO_SETUID_FIXUP_LOCKED = 0b1100
 _PR_CAP_AMBIENT_RAISE = 2
 _CAP_DAC_READ_SEARCH = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _EXIT_SIGNALS = 128
+_ENDING_S = 5.0
+"""How long what it left behind is killed, should that fork faster than it dies."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -67,9 +75,10 @@ def confine(scratch: Path) -> None:
     """
     allowed = program(os.uname().machine)  # before anything is changed
     os.closerange(3, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") < 2**16 else 2**16)
-    _check(_libc.unshare(_CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWPID), "unshare")
+    _check(_libc.unshare(_CLONE_NEWNS | _CLONE_NEWIPC), "unshare")
     _freeze_mounts(scratch)
     _drop_privileges()
+    _keep_signals_inside()
     install_filter(allowed)
     _mind_in_between()
 
@@ -85,12 +94,13 @@ def _freeze_mounts(scratch: Path) -> None:
 
 
 def _drop_privileges() -> None:
+    # Else access(2), and so `test -r`, would answer as if there were no capability.
+    _check(_libc.prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP_LOCKED, 0, 0, 0), "securebits")
     last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
     for capability in range(last + 1):
         if capability != _CAP_DAC_READ_SEARCH:
             _check(_libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0), "drop a capability")
     os.setgroups([])
-    _check(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "keep capabilities")
     os.setresgid(NO_GROUP, NO_GROUP, NO_GROUP)
     os.setresuid(NOBODY, NOBODY, NOBODY)
     header = _CapabilityHeader(_CAPABILITY_VERSION_3, 0)
@@ -101,24 +111,37 @@ def _drop_privileges() -> None:
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
 
 
+def _keep_signals_inside() -> None:
+    """Best effort: an older kernel has no such rule, and then what else runs as nobody may be signalled."""
+    attributes = (ctypes.c_uint64 * 3)(0, 0, _LANDLOCK_SCOPE_SIGNAL)
+    size = ctypes.c_size_t(ctypes.sizeof(attributes))
+    ruleset = _libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), size, 0)
+    if ruleset >= 0:
+        _check(_libc.syscall(_SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0), "landlock")
+        os.close(ruleset)
+
+
 def _mind_in_between() -> None:
-    """Two forks: the first is process 1 of the new numbers, with whose end the kernel kills all others; the second
-    is the one that goes on, so that signals work on it as on any other process."""
-    told, tell = os.pipe()
-    first = os.fork()
-    if first:
-        os.close(tell)
-        _wait_for(first)
-        _end_as(int(os.read(told, 16) or b"9"))  # killed from outside, it told nothing
-    _die_with_parent()
-    os.close(told)
-    second = os.fork()
-    if second:
-        status = _wait_for(second)
-        os.write(tell, str(status).encode())
-        os._exit(0)
-    _die_with_parent()
-    os.close(tell)
+    """Goes on in a child. What that leaves behind becomes a child of the one that stays, and is ended by it."""
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+    child = os.fork()
+    if child:
+        status = _wait_for(child)
+        _end_orphans()
+        _end_as(status)
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+
+
+def _end_orphans() -> None:
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    deadline = time.monotonic() + _ENDING_S
+    while time.monotonic() < deadline:
+        for pid in children.read_text().split():
+            os.kill(int(pid), signal.SIGKILL)  # nobody else waits for it, so the number is still its own
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
 
 
 def _wait_for(pid: int) -> int:
@@ -145,10 +168,6 @@ def _end_as(status: int) -> None:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code if code >= 0 else _EXIT_SIGNALS - code)
-
-
-def _die_with_parent() -> None:
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
 
 
 def _check(result: int, what: str) -> None:

@@ -19,13 +19,14 @@ DRIVER, SITE = Path(__file__).with_name("attacker.py"), "/root/attacker.py"
 READS = {
     "shadow": "open('/etc/shadow').read()",
     "a private file of the agent": "open('/var/lib/hostwright/private').read()",
+    "what a private folder holds": "sh('test -r /var/lib/hostwright/private'); os.stat('/root/x/y')",
     "packages": "sh('dpkg-query -W bash')",
     "package policy": "sh('apt-cache policy bash')",
     "a simulated installation": "sh('apt-get -s install bash')",
     "a unit": "sh('systemctl show -p ActiveState dbus.service')",
     "history": "sh('git -C /srv/repo log -1')",
     "another's repository": "sh('git -C /srv/theirs status')",
-    "processes": "open('/proc/1/status').read(), sh('ps -e')",
+    "processes": "open('/proc/1/status').read(), sh('ps -e'), sh('pgrep -x systemd')",
     "addresses": "sh('ip address')",
     "a temporary file": "__import__('tempfile').TemporaryFile().write(b'x')",
 }
@@ -96,6 +97,7 @@ CLOSED = re.compile(
 
 PREPARE = r"""
 set -e
+mkdir -p /root/x/y && chmod 700 /root /root/x
 mkdir -p /srv/bound /srv/loose /srv/other /run/hostwright /var/lib/hostwright
 mount --bind /srv/other /srv/bound; mount --bind /srv/other /srv/loose
 echo secret >/var/lib/hostwright/private; chmod 600 /var/lib/hostwright/private
@@ -129,7 +131,9 @@ time.sleep(0.5)
 
 @pytest.fixture(scope="module")
 def host(lab: Lab) -> Iterator[Host]:
-    with lab.boot("bookworm", image="agent") as host:
+    # nspawn keeps these from its hosts; a kernel of one's own has them.
+    landlock = "--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self"
+    with lab.boot("bookworm", image="agent", options=(landlock,)) as host:
         host.push(DRIVER, SITE)
         host.write("/root/prepare.sh", PREPARE)
         host.run(["bash", "/root/prepare.sh"])
