@@ -101,7 +101,9 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
             events=events,
             identity=lambda: Identity.ensure(paths.identity, settings.host),
             outboxes=outboxes_of_host(paths),
-            branch=lambda fleet, cache: status_branch(cache, settings, fleet, access_of_host(paths, settings)),
+            branch=lambda fleet, cache: status_branch(
+                cache, settings, fleet, access_of_host(paths, settings, reporting=True)
+            ),
             identities=lambda sha: identities_at(mirror, settings.inventory, sha),
             clock=clock,
         ),
@@ -178,10 +180,13 @@ def _waiting(attempts: Mapping[str, Attempt], state: DesiredState, now: int) -> 
     ]
 
 
-def access_of_host(paths: Paths, settings: Settings) -> Access:
+def access_of_host(paths: Paths, settings: Settings, *, reporting: bool = False) -> Access:
+    """How this host reaches its config repo and, when ``reporting``, the remote that takes its reports."""
+    keys = (paths.status_key, paths.deploy_key) if reporting else (paths.deploy_key,)
     return Access(
         known_hosts=paths.known_hosts if paths.known_hosts.exists() else None,
-        deploy_key=paths.deploy_key if paths.deploy_key.exists() else None,
+        # A link that leads nowhere is no key, and not as if there were none.
+        deploy_key=next((key for key in keys if os.path.lexists(key)), None),
         ca=settings.ca,
         proxy=settings.proxy,
     )
@@ -257,7 +262,7 @@ def fleet_view(
 def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
     settings = read_settings(paths)
     memory = Memory(paths)
-    access = access_of_host(paths, settings)
+    access = access_of_host(paths, settings, reporting=True)
     branch = status_branch(paths.var / "status-read.git", settings, memory.state().fleet, access)
     if remote is not None:
         where = Remote.parse(remote)

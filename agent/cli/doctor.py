@@ -83,7 +83,7 @@ def _permissions(paths: Paths, settings: Settings) -> Iterator[Answer]:
     del settings
     for path in (paths.etc, paths.var, paths.opt):
         require_owned_throughout(path, 0)
-    for path in (paths.settings, paths.identity, paths.deploy_key):
+    for path in (paths.settings, paths.identity, paths.deploy_key, paths.status_key):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield Verdict.FAILED, f"{path} can be read by others", f"chmod go= {path}"
             return

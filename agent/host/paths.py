@@ -45,6 +45,11 @@ class Paths:
         return self.etc / "deploy_key"
 
     @property
+    def status_key(self) -> Path:
+        """The ssh key for reports, where that is another one: so the first need not be able to write."""
+        return self.etc / "status_key"
+
+    @property
     def mirror(self) -> Path:
         return self.var / "repo.git"
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agent.system.remote import Remote
+from agent.errors import SettingsError
+from agent.system.misplaced import require_private
+from agent.system.remote import Remote, Transport
 
 CONNECT_TIMEOUT_S: Final = 20
 """To reach a server at all; a dropped packet is sent again four times within that."""
@@ -32,8 +34,9 @@ class Access:
     """How git reaches a remote.
 
     ``known_hosts`` is the only place where host keys are looked up; None leaves ssh's own. ``deploy_key`` is then the
-    only key offered; None leaves the ssh configuration and agent of who runs this. ``ca`` is a PEM file, ``proxy`` a
-    URL, both for http. ``timeout_s`` bounds each conversation as a whole, so that one that trickles ends too.
+    only key offered, and no ssh configuration is read; None leaves the configuration and agent of who runs this. ``ca``
+    is a PEM file, ``proxy`` a URL, both for http. ``timeout_s`` bounds each conversation as a whole, so that one that
+    trickles ends too.
     """
 
     known_hosts: Path | None
@@ -71,7 +74,9 @@ def local_environment() -> dict[str, str]:
 
 
 def network_environment(access: Access, remote: Remote) -> dict[str, str]:
-    """For git talking to ``remote``."""
+    """For git talking to ``remote``. Raises SettingsError for a key that somebody else may have seen."""
+    if remote.transport is Transport.SSH and access.deploy_key is not None:
+        _require_key(access.deploy_key)
     config = dict(_CONFIG)
     if access.ca is not None:
         config["http.sslCAInfo"] = f"{access.ca}"
@@ -133,9 +138,22 @@ def _ssh_command(access: Access) -> list[str]:
     }
     if access.known_hosts is not None:
         options |= {"UserKnownHostsFile": _file(access.known_hosts), "GlobalKnownHostsFile": "none"}
-    if access.deploy_key is not None:
-        options |= {"IdentityFile": _file(access.deploy_key), "IdentitiesOnly": "yes", "IdentityAgent": "none"}
-    return ["ssh", *(f"-o{name}={value}" for name, value in options.items())]
+        options |= {"IgnoreUnknown": "KnownHostsCommand", "KnownHostsCommand": "none"}  # there since OpenSSH 8.5
+    if access.deploy_key is None:
+        return ["ssh", *_options(options)]
+    options |= {"IdentityFile": _file(access.deploy_key), "IdentitiesOnly": "yes", "IdentityAgent": "none"}
+    return ["ssh", "-F", "none", *_options(options)]
+
+
+def _options(options: Mapping[str, str]) -> list[str]:
+    return [f"-o{name}={value}" for name, value in options.items()]
+
+
+def _require_key(path: Path) -> None:
+    try:
+        require_private(path)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be used: {error.strerror}", hint="put the ssh key there again") from error
 
 
 def _file(path: Path) -> str:

@@ -40,6 +40,20 @@ def misplaced_folder(path: Path) -> str:
     return _misplaced(path, stat.S_IFDIR)
 
 
+def require_private(path: Path) -> None:
+    """``path`` is a file of ours that nobody else can read or write. Raises SettingsError saying what it is instead,
+    and OSError."""
+    status = os.lstat(path)
+    if wrong := misplaced_file(path):
+        raise SettingsError(f"{path} is {wrong}", hint="put the file itself there, and let it belong to root")
+    if mode := stat.S_IMODE(status.st_mode) & 0o077:
+        able = "written" if mode & 0o022 else "read"
+        raise SettingsError(
+            f"{path} can be {able} by others (mode {stat.S_IMODE(status.st_mode):04o})",
+            hint=f"make a new key if somebody may have seen it, else: chmod 600 {path}",
+        )
+
+
 def set_aside(path: Path) -> Path:
     """Gives it a name under which nobody looks for it, and returns that. Raises OSError."""
     aside = aside_of(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.errors import SettingsError
 from agent.system.git_environment import Access, local_environment, network_environment
 from agent.system.process import Completed, run
 from agent.system.remote import Remote
@@ -19,10 +20,18 @@ def git(environment: Mapping[str, str], *arguments: str) -> Completed:
     return run(["git", *arguments], timeout_s=20, env=environment)
 
 
-def ssh_options(access: Access) -> dict[str, str]:
-    """The settings with which ssh would connect, as it prints them."""
-    argv = shlex.split(network_environment(access, REMOTE)["GIT_SSH_COMMAND"])
-    shown = run([*argv, "-F", "none", "-G", "git.example.org"], timeout_s=20)
+def key_in(folder: Path) -> Path:
+    key = folder / "deploy_key"
+    key.touch(0o600)
+    return key
+
+
+def ssh_options(access: Access, **more: str) -> dict[str, str]:
+    """The settings with which ssh would connect, as it prints them; without a key by no configuration either."""
+    environment = network_environment(access, REMOTE)
+    argv = shlex.split(environment["GIT_SSH_COMMAND"])
+    mine = () if access.deploy_key is not None else ("-F", "none")
+    shown = run([*argv, *mine, "-G", "git.example.org"], timeout_s=20, env={**environment, **more})
     assert shown.ok, shown.error
     return dict(line.split(" ", 1) for line in shown.output.decode().splitlines() if " " in line)
 
@@ -44,7 +53,7 @@ def test_configuration_of_the_machine_and_the_person_does_not_count(
 
 
 def test_ssh_asks_nobody_and_believes_only_our_known_hosts(tmp_path: Path) -> None:
-    options = ssh_options(Access(tmp_path / "known_hosts", tmp_path / "deploy_key", timeout_s=7))
+    options = ssh_options(Access(tmp_path / "known_hosts", key_in(tmp_path), timeout_s=7))
     assert options["batchmode"] == "yes"
     assert options["stricthostkeychecking"] == "true"
     assert options["userknownhostsfile"] == f"{tmp_path}/known_hosts"
@@ -63,10 +72,39 @@ def test_without_a_deploy_key_root_s_own_ssh_configuration_counts() -> None:
     assert options["stricthostkeychecking"] == "true"
 
 
-def test_keys_of_an_agent_are_offered_only_where_there_is_no_deploy_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_deploy_key_no_configuration_can_bend_the_way_to_the_remote(tmp_path: Path) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text("Host *\n  ProxyCommand touch pwned\n  HostKeyAlias other\n")
+    options = ssh_options(Access(tmp_path / "known_hosts", key_in(tmp_path)), HOME=f"{tmp_path}")
+    assert "proxycommand" not in options
+    assert "hostkeyalias" not in options
+    assert options.get("knownhostscommand", "none") == "none"
+
+
+def test_a_key_that_others_can_read_is_not_used(tmp_path: Path) -> None:
+    key = key_in(tmp_path)
+    key.chmod(0o640)
+    with pytest.raises(SettingsError, match="can be read by others"):
+        network_environment(Access(None, key), REMOTE)
+
+
+def test_a_key_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(key_in(tmp_path))
+    with pytest.raises(SettingsError, match="a symbolic link"):
+        network_environment(Access(None, tmp_path / "link"), REMOTE)
+
+
+def test_a_key_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be used: No such file"):
+        network_environment(Access(None, tmp_path / "gone"), REMOTE)
+
+
+def test_keys_of_an_agent_are_offered_only_where_there_is_no_deploy_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
     assert network_environment(Access(None, None), REMOTE)["SSH_AUTH_SOCK"] == "/run/agent"
-    assert "SSH_AUTH_SOCK" not in network_environment(Access(None, Path("/key")), REMOTE)
+    assert "SSH_AUTH_SOCK" not in network_environment(Access(None, key_in(tmp_path)), REMOTE)
 
 
 def test_blanks_quotes_and_percent_signs_in_a_path_are_just_characters() -> None:
