@@ -10,7 +10,7 @@ from agent.domain.memory import TrustRecord
 from agent.domain.plan import Hold
 from agent.domain.trial import Trial
 from agent.parts import Parts
-from agent.steps.choose import Aim, choose, suspension
+from agent.steps.choose import PINNED, Aim, choose, suspension
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
 from agent.steps.gate import OPEN, Gate, gate
@@ -28,11 +28,16 @@ def aim(parts: Parts, account: Account) -> Aim | None:
     record = parts.memory.trust()
     with account.surviving():
         account.trusted = _newest_trusted(parts, account, record)
+    pinned: Hold | None = None
     if account.trusted is not None:
         with account.surviving():
             candidate = resolved(parts, account.trusted)
             account.fleet = fleet_settings(candidate.environment, parts.settings.host)
     held = _frozen(parts, account) or _suspension(parts, candidate)
+    if account.trusted is not None:
+        newest, candidate = candidate, None
+        with account.surviving():
+            candidate, pinned = _as_named(parts, account.trusted, newest)
     bad = _known_as_bad(parts, candidate)
     shut, begun = _gate(parts, account), _begun(parts)
     applied = parts.memory.applied()
@@ -48,7 +53,7 @@ def aim(parts: Parts, account: Account) -> Aim | None:
             held = held or _suspension(parts, current)
     if bad is not None and current is None and candidate is not None:
         account.failures.append(nothing_to_go_back_to(candidate.commit.sha, bad.reason))
-    chosen = choose(current, candidate, suspension=held, bad=bad, gate=shut)
+    chosen = choose(current, candidate, suspension=held, bad=bad, gate=shut, pinned=pinned)
     if chosen is not None and begun is not None and chosen.resolution.state.digest == begun.digest:
         return replace(chosen, gate=OPEN)  # what was cut off half way is brought to its end
     return chosen
@@ -76,6 +81,22 @@ def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> Trus
     if trusted is None and record.last is not None:
         return recall_last(record, record.last, mirror=parts.mirror)
     return trusted
+
+
+def _as_named(parts: Parts, trusted: TrustedCommit, newest: Resolution | None) -> tuple[Resolution | None, Hold | None]:
+    """The commit that a person named, now or to stay on, and that hold; ``newest`` where nobody did. Raises
+    TrustError for one that is not in the history of what is trusted; then it is not stayed on either."""
+    named = parts.named.commit if parts.named is not None else parts.memory.pinned(parts.clock())
+    if named is None:
+        return newest, None
+    found = resolved(parts, recall(named.commit, mirror=parts.mirror, last=trusted.sha))
+    if parts.named is not None:
+        parts.memory.keep_pinned(named if parts.named.stay else None)
+    if named.commit == trusted.sha:
+        return found, None
+    stays = parts.named is None or parts.named.stay
+    why = "a person said so on this host" if stays else "a person asked for it; the next cycle goes on to the newest"
+    return found, Hold(PINNED, f"on {named.commit[:12]}, not on the newest commit: {why}", named.until)
 
 
 def _frozen(parts: Parts, account: Account) -> Hold | None:
@@ -119,7 +140,9 @@ def _begun(parts: Parts) -> Trial | None:
 
 
 def _gate(parts: Parts, account: Account) -> Gate:
-    """What may not begin now. A host that was never as wanted is not in service yet."""
+    """What may not begin now. A host that was never as wanted is not in service yet; who names a commit means now."""
+    if parts.named is not None:
+        return OPEN
     memory = parts.memory
     state = memory.state()
     applied = memory.applied()

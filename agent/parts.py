@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.domain.account import Account
+from agent.domain.memory import Pinned
 from agent.engine.client import Engine
 from agent.errors import HostwrightError
 from agent.host.events import Events
@@ -20,6 +21,14 @@ from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.steps.apply import Progress
 from agent.system.git import Mirror
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A commit that a person asks for, now: no window is waited for. ``stay``: the host is to stay on it."""
+
+    commit: Pinned
+    stay: bool
 
 
 class Reporter(Protocol):
@@ -58,3 +67,5 @@ class Parts:
     """What had to be put right before a cycle could begin."""
     unusable: HostwrightError | None = None
     """Why nothing can be remembered here now: then nothing may be changed either."""
+    named: Named | None = None
+    """The commit that this cycle is to go to."""

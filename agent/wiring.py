@@ -32,7 +32,7 @@ from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.inventory.fleet import read_fleet
-from agent.parts import Parts
+from agent.parts import Named, Parts
 from agent.steps.apply import Progress
 from agent.steps.choose import suspension
 from agent.steps.leaving import foresee
@@ -60,7 +60,7 @@ def clock() -> int:
     return int(time.time())
 
 
-def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
+def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named | None = None) -> Parts:
     """Everything a cycle works on. The caller holds the lock, whose descriptor the engine child inherits.
 
     Raises SettingsError when this host follows no repository yet.
@@ -112,6 +112,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress) -> Parts:
         remote_answers=lambda: answers(Remote.parse(settings.remote), settings.proxy, REMOTE_TIMEOUT_S),
         healed=healed,
         unusable=unusable,
+        named=named,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -19,7 +20,7 @@ from agent.deploys import catalogue
 from agent.deploys.resource import REMOVAL_ORDER
 from agent.domain.ownership import Standing
 from agent.domain.pins import RepositoryPin
-from agent.domain.removal import PRUNE_HELD, Fate
+from agent.domain.removal import NOT_PRUNED, PRUNE_HELD, PRUNE_WAITS, Fate
 from agent.domain.report import Phase
 from agent.domain.status import Verdict
 from agent.errors import EXIT_PRECEDENCE, Exit, HostwrightError
@@ -28,6 +29,7 @@ from agent.inventory import fleet, tools
 from agent.inventory.environment import Environment, load
 from agent.inventory.fleet import Fleet
 from agent.inventory.lock import lock_text, stale
+from agent.steps.choose import PINNED
 from agent.steps.leaving import ALLOW, TRAILER
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
@@ -140,6 +142,27 @@ def test_every_kind_of_problem_stands_in_the_docs() -> None:
     kinds |= set(re.findall(r'^        "([a-z]+-[a-z-]+|timeout)",$', causes, re.MULTILINE))
     kinds |= set(re.findall(r'^    "([a-z-]+)": ', (ROOT / "agent/steps/verify.py").read_text(), re.MULTILINE))
     assert sorted(kinds - NOT_PROBLEMS - names_in_code(OPERATIONS)) == []
+
+
+def test_every_kind_of_hold_stands_in_the_docs() -> None:
+    section = OPERATIONS.read_text().partition("\n### What a host waits for\n")[2].partition("\n## ")[0]
+    told = set(re.findall(r"`([a-z-]+)`", "".join(line.split("|")[1] for line in section.splitlines() if "|" in line)))
+    kinds = {kind for file in (ROOT / "agent").rglob("*.py") for kind in _hold_kinds(file.read_text())}
+    assert {"suspended", "window", "backoff"} <= kinds
+    assert sorted(kinds - told) == []
+
+
+def _hold_kinds(source: str) -> Iterator[str]:
+    """What ``Hold(…)`` is called with first: text, or the name of a constant that is one."""
+    constants = dict(re.findall(r'^([A-Z_]+) = "([a-z-]+)"$', source, re.MULTILINE))
+    constants |= {"PRUNE_HELD": PRUNE_HELD, "PRUNE_WAITS": PRUNE_WAITS, "NOT_PRUNED": NOT_PRUNED, "PINNED": PINNED}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Hold":
+            match node.args[0]:
+                case ast.Constant(value=str(kind)):
+                    yield kind
+                case ast.Name(id=name):
+                    yield constants[name]
 
 
 def _below(kind: type[HostwrightError]) -> Iterator[type[HostwrightError]]:

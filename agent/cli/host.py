@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from agent.domain.account import Account, Trigger
 from agent.domain.desired import DesiredState
 from agent.domain.duration import seconds
 from agent.domain.event import Event
-from agent.domain.memory import Suspension
+from agent.domain.memory import Pinned, Suspension
 from agent.domain.plan import Cause, Hold, Plan
 from agent.domain.removal import Departure, Leaving, Removal
 from agent.errors import DeployError, Exit, SettingsError, UsageError, first_exit
@@ -30,6 +31,7 @@ from agent.host.events import Events
 from agent.host.lock import locked
 from agent.host.paths import Paths
 from agent.host.state import Memory
+from agent.parts import Named
 
 APPLY_WAIT_S = 600.0
 """How long `apply` waits for a running cycle; longer than most, shorter than a person's patience."""
@@ -45,9 +47,20 @@ def cycle(output: Output) -> int:
     return _one_cycle(output, Trigger.CLOCK, wait_s=0)
 
 
-def apply(output: Output, *, wait: bool) -> int:
-    """The same for a person: it waits for the lock, shows progress, and does not wait for a backoff to end."""
-    return _one_cycle(output, Trigger.PERSON, wait_s=APPLY_WAIT_S if wait else 0)
+def apply(output: Output, *, wait: bool, commit: str | None, stay: bool, duration: str | None) -> int:
+    """The same for a person: it waits for the lock, shows progress, and does not wait for a backoff to end. With
+    ``commit`` the host goes to that one, and with ``stay`` it does not go on from there."""
+    named = None
+    if commit is not None:
+        if not re.fullmatch("[0-9a-f]{40}", commit):
+            raise UsageError(f"--commit {commit!r} is no commit", hint="give all 40 hex digits: git rev-parse SHORT")
+        now = int(time.time())
+        named = Named(Pinned(commit, now, _until(duration, now)), stay)
+    elif stay:
+        raise UsageError("--hold needs to know where", hint="hostwright apply --commit SHA --hold")
+    if duration is not None and not stay:
+        raise UsageError("--for says how long to hold", hint="hostwright apply --commit SHA --hold --for 4h")
+    return _one_cycle(output, Trigger.PERSON, wait_s=APPLY_WAIT_S if wait else 0, named=named)
 
 
 def plan(output: Output, *, diff: bool) -> int:
@@ -149,10 +162,7 @@ def trigger(output: Output, *, wait: bool) -> int:
 def suspend(output: Output, *, reason: str, duration: str | None) -> int:
     require_root()
     now = int(time.time())
-    try:
-        until = None if duration is None else now + seconds(duration)
-    except ValueError as error:
-        raise UsageError(f"--for: {error}") from error
+    until = _until(duration, now)
     if not reason.strip():
         raise UsageError("a suspension needs a reason", hint="hostwright suspend 'disk is being replaced' --for 4h")
     paths = Paths()
@@ -168,16 +178,32 @@ def suspend(output: Output, *, reason: str, duration: str | None) -> int:
 
 def resume(output: Output) -> int:
     require_root()
-    memory = Memory(Paths())
+    memory, now = Memory(Paths()), int(time.time())
+    was = _said(lambda: memory.suspension(now))
+    stayed = _said(lambda: memory.pinned(now))
+    memory.keep_suspension(None)
+    memory.keep_pinned(None)
+    if stayed:
+        output.say("resumed: the next cycle goes on to the newest commit")
+    else:
+        output.say("resumed: the next cycle applies again" if was else "this host was not suspended")
+    output.envelope("resume", 0, {"was_suspended": was, "was_held": stayed})
+    return 0
+
+
+def _said(read: Callable[[], object]) -> bool:
     try:
-        was = memory.suspension(int(time.time())) is not None
+        return read() is not None
     except SettingsError:
         # Nobody can read what was said any more, and now it does not matter.
-        was = True
-    memory.keep_suspension(None)
-    output.say("resumed: the next cycle applies again" if was else "this host was not suspended")
-    output.envelope("resume", 0, {"was_suspended": was})
-    return 0
+        return True
+
+
+def _until(duration: str | None, now: int) -> int | None:
+    try:
+        return None if duration is None else now + seconds(duration)
+    except ValueError as error:
+        raise UsageError(f"--for: {error}") from error
 
 
 def uninstall(output: Output, *, keep: bool, yes: bool) -> int:
@@ -213,12 +239,12 @@ def uninstall(output: Output, *, keep: bool, yes: bool) -> int:
     return code
 
 
-def _one_cycle(output: Output, who: Trigger, *, wait_s: float) -> int:
+def _one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | None = None) -> int:
     require_root()
     paths = Paths()
     view = AccountView(output)
     with locked(paths.lock, wait_s=wait_s) as descriptor:
-        parts = wiring.parts_of_host(paths, lock=descriptor, progress=view.progress)
+        parts = wiring.parts_of_host(paths, lock=descriptor, progress=view.progress, named=named)
         # The engine finishes the operation it is in and ends; what it did is confirmed, remembered and reported.
         signal.signal(signal.SIGTERM, lambda *_: parts.engine.stop())
         broken_off = first_interrupt(parts.engine.stop)

@@ -59,12 +59,16 @@ def cycle(obj: dict[str, Any]) -> int:
 
 @cli.command()
 @click.option("--no-wait", is_flag=True, help="Exit with 75 at once when another cycle is running.")
+@click.option("--commit", metavar="SHA", help="Go to this commit, which must be in the history of the newest one.")
+@click.option("--hold", is_flag=True, help="Stay on that commit until `resume`, repairing drift.")
+@click.option("--for", "duration", metavar="DURATION", help="Hold for so long (30m, 4h, 2d).")
 @click.pass_obj
-def apply(obj: dict[str, Any], no_wait: bool) -> int:
-    """Fetch, plan and apply now, with progress; failed deploys are tried again."""
+def apply(obj: dict[str, Any], no_wait: bool, commit: str | None, hold: bool, duration: str | None) -> int:
+    """Fetch, plan and apply now, with progress; failed deploys are tried again. A commit that is named waits for no
+    window."""
     from agent.cli.host import apply as run_apply
 
-    return run_apply(obj["output"], wait=not no_wait)
+    return run_apply(obj["output"], wait=not no_wait, commit=commit, stay=hold, duration=duration)
 
 
 @cli.command()
@@ -121,7 +125,7 @@ def suspend(obj: dict[str, Any], reason: str, duration: str | None) -> int:
 @cli.command()
 @click.pass_obj
 def resume(obj: dict[str, Any]) -> int:
-    """End what `suspend` began."""
+    """End what `suspend` or `apply --hold` began."""
     from agent.cli.host import resume as run_resume
 
     return run_resume(obj["output"])

@@ -4,6 +4,7 @@
 ``applied.json``    what was applied last, by deploy and resource    Applied
 ``state.json``      where the host stands: aim, attempts, schedule   State
 ``suspended.json``  that a person said: touch nothing                Suspension
+``pinned.json``     that a person said: stay on this commit          Pinned
 """
 
 from __future__ import annotations
@@ -235,6 +236,18 @@ class State(Document):
         if known.get("failed_at_first") is not None:
             known["failed_at_first"] = tuple(known["failed_at_first"])
         return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned(Document):
+    """A commit that a person named, and for how long the host stays on it; None: until it is resumed."""
+
+    commit: str
+    since: int
+    until: int | None = None
+
+    def holds(self, now: int) -> bool:
+        return self.until is None or now < self.until
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,5 +120,5 @@ class Paths:
         return self.run / "control.sock"
 
     def document(self, name: str) -> Path:
-        """``state``, ``applied``, ``attempt``, ``bad``, ``trust`` or ``suspended``."""
+        """``state``, ``applied``, ``attempt``, ``bad``, ``trust``, ``pinned`` or ``suspended``."""
         return self.var / f"{name}.json"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from agent.domain.conform import conforms
-from agent.domain.memory import Applied, Document, State, Suspension, TrustRecord
+from agent.domain.memory import Applied, Document, Pinned, State, Suspension, TrustRecord
 from agent.domain.trial import Bad, Trial, Verdicts
 from agent.errors import SettingsError
 from agent.host.paths import Paths
@@ -46,6 +46,11 @@ class Memory:
         """What a person said with ``hostwright suspend``; None when nothing, or when its time is over."""
         suspension = self._read("suspended", Suspension)
         return suspension if suspension is not None and suspension.holds(now) else None
+
+    def pinned(self, now: int) -> Pinned | None:
+        """The commit that a person said to stay on; None when nobody did, or when its time is over."""
+        pinned = self._read("pinned", Pinned)
+        return pinned if pinned is not None and pinned.holds(now) else None
 
     def trial(self) -> Trial | None:
         """The intended change that was begun and not judged."""
@@ -101,6 +106,12 @@ class Memory:
         if known.pop(digest, None) is not None:
             self._write("bad", Verdicts(known))
 
+    def keep_pinned(self, pinned: Pinned | None) -> None:
+        if pinned is None:
+            self._paths.document("pinned").unlink(missing_ok=True)
+        else:
+            self._write("pinned", pinned)
+
     def keep_suspension(self, suspension: Suspension | None) -> None:
         if suspension is None:
             self._paths.document("suspended").unlink(missing_ok=True)
@@ -140,5 +151,6 @@ _WITHOUT = {
     "applied": "`hostwright apply` plans the host afresh",
     "trust": "the host then takes nothing that is not newer than what it applied last",
     "suspended": "the host is then not suspended any more",
+    "pinned": "the host then goes on to the newest commit",
 }
 """What follows from the loss of each document."""

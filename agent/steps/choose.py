@@ -14,6 +14,9 @@ from agent.inventory.environment import Environment
 from agent.steps.gate import OPEN, Gate
 from agent.steps.resolve import Resolution
 
+PINNED = "pinned"
+"""The hold of a host that stays on a commit because a person said so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Aim:
@@ -48,11 +51,13 @@ def choose(
     suspension: Hold | None,
     bad: Hold | None = None,
     gate: Gate = OPEN,
+    pinned: Hold | None = None,
 ) -> Aim | None:
     """``candidate`` unless something holds it; then ``current``, what was aimed at before. None without either.
 
     ``candidate`` is None when the newest commit cannot be used (the cycle has said why). A candidate with the
-    digest of ``current`` is adopted at once, whatever holds: nothing on the host changes by it.
+    digest of ``current`` is adopted at once, whatever holds: nothing on the host changes by it. ``pinned``: why the
+    candidate is not the newest commit, but one that a person named.
     """
     if candidate is None:
         return None if current is None else Aim(current, suspension=suspension, gate=gate)
@@ -60,5 +65,5 @@ def choose(
         return None if current is None else Aim(current, bad, suspension, gate)
     waits = suspension or gate.intended
     if waits is None or current is None or candidate.state.digest == current.state.digest:
-        return Aim(candidate, suspension=suspension, gate=gate)
+        return Aim(candidate, pinned, suspension, gate)
     return Aim(current, waits, suspension, gate)

@@ -28,6 +28,7 @@ from agent.host.exports import Exports
 from agent.host.ledger import Ledger
 from agent.inventory.site import DEPLOY_KIND
 from agent.steps.apply import Progress
+from agent.steps.choose import PINNED
 from agent.steps.leaving import foresee
 from agent.steps.own import wanted_by
 from agent.steps.verify import recall
@@ -111,7 +112,7 @@ def unfit(account: Account, *, converged: bool, going: Collection[str] = ()) -> 
         return "the cycle did not get that far"
     reasons = (
         "" if converged else "the host has never been as wanted yet",
-        account.hold.reason if account.hold is not None else "",
+        account.hold.reason if account.hold is not None and account.hold.kind != PINNED else "",
         account.shut.reason if account.shut is not None else "",
         "something failed" if account.harmed else "",
         _not_in_sync(account, account.state, account.after),

@@ -44,6 +44,17 @@ def test_a_newer_commit_that_changes_nothing_is_adopted_even_while_suspended():
     assert (aim.resolution, aim.hold) == (new, None)
 
 
+def test_a_host_on_a_commit_that_a_person_named_says_so():
+    pinned = Hold("pinned", "a person said so")
+    assert choose(resolution("2"), resolution("1"), suspension=None, pinned=pinned).hold == pinned
+
+
+def test_whoever_is_suspended_goes_to_no_commit_that_a_person_named_either():
+    old, named = resolution("1"), resolution("2")
+    aim = choose(old, named, suspension=SUSPENDED, pinned=Hold("pinned", "a person said so"))
+    assert (aim.resolution, aim.hold) == (old, SUSPENDED)
+
+
 def test_a_person_s_suspension_counts_before_any_commit_can_be_read():
     assert suspension(Suspension("disk", 1, 99), None, "web1", 50) == Hold(
         "suspended", "suspended on this host: disk", 99

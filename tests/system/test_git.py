@@ -147,12 +147,12 @@ def test_a_server_that_talks_nonsense_is_asked_again_later(mirror: Mirror, answe
     assert "\x1b" not in refused.value.message
 
 
-def test_a_server_that_lists_branches_without_end_takes_no_more_than_its_share_of_memory(mirror: Mirror) -> None:
-    begun = time.monotonic()
+def test_a_server_that_lists_branches_without_end_takes_no_more_than_its_share_of_memory(tmp_path: Path) -> None:
+    """It is ended by its memory: the time that it might take is far longer."""
+    mirror = Mirror(tmp_path / "repo.git", Access(None, None, timeout_s=250))
     with hostile_server(endless_refs) as port, pytest.raises(SourceError) as refused:
         mirror.fetch(f"http://127.0.0.1:{port}/x.git", "main")
     assert (refused.value.kind, refused.value.consequence) == ("bad-answer", Consequence.RETRY)
-    assert time.monotonic() - begun < 20
 
 
 def test_an_unknown_host_key_is_refused(repo: ConfigRepo, sshd: SshServer, tmp_path: Path) -> None:
