@@ -174,7 +174,7 @@ class Reboot(_Part):
 
 
 class Agent(_Part):
-    version: Annotated[str, Field(min_length=1)] = "1.*"
+    version: Annotated[str | None, Field(min_length=1, description="which to run; none: the one that is there")] = None
 
 
 class Webhook(_Part):

@@ -211,7 +211,8 @@ def _keys() -> Iterator[tuple[tuple[str, ...], Schema, str]]:
 def _empty(name: str) -> str:
     value = getattr(Fleet(), name)
     if isinstance(value, BaseModel):
-        given = ", ".join(f"{key}: {_written(getattr(value, key))}" for key in type(value).model_fields)
+        said = {key: getattr(value, key) for key in type(value).model_fields}
+        given = ", ".join(f"{key}: {'null' if part is None else _written(part)}" for key, part in said.items())
         return f"`{{{given}}}`"
     return {"()": "`[]`", "None": "`null`"}.get(str(value), f"`{value}`")
 
