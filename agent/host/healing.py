@@ -25,7 +25,11 @@ from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
 from agent.host.state import Memory
+from agent.system.files import sweep
 from agent.system.misplaced import KIND, SUFFIX, aside_of, begun_afresh, misplaced_file, misplaced_folder, set_aside
+
+_WRITTEN_BY_OTHERS = ("suspended.json", "seen.json")
+"""`suspend` and `status` do not wait for the lock."""
 
 
 def heal(paths: Paths, *, memory: Memory, journal: Journal, ledger: Ledger) -> tuple[SettingsError, ...]:
@@ -47,6 +51,8 @@ def _misplaced(paths: Paths) -> Iterator[SettingsError]:
         if wrong := misplaced_folder(folder):
             set_aside(folder)
             yield begun_afresh(folder, f"is {wrong}")
+    for folder in (paths.var, paths.ledger, paths.spool, paths.commands, paths.identity):
+        sweep(folder, shared=_WRITTEN_BY_OTHERS)
     noted = [file for file in _inside(paths.commands) if file.suffix != SUFFIX]
     for file in (paths.events, paths.sent, paths.seen, baseline_file(paths), *noted):
         if wrong := misplaced_file(file):

@@ -9,13 +9,18 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from agent.errors import SettingsError
 
 READ_LIMIT = 16 * 1024 * 1024
 """Bytes; more than any state file of ours, little enough to hold in memory."""
+
+
+LEFTOVER_S = 3600
+"""Nobody takes so long to write a document."""
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -36,6 +41,15 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         temporary.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
+
+
+def sweep(folder: Path, *, shared: Collection[str] = ()) -> None:
+    """Removes what ``write_atomic`` and ``write_all`` left in ``folder`` when they were killed or lost their power. The
+    caller is the only one who writes there, but for the files called ``shared``: of those only what is old goes."""
+    for left in folder.glob(".*.new"):
+        name = left.name.removeprefix(".").rsplit(".", 2)[0]
+        if name not in shared or left.lstat().st_mtime < time.time() - LEFTOVER_S:
+            discard(left)
 
 
 def write_all(folder: Path, files: Mapping[Path, bytes], *, mode: int = 0o600) -> None:

@@ -241,3 +241,11 @@ def test_a_trust_that_a_person_has_reset_stays_so(paths: Paths) -> None:
     Memory(paths).keep_trust(TrustRecord())
     assert healed(paths) == []
     assert Memory(paths).trust() == TrustRecord()
+
+
+def test_what_a_killed_writer_left_half_written_is_swept_away(paths: Paths) -> None:
+    for folder in (paths.var, paths.ledger, paths.spool):
+        (folder / ".state.json.640.new").write_text('{"ph')
+    (paths.var / ".suspended.json.641.new").write_text("of one that may be at it")
+    assert healed(paths) == []
+    assert {path.name for path in paths.var.rglob(".*.new")} == {".suspended.json.641.new"}
