@@ -24,6 +24,7 @@ from agent.host.healing import heal
 from agent.host.identity import Identity, admitted
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
+from agent.host.origin import mend
 from agent.host.outbox import outboxes_of_host
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
@@ -67,6 +68,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
     """
     settings = read_settings(paths)
     memory, journal, ledger = Memory(paths), Journal(paths.journal), Ledger(paths.ledger)
+    mirror, events = mirror_of_host(paths, settings), Events(paths.events)
     unusable: HostwrightError | None = None
     healed: tuple[HostwrightError, ...] = ()
     try:
@@ -74,11 +76,11 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         require_room(paths.var)
         discard(paths.work)
         healed = heal(paths, memory=memory, journal=journal, ledger=ledger)
+        if settings.remote == f"{paths.origin}" and (mended := mend(paths.origin, mirror, settings.branch)):
+            healed = (*healed, mended)
+        tell_of_rescue(paths, events, clock())
     except OSError as error:
         unusable = host_io_error(error)
-    mirror = mirror_of_host(paths, settings)
-    events = Events(paths.events)
-    tell_of_rescue(paths, events, clock())
     return Parts(
         paths=paths,
         settings=settings,

@@ -54,7 +54,7 @@ def _misplaced(paths: Paths) -> Iterator[SettingsError]:
     for folder in (paths.var, paths.ledger, paths.spool, paths.commands, paths.identity):
         sweep(folder, shared=_WRITTEN_BY_OTHERS)
     noted = [file for file in _inside(paths.commands) if file.suffix != SUFFIX]
-    for file in (paths.events, paths.sent, paths.seen, baseline_file(paths), *noted):
+    for file in (paths.events, paths.sent, paths.seen, paths.rescued, baseline_file(paths), *noted):
         if wrong := misplaced_file(file):
             set_aside(file)
             yield begun_afresh(file, f"is {wrong}")

@@ -6,6 +6,7 @@ clone's configuration is taken over.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ from tempfile import TemporaryDirectory
 
 from agent.errors import SettingsError, SourceError
 from agent.system.files import discard, fsync_folder
+from agent.system.git import TIP, Mirror
 from agent.system.git_environment import local_environment
+from agent.system.misplaced import begun_afresh, misplaced_folder, set_aside
 from agent.system.process import Completed, run
 from agent.system.remote import checked_branch
 
@@ -67,15 +70,63 @@ def take_up(clone: Clone, origin: Path) -> bool:
         if origin.is_dir():
             return _fast_forward(environment, clone, origin)
         new = origin.with_name(f"{origin.name}.new")
-        discard(new)
-        made = _git(environment, "init", "--quiet", "--bare", f"--initial-branch={clone.branch}", str(new))
-        fetched = _fetch(environment, clone, new) if made.ok else made
+        fetched = _copy(environment, clone.folder, f"refs/heads/{clone.branch}", clone.branch, new)
         if not fetched.ok:
-            discard(new)
             raise _not_copied(clone, fetched)
     new.rename(origin)
     fsync_folder(origin.parent)
     return True
+
+
+def mend(origin: Path, mirror: Mirror, branch: str) -> SettingsError | None:
+    """Makes the host's own remote again from the copy that the host has of it, where it is gone, is no repository, or
+    its branch cannot be read. What is left of it is set aside. A branch that somebody deleted is not missed here.
+
+    Returns what to report. Does nothing where there is no copy either. Raises OSError.
+    """
+    environment = local_environment()
+    wrong = _damage(environment, origin, branch)
+    tip = _text(_git(environment, f"--git-dir={mirror.path}", "rev-parse", "--verify", "--quiet", TIP)) if wrong else ""
+    if not tip:
+        return None
+    new = origin.with_name(f"{origin.name}.new")
+    if not _copy(environment, mirror.path, TIP, branch, new).ok:
+        return None
+    if os.path.lexists(origin):
+        set_aside(origin)
+    new.rename(origin)
+    fsync_folder(origin.parent)
+    return begun_afresh(
+        origin,
+        wrong,
+        f"it was made again from this host's copy, at commit {tip[:12]} of {branch}: push again what is newer",
+    )
+
+
+def _damage(environment: Mapping[str, str], origin: Path, branch: str) -> str:
+    """What is wrong with it, in words; empty where it can be read."""
+    if wrong := misplaced_folder(origin):
+        return f"is {wrong}"
+    if not origin.exists():
+        return "is gone"
+    ref = f"refs/heads/{branch}"
+    listed = _git(environment, f"--git-dir={origin}", "for-each-ref", "--format=%(refname)", ref)
+    if not listed.ok:
+        return "is no repository that git can read"
+    there = ref in _text(listed).splitlines()
+    readable = _git(environment, f"--git-dir={origin}", "cat-file", "-e", f"{ref}^{{tree}}").ok
+    return f"does not hold the files of its branch {branch}" if there and not readable else ""
+
+
+def _copy(environment: Mapping[str, str], source: Path, ref: str, branch: str, new: Path) -> Completed:
+    """The bare repository ``new`` with ``ref`` of ``source`` as its ``branch``; nothing is there when that fails."""
+    discard(new)
+    done = _git(environment, "init", "--quiet", "--bare", f"--initial-branch={branch}", str(new))
+    if done.ok:
+        done = _fetch(environment, source, f"{ref}:refs/heads/{branch}", new)
+    if not done.ok:
+        discard(new)
+    return done
 
 
 def _fast_forward(environment: Mapping[str, str], clone: Clone, origin: Path) -> bool:
@@ -83,7 +134,7 @@ def _fast_forward(environment: Mapping[str, str], clone: Clone, origin: Path) ->
     before = _text(_git(environment, f"--git-dir={origin}", "rev-parse", "--verify", "--quiet", ref))
     if before == clone.tip or (before and _contains(environment, origin, clone.tip, before)):
         return False
-    fetched = _fetch(environment, clone, origin)
+    fetched = _fetch(environment, clone.folder, f"{ref}:{ref}", origin)
     if not fetched.ok and b"non-fast-forward" in fetched.error:
         raise SettingsError(
             f"{clone.folder} and {origin} have gone different ways on {clone.branch}",
@@ -102,16 +153,15 @@ def _contains(environment: Mapping[str, str], repository: Path, commit: str, tip
     return _git(environment, f"--git-dir={repository}", "merge-base", "--is-ancestor", commit, tip).ok
 
 
-def _fetch(environment: Mapping[str, str], clone: Clone, into: Path) -> Completed:
-    ref = f"refs/heads/{clone.branch}"
+def _fetch(environment: Mapping[str, str], source: Path, refspec: str, into: Path) -> Completed:
     return _git(
         environment,
         f"--git-dir={into}",
         "fetch",
         "--no-tags",
         "--no-write-fetch-head",
-        str(clone.folder),
-        f"{ref}:{ref}",
+        str(source),
+        refspec,
     )
 
 

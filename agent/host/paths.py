@@ -107,6 +107,11 @@ class Paths:
         return self.var / "events.jsonl"
 
     @property
+    def rescued(self) -> Path:
+        """Left by ``bootstrap.sh --rescue``: the Python that the environment was built anew for."""
+        return self.var / "rescued"
+
+    @property
     def work(self) -> Path:
         """Root-only scratch space; emptied at the start of every cycle."""
         return self.var / "work"

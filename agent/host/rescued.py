@@ -14,7 +14,7 @@ _MARK_LIMIT = 100
 
 def tell_of_rescue(paths: Paths, events: Events, now: int) -> None:
     """Turns the mark, if there is one, into an event. Raises OSError when that cannot be written."""
-    mark = paths.var / "rescued"
+    mark = paths.rescued
     try:
         version = printable(read_bounded(mark, _MARK_LIMIT).decode(errors="replace").strip(), _MARK_LIMIT)
     except FileNotFoundError:

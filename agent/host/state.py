@@ -135,7 +135,9 @@ class Memory:
                 raise ValueError("a value in it is of another type than was written")
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk refused it; what is too large to be a document has no number
             raise SettingsError(
                 f"{path} cannot be read: {error}",
                 kind=KIND,

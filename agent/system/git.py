@@ -51,6 +51,10 @@ class Mirror:
         self._store = Store(path)
         self._source: tuple[Remote, str] | None = None
 
+    @property
+    def path(self) -> Path:
+        return self._store.path
+
     def tip(self, remote: str, branch: str) -> str:
         """The commit that ``branch`` of ``remote`` is at, by one ls-remote; the mirror is not touched.
 

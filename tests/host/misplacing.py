@@ -41,6 +41,7 @@ DAMAGED: dict[str, bytes] = {
     "text": b'"text"',
     "number": b"7",
     "deep": b"[" * 100_000,
+    "huge": bytes(17 << 20),
 }
 """Files whose content is none of ours."""
 

@@ -63,7 +63,7 @@ def test_whatever_is_in_the_place_of_a_document_is_set_aside_and_named_once(path
     assert healed(paths) == []
 
 
-FILES = ("events.jsonl", "sent.json", "seen.json", "commands/once", "ledger/packages-before")
+FILES = ("events.jsonl", "rescued", "sent.json", "seen.json", "commands/once", "ledger/packages-before")
 FOLDERS = ("ledger", "spool", "commands", "commits", "repositories", "status.git")
 
 
@@ -125,7 +125,7 @@ def test_the_host_s_own_key_is_never_set_aside(paths: Paths, what: str) -> None:
         Identity.ensure(paths.identity, "web1")
 
 
-@pytest.mark.parametrize("what", [*MISPLACED, "binary", "text", "number", "list", "deep"])
+@pytest.mark.parametrize("what", [*MISPLACED, "binary", "text", "number", "list", "deep", "huge"])
 def test_without_its_journal_every_deploy_counts_as_cut_short_until_it_has_ended_well(paths: Paths, what: str) -> None:
     misplace(paths.journal, what)
     (error,) = healed(paths)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.errors import SettingsError, SourceError
+from agent.errors import Consequence, SettingsError, SourceError
 from agent.host import origin
+from agent.system.files import discard
+from agent.system.git import Access, Mirror
 
 PERSON = 12345
 
@@ -137,3 +140,58 @@ def test_a_folder_without_commits_is_refused(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     with pytest.raises(SourceError, match="no commit on the branch main"):
         origin.inspect(tmp_path)
+
+
+def unreadable(remote: Path) -> None:
+    for pack in remote.glob("objects/pack/*"):
+        pack.chmod(0o600)
+        pack.write_bytes(b"PACK")
+
+
+def garbage(remote: Path) -> None:
+    discard(remote)
+    remote.mkdir()
+    (remote / "HEAD").write_bytes(bytes(64))
+
+
+def dangling(remote: Path) -> None:
+    discard(remote)
+    remote.symlink_to("/nowhere/at/all")
+
+
+@pytest.fixture
+def copy(clone: Path, remote: Path, tmp_path: Path) -> Iterator[Mirror]:
+    """The host's own, of its remote as it is now."""
+    origin.take_up(origin.inspect(clone), remote)
+    mirror = Mirror(tmp_path / "repo.git", Access(None, None))
+    mirror.fetch(f"{remote}", "main")
+    yield mirror
+    mirror.close()
+
+
+@pytest.mark.parametrize("ruin", [discard, dangling, garbage, unreadable])
+def test_a_remote_of_its_own_that_is_ruined_is_made_again_from_the_copy(
+    clone: Path, remote: Path, copy: Mirror, ruin: Callable[[Path], None]
+) -> None:
+    head = git(clone, "rev-parse", "HEAD")
+    ruin(remote)
+    told = origin.mend(remote, copy, "main")
+    assert told is not None
+    assert (told.kind, told.consequence, head[:12] in told.hint) == ("state-corrupt", Consequence.RETRY, True)
+    assert (remote.is_symlink(), git(remote, "rev-parse", "main")) == (False, head)
+    assert git(remote, "fsck", "--strict") == ""
+    git(clone, "push", "-q", f"{remote}", "HEAD:main")
+    assert origin.mend(remote, copy, "main") is None
+
+
+def test_a_branch_that_somebody_deleted_is_not_brought_back(clone: Path, remote: Path, copy: Mirror) -> None:
+    git(remote, "update-ref", "-d", "refs/heads/main")
+    assert origin.mend(remote, copy, "main") is None
+    assert git(remote, "for-each-ref") == ""
+
+
+def test_without_a_copy_it_is_left_as_it_is(remote: Path, tmp_path: Path) -> None:
+    remote.mkdir()
+    (remote / "rubbish").write_text("x")
+    assert origin.mend(remote, Mirror(tmp_path / "repo.git", Access(None, None)), "main") is None
+    assert (remote / "rubbish").exists()
