@@ -3,6 +3,7 @@
     fetch ─Commit→ verify ─TrustedCommit→ resolve ─Resolution→ choose ─Aim→ plan ─Plan→ permit ─PermittedPlan→
     apply ─Outcome→ confirm ─Applied→ own (settle) → probe ─Health→ trial ┬→ prune ─Pruned→ remember → keep → report
                                                                           └ harm: back to the last good state
+    and at the very end, where the host needs it and may, a reboot
 
 Each step is a module of ``agent.steps`` named like it; ``aiming`` strings together those up to the Aim, ``converging``
 those up to the trial, and ``wiring`` hands in the real things they work on. A step that
@@ -16,7 +17,7 @@ import dataclasses
 
 from agent.aiming import aim
 from agent.converging import conclude, converge, unended
-from agent.domain.account import Account, Trigger
+from agent.domain.account import Account, Reboot, Trigger
 from agent.errors import HostwrightError
 from agent.parts import Parts
 from agent.steps.choose import Aim
@@ -24,6 +25,7 @@ from agent.steps.confirm import failures
 from agent.steps.keep import keep
 from agent.steps.probe import forgiven, probe
 from agent.steps.prune import Farewell, prune
+from agent.steps.reboot import reboot
 from agent.steps.remember import remember
 
 
@@ -48,6 +50,8 @@ def run(parts: Parts, trigger: Trigger) -> Account:
         if chosen is not None:
             _prune(parts, account, chosen, trigger)
     with account.surviving():
+        account.reboot = _reboot(parts, account, trigger)
+    with account.surviving():
         remember(
             account,
             memory=parts.memory,
@@ -68,9 +72,26 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     with account.surviving():
         parts.reporter.report(account)
     with account.surviving():
+        if account.reboot is not None and account.reboot.hold is None:
+            # Written down first: what does not know that it was rebooted would be so again and again.
+            parts.memory.keep_state(dataclasses.replace(parts.memory.state(), rebooted=parts.clock()))
+            parts.reboot()
+    with account.surviving():
         # Only now is it known whether the report was sent.
         parts.memory.keep_state(dataclasses.replace(parts.memory.state(), exit=int(account.exit)))
     return account
+
+
+def _reboot(parts: Parts, account: Account, trigger: Trigger) -> Reboot | None:
+    state = parts.memory.state()
+    return reboot(
+        account,
+        allowed=(account.fleet or state.fleet).reboots,
+        rebooted=state.rebooted,
+        pending=parts.memory.trial() is not None,
+        trigger=trigger,
+        now=parts.clock(),
+    )
 
 
 def _only_told(parts: Parts, account: Account, why: HostwrightError) -> Account:

@@ -20,6 +20,7 @@ from agent.host.repositories import Repositories
 from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.steps.apply import Progress
+from agent.system import systemd
 from agent.system.git import Mirror
 
 
@@ -61,6 +62,7 @@ class Parts:
     """Seconds since the epoch."""
     remote_answers: Callable[[], bool]
     """Whether the config repo's server takes connections."""
+    reboot: Callable[[], None] = systemd.reboot
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     healed: tuple[HostwrightError, ...] = ()

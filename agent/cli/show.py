@@ -103,6 +103,8 @@ class AccountView:
             say(removal_line(removal))
         for hold in pruned.leaving.holds:
             say(f"not removed: {hold.reason}")
+        if account.reboot is not None:
+            say(f"not rebooted: {account.reboot.hold.told}" if account.reboot.hold else "the host is rebooted now")
         if account.after is not None:
             say(f"{_sum(account)}; {phase_of(account).value}")
         for complaint in account.health.complaints if account.health is not None else ():

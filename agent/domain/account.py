@@ -75,6 +75,13 @@ class Rollback:
     stays: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Reboot:
+    """A reboot that the host needs and may have. ``hold``: what it waits for; None: at the end of this cycle."""
+
+    hold: Hold | None = None
+
+
 @dataclass(slots=True)
 class Account:
     fetched: Commit | None = None
@@ -104,6 +111,8 @@ class Account:
     forgiven: tuple[str, ...] = ()
     """Units that had failed before the agent first changed anything here; they do not count against the host."""
     health: Health | None = None
+    reboot: Reboot | None = None
+    """None when none is needed, or the host is never to."""
     failures: list[HostwrightError] = field(default_factory=list)
 
     def surviving(self) -> Surviving:

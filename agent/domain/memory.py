@@ -186,6 +186,8 @@ class FleetSettings(Document):
     hosts: int = 1
     accept: Accept = field(default_factory=Accept)
     """What was taken as new. The commit trusted last has the last word on it, as long as its fleet.yaml can be read."""
+    reboots: bool = False
+    """Whether this host is rebooted when it needs that."""
     windows: tuple[Window, ...] = ()
     """Those of this host; none: it is always open."""
 
@@ -223,6 +225,8 @@ class State(Document):
     """The commit at which last nothing was left to remove."""
     refused: str = ""
     """What the last cycle did not trust, and why."""
+    rebooted: int = 0
+    """When the agent last rebooted the host; 0: never."""
     told: tuple[str, ...] = ()
     """Marks of the problems and holds that events have told, so that they are told once and not every minute."""
 

@@ -17,7 +17,7 @@ from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.inventory.claims import clashes
-from agent.inventory.complaint import Complaints, ComplaintsError
+from agent.inventory.complaint import Complaints, ComplaintsError, Path
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
 from agent.inventory.foreign import require_runnable
 from agent.inventory.inventory import Inventory, read_inventory
@@ -271,10 +271,12 @@ def load(tree: Tree, name: str, repositories: Repositories = not_fetched, *, loc
 
 def _check_hosts(fleet: Fleet, root: Node | None, inventory: Inventory, complaints: Complaints) -> None:
     """A suspension of hosts that do not exist would suspend nobody, and a window would keep nobody waiting."""
-    entries = [("suspend", index, entry.hosts) for index, entry in enumerate(fleet.suspend)]
-    entries += [("windows", index, window.hosts) for index, window in enumerate(fleet.windows)]
-    for key, index, hosts in entries:
-        path = (key, index, "hosts")
+    entries: list[tuple[Path, str]] = []
+    entries += [(("suspend", index, "hosts"), entry.hosts) for index, entry in enumerate(fleet.suspend)]
+    entries += [(("windows", index, "hosts"), window.hosts) for index, window in enumerate(fleet.windows)]
+    if fleet.reboot != "never":
+        entries.append((("reboot", "hosts"), fleet.reboot.hosts))
+    for path, hosts in entries:
         position = locate(root, path) if root is not None else Position(FLEET_FILE)
         try:
             inventory.match(hosts)

@@ -27,7 +27,6 @@ NOT_IN_FORCE: tuple[Path, ...] = (
     ("schedule", "watch"),
     ("status", "shards"),
     ("waves",),
-    ("reboot",),
     ("agent",),
     ("webhook",),
     ("metrics",),
@@ -169,6 +168,8 @@ class Prune(_Part):
 
 
 class Reboot(_Part):
+    """Hosts that are rebooted when something installed needs it, inside their windows."""
+
     hosts: Pattern
     when: Literal["required"] = "required"
 

@@ -49,6 +49,8 @@ def narrate(
     if account.whole and account.state is not None and before.commit != account.state.commit:
         events.append(Event(now, "adopted", f"reached commit {account.state.commit[:12]}"))
     events += _pruned(account, now)
+    if account.reboot is not None and account.reboot.hold is None:
+        events.append(Event(now, "rebooting", "what was installed needs a reboot: the host goes down now"))
     standing = [*_problems(account, now), *_held(account, now)]
     events += [event for event in standing if _mark(event) not in told]
     if told and not standing:
@@ -117,6 +119,8 @@ def _problems(account: Account, now: int) -> Iterator[Event]:
 def _held(account: Account, now: int) -> Iterator[Event]:
     if account.hold is not None:
         yield Event(now, account.hold.kind, account.hold.reason)
+    if account.reboot is not None and account.reboot.hold is not None:
+        yield Event(now, account.reboot.hold.kind, account.reboot.hold.reason)
     leaving = account.pruned.leaving if account.pruned is not None else Leaving()
     for hold in leaving.holds:
         keys = [removal.entry.key for removal in leaving.removals if removal.hold == hold]

@@ -73,6 +73,7 @@ def fleet_settings(environment: Environment, host: str) -> FleetSettings:
         counts=fleet.status.diff == "own",
         hosts=len(environment.inventory.hosts),
         accept=fleet.trust.accepts,
+        reboots=fleet.reboot != "never" and host in environment.inventory.match(fleet.reboot.hosts),
         windows=windows_of(fleet, host, environment.inventory.match),
     )
 

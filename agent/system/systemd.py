@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.errors import Consequence, SettingsError
 from agent.system.process import run
 
 CYCLE_UNIT = "hostwright-cycle.service"
@@ -63,6 +64,19 @@ def state_of(unit: str, *, timeout_s: float) -> UnitState | None:
 def is_active(unit: str) -> bool:
     """Whether a unit runs; False where there is no systemd, or no such unit."""
     return booted() and run(["systemctl", "is-active", "--quiet", "--", unit], timeout_s=QUERY_TIMEOUT_S).ok
+
+
+def reboot() -> None:
+    """Asks systemd to take the machine down and up again, and does not wait. Raises SettingsError when it refuses."""
+    completed = run(["systemctl", "--no-block", "reboot"], timeout_s=QUERY_TIMEOUT_S) if booted() else None
+    if completed is None or not completed.ok:
+        why = completed.complaint if completed is not None else "there is no systemd"
+        raise SettingsError(
+            f"the host cannot be rebooted: {why}",
+            kind="reboot-failed",
+            hint="reboot it by hand; `systemd-inhibit --list` says who may be in the way",
+            consequence=Consequence.RETRY,
+        )
 
 
 def exit_status(unit: str) -> int | None:
