@@ -19,7 +19,7 @@ COMMAND=/usr/local/bin/hostwright
 LOG=/var/log/hostwright-bootstrap.log
 LOCK=/run/hostwright-bootstrap.lock
 RESCUE=$OPT/rescue
-RESCUE_FAILED=/run/hostwright-rescue.failed
+RESCUE_FAILED=$RUN/rescue.failed
 RESCUE_AGAIN_MIN=10
 CYCLE_ENDS_S=1500
 # What was on the machine before the first of our packages, then "+name" for each that was asked for. It survives a
@@ -545,11 +545,13 @@ keep_for_rescue() {
     [ -f "$work/rescue/bootstrap.sh" ] || [ ! -f "$0" ] || cp "$0" "$work/rescue/bootstrap.sh"
     printf '%s\n' "version $version" "index $index" "wheelhouse $wheelhouse" "proxy $proxy" "ca $ca" >"$work/rescue/sources"
     ! diff -r "$work/rescue" "$RESCUE" >/dev/null 2>&1 || return 0
-    rm -rf "$RESCUE" "$RESCUE.new"
+    rm -rf "$RESCUE.new" "$RESCUE.old"
     (umask 077 && mkdir -p "$RESCUE.new")
     cp -R "$work/rescue/." "$RESCUE.new"
     chmod 700 "$RESCUE.new"
+    [ ! -d "$RESCUE" ] || mv "$RESCUE" "$RESCUE.old"
     mv "$RESCUE.new" "$RESCUE"
+    rm -rf "$RESCUE.old"
 }
 
 # What keep_for_rescue kept: sets $agent, $requirements, $version, $digest and where packages come from.
@@ -572,6 +574,7 @@ find_kept() {
         ca) ca=$value ;;
         esac
     done <"$RESCUE/sources"
+    [ ! -f "$ETC/ca.pem" ] || ca=$ETC/ca.pem # setup took a copy; the one that was named may be gone
 }
 
 runs() { "$OPT/current/bin/python" -I -c 'import agent' 2>/dev/null; }
@@ -584,12 +587,12 @@ check_rescue() {
         die "$EXIT_HOST" "the agent's environment is broken, and it was tried a short while ago" \
             "$(cat "$RESCUE_FAILED"); tried every $RESCUE_AGAIN_MIN minutes"
     fi
+    mkdir -p "$RUN"
     echo "see $LOG, or run bootstrap.sh by hand" >"$RESCUE_FAILED"
     [ -f "$RESCUE/sources" ] || die "$EXIT_HOST" "the agent's Python does not run, and nothing was kept to build another" \
         "run bootstrap.sh again"
     say "the agent's Python does not run any more: building the environment anew"
     # A cycle that is at work, upgrading this very machine perhaps, has the old one open.
-    mkdir -p "$RUN"
     exec 8>>"$RUN/lock"
     ! command -v flock >/dev/null || flock -w "$CYCLE_ENDS_S" 8 ||
         die "$EXIT_LOCKED" "a cycle does not end" "look at systemctl status hostwright-cycle"
@@ -621,7 +624,7 @@ clean_up() {
             rm -rf "$building"
             if [ -d "$building.old" ]; then mv "$building.old" "$building"; fi
         fi
-        if [ ! -e "$OPT/current" ] && [ ! -L "$OPT/current" ]; then rm -rf "$RESCUE" "$RESCUE.new"; fi
+        if [ ! -e "$OPT/current" ] && [ ! -L "$OPT/current" ]; then rm -rf "$RESCUE" "$RESCUE".*; fi
         rmdir "$OPT/versions" "$OPT" 2>/dev/null || :
     fi
     [ -z "$work" ] || rm -rf "$work"
@@ -671,7 +674,7 @@ uninstall() {
         fi
     done
     if [ "$(readlink "$COMMAND")" = "$OPT/current/bin/hostwright" ]; then rm -f "$COMMAND"; fi
-    rm -rf "$OPT" "$ETC" "$VAR" "$RUN" "$LOG" "$PACKAGES" "$RESCUE_FAILED" || die "$EXIT_HOST" "not everything could be removed" "see above"
+    rm -rf "$OPT" "$ETC" "$VAR" "$RUN" "$LOG" "$PACKAGES" || die "$EXIT_HOST" "not everything could be removed" "see above"
     say "the agent is gone; what it configured, and the packages it needed, stay as they are"
     exit 0
 }

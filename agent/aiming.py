@@ -24,18 +24,17 @@ def aim(parts: Parts, account: Account) -> Aim | None:
     """The newest commit that is trusted and can be read; else, or while something holds it, the one aimed at before: it
     may not be applied as a whole, but going back behind it would undo what is. One that turned out bad is given up for
     the last good one."""
-    candidate = current = None
+    newest = candidate = current = None
     record = parts.memory.trust()
     with account.surviving():
         account.trusted = _newest_trusted(parts, account, record)
     pinned: Hold | None = None
     if account.trusted is not None:
         with account.surviving():
-            candidate = resolved(parts, account.trusted)
-            account.fleet = fleet_settings(candidate.environment, parts.settings.host)
-    held = _frozen(parts, account) or _suspension(parts, candidate)
+            newest = resolved(parts, account.trusted)
+            account.fleet = fleet_settings(newest.environment, parts.settings.host)
+    held = _frozen(parts, account) or _suspension(parts, newest)
     if account.trusted is not None:
-        newest, candidate = candidate, None
         with account.surviving():
             candidate, pinned = _as_named(parts, account.trusted, newest)
     bad = _known_as_bad(parts, candidate)

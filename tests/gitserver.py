@@ -280,25 +280,15 @@ def silent_server() -> Iterator[int]:
 @contextlib.contextmanager
 def answering_server(answer: bytes, *, trickles: bool = False) -> Iterator[int]:
     """A port that gives every caller the same answer; trickling, a byte at a time and again and again."""
-    stopped = threading.Event()
 
-    def serve() -> None:
-        while not stopped.is_set():
-            with contextlib.suppress(OSError), listener.accept()[0] as caller:
-                caller.recv(65536)
-                caller.sendall(answer)
-                while trickles and not stopped.wait(0.05):
-                    caller.sendall(b"x")
+    def talk(caller: socket.socket) -> None:
+        caller.sendall(answer)
+        while trickles:  # until the caller has gone
+            time.sleep(0.05)
+            caller.sendall(b"x")
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.1)
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            stopped.set()
-            thread.join()
+    with hostile_server(talk) as port:
+        yield port
 
 
 ADVERTISEMENT = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n"

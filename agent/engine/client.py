@@ -35,7 +35,7 @@ from agent.engine.protocol import (
     decode,
     encode,
 )
-from agent.engine.walls import RUNNER, start_confined
+from agent.engine.walls import RUNNER, start_confined, unreadable
 from agent.errors import DeployError
 from agent.host.paths import Paths
 from agent.system.files import make_private_folder
@@ -235,11 +235,7 @@ class Engine:
             talk.over = f"the engine ended with {talk.deploy}"
             return talk.ended(Status.FAILED, end.reason)
         except (ProtocolError, OverflowError) as error:
-            raise DeployError(
-                f"{talk.deploy}: the engine sent what cannot be read: {error}",
-                kind="engine",
-                hint="this is a fault of the agent: report it with what `journalctl -u hostwright-cycle` says",
-            ) from error
+            raise unreadable(error, talk.deploy) from error
 
 
 class _Talk:

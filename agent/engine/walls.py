@@ -44,6 +44,15 @@ def why_unconfined(work: Path, timeout_s: float) -> str:
     return reason
 
 
+def unreadable(error: Exception, about: str = "") -> DeployError:
+    """What is raised for a child that says what nobody understands, ``about`` a deploy."""
+    return DeployError(
+        f"{f'{about}: ' if about else ''}the engine sent what cannot be read: {error}",
+        kind="engine",
+        hint="this is a fault of the agent: report it with what `journalctl -u hostwright-cycle` says",
+    )
+
+
 def _first_word(child: Child, deadline: float) -> str:
     """Why it is not confined; empty when it is."""
     try:
@@ -55,9 +64,5 @@ def _first_word(child: Child, deadline: float) -> str:
     except TimedOutError:
         return "it took too long"
     except (ProtocolError, OverflowError) as error:
-        raise DeployError(
-            f"the engine sent what cannot be read: {error}",
-            kind="engine",
-            hint="this is a fault of the agent: report it with what `journalctl -u hostwright-cycle` says",
-        ) from error
+        raise unreadable(error) from error
     return "" if message.confined else message.reason or "no reason was given"

@@ -6,9 +6,10 @@ just been met. Losing it must not make the host act too soon, so two things are 
 - without the journal every deploy counts as interrupted: no restart is lost;
 - without ``applied.json`` the host counts as in service where anything here still shows that it was: its windows hold.
 
-What was trusted (``trust.json``, the anchors), what a person said (``suspended.json``) and the host's own key are never
-set aside: whoever lost them would take too much for granted. They stop the cycle, and say what a person does. Where
-``trust.json`` is gone, the commit applied last takes its place: it was trusted, and nothing older comes back.
+What was trusted (``trust.json``, the anchors), what a person said (``suspended.json``, ``pinned.json``) and the host's
+own key are never set aside: whoever lost them would take too much for granted. They stop the cycle, and say what a
+person does. Where ``trust.json`` is gone, the commit applied last takes its place: it was trusted, and nothing older
+comes back.
 """
 
 from __future__ import annotations

@@ -58,7 +58,9 @@ def test_a_second_run_changes_nothing(installed: Install) -> None:
 @pytest.mark.parametrize("suite", SUITES)
 def test_systemd_finds_nothing_wrong_with_the_units(installed: Install, suite: str) -> None:
     machine = installed(suite).machine
-    checked = machine.run("systemd-analyze verify hostwright.service hostwright-cycle.service")
+    checked = machine.run(
+        "systemd-analyze verify hostwright.service hostwright-cycle.service hostwright-rescue.service"
+    )
     assert checked.error == ""
     overall = machine.run("systemd-analyze security --no-pager hostwright.service | tail -n 1").output
     score = re.search(r"hostwright\.service: ([0-9.]+)", overall)
