@@ -9,8 +9,9 @@ import select
 import selectors
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ LAST_WORDS_S = 1.0
 """For what a killed program had written already; somebody who escaped may hold its output open for ever."""
 
 _CHUNK = 65536
+_LENDING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +67,21 @@ def run(
     and each program that it starts, may hold.
     """
     environment = dict(env) if env is not None else {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
-    with subprocess.Popen(
-        list(argv),
-        stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        cwd=cwd,
-        start_new_session=True,
-    ) as process:
+    with _limiting_memory(memory_limit):
+        started = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    with started as process:
         output, error = _Tail(output_limit), _Tail(OUTPUT_LIMIT)
         conversation = _Conversation(process, input or b"", output, error)
         timed_out = False
         try:
-            if memory_limit is not None:
-                _limit_memory(process.pid, memory_limit)
             conversation.carry_on(timeout_s)
         except subprocess.TimeoutExpired:
             timed_out = True
@@ -159,10 +161,21 @@ class _Conversation:
         return bool(chunk)
 
 
-def _limit_memory(pid: int, limit: int) -> None:
-    """Of a program that has just begun, and so has started no other yet. Whoever has ended already needs none."""
-    with contextlib.suppress(ProcessLookupError):
-        resource.prlimit(pid, resource.RLIMIT_DATA, (limit, limit))
+@contextlib.contextmanager
+def _limiting_memory(limit: int | None) -> Iterator[None]:
+    """What begins meanwhile is limited from its first instruction on: a limit set from outside, a moment later, comes
+    too late for what a program has started by then. This process, far below the limit, lends its own."""
+    if limit is None:
+        yield
+        return
+    with _LENDING:
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        lower = limit if soft == resource.RLIM_INFINITY else min(limit, soft)
+        resource.setrlimit(resource.RLIMIT_DATA, (lower, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -68,6 +68,17 @@ def test_what_it_starts_has_the_same_share() -> None:
     assert python(child, memory_limit=256 * MIB).code == 1
 
 
+def test_what_it_starts_at_once_has_the_same_share() -> None:
+    done = run(["sh", "-c", "sh -c 'ulimit -d'"], timeout_s=10, memory_limit=128 * MIB)
+    assert int(done.output) == 128 * 1024
+
+
+def test_a_share_that_was_lent_comes_back() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    run(["true"], timeout_s=10, memory_limit=128 * MIB)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
 def test_a_program_that_is_not_there_is_said() -> None:
     with pytest.raises(FileNotFoundError):
         run(["/nowhere/at/all"], timeout_s=1)
