@@ -76,6 +76,10 @@ What to do
   --uninstall            give the machine back as it was, and take the agent away
   --rescue               build the agent's environment anew if its Python is gone; its units ask for
                          this by themselves
+  --update FILE          build the environment of the agent that this lock names, beside the current
+                         one; the agent asks for this by itself
+  --revert               switch back to the agent that was there before the one on trial; a timer
+                         asks for this by itself
   --version, --help      print and exit
 
 The agent itself comes from the clone that this script lies in. Piped, there is none; then it comes
@@ -140,24 +144,29 @@ parse() {
         esac
         case $1 in
         --repo | --branch | --inventory | --host | --status-repo | --trust | --trusted-signers | --min-commit | \
-            --known-hosts | --wheelhouse | --index | --proxy | --ca)
+            --known-hosts | --wheelhouse | --index | --proxy | --ca | --update)
             [ $# -ge 2 ] || die "$EXIT_USAGE" "$1 needs a value" "see --help"
             remember "$1" "$2"
+            [ "$1" != --update ] || choose_action "$1"
             shift 2
             ;;
-        --plan | --once | --uninstall | --rescue | --version | --help | -h)
+        --plan | --once | --uninstall | --rescue | --revert | --version | --help | -h)
             [ "$given" = apart ] || die "$EXIT_USAGE" "$1 takes no value" "write it without ="
             case $1 in
             --help | -h) usage && exit 0 ;;
             --version) printf 'hostwright %s\n' "$VERSION" && exit 0 ;;
             esac
-            [ -z "$action" ] || die "$EXIT_USAGE" "$action and $1 exclude each other" "give one of them"
-            action=$1
+            choose_action "$1"
             shift
             ;;
         *) die "$EXIT_USAGE" "unknown argument '$1'" "see --help" ;;
         esac
     done
+}
+
+choose_action() {
+    [ -z "$action" ] || die "$EXIT_USAGE" "$action and $1 exclude each other" "give one of them"
+    action=$1
 }
 
 # remember OPTION VALUE: checked as far as it can be without the repository.
@@ -189,6 +198,7 @@ remember() {
     --trusted-signers) trusted_signers=$(readable "$1" "$2") ;;
     --known-hosts) known_hosts=$(readable "$1" "$2") ;;
     --ca) ca=$(readable "$1" "$2") ;;
+    --update) requirements=$(readable "$1" "$2") ;;
     --wheelhouse)
         [ -d "$2" ] || die "$EXIT_USAGE" "--wheelhouse $2 is no folder" "name the folder that holds the wheels"
         wheelhouse=$(absolute "$2")
@@ -497,9 +507,12 @@ make_environment() {
     sed -n '/^uv==/,/[^\\]$/p' "$requirements" >"$work/uv.txt"
     pip install --no-compile --no-deps --require-hashes -r "$work/uv.txt" ||
         explain "uv cannot be installed" "see $LOG" "$EXIT_SOURCE"
-    uv --only-binary :all: --require-hashes -r "$requirements" ||
+    # A lock that holds the agent itself brings it too; else it comes behind what it needs.
+    [ -n "$agent" ] || compile=--compile-bytecode
+    uv --only-binary :all: --require-hashes ${compile:+"$compile"} -r "$requirements" ||
         explain "the agent's dependencies cannot be installed" "see $LOG" "$EXIT_SOURCE"
-    uv --no-build-isolation --compile-bytecode "$agent" || explain "the agent cannot be installed" "see $LOG"
+    [ -z "$agent" ] || uv --no-build-isolation --compile-bytecode "$agent" ||
+        explain "the agent cannot be installed" "see $LOG"
     rm -rf "$environment/.cache"
     # Also compiles what the daemon imports: it may not write there itself.
     quiet "$environment_python" -I -c 'import agent.cli.main, agent.daemon' || explain "the agent does not start" "see $LOG"
@@ -530,11 +543,17 @@ use_proxy_and_certificates() {
 
 # --- Rescue --------------------------------------------------------------------------------------------------------
 
-# What it takes to build this environment again, for another Python too: the agent, its lock, and where packages come
-# from, a line each. Root's alone: an index may be named with a password.
+# What it takes to build this environment again, for another Python too, in a folder of its version: the agent, its
+# lock, and where packages come from, a line each. Root's alone: an index may be named with a password. The script
+# beside them is of the version that was installed or has shown that it is well.
 keep_for_rescue() {
     mkdir -p "$work/rescue"
-    if [ -d "$agent" ]; then
+    if [ -z "$agent" ]; then
+        cp "$requirements" "$work/rescue/requirements.txt"
+        for script in "$environment"/lib/python3*/site-packages/hostwright-*.dist-info/extra_metadata/bootstrap.sh; do
+            cp "$script" "$work/rescue/"
+        done
+    elif [ -d "$agent" ]; then
         for name in agent pyproject.toml requirements.txt README.md LICENSE bootstrap.sh; do
             [ ! -e "$agent/$name" ] || cp -R "$agent/$name" "$work/rescue/"
         done
@@ -543,37 +562,52 @@ keep_for_rescue() {
         cp "$agent" "$requirements" "${requirements%/*}/bootstrap.sh" "$work/rescue/"
     fi
     [ -f "$work/rescue/bootstrap.sh" ] || [ ! -f "$0" ] || cp "$0" "$work/rescue/bootstrap.sh"
-    printf '%s\n' "version $version" "index $index" "wheelhouse $wheelhouse" "proxy $proxy" "ca $ca" >"$work/rescue/sources"
-    ! diff -r "$work/rescue" "$RESCUE" >/dev/null 2>&1 || return 0
-    rm -rf "$RESCUE.new" "$RESCUE.old"
-    (umask 077 && mkdir -p "$RESCUE.new")
-    cp -R "$work/rescue/." "$RESCUE.new"
-    chmod 700 "$RESCUE.new"
-    [ ! -d "$RESCUE" ] || mv "$RESCUE" "$RESCUE.old"
-    mv "$RESCUE.new" "$RESCUE"
-    rm -rf "$RESCUE.old"
+    printf '%s\n' "index $index" "wheelhouse $wheelhouse" "proxy $proxy" "ca $ca" >"$work/rescue/sources"
+    (umask 077 && mkdir -p "$RESCUE")
+    kept=$RESCUE/$version
+    if ! diff -r "$work/rescue" "$kept" >/dev/null 2>&1; then
+        rm -rf "$kept.new" "$kept.old"
+        (umask 077 && mkdir -p "$kept.new")
+        cp -R "$work/rescue/." "$kept.new"
+        chmod 700 "$kept.new"
+        [ ! -d "$kept" ] || mv "$kept" "$kept.old"
+        mv "$kept.new" "$kept"
+        rm -rf "$kept.old"
+    fi
+    [ "$action" = --update ] || cmp -s "$kept/bootstrap.sh" "$RESCUE/bootstrap.sh" || {
+        cp "$kept/bootstrap.sh" "$RESCUE/bootstrap.sh.new"
+        mv "$RESCUE/bootstrap.sh.new" "$RESCUE/bootstrap.sh"
+    }
 }
 
-# What keep_for_rescue kept: sets $agent, $requirements, $version, $digest and where packages come from.
+# What keep_for_rescue kept of the current version: sets $agent, $requirements, $version, $digest and where packages
+# come from. The agent stays empty where its lock holds it.
 find_kept() {
-    if [ -d "$RESCUE/agent" ]; then
-        clone=$RESCUE
+    version=$(readlink "$OPT/current")
+    version=${version##*/}
+    kept=$RESCUE/$version
+    if [ -d "$kept/agent" ]; then
+        clone=$kept
         find_agent
         clone=
     else
-        requirements=$RESCUE/requirements.txt
-        agent=$(echo "$RESCUE/"hostwright-*.whl)
-        digest=$(sha256sum <"$agent")
+        requirements=$kept/requirements.txt
+        agent=$(echo "$kept/"hostwright-*.whl)
+        [ -f "$agent" ] || agent=
+        digest=$(sha256sum <"${agent:-$requirements}")
     fi
+    find_sources
+}
+
+find_sources() {
     while read -r key value; do
         case $key in
-        version) version=$value ;;
         index) index=$value ;;
         wheelhouse) wheelhouse=$value ;;
         proxy) proxy=$value ;;
         ca) ca=$value ;;
         esac
-    done <"$RESCUE/sources"
+    done <"$kept/sources"
     [ ! -f "$ETC/ca.pem" ] || ca=$ETC/ca.pem # setup took a copy; the one that was named may be gone
 }
 
@@ -589,7 +623,8 @@ check_rescue() {
     fi
     mkdir -p "$RUN"
     echo "see $LOG, or run bootstrap.sh by hand" >"$RESCUE_FAILED"
-    [ -f "$RESCUE/sources" ] || die "$EXIT_HOST" "the agent's Python does not run, and nothing was kept to build another" \
+    [ -d "$RESCUE/$(basename "$(readlink "$OPT/current")")" ] ||
+        die "$EXIT_HOST" "the agent's Python does not run, and nothing was kept to build another" \
         "run bootstrap.sh again"
     say "the agent's Python does not run any more: building the environment anew"
     # A cycle that is at work, upgrading this very machine perhaps, has the old one open.
@@ -607,6 +642,48 @@ rescued() {
     say "the agent runs on Python $(cat "$VAR/rescued") now"
     # A daemon that was running has what is gone in its memory.
     [ ! -d /run/systemd/system ] || systemctl -q --no-block try-restart hostwright.service || :
+    exit 0
+}
+
+# --- Other versions ------------------------------------------------------------------------------------------------
+
+# What the agent wants to become, from where the current one came.
+find_update() {
+    kept=$RESCUE/$(basename "$(readlink "$OPT/current")")
+    [ -f "$kept/sources" ] || die "$EXIT_HOST" "it is not known where the agent came from" "run bootstrap.sh again"
+    find_sources
+    agent=
+    version=$(sed -n 's/^hostwright==\([0-9][0-9A-Za-z.+!]*\).*/\1/p' "$requirements")
+    [ -n "$version" ] || die "$EXIT_SOURCE" "$requirements names no version of the agent" "lock it: hostwright lock"
+    digest=$(sha256sum <"$requirements")
+}
+
+updated() {
+    keep_for_rescue
+    settled=yes
+    exit 0
+}
+
+# Needs nothing but links: neither a Python nor what is on trial. It can be cut off anywhere, and run again.
+revert() {
+    [ -L "$OPT/previous" ] || exit 0
+    from=$(readlink "$OPT/current")
+    to=$(readlink "$OPT/previous")
+    [ -x "$OPT/$to/bin/hostwright" ] || die "$EXIT_HOST" "there is no $OPT/$to to go back to" "run bootstrap.sh"
+    say "agent ${from##*/} did not report well in its time: switching back to ${to##*/}"
+    # The cycle finishes the operation it is in.
+    systemctl -q stop hostwright.service hostwright-cycle.service || :
+    if [ "$from" != "$to" ]; then
+        printf '%s\n' "${from##*/}" >"$VAR/reverted.new"
+        mv "$VAR/reverted.new" "$VAR/reverted"
+        rm -f "$OPT/current.new"
+        ln -s "$to" "$OPT/current.new"
+        mv -T "$OPT/current.new" "$OPT/current"
+        sync
+    fi
+    "$OPT/current/bin/hostwright" internal units || : # the other one had put its own in their place
+    systemctl -q start --no-block hostwright.service ||
+        die "$EXIT_HOST" "hostwright.service does not start" "look at systemctl status hostwright"
     exit 0
 }
 
@@ -666,7 +743,8 @@ uninstall() {
         exit 0
     fi
     # Killed half way through an installation, after --plan, or with a Python that is gone: without the agent's help.
-    for unit in hostwright.service hostwright-cycle.service hostwright-rescue.service; do
+    for unit in hostwright-revert.timer hostwright-revert.service hostwright.service hostwright-cycle.service \
+        hostwright-rescue.service; do
         if [ -e "$UNITS/$unit" ]; then
             systemctl -q stop "$unit" || die "$EXIT_HOST" "$unit does not stop" "look at systemctl status $unit"
             systemctl -q disable "$unit" || :
@@ -682,17 +760,21 @@ uninstall() {
 main() {
     action='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
     known_hosts='' wheelhouse='' index='' proxy='' ca=''
-    clone='' work='' building='' settled='' renewed='' bundle='' environment_python='' version=''
+    requirements='' compile='' clone='' work='' building='' settled='' renewed='' bundle='' environment_python='' version=''
     umask 022
     parse "$@"
     find_clone
-    [ "$action" = --uninstall ] || [ "$action" = --rescue ] || check_arguments
+    case $action in
+    --uninstall | --rescue | --update | --revert) ;;
+    *) check_arguments ;;
+    esac
     check_machine
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin # no Python out of somebody's home
     export PATH
     unset PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_VIRTUALENV
     [ "$action" != --uninstall ] || uninstall
     [ "$action" != --rescue ] || check_rescue
+    [ "$action" != --revert ] || revert
     cd /
     trap clean_up EXIT
     trap 'exit 129' HUP
@@ -704,14 +786,23 @@ main() {
     if command -v flock >/dev/null; then
         flock -n 9 || die "$EXIT_LOCKED" "another bootstrap is running" "wait until it has ended"
     fi
-    [ "$action" != --rescue ] || find_kept
+    case $action in
+    --rescue) find_kept ;;
+    --update) find_update ;;
+    esac
     has_certificates || :
     use_proxy_and_certificates
     install_packages
     use_proxy_and_certificates
-    [ "$action" = --rescue ] || find_agent
+    case $action in
+    --rescue | --update) ;;
+    *) find_agent ;;
+    esac
     make_environment
-    [ "$action" != --rescue ] || rescued
+    case $action in
+    --rescue) rescued ;;
+    --update) updated ;;
+    esac
     keep_for_rescue
     hand_over
 }

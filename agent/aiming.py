@@ -10,7 +10,7 @@ from agent.domain.memory import TrustRecord
 from agent.domain.plan import Hold
 from agent.domain.trial import Trial
 from agent.parts import Parts
-from agent.steps.choose import PINNED, Aim, choose, suspension
+from agent.steps.choose import PINNED, Aim, agent_of, choose, suspension
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
 from agent.steps.gate import OPEN, Gate, gate
@@ -33,6 +33,7 @@ def aim(parts: Parts, account: Account) -> Aim | None:
         with account.surviving():
             newest = resolved(parts, account.trusted)
             account.fleet = fleet_settings(newest.environment, parts.settings.host)
+            account.agent = agent_of(newest.environment)
     held = _frozen(parts, account) or _suspension(parts, newest)
     if account.trusted is not None:
         with account.surviving():

@@ -3,18 +3,19 @@
     fetch ─Commit→ verify ─TrustedCommit→ resolve ─Resolution→ choose ─Aim→ plan ─Plan→ permit ─PermittedPlan→
     apply ─Outcome→ confirm ─Applied→ own (settle) → probe ─Health→ trial ┬→ prune ─Pruned→ remember → keep → report
                                                                           └ harm: back to the last good state
-    and at the very end, where the host needs it and may, a reboot
+    and at the very end, where the host needs it and may, a reboot, or the switch to another version of the agent
 
 Each step is a module of ``agent.steps`` named like it; ``aiming`` strings together those up to the Aim, ``converging``
-those up to the trial, and ``wiring`` hands in the real things they work on. A step that
-fails leaves the host on what it had: without the remote, on the newest commit that is trusted; without a usable
-commit, on the one aimed at before. Whatever happened, the account of it is reported.
+those up to the trial, ``updating`` is about the agent itself, and ``wiring`` hands in the real things they work on. A
+step that fails leaves the host on what it had: without the remote, on the newest commit that is trusted; without a
+usable commit, on the one aimed at before. Whatever happened, the account of it is reported.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
+from agent import updating
 from agent.aiming import aim
 from agent.converging import conclude, converge, unended
 from agent.domain.account import Account, Reboot, Trigger
@@ -52,6 +53,8 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     with account.surviving():
         account.reboot = _reboot(parts, account, trigger)
     with account.surviving():
+        updating.make_ready(parts, account)
+    with account.surviving():
         remember(
             account,
             memory=parts.memory,
@@ -79,6 +82,8 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     with account.surviving():
         # Only now is it known whether the report was sent.
         parts.memory.keep_state(dataclasses.replace(parts.memory.state(), exit=int(account.exit)))
+    with account.surviving():
+        updating.conclude(parts, account)
     return account
 
 

@@ -38,6 +38,9 @@ CLOCK_JUMP_S = 5.0
 OVERDUE_S = 60.0
 """A cycle that should have begun this long ago means that the clock's jobs have stopped: no more progress."""
 
+TRIAL_S = 60
+"""Between two cycles of an agent version on trial: it has only so much time to show that it is well."""
+
 LONGEST_CYCLE_S = 4 * 3600.0
 """The unit's own time limit is far below; a cycle that runs longer than this is one nobody watches over any more."""
 
@@ -116,6 +119,8 @@ class Daemon:
         full plan, so the shortest of the three intervals serves all of them."""
         fleet = self._fleet()
         interval = max(1, min(fleet.fetch_s, fleet.drift_s, fleet.plan_s))
+        if self.paths.previous.is_symlink():
+            interval = min(interval, TRIAL_S)
         self.scheduler.clear()
         self.scheduler.every(interval).to(max(interval, round(interval * (1 + JITTER)))).seconds.do(self._ask)
 

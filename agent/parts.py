@@ -19,6 +19,7 @@ from agent.host.paths import Paths
 from agent.host.repositories import Repositories
 from agent.host.settings import Settings
 from agent.host.state import Memory
+from agent.host.versions import Versions
 from agent.steps.apply import Progress
 from agent.system import systemd
 from agent.system.git import Mirror
@@ -60,6 +61,7 @@ class Parts:
     progress: Progress
     clock: Callable[[], int]
     """Seconds since the epoch."""
+    versions: Versions
     remote_answers: Callable[[], bool]
     """Whether the config repo's server takes connections."""
     reboot: Callable[[], None] = systemd.reboot

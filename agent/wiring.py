@@ -32,6 +32,7 @@ from agent.host.rescued import tell_of_rescue
 from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
+from agent.host.versions import Versions
 from agent.inventory.fleet import read_fleet
 from agent.parts import Named, Parts
 from agent.steps.apply import Progress
@@ -69,6 +70,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
     settings = read_settings(paths)
     memory, journal, ledger = Memory(paths), Journal(paths.journal), Ledger(paths.ledger)
     mirror, events = mirror_of_host(paths, settings), Events(paths.events)
+    versions = Versions(paths)
     unusable: HostwrightError | None = None
     healed: tuple[HostwrightError, ...] = ()
     try:
@@ -79,6 +81,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         if settings.remote == f"{paths.origin}" and (mended := mend(paths.origin, mirror, settings.branch)):
             healed = (*healed, mended)
         tell_of_rescue(paths, events, clock())
+        versions.begin(memory)
     except OSError as error:
         unusable = host_io_error(error)
     return Parts(
@@ -111,6 +114,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         ),
         progress=progress,
         clock=clock,
+        versions=versions,
         remote_answers=lambda: answers(Remote.parse(settings.remote), settings.proxy, REMOTE_TIMEOUT_S),
         healed=healed,
         unusable=unusable,

@@ -28,7 +28,7 @@ from agent.host.settings import Settings, parse
 from agent.inventory import fleet, tools
 from agent.inventory.environment import Environment, load
 from agent.inventory.fleet import Fleet
-from agent.inventory.lock import lock_text, stale
+from agent.inventory.lock import lock_text
 from agent.steps.choose import PINNED
 from agent.steps.leaving import ALLOW, TRAILER
 from agent.steps.resolve import desired_state
@@ -287,7 +287,7 @@ def test_the_example_of_a_lock_is_what_would_be_written_for_those_of_tools_and_s
     asked = "".join(text for text in sites if "git+" in text or "tools:" in text)
     (repo / "inventories/docs/site.yaml").write_text(asked)
     environment = environment_of(repo)
-    assert list(stale(environment.lock, environment.tools, environment.addresses())) == []
+    assert list(environment.stale()) == []
     assert lock_text(environment.lock) == (repo / "inventories/docs/lock.yaml").read_text()
 
 

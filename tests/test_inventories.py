@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from agent.inventory.environment import load
-from agent.inventory.lock import stale
 from agent.system.folder import FolderTree
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +27,7 @@ def test_nobody_complains_about_an_inventory_of_this_repository(name: str) -> No
 @pytest.mark.parametrize("name", INVENTORIES)
 def test_the_lock_of_an_inventory_is_as_its_tools_ask(name: str) -> None:
     environment = load(FolderTree(ROOT), name)
-    assert list(stale(environment.lock, environment.tools, environment.addresses())) == []
+    assert list(environment.stale()) == []
 
 
 @pytest.mark.parametrize("name", INVENTORIES)

@@ -65,13 +65,13 @@ def apply(output: Output, *, wait: bool, commit: str | None, stay: bool, duratio
 
 def plan(output: Output, *, diff: bool) -> int:
     """Plans the commit that the last cycle aimed at. Takes no lock and writes nothing but scratch files."""
-    state, found, leaving = _planned()
+    state, found, leaving = planned()
     return _show(output, "plan", state, found, leaving, diff=diff, calm="in sync with commit")
 
 
 def drift(output: Output, *, diff: bool) -> int:
     """The same plan, and of it only what the host moved away from what was applied."""
-    state, found, _ = _planned()
+    state, found, _ = planned()
     deploys = [
         dataclasses.replace(deploy, changes=tuple(change for change in deploy.changes if change.cause is Cause.DRIFT))
         for deploy in found.deploys
@@ -81,7 +81,8 @@ def drift(output: Output, *, diff: bool) -> int:
     return _show(output, "drift", state, found, Leaving(), diff=diff, calm="no drift from commit")
 
 
-def _planned() -> tuple[DesiredState, Plan, Leaving]:
+def planned() -> tuple[DesiredState, Plan, Leaving]:
+    """What the commit that the last cycle aimed at would change now, and take away when that is done."""
     require_root()
     with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
         return wiring.plan_of_host(Paths(), Path(work))

@@ -16,7 +16,7 @@ from agent.errors import Exit, SettingsError, UsageError
 from agent.host.repositories import Repositories
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import load
-from agent.inventory.lock import LOCK_FILE, Lock, lock_text, read_lock, stale
+from agent.inventory.lock import AGENT, LOCK_FILE, Lock, lock_text, read_lock
 from agent.inventory.source import INVENTORIES, open_source
 from agent.pinning.renew import Renewal, Watch
 from agent.system.download import Progress as Told
@@ -52,7 +52,7 @@ def _check(output: Output, repo: Path | None, inventory: str | None) -> int:
     found: dict[str, list[str]] = {}
     for name in names:
         environment = load(FolderTree(root), name)
-        found[name] = list(stale(environment.lock, environment.tools, environment.addresses()))
+        found[name] = list(environment.stale())
         for line in found[name]:
             output.show(f"{INVENTORIES}/{name}/{LOCK_FILE}: {line}")
     output.say("compared with tools.yaml and site.yaml; nothing was downloaded, so moved branches are not seen")
@@ -68,7 +68,12 @@ def _write(output: Output, root: Path, name: str, names: tuple[str, ...], reposi
     old = _old(output, tree, name, keep=bool(names))
     with tempfile.TemporaryDirectory(prefix="hostwright-lock-") as work, _bars(output) as watch:
         renewal = Renewal(
-            environment.tools, environment.addresses(), repositories=repositories, work=Path(work), watch=watch
+            environment.tools,
+            environment.addresses(),
+            repositories=repositories,
+            work=Path(work),
+            watch=watch,
+            agent=environment.agent(),
         )
         new = renewal.only(old, names) if names else renewal.everything(old)
     path = root / INVENTORIES / name / LOCK_FILE
@@ -93,9 +98,12 @@ def _old(output: Output, tree: FolderTree, name: str, *, keep: bool) -> Lock:
 
 
 def _changes(old: Lock, new: Lock) -> Iterator[str]:
-    before = {**{name: pin.version for name, pin in old.tools.items()}, **_commits(old)}
-    after = {**{name: pin.version for name, pin in new.tools.items()}, **_commits(new)}
-    same = {*(name for name, pin in new.tools.items() if old.tools.get(name) == pin), *_same_repositories(old, new)}
+    before, after = ({**_versions(lock), **_commits(lock)} for lock in (old, new))
+    same = {
+        *([AGENT] if old.agent == new.agent else ()),
+        *(name for name, pin in new.tools.items() if old.tools.get(name) == pin),
+        *_same_repositories(old, new),
+    }
     for name in sorted(before.keys() | after.keys()):
         if name not in after:
             yield f"{name} {before[name]} is not asked for any more"
@@ -105,6 +113,11 @@ def _changes(old: Lock, new: Lock) -> Iterator[str]:
             yield f"{name} {before[name]} → {after[name]}"
         elif name not in same:
             yield f"{name} {after[name]} pinned anew"
+
+
+def _versions(lock: Lock) -> dict[str, str]:
+    agent = {AGENT: lock.agent.version} if lock.agent is not None else {}
+    return {**agent, **{name: pin.version for name, pin in lock.tools.items()}}
 
 
 def _commits(lock: Lock) -> dict[str, str]:

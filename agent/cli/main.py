@@ -255,6 +255,17 @@ def setup(obj: dict[str, Any], /, trust: str | None, **given: Any) -> int:
     return run_setup(SetupOptions(trust=None if trust is None else TrustMode(trust), **given), output.say)
 
 
+@cli.command(hidden=True)
+@click.argument("what", type=click.Choice(["self-check", "units"]))
+@click.pass_obj
+def internal(obj: dict[str, Any], what: str) -> int:
+    """What the agent asks of another version of itself."""
+    from agent.cli import internal as asked
+
+    del obj
+    return asked.COMMANDS[what]()
+
+
 @cli.command()
 @click.pass_obj
 def check(obj: dict[str, Any]) -> int:

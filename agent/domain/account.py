@@ -16,6 +16,7 @@ from agent.domain.desired import DesiredState, Mode
 from agent.domain.health import Health
 from agent.domain.memory import AppliedDeploy, FleetSettings
 from agent.domain.outcome import Outcome
+from agent.domain.pins import AgentPin
 from agent.domain.plan import Change, DeployPlan, Hold, PermittedPlan, Plan
 from agent.domain.removal import Pruned, Removal
 from agent.domain.trial import Bad, Trial
@@ -113,6 +114,12 @@ class Account:
     health: Health | None = None
     reboot: Reboot | None = None
     """None when none is needed, or the host is never to."""
+    agent: AgentPin | None = None
+    """The version of the agent that this host is to run; None: the one that it has."""
+    update: Hold | None = None
+    """What that waits for."""
+    ready: bool = False
+    """Whether it lies there, to be switched to."""
     failures: list[HostwrightError] = field(default_factory=list)
 
     def surviving(self) -> Surviving:
@@ -148,6 +155,12 @@ class Account:
         """Whether this change is wanted again right after it was applied."""
         applied = self.applied.get(change.deploy)
         return applied is not None and change.resource in applied.not_idempotent
+
+    @property
+    def put_off(self) -> tuple[Hold, ...]:
+        """What waits that is no change of a deploy: a reboot, another version of the agent."""
+        waiting = (self.reboot.hold if self.reboot is not None else None, self.update)
+        return tuple(hold for hold in waiting if hold is not None)
 
     @property
     def exit(self) -> Exit:

@@ -5,6 +5,7 @@
 ``state.json``      where the host stands: aim, attempts, schedule   State
 ``suspended.json``  that a person said: touch nothing                Suspension
 ``pinned.json``     that a person said: stay on this commit          Pinned
+``update.json``     how far the agent is with a new version of itself  Update
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Self
 
 from agent.domain.commit import Accept, TrustedCommit
@@ -252,6 +254,33 @@ class Pinned(Document):
 
     def holds(self, now: int) -> bool:
         return self.until is None or now < self.until
+
+
+class Stage(StrEnum):
+    """How far the agent is with a version of itself."""
+
+    FAILED = "failed"
+    """It could not be installed, or was no better than the one before it; it is tried again."""
+    TRIAL = "trial"
+    """It is switched to, and has to report well."""
+    REVERTED = "reverted"
+    """It did not, and was switched back; whether that helps is to be seen."""
+    BAD = "bad"
+    """That helped: it is not tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update(Document):
+    """One version of the agent that was tried. ``digest`` is of its pin; ``exit``: of the last cycle before it."""
+
+    version: str
+    digest: str
+    stage: str
+    at: int
+    exit: int = 0
+    failures: int = 0
+    not_before: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.domain.address import Address
+from agent.domain.digest import digest_of
 from agent.errors import InventoryError
 
 _LOCK = "run `hostwright lock`"
@@ -43,6 +44,18 @@ class ToolPin:
     bin: Mapping[str, str]
     assets: Mapping[str, Asset] = field(default_factory=dict)
     requirements: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPin:
+    """The agent itself at one version: all that its environment is made of, each line with its hashes."""
+
+    version: str
+    requirements: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        return digest_of([self.version, *self.requirements])
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,8 +212,7 @@ def _holds(account: Account, bounds: Bounds) -> tuple[ReportedHold, ...]:
         holds += [(f"{name}: ", hold) for name, hold in account.permitted.deploy_holds.items()]
     if account.pruned is not None:
         holds += [("", hold) for hold in account.pruned.leaving.holds]
-    if account.reboot is not None and account.reboot.hold is not None:
-        holds.append(("", account.reboot.hold))
+    holds += [("", hold) for hold in account.put_off]
     return tuple(
         ReportedHold(kind=hold.kind, reason=_short(f"{who}{hold.reason}", bounds.text), until=hold.until)
         for who, hold in holds[: bounds.items]

@@ -7,6 +7,7 @@ anything. The environment itself (/opt/hostwright/versions/<version>) is made by
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,9 +15,12 @@ from agent.errors import Consequence, SettingsError
 from agent.host.paths import Paths
 from agent.system.files import discard, fsync_folder, write_atomic
 from agent.system.process import run
-from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT
+from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_TIMER, REVERT_UNIT
 
-UNITS = (DAEMON_UNIT, CYCLE_UNIT, RESCUE_UNIT)
+REVERT_UNITS = (REVERT_TIMER, REVERT_UNIT)
+"""What switches back from a version on trial, which therefore does not touch them."""
+
+UNITS = (*REVERT_UNITS, DAEMON_UNIT, CYCLE_UNIT, RESCUE_UNIT)
 """In the order in which they are stopped: without the daemon nobody starts another cycle."""
 
 SYSTEMCTL_TIMEOUT_S = 90.0
@@ -53,14 +57,14 @@ def link(paths: Paths, version: str) -> bool:
     Raises SettingsError when something else has the command's name, OSError.
     """
     require_free_command(paths)
-    current = _point(paths.opt / "current", Path("versions") / version)
-    return _point(command(paths), _COMMAND_TARGET) or current
+    current = point(paths.current, Path(paths.versions.name) / version)
+    return point(command(paths), _COMMAND_TARGET) or current
 
 
-def write_units(paths: Paths) -> bool:
-    """Puts the unit files in place; whether that changed any. systemd does not know of it yet. Raises OSError."""
+def write_units(paths: Paths, names: Sequence[str] = UNITS) -> bool:
+    """Puts unit files in place; whether that changed any. systemd does not know of it yet. Raises OSError."""
     changed = False
-    for name in UNITS:
+    for name in names:
         content = (files("agent.host") / "units" / name).read_bytes()
         target = units_folder(paths) / name
         if target.is_symlink() or not target.is_file() or target.read_bytes() != content:
@@ -136,7 +140,7 @@ def _but(folder: Path, kept: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path != kept] if folder.is_dir() else []
 
 
-def _point(path: Path, target: Path) -> bool:
+def point(path: Path, target: Path) -> bool:
     """A symbolic link that is replaced in one step; whether it had to be."""
     if path.is_symlink() and path.readlink() == target:
         return False

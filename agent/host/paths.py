@@ -112,6 +112,31 @@ class Paths:
         return self.var / "rescued"
 
     @property
+    def versions(self) -> Path:
+        """One environment for each version of the agent."""
+        return self.opt / "versions"
+
+    @property
+    def current(self) -> Path:
+        """The link to the version that runs."""
+        return self.opt / "current"
+
+    @property
+    def previous(self) -> Path:
+        """The link to the version before it, for as long as that one is on trial."""
+        return self.opt / "previous"
+
+    @property
+    def rescue(self) -> Path:
+        """bootstrap.sh, and for each version what its environment can be built from again."""
+        return self.opt / "rescue"
+
+    @property
+    def reverted(self) -> Path:
+        """Left by ``bootstrap.sh --revert``: the version that it switched back from."""
+        return self.var / "reverted"
+
+    @property
     def work(self) -> Path:
         """Root-only scratch space; emptied at the start of every cycle."""
         return self.var / "work"
@@ -125,5 +150,5 @@ class Paths:
         return self.run / "control.sock"
 
     def document(self, name: str) -> Path:
-        """``state``, ``applied``, ``attempt``, ``bad``, ``trust``, ``pinned`` or ``suspended``."""
+        """``state``, ``applied``, ``attempt``, ``bad``, ``trust``, ``pinned``, ``update`` or ``suspended``."""
         return self.var / f"{name}.json"

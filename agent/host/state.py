@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from agent.domain.conform import conforms
-from agent.domain.memory import Applied, Document, Pinned, State, Suspension, TrustRecord
+from agent.domain.memory import Applied, Document, Pinned, State, Suspension, TrustRecord, Update
 from agent.domain.trial import Bad, Trial, Verdicts
 from agent.errors import SettingsError
 from agent.host.paths import Paths
@@ -60,6 +60,10 @@ class Memory:
         """By digest, the desired states that turned out bad or are in doubt."""
         return (self._read("bad", Verdicts) or Verdicts()).bad
 
+    def update(self) -> Update | None:
+        """The version of the agent that was tried last, and not kept."""
+        return self._read("update", Update)
+
     def heal(self) -> tuple[SettingsError, ...]:
         """Moves away what is only knowledge about the past and cannot be read, and says so: without it the host is
         planned afresh. What was trusted and what a person said stay: whoever lost them would touch the host too soon.
@@ -70,6 +74,7 @@ class Memory:
             ("applied", self.applied),
             ("attempt", self.trial),
             ("bad", self.bad),
+            ("update", self.update),
         ):
             try:
                 read()
@@ -111,6 +116,12 @@ class Memory:
             self._paths.document("pinned").unlink(missing_ok=True)
         else:
             self._write("pinned", pinned)
+
+    def keep_update(self, update: Update | None) -> None:
+        if update is None:
+            self._paths.document("update").unlink(missing_ok=True)
+        else:
+            self._write("update", update)
 
     def keep_suspension(self, suspension: Suspension | None) -> None:
         if suspension is None:
@@ -154,5 +165,6 @@ _WITHOUT = {
     "trust": "the host then takes nothing that is not newer than what it applied last",
     "suspended": "the host is then not suspended any more",
     "pinned": "the host then goes on to the newest commit",
+    "update": "a version of the agent that failed is then tried once more",
 }
 """What follows from the loss of each document."""

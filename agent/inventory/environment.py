@@ -21,12 +21,12 @@ from agent.inventory.complaint import Complaints, ComplaintsError, Path
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
 from agent.inventory.foreign import require_runnable
 from agent.inventory.inventory import Inventory, read_inventory
-from agent.inventory.lock import LOCK_FILE, Lock, read_lock
+from agent.inventory.lock import AGENT, LOCK_FILE, Lock, read_lock, stale
 from agent.inventory.placing import PlacedDeploy, Placing
 from agent.inventory.site import NOT_IN_FORCE, SITE_FILE, Play, read_site
 from agent.inventory.source import Source, open_source
 from agent.inventory.template import HostValues, Renderer, TemplateProblem
-from agent.inventory.tools import TOOLS_FILE, Tool, read_tools
+from agent.inventory.tools import TOOLS_FILE, PythonTool, Tool, read_tools
 from agent.inventory.windows import check_windows
 from agent.system.yaml import Node, Position, locate
 
@@ -115,6 +115,15 @@ class Environment:
         for error in unseen.values():
             raise error
         return found
+
+    def agent(self) -> PythonTool | None:
+        """The agent itself, as something to be locked; None where fleet.yaml does not say which."""
+        required = self.fleet.agent.requirement
+        return None if required is None else PythonTool(AGENT, AGENT, required, {}, Position(FLEET_FILE))
+
+    def stale(self) -> Iterator[str]:
+        """A line for everything that `hostwright lock` would change because of what the files say."""
+        return stale(self.lock, self.tools, self.addresses(), self.fleet.agent.requirement)
 
     def idle(self) -> dict[str, str]:
         """By name, deploys that a play mentions which matches no host at all, and where and how it does."""

@@ -27,7 +27,6 @@ NOT_IN_FORCE: tuple[Path, ...] = (
     ("schedule", "watch"),
     ("status", "shards"),
     ("waves",),
-    ("agent",),
     ("webhook",),
     ("metrics",),
     ("notify",),
@@ -175,7 +174,18 @@ class Reboot(_Part):
 
 
 class Agent(_Part):
-    version: Annotated[str | None, Field(min_length=1, description="which to run; none: the one that is there")] = None
+    version: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[0-9][0-9A-Za-z.+!]{0,60}(\.\*)?$",
+            description="which to run, pinned by `hostwright lock`: 1.2.0 or 1.*; none: the one that is there",
+        ),
+    ] = None
+
+    @property
+    def requirement(self) -> str | None:
+        """As pip writes it."""
+        return None if self.version is None else f"hostwright=={self.version}"
 
 
 class Webhook(_Part):

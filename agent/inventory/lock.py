@@ -6,14 +6,15 @@ a line, the same for the same pins.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.domain.address import Address
-from agent.domain.pins import Asset, Pins, RepositoryPin, ToolPin
+from agent.domain.pins import AgentPin, Asset, Pins, RepositoryPin, ToolPin
+from agent.errors import InventoryError
 from agent.inventory import shape
 from agent.inventory.complaint import Complaints
 from agent.inventory.source import Source
@@ -30,6 +31,8 @@ from agent.inventory.tools import (
 from agent.system.yaml import dump, plain
 
 LOCK_FILE = "lock.yaml"
+AGENT = "hostwright"
+"""The distribution, and what `hostwright lock` calls it."""
 HEADER = "# Written by `hostwright lock`; do not edit.\n"
 
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,2000}$")]
@@ -89,19 +92,46 @@ class LockedRepository(_Part):
         return self
 
 
+class LockedAgent(_Part):
+    """The agent itself; ``asked`` is for what it was found."""
+
+    version: Annotated[str, Field(pattern=r"^[0-9][0-9A-Za-z.+!]{0,60}$")]
+    asked: Text
+    requirements: Annotated[tuple[LockedRequirement, ...], Field(strict=False, min_length=1)]
+
+    @model_validator(mode="after")
+    def _itself(self) -> Self:
+        if not any(line.requirement.partition(" ;")[0] == f"{AGENT}=={self.version}" for line in self.requirements):
+            raise ValueError(f"the requirements of the agent hold no {AGENT}=={self.version}")
+        return self
+
+
 class LockFile(_Part):
     version: Literal[1]
+    agent: LockedAgent | None = None
     tools: dict[ToolName, LockedTool] = Field(default_factory=dict)
     repositories: Annotated[tuple[LockedRepository, ...], Field(strict=False)] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """``asked``: by tool, the requirement that its ``requirements`` were found for."""
+    """``asked``: by tool, the requirement that its ``requirements`` were found for; ``agent_asked``: the agent's."""
 
     tools: Mapping[str, ToolPin] = field(default_factory=dict)
     repositories: Mapping[str, RepositoryPin] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)
+    agent: AgentPin | None = None
+    agent_asked: str | None = None
+
+    def agent_for(self, requirement: str) -> AgentPin:
+        """Raises InventoryError, kind ``not-locked``, where what is locked was found for something else."""
+        if self.agent is None or self.agent_asked != requirement:
+            raise InventoryError(
+                f"lock.yaml has {self.agent_asked or 'no pin for the agent'}, fleet.yaml asks for {requirement}",
+                kind="not-locked",
+                hint="run `hostwright lock`; until then this host stays on the version it has",
+            )
+        return self.agent
 
     def pins(self, tools: Mapping[str, Tool]) -> Pins:
         """What of it may be used: without tools that are behind tools.yaml."""
@@ -125,9 +155,15 @@ class Lock:
         return ""
 
 
-def stale(lock: Lock, tools: Mapping[str, Tool], addresses: Collection[Address]) -> Iterator[str]:
-    """A line for everything that `hostwright lock` would change because of what the inventory says."""
+def stale(
+    lock: Lock, tools: Mapping[str, Tool], addresses: Collection[Address], agent: str | None = None
+) -> Iterator[str]:
+    """A line for everything that `hostwright lock` would change because of what the inventory says; ``agent`` is what
+    fleet.yaml requires."""
     asked = {address.pinned for address in addresses}
+    if lock.agent_asked != agent:
+        locked, wanted = lock.agent_asked or "no version", agent or "none"
+        yield f"{AGENT}: lock.yaml has {locked}, fleet.yaml asks for {wanted}"
     yield from filter(None, (lock.behind(tool) for _, tool in sorted(tools.items())))
     yield from (f"{name}: lock.yaml has no pin for it" for name in sorted(asked - lock.repositories.keys()))
     unused = (lock.tools.keys() - tools.keys()) | (lock.repositories.keys() - asked)
@@ -174,6 +210,8 @@ def read_lock(source: Source, complaints: Complaints) -> Lock:
         {name: _tool_pin(name, tool) for name, tool in written.tools.items()},
         {pin.address.pinned: pin for pin in map(_repository_pin, written.repositories)},
         {name: tool.asked for name, tool in written.tools.items() if tool.asked is not None},
+        AgentPin(written.agent.version, _lines(written.agent.requirements)) if written.agent is not None else None,
+        written.agent.asked if written.agent is not None else None,
     )
 
 
@@ -181,7 +219,11 @@ def lock_text(lock: Lock) -> str:
     """The file for ``lock``. The reverse of ``read_lock``."""
     tools = {name: _tool(pin, lock.asked.get(name)) for name, pin in sorted(lock.tools.items())}
     repositories = [_repository(pin) for _, pin in sorted(lock.repositories.items())]
-    document = LockFile(version=1, tools=tools, repositories=tuple(repositories))
+    agent = None
+    if lock.agent is not None:
+        requirements = _requirements(lock.agent.requirements)
+        agent = LockedAgent(version=lock.agent.version, asked=lock.agent_asked or "", requirements=requirements)
+    document = LockFile(version=1, agent=agent, tools=tools, repositories=tuple(repositories))
     said: dict[str, Any] = document.model_dump(mode="json", exclude_none=True)
     return HEADER + dump({key: value for key, value in said.items() if value})
 
@@ -191,11 +233,7 @@ def _tool_pin(name: str, tool: LockedTool) -> ToolPin:
         platform: Asset(asset.url, asset.sha256, asset.size, asset.bin or {})
         for platform, asset in sorted((tool.platforms or {}).items())
     }
-    requirements = tuple(
-        " ".join((line.requirement, *(f"--hash={digest}" for digest in line.hashes)))
-        for line in tool.requirements or ()
-    )
-    return ToolPin(name, tool.version, tool.bin, assets, requirements)
+    return ToolPin(name, tool.version, tool.bin, assets, _lines(tool.requirements or ()))
 
 
 def _tool(pin: ToolPin, asked: str | None) -> LockedTool:
@@ -203,17 +241,24 @@ def _tool(pin: ToolPin, asked: str | None) -> LockedTool:
         platform: LockedAsset(url=asset.url, sha256=asset.sha256, size=asset.size, bin=_sorted(asset.bin) or None)
         for platform, asset in sorted(pin.assets.items())
     }
-    lines = (line.partition(" --hash=") for line in sorted(pin.requirements))
-    requirements = tuple(
-        LockedRequirement(requirement=requirement, hashes=tuple(sorted(hashes.split(" --hash="))))
-        for requirement, _, hashes in lines
-    )
     return LockedTool(
         version=pin.version,
         bin=_sorted(pin.bin),
         platforms=assets or None,
         asked=asked,
-        requirements=requirements or None,
+        requirements=_requirements(pin.requirements) or None,
+    )
+
+
+def _lines(requirements: Iterable[LockedRequirement]) -> tuple[str, ...]:
+    return tuple(" ".join((line.requirement, *(f"--hash={digest}" for digest in line.hashes))) for line in requirements)
+
+
+def _requirements(lines: Iterable[str]) -> tuple[LockedRequirement, ...]:
+    parts = (line.partition(" --hash=") for line in sorted(lines))
+    return tuple(
+        LockedRequirement(requirement=requirement, hashes=tuple(sorted(hashes.split(" --hash="))))
+        for requirement, _, hashes in parts
     )
 
 

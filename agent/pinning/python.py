@@ -27,6 +27,18 @@ _NETWORK = re.compile(
 _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?==[^ ;]+( ; [^#]+?)?( --hash=sha256:[0-9a-f]{64})+$")
 _INDEX = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
 """What pip is told by its variables, uv is told too, unless it is told otherwise."""
+_NAMING = (*_INDEX, *_INDEX.values(), "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
+"""Each says where packages are to come from."""
+
+
+def require_named_index() -> None:
+    """Raises SettingsError where nobody has said which index the agent comes from: whoever takes its name on a public
+    one would become root everywhere."""
+    if not any(os.environ.get(name) for name in _NAMING):
+        raise SettingsError(
+            "which package index has the agent? nobody named one",
+            hint="UV_DEFAULT_INDEX=https://… hostwright lock; or UV_FIND_LINKS=FOLDER",
+        )
 
 
 def pin_python(tool: PythonTool, work: Path) -> ToolPin:

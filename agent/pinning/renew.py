@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.domain.address import Address
-from agent.domain.pins import RepositoryPin, ToolPin
+from agent.domain.pins import AgentPin, RepositoryPin, ToolPin
 from agent.errors import UsageError
 from agent.host.repositories import Repositories
 from agent.inventory.complaint import nearest
 from agent.inventory.foreign import require_runnable
-from agent.inventory.lock import Lock
-from agent.inventory.tools import ArchiveTool, Tool
+from agent.inventory.lock import AGENT, Lock
+from agent.inventory.tools import ArchiveTool, PythonTool, Tool
 from agent.pinning.archives import pin_archive
-from agent.pinning.python import pin_python
+from agent.pinning.python import pin_python, require_named_index
 from agent.system.download import Progress
 
 Watch = Callable[[str], Progress]
@@ -23,7 +23,8 @@ Watch = Callable[[str], Progress]
 
 
 class Renewal:
-    """``addresses``: of other repositories, with a path where it is for a deploy file. ``work``: a private folder."""
+    """``addresses``: of other repositories, with a path where it is for a deploy file. ``work``: a private folder.
+    ``agent``: the agent itself, where fleet.yaml says which."""
 
     def __init__(
         self,
@@ -33,16 +34,18 @@ class Renewal:
         repositories: Repositories,
         work: Path,
         watch: Watch,
+        agent: PythonTool | None = None,
     ) -> None:
         self._tools = tools
         self._addresses = sorted(addresses, key=str)
         self._repositories = repositories
         self._work = work
         self._watch = watch
+        self._agent = agent
 
     def everything(self, old: Lock) -> Lock:
         """All that is asked for, and nothing else. Of ``old`` stays what is exact and asked for as it is."""
-        new = Lock()
+        new = self._with_agent(Lock(), old)
         for name, tool in sorted(self._tools.items()):
             new = self._with_tool(new, tool, old.tools[name] if tool.exact and not old.behind(tool) else None)
         for address in self._addresses:
@@ -56,6 +59,8 @@ class Renewal:
         for name in names:
             if name in self._tools:
                 new = self._with_tool(new, self._tools[name], None)
+            elif name == AGENT and self._agent is not None:
+                new = self._with_agent(new, None)
             elif name in known:
                 rest = {key: pin for key, pin in new.repositories.items() if key != name}
                 new = replace(new, repositories=rest)
@@ -68,6 +73,19 @@ class Renewal:
                 )
                 raise UsageError(f'there is nothing called "{name}" to lock', hint=hint)
         return new
+
+    def _with_agent(self, lock: Lock, old: Lock | None) -> Lock:
+        """``old``: what stays of it where it is exact and asked for as it is."""
+        if self._agent is None:
+            return lock
+        asked = self._agent.requirement
+        pin = old.agent if old is not None and self._agent.exact and old.agent_asked == asked else None
+        if pin is None:
+            self._watch(AGENT)
+            require_named_index()
+            found = pin_python(self._agent, self._work)
+            pin = AgentPin(found.version, found.requirements)
+        return replace(lock, agent=pin, agent_asked=asked)
 
     def _with_tool(self, lock: Lock, tool: Tool, pin: ToolPin | None) -> Lock:
         asked = dict(lock.asked)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.domain.memory import Suspension
+from agent.domain.pins import AgentPin
 from agent.domain.plan import Hold
 from agent.inventory.environment import Environment
 from agent.steps.gate import OPEN, Gate
@@ -42,6 +43,13 @@ def suspension(local: Suspension | None, environment: Environment | None, host: 
         if (entry.until is None or now < entry.until) and host in environment.inventory.match(entry.hosts):
             return Hold("suspended", f"suspended by fleet.yaml: {entry.reason}", entry.until)
     return None
+
+
+def agent_of(environment: Environment) -> AgentPin | None:
+    """The version of the agent that hosts are to run, by the newest commit; None: the one that each has. Raises
+    InventoryError, kind ``not-locked``. Waves join here too: a host whose turn has not come keeps what it has."""
+    asked = environment.fleet.agent.requirement
+    return None if asked is None else environment.lock.agent_for(asked)
 
 
 def choose(

@@ -119,8 +119,8 @@ def _problems(account: Account, now: int) -> Iterator[Event]:
 def _held(account: Account, now: int) -> Iterator[Event]:
     if account.hold is not None:
         yield Event(now, account.hold.kind, account.hold.reason)
-    if account.reboot is not None and account.reboot.hold is not None:
-        yield Event(now, account.reboot.hold.kind, account.reboot.hold.reason)
+    for put_off in account.put_off:
+        yield Event(now, put_off.kind, put_off.reason)
     leaving = account.pruned.leaving if account.pruned is not None else Leaving()
     for hold in leaving.holds:
         keys = [removal.entry.key for removal in leaving.removals if removal.hold == hold]

@@ -14,7 +14,9 @@ from agent.system.process import run
 CYCLE_UNIT = "hostwright-cycle.service"
 DAEMON_UNIT = "hostwright.service"
 RESCUE_UNIT = "hostwright-rescue.service"
-OWN_UNITS = frozenset({CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT})
+REVERT_UNIT = "hostwright-revert.service"
+REVERT_TIMER = "hostwright-revert.timer"
+OWN_UNITS = frozenset({CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_UNIT, REVERT_TIMER})
 
 QUERY_TIMEOUT_S = 20.0
 

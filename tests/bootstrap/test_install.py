@@ -59,7 +59,8 @@ def test_a_second_run_changes_nothing(installed: Install) -> None:
 def test_systemd_finds_nothing_wrong_with_the_units(installed: Install, suite: str) -> None:
     machine = installed(suite).machine
     checked = machine.run(
-        "systemd-analyze verify hostwright.service hostwright-cycle.service hostwright-rescue.service"
+        "systemd-analyze verify hostwright.service hostwright-cycle.service hostwright-rescue.service "
+        "hostwright-revert.service hostwright-revert.timer"
     )
     assert checked.error == ""
     overall = machine.run("systemd-analyze security --no-pager hostwright.service | tail -n 1").output

@@ -117,7 +117,7 @@ def _written(value: object) -> str:
         return str(value).lower()
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(_written, value))}]"
-    return str(value)
+    return "null" if value is None else str(value)
 
 
 # --- Checks -----------------------------------------------------------------------------------------------------------
@@ -182,7 +182,8 @@ def force(path: tuple[str, ...]) -> str:
 
 def _read(fleet: Fleet) -> object:
     inventory = SimpleNamespace(hosts=(), match=lambda _: ())
-    return fleet_settings(cast("Environment", SimpleNamespace(fleet=fleet, inventory=inventory)), "host")
+    settings = fleet_settings(cast("Environment", SimpleNamespace(fleet=fleet, inventory=inventory)), "host")
+    return settings, fleet.agent.requirement
 
 
 def _changed(path: tuple[str, ...]) -> Fleet:

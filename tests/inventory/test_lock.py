@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.domain.address import Address
-from agent.domain.pins import Asset, RepositoryPin, ToolPin
+from agent.domain.pins import AgentPin, Asset, RepositoryPin, ToolPin
 from agent.errors import InventoryError
 from agent.inventory.environment import load
 from agent.inventory.lock import Lock, lock_text, stale
@@ -184,3 +186,48 @@ def test_a_tool_that_nobody_described_cannot_be_used(locked: Repo) -> None:
 def test_a_lock_that_is_about_to_be_written_does_not_stand_in_the_way(locked: Repo) -> None:
     locked.write("lock.yaml", "<<<<<<<")
     assert load(locked.tree, "demo", locked=False).lock == Lock()
+
+
+AGENT = AgentPin("1.1", (f"hostwright==1.1 --hash=sha256:{A}", f"rich==14.0 --hash=sha256:{B}"))
+
+
+def test_the_agent_s_own_pin_is_written_and_read_as_it_is(locked: Repo) -> None:
+    lock = replace(LOCK, agent=AGENT, agent_asked="hostwright==1.*")
+    locked.write("lock.yaml", lock_text(lock))
+    assert locked.load().lock == lock
+
+
+def test_a_pin_of_the_agent_counts_for_what_it_was_found_for() -> None:
+    lock = Lock(agent=AGENT, agent_asked="hostwright==1.*")
+    assert lock.agent_for("hostwright==1.*") == AGENT
+    with pytest.raises(InventoryError, match=r"has hostwright==1\.\*, fleet.yaml asks for hostwright==2") as refused:
+        lock.agent_for("hostwright==2")
+    assert refused.value.kind == "not-locked"
+
+
+@pytest.mark.parametrize(
+    ("fleet", "said"),
+    [
+        ("", ["hostwright: lock.yaml has hostwright==1.*, fleet.yaml asks for none"]),
+        ("agent: {version: 1.*}", []),
+        ("agent: {version: '2.0'}", ["hostwright: lock.yaml has hostwright==1.*, fleet.yaml asks for hostwright==2.0"]),
+    ],
+)
+def test_a_pin_of_the_agent_that_is_behind_fleet_yaml_is_said(repo: Repo, fleet: str, said: list[str]) -> None:
+    repo.write("fleet.yaml", fleet)
+    repo.write("lock.yaml", lock_text(Lock(agent=AGENT, agent_asked="hostwright==1.*")))
+    assert list(repo.load().stale()) == said
+
+
+def test_a_pin_of_the_agent_without_the_agent_is_refused(repo: Repo) -> None:
+    text = lock_text(Lock(agent=AGENT, agent_asked="hostwright==1.*")).replace("hostwright==1.1", "hostwrong==1.1")
+    repo.write("lock.yaml", text)
+    with pytest.raises(InventoryError, match=r"hold no hostwright==1\.1"):
+        repo.load()
+
+
+@pytest.mark.parametrize("version", ["../x", "latest", "1.0/..", "-1", ">=1"])
+def test_only_a_version_can_be_asked_for(repo: Repo, version: str) -> None:
+    repo.write("fleet.yaml", f"agent: {{version: '{version}'}}")
+    with pytest.raises(InventoryError, match=r"agent\.version"):
+        repo.load()

@@ -38,6 +38,7 @@ class Desk:
             repositories=Repositories(self.cache, Access(None, None, timeout_s=30)),
             work=self.work,
             watch=self._watch,
+            agent=environment.agent(),
         )
         return renewal.only(old or Lock(), names) if names else renewal.everything(old or Lock())
 

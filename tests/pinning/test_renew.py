@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import InventoryError, UsageError
+from agent.errors import InventoryError, SettingsError, UsageError
 from agent.inventory.lock import Lock, lock_text
 from tests.gitserver import ConfigRepo
 from tests.pinning.desk import Desk
@@ -125,3 +125,43 @@ def test_the_same_question_has_the_same_text_for_an_answer(desk: Desk, other: Co
     desk.repo.write("tools.yaml", text + "say: {pip: cowsay}\n")
     site(desk, f"git+file://{other.path}//one.py")
     assert lock_text(desk.lock(tools)) == lock_text(desk.lock())
+
+
+@pytest.fixture
+def of_the_agent(desk: Desk) -> Desk:
+    """Where two versions of the agent are to be had, and one is asked for."""
+    for version in ("1.0", "1.1"):
+        desk.wheel("hostwright", version, needs=["dep"], scripts=["hostwright"])
+    desk.wheel("dep", "2.0")
+    desk.repo.write("fleet.yaml", "agent: {version: 1.*}")
+    return desk
+
+
+def test_the_agent_is_pinned_with_all_that_it_needs(of_the_agent: Desk) -> None:
+    pin = of_the_agent.lock().agent
+    assert pin is not None
+    assert (pin.version, [line.split()[0] for line in pin.requirements]) == ("1.1", ["dep==2.0", "hostwright==1.1"])
+
+
+def test_a_pin_of_the_agent_that_is_exact_stays_as_it_is(of_the_agent: Desk) -> None:
+    of_the_agent.repo.write("fleet.yaml", "agent: {version: '1.0'}")
+    old = of_the_agent.lock()
+    assert of_the_agent.lock(old) == old
+    assert of_the_agent.seen == []
+
+
+def test_the_agent_can_be_pinned_anew_by_its_name(of_the_agent: Desk) -> None:
+    old = of_the_agent.lock()
+    of_the_agent.wheel("hostwright", "1.2", needs=["dep"], scripts=["hostwright"])
+    found = of_the_agent.lock(old, ["hostwright"]).agent
+    assert found is not None
+    assert found.version == "1.2"
+
+
+def test_the_agent_is_not_taken_by_name_from_an_index_that_nobody_named(
+    of_the_agent: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("UV_DEFAULT_INDEX", "UV_FIND_LINKS"):
+        monkeypatch.delenv(name)
+    with pytest.raises(SettingsError, match="which package index has the agent"):
+        of_the_agent.lock()

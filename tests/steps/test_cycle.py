@@ -30,6 +30,7 @@ from agent.host.paths import Paths
 from agent.host.repositories import Repositories
 from agent.host.settings import Settings
 from agent.host.state import Memory
+from agent.host.versions import Versions
 from agent.parts import Parts
 from agent.steps.apply import Progress
 from agent.steps.remember import phase_of
@@ -133,6 +134,7 @@ def host(tmp_path: Path) -> Host:
         progress=Progress(started=lambda *_: None, operated=lambda _: None),
         clock=lambda: 1_790_000_000,
         remote_answers=lambda: True,
+        versions=Versions(paths),
     )
     return Host(repo, parts, engine, reporter)
 

@@ -1,0 +1,30 @@
+"""What the agent asks of another version of itself, by its command: these names are a contract between versions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from agent.cli.host import planned, require_root
+from agent.host import installation
+from agent.host.paths import Paths
+
+
+def self_check() -> int:
+    """Whether this version can run here: everything that a cycle needs before it changes anything. What the plan holds
+    is the host's own matter. The version before it asks this."""
+    import agent.daemon
+
+    del agent
+    planned()
+    return 0
+
+
+def units() -> int:
+    """This version's unit files in place, after it was switched back to."""
+    require_root()
+    if installation.write_units(Paths()):
+        installation.systemctl("daemon-reload")
+    return 0
+
+
+COMMANDS: Mapping[str, Callable[[], int]] = {"self-check": self_check, "units": units}

@@ -1,0 +1,122 @@
+"""When another version of the agent is tried, and what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent.domain.account import Account, Reboot, Rollback
+from agent.domain.memory import Stage, Update
+from agent.domain.pins import AgentPin
+from agent.domain.plan import Hold
+from agent.domain.trial import Bad
+from agent.errors import DeployError, HealthError, ReportError, SourceError
+from agent.steps.update import LONGEST_BACKOFF_S, does_well, failed, judged, obstacle, on_trial, waits
+
+NOW = 1_790_000_000
+PIN = AgentPin("0.2.0", ("hostwright==0.2.0 --hash=sha256:00",))
+OTHER = AgentPin("0.3.0", ("hostwright==0.3.0 --hash=sha256:00",))
+
+
+def held(account: Account, **more: bool) -> Hold | None:
+    return waits(account, **{"serves": True, "pending": False, "stopped": False, **more})
+
+
+def test_on_a_host_that_is_calm_nothing_is_waited_for() -> None:
+    assert held(Account()) is None
+
+
+def test_it_waits_for_the_host_s_window() -> None:
+    hold = held(Account(shut=Hold("window", "it is outside its windows", NOW + 60)))
+    assert hold is not None
+    assert (hold.kind, hold.until) == ("update", NOW + 60)
+
+
+def test_it_waits_while_the_host_is_held() -> None:
+    hold = held(Account(hold=Hold("suspended", "suspended on this host: disk", NOW + 60)))
+    assert hold is not None
+    assert ("disk" in hold.reason, hold.until) == (True, NOW + 60)
+
+
+@pytest.mark.parametrize(
+    ("account", "more"),
+    [
+        (Account(), {"pending": True}),
+        (Account(), {"serves": False}),
+        (Account(), {"stopped": True}),
+        (Account(rollback=Rollback(Bad("d" * 64, "c" * 40, NOW, "harm"), "a" * 40)), {}),
+        (Account(reboot=Reboot()), {}),
+        (Account(failures=[SourceError("no route")]), {}),
+    ],
+    ids=["a change on trial", "no service", "asked to end", "rolled back", "about to reboot", "no remote"],
+)
+def test_it_never_comes_into_the_middle_of_something(account: Account, more: dict[str, bool]) -> None:
+    assert held(account, **more) is not None
+
+
+def test_what_failed_to_install_is_tried_again_later_each_time_and_not_for_ever_later() -> None:
+    update, delays = None, []
+    for _ in range(12):
+        update = failed(update, PIN, "no such index", now=NOW)
+        delays.append(update.not_before - NOW)
+    assert delays == sorted(delays)
+    assert delays[0] < delays[1] < delays[-1] == LONGEST_BACKOFF_S
+
+
+def test_until_then_the_reason_stands() -> None:
+    update = failed(None, PIN, "no such index", now=NOW)
+    told = obstacle(PIN, update, now=NOW)
+    assert told is not None
+    assert (told.kind, told.message) == ("update-failed", "no such index")
+    assert obstacle(PIN, update, now=update.not_before) is None
+
+
+def test_a_clock_that_was_wrong_puts_nothing_off_for_long() -> None:
+    assert obstacle(PIN, failed(None, PIN, "x", now=NOW + 10 * LONGEST_BACKOFF_S), now=NOW) is None
+
+
+@pytest.mark.parametrize("stage", [Stage.REVERTED, Stage.BAD])
+def test_what_was_switched_back_from_is_not_tried_again_and_said(stage: Stage) -> None:
+    told = obstacle(PIN, Update(PIN.version, PIN.digest, stage.value, NOW), now=NOW)
+    assert isinstance(told, HealthError)
+    assert told.kind == "update-reverted"
+
+
+def test_another_pin_begins_afresh() -> None:
+    assert obstacle(OTHER, Update(PIN.version, PIN.digest, Stage.BAD.value, NOW), now=NOW) is None
+    assert failed(failed(None, PIN, "x", now=NOW), OTHER, "y", now=NOW).failures == 1
+
+
+def test_a_version_does_well_that_ends_as_the_one_before_it_and_reports() -> None:
+    before = on_trial(PIN, Account(failures=[DeployError("nginx")]), None, now=NOW)
+    assert does_well(Account(failures=[DeployError("nginx")]), before)
+    assert does_well(Account(), before)
+
+
+@pytest.mark.parametrize("failure", [DeployError("nginx"), HealthError("x"), ReportError("x"), SourceError("x")])
+def test_one_that_is_worse_than_the_one_before_does_not(failure: Exception) -> None:
+    assert not does_well(Account(failures=[failure]), on_trial(PIN, Account(), None, now=NOW))  # type: ignore[list-item]
+
+
+def test_one_that_does_not_report_does_not_whatever_the_one_before_did() -> None:
+    account = Account(failures=[ReportError("x")])
+    assert not does_well(account, on_trial(PIN, account, None, now=NOW))
+
+
+def test_where_going_back_helped_the_version_was_to_blame() -> None:
+    update = Update(PIN.version, PIN.digest, Stage.REVERTED.value, NOW)
+    assert judged(update, helped=True, now=NOW) == replace(update, stage=Stage.BAD.value)
+
+
+def test_where_it_did_not_the_version_is_tried_again_later() -> None:
+    update = judged(Update(PIN.version, PIN.digest, Stage.REVERTED.value, NOW), helped=False, now=NOW)
+    assert obstacle(PIN, update, now=NOW) is not None
+    assert obstacle(PIN, update, now=update.not_before) is None
+
+
+def test_that_it_was_switched_back_does_not_count_against_the_version_before() -> None:
+    update = Update(PIN.version, PIN.digest, Stage.REVERTED.value, NOW)
+    told = obstacle(PIN, update, now=NOW)
+    assert told is not None
+    assert does_well(Account(failures=[told]), update)
