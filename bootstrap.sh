@@ -743,8 +743,8 @@ uninstall() {
         exit 0
     fi
     # Killed half way through an installation, after --plan, or with a Python that is gone: without the agent's help.
-    for unit in hostwright-revert.timer hostwright-revert.service hostwright.service hostwright-cycle.service \
-        hostwright-rescue.service; do
+    for unit in hostwright-revert.timer hostwright-revert.service hostwright-webhook.service \
+        hostwright.service hostwright-cycle.service hostwright-rescue.service; do
         if [ -e "$UNITS/$unit" ]; then
             systemctl -q stop "$unit" || die "$EXIT_HOST" "$unit does not stop" "look at systemctl status $unit"
             systemctl -q disable "$unit" || :

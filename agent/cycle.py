@@ -65,6 +65,8 @@ def run(parts: Parts, trigger: Trigger) -> Account:
             now=parts.clock(),
         )
     with account.surviving():
+        parts.listen(parts.memory.state().fleet.webhook)
+    with account.surviving():
         keep(
             account.trusted,
             memory=parts.memory,

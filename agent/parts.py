@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.domain.account import Account
-from agent.domain.memory import Pinned
+from agent.domain.memory import Pinned, Webhook
 from agent.engine.client import Engine
 from agent.errors import HostwrightError
 from agent.host.events import Events
@@ -21,6 +21,7 @@ from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
 from agent.steps.apply import Progress
+from agent.steps.listen import listen
 from agent.system import systemd
 from agent.system.git import Mirror
 
@@ -64,6 +65,7 @@ class Parts:
     versions: Versions
     remote_answers: Callable[[], bool]
     """Whether the config repo's server takes connections."""
+    listen: Callable[[Webhook | None], None] = listen
     reboot: Callable[[], None] = systemd.reboot
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic

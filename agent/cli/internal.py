@@ -1,4 +1,4 @@
-"""What the agent asks of another version of itself, by its command: these names are a contract between versions."""
+"""What the agent asks of itself, also of another version of itself: these names are a contract between versions."""
 
 from __future__ import annotations
 
@@ -27,4 +27,11 @@ def units() -> int:
     return 0
 
 
-COMMANDS: Mapping[str, Callable[[], int]] = {"self-check": self_check, "units": units}
+def webhook() -> int:
+    """hostwright-webhook.service."""
+    from agent.webhook import serve
+
+    return serve(Paths())
+
+
+COMMANDS: Mapping[str, Callable[[], int]] = {"self-check": self_check, "units": units, "webhook": webhook}

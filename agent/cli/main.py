@@ -256,10 +256,10 @@ def setup(obj: dict[str, Any], /, trust: str | None, **given: Any) -> int:
 
 
 @cli.command(hidden=True)
-@click.argument("what", type=click.Choice(["self-check", "units"]))
+@click.argument("what", type=click.Choice(["self-check", "units", "webhook"]))
 @click.pass_obj
 def internal(obj: dict[str, Any], what: str) -> int:
-    """What the agent asks of another version of itself."""
+    """What the agent asks of itself."""
     from agent.cli import internal as asked
 
     del obj

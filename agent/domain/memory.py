@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self
 
 from agent.domain.commit import Accept, TrustedCommit
@@ -164,6 +165,23 @@ class Attempt(Document):
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook(Document):
+    """Where a forge may say that something was pushed, and the file that holds the secret it says it with."""
+
+    host: str
+    port: int
+    secret: str
+
+    @property
+    def listen(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def secret_file(self) -> Path:
+        return Path(self.secret)
+
+
+@dataclass(frozen=True, slots=True)
 class FleetSettings(Document):
     """What fleet.yaml last said of a host's rhythm and of where it reports; it outlives a commit nobody can read.
 
@@ -192,6 +210,7 @@ class FleetSettings(Document):
     """Whether this host is rebooted when it needs that."""
     windows: tuple[Window, ...] = ()
     """Those of this host; none: it is always open."""
+    webhook: Webhook | None = None
 
     @property
     def budget_s(self) -> int:
@@ -206,6 +225,8 @@ class FleetSettings(Document):
         windows = known.get("windows") or ()
         known["windows"] = tuple(Window.from_json(item) for item in windows)
         known["accept"] = Accept(accept.get("commits", True) is not False, tuple(map(str, accept.get("tags", ()))))
+        if (webhook := known.get("webhook")) is not None:
+            known["webhook"] = Webhook.from_json(webhook)
         return cls(**known)
 
 

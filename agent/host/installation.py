@@ -15,12 +15,12 @@ from agent.errors import Consequence, SettingsError
 from agent.host.paths import Paths
 from agent.system.files import discard, fsync_folder, write_atomic
 from agent.system.process import run
-from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_TIMER, REVERT_UNIT
+from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_TIMER, REVERT_UNIT, WEBHOOK_UNIT
 
 REVERT_UNITS = (REVERT_TIMER, REVERT_UNIT)
 """What switches back from a version on trial, which therefore does not touch them."""
 
-UNITS = (*REVERT_UNITS, DAEMON_UNIT, CYCLE_UNIT, RESCUE_UNIT)
+UNITS = (*REVERT_UNITS, WEBHOOK_UNIT, DAEMON_UNIT, CYCLE_UNIT, RESCUE_UNIT)
 """In the order in which they are stopped: without the daemon nobody starts another cycle."""
 
 SYSTEMCTL_TIMEOUT_S = 90.0

@@ -7,10 +7,12 @@ shall believe in waves that do nothing. A version that brings one deletes its ro
 from __future__ import annotations
 
 import datetime
+import ipaddress
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
+from agent.domain import memory
 from agent.domain.commit import Accept
 from agent.domain.duration import DURATION, seconds
 from agent.domain.tree import Tree
@@ -27,7 +29,6 @@ NOT_IN_FORCE: tuple[Path, ...] = (
     ("schedule", "watch"),
     ("status", "shards"),
     ("waves",),
-    ("webhook",),
     ("metrics",),
     ("notify",),
 )
@@ -188,9 +189,28 @@ class Agent(_Part):
         return None if self.version is None else f"hostwright=={self.version}"
 
 
+def _listen(written: str) -> str:
+    host, _, port = written.rpartition(":")
+    try:
+        ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        number = int(port)
+    except ValueError:
+        number = 0
+    if not 1024 <= number <= 65535 or (":" in host) is not host.startswith("["):
+        raise ValueError(f"{written!r} is nowhere to listen; write an address and a port from 1024 on: 127.0.0.1:9443")
+    return written
+
+
 class Webhook(_Part):
-    listen: str
-    secret_file: str
+    """Where a forge may say that something was pushed."""
+
+    listen: Annotated[str, AfterValidator(_listen), Field(description="address and port of the host: 127.0.0.1:9443")]
+    secret_file: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]+$", description="path on the host, root's alone")]
+
+    @property
+    def settings(self) -> memory.Webhook:
+        host, _, port = self.listen.rpartition(":")
+        return memory.Webhook(host.strip("[]"), int(port), self.secret_file)
 
 
 class Metrics(_Part):

@@ -74,6 +74,7 @@ def fleet_settings(environment: Environment, host: str) -> FleetSettings:
         hosts=len(environment.inventory.hosts),
         accept=fleet.trust.accepts,
         reboots=fleet.reboot != "never" and host in environment.inventory.match(fleet.reboot.hosts),
+        webhook=fleet.webhook.settings if fleet.webhook is not None else None,
         windows=windows_of(fleet, host, environment.inventory.match),
     )
 

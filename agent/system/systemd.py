@@ -14,9 +14,10 @@ from agent.system.process import run
 CYCLE_UNIT = "hostwright-cycle.service"
 DAEMON_UNIT = "hostwright.service"
 RESCUE_UNIT = "hostwright-rescue.service"
+WEBHOOK_UNIT = "hostwright-webhook.service"
 REVERT_UNIT = "hostwright-revert.service"
 REVERT_TIMER = "hostwright-revert.timer"
-OWN_UNITS = frozenset({CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_UNIT, REVERT_TIMER})
+OWN_UNITS = frozenset({CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_UNIT, REVERT_TIMER, WEBHOOK_UNIT})
 
 QUERY_TIMEOUT_S = 20.0
 
@@ -66,6 +67,11 @@ def state_of(unit: str, *, timeout_s: float) -> UnitState | None:
 def is_active(unit: str) -> bool:
     """Whether a unit runs; False where there is no systemd, or no such unit."""
     return booted() and run(["systemctl", "is-active", "--quiet", "--", unit], timeout_s=QUERY_TIMEOUT_S).ok
+
+
+def start(unit: str) -> None:
+    """Asks for it, and does not wait. What becomes of that, ``state_of`` says."""
+    run(["systemctl", "--no-block", "start", "--", unit], timeout_s=QUERY_TIMEOUT_S)
 
 
 def reboot() -> None:

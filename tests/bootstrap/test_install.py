@@ -60,7 +60,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(installed: Install, suite: s
     machine = installed(suite).machine
     checked = machine.run(
         "systemd-analyze verify hostwright.service hostwright-cycle.service hostwright-rescue.service "
-        "hostwright-revert.service hostwright-revert.timer"
+        "hostwright-revert.service hostwright-revert.timer hostwright-webhook.service"
     )
     assert checked.error == ""
     overall = machine.run("systemd-analyze security --no-pager hostwright.service | tail -n 1").output

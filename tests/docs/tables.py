@@ -38,8 +38,8 @@ from agent.steps.resolve import fleet_settings
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (DOCS / "configuration.md", DOCS / "operations.md")
 
-BY_STEPS = ("reboot", "suspend", "windows")
-"""Keys of fleet.yaml that name some hosts each: no default that could be changed."""
+BY_STEPS = ("reboot", "suspend", "webhook", "windows")
+"""Keys of fleet.yaml that are something or nothing: no default that could be changed."""
 
 _MARKED = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

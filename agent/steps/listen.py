@@ -1,0 +1,35 @@
+"""listen: turns what fleet.yaml says of a webhook into a service that listens, or into what is in its way."""
+
+from __future__ import annotations
+
+from agent.domain.memory import Webhook
+from agent.errors import HostwrightError, SourceError
+from agent.system.misplaced import require_private
+from agent.system.systemd import WEBHOOK_UNIT, start, state_of
+
+KIND = "webhook-down"
+TIMEOUT_S = 20.0
+
+
+def listen(webhook: Webhook | None) -> None:
+    """One that listens is left alone: it looks itself whether it is wanted elsewhere, or no more. Raises SourceError:
+    without it the host goes on asking by the clock."""
+    if webhook is None:
+        return
+    try:
+        require_private(webhook.secret_file)
+    except HostwrightError as error:
+        raise SourceError(f"the webhook has no secret: {error.message}", kind=KIND, hint=error.hint) from error
+    except OSError as error:
+        why = f"the webhook has no secret: {webhook.secret_file}: {error.strerror or error}"
+        hint = f"put it there: openssl rand -hex 32 > {webhook.secret_file} && chmod 600 {webhook.secret_file}"
+        raise SourceError(why, kind=KIND, hint=hint) from error
+    found = state_of(WEBHOOK_UNIT, timeout_s=TIMEOUT_S)
+    if found is None or found.load != "loaded":
+        why = "there is no systemd that would keep the webhook" if found is None else f"{WEBHOOK_UNIT}: {found.load}"
+        raise SourceError(why, kind=KIND, hint="run bootstrap.sh again, without --once")
+    if found.sub == "auto-restart" or (found.active, found.sub) == ("failed", "failed"):
+        hint = f"is {webhook.listen} this host's, and free? journalctl -u {WEBHOOK_UNIT}"
+        raise SourceError(f"{WEBHOOK_UNIT} does not run", kind=KIND, hint=hint)
+    if found.active != "active":
+        start(WEBHOOK_UNIT)

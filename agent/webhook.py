@@ -1,0 +1,214 @@
+"""The webhook: turns a signed HTTP request of a forge into a cycle now, so that nobody waits for the clock.
+
+A service of its own (hostwright-webhook.service), for the daemon has no network; off by default. Nothing that a request
+says is believed or passed on: it is hashed, and where its signature is right, the daemon is asked to look at the
+remote, once however many ask. Who has the secret can make a host look, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import logging
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Final
+
+from agent import control
+from agent.domain.memory import Webhook
+from agent.errors import HostwrightError, SettingsError
+from agent.host.paths import Paths
+from agent.host.state import Memory
+from agent.system.files import read_bounded
+from agent.system.misplaced import require_private
+
+log = logging.getLogger("hostwright")
+
+BODY_LIMIT: Final = 1024 * 1024
+"""Bytes of a request; what forges say of a push with twenty commits has some tens of thousands."""
+SECRET_LIMIT: Final = 4096
+SHORTEST_SECRET: Final = 16
+DEADLINE_S: Final = 10.0
+"""For one request, however slowly it comes."""
+CONCURRENT: Final = 8
+RATE_PER_S, BURST = 5.0, 20.0
+"""Requests that are looked at; forges send one for each push."""
+PAUSE_S: Final = 5.0
+"""Between two cycles that are asked for."""
+ASK_TIMEOUT_S: Final = 10.0
+CHANGED_S: Final = 1.0
+"""How often it looks whether fleet.yaml wants it elsewhere."""
+
+
+def signed(headers: Message, body: bytes, secret: bytes) -> bool:
+    """Whether ``body`` came from somebody who has the secret: X-Hub-Signature-256 (GitHub, Gitea, Forgejo) or
+    X-Hub-Signature (Bitbucket) is its HMAC-SHA256, or X-Gitlab-Token the secret itself. Any answer takes as long."""
+    right = b"sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest().encode()
+    given = headers.get("X-Hub-Signature-256") or headers.get("X-Hub-Signature") or ""
+    token = headers.get("X-Gitlab-Token") or ""
+    by_signature = hmac.compare_digest(given.encode(), right)
+    by_token = hmac.compare_digest(token.encode(), secret)
+    return by_signature or by_token
+
+
+def read_secret(path: Path) -> bytes:
+    """Raises SettingsError where it is missing, can be read by others, or is too short to be one."""
+    try:
+        require_private(path)
+        secret = read_bounded(path, SECRET_LIMIT).strip()
+    except OSError as error:
+        raise SettingsError(
+            f"the webhook's secret {path} cannot be read: {error.strerror or error}",
+            hint=f"put it there: openssl rand -hex 32 > {path} && chmod 600 {path}",
+        ) from error
+    if len(secret) < SHORTEST_SECRET:
+        raise SettingsError(f"the webhook's secret {path} is too short", hint=f"openssl rand -hex 32 > {path}")
+    return secret
+
+
+class Allowance:
+    """A token bucket: so many at once, and so many a second."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._left, self._at = BURST, clock()
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        with self._lock:
+            now = self._clock()
+            self._left, self._at = min(BURST, self._left + (now - self._at) * RATE_PER_S), now
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
+
+
+class Bell:
+    """Asks for one cycle, however often it was rung since the last one was asked for."""
+
+    def __init__(self, ask: Callable[[], object], pause_s: float = PAUSE_S) -> None:
+        self._ask, self._pause_s = ask, pause_s
+        self._rung = threading.Event()
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    def _answer(self) -> None:
+        while True:
+            self._rung.wait()
+            self._rung.clear()
+            try:
+                self._ask()
+            except HostwrightError as error:
+                log.warning("%s", error.message)  # the clock asks anyway
+            time.sleep(self._pause_s)
+
+
+class Listener(ThreadingHTTPServer):
+    """Serves ``webhook`` at its address. Raises OSError when that cannot be bound."""
+
+    daemon_threads = True
+    request_queue_size = 16
+
+    def __init__(self, webhook: Webhook, bell: Bell, allowance: Allowance | None = None) -> None:
+        self.address_family = socket.AF_INET6 if ":" in webhook.host else socket.AF_INET
+        self.webhook, self.bell, self.allowance = webhook, bell, allowance or Allowance()
+        self._places = threading.BoundedSemaphore(CONCURRENT)
+        super().__init__((webhook.host, webhook.port), _Request)
+        self.timeout = CHANGED_S
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        assert isinstance(request, socket.socket)
+        end = threading.Timer(DEADLINE_S, _hang_up, (request,))
+        end.daemon = True
+        end.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            end.cancel()
+            self._places.release()
+
+    def handle_error(self, *_: object) -> None:
+        """Whoever hangs up, or was hung up on, is no news."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            log.exception("a request could not be answered")
+
+
+class _Request(BaseHTTPRequestHandler):
+    server: Listener
+    timeout = DEADLINE_S
+    server_version, sys_version = "hostwright", ""
+
+    def do_POST(self) -> None:
+        code, word = self._judged()
+        self.send_response(code, word)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _judged(self) -> tuple[int, str]:
+        if not self.server.allowance.take():
+            return 429, "Too many requests"
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()) or self.headers.get("Transfer-Encoding"):
+            return 411, "Length required"
+        if len(length) > 10 or int(length) > BODY_LIMIT:
+            return 413, "Too large"
+        body = self.rfile.read(int(length))
+        try:
+            secret = read_secret(self.server.webhook.secret_file)
+        except SettingsError as error:
+            log.error("%s", error.message)
+            return 503, "No secret"
+        if len(body) < int(length) or not signed(self.headers, body, secret):
+            log.warning("a request from %s is not signed with the secret", self.client_address[0])
+            return 401, "Not signed"
+        self.server.bell.ring()
+        return 202, "Accepted"
+
+    def log_message(self, *_: object) -> None:
+        """What forges ask is no news."""
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def serve(paths: Paths) -> int:
+    """Until fleet.yaml wants none any more; then 0. Raises SettingsError for a state that cannot be read, OSError when
+    the address cannot be bound."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    memory = Memory(paths)
+    bell = Bell(lambda: control.ask(paths.control, wait=False, timeout_s=ASK_TIMEOUT_S))
+    while (webhook := memory.state().fleet.webhook) is not None:
+        with Listener(webhook, bell) as listener:
+            log.info("listening on %s", webhook.listen)
+            seen = _modified(paths.document("state"))
+            while (now := _modified(paths.document("state"))) == seen or memory.state().fleet.webhook == webhook:
+                seen = now
+                listener.handle_request()
+    return 0
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
