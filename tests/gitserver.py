@@ -149,7 +149,7 @@ class HttpServer:
 
 
 @contextlib.contextmanager
-def http_server(folder: Path, *, password: str = "") -> Iterator[HttpServer]:
+def http_server(folder: Path, *, password: str = "", read_only: bool = False) -> Iterator[HttpServer]:
     """Serves the bare repositories below ``folder``, also for pushing; with a ``password`` (``user:word``) only to
     those who know it."""
     expected = "Basic " + base64.b64encode(password.encode()).decode()
@@ -175,7 +175,7 @@ def http_server(folder: Path, *, password: str = "") -> Iterator[HttpServer]:
                 "GIT_HTTP_EXPORT_ALL": "1",
                 "GIT_CONFIG_COUNT": "2",
                 "GIT_CONFIG_KEY_0": "http.receivepack",
-                "GIT_CONFIG_VALUE_0": "true",
+                "GIT_CONFIG_VALUE_0": "false" if read_only else "true",
                 "GIT_CONFIG_KEY_1": "safe.directory",
                 "GIT_CONFIG_VALUE_1": "*",
                 "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),

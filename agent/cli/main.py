@@ -135,7 +135,7 @@ def resume(obj: dict[str, Any]) -> int:
 @click.pass_obj
 def doctor(obj: dict[str, Any]) -> int:
     """Check this host's installation, one line a check; exit 3 when one fails."""
-    from agent.cli.doctor import doctor as run_doctor
+    from agent.cli.doctor.checks import doctor as run_doctor
 
     return run_doctor(obj["output"])
 

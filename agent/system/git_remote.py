@@ -100,6 +100,21 @@ def fetch_tags(repository: Path, remote: Remote, names: Sequence[str], access: A
         _require_done(done, remote, access)
 
 
+def require_reachable(remote: Remote, access: Access) -> None:
+    """Raises SourceError where the remote cannot be read."""
+    _refs(remote, access, "HEAD")
+
+
+def may_push(repository: Path, remote: Remote, sha: str, access: Access) -> bool:
+    """Whether the remote would take a push of the commit ``sha`` of ``repository`` under a new name; nothing is sent.
+    Raises SourceError where that cannot be told."""
+    dry = ("push", "--dry-run", "--quiet", "--no-verify", "--", remote.url, f"{sha}:refs/heads/hostwright-doctor")
+    done = _converse(remote, access, f"--git-dir={repository}", *dry)
+    if done.timed_out:
+        raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
+    return done.ok
+
+
 def _require_done(done: Completed, remote: Remote, access: Access) -> None:
     if done.ok:
         return

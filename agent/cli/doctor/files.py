@@ -1,0 +1,105 @@
+"""Who can read and write what the agent rests on."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.cli.doctor.answer import Answer, Verdict
+from agent.errors import SettingsError
+from agent.host.identity import PRIVATE_NAME
+from agent.host.paths import Paths
+from agent.host.settings import Settings
+from agent.host.state import Memory
+from agent.system.files import require_owned_throughout
+from agent.system.git_environment import local_environment
+from agent.system.misplaced import misplaced_file
+from agent.system.process import run
+
+QUERY_TIMEOUT_S = 20.0
+
+_OF_A_MIRROR = frozenset(
+    {"core.repositoryformatversion", "core.filemode", "core.bare", "core.logallrefupdates", "core.sharedrepository"}
+)
+"""What git init writes."""
+
+
+def permissions(paths: Paths, settings: Settings) -> Iterator[Answer]:
+    """Everything that is wrong, not only the first of it."""
+    wrong = [*_owned(paths), *_private(paths), *_read_by_all(paths, settings)]
+    yield from wrong
+    if not wrong:
+        yield Verdict.OK, "settings, state, keys and programs belong to root alone", ""
+
+
+def _owned(paths: Paths) -> Iterator[Answer]:
+    for path in (paths.etc, paths.var, paths.opt, paths.run):
+        try:
+            require_owned_throughout(path, os.geteuid())
+        except SettingsError as error:
+            yield Verdict.FAILED, error.message, error.hint
+
+
+def _private(paths: Paths) -> Iterator[Answer]:
+    """What nobody else may even read."""
+    keys = [paths.settings, paths.deploy_key, paths.status_key, paths.identity / PRIVATE_NAME]
+    if (webhook := Memory(paths).state().fleet.webhook) is not None:
+        keys.append(webhook.secret_file)
+    for path in keys:
+        if os.path.lexists(path):
+            yield from _file(path, 0o077, "be read or written")
+    for path in (paths.var, paths.identity, paths.rescue):
+        if path.is_dir() and stat.S_IMODE(path.lstat().st_mode) & 0o077:
+            yield Verdict.FAILED, f"{path} can be entered by others", f"chmod go= {path}"
+
+
+def _read_by_all(paths: Paths, settings: Settings) -> Iterator[Answer]:
+    """What others may read, and not write."""
+    for path in (paths.trusted_signers, paths.known_hosts, settings.ca):
+        if path is not None and os.path.lexists(path):
+            yield from _file(path, 0o022, "be written")
+
+
+def _file(path: Path, others: int, what: str) -> Iterator[Answer]:
+    if wrong := misplaced_file(path):
+        yield Verdict.FAILED, f"{path} is {wrong}", "put the file itself there, and let it belong to root"
+    elif (mode := stat.S_IMODE(path.lstat().st_mode)) & others:
+        hint = f"chmod {mode & ~others:o} {path}; make a new one if somebody may have used that"
+        yield Verdict.FAILED, f"{path} can {what} by others (mode {mode:04o})", hint
+
+
+def control_socket(paths: Paths, settings: Settings) -> Iterator[Answer]:
+    del settings
+    try:
+        status = paths.control.lstat()
+    except FileNotFoundError:
+        yield Verdict.OK, "there is none while no daemon runs", ""
+        return
+    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        hint = "systemctl restart hostwright"
+        yield Verdict.FAILED, f"{paths.control} is not a socket of root's alone (mode {status.st_mode:o})", hint
+        return
+    yield Verdict.OK, "only root can ask the daemon", ""
+
+
+def git(paths: Paths, settings: Settings) -> Iterator[Answer]:
+    """What the mirror's own configuration says counts, unlike root's and the system's: it could redirect, or run."""
+    del settings
+    config = paths.mirror / "config"
+    if not config.exists():
+        yield Verdict.OK, "nothing has been fetched yet", ""
+        return
+    argv = ["git", "config", "--file", f"{config}", "--no-includes", "--list", "--name-only"]
+    done = run(argv, timeout_s=QUERY_TIMEOUT_S, env=local_environment(), cwd=Path("/"))
+    foreign = sorted(set(done.output.decode(errors="replace").split()) - _OF_A_MIRROR)
+    hooks = sorted(hook.name for hook in (paths.mirror / "hooks").glob("*"))
+    if not done.ok:
+        yield Verdict.FAILED, f"{config} cannot be read: {done.complaint}", f"rm -r {paths.mirror}: it is cloned anew"
+    elif foreign:
+        yield Verdict.FAILED, f"{config} says {', '.join(foreign)}", f"rm -r {paths.mirror}: it is cloned anew"
+    elif hooks:
+        yield Verdict.WARNING, f"{paths.mirror}/hooks holds {', '.join(hooks)}; they are not run", "who put them there?"
+    else:
+        yield Verdict.OK, "no configuration but the agent's own counts", ""
