@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from agent.domain.account import Account
 from agent.domain.commit import TrustedCommit
-from agent.domain.memory import TrustRecord
+from agent.domain.memory import FleetSettings, TrustRecord
 from agent.domain.plan import Hold
 from agent.domain.trial import Trial
+from agent.host.state import Memory
 from agent.parts import Parts
 from agent.steps.choose import PINNED, Aim, agent_of, choose, suspension
 from agent.steps.fetch import fetch
@@ -143,13 +144,15 @@ def _gate(parts: Parts, account: Account) -> Gate:
     """What may not begin now. A host that was never as wanted is not in service yet; who names a commit means now."""
     if parts.named is not None:
         return OPEN
-    memory = parts.memory
-    state = memory.state()
+    return gate_of(parts.memory, account.fleet or parts.memory.state().fleet, parts.clock())
+
+
+def gate_of(memory: Memory, fleet: FleetSettings, now: int) -> Gate:
+    """What may not begin on this host, by the windows of ``fleet``."""
     applied = memory.applied()
-    if applied.commit is None and not applied.served and state.pruned is None:
+    if applied.commit is None and not applied.served and memory.state().pruned is None:
         return OPEN
-    fleet = account.fleet or state.fleet
-    return gate(fleet.windows, budget_s=fleet.budget_s, now=parts.clock(), zone=zone)
+    return gate(fleet.windows, budget_s=fleet.budget_s, now=now, zone=zone)
 
 
 def _suspension(parts: Parts, resolution: Resolution | None) -> Hold | None:

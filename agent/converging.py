@@ -112,7 +112,9 @@ def _make_so(parts: Parts, account: Account, resolution: Resolution, rules: Rule
     if not account.permitted.allowed:
         account.after = account.plan
     else:
-        if account.permitted.intends and account.rollback is None:
+        # Where the way back failed, the host remembers of what is in doubt that it was applied: it is on trial again.
+        again = state.digest in parts.memory.bad()
+        if (account.permitted.intends or again) and account.rollback is None:
             parts.reporter.attempting(account)
             if account.trial is None and state.digest != applied.good:
                 account.trial = trials.begin(
@@ -120,6 +122,7 @@ def _make_so(parts: Parts, account: Account, resolution: Resolution, rules: Rule
                     account.permitted,
                     applied=before,
                     senses=senses_of(parts, account),
+                    again=again,
                     now=parts.clock(),
                 )
                 parts.memory.keep_trial(account.trial)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 import time
@@ -10,13 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.domain.account import Account
-from agent.domain.desired import DesiredState
-from agent.domain.memory import Attempt, FleetSettings
-from agent.domain.plan import Plan
-from agent.domain.removal import Leaving
+from agent.domain.memory import FleetSettings
 from agent.engine.client import Engine
-from agent.errors import DeployError, HostwrightError, SourceError, UsageError, host_io_error
+from agent.errors import HostwrightError, UsageError, host_io_error
 from agent.fleet.writer import StatusBranch
 from agent.host.events import Events
 from agent.host.exports import Exports
@@ -36,16 +31,8 @@ from agent.host.versions import Versions
 from agent.inventory.fleet import read_fleet
 from agent.parts import Named, Parts
 from agent.steps.apply import Progress
-from agent.steps.choose import suspension
-from agent.steps.leaving import foresee
-from agent.steps.own import wanted_by
-from agent.steps.plan import make_plan
-from agent.steps.probe import probe
-from agent.steps.prune import unfit, units_going, untold
 from agent.steps.report import StatusReporter
-from agent.steps.resolve import resolve
 from agent.steps.trial import REMOTE_TIMEOUT_S
-from agent.steps.verify import recall
 from agent.system.files import discard, make_private_folder
 from agent.system.folder import FolderTree
 from agent.system.git import Mirror
@@ -120,71 +107,6 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         unusable=unusable,
         named=named,
     )
-
-
-def plan_of_host(paths: Paths, work: Path) -> tuple[DesiredState, Plan, Leaving]:
-    """What the commit that the last cycle aimed at would change now, and take away when that is done. Takes no lock;
-    scratch files go to ``work``."""
-    settings = read_settings(paths)
-    memory = Memory(paths)
-    last = memory.trust().last
-    aimed = memory.state().aimed_commit or last
-    if aimed is None or last is None:
-        raise SourceError("no commit has been fetched yet", kind="no-commit", hint="run `hostwright apply` first")
-    mirror = mirror_of_host(paths, settings)
-    commit = recall(aimed, mirror=mirror, last=last)
-    resolution = resolve(
-        commit,
-        mirror.tree(aimed),
-        inventory=settings.inventory,
-        host=settings.host,
-        repositories=repositories_of_host(paths, settings).tree,
-    )
-    state, before = resolution.state, memory.applied()
-    found = make_plan(
-        state,
-        engine=Engine(work=work, timeout_s=memory.state().fleet.deploy_timeout_s, repositories=paths.repositories),
-        root=Exports(work / "commits", mirror).folder(commit),  # a cycle may collect its own meanwhile
-        applied=before.deploys,
-        interrupted=Journal(paths.journal).interrupted(state.enforced),
-    )
-    if untold(state, found) or before.commit is None:
-        return state, found, Leaving()  # It is not known what is wanted, or nothing ever was.
-    now = clock()
-    then = Account(
-        state=state,
-        after=dataclasses.replace(found, deploys=()),
-        hold=suspension(memory.suspension(now), resolution.environment, settings.host, now),
-        failures=_waiting(memory.state().attempts, state, now),
-        health=probe(paths.var, memory.state().failed_at_first or ()),
-    )
-    ledger = Ledger(paths.ledger)
-    going = units_going(ledger.entries(), wanted_by(state, found, before.deploys))
-    leaving = foresee(
-        state,
-        found,
-        idle=resolution.environment.idle(),
-        before=before,
-        applied=before.deploys,
-        memory=memory.state(),
-        waits=unfit(then, converged=True, going=going),
-        inventory=settings.inventory,
-        fleet=memory.state().fleet,
-        ledger=ledger,
-        mirror=mirror,
-    )
-    return state, found, leaving
-
-
-def _waiting(attempts: Mapping[str, Attempt], state: DesiredState, now: int) -> list[HostwrightError]:
-    """The deploys that failed a short while ago, and will not be tried before their time."""
-    tried = {deploy.name: attempts.get(deploy.name) for deploy in state.deploys}
-    digests = {deploy.name: deploy.digest for deploy in state.deploys}
-    return [
-        DeployError(f"{name} failed: {attempt.error}")
-        for name, attempt in tried.items()
-        if attempt is not None and attempt.digest == digests[name] and attempt.waits(now)
-    ]
 
 
 def access_of_host(paths: Paths, settings: Settings, *, reporting: bool = False) -> Access:

@@ -5,6 +5,7 @@ Only the clock, the status branch and the moments at which the agent dies are pl
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from agent.domain.outcome import DeployOutcome
 from agent.domain.report import Phase
 from agent.domain.trial import FIRST_DOUBT_S
 from agent.engine.client import Engine
+from agent.errors import Consequence
 from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.journal import Journal
@@ -28,6 +30,7 @@ from agent.host.paths import Paths
 from agent.host.repositories import Repositories
 from agent.host.settings import Settings
 from agent.host.state import Memory
+from agent.host.versions import Versions
 from agent.parts import Parts
 from agent.steps.apply import Progress
 from agent.steps.remember import phase_of
@@ -144,6 +147,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
         remote_answers=lambda: host.answers(),  # noqa: PLW0108 - nor here
         sleep=lambda seconds: host.sleep(seconds),  # noqa: PLW0108 - there is no host yet
         monotonic=lambda: sum(host.slept),
+        versions=Versions(paths),
     )
     host = Host(repo, parts, engine, reporter, target)
     return host
@@ -313,3 +317,56 @@ def test_a_cycle_that_is_to_end_while_it_settles_leaves_the_judgement_to_the_nex
     good.engine._stopped = False
     assert phase_of(good.cycle()) is Phase.ROLLED_BACK
     assert good.files() == {"web": "good"}
+
+
+def test_a_way_back_that_fails_wakes_people_and_is_not_gone_again_and_again(good: Host) -> None:
+    web = good.target / "web"
+
+    def block() -> None:
+        if web.is_file():
+            web.unlink()
+            (web / "of somebody").mkdir(parents=True)
+
+    good.commit("bad")
+    good.while_it_settles = block
+    account = good.cycle()
+    failure = next(failure for failure in account.failures if failure.kind == "rollback-failed")
+    assert (failure.consequence, int(account.exit)) == (Consequence.STALL, 8)
+    later = []
+    for _ in range(10):
+        good.now += 60
+        later.append(good.cycle())
+    assert [each.rollback for each in later] == [None] * 10
+    assert good.parts.memory.state().attempts["web"].failures < 6
+    shutil.rmtree(web)
+    web.write_text("good\n")
+    good.while_it_settles = lambda: None
+    good.now += 3600
+    account = good.cycle()
+    assert (good.files(), phase_of(account)) == ({"web": "good"}, Phase.ROLLED_BACK)
+
+
+def test_a_git_server_that_is_away_for_ten_minutes_marks_nothing_bad(good: Host, tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    good.commit("better", check="better")
+
+    def answers() -> bool:
+        there = good.repo.path.exists()
+        if there and not away.exists():
+            good.repo.path.rename(away)  # it was asked before the change, and is gone behind it
+        return there
+
+    good.answers = answers
+    assert phase_of(good.cycle()) is Phase.INCONCLUSIVE
+    (good.target / "web").write_text("by hand\n")
+    for _ in range(10):
+        good.now += 60
+        account = good.cycle()
+        assert int(account.exit) == 4
+        assert good.files()["web"] in ("good", "better")  # whatever was done by hand is not
+    away.rename(good.repo.path)
+    good.answers = lambda: True
+    good.now += FIRST_DOUBT_S
+    account = good.cycle()
+    assert (int(account.exit), phase_of(account), good.files()) == (0, Phase.CONVERGED, {"web": "better"})
+    assert good.parts.memory.bad() == {}

@@ -20,11 +20,10 @@ from agent.cli.show import AccountView, plan_lines
 from agent.control import ask
 from agent.cycle import run
 from agent.domain.account import Account, Trigger
-from agent.domain.desired import DesiredState
 from agent.domain.duration import seconds
 from agent.domain.event import Event
 from agent.domain.memory import Pinned, Suspension
-from agent.domain.plan import Cause, Hold, Plan
+from agent.domain.plan import Cause, HeldChange, Hold
 from agent.domain.removal import Departure, Leaving, Removal
 from agent.errors import DeployError, Exit, SettingsError, UsageError, first_exit
 from agent.host.events import Events
@@ -32,6 +31,7 @@ from agent.host.lock import locked
 from agent.host.paths import Paths
 from agent.host.state import Memory
 from agent.parts import Named
+from agent.planning import Foreseen, foreseen
 
 APPLY_WAIT_S = 600.0
 """How long `apply` waits for a running cycle; longer than most, shorter than a person's patience."""
@@ -65,39 +65,46 @@ def apply(output: Output, *, wait: bool, commit: str | None, stay: bool, duratio
 
 def plan(output: Output, *, diff: bool) -> int:
     """Plans the commit that the last cycle aimed at. Takes no lock and writes nothing but scratch files."""
-    state, found, leaving = planned()
-    return _show(output, "plan", state, found, leaving, diff=diff, calm="in sync with commit")
+    return _show(output, "plan", planned(), diff=diff, calm="in sync with commit")
 
 
 def drift(output: Output, *, diff: bool) -> int:
     """The same plan, and of it only what the host moved away from what was applied."""
-    state, found, _ = planned()
+    before = planned()
+    found = before.plan
     deploys = [
         dataclasses.replace(deploy, changes=tuple(change for change in deploy.changes if change.cause is Cause.DRIFT))
         for deploy in found.deploys
         if deploy.unknown is None
     ]
-    found = dataclasses.replace(found, deploys=tuple(deploys))
-    return _show(output, "drift", state, found, Leaving(), diff=diff, calm="no drift from commit")
+    moved = dataclasses.replace(
+        before,
+        plan=dataclasses.replace(found, deploys=tuple(deploys)),
+        held=tuple(held for held in before.held if held.change.cause is Cause.DRIFT),
+        leaving=Leaving(),
+        newest=None,
+    )
+    return _show(output, "drift", moved, diff=diff, calm="no drift from commit")
 
 
-def planned() -> tuple[DesiredState, Plan, Leaving]:
+def planned() -> Foreseen:
     """What the commit that the last cycle aimed at would change now, and take away when that is done."""
     require_root()
     with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
-        return wiring.plan_of_host(Paths(), Path(work))
+        return foreseen(Paths(), Path(work))
 
 
-def _show(
-    output: Output, command: str, state: DesiredState, found: Plan, leaving: Leaving, *, diff: bool, calm: str
-) -> int:
+def _show(output: Output, command: str, told: Foreseen, *, diff: bool, calm: str) -> int:
+    found, leaving = told.plan, told.leaving
     wanted = [change for change in found.changes if change.cause is not Cause.NOT_IDEMPOTENT]
     pending = bool(wanted) or leaving.due or any(deploy.unknown is not None for deploy in found.deploys)
     errors = [
         DeployError(f"{deploy.deploy} cannot be planned: {deploy.error}") for deploy in found.deploys if deploy.error
     ]
-    for line in plan_lines(found, leaving, diff=diff, calm=calm):
+    for line in plan_lines(found, leaving, told.held, diff=diff, calm=calm):
         output.show(line)
+    if told.newest is not None:
+        output.show(f"not aimed at: commit {told.newest[0][:12]}: {told.newest[1]}")
     for error in errors:
         output.say(f"hostwright: {error.message}")
     codes = [error.exit for error in errors] + ([Exit.CHANGES] if pending else [])
@@ -106,16 +113,22 @@ def _show(
         command,
         code,
         {
-            "host": state.host,
+            "host": told.state.host,
             "commit": found.commit,
             "digest": found.digest,
             "deploys": [dataclasses.asdict(deploy) for deploy in found.deploys],
+            "held": [_held_document(held) for held in told.held],
+            "newest": {"commit": told.newest[0], "why": told.newest[1]} if told.newest is not None else None,
             "removals": [_removal_document(removal) for removal in leaving.removals],
             "departures": [_departure_document(departure) for departure in leaving.departures],
         },
         error_document(errors[0]) if errors else None,
     )
     return code
+
+
+def _held_document(held: HeldChange) -> dict[str, object]:
+    return {"deploy": held.change.deploy, "resource": held.change.resource, "hold": _hold_document(held.hold)}
 
 
 def _removal_document(removal: Removal) -> dict[str, object]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.status import Status as Spinner
 
 from agent.cli.output import Output
 from agent.domain.account import Account
 from agent.domain.outcome import OperationResult
-from agent.domain.plan import Cause, Change, DeployPlan, Hold, Plan
+from agent.domain.plan import Cause, Change, DeployPlan, HeldChange, Hold, Plan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.errors import Exit
 from agent.steps.apply import Progress
@@ -25,11 +25,15 @@ _FATES = {
 _SIGNS = {Cause.INTENDED: "+", Cause.DRIFT: "~", Cause.NOT_IDEMPOTENT: "=", Cause.INTERRUPTED: "!"}
 
 
-def plan_lines(plan: Plan, leaving: Leaving, *, diff: bool, calm: str) -> Iterator[str]:
-    """A plan as lines: each change with its cause, its diff below it, what is to go, and a sum at the end, or
-    ``calm``."""
+def plan_lines(
+    plan: Plan, leaving: Leaving, held: Sequence[HeldChange] = (), *, diff: bool, calm: str
+) -> Iterator[str]:
+    """A plan as lines: each change with its cause, its diff below it, what is to go, for what it waits, and a sum at
+    the end, or ``calm``."""
+    waiting = {id(each.change): each.hold for each in held}
     for deploy in plan.deploys:
-        yield from _deploy_lines(deploy, diff=diff)
+        yield from _deploy_lines(deploy, waiting, diff=diff)
+    yield from (f"held: {hold.told}" for hold in dict.fromkeys(waiting.values()) if hold.kind != "not-idempotent")
     yield from leaving_lines(leaving)
     counts = {cause.value: sum(1 for change in plan.changes if change.cause is cause) for cause in Cause}
     removals = sum(1 for removal in leaving.removals if removal.fate is not Fate.FORGET)
@@ -41,13 +45,14 @@ def plan_lines(plan: Plan, leaving: Leaving, *, diff: bool, calm: str) -> Iterat
         yield f"{told or 'nothing can be told'} (commit {plan.commit[:12]})"
 
 
-def _deploy_lines(deploy: DeployPlan, *, diff: bool) -> Iterator[str]:
+def _deploy_lines(deploy: DeployPlan, held: Mapping[int, Hold], *, diff: bool) -> Iterator[str]:
     if deploy.error is not None:
         yield f"x {deploy.deploy}: cannot be planned: {deploy.error}"
     if deploy.unknown is not None:
         yield f"? {deploy.deploy}: unknown until applied: {deploy.unknown}"
     for change in deploy.changes:
-        yield change_line(change)
+        hold = held.get(id(change))
+        yield _held(change_line(change), hold if hold is None or hold.kind != "not-idempotent" else None)
         if diff and change.wanted.diff:
             yield "\n".join(f"    {line}" for line in change.wanted.diff.rstrip("\n").splitlines())
 
@@ -103,8 +108,8 @@ class AccountView:
             say(removal_line(removal))
         for hold in pruned.leaving.holds:
             say(f"not removed: {hold.reason}")
-        if account.reboot is not None:
-            say(f"not rebooted: {account.reboot.hold.told}" if account.reboot.hold else "the host is rebooted now")
+        for line in _put_off_lines(account):
+            say(line)
         if account.after is not None:
             say(f"{_sum(account)}; {phase_of(account).value}")
         for complaint in account.health.complaints if account.health is not None else ():
@@ -142,6 +147,15 @@ class AccountView:
         if self._spinner is not None:
             self._spinner.stop()
             self._spinner = None
+
+
+def _put_off_lines(account: Account) -> Iterator[str]:
+    if account.reboot is not None:
+        yield f"not rebooted: {account.reboot.hold.told}" if account.reboot.hold else "the host is rebooted now"
+    if account.update is not None:
+        yield f"not updated: {account.update.told}"
+    if account.ready and account.agent is not None:
+        yield f"the agent becomes version {account.agent.version}, on trial"
 
 
 def _sum(account: Account) -> str:

@@ -50,10 +50,11 @@ def begin(
     *,
     applied: Mapping[str, AppliedDeploy],
     senses: Senses,
+    again: bool,
     now: int,
 ) -> Trial:
-    """The trial of what ``permitted`` intends. It is begun once, however often it is cut off: later, what holds may be
-    its own doing already."""
+    """The trial of what ``permitted`` intends, or, ``again``, of all that it changes. It is begun once, however often it
+    is cut off: later, what holds may be its own doing already."""
     health = senses.health()
     return Trial(
         state.digest,
@@ -63,7 +64,7 @@ def begin(
             planned.deploy
             for planned in permitted.plan.deploys
             if planned.deploy in permitted.allowed
-            and (planned.unknown is not None or any(each.cause is Cause.INTENDED for each in planned.changes))
+            and (again or planned.unknown is not None or any(each.cause is Cause.INTENDED for each in planned.changes))
         ),
         passed=tuple(label_of(result) for result in health.checks if result.passed),
         known=tuple(f"{name}: {label}" for name, deploy in applied.items() for label in deploy.checks),

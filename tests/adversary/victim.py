@@ -28,6 +28,7 @@ from agent.host.paths import Paths
 from agent.host.repositories import Repositories
 from agent.host.settings import Settings
 from agent.host.state import Memory
+from agent.host.versions import Versions
 from agent.parts import Parts
 from agent.steps.apply import Progress
 from agent.steps.remember import phase_of
@@ -180,6 +181,7 @@ def following(repo: ConfigRepo, paths: Paths, remote: str, access: Access) -> Vi
         reporter=reporter,
         progress=Progress(started=lambda *_: None, operated=lambda _: None),
         clock=lambda: host.now,
+        versions=Versions(paths),
         remote_answers=lambda: True,
         sleep=lambda seconds: host.slept.append(seconds),  # noqa: PLW0108 - there is no host yet
         monotonic=lambda: sum(host.slept),
