@@ -13,7 +13,7 @@ from agent.aiming import resolved
 from agent.domain.account import Account, Rollback, Trigger
 from agent.domain.desired import Mode
 from agent.domain.health import Health
-from agent.domain.outcome import Outcome
+from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import Plan
 from agent.domain.trial import Bad, Trial
 from agent.parts import Parts
@@ -153,7 +153,9 @@ def _judge(parts: Parts, account: Account, trial: Trial, senses: Senses) -> None
         memory.keep_trial(dataclasses.replace(trial, tries=trial.tries - 1))
         return
     if not reasons:
-        memory.forgive(trial.digest)
+        # What did not come to be has shown nothing: a doubt stays until it has.
+        if all(account.outcome.status(name) is not Status.FAILED for name in trial.touched):
+            memory.forgive(trial.digest)
         memory.keep_trial(None)
         return
     good = _last_good(parts, account)

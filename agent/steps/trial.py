@@ -53,8 +53,8 @@ def begin(
     again: bool,
     now: int,
 ) -> Trial:
-    """The trial of what ``permitted`` intends, or, ``again``, of all that it changes. It is begun once, however often it
-    is cut off: later, what holds may be its own doing already."""
+    """The trial of what ``permitted`` intends, or, ``again``, of all that it changes. It is begun once, however often
+    it is cut off: later, what holds may be its own doing already."""
     health = senses.health()
     return Trial(
         state.digest,
