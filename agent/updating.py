@@ -7,7 +7,7 @@ from agent import __version__
 from agent.domain.account import Account
 from agent.domain.event import Event
 from agent.domain.memory import Stage, Update
-from agent.errors import SourceError
+from agent.errors import Exit, SourceError
 from agent.parts import Parts
 from agent.steps import update as updates
 
@@ -24,6 +24,7 @@ def make_ready(parts: Parts, account: Account) -> None:
         account,
         serves=parts.versions.kept,
         pending=parts.memory.trial() is not None,
+        unheard=parts.memory.state().exit == Exit.REPORT,
         stopped=parts.engine.stopped,
     )
     if account.update is not None:

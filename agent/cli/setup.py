@@ -38,6 +38,7 @@ from agent.host.settings import Settings, complaint, render
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.host.undo import Undo
+from agent.host.versions import Versions
 from agent.inventory.environment import load
 from agent.inventory.source import INVENTORIES
 from agent.steps.fetch import fetch
@@ -100,6 +101,8 @@ def setup(options: SetupOptions, talk: Talk) -> int:
                 changed |= installation.link(paths, __version__)
                 begin_ledger(options.packages_before, paths, undo)
             if service:
+                if paths.previous.is_symlink():
+                    Versions(paths).end_trial()  # what a person installs is not to be switched back from
                 changed |= installation.write_units(paths)
             undo.keep()
             folder.keep()

@@ -83,7 +83,7 @@ class Versions:
         update, current, previous = memory.update(), self._target("current"), self._target("previous")
         if update is None or update.stage != Stage.TRIAL:
             if previous is not None and previous == current:
-                self._end_trial()  # of a version that nobody remembers
+                self.end_trial()  # of a version that nobody remembers
             return
         if previous is not None and current == update.version:
             return
@@ -93,18 +93,25 @@ class Versions:
             memory.keep_update(
                 None
             )  # cut off before it was switched to or after it was kept; or a person chose another
-        self._end_trial()
+        self.end_trial()
 
     def keep(self) -> None:
         """The version that runs has shown that it is well. What belongs to others goes."""
         source = self.paths.rescue / __version__ / SCRIPT
         write_atomic(self.paths.rescue / SCRIPT, read_bounded(source), mode=0o644)
         self._write_units(installation.UNITS)
-        self._end_trial()
+        self.end_trial()
         for folder in (self.paths.versions, self.paths.rescue):
             for each in folder.iterdir():
                 if each.name not in (__version__, SCRIPT):
                     discard(each)
+
+    def end_trial(self) -> None:
+        """Whatever runs now stays. Raises SettingsError, OSError."""
+        installation.systemctl("disable", "--now", REVERT_TIMER)
+        for path in (self.paths.previous, self.paths.reverted):
+            discard(path)
+            fsync_folder(path.parent)
 
     @property
     def daemon_runs(self) -> bool:
@@ -114,12 +121,6 @@ class Versions:
         if installation.write_units(self.paths, names):
             installation.systemctl("daemon-reload")
             installation.systemctl("--no-block", "restart", DAEMON_UNIT)
-
-    def _end_trial(self) -> None:
-        installation.systemctl("disable", "--now", REVERT_TIMER)
-        for path in (self.paths.previous, self.paths.reverted):
-            discard(path)
-            fsync_folder(path.parent)
 
     def _switched_back_from(self) -> str | None:
         try:

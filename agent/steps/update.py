@@ -40,9 +40,10 @@ def obstacle(pin: AgentPin, update: Update | None, *, now: int) -> HostwrightErr
     return None
 
 
-def waits(account: Account, *, serves: bool, pending: bool, stopped: bool) -> Hold | None:
+def waits(account: Account, *, serves: bool, pending: bool, unheard: bool, stopped: bool) -> Hold | None:
     """What a new version waits for. ``serves``: whether the agent runs here by its own units. ``pending``: whether a
-    change of the host is on trial. ``stopped``: whether this cycle was asked to end."""
+    change of the host is on trial. ``unheard``: whether the last report was not taken. ``stopped``: whether this cycle
+    was asked to end."""
     if account.shut is not None:
         return Hold(KIND, f"a new version of the agent waits; {account.shut.reason}", account.shut.until)
     if account.hold is not None:
@@ -53,6 +54,7 @@ def waits(account: Account, *, serves: bool, pending: bool, stopped: bool) -> Ho
         "the host went back to its last good state just now" if account.rollback is not None else "",
         "the host reboots first" if account.reboot is not None and account.reboot.hold is None else "",
         "this cycle was asked to end" if stopped else "",
+        "reports are not taken now, so nobody could tell how it does" if unheard else "",
         "what it depends on cannot be reached" if _has(account, Exit.SOURCE) else "",
     )
     why = next((reason for reason in reasons if reason), None)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import __version__
 from tests.bootstrap.conftest import CLONE, ROOT, WHEELS, Boot, bootstrap
 from tests.lab.host import Host
 from tests.stories.world import kinds, until
@@ -26,11 +27,7 @@ _EDITS: Mapping[str, tuple[str, str, str]] = {
         "        fleet = self._fleet(account)\n        current",
         "        raise RuntimeError",
     ),
-    DEAF: (
-        "agent/wiring.py",
-        "    settings = read_settings(paths)\n    memory = Memory(paths)\n    last",
-        "    raise OSError",
-    ),
+    DEAF: ("agent/planning.py", "    settings, memory = read_settings(paths), Memory(paths)", "    raise OSError"),
 }
 DROP_IN = "/etc/systemd/system/hostwright-revert.timer.d/soon.conf"
 
@@ -154,9 +151,19 @@ def test_a_switch_that_was_cut_off_before_the_link_is_begun_again(fleet: Fleet) 
     until(lambda: fleet.version == GOOD, "the version before it")
 
 
+def test_what_a_person_installs_is_not_switched_back_from(fleet: Fleet) -> None:
+    fleet.machine.run("systemctl stop hostwright hostwright-cycle")
+    fleet.machine.run("ln -s versions/nothing /opt/hostwright/previous && systemctl start hostwright-revert.timer")
+    done = bootstrap(fleet.machine)
+    assert "first cycle" in done.error
+    assert fleet.version == __version__
+    assert not fleet.on_trial
+    assert fleet.machine.run("systemctl is-active hostwright-revert.timer", check=False).output == "inactive\n"
+
+
 def test_without_a_version_in_git_a_host_stays_on_what_it_has(fleet: Fleet) -> None:
     fleet.machine.write(f"{CLONE}/inventories/local/fleet.yaml", "schedule: {fetch: 2s, drift: 2s, settle: 0s}\n")
     git = f"git -C {CLONE} -c user.name=A -c user.email=a@b"
     fleet.machine.run(f"{git} commit -qam 'No version' && {git} push -q /var/lib/hostwright/origin.git HEAD:main")
     until(lambda: fleet.problems() == [], "nothing is wrong")
-    assert fleet.version == GOOD
+    assert fleet.version == __version__

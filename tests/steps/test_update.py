@@ -20,7 +20,7 @@ OTHER = AgentPin("0.3.0", ("hostwright==0.3.0 --hash=sha256:00",))
 
 
 def held(account: Account, **more: bool) -> Hold | None:
-    return waits(account, **{"serves": True, "pending": False, "stopped": False, **more})
+    return waits(account, **{"serves": True, "pending": False, "unheard": False, "stopped": False, **more})
 
 
 def test_on_a_host_that_is_calm_nothing_is_waited_for() -> None:
@@ -45,11 +45,20 @@ def test_it_waits_while_the_host_is_held() -> None:
         (Account(), {"pending": True}),
         (Account(), {"serves": False}),
         (Account(), {"stopped": True}),
+        (Account(), {"unheard": True}),
         (Account(rollback=Rollback(Bad("d" * 64, "c" * 40, NOW, "harm"), "a" * 40)), {}),
         (Account(reboot=Reboot()), {}),
         (Account(failures=[SourceError("no route")]), {}),
     ],
-    ids=["a change on trial", "no service", "asked to end", "rolled back", "about to reboot", "no remote"],
+    ids=[
+        "a change on trial",
+        "no service",
+        "asked to end",
+        "reports are not taken",
+        "rolled back",
+        "about to reboot",
+        "no remote",
+    ],
 )
 def test_it_never_comes_into_the_middle_of_something(account: Account, more: dict[str, bool]) -> None:
     assert held(account, **more) is not None
