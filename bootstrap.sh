@@ -22,6 +22,7 @@ RESCUE=$OPT/rescue
 RESCUE_FAILED=$RUN/rescue.failed
 RESCUE_AGAIN_MIN=10
 CYCLE_ENDS_S=1500
+CYCLE_LASTS_S=7500 # its unit's time limit, and what it takes to end
 # What was on the machine before the first of our packages, then "+name" for each that was asked for. It survives a
 # try that fails, so that the next one knows what was ours, and not a reboot: by then others may have installed some.
 PACKAGES=/run/hostwright-bootstrap.packages
@@ -641,7 +642,7 @@ rescued() {
     mv "$VAR/rescued.new" "$VAR/rescued" # the next cycle tells of it
     say "the agent runs on Python $(cat "$VAR/rescued") now"
     # A daemon that was running has what is gone in its memory.
-    [ ! -d /run/systemd/system ] || systemctl -q --no-block try-restart hostwright.service || :
+    [ ! -d /run/systemd/system ] || systemctl -q --no-block try-restart hostwright.service hostwright-webhook.service || :
     exit 0
 }
 
@@ -656,6 +657,7 @@ find_update() {
     version=$(sed -n 's/^hostwright==\([0-9][0-9A-Za-z.+!]*\).*/\1/p' "$requirements")
     [ -n "$version" ] || die "$EXIT_SOURCE" "$requirements names no version of the agent" "lock it: hostwright lock"
     digest=$(sha256sum <"$requirements")
+    version=$version-$(printf '%s' "$digest" | cut -c 1-8)
 }
 
 updated() {
@@ -664,27 +666,36 @@ updated() {
     exit 0
 }
 
-# Needs nothing but links: neither a Python nor what is on trial. It can be cut off anywhere, and run again.
+# Needs nothing but links: neither a Python, nor room on the disk, nor what is on trial. It can be cut off anywhere, and
+# run again. A cycle that is at work is waited for, whoever began it: it may be in the middle of an apply, and it may
+# keep the version yet.
 revert() {
     [ -L "$OPT/previous" ] || exit 0
-    from=$(readlink "$OPT/current")
-    to=$(readlink "$OPT/previous")
-    [ -x "$OPT/$to/bin/hostwright" ] || die "$EXIT_HOST" "there is no $OPT/$to to go back to" "run bootstrap.sh"
-    say "agent ${from##*/} did not report well in its time: switching back to ${to##*/}"
-    # The cycle finishes the operation it is in.
-    systemctl -q stop hostwright.service hostwright-cycle.service || :
+    systemctl -q stop hostwright.service || :
+    exec 8>>"$RUN/lock" || :
+    ! command -v flock >/dev/null || flock -w "$CYCLE_LASTS_S" 8 || :
+    switch_back && code=0 || code=$?
+    ! systemctl -q is-enabled hostwright.service || systemctl -q --no-block start hostwright.service || code=$EXIT_HOST
+    systemctl -q --no-block try-restart hostwright-webhook.service || :
+    exit "$code"
+}
+
+switch_back() {
+    [ -L "$OPT/previous" ] || return 0 # it was kept
+    from=$(readlink "$OPT/current") && to=$(readlink "$OPT/previous") || return
+    [ -x "$OPT/$to/bin/hostwright" ] || {
+        say "there is no $OPT/$to to go back to"
+        return "$EXIT_HOST"
+    }
     if [ "$from" != "$to" ]; then
-        printf '%s\n' "${from##*/}" >"$VAR/reverted.new"
-        mv "$VAR/reverted.new" "$VAR/reverted"
-        rm -f "$OPT/current.new"
-        ln -s "$to" "$OPT/current.new"
-        mv -T "$OPT/current.new" "$OPT/current"
+        say "agent ${from##*/} did not report well in its time: switching back to ${to##*/}"
+        # The mark for the version gone back to; without it that one tries again.
+        rm -f "$OPT/reverted"
+        ln -s "$from" "$OPT/reverted" || :
+        rm -f "$OPT/current.new" && ln -s "$to" "$OPT/current.new" && mv -T "$OPT/current.new" "$OPT/current" || return
         sync
     fi
     "$OPT/current/bin/hostwright" internal units || : # the other one had put its own in their place
-    systemctl -q start --no-block hostwright.service ||
-        die "$EXIT_HOST" "hostwright.service does not start" "look at systemctl status hostwright"
-    exit 0
 }
 
 # --- The whole ----------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     with account.surviving():
         account.reboot = _reboot(parts, account, trigger)
     with account.surviving():
-        updating.make_ready(parts, account)
+        updating.look(parts, account, trigger)
     with account.surviving():
         remember(
             account,
@@ -85,7 +85,7 @@ def run(parts: Parts, trigger: Trigger) -> Account:
         # Only now is it known whether the report was sent.
         parts.memory.keep_state(dataclasses.replace(parts.memory.state(), exit=int(account.exit)))
     with account.surviving():
-        updating.conclude(parts, account)
+        updating.conclude(parts, account, trigger)
     return account
 
 

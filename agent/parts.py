@@ -73,5 +73,7 @@ class Parts:
     """What had to be put right before a cycle could begin."""
     unusable: HostwrightError | None = None
     """Why nothing can be remembered here now: then nothing may be changed either."""
+    renewed: bool = False
+    """Whether the agent got other units as this cycle began: it does not run by them yet."""
     named: Named | None = None
     """The commit that this cycle is to go to."""

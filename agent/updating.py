@@ -3,62 +3,72 @@ when a cycle of its own has gone well."""
 
 from __future__ import annotations
 
-from agent import __version__
-from agent.domain.account import Account
+import dataclasses
+
+from agent.domain.account import Account, Trigger
 from agent.domain.event import Event
 from agent.domain.memory import Stage, Update
-from agent.errors import Exit, SourceError
+from agent.errors import Exit, HostwrightError
+from agent.host.versions import STEADY_S
 from agent.parts import Parts
 from agent.steps import update as updates
 
 
-def make_ready(parts: Parts, account: Account) -> None:
-    """Builds the pinned version, where that may be switched to as this cycle ends. Raises HostwrightError, OSError."""
+def look(parts: Parts, account: Account, trigger: Trigger) -> None:
+    """Whether the pinned version is to be tried when this cycle ends, or what it waits for. Raises HostwrightError for
+    what came of it before."""
     pin, update = account.agent, parts.memory.update()
-    if pin is None or pin.version == __version__:
+    if pin is None or pin.name == parts.versions.running:
         return
-    now = parts.clock()
-    if (obstacle := updates.obstacle(pin, update, now=now)) is not None:
+    if (obstacle := updates.obstacle(pin, update, trigger=trigger, now=parts.clock())) is not None:
         raise obstacle
     account.update = updates.waits(
         account,
-        serves=parts.versions.kept,
+        lacks=parts.versions.lacks(),
         pending=parts.memory.trial() is not None,
         unheard=parts.memory.state().exit == Exit.REPORT,
         stopped=parts.engine.stopped,
     )
-    if account.update is not None:
-        return
-    try:
-        parts.versions.prepare(pin)
-    except SourceError as error:
-        parts.memory.keep_update(updates.failed(update, pin, error.message, now=now))
-        raise
-    account.ready = True
+    account.ready = account.update is None
 
 
-def conclude(parts: Parts, account: Account) -> None:
-    """The last act of a cycle: a verdict on the version that runs, or the switch to the next. Raises HostwrightError,
-    OSError."""
-    update, pin, now = parts.memory.update(), account.agent, parts.clock()
+def conclude(parts: Parts, account: Account, trigger: Trigger) -> None:
+    """The last act of a cycle, when all that it did is remembered and reported: a verdict on the version that runs, or
+    the next one built, looked into and switched to. Raises HostwrightError, OSError."""
+    update = parts.memory.update()
     if update is not None and update.stage == Stage.TRIAL:
-        _judge_trial(parts, account, update, now)
+        _judge_trial(parts, account, update, trigger)
     elif update is not None and update.stage == Stage.REVERTED:
         helped = updates.does_well(account, update)
-        parts.memory.keep_update(updates.judged(update, helped=helped, now=now))
-    elif pin is not None and account.ready and not parts.engine.stopped:
-        trial = updates.on_trial(pin, account, update, now=now)
-        if updates.does_well(account, trial):
-            parts.memory.keep_update(trial)
-            parts.versions.switch(pin.version)
+        parts.memory.keep_update(updates.judged(update, helped=helped, now=parts.clock()))
+    elif account.ready:
+        _try(parts, account, update)
 
 
-def _judge_trial(parts: Parts, account: Account, update: Update, now: int) -> None:
-    """Kept, where it is the one on trial and does well; else the timer is left to run out."""
-    versions = parts.versions
-    if not versions.on_trial or update.version != __version__:
+def _try(parts: Parts, account: Account, update: Update | None) -> None:
+    pin, now = account.agent, parts.clock()
+    if pin is None or parts.engine.stopped:
         return
-    if updates.does_well(account, update) and versions.daemon_runs:
+    trial = updates.on_trial(pin, account, update, now=now)
+    if not updates.does_well(account, trial):
+        return  # its report was not taken
+    try:
+        if update is not None and update.digest != pin.digest:
+            parts.versions.discard(update.name)
+        parts.versions.prepare(pin, lambda: parts.engine.stopped)
+        parts.memory.keep_update(dataclasses.replace(trial, at=parts.clock()))
+        parts.versions.switch(pin.name)
+    except HostwrightError as error:
+        parts.memory.keep_update(updates.failed(update, pin, error.message, now=now))
+        raise
+
+
+def _judge_trial(parts: Parts, account: Account, update: Update, trigger: Trigger) -> None:
+    """Kept, where it has run as it will run from now on, by its own units, and does well; else the timer runs out."""
+    versions = parts.versions
+    if not versions.on_trial or update.name != versions.running or parts.renewed or trigger is Trigger.PERSON:
+        return
+    if updates.does_well(account, update) and versions.daemon_runs(STEADY_S):
         versions.keep()
         parts.memory.keep_update(None)
-        parts.events.add([Event(now, "updated", f"the agent runs version {update.version} now")])
+        parts.events.add([Event(parts.clock(), "updated", f"the agent runs version {update.version} now")])

@@ -39,7 +39,9 @@ DEADLINE_S: Final = 10.0
 """For one request, however slowly it comes."""
 CONCURRENT: Final = 8
 RATE_PER_S, BURST = 5.0, 20.0
-"""Requests that are looked at; forges send one for each push."""
+"""Requests without the secret that are answered for what they are; those with it ring a bell that rings once."""
+TOLD_EVERY_S: Final = 60.0
+"""Of requests without the secret, one line; strangers do not write the journal."""
 PAUSE_S: Final = 5.0
 """Between two cycles that are asked for."""
 ASK_TIMEOUT_S: Final = 10.0
@@ -122,6 +124,7 @@ class Listener(ThreadingHTTPServer):
     def __init__(self, webhook: Webhook, bell: Bell, allowance: Allowance | None = None) -> None:
         self.address_family = socket.AF_INET6 if ":" in webhook.host else socket.AF_INET
         self.webhook, self.bell, self.allowance = webhook, bell, allowance or Allowance()
+        self._told_at = -TOLD_EVERY_S
         self._places = threading.BoundedSemaphore(CONCURRENT)
         super().__init__((webhook.host, webhook.port), _Request)
         self.timeout = CHANGED_S
@@ -145,6 +148,12 @@ class Listener(ThreadingHTTPServer):
             end.cancel()
             self._places.release()
 
+    def tell(self, what: str) -> None:
+        """A line of the journal, and not another one for a while."""
+        if time.monotonic() - self._told_at >= TOLD_EVERY_S:
+            self._told_at = time.monotonic()
+            log.warning("%s", what)
+
     def handle_error(self, *_: object) -> None:
         """Whoever hangs up, or was hung up on, is no news."""
         if not isinstance(sys.exc_info()[1], OSError):
@@ -163,8 +172,6 @@ class _Request(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _judged(self) -> tuple[int, str]:
-        if not self.server.allowance.take():
-            return 429, "Too many requests"
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()) or self.headers.get("Transfer-Encoding"):
             return 411, "Length required"
@@ -174,10 +181,12 @@ class _Request(BaseHTTPRequestHandler):
         try:
             secret = read_secret(self.server.webhook.secret_file)
         except SettingsError as error:
-            log.error("%s", error.message)
+            self.server.tell(error.message)
             return 503, "No secret"
         if len(body) < int(length) or not signed(self.headers, body, secret):
-            log.warning("a request from %s is not signed with the secret", self.client_address[0])
+            if not self.server.allowance.take():
+                return 429, "Too many requests"
+            self.server.tell(f"requests without the secret, such as from {self.client_address[0]}")
             return 401, "Not signed"
         self.server.bell.ring()
         return 202, "Accepted"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.domain.memory import FleetSettings
 from agent.engine.client import Engine
-from agent.errors import HostwrightError, UsageError, host_io_error
+from agent.errors import HostwrightError, SettingsError, UsageError, host_io_error
 from agent.fleet.writer import StatusBranch
 from agent.host.events import Events
 from agent.host.exports import Exports
@@ -59,6 +59,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
     mirror, events = mirror_of_host(paths, settings), Events(paths.events)
     versions = Versions(paths)
     unusable: HostwrightError | None = None
+    renewed = False
     healed: tuple[HostwrightError, ...] = ()
     try:
         make_private_folder(paths.var)
@@ -68,7 +69,10 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         if settings.remote == f"{paths.origin}" and (mended := mend(paths.origin, mirror, settings.branch)):
             healed = (*healed, mended)
         tell_of_rescue(paths, events, clock())
-        versions.begin(memory)
+        try:
+            renewed = versions.begin(memory)
+        except SettingsError as error:  # systemd's; the host is looked after all the same
+            healed = (*healed, error)
     except OSError as error:
         unusable = host_io_error(error)
     return Parts(
@@ -102,6 +106,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         progress=progress,
         clock=clock,
         versions=versions,
+        renewed=renewed,
         remote_answers=lambda: answers(Remote.parse(settings.remote), settings.proxy, REMOTE_TIMEOUT_S),
         healed=healed,
         unusable=unusable,

@@ -164,6 +164,18 @@ def test_an_allowance_comes_back_with_time() -> None:
     assert allowance.take()
 
 
+def test_strangers_who_ask_too_much_do_not_keep_the_forge_out(served: Served) -> None:
+    while served.post() != 429:
+        pass
+    assert served.post(X_Hub_Signature_256=signature()) == 202
+
+
+def test_strangers_do_not_write_the_journal(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(5):
+        served.post()
+    assert len(caplog.messages) == 1
+
+
 def test_a_secret_that_was_changed_counts_at_once(served: Served) -> None:
     served.secret.write_text("another secret that is long")
     assert served.post(X_Hub_Signature_256=signature()) == 401

@@ -292,16 +292,25 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Update(Document):
-    """One version of the agent that was tried. ``digest`` is of its pin; ``exit``: of the last cycle before it."""
+    """One version of the agent that was tried: ``name`` is of its environment, ``digest`` of its pin. ``troubles``:
+    what was wrong before it; ``reverts``: how often the version before it did better."""
 
     version: str
+    name: str
     digest: str
     stage: str
     at: int
-    exit: int = 0
+    troubles: tuple[str, ...] = ()
     failures: int = 0
+    reverts: int = 0
     not_before: int = 0
     why: str = ""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Update:
+        names = {item.name for item in dataclasses.fields(cls)}
+        known = {key: value for key, value in data.items() if key in names}
+        return cls(**known | {"troubles": tuple(data.get("troubles", ()))})
 
 
 @dataclass(frozen=True, slots=True)

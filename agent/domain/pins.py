@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.domain.address import Address
-from agent.domain.digest import digest_of
 from agent.errors import InventoryError
 
 _LOCK = "run `hostwright lock`"
@@ -54,8 +54,19 @@ class AgentPin:
     requirements: tuple[str, ...]
 
     @property
+    def lock(self) -> bytes:
+        """As pip reads it."""
+        return "".join(f"{line}\n" for line in self.requirements).encode()
+
+    @property
     def digest(self) -> str:
-        return digest_of([self.version, *self.requirements])
+        """sha256 of the lock, which bootstrap.sh computes too."""
+        return hashlib.sha256(self.lock).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """Of its environment: the same version with other bytes is another one."""
+        return f"{self.version}-{self.digest[:8]}"
 
 
 @dataclass(frozen=True, slots=True)

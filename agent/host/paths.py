@@ -133,8 +133,8 @@ class Paths:
 
     @property
     def reverted(self) -> Path:
-        """Left by ``bootstrap.sh --revert``: the version that it switched back from."""
-        return self.var / "reverted"
+        """Left by ``bootstrap.sh --revert``: a link to the version that it switched back from."""
+        return self.opt / "reverted"
 
     @property
     def work(self) -> Path:

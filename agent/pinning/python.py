@@ -27,17 +27,17 @@ _NETWORK = re.compile(
 _RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?==[^ ;]+( ; [^#]+?)?( --hash=sha256:[0-9a-f]{64})+$")
 _INDEX = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX"}
 """What pip is told by its variables, uv is told too, unless it is told otherwise."""
-_NAMING = (*_INDEX, *_INDEX.values(), "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
-"""Each says where packages are to come from."""
+_REPLACING = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+"""Each names an index that takes the place of the public one."""
 
 
 def require_named_index() -> None:
-    """Raises SettingsError where nobody has said which index the agent comes from: whoever takes its name on a public
-    one would become root everywhere."""
-    if not any(os.environ.get(name) for name in _NAMING):
+    """Raises SettingsError where nobody has said which index is asked *instead of* the public one: whoever takes the
+    agent's name there would become root everywhere. What is asked besides does not keep that one out."""
+    if not any(os.environ.get(name) for name in _REPLACING):
         raise SettingsError(
-            "which package index has the agent? nobody named one",
-            hint="UV_DEFAULT_INDEX=https://… hostwright lock; or UV_FIND_LINKS=FOLDER",
+            "which package index has the agent? nobody named one to ask instead of the public one",
+            hint="UV_DEFAULT_INDEX=https://… hostwright lock, where that index has all that the agent needs",
         )
 
 

@@ -28,8 +28,8 @@ def listen(webhook: Webhook | None) -> None:
     if found is None or found.load != "loaded":
         why = "there is no systemd that would keep the webhook" if found is None else f"{WEBHOOK_UNIT}: {found.load}"
         raise SourceError(why, kind=KIND, hint="run bootstrap.sh again, without --once")
-    if found.sub == "auto-restart" or (found.active, found.sub) == ("failed", "failed"):
+    if found.active in ("inactive", "failed"):
+        start(WEBHOOK_UNIT)
+    if found.sub == "auto-restart" or found.active == "failed":
         hint = f"is {webhook.listen} this host's, and free? journalctl -u {WEBHOOK_UNIT}"
         raise SourceError(f"{WEBHOOK_UNIT} does not run", kind=KIND, hint=hint)
-    if found.active != "active":
-        start(WEBHOOK_UNIT)

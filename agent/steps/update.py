@@ -2,19 +2,21 @@
 turn out into a verdict. Pure.
 
 A new version is an intended change of its own kind: it waits for windows and suspensions, and never comes into the
-middle of anything. It is good when a cycle of its own ends as the last one before it did, or better, and is reported.
+middle of anything. It is good when a cycle of its own finds nothing wrong that was not before it, and is reported.
 Where going back to the version before does not help either, the new one is not to blame, and is tried again.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 
-from agent.domain.account import Account
+from agent.domain.account import Account, Trigger
 from agent.domain.memory import Stage, Update
 from agent.domain.pins import AgentPin
 from agent.domain.plan import Hold
-from agent.errors import Exit, HealthError, HostwrightError, SourceError, first_exit
+from agent.errors import Exit, HealthError, HostwrightError, SourceError
+from agent.steps.remember import failed_in
 
 KIND = "update"
 
@@ -22,34 +24,43 @@ FIRST_BACKOFF_S = 5 * 60
 LONGEST_BACKOFF_S = 6 * 3600
 """An environment is a hundred megabytes: what fails again and again does not fetch it every half hour."""
 
+REVERTS_MOST = 2
+"""So often a version is tried that the one before it did better than: once may have been the network's doing."""
+
 _OWN_KINDS = frozenset({"update-failed", "update-reverted"})
+_NUMBER = re.compile(r"\d+")
 
 
-def obstacle(pin: AgentPin, update: Update | None, *, now: int) -> HostwrightError | None:
-    """Why ``pin`` is not tried now, for what came of it before; None when it may be."""
-    if update is None or update.digest != pin.digest:
+def obstacle(pin: AgentPin, update: Update | None, *, trigger: Trigger, now: int) -> HostwrightError | None:
+    """Why ``pin`` is not tried now, for what came of it before; None when it may be. A person does not wait."""
+    if update is None or update.digest != pin.digest or update.stage == Stage.TRIAL:
         return None
-    if update.stage in (Stage.REVERTED, Stage.BAD):
+    waits = now < update.not_before <= now + LONGEST_BACKOFF_S
+    if update.stage == Stage.FAILED and (not waits or trigger is Trigger.PERSON):
+        return None
+    if update.stage == Stage.BAD and trigger is Trigger.PERSON:
+        return None
+    if update.reverts or update.stage in (Stage.REVERTED, Stage.BAD):
+        again = "it is tried once more by itself" if update.stage == Stage.FAILED else "it is not tried again"
         return HealthError(
-            f"agent {pin.version} did not report well in its time: the host was switched back",
+            f"agent {pin.version} did not report well in its time, and the host was switched back: {again}",
             kind="update-reverted",
-            hint="the journal of that time says why (journalctl -u hostwright-cycle); pin another one: hostwright lock",
+            hint="the journal of that time says why (journalctl -u hostwright-cycle); pin another one, or try it again "
+            "with `hostwright apply`",
         )
-    if now < update.not_before <= now + LONGEST_BACKOFF_S:
-        return SourceError(update.why, kind="update-failed", hint="this host stays on the version it has")
-    return None
+    return SourceError(update.why, kind="update-failed", hint="this host stays on the version it has")
 
 
-def waits(account: Account, *, serves: bool, pending: bool, unheard: bool, stopped: bool) -> Hold | None:
-    """What a new version waits for. ``serves``: whether the agent runs here by its own units. ``pending``: whether a
-    change of the host is on trial. ``unheard``: whether the last report was not taken. ``stopped``: whether this cycle
-    was asked to end."""
+def waits(account: Account, *, lacks: str, pending: bool, unheard: bool, stopped: bool) -> Hold | None:
+    """What a new version waits for. ``lacks``: why nothing could switch back from it. ``pending``: whether a change of
+    the host is on trial. ``unheard``: whether the last report was not taken. ``stopped``: whether this cycle was asked
+    to end."""
     if account.shut is not None:
         return Hold(KIND, f"a new version of the agent waits; {account.shut.reason}", account.shut.until)
     if account.hold is not None:
         return Hold(KIND, f"a new version of the agent waits; {account.hold.reason}", account.hold.until)
     reasons = (
-        "" if serves else "no service runs the agent here; bootstrap.sh brings the new version",
+        lacks,
         "a change is on trial" if pending else "",
         "the host went back to its last good state just now" if account.rollback is not None else "",
         "the host reboots first" if account.reboot is not None and account.reboot.hold is None else "",
@@ -63,28 +74,46 @@ def waits(account: Account, *, serves: bool, pending: bool, unheard: bool, stopp
 
 def failed(update: Update | None, pin: AgentPin, why: str, *, now: int) -> Update:
     """To be tried again, later each time."""
-    return _again(Update(pin.version, pin.digest, Stage.FAILED.value, now, 0, _failures(update, pin)), why, now)
+    return _again(_begun(update, pin, Stage.FAILED, (), now), why, now)
 
 
 def on_trial(pin: AgentPin, account: Account, update: Update | None, *, now: int) -> Update:
-    return Update(pin.version, pin.digest, Stage.TRIAL.value, now, int(_exit(account)), _failures(update, pin))
+    return _begun(update, pin, Stage.TRIAL, tuple(sorted(troubles(account))), now)
 
 
 def does_well(account: Account, update: Update) -> bool:
-    """Whether this cycle, of the version on trial or of the one gone back to, ended as the last one before, or better,
-    and said so."""
-    return not _has(account, Exit.REPORT) and int(_exit(account)) in (Exit.FINE, update.exit)
+    """Whether this cycle, of the version on trial or of the one gone back to, found nothing wrong that was not before
+    it, and said so."""
+    return not _has(account, Exit.REPORT) and troubles(account) <= set(update.troubles)
+
+
+def troubles(account: Account) -> frozenset[str]:
+    """What is wrong with the host, but for what is about updates: the same for the same thing, cycle after cycle."""
+    found = {failure.kind for failure in account.failures if failure.kind not in _OWN_KINDS}
+    held = account.permitted.deploy_holds if account.permitted is not None else {}
+    failing = {name for name, hold in held.items() if hold.kind == "backoff"}
+    failing |= (
+        {deploy.name for deploy in account.state.deploys if failed_in(account, deploy.name)} if account.state else set()
+    )
+    found = {"deploy-failed" if kind == "backoff" else kind for kind in found} | {f"deploy {name}" for name in failing}
+    complaints = account.health.complaints if account.health is not None else ()
+    return frozenset(found | {f"unhealthy {_NUMBER.sub('#', complaint)}" for complaint in complaints})
 
 
 def judged(update: Update, *, helped: bool, now: int) -> Update:
     """A version that was switched back from, once the one before it has run. ``helped``: that does well."""
-    if helped:
+    if not helped:
+        return _again(update, f"agent {update.version} did not report well, and neither does the one before it", now)
+    update = dataclasses.replace(update, reverts=update.reverts + 1)
+    if update.reverts >= REVERTS_MOST:
         return dataclasses.replace(update, stage=Stage.BAD.value)
-    return _again(update, f"agent {update.version} did not report well, and neither does the one before it", now)
+    return dataclasses.replace(_again(update, "", now), not_before=now + LONGEST_BACKOFF_S)
 
 
-def _failures(update: Update | None, pin: AgentPin) -> int:
-    return update.failures if update is not None and update.digest == pin.digest else 0
+def _begun(update: Update | None, pin: AgentPin, stage: Stage, known: tuple[str, ...], now: int) -> Update:
+    before = update if update is not None and update.digest == pin.digest else None
+    failures, reverts = (before.failures, before.reverts) if before is not None else (0, 0)
+    return Update(pin.version, pin.name, pin.digest, stage.value, now, known, failures, reverts)
 
 
 def _again(update: Update, why: str, now: int) -> Update:
@@ -95,11 +124,3 @@ def _again(update: Update, why: str, now: int) -> Update:
 
 def _has(account: Account, code: Exit) -> bool:
     return any(failure.exit is code for failure in account.failures if failure.kind not in _OWN_KINDS)
-
-
-def _exit(account: Account) -> Exit:
-    """The cycle's exit code, but for what it says of updates."""
-    codes = [failure.exit for failure in account.failures if failure.kind not in _OWN_KINDS]
-    if account.health is not None and not account.health.healthy:
-        codes.append(Exit.UNHEALTHY)
-    return first_exit(codes)

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,9 @@ OUTPUT_LIMIT = 1024 * 1024
 
 LAST_WORDS_S = 1.0
 """For what a killed program had written already; somebody who escaped may hold its output open for ever."""
+
+LOOK_S, GRACE_S = 1.0, 10.0
+"""How often it is looked whether a program is to be stopped, and what it then has to clean up."""
 
 _CHUNK = 65536
 _LENDING = threading.Lock()
@@ -59,12 +62,14 @@ def run(
     cwd: Path | None = None,
     output_limit: int = OUTPUT_LIMIT,
     memory_limit: int | None = None,
+    stopped: Callable[[], bool] | None = None,
 ) -> Completed:
     """Runs ``argv`` in a process group of its own, stdin from ``input`` or empty. Raises OSError when it cannot start.
 
     ``env`` replaces the environment; without it only PATH and a C.UTF-8 locale are passed on. Of stdout the last
     ``output_limit`` bytes are kept, and no more than twice that is ever held. ``memory_limit``: bytes of data that it,
-    and each program that it starts, may hold.
+    and each program that it starts, may hold. ``stopped`` is asked every second: when it says so, the time is over; a
+    program that may be stopped is asked to end before it is killed.
     """
     environment = dict(env) if env is not None else {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
     with _limiting_memory(memory_limit):
@@ -82,9 +87,11 @@ def run(
         conversation = _Conversation(process, input or b"", output, error)
         timed_out = False
         try:
-            conversation.carry_on(timeout_s)
+            conversation.carry_on(timeout_s, stopped)
         except subprocess.TimeoutExpired:
             timed_out = True
+            if stopped is not None:
+                _end_group(process, conversation)
             _kill_group(process)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 conversation.carry_on(LAST_WORDS_S)
@@ -132,14 +139,14 @@ class _Conversation:
         if process.stdin is not None:
             self._selector.register(process.stdin, selectors.EVENT_WRITE)
 
-    def carry_on(self, timeout_s: float) -> None:
-        """Until it has ended, and nobody has its output open. Raises TimeoutExpired."""
+    def carry_on(self, timeout_s: float, stopped: Callable[[], bool] | None = None) -> None:
+        """Until it has ended, and nobody has its output open. Raises TimeoutExpired, also when it is ``stopped``."""
         deadline = time.monotonic() + timeout_s
         while self._selector.get_map():
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or (stopped is not None and stopped()):
                 raise subprocess.TimeoutExpired(self._process.args, timeout_s)
-            for key, _ in self._selector.select(left):
+            for key, _ in self._selector.select(left if stopped is None else min(left, LOOK_S)):
                 if not (self._write(key.fd) if key.data is None else self._read(key.fd, key.data)):
                     self._selector.unregister(key.fileobj)
                     key.fileobj.close()  # type: ignore[union-attr]  # these are the streams
@@ -176,6 +183,12 @@ def _limiting_memory(limit: int | None) -> Iterator[None]:
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _end_group(process: subprocess.Popen[bytes], conversation: _Conversation) -> None:
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGTERM)
+        conversation.carry_on(GRACE_S)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -161,7 +161,7 @@ def test_the_agent_can_be_pinned_anew_by_its_name(of_the_agent: Desk) -> None:
 def test_the_agent_is_not_taken_by_name_from_an_index_that_nobody_named(
     of_the_agent: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("UV_DEFAULT_INDEX", "UV_FIND_LINKS"):
-        monkeypatch.delenv(name)
+    monkeypatch.setenv("UV_INDEX", "https://127.0.0.1:9/simple")  # asked first, and the public one behind it
+    monkeypatch.delenv("UV_DEFAULT_INDEX")
     with pytest.raises(SettingsError, match="which package index has the agent"):
         of_the_agent.lock()

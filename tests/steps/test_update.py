@@ -6,21 +6,24 @@ from dataclasses import replace
 
 import pytest
 
-from agent.domain.account import Account, Reboot, Rollback
+from agent.domain.account import Account, Reboot, Rollback, Trigger
+from agent.domain.desired import DesiredState
 from agent.domain.memory import Stage, Update
+from agent.domain.outcome import DeployOutcome, Outcome, Status
 from agent.domain.pins import AgentPin
 from agent.domain.plan import Hold
 from agent.domain.trial import Bad
 from agent.errors import DeployError, HealthError, ReportError, SourceError
 from agent.steps.update import LONGEST_BACKOFF_S, does_well, failed, judged, obstacle, on_trial, waits
+from tests.steps.build import deploy, state
 
 NOW = 1_790_000_000
 PIN = AgentPin("0.2.0", ("hostwright==0.2.0 --hash=sha256:00",))
 OTHER = AgentPin("0.3.0", ("hostwright==0.3.0 --hash=sha256:00",))
 
 
-def held(account: Account, **more: bool) -> Hold | None:
-    return waits(account, **{"serves": True, "pending": False, "unheard": False, "stopped": False, **more})
+def held(account: Account, **more: object) -> Hold | None:
+    return waits(account, **{"lacks": "", "pending": False, "unheard": False, "stopped": False, **more})
 
 
 def test_on_a_host_that_is_calm_nothing_is_waited_for() -> None:
@@ -43,7 +46,7 @@ def test_it_waits_while_the_host_is_held() -> None:
     ("account", "more"),
     [
         (Account(), {"pending": True}),
-        (Account(), {"serves": False}),
+        (Account(), {"lacks": "no service"}),
         (Account(), {"stopped": True}),
         (Account(), {"unheard": True}),
         (Account(rollback=Rollback(Bad("d" * 64, "c" * 40, NOW, "harm"), "a" * 40)), {}),
@@ -60,7 +63,7 @@ def test_it_waits_while_the_host_is_held() -> None:
         "no remote",
     ],
 )
-def test_it_never_comes_into_the_middle_of_something(account: Account, more: dict[str, bool]) -> None:
+def test_it_never_comes_into_the_middle_of_something(account: Account, more: dict[str, object]) -> None:
     assert held(account, **more) is not None
 
 
@@ -75,25 +78,29 @@ def test_what_failed_to_install_is_tried_again_later_each_time_and_not_for_ever_
 
 def test_until_then_the_reason_stands() -> None:
     update = failed(None, PIN, "no such index", now=NOW)
-    told = obstacle(PIN, update, now=NOW)
+    told = obstacle(PIN, update, trigger=Trigger.CLOCK, now=NOW)
     assert told is not None
     assert (told.kind, told.message) == ("update-failed", "no such index")
-    assert obstacle(PIN, update, now=update.not_before) is None
+    assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=update.not_before) is None
 
 
 def test_a_clock_that_was_wrong_puts_nothing_off_for_long() -> None:
-    assert obstacle(PIN, failed(None, PIN, "x", now=NOW + 10 * LONGEST_BACKOFF_S), now=NOW) is None
+    update = failed(None, PIN, "x", now=NOW + 10 * LONGEST_BACKOFF_S)
+    assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=NOW) is None
 
 
 @pytest.mark.parametrize("stage", [Stage.REVERTED, Stage.BAD])
 def test_what_was_switched_back_from_is_not_tried_again_and_said(stage: Stage) -> None:
-    told = obstacle(PIN, Update(PIN.version, PIN.digest, stage.value, NOW), now=NOW)
+    told = obstacle(PIN, Update(PIN.version, PIN.name, PIN.digest, stage.value, NOW), trigger=Trigger.CLOCK, now=NOW)
     assert isinstance(told, HealthError)
     assert told.kind == "update-reverted"
 
 
 def test_another_pin_begins_afresh() -> None:
-    assert obstacle(OTHER, Update(PIN.version, PIN.digest, Stage.BAD.value, NOW), now=NOW) is None
+    assert (
+        obstacle(OTHER, Update(PIN.version, PIN.name, PIN.digest, Stage.BAD.value, NOW), trigger=Trigger.CLOCK, now=NOW)
+        is None
+    )
     assert failed(failed(None, PIN, "x", now=NOW), OTHER, "y", now=NOW).failures == 1
 
 
@@ -113,19 +120,50 @@ def test_one_that_does_not_report_does_not_whatever_the_one_before_did() -> None
     assert not does_well(account, on_trial(PIN, account, None, now=NOW))
 
 
-def test_where_going_back_helped_the_version_was_to_blame() -> None:
-    update = Update(PIN.version, PIN.digest, Stage.REVERTED.value, NOW)
-    assert judged(update, helped=True, now=NOW) == replace(update, stage=Stage.BAD.value)
+def test_where_going_back_helped_the_version_is_tried_once_more_and_then_never() -> None:
+    once = judged(Update(PIN.version, PIN.name, PIN.digest, Stage.REVERTED.value, NOW), helped=True, now=NOW)
+    told = obstacle(PIN, once, trigger=Trigger.CLOCK, now=NOW)
+    assert told is not None
+    assert told.kind == "update-reverted"
+    assert obstacle(PIN, once, trigger=Trigger.CLOCK, now=NOW + LONGEST_BACKOFF_S) is None
+    again = on_trial(PIN, Account(), once, now=NOW)
+    twice = judged(replace(again, stage=Stage.REVERTED.value), helped=True, now=NOW)
+    assert twice.stage == Stage.BAD
+    assert obstacle(PIN, twice, trigger=Trigger.CLOCK, now=NOW + 10 * LONGEST_BACKOFF_S) is not None
+
+
+def test_a_person_does_not_wait() -> None:
+    for stage in (Stage.FAILED, Stage.BAD):
+        update = replace(failed(None, PIN, "x", now=NOW), stage=stage.value)
+        assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=NOW) is not None
+        assert obstacle(PIN, update, trigger=Trigger.PERSON, now=NOW) is None
+
+
+def test_what_is_worse_in_another_way_is_not_as_well(deploys: DesiredState) -> None:
+    def with_failing(*names: str) -> Account:
+        failing = tuple(DeployOutcome(name, Status.FAILED, (), "x") for name in names)
+        return Account(
+            state=deploys, outcome=Outcome(failing), failures=[DeployError(f"{name} failed") for name in names]
+        )
+
+    before = on_trial(PIN, with_failing("one"), None, now=NOW)
+    assert does_well(with_failing("one"), before)
+    assert not does_well(with_failing("one", "two"), before)
+
+
+@pytest.fixture
+def deploys() -> DesiredState:
+    return state(deploy("one"), deploy("two"))
 
 
 def test_where_it_did_not_the_version_is_tried_again_later() -> None:
-    update = judged(Update(PIN.version, PIN.digest, Stage.REVERTED.value, NOW), helped=False, now=NOW)
-    assert obstacle(PIN, update, now=NOW) is not None
-    assert obstacle(PIN, update, now=update.not_before) is None
+    update = judged(Update(PIN.version, PIN.name, PIN.digest, Stage.REVERTED.value, NOW), helped=False, now=NOW)
+    assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=NOW) is not None
+    assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=update.not_before) is None
 
 
 def test_that_it_was_switched_back_does_not_count_against_the_version_before() -> None:
-    update = Update(PIN.version, PIN.digest, Stage.REVERTED.value, NOW)
-    told = obstacle(PIN, update, now=NOW)
+    update = Update(PIN.version, PIN.name, PIN.digest, Stage.REVERTED.value, NOW)
+    told = obstacle(PIN, update, trigger=Trigger.CLOCK, now=NOW)
     assert told is not None
     assert does_well(Account(failures=[told]), update)

@@ -82,3 +82,19 @@ def test_a_share_that_was_lent_comes_back() -> None:
 def test_a_program_that_is_not_there_is_said() -> None:
     with pytest.raises(FileNotFoundError):
         run(["/nowhere/at/all"], timeout_s=1)
+
+
+def test_what_is_stopped_may_clean_up_first() -> None:
+    script = "trap 'echo cleaned; exit 1' TERM; sleep 60 & wait"
+    began = time.monotonic()
+    done = run(["sh", "-c", script], timeout_s=60, stopped=lambda: time.monotonic() > began + 0.2)
+    assert (done.timed_out, done.output) == (True, b"cleaned\n")
+    assert time.monotonic() < began + 20
+
+
+def test_what_does_not_end_when_it_is_stopped_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.system.process.GRACE_S", 0.3)
+    began = time.monotonic()
+    done = run(["sh", "-c", "trap '' TERM; sleep 60"], timeout_s=60, stopped=lambda: True)
+    assert done.timed_out
+    assert time.monotonic() < began + 20

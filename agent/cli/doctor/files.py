@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.cli.doctor.answer import Answer, Verdict
 from agent.errors import SettingsError
+from agent.host import installation
 from agent.host.identity import PRIVATE_NAME
 from agent.host.paths import Paths
 from agent.host.settings import Settings
@@ -19,6 +20,8 @@ from agent.system.misplaced import misplaced_file
 from agent.system.process import run
 
 QUERY_TIMEOUT_S = 20.0
+TOLD = 5
+"""Files of one folder; who has more has another problem."""
 
 _OF_A_MIRROR = frozenset(
     {"core.repositoryformatversion", "core.filemode", "core.bare", "core.logallrefupdates", "core.sharedrepository"}
@@ -28,18 +31,56 @@ _OF_A_MIRROR = frozenset(
 
 def permissions(paths: Paths, settings: Settings) -> Iterator[Answer]:
     """Everything that is wrong, not only the first of it."""
-    wrong = [*_owned(paths), *_private(paths), *_read_by_all(paths, settings)]
+    wrong = [*_private(paths), *_read_by_all(paths, settings)]
+    named = {message.partition(" ")[0] for _, message, _ in wrong}
+    wrong += [answer for answer in _owned(paths) if answer[1].partition(" ")[0] not in named]
     yield from wrong
     if not wrong:
         yield Verdict.OK, "settings, state, keys and programs belong to root alone", ""
 
 
 def _owned(paths: Paths) -> Iterator[Answer]:
+    """The folders up to the root, and everything below them: whoever could change a file there would be root."""
     for path in (paths.etc, paths.var, paths.opt, paths.run):
         try:
             require_owned_throughout(path, os.geteuid())
         except SettingsError as error:
             yield Verdict.FAILED, error.message, error.hint
+            continue
+        foreign = [_foreign(entry) for entry in _below(path)]
+        told = [answer for answer in foreign if answer is not None]
+        yield from told[:TOLD]
+        if len(told) > TOLD:
+            yield Verdict.FAILED, f"and {len(told) - TOLD} more below {path}", ""
+    yield from filter(None, (_foreign(unit) for unit in _units(paths)))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for entry in os.scandir(folder):
+        yield Path(entry.path)
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(Path(entry.path))
+
+
+def _units(paths: Paths) -> Iterator[Path]:
+    folder = installation.units_folder(paths)
+    for name in installation.UNITS:
+        for path in (folder / name, folder / f"{name}.d", *(folder / f"{name}.d").glob("*")):
+            if os.path.lexists(path):
+                yield path
+
+
+def _foreign(path: Path) -> Answer | None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None  # a cycle is at work
+    if status.st_uid != os.geteuid():
+        return Verdict.FAILED, f"{path} belongs to uid {status.st_uid}", f"who put it there? chown root: {path}"
+    if stat.S_IMODE(status.st_mode) & 0o022 and not stat.S_ISLNK(status.st_mode):
+        hint = f"chmod go-w {path}; was it changed?"
+        return Verdict.FAILED, f"{path} can be written by others (mode {stat.S_IMODE(status.st_mode):04o})", hint
+    return None
 
 
 def _private(paths: Paths) -> Iterator[Answer]:

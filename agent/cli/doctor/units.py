@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 
 from agent import __version__
 from agent.cli.doctor.answer import Answer, Verdict
@@ -12,7 +13,7 @@ from agent.host import installation
 from agent.host.paths import Paths
 from agent.host.settings import Settings
 from agent.host.state import Memory
-from agent.host.versions import SCRIPT
+from agent.host.versions import SCRIPT, Versions
 from agent.system import systemd
 from agent.system.process import run
 
@@ -49,7 +50,9 @@ def as_written(paths: Paths, settings: Settings) -> Iterator[Answer]:
         yield Verdict.OK, "none is installed", ""
         return
     fine = True
-    for name in installation.UNITS:
+    # What switches back from a version on trial is of the one before it.
+    trial = paths.previous.is_symlink()
+    for name in (name for name in installation.UNITS if not (trial and name in installation.REVERT_UNITS)):
         unit = folder / name
         if unit.is_symlink() and unit.readlink().name == "null":
             fine = False
@@ -57,11 +60,19 @@ def as_written(paths: Paths, settings: Settings) -> Iterator[Answer]:
         elif unit.is_symlink() or not unit.is_file() or unit.read_bytes() != _written(name):
             fine = False
             yield Verdict.FAILED, f"{unit} is not as the agent wrote it", "put changes into a drop-in; " + _REINSTALL
-        for drop_in in sorted(unit.with_name(f"{name}.d").glob("*.conf")):
+        for drop_in in _drop_ins(unit):
             fine = False
             yield Verdict.WARNING, f"{drop_in} changes {name}", "does it take away what protects this host?"
     if fine:
         yield Verdict.OK, "the units are as the agent wrote them", ""
+
+
+def _drop_ins(unit: Path) -> list[str]:
+    """Wherever they lie, as systemd has read them."""
+    if systemd.booted() and unit.parent == installation.units_folder(Paths()):
+        argv = ["systemctl", "show", "--property=DropInPaths", "--value", "--", unit.name]
+        return run(argv, timeout_s=QUERY_TIMEOUT_S).output.decode(errors="replace").split()
+    return sorted(f"{path}" for path in unit.with_name(f"{unit.name}.d").glob("*.conf"))
 
 
 def _written(name: str) -> bytes:
@@ -86,7 +97,7 @@ def webhook(paths: Paths, settings: Settings) -> Iterator[Answer]:
 def rescue(paths: Paths, settings: Settings) -> Iterator[Answer]:
     """Without it the host is lost with the next upgrade of its distribution."""
     del settings
-    kept = paths.rescue / __version__
+    kept = paths.rescue / (Versions(paths).running or __version__)
     missing = [f"{path}" for path in (paths.rescue / SCRIPT, kept / "sources") if not path.is_file()]
     if missing:
         hint = "run bootstrap.sh again"
