@@ -47,11 +47,12 @@ def conclude(parts: Parts, account: Account, trigger: Trigger) -> None:
 
 def _try(parts: Parts, account: Account, update: Update | None) -> None:
     pin, now = account.agent, parts.clock()
-    if pin is None or parts.engine.stopped:
+    if pin is None:
         return
     trial = updates.on_trial(pin, account, update, now=now)
-    if not updates.does_well(account, trial):
-        return  # its report was not taken
+    if parts.engine.stopped or not updates.does_well(account, trial):  # its report was not taken
+        account.ready = False
+        return
     try:
         if update is not None and update.digest != pin.digest:
             parts.versions.discard(update.name)
@@ -59,6 +60,7 @@ def _try(parts: Parts, account: Account, update: Update | None) -> None:
         parts.memory.keep_update(dataclasses.replace(trial, at=parts.clock()))
         parts.versions.switch(pin.name)
     except HostwrightError as error:
+        account.ready = False
         parts.memory.keep_update(updates.failed(update, pin, error.message, now=now))
         raise
 

@@ -155,7 +155,7 @@ def _put_off_lines(account: Account) -> Iterator[str]:
     if account.update is not None:
         yield f"not updated: {account.update.told}"
     if account.ready and account.agent is not None:
-        yield f"the agent tries to become version {account.agent.version} now"
+        yield f"the agent becomes version {account.agent.version}, on trial"
 
 
 def _sum(account: Account) -> str:

@@ -119,7 +119,7 @@ class Account:
     update: Hold | None = None
     """What that waits for."""
     ready: bool = False
-    """Whether it lies there, to be switched to."""
+    """Whether nothing is in its way when this cycle ends; then, whether it was switched to."""
     failures: list[HostwrightError] = field(default_factory=list)
 
     def surviving(self) -> Surviving:
