@@ -1,7 +1,7 @@
 """SIGKILL at any moment of a cycle, and at each call after which the disk is another one: nothing is half written,
 nothing is forgotten, and the next cycle makes it good.
 
-    bash tests/run --long -- tests/faults/test_kill.py      the long forms; HOSTWRIGHT_KILL_SEED repeats one
+    bash tests/run --long -- -rA tests/faults/test_kill.py  the long forms; HOSTWRIGHT_KILL_SEED repeats one
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ def host(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Host:
 
 
 def killed(host: Host, *arguments: object) -> int:
-    """Runs the driver; how many cycles it killed. All that it says is shown when a round went wrong."""
-    sys.stdout.write(f"killing.py {' '.join(map(str, arguments))}\n")  # pytest shows it where it fails
+    """Runs the driver; how many cycles it killed. Mode, seed and counts are printed: pytest shows them with -rA, and
+    where it fails, with the rounds that went wrong."""
+    sys.stdout.write(f"killing.py {' '.join(map(str, arguments))}\n")
     done = host.run([PYTHON, "-I", "/root/killing.py", *map(str, arguments)], check=False, timeout_s=LONG_S)
     rounds = [json.loads(line) for line in done.output.splitlines()]
     wrong = [each for each in rounds[:-1] if each["wrong"]]
+    sys.stdout.write(f"{rounds[-1]}\n")
     assert done.code == 0, f"{wrong[:3]}\n{done.error[-2000:]}"
     return int(rounds[-1]["killed"])
 
