@@ -47,7 +47,9 @@ class Versions:
     def running(self) -> str | None:
         """The one that this process is of; None where it is not the current one, or none that was installed."""
         current = self._target("current")
-        return current if current is not None and Path(sys.prefix) == self.paths.versions / current else None
+        if current is None or Path(sys.prefix).resolve() != (self.paths.versions / current).resolve():
+            return None
+        return current
 
     @property
     def on_trial(self) -> bool:
