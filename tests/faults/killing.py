@@ -194,6 +194,10 @@ def at_random(seed: int, count: int) -> Iterator[tuple[str, float]]:
         yield f"{moment:.3f} s of {length:.1f}", moment
 
 
+BEYOND = 20
+"""Cycles in a row in which no process got to such a call: none makes more of them."""
+
+
 def round_at(moment: float) -> bool:
     started = start()
     time.sleep(moment)
@@ -238,7 +242,7 @@ def main() -> int:
         tell(end(*numbers))
         return 0
     head = run("git", "-C", BARE, "rev-parse", "main").stdout.strip()
-    number, wrong, killed = 1, [], 0
+    number, wrong, killed, unharmed = 1, [], 0, 0
     before, head = head, commit(number)
     wrong += recovered(number)
     if mode == "random":
@@ -258,6 +262,9 @@ def main() -> int:
         found_wrong += recovered(number)
         tell({"round": number, "at": told, "killed": there, "wrong": found_wrong})
         wrong += found_wrong
+        unharmed = 0 if there else unharmed + 1
+        if mode == "boundaries" and unharmed == BEYOND:
+            break
     tell({"mode": mode, "arguments": numbers, "killed": killed, "wrong": len(wrong)})
     return 1 if wrong else 0
 

@@ -80,4 +80,4 @@ def test_a_cycle_can_be_killed_at_hundreds_of_moments(host: Host) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(LONG_S)
 def test_a_cycle_can_be_killed_before_every_call_that_changes_the_disk(host: Host) -> None:
-    killed(host, "boundaries", 1, 1, CALLS)
+    assert killed(host, "boundaries", 1, 1, CALLS) > CALLS // 5
