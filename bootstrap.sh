@@ -22,7 +22,7 @@ RESCUE=$OPT/rescue
 RESCUE_FAILED=$RUN/rescue.failed
 RESCUE_AGAIN_MIN=10
 CYCLE_ENDS_S=1500
-CYCLE_LASTS_S=7500 # its unit's time limit, and what it takes to end
+CYCLE_LASTS_S=1800
 # What was on the machine before the first of our packages, then "+name" for each that was asked for. It survives a
 # try that fails, so that the next one knows what was ours, and not a reboot: by then others may have installed some.
 PACKAGES=/run/hostwright-bootstrap.packages
@@ -668,16 +668,29 @@ updated() {
 
 # Needs nothing but links: neither a Python, nor room on the disk, nor what is on trial. It can be cut off anywhere, and
 # run again. A cycle that is at work is waited for, whoever began it: it may be in the middle of an apply, and it may
-# keep the version yet.
+# keep the version yet; one that lasts is asked to end.
 revert() {
     [ -L "$OPT/previous" ] || exit 0
     systemctl -q stop hostwright.service || :
-    exec 8>>"$RUN/lock" || :
-    ! command -v flock >/dev/null || flock -w "$CYCLE_LASTS_S" 8 || :
-    switch_back && code=0 || code=$?
+    mkdir -p "$RUN"
+    exec 8>>"$RUN/lock"
+    if ! cycle_ends; then
+        say "a cycle does not end; tried again in a while"
+        code=$EXIT_LOCKED
+    else
+        switch_back && code=0 || code=$?
+    fi
     ! systemctl -q is-enabled hostwright.service || systemctl -q --no-block start hostwright.service || code=$EXIT_HOST
     systemctl -q --no-block try-restart hostwright-webhook.service || :
     exit "$code"
+}
+
+# Within its time, or when it is asked to: it then finishes the operation it is in.
+cycle_ends() {
+    ! command -v flock >/dev/null || flock -w "$CYCLE_LASTS_S" 8 || {
+        systemctl -q stop hostwright-cycle.service || :
+        flock -w "$CYCLE_ENDS_S" 8
+    }
 }
 
 switch_back() {

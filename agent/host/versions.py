@@ -24,7 +24,7 @@ from agent.host.paths import Paths
 from agent.host.state import Memory
 from agent.system.files import discard, fsync_folder, make_private_folder, read_bounded, write_atomic
 from agent.system.process import Completed, run
-from agent.system.systemd import DAEMON_UNIT, REVERT_TIMER, WEBHOOK_UNIT, state_of
+from agent.system.systemd import DAEMON_UNIT, REVERT_TIMER, REVERT_UNIT, WEBHOOK_UNIT, state_of
 
 BUILD_TIMEOUT_S = 15 * 60.0
 CHECK_TIMEOUT_S = 10 * 60.0
@@ -62,8 +62,10 @@ class Versions:
             return "this agent was not installed by bootstrap.sh"
         if not self.daemon_runs():
             return f"{DAEMON_UNIT} does not run"
-        timer = state_of(REVERT_TIMER, timeout_s=QUERY_TIMEOUT_S)
-        return "" if timer is not None and timer.load == "loaded" else f"systemd does not know {REVERT_TIMER}"
+        # systemd before 244 refuses a unit that does one thing and is to try that again.
+        units = [state_of(unit, timeout_s=QUERY_TIMEOUT_S) for unit in (REVERT_TIMER, REVERT_UNIT)]
+        known = all(unit is not None and unit.load == "loaded" for unit in units)
+        return "" if known else f"systemd does not take {REVERT_TIMER} and {REVERT_UNIT}"
 
     def daemon_runs(self, for_s: int = 0) -> bool:
         daemon = state_of(DAEMON_UNIT, timeout_s=QUERY_TIMEOUT_S)
