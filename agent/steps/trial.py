@@ -50,8 +50,8 @@ def begin(
     *,
     applied: Mapping[str, AppliedDeploy],
     senses: Senses,
-    again: bool,
     now: int,
+    again: bool = False,
 ) -> Trial:
     """The trial of what ``permitted`` intends, or, ``again``, of all that it changes. It is begun once, however often
     it is cut off: later, what holds may be its own doing already."""

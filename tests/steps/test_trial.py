@@ -119,6 +119,15 @@ def test_a_cycle_that_is_to_end_does_not_wait() -> None:
     assert course.now == 0
 
 
+def test_what_is_tried_again_is_on_trial_with_all_that_it_changes() -> None:
+    wanted = plan(planned(change("web", cause=Cause.INTERRUPTED), deploy="web"))
+    permitted = PermittedPlan(wanted, {"web": frozenset({"file:/etc/motd"})}, (), {})
+    course = Course(seen(FAILING), remote=True)
+    for again, touched in ((False, ()), (True, ("web",))):
+        trial = begin(state(deploy("web")), permitted, applied={}, senses=course.senses(), again=again, now=NOW)
+        assert trial.touched == touched
+
+
 def test_a_trial_remembers_what_held_before_it() -> None:
     wanted = plan(
         planned(change("web"), deploy="web"),
