@@ -642,7 +642,8 @@ rescued() {
     mv "$VAR/rescued.new" "$VAR/rescued" # the next cycle tells of it
     say "the agent runs on Python $(cat "$VAR/rescued") now"
     # A daemon that was running has what is gone in its memory.
-    [ ! -d /run/systemd/system ] || systemctl -q --no-block try-restart hostwright.service hostwright-webhook.service || :
+    [ ! -d /run/systemd/system ] ||
+        systemctl -q --no-block try-restart hostwright.service hostwright-webhook.service || :
     exit 0
 }
 
@@ -784,7 +785,8 @@ uninstall() {
 main() {
     action='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
     known_hosts='' wheelhouse='' index='' proxy='' ca=''
-    requirements='' compile='' clone='' work='' building='' settled='' renewed='' bundle='' environment_python='' version=''
+    clone='' work='' building='' settled='' renewed='' bundle='' environment_python='' version=''
+    requirements='' compile=''
     umask 022
     parse "$@"
     find_clone

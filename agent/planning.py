@@ -4,7 +4,7 @@ a newer commit waits. By the steps of a cycle, without its lock, and with nothin
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from agent import wiring
 from agent.aiming import gate_of
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
-from agent.domain.plan import HeldChange, Hold, Plan
+from agent.domain.plan import Hold, Plan
 from agent.domain.removal import Leaving
 from agent.engine.client import Engine
 from agent.errors import DeployError, HostwrightError, InventoryError, SourceError
@@ -35,12 +35,12 @@ from agent.steps.verify import recall
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """``held``: changes of ``plan`` that may not begin now. ``newest``: a trusted commit that wants something else and
-    is not aimed at, and why not, in words."""
+    """``holds``: by deploy, why it may not begin now. ``newest``: a trusted commit that wants something else and is not
+    aimed at, and why not, in words."""
 
     state: DesiredState
     plan: Plan
-    held: tuple[HeldChange, ...]
+    holds: Mapping[str, Hold]
     leaving: Leaving
     newest: tuple[str, str] | None
 
@@ -78,12 +78,12 @@ def foreseen(paths: Paths, work: Path) -> Foreseen:
     suspended = suspension(memory.suspension(now), resolution.environment, settings.host, now)
     attempts = memory.state().attempts
     rules = rules_for(state, suspension=suspended, attempts=attempts, now=now, patient=True, gate=shut)
-    held = permit(found, rules).held
+    holds = permit(found, rules).deploy_holds
     waits = suspended or shut.intended
     why = _why_not(memory, state, lambda: resolved(last).state, waits, now) if last != aimed else ""
     newest = (last, why) if why else None
     if untold(state, found) or before.commit is None:
-        return Foreseen(state, found, held, Leaving(), newest)  # what is wanted is not known, or nothing ever was
+        return Foreseen(state, found, holds, Leaving(), newest)  # what is wanted is not known, or nothing ever was
     then = Account(
         state=state,
         after=dataclasses.replace(found, deploys=()),
@@ -107,7 +107,7 @@ def foreseen(paths: Paths, work: Path) -> Foreseen:
         ledger=ledger,
         mirror=mirror,
     )
-    return Foreseen(state, found, held, leaving, newest)
+    return Foreseen(state, found, holds, leaving, newest)
 
 
 def _why_not(memory: Memory, state: DesiredState, read: Callable[[], DesiredState], held: Hold | None, now: int) -> str:

@@ -8,7 +8,7 @@ import dataclasses
 from agent.domain.account import Account, Trigger
 from agent.domain.event import Event
 from agent.domain.memory import Stage, Update
-from agent.errors import Exit, HostwrightError
+from agent.errors import Exit, HostwrightError, host_io_error
 from agent.host.versions import STEADY_S
 from agent.parts import Parts
 from agent.steps import update as updates
@@ -59,10 +59,12 @@ def _try(parts: Parts, account: Account, update: Update | None) -> None:
         parts.versions.prepare(pin, lambda: parts.engine.stopped)
         parts.memory.keep_update(dataclasses.replace(trial, at=parts.clock()))
         parts.versions.switch(pin.name)
-    except HostwrightError as error:
+    except (HostwrightError, OSError) as error:
+        # The report is out: the next one tells it.
         account.ready = False
-        parts.memory.keep_update(updates.failed(update, pin, error.message, now=now))
-        raise
+        told = host_io_error(error) if isinstance(error, OSError) else error
+        parts.memory.keep_update(updates.failed(update, pin, told.message, now=now))
+        raise told from error
 
 
 def _judge_trial(parts: Parts, account: Account, update: Update, trigger: Trigger) -> None:

@@ -17,8 +17,9 @@ import threading
 import time
 from collections.abc import Callable
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingTCPServer
 from typing import Final
 
 from agent import control
@@ -26,15 +27,12 @@ from agent.domain.memory import Webhook
 from agent.errors import HostwrightError, SettingsError
 from agent.host.paths import Paths
 from agent.host.state import Memory
-from agent.system.files import read_bounded
-from agent.system.misplaced import require_private
+from agent.host.webhook_secret import read_secret
 
 log = logging.getLogger("hostwright")
 
 BODY_LIMIT: Final = 1024 * 1024
 """Bytes of a request; what forges say of a push with twenty commits has some tens of thousands."""
-SECRET_LIMIT: Final = 4096
-SHORTEST_SECRET: Final = 16
 DEADLINE_S: Final = 10.0
 """For one request, however slowly it comes."""
 CONCURRENT: Final = 8
@@ -58,21 +56,6 @@ def signed(headers: Message, body: bytes, secret: bytes) -> bool:
     by_signature = hmac.compare_digest(given.encode(), right)
     by_token = hmac.compare_digest(token.encode(), secret)
     return by_signature or by_token
-
-
-def read_secret(path: Path) -> bytes:
-    """Raises SettingsError where it is missing, can be read by others, or is too short to be one."""
-    try:
-        require_private(path)
-        secret = read_bounded(path, SECRET_LIMIT).strip()
-    except OSError as error:
-        raise SettingsError(
-            f"the webhook's secret {path} cannot be read: {error.strerror or error}",
-            hint=f"put it there: openssl rand -hex 32 > {path} && chmod 600 {path}",
-        ) from error
-    if len(secret) < SHORTEST_SECRET:
-        raise SettingsError(f"the webhook's secret {path} is too short", hint=f"openssl rand -hex 32 > {path}")
-    return secret
 
 
 class Allowance:
@@ -115,15 +98,17 @@ class Bell:
             time.sleep(self._pause_s)
 
 
-class Listener(ThreadingHTTPServer):
-    """Serves ``webhook`` at its address. Raises OSError when that cannot be bound."""
+class Listener(ThreadingTCPServer):
+    """Serves ``webhook`` at its address. Raises OSError when that cannot be bound. (``HTTPServer`` would first ask the
+    name servers what this host is called.)"""
 
+    allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 16
 
-    def __init__(self, webhook: Webhook, bell: Bell, allowance: Allowance | None = None) -> None:
+    def __init__(self, webhook: Webhook, bell: Bell) -> None:
         self.address_family = socket.AF_INET6 if ":" in webhook.host else socket.AF_INET
-        self.webhook, self.bell, self.allowance = webhook, bell, allowance or Allowance()
+        self.webhook, self.bell, self.allowance = webhook, bell, Allowance()
         self._told_at = -TOLD_EVERY_S
         self._places = threading.BoundedSemaphore(CONCURRENT)
         super().__init__((webhook.host, webhook.port), _Request)
@@ -179,7 +164,7 @@ class _Request(BaseHTTPRequestHandler):
             return 413, "Too large"
         body = self.rfile.read(int(length))
         try:
-            secret = read_secret(self.server.webhook.secret_file)
+            secret = read_secret(Path(self.server.webhook.secret_file))
         except SettingsError as error:
             self.server.tell(error.message)
             return 503, "No secret"

@@ -17,7 +17,8 @@ import pytest
 from agent import webhook
 from agent.domain.memory import FleetSettings, Webhook
 from agent.errors import SettingsError
-from agent.webhook import BODY_LIMIT, BURST, CONCURRENT, Allowance, Bell, Listener, read_secret
+from agent.host.webhook_secret import read_secret
+from agent.webhook import BODY_LIMIT, BURST, CONCURRENT, Allowance, Bell, Listener
 
 SECRET = "5ae11f6a5ae11f6a5ae11f6a"
 BODY = b'{"ref": "refs/heads/main"}'

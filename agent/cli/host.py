@@ -23,7 +23,7 @@ from agent.domain.account import Account, Trigger
 from agent.domain.duration import seconds
 from agent.domain.event import Event
 from agent.domain.memory import Pinned, Suspension
-from agent.domain.plan import Cause, HeldChange, Hold
+from agent.domain.plan import Cause, Hold
 from agent.domain.removal import Departure, Leaving, Removal
 from agent.errors import DeployError, Exit, SettingsError, UsageError, first_exit
 from agent.host.events import Events
@@ -77,10 +77,11 @@ def drift(output: Output, *, diff: bool) -> int:
         for deploy in found.deploys
         if deploy.unknown is None
     ]
+    moving = {deploy.deploy for deploy in deploys if deploy.changes}
     moved = dataclasses.replace(
         before,
         plan=dataclasses.replace(found, deploys=tuple(deploys)),
-        held=tuple(held for held in before.held if held.change.cause is Cause.DRIFT),
+        holds={name: hold for name, hold in before.holds.items() if name in moving},
         leaving=Leaving(),
         newest=None,
     )
@@ -101,7 +102,7 @@ def _show(output: Output, command: str, told: Foreseen, *, diff: bool, calm: str
     errors = [
         DeployError(f"{deploy.deploy} cannot be planned: {deploy.error}") for deploy in found.deploys if deploy.error
     ]
-    for line in plan_lines(found, leaving, told.held, diff=diff, calm=calm):
+    for line in plan_lines(found, leaving, told.holds, diff=diff, calm=calm):
         output.show(line)
     if told.newest is not None:
         output.show(f"not aimed at: commit {told.newest[0][:12]}: {told.newest[1]}")
@@ -117,7 +118,7 @@ def _show(output: Output, command: str, told: Foreseen, *, diff: bool, calm: str
             "commit": found.commit,
             "digest": found.digest,
             "deploys": [dataclasses.asdict(deploy) for deploy in found.deploys],
-            "held": [_held_document(held) for held in told.held],
+            "holds": {name: _hold_document(hold) for name, hold in told.holds.items()},
             "newest": {"commit": told.newest[0], "why": told.newest[1]} if told.newest is not None else None,
             "removals": [_removal_document(removal) for removal in leaving.removals],
             "departures": [_departure_document(departure) for departure in leaving.departures],
@@ -125,10 +126,6 @@ def _show(output: Output, command: str, told: Foreseen, *, diff: bool, calm: str
         error_document(errors[0]) if errors else None,
     )
     return code
-
-
-def _held_document(held: HeldChange) -> dict[str, object]:
-    return {"deploy": held.change.deploy, "resource": held.change.resource, "hold": _hold_document(held.hold)}
 
 
 def _removal_document(removal: Removal) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from agent.cli.host import planned, require_root
 from agent.host import installation
@@ -12,9 +13,7 @@ from agent.host.paths import Paths
 def self_check() -> int:
     """Whether this version can run here: everything that a cycle needs before it changes anything. What the plan holds
     is the host's own matter. The version before it asks this."""
-    import agent.daemon
-
-    del agent
+    import_module("agent.daemon")
     planned()
     return 0
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from rich.status import Status as Spinner
 
 from agent.cli.output import Output
 from agent.domain.account import Account
 from agent.domain.outcome import OperationResult
-from agent.domain.plan import Cause, Change, DeployPlan, HeldChange, Hold, Plan
+from agent.domain.plan import Cause, Change, DeployPlan, Hold, Plan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.errors import Exit
 from agent.steps.apply import Progress
+from agent.steps.permit import NOT_IDEMPOTENT
 from agent.steps.remember import phase_of
 
 _FATES = {
@@ -26,14 +28,14 @@ _SIGNS = {Cause.INTENDED: "+", Cause.DRIFT: "~", Cause.NOT_IDEMPOTENT: "=", Caus
 
 
 def plan_lines(
-    plan: Plan, leaving: Leaving, held: Sequence[HeldChange] = (), *, diff: bool, calm: str
+    plan: Plan, leaving: Leaving, holds: Mapping[str, Hold] = MappingProxyType({}), *, diff: bool, calm: str
 ) -> Iterator[str]:
-    """A plan as lines: each change with its cause, its diff below it, what is to go, for what it waits, and a sum at
-    the end, or ``calm``."""
-    waiting = {id(each.change): each.hold for each in held}
+    """A plan as lines: each change with its cause, its diff below it, what is to go, for what it waits (``holds``, by
+    deploy), and a sum at the end, or ``calm``."""
+    waiting = {name: hold for name, hold in holds.items() if hold != NOT_IDEMPOTENT}  # its sign says that
     for deploy in plan.deploys:
-        yield from _deploy_lines(deploy, waiting, diff=diff)
-    yield from (f"held: {hold.told}" for hold in dict.fromkeys(waiting.values()) if hold.kind != "not-idempotent")
+        yield from _deploy_lines(deploy, waiting.get(deploy.deploy), diff=diff)
+    yield from (f"held: {hold.told}" for hold in dict.fromkeys(waiting.values()))
     yield from leaving_lines(leaving)
     counts = {cause.value: sum(1 for change in plan.changes if change.cause is cause) for cause in Cause}
     removals = sum(1 for removal in leaving.removals if removal.fate is not Fate.FORGET)
@@ -45,14 +47,13 @@ def plan_lines(
         yield f"{told or 'nothing can be told'} (commit {plan.commit[:12]})"
 
 
-def _deploy_lines(deploy: DeployPlan, held: Mapping[int, Hold], *, diff: bool) -> Iterator[str]:
+def _deploy_lines(deploy: DeployPlan, hold: Hold | None, *, diff: bool) -> Iterator[str]:
     if deploy.error is not None:
         yield f"x {deploy.deploy}: cannot be planned: {deploy.error}"
     if deploy.unknown is not None:
-        yield f"? {deploy.deploy}: unknown until applied: {deploy.unknown}"
+        yield _held(f"? {deploy.deploy}: unknown until applied: {deploy.unknown}", hold)
     for change in deploy.changes:
-        hold = held.get(id(change))
-        yield _held(change_line(change), hold if hold is None or hold.kind != "not-idempotent" else None)
+        yield _held(change_line(change), hold)
         if diff and change.wanted.diff:
             yield "\n".join(f"    {line}" for line in change.wanted.diff.rstrip("\n").splitlines())
 

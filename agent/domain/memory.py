@@ -14,7 +14,6 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Self
 
 from agent.domain.commit import Accept, TrustedCommit
@@ -170,15 +169,11 @@ class Webhook(Document):
 
     host: str
     port: int
-    secret: str
+    secret_file: str
 
     @property
     def listen(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def secret_file(self) -> Path:
-        return Path(self.secret)
 
 
 @dataclass(frozen=True, slots=True)

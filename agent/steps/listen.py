@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from agent.domain.memory import Webhook
-from agent.errors import HostwrightError, SourceError
-from agent.system.misplaced import require_private
+from agent.errors import SettingsError, SourceError
+from agent.host.webhook_secret import read_secret
 from agent.system.systemd import WEBHOOK_UNIT, start, state_of
 
 KIND = "webhook-down"
@@ -17,13 +19,9 @@ def listen(webhook: Webhook | None) -> None:
     if webhook is None:
         return
     try:
-        require_private(webhook.secret_file)
-    except HostwrightError as error:
-        raise SourceError(f"the webhook has no secret: {error.message}", kind=KIND, hint=error.hint) from error
-    except OSError as error:
-        why = f"the webhook has no secret: {webhook.secret_file}: {error.strerror or error}"
-        hint = f"put it there: openssl rand -hex 32 > {webhook.secret_file} && chmod 600 {webhook.secret_file}"
-        raise SourceError(why, kind=KIND, hint=hint) from error
+        read_secret(Path(webhook.secret_file))
+    except SettingsError as error:
+        raise SourceError(error.message, kind=KIND, hint=error.hint) from error
     found = state_of(WEBHOOK_UNIT, timeout_s=TIMEOUT_S)
     if found is None or found.load != "loaded":
         why = "there is no systemd that would keep the webhook" if found is None else f"{WEBHOOK_UNIT}: {found.load}"

@@ -27,6 +27,11 @@ LONGEST_BACKOFF_S = 6 * 3600
 REVERTS_MOST = 2
 """So often a version is tried that the one before it did better than: once may have been the network's doing."""
 
+_AGAIN = {
+    Stage.FAILED: "it is tried once more by itself",
+    Stage.REVERTED: "whether that helps is to be seen",
+    Stage.BAD: "it is not tried again",
+}
 _OWN_KINDS = frozenset({"update-failed", "update-reverted"})
 _NUMBER = re.compile(r"\d+")
 
@@ -35,13 +40,13 @@ def obstacle(pin: AgentPin, update: Update | None, *, trigger: Trigger, now: int
     """Why ``pin`` is not tried now, for what came of it before; None when it may be. A person does not wait."""
     if update is None or update.digest != pin.digest or update.stage == Stage.TRIAL:
         return None
-    waits = now < update.not_before <= now + LONGEST_BACKOFF_S
-    if update.stage == Stage.FAILED and (not waits or trigger is Trigger.PERSON):
+    early = now < update.not_before <= now + LONGEST_BACKOFF_S
+    if update.stage == Stage.FAILED and (not early or trigger is Trigger.PERSON):
         return None
     if update.stage == Stage.BAD and trigger is Trigger.PERSON:
         return None
     if update.reverts or update.stage in (Stage.REVERTED, Stage.BAD):
-        again = "it is tried once more by itself" if update.stage == Stage.FAILED else "it is not tried again"
+        again = _AGAIN[Stage(update.stage)]
         return HealthError(
             f"agent {pin.version} did not report well in its time, and the host was switched back: {again}",
             kind="update-reverted",

@@ -21,11 +21,8 @@ from agent.system.remote import Remote, can_be_a_branch
 REFS_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of what a remote lists: half a million tags."""
 _TAGS: Final = "refs/tags/"
-_DENIED: Final = re.compile(
-    rb"read.only|denied|forbidden|not (allowed|permitted|enabled|authorized)|error: 40[13]\b|no write access",
-    re.IGNORECASE,
-)
-"""How servers say that somebody may read and not write."""
+_READ_ONLY: Final = re.compile(rb"read.only|not (allowed|permitted|enabled|authorized)|no write access", re.IGNORECASE)
+"""How servers say to somebody who may read that they may not write."""
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
 
 
@@ -115,9 +112,12 @@ def may_push(repository: Path, remote: Remote, sha: str, access: Access) -> bool
     Raises SourceError where that cannot be told."""
     dry = ("push", "--dry-run", "--quiet", "--no-verify", "--", remote.url, f"{sha}:refs/heads/hostwright-doctor")
     done = _converse(remote, access, f"--git-dir={repository}", *dry)
-    if done.ok or (not done.timed_out and _DENIED.search(done.error)):
-        return done.ok
-    raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
+    if done.ok:
+        return True
+    failure = known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
+    if failure.kind == "auth-refused" or _READ_ONLY.search(done.error):
+        return False
+    raise failure
 
 
 def _require_done(done: Completed, remote: Remote, access: Access) -> None:

@@ -243,3 +243,21 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(paths: Paths, set
     told = list(findings_of(paths))
     assert {finding.check for finding in told if finding.verdict is FAILED} >= {"permissions", "last cycle"}
     assert any(finding.check == "disk" for finding in told)
+
+
+def test_a_server_that_does_not_answer_is_not_taken_for_one_that_refuses(
+    paths: Paths, settings: Settings, fetched: tuple[ConfigRepo, HttpServer]
+) -> None:
+    _, server = fetched
+    away = replace(settings, remote="http://127.0.0.1:9/config.git", status_remote=server.url("status.git"))
+    with pytest.raises(SourceError):
+        list(remotes.keys(paths, away))
+
+
+def test_a_program_of_the_agent_that_somebody_else_could_change_is_named(paths: Paths, settings: Settings) -> None:
+    program = paths.versions / "1.0/lib/agent.py"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    program.chmod(0o646)
+    ((verdict, message),) = found(files.permissions(paths, settings))
+    assert (verdict, f"{program} can be written by others" in message) == (FAILED, True)

@@ -7,6 +7,7 @@ from agent.domain.desired import OnRemove
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.plan import Hold
 from agent.domain.removal import PRUNE_HELD, Departure, Fate, Leaving, Removal
+from agent.steps.permit import NOT_IDEMPOTENT
 from tests.steps.build import SHA, change, plan, planned
 
 
@@ -40,3 +41,16 @@ def test_a_host_is_in_sync_when_nothing_is_to_change_or_to_go() -> None:
     assert list(plan_lines(plan(planned()), gone, diff=False, calm="in sync with")) == [f"in sync with {SHA[:12]}"]
     removal = Leaving((Removal(entry("file:/a"), Fate.REMOVE),))
     assert list(plan_lines(plan(planned()), removal, diff=False, calm="in sync with"))[-1].startswith("1 left Git")
+
+
+def test_what_a_change_waits_for_stands_beside_it_and_once_below() -> None:
+    window = Hold("window", "it is outside its windows")
+    lines = list(plan_lines(plan(planned(change())), Leaving(), {"motd": window}, diff=False, calm="in sync with"))
+    assert lines[0].endswith(", held")
+    assert [line for line in lines if line.startswith("held: ")] == [f"held: {window.told}"]
+
+
+def test_what_says_changed_every_time_has_its_sign_and_no_hold() -> None:
+    held = {"motd": NOT_IDEMPOTENT}
+    lines = list(plan_lines(plan(planned(change())), Leaving(), held, diff=False, calm="in sync with"))
+    assert not any("held" in line for line in lines)

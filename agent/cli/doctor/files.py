@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from agent.cli.doctor.answer import Answer, Verdict
@@ -31,15 +31,14 @@ _OF_A_MIRROR = frozenset(
 
 def permissions(paths: Paths, settings: Settings) -> Iterator[Answer]:
     """Everything that is wrong, not only the first of it."""
-    wrong = [*_private(paths), *_read_by_all(paths, settings)]
-    named = {message.partition(" ")[0] for _, message, _ in wrong}
-    wrong += [answer for answer in _owned(paths) if answer[1].partition(" ")[0] not in named]
+    keys, shown = _keys(paths), (paths.trusted_signers, paths.known_hosts, settings.ca)
+    wrong = [*_owned(paths, besides={*keys, *shown}), *_private(paths, keys), *_read_by_all(shown)]
     yield from wrong
     if not wrong:
         yield Verdict.OK, "settings, state, keys and programs belong to root alone", ""
 
 
-def _owned(paths: Paths) -> Iterator[Answer]:
+def _owned(paths: Paths, besides: Collection[Path | None]) -> Iterator[Answer]:
     """The folders up to the root, and everything below them: whoever could change a file there would be root."""
     for path in (paths.etc, paths.var, paths.opt, paths.run):
         try:
@@ -47,12 +46,12 @@ def _owned(paths: Paths) -> Iterator[Answer]:
         except SettingsError as error:
             yield Verdict.FAILED, error.message, error.hint
             continue
-        foreign = [_foreign(entry) for entry in _below(path)]
+        foreign = [_foreign(entry) for entry in _below(path) if entry not in besides]
         told = [answer for answer in foreign if answer is not None]
         yield from told[:TOLD]
         if len(told) > TOLD:
             yield Verdict.FAILED, f"and {len(told) - TOLD} more below {path}", ""
-    yield from filter(None, (_foreign(unit) for unit in _units(paths)))
+    yield from filter(None, (_foreign(path) for path in _elsewhere(paths)))
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -62,7 +61,10 @@ def _below(folder: Path) -> Iterator[Path]:
             yield from _below(Path(entry.path))
 
 
-def _units(paths: Paths) -> Iterator[Path]:
+def _elsewhere(paths: Paths) -> Iterator[Path]:
+    """The command, the units and what is dropped into them, where they are there."""
+    if os.path.lexists(installation.command(paths)):
+        yield installation.command(paths)
     folder = installation.units_folder(paths)
     for name in installation.UNITS:
         for path in (folder / name, folder / f"{name}.d", *(folder / f"{name}.d").glob("*")):
@@ -83,22 +85,25 @@ def _foreign(path: Path) -> Answer | None:
     return None
 
 
-def _private(paths: Paths) -> Iterator[Answer]:
-    """What nobody else may even read."""
+def _keys(paths: Paths) -> list[Path]:
     keys = [paths.settings, paths.deploy_key, paths.status_key, paths.identity / PRIVATE_NAME]
-    if (webhook := Memory(paths).state().fleet.webhook) is not None:
-        keys.append(webhook.secret_file)
+    webhook = Memory(paths).state().fleet.webhook
+    return keys if webhook is None else [*keys, Path(webhook.secret_file)]
+
+
+def _private(paths: Paths, keys: Iterable[Path]) -> Iterator[Answer]:
+    """What nobody else may even read."""
     for path in keys:
         if os.path.lexists(path):
             yield from _file(path, 0o077, "be read or written")
     for path in (paths.var, paths.identity, paths.rescue):
-        if path.is_dir() and stat.S_IMODE(path.lstat().st_mode) & 0o077:
+        if path.is_dir() and stat.S_IMODE(path.lstat().st_mode) & 0o055:
             yield Verdict.FAILED, f"{path} can be entered by others", f"chmod go= {path}"
 
 
-def _read_by_all(paths: Paths, settings: Settings) -> Iterator[Answer]:
+def _read_by_all(shown: Iterable[Path | None]) -> Iterator[Answer]:
     """What others may read, and not write."""
-    for path in (paths.trusted_signers, paths.known_hosts, settings.ca):
+    for path in shown:
         if path is not None and os.path.lexists(path):
             yield from _file(path, 0o022, "be written")
 

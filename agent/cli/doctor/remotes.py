@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from agent import wiring
@@ -10,6 +11,7 @@ from agent.host.paths import Paths
 from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.system import ssh
+from agent.system.git_environment import Access
 from agent.system.git_remote import may_push, require_reachable
 from agent.system.remote import Remote, Transport
 
@@ -43,7 +45,7 @@ def reports(paths: Paths, settings: Settings) -> Iterator[Answer]:
     """A host that can write to the config repo could withhold commits from all others, or fill it."""
     where = _reports_to(paths, settings)
     if where != settings.remote:
-        require_reachable(Remote.parse(where), wiring.access_of_host(paths, settings, reporting=True))
+        require_reachable(Remote.parse(where), _access(paths, settings, reporting=True))
         yield Verdict.OK, "reports go to a repository of their own", ""
     elif settings.remote == str(paths.origin):
         yield Verdict.OK, "reports go to this host's own repository", ""
@@ -62,16 +64,19 @@ def keys(paths: Paths, settings: Settings) -> Iterator[Answer]:
     if tip is None:
         yield Verdict.OK, "not asked: no commit is trusted yet", ""
         return
-    by_same = _reports_to(paths, settings) == settings.remote
-    found = []
-    for what, reporting in (("deploy_key", False), ("status_key", True)):
-        if reporting and not paths.status_key.exists():
-            continue
-        access = wiring.access_of_host(paths, settings, reporting=reporting)
-        if may_push(paths.mirror, config, tip, access) and not (
-            by_same and (reporting or not paths.status_key.exists())
-        ):
-            named = paths.etc / what if (paths.etc / what).exists() else "what this host reaches its remotes with"
-            hint = "let the server give it read access only; reports go by /etc/hostwright/status_key"
-            found.append((Verdict.WARNING, f"{named} can write to the config repository", hint))
-    yield from found or [(Verdict.OK, "this host can do no more with its keys than it has to", "")]
+    asked = [(paths.deploy_key, False)]
+    if os.path.lexists(paths.status_key):
+        asked.append((paths.status_key, True))
+    if _reports_to(paths, settings) == settings.remote:
+        asked.pop()  # what reports has to write there, and `reports` says so
+    found = [key for key, by in asked if may_push(paths.mirror, config, tip, _access(paths, settings, reporting=by))]
+    for key in found:
+        named = key if os.path.lexists(key) else "what this host reaches its remotes with"
+        hint = f"let the server give it read access only; reports go by {paths.status_key}"
+        yield Verdict.WARNING, f"{named} can write to the config repository", hint
+    if not found:
+        yield Verdict.OK, "this host can do no more with its keys than it has to", ""
+
+
+def _access(paths: Paths, settings: Settings, *, reporting: bool) -> Access:
+    return wiring.access_of_host(paths, settings, reporting=reporting)

@@ -60,16 +60,16 @@ def as_written(paths: Paths, settings: Settings) -> Iterator[Answer]:
         elif unit.is_symlink() or not unit.is_file() or unit.read_bytes() != _written(name):
             fine = False
             yield Verdict.FAILED, f"{unit} is not as the agent wrote it", "put changes into a drop-in; " + _REINSTALL
-        for drop_in in _drop_ins(unit):
+        for drop_in in _drop_ins(paths, unit):
             fine = False
             yield Verdict.WARNING, f"{drop_in} changes {name}", "does it take away what protects this host?"
     if fine:
         yield Verdict.OK, "the units are as the agent wrote them", ""
 
 
-def _drop_ins(unit: Path) -> list[str]:
+def _drop_ins(paths: Paths, unit: Path) -> list[str]:
     """Wherever they lie, as systemd has read them."""
-    if systemd.booted() and unit.parent == installation.units_folder(Paths()):
+    if systemd.booted() and paths == Paths():
         argv = ["systemctl", "show", "--property=DropInPaths", "--value", "--", unit.name]
         return run(argv, timeout_s=QUERY_TIMEOUT_S).output.decode(errors="replace").split()
     return sorted(f"{path}" for path in unit.with_name(f"{unit.name}.d").glob("*.conf"))
