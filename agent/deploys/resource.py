@@ -7,7 +7,7 @@ and removes, not the engine child.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from typing import Protocol, cast, runtime_checkable
 
@@ -72,6 +72,21 @@ class Releasable(Protocol):
         """Takes those away, because no deploy wants them any more; the resource itself stays as it is. Fine where
         they are gone. Raises DeployError or OSError when it cannot."""
         ...
+
+
+@runtime_checkable
+class Running(Protocol):
+    """A kind whose resources are units of systemd, or are made into some."""
+
+    def units(self, entry: LedgerEntry) -> Collection[str]:
+        """The names of those units; of a template its own name, which stands for all instances."""
+        ...
+
+
+def units_of(entry: LedgerEntry) -> Collection[str]:
+    """The units that an entry stands for, or that read it."""
+    kind: object = resource_kind(entry.kind)
+    return {*entry.reloads, *(kind.units(entry) if isinstance(kind, Running) else ())}
 
 
 _KINDS: Mapping[str, str] = {

@@ -111,6 +111,16 @@ class Step(StrEnum):
     RELOAD = "reload"
 
 
+def is_template(name: str) -> bool:
+    return name.rpartition(".")[0].endswith("@")
+
+
+def template_of(name: str) -> str:
+    """``getty@tty1.service`` as ``getty@.service``; another name as it is."""
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem.partition('@')[0]}@.{suffix}" if "@" in stem else name
+
+
 def parsed(output: str, names: Sequence[str]) -> Mapping[str, Found]:
     """What ``QUERY`` wrote about ``names``. Raises ValueError when it does not fit."""
     blocks = [block for block in output.strip().split("\n\n") if block]

@@ -6,14 +6,14 @@ A removal that was cut off is taken up again: what is gone already counts as rem
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from pathlib import PurePath
 
 from agent.deploys import systemctl
-from agent.deploys.resource import Releasable, removal_rank, resource_kind
+from agent.deploys.resource import Releasable, removal_rank, resource_kind, units_of
+from agent.deploys.units import template_of
 from agent.domain.account import Account
 from agent.domain.desired import DesiredDeploy, DesiredState, Mode
 from agent.domain.health import Health
@@ -105,7 +105,7 @@ def prune(
     return Pruned("", leaving, tuple(done), departed, stayed, _standing(ledger), tuple(failures))
 
 
-def unfit(account: Account, *, converged: bool, going: Collection[str] = ()) -> str:
+def unfit(account: Account, *, converged: bool, going: Set[str] = frozenset()) -> str:
     """Why this is no cycle to remove anything in; empty where it is one. ``converged``: the host has been before.
     ``going``: units whose failure is no reason to keep them, because they are to go or to lose what they failed of."""
     if account.state is None or account.after is None:
@@ -121,22 +121,21 @@ def unfit(account: Account, *, converged: bool, going: Collection[str] = ()) -> 
     return next(filter(None, reasons), "")
 
 
-def _not_well(health: Health | None, going: Collection[str]) -> str:
+def _not_well(health: Health | None, going: Set[str]) -> str:
     if health is None:
         return "nobody knows how the host is"
-    ill = [complaint for complaint in health.complaints if complaint.partition(" ")[0] not in going]
+    ill = [complaint for complaint in health.complaints if going.isdisjoint(_names_of(complaint.partition(" ")[0]))]
     return f"the host is not well: {ill[0]}" if ill else ""
+
+
+def _names_of(unit: str) -> tuple[str, str]:
+    """What a unit is known by: its name, and its template's."""
+    return unit, template_of(unit)
 
 
 def units_going(entries: Iterable[LedgerEntry], wanted: Collection[str]) -> frozenset[str]:
     """The units that no deploy wants any more, and those that read a file which no deploy wants."""
-    found: set[str] = set()
-    for entry in entries:
-        if entry.key not in wanted:
-            found.update(entry.reloads)
-            found.update({entry.name} if entry.kind == "unit" else ())
-            found.update({f"{PurePath(entry.name).stem}.service"} if entry.kind == "quadlet" else ())
-    return frozenset(found)
+    return frozenset(unit for entry in entries if entry.key not in wanted for unit in units_of(entry))
 
 
 def _not_in_sync(account: Account, state: DesiredState, after: Plan) -> str:

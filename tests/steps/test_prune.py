@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent.deploys.containers import resource as containers
 from agent.domain.account import Account
 from agent.domain.commit import TrustedCommit
 from agent.domain.desired import Mode, OnRemove
@@ -66,16 +67,38 @@ def test_a_unit_that_is_to_go_or_to_lose_what_it_failed_of_is_no_reason_to_keep_
     ill = well(health=health("shop.service has failed", "ssh.service has failed"))
     assert unfit(ill, converged=True, going={"shop.service"}) == "the host is not well: ssh.service has failed"
     assert unfit(ill, converged=True, going={"shop.service", "ssh.service"}) == ""
+    assert unfit(well(health=health("shop@eu.service has failed")), converged=True, going={"shop@.service"}) == ""
+
+
+QUADLETS = {
+    "web.container": "web.service",
+    "job@.container": "job@.service",
+    "play.kube": "play.service",
+    "app.pod": "app-pod.service",
+    "data.volume": "data-volume.service",
+    "back.network": "back-network.service",
+    "tiny.image": "tiny-image.service",
+    "tiny.build": "tiny-build.service",
+}
 
 
 def test_units_that_go_are_those_nobody_wants_and_those_that_read_what_goes() -> None:
     entries = [
         LedgerEntry("unit:shop.service", "services", 1, Origin.CREATED),
         LedgerEntry("unit:kept.service", "services", 1, Origin.CREATED),
-        LedgerEntry("quadlet:web.container", "containers", 1, Origin.CREATED),
+        *(LedgerEntry(f"quadlet:{name}", "containers", 1, Origin.CREATED) for name in QUADLETS),
         LedgerEntry("file:/etc/ssh/x.conf", "ssh", 1, Origin.CREATED, reloads=("ssh.service",)),
     ]
-    assert units_going(entries, {"unit:kept.service"}) == {"shop.service", "web.service", "ssh.service"}
+    assert units_going(entries, {"unit:kept.service"}) == {"shop.service", "ssh.service", *QUADLETS.values()}
+
+
+def test_the_unit_of_a_quadlet_that_goes_has_the_name_that_its_text_gives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "FOLDER", f"{tmp_path}")
+    (tmp_path / "web.container").write_text("[Container]\nImage=x\nServiceName=front\n")
+    entry = LedgerEntry("quadlet:web.container", "containers", 1, Origin.CREATED)
+    assert units_going([entry], ()) == {"front.service"}
 
 
 def test_a_host_that_was_never_as_wanted_keeps_what_it_has() -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -40,6 +40,14 @@ class Quadlets:
             "running": _running(service_of(name, found.content.decode(errors="replace"))),
         }
         return Seen(state, found.content)
+
+    def units(self, entry: LedgerEntry) -> Collection[str]:
+        """As its text says that lies there now; the text may name the unit itself."""
+        try:
+            content = _file(entry.name).content or b""
+        except (Refused, OSError):
+            content = b""
+        return (service_of(entry.name, content.decode(errors="replace")),)
 
     def changed(self, left: Mapping[str, JSON], now: Seen) -> str:
         if left.get("sha256") != now.state["sha256"]:

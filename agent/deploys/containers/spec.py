@@ -157,15 +157,11 @@ class ContainersSpec(ByName):
     @classmethod
     def _named(cls, quadlets: dict[str, Quadlet]) -> dict[str, Quadlet]:
         named: dict[str, Quadlet] = {}
-        services: dict[str, str] = {}
         for given, quadlet in quadlets.items():
             name = file_name(given)
             if name in named:
                 raise ValueError(f"{name} is there twice")
-            service = service_of(name)
-            if service in services:
-                raise ValueError(f"{name} and {services[service]} would both be {service}")
-            named[name], services[service] = quadlet, name
+            named[name] = quadlet
         return named
 
     def merged(self, later: Self) -> Self:
@@ -176,6 +172,11 @@ class ContainersSpec(ByName):
 
     def concrete(self, sources: Sources) -> Concrete:
         wanted = {name: _concrete(name, quadlet, sources) for name, quadlet in self.quadlets.items()}
+        services: dict[str, str] = {}
+        for name, entry in wanted.items():
+            service = service_of(name, f"{entry['text']}")
+            if (other := services.setdefault(service, name)) != name:
+                raise InventoryError(f"{other} and {name} would both be {service}")
         folders = [_folder(path) for path in (FOLDER, *parents(FOLDER)) if path != "/etc"] if wanted else []
         resources = [folder.resource for folder in folders]
         resources += [Resource(f"quadlet:{name}", digest_of(entry)) for name, entry in wanted.items()]

@@ -11,9 +11,8 @@ from agent.deploys import system_items, systemctl, units
 from agent.deploys.correction import Correction, correct
 from agent.deploys.items import items_from_json
 from agent.deploys.services import host
-from agent.deploys.services.spec import is_template, template_of
 from agent.deploys.unit_fact import ask
-from agent.deploys.units import Found, Step, Times, Wanted
+from agent.deploys.units import Found, Step, Times, Wanted, is_template, template_of
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.errors import Consequence, DeployError

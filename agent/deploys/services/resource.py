@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 from agent.deploys.resource import state_before
 from agent.deploys.services.host import UNIT_FOLDER
-from agent.deploys.services.spec import is_template
 from agent.deploys.systemctl import JOB_TIMEOUT_S, QUERY_TIMEOUT_S, start, systemctl
-from agent.deploys.units import QUERY, Found, parsed
+from agent.deploys.units import QUERY, Found, is_template, parsed
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
@@ -50,6 +49,9 @@ class Units:
         if file is None and not found.exists:
             return None
         return Seen({"file": file, "enabled": found.file_state, "active": found.running}, image)
+
+    def units(self, entry: LedgerEntry) -> Collection[str]:
+        return (entry.name,)
 
     def changed(self, left: State, now: Seen) -> str:
         was, is_now = left.get("file"), now.state.get("file")

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json
 from agent.deploys.spec import ByName, Concrete, Sources, overlaid, text_of
+from agent.deploys.units import is_template
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.errors import InventoryError
@@ -171,16 +172,6 @@ def full_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not the name of a unit")
     return name if name.rpartition(".")[2] in _TYPES and "." in name else f"{name}.service"
-
-
-def is_template(name: str) -> bool:
-    return name.rpartition(".")[0].endswith("@")
-
-
-def template_of(name: str) -> str:
-    """``getty@tty1.service`` as ``getty@.service``; another name as it is."""
-    stem, _, suffix = name.rpartition(".")
-    return f"{stem.partition('@')[0]}@.{suffix}" if "@" in stem else name
 
 
 def _concrete(name: str, unit: Unit, sources: Sources) -> Mapping[str, JSON]:

@@ -100,7 +100,6 @@ def test_a_later_play_adds_to_a_container() -> None:
         ({"../web": {"image": "x"}}, "cannot be a name"),
         ({"web@": {"image": "x"}}, "cannot be a name"),
         ({"web": {"image": "x"}, "web.container": {"image": "x"}}, "twice"),
-        ({"web": {"image": "x"}, "web.kube": {"content": "x"}}, r"both be web\.service"),
         ({"web": {"image": "x y"}}, "one word"),
         ({"web": {"image": "x", "ports": ["80\nExec=rm"]}}, "one word"),
         ({"web": {"image": "x", "env": {"A B": "1"}}}, "name of a variable"),
@@ -121,6 +120,8 @@ def test_what_is_no_container_is_refused_with_a_word(written: Any, complaint: st
         ({"web.volume": {"image": "x"}}, r"no container: .* \[Volume\]"),
         ({"web": {"content": "x", "ports": ["1:1"]}}, "ports must stand in there"),
         ({"web": {"quadlet": "gone.container"}}, "no file gone.container"),
+        ({"web": {"image": "x"}, "web.kube": {"content": "x"}}, r"both be web\.service"),
+        ({"web": {"image": "x"}, "b": {"content": "[Container]\nServiceName=web\n"}}, r"both be web\.service"),
     ],
 )
 def test_what_contradicts_itself_after_merging_is_refused(written: Any, complaint: str, commit: Commit) -> None:

@@ -7,7 +7,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from agent.deploys.services.spec import ServicesSpec, full_name, template_of
+from agent.deploys.services.spec import ServicesSpec, full_name
+from agent.deploys.units import template_of
 from agent.errors import InventoryError
 from tests.deploys.commit import Commit
 
