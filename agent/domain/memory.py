@@ -158,6 +158,12 @@ class Attempt(Document):
     def from_json(cls, data: Mapping[str, Any]) -> Attempt:
         return cls(data["digest"], int(data["failures"]), int(data["not_before"]), str(data.get("error", "")))
 
+    @property
+    def told(self) -> str:
+        """For people, to be read behind the deploy's name."""
+        times = "once" if self.failures == 1 else f"{self.failures} times"
+        return f"failed {times}" + (f": {self.error}" if self.error else "")
+
     def waits(self, now: int) -> bool:
         """Not longer than any wait can be: then a clock that was wrong has been put right since."""
         return 0 < self.not_before - now <= LONGEST_BACKOFF_S

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.domain.text import waiting
@@ -81,6 +81,12 @@ class DeployPlan:
     def in_sync(self) -> bool:
         return not self.changes and self.unknown is None and self.error is None
 
+    @property
+    def pending(self) -> bool:
+        """Whether applying it may still bring something that a later deploy looks for. What was applied before and
+        only says "changed" again brings nothing, and neither does a deploy that cannot be planned."""
+        return self.unknown is not None or any(change.cause is not Cause.NOT_IDEMPOTENT for change in self.changes)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -131,6 +137,8 @@ class PermittedPlan:
     held: tuple[HeldChange, ...]
     deploy_holds: Mapping[str, Hold]
     """Holds of whole deploys: one that is unknown until applied has no changes that could be held."""
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """By deploy, how often and of what it failed before, as it is now. That stands until it succeeds."""
 
     @property
     def intends(self) -> bool:

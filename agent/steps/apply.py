@@ -78,7 +78,7 @@ def apply(
             return Skip()
         judged = judge(planned, rules)
         if not judged.allowed:
-            if judged.hold is not None and not planned.in_sync:
+            if judged.put_off and planned.pending:
                 made.held.add(deploy.name)
             return Skip()
         made.recorded += record(ledger, deploy, planned, now)
@@ -116,6 +116,6 @@ def _settled(outcome: DeployOutcome, made: _Decisions) -> DeployOutcome:
         return dataclasses.replace(outcome, status=Status.SKIPPED, error=made.skipped[name])
     planned = made.plans.get(name)
     if planned is not None and planned.error is not None and made.held:
-        # What it looks for may be what a held deploy would create: still unknown, not failed.
+        # What it looks for may be what a deploy that waits for its time will create: still unknown, not failed.
         return dataclasses.replace(outcome, status=Status.HELD, error=planned.error)
     return outcome

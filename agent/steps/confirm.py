@@ -66,13 +66,27 @@ def failures(account: Account) -> list[DeployError]:
         for planned in (account.after.deploys if account.after is not None else ())
         if planned.error is not None and planned.deploy not in failed
     ]
-    holds = account.permitted.deploy_holds if account.permitted is not None else {}
-    found += [
-        DeployError(f"{name} {hold.reason}", kind="backoff", hint="`hostwright apply` tries again now")
-        for name, hold in holds.items()
-        if hold.kind == "backoff"
+    unplannable = {planned.deploy for planned in account.after.deploys if planned.error} if account.after else set()
+    return [*found, *_failed_before(account, failed | unplannable)]
+
+
+def _failed_before(account: Account, told: set[str]) -> list[DeployError]:
+    """The deploys that failed in an earlier cycle and have not succeeded since, whatever holds them now."""
+    if account.permitted is None:
+        return []
+    holds = {name: hold for name, hold in account.permitted.deploy_holds.items() if hold.kind == "backoff"}
+    in_sync = {planned.deploy for planned in account.after.deploys if planned.in_sync} if account.after else set()
+    words = {name: hold.reason for name, hold in holds.items()}
+    words |= {
+        name: why
+        for name, why in account.permitted.failing.items()
+        if name not in in_sync | holds.keys() and account.outcome.status(name) is not Status.DONE
+    }
+    return [
+        DeployError(f"{name} {why}", kind="backoff", hint="`hostwright apply` tries again now")
+        for name, why in words.items()
+        if name not in told
     ]
-    return found
 
 
 _AGAIN = "the next cycle takes it up again; what had begun was finished"

@@ -17,6 +17,10 @@ NOT_IDEMPOTENT = Hold(
 )
 
 
+_TRIED_OR_NEVER = frozenset({OBSERVE.kind, NOT_IDEMPOTENT.kind, "backoff"})
+"""Holds of what has been tried already, or never is to be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What holds changes on this host now: all of them (suspended), those of some deploys, or those of some causes."""
@@ -24,6 +28,8 @@ class Rules:
     everything: Hold | None = None
     deploys: Mapping[str, Hold] = field(default_factory=dict)
     gate: Gate = OPEN
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """By deploy, how often and of what it failed before, as it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,11 @@ class Judgement:
 
     allowed: frozenset[str]
     hold: Hold | None = None
+
+    @property
+    def put_off(self) -> bool:
+        """Whether it is held by a moment (a window, a suspension) that passes by itself, and has not been tried."""
+        return self.hold is not None and self.hold.kind not in _TRIED_OR_NEVER
 
 
 def rules_for(
@@ -45,21 +56,23 @@ def rules_for(
 ) -> Rules:
     """The rules of this moment. ``patient`` cycles wait for a backoff to end; a person's does not."""
     holds: dict[str, Hold] = {}
+    failing: dict[str, str] = {}
     for deploy in state.deploys:
         attempt = attempts.get(deploy.name)
+        attempt = attempt if attempt is not None and attempt.digest == deploy.digest else None
+        if attempt is not None:
+            failing[deploy.name] = attempt.told
         if deploy.mode is Mode.OBSERVE:
             holds[deploy.name] = OBSERVE
-        elif patient and attempt is not None and attempt.digest == deploy.digest and attempt.waits(now):
-            times = "once" if attempt.failures == 1 else f"{attempt.failures} times"
-            why = f": {attempt.error}" if attempt.error else ""
-            holds[deploy.name] = Hold("backoff", f"failed {times}{why}; will be tried again", attempt.not_before)
+        elif patient and attempt is not None and attempt.waits(now):
+            holds[deploy.name] = Hold("backoff", f"{attempt.told}; will be tried again", attempt.not_before)
         else:
             # What needs a deploy that waits to be tried again waits with it.
             waiting = [name for name in deploy.needs if name in holds and holds[name].kind == "backoff"]
             if waiting:
                 first = holds[waiting[0]]
                 holds[deploy.name] = Hold("backoff", f"waits for {waiting[0]}, which {first.reason}", first.until)
-    return Rules(everything=suspension, deploys=holds, gate=gate)
+    return Rules(everything=suspension, deploys=holds, gate=gate, failing=failing)
 
 
 def permit(plan: Plan, rules: Rules) -> PermittedPlan:
@@ -77,6 +90,7 @@ def permit(plan: Plan, rules: Rules) -> PermittedPlan:
             for change in deploy.changes
         ),
         deploy_holds=holds,
+        failing=rules.failing,
     )
 
 

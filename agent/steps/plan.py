@@ -27,7 +27,7 @@ def make_plan(
         if planned.error is not None and pending:
             # What it looks for may be what an earlier deploy is about to create.
             planned = DeployPlan(deploy=planned.deploy, unknown=planned.error)
-        pending = pending or not planned.in_sync
+        pending = pending or (planned.pending and found.deploy in state.enforced)
         deploys.append(planned)
     return Plan(commit=state.commit, digest=state.digest, deploys=tuple(deploys))
 
