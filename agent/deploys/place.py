@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from agent.system.descent import Refused, renamer
+
 CONTENT_LIMIT = 64 * 1024 * 1024
 """Bytes of a file that are read for comparing; a longer one counts as different."""
 
@@ -198,10 +200,27 @@ def remove_links(parent: int, name: str, place: str) -> None:
 
 
 def set_attributes(parent: int, name: str, attributes: Attributes) -> None:
-    """Owner and mode of a file or a folder, as it is. Raises OSError."""
+    """Owner and mode of a file or a folder, as it is. Raises OSError, Refused."""
     with _readable(parent, name) as descriptor:
+        _require_not_given_away(parent, name, descriptor, attributes)
         _own(descriptor, attributes)
         os.fsync(descriptor)
+
+
+def _require_not_given_away(parent: int, name: str, descriptor: int, attributes: Attributes) -> None:
+    """A folder that holds something is not given to somebody, nor opened for more people, where others may have put
+    another folder of that name there. Files need no such care: only those with the wanted content come here."""
+    status = os.fstat(descriptor)
+    given = (status.st_uid, status.st_gid) != (attributes.uid, attributes.gid)
+    opened = attributes.mode & ~status.st_mode & 0o077
+    if not stat.S_ISDIR(status.st_mode) or not (given or opened) or _is_empty(parent, name):
+        return
+    hand = renamer(parent)
+    if hand is not None and not hand.vouches_for(status):
+        raise Refused(
+            f"{hand.folder}/{name} is not empty and keeps its owner and mode: {hand}, who may have put it there",
+            hint=f"give {hand.folder} to root, or set them by hand",
+        )
 
 
 def _own(descriptor: int, attributes: Attributes) -> None:

@@ -35,7 +35,7 @@ from agent.deploys.place import (
 )
 from agent.domain.tree import blob_id
 from agent.errors import DeployError
-from agent.system.descent import Base, Refused, folder
+from agent.system.descent import Base, Refused, folder, renamer
 from agent.system.files import read_bounded
 
 
@@ -157,11 +157,14 @@ class _Survey:
         self.accounts = HostAccounts()
         self._edited: dict[str, bytes] = {}
         """Of a file with several edits, its content after those that were looked at."""
+        self._planned: dict[str, Item] = {}
+        """Folders that are made or changed, by path."""
 
     def step(self, start: int, parent: int | DeployError | OSError | None, item: Item) -> Step | None:
         if isinstance(parent, Exception):
             gone = item.kind is Kind.ABSENT and isinstance(parent, NotADirectoryError)
             return None if gone else _blocked(item, parent)
+        item = _as_its_folder(item, parent, self._planned.get(posixpath.dirname(item.path)))
         try:
             found = _find(self._base, start, parent, item)
         except OSError as error:
@@ -172,6 +175,8 @@ class _Survey:
         difference = compare(item, found, content, self.accounts)
         if difference is None:
             return None
+        if item.kind is Kind.DIRECTORY and not difference.blocked:
+            self._planned[item.path] = item
         if item.kind is Kind.EDIT and not difference.blocked:
             self._edited[item.path] = edited(item, found.content)
         return Step(item, difference, content() if item.kind is Kind.FILE else None)
@@ -191,6 +196,7 @@ def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> None
     accounts = HostAccounts()
     try:
         with folder(start, posixpath.dirname(item.path), root_links=base.root_links) as parent:
+            item = _as_its_folder(item, parent)
             found = _find(base, start, parent, item)
             difference = compare(item, found, lambda: content or b"", accounts)
             if difference is None:
@@ -251,6 +257,19 @@ def _is_ours_alone(found: Found) -> bool:
     like to own what it is a name of), and this process may."""
     assert found.status is not None
     return found.status.st_nlink == 1 and os.geteuid() in (0, found.status.st_uid)
+
+
+def _as_its_folder(item: Item, parent: int | None, planned: Item | None = None) -> Item:
+    """A mere parent that is made in a user's folder is that user's, as what lies below it could not be reached
+    otherwise. ``planned``: the folder that it is to lie in, as it is going to be."""
+    if item.kind is not Kind.DIRECTORY or item.mode is not None:
+        return item
+    if planned is not None:
+        return replace(item, owner=planned.owner, group=planned.group) if planned.owner != "root" else item
+    hand = renamer(parent) if parent is not None else None
+    if parent is None or hand is None or hand.uid is None:
+        return item
+    return replace(item, owner=f"{hand.uid}", group=f"{os.fstat(parent).st_gid}")
 
 
 def _find(base: Base, start: int, parent: int | None, item: Item) -> Found:

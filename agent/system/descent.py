@@ -1,18 +1,23 @@
 """The way down to a folder: a path turned into a descriptor, one component at a time.
 
 Each component is opened relative to the one before, so that nobody can put a link in between the check and the use.
+The way also remembers who may rename what lies in a folder that it passed: below that folder an owner proves nothing,
+for whoever may rename can put a folder or a link of root's where another one is expected.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.errors import DeployError
+from agent.system.confinement import NOBODY
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINK_HOPS = 40
@@ -29,8 +34,8 @@ class Refused(DeployError):
 class Base:
     """Where the paths of items begin.
 
-    ``root_links``: a component may be a link that belongs to root (``/lib``, ``/var/run``), which root alone could
-    have made. In a home no link is followed at all.
+    ``root_links``: a component may be a link that belongs to root (``/lib``, ``/var/run``), as far as root alone may
+    rename what is on the way to it. In a home no link is followed at all.
     """
 
     path: str
@@ -46,11 +51,47 @@ class Base:
 SYSTEM = Base("/", root_links=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Renamer:
+    """Who besides root may rename what lies in ``folder``: the user ``uid``, or several (None) by its ``mode``."""
+
+    folder: str
+    uid: int | None
+    mode: int
+
+    def vouches_for(self, status: os.stat_result) -> bool:
+        """Whether what lies there with this owner is in nobody else's hands: then it is theirs, wherever they put it.
+        Several cannot vouch for anything."""
+        return self.uid == status.st_uid
+
+    def __str__(self) -> str:
+        if self.uid is None:
+            return f"{self.folder} can be written by a group or by all (mode {self.mode:04o})"
+        return f"{self.folder} belongs to {_user(self.uid)}"
+
+
+def renamer(descriptor: int) -> Renamer | None:
+    """Who besides root may rename what lies in an open folder, None for nobody.
+
+    In a sticky folder (``/tmp``) each may rename only what is his own. An ACL that lets somebody write shows as the
+    group's permission: that bit is its mask (acl(5)).
+    """
+    status = os.fstat(descriptor)
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o022 and not mode & stat.S_ISVTX:
+        return Renamer(_path(descriptor), None, mode)
+    return None if _trusted(status.st_uid) else Renamer(_path(descriptor), status.st_uid, mode)
+
+
 @contextmanager
 def folder(start: int | None, path: str, *, root_links: bool) -> Iterator[int]:
     """A descriptor of the folder ``path`` (relative, ``""`` for itself) below ``start``, or below / without it.
 
-    Raises Refused for a link on the way that may not be followed, OSError for what is missing or no folder.
+    With ``root_links`` it is a folder of the system, which root is about to work in: where a user may rename what lies
+    in a folder on the way, no link below is followed, and each further folder has to be that user's own (systemd's
+    "unsafe path transition"); where several may, there is no way further down. Without, no link is followed.
+
+    Raises Refused for what may not be passed, OSError for what is missing or no folder.
     """
     current = os.open(".", _FOLDER, dir_fd=start) if start is not None else os.open("/", _FOLDER)
     try:
@@ -58,18 +99,25 @@ def folder(start: int | None, path: str, *, root_links: bool) -> Iterator[int]:
         hops = 0
         while left:
             part = left.pop()
+            hand = renamer(current) if root_links else None
             try:
                 following = os.open(part, _FOLDER, dir_fd=current)
             except NotADirectoryError:
-                target = _root_link(current, part) if root_links else None
+                target = _root_link(current, part) if root_links and hand is None else None
                 if target is None:
-                    _refuse_link(current, part, path)
+                    _refuse_link(current, part, path, hand)
                     raise
                 hops += 1
                 if hops > _LINK_HOPS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
                 left.extend(part for part in reversed(target.split("/")) if part)
                 following = os.open("/" if target.startswith("/") else ".", _FOLDER, dir_fd=current)
+            try:
+                if hand is not None:
+                    _require_vouched(hand, following)
+            except BaseException:
+                os.close(following)
+                raise
             os.close(current)
             current = following
         yield current
@@ -77,8 +125,24 @@ def folder(start: int | None, path: str, *, root_links: bool) -> Iterator[int]:
         os.close(current)
 
 
+def _require_vouched(hand: Renamer, following: int) -> None:
+    """No renamer is passed on to the folders below: what he vouches for is his own, and says so itself."""
+    status = os.fstat(following)
+    if hand.vouches_for(status):
+        return
+    below = _path(following)
+    if hand.uid is None:
+        hint = f"`chmod g-w,o-w {hand.folder}`, or `chmod +t` it: then each may rename only what is his own"
+    else:
+        hint = f"give {hand.folder} to root, or {below} and the folders in it to {_user(hand.uid)}"
+    raise Refused(f"{below} is not entered: {hand}, who may have put it there", hint=hint)
+
+
 def _root_link(parent: int, name: str) -> str | None:
-    """The target of the link ``name``, if it is a link and root's own; read from the very link that was judged."""
+    """The target of the link ``name``, if it is a link and root's own; read from the very link that was judged. None
+    where others may put something into the folder: a link of root's can be moved there from wherever it was made."""
+    if os.fstat(parent).st_mode & 0o022:
+        return None
     link = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
         status = os.fstat(link)
@@ -87,6 +151,23 @@ def _root_link(parent: int, name: str) -> str | None:
         os.close(link)
 
 
-def _refuse_link(parent: int, name: str, path: str) -> None:
+def _refuse_link(parent: int, name: str, path: str, hand: Renamer | None) -> None:
     if stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-        raise Refused(f"{name} on the way to {path} is a link, and is not followed", hint="name the real folder")
+        why = f": {hand}" if hand is not None else ""
+        raise Refused(f"{name} on the way to {path} is a link, and is not followed{why}", hint="name the real folder")
+
+
+def _trusted(uid: int) -> bool:
+    """Whether it is root, or who tries a working copy without being root; not nobody, who plans for root."""
+    return uid == 0 or (uid == os.geteuid() and uid != NOBODY)
+
+
+def _path(descriptor: int) -> str:
+    return f"{Path(f'/proc/self/fd/{descriptor}').readlink()}"
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

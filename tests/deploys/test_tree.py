@@ -14,53 +14,12 @@ import pytest
 from agent.deploys import place
 from agent.deploys.edits import Block, Line
 from agent.deploys.items import Item, Kind, Policy
-from agent.deploys.tree import Step, carry_out, survey
+from agent.deploys.tree import carry_out
 from agent.domain.tree import blob_id
-from agent.errors import DeployError, InventoryError
-from agent.system.descent import SYSTEM, Base
+from agent.errors import DeployError
+from agent.system.descent import SYSTEM
 from tests.deploys.commit import snapshot
-
-ROOT = os.geteuid() == 0
-as_root = pytest.mark.skipif(not ROOT, reason="gives files to other users, which only root may")
-
-ME = {"owner": f"{os.geteuid()}", "group": f"{os.getegid()}"}
-
-
-def file(path: Path | str, text: str = "wanted\n", **more: object) -> Item:
-    given = {"key": f"file:{path}", "path": f"{path}", "kind": Kind.FILE, "text": text, "mode": 0o644} | ME | more
-    return Item(**given)  # type: ignore[arg-type]
-
-
-def directory(path: Path | str, mode: int | None = None) -> Item:
-    return Item(key=f"directory:{path}", path=f"{path}", kind=Kind.DIRECTORY, mode=mode, **ME)
-
-
-def link(path: Path | str, target: str) -> Item:
-    return Item(key=f"link:{path}", path=f"{path}", kind=Kind.LINK, target=target)
-
-
-def absent(path: Path | str, **more: bool) -> Item:
-    return Item(key=f"file:{path}", path=f"{path}", kind=Kind.ABSENT, **more)
-
-
-def plan(*items: Item, base: Base = SYSTEM, root: Path = Path("/nowhere")) -> list[Step]:
-    return survey(base, items, root)
-
-
-def converge(*items: Item, base: Base = SYSTEM, root: Path = Path("/nowhere")) -> list[Step]:
-    """Carries out what is planned, and holds the rule that the second plan is empty."""
-    steps = plan(*items, base=base, root=root)
-    with base.opened() as start:
-        for step in steps:
-            carry_out(base, start, step.item, step.content)
-    assert plan(*items, base=base, root=root) == []
-    return steps
-
-
-def only(steps: list[Step]) -> Step:
-    (step,) = steps
-    return step
-
+from tests.deploys.trees import ROOT, absent, as_root, converge, directory, file, link, only, plan
 
 # What is wanted comes to be, exactly
 
@@ -236,74 +195,6 @@ def test_fail_leaves_what_is_there_and_says_so(tmp_path: Path) -> None:
     with pytest.raises(DeployError, match="its policy is fail"), SYSTEM.opened() as start:
         carry_out(SYSTEM, start, step.item, step.content)
     assert (tmp_path / "f").read_text() == "mine\n"
-
-
-# Links on the way
-
-
-@as_root
-def test_a_link_of_root_on_the_way_is_followed_in_the_system(tmp_path: Path) -> None:
-    (tmp_path / "usr/lib").mkdir(parents=True)
-    (tmp_path / "lib").symlink_to("usr/lib")
-    (tmp_path / "deep").symlink_to(tmp_path / "lib/../lib")
-    converge(directory(tmp_path / "lib"), file(tmp_path / "lib/f"), file(tmp_path / "deep/g"))
-    assert {path.name for path in (tmp_path / "usr/lib").iterdir()} == {"f", "g"}
-    assert (tmp_path / "lib").is_symlink()
-
-
-@as_root
-def test_a_link_of_somebody_else_on_the_way_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "target").mkdir()
-    (tmp_path / "theirs").symlink_to("target")
-    os.lchown(tmp_path / "theirs", 65534, 65534)
-    step = only(plan(file(tmp_path / "theirs/f")))
-    assert step.difference.operation == f"theirs on the way to {tmp_path}/theirs is a link, and is not followed"
-    with pytest.raises(DeployError, match="not followed"), SYSTEM.opened() as start:
-        carry_out(SYSTEM, start, step.item, b"")
-    assert snapshot(tmp_path / "target") == {}
-
-
-def test_no_link_is_followed_in_a_home_not_even_roots(tmp_path: Path) -> None:
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home/.config").symlink_to("../outside")
-    step = only(plan(file(".config/f"), base=Base(f"{tmp_path}/home", root_links=False)))
-    assert step.difference.blocked
-    assert "not followed" in step.difference.operation
-    assert snapshot(tmp_path / "outside") == {}
-
-
-def test_a_link_swapped_in_after_the_plan_is_not_followed(tmp_path: Path) -> None:
-    home = Base(f"{tmp_path}/home", root_links=False)
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "home/.config").mkdir(parents=True)
-    step = only(plan(file(".config/f"), base=home))
-    (tmp_path / "home/.config").rmdir()
-    (tmp_path / "home/.config").symlink_to("../outside")
-    with pytest.raises(DeployError, match="not followed"), home.opened() as start:
-        carry_out(home, start, step.item, step.content)
-    assert snapshot(tmp_path / "outside") == {}
-
-
-def test_a_loop_of_links_ends(tmp_path: Path) -> None:
-    (tmp_path / "a").symlink_to("b")
-    (tmp_path / "b").symlink_to("a")
-    assert only(plan(file(tmp_path / "a/f"))).difference.blocked
-
-
-@pytest.mark.parametrize("path", ["../f", "a/../f", "/etc/./x", "a//b", "a/", ""])
-def test_no_item_has_a_path_that_climbs(path: str) -> None:
-    with pytest.raises(InventoryError):
-        file(path)
-
-
-def test_a_second_name_of_a_file_never_changes_hands(tmp_path: Path) -> None:
-    (tmp_path / "shadow").write_text("wanted\n")
-    (tmp_path / "shadow").chmod(0o600)
-    (tmp_path / "f").hardlink_to(tmp_path / "shadow")
-    converge(file(tmp_path / "f"))
-    assert stat.S_IMODE((tmp_path / "shadow").stat().st_mode) == 0o600
-    assert (tmp_path / "shadow").stat().st_nlink == 1
 
 
 # Whole or not at all

@@ -135,6 +135,40 @@ def test_what_was_created_goes_and_what_is_gone_is_fine(tmp_path: Path) -> None:
     assert snapshot(tmp_path) == {}
 
 
+@needs_root
+def test_nothing_is_taken_away_or_given_back_where_a_user_may_have_renamed_the_way(tmp_path: Path) -> None:
+    key = f"file:{tmp_path}/app/conf/f"
+    (tmp_path / "app/conf").mkdir(parents=True)
+    (tmp_path / "app/conf/f").write_text("first\n")
+    before = look(key)
+    (tmp_path / "app/other").mkdir()
+    (tmp_path / "app/other/f").write_text("first\n")
+    os.chown(tmp_path / "app", UID, UID)
+    (tmp_path / "app/conf").rename(tmp_path / "app/was")
+    (tmp_path / "app/other").rename(tmp_path / "app/conf")
+    kept = snapshot(tmp_path)
+    assert "is not entered" in remove(key)[key]
+    with pytest.raises(Refused, match="is not entered"):
+        restore(key, before)
+    assert snapshot(tmp_path) == kept
+
+
+@needs_root
+def test_a_folder_of_root_that_a_user_renamed_is_not_given_back_to_him(tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    (app / "conf").mkdir(parents=True)
+    for path in (app, app / "conf"):
+        os.chown(path, UID, UID)
+    before = look(f"directory:{app}/conf")
+    (app / "conf").rename(app / "was")
+    (app / "private").mkdir(mode=0o700)
+    (app / "private/kept").write_text("root's\n")
+    (app / "private").rename(app / "conf")
+    with pytest.raises(DeployError, match="keeps its owner and mode"):
+        restore(f"directory:{app}/conf", before)
+    assert (app / "conf").stat().st_uid == 0
+
+
 def test_folders_go_the_deepest_first(tmp_path: Path) -> None:
     (tmp_path / "a/b/c").mkdir(parents=True)
     assert remove(*(f"directory:{tmp_path}/{path}" for path in ("a", "a/b", "a/b/c"))) == {}
