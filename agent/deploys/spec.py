@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict
 from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
+from agent.domain.fault import Mistake, Path
 from agent.domain.pins import Pins, RepositoryPin
-from agent.domain.tree import Tree
-from agent.errors import InventoryError
+from agent.domain.tree import Entry, Tree, nearest_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +109,27 @@ class ByName(Spec):
         return {cls.level: value} if isinstance(value, Mapping) and set(value) != {cls.level} else value
 
 
-def text_of(name: str, path: str, sources: Sources, *, template: bool = False) -> str:
-    """A text file of the config repo; rendered where it is a ``template`` or ends in ``.j2``. ``name``: what wants it.
+def file_of(tree: Tree, path: str, where: Path) -> Entry:
+    """The file of the config repo that the value at ``where`` names. Raises Mistake."""
+    found = tree.entry(path)
+    if found is None:
+        if tree.names(path):
+            raise Mistake(f"{path} is a folder of the config repo", "name a file in it", where)
+        near = nearest_path(tree, path)
+        remedy = f"did you mean {near}?" if near else "add it; paths count from the top of the config repo"
+        raise Mistake(f"there is no file {path} in the config repo", remedy, where)
+    if found.link:
+        raise Mistake(f"{path} is a link in the config repo, which is not followed", "name the file itself", where)
+    return found
 
-    Raises InventoryError.
-    """
+
+def text_of(path: str, where: Path, sources: Sources, *, template: bool = False) -> str:
+    """A text file of the config repo; rendered where it is a ``template`` or ends in ``.j2``. Raises InventoryError."""
+    file_of(sources.tree, path, where)
     try:
         text = sources.tree.read(path).decode()
-    except KeyError:
-        raise InventoryError(
-            f"{name}: there is no file {path}", hint="paths count from the top of the config repo"
-        ) from None
     except UnicodeDecodeError:
-        raise InventoryError(f"{name}: {path} is not UTF-8 text") from None
+        raise Mistake(f"{path} is not UTF-8 text", "save it as UTF-8", where) from None
     return sources.render(text, path) if template or path.endswith(".j2") else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,17 +30,44 @@ class Entry:
 class Tree(Protocol):
     """Read-only view of the files of a config repo.
 
-    Implemented by ``system.git.CommitTree`` and ``system.folder.FolderTree``. Neither follows a symbolic link:
-    a link is an entry whose content is its target.
+    Implemented by ``system.git.CommitTree`` and ``system.folder.FolderTree``, which answer what is answered here from
+    ``entries`` without reading the rest. Neither follows a symbolic link: a link is an entry whose content is its
+    target.
     """
 
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:
-        """All files at or below ``prefix``, sorted by path."""
+        """All files at or below ``prefix``, sorted by path. Reads each of them, so ask for no more than counts."""
         ...
+
+    def paths(self, prefix: str = "") -> tuple[str, ...]:
+        """The paths of ``entries``; no file is read."""
+        return tuple(entry.path for entry in self.entries(prefix))
+
+    def names(self, folder: str = "") -> tuple[str, ...]:
+        """What lies in a folder, files and folders, sorted; nothing where there is no such folder."""
+        above = f"{folder.strip('/')}/".lstrip("/")
+        inside = (path.removeprefix(above) for path in self.paths(folder) if path.startswith(above))
+        return tuple(sorted({path.partition("/")[0] for path in inside}))
+
+    def entry(self, path: str) -> Entry | None:
+        """The file at ``path``, if there is one."""
+        return next((entry for entry in self.entries(path) if entry.path == path), None)
 
     def read(self, path: str) -> bytes:
         """The content of one file. Raises KeyError when there is none."""
         ...
+
+
+def nearest_path(tree: Tree, path: str) -> str | None:
+    """The file or folder that somebody who wrote ``path`` may have meant: each part the name closest to it."""
+    found = ""
+    for part in path.strip("/").split("/"):
+        names = tree.names(found)
+        near = [part] if part in names else difflib.get_close_matches(part, names, n=1)
+        if not near:
+            return None
+        found = f"{found}/{near[0]}".lstrip("/")
+    return found if found != path else None
 
 
 def tree_digest(tree: Tree) -> str:

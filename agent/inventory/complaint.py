@@ -6,11 +6,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from agent.domain.fault import Path, key_path
 from agent.errors import InventoryError
 from agent.system.yaml import Position, YamlError
-
-Path = tuple[str | int, ...]
-"""The keys and indices that lead to a value inside its file."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,11 +71,6 @@ class Complaints:
         """Raises ComplaintsError with all of them, sorted by place."""
         if self._found:
             raise ComplaintsError(sorted(replace(found, host=_named(hosts)) for found, hosts in self._found.items()))
-
-
-def key_path(path: Path) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
 
 
 def nearest(word: str, known: Iterable[str], *, otherwise: str = "") -> str:

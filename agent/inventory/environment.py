@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 from agent.deploys.spec import Concrete
 from agent.domain.address import Address
+from agent.domain.fault import Mistake, Path
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.inventory.claims import clashes
-from agent.inventory.complaint import Complaints, ComplaintsError, Path
+from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
 from agent.inventory.foreign import require_runnable
 from agent.inventory.inventory import Inventory, read_inventory
@@ -214,6 +215,10 @@ class Environment:
             complaints.add(error.position, (), error.problem, error.remedy, host=host)
         except ComplaintsError as error:
             complaints.take(error)
+        except Mistake as mistake:
+            for fault in mistake.faults:
+                position, path = deploy.place(fault.path)
+                complaints.add(position, path, fault.problem, fault.remedy, host=host)
         except InventoryError as error:
             if error.kind == NOT_FETCHED:
                 unseen[error.message] = error
@@ -298,11 +303,11 @@ def _check_hosts(fleet: Fleet, root: Node | None, inventory: Inventory, complain
 
 def _refuse_planned_files(source: Source, complaints: Complaints) -> None:
     """Files that a later version reads, and files that nobody reads because of their extension."""
-    for path in source.entries:
+    for path in sorted(source.paths):
         if path.startswith("secrets/"):
             complaints.add(source.position(path), (), NOT_IN_FORCE)
         elif path in _UNREAD_FILES:
             complaints.add(source.position(path), (), "this file is not read", f"call it {path[:-4]}.yaml")
-    for entry in source.tree.entries(_POLICIES):
-        if entry.path.endswith(".rego"):
-            complaints.add(Position(entry.path), (), NOT_IN_FORCE)
+    for path in source.tree.paths(_POLICIES):
+        if path.endswith(".rego"):
+            complaints.add(Position(path), (), NOT_IN_FORCE)

@@ -15,10 +15,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from agent.domain import memory
 from agent.domain.commit import Accept
 from agent.domain.duration import DURATION, seconds
+from agent.domain.fault import Path
 from agent.domain.tree import Tree
 from agent.domain.window import LONGEST_S
 from agent.inventory import shape
-from agent.inventory.complaint import Complaints, Path, nearest
+from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import Source, open_source
 from agent.system import timezone
 from agent.system.yaml import Map, Node, Scalar, locate, plain

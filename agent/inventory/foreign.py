@@ -26,7 +26,7 @@ _CAUGHT = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseExc
 def require_runnable(address: Address, tree: Tree) -> None:
     """Raises InventoryError when the deploy file that ``address`` names in ``tree`` is missing, is no Python, or needs
     packages of its own (kind ``needs-packages``)."""
-    entry = next((entry for entry in tree.entries(address.path) if entry.path == address.path), None)
+    entry = tree.entry(address.path)
     if entry is None or entry.link:
         what = "no file" if entry is None else "a symbolic link, which is not followed,"
         raise InventoryError(f"{address.pinned} has {what} {address.path}", hint="name a file of that commit")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from agent.inventory.complaint import Complaints, Path, unknown_key
+from agent.domain.fault import Path
+from agent.inventory.complaint import Complaints, unknown_key
 from agent.inventory.groups import ALL, UNGROUPED, Group, Groups, Host, Variables
 from agent.inventory.ranges import expand
 from agent.system.yaml import Key, Map, Node, Position, Scalar

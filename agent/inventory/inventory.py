@@ -153,7 +153,7 @@ def _read_hosts(source: Source, complaints: Complaints) -> Groups:
     for other in found[1:]:
         complaints.add(source.position(other), (), f"{found[0]} says who already", "keep one of the two")
     file = source.position(found[0]).file
-    if source.entries[found[0]].executable and "." not in found[0]:
+    if source.entry(found[0]).executable and "." not in found[0]:
         complaints.add(source.position(found[0]), (), "inventory scripts are not run", "write the hosts down")
         return Groups(file)
     if found[0] == "hosts.ini" or (found[0] == "hosts" and not _is_yaml(source)):

@@ -18,14 +18,15 @@ from agent.domain.address import Address
 from agent.domain.check import Check
 from agent.domain.desired import Looking, Mode
 from agent.domain.digest import JSON
+from agent.domain.fault import Path
 from agent.errors import InventoryError
 from agent.inventory import shape
-from agent.inventory.complaint import Complaints, Path, nearest
+from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.groups import Variables
 from agent.inventory.inventory import key_text
 from agent.inventory.site import Mention
 from agent.inventory.template import HostValues, Renderer, TemplateProblem, render
-from agent.system.yaml import List, Node, Position, Value
+from agent.system.yaml import List, Node, Position, Value, locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,21 @@ class PlacedDeploy:
     """A deploy file of the config repo; it finds ``data``, too, also that of a built-in."""
     health: tuple[Check, ...] = ()
     looking: Looking = Looking.CONFINED
+    mentions: tuple[Mention, ...] = ()
+    """What the plays say of it, as far as it counts."""
+
+    def place(self, path: Path) -> tuple[Position, Path]:
+        """Where in site.yaml the value stands that its spec has at ``path``, and the path that leads there; of several
+        plays the last that says so."""
+        position, shown, depth = self.position, (*self.mentions[0].path, *path), -1
+        for mention in self.mentions:
+            found = shape.real(path, mention.arguments) if mention.arguments is not None else ()
+            if mention.arguments is not None and len(found) >= depth:
+                depth = len(found)
+                position, shown = locate(mention.arguments, found), (*mention.path, *found)
+                if not found:
+                    position = mention.position
+        return position, shown
 
 
 @dataclass(slots=True)
@@ -92,6 +108,7 @@ class Placing:
                 data=deploy.data or earlier.data,
                 on_remove=deploy.on_remove or earlier.on_remove,
                 health=tuple(dict.fromkeys((*earlier.health, *deploy.health))),
+                mentions=(*earlier.mentions, mention),
             )
 
     def _filled_in(self, mention: Mention) -> PlacedDeploy:
@@ -110,6 +127,7 @@ class Placing:
             repository=mention.repository,
             on_remove=mention.on_remove,
             health=tuple(self._health(mention)),
+            mentions=(mention,),
         )
 
     def _arguments(self, mention: Mention) -> Value:

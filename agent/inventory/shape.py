@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from agent.inventory.complaint import Complaints, Path, unknown_key
+from agent.domain.fault import Path
+from agent.inventory.complaint import Complaints, unknown_key
 from agent.system.yaml import List, Map, Node, Position, locate
 
 _WANTED = {
@@ -35,13 +36,13 @@ def complain(
 ) -> None:
     """Adds every problem of ``error``, at its place in ``node`` or, without one, at ``place``."""
     entries = error.errors(include_url=False)
-    places = [_real(entry["loc"], node) for entry in entries]
-    for index, (entry, real) in enumerate(zip(entries, places, strict=True)):
-        if _is_echo(entry["type"], real, places[:index] + places[index + 1 :]):
+    places = [real(entry["loc"], node) for entry in entries]
+    for index, (entry, found) in enumerate(zip(entries, places, strict=True)):
+        if _is_echo(entry["type"], found, places[:index] + places[index + 1 :]):
             continue
         problem, remedy = _words(entry, model)
-        shown = real[:-1] if entry["type"] == "extra_forbidden" else real
-        position = locate(node, real) if node is not None else place
+        shown = found[:-1] if entry["type"] == "extra_forbidden" else found
+        position = locate(node, found) if node is not None else place
         complaints.add(position, (*path, *shown), problem, remedy, host=host)
 
 
@@ -69,8 +70,9 @@ def _words(entry: Any, model: type[BaseModel]) -> tuple[str, str]:
     return f"{message}, not {value if len(value) <= _QUOTE_LIMIT else value[:_QUOTE_LIMIT] + '…'}", ""
 
 
-def _real(location: tuple[int | str, ...], node: Node | None) -> Path:
-    """``location`` without the parts that only pydantic knows: names of union members and validators."""
+def real(location: Path, node: Node | None) -> Path:
+    """``location`` without the parts that only pydantic knows (names of union members and validators), and without
+    those that a short form leaves out."""
     path: list[int | str] = []
     for part in location:
         if isinstance(node, Map) and part in node.values:

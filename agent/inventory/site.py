@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from agent.deploys import catalogue
 from agent.domain.address import SCHEME, Address
 from agent.domain.desired import Looking, Mode
+from agent.domain.fault import Path
 from agent.errors import HostwrightError
-from agent.inventory.complaint import Complaints, Path, nearest, unknown_key
+from agent.inventory.complaint import Complaints, nearest, unknown_key
 from agent.inventory.inventory import Inventory
 from agent.inventory.patterns import split
 from agent.inventory.source import Source
@@ -237,11 +238,11 @@ class _Reader:
         if parts[0] != "deploys" or len(parts) < 2 or any(part in ("", ".", "..") for part in parts):
             self._add(position, path, f'"{source}" is not a deploy file', "write deploys/<file>.py")
             return False
-        entries = [entry for entry in self.source.tree.entries(source) if entry.path == source]
-        if not entries:
-            known = [entry.path for entry in self.source.tree.entries("deploys") if entry.path.endswith(".py")]
+        entry = self.source.tree.entry(source)
+        if entry is None:
+            known = [name for name in self.source.tree.paths("deploys") if name.endswith(".py")]
             self._add(position, path, f"there is no file {source}", nearest(source, known, otherwise="add it"))
-        elif entries[0].link:
+        elif entry.link:
             self._add(position, path, f"{source} is a symbolic link, which is not followed", "put the file there")
         elif not source.endswith(".py"):
             self._add(position, path, f"{source} is not Python", "a deploy file ends in .py")

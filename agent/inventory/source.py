@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from agent.domain.tree import Entry, Tree
 from agent.errors import InventoryError
@@ -15,21 +15,27 @@ INVENTORIES = "inventories"
 
 @dataclass(slots=True)
 class Source:
-    """``folder`` is ``inventories/<name>``; ``entries`` holds everything below it by path inside the folder."""
+    """``folder`` is ``inventories/<name>``; ``paths`` are those of everything below it, inside the folder."""
 
     tree: Tree
     folder: str
-    entries: dict[str, Entry] = field(default_factory=dict)
+    paths: frozenset[str]
 
     def has(self, path: str) -> bool:
-        return path in self.entries
+        return path in self.paths
+
+    def entry(self, path: str) -> Entry:
+        """The file at ``path``, which is there."""
+        entry = self.tree.entry(f"{self.folder}/{path}")
+        assert entry is not None
+        return entry
 
     def position(self, path: str) -> Position:
         return Position(f"{self.folder}/{path}")
 
     def content(self, path: str, complaints: Complaints) -> bytes | None:
         """The bytes of a file that is there; None and a complaint for a link."""
-        if self.entries[path].link:
+        if self.entry(path).link:
             complaints.add(self.position(path), (), "a symbolic link, which is not followed", "put the file here")
             return None
         return self.tree.read(f"{self.folder}/{path}")
@@ -50,9 +56,9 @@ class Source:
 def open_source(tree: Tree, name: str) -> Source:
     """The files of the inventory called ``name``. Raises InventoryError when there is none of that name."""
     folder = f"{INVENTORIES}/{name}"
-    entries = tree.entries(folder) if name and "/" not in name and name not in (".", "..") else ()
-    if not entries:
-        names = sorted({entry.path.split("/")[1] for entry in tree.entries(INVENTORIES) if entry.path.count("/") > 1})
+    paths = tree.paths(folder) if name and "/" not in name and name not in (".", "..") else ()
+    if not paths:
+        names = [found for found in tree.names(INVENTORIES) if tree.names(f"{INVENTORIES}/{found}")]
         remedy = nearest(name, names, otherwise=f"there are: {', '.join(names)}" if names else "create it")
         raise InventoryError(f"there is no inventory {folder}/", hint=remedy, kind="inventory-unknown")
-    return Source(tree, folder, {entry.path.removeprefix(f"{folder}/"): entry for entry in entries})
+    return Source(tree, folder, frozenset(path.removeprefix(f"{folder}/") for path in paths))

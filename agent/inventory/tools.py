@@ -13,9 +13,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from agent.domain.fault import Path
 from agent.domain.pins import TOOL_NAME
 from agent.inventory import shape
-from agent.inventory.complaint import Complaints, Path
+from agent.inventory.complaint import Complaints
 from agent.inventory.source import Source
 from agent.inventory.template import Renderer, TemplateProblem
 from agent.system.remote import without_password

@@ -23,7 +23,7 @@ class VarsFiles:
         self._complaints = complaints
         self._folder = folder
         self._below: dict[str, list[str]] = {}
-        for path in source.entries:
+        for path in source.paths:
             if path.startswith(f"{folder}/"):
                 rest = path.removeprefix(f"{folder}/")
                 self._below.setdefault(rest.split("/")[0], []).append(rest)

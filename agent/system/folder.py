@@ -1,17 +1,18 @@
 """A config repo's files as they lie in a plain folder: what commands read on an administrator's machine, Git or not.
 
-No link is followed, neither as a file nor on the way to one: a link is an entry whose content is its target, like
-in Git. Everything is opened through descriptors of folders that were checked.
+Only what is asked for is looked at, each file once: whatever else lies in the folder costs nothing and may be
+unreadable. No link is followed, neither as a file nor on the way to one: a link is an entry whose content is its
+target, like in Git. Everything is opened through descriptors of folders that were checked.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from agent.domain.tree import Entry, blob_id
 from agent.errors import InventoryError
@@ -19,37 +20,61 @@ from agent.errors import InventoryError
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes of one file; what is larger does not belong into a config repo."""
 
+T = TypeVar("T")
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
 class FolderTree:
-    """``domain.tree.Tree`` over a folder; ``.git`` is not part of it. Raises InventoryError for what cannot be read."""
+    """``domain.tree.Tree`` over a folder; ``.git`` is not part of it. Raises InventoryError for what cannot be read.
 
-    path: Path
+    What was seen once counts as long as this object lives.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._entries: dict[str, Entry | None] = {}
+        self._paths: dict[str, tuple[str, ...]] = {}
 
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:
+        return tuple(entry for path in self.paths(prefix) if (entry := self.entry(path)) is not None)
+
+    def paths(self, prefix: str = "") -> tuple[str, ...]:
         prefix = prefix.strip("/")
+        if prefix not in self._paths:
+            self._paths[prefix] = tuple(sorted(self._below(prefix)))
+        return self._paths[prefix]
+
+    def names(self, folder: str = "") -> tuple[str, ...]:
         try:
-            if not prefix:
-                with self._folder(()) as folder:
-                    return tuple(sorted(self._walk(folder, ""), key=_by_path))
-            *parents, name = prefix.split("/")
-            with self._folder(tuple(parents)) as folder:
-                return tuple(sorted(self._below(folder, name, prefix), key=_by_path))
+            with self._folder(tuple(filter(None, folder.split("/")))) as descriptor, os.scandir(descriptor) as entries:
+                return tuple(sorted(entry.name for entry in entries if entry.name != ".git"))
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except OSError as error:
-            raise self._unreadable(prefix, error) from error
+            raise self._unreadable(folder, error) from error
+
+    def entry(self, path: str) -> Entry | None:
+        if path not in self._entries:
+            self._entries[path] = self._at(path, lambda folder, name: _entry(folder, name, path))
+        return self._entries[path]
 
     def read(self, path: str) -> bytes:
+        content = self._at(path, _content)
+        if content is None:
+            raise KeyError(path)
+        return content
+
+    def _at(self, path: str, look: Callable[[int, str], T]) -> T | None:
+        """What ``look`` finds by the descriptor of the folder that ``path`` lies in, and the name in it."""
         *parents, name = path.split("/")
         try:
             with self._folder(tuple(parents)) as folder:
-                return _content(folder, name)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise KeyError(path) from None
+                _require_plain(name)
+                return look(folder, name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError as error:
             raise self._unreadable(path, error) from error
 
@@ -67,39 +92,66 @@ class FolderTree:
         finally:
             os.close(descriptor)
 
-    def _walk(self, folder: int, prefix: str) -> Iterator[Entry]:
-        for name in os.listdir(folder):
-            if name != ".git":
-                yield from self._below(folder, name, f"{prefix}{name}")
+    def _below(self, prefix: str) -> Iterator[str]:
+        """The paths of all files at or below ``prefix``."""
+        *parents, name = prefix.split("/") if prefix else [""]
+        where = prefix
+        try:
+            with self._folder(tuple(parents)) as folder:
+                if not prefix:
+                    yield from self._walk(folder, "")
+                else:
+                    _require_plain(name)
+                    yield from self._found(folder, name, prefix)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise self._unreadable(f"{error.filename or where}", error) from error
 
-    def _below(self, folder: int, name: str, path: str) -> Iterator[Entry]:
-        _require_plain(name)
+    def _walk(self, folder: int, prefix: str) -> Iterator[str]:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name != ".git"]
+        for name in names:
+            yield from self._found(folder, name, f"{prefix}{name}")
+
+    def _found(self, folder: int, name: str, path: str) -> Iterator[str]:
         _require_text(path)
         mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode):
-            below = os.open(name, _FOLDER, dir_fd=folder)
+            try:
+                below = os.open(name, _FOLDER, dir_fd=folder)
+            except OSError as error:
+                raise self._unreadable(path, error) from error
             try:
                 yield from self._walk(below, f"{path}/")
             finally:
                 os.close(below)
-        elif stat.S_ISLNK(mode):
-            yield Entry(path, 0o120000, blob_id(_content(folder, name)))
-        elif stat.S_ISREG(mode):
-            yield Entry(path, 0o100755 if mode & 0o100 else 0o100644, blob_id(_content(folder, name)))
+        elif stat.S_ISLNK(mode) or stat.S_ISREG(mode):
+            yield path
 
     def _unreadable(self, path: str, error: OSError) -> InventoryError:
         return InventoryError(
-            f"{self.path / path} cannot be read: {error.strerror or error}", hint="give a folder and files you may read"
+            f"{path or self.path} cannot be read: {error.strerror or error}", hint="give yourself the right to read it"
         )
 
 
-def _content(folder: int, name: str) -> bytes:
-    _require_plain(name)
+def _entry(folder: int, name: str, path: str) -> Entry | None:
+    mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    content = _content(folder, name)
+    if content is None:
+        return None
+    if stat.S_ISLNK(mode):
+        return Entry(path, 0o120000, blob_id(content))
+    return Entry(path, 0o100755 if mode & 0o100 else 0o100644, blob_id(content))
+
+
+def _content(folder: int, name: str) -> bytes | None:
+    """Of a file, or the target of a link; None for anything else."""
     mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     if stat.S_ISLNK(mode):
         return os.fsencode(os.readlink(name, dir_fd=folder))
     if not stat.S_ISREG(mode):
-        raise FileNotFoundError(name)
+        return None
     with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb") as file:
         data = file.read(SIZE_LIMIT + 1)
     if len(data) > SIZE_LIMIT:
@@ -118,7 +170,3 @@ def _require_text(path: str) -> None:
         path.encode()
     except UnicodeEncodeError:
         raise InventoryError(f"the file name {path!r} is not UTF-8", hint="rename it") from None
-
-
-def _by_path(entry: Entry) -> str:
-    return entry.path

@@ -59,19 +59,31 @@ class CommitTree:
         below = prefix.rstrip("/") + "/"
         return tuple(entry for entry in self._entries if entry.path == prefix or entry.path.startswith(below))
 
+    def paths(self, prefix: str = "") -> tuple[str, ...]:
+        return tuple(entry.path for entry in self.entries(prefix))
+
+    def names(self, folder: str = "") -> tuple[str, ...]:
+        mode, found = self._find(folder.strip("/")) if folder.strip("/") else (_FOLDER, self._root)
+        return tuple(sorted(self._folder(found))) if mode == _FOLDER else ()
+
+    def entry(self, path: str) -> Entry | None:
+        """Reads no other folder than those above it; neither does ``read``."""
+        mode, found = self._find(path)
+        return None if mode in (0, _FOLDER, _SUBMODULE) else Entry(path, mode, found)
+
     def read(self, path: str) -> bytes:
-        """The content of one file, of a link its target. Raises KeyError when there is none. Reads no other folder
-        than those above it."""
+        """The content of one file, of a link its target. Raises KeyError when there is none."""
+        entry = self.entry(path)
+        if entry is None:
+            raise KeyError(path)
+        return self._read_blob(entry.blob)
+
+    def _find(self, path: str) -> tuple[int, str]:
+        """Mode and object id of what is at ``path``; a mode of 0 where nothing is."""
         mode, found = _FOLDER, self._root
         for name in path.split("/"):
-            if mode != _FOLDER:
-                raise KeyError(path)
-            if name not in (folder := self._folder(found)):
-                raise KeyError(path)
-            mode, found = folder[name]
-        if mode in (_FOLDER, _SUBMODULE):
-            raise KeyError(path)
-        return self._read_blob(found)
+            mode, found = self._folder(found).get(name, (0, "")) if mode == _FOLDER else (0, "")
+        return mode, found
 
     def _walk(self, root: str, above: str) -> Iterator[Entry]:
         pending, count = [(root, above)], 0

@@ -9,10 +9,10 @@ from pathlib import Path
 from jinja2 import StrictUndefined, Template
 
 from agent.domain.pins import Pins
-from agent.domain.tree import Entry, blob_id
+from agent.domain.tree import Entry, Tree, blob_id
 
 
-class Commit:
+class Commit(Tree):
     """Both ``Sources`` and ``Tree``. A value is a file's content, or another's when it is a tuple:
     ``("link", target)``, ``("executable", content)``."""
 

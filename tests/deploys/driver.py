@@ -19,13 +19,13 @@ from pydantic import TypeAdapter
 from agent.deploys.catalogue import spec_class
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.pins import Pins, ToolPin
-from agent.domain.tree import Entry, blob_id
+from agent.domain.tree import Entry, Tree, blob_id
 from agent.engine.client import Engine, Execute, Prepared
 
 TIMEOUT_S = 600
 
 
-class Files:
+class Files(Tree):
     """The commit's files; nothing is rendered here."""
 
     def __init__(self, files: dict[str, str], pins: list[Any]) -> None:

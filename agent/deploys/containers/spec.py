@@ -205,7 +205,7 @@ def _concrete(name: str, quadlet: Quadlet, sources: Sources) -> Mapping[str, JSO
     if why := quadlet.complaint(kind):
         raise InventoryError(f"{name} {why}")
     if quadlet.quadlet is not None:
-        text = text_of(name, quadlet.quadlet, sources)
+        text = text_of(quadlet.quadlet, ("quadlets", name, "quadlet"), sources)
     else:
         text = quadlet.content if quadlet.content is not None else rendered(_container(name, quadlet))
     runs = kind in ("container", "pod", "kube") if quadlet.running is None else quadlet.running

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 import re
 from collections.abc import Iterator
@@ -23,8 +22,9 @@ from pydantic import ConfigDict, model_validator
 from agent.deploys.edits import REPLACING, Block, Edit
 from agent.deploys.files.entry import Entry
 from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, Kind, items_to_json, parents
-from agent.deploys.spec import Concrete, Sources, Spec
-from agent.errors import InventoryError
+from agent.deploys.spec import Concrete, Sources, Spec, file_of, text_of
+from agent.domain.fault import Fault, Mistake
+from agent.domain.tree import nearest_path
 
 
 class FilesSpec(Spec):
@@ -64,8 +64,7 @@ class _Items:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._files = {file.path: file for file in sources.tree.entries()}
-        self._complaints: list[str] = []
+        self._faults: list[Fault] = []
 
     def of(self, entries: dict[str, Entry]) -> list[Item]:
         """All items, sorted by path. Raises InventoryError."""
@@ -84,11 +83,12 @@ class _Items:
                 wholes[path] = item
         for item in edits:
             if item.path in wholes:
-                self._complaints.append(f"{item.path}: is a whole file in a tree, so it has no lines or blocks to edit")
+                problem = f"{item.path} is a whole file in a tree, so it has no lines or blocks to edit"
+                self._faults.append(Fault(problem, "write the line into that file", (item.path,)))
         items = [*wholes.values(), *edits]
         items += self._parents(items, wholes)
-        if self._complaints:
-            raise InventoryError("\n".join(self._complaints))
+        if self._faults:
+            raise Mistake.of(self._faults)
         return sorted(items, key=lambda item: (item.path, item.key if item.kind is not Kind.EDIT else ""))
 
     def _whole(self, path: str, entry: Entry) -> Item | None:
@@ -102,34 +102,27 @@ class _Items:
         file = Item(key=f"file:{path}", path=path, kind=Kind.FILE, mode=_mode(entry, FILE_MODE), **entry.attributes)
         if entry.content is not None:
             return replace(file, text=entry.content)
-        return self._from_repo(file, entry, entry.source or entry.template or "")
+        try:
+            return self._from_repo(file, entry)
+        except Mistake as mistake:
+            self._faults += mistake.faults
+            return None
 
-    def _from_repo(self, item: Item, entry: Entry, origin: str) -> Item | None:
-        found = self._files.get(origin)
-        if found is None:
-            near = difflib.get_close_matches(origin, self._files, n=1)
-            folder = any(name.startswith(f"{origin.rstrip('/')}/") for name in self._files)
-            hint = "; it is a folder: use tree" if folder else f"; did you mean {near[0]}?" if near else ""
-            self._complaints.append(f"{item.path}: there is no file {origin} in the config repo{hint}")
-            return None
-        if found.link:
-            self._complaints.append(f"{item.path}: {origin} is a link in the config repo; name the file itself")
-            return None
+    def _from_repo(self, item: Item, entry: Entry) -> Item:
+        field, origin = ("source", entry.source) if entry.source is not None else ("template", entry.template or "")
+        found = file_of(self._sources.tree, origin, (item.path, field))
         item = replace(item, mode=_mode(entry, EXECUTABLE_MODE if found.executable else FILE_MODE))
         if entry.source is not None:
             return replace(item, source=found.path, blob=found.blob)
-        try:
-            template = self._sources.tree.read(origin).decode()
-        except UnicodeDecodeError:
-            self._complaints.append(f"{item.path}: the template {origin} is not UTF-8 text")
-            return None
-        return replace(item, text=self._sources.render(template, origin))
+        return replace(item, text=text_of(origin, (item.path, field), self._sources, template=True))
 
     def _tree(self, path: str, entry: Entry, folder: str) -> Iterator[Item]:
         prefix = f"{folder.rstrip('/')}/"
-        files = [file for name, file in self._files.items() if name.startswith(prefix)]
+        files = [file for file in self._sources.tree.entries(folder.rstrip("/")) if file.path.startswith(prefix)]
         if not files:
-            self._complaints.append(f"{path}: there is no folder {folder} in the config repo")
+            near = nearest_path(self._sources.tree, folder)
+            remedy = f"did you mean {near}?" if near else "name one with files in it; paths count from the top"
+            self._faults.append(Fault(f"there is no folder {folder} in the config repo", remedy, (path, "tree")))
             return
         folders = {path}
         for file in files:
@@ -158,7 +151,8 @@ class _Items:
                 if whole is None:
                     wanted[parent] = Item(key=f"directory:{parent}", path=parent, kind=Kind.DIRECTORY)
                 elif whole.kind is not Kind.DIRECTORY:
-                    self._complaints.append(f"{item.path}: lies in {parent}, which is to be {_WORDS[whole.kind]}")
+                    problem = f"{item.path} lies in {parent}, which is to be {_WORDS[whole.kind]}"
+                    self._faults.append(Fault(problem, "leave one of the two out", (parent,)))
         return list(wanted.values())
 
 

@@ -62,4 +62,4 @@ class MotdSpec(Spec):
         if self.template is None:
             host = sources.render("{{ inventory_hostname }}", "motd")
             return DEFAULT.format(host=host, inventory=sources.inventory)
-        return text_of("template", self.template, sources, template=True)
+        return text_of(self.template, ("template",), sources, template=True)

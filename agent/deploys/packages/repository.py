@@ -3,7 +3,6 @@ that is trusted for this repository alone."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
@@ -13,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from agent.deploys.items import FILE_MODE, Item, Kind
 from agent.deploys.packages import openpgp
 from agent.deploys.packages.apt import SOURCES, keyring_of
+from agent.deploys.spec import file_of
+from agent.domain.fault import Mistake
 from agent.domain.tree import Tree
-from agent.errors import InventoryError
 
 _URL = re.compile(r"(https?|mirror\+https?|file):/[^\s\\\[\]]+")
 _CREDENTIALS = re.compile(r"//[^/]*@")
@@ -105,19 +105,13 @@ class Repository(BaseModel):
 
 
 def _key(name: str, key: str, tree: Tree) -> str:
-    where = f"the key of repository {name}"
+    where, path = f"the key of repository {name}", ("repositories", name, "key")
     if openpgp.armoured(key):
         data = key.encode()
     else:
-        files = {entry.path: entry for entry in tree.entries()}
-        if key not in files:
-            near = difflib.get_close_matches(key, files, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise InventoryError(f"{where}: there is no file {key} in the config repo{hint}")
-        if files[key].link:
-            raise InventoryError(f"{where}: {key} is a link in the config repo; name the file itself")
+        file_of(tree, key, path)
         where, data = f"{where}, {key},", tree.read(key)
     try:
         return openpgp.public_keys(data)
     except ValueError as error:
-        raise InventoryError(f"{where} {error}") from None
+        raise Mistake(f"{where} {error}", "put its public key there: `gpg --armor --export`", path) from None

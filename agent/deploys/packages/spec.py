@@ -22,7 +22,7 @@ from agent.deploys.packages.repository import Name, Repository
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
-from agent.errors import InventoryError
+from agent.domain.fault import Fault, Mistake
 
 # Names and architectures as in Debian policy 5.6.1 and 5.6.8, wide enough for RPM, apk and pacman.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9-]+)?")
@@ -155,14 +155,14 @@ class PackagesSpec(Spec):
     def _items(self, sources: Sources) -> list[Item]:
         """The files that apt is to read. Raises InventoryError with every complaint."""
         items: list[Item] = [_PERIODIC] if self.upgrades else []
-        complaints: list[str] = []
+        faults: list[Fault] = []
         for name, repository in self.apt_repositories.items():
             try:
                 items += repository.items(name, sources.tree)
-            except InventoryError as error:
-                complaints.append(error.message)
-        if complaints:
-            raise InventoryError("\n".join(complaints))
+            except Mistake as mistake:
+                faults += mistake.faults
+        if faults:
+            raise Mistake.of(faults)
         folders = {parents(item.path)[0]: None for item in items if item.kind is not Kind.ABSENT}
         items += [Item(key=f"directory:{path}", path=path, kind=Kind.DIRECTORY) for path in folders]
         return items

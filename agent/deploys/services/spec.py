@@ -181,7 +181,7 @@ def _concrete(name: str, unit: Unit, sources: Sources) -> Mapping[str, JSON]:
         "running": unit.running,
         "enabled": unit.enabled,
         "masked": unit.masked,
-        "content": unit.content if unit.unit is None else text_of(name, unit.unit, sources),
+        "content": unit.content if unit.unit is None else text_of(unit.unit, ("units", name, "unit"), sources),
         "restart_on": list(unit.restart_on),
         "reload_on": list(unit.reload_on),
         "drop_ins": [f"{UNIT_FOLDER}/{name}.d/{file}" for file in unit.drop_ins],

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from agent.deploys.items import items_from_json
 from agent.deploys.packages.spec import PackagesSpec
-from agent.errors import InventoryError
+from agent.domain.fault import Mistake
 from tests.deploys.commit import Commit
 from tests.deploys.packages.vendor import Key
 
@@ -126,10 +126,10 @@ def test_every_key_that_is_none_is_complained_of_at_once(tmp_path: Path, key: Ke
             "link": "keys/link",
         }.items()
     }
-    with pytest.raises(InventoryError) as caught:
+    with pytest.raises(Mistake) as caught:
         spec(**wanted).concrete(commit)
-    complaints = caught.value.message.splitlines()
-    assert complaints[0].startswith("the key of repository private, keys/private.asc, is a private key")
-    assert complaints[1] == "the key of repository page, keys/page.asc, is not an OpenPGP key"
+    complaints = [str(fault) for fault in caught.value.faults]
+    assert "private.key: the key of repository private, keys/private.asc, is a private key" in complaints[0]
+    assert "page.key: the key of repository page, keys/page.asc, is not an OpenPGP key" in complaints[1]
     assert complaints[2].endswith("there is no file keys/pages.asc in the config repo; did you mean keys/page.asc?")
-    assert complaints[3].endswith("keys/link is a link in the config repo; name the file itself")
+    assert complaints[3].endswith("link in the config repo, which is not followed; name the file itself")

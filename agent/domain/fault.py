@@ -1,0 +1,52 @@
+"""What is wrong with what a person wrote: the value that it is about, the problem, and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from agent.errors import InventoryError
+
+Path = tuple[str | int, ...]
+"""The keys and indices that lead to a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``path`` leads to the value from where its reader began."""
+
+    problem: str
+    remedy: str
+    path: Path = ()
+
+    def __str__(self) -> str:
+        """``/etc/motd.source: there is no …; did you mean …?``"""
+        where = key_path(self.path)
+        return (f"{where}: " if where else "") + f"{self.problem}; {self.remedy}"
+
+
+def key_path(path: Path) -> str:
+    """``[0].deploys[1].files.mode``"""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+class Mistake(InventoryError, ValueError):
+    """Faults of what a person wrote. A ValueError too, so that validators of pydantic may raise it."""
+
+    def __init__(self, problem: str, remedy: str, path: Path = (), *, kind: str = "") -> None:
+        super().__init__(problem, hint=remedy, kind=kind)
+        self.faults: tuple[Fault, ...] = (Fault(problem, remedy, path),)
+
+    @classmethod
+    def of(cls, faults: Iterable[Fault], *, kind: str = "") -> Mistake:
+        """All of ``faults``, of which there is at least one."""
+        faults = tuple(dict.fromkeys(faults))
+        remedies = "; ".join(dict.fromkeys(fault.remedy for fault in faults))
+        mistake = cls("\n".join(fault.problem for fault in faults), remedies, kind=kind)
+        mistake.faults = faults
+        return mistake
+
+    def below(self, *path: str | int) -> tuple[Fault, ...]:
+        """The faults as one who began further up sees them."""
+        return tuple(replace(fault, path=(*path, *fault.path)) for fault in self.faults)
