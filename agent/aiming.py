@@ -77,6 +77,7 @@ def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> Trus
             anchors=parts.paths.trusted_signers,
             now=parts.clock(),
         )
+        parts.mirror.keep(trusted.sha)
         if trusted.sha != record.last:
             parts.memory.keep_trust(record.after(trusted, parts.clock()))
     if trusted is None and record.last is not None:

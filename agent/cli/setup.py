@@ -44,6 +44,7 @@ from agent.inventory.source import INVENTORIES
 from agent.steps.fetch import fetch
 from agent.steps.verify import verify
 from agent.system.git import Mirror
+from agent.system.git_incoming import incoming_of
 from agent.system.remote import Remote, without_password
 from agent.system.systemd import DAEMON_UNIT, booted
 
@@ -218,6 +219,7 @@ def _write_anchors(draft: Settings, options: SetupOptions, paths: Paths, undo: U
 def _tried(draft: Settings, paths: Paths, undo: Undo) -> tuple[Settings, TrustedCommit]:
     """The settings complete, once the remote has been fetched, judged and read with them."""
     undo.created(paths.mirror)
+    undo.created(incoming_of(paths.mirror))
     with closing(wiring.mirror_of_host(paths, draft)) as mirror:
         return _read_with(mirror, draft, paths)
 

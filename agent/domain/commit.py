@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
@@ -50,6 +51,8 @@ class Commit:
     subject: str
     committed_at: int
     """Seconds since the epoch, as the commit claims; never used to judge it."""
+    others: Mapping[str, str] = field(default_factory=dict)
+    """What the remote's other branches are at, by name."""
     tags: tuple[Tag, ...] = ()
     """What the remote offers, on whichever commit, where tags are accepted."""
 

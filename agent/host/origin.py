@@ -14,8 +14,9 @@ from tempfile import TemporaryDirectory
 
 from agent.errors import SettingsError, SourceError
 from agent.system.files import discard, fsync_folder
-from agent.system.git import TIP, Mirror
+from agent.system.git import Mirror
 from agent.system.git_environment import local_environment
+from agent.system.git_incoming import TIP
 from agent.system.misplaced import begun_afresh, misplaced_folder, set_aside
 from agent.system.process import Completed, run
 from agent.system.remote import checked_branch

@@ -21,6 +21,7 @@ from agent.errors import Consequence, SourceError
 from agent.system import git_remote, git_tree
 from agent.system.files import discard, fsync_folder
 from agent.system.git_environment import Access
+from agent.system.git_incoming import TIP, Incoming
 from agent.system.git_remote import UnexplainedError
 from agent.system.git_store import DamagedError, Store
 from agent.system.git_tree import CommitTree
@@ -28,8 +29,6 @@ from agent.system.remote import Remote, checked_branch
 
 __all__ = ["Access", "CommitTree", "Mirror"]
 
-TIP: Final = "refs/hostwright/tip"
-"""The only ref of a mirror: what was fetched last, so that the next fetch asks for what is new only."""
 OBJECT_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of a commit or tag; the longest messages that people write have some thousands."""
 SUBJECT_LIMIT: Final = 120
@@ -40,7 +39,10 @@ T = TypeVar("T")
 
 
 class Mirror:
-    """A bare repository at ``path`` that holds what was fetched; made when it is missing, and anew when it is damaged.
+    """A bare repository at ``path`` that holds what was trusted; made when it is missing, and anew when it is damaged.
+
+    What was fetched lies in a second one beside it (``Incoming``) until ``keep`` says that it is trusted. Both are read
+    as one.
 
     Reading raises SourceError: kind ``commit-missing`` for a commit that is not here, ``mirror-damaged`` for what
     cannot be read nor fetched again. A damaged mirror is cloned anew while reading, when this object knows from where.
@@ -48,7 +50,8 @@ class Mirror:
 
     def __init__(self, path: Path, access: Access) -> None:
         self._access = access
-        self._store = Store(path)
+        self._incoming = Incoming(path, access)
+        self._store = Store(path, beside=self._incoming.path)
         self._source: tuple[Remote, str] | None = None
 
     @property
@@ -61,7 +64,7 @@ class Mirror:
         Raises SourceError, kinds ``source-unreachable``, ``branch-missing``, ``host-key-mismatch``,
         ``host-key-unknown``, ``auth-refused``, ``timeout``; SettingsError when remote or branch cannot be one.
         """
-        return git_remote.tip(Remote.parse(remote), checked_branch(branch), self._access)
+        return git_remote.offer(Remote.parse(remote), checked_branch(branch), self._access).tip
 
     def follow(self, remote: str, branch: str) -> None:
         """From where this is cloned anew when it is found damaged while reading; ``fetch`` says so itself. Raises
@@ -69,17 +72,32 @@ class Mirror:
         self._source = (Remote.parse(remote), checked_branch(branch))
 
     def fetch(self, remote: str, branch: str, *, tags: bool = False) -> Commit:
-        """The commit that ``branch`` is at, with its whole history in the mirror. Asks first, and fetches only what is
-        not here. With ``tags``, it says what tags the remote offers; ``bring`` fetches them. Raises like ``tip``, and
-        SourceError, kinds ``bad-objects`` and ``disk-full``."""
+        """The commit that ``branch`` is at, with its whole history here. Asks first, and fetches only what is not here.
+        Says what the other branches are at, and with ``tags`` what tags the remote offers; ``bring`` fetches them.
+        Raises like ``tip``, and SourceError, kinds ``bad-objects``, ``disk-full`` and ``too-large``."""
         self._source = source = (Remote.parse(remote), checked_branch(branch))
-        sha, offered = git_remote.tip_and_tags(*source, self._access) if tags else (self.tip(remote, branch), ())
-        if not self.has(sha) or not self._whole(sha):
+        offer = git_remote.offer(*source, self._access, tags=tags)
+        sha = offer.tip
+        if self.has(sha) and self._store.ref(TIP) == sha:
+            self._drop_incoming()
+        elif not self.has(sha) or self._incoming.tip() != sha:
             try:
-                sha = self._fetch_into(self._store, source)
+                sha = self._fetch(source, sha)
             except (DamagedError, UnexplainedError):
-                sha = self._replace(source)
-        return replace(self.commit(sha), tags=offered)
+                sha = self._replace(source, sha)
+        return replace(self.commit(sha), others=offer.others, tags=offer.tags)
+
+    def keep(self, sha: str) -> None:
+        """Makes ``sha``, which was fetched and is trusted, and all that came with it part of the mirror."""
+        if self._incoming.tip() is None or self._store.ref(TIP) == sha:
+            return
+        try:
+            self._take_in(sha)
+        except (DamagedError, NotADirectoryError, FileNotFoundError) as damage:
+            if self._source is None:
+                raise _beyond_repair(self._store.path, damage) from damage
+            self._replace(self._source)
+            self._take_in(sha)
 
     def bring(self, tags: Sequence[Tag]) -> None:
         """Fetches the objects of annotated tags that are not here, from where was fetched last. Raises like ``fetch``;
@@ -87,7 +105,7 @@ class Mirror:
         missing = [tag.name for tag in tags if tag.annotated and self._store.header(tag.object) is None]
         if missing and self._source is not None:
             try:
-                git_remote.fetch_tags(self._store.path, self._source[0], missing, self._access)
+                git_remote.fetch_tags(self._incoming.open().path, self._source[0], missing, self._access)
             except UnexplainedError as failed:
                 raise failed.error from failed
 
@@ -196,44 +214,39 @@ class Mirror:
         """Ends the git process that answers questions; the next question starts another."""
         self._store.close()
 
-    def _whole(self, sha: str) -> bool:
-        """Whether the commit is here with all of its history: git moves the ref only when it has seen that."""
-        try:
-            return self._store.ask("rev-parse", "--quiet", "--verify", TIP, fine=(0, 1))[1].strip() == sha
-        except DamagedError:
-            return False
-
-    def _fetch_into(self, store: Store, source: tuple[Remote, str]) -> str:
-        """Raises SourceError when it is the remote's, the network's or the disk's fault, else DamagedError or
-        UnexplainedError."""
-        remote, branch = source
-        store.make()
-        store.tidy()
-        git_remote.fetch(store.path, remote, f"refs/heads/{branch}", TIP, self._access)
-        sha = store.ask("rev-parse", "--verify", TIP)[1].strip()
-        if store.header(sha) != "commit":
-            raise DamagedError(f"{sha} was fetched and is not here")
+    def _fetch(self, source: tuple[Remote, str], expected: str) -> str:
+        """Raises like ``Incoming.fetch``."""
+        self._store.make()
+        self._store.close()
+        self._store.tidy()
+        sha = self._incoming.fetch(*source, expected)
+        self._store.close()
         return sha
 
-    def _replace(self, source: tuple[Remote, str]) -> str:
+    def _take_in(self, sha: str) -> None:
+        self._incoming.move(self._store)
+        self._drop_incoming()
+        self._store.point(TIP, sha)
+
+    def _drop_incoming(self) -> None:
+        self._store.close()
+        self._incoming.drop()
+
+    def _replace(self, source: tuple[Remote, str], expected: str = "") -> str:
         """A new mirror in the place of this one, which is set aside; this one stays when that fails."""
         path = self._store.path
-        fresh, aside = (path.with_name(path.name + suffix) for suffix in (".new", ".damaged"))
-        discard(fresh)
-        store = Store(fresh)
         try:
-            sha = self._fetch_into(store, source)
+            sha = self._incoming.fetch(*source, expected, alone=True)
         except UnexplainedError as failed:
             raise failed.error from failed
         except DamagedError as damage:
             raise SourceError(f"{damage}") from damage
-        finally:
-            store.close()
         self._store.close()
+        aside = path.with_name(f"{path.name}.damaged")
         discard(aside)
         if os.path.lexists(path):
             path.rename(aside)
-        fresh.rename(path)
+        self._store.make()
         fsync_folder(path.parent)
         return sha
 
@@ -257,7 +270,7 @@ def _checked(sha: str) -> str:
     return sha
 
 
-def _beyond_repair(path: Path, damage: DamagedError) -> SourceError:
+def _beyond_repair(path: Path, damage: Exception) -> SourceError:
     return SourceError(
         f"the mirror {path} is damaged: {damage}",
         kind="mirror-damaged",

@@ -24,6 +24,8 @@ CONNECT_TIMEOUT_S: Final = 20
 MEMORY_MOST: Final = 512 * 1024 * 1024
 """Bytes of data that a program of a conversation may hold. A server that lists branches without end took git to 1.8 GB
 in 8 seconds; a repository with half a million of them, or with files of 100 MB, needs less than this."""
+FETCH_MOST: Final = 1024 * 1024 * 1024
+"""Bytes that one fetch may write, before anybody has judged them; and never more than half of what is free."""
 STALLED_S: Final = 30
 """A transfer slower than STALLED_BYTES_PER_S for so long is given up."""
 STALLED_BYTES_PER_S: Final = 512
@@ -93,6 +95,12 @@ def network_environment(access: Access, remote: Remote) -> dict[str, str]:
 def memory_limit() -> int:
     """For one program that talks to a remote: never more than half of what this machine has."""
     return min(MEMORY_MOST, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+
+
+def fetch_limit(folder: Path) -> int:
+    """Bytes that a fetch may write below ``folder``."""
+    disk = os.statvfs(folder)
+    return min(FETCH_MOST, disk.f_bavail * disk.f_frsize // 2)
 
 
 def _base() -> dict[str, str]:

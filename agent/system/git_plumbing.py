@@ -16,8 +16,9 @@ from typing import Final
 from agent.domain.text import printable
 from agent.errors import ReportError
 from agent.system.files import discard
-from agent.system.git_environment import memory_limit
+from agent.system.git_environment import fetch_limit, memory_limit
 from agent.system.git_failure import known_failure
+from agent.system.git_leftovers import drop_leftovers
 from agent.system.process import OUTPUT_LIMIT, Completed, run
 
 _TIP: Final = "refs/hostwright/tip"
@@ -26,6 +27,8 @@ _REMOTE: Final = "status"
 _LOOSE_LIMIT: Final = 27
 """Files in one of 256 folders of loose objects; git's own sign (gc.auto) that there are some 6,700 in all."""
 _PACK_LIMIT: Final = 50
+CACHE_MOST: Final = 256 * 1024 * 1024
+"""Bytes of the cache, and of one fetch into it; the reports of 10,000 hosts have some 20 MB."""
 _OWN_DAMAGE: Final = re.compile(
     rb"^(?!remote:).*(\.lock'|not a git repository:|object .* is (empty|corrupt)|bad (object|ref|shallow)|broken ref"
     rb"|missing (blob|tree|commit)|unable to (read|parse) (sha1|object|tree|commit)|unable to resolve reference"
@@ -108,6 +111,7 @@ class Branch:
         ``deadline`` is a time of ``time.monotonic()``, here and below.
         """
         self._prepare(deadline)
+        limit = min(CACHE_MOST, fetch_limit(self.folder))
         done = self._git(
             *("-c", f"remote.{_REMOTE}.promisor=true", "-c", f"remote.{_REMOTE}.partialclonefilter={self.filter}"),
             *("-c", f"remote.{_REMOTE}.url={self.remote}", "-c", "gc.auto=0", "-c", "maintenance.auto=false"),
@@ -116,7 +120,14 @@ class Branch:
             *("fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", f"--filter={self.filter}"),
             *(_REMOTE, f"+refs/heads/{self.branch}:{_TIP}"),
             deadline=deadline,
+            file_limit=limit,
         )
+        if not done.ok and drop_leftovers(self.folder) >= limit:
+            raise ReportError(
+                f"{self.remote}: the branch {self.branch} holds more than {limit // 1024**2} MiB",
+                hint="who put that there? delete the branch; every host writes its report anew",
+                kind="status-damaged",
+            )
         if not done.ok and b"find remote ref" in done.error:
             self._local("update-ref", "-d", _TIP, deadline=deadline)
             return None
@@ -201,7 +212,8 @@ class Branch:
     def _prepare(self, deadline: float) -> None:
         """An empty repository where there is none, or where the old one has grown enough."""
         loose, packs = self.folder / "objects" / "17", self.folder / "objects" / "pack"
-        if not packs.is_dir() or _count(loose) > _LOOSE_LIMIT or _count(packs) > 3 * _PACK_LIMIT:
+        grown = _count(loose) > _LOOSE_LIMIT or _count(packs) > 3 * _PACK_LIMIT or _size(packs) > CACHE_MOST
+        if not packs.is_dir() or grown:
             discard(self.folder)
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._local("init", "--quiet", "--bare", "--template=", "--initial-branch=none", deadline=deadline)
@@ -211,7 +223,12 @@ class Branch:
         return {**self.environment, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
 
     def _git(
-        self, *argv: str, deadline: float, input: bytes | None = None, output_limit: int = OUTPUT_LIMIT
+        self,
+        *argv: str,
+        deadline: float,
+        input: bytes | None = None,
+        output_limit: int = OUTPUT_LIMIT,
+        file_limit: int | None = None,
     ) -> Completed:
         left = deadline - time.monotonic()
         if left <= 0:
@@ -226,10 +243,12 @@ class Branch:
                 cwd=Path("/"),
                 output_limit=output_limit,
                 memory_limit=memory_limit(),
+                file_limit=file_limit,
             )
         except FileNotFoundError as error:
             raise ReportError("git cannot be started", hint="install the package `git`", kind="git-missing") from error
         if done.timed_out:
+            drop_leftovers(self.folder)
             raise ReportError(f"{self.remote}: git {_verb(argv)} was not done in time", hint=_PATIENCE, kind="timeout")
         return done
 
@@ -270,6 +289,10 @@ def _data(content: bytes) -> bytes:
 
 def _count(folder: Path) -> int:
     return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+
+
+def _size(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.iterdir()) if folder.is_dir() else 0
 
 
 def _verb(argv: Sequence[str]) -> str:

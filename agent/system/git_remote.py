@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from agent.domain.commit import Tag
 from agent.errors import Consequence, SourceError
-from agent.system.git_environment import Access, memory_limit, network_environment
+from agent.system.git_environment import FETCH_MOST, Access, fetch_limit, memory_limit, network_environment
 from agent.system.git_failure import BAD_ANSWER, DAMAGED_TRANSFER, known_failure, unknown_failure
+from agent.system.git_leftovers import drop_leftovers
 from agent.system.process import Completed, run
 from agent.system.remote import Remote, can_be_a_branch
 
 REFS_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of what a remote lists: half a million tags."""
+HISTORY_MOST: Final = 64 * 1024 * 1024
+"""Bytes of what may be fetched of other branches: some 200,000 commits without their files."""
+_HEADS: Final = "refs/heads/"
 _TAGS: Final = "refs/tags/"
+TOO_LARGE: Final = "too-large"
+"""The kind of what is more than a fetch may write."""
 _READ_ONLY: Final = re.compile(rb"read.only|not (allowed|permitted|enabled|authorized)|no write access", re.IGNORECASE)
 """How servers say to somebody who may read that they may not write."""
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
@@ -34,21 +41,30 @@ class UnexplainedError(Exception):
         self.error = error
 
 
-def tip(remote: Remote, branch: str, access: Access) -> str:
-    """The commit that ``branch`` is at, by one ls-remote. Raises SourceError."""
-    return _tip(_refs(remote, access, f"refs/heads/{branch}"), remote, branch)
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a remote lists: the commit that the asked branch is at, the other branches by name, and the tags of commits.
+    Names that git does not take are left out."""
+
+    tip: str
+    others: Mapping[str, str]
+    tags: tuple[Tag, ...]
 
 
-def tip_and_tags(remote: Remote, branch: str, access: Access) -> tuple[str, tuple[Tag, ...]]:
-    """The same, and all tags of commits that have a name which git takes, by one ls-remote too."""
-    refs = _refs(remote, access, f"refs/heads/{branch}", f"{_TAGS}*")
+def offer(remote: Remote, branch: str, access: Access, *, tags: bool = False) -> Offer:
+    """One ls-remote, with ``tags`` also for tags. Raises SourceError."""
+    refs = _refs(remote, access, options=("--heads", "--tags") if tags else ("--heads",))
     offered = (
         Tag(ref.removeprefix(_TAGS), sha, refs.get(f"{ref}^{{}}", sha))
         for ref, sha in refs.items()
         if ref.startswith(_TAGS) and can_be_a_branch(ref.removeprefix(_TAGS))
     )
-    sound = (tag for tag in offered if _SHA1.fullmatch(tag.object) and _SHA1.fullmatch(tag.commit))
-    return _tip(refs, remote, branch), tuple(sound)
+    heads = {ref.removeprefix(_HEADS): sha for ref, sha in refs.items() if ref.startswith(_HEADS)}
+    return Offer(
+        _tip(refs, remote, branch),
+        {name: sha for name, sha in heads.items() if name != branch and can_be_a_branch(name) and _SHA1.fullmatch(sha)},
+        tuple(tag for tag in offered if _SHA1.fullmatch(tag.object) and _SHA1.fullmatch(tag.commit)),
+    )
 
 
 def look_up(remote: Remote, ref: str, access: Access) -> tuple[str, str]:
@@ -94,6 +110,14 @@ def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Acces
     _require_done(done, remote, access)
 
 
+def fetch_commits(repository: Path, remote: Remote, ref: str, access: Access, *, without: Sequence[str]) -> bool:
+    """Below ``ref`` of the bare ``repository`` all branches but those of the names ``without`` (``*`` stands for
+    anything), their commits without files where the server can leave these out; whether that could be done. It is
+    only knowledge: at most HISTORY_MOST bytes are taken."""
+    refspecs = (f"+{_HEADS}*:{ref}/*", *(f"^{_HEADS}{name}" for name in without))
+    return _fetch(repository, remote, access, *refspecs, options=("--filter=tree:0",), most=HISTORY_MOST).ok
+
+
 def fetch_tags(repository: Path, remote: Remote, names: Sequence[str], access: Access) -> None:
     """The objects of tags into the bare ``repository``; no ref stays there. A tag that is no longer there is passed
     over with the others; they come another time. Raises like ``fetch``."""
@@ -129,9 +153,9 @@ def _require_done(done: Completed, remote: Remote, access: Access) -> None:
     raise UnexplainedError(known or unknown_failure(done, remote))
 
 
-def _refs(remote: Remote, access: Access, *patterns: str) -> dict[str, str]:
+def _refs(remote: Remote, access: Access, *patterns: str, options: Sequence[str] = ()) -> dict[str, str]:
     """What the remote's refs are at, by their names; ``name^{}`` for what a tag stands for in the end."""
-    done = _converse(remote, access, "ls-remote", "--", remote.url, *patterns)
+    done = _converse(remote, access, "ls-remote", *options, "--", remote.url, *patterns)
     if not done.ok:
         raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
     if done.cut:
@@ -151,16 +175,38 @@ def _tip(refs: Mapping[str, str], remote: Remote, branch: str) -> str:
     )
 
 
-def _fetch(repository: Path, remote: Remote, access: Access, *refspecs: str, options: Sequence[str] = ()) -> Completed:
+def _fetch(
+    repository: Path,
+    remote: Remote,
+    access: Access,
+    *refspecs: str,
+    options: Sequence[str] = (),
+    most: int = FETCH_MOST,
+) -> Completed:
+    """Raises SourceError, kind ``too-large``, where the remote sends more than may be written; nothing of it stays."""
     quietly = ("--quiet", "--no-tags", "--no-write-fetch-head", *options)
-    return _converse(remote, access, f"--git-dir={repository}", "fetch", *quietly, "--", remote.url, *refspecs)
+    limit = min(most, fetch_limit(repository))
+    command = (f"--git-dir={repository}", "fetch", *quietly, "--", remote.url, *refspecs)
+    done = _converse(remote, access, *command, file_limit=limit)
+    if not done.ok and drop_leftovers(repository) >= limit:
+        raise too_large(remote, limit)
+    return done
+
+
+def too_large(remote: Remote, limit: int) -> SourceError:
+    return SourceError(
+        f"{remote} sends more than {limit // 1024**2} MiB at once, which this host does not take",
+        kind=TOO_LARGE,
+        hint="who pushed that? take it off the branch; large files do not belong into a config repo",
+        consequence=Consequence.STALL,
+    )
 
 
 def git_missing() -> SourceError:
     return SourceError("git cannot be started", kind="git-missing", hint="install the package `git`")
 
 
-def _converse(remote: Remote, access: Access, *arguments: str) -> Completed:
+def _converse(remote: Remote, access: Access, *arguments: str, file_limit: int | None = None) -> Completed:
     environment = network_environment(access, remote)
     try:
         return run(
@@ -170,6 +216,7 @@ def _converse(remote: Remote, access: Access, *arguments: str) -> Completed:
             cwd=Path("/"),
             output_limit=REFS_LIMIT,
             memory_limit=memory_limit(),
+            file_limit=file_limit,
         )
     except FileNotFoundError as error:
         raise git_missing() from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import time
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -20,6 +19,7 @@ from git.exc import GitCommandError
 from agent.domain.text import printable
 from agent.system.files import make_private_folder
 from agent.system.git_environment import local_environment
+from agent.system.git_leftovers import drop_leftovers
 from agent.system.git_remote import git_missing
 from agent.system.misplaced import misplaced_folder
 
@@ -27,8 +27,6 @@ LOCAL_TIMEOUT_S: Final = 120
 """For a question to the repository; on a busy disk a walk through a long history may take seconds."""
 PACKS_LIMIT: Final = 40
 """Packs before they are made one; below git's own limit of 50, where looking things up gets slow."""
-LEFTOVER_S: Final = 900
-"""Age of a half-received pack that no fetch can still be writing to."""
 NOT_FOUND: Final = 127
 """What env(1) ends with when there is no such program."""
 _CHUNK_BYTES: Final = 1024 * 1024
@@ -42,16 +40,20 @@ class _Git(Git):
     """GitPython hands git the environment of this process. Ours gets what ``git_environment`` says: a cycle started
     from a hook of the very repository would otherwise work in that one."""
 
+    further: dict[str, str]
+
     def execute(self, command: Any, *arguments: Any, **options: Any) -> Any:
-        variables = (f"{name}={value}" for name, value in local_environment().items())
+        variables = (f"{name}={value}" for name, value in (local_environment() | self.further).items())
         return super().execute(["env", "-i", *variables, *command], *arguments, **options)
 
 
 class Store:
-    """A bare repository on the disk, made when it is missing. Its methods raise DamagedError."""
+    """A bare repository on the disk, made when it is missing. What is in the repository ``beside`` is found here too.
+    Methods raise DamagedError."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, beside: Path | None = None) -> None:
         self.path = path
+        self._beside = beside
         self._opened: _Git | None = None
 
     def header(self, sha: str) -> str | None:
@@ -104,13 +106,25 @@ class Store:
     def tidy(self) -> None:
         """Drops what killed fetches left, and makes many packs one. Nothing that ever was here is dropped: a commit
         trusted once must still be known when the remote has rewritten its history."""
-        packs = self.path / "objects/pack"
-        for left in (*packs.glob("tmp_*"), *packs.glob(".tmp-*")):
-            if time.time() - left.stat().st_mtime > LEFTOVER_S:
-                left.unlink(missing_ok=True)
-        if sum(1 for _ in packs.glob("*.pack")) > PACKS_LIMIT:
-            self.ask("repack", "-a", "-d", "-k", "-q")
+        drop_leftovers(self.path)
+        if sum(1 for _ in self.packs.glob("*.pack")) > PACKS_LIMIT:
+            self.ask("repack", "-a", "-d", "-l", "-k", "-q")
             self.close()
+
+    @property
+    def packs(self) -> Path:
+        return self.path / "objects/pack"
+
+    def ref(self, name: str) -> str | None:
+        """The commit that a ref is at; None where there is no such ref, as far as can be told."""
+        try:
+            return self.ask("rev-parse", "--quiet", "--verify", name, fine=(0, 1))[1].strip() or None
+        except DamagedError:
+            return None
+
+    def point(self, name: str, sha: str) -> None:
+        """Puts a ref on a commit that is here."""
+        self.ask("update-ref", name, sha)
 
     def make(self) -> None:
         """Makes the repository unless it is there."""
@@ -132,10 +146,16 @@ class Store:
                 raise DamagedError(f"it is {wrong}")
             if not self.path.exists():
                 make_private_folder(self.path)
-                _Git(self.path).init("--quiet", "--bare", "--initial-branch=none", f"{self.path}")
-            git = _Git(self.path)
+                self._new().init("--quiet", "--bare", "--initial-branch=none", f"{self.path}")
+            git = self._new()
             git.set_persistent_git_options(git_dir=f"{self.path}")
             git.rev_parse("--git-dir")
         except GitCommandError as error:
             raise git_missing() if error.status == NOT_FOUND else DamagedError(f"{error.stderr}") from error
+        return git
+
+    def _new(self) -> _Git:
+        git = _Git(self.path)
+        there = self._beside is not None and not misplaced_folder(self._beside) and self._beside.is_dir()
+        git.further = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": f"{self._beside}/objects"} if there else {}
         return git

@@ -62,17 +62,20 @@ def run(
     cwd: Path | None = None,
     output_limit: int = OUTPUT_LIMIT,
     memory_limit: int | None = None,
+    file_limit: int | None = None,
     stopped: Callable[[], bool] | None = None,
 ) -> Completed:
     """Runs ``argv`` in a process group of its own, stdin from ``input`` or empty. Raises OSError when it cannot start.
 
     ``env`` replaces the environment; without it only PATH and a C.UTF-8 locale are passed on. Of stdout the last
     ``output_limit`` bytes are kept, and no more than twice that is ever held. ``memory_limit``: bytes of data that it,
-    and each program that it starts, may hold. ``stopped`` is asked every second: when it says so, the time is over; a
-    program that may be stopped is asked to end before it is killed.
+    and each program that it starts, may hold; ``file_limit``: bytes of each file that they write; more kills.
+    ``stopped`` is asked every second: when it says so, the time is over; a program that may be stopped is asked to end
+    before it is killed.
     """
     environment = dict(env) if env is not None else {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
-    with _limiting_memory(memory_limit):
+    limits = {resource.RLIMIT_DATA: memory_limit, resource.RLIMIT_FSIZE: file_limit}
+    with _lending({kind: limit for kind, limit in limits.items() if limit is not None}):
         started = subprocess.Popen(
             list(argv),
             stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
@@ -169,20 +172,16 @@ class _Conversation:
 
 
 @contextlib.contextmanager
-def _limiting_memory(limit: int | None) -> Iterator[None]:
+def _lending(limits: Mapping[int, int]) -> Iterator[None]:
     """What begins meanwhile is limited from its first instruction on: a limit set from outside, a moment later, comes
-    too late for what a program has started by then. This process, far below the limit, lends its own."""
-    if limit is None:
+    too late for what a program has started by then. This process, far below the limits, lends its own."""
+    with _LENDING if limits else contextlib.nullcontext(), contextlib.ExitStack() as lent:
+        for kind, limit in limits.items():
+            soft, hard = resource.getrlimit(kind)
+            lower = limit if soft == resource.RLIM_INFINITY else min(limit, soft)
+            resource.setrlimit(kind, (lower, hard))
+            lent.callback(resource.setrlimit, kind, (soft, hard))
         yield
-        return
-    with _LENDING:
-        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        lower = limit if soft == resource.RLIM_INFINITY else min(limit, soft)
-        resource.setrlimit(resource.RLIMIT_DATA, (lower, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _end_group(process: subprocess.Popen[bytes], conversation: _Conversation) -> None:

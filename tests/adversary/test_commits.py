@@ -6,6 +6,8 @@ Here: commits that are not what git makes of them.
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.adversary.victim import EVIL, Victim
@@ -104,3 +106,18 @@ def test_a_commit_that_is_too_large(host: Victim, ann: Author) -> None:
     with host.attacked("bad-objects"):
         text = signed(host.repo, ann).encode()
         push(host.repo, text + b"x" * (5 * 1024 * 1024))
+
+
+def test_garbage_pushed_and_taken_back_again_and_again_takes_no_room(host: Victim, ann: Author) -> None:
+    def size() -> int:
+        return sum(file.lstat().st_size for file in host.parts.paths.var.rglob("*") if "git" in f"{file}")
+
+    good, before = host.repo.head, size()
+    for _ in range(3):
+        with host.attacked("unsigned"):
+            host.repo.commit("Garbage", {"garbage": os.urandom(2**20)})
+        host.repo.git("reset", "--quiet", "--hard", good)
+    assert host.cycle().problems == ()
+    assert size() < before + 50_000
+    head = host.repo.commit("Second", by=ann)
+    assert host.cycle().commits.trusted == head

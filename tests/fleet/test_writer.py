@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from agent.domain.status import Found, Verdict, report_path, signature_path
 from agent.errors import ReportError
 from agent.fleet.reader import judge_all
 from agent.fleet.render import readme
+from agent.system import git_plumbing
 from tests.fleet import samples
 from tests.fleet.samples import DEADLINE_S, NOW, bare, branch, history, paths, show, signed, tamper
 
@@ -213,6 +215,32 @@ def test_a_branch_that_is_never_free_is_given_up_at_the_deadline(tmp_path: Path)
     (remote / "refs/heads/status.lock").write_bytes(b"")
     error = refused(branch(tmp_path, remote), signed(tmp_path), deadline_s=3.0)
     assert error.kind == "status-busy"
+
+
+def test_more_on_the_branch_than_a_host_takes_is_an_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = bare(tmp_path / "r.git")
+    samples.git("config", "uploadpack.allowFilter", "false", cwd=remote)
+    tamper(remote, {"garbage": os.urandom(3 * 1024 * 1024)})
+    monkeypatch.setattr(git_plumbing, "CACHE_MOST", 1024 * 1024)
+    with pytest.raises(ReportError) as refused:
+        branch(tmp_path, remote, "cache").publish([signed(tmp_path)], render=None, deadline_s=DEADLINE_S)
+    assert refused.value.kind == "status-damaged"
+    assert refused.value.hint
+    assert sum(file.lstat().st_size for file in (tmp_path / "cache").rglob("*")) < 500_000
+
+
+def test_a_cache_that_has_grown_too_large_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was taken back from the branch is not kept for ever."""
+    remote, status = bare(tmp_path / "r.git"), branch(tmp_path, tmp_path / "r.git", "cache")
+    samples.git("config", "uploadpack.allowFilter", "false", cwd=remote)
+    tamper(remote, {"garbage": os.urandom(3 * 1024 * 1024)})
+    status.read(DEADLINE_S)
+    samples.git("update-ref", "-d", "refs/heads/status", cwd=remote)
+    monkeypatch.setattr(git_plumbing, "CACHE_MOST", 1024 * 1024)
+    status.publish([signed(tmp_path)], render=None, deadline_s=DEADLINE_S)
+    assert sum(file.lstat().st_size for file in (tmp_path / "cache").rglob("*")) < 500_000
 
 
 def test_a_malformed_object_on_the_branch_silences_nobody(tmp_path: Path) -> None:

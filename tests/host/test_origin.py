@@ -164,7 +164,7 @@ def copy(clone: Path, remote: Path, tmp_path: Path) -> Iterator[Mirror]:
     """The host's own, of its remote as it is now."""
     origin.take_up(origin.inspect(clone), remote)
     mirror = Mirror(tmp_path / "repo.git", Access(None, None))
-    mirror.fetch(f"{remote}", "main")
+    mirror.keep(mirror.fetch(f"{remote}", "main").sha)
     yield mirror
     mirror.close()
 

@@ -56,6 +56,7 @@ class Host:
             anchors=self.anchors,
             now=self.now,
         )
+        self.mirror.keep(trusted.sha)
         self.record = self.record.after(trusted, self.now)
         return trusted
 

@@ -43,10 +43,10 @@ def test_an_unsigned_commit_is_refused(running: Host) -> None:
 def test_an_unsigned_commit_leaves_no_file_behind(running: Host, tmp_path: Path) -> None:
     exports = Exports(tmp_path / "commits", running.mirror)
     running.repo.commit("Unsigned", {"inventories/prod/site.yaml": "evil"})
-    before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "repo.git")}
+    before = {path for path in tmp_path.rglob("*") if "repo.git" not in f"{path}"}
     with pytest.raises(TrustError):
         exports.folder(running.pull())
-    assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "repo.git")} == before
+    assert {path for path in tmp_path.rglob("*") if "repo.git" not in f"{path}"} == before
 
 
 def test_a_wrong_signer_is_refused_by_fingerprint(running: Host, eve: Author) -> None:

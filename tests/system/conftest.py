@@ -25,3 +25,10 @@ def mirror(tmp_path: Path) -> Iterator[Mirror]:
     mirror = Mirror(tmp_path / "host/repo.git", NOWHERE)
     yield mirror
     mirror.close()
+
+
+def trusting(path: Path, repo: ConfigRepo) -> None:
+    """A mirror at ``path`` that holds what ``main`` is at, as a cycle leaves it."""
+    mirror = Mirror(path, NOWHERE)
+    mirror.keep(mirror.fetch(f"{repo.path}", "main").sha)
+    mirror.close()

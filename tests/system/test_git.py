@@ -232,6 +232,7 @@ def test_the_mirror_runs_no_hook(repo: ConfigRepo, mirror: Mirror, tmp_path: Pat
 def test_a_rewritten_branch_is_fetched_and_the_old_commit_stays(repo: ConfigRepo, mirror: Mirror) -> None:
     """``verify`` has to see both to tell that history was rewritten."""
     old = mirror.fetch(f"{repo.path}", "main").sha
+    mirror.keep(old)
     repo.git("commit", "--quiet", "--amend", "-m", "Rewritten")
     new = mirror.fetch(f"{repo.path}", "main").sha
     assert new == repo.head != old
@@ -240,14 +241,15 @@ def test_a_rewritten_branch_is_fetched_and_the_old_commit_stays(repo: ConfigRepo
 
 def test_many_small_fetches_do_not_pile_up_packs(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
     packs = tmp_path / "host/repo.git/objects/pack"
-    mirror.fetch(f"{repo.path}", "main")
-    first = repo.head
+    first = mirror.fetch(f"{repo.path}", "main").sha
+    mirror.keep(first)
     pack = next(packs.glob("*.pack"))
     for number in range(PACKS_LIMIT):  # copies under other names are as good as packs of their own
         for suffix in (".pack", ".idx"):
             shutil.copy(pack.with_suffix(suffix), packs / f"pack-{number:040x}{suffix}")
     repo.commit("Second", {"more": "x"})
     second = mirror.fetch(f"{repo.path}", "main").sha
+    mirror.keep(second)
     assert len(list(packs.glob("*.pack"))) <= 2
     assert mirror.descends(second, first)
 

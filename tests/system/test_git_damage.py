@@ -13,7 +13,7 @@ import pytest
 from agent.errors import SourceError
 from agent.system.git import Mirror
 from tests.gitserver import ConfigRepo
-from tests.system.conftest import NOWHERE
+from tests.system.conftest import NOWHERE, trusting
 
 
 def overwrite_packs(repository: Path, share: float) -> None:
@@ -30,7 +30,7 @@ def overwrite_packs(repository: Path, share: float) -> None:
 def test_a_mirror_with_bytes_overwritten_in_its_pack_heals(repo: ConfigRepo, tmp_path: Path, share: float) -> None:
     data = os.urandom(3000)
     repo.commit("Data", {"data": data})
-    Mirror(tmp_path / "repo.git", NOWHERE).fetch(f"{repo.path}", "main")
+    trusting(tmp_path / "repo.git", repo)
     overwrite_packs(tmp_path / "repo.git", share)
     mirror = Mirror(tmp_path / "repo.git", NOWHERE)
     head = mirror.fetch(f"{repo.path}", "main").sha
@@ -44,7 +44,7 @@ def test_a_mirror_with_bytes_overwritten_in_its_pack_heals(repo: ConfigRepo, tmp
 )
 def test_a_mirror_with_a_broken_part_heals(repo: ConfigRepo, tmp_path: Path, broken: str) -> None:
     path = tmp_path / "repo.git"
-    Mirror(path, NOWHERE).fetch(f"{repo.path}", "main")
+    trusting(path, repo)
     part = path / broken
     if part.is_dir():
         shutil.rmtree(part)
@@ -63,7 +63,7 @@ def test_a_file_where_the_mirror_should_be_is_set_aside(repo: ConfigRepo, tmp_pa
 
 def test_damage_without_a_remote_to_heal_from_is_said(repo: ConfigRepo, tmp_path: Path) -> None:
     head = repo.commit("Data", {"data": os.urandom(3000)})
-    Mirror(tmp_path / "repo.git", NOWHERE).fetch(f"{repo.path}", "main")
+    trusting(tmp_path / "repo.git", repo)
     overwrite_packs(tmp_path / "repo.git", 0.7)
     with pytest.raises(SourceError, match="damaged") as refused:
         Mirror(tmp_path / "repo.git", NOWHERE).export(head, tmp_path / "out")
@@ -91,16 +91,6 @@ def test_an_object_that_is_not_what_its_name_says_is_not_believed(repo: ConfigRe
     with pytest.raises(SourceError) as refused:
         mirror.tree(head).read("data")
     assert refused.value.kind == "mirror-damaged"
-
-
-def test_what_a_killed_fetch_left_is_swept_away(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
-    mirror.fetch(f"{repo.path}", "main")
-    left = tmp_path / "host/repo.git/objects/pack/tmp_pack_x1"
-    left.write_bytes(b"half")
-    os.utime(left, (1, 1))
-    repo.commit("Second")
-    mirror.fetch(f"{repo.path}", "main")
-    assert not left.exists()
 
 
 def test_a_host_without_git_says_so(tmp_path: Path, repo: ConfigRepo, monkeypatch: pytest.MonkeyPatch) -> None:

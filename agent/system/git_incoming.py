@@ -1,0 +1,98 @@
+"""What was fetched and is not trusted yet: a repository of its own beside the mirror.
+
+Whoever can push, and not sign, takes no more room on a host than one fetch may: what nobody trusted is gone with the
+next fetch, and at once where it broke off.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+from agent.errors import SourceError
+from agent.system import git_remote
+from agent.system.files import discard, fsync_folder, make_private_folder, read_bounded, write_atomic
+from agent.system.git_environment import FETCH_MOST, Access
+from agent.system.git_store import DamagedError, Store
+from agent.system.misplaced import misplaced_folder
+from agent.system.remote import Remote
+
+TIP: Final = "refs/hostwright/tip"
+"""The only ref of a mirror, at what was trusted last, and of what lies beside it, at what was fetched last."""
+TRIED_AGAIN_S: Final = 3600
+"""A commit that brings more than a host takes is not asked for again before."""
+
+
+def incoming_of(mirror: Path) -> Path:
+    """Where it lies."""
+    return mirror.with_name(f"{mirror.name}.incoming")
+
+
+class Incoming:
+    """``mirror``: the path of the mirror that it lies beside."""
+
+    def __init__(self, mirror: Path, access: Access) -> None:
+        self.path = incoming_of(mirror)
+        self._mirror = mirror
+        self._access = access
+
+    def tip(self) -> str | None:
+        """The commit that was fetched and is not yet trusted, its whole history here or in the mirror."""
+        if misplaced_folder(self.path) or not self.path.is_dir():
+            return None
+        return Store(self.path).ref(TIP)
+
+    def fetch(self, remote: Remote, branch: str, expected: str, *, alone: bool = False) -> str:
+        """The commit that ``branch`` is at, in the place of what was here. ``expected``: what it was said to be at;
+        ``alone``: nothing is taken from the mirror. Raises SourceError when it is the remote's, the network's or the
+        disk's fault, else DamagedError or UnexplainedError."""
+        self._require_room_for(remote, expected)
+        self.drop()
+        incoming = Store(self.path) if alone else self.open()
+        try:
+            incoming.make()
+            git_remote.fetch(incoming.path, remote, f"refs/heads/{branch}", TIP, self._access)
+            sha = incoming.ref(TIP)
+            if sha is None or incoming.header(sha) != "commit":
+                raise DamagedError("what was fetched is not here")
+        except BaseException as error:
+            self.drop()
+            if isinstance(error, SourceError) and error.kind == git_remote.TOO_LARGE:
+                make_private_folder(self.path)
+                write_atomic(self._too_large, expected.encode())
+            raise
+        finally:
+            incoming.close()
+        return sha
+
+    def open(self) -> Store:
+        """The repository, which knows what is in the mirror."""
+        incoming = Store(self.path)
+        incoming.make()
+        (self.path / "objects/info/alternates").write_text(f"{self._mirror}/objects\n")
+        return incoming
+
+    def move(self, mirror: Store) -> None:
+        """Makes all of it part of the mirror. Raises OSError where that is damaged."""
+        for suffix in ("pack", "rev", "idx"):  # in git's own order: a pack counts once its index is there
+            for file in Store(self.path).packs.glob(f"*.{suffix}"):
+                file.rename(mirror.packs / file.name)
+        fsync_folder(mirror.packs)
+
+    def drop(self) -> None:
+        discard(self.path)
+
+    def _require_room_for(self, remote: Remote, sha: str) -> None:
+        """Raises SourceError where ``sha`` has lately brought more than this host takes."""
+        try:
+            known = read_bounded(self._too_large) == sha.encode()
+            lately = abs(time.time() - self._too_large.lstat().st_mtime) < TRIED_AGAIN_S
+        except OSError:
+            return
+        if known and lately:
+            raise git_remote.too_large(remote, FETCH_MOST)
+
+    @property
+    def _too_large(self) -> Path:
+        return self.path / "too-large"
