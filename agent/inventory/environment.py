@@ -25,8 +25,8 @@ from agent.inventory.inventory import Inventory, read_inventory
 from agent.inventory.lock import AGENT, LOCK_FILE, Lock, read_lock, stale
 from agent.inventory.placing import PlacedDeploy, Placing
 from agent.inventory.site import NOT_IN_FORCE, SITE_FILE, Play, read_site
-from agent.inventory.source import Source, open_source
-from agent.inventory.template import HostValues, Renderer, TemplateProblem
+from agent.inventory.source import INVENTORIES, Source, open_source
+from agent.inventory.template import HostValues, LazyValues, Renderer, TemplateProblem
 from agent.inventory.tools import TOOLS_FILE, PythonTool, Tool, read_tools
 from agent.inventory.windows import check_windows
 from agent.system.yaml import Node, Position, locate
@@ -65,7 +65,7 @@ class HostSources:
         return self.repositories(pin)
 
     def render(self, template: str, origin: str) -> str:
-        return self.renderer.text(template, self.values, Position(origin))
+        return self.renderer.text(template, self.values.lazily, Position(origin))
 
 
 class Environment:
@@ -177,6 +177,9 @@ class Environment:
         if host not in self._values:
             magic = {
                 "inventory_hostname": host,
+                "inventory_hostname_short": host.partition(".")[0],
+                "inventory_dir": f"{INVENTORIES}/{self.name}",
+                "playbook_dir": ".",
                 "group_names": list(self.inventory.group_names(host)),
                 "groups": self._groups,
                 "hostvars": self._hostvars,
@@ -242,7 +245,7 @@ class Environment:
             complaints.add(mentioned, (), f"{source} is not Python: {error}")
 
 
-class _HostVars(Mapping[str, HostValues]):
+class _HostVars(Mapping[str, LazyValues]):
     """``hostvars`` in templates: every host's values, made when asked for."""
 
     __slots__ = ("_environment",)
@@ -250,9 +253,9 @@ class _HostVars(Mapping[str, HostValues]):
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
-    def __getitem__(self, host: str) -> HostValues:
+    def __getitem__(self, host: str) -> LazyValues:
         try:
-            return self._environment.values(host)
+            return self._environment.values(host).lazily
         except InventoryError:
             raise KeyError(host) from None
 

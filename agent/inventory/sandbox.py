@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import Any, NoReturn
 
-from jinja2 import StrictUndefined, nodes, pass_context
+from jinja2 import Template, TemplateError, nodes, pass_context
 from jinja2.exceptions import SecurityError
+from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
+
+from agent.inventory.filters.registry import CONDITIONS, FILTERS
+from agent.inventory.lazy import Absent, settled
 
 TEXT_LIMIT = 1024 * 1024
 """Characters of one text, rendered or in between."""
@@ -26,6 +30,9 @@ STEP_LIMIT = 200_000
 
 NUMBER_LIMIT = 10_000
 """Bits of a whole number; also the longest range and the widest padding."""
+
+_OF_THE_MACHINE = ("lookup", "query", "q", "now")
+"""Functions of Ansible that look at its controller."""
 
 _PADDING_FILTERS = ("batch", "center", "indent", "slice", "truncate", "wordwrap")
 _WIDE_PERCENT = re.compile(r"%[^a-zA-Z%]*(\d{5}|\*)")
@@ -53,16 +60,24 @@ class Budget:
             _refuse(f"more than {STEP_LIMIT} rounds of loops and calls")
 
 
+class _ObjectCode(NativeCodeGenerator):
+    """Compiles a template to code that puts out objects. A constant alone stays one, too."""
+
+    def _output_const_repr(self, group: Iterable[Any]) -> str:
+        parts = [part for part in group if part is not None]
+        return repr("".join(map(str, parts)) if len(parts) > 1 else parts[0] if parts else None)
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
-    """``trim_blocks`` and the kept last newline are as in Ansible, so that a template gives the same text here."""
+    """``trim_blocks`` is as in Ansible, so that a template gives the same text here."""
 
     intercepted_binops = frozenset(("+", "*", "**", "%"))
+    code_generator_class = _ObjectCode
 
     def __init__(self) -> None:
-        super().__init__(
-            undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, cache_size=0, autoescape=False
-        )
+        super().__init__(undefined=Absent, finalize=_defined, trim_blocks=True, cache_size=0, autoescape=False)
         self.budget = Budget()
+        self._compiled: dict[str, Template] = {}
         self.globals = {
             "range": _bounded_range,
             "dict": dict,
@@ -71,16 +86,50 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "namespace": Namespace,
             "secret": _no_secret,
         }
+        self.globals.update({name: _not_here(name) for name in _OF_THE_MACHINE})
+        self.filters.update(FILTERS)
+        self.tests.update(CONDITIONS)
         for name in _PADDING_FILTERS:
             self.filters[name] = _narrow(self.filters[name])
         self.filters["replace"] = _bounded_replace(self.filters["replace"])
         self.filters["format"] = _bounded_format(self.filters["format"])
         self.filters["counted"] = self._counted
 
-    def prepared(self, tree: nodes.Template) -> nodes.Template:
-        """``tree`` with every loop counted and every ``~`` made a ``+``, which is bounded."""
-        _Bounded().visit(tree)
-        return tree
+    def compiled(self, text: str) -> Template:
+        """``text`` with every loop counted and every ``~`` made a ``+``, which is bounded; each text once. Raises
+        TemplateError."""
+        if text not in self._compiled:
+            tree = self.parse(text)
+            _Bounded().visit(tree)
+            self._compiled[text] = self.from_string(tree)
+        return self._compiled[text]
+
+    def compiled_value(self, text: str) -> Template:
+        """The same for a variable, where as in Ansible a backslash in a ``{{ '\\1' }}`` is one. In a template file it
+        begins an escape sequence."""
+        return self.compiled(self._backslashes_doubled(text) if "\\" in text else text)
+
+    def _backslashes_doubled(self, text: str) -> str:
+        parts, inside = [], False
+        for _, kind, part in self.lex(text):
+            inside = kind == "variable_begin" or (inside and kind != "variable_end")
+            parts.append(part.replace("\\", "\\\\") if inside and kind == "string" else part)
+        return "".join(parts)
+
+    @staticmethod
+    def concat(pieces: Iterable[Any]) -> Any:
+        """The one piece that there is; of several a text, in which None is nothing. Raises TemplateError."""
+        found: list[Any] = []
+        length = 0
+        for piece in pieces:
+            if piece is not None:
+                found.append(piece)
+                length += len(piece) if isinstance(piece, str) else 1
+            if length > TEXT_LIMIT:
+                raise TemplateError(f"renders to more than {TEXT_LIMIT} characters")
+        if len(found) <= 1:
+            return found[0] if found else None
+        return "".join(piece if isinstance(piece, str) else str(settled(piece)) for piece in found)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
@@ -117,6 +166,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
             yield item
 
 
+def _defined(value: Any) -> Any:
+    """What a template puts out. Raises for what is undefined, where the line of the template is known."""
+    if isinstance(value, Absent):
+        str(value)
+    return value
+
+
 class _Bounded(NodeTransformer):
     def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 as in Jinja2
         self.generic_visit(node)
@@ -136,6 +192,14 @@ def _bounded_range(*bounds: int) -> range:
     numbers = range(*bounds)
     _require(len(numbers) <= NUMBER_LIMIT, "a range")
     return numbers
+
+
+def _not_here(name: str) -> Callable[..., NoReturn]:
+    def refused(*args: object, **_: object) -> NoReturn:
+        what = f"{name}({args[0]!r})" if args else f"{name}()"
+        _refuse(f"{what} asks the machine that renders, and each host renders for itself: write the value down instead")
+
+    return refused
 
 
 @pass_context

@@ -1,144 +1,122 @@
 """Templates: turns the strings of an inventory into values, over the variables of one host.
 
-A string that is exactly one ``{{ expression }}`` yields the expression's object, every other string a string. A
-variable renders when something first asks for it, with all that it holds, and never twice: what a template puts out
-is not a template again.
+As in Ansible 2.19 a template that puts out one thing yields that object (``{{ ports }}`` a list), one that puts out
+nothing yields None, every other one a text in which None is nothing. A variable renders when something first asks for
+it, part by part, and never twice: what a template puts out is not a template again.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from jinja2 import Template, TemplateError, TemplateSyntaxError, Undefined, nodes
-from jinja2.runtime import Context
+from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError
 
 from agent.errors import InventoryError
 from agent.inventory.complaint import nearest
-from agent.inventory.sandbox import TEXT_LIMIT, Sandbox
-from agent.system.yaml import Key, List, Map, Node, Position, Unsafe, Value
-
-VALUE_LIMIT = 100_000
-"""Parts of one rendered value; variables that repeat each other grow fast."""
-
-DEPTH_LIMIT = 100
-"""Collections inside each other in a rendered value."""
+from agent.inventory.lazy import LazyList, LazyMap, absent, settled
+from agent.inventory.sandbox import Sandbox
+from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
 
 _MARKS = re.compile(r"\{[{%#]")
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
-_RESULT = "result"
 
 
 class TemplateProblem(InventoryError):
-    """A template that does not render. ``position`` is where its text begins."""
+    """A template that does not render. ``position`` is where its text begins. ``undefined``: because something that it
+    needs is undefined, so that a test or a default may take its place."""
 
-    def __init__(self, problem: str, remedy: str = "", *, position: Position) -> None:
+    def __init__(self, problem: str, remedy: str = "", *, position: Position, undefined: bool = False) -> None:
         super().__init__(f"{position}: {problem}", hint=remedy, kind="template")
+        self.undefined = undefined
         self.problem = problem
         self.remedy = remedy
         self.position = position
 
 
 class Renderer:
-    """Compiles each text once, however many hosts render it."""
+    """Renders texts in one sandbox, which compiles each of them once."""
 
     def __init__(self) -> None:
         self._sandbox = Sandbox()
-        self._expressions: dict[str, Template | None] = {}
-        self._texts: dict[str, Template] = {}
 
-    def value(self, text: str, names: Mapping[str, object], position: Position) -> Value:
-        """What the template string ``text`` stands for. Raises TemplateProblem."""
+    def value(self, text: str, names: Mapping[str, object], position: Position) -> object:
+        """What the template ``text`` stands for; its parts may be lazy. Raises TemplateProblem."""
         if not _MARKS.search(text):
             return text
-        try:
-            with self._sandbox.budget:
-                expression = self._expression(text)
-                if expression is None:
-                    return self._rendered(text, names)
-                return _Settled().value(self._evaluated(expression, names))
-        except TemplateProblem:
-            raise
-        except Exception as error:
-            raise _problem(error, text, names, position) from error
+        found = self._put_out(text, names, position, self._sandbox.compiled_value)
+        return _last_newlines(text, found) if isinstance(found, str) else found
 
     def text(self, text: str, names: Mapping[str, object], position: Position) -> str:
         """``text`` rendered, whatever it is made of. Raises TemplateProblem."""
         try:
+            found = settled(self._put_out(text, names, position, self._sandbox.compiled))
+        except TemplateError as error:
+            raise _problem(error, text, names, position) from error
+        return _last_newlines(text, "" if found is None else str(found))
+
+    def _put_out(
+        self, text: str, names: Mapping[str, object], position: Position, compiled: Callable[[str], Template]
+    ) -> object:
+        try:
             with self._sandbox.budget:
-                return self._rendered(text, names)
+                template = compiled(text)
+                # A shared context keeps the mapping itself, so that only what is asked for renders; a dict would hold
+                # it all.
+                scope: Any = _Scope(names, self._sandbox.globals)
+                return self._sandbox.concat(template.root_render_func(template.new_context(scope, shared=True)))
         except TemplateProblem:
             raise
         except Exception as error:
             raise _problem(error, text, names, position) from error
 
-    def _expression(self, text: str) -> Template | None:
-        """The template that stores the object of ``text`` if that is exactly one expression."""
-        if text not in self._expressions:
-            tree = self._sandbox.parse(text)
-            match tree.body:
-                case [nodes.Output(nodes=[only])] if not isinstance(only, nodes.TemplateData):
-                    stored = nodes.Assign(nodes.Name(_RESULT, "store"), only, lineno=1)
-                    self._expressions[text] = self._compiled(nodes.Template([stored], lineno=1))
-                case _:
-                    self._expressions[text] = None
-        return self._expressions[text]
 
-    def _compiled(self, tree: nodes.Template) -> Template:
-        return self._sandbox.from_string(self._sandbox.prepared(tree))
+class HostValues(Mapping[str, Value]):
+    """One host's variables, rendered: plain data. Magic names come first. Raises TemplateProblem for one that does not
+    render."""
 
-    def _evaluated(self, expression: Template, names: Mapping[str, object]) -> object:
-        context = self._context(expression, names)
-        for _ in expression.root_render_func(context):
-            pass
-        return context.vars[_RESULT]
+    __slots__ = ("_settled", "lazily")
 
-    def _context(self, template: Template, names: Mapping[str, object]) -> Context:
-        # A shared context keeps the mapping itself, so that only what is asked for renders; a dict would hold it all.
-        scope: Any = _Scope(names, self._sandbox.globals)
-        return template.new_context(scope, shared=True)
+    def __init__(self, variables: Mapping[str, Node], magic: Mapping[str, object], renderer: Renderer) -> None:
+        self.lazily = LazyValues(variables, magic, renderer)
+        """The same as templates see them."""
+        self._settled: dict[str, Value] = {}
 
-    def _rendered(self, text: str, names: Mapping[str, object]) -> str:
-        if text not in self._texts:
-            self._texts[text] = self._compiled(self._sandbox.parse(text))
-        template = self._texts[text]
-        context = self._context(template, names)
-        pieces, length = [], 0
-        for piece in template.root_render_func(context):
-            length += len(piece)
-            if length > TEXT_LIMIT:
-                raise TemplateError(f"renders to more than {TEXT_LIMIT} characters")
-            pieces.append(piece)
-        return "".join(pieces)
+    def __getitem__(self, name: str) -> Value:
+        if name not in self._settled:
+            self._settled[name] = self.lazily.settled(name)
+        return self._settled[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.lazily)
+
+    def __len__(self) -> int:
+        return len(self.lazily)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.lazily
 
 
-class HostValues(Mapping[str, object]):
-    """One host's variables as templates see them: rendered when asked for, each once. Magic names come first."""
+class LazyValues(Mapping[str, object]):
+    """One host's variables as templates see them: rendered when asked for, part by part, each once."""
 
-    __slots__ = ("_failed", "_magic", "_nodes", "_rendered", "_renderer", "_rendering")
+    __slots__ = ("_found", "_magic", "_nodes", "_renderer", "_rendering")
 
     def __init__(self, variables: Mapping[str, Node], magic: Mapping[str, object], renderer: Renderer) -> None:
         self._nodes = variables
         self._magic = magic
         self._renderer = renderer
-        self._rendered: dict[str, Value] = {}
-        self._failed: dict[str, TemplateProblem] = {}
-        self._rendering: list[str] = []
+        self._found: dict[str, object] = {}
+        self._rendering: dict[int, str] = {}
 
     def __getitem__(self, name: str) -> object:
         if name in self._magic:
             return self._magic[name]
-        if name in self._failed:
-            raise self._failed[name]
-        if name not in self._rendered:
-            try:
-                self._rendered[name] = self._render(name, self._nodes[name])
-            except TemplateProblem as problem:
-                self._failed[name] = problem
-                raise
-        return self._rendered[name]
+        if name not in self._found:
+            self._found[name] = self.part(self._nodes[name], name)
+        return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self._nodes, **self._magic})
@@ -149,48 +127,74 @@ class HostValues(Mapping[str, object]):
     def __contains__(self, name: object) -> bool:
         return name in self._magic or name in self._nodes
 
-    def _render(self, name: str, node: Node) -> Value:
-        if name in self._rendering:
-            circle = " → ".join((*self._rendering[self._rendering.index(name) :], name))
-            raise TemplateProblem(f"these variables need each other: {circle}", position=node.position)
-        self._rendering.append(name)
+    def settled(self, name: str) -> Value:
+        """The value of ``name`` with all its parts. Raises TemplateProblem; KeyError for an unknown name."""
+        found = self[name]
         try:
-            return render(node, self, self._renderer)
+            return settled(found)
+        except TemplateError as error:
+            raise TemplateProblem(str(error), position=self._nodes[name].position) from error
+
+    def part(self, node: Node, label: str) -> object:
+        """The value of ``node``; an ``Absent`` where it needs something that is undefined. Raises TemplateProblem."""
+        if isinstance(node, Map):
+            return LazyMap(node.values, lambda part, place: self.part(part, label + place))
+        if isinstance(node, List):
+            return LazyList(node.items, lambda part, place: self.part(part, label + place))
+        if not isinstance(node.value, str) or isinstance(node.value, Unsafe):
+            return node.value
+        if id(node) in self._rendering:
+            labels = list(self._rendering.values())
+            circle = " → ".join((*labels[list(self._rendering).index(id(node)) :], label))
+            raise TemplateProblem(f"these variables need each other: {circle}", position=node.position)
+        self._rendering[id(node)] = label
+        try:
+            return self._renderer.value(node.value, self, node.position)
+        except TemplateProblem as problem:
+            if problem.undefined:
+                return absent(problem)
+            raise
         finally:
-            self._rendering.pop()
+            del self._rendering[id(node)]
 
 
-def render(
-    node: Node, names: Mapping[str, object], renderer: Renderer, problems: list[TemplateProblem] | None = None
-) -> Value:
+def render(node: Node, names: HostValues, renderer: Renderer, problems: list[TemplateProblem] | None = None) -> Value:
     """``node`` with every string in it rendered over ``names``; keys are not templates.
 
     Raises the first TemplateProblem, or puts all of them into ``problems`` where that is given.
     """
     found: list[TemplateProblem] = []
-    value = _rendered(node, names, renderer, found)
+    value = _rendered(node, names.lazily, renderer, found)
     if problems is not None:
         problems.extend(found)
     elif found:
         raise found[0]
     try:
-        return _Settled().value(value)
+        return settled(value)
     except TemplateError as error:
         raise TemplateProblem(str(error), position=node.position) from error
 
 
-def _rendered(node: Node, names: Mapping[str, object], renderer: Renderer, found: list[TemplateProblem]) -> Value:
+def _rendered(node: Node, names: LazyValues, renderer: Renderer, found: list[TemplateProblem]) -> Value:
     if isinstance(node, List):
         return [_rendered(item, names, renderer, found) for item in node.items]
     if isinstance(node, Map):
         return {key: _rendered(value, names, renderer, found) for key, value in node.values.items()}
     if isinstance(node.value, str) and not isinstance(node.value, Unsafe):
         try:
-            return renderer.value(node.value, names, node.position)
+            return settled(renderer.value(node.value, names, node.position))
         except TemplateProblem as problem:
             found.append(problem)
-            return None
+        except TemplateError as error:
+            found.append(TemplateProblem(str(error), position=node.position))
+        return None
     return node.value
+
+
+def _last_newlines(text: str, rendered: str) -> str:
+    """``rendered`` with as many newlines at its end as ``text`` has; Jinja2 drops one, Ansible puts it back."""
+    missing = (len(text) - len(text.rstrip("\n"))) - (len(rendered) - len(rendered.rstrip("\n")))
+    return rendered + "\n" * missing if missing > 0 else rendered
 
 
 class _Scope(Mapping[str, object]):
@@ -215,34 +219,6 @@ class _Scope(Mapping[str, object]):
         return len(set(self))
 
 
-class _Settled:
-    """Turns what an expression gave into plain data of its own; iterators and tuples become lists."""
-
-    def __init__(self) -> None:
-        self._parts = 0
-
-    def value(self, value: object, depth: int = 0) -> Value:
-        self._parts += 1
-        if self._parts > VALUE_LIMIT or depth > DEPTH_LIMIT:
-            raise TemplateError(f"renders to more than {VALUE_LIMIT} parts or {DEPTH_LIMIT} levels")
-        if value is None or isinstance(value, (bool, int, float, Unsafe)):
-            return value
-        if isinstance(value, str):
-            return str(value)
-        if isinstance(value, Undefined):
-            str(value)  # StrictUndefined raises and names what is undefined
-        if isinstance(value, Mapping):
-            return {self._key(key): self.value(item, depth + 1) for key, item in value.items()}
-        if isinstance(value, (list, tuple, set, frozenset, range, Iterator, KeysView, ItemsView, ValuesView)):
-            return [self.value(item, depth + 1) for item in value]
-        raise TemplateError(f"the expression gives a {type(value).__name__}, which is no value; was it to be called?")
-
-    def _key(self, key: object) -> Key:
-        if key is None or isinstance(key, (bool, int, float, str)):
-            return key
-        raise TemplateError(f"a key cannot be a {type(key).__name__}")
-
-
 def _problem(error: Exception, text: str, names: Mapping[str, object], position: Position) -> TemplateProblem:
     problem = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
     line = error.lineno if isinstance(error, TemplateSyntaxError) else _line(error.__traceback__)
@@ -251,8 +227,15 @@ def _problem(error: Exception, text: str, names: Mapping[str, object], position:
     elif "\n" in text.rstrip("\n") and line:
         problem = f"line {line} of the text: {problem}"
     found = _UNDEFINED.search(problem)
-    remedy = nearest(found[1], names, otherwise="set it, or give a default: {{ name | default('…') }}") if found else ""
-    return TemplateProblem(problem.replace("\n", " "), remedy, position=position)
+    remedy = _remedy(found[1], names) if found else ""
+    undefined = isinstance(error, UndefinedError)
+    return TemplateProblem(problem.replace("\n", " "), remedy, position=position, undefined=undefined)
+
+
+def _remedy(undefined: str, names: Mapping[str, object]) -> str:
+    if undefined.startswith("ansible_"):
+        return "facts are not gathered: set a variable, or look at the host in a deploy file"
+    return nearest(undefined, names, otherwise="set it, or give a default: {{ name | default('…') }}")
 
 
 def _line(traceback: TracebackType | None) -> int | None:

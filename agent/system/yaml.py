@@ -120,6 +120,13 @@ def dump(value: Value) -> str:
     return text
 
 
+def dump_as(value: Value, **options: Any) -> str:
+    """``value`` as YAML text in PyYAML's own style, with its ``options``. Raises TypeError for options that it does not
+    know."""
+    text: str = yaml.dump(value, Dumper=yaml.SafeDumper, allow_unicode=True, **options)
+    return text
+
+
 class _Dumper(yaml.SafeDumper):
     """PyYAML's, with text in double quotes where it holds what other styles lose, such as U+0085."""
 

@@ -36,6 +36,7 @@ def value(repo: Repo, text: str, *, host: str = "web1") -> object:
         ("x: '{{ nowhere | default(3) }}'", 3),
         ("x: '{{ inventory_hostname }}'\ninventory_hostname: other", "web1"),
         ("x: '{{ group_names }}'", ["production", "web"]),
+        ("x: '{{ inventory_dir }}/a {{ playbook_dir }}/b'", "inventories/demo/a ./b"),
         ("x: '{{ groups.web | length }}'", 3),
         ("x: '{{ hostvars.db1.owner ~ hostvars[\"web2\"].inventory_hostname }}'", "annweb2"),
         ("x: '{{ hostvars | length }}'", 4),
@@ -70,6 +71,11 @@ def test_a_template_that_does_not_render_is_said_with_its_place(repo: Repo, text
     with pytest.raises(InventoryError) as caught:
         value(repo, text)
     assert problem in caught.value.message
+
+
+def test_the_short_name_of_a_host_ends_at_the_first_dot(repo: Repo) -> None:
+    repo.write("hosts.yaml", "all: {hosts: {web1.example.org: {x: '{{ inventory_hostname_short }}'}}}")
+    assert repo.load().values("web1.example.org")["x"] == "web1"
 
 
 def test_the_nearest_variable_is_named(repo: Repo) -> None:

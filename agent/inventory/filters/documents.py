@@ -1,0 +1,46 @@
+"""Ansible's filters of JSON and YAML."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from agent.inventory.lazy import settled
+from agent.system import yaml
+
+
+def from_json(value: str, **_: object) -> Any:
+    return json.loads(value)
+
+
+def to_json(value: object, **options: Any) -> str:
+    for unused in ("vault_to_text", "preprocess_unsafe", "profile"):
+        options.pop(unused, None)
+    return json.dumps(settled(value), **options)
+
+
+def to_nice_json(value: object, indent: int = 4, sort_keys: bool = True, **options: Any) -> str:
+    options.pop("separators", None)
+    return to_json(value, indent=indent, sort_keys=sort_keys, separators=(",", ": "), **options)
+
+
+def from_yaml(value: str | None) -> Any:
+    if value is None:
+        return None
+    node = yaml.load(str(value).encode(), "the text", duplicates=yaml.Duplicates.LAST_WINS)
+    return None if node is None else yaml.plain(node)
+
+
+def from_yaml_all(value: str | None) -> list[Any]:
+    """Its documents one by one; a line ``---`` parts them."""
+    texts = re.split(r"(?m)^---(?:\s|$)", str(value)) if value is not None else []
+    return [from_yaml(text) for place, text in enumerate(texts) if place or text.strip()]
+
+
+def to_yaml(value: object, *_: object, default_flow_style: bool | None = None, **options: Any) -> str:
+    return yaml.dump_as(settled(value), default_flow_style=default_flow_style, **options)
+
+
+def to_nice_yaml(value: object, indent: int = 4, *_: object, default_flow_style: bool = False, **options: Any) -> str:
+    return to_yaml(value, indent=indent, default_flow_style=default_flow_style, **options)

@@ -1,0 +1,173 @@
+"""Variables as templates see them: each part of a mapping or a list renders when something first asks for it.
+
+So a broken part is no matter for whoever needs another one, and parts of one variable may use each other, as in
+Ansible. What is undefined is an ``Absent``: a test or a default may look at it, everything else fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from typing import Any, SupportsIndex, cast
+
+from jinja2 import ChainableUndefined, StrictUndefined, TemplateError, Undefined
+
+from agent.system.yaml import Key, List, Map, Node, Scalar, Unsafe, Value
+
+VALUE_LIMIT = 100_000
+"""Parts of one rendered value; variables that repeat each other grow fast."""
+
+DEPTH_LIMIT = 100
+"""Collections inside each other in a rendered value."""
+
+_NODES = (Map, List, Scalar)
+_SEQUENCES = (list, tuple, set, frozenset, range, Iterator, KeysView, ItemsView, ValuesView)
+
+
+class Absent(ChainableUndefined, StrictUndefined):
+    """An undefined value. What is below it is undefined as well; every other use raises."""
+
+    __slots__ = ()
+
+
+def absent(problem: Exception) -> Absent:
+    """A value that is undefined because of ``problem``, which each use raises."""
+    return Absent(exc=cast("Any", lambda _message: problem))
+
+
+class LazyMap(dict[Key, Any]):  # noqa: PLW1641  # mappings have no hash
+    """A mapping of nodes. ``render`` turns one of them into its value; each is asked for once."""
+
+    __slots__ = ("_render",)
+
+    def __init__(self, nodes: Mapping[Key, Node], render: Callable[[Node, str], object]) -> None:
+        super().__init__(nodes)
+        self._render = render
+
+    def __getitem__(self, key: Key) -> Any:
+        part = super().__getitem__(key)
+        if isinstance(part, _NODES):
+            part = self._render(part, f".{key}")
+            super().__setitem__(key, part)
+        return part
+
+    # dict's own would look past __getitem__.
+    items = Mapping.items  # type: ignore[assignment]
+    values = Mapping.values  # type: ignore[assignment]
+    get = Mapping.get  # type: ignore[assignment]
+    __eq__ = Mapping.__eq__
+
+    def __iter__(self) -> Iterator[Key]:
+        return super().__iter__()
+
+    def copy(self) -> dict[Key, Any]:
+        return dict(self.items())
+
+    def __or__(self, other: Any) -> Any:
+        return self.copy() | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self.copy()
+
+    def __repr__(self) -> str:
+        return repr(settled(self))
+
+
+class LazyList(list[Any]):  # noqa: PLW1641  # lists have no hash
+    """A list of nodes. ``render`` turns one of them into its value; each is asked for once."""
+
+    __slots__ = ("_render",)
+
+    def __init__(self, nodes: Sequence[Node], render: Callable[[Node, str], object]) -> None:
+        super().__init__(nodes)
+        self._render = render
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        part = super().__getitem__(index)
+        if isinstance(part, _NODES):
+            part = self._render(part, f"[{index}]")
+            super().__setitem__(index, part)
+        return part
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[place] for place in range(len(self)))
+
+    def __reversed__(self) -> Iterator[Any]:
+        return (self[place] for place in reversed(range(len(self))))
+
+    def copy(self) -> list[Any]:
+        return list(iter(self))
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.copy()
+
+    def index(self, item: Any, *bounds: Any) -> int:
+        return self.copy().index(item, *bounds)
+
+    def count(self, item: Any) -> int:
+        return self.copy().count(item)
+
+    def __eq__(self, other: object) -> bool:
+        return self.copy() == (other.copy() if isinstance(other, LazyList) else other)
+
+    def __lt__(self, other: list[Any]) -> bool:
+        return self.copy() < other[:]
+
+    def __gt__(self, other: list[Any]) -> bool:
+        return self.copy() > other[:]
+
+    def __le__(self, other: list[Any]) -> bool:
+        return self.copy() <= other[:]
+
+    def __ge__(self, other: list[Any]) -> bool:
+        return self.copy() >= other[:]
+
+    def __add__(self, other: Any) -> Any:
+        return self.copy() + (other.copy() if isinstance(other, LazyList) else other)
+
+    def __radd__(self, other: Any) -> Any:
+        return other + self.copy()
+
+    def __mul__(self, times: SupportsIndex) -> list[Any]:
+        return self.copy() * times
+
+    __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        return repr(settled(self))
+
+
+def settled(value: object) -> Value:
+    """``value`` as plain data of its own; iterators and tuples become lists.
+
+    Raises what an ``Absent`` inside raises, and TemplateError for something that is no value or too large.
+    """
+    return _Settling().value(value, 0)
+
+
+class _Settling:
+    def __init__(self) -> None:
+        self._parts = 0
+
+    def value(self, value: object, depth: int) -> Value:
+        self._parts += 1
+        if self._parts > VALUE_LIMIT or depth > DEPTH_LIMIT:
+            raise TemplateError(f"renders to more than {VALUE_LIMIT} parts or {DEPTH_LIMIT} levels")
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        if isinstance(value, str):
+            return value if isinstance(value, Unsafe) else str(value)
+        if isinstance(value, Undefined):
+            str(value)  # raises, and names what is undefined
+        if isinstance(value, Mapping):
+            return {_key(key): self.value(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, _SEQUENCES):
+            return [self.value(item, depth + 1) for item in value]
+        raise TemplateError(f"the expression gives a {type(value).__name__}, which is no value; was it to be called?")
+
+
+def _key(key: object) -> Key:
+    if key is None or isinstance(key, (bool, int, float, str)):
+        return key
+    raise TemplateError(f"a key cannot be a {type(key).__name__}")
