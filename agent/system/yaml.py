@@ -8,8 +8,8 @@ odd, ends in anything but a value or a ``YamlError``.
 
 from __future__ import annotations
 
-import datetime
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -20,6 +20,8 @@ import yaml
 
 from agent.errors import InventoryError
 from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value, locate, plain
+from agent.system.yaml_scalars import SCALARS, constructed, implied
+from agent.system.yaml_words import At, Stop, said
 
 __all__ = [
     "Duplicates",
@@ -48,9 +50,6 @@ DEPTH_LIMIT = 64
 NODE_LIMIT = 1_000_000
 """Values of one file with every alias written out: what stops the billion laughs."""
 
-NUMBER_LIMIT = 400
-"""Characters of a number; base-60 numbers take quadratic time to read."""
-
 _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _LIST_TAGS = (None, "!", _TAG + "seq")
@@ -59,15 +58,7 @@ _Mark = Any
 """Of libyaml or of PyYAML, whichever parses; both have ``line`` and ``column`` from 0."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_RESOLVER: Any = yaml.resolver.Resolver()
-_CONSTRUCTOR = yaml.constructor.SafeConstructor()
-_CONSTRUCT = {
-    _TAG + "null": _CONSTRUCTOR.construct_yaml_null,
-    _TAG + "bool": _CONSTRUCTOR.construct_yaml_bool,
-    _TAG + "int": _CONSTRUCTOR.construct_yaml_int,
-    _TAG + "float": _CONSTRUCTOR.construct_yaml_float,
-    _TAG + "timestamp": _CONSTRUCTOR.construct_yaml_timestamp,
-}
+_FORBIDDEN: re.Pattern[str] = yaml.reader.Reader.NON_PRINTABLE
 
 
 class _MergeKey(Scalar):
@@ -80,7 +71,7 @@ class _MergeKey(Scalar):
 class Problem:
     position: Position
     problem: str
-    remedy: str = ""
+    remedy: str
 
 
 class YamlError(InventoryError):
@@ -102,11 +93,12 @@ class Duplicates(Enum):
 
 def load(content: bytes, file: str, *, duplicates: Duplicates = Duplicates.REFUSE) -> Node | None:
     """``content`` with positions; None for an empty file. ``file`` is its name in messages. Raises YamlError."""
+    text = _text(content, file)
     reader = _Reader(file, duplicates)
     try:
-        return reader.read(_text(content, file))
+        return reader.read(text)
     except yaml.YAMLError as error:
-        raise YamlError([*reader.problems, _problem(error, file)]) from error
+        raise YamlError([*reader.problems, reader.problem(error, text)]) from error
 
 
 def dump(value: Value) -> str:
@@ -146,6 +138,7 @@ class _Frame:
     position: Position
     anchor: str | None
     parts: list[Node]
+    in_brackets: bool = False
     size: int = 1
 
 
@@ -158,6 +151,7 @@ class _Reader:
         self._frames: list[_Frame] = []
         self._root: Node | None = None
         self._json = False
+        self._quote: tuple[At, At] | None = None
 
     def read(self, text: str) -> Node | None:
         self._json = _is_json(text)
@@ -169,9 +163,30 @@ class _Reader:
             raise YamlError(self.problems)
         return self._root
 
+    def problem(self, error: yaml.YAMLError, text: str) -> Problem:
+        """What ``error``, which ended ``read``, means to who wrote ``text``."""
+        mark: _Mark = getattr(error, "problem_mark", None)
+        if mark is None:
+            return _unreadable(error, self._file, text)
+        began: _Mark = getattr(error, "context_mark", None)
+        opened = [frame.position for frame in self._frames if frame.in_brackets]
+        found = said(
+            Stop(
+                text,
+                _at(mark),
+                f"{getattr(error, 'context', '')} {getattr(error, 'problem', '')}",
+                began=_at(began) if began is not None else None,
+                opened=At(opened[-1].line, opened[-1].column) if opened else None,
+                quote=self._quote,
+            )
+        )
+        return Problem(Position(self._file, *found.at), found.problem, found.remedy)
+
     def _take(self, event: yaml.Event) -> None:
         match event:
             case yaml.ScalarEvent():
+                if event.style in ("'", '"'):
+                    self._quote = _at(event.start_mark), _at(event.end_mark)
                 self._add(self._scalar(event), 1, event.anchor)
             case yaml.AliasEvent():
                 node, size = self._anchored(event)
@@ -189,7 +204,8 @@ class _Reader:
             self._complain_of_tag(event.tag, self._position(event.start_mark))
         if len(self._frames) == DEPTH_LIMIT:
             self._stop(event.start_mark, f"nested deeper than {DEPTH_LIMIT} levels", "write it flatter")
-        self._frames.append(_Frame(kind, self._position(event.start_mark), event.anchor, []))
+        in_brackets = bool(event.flow_style)
+        self._frames.append(_Frame(kind, self._position(event.start_mark), event.anchor, [], in_brackets))
 
     def _add(self, node: Node, size: int, anchor: str | None) -> None:
         if anchor is not None:
@@ -201,12 +217,15 @@ class _Reader:
         frame.parts.append(node)
         frame.size += size
         if frame.size > NODE_LIMIT:
-            problem = Problem(node.position, f"more than {NODE_LIMIT} values once its aliases are written out")
-            raise YamlError([*self.problems, problem])
+            problem = f"more than {NODE_LIMIT} values once its aliases are written out"
+            raise YamlError([*self.problems, Problem(node.position, problem, "name fewer anchors, or split the file")])
 
     def _anchored(self, event: yaml.AliasEvent) -> tuple[Node, int]:
         if event.anchor is None or event.anchor not in self._anchors:
-            self._stop(event.start_mark, f"no anchor &{event.anchor} ends before this alias")
+            remedy = f'put it in quotes if it is a text: "*{event.anchor}"'
+            self._stop(
+                event.start_mark, f"*{event.anchor} is an alias, and no anchor &{event.anchor} ends before it", remedy
+            )
         return self._anchors[event.anchor]
 
     def _list(self, frame: _Frame) -> List:
@@ -224,7 +243,8 @@ class _Reader:
             else:
                 if key.value in values and self._duplicates is Duplicates.REFUSE:
                     line = keys[key.value].line
-                    self._complain(key.position, f"the key {key.value!r} stands here twice, first in line {line}")
+                    problem = f"the key {key.value!r} stands here twice, first in line {line}"
+                    self._complain(key.position, problem, "keep one of the two")
                 values[key.value], keys[key.value] = value, key.position
         # The mapping's own keys win over merged ones, of those the first mapping named wins.
         for other in merged:
@@ -248,7 +268,10 @@ class _Reader:
                 return Scalar(text, position)
             if self._json:
                 return Scalar(json.loads(text), position)
-            tag = _RESOLVER.resolve(yaml.ScalarNode, text, event.implicit)
+            tag = implied(text)
+            if not text and event.anchor is not None:
+                remedy = f'write a value behind it, or "&{event.anchor}" if it is a text'
+                self._complain(position, f"&{event.anchor} is an anchor, and nothing stands behind it", remedy)
         if tag == _MERGE:
             return _MergeKey(text, position)
         return Scalar(self._constructed(tag, text, position), position)
@@ -258,28 +281,29 @@ class _Reader:
             return text
         if tag == "!unsafe":
             return Unsafe(text)
-        if tag not in _CONSTRUCT:
-            self._complain_of_tag(tag, position)
+        if tag not in SCALARS:
+            self._complain_of_tag(tag, position, text)
             return None
-        kind = tag.removeprefix(_TAG)
         try:
-            if len(text) > NUMBER_LIMIT:
-                raise ValueError(f"longer than {NUMBER_LIMIT} characters")
-            value: Key | datetime.date = _CONSTRUCT[tag](yaml.ScalarNode(tag, text))
-        except (ValueError, OverflowError, KeyError, IndexError):
-            self._complain(position, f"{text[:40]!r} is not a valid {kind}", "correct it, or put it in quotes")
-            return None
-        return value.isoformat() if isinstance(value, datetime.date) else value
+            return constructed(tag, text)
+        except ValueError as error:
+            self._complain(position, str(error), "correct it, or put it in quotes, without a tag")
+        return None
 
-    def _complain_of_tag(self, tag: str | None, position: Position) -> None:
+    def _complain_of_tag(self, tag: str | None, position: Position, text: str = "") -> None:
         name = str(tag).replace(_TAG, "!!")
-        remedy = "Ansible Vault is not read here" if "vault" in name else "leave the tag out"
+        if "vault" in name:
+            remedy = "Ansible Vault is not read here: leave the value out; secrets belong to a later version"
+        elif tag is not None and tag.startswith("!") and not text:
+            remedy = f'put it in quotes if it is a text: "{name}"'
+        else:
+            remedy = "leave the tag out, or put a text that begins with ! in quotes"
         self._complain(position, f"the tag {name} is not supported", remedy)
 
-    def _complain(self, position: Position, problem: str, remedy: str = "") -> None:
+    def _complain(self, position: Position, problem: str, remedy: str) -> None:
         self.problems.append(Problem(position, problem, remedy))
 
-    def _stop(self, mark: _Mark, problem: str, remedy: str = "") -> NoReturn:
+    def _stop(self, mark: _Mark, problem: str, remedy: str) -> NoReturn:
         raise YamlError([*self.problems, Problem(self._position(mark), problem, remedy)])
 
     def _position(self, mark: _Mark) -> Position:
@@ -287,6 +311,9 @@ class _Reader:
 
 
 def _text(content: bytes, file: str) -> str:
+    if content.startswith(b"$ANSIBLE_VAULT"):
+        remedy = "write its values in clear where they are no secrets; secrets belong to a later version"
+        raise YamlError([Problem(Position(file, 1, 1), "a file of Ansible Vault, which is not read here", remedy)])
     if len(content) > SIZE_LIMIT:
         raise YamlError([Problem(Position(file), f"larger than {SIZE_LIMIT // 1024**2} MiB", "split it")])
     try:
@@ -308,12 +335,15 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _problem(error: yaml.YAMLError, file: str) -> Problem:
-    mark: _Mark = getattr(error, "problem_mark", None)
-    text = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    if mark is None:
-        return Problem(Position(file), f"not YAML: {text}")
-    remedy = "indent with spaces" if "\\t" in text or "tab" in text else ""
-    if "mapping values are not allowed" in text:
-        remedy = "put a text that holds ': ' in quotes"
-    return Problem(Position(file, mark.line + 1, mark.column + 1), f"not YAML: {text}", remedy)
+def _unreadable(error: yaml.YAMLError, file: str, text: str) -> Problem:
+    """About a character that YAML does not allow anywhere."""
+    found = _FORBIDDEN.search(text)
+    if found is None:
+        return Problem(Position(file), f"not YAML: {error}", "save it as plain text")
+    line, column = text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start())
+    problem = f"the character U+{ord(found[0]):04X} cannot stand in a file"
+    return Problem(Position(file, line, column), problem, 'remove it; in double quotes write it as "\\u…"')
+
+
+def _at(mark: _Mark) -> At:
+    return At(mark.line + 1, mark.column + 1)

@@ -107,7 +107,7 @@ def test_a_lock_for_nothing_is_short() -> None:
         ("git+https://h.example/dotfiles.git", "ext::sh", "repositories[0]: write git+ssh://"),
         ("  ref: main", "  ref: main//x", "repositories[0]"),
         ("https://example.org/rg-aarch64.tar.gz", "ftp://x", "linux-aarch64.url"),
-        ("tools:\n", "<<<<<<< ours\ntools:\n", "lock.yaml:4:1: not YAML"),
+        ("tools:\n", "<<<<<<< ours\ntools:\n", "lock.yaml:3:1: a merge conflict was left in here"),
     ],
 )
 def test_a_file_that_is_odd_in_any_way_is_refused_with_the_place(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -70,19 +71,23 @@ def test_a_path_that_leads_nowhere_is_located_as_far_as_it_leads() -> None:
         ("a: 1\nb: 2\na: 3", "f.yaml:3:1: the key 'a' stands here twice, first in line 1"),
         ("a: {{ x }}", "f.yaml:1:5: a key cannot be a collection"),
         ("? [a]\n: b", "a key cannot be a collection"),
-        ("a:\n\t- b", "f.yaml:2:1: not YAML"),
-        ("a: b: c", "f.yaml:1:5: not YAML: mapping values are not allowed"),
-        ("a: *b", "no anchor &b ends before this alias"),
-        ("&a [*a]", "no anchor &a ends before this alias"),
+        ("a:\n\t- b", "f.yaml:2:1: a tab indents this line"),
+        ("a: b: c", "f.yaml:1:5: a second colon in one line"),
+        ("a: *b", "no anchor &b ends before it"),
+        ("&a [*a]", "no anchor &a ends before it"),
         ("a: 1\n---\nb: 2", "f.yaml:2:1: a second document begins here"),
         ("a: !!python/object:os.system x", "f.yaml:1:4: the tag !!python/object:os.system is not supported"),
         ("a: !!set {x}", "the tag !!set is not supported"),
         ("a: !!binary aGk=", "the tag !!binary is not supported"),
-        ("a: 2026-13-45", "'2026-13-45' is not a valid timestamp"),
-        ("a: !!int ''", "is not a valid int"),
+        ("a: 2026-13-45", "'2026-13-45' is not a date"),
+        ("a: !!timestamp foo", "f.yaml:1:4: 'foo' is not a date"),
+        ("a: !!null x", "f.yaml:1:4: 'x' is not a null"),
+        ("a: !!bool maybe", "f.yaml:1:4: 'maybe' is not a truth value"),
+        ("a: !!float 1.2.3", "f.yaml:1:4: '1.2.3' is not a number"),
+        ("a: !!int ''", "is not a whole number"),
         ("<<: 3", "<< takes a mapping or a list of mappings"),
         (b"a: \xff", "f.yaml:1:4: not UTF-8 text"),
-        (b"a: \x00", "control characters are not allowed"),
+        (b"a: \x00", "the character U+0000 cannot stand in a file"),
         ("[" * 100, "nested deeper than 64 levels"),
     ],
 )
@@ -148,17 +153,41 @@ WORDS = (
 )
 MORE_WORDS = ("?", "\\x", "é", "2026-01-01", "{{", "...", "%YAML")
 SPACES = (" ", ": ", "- ", "\n", "\n  ", "\t", "\x00", "\u2028", "---\n")
-SCRAPS = st.lists(st.sampled_from((*WORDS, *MORE_WORDS, *SPACES)), max_size=30).map("".join)
+TAGS = tuple(
+    f"!!{name}"
+    for name in [
+        "null",
+        "bool",
+        "int",
+        "float",
+        "timestamp",
+        "str",
+        "merge",
+        "seq",
+        "map",
+        "set",
+        "omap",
+        "binary",
+        "python/none",
+    ]
+)
+TAGGED = ("!!timestamp foo", "!!bool x", "!!null x", "!!float x", "!!int 0b_", "!!timestamp 2026-01-01T00:00:00+99:99")
+SCRAPS = st.lists(st.sampled_from((*WORDS, *MORE_WORDS, *SPACES, *TAGS, *TAGGED)), max_size=30).map("".join)
 
 
 @settings(max_examples=1500, deadline=None)
 @given(st.one_of(SCRAPS.map(str.encode), st.binary(max_size=40)))
 def test_no_input_ends_in_anything_but_a_value_or_a_complaint(content: bytes) -> None:
+    problems: tuple[yaml.Problem, ...] = ()
     try:
-        node = yaml.load(content, "f.yaml")
-    except YamlError:
-        return
-    assert node is None or yaml.plain(node) is not ...
+        yaml.load(content, "f.yaml")
+    except YamlError as error:
+        problems = error.problems
+    assert [found for found in problems if not found.remedy or PARSERS_OWN.search(found.problem)] == []
+
+
+PARSERS_OWN = re.compile(r"expected|block (mapping|end|collection)|flow|token|scann|pars|node|indicator|construct")
+"""Words of the library, which say nothing to who wrote the file."""
 
 
 JSONS = st.recursive(
@@ -178,3 +207,36 @@ def test_what_is_dumped_reads_back(value: yaml.Value) -> None:
 def test_only_plain_data_is_dumped() -> None:
     with pytest.raises(TypeError):
         yaml.dump(object())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('a: "x\nb: 1\n', '1:4: the " that opens here is never closed'),
+        ('a: "x\nb: 1\nc: "d"\n', '1:4: the " that opens here is closed only in line 3'),
+        ("a: 'it's'\n", "1:8: text follows behind the closing '"),
+        ("a: [1, 2\nb: 3\n", "1:4: the [ that opens here is never closed"),
+        ("a: {x: 1\nb: 3\n", "1:4: the { that opens here is never closed"),
+        ("a: [b: c: d]\n", "1:9: this does not belong between [ and ]"),
+        ("x: {{ a }}b\n", "1:4: a text that begins with {{ stands without quotes"),
+        ("hosts: *\n", "1:8: * begins an alias in YAML"),
+        ("hosts: &canary\n", "1:8: &canary is an anchor, and nothing stands behind it"),
+        ("hosts: !db\n", "1:8: the tag !db is not supported"),
+        ("a: @x\n", "1:4: a text that begins with @ stands without quotes"),
+        ("a: 1\n<<<<<<< HEAD\nb: 1\n", "2:1: a merge conflict was left in here"),
+        ("- hosts: all\n  deploys\n    - x\n", "2:3: neither `key: value` nor `- item`"),
+        ("a: 1\n- b\n", "2:1: an item of a list among the keys of a mapping"),
+        ("- a\nb: 1\n", "2:1: a line among the items of a list that is none"),
+        ("a:\n  b: 1\n c: 2\n", "3:2: this line is indented like none above it"),
+        ("a: b\n  c: d\n", "2:3: this key stands below a line that cannot hold it"),
+        ('a: "\\d"\n', "a backslash in double quotes begins something else here"),
+        ("%x\n", "a line begins with %"),
+        ("$ANSIBLE_VAULT;1.1;AES256\n3132\n", "1:1: a file of Ansible Vault, which is not read here"),
+    ],
+)
+def test_what_was_meant_is_told_where_it_began_by_either_parser(
+    text: str, complaint: str, loader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yaml, "_Loader", getattr(pyyaml, loader))
+    assert complaint in problem(text)

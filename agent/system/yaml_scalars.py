@@ -1,0 +1,55 @@
+"""The texts of YAML 1.1 that are something else than a text, and what they are.
+
+The one place where a tag, written or implied, makes a value: a text that its tag does not mean by itself is refused
+before PyYAML's constructors see it, which take what they are given and fail as they like.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import yaml
+
+from agent.system.document import Key
+
+NUMBER_LIMIT = 400
+"""Characters of a number; base-60 numbers take quadratic time to read."""
+
+_TAG = "tag:yaml.org,2002:"
+_RESOLVER: Any = yaml.resolver.Resolver()
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()
+SCALARS: dict[str, Any] = {
+    _TAG + "null": _CONSTRUCTOR.construct_yaml_null,
+    _TAG + "bool": _CONSTRUCTOR.construct_yaml_bool,
+    _TAG + "int": _CONSTRUCTOR.construct_yaml_int,
+    _TAG + "float": _CONSTRUCTOR.construct_yaml_float,
+    _TAG + "timestamp": _CONSTRUCTOR.construct_yaml_timestamp,
+}
+"""By tag."""
+
+_WORDS = {
+    "null": "a null: null, ~ or nothing at all",
+    "bool": "a truth value: true or false",
+    "int": f"a whole number of at most {NUMBER_LIMIT} characters",
+    "float": "a number",
+    "timestamp": "a date: 2026-12-01, or with a time 2026-12-01T06:00:00Z",
+}
+
+
+def implied(text: str) -> str:
+    """The tag of a plain text without one."""
+    tag: str = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))
+    return tag
+
+
+def constructed(tag: str, text: str) -> Key:
+    """The value that one of ``SCALARS`` makes of ``text``; of a date its ISO text. Raises ValueError saying why not."""
+    meant = (_TAG + "float", _TAG + "int") if tag == _TAG + "float" else (tag,)
+    try:
+        if len(text) > NUMBER_LIMIT or implied(text) not in meant:
+            raise ValueError
+        value: Key | datetime.date = SCALARS[tag](yaml.ScalarNode(tag, text))
+    except (ValueError, OverflowError, KeyError, IndexError):
+        raise ValueError(f"{text[:40]!r} is not {_WORDS[tag.removeprefix(_TAG)]}") from None
+    return value.isoformat() if isinstance(value, datetime.date) else value

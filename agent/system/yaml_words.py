@@ -1,0 +1,192 @@
+"""A parser's complaint about YAML turned into what its writer did: where it began, and what to write instead.
+
+A parser stops where it cannot go on, which is often far behind the mistake: a quote that is never closed swallows the
+lines up to the next one. What is said here is found in the text itself, so it does not depend on the parser's words
+more than on their kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class At(NamedTuple):
+    """Both count from 1."""
+
+    line: int
+    column: int
+
+
+class Said(NamedTuple):
+    at: At
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where and why a parser stopped. ``began``: where what it was in the middle of begins. ``opened``: the innermost
+    bracket that is open there. ``quote``: the last text in quotes before it, from its first to behind its last."""
+
+    text: str
+    at: At
+    why: str
+    began: At | None = None
+    opened: At | None = None
+    quote: tuple[At, At] | None = None
+
+    @property
+    def lines(self) -> Sequence[str]:
+        return self.text.split("\n")
+
+    def line(self, number: int) -> str:
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
+
+    def character(self, at: At) -> str:
+        return self.line(at.line)[at.column - 1 : at.column]
+
+
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)")
+_UNQUOTED = re.compile(r"(?:^|[:\-,\[{])\s+(?P<begin>\{\{|[*&!@%`|>])")
+_NAMES = {"*": "an alias", "&": "an anchor", "!": "a tag", "%": "a directive", "|": "a block", ">": "a block"}
+_QUOTE_IT = "put the whole text in quotes"
+
+
+def said(stop: Stop) -> Said:
+    for look in _LOOKS:
+        if (found := look(stop)) is not None:
+            return found
+    return Said(
+        stop.at, "this cannot be read", "look at the quotes, brackets and indentation of this line and the last"
+    )
+
+
+def _conflict(stop: Stop) -> Said | None:
+    for number, line in enumerate(stop.lines, 1):
+        if _CONFLICT.match(line):
+            remedy = "keep one of the two sides and remove the lines with <<<<<<<, ======= and >>>>>>>"
+            return Said(At(number, 1), "a merge conflict was left in here", remedy)
+    return None
+
+
+def _no_key(stop: Stop) -> Said | None:
+    if "could not find expected ':'" not in stop.why or stop.began is None:
+        return None
+    return Said(stop.began, "neither `key: value` nor `- item`", "end a key with a colon, begin an item with a dash")
+
+
+def _directive(stop: Stop) -> Said | None:
+    for number, line in enumerate(stop.lines, 1):
+        if line.startswith("%") and ("directive" in stop.why or "document start" in stop.why):
+            return Said(At(number, 1), "a line begins with %", "put a text that begins with % in quotes")
+    return None
+
+
+def _tab(stop: Stop) -> Said | None:
+    line = stop.line(stop.at.line)
+    indentation = line[: len(line) - len(line.lstrip())]
+    if "\t" in indentation:
+        return Said(At(stop.at.line, indentation.index("\t") + 1), "a tab indents this line", "indent with spaces")
+    if stop.character(stop.at) == "\t":
+        return Said(stop.at, "a tab stands here", "write a space")
+    return None
+
+
+def _escape(stop: Stop) -> Said | None:
+    if "escape" not in stop.why and "hexdecimal" not in stop.why:
+        return None
+    return Said(stop.at, "a backslash in double quotes begins something else here", r"write \\, or use single quotes")
+
+
+def _open_quote(stop: Stop) -> Said | None:
+    mark = stop.character(stop.began) if stop.began is not None else ""
+    if stop.began is None or mark not in ("'", '"') or "quoted" not in stop.why:
+        return None
+    return Said(stop.began, f"the {mark} that opens here is never closed", f"end the text with {mark}")
+
+
+def _late_quote(stop: Stop) -> Said | None:
+    if stop.quote is None or stop.quote[1].line != stop.at.line or stop.opened is not None:
+        return None
+    first, last = stop.quote
+    mark = stop.character(first)
+    if first.line != last.line:
+        problem = f"the {mark} that opens here is closed only in line {last.line}"
+        return Said(first, problem, f"end the text with {mark} where it ends")
+    if stop.at.column < last.column:
+        return None
+    inside = "two of them" if mark == "'" else r"\""
+    return Said(last, f"text follows behind the closing {mark}", f"{_QUOTE_IT}; for a {mark} in it write {inside}")
+
+
+def _open_bracket(stop: Stop) -> Said | None:
+    if stop.opened is None:
+        return None
+    mark = stop.line(stop.opened.line)[stop.opened.column - 1 :][:2]
+    if mark == "{{":
+        return Said(stop.opened, "a text that begins with {{ stands without quotes", _QUOTE_IT)
+    closing = "]" if mark[:1] == "[" else "}"
+    if stop.opened.line == stop.at.line and closing in stop.line(stop.at.line)[stop.at.column - 1 :]:
+        remedy = "put a comma between two entries, and a text that holds : or , in quotes"
+        return Said(stop.at, f"this does not belong between {mark[:1]} and {closing}", remedy)
+    return Said(stop.opened, f"the {mark[:1]} that opens here is never closed", f"end what it holds with {closing}")
+
+
+def _unquoted(stop: Stop) -> Said | None:
+    line = stop.line(stop.at.line)
+    for found in _UNQUOTED.finditer(line):
+        begin, column = found["begin"], found.start("begin") + 1
+        if column > stop.at.column:
+            break
+        what = _NAMES.get(begin, "")
+        problem = f"{begin} begins {what} in YAML" if what else f"a text that begins with {begin} stands without quotes"
+        return Said(At(stop.at.line, column), problem, _QUOTE_IT)
+    return None
+
+
+def _by_kind(stop: Stop) -> Said | None:
+    """What is left, by the parser's word for it."""
+    line = stop.line(stop.at.line)
+    start = At(stop.at.line, len(line) - len(line.lstrip()) + 1)
+    if "mapping values are not allowed" in stop.why and re.search(r":\s", line[: stop.at.column - 1]):
+        return Said(stop.at, "a second colon in one line", "put a text that holds ': ' in quotes")
+    if "block mapping" in stop.why and line.lstrip().startswith("- "):
+        return Said(
+            start, "an item of a list among the keys of a mapping", "indent it below the key that it belongs to"
+        )
+    for word, problem, remedy in _BY_KIND:
+        if word in stop.why:
+            return Said(start, problem, remedy)
+    return None
+
+
+_BY_KIND = (
+    (
+        "mapping values are not allowed",
+        "this key stands below a line that cannot hold it",
+        "indent it as the line above, or let that one end with a colon and nothing behind it",
+    ),
+    (
+        "sequence entries are not allowed",
+        "a list begins behind a key",
+        "begin it in a line of its own, or write [a, b]",
+    ),
+    (
+        "block collection",
+        "a line among the items of a list that is none",
+        "begin it with a dash, or indent it as what it belongs to",
+    ),
+    (
+        "block mapping",
+        "this line is indented like none above it",
+        "indent keys of one mapping by the same number of spaces",
+    ),
+    ("node content", "a value is missing in this line", "write the value, or leave out what follows"),
+)
+
+
+_LOOKS = (_conflict, _directive, _tab, _escape, _open_quote, _late_quote, _open_bracket, _unquoted, _no_key, _by_kind)
+"""The surest first."""
