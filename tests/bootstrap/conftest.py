@@ -90,8 +90,7 @@ def boot(lab: Lab, clone: Path) -> Boot:
     """Boots a host with the clone in /root/hostwright, offline unless said otherwise."""
 
     def up(suite: str = "bookworm", *, offline: bool = True, options: tuple[str, ...] = ()) -> Host:
-        network = ("--private-network",) if offline else ()
-        booted = lab.boot(suite, image=with_wheels(suite), options=(*network, *options))
+        booted = lab.boot(suite, image=with_wheels(suite), online=not offline, options=options)
         booted.push(clone, CLONE)
         return booted
 

@@ -153,7 +153,7 @@ def test_what_was_kept_is_taken_up_again(boot: Boot) -> None:
 
 
 def test_the_first_baseline_stands_and_what_bootstrap_brought_is_the_agents(lab: Lab, clone: Path) -> None:
-    with lab.boot("bookworm", image="base") as machine:
+    with lab.boot("bookworm", image="base", online=True) as machine:
         machine.push(clone, CLONE)
         before = machine.run("dpkg-query -W -f '${Package}\\n' | sort").output.split()
         trust = trusting(machine)
@@ -173,7 +173,7 @@ def test_the_first_baseline_stands_and_what_bootstrap_brought_is_the_agents(lab:
 @pytest.mark.long  # The stories of the example and of uninstall begin in the same way, one on each suite.
 @pytest.mark.parametrize("suite", SUITES)
 def test_a_bare_debian_gets_what_is_missing_and_converges(lab: Lab, clone: Path, suite: str) -> None:
-    with lab.boot(suite, image="base") as machine:
+    with lab.boot(suite, image="base", online=True) as machine:
         machine.push(clone, CLONE)
         done = bootstrap(machine, *trusting(machine), offline=False)
         assert done.code == 0, done.error

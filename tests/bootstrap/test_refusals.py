@@ -81,7 +81,7 @@ def test_without_network_it_says_so(boot: Boot) -> None:
 
 
 def test_without_network_and_without_git_it_says_so(lab: Lab, clone: Path) -> None:
-    with lab.boot("bookworm", image="base", options=["--private-network"]) as machine:
+    with lab.boot("bookworm", image="base") as machine:
         machine.push(clone, CLONE)
         refused(machine, bootstrap(machine, offline=False), 4, "no network")
 
@@ -98,7 +98,7 @@ def test_a_disk_that_fills_up_half_way_is_given_back(boot: Boot) -> None:
 
 
 def test_a_package_manager_at_work_is_waited_for_and_then_named(lab: Lab, clone: Path) -> None:
-    with lab.boot("bookworm", image="base") as machine:
+    with lab.boot("bookworm", image="base", online=True) as machine:
         machine.push(clone, CLONE)
         machine.run(f"sed -i 's/^PACKAGE_LOCK_S=.*/PACKAGE_LOCK_S=1/' {CLONE}/bootstrap.sh")
         # dpkg takes fcntl locks, which perl (there on every Debian) can hold: F_WRLCK on the whole file.

@@ -89,7 +89,7 @@ def test_on_a_host_that_is_well_it_changes_nothing(boot: Boot) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(UPGRADE_TIMEOUT_S + 300)
 def test_a_host_lives_through_an_upgrade_of_its_distribution(lab: Lab, clone: Path) -> None:
-    with lab.boot("bookworm") as machine:
+    with lab.boot("bookworm", online=True) as machine:
         machine.push(clone, CLONE)
         assert bootstrap(machine, *trusting(machine), offline=False).code == 0
         machine.write("/root/upgrade", UPGRADE)

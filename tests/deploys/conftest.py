@@ -14,7 +14,7 @@ from tests.lab.lab import Lab
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """On each suite; a short run has time for one, which takes turns from module to module. A module that says
-    ``BOOTED_ON`` boots hosts of these suites only, and why."""
+    ``BOOTED_ON`` boots hosts of these suites only, and why; one that says ``ONLINE`` installs from registries."""
     if "deploys" in metafunc.fixturenames:
         suites = getattr(metafunc.module, "BOOTED_ON", SUITES)
         turn = suites[zlib.crc32(metafunc.module.__name__.encode()) % len(suites)]
@@ -25,5 +25,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def deploys(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Deploys]:
-    with lab.boot(request.param, image="agent") as host:
+    online = getattr(request.module, "ONLINE", False)
+    with lab.boot(request.param, image="agent", online=online) as host:
         yield Deploys(host)

@@ -73,7 +73,7 @@ class Patient:
 def patient(lab: Lab, world: World, suite: str = "trixie", **options: Any) -> Patient:
     """At rest: no cycle runs but those that a test asks for."""
     world.commit("Be quick", {"inventories/lab/fleet.yaml": FLEET, "inventories/lab/site.yaml": SITE % "well"})
-    host = lab.boot(suite, image="agent", name="web1", options=("--private-network",), **options)
+    host = lab.boot(suite, image="agent", name="web1", **options)
     host.push(world.bare, REMOTE)
     follow(host, REMOTE)
     rest(host)

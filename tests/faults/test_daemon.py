@@ -32,7 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def host(lab: Lab, world: World) -> Iterator[Host]:
     """Its daemon looks every two seconds, by a clock that tests set."""
     bind = f"--bind={world.served}:/srv"
-    with lab.boot("bookworm", image=instrumented("bookworm"), name="web1", options=("--private-network", bind)) as host:
+    with lab.boot("bookworm", image=instrumented("bookworm"), name="web1", options=(bind,)) as host:
         library = host.run("ls /usr/lib/*/faketime/libfaketime.so.1").output.strip()
         for unit in ("hostwright", "hostwright-cycle"):
             host.write(f"/etc/systemd/system/{unit}.service.d/clock.conf", FAKED % library)

@@ -37,7 +37,7 @@ _ASKED = os.environ.get("HOSTWRIGHT_KILL_SEED")
 def host(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Host:
     world = World(tmp_path_factory.mktemp("world") / "world")
     world.commit("Settle at once", {"inventories/lab/fleet.yaml": "schedule: {settle: 0s, fetch: 1h, drift: 1h}\n"})
-    host = lab.boot("bookworm", image=instrumented("bookworm"), name="web1", options=("--private-network",))
+    host = lab.boot("bookworm", image=instrumented("bookworm"), name="web1")
     host.push(world.bare, "/srv/config.git")
     host.run("git clone -q /srv/config.git /srv/work && mkdir /etc/lab")
     host.write("/root/killing.py", DRIVER.read_text())

@@ -37,7 +37,7 @@ def group(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def host(lab: Lab, group: Path, world: World) -> Iterator[Host]:
-    options = ("--private-network", f"--bind={world.served}:/srv")
+    options = (f"--bind={world.served}:/srv",)
     with lab.boot("trixie", image="agent", name="web1", options=options) as host:
         follow(host, "/srv/config.git")
         rest(host)

@@ -65,7 +65,7 @@ class Victim:
 def victim(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Victim:
     world = World(tmp_path_factory.mktemp("world") / "world")
     world.commit("Be quick", {"inventories/lab/fleet.yaml": FLEET})
-    host = lab.boot("trixie", image="agent", name="web1", options=("--private-network",))
+    host = lab.boot("trixie", image="agent", name="web1")
     host.push(world.bare, REMOTE)
     follow(host, REMOTE)
     rest(host)

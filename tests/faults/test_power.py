@@ -32,7 +32,7 @@ def host(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Host:
     world.commit("Settle at once", {"inventories/lab/fleet.yaml": "schedule: {settle: 0s, fetch: 1h, drift: 1h}\n"})
     # The Git server has a disk of its own.
     served = tmp_path_factory.mktemp("served")
-    options = ("--private-network", f"--bind={served}:/srv")
+    options = (f"--bind={served}:/srv",)
     host = lab.boot("bookworm", image="agent", name="web1", options=options, disk=True)
     host.push(world.bare, "/srv/config.git")
     host.run("git clone -q /srv/config.git /srv/work && mkdir /etc/lab")

@@ -69,6 +69,7 @@ def told(hosts: dict[str, Host]) -> dict[str, Completed]:
         host = hosts[ill]
         with ILLS[ill]() as port:
             host.write("/etc/motd", "by hand\n")
+            host.reach(port)
             point(host, f"http://127.0.0.1:{port}/config.git")
             return apply(host)
 

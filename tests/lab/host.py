@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import tarfile
@@ -22,7 +21,9 @@ import psutil
 
 from agent.system import process
 from tests.lab.disk import Disk
-from tests.lab.images import Image, overlay_script, reaching_out
+from tests.lab.images import JAIL, Image, overlay_script, reaching_out
+from tests.lab.network import Relay
+from tests.lab.removal import remove_tree
 
 BOOT_TIMEOUT_S = 60
 """A boot takes half a second; twenty at once on two busy cores take a while."""
@@ -72,9 +73,11 @@ class Host:
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         *,
+        alone: bool = True,
         disk: bool = False,
     ) -> None:
-        """``disk``: its state lies on a disk of its own that loses what was not synced when the power is lost."""
+        """``alone``: on a network of its own. ``disk``: on a disk of its own, which loses what was not synced when
+        the power is lost."""
         self.name = name
         self.pid = 0
         """Of its systemd, as this machine counts. 0 while it is down."""
@@ -87,6 +90,8 @@ class Host:
         self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._disk = Disk(folder) if disk else None
+        self._alone = alone
+        self._relays: dict[int, Relay | None] = {}
         upper = folder / "upper"
         (upper / "etc").mkdir(parents=True)
         (upper / "etc/hostname").write_text(f"{name}\n")
@@ -101,13 +106,12 @@ class Host:
         top = self._disk.mounted if self._disk else self.folder
         nspawn = ["systemd-nspawn", "-q", "-D", f"{top}/root", "--register=no", "--keep-unit", "--boot"]
         nspawn += ["--console=pipe", f"--machine={self.folder.name}", f"--hostname={self.name}"]
-        nspawn += ["--resolv-conf=copy-host", *self._options]
+        nspawn += ["--resolv-conf=copy-host", *(["--private-network"] if self._alone else []), *self._options]
         script = _own_cgroups(self.folder.name) + (self._disk.mount_script() if self._disk else "")
         script += overlay_script(self._image, top / "upper", top)
-        jail = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         with self._console.open("wb") as console:
             self._process = subprocess.Popen(
-                [*jail, "/bin/sh", "-euc", script, *nspawn],
+                [*JAIL, "/bin/sh", "-euc", script, *nspawn],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -141,6 +145,7 @@ class Host:
                 self._process.kill()
             self._process.wait(STOP_TIMEOUT_S)
             _remove_cgroups(self.folder.name)
+        self._disconnect()
         self._process = None
         self.pid = 0
 
@@ -149,6 +154,22 @@ class Host:
         assert self._disk is not None, f"{self.name} has no disk of its own"
         self._disk.cut(self._nspawn)
         self.kill()
+
+    def reach(self, port: int) -> None:
+        """Makes 127.0.0.1:``port`` of this machine 127.0.0.1:``port`` of the host as well, until it is destroyed."""
+        if self._alone:
+            self._relays.setdefault(port, None)
+            self._connect()
+
+    def _connect(self) -> None:
+        for port, relay in self._relays.items():
+            if relay is None:
+                self._relays[port] = Relay(Path(f"/proc/{self.pid}/ns/net"), "127.0.0.1", port)
+
+    def _disconnect(self) -> None:
+        for relay in filter(None, self._relays.values()):
+            relay.close()
+        self._relays = dict.fromkeys(self._relays)
 
     @property
     def running(self) -> bool:
@@ -221,7 +242,8 @@ class Host:
     def destroy(self) -> None:
         """Ends it and forgets its state."""
         self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():
+            remove_tree(self.folder)
 
     @property
     def _console(self) -> Path:
@@ -233,6 +255,8 @@ class Host:
             if self._process.poll() is not None:
                 break
             self._nspawn, self.pid = _find_init(self._process.pid)
+            if self.pid:
+                self._connect()
             if self.pid and Path(f"/proc/{self.pid}/root/run/systemd/private").exists():
                 state = self.run(["systemctl", "is-system-running", "--wait"], check=False).output.strip()
                 if state == "running":

@@ -12,12 +12,13 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.lab.removal import remove_tree
 
 Image = tuple[Path, ...]
 
@@ -53,7 +54,11 @@ _REACHING_OUT = (
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
     *("PIP_INDEX_URL", "PIP_CERT", "UV_DEFAULT_INDEX", "SSL_CERT_FILE", "GIT_SSL_CAINFO"),
 )
-"""Variables that say how this machine reaches the world; its hosts share its network and need the same."""
+"""Variables that say how this machine reaches the world; hosts on its network need the same."""
+
+JAIL = ("setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+"""Runs a command in mount and PID namespaces of its own. When it is killed, or the test process dies, the kernel ends
+all that it started and takes down all that it mounted."""
 
 
 def reaching_out() -> dict[str, str]:
@@ -82,8 +87,8 @@ def derived(name: str, parent: Image, script: str, recipe: Sequence[object] = ()
         nspawn += ["--resolv-conf=copy-host", *(f"--bind-ro={bind}" for bind in binds)]
         environment = {"DEBIAN_FRONTEND": "noninteractive", **reaching_out()}
         nspawn += [*(f"--setenv={name}={value}" for name, value in environment.items()), "/bin/sh", "-euc", script]
-        _checked(["unshare", "--mount", "/bin/sh", "-euc", overlay_script(parent, layer, scratch), *nspawn])
-        shutil.rmtree(scratch)
+        _checked(["/bin/sh", "-euc", overlay_script(parent, layer, scratch), *nspawn])
+        remove_tree(scratch)
 
     return (_cached(name, [parent[0].name, script, *recipe], build), *parent)
 
@@ -113,13 +118,13 @@ def _cached(name: str, recipe: object, build: Callable[[Path], None]) -> Path:
         if not layer.is_dir():
             building = CACHE / f"{name}-{digest}.building"
             for stale in (*CACHE.glob(f"{name}-*.building"), *CACHE.glob(f"{name}-*.scratch")):
-                shutil.rmtree(stale)
+                remove_tree(stale)
             build(building)
             building.rename(layer)
         os.utime(layer)
         for other in CACHE.glob(f"{name}-*"):
             if time.time() - other.stat().st_mtime > UNUSED_S:
-                shutil.rmtree(other)
+                remove_tree(other)
     return layer
 
 
@@ -131,7 +136,7 @@ def _debootstrap(suite: str, root: Path) -> None:
 
 def _checked(command: list[str]) -> None:
     done = subprocess.run(
-        command,
+        [*JAIL, *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -60,10 +60,10 @@ apt-get -q install --yes --no-install-recommends strace libfaketime
 apt-get clean
 """
 
-CONTAINER_OPTIONS = ("--system-call-filter=bpf", "--tmpfs=/var/lib/containers", "--private-network")
+CONTAINER_OPTIONS = ("--system-call-filter=bpf", "--tmpfs=/var/lib/containers")
 CONTAINER_ENVIRONMENT = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
 """With these nspawn boots a host on which containers start: their devices' rules are BPF programs of the unified
-hierarchy, overlayfs does not lie on overlayfs, and netavark needs a network that is the host's own."""
+hierarchy, and overlayfs does not lie on overlayfs. Podman's netavark needs a network of the host's own, too."""
 
 _LOCK = "requirements.txt"
 _DECIDING = ("pyproject.toml", "requirements.txt", "README.md", "LICENSE", "agent/**/*.py", "agent/host/units/*")

@@ -4,8 +4,11 @@
         host.run("apt-get install -y nginx")
 
 ``base`` is a bare Debian; ``ready`` (the default) has git, Python with venv, ssh, sudo and curl; ``offline`` has
-wheels in /opt/wheelhouse as well, and ``agent`` the agent installed; ``containers`` has podman beside it. Hosts share
-this machine's network: a Git server on 127.0.0.1 here is on 127.0.0.1 there.
+wheels in /opt/wheelhouse as well, and ``agent`` the agent installed; ``containers`` has podman beside it.
+
+A host has a network of its own: its loopback, and on it the servers of this machine that ``host.reach(port)`` names. It
+reaches no registry; a host that is ``online`` does, for it shares this machine's network. Such a host listens only on
+ports that nobody has.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import psutil
 from tests.lab import images, installed
 from tests.lab.host import Host
 from tests.lab.network import Network, clear_away
+from tests.lab.removal import remove_tree
 
 PROGRAMS = ("systemd-nspawn", "debootstrap", "unshare", "nsenter", "setpriv", "ip")
 
@@ -65,12 +69,14 @@ class Lab:
         image: str | images.Image = "ready",
         name: str | None = None,
         network: Network | None = None,
+        online: bool = False,
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         disk: bool = False,
     ) -> Host:
-        """A new host of a Debian suite, up and running, on this machine's network or on one of its own.
+        """A new host of a Debian suite, up and running.
 
+        ``network``: beside other hosts. ``online``: on this machine's network. Otherwise it is alone.
         ``options`` and ``environment`` go to systemd-nspawn. ``disk``: its power can be lost.
         """
         layers = KINDS[image](suite) if isinstance(image, str) else image
@@ -78,7 +84,8 @@ class Lab:
         name = name or f"{suite}-{number}"
         plugged = network.attach(name) if network else []
         folder = self._folder / f"{os.getpid()}-{number}"
-        host = Host(name, layers, folder, [*options, *plugged], environment, disk=disk)
+        alone = not (network or online)
+        host = Host(name, layers, folder, [*options, *plugged], environment, alone=alone, disk=disk)
         self._hosts.append(host)
         host.boot()
         return host
@@ -102,10 +109,10 @@ class Lab:
             network.close()
 
     def _clear_away(self) -> None:
-        """What test processes left that were killed: files and networks; mounts and processes died with them."""
+        """Removes what killed test processes left: files and networks. Mounts and processes died with them."""
         with images.locked("hosts"):
             clear_away()
             self._folder.mkdir(parents=True, exist_ok=True)
             for folder in self._folder.iterdir():
                 if not psutil.pid_exists(int(folder.name.split("-")[0])):
-                    shutil.rmtree(folder)
+                    remove_tree(folder)

@@ -41,7 +41,7 @@ class Network:
         self._numbers = itertools.count(2)
         self._cables: dict[str, str] = {}
         self._namespaces = [self._name]
-        self._relays: list[_Relay] = []
+        self._relays: list[Relay] = []
         _ip("netns", "add", self._name)
         self._inside(self._name, "link", "set", "lo", "up")
         self._inside(self._name, "link", "add", "bridge", "type", "bridge")
@@ -79,15 +79,12 @@ class Network:
 
     def expose(self, port: int) -> str:
         """Makes 127.0.0.1:``port`` of this machine reachable for the hosts; the ``address:port`` that it has there."""
-        relay = _Relay(_listening_inside(NAMESPACES / self._name, self.address, port), port)
-        self._relays.append(relay)
-        threading.Thread(target=relay.serve_forever, daemon=True).start()
+        self._relays.append(Relay(NAMESPACES / self._name, self.address, port))
         return f"{self.address}:{port}"
 
     def close(self) -> None:
         for relay in self._relays:
-            relay.shutdown()
-            relay.server_close()
+            relay.close()
         for namespace in reversed(self._namespaces):
             _ip("netns", "delete", namespace)
 
@@ -103,18 +100,25 @@ def clear_away() -> None:
             _ip("netns", "delete", path.name)
 
 
-class _Relay(socketserver.ThreadingTCPServer):
+class Relay(socketserver.ThreadingTCPServer):
+    """Listens on ``address:port`` in a network namespace and passes all on to 127.0.0.1:``port`` of this machine."""
+
     daemon_threads = True
 
-    def __init__(self, listening: socket.socket, port: int) -> None:
+    def __init__(self, namespace: Path, address: str, port: int) -> None:
         super().__init__(("", 0), _Pump, bind_and_activate=False)
         self.socket.close()
-        self.socket = listening
+        self.socket = _listening_inside(namespace, address, port)
         self.target = ("127.0.0.1", port)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
 
 
 class _Pump(socketserver.BaseRequestHandler):
-    server: _Relay
+    server: Relay
 
     def handle(self) -> None:
         with contextlib.suppress(OSError), socket.create_connection(self.server.target) as inner:

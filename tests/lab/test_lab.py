@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
+import signal
+import socket
+import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.lab import images
 from tests.lab.host import HostError
 from tests.lab.images import SUITES
 from tests.lab.installed import ROOT
@@ -107,13 +115,37 @@ def test_a_host_that_is_gone_leaves_no_process_no_mount_and_no_file(lab: Lab) ->
     assert not any(Path("/sys/fs/cgroup").glob(f"**/hostwright-lab/{host.folder.name}"))
 
 
-def test_a_host_can_be_cut_off_from_a_server_of_this_machine_and_come_back(lab: Lab, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("served\n")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+@contextmanager
+def serving(folder: Path) -> Iterator[int]:
+    """The port on which this machine's loopback serves ``file``, which says "served"."""
+    (folder / "file").write_text("served\n")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_every_port_of_a_host_is_its_own_whoever_listens_on_this_machine(lab: Lab) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as here, lab.boot("bookworm") as host:
+        listen = f"import socket; socket.create_server(('0.0.0.0', {here.getsockname()[1]}))"
+        host.run(["python3", "-c", listen])
+
+
+def test_a_host_reaches_the_servers_of_this_machine_that_are_named_and_no_other(lab: Lab, tmp_path: Path) -> None:
+    with serving(tmp_path) as port, lab.boot("bookworm") as host:
+        fetch = ["curl", "-sS", f"http://127.0.0.1:{port}/file"]
+        assert "Couldn't connect" in host.run(fetch, check=False).error
+        host.reach(port)
+        assert host.run(fetch).output == "served\n"
+        host.boot_again()
+        assert host.run(fetch).output == "served\n"
+
+
+def test_a_host_can_be_cut_off_from_a_server_of_this_machine_and_come_back(lab: Lab, tmp_path: Path) -> None:
+    with serving(tmp_path) as port:
         network = lab.network()
-        fetch = ["curl", "-sS", "--max-time", "4", f"http://{network.expose(server.server_port)}/file"]
+        fetch = ["curl", "-sS", "--max-time", "4", f"http://{network.expose(port)}/file"]
         with lab.boot("bookworm", network=network) as host, lab.boot("bookworm", network=network) as other:
             assert host.run(fetch).output == "served\n"
             network.cut(host.name)
@@ -121,7 +153,65 @@ def test_a_host_can_be_cut_off_from_a_server_of_this_machine_and_come_back(lab: 
             assert other.run(fetch).output == "served\n"
             network.mend(host.name)
             assert host.run(fetch).output == "served\n"
-        server.shutdown()
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from tests.lab.images import derived
+script = "touch /begun; [ -e /flags/go ] || sleep 1000"
+derived("cut", tuple(map(Path, sys.argv[2:])), script, (), f"{sys.argv[1]}:/flags")
+"""
+
+
+def holders(folder: Path) -> list[int]:
+    """Processes of this machine in whose view something is mounted below ``folder``."""
+    found = []
+    for mounts in Path("/proc").glob("[0-9]*/mountinfo"):
+        with suppress(OSError):
+            if str(folder) in mounts.read_text():
+                found.append(int(mounts.parent.name))
+    return found
+
+
+def test_an_image_build_that_is_killed_leaves_nothing_mounted_and_the_next_one_builds(lab: Lab, tmp_path: Path) -> None:
+    cache, flags = tmp_path / "cache", tmp_path / "flags"
+    flags.mkdir()
+    build = [sys.executable, "-c", BUILD, f"{flags}", *map(str, images.base("bookworm"))]
+    environment = {**os.environ, "HOSTWRIGHT_LAB": f"{cache}"}
+    with subprocess.Popen(build, cwd=ROOT, env=environment) as killed:
+        wait_for(lambda: any(cache.glob("cut-*.building/begun")), "the build begins")
+        assert holders(cache)
+        killed.send_signal(signal.SIGKILL)
+    wait_for(lambda: not holders(cache), "its processes end")
+    (flags / "go").touch()
+    subprocess.run(build, cwd=ROOT, env=environment, check=True, timeout=60)
+    assert [layer.name.endswith(".building") for layer in cache.glob("cut-*")] == [False]
+
+
+REMOVE = """
+mount --bind "$1" "$2/mount"
+mount -t tmpfs tmpfs "$2/other mount"
+exec "$3" -c 'import sys; from pathlib import Path; from tests.lab.removal import remove_tree
+remove_tree(Path(sys.argv[1]))' "$2"
+"""
+
+
+def test_what_is_mounted_in_a_folder_is_taken_down_and_not_removed_with_it(lab: Lab, tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    for path in (outside, folder / "mount", folder / "other mount"):
+        path.mkdir(parents=True)
+    (outside / "file").touch()
+    remove = ["unshare", "--mount", "sh", "-euc", REMOVE, "-", f"{outside}", f"{folder}", sys.executable]
+    subprocess.run(remove, cwd=ROOT, check=True, timeout=60)
+    assert (folder.exists(), (outside / "file").exists()) == (False, True)
+
+
+def wait_for(holds: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end, f"not within 20 s: {what}"
+        time.sleep(0.02)
 
 
 def test_the_image_agent_is_what_bootstrap_would_have_installed(lab: Lab) -> None:

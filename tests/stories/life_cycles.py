@@ -23,12 +23,13 @@ class Place:
 
     name: str
     image: str = "agent"
+    online: bool = False
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
-SHARED = Place("on this machine's network")
-ALONE = Place("with a network of its own", options=("--private-network",))
+ALONE = Place("with a network of its own")
+ONLINE = Place("on this machine's network", online=True)
 PODMAN = Place("with podman", image="containers", options=CONTAINER_OPTIONS, environment=CONTAINER_ENVIRONMENT)
 
 
@@ -50,7 +51,7 @@ class Row:
     before: str = ""
     by_hand: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
-    place: Place = SHARED
+    place: Place = ALONE
     suites: tuple[str, ...] = SUITES
 
     @property
@@ -201,6 +202,7 @@ SERVICES = Row(
 
 PACKAGES = Row(
     name="packages",
+    place=ONLINE,
     before="apt-get update -q > /dev/null; apt-get install -qy --no-install-recommends hello > /dev/null",
     wanted="""
         - packages: {present: [hello, tree, moreutils], held: [tree], recommends: false}
@@ -260,7 +262,6 @@ DOTFILES = Row(
 
 SYSCTL = Row(
     name="sysctl",
-    place=ALONE,
     before='[ "$(sysctl -n net.ipv4.ip_forward)" = 0 ]',
     wanted="""
         - sysctl: {net.ipv4.ip_forward: 1}
@@ -280,6 +281,7 @@ SYSCTL = Row(
 
 CRON = Row(
     name="cron",
+    place=ONLINE,
     before="apt-get install -qy --no-install-recommends cron > /dev/null",
     wanted="""
         - cron:
@@ -328,7 +330,6 @@ COMMAND = Row(
 
 SSH = Row(
     name="ssh",
-    place=ALONE,
     before="systemctl enable --now --quiet ssh",
     wanted="""
         - ssh:

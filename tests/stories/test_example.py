@@ -16,6 +16,7 @@ import pytest
 from agent.domain.status import report_path
 from agent.system.process import run
 from tests.bootstrap.conftest import CLONE, ROOT, bootstrap, clone_with, trusting
+from tests.gitserver import free_port
 from tests.lab.host import Completed, Host
 from tests.lab.lab import Lab
 from tests.stories.imaging import DECLARED, Image, image_of, undeclared
@@ -40,11 +41,11 @@ SITE = f"""
 - hosts: {HOST}
   deploys:
     - tools: [greet]
-    - ssh: {{settings: {{Port: 2022}}}}
+    - ssh: {{settings: {{Port: {free_port()}}}}}
     - packages: {{absent: [build-essential]}}
 """
-"""What the example does not have: an archive, and a port of its own, for the hosts of the lab share this machine's
-network. Half a minute of downloads is left out."""
+"""What the example does not have: an archive, and a port that nobody has, for an online host shares this
+machine's network. Half a minute of downloads is left out."""
 
 TOOLS = {
     "codespell --version": "2.4.",
@@ -103,7 +104,7 @@ def archive(arch: str) -> bytes:
 
 @pytest.fixture(scope="module", params=[pytest.param("bookworm", marks=pytest.mark.long), "trixie"])
 def journey(request: pytest.FixtureRequest, lab: Lab, clone: Path) -> Journey:
-    with lab.boot(request.param, image="base", name=HOST) as machine:
+    with lab.boot(request.param, image="base", name=HOST, online=True) as machine:
         machine.push(clone, CLONE)
         trust = trusting(machine)
         before = image_of(machine)

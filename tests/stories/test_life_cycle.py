@@ -92,7 +92,8 @@ def life(
     key = (suite, row.place)
     if key not in lives:
         place = row.place
-        host = lab.boot(suite, image=place.image, name="web1", options=place.options, environment=place.environment)
+        more = {"online": place.online, "options": place.options, "environment": place.environment}
+        host = lab.boot(suite, image=place.image, name="web1", **more)
         lives[key] = Life(host, World(tmp_path_factory.mktemp("life") / "world"))
     return lives[key]
 

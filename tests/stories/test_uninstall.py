@@ -62,7 +62,7 @@ systemctl --quiet enable --now theirs
 
 
 def bare(lab: Lab, suite: str, clone: Path) -> Host:
-    machine = lab.boot(suite, image="base", name="bare")
+    machine = lab.boot(suite, image="base", name="bare", online=True)
     machine.push(clone, CLONE)
     machine.run(THEIRS)
     return machine

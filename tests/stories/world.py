@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from agent.domain.status import PAGE, report_path, signature_path
 from agent.system.process import run
@@ -106,7 +107,12 @@ class World:
 
 
 def follow(host: Host, remote: str, *options: str, check: bool = True, name: str = "web1") -> Completed:
-    """Sets a host up as bootstrap.sh does behind the installation: tries everything, converges, starts the service."""
+    """Sets a host up as bootstrap.sh does behind the installation: tries everything, converges, starts the service.
+
+    A server on this machine's loopback is on the host's from then on."""
+    url = urlsplit(remote)
+    if url.hostname == "127.0.0.1" and url.port:
+        host.reach(url.port)
     trust = () if "--trust" in options or "--trusted-signers" in options else ("--trust", "unsigned")
     command = ["hostwright", "setup", "--repo", remote, "--inventory", "lab", "--host", name, *trust, *options]
     return host.run(command, check=check)

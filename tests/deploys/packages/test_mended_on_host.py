@@ -16,6 +16,7 @@ from tests.deploys.packages.vendor import Vendor
 pytestmark = [pytest.mark.booted, pytest.mark.long]
 
 BOOTED_ON = ("trixie",)
+ONLINE = True
 
 MANY = {f"usr/share/hw-big/{number}": "x" * 4000 for number in range(2000)}
 """Files enough for dpkg to be at it for a while."""

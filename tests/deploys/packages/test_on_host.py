@@ -6,6 +6,8 @@ from tests.deploys.on_host import Deploys
 
 pytestmark = pytest.mark.booted
 
+ONLINE = True
+
 
 def installed(deploys: Deploys, name: str) -> bool:
     status = deploys.host.run(["dpkg-query", "-Wf", "${db:Status-Abbrev}", name], check=False).output

@@ -17,6 +17,7 @@ from tests.deploys.packages.vendor import Key, Vendor
 pytestmark = [pytest.mark.booted, pytest.mark.long]
 
 BOOTED_ON = ("trixie",)
+ONLINE = True
 
 SOURCES = "file:/etc/apt/sources.list.d/hostwright-{}.sources"
 

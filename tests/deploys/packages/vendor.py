@@ -1,6 +1,6 @@
 """A vendor's apt repository: packages made here, signed with a key made here, served on this machine's loopback.
 
-Hosts of the lab share this machine's network, so they reach it. Nothing but dpkg-deb and gpg takes part.
+Hosts that are online share this machine's network, so they reach it. Nothing but dpkg-deb and gpg takes part.
 """
 
 from __future__ import annotations

@@ -1,8 +1,5 @@
-"""sshd listens on an address of its own: the hosts of the lab, and of other test processes, share one network."""
-
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -14,7 +11,7 @@ pytestmark = pytest.mark.booted
 
 MAIN = "/etc/ssh/sshd_config"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILxJcQw5PeuLwEp5M4ChpAh34t4Ndc2IhypPrfCR85Fh"
-ADDRESS = f"127.77.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
+ADDRESS = "127.0.0.1"
 SETTINGS = {"PasswordAuthentication": False, "MaxAuthTries": 3, "ListenAddress": [ADDRESS]}
 WRITE, RELOAD = f"file:{DROP_IN} | write content", "reload ssh.service"
 

@@ -18,7 +18,7 @@ FILE = "/etc/sysctl.d/90-hostwright.conf"
 
 @pytest.fixture(scope="module")
 def deploys(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Deploys]:
-    with lab.boot(request.param, image="agent", options=["--private-network"]) as host:
+    with lab.boot(request.param, image="agent") as host:
         yield Deploys(host)
 
 

@@ -17,6 +17,8 @@ from tests.system.file_server import FileServer, file_server
 
 pytestmark = pytest.mark.booted
 
+ONLINE = True
+
 UV = "/opt/hostwright/current/bin/uv"
 PYTHON_TOOL = "cowsay"
 """One small wheel without dependencies."""
