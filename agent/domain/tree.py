@@ -58,6 +58,33 @@ class Tree(Protocol):
         ...
 
 
+LINK_HOPS = 40
+"""Links on one way, as the kernel has it."""
+
+
+def followed(tree: Tree, path: str) -> str | None:
+    """Where ``path`` leads to by links inside the tree; None where one leads out of it, or in circles."""
+    found: list[str] = []
+    left, hops = path.split("/")[::-1], 0
+    while left:
+        part = left.pop()
+        if part == "..":
+            if not found:
+                return None
+            found.pop()
+        elif part not in ("", "."):
+            found.append(part)
+            entry = tree.entry("/".join(found))
+            if entry is not None and entry.link:
+                target = tree.read(entry.path).decode(errors="replace")
+                hops += 1
+                if target.startswith("/") or hops > LINK_HOPS:
+                    return None
+                found.pop()
+                left.extend(target.split("/")[::-1])
+    return "/".join(found)
+
+
 def nearest_path(tree: Tree, path: str) -> str | None:
     """The file or folder that somebody who wrote ``path`` may have meant: each part the name closest to it."""
     found = ""

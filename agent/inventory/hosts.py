@@ -10,8 +10,9 @@ import re
 
 from agent.domain.fault import Path
 from agent.inventory.complaint import Complaints, unknown_key
-from agent.inventory.groups import ALL, UNGROUPED, Group, Groups, Host, Variables
+from agent.inventory.groups import ALL, UNGROUPED, Group, Groups, Host
 from agent.inventory.ranges import expand
+from agent.system.document import key_text
 from agent.system.yaml import Key, Map, Node, Position, Scalar
 
 GROUP = re.compile(r"[\w][\w.-]*")
@@ -85,8 +86,8 @@ class HostsReader:
         hosts = self.hosts(key, group, position, path)
         if isinstance(value, Map):
             for host in hosts:
-                for name, node in value.values.items():
-                    self.variable(host.variables, name, node, value.keys[name], (*path, str(name)))
+                # As in Ansible a variable may have any name; templates reach an odd one by way of `hostvars`.
+                host.variables.update({key_text(name): node for name, node in value.values.items()})
         elif not (isinstance(value, Scalar) and not value.value):
             self.complaints.add(position, path, "a host's variables are a mapping", "write `name: value` below it")
 
@@ -126,19 +127,12 @@ class HostsReader:
 
     def group_variable(self, group: Group, name: Key, node: Node, position: Position, path: Path) -> None:
         if name != PRIORITY:
-            self.variable(group.variables, name, node, position, path)
+            group.variables[key_text(name)] = node
             return
         try:
             group.priority = int(str(node.value)) if isinstance(node, Scalar) else int("")
         except ValueError:
             self.complaints.add(position, path, "the priority of a group is a whole number")
-
-    def variable(self, variables: Variables, name: Key, node: Node, position: Position, path: Path) -> None:
-        if not isinstance(name, str) or not name.isidentifier():
-            remedy = "it begins with a letter or _ and goes on with letters, digits and _"
-            self.complaints.add(position, path, f'"{name}" is not a variable name', remedy)
-            return
-        variables[name] = node
 
     def finish(self) -> Groups:
         for name in self.groups.groups.keys() & self.groups.hosts.keys():

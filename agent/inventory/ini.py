@@ -122,7 +122,7 @@ class _Reader:
                 self.complaints.add(position, (), f'"{assignment}" is not a variable', "write name=value")
                 continue
             for host in hosts:
-                self.hosts.variable(host.variables, key, _value(value, position), position, ())
+                host.variables[key] = _value(value, position)
 
 
 def _value(text: str, position: Position) -> Node:

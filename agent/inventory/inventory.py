@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 
@@ -17,7 +16,8 @@ from agent.inventory.hosts import read_hosts
 from agent.inventory.ini import read_ini
 from agent.inventory.source import Source
 from agent.inventory.vars import GROUP_VARS, HOST_VARS, VarsFiles
-from agent.system.yaml import Duplicates, Key, Map, Node, Unsafe, Value, plain
+from agent.system.document import key_text
+from agent.system.yaml import Duplicates, Map, Node, Unsafe, Value, plain
 
 Document = None | bool | int | float | str | list["Document"] | dict[str, "Document"]
 """JSON to print. Unlike what digests are made of it may hold floats."""
@@ -172,11 +172,6 @@ def _document(value: Value) -> Document:
     if isinstance(value, dict):
         return {key_text(key): _document(item) for key, item in value.items()}
     return [_document(item) for item in value] if isinstance(value, list) else value
-
-
-def key_text(key: Key) -> str:
-    """A key as JSON has it: ``true``, ``null``, ``80``."""
-    return key if isinstance(key, str) else json.dumps(key)
 
 
 def _marked(value: Document) -> Document:

@@ -1,6 +1,7 @@
 """Host patterns as Ansible reads them: ``web:&production:!canary``, ``a,b``, ``~regex``, globs, ``web[0:2]``.
 
 Commas or colons join patterns; plain ones are united first, then each ``&`` narrows, then each ``!`` takes away.
+``localhost`` stands for the host called ``127.0.0.1`` where there is none of its own name, and the other way round.
 A pattern without a plain part begins with all hosts. A name or glob stands for groups, and for hosts too where it is
 a glob, a regex, holds a dot, or matches no group. ``[n]``, ``[a:b]`` pick from what the name matched, ends included.
 """
@@ -16,6 +17,7 @@ from agent.inventory.groups import ALL, Groups
 _PARTS = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 _SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]{1,9})|([0-9]{1,9})[:-]([0-9]{0,9}))\]")
 _PORT = re.compile(r"[^:,\[\]&!~]+:[0-9]+")
+_LOCAL = ("localhost", "127.0.0.1")
 _PLAIN = re.compile(r"[\w.-]+")
 
 
@@ -50,19 +52,25 @@ def split(pattern: str) -> tuple[str, ...]:
 def unknown_names(pattern: str, groups: Groups) -> tuple[str, ...]:
     """Plain names in ``pattern`` (no globs, no regexes) that are neither a group nor a host."""
     names = [_subscript(part.lstrip("&!"))[0] for part in split(pattern)]
-    return tuple(n for n in names if _PLAIN.fullmatch(n) and n not in groups.groups and n not in groups.hosts)
+    return tuple(n for n in names if _PLAIN.fullmatch(n) and n not in groups.groups and not _hosts(n, groups))
 
 
 def _one(part: str, groups: Groups) -> tuple[str, ...]:
-    if part in groups.hosts:
-        return (part,)
+    if hosts := _hosts(part, groups):
+        return hosts
     name, pick = (part, None) if part[0] == "~" else _subscript(part)
     matches = _matcher(name)
     named = [group for group in groups.groups if matches(group)]
-    hosts = [host for group in named for host in groups.members(group)]
+    found = [host for group in named for host in groups.members(group)]
     if not named or name[0] == "~" or any(special in name for special in ".?*["):
-        hosts += [host for host in groups.hosts if matches(host)]
-    return tuple(_picked(hosts, pick, part))
+        found += [host for host in groups.hosts if matches(host)]
+    return tuple(_picked(found, pick, part))
+
+
+def _hosts(name: str, groups: Groups) -> tuple[str, ...]:
+    """The host of this name, or of another name for this machine."""
+    names = (name, *_LOCAL) if name in _LOCAL else (name,)
+    return tuple(each for each in names if each in groups.hosts)[:1]
 
 
 def _matcher(name: str) -> Callable[[str], object]:

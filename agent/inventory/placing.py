@@ -23,9 +23,9 @@ from agent.errors import InventoryError
 from agent.inventory import shape
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.groups import Variables
-from agent.inventory.inventory import key_text
 from agent.inventory.site import Mention
 from agent.inventory.template import HostValues, Renderer, TemplateProblem, render
+from agent.system.document import key_text
 from agent.system.yaml import List, Node, Position, Value, locate
 
 

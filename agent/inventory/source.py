@@ -1,10 +1,10 @@
-"""The files of one inventory: looked up in the tree, read once, links refused."""
+"""The files of one inventory: looked up in the tree, read once, links followed as far as the tree goes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agent.domain.tree import Entry, Tree
+from agent.domain.tree import Entry, Tree, followed
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
 from agent.system import yaml
@@ -33,12 +33,25 @@ class Source:
     def position(self, path: str) -> Position:
         return Position(f"{self.folder}/{path}")
 
+    def real(self, path: str) -> str | None:
+        """The path in the tree that ``path`` leads to; None for a link that leads out of the tree."""
+        return followed(self.tree, f"{self.folder}/{path}")
+
+    def below(self, path: str) -> tuple[str, ...]:
+        """``path`` itself, or the files in the folder that it is a link to."""
+        found = self.real(path) if self.entry(path).link else None
+        files = self.tree.paths(found) if found is not None and self.tree.entry(found) is None else ()
+        return tuple(f"{path}{file.removeprefix(found or '')}" for file in files) or (path,)
+
     def content(self, path: str, complaints: Complaints) -> bytes | None:
-        """The bytes of a file that is there; None and a complaint for a link."""
-        if self.entry(path).link:
-            complaints.add(self.position(path), (), "a symbolic link, which is not followed", "put the file here")
+        """The bytes of a file that is there; None and a complaint for a link that leads to none of the repository's."""
+        found = self.real(path)
+        entry = self.tree.entry(found) if found is not None else None
+        if found is None or entry is None:
+            remedy = "put the file here, or link to one of the repository"
+            complaints.add(self.position(path), (), "a link to nothing that is in the repository", remedy)
             return None
-        return self.tree.read(f"{self.folder}/{path}")
+        return self.tree.read(found)
 
     def read(self, path: str, complaints: Complaints, *, duplicates: Duplicates = Duplicates.REFUSE) -> Node | None:
         """The YAML of a file that is there, a null for an empty one; None for one that was complained about."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from agent.inventory.complaint import Complaints
 from agent.inventory.groups import Variables
 from agent.inventory.source import Source
+from agent.system.document import key_text
 from agent.system.yaml import Duplicates, Map, Scalar
 
 GROUP_VARS = "group_vars"
@@ -25,8 +26,9 @@ class VarsFiles:
         self._below: dict[str, list[str]] = {}
         for path in source.paths:
             if path.startswith(f"{folder}/"):
-                rest = path.removeprefix(f"{folder}/")
-                self._below.setdefault(rest.split("/")[0], []).append(rest)
+                for file in source.below(path):
+                    rest = file.removeprefix(f"{folder}/")
+                    self._below.setdefault(rest.split("/")[0], []).append(rest)
         if source.has(folder):
             complaints.add(source.position(folder), (), "a folder is expected here", f"write {folder}/<name>.yaml")
 
@@ -36,12 +38,7 @@ class VarsFiles:
         for path in self._files(name):
             node = self._source.read(f"{self._folder}/{path}", self._complaints, duplicates=Duplicates.LAST_WINS)
             if isinstance(node, Map):
-                for key, value in node.values.items():
-                    if isinstance(key, str) and key.isidentifier():
-                        variables[key] = value
-                    else:
-                        problem = f'"{key}" is not a variable name'
-                        self._complaints.add(node.keys[key], (), problem, "letters, digits and _, no digit first")
+                variables.update({key_text(key): value for key, value in node.values.items()})
             elif node is not None and not (isinstance(node, Scalar) and not node.value):
                 self._complaints.add(node.position, (), "variables are a mapping", "write `name: value` lines")
         return variables

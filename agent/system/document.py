@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,11 @@ class Map:
 
 
 Node = Scalar | List | Map
+
+
+def key_text(key: Key) -> str:
+    """A key as JSON has it: ``true``, ``null``, ``80``."""
+    return key if isinstance(key, str) else json.dumps(key)
 
 
 def plain(node: Node) -> Value:

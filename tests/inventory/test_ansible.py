@@ -81,6 +81,12 @@ CASES: dict[str, dict[str, str]] = {
     "dotted and dashed group names": {
         "hosts.yaml": "all: {children: {web-servers: {hosts: {a: }}, eu.west: {hosts: {b: }}}}"
     },
+    "a variable may have any name": {
+        "hosts.yaml": "all: {hosts: {a: {x-y: 1, x.y: 2, 5: 3, true: 4, a b: 6}}, vars: {1a: 7}}",
+        "host_vars/a.yaml": "p-q: 1\nr.s: 2\n7: 8\n",
+        "group_vars/all.yml": "g-h: 1\n",
+    },
+    "a variable may have any name in INI": {"hosts.ini": "a x-y=1 x.y=2\n[g]\na\n[g:vars]\nq-r=1\n"},
     "no variables, no hosts": {"hosts.yaml": "all:\n"},
     "INI": {
         "hosts.ini": """
@@ -216,6 +222,16 @@ def test_patterns_pick_in_the_order_of_the_inventory(tmp_path: Path, pattern: st
     )
     file = repo.write("hosts.yaml", hosts)
     assert list(repo.inventory().match(pattern)) == Oracle(file).match(pattern)
+
+
+@pytest.mark.parametrize("hosts", ["127.0.0.1", "localhost", "localhost, 127.0.0.1"])
+@pytest.mark.parametrize("pattern", ["localhost", "127.0.0.1", "localhost:b", "!localhost", "b:&localhost"])
+def test_localhost_and_its_address_stand_for_each_other(tmp_path: Path, hosts: str, pattern: str) -> None:
+    repo = Repo(tmp_path)
+    file = repo.write("hosts.yaml", json.dumps({"all": {"hosts": {host: {} for host in (*hosts.split(", "), "b")}}}))
+    inventory = repo.inventory()
+    assert list(inventory.match(pattern)) == Oracle(file).match(pattern)
+    assert inventory.unknown_names(pattern) == ()
 
 
 def _printed(document: object) -> Any:

@@ -26,7 +26,6 @@ from tests.inventory.samples import Repo
         ("a: {children: {b: {children: {a: }}}}", '"b" contains "a", so it cannot be a child of it'),
         ("all: {children: {web: {hosts: {web: }}}}", '"web" is both a host and a group'),
         ("web: {children: {ungrouped: }}", "ungrouped has no children and no parent but all"),
-        ("web: {vars: {1a: x}}", '"1a" is not a variable name'),
         ("web: {vars: {ansible_group_priority: high}}", "the priority of a group is a whole number"),
         ('"a b": ', '"a b" is not a group name'),
         ("all: {hosts: {a: {x: !vault abc}}}", "the tag !vault is not supported; Ansible Vault is not read here"),
@@ -89,11 +88,24 @@ def test_an_inventory_script_is_not_run(repo: Repo) -> None:
     assert repo.complaints()[0].startswith("hosts: inventory scripts are not run")
 
 
-def test_a_linked_vars_file_is_not_followed(repo: Repo) -> None:
-    target = repo.write("/elsewhere.yaml", "x: 1\n")
+def test_a_link_inside_the_repository_counts_as_what_it_leads_to(repo: Repo) -> None:
+    repo.write("/shared/all.yaml", "x: 1\n")
+    repo.write("/shared/web/more.yaml", "y: 2\n")
+    vars_folder = repo.inventory_folder / "group_vars"
+    vars_folder.mkdir()
+    (vars_folder / "all.yaml").symlink_to("../../../shared/all.yaml")
+    (vars_folder / "web").symlink_to("../../../shared/web")
+    assert repo.inventory().vars("web1") == {"owner": "ann", "x": 1, "y": 2}
+
+
+@pytest.mark.parametrize("target", ["/etc/hostname", "../../../../outside", "nothing", "all.yaml"])
+def test_a_link_that_leads_to_nothing_of_the_repository_is_a_complaint(repo: Repo, target: str) -> None:
     (repo.inventory_folder / "group_vars").mkdir()
     (repo.inventory_folder / "group_vars/all.yaml").symlink_to(target)
-    assert repo.complaints() == ["group_vars/all.yaml: a symbolic link, which is not followed; put the file here"]
+    assert repo.complaints() == [
+        "group_vars/all.yaml: a link to nothing that is in the repository; put the file here, or link to one of the "
+        "repository"
+    ]
 
 
 def test_an_unknown_inventory_is_answered_with_the_nearest(repo: Repo) -> None:
