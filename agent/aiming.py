@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from agent.domain.account import Account
-from agent.domain.commit import TrustedCommit
+from agent.domain.commit import BranchRule, TrustedCommit, TrustMode
 from agent.domain.memory import FleetSettings, TrustRecord
 from agent.domain.plan import Hold
+from agent.domain.sightings import Sightings
 from agent.domain.trial import Trial
 from agent.host.state import Memory
 from agent.parts import Parts
@@ -15,6 +17,7 @@ from agent.steps.choose import PINNED, Aim, agent_of, choose, suspension
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
 from agent.steps.gate import OPEN, Gate, gate
+from agent.steps.meant import followed, seen_before, sight
 from agent.steps.resolve import Resolution, fleet_settings, resolve
 from agent.steps.trial import nothing_to_go_back_to
 from agent.steps.verify import recall, recall_last, verify
@@ -63,9 +66,14 @@ def aim(parts: Parts, account: Account) -> Aim | None:
 def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> TrustedCommit | None:
     """The newest commit of the remote where it is to be trusted, else the one trusted last, if there is one."""
     trusted: TrustedCommit | None = None
+    others: Mapping[str, str] = {}
+    remembered = parts.memory.state().fleet.accept
+    known = parts.memory.sightings()
+    if known is not None and known.followed != followed(parts.settings):
+        known = Sightings(followed(parts.settings))
     with account.surviving():
-        remembered = parts.memory.state().fleet.accept
         account.fetched = fetch(parts.mirror, parts.settings, record, remembered)
+        others = account.fetched.others
         trusted = verify(
             account.fetched,
             mirror=parts.mirror,
@@ -76,10 +84,18 @@ def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> Trus
             min_commit=parts.settings.min_commit,
             anchors=parts.paths.trusted_signers,
             now=parts.clock(),
+            branch=parts.settings.branch,
+            seen=seen_before(known, others, in_service=record.last is not None),
         )
         parts.mirror.keep(trusted.sha)
         if trusted.sha != record.last:
             parts.memory.keep_trust(record.after(trusted, parts.clock()))
+    asks = parts.settings.trust is TrustMode.SIGNED and remembered.branch is BranchRule.UNSEEN
+    if asks and account.fetched is not None:
+        with account.surviving():
+            before = known or Sightings(followed(parts.settings))
+            since = trusted.sha if trusted is not None else record.last
+            parts.memory.keep_sightings(sight(before, others, mirror=parts.mirror, since=since))
     if trusted is None and record.last is not None:
         return recall_last(record, record.last, mirror=parts.mirror)
     return trusted

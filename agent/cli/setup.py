@@ -242,6 +242,7 @@ def _read_with(mirror: Mirror, draft: Settings, paths: Paths) -> tuple[Settings,
         min_commit=draft.min_commit,
         anchors=paths.trusted_signers,
         now=int(time.time()),
+        branch=draft.branch,
     )
     hosts = load(mirror.tree(trusted.sha), inventory).inventory.hosts
     host = choose_host(hosts, draft.host or None, own_names(), f"inventories/{inventory}")

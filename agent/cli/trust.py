@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from agent.cli.host import APPLY_WAIT_S, require_root
 from agent.cli.output import Output
-from agent.domain.commit import Accept, TrustMode
+from agent.domain.commit import Accept, BranchRule, TrustMode
 from agent.domain.memory import TrustRecord
 from agent.domain.text import printable
 from agent.errors import SourceError, UsageError
@@ -22,6 +22,12 @@ from agent.steps.freeze import standing as standing_of
 from agent.steps.judge import Judge, read_anchors
 from agent.system.allowed_signers import AllowedSigner, parse
 from agent.wiring import clock, mirror_of_host
+
+_RULES = {
+    BranchRule.UNSEEN: "commits that name it (Hostwright-Branch) or were not seen on another branch before",
+    BranchRule.NAMED: "commits that name it (Hostwright-Branch)",
+    BranchRule.ANY: "signed commits that do not name other branches only",
+}
 
 
 def show(output: Output) -> int:
@@ -43,6 +49,8 @@ def show(output: Output) -> int:
     taken = [*(("commits",) if accept.commits else ()), *(f"tags {pattern}" for pattern in accept.tags)]
     output.show(f"trust     {settings.trust.value}")
     output.show(f"accept    {', '.join(taken)}")
+    if settings.trust is TrustMode.SIGNED:
+        output.show(f"branch    {settings.branch}: {_RULES[accept.branch]}")
     for name, text in (("anchor", anchors), ("signer", signers)):
         for signer in parse(text):
             output.show(f"{name:<9} {_told(signer, now)}")
@@ -57,6 +65,8 @@ def show(output: Output) -> int:
         {
             "mode": settings.trust.value,
             "accept": taken,
+            "branch": settings.branch,
+            "branch_rule": accept.branch.value if settings.trust is TrustMode.SIGNED else None,
             "anchors": [asdict(signer) for signer in parse(anchors)],
             "signers": [asdict(signer) for signer in parse(signers)],
             "last": record.last,
@@ -82,6 +92,7 @@ def reset(output: Output) -> int:
         if forgotten is None:
             raise UsageError("there is nothing to forget: no commit has been trusted yet")
         memory.keep_trust(TrustRecord())
+        memory.keep_sightings(None)
     judged = "whatever it is" if settings.trust.value == "unsigned" else f"if {paths.trusted_signers} vouches for it"
     output.say(f"forgot {forgotten[:12]}: the next cycle takes the newest commit of {settings.branch}, {judged}")
     output.envelope("trust reset", 0, {"forgotten": forgotten})

@@ -15,13 +15,39 @@ class TrustMode(StrEnum):
     UNSIGNED = "unsigned"
 
 
+class BranchRule(StrEnum):
+    """What a commit that no tag vouches for has to have besides a signature, to move the branch that a host follows."""
+
+    UNSEEN = "unseen"
+    """It names this branch, or was not seen on another one before."""
+    NAMED = "named"
+    """It names this branch."""
+    ANY = "any"
+    """Nothing, as long as it does not name other branches only."""
+
+    @classmethod
+    def of(cls, written: object) -> BranchRule:
+        """The rule of this name; the default for everything else."""
+        return next((known for known in cls if known == written), cls.UNSEEN)
+
+
 @dataclass(frozen=True, slots=True)
 class Accept:
     """What of the branch is taken as new: the tip where each commit is signed, commits under tags that match one of
-    the patterns ``tags`` (fnmatch, ``*`` also matches ``/``), or both."""
+    the patterns ``tags`` (fnmatch, ``*`` also matches ``/``), or both. ``branch``: for which branch they have to be."""
 
     commits: bool = True
     tags: tuple[str, ...] = ()
+    branch: BranchRule = BranchRule.UNSEEN
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Accept:
+        tags = data.get("tags", ())
+        return cls(
+            data.get("commits", True) is not False,
+            tuple(map(str, tags)) if isinstance(tags, list | tuple) else (),
+            BranchRule.of(data.get("branch")),
+        )
 
     def takes(self, tag: str) -> bool:
         """Whether a tag of this name counts."""

@@ -5,6 +5,7 @@
 ``state.json``      where the host stands: aim, attempts, schedule   State
 ``suspended.json``  that a person said: touch nothing                Suspension
 ``pinned.json``     that a person said: stay on this commit          Pinned
+``sighted.json``    what was seen on other branches                  Sightings
 ``update.json``     how far the agent is with a new version of itself  Update
 """
 
@@ -225,7 +226,7 @@ class FleetSettings(Document):
         accept = known.get("accept") or {}
         windows = known.get("windows") or ()
         known["windows"] = tuple(Window.from_json(item) for item in windows)
-        known["accept"] = Accept(accept.get("commits", True) is not False, tuple(map(str, accept.get("tags", ()))))
+        known["accept"] = Accept.from_json(accept)
         if (webhook := known.get("webhook")) is not None:
             known["webhook"] = Webhook.from_json(webhook)
         return cls(**known)

@@ -150,5 +150,5 @@ class Paths:
         return self.run / "control.sock"
 
     def document(self, name: str) -> Path:
-        """``state``, ``applied``, ``attempt``, ``bad``, ``trust``, ``pinned``, ``update`` or ``suspended``."""
+        """``state applied attempt bad trust pinned sighted update suspended``."""
         return self.var / f"{name}.json"

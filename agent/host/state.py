@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from agent.domain.conform import conforms
 from agent.domain.memory import Applied, Document, Pinned, State, Suspension, TrustRecord, Update
+from agent.domain.sightings import Sightings
 from agent.domain.trial import Bad, Trial, Verdicts
 from agent.errors import SettingsError
 from agent.host.paths import Paths
@@ -47,6 +48,10 @@ class Memory:
         suspension = self._read("suspended", Suspension)
         return suspension if suspension is not None and suspension.holds(now) else None
 
+    def sightings(self) -> Sightings | None:
+        """What was seen on the branches that are not followed; None where that was never written, or is lost."""
+        return self._read("sighted", Sightings)
+
     def pinned(self, now: int) -> Pinned | None:
         """The commit that a person said to stay on; None when nobody did, or when its time is over."""
         pinned = self._read("pinned", Pinned)
@@ -75,6 +80,7 @@ class Memory:
             ("attempt", self.trial),
             ("bad", self.bad),
             ("update", self.update),
+            ("sighted", self.sightings),
         ):
             try:
                 read()
@@ -116,6 +122,12 @@ class Memory:
             self._paths.document("pinned").unlink(missing_ok=True)
         else:
             self._write("pinned", pinned)
+
+    def keep_sightings(self, sightings: Sightings | None) -> None:
+        if sightings is None:
+            self._paths.document("sighted").unlink(missing_ok=True)
+        elif sightings != self.sightings():
+            self._write("sighted", sightings)
 
     def keep_update(self, update: Update | None) -> None:
         if update is None:
@@ -165,6 +177,7 @@ _WITHOUT = {
     "trust": "the host then takes nothing that is not newer than what it applied last",
     "suspended": "the host is then not suspended any more",
     "pinned": "the host then goes on to the newest commit",
+    "sighted": "what other branches are at now then counts as seen before",
     "update": "a version of the agent that failed is then tried once more",
 }
 """What follows from the loss of each document."""

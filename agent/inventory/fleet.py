@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from agent.domain import memory
-from agent.domain.commit import Accept
+from agent.domain.commit import Accept, BranchRule
 from agent.domain.duration import DURATION, seconds
 from agent.domain.fault import Path
 from agent.domain.tree import Tree
@@ -111,9 +111,15 @@ class Trust(_Part):
         Field(strict=False, min_length=1, description="what is taken as new", json_schema_extra=_or_alone),
     ] = ("commits",)
 
+    branch: Annotated[
+        Literal["unseen", "named", "any"],
+        Field(description="how a signed commit shows that it is meant for the branch that a host follows"),
+    ] = "unseen"
+
     @property
     def accepts(self) -> Accept:
-        return Accept("commits" in self.accept, tuple(item.tags for item in self.accept if isinstance(item, Tags)))
+        tags = tuple(item.tags for item in self.accept if isinstance(item, Tags))
+        return Accept("commits" in self.accept, tags, BranchRule.of(self.branch))
 
 
 class Status(_Part):

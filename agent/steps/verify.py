@@ -11,19 +11,24 @@ The walk follows first parents: whoever signs a merge vouches for what it merges
 descend from ``last`` (somebody merged the remote into an older branch of theirs) brings no keys of its own: its
 trusted_signers may still name who has been removed since.
 
+The commit that moves the branch must be meant for it (``meant``).
+
 Where tags are accepted, the newest commit of that walk is taken that carries a tag signed by those whom ``last`` lets
 sign: the tag vouches for it and for all between.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from agent.domain.commit import Accept, Commit, Signer, Tag, TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
 from agent.errors import TrustError
 from agent.steps.accept import accepted
 from agent.steps.judge import NEVER_TRUSTED, Judge, moved, read_anchors
+from agent.steps.meant import require_meant
 from agent.system import openssh
 from agent.system.git import Mirror
 
@@ -39,6 +44,8 @@ def verify(
     min_commit: str | None,
     anchors: Path,
     now: int,
+    branch: str = "",
+    seen: Mapping[str, str] = MappingProxyType({}),
 ) -> TrustedCommit:
     """``commit``, or where tags are accepted one before it, when this host may act on it; the commit trusted last when
     there is nothing newer.
@@ -46,11 +53,12 @@ def verify(
     ``record`` says what was trusted last; without that, ``min_commit`` (the commit that the host was told to begin
     with) takes its place once the anchors vouch for it, or else they vouch for ``commit`` itself. ``remembered``: what
     is accepted where fleet.yaml of the commit trusted last cannot be read. ``anchors`` is a file in allowed_signers
-    format. ``now`` is the host's clock; what a commit says of its date is not looked at.
+    format. ``now`` is the host's clock; what a commit says of its date is not looked at. ``branch`` is the one that is
+    followed (empty: whichever), ``seen`` what the host saw on others before, by commit.
 
     Raises TrustError, kinds ``history-rewritten``, ``min-commit``, ``no-anchors``, ``unsigned``, ``pgp-signature``,
-    ``bad-signature``, ``expired-key``, ``wrong-signer``, ``tag-moved``, ``bad-tag``; where several things were refused,
-    for the newest.
+    ``bad-signature``, ``expired-key``, ``wrong-signer``, ``tag-moved``, ``bad-tag``, ``other-branch``; where several
+    things were refused, for the newest.
     """
     _require_history(commit, mirror, record.last, min_commit)
     judge = Judge(mirror, inventory, None if mode is TrustMode.UNSIGNED else _anchors(anchors), now)
@@ -61,10 +69,16 @@ def verify(
         start = TrustedCommit(first.sha, first.subject, judge.commit(first.sha, after=None))
     line = mirror.first_parent_range(start.sha, commit.sha)
     accept = accepted(mirror, inventory, start.sha, remembered)
+    asks = mode is TrustMode.SIGNED and bool(branch)
+    if asks and record.last is None and min_commit is None:
+        require_meant((start.sha,), mirror=mirror, branch=branch, rule=accept.branch, seen={})
     refused: list[TrustError] = []
     if accept.commits and line:
         try:
-            return TrustedCommit(commit.sha, commit.subject, judge.line(start.sha, line))
+            signer = judge.line(start.sha, line)
+            if asks:
+                require_meant(line, mirror=mirror, branch=branch, rule=accept.branch, seen=seen)
+            return TrustedCommit(commit.sha, commit.subject, signer)
         except TrustError as error:
             refused.append(error)
     tags = [tag for tag in commit.tags if accept.takes(tag.name)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -127,6 +127,12 @@ class Mirror:
                 hint="`hostwright lock` pins what it has now",
                 consequence=Consequence.STALL,
             )
+
+    def behind(self, heads: Mapping[str, str], since: str | None) -> Mapping[str, str]:
+        """By commit, the branch through which it is reached, for what branches of the remote (``heads``, by name) are
+        at and for what is behind that, but not in the history of ``since``. The commits are fetched without files, as
+        far as that is cheap, and thrown away; where it is not, only what the branches are at is told."""
+        return self._incoming.behind(self._source[0], heads, since) if self._source is not None else {}
 
     def has(self, sha: str) -> bool:
         """Whether the commit is here."""

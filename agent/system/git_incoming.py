@@ -7,6 +7,7 @@ next fetch, and at once where it broke off.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,10 @@ from agent.system.remote import Remote
 
 TIP: Final = "refs/hostwright/tip"
 """The only ref of a mirror, at what was trusted last, and of what lies beside it, at what was fetched last."""
+_SIGHTED: Final = "refs/sighted"
+BRANCHES_AT_ONCE: Final = 500
+COMMITS_AT_ONCE: Final = 5000
+"""More than a season's work on branches that are not merged."""
 TRIED_AGAIN_S: Final = 3600
 """A commit that brings more than a host takes is not asked for again before."""
 
@@ -65,6 +70,28 @@ class Incoming:
         finally:
             incoming.close()
         return sha
+
+    def behind(self, remote: Remote, heads: Mapping[str, str], since: str | None) -> Mapping[str, str]:
+        """See ``Mirror.behind``. Of many branches some come with the next call."""
+        some = dict(list(heads.items())[:BRANCHES_AT_ONCE])
+        work = self._mirror.with_name(f"{self._mirror.name}.sighting")
+        discard(work)
+        found: dict[str, str] = {}
+        sighted = Store(work)
+        try:
+            sighted.make()
+            (work / "objects/info/alternates").write_text(f"{self._mirror}/objects\n")
+            if git_remote.fetch_commits(work, remote, list(some), _SIGHTED, self._access):
+                excluded = (f"^{since}",) if since is not None else ()
+                commits = (f"--max-count={COMMITS_AT_ONCE}", "--source", "--format=%H %S", "--all", *excluded)
+                lines = (line.partition(" ") for line in sighted.ask("log", *commits)[1].splitlines())
+                found = {sha: ref.removeprefix(f"{_SIGHTED}/") for sha, _, ref in lines}
+        except (DamagedError, SourceError):
+            pass  # then only what the branches are at is known
+        finally:
+            sighted.close()
+            discard(work)
+        return {**found, **{sha: name for name, sha in some.items()}}
 
     def open(self) -> Store:
         """The repository, which knows what is in the mirror."""

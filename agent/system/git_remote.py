@@ -110,11 +110,10 @@ def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Acces
     _require_done(done, remote, access)
 
 
-def fetch_commits(repository: Path, remote: Remote, ref: str, access: Access, *, without: Sequence[str]) -> bool:
-    """Below ``ref`` of the bare ``repository`` all branches but those of the names ``without`` (``*`` stands for
-    anything), their commits without files where the server can leave these out; whether that could be done. It is
-    only knowledge: at most HISTORY_MOST bytes are taken."""
-    refspecs = (f"+{_HEADS}*:{ref}/*", *(f"^{_HEADS}{name}" for name in without))
+def fetch_commits(repository: Path, remote: Remote, branches: Sequence[str], ref: str, access: Access) -> bool:
+    """The branches below ``ref`` of the bare ``repository``, their commits without files where the server can leave
+    these out; whether that could be done. At most HISTORY_MOST bytes are taken."""
+    refspecs = (f"+{_HEADS}{name}:{ref}/{name}" for name in branches)
     return _fetch(repository, remote, access, *refspecs, options=("--filter=tree:0",), most=HISTORY_MOST).ok
 
 
