@@ -48,8 +48,9 @@ class User:
         return cls(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
-def as_user(user: User, work: Callable[[], None], *, timeout_s: float = WORK_TIMEOUT_S) -> None:
-    """Runs ``work`` with the rights of ``user``, supplementary groups included, and none beside.
+def as_user(user: User, work: Callable[[], object], *, timeout_s: float = WORK_TIMEOUT_S) -> str:
+    """Runs ``work`` with the rights of ``user``, supplementary groups included, and none beside. Returns the text that
+    ``work`` returned, where it was one.
 
     Raises DeployError with what ``work`` raised, and when it took too long or was killed.
     """
@@ -70,25 +71,27 @@ def as_user(user: User, work: Callable[[], None], *, timeout_s: float = WORK_TIM
     if answer is None:
         raise DeployError(f"writing as {user.name} took longer than {timeout_s:g} s", kind="user-timeout")
     try:
-        failure = json.loads(answer)
+        told, failure = json.loads(answer)
     except ValueError:
         raise DeployError(f"writing as {user.name} was killed", kind="user-killed") from None
     if failure is not None:
         raise DeployError(failure["message"], hint=failure["hint"], kind=failure["kind"])
+    return f"{told}"
 
 
-def _work(user: User, work: Callable[[], None], writing: int) -> NoReturn:
+def _work(user: User, work: Callable[[], object], writing: int) -> NoReturn:
+    told: object = ""
     failure: dict[str, str] | None
     try:
         _become(user)
-        work()
+        told = work()
         failure = None
     except DeployError as error:
         failure = {"message": f"{error.message} (as {user.name})", "hint": error.hint, "kind": error.kind}
     except BaseException as error:  # whatever it is, it must not unwind into the parent's code
         failure = {"message": f"as {user.name}: {type(error).__name__}: {error}", "hint": "", "kind": "bug"}
     try:
-        os.write(writing, json.dumps(failure).encode())
+        os.write(writing, json.dumps((told if isinstance(told, str) else "", failure)).encode())
     finally:
         os._exit(0)
 

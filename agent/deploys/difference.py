@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from agent.deploys.edits import REPLACING
 from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, Kind, Policy
 from agent.deploys.place import CONTENT_LIMIT, Found, leads_into
 from agent.domain.tree import blob_id
+from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, acl_words, capability_words, packed_capabilities
 
 DIFF_LIMIT = 64 * 1024
 """Characters of a diff that are kept; who needs more of it looks at the files."""
@@ -72,6 +73,13 @@ def holds(item: Item, content: bytes | None) -> bool:
     if content is None:
         return False
     return content == item.text.encode() if item.text is not None else blob_id(content) == item.blob
+
+
+def giving(item: Item, found: Found) -> Mapping[str, bytes]:
+    """The ACLs and capabilities that a file or a folder should have: capabilities as the item says, no ACL, unless the
+    item leaves those that are there."""
+    wanted = {name: found.giving[name] for name in (ACCESS, DEFAULT) if item.keep_acl and name in found.giving}
+    return wanted | ({CAPABILITY: packed_capabilities(item.capabilities)} if item.capabilities else {})
 
 
 def edited(item: Item, content: bytes | None) -> bytes:
@@ -165,7 +173,8 @@ def _is_private(found: Found) -> bool:
 def _attributes(item: Item, accounts: Accounts) -> str:
     default = FOLDER_MODE if item.kind is Kind.DIRECTORY else FILE_MODE
     mode = default if item.mode is None else item.mode
-    return f"mode {mode:04o}, owner {_owner(item, accounts)}"
+    capabilities = f", capabilities {' '.join(item.capabilities)}" if item.capabilities else ""
+    return f"mode {mode:04o}, owner {_owner(item, accounts)}{capabilities}"
 
 
 def _attribute_changes(item: Item, found: Found, accounts: Accounts) -> list[str]:
@@ -177,7 +186,17 @@ def _attribute_changes(item: Item, found: Found, accounts: Accounts) -> list[str
     has = (found.status.st_uid, found.status.st_gid)
     if has != (accounts.uid(item.owner), accounts.gid(item.owner, item.group)):
         changes.append(f"set owner {_owner(item, accounts)} (was {accounts.named(*has)})")
-    return changes
+    return [*changes, *_giving_changes(found.giving, giving(item, found))]
+
+
+def _giving_changes(found: Mapping[str, bytes], wanted: Mapping[str, bytes]) -> Iterator[str]:
+    for name, what in ((ACCESS, "ACL"), (DEFAULT, "default ACL")):
+        if found.get(name) != wanted.get(name):
+            yield f"remove {what}: {acl_words(found[name])}"
+    before, after = found.get(CAPABILITY), wanted.get(CAPABILITY)
+    if before != after:
+        had = capability_words(before) if before is not None else "none"
+        yield f"set capabilities {capability_words(after)} (had {had})" if after else f"remove capabilities: {had}"
 
 
 def _owner(item: Item, accounts: Accounts) -> str:

@@ -60,6 +60,10 @@ class Item:
     mode: int | None = None
     owner: str = "root"
     group: str | None = None
+    capabilities: tuple[str, ...] = ()
+    """Those that a file gives to whoever runs it, by name; it has no others."""
+    keep_acl: bool = False
+    """ACLs that are there stay. Without, there are none."""
     policy: Policy = Policy.OVERWRITE
     backup: bool = False
     links_into: str | None = None

@@ -19,10 +19,11 @@ def corrections(items: Iterable[Item], root: Path) -> list[Correction]:
     return [_correction(step) for step in survey(SYSTEM, items, root)]
 
 
-def put(item: Item, content: bytes | None) -> None:
-    """Puts one item right. Raises DeployError when it cannot; then what was there stands."""
+def put(item: Item, content: bytes | None) -> str:
+    """Puts one item right; returns what there is to tell. Raises DeployError when it cannot; then what was there
+    stands."""
     with SYSTEM.opened() as start:
-        carry_out(SYSTEM, start, item, content)
+        return carry_out(SYSTEM, start, item, content)
 
 
 def _correction(step: Step) -> Correction:

@@ -18,14 +18,11 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from agent.deploys.difference import Difference, compare, edited, holds
+from agent.deploys.difference import Difference, compare, edited, giving, holds
 from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, Kind, in_order, parents
-from agent.deploys.place import (
-    CONTENT_LIMIT,
+from agent.deploys.place import CONTENT_LIMIT, Found, holds_only_links, look
+from agent.deploys.writing import (
     Attributes,
-    Found,
-    holds_only_links,
-    look,
     put_file,
     put_folder,
     put_link,
@@ -188,8 +185,9 @@ class _Survey:
         return self._repositories / item.repository
 
 
-def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> None:
-    """Puts one item right, whole or not at all. Raises DeployError when it cannot; then what was there stands.
+def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
+    """Puts one item right, whole or not at all. Returns what it has to tell, mostly nothing. Raises DeployError when it
+    cannot; then what was there stands.
 
     ``start`` is a descriptor of ``base``: whoever opened it may have had more rights than who writes below it.
     """
@@ -200,10 +198,10 @@ def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> None
             found = _find(base, start, parent, item)
             difference = compare(item, found, lambda: content or b"", accounts)
             if difference is None:
-                return
+                return ""
             if difference.blocked:
                 raise Refused(f"{item.path}: {difference.operation}")
-            _put(parent, item, found, content, accounts)
+            return _put(parent, item, found, content, accounts)
     except OSError as error:
         reason = f"{item.path}: {error.strerror or error}"
         raise DeployError(reason, hint=_foreign(start, item.path, accounts), kind="not-written") from error
@@ -220,36 +218,38 @@ def _foreign(start: int, path: str, accounts: HostAccounts) -> str:
     return ""
 
 
-def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts: HostAccounts) -> None:
+def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts: HostAccounts) -> str:
     name = posixpath.basename(item.path)
     match item.kind:
         case Kind.FILE:
             assert item.mode is not None
-            assert content is not None
-            attributes = accounts.attributes(item, item.mode)
-            if holds(item, found.content) and _is_ours_alone(found):
-                set_attributes(parent, name, attributes)
-            else:
-                put_file(parent, name, content, attributes, all_labels=False, backup=item.backup)
+            if content is None:  # its way was closed when it was planned
+                raise Refused(
+                    f"{item.path}: somebody moves the folders on the way to it", hint="the next cycle tries again"
+                )
+            attributes = replace(accounts.attributes(item, item.mode), giving=giving(item, found))
+            if not (holds(item, found.content) and _is_ours_alone(found)):
+                return put_file(parent, name, content, attributes, backup=item.backup)
+            set_attributes(parent, name, attributes)
         case Kind.DIRECTORY:
             attributes = accounts.attributes(item, FOLDER_MODE if item.mode is None else item.mode)
-            if found.type == stat.S_IFDIR:
-                set_attributes(parent, name, attributes)
-            else:
-                put_folder(parent, name, attributes, backup=item.backup)
+            if found.type != stat.S_IFDIR:
+                return put_folder(parent, name, attributes, backup=item.backup)
+            set_attributes(parent, name, replace(attributes, giving=giving(item, found)))
         case Kind.LINK:
             assert item.target is not None
             if item.links_into is not None and found.type == stat.S_IFDIR:
                 remove_links(parent, name, item.links_into)
-            put_link(parent, name, item.target, backup=item.backup)
+            return put_link(parent, name, item.target, backup=item.backup)
         case Kind.EDIT:
             if found.status is not None:
-                attributes = Attributes(found.mode, found.status.st_uid, found.status.st_gid)
+                attributes = Attributes(found.mode, found.status.st_uid, found.status.st_gid, found.giving)
             else:
                 attributes = accounts.attributes(item, FILE_MODE)
-            put_file(parent, name, edited(item, found.content), attributes, all_labels=True, backup=item.backup)
+            return put_file(parent, name, edited(item, found.content), attributes, backup=item.backup)
         case Kind.ABSENT:
             remove(parent, name, backup=item.backup)
+    return ""
 
 
 def _is_ours_alone(found: Found) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent.errors import Consequence, SettingsError
 from agent.host.paths import Paths
-from agent.system.files import discard, fsync_folder, write_atomic
+from agent.system.files import discard, fsync_folder, temporary_name, write_atomic
 from agent.system.process import run
 from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_TIMER, REVERT_UNIT, WEBHOOK_UNIT
 
@@ -145,8 +145,7 @@ def point(path: Path, target: Path) -> bool:
     if path.is_symlink() and path.readlink() == target:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    new.unlink(missing_ok=True)
+    new = temporary_name(path)
     new.symlink_to(target)
     new.replace(path)
     fsync_folder(path.parent)

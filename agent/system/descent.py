@@ -67,7 +67,7 @@ class Renamer:
     def __str__(self) -> str:
         if self.uid is None:
             return f"{self.folder} can be written by a group or by all (mode {self.mode:04o})"
-        return f"{self.folder} belongs to {_user(self.uid)}"
+        return f"{self.folder} belongs to {user_name(self.uid)}"
 
 
 def renamer(descriptor: int) -> Renamer | None:
@@ -134,7 +134,7 @@ def _require_vouched(hand: Renamer, following: int) -> None:
     if hand.uid is None:
         hint = f"`chmod g-w,o-w {hand.folder}`, or `chmod +t` it: then each may rename only what is his own"
     else:
-        hint = f"give {hand.folder} to root, or {below} and the folders in it to {_user(hand.uid)}"
+        hint = f"give {hand.folder} to root, or {below} and the folders in it to {user_name(hand.uid)}"
     raise Refused(f"{below} is not entered: {hand}, who may have put it there", hint=hint)
 
 
@@ -166,7 +166,7 @@ def _path(descriptor: int) -> str:
     return f"{Path(f'/proc/self/fd/{descriptor}').readlink()}"
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

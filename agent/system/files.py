@@ -11,9 +11,12 @@ import shutil
 import stat
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from agent.errors import SettingsError
+from agent.system.attributes import ACCESS, give
 
 READ_LIMIT = 16 * 1024 * 1024
 """Bytes; more than any state file of ours, little enough to hold in memory."""
@@ -28,11 +31,9 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
     Temp file in the same folder, fsync, rename, fsync of the folder. Raises OSError; then the old file stands.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    temporary = temporary_name(path)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
+        with _new_file(temporary, mode) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -43,24 +44,37 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     fsync_folder(path.parent)
 
 
+def temporary_name(path: Path) -> Path:
+    """A name beside ``path`` that nobody has and nobody can guess; ``sweep`` knows it."""
+    return path.with_name(f".{path.name}.{os.urandom(8).hex()}.new")
+
+
+def _new_file(path: Path, mode: int) -> BinaryIO:
+    """With this mode exactly: a folder's default ACL gives nobody anything. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    give(descriptor, {}, (ACCESS,))
+    os.fchmod(descriptor, mode)
+    return os.fdopen(descriptor, "wb")
+
+
 def sweep(folder: Path, *, shared: Collection[str] = ()) -> None:
     """Removes what ``write_atomic`` and ``write_all`` left in ``folder`` when they were killed or lost their power. The
-    caller is the only one who writes there, but for the files called ``shared``: of those only what is old goes."""
+    caller is the only one who writes there, but for the files called ``shared``: of those only what is old goes. What
+    does not go is in nobody's way."""
     for left in folder.glob(".*.new"):
         name = left.name.removeprefix(".").rsplit(".", 2)[0]
-        if name not in shared or left.lstat().st_mtime < time.time() - LEFTOVER_S:
-            discard(left)
+        with suppress(OSError):
+            if name not in shared or left.lstat().st_mtime < time.time() - LEFTOVER_S:
+                discard(left)
 
 
 def write_all(folder: Path, files: Mapping[Path, bytes], *, mode: int = 0o600) -> None:
     """Like ``write_atomic`` for many files of one ``folder``, in a tenth of the time: each is old or new, and all are
     durable when this returns. Raises OSError; then some may be new."""
-    renames = {path: path.with_name(f".{path.name}.{os.getpid()}.new") for path in files}
+    renames = {path: temporary_name(path) for path in files}
     try:
         for path, temporary in renames.items():
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-            with os.fdopen(descriptor, "wb") as file:
-                os.fchmod(file.fileno(), mode)
+            with _new_file(temporary, mode) as file:
                 file.write(files[path])
         sync_file_system(folder)
         for path, temporary in renames.items():

@@ -279,17 +279,6 @@ def test_an_edit_of_a_missing_file_creates_it_and_of_a_link_is_refused(tmp_path:
     assert step.difference.operation == "cannot edit a link to f; name the file that it leads to"
 
 
-def test_an_edit_keeps_extended_attributes(tmp_path: Path) -> None:
-    target = tmp_path / "f"
-    target.write_text("a\n")
-    try:
-        os.setxattr(target, "user.note", b"kept")
-    except OSError:
-        pytest.skip("this file system has no extended attributes")
-    converge(edit(target, "x", Line("x", None)))
-    assert os.getxattr(target, "user.note") == b"kept"
-
-
 # Files of the commit
 
 

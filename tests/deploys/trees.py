@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.deploys.edits import Line
 from agent.deploys.items import Item, Kind
 from agent.deploys.tree import Step, carry_out, survey
 from agent.system.descent import SYSTEM, Base
@@ -32,6 +33,10 @@ def link(path: Path | str, target: str) -> Item:
 
 def absent(path: Path | str, **more: bool) -> Item:
     return Item(key=f"file:{path}", path=f"{path}", kind=Kind.ABSENT, **more)
+
+
+def edit_line(path: Path | str, line: str = "b") -> Item:
+    return Item(key=f"line:{path}#{line}", path=f"{path}", kind=Kind.EDIT, edit=Line(line, None), **ME)
 
 
 def plan(*items: Item, base: Base = SYSTEM, root: Path = Path("/nowhere")) -> list[Step]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.system.descent import Refused, folder
+from tests.system import acls
 
 MAL, ANN = 65533, 65532
 
@@ -90,7 +91,7 @@ def test_no_folder_is_entered_in_one_that_an_acl_lets_somebody_write(tmp_path: P
     shared = made(tmp_path / "shared")
     inner = made(shared / "inner")
     assert reached(inner) == inner
-    _let_write(shared, MAL)
+    acls.give(shared, MAL, 7)
     with pytest.raises(Refused, match="can be written by a group or by all"):
         reached(inner)
 
@@ -112,14 +113,3 @@ def test_the_way_through_a_link_is_judged_like_any_other(tmp_path: Path) -> None
     (tmp_path / "link").symlink_to("app/inner")
     with pytest.raises(Refused, match="is not entered"):
         reached(tmp_path / "link")
-
-
-def _let_write(path: Path, uid: int) -> None:
-    """``setfacl -m u:UID:rwx``: user::rwx user:UID:rwx group::r-x mask::rwx other::r-x, each tag, permissions and id
-    (linux/posix_acl_xattr.h)."""
-    nobody = 0xFFFFFFFF
-    entries = [(0x01, 7, nobody), (0x02, 7, uid), (0x04, 5, nobody), (0x10, 7, nobody), (0x20, 5, nobody)]
-    packed = b"".join(
-        tag.to_bytes(2, "little") + mode.to_bytes(2, "little") + who.to_bytes(4, "little") for tag, mode, who in entries
-    )
-    os.setxattr(path, "system.posix_acl_access", (2).to_bytes(4, "little") + packed)

@@ -65,6 +65,6 @@ def _correction(user: User, base: Base, step: Step) -> Correction:
     return Correction(change, _carry_out, user, base, step.item, step.content)
 
 
-def _carry_out(user: User, base: Base, item: Item, content: bytes | None) -> None:
+def _carry_out(user: User, base: Base, item: Item, content: bytes | None) -> str:
     with _opened(base, user) as home:
-        as_user(user, partial(carry_out, base, home, item, content))
+        return as_user(user, partial(carry_out, base, home, item, content))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from agent.deploys.edits import Block, Edit, Line
+from agent.system.attributes import CAPABILITIES
 
 CONTENTS = ("content", "source", "template", "directory", "link", "tree", "absent")
 """Fields of which an entry has one, or none and lines and blocks instead."""
 
 OWNED = ("content", "source", "template", "directory", "tree")
 """Those with a mode and an owner."""
+
+PROGRAMS = ("content", "source", "template")
+"""Those with capabilities."""
 
 EDITS = ("line", "lines", "block", "blocks")
 
@@ -28,12 +33,22 @@ def _mode(value: object) -> object:
     return value
 
 
+def _capability(value: str) -> str:
+    name = value.lower().removeprefix("cap_")
+    if name not in CAPABILITIES:
+        near = [known for known in CAPABILITIES if known.startswith(name)]
+        near = near or difflib.get_close_matches(name, CAPABILITIES, n=1)
+        raise ValueError(f"there is no capability {value!r}" + (f"; did you mean cap_{near[0]}?" if near else ""))
+    return f"cap_{name}"
+
+
 def _plain(field: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {field: value} if isinstance(value, str) else value)
 
 
 Mode = Annotated[str, BeforeValidator(_mode), Field(pattern=r"^0?[0-7]{3,4}$")]
 Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$")]
+Capability = Annotated[str, AfterValidator(_capability)]
 Name = Annotated[str, Field(pattern=r"^\S([^\r\n]{0,198}\S)?$")]
 RepoPath = Annotated[str, Field(pattern=r"^[^\x00/][^\x00]*$")]
 
@@ -137,6 +152,14 @@ class Entry(_Part):
     )
     owner: Account | None = Field(default=None, description="User who owns it, by name or number. Default: root.")
     group: Account | None = Field(default=None, description="Group of it. Default: the owner's own.")
+    capabilities: tuple[Capability, ...] = Field(
+        default_factory=tuple,
+        description="Capabilities of a program, such as `cap_net_bind_service` (permitted and effective). Default:"
+        " none; others are removed, also when the file is replaced.",
+    )
+    acl: Literal["keep"] | None = Field(
+        default=None, description="`keep`: ACLs that are there stay. Default: there are none."
+    )
     backup: bool = Field(
         default=False,
         description="Keep what was there before the first change, once, as `<path>.before-hostwright`.",
@@ -149,8 +172,10 @@ class Entry(_Part):
         if len(said) + bool(edits) != 1:
             found = f"not {' and '.join(said + edits)}" if said + edits else "there is none of them"
             raise ValueError(f"give exactly one of {', '.join(CONTENTS)}, or lines and blocks; {found}")
-        wrong = [name for name in ("mode", "owner", "group") if getattr(self, name) is not None]
-        if wrong and said[:1] != [name for name in said if name in OWNED]:
+        if self.capabilities and not set(said) & set(PROGRAMS):
+            raise ValueError(f"capabilities cannot be given together with {(said + edits)[0]}")
+        wrong = [name for name in ("mode", "owner", "group", "acl") if getattr(self, name) is not None]
+        if wrong and not set(said) & set(OWNED):
             raise ValueError(f"{' and '.join(wrong)} cannot be given together with {(said + edits)[0]}")
         if self.match is not None and self.line is None:
             raise ValueError("`match` goes with `line`")
@@ -192,5 +217,6 @@ class Entry(_Part):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """Owner and group as an item takes them."""
-        return {"owner": self.owner or "root", "group": self.group, "backup": self.backup}
+        """Owner and group, and what goes with them, as an item takes them."""
+        kept = {"backup": self.backup, "keep_acl": self.acl is not None}
+        return {"owner": self.owner or "root", "group": self.group} | kept

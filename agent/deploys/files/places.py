@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,7 @@ from agent.deploys.as_user import User, as_user
 from agent.deploys.place import Found, look
 from agent.domain.digest import JSON
 from agent.errors import DeployError
+from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT
 from agent.system.descent import SYSTEM, Base, Refused, folder
 
 SICK_KIND = "host-io"
@@ -22,6 +23,8 @@ SICK_KIND = "host-io"
 
 _SICK = (errno.EROFS, errno.EIO, errno.ENOSPC, errno.EDQUOT)
 """How it says so. Anything else is said of the very file, and would be said again."""
+
+_GIVING = {"acl": ACCESS, "default_acl": DEFAULT, "capabilities": CAPABILITY}
 
 _TYPES = {0: "nothing", stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
 
@@ -43,7 +46,7 @@ class Place:
         except (FileNotFoundError, NotADirectoryError):
             return Found()
 
-    def work(self, act: Callable[[int, str], None]) -> None:
+    def work(self, act: Callable[[int, str], object]) -> None:
         """``act`` on the open folder that it is in, and its name there. Raises DeployError."""
         try:
             with self.base.opened() as start:
@@ -56,7 +59,7 @@ class Place:
         except OSError as error:
             raise self._failure(error) from error
 
-    def _act(self, act: Callable[[int, str], None], start: int) -> None:
+    def _act(self, act: Callable[[int, str], object], start: int) -> None:
         above, _, name = self.path.rpartition("/")
         try:
             with folder(start, above, root_links=self.base.root_links) as parent:
@@ -100,7 +103,8 @@ def names_in(name: str) -> list[str]:
 
 def state_of(found: Found) -> dict[str, JSON]:
     """``type``, ``uid``, ``gid``, and ``mode`` of all but links; of a file its ``sha256`` (of one that is too large to
-    be read ``size`` and ``mtime_ns``), of a link its ``target``; of nothing only the ``type``."""
+    be read ``size`` and ``mtime_ns``), of a link its ``target``; of nothing only the ``type``. ``acl``,
+    ``default_acl`` and ``capabilities``, in hex, where there are any."""
     state: dict[str, JSON] = {"type": _TYPES.get(found.type, "special file")}
     status = found.status
     if status is None:
@@ -109,8 +113,14 @@ def state_of(found: Found) -> dict[str, JSON]:
     if found.type == stat.S_IFLNK:
         return state | {"target": found.target}
     state["mode"] = found.mode
+    state |= {word: found.giving[name].hex() for word, name in _GIVING.items() if name in found.giving}
     if found.type != stat.S_IFREG:
         return state
     if found.content is None:
         return state | {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
     return state | {"sha256": hashlib.sha256(found.content).hexdigest()}
+
+
+def giving_of(state: Mapping[str, JSON]) -> dict[str, bytes]:
+    """The ACLs and capabilities that ``state_of`` noted."""
+    return {name: bytes.fromhex(f"{state[word]}") for word, name in _GIVING.items() if word in state}

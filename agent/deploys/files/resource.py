@@ -22,19 +22,10 @@ from functools import partial
 from typing import cast
 
 from agent.deploys.edits import REPLACING, Block, Line
-from agent.deploys.files.places import SICK_KIND, Place, place_of, state_of
-from agent.deploys.place import (
-    Attributes,
-    Found,
-    forget_backup,
-    look,
-    put_file,
-    put_folder,
-    put_link,
-    remove,
-    set_attributes,
-)
+from agent.deploys.files.places import SICK_KIND, Place, giving_of, place_of, state_of
+from agent.deploys.place import Found, look
 from agent.deploys.resource import state_before
+from agent.deploys.writing import Attributes, forget_backup, put_file, put_folder, put_link, remove, set_attributes
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
@@ -44,7 +35,14 @@ State = Mapping[str, JSON]
 _LINES_LIMIT = 1000
 """Lines that one may have taken the place of; a pattern that finds more is hardly meant to."""
 
-_WORDS = {"sha256": "content", "mtime_ns": "content", "uid": "owner", "gid": "group"}
+_WORDS = {
+    "sha256": "content",
+    "mtime_ns": "content",
+    "uid": "owner",
+    "gid": "group",
+    "acl": "ACL",
+    "default_acl": "ACL",
+}
 
 
 def resource_kind(kind: str) -> Whole | Part:
@@ -229,7 +227,8 @@ def _put_back(place: Place, before: State, image: bytes | None) -> None:
     if found.status is not None and state_of(found) == before:
         return
     kind, target = before.get("type"), before.get("target")
-    attributes = Attributes(*(cast("int", before.get(field, 0)) for field in ("mode", "uid", "gid")))
+    mode, uid, gid = (cast("int", before.get(field, 0)) for field in ("mode", "uid", "gid"))
+    attributes = Attributes(mode, uid, gid, giving_of(before))
     if kind == "nothing":
         if found.status is not None:
             place.work(partial(remove, backup=False))
@@ -239,7 +238,7 @@ def _put_back(place: Place, before: State, image: bytes | None) -> None:
         there = found.type == stat.S_IFDIR
         place.work(partial(set_attributes if there else partial(put_folder, backup=False), attributes=attributes))
     elif kind == "file" and image is not None:
-        place.work(partial(put_file, content=image, attributes=attributes, all_labels=False, backup=False))
+        place.work(partial(put_file, content=image, attributes=attributes, backup=False))
     elif kind == "file" and found.type == stat.S_IFREG and state_of(found).get("sha256") == before.get("sha256"):
         place.work(partial(set_attributes, attributes=attributes))
     else:
@@ -259,9 +258,9 @@ def _edit(path: str, edit: Callable[[str], str]) -> None:
     before = found.content.decode(errors="surrogateescape")
     after = edit(before)
     if after != before:
-        attributes = Attributes(found.mode, found.status.st_uid, found.status.st_gid)
+        attributes = Attributes(found.mode, found.status.st_uid, found.status.st_gid, found.giving)
         content = after.encode(errors="surrogateescape")
-        place.work(partial(put_file, content=content, attributes=attributes, all_labels=True, backup=False))
+        place.work(partial(put_file, content=content, attributes=attributes, backup=False))
         place.work(forget_backup)
 
 

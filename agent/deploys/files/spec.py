@@ -100,6 +100,7 @@ class _Items:
             mode = _mode(entry, FOLDER_MODE)
             return Item(key=f"directory:{path}", path=path, kind=Kind.DIRECTORY, mode=mode, **entry.attributes)
         file = Item(key=f"file:{path}", path=path, kind=Kind.FILE, mode=_mode(entry, FILE_MODE), **entry.attributes)
+        file = replace(file, capabilities=tuple(sorted(set(entry.capabilities))))
         if entry.content is not None:
             return replace(file, text=entry.content)
         try:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.deploys.place import Found, look, put_link, remove
+from agent.deploys.place import Found, look
 from agent.deploys.tools.store import Store, read_active
+from agent.deploys.writing import put_link, remove
 from agent.errors import Consequence, DeployError
 from agent.system import descent
 

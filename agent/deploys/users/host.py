@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.deploys.as_user import User, as_user
-from agent.deploys.place import Attributes, Found, look, put_file, put_folder, set_attributes
+from agent.deploys.place import Found, look
 from agent.deploys.users import keys
 from agent.deploys.users.decide import Command
+from agent.deploys.writing import Attributes, put_file, put_folder, set_attributes
 from agent.errors import DeployError
 from agent.system.descent import Refused, folder
 from agent.system.files import read_bounded, write_atomic
@@ -110,7 +111,7 @@ def _put_keys(user: User, wanted: Sequence[str], exclusive: bool) -> None:
             set_attributes(home, _SSH, private)
         with folder(home, _SSH, root_links=False) as ssh:
             attributes = Attributes(KEYS_MODE, user.uid, user.gid)
-            put_file(ssh, _KEYS, text.encode(errors="surrogateescape"), attributes, all_labels=True, backup=False)
+            put_file(ssh, _KEYS, text.encode(errors="surrogateescape"), attributes, backup=False)
 
 
 def sudoers(name: str) -> tuple[str | None, bool]:

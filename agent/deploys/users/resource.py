@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from agent.deploys.as_user import User, as_user
-from agent.deploys.place import Attributes, look, put_file, remove, set_attributes
+from agent.deploys.place import look
 from agent.deploys.resource import state_before, state_left
 from agent.deploys.users import accounts, host, memberships
 from agent.deploys.users.accounts import Accounts, Person
 from agent.deploys.users.decide import Command, lock
+from agent.deploys.writing import Attributes, put_file, remove, set_attributes
 from agent.domain.digest import JSON
 from agent.domain.ownership import UNSEEN, LedgerEntry, Seen, unseen
 from agent.errors import DeployError
@@ -288,7 +289,6 @@ def _put_back_keys(user: User, image: bytes | None, before: State) -> None:
                     "authorized_keys",
                     image,
                     Attributes(mode, user.uid, user.gid),
-                    all_labels=True,
                     backup=False,
                 )
         folder_mode = cast("int | None", before["ssh_mode"])

@@ -7,11 +7,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.deploys.as_user import User, as_user
 from agent.deploys.tree import carry_out
 from agent.errors import DeployError
 from agent.system.descent import Base
@@ -175,3 +178,19 @@ def test_a_strange_target_of_a_link_is_only_a_target(tmp_path: Path, target: str
     commit = Commit(tmp_path / "commit", {"dotfiles/a/x": ("link", target)})
     found: dict[str, Any] = lay(tmp_path / "home", commit, {"sets": ["a"]})
     assert found == {"x": ("link", 0, target)}
+
+
+@as_root
+def test_what_a_user_cannot_tidy_away_in_the_home_is_gone_round_and_told(tmp_path: Path, commit: Commit) -> None:
+    home, name = tmp_path / "home", ".hostwright-0123456789abcdef"
+    (home / name).mkdir(parents=True)
+    (home / name / "x").touch()
+    os.chown(home, 65534, 65534)
+    base = Base(f"{home}", root_links=False)
+    step = next(step for step in plan(home, commit, items(commit, {"sets": ["a"]})) if step.item.path == ".vimrc")
+    item = replace(step.item, owner="65534", group="65534")
+    user = User("nobody", 65534, 65534, f"{home}")
+    with base.opened() as start:
+        told = as_user(user, partial(carry_out, base, start, item, step.content))
+    assert told == f"called as if it were the agent's, and left alone: {home / name}, a directory of root"
+    assert (home / ".vimrc").stat().st_uid == 65534

@@ -209,3 +209,32 @@ def test_a_complaint_points_at_the_key(commit: Commit) -> None:
 def test_every_field_is_described() -> None:
     for definition in FilesSpec.model_json_schema()["$defs"].values():
         assert all("description" in field for field in definition["properties"].values())
+
+
+def test_capabilities_are_named_with_or_without_their_cap(commit: Commit) -> None:
+    wanted = {"/p": {"source": "files/run.sh", "capabilities": ["net_raw", "CAP_CHOWN"]}}
+    assert items(commit, wanted)["file:/p"]["capabilities"] == ["cap_chown", "cap_net_raw"]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (
+            {"content": "x", "capabilities": ["net_bind"]},
+            "no capability 'net_bind'; did you mean cap_net_bind_service?",
+        ),
+        ({"directory": True, "capabilities": ["chown"]}, "capabilities cannot be given together with directory"),
+        ({"line": "x", "mode": "0600"}, "mode cannot be given together with line"),
+        ({"line": "x", "capabilities": ["chown"]}, "capabilities cannot be given together with line"),
+        ({"link": "/x", "acl": "keep"}, "acl cannot be given together with link"),
+        ({"content": "x", "acl": "u:ann:r--"}, "keep"),
+    ],
+)
+def test_attributes_that_cannot_be_given_are_complained_about(commit: Commit, written: object, told: str) -> None:
+    assert told in complaints(commit, {"/p": written})
+
+
+def test_acls_are_kept_where_git_says_so(commit: Commit) -> None:
+    found = items(commit, {"/d": {"directory": True, "acl": "keep"}, "/e": {"directory": True}})
+    assert found["directory:/d"]["keep_acl"]
+    assert "keep_acl" not in found["directory:/e"]

@@ -18,6 +18,7 @@ from agent.domain.ownership import LedgerEntry, Origin, Seen
 from agent.errors import DeployError
 from agent.system.descent import Refused
 from tests.deploys.commit import snapshot
+from tests.system import acls
 
 UID = 65534
 
@@ -133,6 +134,19 @@ def test_what_was_created_goes_and_what_is_gone_is_fine(tmp_path: Path) -> None:
     keys = [f"file:{tmp_path}/f", f"link:{tmp_path}/l", f"file:{tmp_path}/gone/long/ago"]
     assert remove(*keys) == {}
     assert snapshot(tmp_path) == {}
+
+
+def test_an_acl_is_seen_said_in_words_and_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_text("first\n")
+    without = look(f"file:{path}")
+    acls.give(path, UID - 1, 4)
+    before = look(f"file:{path}")
+    assert changed(f"file:{path}", without) == "ACL"
+    path.unlink()
+    path.write_text("ours\n")
+    restore(f"file:{path}", before)
+    assert look(f"file:{path}") == before
 
 
 @needs_root

@@ -1,0 +1,224 @@
+"""Writing one name in a folder, by the folder's descriptor.
+
+What is written is written under a temporary name in the same folder and renamed: a reader, and a machine that loses
+power, has the old or the new, never half of it. Functions return what they have to tell, mostly nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.deploys.place import Found, leads_into, look, names, readable
+from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, carry_over, give
+from agent.system.descent import Refused, renamer, user_name
+
+BACKUP_SUFFIX = ".before-hostwright"
+
+_TEMPORARY = re.compile(r"\.hostwright-[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """Owner and mode, and exactly these ACLs and capabilities (``agent.system.attributes``), by default none."""
+
+    mode: int
+    uid: int
+    gid: int
+    giving: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def put_file(parent: int, name: str, content: bytes, attributes: Attributes, *, backup: bool) -> str:
+    """``content`` as the whole of ``name``, in place of a file, a link, an empty folder or nothing.
+
+    The SELinux label and other extended attributes of a file that it replaces stay. Raises OSError; then the old file
+    stands.
+    """
+    if backup:
+        _back_up(parent, name)
+    with _temporary(parent) as (temporary, told):
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent
+        )
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            _take_over_labels(parent, name, descriptor)
+            _own(descriptor, attributes)
+            os.fsync(descriptor)
+        _replace(parent, temporary, name)
+    return told
+
+
+def put_link(parent: int, name: str, target: str, *, backup: bool) -> str:
+    """``name`` as a link to ``target``, in place of a file, a link, an empty folder or nothing. Raises OSError."""
+    if backup:
+        _back_up(parent, name)
+    with _temporary(parent) as (temporary, told):
+        os.symlink(target, temporary, dir_fd=parent)
+        _replace(parent, temporary, name)
+    return told
+
+
+def put_folder(parent: int, name: str, attributes: Attributes, *, backup: bool) -> str:
+    """``name`` as a new folder, in place of a file, a link or nothing; it has its name only with its attributes.
+    Raises OSError."""
+    if backup:
+        _back_up(parent, name)
+    with _temporary(parent) as (temporary, told):
+        os.mkdir(temporary, 0o700, dir_fd=parent)
+        set_attributes(parent, temporary, attributes)
+        if look(parent, name, read=False).type in (stat.S_IFREG, stat.S_IFLNK):
+            os.unlink(name, dir_fd=parent)
+        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    return told
+
+
+def remove(parent: int, name: str, *, backup: bool) -> None:
+    """No ``name`` any more: a file, a link or an empty folder goes. Raises OSError."""
+    if backup:
+        _back_up(parent, name)
+    _unlink(parent, name)
+    _sync(parent)
+
+
+def forget_backup(parent: int, name: str) -> None:
+    """What ``backup`` kept of ``name`` goes when it says nothing that is not there again. Raises OSError."""
+    backup = f"{name}{BACKUP_SUFFIX}"
+    with contextlib.suppress(PermissionError):  # somebody's own, then
+        now, kept = look(parent, name), look(parent, backup)
+        if kept.type == now.type and (kept.content, kept.target) == (now.content, now.target) != (None, None):
+            _unlink(parent, backup)
+            _sync(parent)
+
+
+def remove_links(parent: int, name: str, place: str) -> None:
+    """Empties a folder that ``holds_only_links``. Raises OSError where it holds something else by now."""
+    with readable(parent, name) as folder:
+        for inner in names(folder):
+            found = look(folder, inner, read=False)
+            if found.type == stat.S_IFDIR:
+                remove_links(folder, inner, place)
+                os.rmdir(inner, dir_fd=folder)
+            elif leads_into(found.target, place):
+                os.unlink(inner, dir_fd=folder)
+
+
+def set_attributes(parent: int, name: str, attributes: Attributes) -> None:
+    """Owner and mode of a file or a folder, as it is. Raises OSError, Refused."""
+    with readable(parent, name) as descriptor:
+        _require_not_given_away(parent, name, descriptor, attributes)
+        _own(descriptor, attributes)
+        os.fsync(descriptor)
+
+
+def _require_not_given_away(parent: int, name: str, descriptor: int, attributes: Attributes) -> None:
+    """A folder that holds something is not given to somebody, nor opened for more people, where others may have put
+    another folder of that name there. Files need no such care: only those with the wanted content come here."""
+    status = os.fstat(descriptor)
+    given = (status.st_uid, status.st_gid) != (attributes.uid, attributes.gid)
+    opened = attributes.mode & ~status.st_mode & 0o077
+    if not stat.S_ISDIR(status.st_mode) or not (given or opened) or look(parent, name).empty:
+        return
+    hand = renamer(parent)
+    if hand is not None and not hand.vouches_for(status):
+        raise Refused(
+            f"{hand.folder}/{name} is not empty and keeps its owner and mode: {hand}, who may have put it there",
+            hint=f"give {hand.folder} to root, or set them by hand",
+        )
+
+
+def _own(descriptor: int, attributes: Attributes) -> None:
+    status = os.fstat(descriptor)
+    if (status.st_uid, status.st_gid) != (attributes.uid, attributes.gid):
+        os.fchown(descriptor, attributes.uid, attributes.gid)
+    give(descriptor, attributes.giving, (ACCESS, DEFAULT))  # before the mode: it would open the file for whom they name
+    os.fchmod(descriptor, attributes.mode)  # after the owner: changing that clears the set-id bits
+    give(descriptor, attributes.giving, (CAPABILITY,))  # and these
+
+
+@contextmanager
+def _temporary(parent: int) -> Iterator[tuple[str, str]]:
+    """A name in the folder that nobody can guess, and what is to be told of what cannot be tidied away. What was left
+    under such a name, by a run that was killed, goes; so does what is left under this one."""
+    told = _tidy(parent)
+    temporary = f".hostwright-{secrets.token_hex(8)}"
+    try:
+        yield temporary, told
+    except BaseException:
+        with contextlib.suppress(OSError):
+            _unlink(parent, temporary)
+        raise
+    _sync(parent)
+
+
+def _tidy(parent: int) -> str:
+    """Takes away what has a temporary name. What does not go (a folder that holds something, a mount) is not ours: it
+    is in nobody's way, and told of."""
+    strangers = []
+    for name in names(parent):
+        if _TEMPORARY.fullmatch(name):
+            try:
+                _unlink(parent, name)
+            except OSError:
+                strangers += _described(parent, name)
+    return f"called as if it were the agent's, and left alone: {', '.join(strangers)}" if strangers else ""
+
+
+def _described(parent: int, name: str) -> list[str]:
+    """What is there, and whose; nothing of what has gone meanwhile."""
+    with contextlib.suppress(OSError):
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        folder = Path(f"/proc/self/fd/{parent}").readlink()
+        return [f"{folder / name}, {Found(status).name} of {user_name(status.st_uid)}"]
+    return []
+
+
+def _replace(parent: int, temporary: str, name: str) -> None:
+    if look(parent, name, read=False).type == stat.S_IFDIR:
+        os.rmdir(name, dir_fd=parent)
+    os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+
+
+def _back_up(parent: int, name: str) -> None:
+    """Once: what stood there before the first change. A second name of the same file, which keeps all of it; a copy
+    where that is not allowed (another's file) or the file system has no such thing."""
+    backup = f"{name}{BACKUP_SUFFIX}"
+    if look(parent, name, read=False).type not in (stat.S_IFREG, stat.S_IFLNK):
+        return
+    try:
+        os.link(name, backup, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+    except FileExistsError:
+        return
+    except OSError:
+        found = look(parent, name)
+        if found.content is None:
+            raise
+        attributes = Attributes(found.mode & 0o777, os.geteuid(), os.getegid())
+        put_file(parent, backup, found.content, attributes, backup=False)
+
+
+def _take_over_labels(parent: int, name: str, descriptor: int) -> None:
+    if look(parent, name, read=False).type == stat.S_IFREG:
+        # A user may replace what he cannot read.
+        with contextlib.suppress(PermissionError), readable(parent, name) as old:
+            carry_over(old, descriptor)
+
+
+def _unlink(parent: int, name: str) -> None:
+    if look(parent, name, read=False).type == stat.S_IFDIR:
+        os.rmdir(name, dir_fd=parent)
+    else:
+        os.unlink(name, dir_fd=parent)
+
+
+def _sync(parent: int) -> None:
+    with readable(parent, ".") as descriptor:
+        os.fsync(descriptor)

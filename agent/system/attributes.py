@@ -1,0 +1,142 @@
+"""Extended attributes by which a file gives more than its mode says: ACLs and capabilities, as bytes and in words.
+
+Formats: acl(5) and linux/posix_acl_xattr.h; capabilities(7) and struct vfs_cap_data of linux/capability.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import struct
+from collections.abc import Callable, Iterable, Mapping
+
+ACCESS = "system.posix_acl_access"
+DEFAULT = "system.posix_acl_default"
+"""Of a folder: what is made in it begins with this ACL."""
+CAPABILITY = "security.capability"
+
+GIVING = (ACCESS, DEFAULT, CAPABILITY)
+
+_OF_CONTENT = ("security.ima", "security.evm")
+"""Hashes and signatures of the content, which the kernel makes anew or its administrator does."""
+
+_NONE = (errno.ENOTSUP, errno.ENODATA)
+_NOT_MINE = (*_NONE, errno.EPERM, errno.EACCES)
+"""A file system without attributes; or a user who may replace another's file, and not give it his own labels."""
+
+_ACL_VERSION = struct.Struct("<I")
+_ACL_ENTRY = struct.Struct("<HHI")
+_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_LETTERS = {_USER_OBJ: "u", _USER: "u", _GROUP_OBJ: "g", _GROUP: "g", _MASK: "m", _OTHER: "o"}
+
+_CAPS_1, _CAPS = struct.Struct("<III"), struct.Struct("<IIIII")
+_CAPS_2, _EFFECTIVE = 0x02000000, 0x01
+
+CAPABILITIES = (
+    *("chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap"),
+    *("linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner"),
+    *("sys_module", "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice"),
+    *("sys_resource", "sys_time", "sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap"),
+    *("mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf"),
+    "checkpoint_restore",
+)
+"""By number, without their ``cap_`` (linux/capability.h)."""
+
+
+def giving(descriptor: int) -> Mapping[str, bytes]:
+    """ACLs and capabilities of an open file or folder, by the attribute's name. Raises OSError."""
+    try:
+        return {name: os.getxattr(descriptor, name) for name in os.listxattr(descriptor) if name in GIVING}
+    except OSError as error:
+        if error.errno not in _NONE:
+            raise
+        return {}
+
+
+def give(descriptor: int, wanted: Mapping[str, bytes], names: Iterable[str] = GIVING) -> None:
+    """Exactly these of the attributes called ``names``, also where a folder's default ACL gave it others. Raises
+    OSError."""
+    there = giving(descriptor)
+    for name in names:
+        if there.get(name) == wanted.get(name):
+            continue
+        if name in wanted:
+            os.setxattr(descriptor, name, wanted[name])
+        else:
+            os.removexattr(descriptor, name)
+
+
+def carry_over(old: int, new: int) -> None:
+    """Gives the file ``new`` the labels and other extended attributes of ``old``, as far as they belong neither to its
+    content nor to ``GIVING``. Raises OSError."""
+    try:
+        names = os.listxattr(old)
+    except OSError as error:
+        if error.errno not in _NOT_MINE:
+            raise
+        return
+    for name in names:
+        try:
+            if name not in (*GIVING, *_OF_CONTENT):
+                os.setxattr(new, name, os.getxattr(old, name))
+        except OSError as error:
+            if error.errno not in _NOT_MINE:
+                raise
+
+
+def acl_words(packed: bytes) -> str:
+    """Whom an ACL names, ``u:ann:r-- g:adm:rw-``; all of one that names nobody."""
+    try:
+        entries = list(_ACL_ENTRY.iter_unpack(packed[_ACL_VERSION.size :]))
+    except struct.error:
+        return "one that cannot be read"
+    named = [entry for entry in entries if entry[0] in (_USER, _GROUP)]
+    return " ".join(_acl_entry(*entry) for entry in named or entries)
+
+
+def _acl_entry(tag: int, permissions: int, who: int) -> str:
+    whose = {_USER: _user, _GROUP: _group}.get(tag)
+    letters = "".join(letter if permissions & bit else "-" for letter, bit in (("r", 4), ("w", 2), ("x", 1)))
+    return f"{_LETTERS.get(tag, '?')}:{_named(who, whose) if whose else ''}:{letters}"
+
+
+def capability_words(packed: bytes) -> str:
+    """``cap_net_raw``; with ``+i`` or ``+p`` and the like where it is not simply permitted and effective."""
+    if len(packed) < _CAPS_1.size:
+        return "some that cannot be read"
+    magic, *masks = (_CAPS if len(packed) >= _CAPS.size else _CAPS_1).unpack_from(packed)
+    permitted = masks[0] | (masks[2] << 32 if len(masks) > 2 else 0)
+    inheritable = masks[1] | (masks[3] << 32 if len(masks) > 2 else 0)
+    effective = magic & _EFFECTIVE
+    told = []
+    for number in range(64):
+        flags = ("e" if effective and permitted >> number & 1 else "") + ("i" if inheritable >> number & 1 else "")
+        flags += "p" if permitted >> number & 1 else ""
+        if flags:
+            name = CAPABILITIES[number] if number < len(CAPABILITIES) else f"{number}"
+            told.append(f"cap_{name}" + ("" if flags == "ep" else f"+{flags}"))
+    return " ".join(told) or "none"
+
+
+def packed_capabilities(names: Iterable[str]) -> bytes:
+    """Permitted and effective, as ``setcap cap_net_raw=ep`` writes them. Raises KeyError for an unknown name."""
+    numbers = {name: number for number, name in enumerate(CAPABILITIES)}
+    bits = sum({1 << numbers[name.removeprefix("cap_")] for name in names})
+    return _CAPS.pack(_CAPS_2 | _EFFECTIVE, bits & 0xFFFFFFFF, 0, bits >> 32, 0)
+
+
+def _named(number: int, whose: Callable[[int], str]) -> str:
+    try:
+        return whose(number)
+    except KeyError:
+        return f"{number}"
+
+
+def _user(uid: int) -> str:
+    return pwd.getpwuid(uid).pw_name
+
+
+def _group(gid: int) -> str:
+    return grp.getgrgid(gid).gr_name
