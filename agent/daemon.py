@@ -26,6 +26,7 @@ from agent.domain.memory import FleetSettings
 from agent.host.paths import Paths
 from agent.host.state import Memory
 from agent.system import systemd
+from agent.system.log import log_to_stderr
 
 log = logging.getLogger("hostwright")
 
@@ -190,7 +191,7 @@ class Daemon:
 
 def serve(paths: Paths) -> int:
     """The daemon with its real parts, until it is told to stop; then 0."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(logging.INFO)
     paths.run.mkdir(mode=0o755, parents=True, exist_ok=True)
     unit = systemd.booted() and bool(os.environ.get("NOTIFY_SOCKET"))
     argv: Sequence[str] = ("systemctl", "start", systemd.CYCLE_UNIT) if unit else cycle_argv()

@@ -28,6 +28,7 @@ from agent.errors import HostwrightError, SettingsError
 from agent.host.paths import Paths
 from agent.host.state import Memory
 from agent.host.webhook_secret import read_secret
+from agent.system.log import log_to_stderr
 
 log = logging.getLogger("hostwright")
 
@@ -188,7 +189,7 @@ def _hang_up(connection: socket.socket) -> None:
 def serve(paths: Paths) -> int:
     """Until fleet.yaml wants none any more; then 0. Raises SettingsError for a state that cannot be read, OSError when
     the address cannot be bound."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(logging.INFO)
     memory = Memory(paths)
     bell = Bell(lambda: control.ask(paths.control, wait=False, timeout_s=ASK_TIMEOUT_S))
     while (webhook := memory.state().fleet.webhook) is not None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.domain.memory import FleetSettings
+from agent.domain.plan import Hold
+from agent.domain.tree import Tree
 from agent.engine.client import Engine
 from agent.errors import HostwrightError, SettingsError, UsageError, host_io_error
 from agent.fleet.writer import StatusBranch
@@ -29,8 +31,11 @@ from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
 from agent.inventory.fleet import read_fleet
+from agent.inventory.inventory import read_host_names
+from agent.inventory.source import open_source
 from agent.parts import Named, Parts
 from agent.steps.apply import Progress
+from agent.steps.choose import suspension
 from agent.steps.report import StatusReporter
 from agent.steps.trial import REMOTE_TIMEOUT_S
 from agent.system.files import discard, make_private_folder
@@ -101,6 +106,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
                 cache, settings, fleet, access_of_host(paths, settings, reporting=True)
             ),
             identities=lambda sha: identities_at(mirror, settings.inventory, sha),
+            hosts=lambda sha: hosts_at(mirror, settings.inventory, sha),
             clock=clock,
         ),
         progress=progress,
@@ -159,13 +165,30 @@ def identities_at(mirror: Mirror, inventory: str, sha: str | None) -> Mapping[st
     return {host: identity.ssh for host, identity in found.items()}
 
 
+def hosts_of(tree: Tree, inventory: str) -> frozenset[str] | None:
+    """The hosts of an inventory; None where nobody can tell."""
+    try:
+        return read_host_names(open_source(tree, inventory))
+    except HostwrightError:
+        return None
+
+
+def hosts_at(mirror: Mirror, inventory: str, sha: str | None) -> frozenset[str] | None:
+    """Those of a trusted commit."""
+    return None if sha is None else hosts_of(mirror.tree(sha), inventory)
+
+
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """What ``hostwright status`` reads: the branch, whose signatures to expect, and what was seen before."""
+    """What ``hostwright status`` reads: the branch, whose signatures to expect, which hosts there are (None: nobody
+    knows), and what was seen before. ``local``: on a managed host its name, and what a person said there."""
 
     branch: StatusBranch
     identities: Mapping[str, str]
+    inventory: str
+    hosts: frozenset[str] | None
     seen: Path
+    local: tuple[str, tuple[Hold, ...]] | None = None
 
 
 def fleet_view(
@@ -179,16 +202,19 @@ def fleet_view(
     """On a managed host, without ``repo``: its own. Elsewhere ``choose`` names the config repo and its inventory."""
     if repo is None and os.geteuid() == 0 and paths.settings.exists():
         return _view_of_host(paths, remote)
-    root, name = choose()
+    root, only = choose()
+    name = inventory or only
     tree = FolderTree(root)
     folder = cache() / _slug(root)
-    fleet = read_fleet(tree, inventory or name)
+    fleet = read_fleet(tree, name)
     where = Remote.parse(remote or (fleet.status.remote if fleet.status.remote != "same" else _origin(root)))
     access = Access(known_hosts=None, deploy_key=None)
-    found, _ = admitted(tree, inventory or name)
+    found, _ = admitted(tree, name)
     return FleetView(
         StatusBranch(folder / "status.git", where.url, network_environment(access, where)),
         {host: identity.ssh for host, identity in found.items()},
+        name,
+        hosts_of(tree, name),
         folder / "seen.json",
     )
 
@@ -201,9 +227,18 @@ def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
     if remote is not None:
         where = Remote.parse(remote)
         branch = StatusBranch(branch.repo, where.url, network_environment(access, where))
-    known = identities_at(mirror_of_host(paths, settings), settings.inventory, memory.trust().last)
+    mirror, last, now = mirror_of_host(paths, settings), memory.trust().last, clock()
+    known = identities_at(mirror, settings.inventory, last)
     own = {settings.host: Identity.load(paths.identity, settings.host).public_line}
-    return FleetView(branch, {**known, **own}, paths.seen)
+    said = (suspension(memory.suspension(now), None, settings.host, now),)
+    return FleetView(
+        branch,
+        {**known, **own},
+        settings.inventory,
+        hosts_at(mirror, settings.inventory, last),
+        paths.seen,
+        (settings.host, tuple(hold for hold in said if hold is not None)),
+    )
 
 
 def _origin(root: Path) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from agent import wiring
-from agent.cli.output import Output
+from agent.cli.output import Output, json_text
 from agent.errors import InventoryError, UsageError
 from agent.inventory.environment import NOT_FETCHED, Environment, load
 from agent.inventory.schema import schema as schema_of
@@ -62,7 +61,7 @@ def inventory(
     who = environment.inventory
     if as_list or host is not None:
         document = who.as_list() if host is None else who.as_host(host)
-        output.show(json.dumps(document, indent=4, sort_keys=True, ensure_ascii=False))
+        output.show(json_text(document, indent=4, sort_keys=True))
         output.envelope("inventory", 0, document)
         return 0
     hosts = who.match(pattern or "all")
@@ -74,7 +73,7 @@ def inventory(
 
 def schema(output: Output, *, name: str) -> int:
     document = schema_of(name)
-    output.show(json.dumps(document, indent=2, ensure_ascii=False))
+    output.show(json_text(document, indent=2))
     output.envelope("schema", 0, document)
     return 0
 

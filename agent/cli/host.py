@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -11,12 +12,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from agent import wiring
 from agent.cli.output import Output, error_document
-from agent.cli.show import AccountView, plan_lines
+from agent.cli.show import AccountView, newest_line, plan_lines
 from agent.control import ask
 from agent.cycle import run
 from agent.domain.account import Account, Trigger
@@ -25,6 +25,7 @@ from agent.domain.event import Event
 from agent.domain.memory import Pinned, Suspension
 from agent.domain.plan import Cause, Hold
 from agent.domain.removal import Departure, Leaving, Removal
+from agent.domain.text import SECOND, moment
 from agent.errors import DeployError, Exit, SettingsError, UsageError, first_exit
 from agent.host.events import Events
 from agent.host.lock import locked
@@ -105,7 +106,7 @@ def _show(output: Output, command: str, told: Foreseen, *, diff: bool, calm: str
     for line in plan_lines(found, leaving, told.holds, diff=diff, calm=calm):
         output.show(line)
     if told.newest is not None:
-        output.show(f"not aimed at: commit {told.newest[0][:12]}: {told.newest[1]}")
+        output.show(newest_line(*told.newest))
     for error in errors:
         output.say(f"hostwright: {error.message}")
     codes = [error.exit for error in errors] + ([Exit.CHANGES] if pending else [])
@@ -181,15 +182,17 @@ def suspend(output: Output, *, reason: str, duration: str | None) -> int:
     # A cycle that has already begun does not know of it; when this returns, nothing touches the host any more.
     with locked(paths.lock, wait_s=APPLY_WAIT_S):
         pass
-    ends = "until `hostwright resume`" if until is None else f"until {_when(until)}"
+    ends = "until `hostwright resume`" if until is None else f"until {moment(until, SECOND)}"
     output.say(f"suspended {ends}: this host is looked at and reported, and not touched")
+    _report_soon(paths)
     output.envelope("suspend", 0, {"reason": reason.strip(), "until": until})
     return 0
 
 
 def resume(output: Output) -> int:
     require_root()
-    memory, now = Memory(Paths()), int(time.time())
+    paths, now = Paths(), int(time.time())
+    memory = Memory(paths)
     was = _said(lambda: memory.suspension(now))
     stayed = _said(lambda: memory.pinned(now))
     memory.keep_suspension(None)
@@ -198,8 +201,15 @@ def resume(output: Output) -> int:
         output.say("resumed: the next cycle goes on to the newest commit")
     else:
         output.say("resumed: the next cycle applies again" if was else "this host was not suspended")
+    _report_soon(paths)
     output.envelope("resume", 0, {"was_suspended": was, "was_held": stayed})
     return 0
+
+
+def _report_soon(paths: Paths) -> None:
+    """Asks the daemon for a cycle, so that others learn of it now. Without a daemon the next cycle tells them."""
+    with contextlib.suppress(SettingsError):
+        ask(paths.control, wait=False, timeout_s=10.0)
 
 
 def _said(read: Callable[[], object]) -> bool:
@@ -222,7 +232,7 @@ def uninstall(output: Output, *, keep: bool, yes: bool) -> int:
     from agent.cli.uninstall import agreed, exec_last
     from agent.cli.uninstall import uninstall as remove
 
-    if sys.stdin.isatty() and not yes and not output.as_json and not agreed(Paths(), keep=keep, talk=output.say):
+    if sys.stdin.isatty() and not yes and not output.as_json and not agreed(Paths(), output, keep=keep):
         output.say("nothing was changed")
         return Exit.INTERRUPTED
     gone = remove(Paths(), keep=keep, talk=output.say, progress=output.detail)
@@ -245,8 +255,9 @@ def uninstall(output: Output, *, keep: bool, yes: bool) -> int:
     code = int(Exit.SETTINGS if gone.failed else Exit.FINE)
     if gone.last:
         output.say("its packages go last")
+        output.flush()
         exec_last(gone.last, code, failed if gone.failed else fine, failed)
-    sys.stdout.write(failed if gone.failed else fine)
+    output.write(failed if gone.failed else fine)
     return code
 
 
@@ -300,15 +311,12 @@ def _document(account: Account) -> dict[str, object]:
 
 def _event_text(event: Event, *, whole: bool) -> str:
     where = " ".join(part for part in (event.deploy, event.resource) if part)
-    head = f"{_when(event.at)}  {event.kind:<20} {where + ': ' if where else ''}{event.message}"
-    lines = (event.diff or "").splitlines()
+    first, *more = event.message.splitlines() or [""]
+    head = f"{moment(event.at, SECOND)}  {event.kind:<20} {where + ': ' if where else ''}{first}"
+    lines = [*more, *(event.diff or "").splitlines()]
     if len(lines) > DIFF_LINES and not whole:
         lines = [*lines[:DIFF_LINES], f"… {len(lines) - DIFF_LINES} more lines: hostwright -v events"]
     return "\n".join([head, *(f"    {line}" for line in lines)])
-
-
-def _when(instant: int) -> str:
-    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def require_root() -> None:

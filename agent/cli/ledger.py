@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from difflib import get_close_matches
-
-from rich.table import Table
 
 from agent.cli.giving_back import give_back_one
 from agent.cli.host import APPLY_WAIT_S, require_root
 from agent.cli.output import Output
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
+from agent.domain.text import DAY, moment
 from agent.errors import UsageError
 from agent.host.ledger import Ledger
 from agent.host.lock import locked
@@ -28,14 +26,8 @@ def show(output: Output) -> int:
     """Every entry, sorted by key."""
     require_root()
     entries = Ledger(Paths().ledger).entries()
-    table = Table(box=None, pad_edge=False)
-    for column in ("KEY", "ORIGIN", "STANDING", "DEPLOY", "SINCE"):
-        table.add_column(column)
-    for entry in entries:
-        standing = f"{entry.standing.value}: {entry.reason}" if entry.reason else entry.standing.value
-        table.add_row(entry.key, entry.origin.value, standing, entry.deploy, _day(entry.at))
     if entries:
-        output.show(table)
+        output.show_table(("KEY", "ORIGIN", "STANDING", "DEPLOY", "SINCE"), map(_row, entries))
     else:
         output.say("the ledger is empty: the agent has changed nothing on this host yet")
     output.envelope("ledger", 0, [_document(entry) for entry in entries])
@@ -83,8 +75,9 @@ def _near(key: str, known: Iterable[str]) -> str:
     return f"near ones: {', '.join(near)}" if near else "`hostwright ledger` lists what it has"
 
 
-def _day(instant: int) -> str:
-    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d")
+def _row(entry: LedgerEntry) -> tuple[str, ...]:
+    standing = f"{entry.standing.value}: {entry.reason}" if entry.reason else entry.standing.value
+    return entry.key, entry.origin.value, standing, entry.deploy, moment(entry.at, DAY)
 
 
 def _document(entry: LedgerEntry) -> dict[str, object]:

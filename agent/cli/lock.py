@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from agent import wiring
 from agent.cli.admin import choose, inventories
@@ -18,8 +15,7 @@ from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import load
 from agent.inventory.lock import AGENT, LOCK_FILE, Lock, lock_text, read_lock
 from agent.inventory.source import INVENTORIES, open_source
-from agent.pinning.renew import Renewal, Watch
-from agent.system.download import Progress as Told
+from agent.pinning.renew import Renewal
 from agent.system.files import write_atomic
 from agent.system.folder import FolderTree
 
@@ -66,7 +62,7 @@ def _write(output: Output, root: Path, name: str, names: tuple[str, ...], reposi
     tree = FolderTree(root)
     environment = load(tree, name, repositories.tree, locked=False)
     old = _old(output, tree, name, keep=bool(names))
-    with tempfile.TemporaryDirectory(prefix="hostwright-lock-") as work, _bars(output) as watch:
+    with tempfile.TemporaryDirectory(prefix="hostwright-lock-") as work, output.downloads() as watch:
         renewal = Renewal(
             environment.tools,
             environment.addresses(),
@@ -126,18 +122,3 @@ def _commits(lock: Lock) -> dict[str, str]:
 
 def _same_repositories(old: Lock, new: Lock) -> Iterator[str]:
     return (name for name, pin in new.repositories.items() if old.repositories.get(name) == pin)
-
-
-@contextmanager
-def _bars(output: Output) -> Iterator[Watch]:
-    """A bar for what is looked up, gone when all is done; nothing where there is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=output.err, transient=True, disable=not output.err.is_terminal) as progress:
-
-        def watch(what: str) -> Told:
-            for done in progress.task_ids:
-                progress.remove_task(done)
-            task = progress.add_task(what, total=None)
-            return lambda received, total: progress.update(task, completed=received, total=total)
-
-        yield watch

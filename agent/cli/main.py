@@ -3,6 +3,8 @@ one; here it only gets its name, its options and its help."""
 
 from __future__ import annotations
 
+import io
+import logging
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from agent.cli.output import Output, bug, error_document
 from agent.cli.sections import SECTIONS, Sections
 from agent.domain.commit import TrustMode
 from agent.errors import Exit, HostwrightError, UsageError, host_io_error
+from agent.system.log import log_to_stderr
 
 __all__ = ["SECTIONS", "cli", "run"]
 
@@ -304,13 +307,21 @@ def inventory(obj: dict[str, Any], as_list: bool, host: str | None, pattern: str
 
 @cli.command()
 @click.option("--remote", help="The remote that holds the branch `status` [this host's, or the repo's origin].")
+@click.option("--all", "everything", is_flag=True, help="Also what is on the branch of hosts not in the inventory.")
 @click.argument("hosts", nargs=-1)
 @click.pass_obj
-def status(obj: dict[str, Any], remote: str | None, hosts: tuple[str, ...]) -> int:
+def status(obj: dict[str, Any], remote: str | None, everything: bool, hosts: tuple[str, ...]) -> int:
     """Show what the hosts report, signatures verified."""
     from agent.cli.status import status as run_status
 
-    return run_status(obj["output"], repo=obj["repo"], inventory=obj["inventory"], remote=remote, hosts=hosts)
+    return run_status(
+        obj["output"],
+        repo=obj["repo"],
+        inventory=obj["inventory"],
+        remote=remote,
+        hosts=hosts,
+        everything=everything,
+    )
 
 
 @cli.command()
@@ -326,13 +337,16 @@ def schema(obj: dict[str, Any], name: str) -> int:
 def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
     """Runs one command; the only place where exceptions become exit codes."""
     output = Output(as_json="--json" in arguments)
+    log_to_stderr(logging.WARNING)
     command = next((word for word in arguments if word in cli.commands), "hostwright")
     try:
         return int(invoke(args=list(arguments), prog_name="hostwright", standalone_mode=False) or 0)
     except HostwrightError as error:
         return output.failure(command, error)
     except click.ClickException as error:
-        error.show()
+        with io.StringIO() as told:
+            error.show(told)
+            output.say(told.getvalue().rstrip("\n"))
         output.envelope(command, int(Exit.USAGE), None, error_document(UsageError(error.format_message())))
         return int(Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):
@@ -340,5 +354,5 @@ def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
     except BrokenPipeError:
         return int(Exit.FINE)
     except Exception as error:
-        told = host_io_error(error) if isinstance(error, OSError) else bug(error, traceback.format_exc())
-        return output.failure(command, told)
+        known = host_io_error(error) if isinstance(error, OSError) else bug(error, traceback.format_exc())
+        return output.failure(command, known)

@@ -1,23 +1,64 @@
-"""What people and programs see: data on stdout, talk on stderr, one JSON envelope for every command."""
+"""What people and programs see: data on stdout, talk on stderr, one JSON envelope for every command.
+
+The one door to a terminal, and the one home of rich. All text that comes here is text: nothing in it is markup, moves
+a cursor, or begins another row, whoever wrote it.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, TextIO
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.text import Text
 
 from agent import __version__
 from agent.domain.text import escaped
 from agent.errors import Consequence, HostwrightError
 
+if TYPE_CHECKING:
+    from rich.status import Status
+
 ENVELOPE_VERSION = 1
 
-UNLIMITED_WIDTH = 10_000
+UNLIMITED_WIDTH = 100_000
 """Columns; programs that read our tables line by line wrap nothing."""
+
+_GAP = "  "
+_NARROWEST = 20
+"""Columns of text that wraps; a terminal without them wraps it as it likes."""
+
+Watch = Callable[[int, int | None], None]
+"""Takes the bytes received and, where that is known, of how many."""
+
+
+@dataclass(slots=True)
+class Spinner:
+    """One line that says what goes on now; nothing where there is no terminal."""
+
+    _console: Console
+    _status: Status | None = None
+
+    def show(self, text: str) -> None:
+        if not self._console.is_terminal:
+            return
+        if self._status is None:
+            self._status = self._console.status(_cell(text))
+            self._status.start()
+        else:
+            self._status.update(_cell(text))
+
+    def stop(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,33 +67,68 @@ class Output:
 
     as_json: bool = False
     verbose: bool = False
-    out: Console = field(default_factory=lambda: _console(sys.stdout))
-    err: Console = field(default_factory=lambda: _console(sys.stderr))
+    _out: Console = field(default_factory=lambda: _console(sys.stdout))
+    _err: Console = field(default_factory=lambda: _console(sys.stderr))
 
     def say(self, text: str) -> None:
         """Talk: one line on stderr."""
-        self.err.print(fit(text), markup=False)
+        self._err.print(Text(fit(text)))
 
     def detail(self, text: str) -> None:
         """Talk that only ``-v`` wants."""
         if self.verbose:
             self.say(text)
 
-    def show(self, renderable: Any) -> None:
-        """Data for people: a text, a table. Not printed with ``--json``."""
+    def ask(self, question: str) -> bool:
+        """Asks whoever sits at the terminal; whether the answer is yes."""
+        self._err.print(Text(fit(f"{question} [y/N] ")), end="")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def show(self, text: str) -> None:
+        """Data for people. Not printed with ``--json``."""
         if not self.as_json:
-            # A terminal obeys what it is shown: a diff holds what any user of the host may have written.
-            if isinstance(renderable, str):
-                self.out.print(fit(renderable) if self.out.is_terminal else renderable, markup=False)
-                return
-            with self.out.capture() as printed:
-                self.out.print(renderable)
-            # A table fills its last column up; whoever reads it line by line has no use for that.
-            self.out.file.write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()))
+            self._out.file.write(f"{fit(text)}\n")
+
+    def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Data for people, a line for each row; only the last column wraps, where a terminal is narrow."""
+        if self.as_json:
+            return
+        lines = [tuple(map(escaped, row)) for row in (columns, *rows)]
+        widths = [max(map(cell_len, column)) + len(_GAP) for column in list(zip(*lines, strict=True))[:-1]]
+        room = max(self._out.width - sum(widths), _NARROWEST)
+        for *cells, last in lines:
+            start = "".join(set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=True))
+            for part in wrap(last, room) or [""]:
+                self._out.file.write(f"{start}{part}".rstrip() + "\n")
+                start = " " * sum(widths)
+
+    def spinner(self) -> Spinner:
+        return Spinner(self._err)
+
+    @contextmanager
+    def downloads(self) -> Iterator[Callable[[str], Watch]]:
+        """A bar for what is fetched now, gone when all is done; nothing where there is no terminal."""
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+        with Progress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal) as progress:
+
+            def watch(what: str) -> Watch:
+                for done in progress.task_ids:
+                    progress.remove_task(done)
+                task = progress.add_task(escaped(what), total=None)
+                return lambda received, total: progress.update(task, completed=received, total=total)
+
+            yield watch
+
+    @property
+    def symbols(self) -> bool:
+        """Whether stderr can show more than ASCII."""
+        return self._err.encoding.lower().replace("-", "") == "utf8"
 
     def envelope(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> None:
         """Data for programs, with ``--json`` only."""
-        sys.stdout.write(self.enveloped(command, exit_code, data, error))
+        self.write(self.enveloped(command, exit_code, data, error))
 
     def enveloped(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> str:
         """The same for whoever writes it; empty without ``--json``."""
@@ -66,7 +142,16 @@ class Output:
             "data": data,
             "error": error,
         }
-        return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+        return f"{json_text(document, indent=1)}\n"
+
+    def write(self, enveloped: str) -> None:
+        """What ``enveloped`` made."""
+        self._out.file.write(enveloped)
+
+    def flush(self) -> None:
+        """Nothing that was said or shown is still on its way."""
+        self._out.file.flush()
+        self._err.file.flush()
 
     def failure(self, command: str, error: HostwrightError) -> int:
         """One line of what happened and one of what to do; the exit code."""
@@ -82,8 +167,27 @@ def fit(text: str) -> str:
     return "\n".join("\t".join(escaped(part) for part in line.split("\t")) for line in text.split("\n"))
 
 
+def json_text(document: Any, *, indent: int, sort_keys: bool = False) -> str:
+    """``document`` as JSON, with everything escaped that a terminal could obey."""
+    lines = json.dumps(document, indent=indent, sort_keys=sort_keys, ensure_ascii=False).split("\n")
+    return "\n".join(line if line.isprintable() else "".join(map(_json_escaped, line)) for line in lines)
+
+
+def _json_escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]  # DEL is ASCII, and json leaves that
+
+
+def _cell(text: str) -> Text:
+    """``text`` as one line without markup, which a ``str`` is to rich."""
+    return Text(escaped(text))
+
+
 def _console(file: TextIO) -> Console:
     """A table is as wide as it has to be, unless a terminal has less room."""
+    if isinstance(file, io.TextIOWrapper):
+        file.reconfigure(errors="backslashreplace")  # a locale that lacks a sign is no reason to say nothing
     width = None if file.isatty() else UNLIMITED_WIDTH
     return Console(file=file, highlight=False, soft_wrap=True, emoji=False, width=width)
 

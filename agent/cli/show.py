@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from rich.status import Status as Spinner
-
 from agent.cli.output import Output
 from agent.domain.account import Account
 from agent.domain.outcome import OperationResult
@@ -85,17 +83,23 @@ def change_line(change: Change) -> str:
     return f"{_SIGNS[change.cause]} {what}  [{change.cause.value}, {change.deploy}]"
 
 
+def newest_line(sha: str, why: str) -> str:
+    """Why the newest commit is not aimed at; the commit once, also where the reason names it."""
+    commit = f"commit {sha[:12]}"
+    return f"not aimed at: {why if why.startswith(f'{commit} ') else f'{commit}: {why}'}"
+
+
 class AccountView:
     """Shows a cycle while it runs and sums it up when it has ended. A spinner only where there is a terminal."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._spinner: Spinner | None = None
+        self._spinner = output.spinner()
         self.progress = Progress(started=self._started, operated=self._operated, settling=self._settling)
 
     def conclude(self, account: Account) -> None:
         """What the cycle came to, one thing a line, problems last."""
-        self._rest()
+        self._spinner.stop()
         say = self._output.say
         if account.trusted is not None:
             signed = f", signed by {account.trusted.signer.principal}" if account.trusted.signer else ""
@@ -123,31 +127,18 @@ class AccountView:
                 self._output.detail(failure.hint)
 
     def _started(self, deploy: str, resource: str, operation: str) -> None:
-        if not self._output.err.is_terminal:
-            return
-        text = f"{deploy}: {resource}: {operation}"
-        if self._spinner is None:
-            self._spinner = self._output.err.status(text)
-            self._spinner.start()
-        else:
-            self._spinner.update(text)
+        self._spinner.show(f"{deploy}: {resource}: {operation}")
 
     def _operated(self, result: OperationResult) -> None:
         if not result.changed and result.succeeded:
             return
-        sign = "✓" if result.succeeded else "✗"
-        if self._output.err.encoding.lower().replace("-", "") != "utf8":
-            sign = "ok" if result.succeeded else "failed"
+        signs = ("✓", "✗") if self._output.symbols else ("ok", "failed")
+        sign = signs[0] if result.succeeded else signs[1]
         self._output.say(f"{sign} {result.resource}: {result.operation}  [{result.deploy}, {result.seconds:.1f} s]")
 
     def _settling(self, seconds: float) -> None:
-        self._rest()
+        self._spinner.stop()
         self._output.say(f"watching for {seconds:.0f} s whether the host is well with it")
-
-    def _rest(self) -> None:
-        if self._spinner is not None:
-            self._spinner.stop()
-            self._spinner = None
 
 
 def _put_off_lines(account: Account) -> Iterator[str]:

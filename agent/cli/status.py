@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-
-from rich.table import Table
 
 from agent import wiring
 from agent.cli.admin import choose
 from agent.cli.output import Output
-from agent.domain.report import Phase
-from agent.domain.status import HostStatus
-from agent.domain.text import printable, waiting
+from agent.domain.plan import Hold
+from agent.domain.report import LATEST, Phase, Report
+from agent.domain.status import HostStatus, ahead_s, due
+from agent.domain.text import moment, printable, waiting
 from agent.errors import UsageError
-from agent.fleet.reader import judge_all, now_seen
+from agent.fleet.reader import belongs, judge_all, now_seen
 from agent.host.paths import Paths
+from agent.steps.choose import HERE
 from agent.system.files import read_bounded, write_atomic
 
 READ_DEADLINE_S = 120.0
@@ -26,66 +25,87 @@ READ_DEADLINE_S = 120.0
 WHAT_LIMIT = 600
 """Characters of what one host complains about: a few lines of the table."""
 
+COLUMNS = ("host", "state", "commit", "reported", "next due", "what")
+
 
 def status(
-    output: Output, *, repo: Path | None, inventory: str | None, remote: str | None, hosts: Sequence[str]
+    output: Output,
+    *,
+    repo: Path | None,
+    inventory: str | None,
+    remote: str | None,
+    hosts: Sequence[str],
+    everything: bool = False,
 ) -> int:
-    """On a managed host its own inventory, elsewhere that of the config repo at ``repo``."""
+    """On a managed host its own inventory, elsewhere that of the config repo at ``repo``. What is on the branch and of
+    no host of the inventory is shown with ``everything``, or by its name."""
     view = wiring.fleet_view(repo, inventory, remote, paths=Paths(), choose=lambda: choose(repo, inventory))
     seen = _read_seen(view.seen)
-    statuses = judge_all(view.branch.read(READ_DEADLINE_S), view.identities, seen)
+    statuses = judge_all(view.branch.read(READ_DEADLINE_S), view.identities, seen, view.hosts or ())
     _keep_seen(view.seen, now_seen(statuses, seen))
     if hosts:
-        statuses = tuple(each for each in statuses if each.host in hosts)
-        unknown = set(hosts) - {each.host for each in statuses}
+        shown = [each for each in statuses if each.host in hosts]
+        unknown = set(hosts) - {each.host for each in shown}
         if unknown:
-            raise UsageError(f"no such host has reported: {', '.join(sorted(unknown))}")
+            names = printable(", ".join(sorted(unknown)))
+            raise UsageError(f"not in the inventory, and nothing on the branch: {names}", hint="hostwright status")
+    else:
+        shown = [each for each in statuses if everything or belongs(each, view.identities, view.hosts)]
+        if others := len(statuses) - len(shown):
+            what = "1 report is" if others == 1 else f"{others} reports are"
+            output.say(f"{what} of no host of inventories/{view.inventory}: hostwright status --all")
     now = int(time.time())
-    output.show(_table(statuses, now))
-    output.envelope("status", 0, [_document(each, now) for each in statuses])
+    local = dict([view.local] if view.local is not None else ())
+    if shown:
+        output.show_table(COLUMNS, (row(each, now, local.get(each.host)) for each in shown))
+    else:
+        output.show("no host has reported yet")
+    output.envelope("status", 0, [_document(each, now) for each in shown])
     return 0
 
 
-def _table(statuses: Sequence[HostStatus], now: int) -> Table | str:
-    if not statuses:
-        return "no host has reported yet"
-    table = Table(box=None, pad_edge=False)
-    for name in ("host", "state", "commit", "reported", "next due", "what"):
-        table.add_column(name, no_wrap=name != "what")
-    for each in statuses:
-        report = each.report
-        if report is None:
-            table.add_row(each.host, each.verdict.value, "", "", "", _what(each))
-            continue
-        claim = "" if each.verified else f" ({each.verdict.value})"
-        commit = (report.commits.aimed or "")[:12]
-        due = "overdue" if now > report.next_due else _age(report.next_due - now)
-        table.add_row(
-            each.host, f"{report.phase.value}{claim}", commit, f"{_age(now - report.at)} ago", due, _what(each)
-        )
-    return table
-
-
-def _what(status: HostStatus) -> str:
+def row(status: HostStatus, now: int, local: Sequence[Hold] | None = None) -> tuple[str, ...]:
+    """One host as a line of the table. ``local``: what a person said on this host, which the report may not know yet;
+    None where the host is another one."""
     report = status.report
     if report is None:
-        return printable(status.why, WHAT_LIMIT)
-    told = [problem.message.partition("\n")[0] for problem in report.problems]
+        return status.host, status.verdict.value, "", "", "", printable(status.why, WHAT_LIMIT)
+    claim = "" if status.verified else f" ({status.verdict.value})"
+    ahead, left = ahead_s(report, now), due(report) - now
+    return (
+        status.host,
+        f"{report.phase.value}{claim}",
+        (report.commits.aimed or "")[:12],
+        f"{_span(ahead)} ahead" if ahead else f"{_span(now - report.at)} ago",
+        "unknown" if ahead else "overdue" if left < 0 else _span(left),
+        _what(report, ahead, local),
+    )
+
+
+def _what(report: Report, ahead: int, local: Sequence[Hold] | None) -> str:
+    told = [f"its clock is {_span(ahead)} ahead of this one"] if ahead else []
+    told += [problem.message.partition("\n")[0] for problem in report.problems]
     told += list(report.health.complaints) if report.health is not None else []
     drift = [change for change in report.changes if change.cause == "drift"]
     repaired = sum(1 for change in drift if change.state == "done")
     told += [f"{repaired} drift repaired"] if repaired else []
     told += [f"{len(drift) - repaired} drifted"] if len(drift) > repaired else []
-    # A backoff is among the problems already.
-    told += [
-        waiting(hold.reason, hold.until)
-        for hold in report.holds
-        if report.phase is not Phase.CONVERGED and hold.kind != "backoff"
-    ]
-    return printable("; ".join(told), WHAT_LIMIT)
+    told += _holds(report, told, local)
+    return printable("; ".join(dict.fromkeys(told)), WHAT_LIMIT)
 
 
-def _age(seconds: int) -> str:
+def _holds(report: Report, problems: Sequence[str], local: Sequence[Hold] | None) -> Iterator[str]:
+    """Why something waits. A backoff is among the problems already, and so is what a problem holds."""
+    if local is not None:
+        yield from (hold.told for hold in local)
+    for hold in report.holds:
+        said_here = local is not None and hold.reason.startswith(HERE)
+        shown = report.phase is not Phase.CONVERGED and hold.kind != "backoff" and hold.reason not in problems
+        if shown and not said_here:
+            yield waiting(hold.reason, hold.until)
+
+
+def _span(seconds: int) -> str:
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds // size} {unit}"
@@ -98,8 +118,9 @@ def _document(status: HostStatus, now: int) -> dict[str, object]:
         "host": status.host,
         "verdict": status.verdict.value,
         "why": status.why,
-        "overdue": report is not None and now > report.next_due,
-        "reported_at": None if report is None else datetime.fromtimestamp(report.at, UTC).isoformat(),
+        "overdue": report is not None and now > due(report),
+        "clock_ahead_s": 0 if report is None else ahead_s(report, now),
+        "reported_at": None if report is None else moment(report.at, "%Y-%m-%dT%H:%M:%S+00:00"),
         "report": None if report is None else report.model_dump(mode="json"),
     }
 
@@ -107,10 +128,10 @@ def _document(status: HostStatus, now: int) -> dict[str, object]:
 def _read_seen(path: Path) -> Mapping[str, int]:
     try:
         data = json.loads(read_bounded(path))
-        return {str(host): int(sequence) for host, sequence in data.items()}
+        return {str(host): min(int(sequence), LATEST * 1000) for host, sequence in data.items()}
     except FileNotFoundError:
         return {}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(
             f"{path} cannot be read: {error}", hint=f"rm {path}; it only remembers what was seen"
         ) from error

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 from agent.cli.host import APPLY_WAIT_S, require_root
 from agent.cli.output import Output
 from agent.domain.commit import Accept, BranchRule, TrustMode
 from agent.domain.memory import TrustRecord
-from agent.domain.text import printable
+from agent.domain.text import moment, printable
 from agent.errors import SourceError, UsageError
 from agent.host.identity import Identity
 from agent.host.lock import locked
@@ -113,7 +112,7 @@ def identity(output: Output) -> int:
 def _told(signer: AllowedSigner, now: int) -> str:
     authority = "certificates of " if signer.authority else ""
     dates = (("from", signer.valid_after), ("until", signer.valid_before))
-    limits = "".join(f" {word} {_moment(at)}" for word, at in dates if at is not None)
+    limits = "".join(f" {word} {moment(at)}" for word, at in dates if at is not None)
     validity = signer.validity(now)
     limits += f", {validity}" if validity != "valid" else ""
     return f"{signer.principals}  {authority}{signer.fingerprint}{limits}"
@@ -122,8 +121,4 @@ def _told(signer: AllowedSigner, now: int) -> str:
 def _last(record: TrustRecord) -> str:
     who = f", signed by {record.principal} {record.fingerprint}".rstrip() if record.principal else ""
     tag = f", as {printable(record.tag)}" if record.tag_object else ""
-    return f"{record.last}{tag}{who}, {_moment(record.at)}"
-
-
-def _moment(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")
+    return f"{record.last}{tag}{who}, {moment(record.at)}"

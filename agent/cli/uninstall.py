@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.cli.giving_back import counts, foresee, give_back
+from agent.cli.output import Output
 from agent.deploys.packages import resource as packages
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
 from agent.errors import DeployError, SettingsError
@@ -34,15 +34,13 @@ class Gone:
     last: Sequence[str] = ()
 
 
-def agreed(paths: Paths, *, keep: bool, talk: Talk) -> bool:
+def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
     """Says what uninstalling would do and asks whoever sits at the terminal."""
     if not keep:
         for line in counts(foresee(Ledger(paths.ledger).entries())):
-            talk(line)
-    talk("the agent itself is taken off" + (", and nothing else" if keep else ""))
-    sys.stderr.write("go on? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+            output.say(line)
+    output.say("the agent itself is taken off" + (", and nothing else" if keep else ""))
+    return output.ask("go on?")
 
 
 def uninstall(paths: Paths, *, keep: bool, talk: Talk, progress: Talk) -> Gone:
@@ -116,7 +114,8 @@ if said=$("$@" 2>&1 </dev/null); then
     printf '%s' "$fine"
     exit "$code"
 fi
-printf 'hostwright: the packages that it needed could not be removed: %s\\n' "$(printf '%s\\n' "$said" | tail -n 1)" >&2
+why=$(printf '%s\\n' "$said" | tail -n 1 | tr -d '[:cntrl:]')
+printf 'hostwright: the packages that it needed could not be removed: %s\\n' "$why" >&2
 printf '  -> remove them by hand: %s\\n' "$*" >&2
 printf '%s' "$failed"
 exit 3
@@ -126,7 +125,5 @@ exit 3
 
 def exec_last(command: Sequence[str], code: int, fine: str, failed: str) -> None:
     """Becomes a shell that runs ``command``: it needs neither this program nor Python any more, and takes them away."""
-    sys.stdout.flush()
-    sys.stderr.flush()
     argv = ["sh", "-c", _LAST, "sh", f"{code}", fine, failed, *command]
     os.execve("/bin/sh", argv, packages.environment())  # noqa: S606 - of a shell there is one, and it is this one

@@ -13,10 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_ID = "urn:hostwright:report:1"
 
+LATEST = 253_402_300_799
+"""Seconds since the epoch: the end of the year 9999, beyond which no calendar goes."""
+
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")]
 Sha = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Instant = Annotated[int, Field(ge=0, description="seconds since the epoch, by the host's clock")]
+Instant = Annotated[int, Field(ge=0, le=LATEST, description="seconds since the epoch, by the host's clock")]
+Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+"""Every other number: what any reader of JSON can count with."""
 Text = Annotated[str, Field(max_length=4096)]
 
 
@@ -83,7 +88,7 @@ class Adoption(_Part):
 
     sha: Sha
     at: Instant
-    soaked_s: Annotated[int, Field(ge=0)]
+    soaked_s: Annotated[Number, Field(ge=0)]
 
 
 class ReportedChange(_Part):
@@ -94,8 +99,8 @@ class ReportedChange(_Part):
     operation: Text
     cause: Literal["intended", "drift", "not-idempotent", "interrupted"]
     state: Literal["wanted", "done", "failed", "held", "stopped"]
-    added: int = 0
-    removed: int = 0
+    added: Number = 0
+    removed: Number = 0
     reason: Text = ""
     """Why it is held, or how it failed (the last line of the operation's error)."""
 
@@ -129,15 +134,15 @@ Resources = Annotated[tuple[ReportedResource, ...], Field(max_length=200)]
 
 
 class ReportedVitals(_Part):
-    uptime_s: int
-    load_1m_percent: int
-    memory_total: int
-    memory_available: int
-    swap_used: int
-    disk_total: int
-    disk_free: int
-    inodes_free_percent: int
-    processes: int
+    uptime_s: Number
+    load_1m_percent: Number
+    memory_total: Number
+    memory_available: Number
+    swap_used: Number
+    disk_total: Number
+    disk_free: Number
+    inodes_free_percent: Number
+    processes: Number
 
 
 class ReportedHealth(_Part):
@@ -161,7 +166,7 @@ class Report(_Part):
     version: Literal[1] = 1
     host: HostName
     inventory: Text
-    sequence: Annotated[int, Field(ge=0)]
+    sequence: Annotated[int, Field(ge=0, le=LATEST * 1000 + 999)]
     """Strictly rising per host: ``max(last + 1, unix milliseconds)``. Readers refuse lower ones."""
     at: Instant
     next_due: Instant
@@ -173,10 +178,10 @@ class Report(_Part):
     adopted: Annotated[tuple[Adoption, ...], Field(max_length=20)] = ()
     deploys: tuple[ReportedDeploy, ...] = ()
     changes: Annotated[tuple[ReportedChange, ...], Field(max_length=200)] = ()
-    changes_total: int = 0
+    changes_total: Number = 0
     holds: tuple[ReportedHold, ...] = ()
     problems: tuple[Problem, ...] = ()
-    unowned: int = 0
+    unowned: Number = 0
     """Operations of the config repo's deploys that look after nothing that could be removed when they leave Git."""
     prune_held: Resources = ()
     """Left Git, and are not removed before somebody says so."""

@@ -19,6 +19,10 @@ REPORT_LIMIT = 256 * 1024
 """Bytes of one report; a full one has about 60 KB."""
 SIGNATURE_LIMIT = 4096
 """Bytes of one signature; ours have 308."""
+LONGEST_SILENCE_S = 14 * 86400
+"""No host may stay silent for longer, whatever it announces: 10,000 hosts at one push a minute take a week."""
+CLOCKS_DIFFER_S = 600
+"""By how much a host's clock may be ahead of a reader's before that is worth a word."""
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
@@ -36,6 +40,17 @@ def host_of(path: str) -> str | None:
     """The host whose report belongs at ``path``; None when no host's does."""
     host = path.rpartition("/")[2].removesuffix(".json")
     return host if _HOST_NAME.fullmatch(host) and report_path(host) == path else None
+
+
+def due(report: Report) -> int:
+    """When the next report has to be there (seconds since the epoch)."""
+    return min(report.next_due, report.at + LONGEST_SILENCE_S)
+
+
+def ahead_s(report: Report, now: int) -> int:
+    """By how many seconds the host's clock was ahead of the reader's ``now``; 0 where that is within what clocks
+    differ. Nobody can tell how old such a report is."""
+    return report.at - now if report.at - now > CLOCKS_DIFFER_S else 0
 
 
 def encode(report: Report) -> bytes:
@@ -83,7 +98,7 @@ class Verdict(StrEnum):
     UNREADABLE = "unreadable"
     """Not a report, or not at a report's place."""
     MISSING = "missing"
-    """The host is admitted and has not reported yet."""
+    """The host is of the inventory, or admitted, and there is no report of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,12 @@
-"""Text of strangers made fit to be shown: one line, no control characters, bounded."""
+"""Text of strangers made fit to be shown: one line, no control characters, bounded; and moments as text."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
+MINUTE = "%Y-%m-%d %H:%MZ"
+SECOND = "%Y-%m-%d %H:%M:%SZ"
+DAY = "%Y-%m-%d"
 
 
 def printable(text: str, limit: int = 200) -> str:
@@ -11,15 +15,23 @@ def printable(text: str, limit: int = 200) -> str:
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
-def waiting(reason: str, until: int | None) -> str:
-    """Why something waits, and until when (seconds since the epoch), where that is known."""
-    if until is None:
-        return reason
-    return f"{reason}, until {datetime.fromtimestamp(until, UTC).strftime('%Y-%m-%d %H:%MZ')}"
-
-
 def escaped(text: str) -> str:
     """``text`` with everything escaped that could move a cursor, change the direction of writing or end the line."""
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
+
+
+def moment(instant: int, form: str = MINUTE) -> str:
+    """``instant`` (seconds since the epoch) in UTC; words where no calendar has it."""
+    try:
+        return datetime.fromtimestamp(instant, UTC).strftime(form)
+    except (OverflowError, ValueError, OSError):
+        return "a time that no calendar has"
+
+
+def waiting(reason: str, until: int | None) -> str:
+    """Why something waits, and until when (seconds since the epoch), where that is known."""
+    return reason if until is None else f"{reason}, until {moment(until)}"

@@ -13,6 +13,7 @@ from agent.domain.outcome import OperationResult, Status
 from agent.domain.ownership import LedgerEntry, Standing
 from agent.domain.plan import Change, DeployPlan, Hold
 from agent.domain.report import (
+    LATEST,
     Adoption,
     Commits,
     Digests,
@@ -80,10 +81,10 @@ def _composed(
         inventory=envelope.inventory,
         agent_version=envelope.agent_version,
         sequence=envelope.sequence,
-        at=envelope.at,
-        next_due=envelope.next_due,
+        at=_instant(envelope.at),
+        next_due=_instant(envelope.next_due),
         phase=phase,
-        commits=_commits(account),
+        commits=_commits(account, bounds),
         digests=Digests(
             aimed=account.state.digest if account.state else None,
             applied=applied.digest,
@@ -91,7 +92,7 @@ def _composed(
             bad=envelope.bad,
         ),
         adopted=tuple(
-            Adoption(sha=adopted.sha, at=adopted.at, soaked_s=adopted.soaked(envelope.at))
+            Adoption(sha=adopted.sha, at=_instant(adopted.at), soaked_s=adopted.soaked(envelope.at))
             for adopted in applied.adopted
         ),
         deploys=_deploys(account, bounds),
@@ -105,21 +106,26 @@ def _composed(
         released=_standing(account, Standing.RELEASED, bounds),
         health=_health(account.health, bounds) if account.health is not None else None,
         events=tuple(
-            ReportedEvent(at=event.at, kind=event.kind, message=_short(_headline(event), bounds.text))
+            ReportedEvent(
+                at=_instant(event.at),
+                kind=_short(event.kind, bounds.text),
+                message=_short(_headline(event), bounds.text),
+            )
             for event in events[-EVENTS_TOLD:]
         ),
     )
 
 
-def _commits(account: Account) -> Commits:
+def _commits(account: Account, bounds: Bounds) -> Commits:
     trusted = account.trusted
+    signer, tag = (trusted.signer, trusted.tag) if trusted else (None, None)
     return Commits(
         seen=account.fetched.sha if account.fetched else None,
         trusted=trusted.sha if trusted else None,
         aimed=account.state.commit if account.state else None,
-        signer=trusted.signer.principal if trusted and trusted.signer else None,
-        tag=trusted.tag.name if trusted and trusted.tag else None,
-        note=trusted.note if trusted else "",
+        signer=_short(signer.principal, bounds.text) if signer else None,
+        tag=_short(tag.name, bounds.text) if tag else None,
+        note=_short(trusted.note, bounds.text) if trusted else "",
     )
 
 
@@ -207,16 +213,29 @@ def _hold(account: Account, deploy: str) -> Hold | None:
 
 
 def _holds(account: Account, bounds: Bounds) -> tuple[ReportedHold, ...]:
-    holds = [("", account.hold)] if account.hold is not None else []
+    """Each hold once, with the deploys that wait for it, where it is not on all of them."""
+    held: dict[Hold, list[str]] = {} if account.hold is None else {account.hold: []}
     if account.permitted is not None:
-        holds += [(f"{name}: ", hold) for name, hold in account.permitted.deploy_holds.items()]
-    if account.pruned is not None:
-        holds += [("", hold) for hold in account.pruned.leaving.holds]
-    holds += [("", hold) for hold in account.put_off]
+        for name, hold in account.permitted.deploy_holds.items():
+            held.setdefault(hold, []).append(name)
+    for hold in (*(account.pruned.leaving.holds if account.pruned is not None else ()), *account.put_off):
+        held.setdefault(hold, [])
     return tuple(
-        ReportedHold(kind=hold.kind, reason=_short(f"{who}{hold.reason}", bounds.text), until=hold.until)
-        for who, hold in holds[: bounds.items]
+        ReportedHold(
+            kind=_short(hold.kind, bounds.text),
+            reason=_short(_held(hold, [] if hold == account.hold else names), bounds.text),
+            until=_until(hold),
+        )
+        for hold, names in list(held.items())[: bounds.items]
     )
+
+
+def _held(hold: Hold, deploys: Sequence[str]) -> str:
+    return f"{', '.join(deploys)}: {hold.reason}" if deploys else hold.reason
+
+
+def _until(hold: Hold) -> int | None:
+    return None if hold.until is None else _instant(hold.until)
 
 
 def _prune_held(account: Account, bounds: Bounds) -> tuple[ReportedResource, ...]:
@@ -279,5 +298,11 @@ def _last_line(text: str) -> str:
     return lines[-1].strip() if lines else ""
 
 
+def _instant(at: int) -> int:
+    """The nearest moment that readers take: a clock, or a document from before a disk failed, may say anything."""
+    return min(max(at, 0), LATEST)
+
+
 def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    short = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return short.encode(errors="backslashreplace").decode()  # names of files on a host need not be UTF-8

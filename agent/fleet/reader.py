@@ -6,7 +6,7 @@ Everybody who may push can put anything there. So nothing here raises for what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pydantic import ValidationError
 
@@ -96,15 +96,31 @@ def _refusal(
 
 
 def judge_all(
-    found: Iterable[Found], identities: Mapping[str, str], seen: Mapping[str, int] | None = None
+    found: Iterable[Found],
+    identities: Mapping[str, str],
+    seen: Mapping[str, int] | None = None,
+    hosts: Collection[str] = (),
 ) -> tuple[HostStatus, ...]:
-    """Every host that reported or is admitted, sorted by name."""
-    statuses = [judge(one, identities, seen or {}) for one in found]
-    silent = set(identities) - {status.host for status in statuses}
+    """Every host that reported, is admitted, or is one of ``hosts`` (those of the inventory), sorted by name."""
+    known = seen or {}
+    statuses = [judge(one, identities, known) for one in found]
+    silent = {*identities, *hosts} - {status.host for status in statuses}
     statuses += [
-        HostStatus(host, None, Verdict.MISSING, "admitted, and no report yet", report_path(host)) for host in silent
+        HostStatus(host, None, Verdict.MISSING, _silence(host, identities, known), report_path(host)) for host in silent
     ]
     return tuple(sorted(statuses, key=lambda status: status.host))
+
+
+def _silence(host: str, identities: Mapping[str, str], seen: Mapping[str, int]) -> str:
+    if host in seen:
+        return "there was a report, and it is gone from the branch"
+    return "admitted, and no report yet" if host in identities else f"no report yet, no identities/{host}.pub is merged"
+
+
+def belongs(status: HostStatus, identities: Mapping[str, str], hosts: Collection[str] | None) -> bool:
+    """Whether ``status`` is of this fleet: of a host in the inventory or admitted to it, or at a place that is no
+    host's. Else it is what a retired host left behind, or another inventory's. ``hosts`` None: nobody knows."""
+    return hosts is None or status.host in hosts or status.host in identities or host_of(status.path) is None
 
 
 def now_seen(statuses: Sequence[HostStatus], seen: Mapping[str, int]) -> Mapping[str, int]:

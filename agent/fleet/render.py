@@ -6,10 +6,10 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from agent.domain.report import Phase, Report
-from agent.domain.status import HostStatus, Verdict
+from agent.domain.status import HostStatus, Verdict, ahead_s, due
+from agent.domain.text import moment
 
 FULL_TABLE_HOSTS = 1000
 """Above this many the page lists only those that are not well; nobody reads more, and forges cut it."""
@@ -72,7 +72,8 @@ def readme(statuses: Iterable[HostStatus], *, inventory: str, as_of: int) -> byt
 def escape(value: str) -> str:
     """``value`` as one line of text that no Markdown or HTML reader takes for anything else.
 
-    Every ASCII sign that could mean something becomes a character reference. Line ends become spaces; control and
+    It stands between <code> and </code>: forges look for mentions, issues and commits in all other text, also behind
+    character references. Every ASCII sign that could mean something becomes one. Line ends become spaces; control and
     formatting characters (bidirectional overrides, zero width, tags), which would show one thing and say another,
     become U+FFFD.
     """
@@ -90,6 +91,8 @@ def _escaped(character: str) -> str:
         return "\ufffd"
     if category == "Zs":
         return " "
+    if character == "@":
+        return "&#64;<!-- -->"  # GitHub's renderer joins what stands around a reference, and makes addresses links
     return f"&#{ord(character)};" if character.isascii() else character
 
 
@@ -99,6 +102,7 @@ class _Row:
     def __init__(self, status: HostStatus, as_of: int) -> None:
         self.status = status
         self.state = _state(status, as_of)
+        self.ahead = ahead_s(status.report, as_of) if status.report is not None else 0
         self.well = status.well and self.state == Phase.CONVERGED
         self.order = (_RANK[self.state], self.well, status.host)
 
@@ -119,7 +123,7 @@ class _Row:
 def _state(status: HostStatus, as_of: int) -> str:
     if status.report is None:
         return status.verdict
-    return SILENT if status.report.next_due < as_of else status.report.phase
+    return SILENT if due(status.report) < as_of else status.report.phase
 
 
 def _report_cells(report: Report) -> list[str]:
@@ -131,7 +135,7 @@ def _report_cells(report: Report) -> list[str]:
         _when(report.at),
         _count(len(_complaints(report))),
         _count(sum(1 for change in report.changes if change.cause == "drift")),
-        escape(report.agent_version),
+        f"<code>{escape(report.agent_version)}</code>",
     ]
 
 
@@ -148,8 +152,11 @@ def _details(rows: Sequence[_Row]) -> list[str]:
         report = row.status.report
         texts = _complaints(report) if report is not None else [row.status.why]
         if report is not None and row.state == SILENT:
-            texts = [f"no report since {_when(report.at)}; the next was due by {_when(report.next_due)}", *texts]
-        lines += [f"- {_SYMBOLS[row.state]} <code>{escape(row.status.host)}</code>: {escape(text)}" for text in texts]
+            texts = [f"no report since {_when(report.at)}; the next was due by {_when(due(report))}", *texts]
+        if row.ahead:
+            texts = [f"its clock is {row.ahead} s ahead of the one by which this page is made", *texts]
+        head = f"- {_SYMBOLS[row.state]} <code>{escape(row.status.host)}</code>"
+        lines += [f"{head}: <code>{escape(text)}</code>" for text in texts]
     return ["", "## What is wrong", "", *lines] if lines else []
 
 
@@ -160,10 +167,7 @@ def _complaints(report: Report) -> list[str]:
 
 
 def _when(seconds: int) -> str:
-    try:
-        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
-    except (OverflowError, ValueError, OSError):
-        return "never heard of"
+    return moment(seconds, "%Y-%m-%d %H:%M")
 
 
 def _count(number: int) -> str:

@@ -72,7 +72,7 @@ def _parse(line: bytes) -> Event | None:
             message=str(data["message"]),
             deploy=str(data.get("deploy", "")),
             resource=str(data.get("resource", "")),
-            diff=data.get("diff"),
+            diff=None if data.get("diff") is None else str(data["diff"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

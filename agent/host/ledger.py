@@ -220,7 +220,7 @@ def _read(file: Path) -> LedgerEntry | None:
             reason=data.get("reason", ""),
             reloads=tuple(map(str, data.get("reloads", ()))),
         )
-    except (ValueError, KeyError, TypeError, RecursionError, OSError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, OSError):
         return None
     texts = all(isinstance(getattr(entry, name), str) for name in _TEXTS)
     origin = entry.origin is not Origin.CREATED or entry.before is None

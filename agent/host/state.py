@@ -158,7 +158,7 @@ class Memory:
                 raise ValueError("a value in it is of another type than was written")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk refused it; what is too large to be a document has no number
             raise SettingsError(

@@ -16,6 +16,7 @@ from agent.domain import memory
 from agent.domain.commit import Accept, BranchRule
 from agent.domain.duration import DURATION, seconds
 from agent.domain.fault import Path
+from agent.domain.report import LATEST
 from agent.domain.tree import Tree
 from agent.domain.window import LONGEST_S
 from agent.inventory import shape
@@ -41,7 +42,7 @@ def _instant(value: object) -> int:
         moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None:
+    if moment is None or moment.tzinfo is None or not 0 <= moment.timestamp() <= LATEST:
         raise ValueError(f"{value!r} is not a moment; write 2026-12-01T06:00Z, with a time zone")
     return int(moment.timestamp())
 

@@ -145,6 +145,13 @@ def read_inventory(source: Source, complaints: Complaints) -> Inventory:
     )
 
 
+def read_host_names(source: Source) -> frozenset[str] | None:
+    """The hosts of one inventory folder, without any variables; None where the hosts file is not in order."""
+    complaints = Complaints()
+    groups = _read_hosts(source, complaints)
+    return None if complaints else frozenset(groups.hosts)
+
+
 def _read_hosts(source: Source, complaints: Complaints) -> Groups:
     found = [name for name in HOSTS_FILES if source.has(name)]
     if not found:

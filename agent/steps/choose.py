@@ -18,6 +18,8 @@ from agent.steps.resolve import Resolution
 PINNED = "pinned"
 """The hold of a host that stays on a commit because a person said so."""
 
+HERE = "suspended on this host"
+
 
 @dataclass(frozen=True, slots=True)
 class Aim:
@@ -36,7 +38,7 @@ class Aim:
 def suspension(local: Suspension | None, environment: Environment | None, host: str, now: int) -> Hold | None:
     """The hold of a suspended host: said on the host itself, or by fleet.yaml for the hosts that it names."""
     if local is not None:
-        return Hold("suspended", f"suspended on this host: {local.reason}", local.until)
+        return Hold("suspended", f"{HERE}: {local.reason}", local.until)
     if environment is None:
         return None
     for entry in environment.fleet.suspend:

@@ -16,10 +16,10 @@ from agent.domain.account import Account, Surviving
 from agent.domain.event import Event
 from agent.domain.memory import FleetSettings
 from agent.domain.report import Phase, Report
-from agent.domain.status import Found, Signed
+from agent.domain.status import Found, HostStatus, Signed
 from agent.fleet.compose import EVENTS_TOLD, Envelope, compose
 from agent.fleet.due import heartbeat_s, should_send, window_s
-from agent.fleet.reader import judge_all
+from agent.fleet.reader import belongs, judge_all
 from agent.fleet.render import readme
 from agent.fleet.writer import StatusBranch
 from agent.host.events import Events
@@ -54,6 +54,8 @@ class StatusReporter:
     branch: Callable[[FleetSettings, Path], StatusBranch]
     """By way of the cache in that folder."""
     identities: Callable[[str | None], Mapping[str, str]]
+    hosts: Callable[[str | None], frozenset[str] | None]
+    """The hosts of the inventory, for the page; None where nobody can tell."""
     clock: Callable[[], int]
 
     def attempting(self, account: Account) -> None:
@@ -109,7 +111,13 @@ class StatusReporter:
 
         def render(found: Sequence[Found]) -> bytes:
             known = {**self.identities(trusted), self.settings.host: self.identity().public_line}
-            return readme(judge_all(found, known), inventory=self.settings.inventory, as_of=self.clock())
+            hosts = self.hosts(trusted)
+            told = judge_all(found, known, hosts=hosts or ())
+            return readme(
+                (each for each in told if belongs(each, known, hosts) or _of_another(each, self.settings.inventory)),
+                inventory=self.settings.inventory,
+                as_of=self.clock(),
+            )
 
         self.branch(fleet, box.cache).publish(reports, render=render if page else None, deadline_s=deadline_s)
         write_atomic(box.sent, reports[-1].document)
@@ -136,3 +144,8 @@ class StatusReporter:
 
     def _fleet(self, account: Account) -> FleetSettings:
         return account.fleet or self.memory.state().fleet
+
+
+def _of_another(status: HostStatus, inventory: str) -> bool:
+    """Whether it is the claim of a host of another inventory, which may share the branch with this one."""
+    return status.report is not None and status.report.inventory != inventory

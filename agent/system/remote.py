@@ -30,7 +30,7 @@ _HOST: Final = r"(?P<host>[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa
 _SCP: Final = re.compile(rf"({_USER}@)?{_HOST}:(?P<path>[^:\s][^\s]*)")
 _URL_HOST: Final = re.compile(_HOST)
 _URL_USER: Final = re.compile(_USER)
-_PASSWORD: Final = re.compile(r"(?<=://)[^/@\s]*@")
+_WHO: Final = re.compile(r"(?P<scheme>[a-z0-9+.-]*)://(?P<user>[^/@:\s]*)(?P<password>:[^/@\s]*)?@", re.IGNORECASE)
 _BRANCH: Final = re.compile(r"(?![-/.])(?!.*(\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$))[^\x00-\x20\x7f~^:?*\[\\]{1,244}")
 """The rules of git-check-ref-format(1), and no leading hyphen."""
 
@@ -120,8 +120,14 @@ def checked_branch(name: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """``text`` with the user and password of every URL in it masked."""
-    return _PASSWORD.sub("***@", text)
+    """``text`` with the password of every URL in it masked. So is the user, which may be a token, but not ssh's."""
+    return _WHO.sub(_masked, text)
+
+
+def _masked(found: re.Match[str]) -> str:
+    if not found["scheme"].lower().endswith("ssh"):
+        return f"{found['scheme']}://***@"
+    return f"{found['scheme']}://{found['user']}{':***' if found['password'] else ''}@"
 
 
 def _basic(parts: SplitResult) -> str | None:

@@ -1,5 +1,5 @@
 """Attacks by whoever can push to the status branch, one test each: `hostwright status` of an administrator shows what
-each is, and believes none. Eve can push; web1 and web2 are admitted.
+each is, and believes none. Eve can push; web1 and web2 are admitted, web3 is in the inventory and not admitted yet.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
+from agent.domain.report import LATEST
 from agent.domain.status import Signed, report_path, signature_path
+from agent.domain.text import escaped
 from agent.system.process import run
 from tests.adversary.victim import INVENTORY
-from tests.fleet.samples import bare, identity, report, signed, tamper
+from tests.fleet import hostile
+from tests.fleet.samples import NOW, bare, identity, report, signed, tamper
 from tests.gitserver import ConfigRepo
 
 HOSTS = ("web1", "web2")
@@ -36,10 +39,17 @@ class Administrator:
         tamper(self.branch, {report_path(name): one.document, signature_path(name): one.signature})
 
     def sees(self, host: str = "web1") -> dict[str, Any]:
-        argv = [sys.executable, "-I", "-m", "agent", "--json", "--repo", f"{self.config.path}", "status"]
+        return next(each for each in json.loads(self.status("--json"))["data"] if each["host"] == host)
+
+    def status(self, *options: str) -> str:
+        argv = [sys.executable, "-I", "-m", "agent", "--repo", f"{self.config.path}", "status", *options]
         done = run([*argv, "--remote", f"{self.branch}"], timeout_s=60, env=dict(os.environ))
         assert done.ok, done.complaint
-        return next(each for each in json.loads(done.output)["data"] if each["host"] == host)
+        return done.output.decode()
+
+    def table(self, *options: str) -> list[str]:
+        """The rows, without their heading."""
+        return self.status(*options).split("\n")[1:-1]
 
 
 @pytest.fixture
@@ -48,7 +58,7 @@ def admin(tmp_path: Path) -> Administrator:
     files: dict[str, str | bytes | None] = {
         f"{INVENTORY}/identities/{host}.pub": f"{identity(admin.keys, host).public_line}\n" for host in HOSTS
     }
-    files[f"{INVENTORY}/hosts.yaml"] = "all: {hosts: {web1: {}, web2: {}}}\n"
+    files[f"{INVENTORY}/hosts.yaml"] = "all: {hosts: {web1: {}, web2: {}, web3: {}}}\n"
     admin.config.commit("Admit", files | {f"{INVENTORY}/site.yaml": "[]\n"})
     for host in HOSTS:
         admin.push(signed(admin.keys, host, sequence=10))
@@ -116,3 +126,48 @@ def test_a_report_that_names_a_path_for_its_host(admin: Administrator, name: str
     tamper(admin.branch, {report_path("web1"): document})
     seen = admin.sees()
     assert (seen["verdict"], seen["report"]) == ("unreadable", None)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_words_and_numbers_of_a_host_that_was_taken_over(admin: Administrator, seed: int) -> None:
+    told = hostile.report(seed, host="web1", sequence=LATEST * 1000)
+    admin.push(identity(admin.keys, "web1").signed(told))
+    admin.push(signed(admin.keys, "web3", problems=(), agent_version="[/x]"))
+    rows = admin.table()
+    assert [row.split()[0] for row in rows] == ["web1", "web2", "web3"]
+    assert all(row.isprintable() for row in rows)
+    assert admin.sees()["verdict"] == "verified"
+
+
+def test_names_of_files_that_are_markup_or_move_the_cursor(admin: Administrator) -> None:
+    names = ("[]", "[/etc/x]", "[bold red]x", "\x1b[2J", "a\tb", "\u202ex")
+    tamper(admin.branch, {f'"hosts/{name}"': b"{}" for name in names})
+    rows = admin.table()
+    assert len(rows) == 3 + len(names)
+    assert all(row.isprintable() for row in rows)
+    assert all(any(row.startswith(f"hosts/{escaped(name)} ") for row in rows) for name in names)
+
+
+@pytest.mark.parametrize("number", [b"1099511627776", b"1e32", b"9" * 4000])
+def test_a_number_beyond_all_bounds_is_one_host_s_trouble(admin: Administrator, number: bytes) -> None:
+    document = signed(admin.keys, "web3").document.replace(b'"at": %d' % NOW, b'"at": ' + number)
+    tamper(admin.branch, {report_path("web3"): document})
+    assert [row.split()[0] for row in admin.table()] == ["web1", "web2", "web3"]
+    assert (admin.sees("web3")["verdict"], admin.sees("web1")["verdict"]) == ("unreadable", "verified")
+    assert "at" in admin.sees("web3")["why"]
+
+
+def test_a_sequence_that_no_host_can_follow_is_refused_and_blocks_nobody(admin: Administrator) -> None:
+    document = signed(admin.keys, "web1").document
+    forged = document.replace(b'"sequence": %d' % (NOW * 1000), b'"sequence": %d' % 2**62)
+    tamper(admin.branch, {report_path("web1"): forged})
+    assert admin.sees()["verdict"] == "unreadable"
+    admin.push(signed(admin.keys, "web1", sequence=11))
+    assert admin.sees()["verdict"] == "verified"
+
+
+def test_reports_of_hosts_that_are_not_in_the_inventory_are_counted_and_not_shown(admin: Administrator) -> None:
+    admin.push(signed(admin.keys, "web9"))
+    assert len(admin.table()) == 3
+    assert len(admin.table("--all")) == 4
+    assert len(admin.table("web9")) == 1

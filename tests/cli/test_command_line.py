@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.table import Table
+from rich.console import Console
 
 from agent.cli.admin import inventory_names
 from agent.cli.host import first_interrupt
@@ -152,11 +153,53 @@ def test_a_folder_that_is_gone_is_no_bug(tmp_path):
 
 
 def test_a_row_of_a_table_is_one_line_where_there_is_no_terminal(capsys):
-    table = Table(box=None)
-    table.add_column("what")
-    table.add_row("word " * 100)
-    Output().show(table)
+    Output().show_table(("what",), [("word " * 100,)])
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+MARKUP = "file:[/etc/x] [a-z]+ {task} :smile: \x1b[2J"
+
+
+def test_what_goes_on_now_is_no_markup():
+    written = io.StringIO()
+    spinner = Output(_err=Console(file=written, force_terminal=True, width=200)).spinner()
+    for _ in range(2):
+        spinner.show(MARKUP)
+    spinner.stop()
+    assert "[/etc/x] [a-z]+ {task} :smile: \\x1b[2J" in written.getvalue()
+
+
+def test_what_is_fetched_now_is_no_markup():
+    written = io.StringIO()
+    with Output(_err=Console(file=written, force_terminal=True, width=200)).downloads() as watch:
+        watch(MARKUP)(1, 2)
+    assert "[/etc/x] [a-z]+ {task} :smile: \\x1b[2J" in written.getvalue()
+
+
+def test_what_is_shown_cannot_move_the_cursor_of_a_terminal_behind_a_pipe(capsys):
+    Output().show("a\x1b[2J\n\tb")
+    assert capsys.readouterr().out == "a\\x1b[2J\n\tb\n"
+
+
+def test_a_wrong_option_cannot_move_the_cursor_of_a_terminal():
+    assert "\x1b" not in hostwright("status", "--\x1b[2J").stderr
+
+
+def test_json_holds_what_is_no_text_and_nothing_that_a_terminal_obeys(capsys):
+    Output(as_json=True).envelope("x", 0, "\x9b\x7f\udcff\u202eü")
+    written = capsys.readouterr().out
+    assert written.replace("\n", "").isprintable()
+    assert json.loads(written)["data"] == "\x9b\x7f\udcff\u202eü"
+
+
+def test_a_record_of_the_log_is_one_line(capsys):
+    code = "import logging; from agent.system.log import log_to_stderr; log_to_stderr(logging.INFO)\n"
+    code += "logging.getLogger('x').warning('%s', 'a\\n<0>b\\x1b[2J')\n"
+    code += "try: raise ValueError('a\\n<0>b\\x1b')\nexcept ValueError: logging.getLogger('x').exception('no')"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    first, second, *trace = told.splitlines()
+    assert (first, second) == ("a\\n<0>b\\x1b[2J", "no")
+    assert all(line.startswith("  ") and line.isprintable() for line in trace)
 
 
 def test_a_disk_that_refuses_is_no_bug(capsys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.cli.show import plan_lines
+from agent.cli.show import newest_line, plan_lines
 from agent.domain.desired import OnRemove
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.plan import Hold
@@ -54,3 +54,9 @@ def test_what_says_changed_every_time_has_its_sign_and_no_hold() -> None:
     held = {"motd": NOT_IDEMPOTENT}
     lines = list(plan_lines(plan(planned(change())), Leaving(), held, diff=False, calm="in sync with"))
     assert not any("held" in line for line in lines)
+
+
+def test_a_commit_that_was_taken_back_is_named_once() -> None:
+    told = f"commit {SHA[:12]} was taken back: nginx is down"
+    assert newest_line(SHA, told) == f"not aimed at: {told}"
+    assert newest_line(SHA, "outside its windows") == f"not aimed at: commit {SHA[:12]}: outside its windows"

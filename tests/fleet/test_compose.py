@@ -9,10 +9,10 @@ from agent.domain.event import Event
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Origin, Standing
-from agent.domain.plan import Cause, Hold
+from agent.domain.plan import Cause, Hold, PermittedPlan
 from agent.domain.removal import PRUNE_HELD, Fate, Leaving, Pruned, Removal
-from agent.domain.report import Phase, Report
-from agent.domain.status import REPORT_LIMIT, encode
+from agent.domain.report import LATEST, Phase, Report
+from agent.domain.status import REPORT_LIMIT, decode, encode
 from agent.errors import DeployError
 from agent.fleet.compose import Envelope, compose
 from tests.steps.build import account, change, deploy, outcome, plan, planned, result, state
@@ -59,6 +59,24 @@ def test_of_what_a_command_wrote_only_the_line_that_says_why_leaves_the_host() -
     envelope = Envelope("web1", "prod", "1.0.0", sequence=1, at=1000, next_due=2000)
     (told,) = compose(account(), Phase.FAILED, Applied(), [event], envelope).events
     assert told.message == "op:run it#1: run it: exit 3"
+
+
+def test_what_is_no_text_or_no_time_does_not_keep_a_host_from_reporting() -> None:
+    event = Event(10**30, "failed", "file:/srv/\udcff: no", "app", "file:/srv/\udcff")
+    hold = Hold("window", "x", 10**30)
+    told = account(hold=hold, failures=[DeployError("/srv/\udcff")])
+    envelope = Envelope("web1", "prod", "1.0.0", sequence=1, at=-1, next_due=10**30)
+    composed = decode(encode(compose(told, Phase.FAILED, Applied(), [event], envelope)))
+    assert composed.problems[0].message == "/srv/\\udcff"
+    assert (composed.at, composed.next_due, composed.holds[0].until, composed.events[0].at) == (0, *[LATEST] * 3)
+
+
+def test_a_hold_is_told_once_however_many_deploys_wait_for_it() -> None:
+    suspended, shut = Hold("suspended", "suspended on this host: disk"), Hold("window", "outside")
+    deploys = [planned(change(deploy=name), deploy=name) for name in ("a", "b", "c")]
+    held = PermittedPlan(plan(*deploys), {}, (), {"a": suspended, "b": shut, "c": shut})
+    told = report(account(hold=suspended, permitted=held)).holds
+    assert [each.reason for each in told] == ["suspended on this host: disk", "b, c: outside"]
 
 
 def entry(key: str, standing: Standing = Standing.OWNED, reason: str = "") -> LedgerEntry:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.cli.status import row
 from agent.domain.status import Found, HostStatus, Signed, Verdict, encode, report_path, signature_path
 from agent.fleet.reader import judge, judge_all, now_seen
-from tests.fleet import samples
+from agent.fleet.render import readme
+from tests.fleet import hostile, samples
 from tests.fleet.samples import DEADLINE_S, bare, branch, identity, report, signed, tamper
 
 
@@ -109,12 +111,21 @@ def test_a_path_that_is_no_host_s_is_shown_as_unreadable(tmp_path: Path, path: s
     assert (status.host, status.report, status.verdict) == (path, None, Verdict.UNREADABLE)
 
 
+def test_a_valid_report_is_judged_and_shown_whatever_it_says() -> None:
+    for told in map(hostile.report, range(300)):
+        status = judge(Found(report_path(told.host), encode(told), None), {}, {})
+        assert (status.verdict, status.report) == (Verdict.UNADMITTED, told)
+        assert all(cell.isprintable() for cell in row(status, samples.NOW))
+        assert readme([status], inventory="production", as_of=samples.NOW).decode().count("\n| ") == 2
+
+
 @given(path=st.text(max_size=60), document=st.binary(max_size=300), signature=st.none() | st.binary(max_size=300))
 def test_no_noise_makes_a_reader_fail(path: str, document: bytes, signature: bytes | None) -> None:
     for place in (path, f"hosts/{path}", report_path("web1")):
         assert judge(Found(place, document, signature), {"web1": "ssh-ed25519 AAAA"}, {}).report is None
 
 
+@settings(deadline=None)  # it makes a key in its first run
 @given(data=st.data())
 def test_no_change_to_a_signed_report_keeps_it_verified(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

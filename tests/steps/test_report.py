@@ -61,6 +61,7 @@ def reporter(paths: Paths, branch: Branch, spool: Spool | None = None) -> Status
         outboxes=(replace(first, spool=spool or first.spool), reserve),
         branch=lambda *_: branch,  # type: ignore[arg-type,return-value]
         identities=nobody,
+        hosts=lambda _: None,
         clock=lambda: NOW,
     )
 

@@ -78,7 +78,12 @@ def test_a_refused_url_is_named_without_its_password() -> None:
 
 
 def test_passwords_in_foreign_text_are_masked() -> None:
-    assert without_password("at https://ann:x@h/y and ssh://z@h") == "at https://***@h/y and ssh://***@h"
+    assert without_password("at https://ann:x@h/y and HTTP://z@h") == "at https://***@h/y and HTTP://***@h"
+    assert without_password("ssh://z:x@h/y git+ssh://z:@h") == "ssh://z:***@h/y git+ssh://z:***@h"
+
+
+def test_the_user_of_an_ssh_url_is_no_secret() -> None:
+    assert without_password("'ssh://git@h/y' and git@h:y") == "'ssh://git@h/y' and git@h:y"
 
 
 @pytest.mark.parametrize("name", ["main", "team/a-b_c.d", "übung", "v1.2", "a@b"])

@@ -1,0 +1,28 @@
+"""Log lines: a record becomes one line in which nothing is obeyed by a terminal or taken for another line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import TracebackType
+
+from agent.domain.text import escaped
+
+
+class LineFormatter(logging.Formatter):
+    """The message on one line, escaped; the lines of a traceback are indented below it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        return escaped(super().formatMessage(record))
+
+    def formatException(  # noqa: N802 - the library's name
+        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+    ) -> str:
+        return "\n".join(f"  {escaped(line)}" for line in super().formatException(ei).splitlines())
+
+
+def log_to_stderr(level: int) -> None:
+    """All loggers of this process write to stderr from ``level`` on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=level, handlers=[handler])

@@ -1,0 +1,140 @@
+"""status: strangers' words and numbers in a table, and who is in it."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import string
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from rich.console import Console
+
+from agent.cli.output import Output
+from agent.cli.status import COLUMNS, row
+from agent.domain.plan import Hold
+from agent.domain.report import LATEST, Phase, Problem, Report, ReportedHold
+from agent.domain.status import CLOCKS_DIFFER_S, LONGEST_SILENCE_S, HostStatus, Verdict, decode, encode, report_path
+from agent.fleet.reader import belongs, judge_all
+from agent.fleet.render import readme
+from tests.fleet import hostile
+from tests.fleet.samples import NOW, report
+
+HOSTILE_REPORTS = 10_000
+
+
+def status(told: Report, verdict: Verdict = Verdict.VERIFIED) -> HostStatus:
+    return HostStatus(told.host, told, verdict, "", report_path(told.host))
+
+
+def shown(**changed: Any) -> dict[str, str]:
+    """One row of the table, by column."""
+    return dict(zip(COLUMNS, row(status(report(**changed)), NOW), strict=True))
+
+
+def test_ten_thousand_hostile_reports_are_a_row_each(capsys: pytest.CaptureFixture[str]) -> None:
+    fleet = (status(hostile.report(seed)) for seed in range(HOSTILE_REPORTS))
+    Output().show_table(COLUMNS, (row(each, NOW) for each in fleet))
+    lines = capsys.readouterr().out.split("\n")[:-1]
+    assert len(lines) == HOSTILE_REPORTS + 1
+    assert all(line.isprintable() for line in lines)
+
+
+def test_hostile_reports_are_an_envelope_that_programs_read_and_no_terminal_obeys(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reports = [hostile.report(seed).model_dump(mode="json") for seed in range(300)]
+    Output(as_json=True).envelope("status", 0, reports)
+    written = capsys.readouterr().out
+    assert written.replace("\n", "").isprintable()
+    assert json.loads(written)["data"] == reports
+
+
+def test_hostile_reports_make_a_page() -> None:
+    fleet = [status(hostile.report(seed, host=f"web{seed}")) for seed in range(500)]
+    assert b"**500 hosts**" in readme(fleet, inventory="production", as_of=NOW)
+
+
+@pytest.mark.parametrize("text", hostile.TEXTS)
+def test_a_cell_shows_what_was_written(text: str) -> None:
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=60, highlight=False, soft_wrap=True, emoji=False)
+    Output(_out=console).show_table(("key", "what"), [("unit", text)])
+    letters = [character for character in text if character in string.ascii_letters + string.digits + "[]{}%"]
+    found = iter(written.getvalue())
+    assert all(letter in found for letter in letters)
+
+
+BEYOND = {
+    "a sequence": ("sequence", 2**62),
+    "a moment": ("at", 2**40),
+    "a due time": ("next_due", 10**32),
+    "a count": ("unowned", 2**63),
+    "a count below nothing": ("changes_total", -(2**63) - 1),
+    "a number of thousands of digits": ("unowned", 10**4000),
+    "the end of a hold": ("holds", [{"kind": "window", "reason": "x", "until": 10**30}]),
+}
+
+
+@pytest.mark.parametrize(("field", "value"), BEYOND.values(), ids=BEYOND.keys())
+def test_a_number_that_nobody_can_count_with_is_no_report(field: str, value: object) -> None:
+    document = json.loads(encode(report())) | {field: value}
+    with pytest.raises(ValidationError, match=field):
+        decode(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("number", ["1e400", "NaN", "Infinity", "-1e9", "0.5", "9" * 5000])
+def test_a_number_that_is_no_whole_number_is_no_report(number: str) -> None:
+    document = encode(report()).replace(b'"unowned": 0', b'"unowned": ' + number.encode())
+    with pytest.raises(ValueError, match=r"unowned|JSON"):
+        decode(document)
+
+
+def test_a_host_is_overdue_however_late_it_said_that_it_would_report() -> None:
+    assert shown(at=NOW - LONGEST_SILENCE_S - 1, next_due=LATEST)["next due"] == "overdue"
+    assert shown(at=NOW - 60, next_due=LATEST)["next due"] == "13 d"
+
+
+def test_a_host_whose_clock_is_ahead_is_told() -> None:
+    told = shown(at=NOW + 86_400, next_due=NOW + 90_000)
+    assert (told["reported"], told["next due"]) == ("1 d ahead", "unknown")
+    assert "its clock is 1 d ahead of this one" in told["what"]
+    assert shown(at=NOW + CLOCKS_DIFFER_S)["what"] == ""
+
+
+def test_what_a_problem_says_and_a_hold_repeats_is_told_once() -> None:
+    problem = Problem(kind="key-revoked", message="ann may not sign any more", consequence="stall", exit=5)
+    hold = ReportedHold(kind="key-revoked", reason="ann may not sign any more")
+    assert shown(phase=Phase.FAILED, problems=(problem,), holds=(hold, hold))["what"] == "ann may not sign any more"
+
+
+def test_what_was_said_on_this_host_is_told_before_it_has_reported_it() -> None:
+    said = Hold("suspended", "suspended on this host: disk", NOW)
+    assert row(status(report()), NOW, [said])[-1] == f"suspended on this host: disk, until {'2023-11-14 22:13Z'}"
+
+
+def test_what_was_said_on_this_host_is_told_once_and_not_when_it_was_taken_back() -> None:
+    said = Hold("suspended", "suspended on this host: disk")
+    told = status(report(phase=Phase.WAITING, holds=(ReportedHold(kind=said.kind, reason=said.reason),)))
+    assert row(told, NOW, [said])[-1] == row(told, NOW)[-1] == said.reason
+    assert row(told, NOW, [])[-1] == ""
+
+
+def test_a_host_of_the_inventory_that_never_reported_is_listed() -> None:
+    lines = {"db1": "ssh-ed25519 AAAA"}
+    statuses = judge_all([], lines, {"db2": 7}, {"db1", "db2", "db3"})
+    assert [(each.host, each.verdict, each.why) for each in statuses] == [
+        ("db1", Verdict.MISSING, "admitted, and no report yet"),
+        ("db2", Verdict.MISSING, "there was a report, and it is gone from the branch"),
+        ("db3", Verdict.MISSING, "no report yet, no identities/db3.pub is merged"),
+    ]
+
+
+def test_a_host_is_of_the_fleet_while_it_is_in_the_inventory_or_admitted() -> None:
+    old, junk = status(report("old1")), HostStatus("hosts/x", None, Verdict.UNREADABLE, "", "hosts/x")
+    cases = itertools.product((old,), ({}, {"old1": "ssh-ed25519 AAAA"}), (frozenset(), frozenset({"old1"})))
+    assert [belongs(*case) for case in cases] == [False, True, True, True]
+    assert belongs(junk, {}, frozenset())
+    assert belongs(old, {}, None)
