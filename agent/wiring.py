@@ -96,19 +96,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         journal=journal,
         ledger=ledger,
         events=events,
-        reporter=StatusReporter(
-            settings=settings,
-            memory=memory,
-            events=events,
-            identity=lambda: Identity.ensure(paths.identity, settings.host),
-            outboxes=outboxes_of_host(paths),
-            branch=lambda fleet, cache: status_branch(
-                cache, settings, fleet, access_of_host(paths, settings, reporting=True)
-            ),
-            identities=lambda sha: identities_at(mirror, settings.inventory, sha),
-            hosts=lambda sha: hosts_at(mirror, settings.inventory, sha),
-            clock=clock,
-        ),
+        reporter=reporter_of_host(paths, settings, mirror),
         progress=progress,
         clock=clock,
         versions=versions,
@@ -117,6 +105,21 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         healed=healed,
         unusable=unusable,
         named=named,
+    )
+
+
+def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror) -> StatusReporter:
+    access = access_of_host(paths, settings, reporting=True)
+    return StatusReporter(
+        settings=settings,
+        memory=Memory(paths),
+        events=Events(paths.events),
+        identity=lambda: Identity.ensure(paths.identity, settings.host),
+        outboxes=outboxes_of_host(paths),
+        branch=lambda fleet, cache: status_branch(cache, settings, fleet, access),
+        identities=lambda sha: identities_at(mirror, settings.inventory, sha),
+        hosts=lambda sha: hosts_at(mirror, settings.inventory, sha),
+        clock=clock,
     )
 
 

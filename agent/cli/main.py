@@ -254,8 +254,7 @@ def setup(obj: dict[str, Any], /, trust: str | None, **given: Any) -> int:
     from agent.cli.setup import SetupOptions
     from agent.cli.setup import setup as run_setup
 
-    output: Output = obj["output"]
-    return run_setup(SetupOptions(trust=None if trust is None else TrustMode(trust), **given), output.say)
+    return run_setup(SetupOptions(trust=None if trust is None else TrustMode(trust), **given), obj["output"].say)
 
 
 @cli.command(hidden=True)
@@ -310,18 +309,11 @@ def inventory(obj: dict[str, Any], as_list: bool, host: str | None, pattern: str
 @click.option("--all", "everything", is_flag=True, help="Also what is on the branch of hosts not in the inventory.")
 @click.argument("hosts", nargs=-1)
 @click.pass_obj
-def status(obj: dict[str, Any], remote: str | None, everything: bool, hosts: tuple[str, ...]) -> int:
+def status(obj: dict[str, Any], **given: Any) -> int:
     """Show what the hosts report, signatures verified."""
     from agent.cli.status import status as run_status
 
-    return run_status(
-        obj["output"],
-        repo=obj["repo"],
-        inventory=obj["inventory"],
-        remote=remote,
-        hosts=hosts,
-        everything=everything,
-    )
+    return run_status(obj["output"], repo=obj["repo"], inventory=obj["inventory"], **given)
 
 
 @cli.command()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
+from agent import wiring
 from agent.cli.giving_back import counts, foresee, give_back
 from agent.cli.output import Output
 from agent.deploys.packages import resource as packages
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
-from agent.errors import DeployError, SettingsError
+from agent.errors import DeployError, HostwrightError, SettingsError
 from agent.host import installation
 from agent.host.ledger import Ledger
 from agent.host.lock import locked
 from agent.host.paths import Paths
+from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.system.systemd import booted
 
@@ -55,6 +58,7 @@ def uninstall(paths: Paths, *, keep: bool, talk: Talk, progress: Talk) -> Gone:
         talk("stopping the services; a cycle finishes the operation it is in")
         gone.failed += installation.stop_units(paths)
     with locked(paths.lock, wait_s=LOCK_WAIT_S):
+        gone.stayed += _withdraw(paths)
         remembered = False if keep else _give_back(paths, gone, talk, progress)
         if paths.origin.is_dir() and not keep:
             talk(f"the repository {paths.origin} goes too; clones of it do not")
@@ -66,6 +70,19 @@ def uninstall(paths: Paths, *, keep: bool, talk: Talk, progress: Talk) -> Gone:
     if remembered:
         talk(f"kept {paths.ledger}: it has what was there before what could not be given back")
     return gone
+
+
+def _withdraw(paths: Paths) -> list[str]:
+    """Takes this host out of the views of its fleet; why its report stays there, where it does."""
+    if not (paths.settings.exists() and paths.sent.exists()):
+        return []
+    try:
+        settings = read_settings(paths)
+        with closing(wiring.mirror_of_host(paths, settings)) as mirror:
+            wiring.reporter_of_host(paths, settings, mirror).withdraw()
+    except (HostwrightError, OSError) as error:
+        return [f"this host's report on the status branch: {error}"]
+    return []
 
 
 def _give_back(paths: Paths, gone: Gone, talk: Talk, progress: Talk) -> bool:

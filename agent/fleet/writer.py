@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,7 @@ from agent.domain.status import PAGE, Found, Signed, report_path, signature_path
 from agent.errors import ReportError
 from agent.fleet.reader import found_on
 from agent.system.files import discard
-from agent.system.git_plumbing import Branch, CacheDamaged, Contended, NewCommit
+from agent.system.git_plumbing import Branch, BranchFile, CacheDamaged, Contended, NewCommit, blob_id
 
 BACKOFF_FIRST_S = 0.25
 """About the time of one push over a WAN with a connection at hand."""
@@ -27,6 +27,11 @@ LATEST_DATE = 2**40
 """Seconds since the epoch; a host's clock may say anything, a commit's date may not."""
 
 T = TypeVar("T")
+
+
+class Displaced(Exception):
+    """In the place of this host's report stands one that was not expected there."""
+
 
 Render = Callable[[Sequence[Found]], bytes]
 """Everything on the branch, as it will be after this push, into the page that forges show."""
@@ -48,13 +53,41 @@ class StatusBranch:
     environment: Mapping[str, str]
     branch: str = "status"
 
-    def publish(self, reports: Sequence[Signed], *, render: Render | None, deadline_s: float) -> str:
+    def publish(
+        self,
+        reports: Sequence[Signed],
+        *,
+        render: Render | None,
+        deadline_s: float,
+        expected: Collection[bytes] | None = None,
+    ) -> str:
         """One commit for each report, in order, in one push; with ``render`` the last one also brings the page.
 
         Returns the name of the commit that is the tip now. Raises ReportError, and then none of them was published:
-        the branch refuses, cannot be reached, or was too busy for ``deadline_s`` seconds.
+        the branch refuses, cannot be reached, or was too busy for ``deadline_s`` seconds. Raises Displaced where there
+        is a report of this host whose document is not ``expected`` (None: whatever it is).
         """
-        return self._insist(lambda deadline: self._publish_once(reports, render, deadline), deadline_s)
+        return self._insist(lambda deadline: self._publish_once(reports, render, expected, deadline), deadline_s)
+
+    def withdraw(
+        self, host: str, *, at: int, render: Render | None, expected: Collection[bytes], deadline_s: float
+    ) -> None:
+        """One commit without the report of ``host``, where its document is ``expected``; none where it is not, or there
+        is none. Raises ReportError."""
+
+        def attempt(deadline: float) -> None:
+            branch = self._cache(WITHOUT_REPORTS if render is None else WITHOUT_GIANTS)
+            tip = branch.fetch(deadline)
+            own = branch.files(tip, report_path(host), deadline) if tip is not None else ()
+            if tip is None or not own or not _are(own, expected):
+                return
+            files: dict[str, bytes | None] = {report_path(host): None, signature_path(host): None}
+            if render is not None:
+                files[PAGE] = render([each for each in found_on(branch, tip, deadline) if each.path != own[0].path])
+            new = branch.write(tip, [NewCommit(f"{host}: withdrawn", host, min(at, LATEST_DATE), files)], deadline)
+            branch.push(new, deadline)
+
+        self._insist(attempt, deadline_s)
 
     def read(self, deadline_s: float) -> tuple[Found, ...]:
         """All reports on the branch, as they lie there. Raises ReportError."""
@@ -99,9 +132,15 @@ class StatusBranch:
         tip = branch.fetch(deadline)
         return found_on(branch, tip, deadline) if tip is not None else ()
 
-    def _publish_once(self, reports: Sequence[Signed], render: Render | None, deadline: float) -> str:
+    def _publish_once(
+        self, reports: Sequence[Signed], render: Render | None, expected: Collection[bytes] | None, deadline: float
+    ) -> str:
         branch = self._cache(WITHOUT_REPORTS if render is None else WITHOUT_GIANTS)
         tip = branch.fetch(deadline)
+        if tip is not None and expected is not None:
+            own = branch.files(tip, report_path(reports[-1].report.host), deadline)
+            if not _are(own, expected):
+                raise Displaced
         commits = [_commit(signed) for signed in reports]
         if render is not None:
             others = found_on(branch, tip, deadline) if tip is not None else ()
@@ -118,6 +157,11 @@ class StatusBranch:
         if not folder.is_dir():
             discard(self.repo)
         return Branch(folder, self.remote, self.branch, self.environment, leave_out)
+
+
+def _are(files: Sequence[BranchFile], expected: Collection[bytes]) -> bool:
+    known = {blob_id(document) for document in expected}
+    return all(file.object_id in known for file in files)
 
 
 def _commit(signed: Signed) -> NewCommit:

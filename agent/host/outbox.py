@@ -23,11 +23,13 @@ RESERVE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """``sent``: the last report that arrived. ``cache``: the repository with what the status branch holds."""
+    """``sent``: the last report that arrived. ``rival``: the last one of another machine with this host's identity.
+    ``cache``: the repository with what the status branch holds."""
 
     folder: Path
     spool: Spool
     sent: Path
+    rival: Path
     cache: Path
 
     @property
@@ -35,18 +37,35 @@ class Outbox:
         """Whether anything can be written there now."""
         return has_room(self.folder)
 
-    def last_sent(self) -> Report | None:
+    def documents(self) -> tuple[bytes, ...]:
+        """Every document that was sent from here last, or may have been."""
+        waiting = tuple(signed.document for signed in self.spool.pending())
         try:
-            return decode(read_bounded(self.sent))
-        except (OSError, ValueError):
-            # None yet, or an older version's: then the next one is news.
-            return None
+            return (read_bounded(self.sent), *waiting)
+        except OSError:
+            return waiting
+
+    def last_sent(self) -> Report | None:
+        """None where there is none yet, or an older version's: then the next one is news."""
+        return _report(self.sent)
+
+    def last_rival(self) -> tuple[Report, int] | None:
+        """And when it was found, in seconds since the epoch."""
+        found = _report(self.rival)
+        return (found, int(self.rival.stat().st_mtime)) if found is not None else None
+
+
+def _report(path: Path) -> Report | None:
+    try:
+        return decode(read_bounded(path))
+    except (OSError, ValueError):
+        return None
 
 
 def outboxes_of_host(paths: Paths) -> tuple[Outbox, ...]:
     """The first that takes something is the one to use."""
     reserve = Spool(paths.run / "spool", max_reports=RESERVE_REPORTS, max_bytes=RESERVE_BYTES)
     return (
-        Outbox(paths.var, Spool(paths.spool), paths.sent, paths.status_repo),
-        Outbox(paths.run, reserve, paths.run / "sent.json", paths.run / "status.git"),
+        Outbox(paths.var, Spool(paths.spool), paths.sent, paths.rival, paths.status_repo),
+        Outbox(paths.run, reserve, paths.run / "sent.json", paths.run / "rival.json", paths.run / "status.git"),
     )

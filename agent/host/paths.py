@@ -98,6 +98,11 @@ class Paths:
         return self.var / "sent.json"
 
     @property
+    def rival(self) -> Path:
+        """The report of another machine that has this host's identity, since when one was found."""
+        return self.var / "rival.json"
+
+    @property
     def seen(self) -> Path:
         """The highest sequence of each host's reports that was verified here."""
         return self.var / "seen.json"

@@ -7,6 +7,7 @@ the host's slot or with its heartbeat.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,14 @@ from agent.domain.account import Account, Surviving
 from agent.domain.event import Event
 from agent.domain.memory import FleetSettings
 from agent.domain.report import Phase, Report
-from agent.domain.status import Found, HostStatus, Signed
+from agent.domain.status import Found, HostStatus, Signed, report_path
+from agent.domain.text import moment
+from agent.errors import Consequence, ReportError
 from agent.fleet.compose import EVENTS_TOLD, Envelope, compose
 from agent.fleet.due import heartbeat_s, should_send, window_s
-from agent.fleet.reader import belongs, judge_all
+from agent.fleet.reader import belongs, judge, judge_all
 from agent.fleet.render import readme
-from agent.fleet.writer import StatusBranch
+from agent.fleet.writer import Displaced, Render, StatusBranch
 from agent.host.events import Events
 from agent.host.identity import Identity
 from agent.host.outbox import Outbox
@@ -35,6 +38,9 @@ SEND_DEADLINE_S = 90.0
 
 ATTEMPT_DEADLINE_S = 10.0
 """What saying "about to apply" may delay the applying."""
+
+WITHDRAW_DEADLINE_S = 20.0
+"""What it may delay an uninstall that nobody answers."""
 
 LATE_S = 15 * 60
 """Added to the heartbeat before a host counts as silent: one slow cycle is no news."""
@@ -63,13 +69,17 @@ class StatusReporter:
         with Surviving([]):  # whatever is wrong, the report behind it says so
             box = self._box()
             signed = self._signed(self._compose(account, Phase.ATTEMPTING), box)
+            # It waits in no spool: a host that is killed behind the push has to know it for its own.
+            write_atomic(box.sent, signed.document)
             self._publish([signed], account, box, ATTEMPT_DEADLINE_S)
 
     def report(self, account: Account) -> None:
         """Sends what is new and what waits. Raises ReportError when it was not sent; an outbox has it then."""
         fleet = self._fleet(account)
-        current = self._compose(account, phase_of(account))
         box = self._box()
+        if (shared := self._shared(fleet)) is not None:
+            account.failures.append(shared)
+        current = self._compose(account, phase_of(account))
         waiting = self._waiting(box)
         known = (*(each.last_sent() for each in self.outboxes), *(signed.report for signed in waiting))
         last = max((report for report in known if report is not None), key=lambda report: report.sequence, default=None)
@@ -106,12 +116,26 @@ class StatusReporter:
     def _publish(self, reports: Sequence[Signed], account: Account, box: Outbox, deadline_s: float) -> None:
         fleet = self._fleet(account)
         trusted = account.trusted.sha if account.trusted is not None else None
-        # Without a commit nobody here knows which hosts are admitted: the page stays as it is.
-        page = fleet.render and trusted is not None
+        own = {self.settings.host: self.identity().public_line}
+        branch, page = self.branch(fleet, box.cache), self._page(fleet, trusted, own)
+        try:
+            branch.publish(reports, render=page, deadline_s=deadline_s, expected=self._own_documents())
+        except Displaced:
+            self._look_for_rival(branch, box, deadline_s)
+            branch.publish(reports, render=page, deadline_s=deadline_s)
+        write_atomic(box.sent, reports[-1].document)
+
+    def _own_documents(self) -> list[bytes]:
+        return [document for each in self.outboxes for document in each.documents()]
+
+    def _page(self, fleet: FleetSettings, trusted: str | None, own: Mapping[str, str]) -> Render | None:
+        """Makes the page, with ``own`` beside the identities of the commit ``trusted``. Without one nobody here knows
+        which hosts are admitted: the page stays as it is."""
+        if not fleet.render or trusted is None:
+            return None
 
         def render(found: Sequence[Found]) -> bytes:
-            known = {**self.identities(trusted), self.settings.host: self.identity().public_line}
-            hosts = self.hosts(trusted)
+            known, hosts = {**self.identities(trusted), **own}, self.hosts(trusted)
             told = judge_all(found, known, hosts=hosts or ())
             return readme(
                 (each for each in told if belongs(each, known, hosts) or _of_another(each, self.settings.inventory)),
@@ -119,8 +143,49 @@ class StatusReporter:
                 as_of=self.clock(),
             )
 
-        self.branch(fleet, box.cache).publish(reports, render=render if page else None, deadline_s=deadline_s)
-        write_atomic(box.sent, reports[-1].document)
+        return render
+
+    def withdraw(self) -> None:
+        """Takes this host's report off the branch, where it is one of its own. Raises ReportError."""
+        fleet, box = self.memory.state().fleet, self._box()
+        page = self._page(fleet, self.memory.trust().last, {})
+        self.branch(fleet, box.cache).withdraw(
+            self.settings.host,
+            at=self.clock(),
+            render=page,
+            expected=self._own_documents(),
+            deadline_s=WITHDRAW_DEADLINE_S,
+        )
+
+    def _look_for_rival(self, branch: StatusBranch, box: Outbox, deadline_s: float) -> None:
+        """Keeps the report that stands in the place of this host's, where it is signed with this host's key."""
+        own = {self.settings.host: self.identity().public_line}
+        for found in branch.read(deadline_s):
+            if found.document is not None and found.path == report_path(self.settings.host):
+                status = judge(found, own, {})
+                if status.verified:
+                    write_atomic(box.rival, found.document)
+                    os.utime(box.rival, (self.clock(), self.clock()))
+
+    def _rivals(self) -> list[tuple[Report, int]]:
+        return [rival for box in self.outboxes if (rival := box.last_rival()) is not None]
+
+    def _shared(self, fleet: FleetSettings) -> ReportError | None:
+        """What another machine with this host's identity has said of late. It reports as often as this one."""
+        rivals = self._rivals()
+        if not rivals:
+            return None
+        rival, found_at = max(rivals, key=lambda one: one[1])
+        if abs(self.clock() - found_at) > 2 * heartbeat_s(fleet.hosts, fleet.pushes_per_minute) + LATE_S:
+            return None
+        said = "".join(f": {problem.message.splitlines()[0]}" for problem in rival.problems[:1] if problem.message)
+        return ReportError(
+            f"another machine reports as {rival.host}; at {moment(rival.at)} it was {rival.phase}{said}",
+            hint="remove /var/lib/hostwright/identity on the copy, give it a name of its own, and admit it; "
+            "where this is one machine that was set back to an older state, it passes by itself",
+            kind="identity-shared",
+            consequence=Consequence.STALL,
+        )
 
     def _compose(self, account: Account, phase: Phase) -> Report:
         now = self.clock()
@@ -139,6 +204,7 @@ class StatusReporter:
 
     def _signed(self, report: Report, box: Outbox) -> Signed:
         above = max(each.spool.highest() for each in self.outboxes)
+        above = max((above, *(rival.sequence for rival, _ in self._rivals())))
         sequence = box.spool.next_sequence(self.clock() * 1000, above=above)
         return self.identity().signed(report.model_copy(update={"sequence": sequence}))
 

@@ -6,6 +6,7 @@ repository is a cache of one commit's objects. Whatever is wrong with it, it is 
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,12 +73,12 @@ class BranchFile:
 
 @dataclass(frozen=True, slots=True)
 class NewCommit:
-    """One commit to write: what it says, who (a host's name) and when, and the files that it sets."""
+    """One commit to write: what it says, who (a host's name) and when, and the files that it sets or, None, removes."""
 
     message: str
     author: str
     at: int
-    files: Mapping[str, bytes]
+    files: Mapping[str, bytes | None]
 
 
 class Contended(Exception):
@@ -178,7 +179,10 @@ class Branch:
             if number == 0 and parent is not None:
                 stream += f"from {parent}\n".encode()
             for path, content in commit.files.items():
-                stream += f"M 100644 inline {path}\n".encode() + _data(content)
+                if content is None:
+                    stream += f"D {path}\n".encode()
+                else:
+                    stream += f"M 100644 inline {path}\n".encode() + _data(content)
         stream += b"done\n"
         self._local("fast-import", "--quiet", "--force", "--date-format=raw", input=stream, deadline=deadline)
         return self._local("rev-parse", "--verify", _OUT, deadline=deadline).output.decode().strip()
@@ -281,6 +285,11 @@ class Branch:
     def _damaged(self, done: Completed) -> CacheDamaged:
         discard(self.folder)
         return CacheDamaged(printable(done.complaint))
+
+
+def blob_id(content: bytes) -> str:
+    """The name that git gives to a file with this content."""
+    return hashlib.sha1(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
 
 
 def _data(content: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.domain.report import Phase
-from agent.domain.status import Signed
+from agent.domain.status import Signed, report_path, signature_path
 from agent.errors import ReportError, SettingsError
 from agent.host.events import Events
 from agent.host.identity import Identity
@@ -20,6 +20,7 @@ from agent.host.settings import Settings
 from agent.host.spool import Spool
 from agent.host.state import Memory
 from agent.steps.report import StatusReporter
+from tests.fleet import samples
 from tests.steps.build import account, health, plan, planned
 
 NOW = 1_790_000_000
@@ -115,6 +116,82 @@ def test_what_could_not_be_sent_from_there_either_goes_first_when_the_disk_is_ba
     sequences = [each.report.sequence for each in branch.published]
     assert sequences == sorted(set(sequences))
     assert all(not box.spool.pending() for box in told.outboxes)
+
+
+def twins(tmp_path: Path) -> tuple[StatusReporter, StatusReporter]:
+    """Two machines with one identity, and the branch that both report to."""
+    remote = samples.bare(tmp_path / "status.git")
+    key, told = Identity.ensure(tmp_path / "key", "web1"), []
+    for name in ("one", "two"):
+        (tmp_path / name / "var/lib/hostwright").mkdir(parents=True)
+        sends = samples.branch(tmp_path, remote.as_uri(), f"{name}.cache")
+        here = reporter(Paths(tmp_path / name), Branch())
+        told.append(replace(here, branch=lambda *_, sends=sends: sends, identity=lambda: key))
+    return told[0], told[1]
+
+
+def problems(told: StatusReporter) -> list[str]:
+    sent = told.outboxes[0].last_sent()
+    return [] if sent is None else [problem.kind for problem in sent.problems]
+
+
+def test_two_machines_with_one_identity_are_told_by_both(tmp_path: Path) -> None:
+    one, two = twins(tmp_path)
+    broken = [SettingsError("disk is full", kind="disk-full")]
+    two.report(account(failures=broken, health=health()))
+    for _ in range(2):
+        one.report(account(after=plan(planned()), health=health()))
+    assert problems(one) == ["identity-shared"]
+    sent = one.outboxes[0].last_sent()
+    assert sent is not None
+    assert "another machine reports as web1" in sent.problems[0].message
+    assert "failed: disk is full" in sent.problems[0].message
+    later = replace(two, clock=lambda: NOW + 1800)
+    for _ in range(2):
+        later.report(account(failures=[*broken], health=health()))
+    assert problems(two) == ["disk-full", "identity-shared"]
+
+
+def test_a_machine_that_shares_its_identity_no_more_recovers(tmp_path: Path) -> None:
+    one, two = twins(tmp_path)
+    two.report(account(failures=[SettingsError("x")]))
+    for _ in range(2):
+        one.report(account(after=plan(planned()), health=health()))
+    replace(one, clock=lambda: NOW + 3 * 3600).report(account(after=plan(planned()), health=health()))
+    assert problems(one) == []
+
+
+def test_a_machine_that_reports_alone_shares_its_identity_with_nobody(tmp_path: Path) -> None:
+    one, _ = twins(tmp_path)
+    one.attempting(account())
+    for failures in ([SettingsError("x")], [], [SettingsError("y")]):
+        one.report(account(failures=failures, after=plan(planned()), health=health()))
+    assert problems(one) == ["settings"]
+
+
+def test_what_a_stranger_put_in_the_place_of_a_report_is_written_over(tmp_path: Path) -> None:
+    one, _ = twins(tmp_path)
+    one.report(account(failures=[SettingsError("x")]))
+    forged = samples.signed(tmp_path / "eve", "web1")
+    files = {report_path("web1"): forged.document, signature_path("web1"): forged.signature}
+    samples.tamper(tmp_path / "status.git", files)
+    for _ in range(2):
+        one.report(account(after=plan(planned()), health=health()))
+    assert problems(one) == []
+    sent = one.outboxes[0].sent.read_bytes()
+    assert samples.show(tmp_path / "status.git", report_path("web1")) == sent
+
+
+def test_a_report_is_withdrawn_by_the_machine_that_sent_it(tmp_path: Path) -> None:
+    one, two = twins(tmp_path)
+    samples.tamper(tmp_path / "status.git", {"hosts/zz/other.json": b"{}"})
+    one.report(account(failures=[SettingsError("x")]))
+    two.withdraw()
+    assert report_path("web1") in samples.paths(tmp_path / "status.git")
+    one.withdraw()
+    assert samples.paths(tmp_path / "status.git") == ["hosts/zz/other.json"]
+    one.withdraw()
+    assert samples.history(tmp_path / "status.git")[-1] == "web1: withdrawn"
 
 
 def without_state_folder(told: StatusReporter) -> StatusReporter:

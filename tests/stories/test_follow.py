@@ -8,7 +8,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from agent.domain.status import report_path
 from agent.inventory.schema import schema
+from tests.fleet.samples import paths
 from tests.gitserver import HttpServer, ssh_server
 from tests.lab.host import Host
 from tests.stories.conftest import Boot
@@ -130,12 +132,23 @@ def test_a_suspended_host_is_looked_at_and_not_touched(world: World, http: HttpS
     host = boot()
     follow(host, http.url("config.git"))
     host.run(["hostwright", "suspend", "the disk is being replaced", "--for", "1h"])
+    assert "suspended on this host: the disk is being replaced, until" in host.run(["hostwright", "status"]).output
     world.site(NEW_MOTD)
     host.write("/etc/motd", "by hand\n")
     assert cycle(host) == 0
     assert host.read("/etc/motd") == "by hand\n"
     assert world.report("web1")["phase"] == "drifted"
     assert any("the disk is being replaced" in hold["reason"] for hold in world.report("web1")["holds"])
+    assert host.run(["hostwright", "status"]).output.count("the disk is being replaced") == 1
     host.run(["hostwright", "resume"])
     assert cycle(host) == 0
     assert is_new(host)
+
+
+def test_a_host_that_is_uninstalled_leaves_no_report_behind(world: World, http: HttpServer, boot: Boot) -> None:
+    host = boot()
+    follow(host, http.url("config.git"))
+    assert report_path("web1") in paths(world.bare)
+    host.run(["hostwright", "uninstall", "--yes"])
+    assert [path for path in paths(world.bare) if path.startswith("hosts/")] == []
+    assert "no report yet" in world.page()
