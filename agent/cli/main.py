@@ -309,7 +309,7 @@ def inventory(obj: dict[str, Any], as_list: bool, host: str | None, pattern: str
 @click.option("--all", "everything", is_flag=True, help="Also what is on the branch of hosts not in the inventory.")
 @click.argument("hosts", nargs=-1)
 @click.pass_obj
-def status(obj: dict[str, Any], **given: Any) -> int:
+def status(obj: dict[str, Any], /, **given: Any) -> int:
     """Show what the hosts report, signatures verified."""
     from agent.cli.status import status as run_status
 

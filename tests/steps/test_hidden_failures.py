@@ -1,4 +1,4 @@
-"""A deploy that cannot be prepared is told in each cycle, whatever holds itself or another; only the engine is played."""
+"""A deploy that cannot be prepared is told in each cycle, whatever holds it or another; only the engine is played."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agent.domain.outcome import DeployOutcome, Status
 from agent.domain.plan import WantedChange
 from agent.engine.client import Execute, Prepared
 from tests.steps.test_cycle import HOSTS, INVENTORY, SHUT, Host, PlayedEngine
-from tests.steps.test_cycle import host as host
+from tests.steps.test_cycle import host as host  # noqa: PLC0414 - a fixture, used by its name
 
 FIRST = "    - {name: first, deploy: files, with: {/srv/first: {content: x}}}\n"
 BROKEN = "    - {name: broken, deploy: files, with: {/srv/broken: {content: x}}}\n"
