@@ -19,6 +19,7 @@ not a HostwrightError is a bug and ends with exit code 1.
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 
 
@@ -79,6 +80,10 @@ class HostwrightError(Exception):
         self.kind = kind or self.default_kind
         if consequence is not None:
             self.consequence = consequence
+
+    def details(self) -> Mapping[str, object]:
+        """What programs learn of it beyond message and hint."""
+        return {}
 
 
 class UsageError(HostwrightError):

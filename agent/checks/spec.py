@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from agent.domain.check import Check
 from agent.domain.digest import JSON
 from agent.domain.duration import DURATION, seconds
+from agent.domain.fault import Mistake
 
 LONGEST_S = 60
 """A check is asked while a change settles; one that takes longer says nothing in time."""
@@ -72,7 +73,7 @@ class Http(CheckSpec):
     def _url(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\x00-\x20\x7f]", url):
-            raise ValueError(f"{url!r} is not a URL; write http://… or https://…")
+            raise Mistake(f"{url!r} is not a URL", "write http://… or https://…")
         return url
 
     @field_validator("headers")
@@ -80,7 +81,7 @@ class Http(CheckSpec):
     def _headers(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
         for name, value in headers.items():
             if not _HEADER.fullmatch(name) or re.search(r"[\r\n\x00]", value):
-                raise ValueError(f"{name!r} is not a header of one line")
+                raise Mistake(f"{name!r} is not a header of one line", "write `Name: one line of text`")
         return headers
 
 
@@ -163,7 +164,9 @@ def model_of(entry: Mapping[str, object]) -> type[CheckSpec]:
     """Which kind an entry is. Raises ValueError with what to write where it is not exactly one."""
     found = [kind for kind in KINDS if kind in entry]
     if len(found) != 1:
-        raise ValueError(f"a check has exactly one of {', '.join(KINDS)}")
+        raise Mistake(
+            "it is not said what is checked, or more than once", f"a check has exactly one of {', '.join(KINDS)}"
+        )
     return KINDS[found[0]]
 
 
@@ -192,5 +195,5 @@ def host_and_port(address: str) -> tuple[str, int]:
 def _address(where: str) -> str:
     found = _ADDRESS.fullmatch(where)
     if found is None or not 0 < int(found["port"]) < 1 << 16:
-        raise ValueError(f"{where!r} is not an address; write host:port")
+        raise Mistake(f"{where!r} is not an address", "write host:port")
     return where

@@ -8,10 +8,12 @@ from typing import Any
 from agent import wiring
 from agent.cli.output import Output, json_text
 from agent.errors import InventoryError, UsageError
+from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import NOT_FETCHED, Environment, load
 from agent.inventory.schema import schema as schema_of
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
+from agent.system.yaml import Position
 
 INVENTORIES = "inventories"
 
@@ -19,17 +21,18 @@ INVENTORIES = "inventories"
 def check(output: Output, *, repo: Path | None, inventory: str | None) -> int:
     """Reads everything an inventory says, for every host. All complaints at once."""
     root, names = inventories(repo, inventory)
-    complaints: list[str] = []
+    complaints = Complaints()
     checked: dict[str, Any] = {}
     for name in names:
         try:
             checked[name] = _check(output, FolderTree(root), name)
+        except ComplaintsError as error:
+            complaints.take(error)
         except InventoryError as error:
-            complaints.append(error.message)
+            complaints.add(Position(f"{INVENTORIES}/{name}"), (), error.message, error.hint)
     for name, hosts in checked.items():
         output.show(f"{name}: {len(hosts)} host{'' if len(hosts) == 1 else 's'}, fine")
-    if complaints:
-        raise InventoryError("\n".join(complaints), hint="nothing is applied anywhere from a commit like this")
+    complaints.raise_if_any()
     output.envelope("check", 0, checked)
     return 0
 

@@ -200,6 +200,7 @@ def error_document(error: HostwrightError) -> dict[str, Any]:
         "hint": error.hint,
         "consequence": str(error.consequence),
         "exit": int(error.exit),
+        **error.details(),
     }
 
 

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 from agent.deploys.edits import Edit
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
+from agent.domain.fault import Mistake
 from agent.domain.tree import blob_id
-from agent.errors import InventoryError
 
 FILE_MODE = 0o644
 FOLDER_MODE = 0o755
@@ -72,7 +72,7 @@ class Item:
 
     def __post_init__(self) -> None:
         if any(part in ("", ".", "..") for part in self.path.removeprefix("/").split("/")) or "\0" in self.path:
-            raise InventoryError(f"{self.path!r} is not a path that anything may be written to")
+            raise Mistake(f"{self.path!r} is not a path that anything may be written to", "write it without . and ..")
 
     @property
     def resource(self) -> Resource:

@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
+from agent.domain.fault import Mistake
+
 SCHEME: Final = "git+"
 
 _URL: Final = re.compile(
@@ -39,17 +41,25 @@ class Address:
         """Raises ValueError with what is wrong."""
         found = _URL.fullmatch(text)
         if found is None:
-            raise ValueError("write git+ssh://, git+https:// or git+file://, then host/repository.git[@ref][//path]")
+            raise Mistake(
+                "it has another form",
+                "write git+ssh://, git+https:// or git+file://, then host/repository.git[@ref][//path]",
+            )
         if (found["authority"] == "") is not (found["scheme"] == "file"):
-            raise ValueError("the host is missing" if found["scheme"] != "file" else "write git+file:/// and a path")
+            raise Mistake(
+                "the host is missing",
+                "write git+file:///path" if found["scheme"] == "file" else "write it behind the //",
+            )
         user, _, _ = found["authority"].rpartition("@")
         if ":" in user or (user and found["scheme"] != "ssh"):
-            raise ValueError("passwords and tokens do not belong into an inventory; the host's own access is used")
+            raise Mistake("it holds a password or token", "leave it out: the host's own access is used")
         ref, path = found["ref"], found["path"]
         if ref is not None and not _REF.fullmatch(ref):
-            raise ValueError(f'"{ref}" is no branch, tag or commit')
+            raise Mistake(f'"{ref}" is no branch, tag or commit', "write the name of one behind the @")
         if path is not None and any(part in ("", ".", "..", ".git") for part in path.split("/")):
-            raise ValueError(f'"{path}" is no path inside of a repository')
+            raise Mistake(
+                f'"{path}" is no path inside of a repository', "write it without .. and without a / at its beginning"
+            )
         return cls(f"git+{found['scheme']}://{found['authority']}{found['repository']}", ref or "", path or "")
 
     @property

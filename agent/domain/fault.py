@@ -47,6 +47,9 @@ class Mistake(InventoryError, ValueError):
         mistake.faults = faults
         return mistake
 
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.faults))
+
     def below(self, *path: str | int) -> tuple[Fault, ...]:
         """The faults as one who began further up sees them."""
         return tuple(replace(fault, path=(*path, *fault.path)) for fault in self.faults)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.domain.fault import Path, key_path
+from agent.domain.digest import JSON
+from agent.domain.fault import Mistake, Path, key_path
 from agent.errors import InventoryError
 from agent.system.yaml import Position, YamlError
 
@@ -19,8 +20,20 @@ class Complaint:
     position: Position
     path: str
     problem: str
-    remedy: str = ""
+    remedy: str
     host: str = ""
+
+    def document(self) -> dict[str, JSON]:
+        """As programs read it; ``line`` and ``column`` count from 1, and are 0 where the file as a whole is meant."""
+        return {
+            "file": self.position.file,
+            "line": self.position.line,
+            "column": self.position.column,
+            "path": self.path,
+            "message": self.problem,
+            "remedy": self.remedy,
+            "hosts": self.host,
+        }
 
     def __str__(self) -> str:
         hosts = "hosts" if " and " in self.host else "host"
@@ -38,6 +51,9 @@ class ComplaintsError(InventoryError):
             hint="correct these places; hostwright check finds them all",
         )
 
+    def details(self) -> Mapping[str, JSON]:
+        return {"complaints": [complaint.document() for complaint in self.complaints]}
+
 
 @dataclass(slots=True)
 class Complaints:
@@ -45,7 +61,7 @@ class Complaints:
 
     _found: dict[Complaint, list[str]] = field(default_factory=dict)
 
-    def add(self, position: Position, path: Path, problem: str, remedy: str = "", *, host: str = "") -> None:
+    def add(self, position: Position, path: Path, problem: str, remedy: str, *, host: str = "") -> None:
         self.put(Complaint(position, key_path(path), problem, remedy, host))
 
     def put(self, complaint: Complaint) -> None:
@@ -59,6 +75,11 @@ class Complaints:
         else:
             for problem in error.problems:
                 self.add(problem.position, (), problem.problem, problem.remedy)
+
+    def faults(self, mistake: Mistake, position: Position, path: Path = (), *, host: str = "") -> None:
+        """Adds each fault of what stands at one place."""
+        for fault in mistake.faults:
+            self.add(position, (*path, *fault.path), fault.problem, fault.remedy, host=host)
 
     def include(self, others: Complaints) -> None:
         for complaint, hosts in others._found.items():

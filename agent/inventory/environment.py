@@ -220,14 +220,13 @@ class Environment:
             complaints.take(error)
         except Mistake as mistake:
             for fault in mistake.faults:
-                position, path = deploy.place(fault.path)
-                complaints.add(position, path, fault.problem, fault.remedy, host=host)
+                complaints.add(*deploy.place(fault.path), fault.problem, fault.remedy, host=host)
         except InventoryError as error:
             if error.kind == NOT_FETCHED:
                 unseen[error.message] = error
                 return None
             for line in error.message.splitlines():
-                complaints.add(deploy.position, (deploy.name,), line, error.hint, host=host)
+                complaints.add(*deploy.place(()), line, error.hint, host=host)
         return None
 
     def _require_runnable(self, address: Address) -> None:
@@ -240,9 +239,9 @@ class Environment:
             compile(self._tree.read(source), source, "exec", dont_inherit=True)
         except SyntaxError as error:
             position = Position(source, error.lineno or 1, error.offset or 1)
-            complaints.add(position, (), f"not Python: {error.msg}")
-        except ValueError as error:
-            complaints.add(mentioned, (), f"{source} is not Python: {error}")
+            complaints.add(position, (), f"not Python: {error.msg}", "correct it, and try `python -m py_compile`")
+        except (ValueError, RecursionError, MemoryError) as error:
+            complaints.add(mentioned, (), f"{source} is not Python: {error}", "correct it")
 
 
 class _HostVars(Mapping[str, LazyValues]):
@@ -297,8 +296,8 @@ def _check_hosts(fleet: Fleet, root: Node | None, inventory: Inventory, complain
         position = locate(root, path) if root is not None else Position(FLEET_FILE)
         try:
             inventory.match(hosts)
-        except InventoryError as error:
-            complaints.add(position, path, error.message, error.hint)
+        except Mistake as mistake:
+            complaints.faults(mistake, position, path)
             continue
         for name in inventory.unknown_names(hosts):
             complaints.add(position, path, f'no group or host is called "{name}"', inventory.nearest(name))
@@ -308,9 +307,9 @@ def _refuse_planned_files(source: Source, complaints: Complaints) -> None:
     """Files that a later version reads, and files that nobody reads because of their extension."""
     for path in sorted(source.paths):
         if path.startswith("secrets/"):
-            complaints.add(source.position(path), (), NOT_IN_FORCE)
+            complaints.add(source.position(path), (), *NOT_IN_FORCE)
         elif path in _UNREAD_FILES:
             complaints.add(source.position(path), (), "this file is not read", f"call it {path[:-4]}.yaml")
     for path in source.tree.paths(_POLICIES):
         if path.endswith(".rego"):
-            complaints.add(Position(path), (), NOT_IN_FORCE)
+            complaints.add(Position(path), (), *NOT_IN_FORCE)

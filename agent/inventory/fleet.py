@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from agent.domain import memory
 from agent.domain.commit import Accept, BranchRule
 from agent.domain.duration import DURATION, seconds
-from agent.domain.fault import Path
+from agent.domain.fault import Mistake, Path
 from agent.domain.report import LATEST
 from agent.domain.tree import Tree
 from agent.domain.window import LONGEST_S
@@ -43,7 +43,7 @@ def _instant(value: object) -> int:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None or not 0 <= moment.timestamp() <= LATEST:
-        raise ValueError(f"{value!r} is not a moment; write 2026-12-01T06:00Z, with a time zone")
+        raise Mistake(f"{value!r} is not a moment", "write 2026-12-01T06:00Z, with a time zone")
     return int(moment.timestamp())
 
 
@@ -51,7 +51,7 @@ def _zone(name: str) -> str:
     try:
         timezone.zone(name)
     except ValueError as error:
-        raise ValueError(f"{error}; {nearest(name, timezone.names(), otherwise='write UTC, Europe/Berlin')}") from error
+        raise Mistake(str(error), nearest(name, timezone.names(), otherwise="write UTC, Europe/Berlin")) from error
     return name
 
 
@@ -205,7 +205,7 @@ def _listen(written: str) -> str:
     except ValueError:
         number = 0
     if not 1024 <= number <= 65535 or (":" in host) is not host.startswith("["):
-        raise ValueError(f"{written!r} is nowhere to listen; write an address and a port from 1024 on: 127.0.0.1:9443")
+        raise Mistake(f"{written!r} is nowhere to listen", "write an address and a port from 1024 on: 127.0.0.1:9443")
     return written
 
 
@@ -266,7 +266,7 @@ def read_fleet_file(source: Source, complaints: Complaints) -> tuple[Fleet, Node
         return Fleet(), None
     for path in NOT_IN_FORCE:
         if _at(fleet, path) != _at(Fleet(), path):
-            complaints.add(locate(root, path), path, "not in force in this version: remove it")
+            complaints.add(locate(root, path), path, "not in force in this version", "remove it")
     return fleet, root
 
 

@@ -33,7 +33,7 @@ def require_runnable(address: Address, tree: Tree) -> None:
     try:
         compile(tree.read(address.path), address.path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise InventoryError(f"{address} is not Python: {error}") from error
+        raise InventoryError(f"{address} is not Python: {error}", hint="correct it there, and pin it anew") from error
     reasons = (*_declared(tree), *_Modules(tree).foreign(address.path))
     if reasons:
         raise InventoryError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.domain.fault import Mistake
 from agent.system.yaml import Node, Position
 
 ALL = "all"
@@ -58,7 +59,9 @@ class Groups:
     def add_child(self, parent: str, child: str) -> None:
         """Raises ValueError when the group would contain itself."""
         if parent == child or child in self._ancestors(parent):
-            raise ValueError(f'"{child}" contains "{parent}", so it cannot be a child of it')
+            raise Mistake(
+                f'"{child}" contains "{parent}", so it cannot be a child of it', "groups cannot contain each other"
+            )
         self.groups[parent].children[child] = None
         self.groups[child].parents[parent] = None
 

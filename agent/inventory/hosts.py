@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from agent.domain.fault import Path
+from agent.domain.fault import Mistake, Path
 from agent.inventory.complaint import Complaints, unknown_key
 from agent.inventory.groups import ALL, UNGROUPED, Group, Groups, Host
 from agent.inventory.ranges import expand
@@ -103,8 +103,8 @@ class HostsReader:
             return
         try:
             self.groups.add_child(group.name, child)
-        except ValueError as error:
-            self.complaints.add(position, path, str(error), "groups cannot contain each other")
+        except Mistake as mistake:
+            self.complaints.faults(mistake, position, path)
 
     def hosts(self, pattern: Key, group: Group, position: Position, path: Path) -> list[Host]:
         """The hosts that ``pattern`` stands for, added to ``group``; a port behind it becomes ``ansible_port``."""
@@ -113,8 +113,8 @@ class HostsReader:
             return []
         try:
             names, port = expand(pattern)
-        except ValueError as error:
-            self.complaints.add(position, path, str(error))
+        except Mistake as mistake:
+            self.complaints.faults(mistake, position, path)
             return []
         hosts = []
         for name in names:
@@ -132,7 +132,7 @@ class HostsReader:
         try:
             group.priority = int(str(node.value)) if isinstance(node, Scalar) else int("")
         except ValueError:
-            self.complaints.add(position, path, "the priority of a group is a whole number")
+            self.complaints.add(position, path, "the priority of a group is a whole number", "write one, such as 10")
 
     def finish(self) -> Groups:
         for name in self.groups.groups.keys() & self.groups.hosts.keys():

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from agent.inventory.complaint import Complaints
 from agent.inventory.groups import UNGROUPED, Group, Groups
-from agent.inventory.hosts import HostsReader
+from agent.inventory.hosts import GROUP_GRAMMAR, HostsReader
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
 
 LITERAL_LIMIT = 10_000
@@ -31,7 +31,9 @@ def read_ini(content: bytes, file: str, complaints: Complaints) -> Groups:
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        complaints.add(Position(file, content.count(b"\n", 0, error.start) + 1, 1), (), "not UTF-8 text")
+        complaints.add(
+            Position(file, content.count(b"\n", 0, error.start) + 1, 1), (), "not UTF-8 text", "save it as UTF-8"
+        )
         lines = []
     for number, line in enumerate(lines, 1):
         text = line.strip()
@@ -70,7 +72,7 @@ class _Reader:
             self.children.append((self.section, found[1], position))
             self._mention(found[1], position)
         else:
-            self.complaints.add(position, (), f'"{text}" is not a group name')
+            self.complaints.add(position, (), f'"{text}" is not a group name', GROUP_GRAMMAR)
 
     def finish(self) -> Groups:
         for name, position in self.mentioned.items():

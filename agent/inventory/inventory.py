@@ -83,12 +83,9 @@ class Inventory:
         return tuple(sorted(group.name for group in self._groups.lineage(host)))
 
     def match(self, pattern: str) -> tuple[str, ...]:
-        """The hosts that a host pattern stands for, in inventory order. Raises InventoryError for no pattern."""
+        """The hosts that a host pattern stands for, in inventory order. Raises Mistake for no pattern."""
         if pattern not in self._matches:
-            try:
-                self._matches[pattern] = patterns.match(pattern, self._groups)
-            except ValueError as error:
-                raise InventoryError(f"host pattern: {error}", hint="for example web:&production:!canary") from error
+            self._matches[pattern] = patterns.match(pattern, self._groups)
         return self._matches[pattern]
 
     def unknown_names(self, pattern: str) -> tuple[str, ...]:

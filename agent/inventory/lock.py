@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.domain.address import Address
+from agent.domain.fault import Mistake
 from agent.domain.pins import AgentPin, Asset, Pins, RepositoryPin, ToolPin
 from agent.errors import InventoryError
 from agent.inventory import shape
@@ -33,6 +34,7 @@ from agent.system.yaml import dump, plain
 LOCK_FILE = "lock.yaml"
 AGENT = "hostwright"
 """The distribution, and what `hostwright lock` calls it."""
+_ANEW = "run `hostwright lock` to write the file anew"
 HEADER = "# Written by `hostwright lock`; do not edit.\n"
 
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,2000}$")]
@@ -74,7 +76,7 @@ class LockedTool(_Part):
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         if (self.platforms is None) is not (self.requirements is not None and self.asked is not None):
-            raise ValueError("a tool has either platforms, or asked and requirements")
+            raise Mistake("a tool has either platforms, or asked and requirements", _ANEW)
         return self
 
 
@@ -88,7 +90,7 @@ class LockedRepository(_Part):
     def _address(self) -> Self:
         written = Address(self.url, self.ref or "")
         if Address.parse(written.pinned) != written:
-            raise ValueError(f"{self.url} is not the address of a repository")
+            raise Mistake(f"{self.url} is not the address of a repository", _ANEW)
         return self
 
 
@@ -102,7 +104,7 @@ class LockedAgent(_Part):
     @model_validator(mode="after")
     def _itself(self) -> Self:
         if not any(line.requirement.partition(" ;")[0] == f"{AGENT}=={self.version}" for line in self.requirements):
-            raise ValueError(f"the requirements of the agent hold no {AGENT}=={self.version}")
+            raise Mistake(f"the requirements of the agent hold no {AGENT}=={self.version}", _ANEW)
         return self
 
 

@@ -12,7 +12,10 @@ import fnmatch
 import re
 from collections.abc import Callable, Sequence
 
+from agent.domain.fault import Mistake
 from agent.inventory.groups import ALL, Groups
+
+EXAMPLE = "write one like web:&production:!canary"
 
 _PARTS = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
 _SUBSCRIPT = re.compile(r"(.+)\[(?:(-?[0-9]{1,9})|([0-9]{1,9})[:-]([0-9]{0,9}))\]")
@@ -41,11 +44,11 @@ def match(pattern: str, groups: Groups) -> tuple[str, ...]:
 def split(pattern: str) -> tuple[str, ...]:
     """The single patterns in ``pattern``. Raises ValueError when there is none, or an ``&`` or ``!`` before nothing."""
     if _PORT.fullmatch(pattern):
-        raise ValueError(f'"{pattern}" looks like a host with a port; join patterns with commas')
+        raise Mistake(f'"{pattern}" looks like a host with a port', "join patterns with commas")
     found = pattern.split(",") if "," in pattern else _PARTS.findall(pattern)
     parts = tuple(_trimmed(part) for part in found if part.strip())
     if not parts or any(part in ("&", "!", "~", "&~", "!~") for part in parts):
-        raise ValueError(f'"{pattern}" names no hosts')
+        raise Mistake(f'"{pattern}" names no hosts', EXAMPLE)
     return parts
 
 
@@ -77,7 +80,9 @@ def _matcher(name: str) -> Callable[[str], object]:
     try:
         return re.compile(name[1:] if name[0] == "~" else fnmatch.translate(name)).match
     except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f'"{name}" is not a regular expression: {error}') from error
+        raise Mistake(
+            f'"{name}" is not a regular expression: {error}', "put a backslash before what is meant as it is: . * [ ("
+        ) from error
 
 
 def _subscript(part: str) -> tuple[str, tuple[int, int | None] | None]:
@@ -98,7 +103,7 @@ def _picked(hosts: Sequence[str], pick: tuple[int, int | None] | None, part: str
     try:
         return [hosts[first]]
     except IndexError:
-        raise ValueError(f'"{part}": there are only {len(hosts)} hosts') from None
+        raise Mistake(f'"{part}": there are only {len(hosts)} hosts', "count from 0, or from the end with -1") from None
 
 
 def _trimmed(part: str) -> str:

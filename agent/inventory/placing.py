@@ -18,7 +18,7 @@ from agent.domain.address import Address
 from agent.domain.check import Check
 from agent.domain.desired import Looking, Mode
 from agent.domain.digest import JSON
-from agent.domain.fault import Path
+from agent.domain.fault import Mistake, Path
 from agent.errors import InventoryError
 from agent.inventory import shape
 from agent.inventory.complaint import Complaints, nearest
@@ -56,15 +56,24 @@ class PlacedDeploy:
     def place(self, path: Path) -> tuple[Position, Path]:
         """Where in site.yaml the value stands that its spec has at ``path``, and the path that leads there; of several
         plays the last that says so."""
-        position, shown, depth = self.position, (*self.mentions[0].path, *path), -1
+        position, shown, depth = self.where, self.path, 0
         for mention in self.mentions:
             found = shape.real(path, mention.arguments) if mention.arguments is not None else ()
-            if mention.arguments is not None and len(found) >= depth:
+            if mention.arguments is not None and len(found) >= max(depth, 1):
                 depth = len(found)
                 position, shown = locate(mention.arguments, found), (*mention.path, *found)
-                if not found:
-                    position = mention.position
         return position, shown
+
+    @property
+    def where(self) -> Position:
+        """Where the kind stands, or the deploy file, in the last play that names it."""
+        return self.mentions[-1].where
+
+    @property
+    def path(self) -> Path:
+        """The path of that."""
+        *above, last = self.mentions[-1].path
+        return (*above, "deploy") if last == "with" else (*above, last)
 
 
 @dataclass(slots=True)
@@ -149,14 +158,14 @@ class Placing:
         place = node.position if node is not None else mention.position
         try:
             if not isinstance(entry, dict):
-                raise ValueError("a check is a mapping, such as `{tcp: 127.0.0.1:25}`")
+                raise Mistake("a check is a mapping", "write one like `{tcp: 127.0.0.1:25}`")
             model = model_of({str(key): value for key, value in entry.items()})
             try:
                 return check_of(mention.name, model.model_validate(entry))
             except ValidationError as error:
                 shape.complain(error, model, node, self.complaints, place=place, path=path, host=self.host)
-        except ValueError as error:
-            self._complain(place, path, str(error))
+        except Mistake as mistake:
+            self.complaints.faults(mistake, place, path, host=self.host)
         raise _Refused
 
     def _rendered(self, node: Node | None, path: Path) -> Value:
@@ -188,8 +197,6 @@ class Placing:
                 path=mention.path,
                 host=self.host,
             )
-        except (InventoryError, ValueError, TypeError) as error:
-            self._complain(mention.position, mention.path, str(error))
         raise _Refused
 
     def _merged(self, earlier: Spec, later: Spec, mention: Mention) -> Spec:
@@ -197,7 +204,7 @@ class Placing:
             return earlier.merged(later)
         except (InventoryError, ValueError) as error:
             problem = f"cannot be merged with what an earlier play says: {error}"
-            self._complain(mention.position, mention.path, problem, "or write `merge: replace`")
+            self._complain(mention.position, mention.path, problem, "correct one of the two, or write `merge: replace`")
         raise _Refused
 
     def _with(self, mention: Mention, arguments: Value) -> Mapping[str, JSON]:
@@ -211,7 +218,7 @@ class Placing:
                     self._complain(error.position, (), error.problem, error.remedy)
         own = self._json({} if arguments is None else arguments, mention.position, mention.path)
         if not isinstance(own, Mapping):
-            self._complain(mention.position, mention.path, "a mapping is expected here")
+            self._complain(mention.position, mention.path, "a mapping is expected here", "write `name: value` lines")
             raise _Refused
         return {**self._data, **own}
 
@@ -246,7 +253,7 @@ class Placing:
             waiting.remove(ready)
         return tuple(ordered.values())
 
-    def _complain(self, position: Position, path: Path, problem: str, remedy: str = "") -> None:
+    def _complain(self, position: Position, path: Path, problem: str, remedy: str) -> None:
         self.complaints.add(position, path, problem, remedy, host=self.host)
 
 

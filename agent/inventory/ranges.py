@@ -10,8 +10,12 @@ import re
 import string
 from collections.abc import Sequence
 
+from agent.domain.fault import Mistake
+
 HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 HOST_GRAMMAR = "a host name begins with a letter or digit and goes on with letters, digits, dots, _ and -, 253 at most"
+
+_IPV6 = "an IPv6 address is written as a variable: give the host a name, and `ansible_host: <address>`"
 
 EXPANSION_LIMIT = 100_000
 """Hosts that one line may stand for."""
@@ -23,7 +27,10 @@ _LETTERS = re.compile(r"([A-Za-z]):([A-Za-z])(?::([0-9]{1,9}))?")
 
 
 def expand(pattern: str) -> tuple[tuple[str, ...], int | None]:
-    """The host names that ``pattern`` stands for, and the port behind it. Raises ValueError saying what is wrong."""
+    """The host names that ``pattern`` stands for, and the port behind it. Raises Mistake."""
+    bare = pattern.removeprefix("[").partition("]")[0]
+    if _is_ipv6(bare) and not (_NUMBERS.fullmatch(bare) or _LETTERS.fullmatch(bare)):
+        raise Mistake(f'"{pattern}" is not a host name', _IPV6)
     port = None
     if found := _PORT.fullmatch(_BRACKETS.sub(_masked, pattern)):
         pattern, port = pattern[: found.end(1)], int(found[2])
@@ -33,8 +40,12 @@ def expand(pattern: str) -> tuple[tuple[str, ...], int | None]:
     names = tuple("".join(name) for name in itertools.product(*choices))
     for name in names:
         if not HOST.fullmatch(name):
-            raise ValueError(f'"{name}" is not a host name: {HOST_GRAMMAR}')
+            raise Mistake(f'"{name}" is not a host name', HOST_GRAMMAR)
     return names, port
+
+
+def _is_ipv6(name: str) -> bool:
+    return name.count(":") > 1 and re.fullmatch(r"[0-9A-Fa-f:.]+", name) is not None
 
 
 def _masked(found: re.Match[str]) -> str:
@@ -51,24 +62,26 @@ def _choices(bounds: str) -> Sequence[str]:
         first_text = found[1] or "0"
         padded = len(first_text) > 1 and first_text.startswith("0")
         if padded and len(first_text) != len(found[2]):
-            raise ValueError(f"[{bounds}]: with leading zeros both ends have the same number of digits")
+            raise Mistake(
+                f"[{bounds}] has leading zeros and ends of different length", "give both ends the same number of digits"
+            )
         numbers = range(int(first_text), int(found[2]) + 1, _step(found[3]))
         if len(numbers) > EXPANSION_LIMIT:
-            raise ValueError(f"[{bounds}] stands for more than {EXPANSION_LIMIT} hosts")
+            raise Mistake(f"[{bounds}] stands for more than {EXPANSION_LIMIT} hosts", "make it smaller")
         return _some([str(number).zfill(len(first_text) if padded else 0) for number in numbers], bounds)
-    raise ValueError(f"[{bounds}] is not a range: write [1:20], [01:20], [a:f] or, with a step, [0:10:2]")
+    raise Mistake(f"[{bounds}] is not a range", "write [1:20], [01:20], [a:f] or, with a step, [0:10:2]")
 
 
 def _step(text: str | None) -> int:
     step = int(text or 1)
     if step == 0:
-        raise ValueError("the step of a range is at least 1")
+        raise Mistake("a range with a step of 0", "write a step of at least 1, or none")
     return step
 
 
 def _some(choices: Sequence[str], bounds: str) -> Sequence[str]:
     if not choices:
-        raise ValueError(f"[{bounds}] is empty: the lower end comes first")
+        raise Mistake(f"[{bounds}] is empty", "the lower end comes first")
     return choices
 
 
@@ -77,4 +90,4 @@ def _require_few(choices: Sequence[Sequence[str]]) -> None:
     for choice in choices:
         total *= len(choice)
     if total > EXPANSION_LIMIT:
-        raise ValueError(f"stands for more than {EXPANSION_LIMIT} hosts")
+        raise Mistake(f"stands for more than {EXPANSION_LIMIT} hosts", "make it smaller")

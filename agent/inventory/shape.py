@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
-from agent.domain.fault import Path
+from agent.domain.fault import Fault, Mistake, Path
 from agent.inventory.complaint import Complaints, unknown_key
 from agent.system.yaml import List, Map, Node, Position, locate
 
+_MAPPING = ("a mapping is expected", "write `key: value` lines below it")
+_LIST = ("a list is expected", "write [a, b], or a line with a dash for each")
+_TRUTH = ("true or false is expected", "write true or false")
+_WHOLE = ("a whole number is expected", "write it without quotes and without a fraction")
 _WANTED = {
-    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "mapping_type"), "a mapping is expected"),
-    **dict.fromkeys(("tuple_type", "list_type"), "a list is expected"),
-    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false is expected"),
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number is expected"),
-    "string_type": "text is expected",
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "mapping_type"), _MAPPING),
+    **dict.fromkeys(("tuple_type", "list_type"), _LIST),
+    **dict.fromkeys(("bool_type", "bool_parsing"), _TRUTH),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
+    "string_type": ("text is expected", "put it in quotes"),
 }
 """By type of error, what people write in YAML, where pydantic's message names what programs call it."""
 
@@ -40,10 +44,11 @@ def complain(
     for index, (entry, found) in enumerate(zip(entries, places, strict=True)):
         if _is_echo(entry["type"], found, places[:index] + places[index + 1 :]):
             continue
-        problem, remedy = _words(entry, model)
         shown = found[:-1] if entry["type"] == "extra_forbidden" else found
-        position = locate(node, found) if node is not None else place
-        complaints.add(position, (*path, *shown), problem, remedy, host=host)
+        for fault in _words(entry, model):
+            inner = (*found, *fault.path)
+            position = locate(node, real(inner, node)) if node is not None else place
+            complaints.add(position, (*path, *shown, *fault.path), fault.problem, fault.remedy, host=host)
 
 
 def _is_echo(kind: str, place: Path, others: list[Path]) -> bool:
@@ -55,19 +60,44 @@ def _is_echo(kind: str, place: Path, others: list[Path]) -> bool:
     )
 
 
-def _words(entry: Any, model: type[BaseModel]) -> tuple[str, str]:
+def _words(entry: Any, model: type[BaseModel]) -> tuple[Fault, ...]:
+    """What pydantic says of one value, as a person would; the paths begin at that value."""
     location: tuple[int | str, ...] = entry["loc"]
-    if entry["type"] == "extra_forbidden":
-        return unknown_key(location[-1], _keys(model, location[:-1]))
-    if entry["type"] == "missing":
-        return f'the key "{location[-1]}" is missing', "add it"
-    message = entry["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    message = message[:1].lower() + message[1:]
-    message = _WANTED.get(entry["type"], message)
-    if entry["type"] in ("value_error", "assertion_error"):
-        return message, ""
+    kind, error = entry["type"], entry.get("ctx", {}).get("error")
+    if isinstance(error, Mistake):
+        return error.faults
+    if kind == "extra_forbidden":
+        return (Fault(*unknown_key(location[-1], _keys(model, location[:-1]))),)
+    if kind == "missing":
+        return (Fault(f'the key "{location[-1]}" is missing', "add it"),)
+    wanted, remedy = _wanted(entry, _field(model, location))
     value = repr(entry["input"])
-    return f"{message}, not {value if len(value) <= _QUOTE_LIMIT else value[:_QUOTE_LIMIT] + '…'}", ""
+    shown = value if len(value) <= _QUOTE_LIMIT else value[:_QUOTE_LIMIT] + "…"
+    return (Fault(f"{wanted}, not {shown}", remedy),)
+
+
+def _wanted(entry: Any, meaning: str) -> tuple[str, str]:
+    """What is expected, and what to write; ``meaning`` is how the field is described."""
+    context: Mapping[str, Any] = entry.get("ctx", {})
+    if (known := _WANTED.get(entry["type"])) is not None:
+        return known
+    match entry["type"]:
+        case "literal_error" | "enum":
+            return f"{context['expected']} is expected".replace("'", ""), "write it as it stands there"
+        case "string_pattern_mismatch":
+            return "this has another form", meaning or f"it is to match {context['pattern']}"
+        case "string_too_long" | "string_too_short" | "too_long" | "too_short":
+            few = "at least" if entry["type"].endswith("short") else "at most"
+            count = context.get("min_length", context.get("max_length"))
+            return (
+                f"{few} {count} {'characters are' if 'string' in entry['type'] else 'entries are'} expected",
+                "correct it",
+            )
+        case "greater_than_equal" | "less_than_equal":
+            least = "at least" if "ge" in context else "at most"
+            return f"{least} {context.get('ge', context.get('le'))} is expected", "write such a number"
+    message = entry["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return message[:1].lower() + message[1:], meaning or "correct it"
 
 
 def real(location: Path, node: Node | None) -> Path:
@@ -85,6 +115,18 @@ def real(location: Path, node: Node | None) -> Path:
     return tuple(path)
 
 
+def _field(model: type[BaseModel], location: Path) -> str:
+    """How the field at ``location`` is described, or the nearest above it."""
+    models, meaning = [model], ""
+    for part in location:
+        fields = [
+            field for known in models for name, field in known.model_fields.items() if part in (name, field.alias)
+        ]
+        meaning = next((field.description for field in fields if field.description), meaning)
+        models = [found for field in fields for found in _models(field.annotation)] or models
+    return meaning
+
+
 def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys known at ``location``, in the order of the models' fields."""
     models = [model]
@@ -93,6 +135,8 @@ def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
             field for known in models for name, field in known.model_fields.items() if part in (name, field.alias)
         ]
         inner = [found for field in fields for found in _models(field.annotation)]
+        if not fields:
+            inner = [found for known in models for found in _models(get_type_hints(known).get("__pydantic_extra__"))]
         models = inner or [found for found in models if found.__name__ == part] or models
     return list(dict.fromkeys(f.alias or name for known in models for name, f in known.model_fields.items()))
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from agent.deploys import catalogue
 from agent.domain.address import SCHEME, Address
 from agent.domain.desired import Looking, Mode
-from agent.domain.fault import Path
-from agent.errors import HostwrightError
+from agent.domain.fault import Mistake, Path
 from agent.inventory.complaint import Complaints, nearest, unknown_key
 from agent.inventory.inventory import Inventory
 from agent.inventory.patterns import split
@@ -25,7 +24,8 @@ SITE_FILE = "site.yaml"
 DEPLOY_KIND = "deploy"
 """The kind of what is not built in: a pyinfra deploy file of the config repo."""
 
-NOT_IN_FORCE = "not in force in this version: remove it"
+NOT_IN_FORCE = ("not in force in this version", "remove it")
+"""Problem and remedy of what a later version reads."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _PLAY_KEYS = ("hosts", "deploys")
@@ -54,6 +54,12 @@ class Mention:
     """A list of checks, not rendered yet."""
     looking: Looking | None = None
     """None where the play does not say."""
+    named_at: Position | None = None
+    """Where its kind or its deploy file stands, if elsewhere than ``position``."""
+
+    @property
+    def where(self) -> Position:
+        return self.named_at or self.position
 
     @property
     def runs_files(self) -> bool:
@@ -122,8 +128,8 @@ class _Reader:
         try:
             pattern = ",".join(part for text in parts for part in split(text))
             self.inventory.match(pattern)
-        except (ValueError, HostwrightError) as error:
-            self._add(value.position, path, str(error), "for example web:&production:!canary")
+        except Mistake as mistake:
+            self.complaints.faults(mistake, value.position, path)
             return ""
         for name in self.inventory.unknown_names(pattern):
             remedy = self.inventory.nearest(name) or "add the group to the hosts file, even if it is empty"
@@ -200,6 +206,7 @@ class _Reader:
             on_remove=self._on_remove(node, path),
             health=node.values.get("health"),
             looking=Looking(looking) if looking else None,
+            named_at=where,
         )
 
     def _on_remove(self, node: Map, path: Path) -> str | None:
@@ -220,8 +227,9 @@ class _Reader:
         """The deploy file of another repository that ``text`` names."""
         try:
             address = Address.parse(text)
-        except ValueError as error:
-            self._add(position, path, f'"{without_password(text)}" is no deploy of another repository', str(error))
+        except Mistake as mistake:
+            problem = f'"{without_password(text)}" is no deploy of another repository: {mistake}'
+            self._add(position, path, problem, mistake.hint)
             return None
         if not address.path.endswith(".py"):
             self._add(position, path, f"{text} names no deploy file", "end it with //<path in that repository>.py")
@@ -277,5 +285,5 @@ class _Reader:
             return None
         return value
 
-    def _add(self, position: Position, path: Path, problem: str, remedy: str = "") -> None:
+    def _add(self, position: Position, path: Path, problem: str, remedy: str) -> None:
         self.complaints.add(position, path, problem, remedy)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from agent.domain.fault import Path
+from agent.domain.fault import Mistake, Path
 from agent.domain.pins import TOOL_NAME
 from agent.inventory import shape
 from agent.inventory.complaint import Complaints
@@ -81,8 +81,8 @@ Tool = ArchiveTool | PythonTool
 def checked_url(url: str) -> str:
     """``url`` when it is one that can be downloaded. Raises ValueError."""
     if not url.startswith(_DOWNLOADED) or re.search(r"[\x00-\x20\x7f]|://[^/]*@", url):
-        raise ValueError(
-            f'"{without_password(url)}" cannot be downloaded: write https://…, without a name or password in it'
+        raise Mistake(
+            f'"{without_password(url)}" cannot be downloaded', "write https://…, without a name or password in it"
         )
     return url
 
@@ -90,13 +90,13 @@ def checked_url(url: str) -> str:
 def checked_path(path: str) -> str:
     """``path`` when it leads from the top of an archive to something inside. Raises ValueError."""
     if any(part in ("", ".", "..") for part in path.split("/")) or re.search(r"[\x00-\x1f\x7f\\]", path):
-        raise ValueError(f'"{path}" is not a path in an archive: relative, without ".."')
+        raise Mistake(f'"{path}" is not a path in an archive', 'write a relative one, without ".."')
     return path
 
 
 def _text(value: object) -> object:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise ValueError(f"{value} is read as a number, which has lost what was written; put it in quotes")
+        raise Mistake(f"{value} is read as a number, which has lost what was written", "put it in quotes")
     return value
 
 
@@ -247,8 +247,8 @@ class _Reader:
             for command, path in paths.items():
                 place = ("bin", command)
                 checked_path(path or "")
-        except ValueError as error:
-            self._add(name, node, place, str(error))
+        except Mistake as mistake:
+            self._add(name, node, place, mistake.message, mistake.hint)
             return None
         return WantedAsset(url, said.sha256, {command: path or "" for command, path in paths.items()})
 
@@ -259,7 +259,7 @@ class _Reader:
             self._complaints.add(error.position, (name, *path), error.problem, error.remedy)
         return None
 
-    def _add(self, name: str, node: Map, path: Path, problem: str, remedy: str = "") -> None:
+    def _add(self, name: str, node: Map, path: Path, problem: str, remedy: str) -> None:
         self._complaints.add(locate(node, path), (name, *path), problem, remedy)
 
 

@@ -23,7 +23,7 @@ def test_what_a_deploy_cannot_find_is_told_with_its_place_once_for_all_deploys_o
     told = caught.value.message.splitlines()
     assert [line.split(": ")[0] for line in told] == [
         "inventories/demo/site.yaml:3:24",
-        "inventories/demo/site.yaml:4:7",
+        "inventories/demo/site.yaml:4:29",
     ]
     assert "there is no file files/nope" in told[0]
     assert "there is no set dotfiles/nope/" in told[1]

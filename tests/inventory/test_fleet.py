@@ -49,13 +49,13 @@ def test_a_moment_with_seconds_is_read_as_well(repo: Repo) -> None:
     ("text", "complaint"),
     [
         ("schedule: {fetch: 60}", "fleet.yaml:1:12: schedule.fetch: 60 is not a duration; write 60s, 30m, 4h or 2d"),
-        ("schedule: {fetch: 0s}", "schedule.fetch: input should be greater than or equal to 1"),
+        ("schedule: {fetch: 0s}", "schedule.fetch: at least 1 is expected"),
         ("schedule: {fetch: 9999d}", "is longer than a year"),
         ("schedule: {ftch: 1s}", 'schedule: unknown key "ftch"; did you mean "fetch"?'),
         ("schedul: {}", 'unknown key "schedul"; did you mean "schedule"?'),
-        ("trust: {mode: sigend}", "trust.mode: input should be 'signed' or 'unsigned', not 'sigend'"),
+        ("trust: {mode: sigend}", "trust.mode: signed or unsigned is expected, not 'sigend'"),
         ("trust: {accept: [{tgs: v1}]}", 'trust.accept[0]: unknown key "tgs"; did you mean "tags"?'),
-        ("reboot: always", "reboot: input should be 'never', not 'always'"),
+        ("reboot: always", "reboot: never is expected, not 'always'"),
         ("suspend: [{hosts: web}]", 'suspend[0]: the key "reason" is missing; add it'),
         (
             "suspend: [{hosts: wbe, reason: x}]",
@@ -93,7 +93,7 @@ NOT_DEFAULT = {
 def test_nobody_believes_in_a_key_that_is_not_in_force(repo: Repo, path: str) -> None:
     repo.write("fleet.yaml", NOT_DEFAULT[path])
     (complaint,) = repo.complaints()
-    assert complaint.endswith(f": {path}: not in force in this version: remove it")
+    assert complaint.endswith(f": {path}: not in force in this version; remove it")
 
 
 def test_a_key_that_is_not_in_force_may_say_its_default(repo: Repo) -> None:

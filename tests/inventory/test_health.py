@@ -43,10 +43,10 @@ def test_a_later_play_adds_its_own(repo: Repo) -> None:
         ("[tcp]", "a check is a mapping"),
         ("[{timeout: 5s}]", "exactly one of http, tcp, command"),
         ("[{tcp: 'a:1', unit: b}]", "exactly one of http, tcp, command"),
-        ("[{tcp: nowhere}]", "'nowhere' is not an address; write host:port"),
+        ("[{tcp: nowhere}]", "'nowhere' is not an address"),
         ("[{http: 'ftp://x/'}]", "is not a URL"),
         ("[{tcp: 'a:1', timeot: 5s}]", "timeout"),
-        ("[{tcp: 'a:1', timeout: 5m}]", "less than or equal to 60"),
+        ("[{tcp: 'a:1', timeout: 5m}]", "at most 60 is expected"),
         ("[{command: 'nginx -t'}]", "a list is expected, not 'nginx -t'"),
     ],
 )

@@ -94,7 +94,7 @@ def test_a_lock_for_nothing_is_short() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("version: 1\n", "version: 2\n", "lock.yaml:2:1: version: input should be 1"),
+        ("version: 1\n", "version: 2\n", "lock.yaml:2:1: version: 1 is expected"),
         ("size: 9", "size: -1", "lock.yaml:12:9: tools.ripgrep.platforms.linux-aarch64.size"),
         (f"sha256: {B}", f"sha256: {B.upper()}", "linux-aarch64.sha256"),
         ("rg: x/rg", "rg: ../rg", "is not a path in an archive"),
@@ -104,7 +104,7 @@ def test_a_lock_for_nothing_is_short() -> None:
         ("requirement: ruff==0.6.9", "requirement: ruff", "requirements[0].requirement"),
         (f"- sha256:{A}", "- md5:1", "requirements[0].hashes[0]"),
         (f"commit: {COMMIT}", "commit: main", "repositories[0].commit"),
-        ("git+https://h.example/dotfiles.git", "ext::sh", "repositories[0]: write git+ssh://"),
+        ("git+https://h.example/dotfiles.git", "ext::sh", "repositories[0]: it has another form; write git+ssh://"),
         ("  ref: main", "  ref: main//x", "repositories[0]"),
         ("https://example.org/rg-aarch64.tar.gz", "ftp://x", "linux-aarch64.url"),
         ("tools:\n", "<<<<<<< ours\ntools:\n", "lock.yaml:3:1: a merge conflict was left in here"),

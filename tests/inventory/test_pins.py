@@ -96,7 +96,7 @@ def test_what_the_plays_ask_for_is_known_without_any_pin(repo: Repo) -> None:
 def test_without_a_pin_the_place_and_the_remedy_are_said(repo: Repo) -> None:
     repo.write("site.yaml", SITE)
     (complaint,) = repo.complaints()
-    assert complaint.startswith(f"site.yaml:4:7: motd: lock.yaml has no pin for {URL}@v1 (host")
+    assert complaint.startswith(f"site.yaml:4:28: [0].deploys[0].deploy: lock.yaml has no pin for {URL}@v1 (host")
     assert complaint.endswith("run `hostwright lock`")
 
 
@@ -118,7 +118,7 @@ def test_what_is_fetched_is_looked_at_once_for_all_hosts(locked: Repo, other: Pa
     with pytest.raises(InventoryError) as refused:
         fetched(locked, other).check()
     (complaint,) = refused.value.message.splitlines()
-    assert f"motd: {URL}@v1//web/motd.py is not Python" in complaint
+    assert f"[0].deploys[0].deploy: {URL}@v1//web/motd.py is not Python" in complaint
     (other / "web/motd.py").write_text("import requests\n")
     with pytest.raises(InventoryError, match=r"needs Python packages of its own: web/motd\.py:1 imports requests"):
         fetched(locked, other).check()
@@ -129,7 +129,7 @@ def test_what_is_fetched_is_looked_at_once_for_all_hosts(locked: Repo, other: Pa
     [
         ("git+ssh://h/d.git@v1", "names no deploy file; end it with //<path in that repository>.py"),
         ("git+ssh://h/d.git//motd.sh", "names no deploy file"),
-        ("git+https://ann:pw@h/d.git//motd.py", "passwords and tokens do not belong into an inventory"),
+        ("git+https://ann:pw@h/d.git//motd.py", "it holds a password or token"),
         ("git+ssh://h/d.git//../motd.py", "is no path inside of a repository"),
         ("https://h/d.git//motd.py", "write deploys/<file>.py, or git+ssh://<host>/<repository>.git//<file>.py"),
     ],

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from agent.deploys.spec import ByName, Concrete, Sources, overlaid
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
-from agent.errors import InventoryError
+from agent.domain.fault import Mistake
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -63,28 +63,28 @@ class Command(BaseModel):
     @classmethod
     def _argv(cls, argv: tuple[str | int, ...] | None) -> tuple[str | int, ...] | None:
         if argv is not None and (not argv or argv[0] == "" or any("\0" in f"{word}" for word in argv)):
-            raise ValueError("a program and its arguments are expected")
+            raise Mistake("there is no program", "write it and its arguments as a list: [systemctl, reload, nginx]")
         return argv
 
     @field_validator("shell")
     @classmethod
     def _text(cls, text: str | None) -> str | None:
         if text is not None and (not text.strip() or "\0" in text):
-            raise ValueError("text for a shell is expected")
+            raise Mistake("there is nothing for the shell", "write what it is to run")
         return text
 
     @field_validator("creates", "cwd")
     @classmethod
     def _absolute(cls, path: str | None) -> str | None:
         if path is not None and (not path.startswith("/") or "\0" in path):
-            raise ValueError(f"{path!r} is not an absolute path")
+            raise Mistake(f"{path!r} is not an absolute path", "begin it with /")
         return path if path is None else posixpath.normpath(path)
 
     @field_validator("user")
     @classmethod
     def _account(cls, user: str) -> str:
         if not _USER.fullmatch(user):
-            raise ValueError(f"{user!r} is not the name of a user")
+            raise Mistake(f"{user!r} is not the name of a user", "write one of the host, such as root")
         return user
 
     @field_validator("env")
@@ -92,14 +92,17 @@ class Command(BaseModel):
     def _variables(cls, env: Mapping[str, str | int]) -> Mapping[str, str | int]:
         for name, value in env.items():
             if not _VARIABLE.fullmatch(name) or "\0" in f"{value}":
-                raise ValueError(f"{name!r} is not the name of a variable, or its value holds a NUL")
+                raise Mistake(
+                    f"{name!r} is not the name of a variable, or its value holds a NUL",
+                    "letters, digits and _, no digit first",
+                )
         return env
 
     @field_validator("timeout")
     @classmethod
     def _time(cls, text: str) -> str:
         if not _TIME.fullmatch(text):
-            raise ValueError(f"{text!r} is not a time: write a whole number and s, m or h, like 10m")
+            raise Mistake(f"{text!r} is not a time", "write a whole number and s, m or h, like 10m")
         return text
 
     def merged(self, later: Command) -> Command:
@@ -114,7 +117,7 @@ class Command(BaseModel):
     def concrete(self, name: str) -> dict[str, JSON]:
         """As the operations take it. Raises InventoryError where it does not say what to run."""
         if (self.run is None) is (self.shell is None):
-            raise InventoryError(f"{name}: give either `run` or `shell`")
+            raise Mistake("it is not said what runs, or twice", "give either `run` or `shell`", ("commands", name))
         seconds, unit = _TIME.fullmatch(self.timeout).groups()  # type: ignore[union-attr]  # validated
         return {
             "argv": _words(self.run) or ["/bin/sh", "-euc", self.shell],
@@ -140,7 +143,7 @@ class CommandSpec(ByName):
     def _named(cls, commands: dict[str, Command]) -> dict[str, Command]:
         for name in commands:
             if not _NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not a name for a command: write letters, digits, -, _ and dots")
+                raise Mistake(f"{name!r} is not a name for a command", "write letters, digits, -, _ and dots")
         return commands
 
     def merged(self, later: Self) -> Self:

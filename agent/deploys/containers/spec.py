@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -25,7 +26,7 @@ from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json, parents
 from agent.deploys.spec import ByName, Concrete, Sources, overlaid, text_of
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
-from agent.errors import InventoryError
+from agent.domain.fault import Fault, Mistake
 
 FOLDER = "/etc/containers/systemd"
 
@@ -96,7 +97,7 @@ class Quadlet(BaseModel):
     def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:
             if not path.startswith("/") or not path.isprintable():
-                raise ValueError(f"{path!r} is not an absolute path")
+                raise Mistake(f"{path!r} is not an absolute path", "begin it with /")
         return paths
 
     @field_validator("image", "user", "ports", "volumes", "networks")
@@ -104,7 +105,7 @@ class Quadlet(BaseModel):
     def _words(cls, value: Any) -> Any:
         for word in (value,) if isinstance(value, str) else value or ():
             if not word or not word.isprintable() or any(character.isspace() for character in word):
-                raise ValueError(f"{word!r} is not one word")
+                raise Mistake(f"{word!r} is not one word", "leave out blanks and control characters")
         return value
 
     @field_validator("env")
@@ -112,16 +113,16 @@ class Quadlet(BaseModel):
     def _variables(cls, env: Mapping[str, str | int | bool]) -> Mapping[str, str | int | bool]:
         for name, value in env.items():
             if not _VARIABLE.fullmatch(name):
-                raise ValueError(f"{name!r} is not the name of a variable")
+                raise Mistake(f"{name!r} is not the name of a variable", "letters, digits and _, no digit first")
             if "\0" in str(value):
-                raise ValueError(f"{name}: a variable holds no NUL")
+                raise Mistake(f"{name}: a variable holds no NUL", "leave the NUL out")
         return env
 
     @field_validator("command")
     @classmethod
     def _command(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         if any("\0" in word for word in words):
-            raise ValueError("a word of a command holds no NUL")
+            raise Mistake("a word of a command holds no NUL", "leave the NUL out")
         return words
 
     def merged(self, later: Quadlet) -> Quadlet:
@@ -134,17 +135,21 @@ class Quadlet(BaseModel):
             return merged.model_copy(update={"quadlet": None})
         return merged
 
-    def complaint(self, kind: str) -> str:
-        """What is wrong with it as a whole; empty when nothing is."""
+    def complaint(self, kind: str) -> Fault | None:
+        """What is wrong with it as a whole."""
         given = [name for name in ("image", "quadlet", "content") if getattr(self, name) is not None]
         if len(given) != 1:
-            return f"needs exactly one of image, quadlet and content; {' and '.join(given) or 'none'} is there"
+            found = " and ".join(given) or "none"
+            return Fault(f"exactly one of image, quadlet and content is needed, {found} is there", "give one of them")
         if given == ["image"] and kind != "container":
-            return f"is no container: give its text with quadlet or content, such as [{kind.capitalize()}]"
+            remedy = f"give its text with quadlet or content, such as [{kind.capitalize()}]"
+            return Fault("this is no container, so it has no image", remedy, ("image",))
         ours = [name for name in _OURS if name in self.model_fields_set and name != "image"]
         if given != ["image"] and ours:
-            return f"has a text of its own, so {', '.join(ours)} must stand in there"
-        return ""
+            return Fault(
+                f"it has a text of its own, beside {', '.join(ours)}", "write these into that text", (ours[0],)
+            )
+        return None
 
 
 class ContainersSpec(ByName):
@@ -160,7 +165,7 @@ class ContainersSpec(ByName):
         for given, quadlet in quadlets.items():
             name = file_name(given)
             if name in named:
-                raise ValueError(f"{name} is there twice")
+                raise Mistake(f"{name} is there twice", "keep one of the two")
             named[name] = quadlet
         return named
 
@@ -176,7 +181,9 @@ class ContainersSpec(ByName):
         for name, entry in wanted.items():
             service = service_of(name, f"{entry['text']}")
             if (other := services.setdefault(service, name)) != name:
-                raise InventoryError(f"{other} and {name} would both be {service}")
+                raise Mistake(
+                    f"{other} and {name} would both be {service}", "give one another name", ("quadlets", name)
+                )
         folders = [_folder(path) for path in (FOLDER, *parents(FOLDER)) if path != "/etc"] if wanted else []
         resources = [folder.resource for folder in folders]
         resources += [Resource(f"quadlet:{name}", digest_of(entry)) for name, entry in wanted.items()]
@@ -187,7 +194,7 @@ class ContainersSpec(ByName):
 def file_name(name: str) -> str:
     """``web`` as ``web.container``. Raises ValueError."""
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be a name: letters, digits, _ . and -")
+        raise Mistake(f"{name!r} cannot be a name", "letters, digits, _ . and -")
     return name if name.rpartition(".")[2] in KINDS and "." in name else f"{name}.container"
 
 
@@ -203,7 +210,7 @@ def _folder(path: str) -> Item:
 def _concrete(name: str, quadlet: Quadlet, sources: Sources) -> Mapping[str, JSON]:
     kind = name.rpartition(".")[2]
     if why := quadlet.complaint(kind):
-        raise InventoryError(f"{name} {why}")
+        raise Mistake.of([replace(why, path=("quadlets", name, *why.path))])
     if quadlet.quadlet is not None:
         text = text_of(quadlet.quadlet, ("quadlets", name, "quadlet"), sources)
     else:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agent.domain.fault import Mistake
+
 NAMES = ("@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 
 
@@ -40,15 +42,15 @@ def normalised(schedule: str) -> str:
     text = " ".join(schedule.split())
     if text.startswith("@"):
         if text not in NAMES:
-            raise ValueError(f"there is no {text!r}: write five fields or one of {', '.join(NAMES)}")
+            raise Mistake(f"there is no {text!r}", f"write five fields or one of {', '.join(NAMES)}")
         return text
     fields = text.split()
     if len(fields) != len(_FIELDS):
         titles = ", ".join(field.title for field in _FIELDS)
-        raise ValueError(f"{schedule!r} has {len(fields)} fields and not five: {titles}; or write @daily")
+        raise Mistake(f"{schedule!r} has {len(fields)} fields and not five", f"write {titles}; or @daily")
     complaints = [wrong for field, text in zip(_FIELDS, fields, strict=True) for wrong in _complaints(field, text)]
     if complaints:
-        raise ValueError("; ".join(complaints))
+        raise Mistake("; ".join(complaints), "write it as crontab(5) says: 30 2 * * 1-5")
     return text
 
 

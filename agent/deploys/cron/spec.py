@@ -18,7 +18,7 @@ from agent.deploys.cron.place import path_of
 from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json
 from agent.deploys.spec import ByName, Concrete, Sources, overlaid
 from agent.domain.desired import Resource
-from agent.errors import InventoryError
+from agent.domain.fault import Mistake
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
 """run-parts(8), which cron keeps to: files with a dot in their name are not read."""
@@ -61,11 +61,11 @@ class Job(BaseModel):
             return None
         line = _line(command, "command").strip()
         if not line:
-            raise ValueError("a command is expected")
+            raise Mistake("there is no command", "write what is to be run")
         if "\\%" in line:
-            raise ValueError(r"write % and not \%: it is escaped for cron")
+            raise Mistake(r"\% stands in the command", "write %: it is escaped for cron")
         if len(_escaped(line)) > LINE_LIMIT:
-            raise ValueError(f"more than {LINE_LIMIT} characters are too many for cron: put it into a script")
+            raise Mistake(f"more than {LINE_LIMIT} characters are too many for cron", "put it into a script")
         return line
 
     @field_validator("schedule")
@@ -77,7 +77,7 @@ class Job(BaseModel):
     @classmethod
     def _user(cls, user: str) -> str:
         if not _USER.fullmatch(user):
-            raise ValueError(f"{user!r} is not the name of a user")
+            raise Mistake(f"{user!r} is not the name of a user", "write one of the host, such as root")
         return user
 
     @field_validator("env")
@@ -85,12 +85,12 @@ class Job(BaseModel):
     def _env(cls, env: Mapping[str, str | int]) -> Mapping[str, str | int]:
         for name, value in env.items():
             if not _VARIABLE.fullmatch(name):
-                raise ValueError(f"{name!r} is not the name of a variable")
+                raise Mistake(f"{name!r} is not the name of a variable", "letters, digits and _, no digit first")
             text = _line(str(value), name)
             if '"' in text and "'" in text:
-                raise ValueError(f"{name}: cron cannot take a value with both kinds of quotes")
+                raise Mistake(f"{name}: cron cannot take a value with both kinds of quotes", "leave one kind out")
             if len(name) + len(text) > LINE_LIMIT:
-                raise ValueError(f"{name}: more than {LINE_LIMIT} characters are too many for cron")
+                raise Mistake(f"{name}: more than {LINE_LIMIT} characters are too many for cron", "shorten it")
         return env
 
     @field_validator("comment")
@@ -103,10 +103,10 @@ class Job(BaseModel):
         return overlaid(self, later).model_copy(update={"env": env})
 
     def text(self, name: str) -> str:
-        """The file. Raises InventoryError where nobody said what runs, or when."""
+        """The file. Raises Mistake where nobody said what runs, or when."""
         if self.command is None or self.schedule is None:
             missing = "command" if self.command is None else "schedule"
-            raise InventoryError(f"the job {name} has no {missing}")
+            raise Mistake(f"the job {name} has no {missing}", f"write its {missing}", ("jobs", name))
         comment = f"# {self.comment}\n" if self.comment else ""
         variables = "".join(f"{name}={_quoted(f'{value}')}\n" for name, value in sorted(self.env.items()))
         return f"{_HEADER}{comment}{variables}{self.schedule} {self.user} {_escaped(self.command)}\n"
@@ -126,9 +126,9 @@ class CronSpec(ByName):
     def _named(cls, jobs: dict[str, Job]) -> dict[str, Job]:
         for name in jobs:
             if not _NAME.fullmatch(name):
-                raise ValueError(
-                    f"{name!r} is not a name for a job: write letters, digits, - and _ (cron reads no"
-                    " file with a dot in its name)"
+                raise Mistake(
+                    f"{name!r} is not a name for a job",
+                    "write letters, digits, - and _ (cron reads no file with a dot in its name)",
                 )
         return jobs
 
@@ -151,7 +151,7 @@ class CronSpec(ByName):
 
 def _line(text: str, what: str) -> str:
     if any(ord(character) < 32 and character != "\t" for character in text) or "\x7f" in text:
-        raise ValueError(f"{what}: one line without control characters is expected")
+        raise Mistake(f"{what}: this is more than one line, or holds control characters", "write one line")
     return text
 
 

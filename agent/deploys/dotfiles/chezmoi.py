@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import product
 
-from agent.deploys.dotfiles.contents import IGNORE, TEMPLATE, Contents, Leaf, SetFiles
+from agent.deploys.dotfiles.contents import IGNORE, TEMPLATE, Contents, Leaf, SetFiles, wrong_with
 from agent.deploys.items import FILE_MODE, FOLDER_MODE, Kind, Policy, parents
+from agent.domain.fault import Mistake
 from agent.domain.tree import blob_id
-from agent.errors import InventoryError
 
 SPECIAL = ".chezmoi"
 ROOT = ".chezmoiroot"
@@ -110,7 +110,7 @@ def read(files: SetFiles) -> Contents:
     source = _Source(_rooted(files))
     contents = source.contents()
     if source.complaints:
-        raise InventoryError("\n".join(dict.fromkeys(source.complaints)))
+        raise wrong_with(source.complaints)
     return contents
 
 
@@ -125,7 +125,9 @@ def _rooted(files: SetFiles) -> SetFiles:
         if folder and path.startswith(f"{folder}/")
     }
     if not below:
-        raise InventoryError(f"{files.name}/{ROOT} names the folder {folder!r}, and there is none")
+        raise Mistake(
+            f"{files.name}/{ROOT} names the folder {folder!r}, and there is none", "name one with files in it"
+        )
     return replace(files, name=f"{files.name}/{folder}", entries=below)
 
 
@@ -274,7 +276,9 @@ def _without_braces(pattern: str) -> Iterator[str]:
     for part in parts:
         count *= len(part)
     if count > _PATTERNS_LIMIT:
-        raise InventoryError(f"{IGNORED}: the pattern {pattern[:100]!r} stands for more than {_PATTERNS_LIMIT}")
+        raise Mistake(
+            f"{IGNORED}: {pattern[:100]!r} stands for more than {_PATTERNS_LIMIT} patterns", "write fewer braces"
+        )
     return ("".join(one) for one in product(*parts))
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from agent.deploys.items import FILE_MODE, Kind, Policy, parents
+from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import Entry, Tree
-from agent.errors import InventoryError
 
 TEMPLATE = ".j2"
 ENCRYPTED = ".age"
@@ -31,7 +31,7 @@ class SetFiles:
         try:
             return self.tree.read(entry.path).decode()
         except UnicodeDecodeError:
-            raise InventoryError(f"{entry.path} is not UTF-8 text") from None
+            raise Mistake(f"{entry.path} is not UTF-8 text", f"save it as UTF-8, or {IGNORE}") from None
 
     def target(self, entry: Entry) -> str:
         """Of a link."""
@@ -81,6 +81,12 @@ def without_suffix(path: str) -> tuple[str, bool]:
 def matches(path: str, patterns: Iterable[str]) -> bool:
     """Whether one of the shell patterns matches ``path`` or a folder that it is in; ``*`` also matches ``/``."""
     return any(fnmatchcase(part, pattern) for pattern in patterns for part in (path, *parents(path)))
+
+
+def wrong_with(complaints: Iterable[str]) -> Mistake:
+    """Complaints about a set, each of which ends in its remedy behind the last semicolon, if it has one of its own."""
+    parts = (complaint.rpartition("; ") for complaint in complaints)
+    return Mistake.of(Fault(problem or remedy, remedy if problem else IGNORE) for problem, _, remedy in parts)
 
 
 def complaints(contents: Contents) -> list[str]:

@@ -12,13 +12,13 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.deploys.dotfiles import chezmoi, plain, stow
-from agent.deploys.dotfiles.contents import IGNORE, SetFiles, complaints, matches
+from agent.deploys.dotfiles.contents import IGNORE, SetFiles, complaints, matches, wrong_with
 from agent.deploys.dotfiles.overlay import STABLE, Laid
 from agent.deploys.spec import Sources
 from agent.domain.address import Address
+from agent.domain.fault import Mistake
 from agent.domain.pins import RepositoryPin
 from agent.domain.tree import Entry, Tree
-from agent.errors import InventoryError
 
 FOLDER = "dotfiles"
 
@@ -83,7 +83,7 @@ class Layer:
         tree, pin, folder = found.of(self.repo)
         entries = found.sets(self.repo).get(self.name) if self.name else _below(tree, folder)
         if not entries:
-            raise InventoryError(self._missing(found.sets(self.repo)))
+            raise self._missing(found.sets(self.repo))
         ways = self.ways
         kept = {path: entry for path, entry in entries.items() if not matches(path, ways.ignore)}
         files = SetFiles(posixpath.join(folder, self.name) if self.repo is None else self._label, tree, kept)
@@ -104,7 +104,7 @@ class Layer:
                 if leaf.template
             ]
         if wrong:
-            raise InventoryError("\n".join(wrong))
+            raise wrong_with(wrong)
         return Laid(
             contents,
             files,
@@ -128,13 +128,13 @@ class Layer:
         folder = f"{name}-{hashlib.sha256(origin.encode()).hexdigest()[:8]}"
         return posixpath.join(STABLE, folder, self.name or "all")
 
-    def _missing(self, sets: Iterable[str]) -> str:
+    def _missing(self, sets: Iterable[str]) -> Mistake:
         if not self.name:
-            return f"there are no files in {self.repo}"
+            return Mistake(f"there are no files in {self.repo}", "name a folder with files in it behind //")
         near = difflib.get_close_matches(self.name, list(sets), n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(sets)) or 'none'}"
         where = f"{FOLDER}/{self.name}/ in the config repo" if self.repo is None else f"{self.name}/ in {self.repo}"
-        return f"there is no set {where}; {hint}"
+        return Mistake(f"there is no set {where}", hint)
 
 
 class Folders:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from agent.deploys.dotfiles.contents import Contents, Leaf, SetFiles
+from agent.deploys.dotfiles.contents import IGNORE, Contents, Leaf, SetFiles
 from agent.deploys.items import Item, Kind, Policy, parents
-from agent.errors import InventoryError
+from agent.domain.fault import Mistake
 
 STABLE = ".local/share/hostwright"
 """Where the copies lie that links lead to: the same for every commit, so that programs may remember it."""
@@ -137,11 +137,12 @@ class _Overlay:
             for parent in parents(path):
                 above = self.items.get(parent)
                 if item.kind is not Kind.ABSENT and above is not None and above.kind is not Kind.DIRECTORY:
-                    raise InventoryError(f"~{self._user}/{parent} cannot be a {above.kind} and hold {path}")
+                    problem = f"~{self._user}/{parent} cannot be a {above.kind} and hold {path}"
+                    raise Mistake(problem, "leave one of the two out with `ignore`")
 
     def _place(self, laid: Laid, leaf: Leaf) -> None:
         if f"{leaf.path}/".startswith(f"{STABLE}/"):
-            raise InventoryError(f"{leaf.entry.path} is for {leaf.path}, and ~/{STABLE} is hostwright's own")
+            raise Mistake(f"{leaf.entry.path} is for {leaf.path}, and ~/{STABLE} is hostwright's own", IGNORE)
         if laid.stable is None or leaf.kind is Kind.ABSENT or (leaf.kind is Kind.LINK and not laid.links_too):
             item = self._item(laid, leaf, leaf.path)
             self.items[leaf.path] = replace(item, backup=self._rules.backup)

@@ -25,7 +25,7 @@ from agent.deploys.spec import overlaid as laid_over
 from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
-from agent.errors import InventoryError
+from agent.domain.fault import Fault, Mistake
 
 
 def _is_address(text: str) -> str:
@@ -35,7 +35,7 @@ def _is_address(text: str) -> str:
 
 def _quoted(value: object) -> object:
     if isinstance(value, int):
-        raise ValueError('write the mode in quotes, with a leading zero, such as "0600"')
+        raise Mistake(f"{value} is read as a number, which has lost its meaning", 'write the mode in quotes: "0600"')
     return value
 
 
@@ -98,7 +98,7 @@ class DotfilesSpec(Ways, _Whose, Spec):
     @model_validator(mode="after")
     def _whose(self) -> Self:
         if (self.user is None) is not bool(self.users):
-            raise ValueError("give either `user` or `users`")
+            raise Mistake("it is not said whose home this is for, or twice", "give either `user` or `users`")
         return self
 
     @property
@@ -134,7 +134,7 @@ class DotfilesSpec(Ways, _Whose, Spec):
 
     def concrete(self, sources: Sources) -> Concrete:
         if bare := [user for user, home in self.homes.items() if not home.layers]:
-            raise InventoryError(f"{bare[0]} gets no sets; list folders of {FOLDER}/ in `sets`")
+            raise Mistake(f"{bare[0]} gets no sets", f"list folders of {FOLDER}/ in `sets`")
         laid = self._read(Folders(sources))
 
         def render(one: Laid, leaf: Leaf) -> str:
@@ -149,18 +149,16 @@ class DotfilesSpec(Ways, _Whose, Spec):
         return Concrete({"homes": homes}, tuple(resources))
 
     def _read(self, folders: Folders) -> dict[Layer, Laid]:
-        """Raises InventoryError with the complaints about all sets."""
+        """Raises Mistake with the complaints about all sets."""
         laid: dict[Layer, Laid] = {}
-        complaints: list[str] = []
+        faults: list[Fault] = []
         for layer in dict.fromkeys(layer for home in self.homes.values() for layer in home.layers):
             try:
                 laid[layer] = layer.read(folders)
-            except InventoryError as error:
-                if error.kind in ("not-fetched", "not-locked"):
-                    raise
-                complaints.append(error.message)
-        if complaints:
-            raise InventoryError("\n".join(dict.fromkeys(complaints)))
+            except Mistake as mistake:
+                faults += mistake.below("sets" if layer.name else "repo")
+        if faults:
+            raise Mistake.of(faults)
         return laid
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from agent.deploys.dotfiles.contents import Contents, SetFiles
 from agent.deploys.dotfiles.plain import leaf
-from agent.errors import InventoryError
+from agent.domain.fault import Mistake
 
 IGNORE_FILE = ".stow-local-ignore"
 DOT = "dot-"
@@ -88,11 +88,12 @@ def _ignores(files: SetFiles) -> Ignores:
 def _compiled(whole: str, pattern: str, origin: str) -> re.Pattern[str]:
     repeats = len(_REPEAT.findall(pattern))
     if len(pattern) > _PATTERN_LIMIT or repeats > _REPEATS_LIMIT or _REPEATED_GROUP.search(pattern):
-        raise InventoryError(
-            f"{origin}: the pattern {pattern[:_PATTERN_LIMIT]!r} may take too long; at most {_REPEATS_LIMIT}"
-            f" repetitions (* + {{}}), none of a group, and {_PATTERN_LIMIT} characters"
+        raise Mistake(
+            f"{origin}: the pattern {pattern[:_PATTERN_LIMIT]!r} may take too long",
+            f"at most {_REPEATS_LIMIT} repetitions (* + {{}}), none of a group, and {_PATTERN_LIMIT} characters",
         )
     try:
         return re.compile(whole)
     except re.error as error:
-        raise InventoryError(f"{origin}: {pattern!r} is no regular expression: {error}") from None
+        problem = f"{origin}: {pattern!r} is no regular expression: {error}"
+        raise Mistake(problem, "put a backslash before what is meant as it is: . * [ (") from None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from agent.deploys.edits import Block, Edit, Line
+from agent.domain.fault import Mistake
 from agent.system.attributes import CAPABILITIES
 
 CONTENTS = ("content", "source", "template", "directory", "link", "tree", "absent")
@@ -29,7 +30,7 @@ DEFAULT_BLOCK = "managed"
 
 def _mode(value: object) -> object:
     if isinstance(value, int):
-        raise ValueError('write the mode in quotes, with a leading zero, such as "0640"')
+        raise Mistake(f"{value} is read as a number, which has lost its meaning", 'write the mode in quotes: "0640"')
     return value
 
 
@@ -38,7 +39,10 @@ def _capability(value: str) -> str:
     if name not in CAPABILITIES:
         near = [known for known in CAPABILITIES if known.startswith(name)]
         near = near or difflib.get_close_matches(name, CAPABILITIES, n=1)
-        raise ValueError(f"there is no capability {value!r}" + (f"; did you mean cap_{near[0]}?" if near else ""))
+        remedy = (
+            f"did you mean cap_{near[0]}?" if near else "write one of capabilities(7), such as cap_net_bind_service"
+        )
+        raise Mistake(f"there is no capability {value!r}", remedy)
     return f"cap_{name}"
 
 
@@ -72,7 +76,7 @@ class LineEntry(_Part):
     @classmethod
     def _one_line(cls, line: str | None) -> str | None:
         if line is not None and "\n" in line:
-            raise ValueError("a line holds no newline; for several lines use block")
+            raise Mistake("a line holds no newline", "for several lines use block")
         return line
 
     @field_validator("match")
@@ -81,13 +85,15 @@ class LineEntry(_Part):
         try:
             re.compile(match or "")
         except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
+            raise Mistake(
+                f"not a regular expression: {error}", "put a backslash before what is meant as it is: . * [ ("
+            ) from None
         return match
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if self.line is None and not (self.absent and self.match is not None):
-            raise ValueError("give `line`, or `match` together with `absent: true`")
+            raise Mistake("it is not said which line", "give `line`, or `match` together with `absent: true`")
         return self
 
     @property
@@ -110,7 +116,7 @@ class BlockEntry(_Part):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.content is None) is not self.absent:
-            raise ValueError("give either `content` or `absent: true`")
+            raise Mistake("a block is there or not", "give either `content` or `absent: true`")
         return self
 
 
@@ -171,16 +177,23 @@ class Entry(_Part):
         edits = [name for name in EDITS if getattr(self, name)]
         if len(said) + bool(edits) != 1:
             found = f"not {' and '.join(said + edits)}" if said + edits else "there is none of them"
-            raise ValueError(f"give exactly one of {', '.join(CONTENTS)}, or lines and blocks; {found}")
+            raise Mistake(
+                f"what is to be there is said not once: {found}",
+                f"give exactly one of {', '.join(CONTENTS)}, or lines and blocks",
+            )
         if self.capabilities and not set(said) & set(PROGRAMS):
-            raise ValueError(f"capabilities cannot be given together with {(said + edits)[0]}")
+            raise Mistake(f"capabilities cannot be given together with {(said + edits)[0]}", "leave them out")
         wrong = [name for name in ("mode", "owner", "group", "acl") if getattr(self, name) is not None]
         if wrong and not set(said) & set(OWNED):
-            raise ValueError(f"{' and '.join(wrong)} cannot be given together with {(said + edits)[0]}")
+            raise Mistake(
+                f"{' and '.join(wrong)} cannot be given together with {(said + edits)[0]}", "leave one of them out"
+            )
         if self.match is not None and self.line is None:
-            raise ValueError("`match` goes with `line`")
+            raise Mistake("`match` without `line`", "write the line that it is to become, or use lines")
         if self.name is not None and (self.line is None) is (self.block is None):
-            raise ValueError("`name` names one `line` or one `block`; in `lines` and `blocks` the key is the name")
+            raise Mistake(
+                "`name` names one `line` or one `block`", "leave it out: in `lines` and `blocks` the key is the name"
+            )
         self.edits()
         return self
 
@@ -188,7 +201,7 @@ class Entry(_Part):
         """Lines and blocks by name. Raises ValueError where two have the same."""
         lines, blocks = self.named_lines(), self.named_blocks()
         if both := sorted(lines.keys() & blocks.keys()):
-            raise ValueError(f"a line and a block are both named {both[0]!r}")
+            raise Mistake(f"a line and a block are both named {both[0]!r}", "give one of them another name")
         return {name: entry.edit for name, entry in lines.items()} | {
             name: Block(name, entry.content, entry.comment) for name, entry in blocks.items()
         }

@@ -40,7 +40,7 @@ class FilesSpec(Spec):
     def _paths(self) -> Self:
         complaints = [complaint for path, entry in self.entries.items() if (complaint := _complaint(path, entry))]
         if complaints:
-            raise ValueError("; ".join(complaints))
+            raise Mistake.of(complaints)
         return self
 
     @property
@@ -175,14 +175,19 @@ def _mode(entry: Entry, default: int) -> int:
     return default if entry.mode is None else int(entry.mode, 8)
 
 
-def _complaint(path: str, entry: Entry) -> str | None:
+def _complaint(path: str, entry: Entry) -> Fault | None:
     """What is wrong with a path, or None."""
     if not path.startswith("/"):
-        return f"{path!r} is not an absolute path: write {'/' + path!r}"
-    if path == "/" or posixpath.normpath(path) != path or path.startswith("//"):
-        return f"{path!r}: write the path as {posixpath.normpath('/' + path.lstrip('/'))!r}"
+        return Fault(f"{path!r} is not an absolute path", f"write {'/' + path!r}", (path,))
+    if path == "/":
+        return Fault("/ itself is nothing that can be made", "name what is to be in it", (path,))
+    if posixpath.normpath(path) != path or path.startswith("//"):
+        return Fault(
+            f"{path!r} goes a roundabout way", f"write {posixpath.normpath('/' + path.lstrip('/'))!r}", (path,)
+        )
     if any(ord(character) < 32 for character in path):
-        return f"{path!r} holds a control character"
+        return Fault(f"{path!r} holds a control character", "leave it out", (path,))
     if "#" in path and entry.edits():
-        return f"{path!r}: lines and blocks of a file with # in its name cannot be told apart"
+        problem = f"lines and blocks of a file with # in its name cannot be told apart: {path!r}"
+        return Fault(problem, "write the whole file", (path,))
     return None

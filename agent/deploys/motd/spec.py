@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json
 from agent.deploys.spec import Concrete, Sources, Spec, text_of
+from agent.domain.fault import Mistake
 
 PATH = "/etc/motd"
 
@@ -44,7 +45,7 @@ class MotdSpec(Spec):
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
         if self.text is not None and self.template is not None:
-            raise ValueError("give either `text` or `template`")
+            raise Mistake("both `text` and `template` say what it says", "give either `text` or `template`")
         return self
 
     def merged(self, later: Self) -> Self:

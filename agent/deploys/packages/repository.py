@@ -51,29 +51,33 @@ class Repository(BaseModel):
     @classmethod
     def _plain(cls, url: str | None) -> str | None:
         if url is not None and not _URL.fullmatch(url):
-            raise ValueError(f"{url!r} is not the address of a repository: write https://…, http://… or file:/…")
+            raise Mistake(f"{url!r} is not the address of a repository", "write https://…, http://… or file:/…")
         if url is not None and _CREDENTIALS.search(url):
-            raise ValueError("every user of the host may read the address: put the password into /etc/apt/auth.conf.d")
+            raise Mistake(
+                "every user of the host may read the password in this address", "put it into /etc/apt/auth.conf.d"
+            )
         return url
 
     @field_validator("key")
     @classmethod
     def _path(cls, key: str | None) -> str | None:
         if key is not None and not openpgp.armoured(key) and re.search(r"\s", key):
-            raise ValueError("neither the path of a file nor an armoured key")
+            raise Mistake(
+                "neither the path of a file nor an armoured key", "write the path of the key, or the key itself"
+            )
         return key
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.absent:
             if self.model_fields_set - {"absent"}:
-                raise ValueError("`absent: true` stands alone")
+                raise Mistake("`absent: true` stands alone", "leave the rest out")
             return self
         if self.url is None or not self.suites:
-            raise ValueError("give `url` and `suites`, or `absent: true`")
+            raise Mistake("a repository has an address and suites", "give `url` and `suites`, or `absent: true`")
         flat = {suite.endswith("/") for suite in self.suites}
         if flat == {True, False} or (flat == {True} and self.components):
-            raise ValueError("a suite that ends with / has no components; give it a repository of its own")
+            raise Mistake("a suite that ends with / has no components", "give it a repository of its own")
         return self
 
     def items(self, name: str, tree: Tree) -> list[Item]:

@@ -90,7 +90,7 @@ class PackagesSpec(Spec):
     def _packages(cls, packages: tuple[str, ...]) -> tuple[str, ...]:
         for package in packages:
             if not _PACKAGE.fullmatch(package):
-                raise ValueError(f"{package!r} is not a package: write name, name=version or name:arch")
+                raise Mistake(f"{package!r} is not a package", "write name, name=version or name:arch")
         _require_once(map(name_of, packages))
         return packages
 
@@ -99,7 +99,7 @@ class PackagesSpec(Spec):
     def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if not _NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not the name of a package: write name or name:arch")
+                raise Mistake(f"{name!r} is not the name of a package", "write name or name:arch")
         _require_once(names)
         return names
 
@@ -107,14 +107,14 @@ class PackagesSpec(Spec):
     @classmethod
     def _age(cls, age: str) -> str:
         if not _AGE.fullmatch(age):
-            raise ValueError(f"{age!r} is not an age: write a whole number and s, m, h or d, like 12h")
+            raise Mistake(f"{age!r} is not an age", "write a whole number and s, m, h or d, like 12h")
         return age
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         for word, names in (("present", map(name_of, self.present)), ("held", self.held)):
             if both := [name for name in names if name in self.absent]:
-                raise ValueError(f"{both[0]} is both {word} and absent")
+                raise Mistake(f"{both[0]} is both {word} and absent", "keep one of the two")
         return self
 
     def merged(self, later: Self) -> Self:
@@ -185,5 +185,5 @@ def _require_once(names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"{name} is listed twice")
+            raise Mistake(f"{name} is listed twice", "keep one of the two")
         seen.add(name)

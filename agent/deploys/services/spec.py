@@ -25,7 +25,7 @@ from agent.deploys.spec import ByName, Concrete, Sources, overlaid, text_of
 from agent.deploys.units import is_template
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
-from agent.errors import InventoryError
+from agent.domain.fault import Fault, Mistake
 
 _TYPES = ("service", "socket", "timer", "path", "mount", "automount", "swap", "target", "slice")
 _NAME = re.compile(r"(?!-)[A-Za-z0-9:_.\\@-]{1,240}")
@@ -73,7 +73,7 @@ class Unit(BaseModel):
     def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:
             if not path.startswith("/") or "\0" in path:
-                raise ValueError(f"{path!r} is not an absolute path")
+                raise Mistake(f"{path!r} is not an absolute path", "begin it with /")
         return paths
 
     @field_validator("drop_ins")
@@ -81,7 +81,7 @@ class Unit(BaseModel):
     def _drop_in_names(cls, drop_ins: Mapping[str, str]) -> Mapping[str, str]:
         for name in drop_ins:
             if not _DROP_IN.fullmatch(name):
-                raise ValueError(f"{name!r} is not the name of a drop-in: a file name that ends in .conf")
+                raise Mistake(f"{name!r} is not the name of a drop-in", "write a file name that ends in .conf")
         return drop_ins
 
     def merged(self, later: Unit) -> Unit:
@@ -93,15 +93,15 @@ class Unit(BaseModel):
         return merged
 
     @property
-    def contradiction(self) -> str:
-        """What cannot be at the same time; empty when all can."""
+    def contradiction(self) -> Fault | None:
+        """What cannot be at the same time."""
         if self.unit is not None and self.content is not None:
-            return "has both unit and content; give one"
+            return Fault("both unit and content say what it is", "give one", ("content",))
         if self.masked and (self.running or self.enabled):
-            return "is masked, so it can be neither running nor enabled"
+            return Fault("what is masked can be neither running nor enabled", "leave one of them out", ("masked",))
         if self.masked and (self.unit is not None or self.content is not None):
-            return "is masked, so it has no unit file; leave it out"
-        return ""
+            return Fault("what is masked has no unit file", "leave it out", ("masked",))
+        return None
 
 
 class ServicesSpec(ByName):
@@ -129,9 +129,12 @@ class ServicesSpec(ByName):
         for given, unit in units.items():
             name = full_name(given)
             if name in named:
-                raise ValueError(f"{name} is there twice")
+                raise Mistake(f"{name} is there twice", "keep one of the two")
             if is_template(name) and unit.model_fields_set - {"unit", "content", "drop_ins"}:
-                raise ValueError(f"{name} is a template: it has files, and only its instances run")
+                raise Mistake(
+                    f"{name} is a template: it has files, and only its instances run",
+                    "name an instance: name@x.service",
+                )
             named[name] = unit
         return named
 
@@ -170,13 +173,13 @@ _UP: Mapping[str, bool] = {"running": True, "enabled": True}
 def full_name(name: str) -> str:
     """``nginx`` as ``nginx.service``. Raises ValueError."""
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not the name of a unit")
+        raise Mistake(f"{name!r} is not the name of a unit", "write one like nginx or backup.timer")
     return name if name.rpartition(".")[2] in _TYPES and "." in name else f"{name}.service"
 
 
 def _concrete(name: str, unit: Unit, sources: Sources) -> Mapping[str, JSON]:
-    if unit.contradiction:
-        raise InventoryError(f"{name} {unit.contradiction}")
+    if (why := unit.contradiction) is not None:
+        raise Mistake.of([replace(why, path=("units", name, *why.path))])
     return {
         "running": unit.running,
         "enabled": unit.enabled,

@@ -21,6 +21,7 @@ from agent.deploys.edits import Block
 from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json
 from agent.deploys.public_keys import KEY, complaint
 from agent.deploys.spec import Concrete, Sources, Spec
+from agent.domain.fault import Mistake
 
 FOLDER = "/etc/ssh/sshd_config.d"
 DROP_IN = f"{FOLDER}/00-hostwright.conf"
@@ -54,12 +55,14 @@ def _words(value: object) -> object:
         return (_checked(value),)
     if isinstance(value, (list, tuple)) and value and all(type(word) in (int, str) for word in value):
         return tuple(_quoted(_checked(word)) if isinstance(word, str) else str(word) for word in value)
-    raise ValueError("a setting is true, false, a number, a text, or a list of numbers and texts that is not empty")
+    raise Mistake(
+        "this is no value of a setting", "write true, false, a number, a text, or a list of these that is not empty"
+    )
 
 
 def _checked(text: str) -> str:
     if not text.strip() or not text.isprintable():
-        raise ValueError(f"{text!r} is not a value: it is one line of text")
+        raise Mistake(f"{text!r} is not a value", "write one line of text")
     return text.strip()
 
 
@@ -105,7 +108,7 @@ class SshSpec(Spec):
     def _criteria(cls, match: Mapping[str, Settings]) -> Mapping[str, Settings]:
         for criteria, settings in match.items():
             if len(_checked(criteria).split()) < 2 and criteria.strip().lower() != "all":
-                raise ValueError(f"{criteria!r} is no condition: write one like `User deploy`, see sshd_config(5)")
+                raise Mistake(f"{criteria!r} is no condition", "write one like `User deploy`, see sshd_config(5)")
             _checked_settings(settings)
         return match
 
@@ -114,12 +117,15 @@ class SshSpec(Spec):
     def _hosts(cls, hosts: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
         for name, keys in hosts.items():
             if not _HOSTS.fullmatch(name):
-                raise ValueError(f"{name!r} is not a server: write its name, a pattern, or `[name]:port`")
+                raise Mistake(f"{name!r} is not a server", "write its name, a pattern, or `[name]:port`")
             for key in keys:
                 bare = _MARKER.sub("", key.strip(), count=1)
                 why = complaint(bare) or ("" if KEY.match(bare) else "something stands before its type")
                 if why:
-                    raise ValueError(f"{name}: {key[:60]!r} is not a public key: {why}")
+                    raise Mistake(
+                        f"{name}: {key[:60]!r} is not a public key: {why}",
+                        "put there what `ssh-keyscan` prints behind the name",
+                    )
         return hosts
 
     def merged(self, later: Self) -> Self:
@@ -153,11 +159,13 @@ def _checked_settings(settings: Settings) -> Settings:
     seen: dict[str, str] = {}
     for keyword in settings:
         if not _KEYWORD.fullmatch(keyword):
-            raise ValueError(f"{keyword!r} is not a keyword of sshd_config(5)")
+            raise Mistake(
+                f"{keyword!r} is not a keyword of sshd_config(5)", "write one, such as PasswordAuthentication"
+            )
         if keyword.lower() in _SECTIONS:
-            raise ValueError(f"{keyword} is not a setting: {_SECTIONS[keyword.lower()]}")
+            raise Mistake(f"{keyword} is not a setting", _SECTIONS[keyword.lower()])
         if keyword.lower() in seen:
-            raise ValueError(f"{keyword} is there twice, also as {seen[keyword.lower()]}")
+            raise Mistake(f"{keyword} is there twice, also as {seen[keyword.lower()]}", "keep one of the two")
         seen[keyword.lower()] = keyword
     return settings
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from agent.domain.fault import Mistake
+
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]*")
 """One folder or file below /proc/sys, as far as it is one that anybody may name: no pattern, nothing hidden."""
 
@@ -39,7 +41,7 @@ def canonical(key: str) -> str:
     name = key.translate(_SWAP) if first and first[0] == "/" else key
     parts = name.translate(_SWAP).split("/")
     if len(parts) < 2 or not all(_PART.fullmatch(part) for part in parts):
-        raise ValueError(f"{key!r} is not the name of a kernel setting, like net.ipv4.ip_forward")
+        raise Mistake(f"{key!r} is not the name of a kernel setting", "write it as net.ipv4.ip_forward")
     return name
 
 

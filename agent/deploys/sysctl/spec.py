@@ -17,6 +17,7 @@ from agent.deploys.spec import ByName, Concrete, Sources, overlaid
 from agent.deploys.sysctl import keys
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
+from agent.domain.fault import Mistake
 
 
 class Setting(BaseModel):
@@ -36,7 +37,7 @@ class Setting(BaseModel):
     def _words(cls, value: int | str) -> str:
         text = keys.normalised(f"{value}")
         if not text or not text.isprintable():
-            raise ValueError("a number or a text of one line is expected")
+            raise Mistake("this is no value of a setting", "write a number or a text of one line")
         return text
 
 
@@ -76,7 +77,7 @@ class SysctlSpec(ByName):
         for given, setting in settings.items():
             name = keys.canonical(given)
             if name in named:
-                raise ValueError(f"{name} is there twice")
+                raise Mistake(f"{name} is there twice", "keep one of the two")
             named[name] = setting
         return named
 

@@ -18,6 +18,7 @@ from pydantic import Field, TypeAdapter, field_validator
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
+from agent.domain.fault import Fault, Mistake
 from agent.domain.pins import TOOL_NAME, Pins, ToolPin
 from agent.errors import InventoryError
 
@@ -46,7 +47,7 @@ class ToolsSpec(Spec):
     def _names(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
         for name in tools:
             if not TOOL_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not the name of a tool")
+                raise Mistake(f"{name!r} is not the name of a tool", "write it as tools.yaml does")
         return tuple(dict.fromkeys(tools))
 
     def merged(self, later: Self) -> Self:
@@ -71,19 +72,16 @@ def pins_from_json(value: JSON) -> list[ToolPin]:
 
 
 def _all_pinned(names: Iterable[str], pins: Pins) -> list[ToolPin]:
-    """Raises InventoryError about every tool that has no pin."""
+    """Raises Mistake about every tool that has no pin."""
     found: list[ToolPin] = []
-    errors: list[InventoryError] = []
-    for name in names:
+    faults: list[Fault] = []
+    for index, name in enumerate(names):
         try:
             found.append(_pinned(name, pins))
         except InventoryError as error:
-            errors.append(error)
-    if len(errors) > 1:
-        hints = "; ".join(dict.fromkeys(error.hint for error in errors))
-        raise InventoryError("\n".join(error.message for error in errors), hint=hints, kind=errors[0].kind)
-    if errors:
-        raise errors[0]
+            faults.append(Fault(error.message, error.hint, ("tools", index)))
+    if faults:
+        raise Mistake.of(faults, kind="not-locked")
     return found
 
 
@@ -96,7 +94,7 @@ def _pinned(name: str, pins: Pins) -> ToolPin:
         raise InventoryError(error.message, hint=hint, kind=error.kind) from error
     for word, pattern in ((pin.version, _VERSION), *((word, TOOL_NAME) for word in (pin.name, *pin.bin))):
         if not pattern.fullmatch(word):
-            raise InventoryError(f"{name}: {word!r} cannot be the name of a folder or a command")
+            raise Mistake(f"{name}: {word!r} cannot be the name of a folder or a command", "run `hostwright lock`")
     return pin
 
 
@@ -106,7 +104,8 @@ def _refuse_shared_commands(pins: Iterable[ToolPin]) -> None:
         for command in pin.bin:
             other = owners.setdefault(command, pin.name)
             if other != pin.name:
-                raise InventoryError(
+                raise Mistake(
                     f"{other} and {pin.name} both bring the command {command}",
-                    hint="have only one of them on a host, or leave the command out of one's `bin` in tools.yaml",
+                    "have only one of them on a host, or leave the command out of one's `bin` in tools.yaml",
+                    ("tools",),
                 )

@@ -23,6 +23,7 @@ from agent.deploys.public_keys import complaint
 from agent.deploys.spec import Concrete, Sources, Spec, overlaid
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
+from agent.domain.fault import Mistake
 
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 """useradd(8), "CAVEATS"; no dots, because sudo passes over drop-ins with one."""
@@ -125,14 +126,14 @@ class Account(BaseModel):
     @classmethod
     def _path(cls, path: str | None) -> str | None:
         if path is not None and not (path.startswith("/") and _FIELD.fullmatch(path)):
-            raise ValueError(f"{path!r} is not an absolute path")
+            raise Mistake(f"{path!r} is not an absolute path", "begin it with /")
         return path
 
     @field_validator("comment")
     @classmethod
     def _comment(cls, comment: str | None) -> str | None:
         if comment is not None and not _FIELD.fullmatch(comment):
-            raise ValueError("a comment has no colon and is one line")
+            raise Mistake("a comment has no colon and is one line", "leave the colon out")
         return comment
 
     @field_validator("keys")
@@ -141,21 +142,21 @@ class Account(BaseModel):
         keys = tuple(key.strip() for key in keys)
         for key in keys:
             if why := complaint(key):
-                raise ValueError(f"{key[:60]!r} is not a public key: {why}")
+                raise Mistake(f"{key[:60]!r} is not a public key: {why}", "write the one line of a .pub file")
         return keys
 
     @field_validator("sudo")
     @classmethod
     def _sudo(cls, sudo: bool | str) -> bool | str:
         if isinstance(sudo, str) and ("=" not in sudo or not sudo.isprintable()):
-            raise ValueError(f"{sudo!r} is not a rule of sudoers: write true, or one line like {SUDO_RULE}")
+            raise Mistake(f"{sudo!r} is not a rule of sudoers", f"write true, or one line like {SUDO_RULE}")
         return sudo
 
     @field_validator("password_hash")
     @classmethod
     def _hash(cls, value: str | None) -> str | None:
         if value is not None and not _HASH.fullmatch(value):
-            raise ValueError("not a hash as crypt(5) writes it ($y$…, $6$…); mkpasswd makes one")
+            raise Mistake("not a hash as crypt(5) writes it ($y$…, $6$…)", "mkpasswd makes one")
         return value
 
 
@@ -224,5 +225,5 @@ class UsersSpec(Spec):
 def checked_name(name: str) -> str:
     """Raises ValueError for what cannot be the name of an account or a group."""
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be a name: small letters, digits, _ and -, at most 32")
+        raise Mistake(f"{name!r} cannot be a name", "small letters, digits, _ and -, at most 32")
     return name

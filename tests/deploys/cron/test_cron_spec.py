@@ -65,16 +65,16 @@ def test_a_percent_sign_means_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("job", "complaint"),
     [
-        ({"command": r"date +\%F"}, r"write % and not \%"),
-        ({"command": "a\nb"}, "one line without control characters"),
-        ({"command": " "}, "a command is expected"),
+        ({"command": r"date +\%F"}, r"stands in the command; write %"),
+        ({"command": "a\nb"}, "more than one line"),
+        ({"command": " "}, "there is no command"),
         ({"command": "x" * 2000}, "put it into a script"),
         ({"schedule": "* * * *"}, "has 4 fields"),
         ({"user": "a b"}, "'a b' is not the name of a user"),
         ({"env": {"A B": "x"}}, "'A B' is not the name of a variable"),
-        ({"env": {"A": "x\ny"}}, "one line without control characters"),
+        ({"env": {"A": "x\ny"}}, "more than one line"),
         ({"env": {"A": "\"'"}}, "both kinds of quotes"),
-        ({"comment": "a\n* * * * * root evil"}, "one line without control characters"),
+        ({"comment": "a\n* * * * * root evil"}, "more than one line"),
     ],
 )
 def test_what_cron_would_misread_is_refused(job: dict[str, Any], complaint: str) -> None:

@@ -215,9 +215,9 @@ def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, path: str,
     play = {"sets": ["a"], "layout": "chezmoi"}
     with pytest.raises(InventoryError) as caught:
         items(commit(tmp_path, path, "dot_fine"), play)
-    assert "dotfiles/a/" in caught.value.message
-    assert complaint in caught.value.message
-    assert "name it in `ignore` to leave it out" in caught.value.message
+    assert "dotfiles/a/" in str(caught.value)
+    assert complaint in str(caught.value)
+    assert "name it in `ignore` to leave it out" in str(caught.value)
     left = items(commit(tmp_path, path, "dot_fine"), play | {"ignore": [path]})
     assert [item.path for item in left] == [".fine"]
 
@@ -225,7 +225,7 @@ def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, path: str,
 def test_all_of_them_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(InventoryError) as caught:
         items(commit(tmp_path, "a.tmpl", "b.tmpl", "run_c"), {"sets": ["a"], "layout": "chezmoi"})
-    assert len(caught.value.message.splitlines()) == 3
+    assert len(str(caught.value).splitlines()) == 3
 
 
 def test_an_ignore_file_that_is_a_template_is_refused(tmp_path: Path) -> None:

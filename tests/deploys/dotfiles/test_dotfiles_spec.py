@@ -135,7 +135,7 @@ def test_the_same_set_said_twice_counts_once(commit: Commit) -> None:
         ({"user": "ann", "sets": ["common"], "modes": {"x": 600}}, "write the mode in quotes"),
         ({"user": "ann", "sets": ["common"], "modes": {"x": "4755"}}, "String should match pattern"),
         ({"user": "ann", "repo": "https://example.org/x.git"}, "write git+ssh://, git+https://"),
-        ({"user": "ann", "repo": "git+https://me:secret@example.org/x.git"}, "do not belong into an inventory"),
+        ({"user": "ann", "repo": "git+https://me:secret@example.org/x.git"}, "it holds a password or token"),
         ({"user": "ann", "sets": ["common"], "policy": {"x": "maybe"}}, "'overwrite', 'keep' or 'fail'"),
     ],
 )

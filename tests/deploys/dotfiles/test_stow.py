@@ -233,7 +233,7 @@ def test_an_ignore_list_that_cannot_be_used_is_refused_by_line(tmp_path: Path, p
     commit = as_commit(tmp_path, {"one": {".stow-local-ignore": f"# first\n{pattern}\n", "a": ""}})
     with pytest.raises(InventoryError, match=complaint) as caught:
         items(commit, {"sets": ["one"], "layout": "stow"})
-    assert "dotfiles/one/.stow-local-ignore:2" in caught.value.message
+    assert "dotfiles/one/.stow-local-ignore:2" in str(caught.value)
 
 
 def test_two_names_that_become_one_are_refused(tmp_path: Path) -> None:

@@ -163,9 +163,9 @@ def test_a_later_play_replaces_a_path_and_adds_lines_and_blocks(commit: Commit) 
 @pytest.mark.parametrize(
     ("written", "complaint"),
     [
-        ({"etc/motd": {"content": ""}}, "'etc/motd' is not an absolute path: write '/etc/motd'"),
-        ({"/etc/../motd": {"content": ""}}, "'/etc/../motd': write the path as '/motd'"),
-        ({"/etc/": {"directory": True}}, "'/etc/': write the path as '/etc'"),
+        ({"etc/motd": {"content": ""}}, "'etc/motd' is not an absolute path; write '/etc/motd'"),
+        ({"/etc/../motd": {"content": ""}}, "'/etc/../motd' goes a roundabout way; write '/motd'"),
+        ({"/etc/": {"directory": True}}, "'/etc/' goes a roundabout way; write '/etc'"),
         ({"/p": {}}, "give exactly one of content, source, template, directory, link, tree, absent, or lines"),
         ({"/p": {"content": "", "link": "x"}}, "not content and link"),
         ({"/p": {"content": "", "line": "x"}}, "not content and line"),
@@ -175,7 +175,7 @@ def test_a_later_play_replaces_a_path_and_adds_lines_and_blocks(commit: Commit) 
         ({"/p": {"content": "", "owner": "a b"}}, "String should match pattern"),
         ({"/p": {"line": "a\nb"}}, "for several lines use block"),
         ({"/p": {"line": "a", "match": "("}}, "not a regular expression"),
-        ({"/p": {"content": "", "match": "a"}}, "`match` goes with `line`"),
+        ({"/p": {"content": "", "match": "a"}}, "`match` without `line`"),
         ({"/p": {"lines": {"a": "x"}, "blocks": {"a": "x"}}}, "a line and a block are both named 'a'"),
         ({"/p#1": {"line": "a"}}, "cannot be told apart"),
         (

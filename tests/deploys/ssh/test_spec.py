@@ -110,7 +110,7 @@ def test_keys_of_one_server_are_united() -> None:
         ({"settings": {"MaxAuthTries": 3, "maxauthtries": 4}}, "twice"),
         ({"settings": {"AllowUsers": []}}, "not empty"),
         ({"settings": {"Banner": "a\nPermitRootLogin yes"}}, "one line"),
-        ({"settings": {"Banner": None}}, "a setting is"),
+        ({"settings": {"Banner": None}}, "no value of a setting"),
         ({"match": {"deploy": {}}}, "no condition"),
         ({"match": {"User a\nMatch all": {}}}, "one line"),
         ({"known_hosts": {"|1|abc=|def=": [KEY]}}, "not a server"),
