@@ -530,6 +530,22 @@ uv() {
     quiet env UV_CACHE_DIR="$environment/.cache" UV_NO_PROGRESS=1 "$environment/bin/uv" "$@"
 }
 
+# Much that can stand in the environment changes what Python, pip, uv, git, ssh, apt, dpkg and its scripts do: only who
+# runs this, and how this machine reaches others, is passed on.
+clean_environment() {
+    for variable in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
+        case $variable in
+        HOME | USER | LOGNAME | SUDO_USER | TERM | TMPDIR | TZ | LANG | LC_ALL | NO_COLOR | SSH_AUTH_SOCK) ;;
+        http_proxy | https_proxy | ftp_proxy | all_proxy | no_proxy | HTTP_PROXY | HTTPS_PROXY | ALL_PROXY | NO_PROXY) ;;
+        SSL_CERT_FILE | SSL_CERT_DIR | SSL_CLIENT_CERT | PIP_CERT | PIP_INDEX_URL | PIP_EXTRA_INDEX_URL) ;;
+        UV_DEFAULT_INDEX | UV_INDEX | UV_INDEX_URL | UV_EXTRA_INDEX_URL | UV_FIND_LINKS | UV_NO_INDEX | UV_INSECURE_HOST) ;;
+        *) ! (unset "$variable") 2>/dev/null || unset "$variable" ;; # some of a shell's own cannot be
+        esac
+    done
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin # no Python out of somebody's home
+    export PATH
+}
+
 use_proxy_and_certificates() {
     if [ -n "$proxy" ]; then
         export http_proxy="$proxy" https_proxy="$proxy" HTTP_PROXY="$proxy" HTTPS_PROXY="$proxy"
@@ -795,9 +811,7 @@ main() {
     *) check_arguments ;;
     esac
     check_machine
-    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin # no Python out of somebody's home
-    export PATH
-    unset PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_USER PIP_REQUIRE_VIRTUALENV
+    clean_environment
     [ "$action" != --uninstall ] || uninstall
     [ "$action" != --rescue ] || check_rescue
     [ "$action" != --revert ] || revert

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """The command's entry point."""
+    told = [name for name in os.environ if name.startswith("PYTHON")]
+    for name in told:
+        del os.environ[name]
+    if told and os.geteuid() == 0 and not sys.flags.ignore_environment:
+        # Python has obeyed some of them already, and obeys others when it ends.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # the same command once more
     if sys.argv[1:] == ["daemon"]:
         # Ahead of the command line and its libraries: this process stays for months, and is to stay small.
         from agent.daemon import serve

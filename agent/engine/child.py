@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import selectors
 import signal
 import subprocess
@@ -11,6 +12,8 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
+
+from agent.system.process import passed_on
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Bytes of one line: a plan of a hundred thousand changes with diffs is below that."""
@@ -176,6 +179,9 @@ class Child:
 
 
 def _environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """PYINFRA_* can switch change detection off; the locale decides what commands print that facts parse."""
-    kept = {name: value for name, value in inherited.items() if not name.startswith(("PYINFRA_", "LC_", "LANG"))}
-    return {"PATH": os.defpath, **kept, "LC_ALL": "C.UTF-8"}
+    """The locale decides what commands print that facts parse. Whoever this is has a home and a name, as with sudo."""
+    told = {"PATH": os.defpath}
+    with contextlib.suppress(KeyError):  # a user that no file names
+        own = pwd.getpwuid(os.geteuid())
+        told |= {"HOME": own.pw_dir, "USER": own.pw_name, "LOGNAME": own.pw_name}
+    return {**told, **passed_on(inherited), "LC_ALL": "C.UTF-8"}

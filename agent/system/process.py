@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import select
 import selectors
@@ -26,6 +27,18 @@ LOOK_S, GRACE_S = 1.0, 10.0
 
 _CHUNK = 65536
 _LENDING = threading.Lock()
+
+
+_PASSED_ON = re.compile(
+    r"PATH|HOME|USER|LOGNAME|TZ|(?i:https?|ftp|all|no)_(?i:proxy)|SSL_CERT_(FILE|DIR)|SSL_CLIENT_CERT"
+)
+"""Who this is, and how this machine reaches others. All else may change what Python, git, ssh, a shell, apt, dpkg and
+its scripts do (``PYTHON*``, ``UV_*``, ``PIP_*``, ``LD_*``, ``GIT_*``, ``BASH_ENV``, ``APT_CONFIG``, …)."""
+
+
+def passed_on(given: Mapping[str, str]) -> dict[str, str]:
+    """The part of an environment that whatever a deploy starts may see: a list of what may, not of what may not."""
+    return {name: value for name, value in given.items() if _PASSED_ON.fullmatch(name)}
 
 
 @dataclass(frozen=True, slots=True)

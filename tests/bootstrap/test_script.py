@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import agent
+from tests.system.test_passed_on import HARMFUL
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "bootstrap.sh"
@@ -129,6 +130,17 @@ def test_a_value_is_never_run(shell: Sequence[str], tmp_path: Path) -> None:
         for option in ("--repo", "--branch", "--host", "--min-commit", "--index", "--known-hosts"):
             bootstrap(option, value, shell=shell)
     assert not witness.exists()
+
+
+def test_of_the_environment_only_what_is_known_to_be_harmless_is_passed_on(shell: Sequence[str]) -> None:
+    (clean,) = re.findall(r"^clean_environment\(\) \{\n.*?^\}\n", SCRIPT.read_text(), re.MULTILINE | re.DOTALL)
+    given = dict.fromkeys([*HARMFUL, "https_proxy", "PIP_INDEX_URL", "UV_DEFAULT_INDEX"], "x") | {
+        "PATH": "/usr/bin:/bin"
+    }
+    argv = [*shell, "-c", f"{clean}\nclean_environment\nenv"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True, env=given)
+    left = {line.partition("=")[0] for line in done.stdout.splitlines()} - {"PWD", "OLDPWD", "_", "SHLVL", "SHELLOPTS"}
+    assert left == {"PATH", "TMPDIR", "https_proxy", "PIP_INDEX_URL", "UV_DEFAULT_INDEX"}
 
 
 def test_a_password_in_a_url_is_not_shown() -> None:
