@@ -19,7 +19,7 @@ not a HostwrightError is a bug and ends with exit code 1.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 
 
@@ -164,3 +164,16 @@ _REFUSALS = {
 def first_exit(codes: list[Exit]) -> Exit:
     """The one exit code for several causes, in the order of ``EXIT_PRECEDENCE``; FINE when there is none."""
     return next((code for code in EXIT_PRECEDENCE if code in codes), Exit.FINE)
+
+
+def together(errors: Sequence[HostwrightError]) -> HostwrightError:
+    """Several failures, at least one, as one: with the exit code of the first that counts, every message a line with
+    what to do behind it. A single one stays as it is."""
+    if len(errors) == 1:
+        return errors[0]
+    code = first_exit([error.exit for error in errors])
+    leading = next(error for error in errors if error.exit is code)
+    lines = dict.fromkeys(f"{error.message} ({error.hint})" if error.hint else error.message for error in errors)
+    whole = HostwrightError("\n".join(lines), kind=leading.kind, consequence=leading.consequence)
+    whole.exit = code
+    return whole

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent import wiring
 from agent.cli.admin import choose, inventories
 from agent.cli.output import Output
-from agent.errors import Exit, SettingsError, UsageError
+from agent.errors import Exit, HostwrightError, InventoryError, SettingsError, UsageError, together
 from agent.host.repositories import Repositories
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import load
@@ -28,17 +28,24 @@ def lock(output: Output, *, repo: Path | None, inventory: str | None, names: tup
         return _check(output, repo, inventory)
     root, chosen = inventories(repo, choose(repo, inventory)[1] if names else inventory)
     written: dict[str, list[str]] = {}
+    failures: list[HostwrightError] = []
     repositories = wiring.repositories_of_administrator(fetch=True)
     for name in chosen:
         try:
-            written[name] = _write(output, root, name, names, repositories)
+            written[name], failed = _write(output, root, name, names, repositories)
+        except InventoryError as error:
+            failures.append(error)
+            continue
         except OSError as error:
             what = f"{error.filename or root}: {error.strerror or error}"
             raise SettingsError(what, kind="host-io", hint=f"{LOCK_FILE} and the cache must be writable") from error
+        failures += failed
         for line in written[name]:
             output.show(f"{name}: {line}")
-        if not written[name]:
+        if not written[name] and not failed:
             output.show(f"{name}: nothing has changed")
+    if failures:
+        raise together(failures)
     output.envelope("lock", 0, written)
     return 0
 
@@ -46,19 +53,27 @@ def lock(output: Output, *, repo: Path | None, inventory: str | None, names: tup
 def _check(output: Output, repo: Path | None, inventory: str | None) -> int:
     root, names = inventories(repo, inventory)
     found: dict[str, list[str]] = {}
+    failures: list[HostwrightError] = []
     for name in names:
-        environment = load(FolderTree(root), name)
-        found[name] = list(environment.stale())
+        try:
+            found[name] = list(load(FolderTree(root), name).stale())
+        except InventoryError as error:
+            failures.append(error)
+            continue
         for line in found[name]:
             output.show(f"{INVENTORIES}/{name}/{LOCK_FILE}: {line}")
     output.say("compared with tools.yaml and site.yaml; nothing was downloaded, so moved branches are not seen")
+    if failures:
+        raise together(failures)
     code = Exit.CHANGES if any(found.values()) else Exit.FINE
     output.envelope("lock", int(code), found)
     return int(code)
 
 
-def _write(output: Output, root: Path, name: str, names: tuple[str, ...], repositories: Repositories) -> list[str]:
-    """What has changed, a line for each pin."""
+def _write(
+    output: Output, root: Path, name: str, names: tuple[str, ...], repositories: Repositories
+) -> tuple[list[str], list[HostwrightError]]:
+    """What has changed, a line for each pin, and what could not be pinned."""
     tree = FolderTree(root)
     environment = load(tree, name, repositories.tree, locked=False)
     old = _old(output, tree, name, keep=bool(names))
@@ -77,7 +92,7 @@ def _write(output: Output, root: Path, name: str, names: tuple[str, ...], reposi
     nothing = new == Lock() and not path.exists()
     if not nothing and not (path.is_file() and path.read_bytes() == text):
         write_atomic(path, text, mode=0o644)
-    return list(_changes(old, new))
+    return list(_changes(old, new)), renewal.failures
 
 
 def _old(output: Output, tree: FolderTree, name: str, *, keep: bool) -> Lock:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 from agent.domain.pins import Asset, ToolPin
-from agent.errors import Consequence, InventoryError, SourceError, TrustError
+from agent.errors import Consequence, HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory.tools import ArchiveTool, WantedAsset
 from agent.system.archive import ArchiveError, Member, Type, located, members
 from agent.system.download import Progress, download, file_name
@@ -23,8 +23,14 @@ def pin_archive(tool: ArchiveTool, work: Path, watch: Callable[[str], Progress])
     TrustError (``pin-mismatch``) where tools.yaml says another sha256.
     """
     assets: dict[str, Asset] = {}
+    failures: list[HostwrightError] = []
     for platform, wanted in tool.assets.items():
-        assets[platform] = _asset(tool, wanted, work / tool.name, watch(f"{tool.name} {platform}"))
+        try:
+            assets[platform] = _asset(tool, wanted, work / tool.name, watch(f"{tool.name} {platform}"))
+        except HostwrightError as error:
+            failures.append(error)
+    if failures:
+        raise together(failures)
     # Archives of several platforms mostly look alike: then where the commands lie is said once.
     common = next(iter(assets.values())).bin
     for platform, asset in assets.items():

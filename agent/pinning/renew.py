@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.domain.address import Address
 from agent.domain.pins import AgentPin, RepositoryPin, ToolPin
-from agent.errors import UsageError
+from agent.errors import HostwrightError, InventoryError, UsageError
 from agent.host.repositories import Repositories
 from agent.inventory.complaint import nearest
 from agent.inventory.foreign import require_runnable
@@ -42,14 +42,17 @@ class Renewal:
         self._work = work
         self._watch = watch
         self._agent = agent
+        self.failures: list[HostwrightError] = []
+        """Why some of it could not be pinned, once ``everything`` or ``only`` is done. Of that the old pin stays, where
+        there is one; the rest is pinned all the same."""
 
     def everything(self, old: Lock) -> Lock:
         """All that is asked for, and nothing else. Of ``old`` stays what is exact and asked for as it is."""
-        new = self._with_agent(Lock(), old)
-        for name, tool in sorted(self._tools.items()):
-            new = self._with_tool(new, tool, old.tools[name] if tool.exact and not old.behind(tool) else None)
-        for address in self._addresses:
-            new = self._with_repository(new, address, old.repositories.get(address.pinned) if address.exact else None)
+        new = self._agent_pinned(Lock(), old, keep=True)
+        for _, tool in sorted(self._tools.items()):
+            new = self._tool_pinned(new, old, tool, keep=tool.exact and not old.behind(tool))
+        for pinned in dict.fromkeys(address.pinned for address in self._addresses):
+            new = self._repository_pinned(new, old, pinned, keep=True)
         return new
 
     def only(self, old: Lock, names: Collection[str]) -> Lock:
@@ -58,21 +61,49 @@ class Renewal:
         known = {address.pinned for address in self._addresses}
         for name in names:
             if name in self._tools:
-                new = self._with_tool(new, self._tools[name], None)
+                new = self._tool_pinned(new, old, self._tools[name], keep=False)
             elif name == AGENT and self._agent is not None:
-                new = self._with_agent(new, None)
+                new = self._agent_pinned(new, old, keep=False)
             elif name in known:
-                rest = {key: pin for key, pin in new.repositories.items() if key != name}
-                new = replace(new, repositories=rest)
-                for address in self._addresses:
-                    if address.pinned == name:
-                        new = self._with_repository(new, address, None)
+                new = self._repository_pinned(new, old, name, keep=False)
             else:
                 hint = nearest(
                     name, (*self._tools, *known), otherwise="name tools of tools.yaml or repositories of site.yaml"
                 )
                 raise UsageError(f'there is nothing called "{name}" to lock', hint=hint)
         return new
+
+    def _agent_pinned(self, lock: Lock, old: Lock, *, keep: bool) -> Lock:
+        try:
+            return self._with_agent(lock, old if keep else None)
+        except HostwrightError as error:
+            self.failures.append(error)
+            return replace(lock, agent=old.agent, agent_asked=old.agent_asked)
+
+    def _tool_pinned(self, lock: Lock, old: Lock, tool: Tool, *, keep: bool) -> Lock:
+        try:
+            return self._with_tool(lock, tool, old.tools[tool.name] if keep else None)
+        except HostwrightError as error:
+            self.failures.append(error)
+        if tool.name not in old.tools:
+            return lock
+        asked = {tool.name: old.asked[tool.name]} if tool.name in old.asked else {}
+        return replace(lock, tools={**lock.tools, tool.name: old.tools[tool.name]}, asked={**lock.asked, **asked})
+
+    def _repository_pinned(self, lock: Lock, old: Lock, pinned: str, *, keep: bool) -> Lock:
+        """With the repository of all addresses that ``pinned`` stands for, if every one of them can be run from it."""
+        rest = {name: pin for name, pin in lock.repositories.items() if name != pinned}
+        before = {pinned: old.repositories[pinned]} if pinned in old.repositories else {}
+        new, failures = replace(lock, repositories=rest), list[HostwrightError]()
+        for address in (address for address in self._addresses if address.pinned == pinned):
+            try:
+                new = self._with_repository(new, address, before.get(pinned) if keep and address.exact else None)
+            except HostwrightError as error:
+                failures.append(error)
+                if pinned not in new.repositories and not isinstance(error, InventoryError):
+                    break  # it cannot be had, and the other addresses would say so again
+        self.failures += failures
+        return replace(lock, repositories=rest | before) if failures else new
 
     def _with_agent(self, lock: Lock, old: Lock | None) -> Lock:
         """``old``: what stays of it where it is exact and asked for as it is."""

@@ -99,6 +99,50 @@ def test_a_failure_leaves_the_lock_as_it_was(admin: Administrator) -> None:
     assert "rg.tar.gz" in talk
 
 
+def test_what_can_be_pinned_is_and_all_that_cannot_is_told_at_once(admin: Administrator, tmp_path: Path) -> None:
+    unsound = ConfigRepo(tmp_path / "unsound")
+    unsound.commit("First", {"one.py": "import no_such_one\n", "two.py": "import no_such_two\n"})
+    sources = [f"{admin.address}//motd.py", "git+file:///no/such@main//x.py"]
+    sources += [f"git+file://{unsound.path}@main//{name}.py" for name in ("one", "two")]
+    deploys = "".join(f"    - {{name: d{number}, deploy: '{source}'}}\n" for number, source in enumerate(sources))
+    urls = f"linux-x86_64: , linux-aarch64: }}, url: 'file://{tmp_path}/{{{{ platform }}}}.tar.gz'"
+    tools = (admin.desk.repo.inventory_folder / "tools.yaml").read_text()
+    admin.desk.repo.write_all(
+        {
+            "site.yaml": f"- hosts: all\n  deploys:\n{deploys}",
+            "tools.yaml": f"{tools}bad: {{version: '1', platforms: {{{urls}, bin: [bad]}}\n",
+        }
+    )
+    code, told, talk = admin.run("lock")
+    assert code == 6
+    assert told.splitlines() == [f"demo: {admin.address} {admin.other.head[:12]}", "demo: rg 1"]
+    for each in ("/no/such", "no_such_one", "no_such_two", "linux-x86_64.tar.gz", "linux-aarch64.tar.gz"):
+        assert each in talk
+    assert "unsound" not in admin.lock_file.read_text()
+
+
+def test_what_cannot_be_pinned_anew_keeps_its_pin(admin: Administrator) -> None:
+    admin.run("lock")
+    before = admin.lock_file.read_bytes()
+    admin.other.path.rename(admin.other.path.with_name("away"))
+    (admin.desk.shelf / "rg.tar.gz").unlink()
+    assert admin.run("lock", "rg", admin.address)[0] == 4
+    assert admin.run("lock")[0] == 4
+    assert admin.lock_file.read_bytes() == before
+
+
+def test_an_inventory_that_is_wrong_keeps_no_other_from_its_lock(admin: Administrator) -> None:
+    for name, site in (("aaa", "- hosts: [\n"), ("zzz", "- {hosts: all, deplois: []}\n")):
+        folder = admin.desk.repo.root / "inventories" / name
+        folder.mkdir(parents=True)
+        (folder / "hosts.yaml").write_text("all: {hosts: {web1: }}\n")
+        (folder / "site.yaml").write_text(site)
+    code, told, talk = admin.run("lock")
+    assert (code, admin.lock_file.exists(), "demo: rg 1" in told) == (6, True, True)
+    assert "inventories/aaa/site.yaml:" in talk
+    assert "inventories/zzz/site.yaml:" in talk
+
+
 def test_a_lock_that_cannot_be_read_is_written_anew_but_not_in_parts(admin: Administrator) -> None:
     admin.run("lock")
     whole = admin.lock_file.read_bytes()

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from agent.errors import together
 from agent.host.repositories import Repositories
 from agent.inventory.environment import load
 from agent.inventory.lock import Lock
@@ -40,7 +41,10 @@ class Desk:
             watch=self._watch,
             agent=environment.agent(),
         )
-        return renewal.only(old or Lock(), names) if names else renewal.everything(old or Lock())
+        new = renewal.only(old or Lock(), names) if names else renewal.everything(old or Lock())
+        if renewal.failures:
+            raise together(renewal.failures)
+        return new
 
     def archive(self, name: str, files: Mapping[str, str]) -> str:
         """A ``.tar.gz`` on the shelf; its URL."""
