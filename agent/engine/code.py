@@ -8,6 +8,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from agent.engine.commit_files import keep_unwritten
 from agent.errors import Consequence, DeployError, HostwrightError
 
 _AGENT = Path(__file__).resolve().parent.parent
@@ -15,38 +16,57 @@ _OURS = frozenset(sys.modules)
 """What was loaded before any deploy code."""
 _WANTS_MORE = re.compile(
     r"permission ?denied|permissionerror|not permitted|read-only file system|not allowed|superuser"
-    r"|must be (run as )?root|no new privileges|effective uid is not 0|nosuid|authenticat|access denied|are you root",
+    r"|must be (run as )?root|no new privileges|effective uid is not 0|nosuid|authenticat|access denied|are you root"
+    r"|could not resolve|name resolution|network is unreachable|failed to connect|unable to access",
     re.IGNORECASE,
 )
 _entered: list[str] = []
 """Folders that deploy code was imported from."""
 
 
-def enter(folder: Path) -> None:
-    """Makes ``folder`` the place that deploy code starts from: working directory, and last on the import path.
+def enter(root: Path, folder: Path) -> None:
+    """Makes ``folder``, of the repository at ``root``, the place that deploy code starts from: working directory, and
+    on the import path behind Python's own, as is ``root``.
 
     Modules imported from there before are forgotten: operations at the top of a shared module belong to every
     deploy that imports it, not only to the first. So are other repositories, whose modules may have the same names.
     """
     os.chdir(folder)
-    _entered.append(f"{folder}")
+    _entered.append(f"{root}")
     for name, module in list(sys.modules.items()):
         places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
         below = any(place and Path(place).is_relative_to(root) for place in places for root in _entered)
         if name not in _OURS and below:
             del sys.modules[name]
-    sys.path[:] = [place for place in sys.path if place not in _entered]
-    sys.path.append(f"{folder}")
-    _entered[:] = [f"{folder}"]
+    sys.path[:] = [place for place in sys.path if not any(Path(place).is_relative_to(root) for root in _entered)]
+    sys.path += dict.fromkeys((f"{folder}", f"{root}"))
+    _entered[:] = [f"{root}"]
+    keep_unwritten(root)
 
 
-def run_file(source: str, root: Path) -> None:
-    """Executes a Python file below ``root`` (``source`` relative to it) in a namespace of its own."""
-    path = root / source
+def repository() -> Path:
+    """The repository that deploy code is run from."""
+    return Path(_entered[-1])
+
+
+def run_file(path: Path) -> dict[str, object]:
+    """Executes a Python file of the repository in a namespace of its own, and returns that."""
+    root = repository()
+    name = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     if not path.resolve().is_relative_to(root.resolve()):
-        raise DeployError(f"{source} leads out of its repository", consequence=Consequence.STALL)
-    code = compile(path.read_bytes(), source, "exec")
-    exec(code, {"__file__": source})  # noqa: S102  # running deploy files is what this is for
+        raise DeployError(f"{name} leads out of its repository", consequence=Consequence.STALL)
+    code = compile(path.read_bytes(), name, "exec")
+    namespace: dict[str, object] = {"__file__": os.path.relpath(path)}
+    exec(code, namespace)  # noqa: S102  # running deploy files is what this is for
+    namespace.pop("__builtins__", None)
+    return namespace
+
+
+def misses_something(error: BaseException | None) -> bool:
+    """Whether ``error`` says that a file or a module is not there."""
+    return isinstance(error, ModuleNotFoundError) or (
+        (isinstance(error, OSError) and "No such" in str(error)) or type(error).__name__ == "TemplateNotFound"
+    )
 
 
 def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
@@ -63,6 +83,8 @@ def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
         what = "; ".join(complaints)
     elif isinstance(error, ModuleNotFoundError):
         what = f"{error}: deploys run with Python's library, pyinfra and what lies in their repository"
+    elif misses_something(error):
+        what += " (paths count from the root of the repository, or all of them from the deploy file's own folder)"
     if isinstance(error, SyntaxError) and error.filename and (place := _place(error.filename, root)):
         return one_line(f"{place}:{error.lineno}: {type(error).__name__}: {error.msg}")
     places = [
@@ -75,9 +97,9 @@ def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
 
 def hinted(complaint: str) -> str:
     """What a plan that may only look complained of; with the way out, where it is for want of more that it did."""
-    if not _WANTS_MORE.search(complaint):
+    if not _WANTS_MORE.search(complaint) or "`plan: privileged`" in complaint:
         return complaint
-    return f"{complaint} (plans may only look; if this deploy cannot without more, give it `plan: privileged`)"
+    return f"give this deploy `plan: privileged` if it cannot look without more, for a plan may only look: {complaint}"
 
 
 def is_no_hosts(error: BaseException) -> bool:

@@ -22,7 +22,7 @@ def main() -> int:
         _say(Ready(confined=False, reason=error.strerror or str(error)))
         return 0
     os.environ["TMPDIR"] = f"{scratch}"
-    _trust_repositories()
+    _trust_repositories(scratch)
     _say(Ready(confined=True, reason=""))
     from agent.engine import runner  # pyinfra is loaded inside the walls, too
 
@@ -33,13 +33,14 @@ def _say(message: Ready) -> None:
     os.write(1, encode(message))
 
 
-def _trust_repositories() -> None:
+def _trust_repositories(scratch: Path) -> None:
     """git refuses to look at what belongs to somebody else, since it might run what is configured there. Here that
-    could do no harm."""
-    count = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
-    os.environ["GIT_CONFIG_COUNT"] = f"{count + 1}"
-    os.environ[f"GIT_CONFIG_KEY_{count}"] = "safe.directory"
-    os.environ[f"GIT_CONFIG_VALUE_{count}"] = "*"
+    could do no harm. A file, not the environment's GIT_CONFIG_COUNT: that does not reach the other end of a fetch from
+    a repository on this host."""
+    system, ours = Path("/etc/gitconfig"), scratch / "gitconfig"
+    text = system.read_bytes() if system.is_file() else b""
+    ours.write_bytes(text + b"\n[safe]\n\tdirectory = *\n")
+    os.environ["GIT_CONFIG_SYSTEM"] = f"{ours}"
 
 
 if __name__ == "__main__":

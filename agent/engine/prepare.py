@@ -10,28 +10,26 @@ import importlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pyinfra.api.util
-import pyinfra.connectors.util
-import pyinfra.local
 from pyinfra.api.config import Config
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.host import Host
-from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import State, StateOperationHostData, StateStage
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
 from agent.deploys.correction import Correction
+from agent.domain.deploy_file import CALL_IT, uncalled
 from agent.domain.plan import WantedChange
-from agent.engine.code import enter, explain, run_file
-from agent.engine.connector import this_host
+from agent.engine.adapt import run_source
+from agent.engine.code import enter, explain, misses_something
+from agent.engine.connector import read_group_data, this_host
+from agent.engine.foreseen import ForeseeingState, ForeseenMeta
 from agent.engine.logs import Diff, LogCapture
-from agent.engine.output import read_buffer
-from agent.engine.ownership import call_of, owned, require_closure
+from agent.engine.ownership import call_of, owned
 from agent.engine.protocol import Order
 from agent.errors import DeployError
 
@@ -104,66 +102,40 @@ class Prepared:
         disconnect_all(self.state)
 
 
-class ForeseenMeta(OperationMeta):
-    """An operation's result that can be asked for while planning: the answer is then what is foreseen.
-
-    pyinfra's own knows nothing before it ran, so that every ``_if=a.did_change`` reads as a change in a dry run.
-    Of an interrupted deploy everything counts as changed: what waited for it may not have happened.
-    """
-
-    interrupted: ClassVar[bool] = False
-    foreseen: bool | None = None
-
-    def did_change(self) -> bool:
-        if self.is_complete():
-            return self.interrupted or super().did_change()
-        if self.foreseen is None:
-            return super().did_change()
-        return self.interrupted or self.foreseen
-
-    def did_succeed(self, _raise_if_not_complete: bool = True) -> bool:
-        if self.foreseen is not None and not self.is_complete():
-            return True
-        return super().did_succeed(_raise_if_not_complete)
-
-    def did_error(self) -> bool:
-        if self.foreseen is not None and not self.is_complete():
-            return False
-        return super().did_error()
-
-    @property
-    def will_change(self) -> bool:
-        return self.interrupted or super().will_change
-
-
-def adapt_pyinfra() -> None:
-    """Replaces what pyinfra would do wrong here, once in the life of the child."""
-    # Not by attribute: pyinfra.api has a function of that name, too.
-    operation = importlib.import_module("pyinfra.api.operation")
-    require_closure(operation._wrap_operation)
-    for module, name, ours in (
-        (operation, "OperationMeta", ForeseenMeta),
-        (pyinfra.connectors.util, "read_buffer", read_buffer),
-        (pyinfra.local, "include", _include),
-    ):
-        assert hasattr(module, name), f"pyinfra has no {name} any more"
-        setattr(module, name, ours)
-
-
 def prepare(order: Order, root: Path, temp: Path, log: LogCapture) -> Prepared:
-    """``order`` with pyinfra's state for it. Raises UnpreparedError; then the next deploy can still be prepared."""
+    """``order`` with pyinfra's state for it. Raises UnpreparedError; then the next deploy can still be prepared.
+
+    Deploy files are run from the root of their repository. One that misses a file or a module there is tried from its
+    own folder: both are places where people run pyinfra.
+    """
     root = Path(order.root) if order.root is not None else root
+    try:
+        return _prepare(order, root, root, temp, log)
+    except UnpreparedError as error:
+        folder = (root / order.source).parent if order.source is not None else root
+        if folder == root or not misses_something(error.__cause__):
+            raise
+        with suppress(UnpreparedError):
+            return _prepare(order, root, folder, temp, log)
+        raise
+
+
+def _prepare(order: Order, root: Path, folder: Path, temp: Path, log: LogCapture) -> Prepared:
     log.clear()
     forget_files()
     ForeseenMeta.interrupted = order.interrupted
     try:
-        state = State(this_host(order.data), Config(TEMP_DIR=str(temp)))
+        if order.source is not None:
+            enter(root, folder)
+        state = ForeseeingState(this_host(order.data), Config(TEMP_DIR=str(temp)))
         (host,) = state.inventory
-        state.cwd = str(root)
+        state.cwd = str(folder)
         with _context(state, host):
             state.set_stage(StateStage.Connect)
             connect_all(state)
             state.set_stage(StateStage.Prepare)
+            if order.source is not None:
+                read_group_data(state.inventory, (root, (root / order.source).parent))
             _run_deploy_code(order, root)
             operations = _operations(order, state, host, log)
             return Prepared(order.name, order.source is None, state, host, operations, log)
@@ -198,37 +170,16 @@ def _context(state: State, host: Host) -> Iterator[None]:
 
 def _run_deploy_code(order: Order, root: Path) -> None:
     if order.source is not None:
-        enter(root)
-        _run_source(order.source, root)
+        path = root / order.source
+        run_source(path)
+        if not ctx_host.get().op_hash_order and (functions := uncalled(path.read_bytes(), ran=True)):
+            told = f"{order.source} defines {', '.join(functions)} and calls nothing, so that nothing would be done"
+            raise DeployError(told, hint=CALL_IT)
         return
     if not _KIND.fullmatch(order.kind):
         raise DeployError(f"{order.kind!r} is not the name of a built-in deploy")
     operations = importlib.import_module(f"agent.deploys.{order.kind}.operations")
     operations.deploy(order.arguments, root)
-
-
-def _run_source(source: str, root: Path) -> None:
-    state = ctx_state.get()
-    outer = state.current_exec_filename
-    state.current_exec_filename = source
-    try:
-        run_file(source, root)
-    finally:
-        state.current_exec_filename = outer
-
-
-def _include(filename: str, data: dict[str, Any] | None = None) -> None:
-    """``local.include`` as pyinfra's command line has it; its own refuses to work for anybody else."""
-    state, host, config = ctx_state.get(), ctx_host.get(), ctx_config.get()
-    root = Path(state.cwd)
-    path = Path(pyinfra.api.util.get_file_path(state, filename))
-    source = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-    settings = config.get_current_state()
-    try:
-        with host.deploy(source, None, data, in_deploy=False):
-            _run_source(source, root)
-    finally:
-        config.set_current_state(settings)
 
 
 def _operations(order: Order, state: State, host: Host, log: LogCapture) -> tuple[Operation, ...]:

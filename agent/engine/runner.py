@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from agent.engine.adapt import adapt_pyinfra
 from agent.engine.code import hinted
 from agent.engine.execute import execute
 from agent.engine.logs import LogCapture
-from agent.engine.prepare import Prepared, UnpreparedError, adapt_pyinfra, prepare
+from agent.engine.prepare import Prepared, UnpreparedError, prepare
 from agent.engine.protocol import (
     STOPPED_STATUS,
     Begin,
@@ -78,7 +79,7 @@ def main(*, confined: bool = False) -> int:
     sys.dont_write_bytecode = True  # a commit's folder is not ours to write to
     log = LogCapture()
     log.install()
-    adapt_pyinfra()
+    adapt_pyinfra(confined=confined)
     try:
         begin = channel.receive()
         if not isinstance(begin, Begin):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from agent.deploys.spec import Concrete
 from agent.domain.address import Address
+from agent.domain.deploy_file import CALL_IT, imported, uncalled
 from agent.domain.fault import Mistake, Path
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
@@ -147,7 +148,7 @@ class Environment:
                 for source in filter(None, (own, deploy.on_remove)):
                     sources.setdefault(source, deploy.position)
         for source, position in sources.items():
-            self._check_syntax(source, position, complaints)
+            self._check_code(source, position, complaints)
         complaints.raise_if_any()
         return tuple(unseen)
 
@@ -188,7 +189,14 @@ class Environment:
         return self._values[host]
 
     def _deploys(self, host: str, complaints: Complaints) -> tuple[PlacedDeploy, ...]:
-        placing = Placing(host, self.values(host), self.inventory.variables(host), self._renderer, complaints)
+        placing = Placing(
+            host,
+            self.inventory.lineage(host),
+            self.values(host),
+            self.inventory.variables(host),
+            self._renderer,
+            complaints,
+        )
         return placing.deploys(mention for play, hosts in self._plays if host in hosts for mention in play.mentions)
 
     def _concretes(
@@ -234,9 +242,14 @@ class Environment:
             require_runnable(address, self._repositories(self.pins.repository(address)))
             self._runnable.add(address)
 
-    def _check_syntax(self, source: str, mentioned: Position, complaints: Complaints) -> None:
+    def _check_code(self, source: str, mentioned: Position, complaints: Complaints) -> None:
         try:
-            compile(self._tree.read(source), source, "exec", dont_inherit=True)
+            code = self._tree.read(source)
+            compile(code, source, "exec", dont_inherit=True)
+            own = (place for name in imported(code) for place in (name, f"{name}.py") if name)
+            if (functions := uncalled(code, ran=False)) and not any(self._tree.entries(place) for place in own):
+                problem = f"{source} defines {', '.join(functions)} and calls nothing: nothing would be done"
+                complaints.add(mentioned, (), problem, CALL_IT)
         except SyntaxError as error:
             position = Position(source, error.lineno or 1, error.offset or 1)
             complaints.add(position, (), f"not Python: {error.msg}", "correct it, and try `python -m py_compile`")

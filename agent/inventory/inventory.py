@@ -82,6 +82,11 @@ class Inventory:
         self.require(host)
         return tuple(sorted(group.name for group in self._groups.lineage(host)))
 
+    def lineage(self, host: str) -> tuple[str, ...]:
+        """``group_names``, each behind those whose variables it may override. Raises InventoryError."""
+        self.require(host)
+        return tuple(group.name for group in self._groups.lineage(host))
+
     def match(self, pattern: str) -> tuple[str, ...]:
         """The hosts that a host pattern stands for, in inventory order. Raises Mistake for no pattern."""
         if pattern not in self._matches:

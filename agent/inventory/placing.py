@@ -81,6 +81,8 @@ class Placing:
     """The deploys of one host while they are put together; what is wrong goes to ``complaints``."""
 
     host: str
+    lineage: tuple[str, ...]
+    """Its groups, each behind those whose variables it may override."""
     values: HostValues
     variables: Variables
     renderer: Renderer
@@ -208,7 +210,7 @@ class Placing:
         raise _Refused
 
     def _with(self, mention: Mention, arguments: Value) -> Mapping[str, JSON]:
-        """The host's variables, rendered, and ``with`` laid over them."""
+        """What the host is called and its groups, its variables, rendered, and ``with`` laid over them."""
         if self._data is None:
             self._data = {}
             for name, node in self.variables.items():
@@ -220,7 +222,7 @@ class Placing:
         if not isinstance(own, Mapping):
             self._complain(mention.position, mention.path, "a mapping is expected here", "write `name: value` lines")
             raise _Refused
-        return {**self._data, **own}
+        return {"inventory_hostname": self.host, "group_names": [*self.lineage], **self._data, **own}
 
     def _json(self, value: object, position: Position, path: Path) -> JSON:
         """``value`` as a deploy finds it. Numbers with a fraction are refused: digests are taken of what is left."""

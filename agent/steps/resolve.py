@@ -16,7 +16,8 @@ from agent.domain.tree import Tree
 from agent.inventory.environment import Environment, PlacedDeploy, Repositories, load, not_fetched
 from agent.inventory.windows import windows_of
 
-DEPLOYS_FOLDER = "deploys"
+DEPLOYS_FOLDERS = ("deploys", "files", "group_data", "tasks", "templates")
+"""What deploy files import and read by the custom of pyinfra."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,9 @@ def _from_repository(placed: PlacedDeploy, pin: RepositoryPin) -> DesiredDeploy:
 
 
 def _from_config_repo(placed: PlacedDeploy, tree: Tree) -> DesiredDeploy:
-    # A deploy file may import its neighbours and read their files, so all of deploys/ counts.
-    sources: Sequence[JSON] = [[entry.path, entry.mode, entry.blob] for entry in tree.entries(DEPLOYS_FOLDER)]
+    # A deploy file may import its neighbours and read their files, so all of these folders counts.
+    entries = (entry for folder in DEPLOYS_FOLDERS for entry in tree.entries(folder))
+    sources: Sequence[JSON] = [[entry.path, entry.mode, entry.blob] for entry in entries]
     data: Mapping[str, JSON] = placed.data
     return DesiredDeploy(
         name=placed.name,

@@ -247,7 +247,19 @@ def test_a_deploy_file_finds_the_hosts_variables_and_its_own_values_over_them(re
     )
     (deploy,) = repo.load().deploys("web2")
     assert (deploy.kind, deploy.source, deploy.spec) == ("deploy", "deploys/nginx.py", None)
-    assert deploy.data == {"owner": "ann", "port": 81, "url": "http://web2:80", "1": "x"}
+    given = {"owner": "ann", "port": 81, "url": "http://web2:80", "1": "x"}
+    assert deploy.data == {"inventory_hostname": "web2", "group_names": ["web"], **given}
+
+
+def test_a_deploy_file_that_only_defines_functions_is_a_complaint_unless_what_it_imports_may_act(repo: Repo) -> None:
+    functions = "def install():\n    print('x')\n\nif __name__ == '__main__':\n    install()\n"
+    repo.write("/deploys/idle.py", f"import os\n{functions}")
+    repo.write("/deploys/other.py", f"from deploys import idle\n{functions}")
+    repo.write("site.yaml", "- {hosts: web, deploys: [{name: a, deploy: deploys/idle.py}]}")
+    with pytest.raises(InventoryError, match=r"site.yaml:1:.*deploys/idle.py defines install and calls nothing"):
+        repo.load().check()
+    repo.write("site.yaml", "- {hosts: web, deploys: [{name: a, deploy: deploys/other.py}]}")
+    repo.load().check()
 
 
 def test_a_later_deploy_file_replaces_the_earlier(repo: Repo) -> None:
@@ -261,7 +273,7 @@ def test_a_later_deploy_file_replaces_the_earlier(repo: Repo) -> None:
         """,
     )
     first, _ = repo.load().deploys("web1")
-    assert (first.source, first.data, first.needs) == ("deploys/b.py", {"owner": "ann"}, ())
+    assert (first.source, first.data["owner"], first.needs) == ("deploys/b.py", "ann", ())
 
 
 def test_a_number_with_a_fraction_cannot_reach_a_deploy_file(repo: Repo) -> None:

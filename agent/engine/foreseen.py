@@ -1,0 +1,66 @@
+"""An operation's result that can be asked for while planning: the answer is then what is foreseen."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pyinfra.api.host import Host
+from pyinfra.api.operation import OperationMeta
+from pyinfra.api.state import State, StateOperationHostData
+
+from agent.errors import HostwrightError
+
+
+class ForeseenMeta(OperationMeta):
+    """pyinfra's own knows nothing before it ran, so that every ``_if=a.did_change`` reads as a change in a dry run.
+    Of an interrupted deploy everything counts as changed: what waited for it may not have happened.
+    """
+
+    interrupted: ClassVar[bool] = False
+    foreseen: bool | None = None
+
+    def did_change(self) -> bool:
+        if self.is_complete():
+            return self.interrupted or super().did_change()
+        if self.foreseen is None:
+            return super().did_change()
+        return self.interrupted or self.foreseen
+
+    def did_succeed(self, _raise_if_not_complete: bool = True) -> bool:
+        if self.foreseen is not None and not self.is_complete():
+            return True
+        return super().did_succeed(_raise_if_not_complete)
+
+    def did_error(self) -> bool:
+        if self.foreseen is not None and not self.is_complete():
+            return False
+        return super().did_error()
+
+    @property
+    def will_change(self) -> bool:
+        return self.interrupted or super().will_change
+
+
+class ForeseeingState(State):
+    """A state that finds out itself whether an operation would change something, when it is added.
+
+    pyinfra gives up on all that follows where an operation cannot tell. What it looks at may be what an operation
+    before it is about to make: then it counts as a change, and is looked at when its turn comes.
+    """
+
+    def should_check_for_changes(self) -> bool:
+        return False
+
+    def set_op_data_for_host(self, host: Host, op_hash: str, op_data: StateOperationHostData) -> None:
+        meta = op_data.operation_meta
+        try:
+            meta._maybe_is_change = next(iter(op_data.command_generator()), None) is not None
+        except (HostwrightError, SyntaxError):
+            raise
+        except Exception:
+            if not any(earlier.operation_meta._maybe_is_change for earlier in self.ops[host].values()):
+                raise
+            meta._maybe_is_change = True
+            self.failed_hosts.discard(host)
+            self.active_hosts.add(host)
+        super().set_op_data_for_host(host, op_hash, op_data)
