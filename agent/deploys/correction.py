@@ -14,7 +14,7 @@ from pyinfra.api.command import FunctionCommand
 from pyinfra.api.operation import operation
 
 from agent.domain.plan import WantedChange
-from agent.errors import HostwrightError
+from agent.errors import DeployError, HostwrightError
 
 
 class Correction(FunctionCommand):
@@ -51,6 +51,16 @@ class Correction(FunctionCommand):
                 self.seconds = time.monotonic() - begun
 
         return run
+
+
+def refusal(key: str, error: DeployError) -> Correction:
+    """A resource that cannot be made as wanted, as a change that fails with the reason: it keeps no other resource of
+    its deploy from being put right, and the deploy has failed all the same."""
+    return Correction(WantedChange(key, f"cannot be done: {error.message}", refused=True), _refuse, error)
+
+
+def _refuse(error: DeployError) -> None:
+    raise error
 
 
 def correct(name: str, corrections: Sequence[Correction]) -> None:

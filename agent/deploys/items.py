@@ -80,7 +80,8 @@ class Item:
         content = blob_id(self.text.encode()) if self.text is not None else self.blob
         plain = replace(self, text=None, source=None, repository=None, blob=content)
         plain = replace(plain, policy=Policy.OVERWRITE, backup=False, links_into=None)
-        return Resource(self.key, digest_of(_ITEMS.dump_python([plain], mode="json")))
+        digest = digest_of(_ITEMS.dump_python([plain], mode="json"))
+        return Resource(self.key, digest, absent=self.kind is Kind.ABSENT)
 
 
 _ITEMS = TypeAdapter(list[Item])

@@ -53,15 +53,21 @@ def state_left(entry: LedgerEntry) -> Mapping[str, JSON] | None:
 def judged(entry: LedgerEntry, now: Seen | None) -> str:
     """Why what is there ``now`` may be somebody else's; empty where it is for sure as the agent left it. Of what was
     created and is gone nobody needs to ask."""
-    kind = resource_kind(entry.kind)
     if not entry.settled:
         return "the change that brought it did not end well"
     if now is None:
         return "changed since: it is gone" if entry.left is not None else ""
-    if entry.left is None or kind is None:
+    if entry.left is None:
         return "changed since: it was made anew"
-    changed = kind.changed(entry.left, now)
+    changed = changed_since(entry.kind, entry.left, now)
     return f"changed since: {changed}" if changed else ""
+
+
+def changed_since(kind: str, left: Mapping[str, JSON], now: Seen) -> str:
+    """In a few words, what somebody else changed of a resource of this kind since it was ``left`` so; empty where
+    nobody did."""
+    found = resource_kind(kind)
+    return found.changed(left, now) if found is not None else "nobody can tell"
 
 
 @runtime_checkable
@@ -71,6 +77,19 @@ class Releasable(Protocol):
     def release(self, entry: LedgerEntry) -> None:
         """Takes those away, because no deploy wants them any more; the resource itself stays as it is. Fine where
         they are gone. Raises DeployError or OSError when it cannot."""
+        ...
+
+
+@runtime_checkable
+class Revocable(Protocol):
+    """A kind that gives somebody access to the host. That goes at once, while removing the rest may have to wait."""
+
+    def has_access(self, entry: LedgerEntry) -> bool:
+        """Whether there is anything to take away. Raises DeployError or OSError where nobody may look."""
+        ...
+
+    def revoke(self, entry: LedgerEntry) -> Sequence[str]:
+        """Takes all of it away that goes when the resource goes. Returns what could not be taken, a line each."""
         ...
 
 

@@ -29,11 +29,12 @@ class Looking(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One owned thing. ``key`` names it (``file:/etc/motd``, ``package:nginx``); ``digest`` is what it should be.
-    ``reloads``: units that read it, to be told when it goes."""
+    ``reloads``: units that read it, to be told when it goes. ``absent``: it should not be."""
 
     key: str
     digest: str
     reloads: tuple[str, ...] = ()
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

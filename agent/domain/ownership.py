@@ -50,7 +50,9 @@ class LedgerEntry:
     ``before`` is the state in which it was found, None where there was nothing; ``left`` is the state in which the
     last cycle that changed it left it, None where it left nothing, and until one has ended well. ``settled``: one
     has, since the last change began. ``reloads``: units that have read it and are to be told when it goes. ``reason``
-    says why it is orphaned, or why it could not be removed when it was last tried.
+    says why it is orphaned, or why it could not be removed when it was last tried. ``owed``: Git said that it should
+    not be, and it still was when that was last looked at: its removal is owed, also when Git says nothing of it any
+    more.
     """
 
     key: str
@@ -63,6 +65,7 @@ class LedgerEntry:
     standing: Standing = Standing.OWNED
     reason: str = ""
     reloads: tuple[str, ...] = ()
+    owed: bool = False
 
     @property
     def kind(self) -> str:

@@ -17,6 +17,9 @@ PRUNE_HELD = "prune-held"
 NOT_PRUNED = "not-pruned"
 """The kind of a hold that says why something could not be removed now; every cycle tries again."""
 
+NOT_REVOKED = "not-revoked"
+"""The kind of a failure to take access away from what has left Git."""
+
 PRUNE_WAITS = "prune-waits"
 """The kind of a hold that says why this is no cycle to remove anything in; the next one asks again."""
 
@@ -82,7 +85,8 @@ class Leaving:
 class Pruned:
     """What a cycle did about what had left Git.
 
-    ``waits`` says why nothing was removed at all. ``done``: with the fate that each one met. ``departed``: by deploy,
+    ``waits`` says why nothing was removed at all. ``done``: with the fate that each one met. ``revoked``: keys
+    of what lost its access to the host, whether it could go now or not. ``departed``: by deploy,
     the ``on_remove`` that ended well; ``stayed``: why that of others did not. ``standing``: what no deploy wants and
     stays.
     """
@@ -90,6 +94,7 @@ class Pruned:
     waits: str = ""
     leaving: Leaving = field(default_factory=Leaving)
     done: tuple[Removal, ...] = ()
+    revoked: tuple[str, ...] = ()
     departed: Mapping[str, str] = field(default_factory=dict)
     stayed: Mapping[str, str] = field(default_factory=dict)
     standing: tuple[LedgerEntry, ...] = ()

@@ -248,6 +248,7 @@ def _change(fields: _Fields) -> WantedChange:
         diff=fields.optional_text("diff"),
         private=fields.flag("private"),
         owns=fields.texts("owns"),
+        refused=fields.flag("refused"),
     )
     fields.end()
     return change

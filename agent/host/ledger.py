@@ -77,7 +77,16 @@ class Ledger:
         digest = before.get("sha256")
         return found if digest is None or digest == hashlib.sha256(found).hexdigest() else None
 
-    def record(self, key: str, deploy: str, now: int, seen: Seen | None, reloads: tuple[str, ...] = ()) -> None:
+    def record(
+        self,
+        key: str,
+        deploy: str,
+        now: int,
+        seen: Seen | None,
+        reloads: tuple[str, ...] = (),
+        *,
+        owed: bool = False,
+    ) -> None:
         """A resource is about to be changed. The first time ``seen`` is what is there, None for nothing; later what
         was seen then stands, and only what the change leaves is open again. What was let go and comes back begins
         anew with ``seen``, unless it still is as the agent left it.
@@ -88,7 +97,7 @@ class Ledger:
         known = self.entry(key)
         if known is not None and (known.standing is Standing.OWNED or known.is_as_left(seen)):
             again = replace(known, deploy=_whose(known, deploy), standing=Standing.OWNED, reason="")
-            self._keep(replace(again, reloads=reloads, settled=False))
+            self._keep(replace(again, reloads=reloads, settled=False, owed=owed))
             return
         if known is None and self._was_damaged(key):
             seen = unseen("its entry in the ledger was damaged")
@@ -97,7 +106,8 @@ class Ledger:
         else:
             self._drop(_image(self._file(key)))  # of one whose entry was gone before it
         origin = Origin.CREATED if seen is None else Origin.ADOPTED
-        self._keep(LedgerEntry(key, deploy, now, origin, seen.state if seen is not None else None, reloads=reloads))
+        before = seen.state if seen is not None else None
+        self._keep(LedgerEntry(key, deploy, now, origin, before, reloads=reloads, owed=owed and seen is not None))
 
     def succeed(self, key: str, old: LedgerEntry, deploy: str, reloads: tuple[str, ...] = ()) -> None:
         """The same for what takes the place of ``old``, such as a folder that of a file: what was there before the
@@ -108,8 +118,10 @@ class Ledger:
         self._keep(replace(old, key=key, deploy=deploy, reloads=reloads, left=None, settled=False))
 
     def settle(self, key: str, seen: Seen | None) -> None:
-        """What a change has left there, None for nothing."""
-        self._change(key, left=seen.state if seen is not None else None, settled=True)
+        """What a change has left there, None for nothing: then nothing is owed any more."""
+        known = self.entry(key)
+        owed = known is not None and known.owed and seen is not None
+        self._change(key, left=seen.state if seen is not None else None, settled=True, owed=owed)
 
     def own(self, key: str, deploy: str, reloads: tuple[str, ...] = ()) -> None:
         """``deploy`` wants it: for the first time, instead of another, or again."""
@@ -219,6 +231,7 @@ def _read(file: Path) -> LedgerEntry | None:
             standing=Standing(data.get("standing", Standing.OWNED)),
             reason=data.get("reason", ""),
             reloads=tuple(map(str, data.get("reloads", ()))),
+            owed=data.get("owed") is True,
         )
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError, OSError):
         return None

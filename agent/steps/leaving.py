@@ -3,6 +3,7 @@
     created, and as the agent left it     removed
     created, and changed since            orphaned: left, and reported
     there before the agent                released: left, and can be given back
+    what Git said should not be           removed, whoever created it: that is owed until it is done
 
 A commit has to say so (its trailer ``Hostwright-Prune: allow``) when much is to go at once, or when the cause may be a
 typo: a host or a group that has vanished.
@@ -15,10 +16,11 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from types import MappingProxyType
 
-from agent.deploys.resource import judged, removal_rank, resource_kind, same_place
+from agent.deploys.resource import changed_since, judged, removal_rank, resource_kind, same_place
 from agent.domain.desired import DesiredState, Mode
+from agent.domain.digest import JSON
 from agent.domain.memory import Applied, AppliedDeploy, FleetSettings, State
-from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standing
+from agent.domain.ownership import BOOTSTRAP, UNSEEN, LedgerEntry, Origin, Seen, Standing
 from agent.domain.plan import Hold, Plan
 from agent.domain.removal import PRUNE_HELD, PRUNE_WAITS, Departure, Fate, Leaving, Removal
 from agent.domain.tree import Entry
@@ -118,7 +120,12 @@ def find(
     """What has left Git, in the order in which it is to go. ``look`` says what is there of a resource now; it raises
     OSError, DeployError."""
     names = {deploy.name for deploy in state.deploys}
-    gone = [entry for entry in entries if entry.key not in wanted and entry.deploy != BOOTSTRAP]
+    gone = [
+        entry
+        for entry in entries
+        # What is to be absent and could not go at once is still wanted so.
+        if (entry.key not in wanted or (entry.owed and entry.settled)) and entry.deploy != BOOTSTRAP
+    ]
     removals = (_removal(entry, wanted, look) for entry in sorted(gone, key=lambda entry: removal_rank(entry.key)))
     return Leaving(
         tuple(removal for removal in removals if removal is not None),
@@ -139,7 +146,11 @@ def judge(leaving: Leaving, rules: Rules) -> Leaving:
     )
     going = sum(1 for each in departures if each.hold is None)
     # What could not be removed when that was tried has been counted then.
-    going += sum(1 for each in removals if each.hold is None and each.fate is Fate.REMOVE and not each.reason)
+    going += sum(
+        1
+        for each in removals
+        if each.hold is None and each.fate is Fate.REMOVE and not each.reason and not each.entry.owed
+    )
     if going <= rules.limit or rules.allowed:
         return Leaving(removals, departures)
     why = f"{going} left Git at once, and no more than {rules.limit} may go (prune in fleet.yaml)"
@@ -188,10 +199,12 @@ def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], 
         return None
     if any(other in wanted for other in same_place(entry.key)):
         return Removal(entry, Fate.FORGET)  # Something else is wanted at its path, and has its past.
-    if entry.origin is Origin.ADOPTED:
+    owed = entry.owed and _known_before(entry) is not None
+    if entry.origin is Origin.ADOPTED and not owed:
         return Removal(entry, Fate.RELEASE)
     try:
-        found = _of_created(entry, look(entry.key))
+        now = look(entry.key)
+        found = _of_owed(entry, now) if owed else _of_created(entry, now)
     except Refused as error:
         found = Removal(entry, Fate.ORPHAN, error.message)
     except (OSError, DeployError) as error:
@@ -209,6 +222,23 @@ def _of_created(entry: LedgerEntry, now: Seen | None) -> Removal:
     if reason := judged(entry, now):
         return Removal(entry, Fate.ORPHAN, reason)
     return Removal(entry, Fate.REMOVE, entry.reason)
+
+
+def _of_owed(entry: LedgerEntry, now: Seen | None) -> Removal:
+    if now is None:
+        return Removal(entry, Fate.FORGET)
+    changed = changed_since(entry.kind, _known_before(entry) or {}, now)
+    return (
+        Removal(entry, Fate.ORPHAN, f"changed since: {changed}")
+        if changed
+        else Removal(entry, Fate.REMOVE, entry.reason)
+    )
+
+
+def _known_before(entry: LedgerEntry) -> Mapping[str, JSON] | None:
+    """How it was when Git said that it should not be, as far as that is known; None where nobody knows."""
+    state = entry.left if entry.left is not None else entry.before
+    return state if state is not None and UNSEEN not in state else None
 
 
 def _hold(deploy: str, rules: Rules) -> Hold | None:

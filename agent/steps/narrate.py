@@ -82,6 +82,8 @@ def _pruned(account: Account, now: int) -> Iterator[Event]:
     pruned = account.pruned or Pruned()
     for name, source in pruned.departed.items():
         yield Event(now, "departed", f"left Git: {source} was run", name)
+    for key in pruned.revoked:
+        yield Event(now, "revoked", "left Git: its access to this host was taken away", resource=key)
     for removal in pruned.done:
         kind, message = _FATES[removal.fate]
         message = f"{message}: {removal.reason}" if removal.reason else message

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from agent.deploys.resource import REMOVAL_ORDER, resource_kind, same_place, same_thing
+from agent.deploys.resource import REMOVAL_ORDER, changed_since, resource_kind, same_place, same_thing
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome
@@ -72,6 +72,7 @@ def record(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan, now: int)
     """Writes down what is there of everything that ``planned`` is about to change, and for the first time of what
     else it looks after. Returns the keys of new entries. Raises OSError: then nothing may be changed."""
     reloads = {resource.key: resource.reloads for resource in deploy.resources}
+    absent = {resource.key for resource in deploy.resources if resource.absent}
     changing = set(_changing(planned))
     new: list[str] = []
     with ledger.together():
@@ -80,14 +81,14 @@ def record(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan, now: int)
                 continue
             if _is_owned(ledger.entry(key)):
                 if key in changing:
-                    ledger.record(key, deploy.name, now, None, reloads.get(key, ()))
+                    ledger.record(key, deploy.name, now, None, reloads.get(key, ()), owed=key in absent)
                 continue
             old = next((entry for other in same_place(key) if (entry := ledger.entry(other)) is not None), None)
             if old is not None and _is_owned(old) and ledger.entry(key) is None:
                 ledger.succeed(key, old, deploy.name, reloads.get(key, ()))
                 continue
             for each, seen in _found(key, ledger):
-                ledger.record(each, deploy.name, now, seen, reloads.get(each, ()))
+                ledger.record(each, deploy.name, now, seen, reloads.get(each, ()), owed=each in absent)
                 new.append(each)
     return tuple(new)
 
@@ -112,21 +113,27 @@ def settle(
         for entry in ledger.entries():
             changed = entry.key in touched or entry.key in perhaps
             known = changed or entry.key in right
-            if (entry.settled and not changed) or not (known or entry.key in outcome.recorded):
+            if (entry.settled and not changed) or not (
+                known or entry.key in outcome.recorded or entry.left is not None
+            ):
                 continue
             try:
                 seen = look(entry.key)
             except (OSError, DeployError):
                 continue  # It stays open what the agent left there.
             if entry.key in outcome.recorded and entry.key not in touched and _as_before(entry, seen):
-                ledger.forget(entry.key)
+                if not entry.owed:
+                    ledger.forget(entry.key)
             elif known:
                 ledger.settle(entry.key, seen)
                 for other in same_place(entry.key):
                     if ledger.entry(other) is not None and other not in wanted:
                         ledger.forget(other)  # It has taken the place of that.
-            elif entry.origin is Origin.CREATED:
+            elif entry.key in outcome.recorded and entry.origin is Origin.CREATED:
                 # There was nothing a moment ago: an operation made it and failed after that.
+                ledger.settle(entry.key, seen)
+            elif entry.left is not None and seen is not None and not changed_since(entry.kind, entry.left, seen):
+                # A change that failed has left it as the one before did.
                 ledger.settle(entry.key, seen)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from agent.domain.desired import DesiredDeploy, DesiredState
@@ -27,9 +28,18 @@ def make_plan(
         if planned.error is not None and pending:
             # What it looks for may be what an earlier deploy is about to create.
             planned = DeployPlan(deploy=planned.deploy, unknown=planned.error)
+        elif pending:
+            planned = replace(planned, changes=tuple(map(_perhaps, planned.changes)))
         pending = pending or (planned.pending and found.deploy in state.enforced)
         deploys.append(planned)
     return Plan(commit=state.commit, digest=state.digest, deploys=tuple(deploys))
+
+
+def _perhaps(change: Change) -> Change:
+    """What is refused now may be what an earlier deploy is about to make possible."""
+    if not change.wanted.refused:
+        return change
+    return replace(change, wanted=replace(change.wanted, operation=f"unknown until applied: {change.wanted.operation}"))
 
 
 def classify(

@@ -1,6 +1,7 @@
 """prune: turns what has left Git into what is gone; last in a cycle, and only in one that left the host well.
 
-First what the deploys that left have said is to be run then (``on_remove``), then resource by resource, kind by kind.
+First the access goes that left Git (``revoke``), in whichever cycle; then what the deploys that left have said is to be
+run (``on_remove``), then resource by resource, kind by kind.
 A removal that was cut off is taken up again: what is gone already counts as removed.
 """
 
@@ -21,7 +22,7 @@ from agent.domain.memory import ON_REMOVE, Applied, Attempt, State
 from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Standing
 from agent.domain.plan import Hold, Plan
-from agent.domain.removal import NOT_PRUNED, Departure, Fate, Pruned, Removal
+from agent.domain.removal import NOT_PRUNED, Departure, Fate, Leaving, Pruned, Removal
 from agent.engine.client import Engine, Execute
 from agent.errors import DeployError, HostwrightError
 from agent.host.exports import Exports
@@ -31,6 +32,7 @@ from agent.steps.apply import Progress
 from agent.steps.choose import PINNED
 from agent.steps.leaving import foresee
 from agent.steps.own import wanted_by
+from agent.steps.revoke import revoke
 from agent.steps.verify import recall
 from agent.system.git import Mirror
 
@@ -66,12 +68,12 @@ def prune(
     state, after = account.state, account.after
     wanted = wanted_by(state, after, account.applied) if state is not None and after is not None else {}
     why = unfit(account, converged=before.commit is not None, going=units_going(ledger.entries(), wanted))
-    if state is None or after is None:
+    if state is None:
         return Pruned(waits=why, standing=_standing(ledger))
     left_git = partial(
         foresee,
         state,
-        after,
+        after or Plan(state.commit, state.digest, ()),
         idle=idle,
         before=before,
         applied=account.applied,
@@ -81,8 +83,10 @@ def prune(
         mirror=farewell.mirror,
         inventory=farewell.inventory,
     )
+    revoked, untaken = revoke(account, left_git().removals)
     if why:
-        return Pruned(why, left_git(waits=why), standing=_standing(ledger))
+        leaving = left_git(waits=why) if after is not None else Leaving()
+        return Pruned(why, leaving, revoked=revoked, standing=_standing(ledger), failures=untaken)
     there = {deploy.name for deploy in state.deploys}
     waiting = _backoff(before, memory.attempts, there, now) if patient else {}
     leaving = left_git(waiting=waiting)
@@ -102,7 +106,8 @@ def prune(
     leaving = replace(leaving, removals=tuple(_told(removal, refused) for removal in leaving.removals))
     failures += [_unfinished(name, f"failed: {why}") for name, why in stayed.items()]
     failures += [_unfinished(name, hold.reason) for name, hold in waiting.items()]
-    return Pruned("", leaving, tuple(done), departed, stayed, _standing(ledger), tuple(failures))
+    standing = _standing(ledger)
+    return Pruned("", leaving, tuple(done), revoked, departed, stayed, standing, (*untaken, *failures))
 
 
 def unfit(account: Account, *, converged: bool, going: Set[str] = frozenset()) -> str:

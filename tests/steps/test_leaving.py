@@ -73,6 +73,18 @@ def test_what_was_never_finished_stays() -> None:
     assert fate(entry(settled=False)) == ("orphan", "the change that brought it did not end well")
 
 
+@pytest.mark.parametrize("origin", list(Origin))
+@pytest.mark.parametrize("settled", [True, False])
+def test_what_git_said_should_not_be_goes_though_removing_it_failed_and_git_is_silent_now(
+    origin: Origin, settled: bool
+) -> None:
+    before = LEFT if origin is Origin.ADOPTED else None
+    owed = entry(origin=origin, before=before, left=None if before else LEFT, settled=settled, owed=True, reason="busy")
+    assert fate(owed) == ("remove", "busy")
+    assert fate(owed, {}) == ("forget", "")
+    assert fate(owed, LEFT | {"sha256": "2"}) == ("orphan", "changed since: content")
+
+
 def test_what_was_made_anew_where_the_agent_had_left_nothing_stays() -> None:
     assert fate(entry(left=None)) == ("orphan", "changed since: it was made anew")
 

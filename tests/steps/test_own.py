@@ -48,9 +48,12 @@ def apply(
     ran: str | None = None,
     after: DeployPlan | None = None,
     resources: tuple[str, ...] = (),
+    absent: bool = False,
 ) -> None:
     """One cycle of one deploy, ``motd``: recorded, run, settled. ``ran``: the resource that its one result names."""
     one = state(deploy(resources=resources or tuple(each.resource for each in wanted.changes)))
+    (each,) = one.deploys
+    one = state(replace(each, resources=tuple(replace(key, absent=absent) for key in each.resources)))
     recorded = record(ledger, one.deploys[0], wanted, 5)
     work()
     name = ran or wanted.changes[0].resource
@@ -81,6 +84,34 @@ def test_what_failed_and_changed_nothing_is_forgotten_and_what_it_made_is_its_ow
     assert ledger.entries() == ()
     apply(ledger, still, lambda: (host / "f").write_text("half\n"), succeeded=False, after=still)
     assert (entry(ledger, key).origin, entry(ledger, key).settled) == (Origin.CREATED, True)
+
+
+def test_a_change_that_fails_later_takes_nothing_from_the_agent_that_it_has_made(ledger: Ledger, host: Path) -> None:
+    key = f"file:{host}/f"
+    wanted = planned(change(resource=key))
+    apply(ledger, wanted, lambda: (host / "f").write_text("ours\n"))
+    apply(ledger, wanted, lambda: None, succeeded=False, after=wanted)
+    assert (entry(ledger, key).origin, entry(ledger, key).settled) == (Origin.CREATED, True)
+    apply(ledger, wanted, lambda: (host / "f").write_text("half\n"), succeeded=False, after=wanted)
+    assert not entry(ledger, key).settled, "half of a change may be anything"
+
+
+@pytest.mark.parametrize("there_before", [True, False])
+def test_a_removal_that_failed_stays_owed_until_it_is_done_or_git_wants_the_thing(
+    ledger: Ledger, host: Path, there_before: bool
+) -> None:
+    key = f"file:{host}/f"
+    wanted = planned(change(resource=key))
+    if there_before:
+        (host / "f").write_text("theirs\n")
+    else:
+        apply(ledger, wanted, lambda: (host / "f").write_text("ours\n"))
+    apply(ledger, wanted, lambda: None, succeeded=False, after=wanted, absent=True)
+    assert entry(ledger, key).owed
+    apply(ledger, wanted, lambda: (host / "f").write_text("again\n"))
+    assert not entry(ledger, key).owed
+    apply(ledger, wanted, (host / "f").unlink, absent=True)
+    assert not entry(ledger, key).owed
 
 
 def test_what_was_cut_off_is_settled_when_its_deploy_is_found_in_sync(ledger: Ledger, host: Path) -> None:

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.deploys.containers import resource as containers
-from agent.domain.account import Account
-from agent.domain.commit import TrustedCommit
 from agent.domain.desired import Mode, OnRemove
-from agent.domain.memory import ON_REMOVE, Applied, AppliedDeploy, Attempt, FleetSettings, State
-from agent.domain.outcome import DeployOutcome, Status
-from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standing
+from agent.domain.memory import ON_REMOVE, AppliedDeploy, Attempt, State
+from agent.domain.ownership import LedgerEntry, Origin, Seen, Standing
 from agent.domain.plan import Cause, Hold
-from agent.domain.removal import NOT_PRUNED, Fate, Pruned
+from agent.domain.removal import NOT_PRUNED, Fate
 from agent.errors import DeployError, ReportError, SourceError
-from agent.host.exports import Exports
-from agent.host.ledger import Ledger
 from agent.steps import prune as step
-from agent.steps.apply import Progress
 from agent.steps.own import look
-from agent.steps.prune import Farewell, prune, unfit, units_going
-from agent.system.git import Access, Mirror
-from tests.gitserver import ConfigRepo
-from tests.steps.build import SHA, account, change, deploy, health, plan, planned, state
-
-NOW = 1_790_000_000
-
+from agent.steps.prune import unfit, units_going
+from tests.steps.build import change, deploy, health, plan, planned, state
+from tests.steps.pruning import NOW, Busy, Host, fates, host_below, well
 
 # --- Whether ----------------------------------------------------------------------------------------------------------
-
-
-def well(**more: Any) -> Account:
-    plain: dict[str, Any] = {"after": plan(planned()), "health": health()}
-    return account(**(plain | more))
 
 
 def test_a_host_as_wanted_and_well_is_fit() -> None:
@@ -128,83 +111,9 @@ def test_of_observed_code_that_cannot_be_planned_nobody_knows_what_it_wants() ->
 # --- How --------------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class PlayedEngine:
-    """Runs what deploys have said to run: ``work`` says why it failed, empty where it did not."""
-
-    work: Callable[[], str] = lambda: ""
-    ran: list[tuple[str, str | None, object, bool]] = field(default_factory=list)
-
-    def apply(self, wanted: Any, root: Path, interrupted: frozenset[str], **_: object) -> tuple[DeployOutcome, ...]:
-        (one,) = wanted.deploys
-        assert (root / one.source).is_file()
-        self.ran.append((one.name, one.source, one.data, one.name in interrupted))
-        error = self.work()
-        return (DeployOutcome(one.name, Status.FAILED if error else Status.DONE, (), error),)
-
-
-@dataclass
-class Host:
-    folder: Path
-    ledger: Ledger
-    mirror: Mirror
-    exports: Exports
-    commit: str
-    engine: PlayedEngine = field(default_factory=PlayedEngine)
-    memory: State = field(default_factory=lambda: State(fleet=FleetSettings(prune_max=50, prune_percent=100)))
-    idle: dict[str, str] = field(default_factory=dict)
-    deploys: dict[str, AppliedDeploy] = field(default_factory=dict)
-    told: Account = field(default_factory=well)
-
-    def key(self, name: str) -> str:
-        return f"file:{self.folder}/{name}"
-
-    def gave(self, name: str, *, deploy: str = "gone", reloads: tuple[str, ...] = ()) -> str:
-        """A file that the agent has created; its key."""
-        key = self.key(name)
-        self.ledger.record(key, deploy, NOW, None, reloads)
-        (self.folder / name).write_text("ours\n")
-        self.ledger.settle(key, look(key))
-        return key
-
-    def left(self, name: str = "app") -> None:
-        """A deploy that has left, and said what is to be run then."""
-        said = OnRemove("deploys/app_absent.py", {"word": "bye"}, self.commit)
-        self.deploys[name] = AppliedDeploy("1" * 64, on_remove=said)
-        self.ledger.record("package:git", BOOTSTRAP, NOW, None)
-
-    def prune(self, *, patient: bool = True, now: int = NOW) -> Pruned:
-        progress = Progress(started=lambda *_: None, operated=lambda _: None)
-        return prune(
-            self.told,
-            before=Applied(commit=SHA, deploys=self.deploys),
-            idle=self.idle,
-            memory=self.memory,
-            ledger=self.ledger,
-            farewell=Farewell(self.engine, self.exports, self.mirror, progress, self.commit, "lab"),  # type: ignore[arg-type]
-            now=now,
-            patient=patient,
-        )
-
-    @property
-    def there(self) -> list[str]:
-        return sorted(path.name for path in self.folder.iterdir())
-
-
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
-    repo = ConfigRepo(tmp_path / "work")
-    commit = repo.commit("First", {"deploys/app_absent.py": "pass\n"})
-    mirror = Mirror(tmp_path / "repo.git", Access(None, None))
-    mirror.fetch(f"{repo.path}", "main")
-    folder = tmp_path / "host"
-    folder.mkdir()
-    told = well(state=state(commit=commit), trusted=TrustedCommit(commit, "First", None))
-    return Host(folder, Ledger(tmp_path / "ledger"), mirror, Exports(tmp_path / "commits", mirror), commit, told=told)
-
-
-def fates(pruned: Pruned) -> dict[str, Fate]:
-    return {removal.entry.name.rpartition("/")[2]: removal.fate for removal in pruned.done}
+    return host_below(tmp_path)
 
 
 def test_each_resource_meets_its_fate_and_the_ledger_knows(host: Host) -> None:
@@ -281,29 +190,6 @@ def test_what_a_sick_disk_does_not_give_up_is_a_problem_and_stays_owned(
     assert (pruned.settled, host.ledger.entry(key) is not None) == (False, True)
 
 
-@dataclass
-class Busy:
-    """A kind that refuses while it is ``busy``, and notes what it is told."""
-
-    busy: str = ""
-    released: list[str] = field(default_factory=list)
-
-    def look(self, name: str) -> Seen:
-        return Seen({"name": name})
-
-    def changed(self, *_: object) -> str:
-        return ""
-
-    def remove(self, entries: Any, *, purge: bool) -> dict[str, str]:
-        del purge
-        return {entry.key: self.busy for entry in entries if self.busy}
-
-    def release(self, entry: LedgerEntry) -> None:
-        if self.busy:
-            raise DeployError(self.busy)
-        self.released.append(entry.key)
-
-
 @pytest.fixture
 def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
     kind = Busy("it has running processes")
@@ -324,6 +210,19 @@ def test_what_cannot_be_removed_now_is_told_and_tried_again(host: Host, busy: Bu
     busy.busy = ""
     assert fates(host.prune()) == {"f": Fate.REMOVE}
     assert host.ledger.entries() == ()
+
+
+def test_what_git_wants_absent_and_could_not_go_yet_is_tried_again_in_each_cycle(host: Host, busy: Busy) -> None:
+    key = host.key("ann")
+    (host.folder / "ann").touch()
+    for wanted in ((key,), ()):  # and after the entry has left Git, too
+        host.told.state = state(deploy(resources=wanted or ("file:/etc/motd",)), commit=host.commit)
+        host.ledger.record(key, "motd", NOW, look(key), owed=True)
+        host.ledger.settle(key, look(key))
+        (hold,) = host.prune().leaving.holds
+        assert hold.reason == f"{key} cannot be removed now: it has running processes"
+    busy.busy = ""
+    assert fates(host.prune()) == {"ann": Fate.REMOVE}
 
 
 def test_what_the_agent_put_beside_what_was_there_goes_before_that_is_released(host: Host, busy: Busy) -> None:

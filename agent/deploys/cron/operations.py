@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.deploys import system_items
-from agent.deploys.correction import correct
+from agent.deploys.correction import correct, refusal
 from agent.deploys.cron.place import is_read
 from agent.deploys.items import items_from_json
 from agent.domain.digest import JSON
@@ -16,21 +16,25 @@ from agent.errors import DeployError
 
 
 def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
-    """Every deploy has this door. Raises DeployError without a cron daemon, and for a user who does not exist: cron
-    passes over such a file without a word."""
+    """Every deploy has this door. Raises DeployError without a cron daemon. A job of a user who does not exist is
+    refused: cron passes over such a file without a word."""
     items = items_from_json(arguments["items"])
     if items and not is_read():
         raise DeployError(
             "there is no cron daemon on this host that reads /etc/cron.d",
             hint="add its package (cron, on Fedora cronie) to `packages` before, or use a systemd timer in `services`",
         )
-    missing = [user for user in cast("list[str]", arguments["users"]) if not _exists(user)]
-    if missing:
-        raise DeployError(
-            f"user {missing[0]} does not exist, who should run a job",
-            hint="create it with an earlier `users` deploy, or correct the name",
-        )
-    correct("cron", system_items.corrections(items, root))
+    users = cast("Mapping[str, str]", arguments["users"])
+    missing = {key: user for key, user in users.items() if not _exists(user)}
+    made = system_items.corrections([item for item in items if item.key not in missing], root)
+    correct("cron", [*made, *(refusal(key, _nobody(user)) for key, user in missing.items())])
+
+
+def _nobody(user: str) -> DeployError:
+    return DeployError(
+        f"user {user} does not exist, who should run it",
+        hint="create it with an earlier `users` deploy, or correct the name",
+    )
 
 
 def _exists(user: str) -> bool:

@@ -143,7 +143,7 @@ class CronSpec(ByName):
             Item(key=f"cron:{name}", path=path_of(name), kind=Kind.FILE, text=job.text(name), mode=FILE_MODE)
             for name, job in self.jobs.items()
         ]
-        users = sorted({job.user for job in self.jobs.values()})
+        users = {f"cron:{name}": job.user for name, job in self.jobs.items()}
         resources = tuple(item.resource for item in items)
         files = (Resource(f"file:{item.path}", item.resource.digest) for item in items)
         return Concrete({"items": items_to_json(items), "users": users}, resources, tuple(files))

@@ -145,7 +145,7 @@ class PackagesSpec(Spec):
         }
         resources = [item.resource for item in items]
         resources += [Resource(f"package:{name}", self._digest(name, version)) for name, version in present.items()]
-        resources += [Resource(f"package:{name}", digest_of({"present": False})) for name in self.absent]
+        resources += [Resource(f"package:{name}", digest_of({"present": False}), absent=True) for name in self.absent]
         return Concrete(arguments, tuple(resources))
 
     def _digest(self, name: str, version: str | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from agent.deploys import system_items, systemctl, units
-from agent.deploys.correction import Correction, correct
+from agent.deploys.correction import Correction, correct, refusal
 from agent.deploys.items import items_from_json
 from agent.deploys.services import host
 from agent.deploys.unit_fact import ask
@@ -20,7 +20,7 @@ from agent.system.systemd import booted
 
 
 def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
-    """Every deploy has this door. Raises DeployError without systemd, and for a unit that does not exist."""
+    """Every deploy has this door. Raises DeployError without systemd."""
     wanted = {name: _wanted(entry) for name, entry in cast("Mapping[str, Any]", arguments["units"]).items()}
     if not booted():
         raise DeployError(
@@ -38,20 +38,28 @@ def _corrections(wanted: Mapping[str, Wanted], changing: set[str]) -> Sequence[C
     names = tuple(name for name in wanted if not is_template(name))
     found = ask(names)
     ordered = sorted(wanted, key=lambda name: (not is_template(name), not name.endswith(".service")))
-    for name in names:
-        if wanted[name].needs_unit and not found[name].exists and not _brought(name, wanted):
-            raise DeployError(
-                f"there is no unit {name} on this host",
-                hint="install its package in a deploy before this one, or give its unit file with unit or content",
-            )
     looks = {name: _Look(name, wanted[name], changing) for name in ordered}
-    made = (
-        _correction(
-            looks[name], looks.get(template_of(name)) if template_of(name) != name else None, found.get(name, _TEMPLATE)
+    made: list[Correction] = []
+    refused: list[Correction] = []
+    for name in ordered:
+        template = looks.get(template_of(name)) if template_of(name) != name else None
+        try:
+            _require(name, wanted, found.get(name, _TEMPLATE))
+            correction = _correction(looks[name], template, found.get(name, _TEMPLATE))
+        except DeployError as error:
+            refused.append(refusal(f"unit:{name}", error))
+        else:
+            made += [correction] if correction is not None else []
+    return [*made, *refused]
+
+
+def _require(name: str, wanted: Mapping[str, Wanted], found: Found) -> None:
+    """Raises DeployError for a unit that cannot be as it is wanted."""
+    if wanted[name].needs_unit and not found.exists and not _brought(name, wanted):
+        raise DeployError(
+            f"there is no unit {name} on this host",
+            hint="install its package in a deploy before this one, or give its unit file with unit or content",
         )
-        for name in ordered
-    )
-    return [correction for correction in made if correction is not None]
 
 
 def _brought(name: str, wanted: Mapping[str, Wanted]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.deploys import system_items, systemctl
-from agent.deploys.correction import Correction, correct
+from agent.deploys.correction import Correction, correct, refusal
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.ssh import host
 from agent.deploys.ssh.spec import DROP_IN, UNITS
@@ -21,13 +21,17 @@ from agent.system.systemd import booted
 
 
 def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
-    """Every deploy has this door. Raises DeployError for settings on a host without sshd or systemd."""
+    """Every deploy has this door. Settings are refused on a host without sshd or systemd."""
     items = items_from_json(arguments["items"])
     keywords = cast("list[str]", arguments["keywords"])
     corrections = system_items.corrections(items, root)
     drop_in = next((item for item in items if item.path == DROP_IN), None)
     if drop_in is not None:
-        corrections = _with_settings(corrections, drop_in, keywords)
+        try:
+            corrections = _with_settings(corrections, drop_in, keywords)
+        except DeployError as error:
+            others = [correction for correction in corrections if correction.change.resource != drop_in.key]
+            corrections = [*others, refusal(drop_in.key, error)]
     correct("ssh", corrections)
 
 
@@ -48,7 +52,7 @@ def _with_settings(corrections: list[Correction], drop_in: Item, keywords: list[
         change = replace(plain.change, operation=", ".join(words))
         return [*others, Correction(change, host.put_settings, drop_in, _content(drop_in), keywords, unit, verb)]
     if why := host.configuration(drop_in.text or "").obstacle(keywords):
-        return [*others, Correction(WantedChange(drop_in.key, f"bring into force: {why}"), _refuse, why)]
+        return [*others, refusal(drop_in.key, host.not_in_force(why))]
     if unit and outdated:
         return [*others, Correction(WantedChange(drop_in.key, f"{verb} {unit}"), host.tell, unit, verb)]
     return others
@@ -75,7 +79,3 @@ def _failed(unit: Found) -> bool:
 
 def _content(item: Item) -> bytes:
     return (item.text or "").encode()
-
-
-def _refuse(why: str) -> None:
-    raise host.not_in_force(why)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from agent.deploys.correction import Correction, correct
+from agent.deploys.correction import Correction, correct, refusal
 from agent.deploys.sysctl.host import Kernel
 from agent.deploys.sysctl.settings import Step, Wanted, carry_out, steps
 from agent.domain.digest import JSON
@@ -14,7 +14,7 @@ from agent.domain.plan import WantedChange
 
 
 def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 - all of it is in the arguments
-    """Every deploy has this door. Raises DeployError for a setting that the kernel does not have."""
+    """Every deploy has this door. Raises DeployError where our file cannot be read."""
     entries = cast("Mapping[str, Mapping[str, JSON]]", arguments["settings"])
     wanted = [Wanted(key, f"{entry['value']}", bool(entry["optional"])) for key, entry in entries.items()]
     kernel = Kernel()
@@ -22,4 +22,6 @@ def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 -
 
 
 def _correction(kernel: Kernel, step: Step) -> Correction:
+    if step.refused is not None:
+        return refusal(f"sysctl:{step.wanted.key}", step.refused)
     return Correction(WantedChange(f"sysctl:{step.wanted.key}", step.operation), carry_out, kernel, step)

@@ -20,13 +20,15 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One setting that is not as it should be. ``set``: the kernel has another value. ``write``: our file does not say
-    it. ``has``: what the kernel has, None for nothing. ``override``: why it will not last; nothing here mends that."""
+    it. ``has``: what the kernel has, None for nothing. ``override``: why it will not last; nothing here mends that.
+    ``refused``: why it cannot be made at all."""
 
     wanted: Wanted
     has: str | None
     set: bool
     write: bool
     override: str
+    refused: DeployError | None = None
 
     @property
     def operation(self) -> str:
@@ -36,32 +38,45 @@ class Step:
 
 
 def steps(kernel: Kernel, wanted: Iterable[Wanted]) -> list[Step]:
-    """What differs, in order. Changes nothing. Raises DeployError naming all settings that the kernel does not have,
-    or that cannot be read."""
+    """What differs, in order; what cannot be made comes last. Changes nothing. Raises DeployError where our file cannot
+    be read."""
     wanted = list(wanted)
     try:
-        values = {each.key: kernel.value(each.key) for each in wanted}
         lines, proper = kernel.lines(), kernel.file_is_proper()
     except OSError as error:
         raise DeployError(f"kernel settings cannot be read: {error}") from error
-    missing = [each.key for each in wanted if values[each.key] is None and not each.optional]
-    if missing:
-        raise DeployError(
-            f"the kernel of this host has no {', '.join(missing)}",
-            hint="correct the name, load the module that brings it before, or say `optional: true`",
-        )
     undone = overrides(kernel, {each.key: each.value for each in wanted})
-    found = [
-        Step(
+    found: list[Step] = []
+    refused: list[Step] = []
+    for each in wanted:
+        try:
+            has = _value(kernel, each)
+        except DeployError as error:
+            refused.append(Step(each, None, set=False, write=False, override="", refused=error))
+            continue
+        step = Step(
             each,
-            has := values[each.key],
+            has,
             set=has is not None and has != each.value,
             write=not (proper and _says(lines.get(each.key), each)),
             override=undone.get(each.key, ""),
         )
-        for each in wanted
-    ]
-    return [step for step in found if step.operation]
+        found += [step] if step.operation else []
+    return [*found, *refused]
+
+
+def _value(kernel: Kernel, wanted: Wanted) -> str | None:
+    """What the kernel has. Raises DeployError where it has no such setting, or does not tell."""
+    try:
+        value = kernel.value(wanted.key)
+    except OSError as error:
+        raise DeployError(f"{wanted.key} cannot be read: {error.strerror or error}") from error
+    if value is None and not wanted.optional:
+        raise DeployError(
+            f"the kernel of this host has no {wanted.key}",
+            hint="correct the name, load the module that brings it before, or say `optional: true`",
+        )
+    return value
 
 
 def carry_out(kernel: Kernel, step: Step) -> None:

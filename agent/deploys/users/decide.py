@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.deploys.users.accounts import Accounts, Person, is_system_id
 from agent.deploys.users.spec import Account, Group
@@ -28,12 +28,13 @@ class Command:
 @dataclass(frozen=True, slots=True)
 class Difference:
     """``words`` for people, ``lines`` of a diff, and the commands that do away with it. ``joins``: the groups that
-    these add an account to."""
+    these add an account to. ``refusals``: why some of what is wanted of an account cannot be; the rest can."""
 
     words: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     commands: tuple[Command, ...] = ()
     joins: tuple[str, ...] = ()
+    refusals: tuple[DeployError, ...] = ()
 
 
 def group_difference(found: Accounts, name: str, wanted: Group) -> Difference:
@@ -75,40 +76,49 @@ def account_difference(
     """``groups``: those of the same deploy, made before; ``given``: those that the agent once added it to;
     ``exists``: whether a path is there.
 
-    Raises DeployError for what must not be done to an account.
+    Raises DeployError for what must not be done to an account, and for one that cannot be made.
     """
     person = found.people.get(name)
-    if wanted.absent:
-        if person is None:
-            return Difference()
-        if person.is_system:
-            raise _refused(f"{name} is a system account (uid {person.uid}) and is not deleted")
-        return Difference(("delete, keep its home",), (f"-uid: {person.uid}",), (Command(("userdel", "--", name)),))
-    _require(found, name, wanted, groups, exists)
-    if person is None:
-        return _created(
-            name, wanted, has_group=groups[name].absent is False if name in groups else name in found.groups
-        )
-    return _changed(found, person, wanted, given, exists)
+    possible, refusals = _possible(found, name, wanted, groups, exists)
+    if person is not None:
+        return replace(_changed(found, person, possible, given, exists), refusals=refusals)
+    if refusals:
+        raise refusals[0]
+    return _created(name, wanted, has_group=groups[name].absent is False if name in groups else name in found.groups)
 
 
-def _require(
+def _possible(
     found: Accounts, name: str, wanted: Account, groups: Mapping[str, Group], exists: Callable[[str], bool]
-) -> None:
-    for group in (*wanted.groups, *filter(None, [wanted.group])):
-        if groups[group].absent if group in groups else group not in found.groups:
-            raise DeployError(
+) -> tuple[Account, tuple[DeployError, ...]]:
+    """``wanted`` without what cannot be on this host, and why not."""
+    refusals: list[DeployError] = []
+    without: dict[str, object] = {}
+
+    def missing(group: str) -> bool:
+        return groups[group].absent if group in groups else group not in found.groups
+
+    for group in dict.fromkeys(filter(missing, (*wanted.groups, *filter(None, [wanted.group])))):
+        refusals.append(
+            DeployError(
                 f"{name}: there is no group {group} on this host",
                 hint="add it to groups, or install the package that brings it in a deploy before this one",
             )
-    if wanted.shell is not None and not exists(wanted.shell):
-        raise DeployError(
-            f"{name}: there is no shell {wanted.shell} on this host",
-            hint="install its package in a deploy before this one; without it nobody could log in",
         )
+        without["groups"] = tuple(other for other in wanted.groups if not missing(other))
+        without |= {"group": None} if group == wanted.group else {}
+    if wanted.shell is not None and not exists(wanted.shell):
+        refusals.append(
+            DeployError(
+                f"{name}: there is no shell {wanted.shell} on this host",
+                hint="install its package in a deploy before this one; without it nobody could log in",
+            )
+        )
+        without["shell"] = None
     holder = next((other.name for other in found.people.values() if other.uid == wanted.uid and other.name != name), "")
     if holder:
-        raise _refused(f"uid {wanted.uid}, wanted for {name}, belongs to {holder}")
+        refusals.append(_refused(f"uid {wanted.uid}, wanted for {name}, belongs to {holder}"))
+        without["uid"] = None
+    return wanted.model_copy(update=without), tuple(refusals)
 
 
 def _created(name: str, wanted: Account, *, has_group: bool) -> Difference:

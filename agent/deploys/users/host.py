@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,9 @@ TIMEOUT_S = 300.0
 """usermod walks a whole home when a uid changes or a home moves."""
 
 _SSH, _KEYS = ".ssh", "authorized_keys"
+_KEY_FILES = (_KEYS, "authorized_keys2")
+"""All that sshd reads in a home where nobody told it otherwise (sshd_config(5), AuthorizedKeysFile)."""
+ASIDE = ".revoked"
 
 
 def carry_out(command: Command) -> None:
@@ -114,6 +119,28 @@ def _put_keys(user: User, wanted: Sequence[str], exclusive: bool) -> None:
             put_file(ssh, _KEYS, text.encode(errors="surrogateescape"), attributes, backup=False)
 
 
+def put_keys_aside(name: str) -> None:
+    """Takes the account's keys out of sshd's sight, whoever put them there; they lie beside, for whoever asks. Done as
+    that user. Raises DeployError."""
+    user = User.named(name)
+
+    def work() -> None:
+        try:
+            with (
+                folder(None, user.home.strip("/"), root_links=True) as home,
+                folder(home, _SSH, root_links=False) as ssh,
+            ):
+                for file in _KEY_FILES:
+                    with suppress(FileNotFoundError):
+                        os.rename(file, f"{file}{ASIDE}", src_dir_fd=ssh, dst_dir_fd=ssh)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise DeployError(f"{user.home}/{_SSH}: {error.strerror or error}") from error
+
+    as_user(user, work)
+
+
 def sudoers(name: str) -> tuple[str | None, bool]:
     """The text of the account's drop-in, None without one, and whether its mode and owner are right."""
     path = _drop_in(name)
@@ -130,7 +157,8 @@ def sudoers(name: str) -> tuple[str | None, bool]:
 def write_sudoers(name: str, text: str) -> None:
     """Raises DeployError where sudo would not understand it: a wrong file there switches sudo off for everybody."""
     if not SUDOERS_FOLDER.is_dir():
-        raise DeployError(f"{name}: sudo is not on this host", hint="install it in a deploy before this one")
+        hint = "install it in a deploy before this one (`packages: {present: [sudo]}`)"
+        raise DeployError(f"{name}: sudo is not on this host", hint=hint)
     visudo = shutil.which("visudo", path="/usr/local/sbin:/usr/sbin:/sbin")
     if visudo is not None:
         checked = run([visudo, "-c", "-f", "-"], timeout_s=TIMEOUT_S, input=text.encode())
@@ -141,7 +169,11 @@ def write_sudoers(name: str, text: str) -> None:
 
 
 def remove_sudoers(name: str) -> None:
+    """Also the folder of drop-ins, where that had to outlive sudo for this one."""
     _drop_in(name).unlink(missing_ok=True)
+    gone = not (SUDOERS_FOLDER.parent / "sudoers").exists() and SUDOERS_FOLDER.is_dir()
+    if gone and not any(SUDOERS_FOLDER.iterdir()):
+        SUDOERS_FOLDER.rmdir()
 
 
 def _required(found: Found, kind: int, path: str) -> Found:

@@ -14,12 +14,13 @@ from typing import cast
 from agent.deploys.as_user import User, as_user
 from agent.deploys.place import look
 from agent.deploys.resource import state_before, state_left
-from agent.deploys.users import accounts, host, memberships
+from agent.deploys.users import accounts, departed, host, keys, memberships, revoking
 from agent.deploys.users.accounts import Accounts, Person
-from agent.deploys.users.decide import Command, lock
+from agent.deploys.users.decide import Command
+from agent.deploys.users.revoking import refusal
 from agent.deploys.writing import Attributes, put_file, remove, set_attributes
 from agent.domain.digest import JSON
-from agent.domain.ownership import UNSEEN, LedgerEntry, Seen, unseen
+from agent.domain.ownership import UNSEEN, LedgerEntry, Origin, Seen, unseen
 from agent.errors import DeployError
 from agent.system.descent import Refused, folder
 
@@ -76,13 +77,32 @@ class Users:
         del purge
         stayed: dict[str, str] = {}
         for entry in entries:
-            reason = _removed(accounts.read().people.get(entry.name))
+            reason = revoking.remove(entry.name)
             if reason:
                 stayed[entry.key] = reason
             else:
-                _take_sudo_away(entry.name)
+                host.remove_sudoers(entry.name)
                 memberships.remember(entry.name, ())
         return stayed
+
+    def has_access(self, entry: LedgerEntry) -> bool:
+        found = accounts.read()
+        person = found.people.get(entry.name)
+        if person is None or person.uid == 0:
+            return False
+        if _goes(entry):
+            return revoking.has_access(found, person)
+        return host.sudoers(entry.name)[0] is not None or bool(memberships.given(entry.name)) or _has_our_keys(person)
+
+    def revoke(self, entry: LedgerEntry) -> Sequence[str]:
+        """An account that goes loses all; of one that stays, what Git gave it."""
+        if _goes(entry):
+            return revoking.revoke(entry.name)
+        try:
+            _take_back(entry.name)
+        except (DeployError, OSError) as error:
+            return [f"{error}"]
+        return []
 
     def release(self, entry: LedgerEntry) -> None:
         """Its sudo, the memberships that Git gave it, and its block of keys go."""
@@ -99,7 +119,7 @@ class Users:
             host.carry_out(command)
         memberships.remember(entry.name, ())
         if not before.get("sudo"):
-            _take_sudo_away(entry.name)
+            host.remove_sudoers(entry.name)
         _give_back_keys(entry, image)
 
 
@@ -126,9 +146,11 @@ class Groups:
             if group.gid == 0 or holders:
                 stayed[entry.key] = f"it is the primary group of {', '.join(holders) or 'root'}"
                 continue
-            reason = _refusal(Command(("groupdel", "--", entry.name)))
+            reason = refusal(Command(("groupdel", "--", entry.name)))
             if reason:
                 stayed[entry.key] = reason
+            else:
+                departed.remember_group(entry.name, group.gid)
         return stayed
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
@@ -156,51 +178,29 @@ def _known_elsewhere(name: str) -> bool:
     return True
 
 
-def _removed(person: Person | None) -> str:
-    """Takes an account away; why it has to stay, empty where it is gone."""
-    if person is None:
-        return ""
-    if person.uid == 0:
-        return "it is the superuser's"
+def _goes(entry: LedgerEntry) -> bool:
+    """Whether the account itself goes when its entry does."""
+    return entry.owed or entry.origin is Origin.CREATED
+
+
+def _has_our_keys(person: Person) -> bool:
     try:
-        _take_back(person.name)
-        rest = ""
-    except (DeployError, OSError) as error:
-        rest = f"; not all of its rights could be taken: {error}"
-    unlocked = _refusal(lock(person.name))
-    # It refuses by itself where the account has processes.
-    why = _refusal(Command(("userdel", "--", person.name)))
-    if not why:
-        return ""
-    return f"{f'it could not be locked ({unlocked})' if unlocked else 'it is locked'}, and waits: {why}{rest}"
+        text = host.ssh_folder(person.home).text
+    except (Refused, OSError):
+        return False
+    return keys.updated(text, (), exclusive=False) != text
 
 
 def _take_back(name: str) -> None:
     """What of the agent's own stands beside an account goes; the keys last: they are in a home, where something may be
     in the way. Raises DeployError, OSError."""
-    _take_sudo_away(name)
+    host.remove_sudoers(name)
     found = accounts.read()
     for group in sorted(memberships.given(name) & found.groups_of(name)):
         host.carry_out(Command(("gpasswd", f"--delete={name}", "--", group)))
     memberships.remember(name, ())
     if name in found.people:
         host.write_keys(name, (), exclusive=False)
-
-
-def _take_sudo_away(name: str) -> None:
-    """Also the folder of drop-ins, where that had to outlive sudo for this one."""
-    host.remove_sudoers(name)
-    gone = not (host.SUDOERS_FOLDER.parent / "sudoers").exists() and host.SUDOERS_FOLDER.is_dir()
-    if gone and not any(host.SUDOERS_FOLDER.iterdir()):
-        host.SUDOERS_FOLDER.rmdir()
-
-
-def _refusal(command: Command) -> str:
-    try:
-        host.carry_out(command)
-    except DeployError as error:
-        return error.message.rpartition(f"{command.argv[0]}: ")[2]
-    return ""
 
 
 def _create(name: str, before: State) -> None:

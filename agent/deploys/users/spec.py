@@ -217,8 +217,14 @@ class UsersSpec(Spec):
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing to look up
         accounts: dict[str, JSON] = {name: account.model_dump(mode="json") for name, account in self.accounts.items()}
         groups: dict[str, JSON] = {name: group.model_dump(mode="json") for name, group in self.groups.items()}
-        resources = [Resource(f"group:{name}", digest_of(wanted)) for name, wanted in groups.items()]
-        resources += [Resource(f"user:{name}", digest_of(wanted)) for name, wanted in accounts.items()]
+        resources = [
+            Resource(f"group:{name}", digest_of(wanted), absent=self.groups[name].absent)
+            for name, wanted in groups.items()
+        ]
+        resources += [
+            Resource(f"user:{name}", digest_of(wanted), absent=self.accounts[name].absent)
+            for name, wanted in accounts.items()
+        ]
         return Concrete({"accounts": accounts, "groups": groups}, tuple(resources))
 
 

@@ -40,9 +40,10 @@ def test_a_job_comes_stays_and_is_put_back(host: Deploys) -> None:
         assert host.converge("cron", WANTED) == (f"cron:beat | {repair}",), by_hand
 
 
-def test_a_user_who_does_not_exist_is_named(host: Deploys) -> None:
-    told = host.plan("cron", {"beat": {**WANTED["beat"], "user": "nobody-there"}})
-    assert "user nobody-there does not exist, who should run a job" in told.error
+def test_a_user_who_does_not_exist_is_named_and_keeps_no_other_job_away(host: Deploys) -> None:
+    told = host.apply("cron", {"first": {**WANTED["beat"], "user": "nobody-there"}, "second": WANTED["beat"]})
+    assert "user nobody-there does not exist, who should run it" in told.failed["cron:first"]
+    assert told.succeeded == ("cron:second",)
 
 
 LEDGER = """

@@ -114,7 +114,7 @@ def test_a_unit_file_comes_from_the_config_repo(deploys: Deploys) -> None:
 
 
 def test_a_unit_that_does_not_exist_cannot_be_planned(deploys: Deploys) -> None:
-    assert "there is no unit no-such.service" in deploys.plan("services", ["no-such"]).error
+    assert "there is no unit no-such.service" in deploys.apply("services", ["no-such"]).failed["unit:no-such.service"]
 
 
 def test_a_unit_that_fails_shows_its_last_words(deploys: Deploys) -> None:

@@ -182,6 +182,7 @@ def test_known_hosts_need_no_sshd_and_settings_do(deploys: Deploys) -> None:
     deploys.host.run("mv /usr/sbin/sshd /usr/sbin/sshd.away")
     try:
         deploys.converge("ssh", {"known_hosts": {"a.example.org": [KEY]}})
-        assert "there is no sshd on this host" in deploys.plan("ssh", wanted()).error
+        (change,) = deploys.plan("ssh", wanted()).changes
+        assert "there is no sshd on this host" in change
     finally:
         deploys.host.run("mv /usr/sbin/sshd.away /usr/sbin/sshd")

@@ -48,7 +48,8 @@ def test_what_is_in_the_file_is_what_the_host_boots_with(deploys: Deploys) -> No
 
 
 def test_an_unknown_setting_cannot_be_planned(deploys: Deploys) -> None:
-    assert "the kernel of this host has no net.ipv4.nonesuch" in deploys.plan("sysctl", {"net.ipv4.nonesuch": 1}).error
+    (change,) = deploys.plan("sysctl", {"net.ipv4.nonesuch": 1}).changes
+    assert "the kernel of this host has no net.ipv4.nonesuch" in change
 
 
 def test_a_setting_that_the_host_may_not_write_says_so(deploys: Deploys) -> None:

@@ -145,21 +145,23 @@ def test_a_new_password_of_a_locked_account_stays_locked() -> None:
     assert command.input == f"eve:!{HASH}\n".encode()
 
 
-def test_an_account_leaves_and_its_home_stays() -> None:
-    assert commands(account("ann", absent=True, shell="/bin/fish")) == ["userdel -- ann"]
-    assert account("bob", absent=True) == Difference()
+def test_what_cannot_be_of_an_account_keeps_nothing_else_of_it() -> None:
+    difference = account("ann", uid=1202, shell="/bin/fish", groups=["docker"], given=frozenset({"audio"}), comment="A")
+    assert commands(difference) == ["gpasswd --delete=ann -- audio", "usermod --comment=A -- ann"]
+    assert [error.message for error in difference.refusals] == [
+        "ann: there is no group docker on this host",
+        "ann: there is no shell /bin/fish on this host",
+        "uid 1202, wanted for ann, belongs to eve",
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "wanted", "complaint"),
     [
-        ("root", {"absent": True}, "system account"),
-        ("nobody", {"absent": True}, "system account"),
         ("daemon", {"home": "/srv"}, "only shell, groups and keys"),
         ("root", {"uid": 5}, "only shell, groups and keys"),
         ("root", {"locked": True}, "only shell, groups and keys"),
         ("root", {"password_hash": HASH}, "only shell, groups and keys"),
-        ("ann", {"uid": 1202}, "belongs to eve"),
         ("bob", {"uid": 0}, "belongs to root"),
         ("bob", {"groups": ["docker"]}, "no group docker"),
         ("bob", {"group": "docker"}, "no group docker"),
@@ -180,8 +182,8 @@ def test_a_system_account_may_get_a_shell_and_groups() -> None:
 def test_a_group_that_the_same_deploy_makes_counts_as_there() -> None:
     difference = account("eve", made={"ops": Group()}, groups=["ops"])
     assert commands(difference) == ["usermod --append --groups=ops -- eve"]
-    with pytest.raises(DeployError, match="no group dev"):
-        account("eve", made={"dev": Group(absent=True)}, group="dev")
+    (refused,) = account("eve", made={"dev": Group(absent=True)}, group="dev").refusals
+    assert refused.message == "eve: there is no group dev on this host"
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,74 @@ def test_an_account_leaves_with_its_rights_and_without_its_home(deploys: Deploys
     assert [change.split(" | ")[0] for change in deploys.converge("users", gone)] == ["user:ida", "group:ida"]
     assert deploys.host.run("getent passwd ida", check=False).code != 0
     assert deploys.host.run("test -e /etc/sudoers.d/hostwright-ida", check=False).code != 0
-    assert keys(deploys, "ida") == block(ANN)
+    assert deploys.host.run("ls -A /home/ida/.ssh").output.split() == ["authorized_keys.revoked"]
+
+
+def test_an_account_with_a_process_loses_its_access_at_once_and_goes_later(deploys: Deploys) -> None:
+    deploys.converge("users", {"jan": {"sudo": True, "keys": [ANN], "groups": ["audio"]}})
+    deploys.host.run("systemd-run --quiet --unit=busy --uid=jan sleep infinity")
+    gone = {"jan": {"absent": True}, "joe": {}}
+    assert deploys.converge("users", gone) == (
+        "user:jan | take its access away, delete, keep its home",
+        "user:joe | create",
+    )
+    assert (groups(deploys, "jan"), record(deploys, "jan")) == ({"jan"}, [])
+    assert deploys.host.run("getent shadow jan | cut -d: -f8").output == "1\n"
+    assert deploys.host.run("ls -A /home/jan/.ssh; ls /etc/sudoers.d | grep jan", check=False).output.split() == [
+        "authorized_keys.revoked"
+    ]
+    assert deploys.plan("users", gone).changes == (), "what waits for a process is no difference"
+    deploys.host.run("systemctl stop busy")
+    assert deploys.converge("users", gone) == ("user:jan | delete, keep its home",)
+
+
+def test_who_comes_back_before_the_account_has_gone_is_let_in_again(deploys: Deploys) -> None:
+    deploys.converge("users", {"kai": {"keys": [ANN], "password_hash": HASH, "expires": "2031-12-31"}})
+    deploys.host.run("systemd-run --quiet --unit=busy --uid=kai sleep infinity")
+    deploys.converge("users", {"kai": {"absent": True}})
+    assert deploys.converge("users", {"kai": {"keys": [ANN]}}) == (
+        "user:kai | let it in again, authorized keys: add 1",
+    )
+    assert deploys.host.run("getent shadow kai | cut -d: -f2,8").output == f"{HASH}:22644\n"
+    deploys.host.run("systemctl stop busy")
+
+
+def test_the_number_of_a_kept_home_is_given_to_nobody_else(deploys: Deploys) -> None:
+    deploys.converge("users", ["lou"])
+    deploys.converge("users", {"lou": {"absent": True}})
+    deploys.converge("users", {"max": {}, "ned": {}, "groups": {"crew": {}}})
+    assert line(deploys, "max")[2] != line(deploys, "ned")[2]
+    assert deploys.host.run("find /home/lou -user max -o -user ned -o -group crew").output == ""
+    deploys.converge("users", ["lou"])
+    assert modes(deploys, "/home/lou") == ["lou:lou 755"], "who comes back has the old number"
+
+
+def test_a_home_that_is_somebody_elses_is_told(deploys: Deploys) -> None:
+    deploys.converge("users", {"ola": {"uid": 1601}})
+    deploys.converge("users", {"ola": {"absent": True}})
+    told = deploys.apply("users", {"pat": {"uid": 1601}, "ola": {"uid": 1602}})
+    assert "uid 1601 owns /home/ola, which somebody left behind" in told.failed["user:pat"]
+    assert "its home /home/ola belongs to uid 1601, which nobody has, and not to uid 1602" in told.failed["user:ola"]
+    deploys.host.run("useradd --uid 1602 --no-create-home ola")
+    assert "belongs to uid 1601" in deploys.apply("users", ["ola"]).failed["user:ola"]
+
+
+def test_what_cannot_be_done_for_one_keeps_nothing_from_the_others(deploys: Deploys) -> None:
+    deploys.converge("users", {"rita": {"keys": [ANN]}, "groups": {"held": {"gid": 1700}}})
+    deploys.host.run("mv /etc/sudoers.d /etc/sudoers.away")
+    wanted = {
+        "rita": {"keys": [DESK], "shell": "/bin/none"},
+        "sam": {"sudo": True, "keys": [ANN]},
+        "groups": {"late": {"gid": 1700}},
+    }
+    told = deploys.apply("users", wanted)
+    deploys.host.run("mv /etc/sudoers.away /etc/sudoers.d")
+    assert (keys(deploys, "rita"), keys(deploys, "sam")) == (block(DESK), block(ANN))
+    assert {key: error.partition(" (")[0] for key, error in told.failed.items()} == {
+        "user:rita": "rita: there is no shell /bin/none on this host",
+        "user:sam": "sam: sudo is not on this host",
+        "group:late": "gid 1700, wanted for the group late, belongs to held",
+    }
 
 
 def test_the_home_of_a_system_account_keeps_its_owner(deploys: Deploys) -> None:
@@ -187,7 +254,8 @@ def test_the_home_of_a_system_account_keeps_its_owner(deploys: Deploys) -> None:
 
 
 def test_what_must_not_be_done_is_said_while_planning(deploys: Deploys) -> None:
-    assert "system account" in deploys.plan("users", {"daemon": {"absent": True}}).error
+    (change,) = deploys.plan("users", {"daemon": {"absent": True}}).changes
+    assert "system account" in change
 
 
 def test_a_rule_that_sudo_does_not_understand_never_lands(deploys: Deploys) -> None:

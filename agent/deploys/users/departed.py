@@ -1,0 +1,91 @@
+"""What the agent remembers of accounts that it locked or deleted, and of groups that it deleted: a file for each.
+
+Nothing on the host says which number a kept home had an account for, or how an account was before it was locked. A
+file that is lost gives nobody anything: the owners of what lies in /home still count (``numbers``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from agent.deploys.users.accounts import Person
+from agent.host.paths import Paths
+from agent.system.files import make_private_folder, read_bounded, write_atomic
+
+FOLDER = Paths().var / "departed"
+_USER, _GROUP = "user-", "group-"
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """An account as it was before it was locked. ``locked``: its password was locked already."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    expires_day: int | None = None
+    locked: bool = False
+
+
+def account(name: str, folder: Path = FOLDER) -> Departed | None:
+    """None for one that never departed, or came back."""
+    return _read(folder / f"{_USER}{name}")
+
+
+def accounts(folder: Path = FOLDER) -> Iterator[Departed]:
+    for path in sorted(folder.glob(f"{_USER}*")):
+        if (found := _read(path)) is not None:
+            yield found
+
+
+def group_numbers(folder: Path = FOLDER) -> dict[str, int]:
+    """By name, the numbers that deleted groups had: files may still be theirs."""
+    found = {}
+    for path in sorted(folder.glob(f"{_GROUP}*")):
+        try:
+            found[path.name.removeprefix(_GROUP)] = int(read_bounded(path))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def remember(person: Person, folder: Path = FOLDER) -> None:
+    """As it is now, unless it is remembered already: then it is the agent who locked it since. Raises OSError."""
+    known = account(person.name, folder)
+    if known is not None and known.uid == person.uid:
+        return
+    entry = Departed(
+        person.name, person.uid, person.gid, person.home, person.expires_day, person.password.startswith("!")
+    )
+    make_private_folder(folder)
+    write_atomic(folder / f"{_USER}{person.name}", json.dumps(asdict(entry), sort_keys=True).encode())
+
+
+def remember_group(name: str, gid: int, folder: Path = FOLDER) -> None:
+    make_private_folder(folder)
+    write_atomic(folder / f"{_GROUP}{name}", f"{gid}\n".encode())
+
+
+def forget(name: str, folder: Path = FOLDER) -> None:
+    """The account is back."""
+    (folder / f"{_USER}{name}").unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Departed | None:
+    try:
+        data = json.loads(read_bounded(path))
+        expires = data["expires_day"]
+        return Departed(
+            path.name.removeprefix(_USER),
+            int(data["uid"]),
+            int(data["gid"]),
+            str(data["home"]),
+            None if expires is None else int(expires),
+            data["locked"] is True,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,49 @@
+"""revoke: turns what has left Git into access that is gone, also in a cycle that removes nothing else.
+
+To lock somebody out is no tidying: it waits for no health, no failed deploy and no process. It does wait where the
+removal looks like a mistake (``prune-held``), and where a person said that the host is to be left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.deploys.resource import Revocable, resource_kind
+from agent.domain.account import Account
+from agent.domain.removal import NOT_REVOKED, PRUNE_HELD, Fate, Removal
+from agent.errors import DeployError, HostwrightError
+from agent.steps.choose import PINNED
+from agent.steps.permit import OBSERVE
+
+_BY_HAND = "look at it on the host now: somebody who has left may still get in; each cycle tries again"
+_HOLDS = frozenset({PRUNE_HELD, OBSERVE.kind})
+
+
+def revoke(account: Account, removals: Iterable[Removal]) -> tuple[tuple[str, ...], tuple[HostwrightError, ...]]:
+    """Takes access away, each by itself. Returns the keys of what had some, and what could not be taken."""
+    revoked: list[str] = []
+    failures: list[HostwrightError] = []
+    for removal in () if _left_alone(account) else removals:
+        entry, kind = removal.entry, _revocable(removal)
+        if kind is None:
+            continue
+        try:
+            untaken = kind.revoke(entry) if kind.has_access(entry) else None
+        except (DeployError, OSError) as error:
+            untaken = [f"{error}"]
+        if untaken is not None:
+            revoked.append(entry.key)
+            failures += [DeployError(f"{entry.key}: {why}", kind=NOT_REVOKED, hint=_BY_HAND) for why in untaken]
+    return tuple(revoked), tuple(failures)
+
+
+def _revocable(removal: Removal) -> Revocable | None:
+    held = removal.hold is not None and removal.hold.kind in _HOLDS
+    kind: object = resource_kind(removal.entry.kind)
+    goes = removal.fate in (Fate.REMOVE, Fate.RELEASE) and not held
+    return kind if goes and isinstance(kind, Revocable) else None
+
+
+def _left_alone(account: Account) -> bool:
+    """Suspended, on a commit that does not count as wanted, or outside its windows."""
+    return account.shut is not None or (account.hold is not None and account.hold.kind != PINNED)

@@ -1,0 +1,95 @@
+"""revoke: access that goes at once, whatever keeps the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.domain.ownership import LedgerEntry
+from agent.domain.plan import Hold
+from agent.errors import DeployError
+from agent.steps import prune as step
+from agent.steps import revoke as revoking
+from tests.steps.build import change, health, plan, planned
+from tests.steps.pruning import Busy, Host, host_below
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return host_below(tmp_path)
+
+
+@dataclass
+class Opening(Busy):
+    """A kind that gives access; ``stubborn`` says what of it cannot be taken."""
+
+    stubborn: tuple[str, ...] = ()
+    revoked: list[str] = field(default_factory=list)
+
+    def has_access(self, entry: LedgerEntry) -> bool:
+        return entry.key not in self.revoked
+
+    def revoke(self, entry: LedgerEntry) -> tuple[str, ...]:
+        self.revoked.append(entry.key)
+        return self.stubborn
+
+
+@pytest.fixture
+def access(monkeypatch: pytest.MonkeyPatch) -> Opening:
+    kind = Opening("its process 7 (sleep) runs")
+    monkeypatch.setattr(step, "resource_kind", lambda _: kind)
+    monkeypatch.setattr(revoking, "resource_kind", lambda _: kind)
+    return kind
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"health": health("nginx.service has failed")},
+        {"failures": [DeployError("motd failed")]},
+        {"after": plan(planned(change()))},
+        {"after": None},
+    ],
+    ids=lambda what: next(iter(what)),
+)
+def test_access_goes_at_once_whatever_else_keeps_removals_waiting(
+    host: Host, access: Opening, what: dict[str, Any]
+) -> None:
+    keys = [host.gave("ann"), host.gave("bob", deploy="app")]
+    host.told = replace(host.told, **what)
+    pruned = host.prune()
+    assert (access.revoked, pruned.revoked, pruned.done) == (keys, tuple(keys), ())
+    assert host.prune().revoked == (), "it is told once"
+
+
+def test_access_goes_while_the_removal_waits_for_an_on_remove(host: Host, access: Opening) -> None:
+    host.left()
+    key = host.gave("ann", deploy="app")
+    host.engine.work = lambda: "exit status 1"
+    assert host.prune().revoked == (key,)
+
+
+def test_nobody_is_locked_out_by_what_looks_like_a_mistake(host: Host, access: Opening) -> None:
+    host.idle["late"] = "site.yaml:5 is for hosts: late"
+    host.gave("ann", deploy="late")
+    assert (host.prune().revoked, access.revoked) == ((), [])
+
+
+@pytest.mark.parametrize("what", ["hold", "shut"])
+def test_a_host_that_a_person_said_to_leave_alone_is_left_alone(host: Host, access: Opening, what: str) -> None:
+    host.gave("ann")
+    host.told = replace(host.told, **{what: Hold("suspended", "the disk is being replaced")})
+    assert (host.prune().revoked, access.revoked) == ((), [])
+
+
+def test_access_that_cannot_be_taken_is_a_problem_and_keeps_no_other(host: Host, access: Opening) -> None:
+    keys = [host.gave("ann"), host.gave("bob")]
+    access.stubborn = ("its keys could not be taken: no",)
+    pruned = host.prune()
+    assert access.revoked == keys
+    assert [(failure.kind, failure.message) for failure in pruned.failures] == [
+        ("not-revoked", f"{key}: its keys could not be taken: no") for key in keys
+    ]
