@@ -1,8 +1,8 @@
 """Deploys of other repositories: refused, unexecuted, where they could not run here.
 
-Nobody installs packages for a deploy: it runs with Python's own library, with pyinfra, and with the modules of its
-own repository, which are looked through as well as far as it imports them. An import that may fail (in a ``try`` that
-catches it, below ``if TYPE_CHECKING``) is no need.
+Nobody installs packages for a deploy: it runs with Python's own library, with pyinfra and what that needs, and with the
+modules of its own repository, which are looked through as well as far as it imports them. An import that may fail (in a
+``try`` that catches it, below ``if TYPE_CHECKING``) is no need.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ from __future__ import annotations
 import ast
 import re
 import sys
-import tomllib
 from collections.abc import Iterator
 
 from agent.domain.address import Address
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
+from agent.inventory.requirements import modules, unmet
 
 _PROVIDED = frozenset({"pyinfra", "__future__"}) | sys.stdlib_module_names
-_REQUIREMENTS = "requirements.txt"
-_PROJECT = "pyproject.toml"
 _CAUGHT = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 
 
@@ -34,39 +32,13 @@ def require_runnable(address: Address, tree: Tree) -> None:
         compile(tree.read(address.path), address.path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InventoryError(f"{address} is not Python: {error}", hint="correct it there, and pin it anew") from error
-    reasons = (*_declared(tree), *_Modules(tree).foreign(address.path))
+    reasons = (*unmet(tree), *_Modules(tree).foreign(address.path))
     if reasons:
         raise InventoryError(
             f"{address} needs Python packages of its own: {'; '.join(reasons)}",
             kind="needs-packages",
             hint="deploys run with Python's library, pyinfra and what lies in their repository; nothing is installed",
         )
-
-
-def _declared(tree: Tree) -> Iterator[str]:
-    """What the files at the top of the repository ask for, but for pyinfra itself."""
-    lines = _text(tree, _REQUIREMENTS).splitlines()
-    wanted = [line.split("#")[0].strip() for line in lines]
-    if asked := [line for line in wanted if line and not _is_pyinfra(line)]:
-        yield f"{_REQUIREMENTS} asks for {asked[0]}"
-    try:
-        project = tomllib.loads(_text(tree, _PROJECT)).get("project", {})
-    except ValueError:
-        return
-    dependencies = project.get("dependencies", []) if isinstance(project, dict) else []
-    if asked := [f"{line}" for line in dependencies if not _is_pyinfra(f"{line}")]:
-        yield f"{_PROJECT} asks for {asked[0]}"
-
-
-def _is_pyinfra(requirement: str) -> bool:
-    return re.match(r"pyinfra(?![A-Za-z0-9._-])", requirement) is not None
-
-
-def _text(tree: Tree, path: str) -> str:
-    try:
-        return tree.read(path).decode(errors="replace")
-    except KeyError:
-        return ""
 
 
 class _Modules:
@@ -88,7 +60,7 @@ class _Modules:
                     inner = [found for found in self._files(module) if found not in seen]
                     seen.update(inner)
                     pending += inner
-                elif top not in _PROVIDED and top not in named and not optional:
+                elif top not in named and not optional and top not in _PROVIDED and top not in modules():
                     named.add(top)
                     yield f"{path}:{line} imports {top}"
 

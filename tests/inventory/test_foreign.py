@@ -10,9 +10,11 @@ import pytest
 from agent.domain.address import Address
 from agent.errors import InventoryError
 from agent.inventory.foreign import require_runnable
+from agent.inventory.requirements import there
 from agent.system.folder import FolderTree
 
 SITE = "web/site.py"
+PYINFRA = there()["pyinfra"]
 ADDRESS = Address("git+ssh://h.example/d.git", "v1", SITE)
 
 
@@ -38,6 +40,7 @@ def refusal(folder: Path, files: Mapping[str, str]) -> str:
         "try:\n    import tomli\nexcept (KeyError, ModuleNotFoundError):\n    import tomllib",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import mypy_stubs",
         "importlib = 'import requests'",
+        "import jinja2, click\nfrom dateutil.parser import parse",
     ],
 )
 def test_pythons_library_pyinfra_and_the_repositorys_own_modules_are_there(tmp_path: Path, code: str) -> None:
@@ -56,6 +59,16 @@ def test_pythons_library_pyinfra_and_the_repositorys_own_modules_are_there(tmp_p
         ),
         ({SITE: "try:\n    x = 1\nexcept ImportError:\n    import tomli\n"}, "imports tomli"),
         ({SITE: "", "requirements.txt": "# tools\n-r more.txt\n"}, "requirements.txt asks for -r more.txt"),
+        (
+            {SITE: "", "requirements.txt": "-r a/b.txt", "a/b.txt": "-r c.txt", "a/c.txt": "boto3"},
+            "a/c.txt asks for boto3",
+        ),
+        ({SITE: "", "requirements.txt": "pyinfra\nansible==9.1 \\\n  --hash=sha256:ab\n"}, "asks for ansible==9.1"),
+        ({SITE: "", "requirements.txt": "pyinfra<3"}, f"asks for pyinfra<3 and {PYINFRA} is here"),
+        ({SITE: "", "requirements.txt": "pyinfra==2.9.2"}, f"asks for pyinfra==2.9.2 and {PYINFRA} is here"),
+        ({SITE: "", "requirements.txt": "jinja2 @ git+https://h.example/j.git"}, "asks for jinja2 @ git"),
+        ({SITE: "", "requirements.txt": "-e .\n"}, "asks for -e ."),
+        ({SITE: "", "pyproject.toml": "[project]\ndependencies = ['gevent>=999']"}, "asks for gevent>=999 and "),
         ({SITE: "", "pyproject.toml": "[project]\ndependencies = ['requests']"}, "pyproject.toml asks for requests"),
     ],
 )
@@ -70,6 +83,23 @@ def test_a_deploy_that_needs_packages_of_its_own_is_refused_with_the_reason(
 def test_asking_for_pyinfra_itself_asks_for_nothing(tmp_path: Path) -> None:
     project = "[project]\ndependencies = ['pyinfra>=3']\n"
     judge(tmp_path, {SITE: "", "requirements.txt": "pyinfra==3.10  # as here\n", "pyproject.toml": project})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jinja2>=3\nclick\nPython_DateUtil<3",
+        "".join(f"{name}=={version}\n" for name, version in there().items()),
+        "pyinfra==3.1.1\n",
+        "--index-url https://h.example/simple\n-i x\npyinfra[docs]>=3  # with words\n",
+        "colorama; sys_platform == 'win32'\n",
+        "-c constraints.txt\npyinfra\n",
+        "pyinfra==3.10.0 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n",
+        "\ufeffpyinfra\r\n\r\nclick\r\n",
+    ],
+)
+def test_what_pyinfra_needs_itself_is_there(tmp_path: Path, text: str) -> None:
+    judge(tmp_path, {SITE: "", "requirements.txt": text, "constraints.txt": "gevent>=1\n"})
 
 
 def test_modules_that_nobody_imports_may_need_what_they_like(tmp_path: Path) -> None:
