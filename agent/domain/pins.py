@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from agent.domain.address import Address
 from agent.errors import InventoryError
 
-_LOCK = "run `hostwright lock`"
+_LOCK = "run `hostwright lock` in the config repo"
 
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")

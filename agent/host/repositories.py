@@ -88,7 +88,7 @@ class Repositories:
                     f"{pin.address}: the files of commit {pin.commit[:12]} have the digest {found},"
                     f" lock.yaml pins {pin.tree}",
                     kind="pin-mismatch",
-                    hint="find out who changed lock.yaml; `hostwright lock` writes what the repository holds",
+                    hint="find out who changed lock.yaml; `hostwright lock` in the config repo writes what it holds",
                 )
             _discard(folder)
             mirror.export(pin.commit, folder)
@@ -107,7 +107,9 @@ class Repositories:
     def _reached(self, address: Address) -> tuple[Access, Remote]:
         if self._access is None:
             raise InventoryError(
-                f"{address.pinned} is not fetched here", kind="not-fetched", hint="hostwright lock fetches it"
+                f"{address.pinned} is not fetched here",
+                kind="not-fetched",
+                hint="`hostwright lock` in the config repo fetches it",
             )
         remote = Remote.parse(address.remote)
         if self._known is not None and remote.transport is Transport.HTTP:

@@ -48,7 +48,7 @@ class ComplaintsError(InventoryError):
         self.complaints = tuple(complaints)
         super().__init__(
             "\n".join(map(str, self.complaints)),
-            hint="correct these places; hostwright check finds them all",
+            hint="correct these places in the config repository; `hostwright check` there finds them all",
         )
 
     def details(self) -> Mapping[str, JSON]:

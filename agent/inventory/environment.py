@@ -48,7 +48,11 @@ NOT_FETCHED = "not-fetched"
 
 def not_fetched(pin: RepositoryPin) -> Tree:
     """Where there are no other repositories."""
-    raise InventoryError(f"{pin.address} is not fetched here", kind=NOT_FETCHED, hint="hostwright lock fetches it")
+    raise InventoryError(
+        f"{pin.address} is not fetched here",
+        kind=NOT_FETCHED,
+        hint="`hostwright lock` in the config repo fetches it",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ class Lock:
             raise InventoryError(
                 f"lock.yaml has {self.agent_asked or 'no pin for the agent'}, fleet.yaml asks for {requirement}",
                 kind="not-locked",
-                hint="run `hostwright lock`; until then this host stays on the version it has",
+                hint="run `hostwright lock` in the config repo; until then this host stays on its version",
             )
         return self.agent
 

@@ -136,7 +136,7 @@ def _mismatch(asset: Asset, found: Downloaded) -> SourceError:
     return SourceError(
         f"{shown(asset.url)} is not what lock.yaml pins: it has sha256 {found.sha256} ({found.size} bytes),"
         f" pinned is {asset.sha256} ({asset.size} bytes)",
-        hint="find out why it changed; if that is right, `hostwright lock` pins it anew",
+        hint="find out why it changed; if that is right, `hostwright lock` in the config repo pins it anew",
         kind="pin-mismatch",
         consequence=_PERMANENT,
     )

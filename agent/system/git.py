@@ -124,7 +124,7 @@ class Mirror:
             raise SourceError(
                 f"{remote} does not have the commit {sha} any more",
                 kind="commit-missing",
-                hint="`hostwright lock` pins what it has now",
+                hint="`hostwright lock` in the config repo pins what it has now",
                 consequence=Consequence.STALL,
             )
 

@@ -37,13 +37,14 @@ _CAUSES: Final = (
         r"remote host identification has changed|host key for .* has changed",
         "host-key-mismatch",
         "somebody may be listening in. Ask who runs the server for its new key's fingerprint; only when it is the "
-        "one that `hostwright doctor` shows, replace the line in known_hosts",
+        "one that ssh-keyscan shows (on the host, `hostwright doctor`), replace the line in known_hosts",
         Consequence.STALL,
     ),
     _cause(
         r"host key verification failed|no \S+ host key is known|host key is revoked",
         "host-key-unknown",
-        "compare the fingerprint that `hostwright doctor` shows with the server's own, then add the key to known_hosts",
+        "compare the fingerprint that ssh-keyscan (on the host, `hostwright doctor`) shows with the server's own, then "
+        "add the key to known_hosts",
         Consequence.STALL,
     ),
     _cause(

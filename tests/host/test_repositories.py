@@ -148,7 +148,10 @@ def test_a_store_in_which_somebody_changed_something_is_fetched_anew(
 def test_without_a_network_what_is_not_here_is_said_to_be_so(pin: RepositoryPin, store: Path) -> None:
     with pytest.raises(InventoryError) as refused:
         offline(store).tree(pin)
-    assert (refused.value.kind, refused.value.hint) == ("not-fetched", "hostwright lock fetches it")
+    assert (refused.value.kind, refused.value.hint) == (
+        "not-fetched",
+        "`hostwright lock` in the config repo fetches it",
+    )
 
 
 def test_a_repository_that_cannot_be_reached_may_be_later(pin: RepositoryPin, repo: ConfigRepo, store: Path) -> None:

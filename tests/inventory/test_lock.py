@@ -174,7 +174,7 @@ def test_a_tool_that_is_behind_cannot_be_used_and_says_why(locked: Repo) -> None
     assert pins.tool("ruff") == RUFF
     with pytest.raises(InventoryError, match=r"has the version 14\.1, tools\.yaml asks for 14\.2") as refused:
         pins.tool("ripgrep")
-    assert (refused.value.kind, refused.value.hint) == ("not-locked", "run `hostwright lock`")
+    assert (refused.value.kind, refused.value.hint) == ("not-locked", "run `hostwright lock` in the config repo")
 
 
 def test_a_tool_that_nobody_described_cannot_be_used(locked: Repo) -> None:

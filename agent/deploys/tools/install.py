@@ -36,7 +36,7 @@ def asset_for(pin: ToolPin, machine: str) -> Asset | None:
     if machine not in pin.assets:
         raise DeployError(
             f"{pin.name} {pin.version} is not pinned for {machine}, only for {', '.join(sorted(pin.assets)) or 'none'}",
-            hint="add the platform in tools.yaml and run `hostwright lock`, or leave the tool out for this host",
+            hint="add the platform in tools.yaml and run `hostwright lock` in the config repo, or leave the tool out",
             consequence=Consequence.STALL,
         )
     return pin.assets[machine]
@@ -106,7 +106,7 @@ def _made_executable(pin: ToolPin, folder: Path, wanted: str, path: str | None, 
         shown = ", ".join(there[:_NAMED_FILES]) + (", …" if len(there) > _NAMED_FILES else "")
         raise DeployError(
             f"{pin.name} {pin.version} has no program {wanted}; it has {shown or 'nothing'}",
-            hint="correct `bin` in tools.yaml and run `hostwright lock`",
+            hint="correct `bin` in tools.yaml and run `hostwright lock` in the config repo",
             consequence=Consequence.STALL,
         )
     target.chmod(0o755)

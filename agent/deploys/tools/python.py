@@ -60,7 +60,7 @@ def build(folder: Path, requirements: Iterable[str]) -> str:
         if not _LINE.fullmatch(line.strip()):
             raise DeployError(
                 f"{line.split(' --hash')[0]!r} is not a requirement with version and hashes",
-                hint="run `hostwright lock`",
+                hint="run `hostwright lock` in the config repo",
                 consequence=Consequence.STALL,
             )
     found = shutil.which("python3", path=_PATH)

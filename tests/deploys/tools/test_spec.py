@@ -92,7 +92,7 @@ def test_a_tool_without_a_pin_is_refused_with_the_nearest_name(tmp_path: Path) -
 
 def test_a_tool_that_is_not_locked_says_how_to_lock_it(tmp_path: Path) -> None:
     refused = refusal(tmp_path, ["fd"], PINS, {"fd": 'lock.yaml has no pin for the tool "fd"'})
-    assert (refused.kind, refused.hint) == ("not-locked", "run `hostwright lock`")
+    assert (refused.kind, refused.hint) == ("not-locked", "run `hostwright lock` in the config repo")
 
 
 def test_two_tools_with_one_command_are_refused(tmp_path: Path) -> None:

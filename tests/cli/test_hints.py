@@ -1,0 +1,68 @@
+"""What we tell people to do: every command that a message names exists, and can be had where the message is shown."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.cli.main import cli
+from agent.cli.sections import ADMIN, HOST, SECTIONS
+
+AGENT = Path(__file__).parents[2] / "agent"
+
+EVERYWHERE = {"status"}
+"""It reads the host's own settings, or those of the config repo at hand."""
+
+ON_HOSTS = re.compile(
+    r"(steps|engine|converging|updating|aiming|planning|control|daemon|webhook|cycle|host/(?!repositories)"
+    r"|cli/(host|ledger|setup|show|trust|uninstall|giving_back|first_entries|internal|doctor/))"
+)
+"""Modules whose messages come up on a managed host alone."""
+AT_ADMINS = re.compile(r"(pinning|cli/(admin|lock)\.)")
+"""And those whose messages come up in a clone of the config repo alone. All others are run in both places."""
+
+COMMAND = re.compile(r"(?<!by `)\bhostwright ([a-z][a-z-]*)\b(?!\.)")
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    """Every text of a module but docstrings, with what is filled in left out."""
+    inside: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr):
+            inside |= {id(part) for part in ast.walk(node.value) if isinstance(node.value, ast.Constant)}
+        elif isinstance(node, ast.JoinedStr):
+            parts = [part for part in node.values if isinstance(part, ast.Constant)]
+            inside |= {id(part) for part in parts}
+            yield "".join(str(part.value) for part in parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+            yield node.value
+
+
+def _named() -> Iterator[tuple[str, str, str]]:
+    """Module, command, and the text that names it."""
+    for path in sorted(AGENT.rglob("*.py")):
+        for text in _texts(ast.parse(path.read_text())):
+            for found in COMMAND.finditer(text):
+                yield str(path.relative_to(AGENT)), found[1], text
+
+
+NAMED = list(_named())
+
+
+def test_messages_name_commands() -> None:
+    assert len(NAMED) > 40
+
+
+@pytest.mark.parametrize(("module", "command", "text"), NAMED)
+def test_a_command_that_a_message_names_exists_and_is_for_the_place_where_it_is_shown(
+    module: str, command: str, text: str
+) -> None:
+    assert command in cli.commands
+    if command in SECTIONS[HOST] and not ON_HOSTS.match(module):
+        assert re.search(r"\bon (the|a|that|this) (managed )?host\b", text), "say that it is for the host"
+    if command in SECTIONS[ADMIN] and command not in EVERYWHERE and not AT_ADMINS.match(module):
+        assert "config repo" in text, "say that it is for the config repository"
