@@ -63,7 +63,7 @@ def counts(foreseen: Iterable[Foreseen]) -> list[str]:
         kinds = lines.setdefault(each.fate, {})
         kinds[each.entry.kind] = kinds.get(each.entry.kind, 0) + 1
     return [
-        f"{fate.value}: {', '.join(f'{number} {_plural(kind, number)}' for kind, number in lines[fate].items())}"
+        f"{fate.value}: {', '.join(f'{number} {plural(kind, number)}' for kind, number in lines[fate].items())}"
         for fate in Return
         if fate in lines
     ]
@@ -75,6 +75,8 @@ def give_back(entries: Iterable[LedgerEntry], ledger: Ledger, progress: Callable
     given = Given()
     # All are judged before anything goes: a file without a block that has gone is not changed by a person.
     judgements = [_foreseen(entry) for entry in _in_order(entries)]
+    for restored in counts(each for each in judgements if each.fate is Return.RESTORED):
+        progress(f"giving back{restored.removeprefix(Return.RESTORED.value)}")
     for _, together in groupby(judgements, lambda each: removal_rank(each.entry.key)):
         those = list(together)
         before = len(given.done)
@@ -82,11 +84,10 @@ def give_back(entries: Iterable[LedgerEntry], ledger: Ledger, progress: Callable
             if each.fate is Return.LEFT:
                 given.stayed.append(f"{each.entry.key}: {each.reason}")
             elif each.fate is Return.RESTORED:
-                progress(f"giving back {each.entry.key}")
                 _restore(each, ledger, given)
         created = [each for each in those if each.fate is Return.REMOVED]
         if created:
-            progress(f"taking away {len(created)} {_plural(created[0].entry.kind, len(created))}")
+            progress(f"taking away {len(created)} {plural(created[0].entry.kind, len(created))}")
             _remove(created, ledger, given)
         given.failed += _told(each.entry for each in given.done[before:])
     return given
@@ -181,7 +182,7 @@ def _first_line(error: DeployError | OSError) -> str:
     return f"{error}".partition("\n")[0]
 
 
-def _plural(kind: str, number: int) -> str:
-    if number == 1:
-        return kind
-    return {"directory": "directories"}.get(kind, f"{kind}s")
+def plural(kind: str, number: int) -> str:
+    """A kind of resource as people count it."""
+    word = {"op": "operation"}.get(kind, kind)
+    return word if number == 1 else f"{word[:-1]}ies" if word.endswith("ry") else f"{word}s"

@@ -103,7 +103,7 @@ def _show(output: Output, command: str, told: Foreseen, *, diff: bool, calm: str
     errors = [
         DeployError(f"{deploy.deploy} cannot be planned: {deploy.error}") for deploy in found.deploys if deploy.error
     ]
-    for line in plan_lines(found, leaving, told.holds, diff=diff, calm=calm):
+    for line in plan_lines(found, leaving, told.holds, diff=diff, calm=calm, whole=output.verbose):
         output.show(line)
     if told.newest is not None:
         output.show(newest_line(*told.newest))
@@ -229,13 +229,13 @@ def _until(duration: str | None, now: int) -> int | None:
 
 def uninstall(output: Output, *, keep: bool, yes: bool) -> int:
     require_root()
-    from agent.cli.uninstall import agreed, exec_last
+    from agent.cli.uninstall import agreed, exec_last, packages_told
     from agent.cli.uninstall import uninstall as remove
 
     if sys.stdin.isatty() and not yes and not output.as_json and not agreed(Paths(), output, keep=keep):
         output.say("nothing was changed")
         return Exit.INTERRUPTED
-    gone = remove(Paths(), keep=keep, talk=output.say, progress=output.detail)
+    gone = remove(Paths(), keep=keep, talk=output.say)
     for line in gone.stayed:
         output.say(f"stays   {line}")
     for line in gone.failed:
@@ -254,7 +254,7 @@ def uninstall(output: Output, *, keep: bool, yes: bool) -> int:
         output.say("the agent is gone" if keep else "the host is given back and the agent is gone")
     code = int(Exit.SETTINGS if gone.failed else Exit.FINE)
     if gone.last:
-        output.say("its packages go last")
+        output.say(f"taking away {packages_told(gone.own)}, last")
         output.flush()
         exec_last(gone.last, code, failed if gone.failed else fine, failed)
     output.write(failed if gone.failed else fine)

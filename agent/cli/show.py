@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from agent.cli.giving_back import plural
 from agent.cli.output import Output
 from agent.domain.account import Account
 from agent.domain.outcome import OperationResult
@@ -22,30 +24,48 @@ _FATES = {
     Fate.FORGET: "gone",
 }
 
+DIFF_HEAD = 3
+"""Lines before the first one of a file: two names, and where it begins."""
+NEW_LINES = 5
+"""Of a file that is new: enough to know it by."""
+
 _SIGNS = {Cause.INTENDED: "+", Cause.DRIFT: "~", Cause.NOT_IDEMPOTENT: "=", Cause.INTERRUPTED: "!"}
 
 
 def plan_lines(
-    plan: Plan, leaving: Leaving, holds: Mapping[str, Hold] = MappingProxyType({}), *, diff: bool, calm: str
+    plan: Plan,
+    leaving: Leaving,
+    holds: Mapping[str, Hold] = MappingProxyType({}),
+    *,
+    diff: bool,
+    calm: str,
+    whole: bool = False,
 ) -> Iterator[str]:
-    """A plan as lines: each change with its cause, its diff below it, what is to go, for what it waits (``holds``, by
-    deploy), and a sum at the end, or ``calm``."""
+    """A plan as lines: a sum, or ``calm``; then each change with its cause, its diff below it, what is to go, and for
+    what it waits (``holds``, by deploy). Of a file that is new only the beginning, where not ``whole``."""
     waiting = {name: hold for name, hold in holds.items() if hold != NOT_IDEMPOTENT}  # its sign says that
+    yield _sum_of_plan(plan, leaving, calm)
     for deploy in plan.deploys:
-        yield from _deploy_lines(deploy, waiting.get(deploy.deploy), diff=diff)
+        yield from _deploy_lines(deploy, waiting.get(deploy.deploy), diff=diff, whole=whole)
     yield from (f"held: {hold.told}" for hold in dict.fromkeys(waiting.values()))
     yield from leaving_lines(leaving)
+
+
+def _sum_of_plan(plan: Plan, leaving: Leaving, calm: str) -> str:
+    """``3 intended, 1 drift (commit 81f2340dd94a): 2 packages, 2 files``"""
+    if plan.in_sync and not leaving.due:
+        return f"{calm} {plan.commit[:12]}"
     counts = {cause.value: sum(1 for change in plan.changes if change.cause is cause) for cause in Cause}
     removals = sum(1 for removal in leaving.removals if removal.fate is not Fate.FORGET)
     counts["left Git"] = removals + len(leaving.departures)
-    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    if plan.in_sync and not leaving.due:
-        yield f"{calm} {plan.commit[:12]}"
-    else:
-        yield f"{told or 'nothing can be told'} (commit {plan.commit[:12]})"
+    told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing can be told"
+    gone = [removal.entry.key for removal in leaving.removals if removal.fate is not Fate.FORGET]
+    kinds = Counter(key.partition(":")[0] for key in (*(change.resource for change in plan.changes), *gone))
+    what = ", ".join(f"{number} {plural(kind, number)}" for kind, number in kinds.items())
+    return f"{told} (commit {plan.commit[:12]}){': ' if what else ''}{what}"
 
 
-def _deploy_lines(deploy: DeployPlan, hold: Hold | None, *, diff: bool) -> Iterator[str]:
+def _deploy_lines(deploy: DeployPlan, hold: Hold | None, *, diff: bool, whole: bool) -> Iterator[str]:
     if deploy.error is not None:
         yield f"x {deploy.deploy}: cannot be planned: {deploy.error}"
     if deploy.unknown is not None:
@@ -53,7 +73,15 @@ def _deploy_lines(deploy: DeployPlan, hold: Hold | None, *, diff: bool) -> Itera
     for change in deploy.changes:
         yield _held(change_line(change), hold)
         if diff and change.wanted.diff:
-            yield "\n".join(f"    {line}" for line in change.wanted.diff.rstrip("\n").splitlines())
+            lines = change.wanted.diff.rstrip("\n").splitlines()
+            yield "\n".join(f"    {line}" for line in (lines if whole else _shortened(lines)))
+
+
+def _shortened(lines: Sequence[str]) -> Sequence[str]:
+    """The diff of a file that is new cut to its beginning; any other as it is."""
+    if len(lines) <= DIFF_HEAD + NEW_LINES + 1 or not lines[DIFF_HEAD - 1].startswith("@@ -0,0 "):
+        return lines
+    return [*lines[: DIFF_HEAD + NEW_LINES], f"… {len(lines) - DIFF_HEAD - NEW_LINES} more lines; -v shows them"]
 
 
 def leaving_lines(leaving: Leaving) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from agent import wiring
@@ -30,23 +30,33 @@ Talk = Callable[[str], None]
 @dataclass(slots=True)
 class Gone:
     """``failed``: what could not be done, a line each. ``stayed``: what stays by rule. ``last``: the command that is
-    still to be run, by ``exec_last``: it takes away what this program runs on."""
+    still to be run, by ``exec_last``: it takes away what this program runs on, ``own`` packages."""
 
     failed: list[str] = field(default_factory=list)
     stayed: list[str] = field(default_factory=list)
     last: Sequence[str] = ()
+    own: int = 0
+
+
+def packages_told(number: int) -> str:
+    return f"{number} package{'' if number == 1 else 's'} that the agent needed"
 
 
 def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
     """Says what uninstalling would do and asks whoever sits at the terminal."""
     if not keep:
-        for line in counts(foresee(Ledger(paths.ledger).entries())):
+        entries = Ledger(paths.ledger).entries()
+        for line in counts(foresee(entry for entry in entries if not _is_own(entry))):
             output.say(line)
+        with suppress(DeployError, OSError):  # it is said when it is tried
+            own = [entry.name for entry in entries if _is_own(entry)]
+            if going := len(own) - len(packages.farewell(own)[1] if own else ()):
+                output.say(f"removed last: {packages_told(going)}")
     output.say("the agent itself is taken off" + (", and nothing else" if keep else ""))
     return output.ask("go on?")
 
 
-def uninstall(paths: Paths, *, keep: bool, talk: Talk, progress: Talk) -> Gone:
+def uninstall(paths: Paths, *, keep: bool, talk: Talk) -> Gone:
     """Stops the services, gives back what the ledger knows, and removes the agent. With ``keep`` only the agent goes:
     what it configured stays, and so do settings, memory and ledger.
 
@@ -59,7 +69,7 @@ def uninstall(paths: Paths, *, keep: bool, talk: Talk, progress: Talk) -> Gone:
         gone.failed += installation.stop_units(paths)
     with locked(paths.lock, wait_s=LOCK_WAIT_S):
         gone.stayed += _withdraw(paths)
-        remembered = False if keep else _give_back(paths, gone, talk, progress)
+        remembered = False if keep else _give_back(paths, gone, talk)
         if paths.origin.is_dir() and not keep:
             talk(f"the repository {paths.origin} goes too; clones of it do not")
         gone.failed += installation.remove(paths, keep=keep, keep_ledger=remembered)
@@ -85,12 +95,12 @@ def _withdraw(paths: Paths) -> list[str]:
     return []
 
 
-def _give_back(paths: Paths, gone: Gone, talk: Talk, progress: Talk) -> bool:
+def _give_back(paths: Paths, gone: Gone, talk: Talk) -> bool:
     """Whether something was not restored, so that the ledger, which has what was there, is still needed."""
     ledger = Ledger(paths.ledger)
     entries = ledger.entries()
     others = [entry for entry in entries if not _is_own(entry)]
-    given = give_back(others, ledger, progress)
+    given = give_back(others, ledger, talk)
     for line in counts(given.done):
         talk(line)
     gone.failed += given.failed
@@ -104,6 +114,7 @@ def _give_back(paths: Paths, gone: Gone, talk: Talk, progress: Talk) -> bool:
         gone.failed.append(f"the packages that the agent needs: {error}")
     else:
         gone.stayed += [f"package:{name}: {reason}" for name, reason in stayed.items()]
+        gone.own = len(own) - len(stayed)
     done = {each.entry.key for each in given.done}
     return bool(damaged) or any(entry.origin is Origin.ADOPTED and entry.key not in done for entry in others)
 

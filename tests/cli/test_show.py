@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from agent.cli.show import newest_line, plan_lines
+from pathlib import Path
+
+import pytest
+
+from agent.cli.show import DIFF_HEAD, NEW_LINES, newest_line, plan_lines
+from agent.deploys.difference import unified
 from agent.domain.desired import OnRemove
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.plan import Hold
@@ -26,13 +31,13 @@ def test_what_is_to_go_stands_behind_what_is_to_change() -> None:
         (Departure("app", OnRemove("deploys/app_absent.py", {}, SHA), Hold(PRUNE_HELD, "too many")),),
     )
     assert list(plan_lines(plan(planned(change())), leaving, diff=False, calm="in sync with")) == [
+        f"1 intended, 4 left Git (commit {SHA[:12]}): 4 files",
         "+ file:/etc/motd: write file:/etc/motd  [intended, motd]",
         "- app: run deploys/app_absent.py, left Git  [app], held",
         "- file:/a: remove, left Git  [files]",
         "- file:/b: leave as orphaned, left Git: changed since: content  [files]",
         "- file:/c: release, left Git and was there before  [files]",
         "held: too many",
-        f"1 intended, 4 left Git (commit {SHA[:12]})",
     ]
 
 
@@ -40,13 +45,13 @@ def test_a_host_is_in_sync_when_nothing_is_to_change_or_to_go() -> None:
     gone = Leaving((Removal(entry("file:/d"), Fate.FORGET),))
     assert list(plan_lines(plan(planned()), gone, diff=False, calm="in sync with")) == [f"in sync with {SHA[:12]}"]
     removal = Leaving((Removal(entry("file:/a"), Fate.REMOVE),))
-    assert list(plan_lines(plan(planned()), removal, diff=False, calm="in sync with"))[-1].startswith("1 left Git")
+    assert next(plan_lines(plan(planned()), removal, diff=False, calm="in sync with")).startswith("1 left Git")
 
 
 def test_what_a_change_waits_for_stands_beside_it_and_once_below() -> None:
     window = Hold("window", "it is outside its windows")
     lines = list(plan_lines(plan(planned(change())), Leaving(), {"motd": window}, diff=False, calm="in sync with"))
-    assert lines[0].endswith(", held")
+    assert lines[1].endswith(", held")
     assert [line for line in lines if line.startswith("held: ")] == [f"held: {window.told}"]
 
 
@@ -60,3 +65,22 @@ def test_a_commit_that_was_taken_back_is_named_once() -> None:
     told = f"commit {SHA[:12]} was taken back: nginx is down"
     assert newest_line(SHA, told) == f"not aimed at: {told}"
     assert newest_line(SHA, "outside its windows") == f"not aimed at: commit {SHA[:12]}: outside its windows"
+
+
+def diff_of(tmp_path: Path, before: str, after: str) -> str:
+    return unified(f"{tmp_path}/x", before.encode(), after.encode())
+
+
+def test_of_a_new_file_the_beginning_is_shown_and_all_of_it_when_asked(tmp_path: Path) -> None:
+    new = plan(planned(change(diff=diff_of(tmp_path, "", "line\n" * 500))))
+    short, long = (list(plan_lines(new, Leaving(), diff=True, calm="", whole=whole)) for whole in (False, True))
+    assert short[0] == f"1 intended (commit {SHA[:12]}): 1 file"
+    assert short[2].splitlines()[-2:] == ["    +line", "    … 495 more lines; -v shows them"]
+    assert len(short[2].splitlines()) == DIFF_HEAD + NEW_LINES + 1
+    assert len(long[2].splitlines()) == DIFF_HEAD + 500
+
+
+@pytest.mark.parametrize(("before", "after"), [("old\n", "line\n" * 500), ("", "line\n" * (NEW_LINES + 1))])
+def test_a_diff_of_what_is_there_and_a_short_new_file_are_shown_whole(tmp_path: Path, before: str, after: str) -> None:
+    found = plan(planned(change(diff=diff_of(tmp_path, before, after))))
+    assert "more lines" not in "".join(plan_lines(found, Leaving(), diff=True, calm=""))
