@@ -23,6 +23,7 @@ from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, Kind, in_order, pa
 from agent.deploys.place import CONTENT_LIMIT, Found, holds_only_links, look
 from agent.deploys.writing import (
     Attributes,
+    explained,
     put_file,
     put_folder,
     put_link,
@@ -34,6 +35,7 @@ from agent.domain.tree import blob_id
 from agent.errors import DeployError
 from agent.system.descent import Base, Refused, folder, renamer
 from agent.system.files import read_bounded
+from agent.system.obstacle import is_mount_point
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class _Survey:
         if item.path in self._edited:
             found = replace(found, content=self._edited[item.path])
         content = partial(_wanted, item, self._origin(item))
-        difference = compare(item, found, content, self.accounts)
+        difference = _mounted(parent, item, found, compare(item, found, content, self.accounts))
         if difference is None:
             return None
         if item.kind is Kind.DIRECTORY and not difference.blocked:
@@ -192,19 +194,35 @@ def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
     ``start`` is a descriptor of ``base``: whoever opened it may have had more rights than who writes below it.
     """
     accounts = HostAccounts()
+    above, name = posixpath.split(item.path)
     try:
-        with folder(start, posixpath.dirname(item.path), root_links=base.root_links) as parent:
+        with folder(start, above, root_links=base.root_links) as parent, explained(parent, name, item.path):
             item = _as_its_folder(item, parent)
             found = _find(base, start, parent, item)
-            difference = compare(item, found, lambda: content or b"", accounts)
+            difference = _mounted(parent, item, found, compare(item, found, lambda: content or b"", accounts))
             if difference is None:
                 return ""
             if difference.blocked:
                 raise Refused(f"{item.path}: {difference.operation}")
             return _put(parent, item, found, content, accounts)
     except OSError as error:
-        reason = f"{item.path}: {error.strerror or error}"
-        raise DeployError(reason, hint=_foreign(start, item.path, accounts), kind="not-written") from error
+        raise DeployError(f"{item.path}: {error.strerror or error}", kind="not-written") from error
+    except DeployError as error:
+        error.hint = error.hint or _foreign(start, item.path, accounts)
+        raise
+
+
+def _mounted(parent: int | None, item: Item, found: Found, difference: Difference | None) -> Difference | None:
+    """``difference``, where it is to be put right at a mount point: nothing can take its place there."""
+    if parent is None or difference is None or difference.blocked or found.status is None:
+        return difference
+    if not is_mount_point(parent, posixpath.basename(item.path)):
+        return difference
+    if found.type == stat.S_IFREG and item.kind in (Kind.FILE, Kind.EDIT):
+        return replace(difference, operation=f"{difference.operation}, in place because something is mounted there")
+    if found.type == stat.S_IFDIR and item.kind is Kind.DIRECTORY:
+        return difference
+    return Difference("something is mounted there; unmount it, or leave it out", blocked=True)
 
 
 def _foreign(start: int, path: str, accounts: HostAccounts) -> str:

@@ -7,6 +7,7 @@ power, has the old or the new, never half of it. Functions return what they have
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -17,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.deploys.place import Found, leads_into, look, names, readable
+from agent.errors import DeployError
+from agent.system import obstacle
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, carry_over, give
 from agent.system.descent import Refused, renamer, user_name
 
@@ -53,8 +56,28 @@ def put_file(parent: int, name: str, content: bytes, attributes: Attributes, *, 
             _take_over_labels(parent, name, descriptor)
             _own(descriptor, attributes)
             os.fsync(descriptor)
-        _replace(parent, temporary, name)
+        try:
+            _replace(parent, temporary, name)
+        except OSError as error:
+            if error.errno != errno.EBUSY or not obstacle.is_mount_point(parent, name):
+                raise
+            _unlink(parent, temporary)
+            _overwrite(parent, name, content, attributes)
     return told
+
+
+def _overwrite(parent: int, name: str, content: bytes, attributes: Attributes) -> None:
+    """The content of a file that something is mounted on, such as a container's ``/etc/hosts``: nothing can be renamed
+    over it. Who reads meanwhile may see half of it; what a loss of power leaves, the next look finds and puts right."""
+    descriptor = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    with os.fdopen(descriptor, "wb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), name)
+        file.write(content)
+        file.truncate()
+        file.flush()
+        _own(descriptor, attributes)
+        os.fsync(descriptor)
 
 
 def put_link(parent: int, name: str, target: str, *, backup: bool) -> str:
@@ -109,6 +132,16 @@ def remove_links(parent: int, name: str, place: str) -> None:
                 os.rmdir(inner, dir_fd=folder)
             elif leads_into(found.target, place):
                 os.unlink(inner, dir_fd=folder)
+
+
+@contextmanager
+def explained(parent: int, name: str, path: str) -> Iterator[None]:
+    """Turns an OSError about ``name`` into a DeployError that says why, and what to do. ``path``: what it is called."""
+    try:
+        yield
+    except OSError as error:
+        reason, hint = obstacle.explained(error, parent, name)
+        raise DeployError(f"{path}: {reason}", hint=hint, kind="not-written") from error
 
 
 def set_attributes(parent: int, name: str, attributes: Attributes) -> None:

@@ -206,7 +206,7 @@ def carry_out(
     removals: Sequence[Removal], ledger: Ledger
 ) -> tuple[list[Removal], dict[str, str], list[HostwrightError]]:
     """Removes, orphans, releases. Returns what became of each, by key why some could not be removed now, and what went
-    wrong: then the rest is left for the next cycle."""
+    wrong: that is left for the next cycle."""
     released, failures = _release([each for each in removals if each.fate is Fate.RELEASE])
     gone, stayed, unremoved = _remove([each.entry for each in removals if each.fate is Fate.REMOVE])
     orphaned = [each for each in removals if each.fate is Fate.ORPHAN]
@@ -249,19 +249,21 @@ def _release(removals: Sequence[Removal]) -> tuple[list[Removal], list[Hostwrigh
 def _remove(
     going: Sequence[LedgerEntry],
 ) -> tuple[list[LedgerEntry], dict[str, str], list[HostwrightError]]:
-    """Kind by kind. Returns what is gone, and why some stayed; where something went wrong it goes no further."""
+    """Kind by kind. Returns what is gone, why some stayed, and what went wrong: it keeps no other kind."""
     gone: list[LedgerEntry] = []
     stayed: dict[str, str] = {}
+    failures: list[HostwrightError] = []
     for _, group in groupby(going, lambda entry: removal_rank(entry.key)):
         entries = list(group)
         kind = resource_kind(entries[0].kind)
         try:
             reasons = kind.remove(entries, purge=False) if kind is not None else {}
         except (DeployError, OSError) as error:
-            return gone, stayed, [_not_pruned(entries, "removed", error)]
+            failures.append(_not_pruned(entries, "removed", error))
+            continue
         gone += [entry for entry in entries if entry.key not in reasons]
         stayed.update(reasons)
-    return gone, stayed, []
+    return gone, stayed, failures
 
 
 def _told(removal: Removal, refused: Mapping[str, str]) -> Removal:

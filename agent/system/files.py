@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from agent.errors import SettingsError
+from agent.system import obstacle
 from agent.system.attributes import ACCESS, give
 
 READ_LIMIT = 16 * 1024 * 1024
@@ -38,10 +39,23 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise (explained(error, path) if isinstance(error, OSError) else error) from None
     fsync_folder(path.parent)
+
+
+def explained(error: OSError, path: Path) -> OSError:
+    """``error`` with what keeps ``path`` from being replaced or removed, and the way out, as its text."""
+    with suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            reason, hint = obstacle.explained(error, folder, path.name)
+        finally:
+            os.close(folder)
+        return OSError(error.errno, f"{reason}; {hint}", error.filename) if hint else error
+    return error
 
 
 def temporary_name(path: Path) -> Path:

@@ -190,6 +190,23 @@ def test_what_a_sick_disk_does_not_give_up_is_a_problem_and_stays_owned(
     assert (pruned.settled, host.ledger.entry(key) is not None) == (False, True)
 
 
+def test_a_kind_that_fails_keeps_no_other_kind(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def remove(self, *_: object, **__: object) -> dict[str, str]:
+            raise DeployError("it does not answer")
+
+    link = f"link:{host.folder}/l"
+    host.ledger.record(link, "gone", NOW, None)
+    (host.folder / "l").symlink_to("x")
+    host.ledger.settle(link, look(link))
+    host.gave("f")
+    real = step.resource_kind
+    monkeypatch.setattr(step, "resource_kind", lambda kind: Failing() if kind == "link" else real(kind))
+    pruned = host.prune()
+    assert [failure.message for failure in pruned.failures] == [f"{link} could not be removed: it does not answer"]
+    assert fates(pruned) == {"f": Fate.REMOVE}
+
+
 @pytest.fixture
 def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
     kind = Busy("it has running processes")

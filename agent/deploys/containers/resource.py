@@ -55,14 +55,17 @@ class Quadlets:
         return "its mode changed" if left.get("mode") != now.state["mode"] else ""
 
     def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
-        """``purge`` is nothing more here. Raises OSError when the disk is ill."""
+        """``purge`` is nothing more here. None keeps the others."""
         del purge
         stayed: dict[str, str] = {}
         for entry in entries:
             try:
                 _remove(entry.name)
             except DeployError as error:
-                stayed[entry.key] = error.message.partition("\n")[0]
+                reason = error.message.partition("\n")[0]
+                stayed[entry.key] = f"{reason}; {error.hint}" if error.hint else reason
+            except OSError as error:
+                stayed[entry.key] = f"{error.strerror or error}"
         if booted():
             systemctl.systemctl(FOLDER, "daemon-reload")
         return stayed

@@ -3,7 +3,6 @@ descriptors of folders."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import stat
@@ -13,16 +12,11 @@ from functools import partial
 
 from agent.deploys.as_user import User, as_user
 from agent.deploys.place import Found, look
+from agent.deploys.writing import explained
 from agent.domain.digest import JSON
 from agent.errors import DeployError
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT
 from agent.system.descent import SYSTEM, Base, Refused, folder
-
-SICK_KIND = "host-io"
-"""The kind of error of a disk that may be well again."""
-
-_SICK = (errno.EROFS, errno.EIO, errno.ENOSPC, errno.EDQUOT)
-"""How it says so. Anything else is said of the very file, and would be said again."""
 
 _GIVING = {"acl": ACCESS, "default_acl": DEFAULT, "capabilities": CAPABILITY}
 
@@ -57,19 +51,12 @@ class Place:
                 else:
                     as_user(self.user, partial(self._act, act, start))
         except OSError as error:
-            raise self._failure(error) from error
+            raise DeployError(f"{self.path}: {error.strerror or error}", kind="not-written") from error
 
     def _act(self, act: Callable[[int, str], object], start: int) -> None:
         above, _, name = self.path.rpartition("/")
-        try:
-            with folder(start, above, root_links=self.base.root_links) as parent:
-                act(parent, name)
-        except OSError as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: OSError) -> DeployError:
-        kind = SICK_KIND if error.errno in _SICK else "not-written"
-        return DeployError(f"{self.path}: {error.strerror or error}", kind=kind)
+        with folder(start, above, root_links=self.base.root_links) as parent, explained(parent, name, self.path):
+            act(parent, name)
 
 
 def place_of(name: str) -> Place | None:

@@ -22,7 +22,7 @@ from functools import partial
 from typing import cast
 
 from agent.deploys.edits import REPLACING, Block, Line
-from agent.deploys.files.places import SICK_KIND, Place, giving_of, place_of, state_of
+from agent.deploys.files.places import Place, giving_of, place_of, state_of
 from agent.deploys.place import Found, look
 from agent.deploys.resource import state_before
 from agent.deploys.writing import Attributes, forget_backup, put_file, put_folder, put_link, remove, set_attributes
@@ -70,7 +70,7 @@ class Whole:
         return ", ".join(dict.fromkeys(_WORDS.get(field, field) for field in fields))
 
     def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
-        """The deepest first. Raises DeployError when the disk is ill."""
+        """The deepest first."""
         del purge
         deepest_first = sorted(entries, key=lambda entry: entry.name.count("/"), reverse=True)
         return _reasons({entry.key: partial(self._remove, entry) for entry in deepest_first})
@@ -265,15 +265,13 @@ def _edit(path: str, edit: Callable[[str], str]) -> None:
 
 
 def _reasons(removals: Mapping[str, Callable[[], None]]) -> dict[str, str]:
-    """By key, why some could not be removed. Raises DeployError when the disk is ill: then it is no use to go on."""
+    """By key, why some could not be removed, and the way out: none keeps the others."""
     stayed: dict[str, str] = {}
     for key, remove_it in removals.items():
         try:
             remove_it()
         except DeployError as error:
-            if error.kind == SICK_KIND:
-                raise
-            stayed[key] = error.message
+            stayed[key] = f"{error.message}; {error.hint}" if error.hint else error.message
         except OSError as error:
             stayed[key] = f"it cannot be looked at: {error.strerror or error}"
     return stayed

@@ -16,7 +16,7 @@ from agent.deploys.units import QUERY, Found, is_template, parsed
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
-from agent.system.files import fsync_folder, read_bounded, write_atomic
+from agent.system.files import explained, fsync_folder, read_bounded, write_atomic
 from agent.system.process import run
 from agent.system.systemd import booted
 
@@ -84,9 +84,12 @@ class Units:
             reason = self.changed(entry.left, Seen({"file": file})) if entry.left is not None and file else ""
             if reason:
                 stayed[entry.key] = f"changed since: {reason}"
-            else:
+                continue
+            try:
                 self._erase(entry.name)
                 gone.append(entry.name)
+            except OSError as error:
+                stayed[entry.key] = f"{explained(error, self._folder / entry.name).strerror}"
         if booted() and gone:
             _run("daemon-reload", None, JOB_TIMEOUT_S)
             _run("reset-failed", gone, QUERY_TIMEOUT_S)

@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.deploys.sysctl import keys
 from agent.deploys.sysctl.keys import Line
 from agent.errors import DeployError
-from agent.system.files import read_bounded, write_atomic
+from agent.system.files import explained, read_bounded, write_atomic
 from agent.system.systemd import booted
 
 VALUE_LIMIT = 64 * 1024
@@ -86,7 +86,7 @@ class Kernel:
             else:
                 self.file.unlink(missing_ok=True)
         except OSError as error:
-            raise DeployError(f"{self.file}: {error.strerror or error}") from error
+            raise DeployError(f"{self.file}: {explained(error, self.file).strerror or error}") from error
 
     def files(self, *, after_ours: bool) -> list[tuple[str, str]]:
         """The other files of settings, name and text, in the order in which they are read at boot: all of them, or

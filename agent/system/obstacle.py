@@ -1,0 +1,63 @@
+"""What keeps even root from replacing a file: something mounted on it, or an attribute; why, and the way out."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_READABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+_FS_IOC_GETFLAGS = 0x80086601
+_FLAGS = {0x10: ("immutable", "i"), 0x20: ("append-only", "a")}
+"""Of linux/fs.h, with their letters in chattr(1)."""
+
+
+def is_mount_point(parent: int, name: str) -> bool:
+    """Whether something is mounted on ``name`` in the open folder ``parent``. Raises OSError."""
+    with _named(parent, ".") as folder, _named(parent, name) as descriptor:
+        return _mount(folder) != _mount(descriptor)
+
+
+def explained(error: OSError, parent: int, name: str) -> tuple[str, str]:
+    """Why ``name`` in the open folder ``parent`` could not be changed, and what to do, where that is known."""
+    folder = Path(f"/proc/self/fd/{parent}").readlink()
+    with suppress(OSError):
+        if error.errno == errno.EBUSY and is_mount_point(parent, name):
+            return "something is mounted there", f"`umount {folder / name}`, or leave it out"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        for each, path in ((name, folder / name), (".", folder)):
+            word, letter = _flag(parent, each)
+            if word:
+                return f"{path} is {word}", f"`chattr -{letter} {path}`"
+    return error.strerror or f"{error}", ""
+
+
+def _flag(parent: int, name: str) -> tuple[str, str]:
+    with suppress(OSError):
+        descriptor = os.open(name, _READABLE, dir_fd=parent)
+        try:
+            flags = int.from_bytes(fcntl.ioctl(descriptor, _FS_IOC_GETFLAGS, bytes(8))[:4], sys.byteorder)
+        finally:
+            os.close(descriptor)
+        return next((told for bit, told in _FLAGS.items() if flags & bit), ("", ""))
+    return "", ""
+
+
+@contextmanager
+def _named(parent: int, name: str) -> Iterator[int]:
+    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _mount(descriptor: int) -> str:
+    """The number of the mount that it was opened in (proc_pid_fdinfo(5)): a bind mount has its file system's device."""
+    lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+    return next(line for line in lines if line.startswith("mnt_id:"))
