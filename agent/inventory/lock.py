@@ -34,7 +34,7 @@ from agent.system.yaml import dump, plain
 LOCK_FILE = "lock.yaml"
 AGENT = "hostwright"
 """The distribution, and what `hostwright lock` calls it."""
-_ANEW = "run `hostwright lock` to write the file anew"
+_ANEW = "run `hostwright lock` in the config repo to write it anew"
 HEADER = "# Written by `hostwright lock`; do not edit.\n"
 
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,2000}$")]

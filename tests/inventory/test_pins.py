@@ -97,7 +97,7 @@ def test_without_a_pin_the_place_and_the_remedy_are_said(repo: Repo) -> None:
     repo.write("site.yaml", SITE)
     (complaint,) = repo.complaints()
     assert complaint.startswith(f"site.yaml:4:28: [0].deploys[0].deploy: lock.yaml has no pin for {URL}@v1 (host")
-    assert complaint.endswith("run `hostwright lock`")
+    assert complaint.endswith("run `hostwright lock` in the config repo")
 
 
 def test_what_is_not_fetched_here_is_said_and_everything_else_checked(locked: Repo) -> None:

@@ -94,7 +94,8 @@ def _pinned(name: str, pins: Pins) -> ToolPin:
         raise InventoryError(error.message, hint=hint, kind=error.kind) from error
     for word, pattern in ((pin.version, _VERSION), *((word, TOOL_NAME) for word in (pin.name, *pin.bin))):
         if not pattern.fullmatch(word):
-            raise Mistake(f"{name}: {word!r} cannot be the name of a folder or a command", "run `hostwright lock`")
+            why = f"{name}: {word!r} cannot be the name of a folder or a command"
+            raise Mistake(why, "run `hostwright lock` in the config repo")
     return pin
 
 
