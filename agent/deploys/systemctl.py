@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from agent.deploys.units import CLOCK_GRAIN_US, Clock
+from agent.deploys.telling import telling_line
+from agent.deploys.units import CLOCK_GRAIN_US, INIT_SCRIPTS, QUERY, Clock, Found, parsed
 from agent.errors import DeployError
 from agent.host.paths import Paths
 from agent.system.files import write_atomic
@@ -22,16 +24,37 @@ QUERY_TIMEOUT_S = 20.0
 JOURNAL_LINES = 20
 
 
-def systemctl(unit: str, verb: str, *names: str) -> None:
-    """Runs ``systemctl verb names`` for the sake of ``unit``. Raises DeployError with the unit's last words."""
+def systemctl(unit: str, verb: str, *names: str, runtime: bool = False) -> None:
+    """Runs ``systemctl verb names`` for the sake of ``unit``; ``runtime``: until the next boot. Raises DeployError with
+    the unit's last words."""
     begun = time.time()
-    done = run(["systemctl", "--no-ask-password", verb, "--", *names], timeout_s=JOB_TIMEOUT_S)
+    options = ["--no-ask-password", *["--runtime"] * runtime]
+    done = run(["systemctl", *options, verb, "--", *names], timeout_s=JOB_TIMEOUT_S)
     if done.ok:
         return
-    lines = done.error.decode(errors="replace").splitlines()
-    said = lines[0] if lines else done.complaint
+    said = telling_line(done.error.decode(errors="replace")) or done.complaint
     reason = f"not done after {JOB_TIMEOUT_S:.0f} s" if done.timed_out else said
     raise DeployError("\n".join([f"{unit}: {verb}: {reason}", *_last_words(unit, int(begun))]))
+
+
+def query(names: Sequence[str]) -> Mapping[str, Found]:
+    """How systemd has these units loaded, by name. Raises DeployError where it does not tell."""
+    if not names:
+        return {}
+    done = run([*QUERY, "--", *names], timeout_s=QUERY_TIMEOUT_S)
+    if not done.ok:
+        raise DeployError(f"systemctl show: {done.complaint}")
+    found = parsed(done.output.decode(errors="replace"), names)
+    return {name: as_installed(found[name]) for name in names}
+
+
+def as_installed(found: Found) -> Found:
+    """``found`` with the state that an init script has by its links: to systemd each script is a unit, and whether it
+    starts at boot it reads at its next reload only."""
+    if not found.source.startswith(INIT_SCRIPTS):
+        return found
+    links = Path("/etc").glob(f"rc[S2345].d/S[0-9][0-9]{Path(found.source).name}")
+    return replace(found, file_state="enabled" if any(links) else "disabled")
 
 
 def start(unit: str, verb: str) -> None:

@@ -9,6 +9,7 @@ from pyinfra.api.facts import FactBase
 from pyinfra.context import host
 
 from agent.deploys import units
+from agent.deploys.systemctl import as_installed
 from agent.deploys.units import Found
 
 
@@ -20,7 +21,8 @@ class SystemdUnits(FactBase[Mapping[str, Found]]):
         return shlex.join((*units.QUERY, "--", *names))
 
     def process(self, output: list[str]) -> Mapping[str, Found]:
-        return units.parsed("\n".join(output), self.names)
+        found = units.parsed("\n".join(output), self.names)
+        return {name: as_installed(unit) for name, unit in found.items()}
 
 
 def ask(names: Sequence[str]) -> Mapping[str, Found]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,8 +11,9 @@ QUERY = (
     "systemctl",
     "show",
     "--timestamp=us+utc",
-    "--property=LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload"
-    ",InactiveExitTimestamp,InactiveExitTimestampMonotonic",
+    "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload"
+    ",InactiveExitTimestamp,InactiveExitTimestampMonotonic"
+    ",FragmentPath,SourcePath,WantedBy,RequiredBy,UpheldBy,TriggeredBy,BusName",
 )
 """Followed by ``--`` and names: one block of lines for each, in that order, an empty line between two."""
 
@@ -22,10 +23,12 @@ CLOCK_GRAIN_US = 10_000
 """File systems stamp with the time of the last kernel tick, at most 10 ms ago: so much can ctime lag behind."""
 
 _RUNNING = frozenset({"active", "activating", "reloading", "refreshing"})
-_STARTS_AT_BOOT = frozenset({"enabled", "static", "indirect", "generated", "alias", "transient"})
-"""As ``systemctl is-enabled`` judges (systemctl(1)), but for states that end with this boot. Of static and generated
-units nothing more can be asked: they have no [Install] section."""
+_UNINSTALLABLE = frozenset({"static", "generated", "transient"})
+"""States of units without an [Install] section (systemctl(1), is-enabled): enabling and disabling does nothing to
+them. Whether they start at boot is for those to say who want them."""
+_STARTS_AT_BOOT = frozenset({"enabled", "alias", *_UNINSTALLABLE})
 _ENABLED = frozenset({"enabled", "enabled-runtime"})
+INIT_SCRIPTS = "/etc/init.d/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,16 @@ class Found:
     """When it last left the inactive state: microseconds since the epoch, as the clock then was; 0: not since boot."""
     started_monotonic_us: int
     """The same moment, CLOCK_MONOTONIC."""
+    id: str = ""
+    """Its own name; who asked may have used another."""
+    fragment: str = ""
+    """Its unit file."""
+    source: str = ""
+    """What a generator made it from: an init script, a line of fstab."""
+    wanters: frozenset[str] = frozenset()
+    """Units that start it along with themselves."""
+    on_demand: bool = False
+    """A socket, a timer, a path or a name on the bus starts it."""
 
     @property
     def exists(self) -> bool:
@@ -51,6 +64,18 @@ class Found:
     def running(self) -> bool:
         """A unit that only waits to be restarted, because it ended, does not run."""
         return self.active in _RUNNING and not self.restarting
+
+    @property
+    def masked_for_good(self) -> bool:
+        """And not until the next boot."""
+        return self.load == "masked" and self.file_state != "masked-runtime"
+
+    @property
+    def starts_at_boot(self) -> bool:
+        """Also on demand, where it can be neither enabled nor disabled."""
+        if self.file_state in _UNINSTALLABLE or self.file_state == "indirect":
+            return self.on_demand or bool(self.wanters)
+        return self.file_state in _STARTS_AT_BOOT
 
     @property
     def restarting(self) -> bool:
@@ -143,13 +168,38 @@ def steps(
         Step.WRITE: not same_file,
         Step.REREAD: not same or unread or (found.stale and wanted.content is not None),
         Step.UNMASK: unmask,
-        Step.ENABLE: wanted.enabled is True and found.file_state not in _STARTS_AT_BOOT,
+        Step.ENABLE: wanted.enabled is True and not found.starts_at_boot,
         Step.DISABLE: wanted.enabled is False and found.file_state in _ENABLED,
         Step.STOP: wanted.running is False and (found.running or found.restarting),
-        Step.MASK: wanted.masked is True and found.load != "masked",
+        Step.MASK: wanted.masked is True and not found.masked_for_good,
     }
     chosen = [step for step, due in needed.items() if due]
     return tuple(chosen) if last is None else (*chosen, last)
+
+
+def obstacle(found: Found, wanted: Wanted, running: Collection[str]) -> str:
+    """Why no step makes ``found`` as ``wanted``; empty where one does, or none is needed. ``running``: of the units
+    that want it, those that run."""
+    if wanted.content is not None or found.file_state not in _UNINSTALLABLE:
+        return ""
+    made = f" is made of {found.source}" if found.source else " has no [Install] section"
+    if wanted.enabled is True and not found.starts_at_boot:
+        return f"{found.id}{made}, and nothing starts it at boot: it cannot be enabled"
+    if wanted.enabled is False and not wanted.masked and (by := found.wanters.intersection(running)):
+        return f"{found.id}{made}, and {min(by)} starts it at boot: it cannot be disabled, only masked"
+    return ""
+
+
+def undone(found: Found, steps: Collection[Step]) -> Step | None:
+    """The first of ``steps`` that has not come to be, though systemctl ended well."""
+    failed = {
+        Step.UNMASK: found.load == "masked",
+        Step.ENABLE: not found.starts_at_boot,
+        Step.DISABLE: found.file_state in _ENABLED,
+        Step.STOP: found.running,
+        Step.MASK: not found.masked_for_good,
+    }
+    return next((step for step, so in failed.items() if so and step in steps), None)
 
 
 def _start(found: Found, wanted: Wanted, *, same: bool, times: Times, clock: Clock) -> Step | None:
@@ -197,6 +247,11 @@ def _found(block: str) -> Found:
         stale=values.get("NeedDaemonReload") == "yes",
         started_us=_microseconds(values.get("InactiveExitTimestamp", "")),
         started_monotonic_us=int(values.get("InactiveExitTimestampMonotonic") or 0),
+        id=values.get("Id", ""),
+        fragment=values.get("FragmentPath", ""),
+        source=values.get("SourcePath", ""),
+        wanters=frozenset(" ".join(values.get(name, "") for name in ("WantedBy", "RequiredBy", "UpheldBy")).split()),
+        on_demand=bool(values.get("TriggeredBy") or values.get("BusName")),
     )
 
 

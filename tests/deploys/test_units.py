@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.units import Clock, Found, Step, Times, Wanted, parsed, started_at, steps
+from agent.deploys.units import Clock, Found, Step, Times, Wanted, obstacle, parsed, started_at, steps, undone
 
 NAMES = (
     "sleeper.service",
@@ -58,6 +58,42 @@ def test_a_unit_enabled_until_the_next_boot_only_is_enabled_for_good(units: dict
     until_boot = dataclasses.replace(units["dbus"], file_state="enabled-runtime")
     assert needed(until_boot, Wanted(enabled=True)) == "enable"
     assert needed(until_boot, Wanted(enabled=False)) == "disable"
+
+
+def test_a_mask_until_the_next_boot_only_is_put_on_for_good_and_taken_away(units: dict[str, Found]) -> None:
+    until_boot = dataclasses.replace(units["hwclock"], file_state="masked-runtime")
+    assert needed(until_boot, Wanted(masked=True)) == "mask"
+    assert needed(until_boot, Wanted(masked=False)) == "unmask"
+
+
+@pytest.mark.parametrize("state", ["static", "generated", "transient", "indirect"])
+def test_a_unit_that_cannot_be_enabled_starts_at_boot_where_another_starts_it(
+    units: dict[str, Found], state: str
+) -> None:
+    alone = dataclasses.replace(units["dbus"], file_state=state, on_demand=False)
+    assert not alone.starts_at_boot
+    assert dataclasses.replace(alone, on_demand=True).starts_at_boot
+    assert dataclasses.replace(alone, wanters=frozenset({"multi-user.target"})).starts_at_boot
+
+
+def test_what_no_command_can_enable_or_disable_is_said(units: dict[str, Found]) -> None:
+    static = dataclasses.replace(units["dbus"], on_demand=False)
+    mount = dataclasses.replace(static, id="srv.mount", file_state="generated", source="/etc/fstab")
+    wanted = dataclasses.replace(mount, wanters=frozenset({"local-fs.target"}))
+    assert obstacle(static, Wanted(enabled=True), ()) == (
+        "dbus.service has no [Install] section, and nothing starts it at boot: it cannot be enabled"
+    )
+    assert obstacle(wanted, Wanted(enabled=False), {"local-fs.target"}) == (
+        "srv.mount is made of /etc/fstab, and local-fs.target starts it at boot: it cannot be disabled, only masked"
+    )
+    assert obstacle(wanted, Wanted(enabled=False), ()) == "", "what does not run starts nothing"
+    assert obstacle(mount, Wanted(enabled=False), ()) == obstacle(wanted, Wanted(enabled=True), ()) == ""
+
+
+def test_what_systemctl_said_it_had_done_is_looked_at(units: dict[str, Found]) -> None:
+    assert undone(units["dbus"], {Step.STOP, Step.ENABLE}) is Step.STOP
+    assert undone(units["hwclock"], {Step.MASK, Step.STOP}) is None
+    assert undone(units["hwclock"], {Step.UNMASK}) is Step.UNMASK
 
 
 def test_a_unit_that_should_not_run_is_stopped_and_disabled(units: dict[str, Found]) -> None:

@@ -16,7 +16,6 @@ from agent.deploys.containers.spec import FOLDER, file_name, quadlet_item
 from agent.deploys.items import Item, Kind
 from agent.deploys.place import Found, look
 from agent.deploys.resource import state_before
-from agent.deploys.units import QUERY, parsed
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
@@ -126,6 +125,5 @@ def _running(service: str) -> bool:
     """Whether its unit is there and not at rest: one that waits to be restarted is stopped, too."""
     if not booted():
         return False
-    told = run([*QUERY, "--", service], timeout_s=systemctl.QUERY_TIMEOUT_S)
-    found = parsed(told.output.decode(errors="replace"), [service])[service]
+    found = systemctl.query([service])[service]
     return found.running or found.restarting

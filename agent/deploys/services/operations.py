@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from agent.deploys.correction import Correction, correct, refusal
 from agent.deploys.items import items_from_json
 from agent.deploys.services import host
 from agent.deploys.unit_fact import ask
-from agent.deploys.units import Found, Step, Times, Wanted, is_template, template_of
+from agent.deploys.units import Found, Step, Times, Wanted, is_template, obstacle, template_of
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.errors import Consequence, DeployError
@@ -38,13 +38,14 @@ def _corrections(wanted: Mapping[str, Wanted], changing: set[str]) -> Sequence[C
     names = tuple(name for name in wanted if not is_template(name))
     found = ask(names)
     ordered = sorted(wanted, key=lambda name: (not is_template(name), not name.endswith(".service")))
+    running = _running_wanters(wanted, found)
     looks = {name: _Look(name, wanted[name], changing) for name in ordered}
     made: list[Correction] = []
     refused: list[Correction] = []
     for name in ordered:
         template = looks.get(template_of(name)) if template_of(name) != name else None
         try:
-            _require(name, wanted, found.get(name, _TEMPLATE))
+            _require(name, wanted, found, running)
             correction = _correction(looks[name], template, found.get(name, _TEMPLATE))
         except DeployError as error:
             refused.append(refusal(f"unit:{name}", error))
@@ -53,13 +54,36 @@ def _corrections(wanted: Mapping[str, Wanted], changing: set[str]) -> Sequence[C
     return [*made, *refused]
 
 
-def _require(name: str, wanted: Mapping[str, Wanted], found: Found) -> None:
-    """Raises DeployError for a unit that cannot be as it is wanted."""
-    if wanted[name].needs_unit and not found.exists and not _brought(name, wanted):
+def _require(name: str, wanted: Mapping[str, Wanted], found: Mapping[str, Found], running: Collection[str]) -> None:
+    """Raises DeployError for a unit that cannot be as it is wanted. ``running``: units that run and start others."""
+    if name not in found:
+        return  # A template.
+    if wanted[name].needs_unit and not found[name].exists and not _brought(name, wanted):
         raise DeployError(
             f"there is no unit {name} on this host",
             hint="install its package in a deploy before this one, or give its unit file with unit or content",
         )
+    if why := obstacle(found[name], wanted[name], running):
+        raise DeployError(why, hint="change it where it comes from, or leave `enabled` out")
+    same = (other for other in wanted if other < name and other in found and found[other].id == found[name].id)
+    for other in same if found[name].exists else ():
+        if _contradict(wanted[other], wanted[name]):
+            raise DeployError(
+                f"{name} and {other} are the same unit ({found[name].id}), and are wanted differently",
+                hint="keep one of them",
+                consequence=Consequence.STALL,
+            )
+
+
+def _contradict(one: Wanted, other: Wanted) -> bool:
+    pairs = ((one.running, other.running), (one.enabled, other.enabled), (one.masked, other.masked))
+    return any(a is not None and b is not None and a is not b for a, b in pairs)
+
+
+def _running_wanters(wanted: Mapping[str, Wanted], found: Mapping[str, Found]) -> frozenset[str]:
+    """Of the units that start one which is not to be enabled, those that run."""
+    names = sorted({wanter for name, unit in found.items() if wanted[name].enabled is False for wanter in unit.wanters})
+    return frozenset(name for name, unit in ask(names).items() if unit.running)
 
 
 def _brought(name: str, wanted: Mapping[str, Wanted]) -> bool:
@@ -86,12 +110,13 @@ class _Look:
 
 def _correction(look: _Look, template: _Look | None, found: Found) -> Correction | None:
     """``template``: what an instance is made from, where this deploy knows it."""
+    unit = found.id if found.exists and look.wanted.content is None and found.id else look.name
     clock, wanted = systemctl.now(), look.wanted
     files = (*look.files, *template.files) if template is not None else look.files
     times = Times(
         restart_us=systemctl.changed_us((*wanted.restart_on, *files)),
         reload_us=systemctl.changed_us(wanted.reload_on),
-        reloaded_us=systemctl.reloaded_us(look.name, clock),
+        reloaded_us=systemctl.reloaded_us(unit, clock),
     )
     same_template = template is None or (template.same_file and template.same_drop_ins)
     steps = units.steps(
@@ -106,7 +131,7 @@ def _correction(look: _Look, template: _Look | None, found: Found) -> Correction
         return None
     diff = _diff(look.name, look.text or "", wanted.content or "") if Step.WRITE in steps else None
     change = WantedChange(f"unit:{look.name}", ", ".join(steps), diff)
-    return Correction(change, host.carry_out, look.name, steps, wanted.content)
+    return Correction(change, host.carry_out, unit, steps, wanted.content)
 
 
 def _diff(name: str, before: str, after: str) -> str:

@@ -11,8 +11,8 @@ from typing import cast
 
 from agent.deploys.resource import state_before
 from agent.deploys.services.host import UNIT_FOLDER
-from agent.deploys.systemctl import JOB_TIMEOUT_S, QUERY_TIMEOUT_S, start, systemctl
-from agent.deploys.units import QUERY, Found, is_template, parsed
+from agent.deploys.systemctl import JOB_TIMEOUT_S, QUERY_TIMEOUT_S, query, start, systemctl
+from agent.deploys.units import Found, is_template
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
@@ -37,8 +37,8 @@ def resource_kind(kind: str) -> Units:
 
 class Units:
     """State: ``file`` is what lies at /etc/systemd/system/<name> (type, mode and sha256, or a link's target; None for
-    nothing), ``enabled`` what systemd says of it (UnitFileState), ``active`` whether it runs. The image is the file's
-    content."""
+    nothing), ``enabled`` what systemd says of it (UnitFileState), ``active`` whether it runs, ``id`` its own name where
+    ``name`` is another one. The image is the file's content."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -48,7 +48,10 @@ class Units:
         found = _found([name])[name]
         if file is None and not found.exists:
             return None
-        return Seen({"file": file, "enabled": found.file_state, "active": found.running}, image)
+        state: dict[str, JSON] = {"file": file, "enabled": found.file_state, "active": found.running}
+        if found.id not in ("", name):
+            state["id"] = found.id
+        return Seen(state, image)
 
     def units(self, entry: LedgerEntry) -> Collection[str]:
         return (entry.name,)
@@ -105,6 +108,7 @@ class Units:
             return
         if now != was:
             systemctl(name, "daemon-reload")
+        name = cast("str", before.get("id", name))  # the other name may have gone with its being enabled
         found = _found([name])[name]
         if not found.exists and not is_template(name):
             return  # Its package has gone, and nothing of it is left to be given back.
@@ -165,10 +169,7 @@ def _found(names: Sequence[str]) -> dict[str, Found]:
     asked = [name for name in names if not is_template(name)]
     if not asked or not booted():
         return found
-    done = run([*QUERY, "--", *asked], timeout_s=QUERY_TIMEOUT_S)
-    if not done.ok:
-        raise DeployError(f"systemctl show: {done.complaint}")
-    return found | dict(parsed(done.output.decode(errors="replace"), asked))
+    return found | dict(query(asked))
 
 
 def _template(name: str) -> Found:

@@ -113,6 +113,69 @@ def test_a_unit_file_comes_from_the_config_repo(deploys: Deploys) -> None:
     assert "+ExecStart=/bin/sleep infinity" in told.diffs["unit:repo.service"]
 
 
+def test_a_unit_is_itself_by_whichever_of_its_names(deploys: Deploys) -> None:
+    text = f"{UNIT}Alias=second.service\n"
+    deploys.converge("services", unit("first", content=text))
+    assert deploys.plan("services", {"second": {"running": True, "enabled": True}}).changes == ()
+    told = deploys.apply("services", {"first": {"running": True}, "second": {"running": False}})
+    assert "are the same unit (first.service)" in told.failed["unit:second.service"]
+    assert deploys.converge("services", {"second": {"running": False, "masked": True}}) == (
+        "unit:second.service | stop, mask",
+    )
+    assert state(deploys, "first.service") == ("inactive", "masked")
+
+
+INIT_SCRIPT = """#!/bin/sh
+### BEGIN INIT INFO
+# Provides: old
+# Required-Start:
+# Required-Stop:
+# Default-Start: 2 3 4 5
+# Default-Stop: 0 1 6
+### END INIT INFO
+"""
+
+
+def test_an_init_script_starts_at_boot_where_its_links_say_so(deploys: Deploys) -> None:
+    deploys.host.write("/etc/init.d/old", INIT_SCRIPT, mode=0o755)
+    deploys.host.run("systemctl daemon-reload")
+    assert deploys.converge("services", {"old": {"enabled": True}}) == ("unit:old.service | enable",)
+    assert deploys.host.run("ls /etc/rc3.d | grep -c 'S..old'").output == "1\n"
+    assert deploys.converge("services", {"old": {"enabled": False}}) == ("unit:old.service | disable",)
+    deploys.host.write("/etc/init.d/old", INIT_SCRIPT.replace("2 3 4 5", ""), mode=0o755)
+    told = deploys.apply("services", {"old": {"enabled": True}})
+    assert "update-rc.d: error: old Default-Start contains no runlevels" in told.failed["unit:old.service"]
+
+
+def test_what_holds_until_the_next_boot_only_is_not_as_wanted(deploys: Deploys) -> None:
+    deploys.converge("services", unit("brief", enabled=False))
+    deploys.host.run("systemctl -q enable --runtime brief")
+    assert deploys.converge("services", {"brief": {"enabled": False}}) == ("unit:brief.service | disable",)
+    deploys.host.run("systemctl -q enable --runtime brief")
+    assert deploys.converge("services", {"brief": {"enabled": True}}) == ("unit:brief.service | enable",)
+    deploys.host.run("rm /etc/systemd/system/brief.service; systemctl -q mask --runtime --now brief")
+    assert deploys.converge("services", {"brief": {"masked": False}}) == ("unit:brief.service | unmask",)
+    deploys.host.run("systemctl -q mask --runtime brief")
+    assert deploys.converge("services", {"brief": {"masked": True}}) == ("unit:brief.service | mask",)
+    assert deploys.host.run("readlink /etc/systemd/system/brief.service").output == "/dev/null\n"
+
+
+def test_a_mask_takes_the_place_of_a_unit_file(deploys: Deploys) -> None:
+    deploys.converge("services", unit("filed"))
+    assert deploys.converge("services", {"filed": {"running": False, "masked": True}}) == (
+        "unit:filed.service | stop, mask",
+    )
+    assert state(deploys, "filed.service") == ("inactive", "masked")
+
+
+def test_a_unit_that_nothing_can_enable_says_so(deploys: Deploys) -> None:
+    deploys.host.write("/etc/systemd/system/plain.service", "[Service]\nExecStart=/bin/sleep infinity\n")
+    deploys.host.run("systemctl daemon-reload")
+    told = deploys.apply("services", {"plain": {"running": True, "enabled": True}, "dbus": {"enabled": True}})
+    assert "has no [Install] section, and nothing starts it at boot" in told.failed["unit:plain.service"]
+    assert list(told.failed) == ["unit:plain.service"], "a socket starts this one"
+
+
 def test_a_unit_that_does_not_exist_cannot_be_planned(deploys: Deploys) -> None:
     assert "there is no unit no-such.service" in deploys.apply("services", ["no-such"]).failed["unit:no-such.service"]
 

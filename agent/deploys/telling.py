@@ -1,0 +1,39 @@
+"""The line in which a program says why it would not: rarely the first, and often not the last. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+"""Colours and other sequences for terminals (ECMA-48), and what else is not to be seen."""
+
+_TALK = re.compile(
+    r"""
+      Executing:\ |Synchronizing\ state\ of\ |.*\ is\ not\ a\ native\ service,\ redirecting
+    | (?:Created\ symlink|Removed)\ |Unit\ \S+\ is\ added\ as\ a\ dependency
+    | See\ "|See\ system\ logs|hint:\ |Usage:\ |Try\ '|warning:\ |W:\ |N:\ |WARN|time=.*\ level=(?:info|warning|debug)
+    | .*\ error\ detected,\ changes\ ignored|debconf:\ |perl:\ warning
+    """,
+    re.VERBOSE,
+)
+"""What programs say besides: what they do, where more can be read, what they only warn of."""
+
+_POINTER = re.compile(r"\s*\^[~^]*\s*")
+"""Where in the line above it a syntax error is."""
+
+_VERDICT = re.compile(r"(?:^|[\s:])(?:error|fatal|failed|refused|refusing|cannot|denied)\b[ :]?", re.IGNORECASE)
+
+
+def telling_line(text: str) -> str:
+    """The line of ``text`` that says what went wrong, on one line and without sequences for terminals; empty where
+    there is none."""
+    lines = plain_lines(text)
+    said = [line for line in lines if not _TALK.match(line) and not _POINTER.fullmatch(line)] or lines
+    return next((line for line in said if _VERDICT.search(line)), said[-1] if said else "")
+
+
+def plain_lines(text: str) -> Sequence[str]:
+    """The lines that say anything, as a person may be shown them."""
+    lines = (_CONTROL.sub("", line.rpartition("\r")[2] or line).strip() for line in text.splitlines())
+    return [line for line in lines if line]
