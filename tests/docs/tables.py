@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import click
 from pydantic import BaseModel
@@ -190,7 +190,9 @@ def _changed(path: tuple[str, ...]) -> Fleet:
     section, key = path
     part = getattr(Fleet(), section)
     value = getattr(part, key)
-    other: object = value + 1 if isinstance(value, int) else "something else"
+    choices = [choice for choice in get_args(type(part).model_fields[key].annotation) if isinstance(choice, str)]
+    another = next((choice for choice in choices if choice != value), "something else")
+    other: object = value + 1 if isinstance(value, int) else another
     return Fleet().model_copy(update={section: part.model_copy(update={key: other})})
 
 
