@@ -42,11 +42,9 @@ from agent.system.files import discard, make_private_folder
 from agent.system.folder import FolderTree
 from agent.system.git import Mirror
 from agent.system.git_environment import Access, network_environment
-from agent.system.process import run
 from agent.system.remote import Remote, answers
 from agent.system.room import require_room
-
-LOCAL_GIT_TIMEOUT_S = 20.0
+from agent.system.working_copy import ask_clone, find
 
 
 def clock() -> int:
@@ -245,8 +243,10 @@ def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
 
 
 def _origin(root: Path) -> str:
-    done = run(["git", "-C", str(root), "remote", "get-url", "origin"], timeout_s=LOCAL_GIT_TIMEOUT_S)
-    if not done.ok:
+    found = find(root)
+    asked = ("config", "--local", "--no-includes", "--get", "remote.origin.url")
+    done = ask_clone(found[1], *asked) if found is not None else None
+    if done is None or not done.ok:
         raise UsageError(
             f"{root} has no remote `origin`", hint="name the status remote: hostwright status --remote URL"
         )

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from agent import wiring
 from agent.cli.output import Output, json_text
+from agent.domain.text import printable
+from agent.domain.tree import Tree
 from agent.errors import InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import NOT_FETCHED, Environment, load
 from agent.inventory.schema import schema as schema_of
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
+from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
 from agent.system.yaml import Position
 
 INVENTORIES = "inventories"
+NAMED_MOST = 5
+"""Files that are named one by one; the others are counted."""
 
 
 def check(output: Output, *, repo: Path | None, inventory: str | None) -> int:
     """Reads everything an inventory says, for every host. All complaints at once."""
     root, names = inventories(repo, inventory)
+    copy = working_copy(root)
     complaints = Complaints()
     checked: dict[str, Any] = {}
+    for line in unlike_the_commit(copy) if copy is not None else ():
+        output.say(line)
     for name in names:
         try:
-            checked[name] = _check(output, FolderTree(root), name)
+            checked[name] = _check(output, tree_of(root, copy), name)
         except ComplaintsError as error:
             complaints.take(error)
         except InventoryError as error:
@@ -37,7 +46,29 @@ def check(output: Output, *, repo: Path | None, inventory: str | None) -> int:
     return 0
 
 
-def _check(output: Output, tree: FolderTree, name: str) -> dict[str, str | None]:
+def tree_of(root: Path, copy: WorkingCopy | None) -> Tree:
+    """What a host would get of the folder: what is tracked, as it lies there; all of it where there is no Git."""
+    return FolderTree(root) if copy is None else CommittedTree(root, copy)
+
+
+def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
+    """Where what is judged is not what a host has, or will not have."""
+    if copy.uncommitted:
+        yield f"not committed yet, judged as it lies here: {_some(copy.uncommitted)}"
+    if copy.untracked:
+        yield f"not added to Git and not judged, no host gets it: {_some(copy.untracked)}; `git add` what belongs to it"
+    if copy.submodules:
+        yield f"submodules, which hosts do not fetch: {_some(sorted(copy.submodules))}"
+    if copy.left_out:
+        yield f"left out by hosts: {_some(copy.left_out)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED_MOST} more" if len(names) > NAMED_MOST else ""
+    return ", ".join(printable(name, 200) for name in names[:NAMED_MOST]) + more
+
+
+def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
     """Each host's desired-state digest; None where that takes a repository that is not here."""
     environment = load(tree, name, wiring.repositories_of_administrator(fetch=False).tree)
     for unseen in environment.check():
@@ -45,7 +76,7 @@ def _check(output: Output, tree: FolderTree, name: str) -> dict[str, str | None]
     return {host: _digest(environment, tree, host) for host in environment.inventory.hosts}
 
 
-def _digest(environment: Environment, tree: FolderTree, host: str) -> str | None:
+def _digest(environment: Environment, tree: Tree, host: str) -> str | None:
     try:
         return desired_state(environment, tree, host=host, commit="0" * 40).digest
     except InventoryError as error:

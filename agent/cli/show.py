@@ -132,6 +132,8 @@ class AccountView:
         if account.trusted is not None:
             signed = f", signed by {account.trusted.signer.principal}" if account.trusted.signer else ""
             say(f"commit {account.trusted.sha[:12]}{signed}: {account.trusted.subject}")
+        for name in account.left_out:
+            say(f"without {name}")
         if account.hold is not None:
             say(f"not applied: {account.hold.told}")
         for held in account.permitted.held if account.permitted is not None else ():

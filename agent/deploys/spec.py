@@ -113,6 +113,8 @@ def file_of(tree: Tree, path: str, where: Path) -> Entry:
     """The file of the config repo that the value at ``where`` names. Raises Mistake."""
     found = tree.entry(path)
     if found is None:
+        if absence := tree.absence(path):
+            raise Mistake(f"{path} {absence.why}", absence.remedy, where)
         if tree.names(path):
             raise Mistake(f"{path} is a folder of the config repo", "name a file in it", where)
         near = nearest_path(tree, path)

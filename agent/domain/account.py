@@ -87,6 +87,8 @@ class Reboot:
 class Account:
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
+    left_out: tuple[str, ...] = ()
+    """What of the trusted commit this host does not have, in words."""
     state: DesiredState | None = None
     """The state aimed at."""
     hold: Hold | None = None

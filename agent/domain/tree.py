@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
 from agent.domain.digest import JSON, digest_of
+from agent.domain.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,42 @@ class Tree(Protocol):
     def read(self, path: str) -> bytes:
         """The content of one file. Raises KeyError when there is none."""
         ...
+
+    def absence(self, path: str) -> Absence | None:  # noqa: ARG002 - most trees hold all that there is
+        """Why nothing is at ``path`` although something could be thought to be there."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """``why`` goes on after the path that is not there; ``remedy`` says what to do."""
+
+    why: str
+    remedy: str
+
+
+IN_SUBMODULE = "put the files themselves into this repository, or name their repository in site.yaml"
+
+
+def in_submodule(module: str) -> Absence:
+    """Hosts fetch one repository: what a submodule stands for is not in it."""
+    return Absence(f"lies in the submodule {printable(module)}, which hosts do not fetch", IN_SUBMODULE)
+
+
+def odd_name(name: str) -> str:
+    """What is odd about a name that git takes: it could not be shown, or be told from another one."""
+    if re.search(r"[\x00-\x1f\x7f]", name):
+        return "holds a control character"
+    return "is not UTF-8" if any("\udc80" <= letter <= "\udcff" for letter in name) else ""
+
+
+def leads_out(path: str, target: str) -> bool:
+    """Whether the link at ``path`` may lead out of its tree. ``..`` may only stand at the beginning of its ``target``,
+    and not lead above the root: then no chain of such links leads out either."""
+    parts = target.split("/")
+    climbs = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
+    plain = target.isprintable() and ".." not in parts[climbs:]
+    return not plain or not target or target.startswith("/") or climbs > path.count("/")
 
 
 LINK_HOPS = 40

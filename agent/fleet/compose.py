@@ -125,8 +125,16 @@ def _commits(account: Account, bounds: Bounds) -> Commits:
         aimed=account.state.commit if account.state else None,
         signer=_short(signer.principal, bounds.text) if signer else None,
         tag=_short(tag.name, bounds.text) if tag else None,
-        note=_short(trusted.note, bounds.text) if trusted else "",
+        note=_short("; ".join((*((trusted.note,) if trusted.note else ()), *_left_out(account.left_out))), bounds.text)
+        if trusted
+        else "",
     )
+
+
+def _left_out(names: Sequence[str]) -> Iterable[str]:
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        yield f"without {', '.join(names[:3])}{more}"
 
 
 def _deploys(account: Account, bounds: Bounds) -> tuple[ReportedDeploy, ...]:

@@ -48,6 +48,6 @@ class Exports:
         if misplaced_folder(target) or not target.is_dir():
             return False
         try:
-            return FolderTree(target).entries() == self._mirror.tree(sha).entries()
+            return FolderTree(target).entries() == self._mirror.inside(sha)
         except InventoryError:
             return False

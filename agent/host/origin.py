@@ -20,6 +20,7 @@ from agent.system.git_incoming import TIP
 from agent.system.misplaced import begun_afresh, misplaced_folder, set_aside
 from agent.system.process import Completed, run
 from agent.system.remote import checked_branch
+from agent.system.working_copy import ask_clone, resolve, working_copy
 
 GIT_TIMEOUT_S = 600.0
 """For a large repository on a slow disk; a config repo takes far less than a second."""
@@ -38,27 +39,21 @@ class Clone:
 def inspect(folder: Path, branch: str | None = None) -> Clone:
     """The clone in ``folder``, on ``branch`` or the one checked out. Raises SourceError,
     SettingsError for a branch that cannot be one."""
-    with TemporaryDirectory(prefix="hostwright-") as scratch:
-        environment = _environment(folder, Path(scratch))
-        if not _git(environment, "-C", str(folder), "rev-parse", "--git-dir").ok:
-            raise SourceError(
-                f"{folder} is not a Git clone", hint="git clone the repository, or name it with --repo URL"
-            )
-        if branch is None:
-            branch = _text(_git(environment, "-C", str(folder), "symbolic-ref", "--quiet", "--short", "HEAD"))
-            if not branch:
-                raise SourceError(f"{folder} has no branch checked out", hint="name the branch with --branch")
-        checked_branch(branch)
-        tip = _text(_git(environment, "-C", str(folder), "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"))
-        if not tip:
-            raise SourceError(f"{folder} has no commit on the branch {branch}", hint="commit, or name another --branch")
-        if _text(_git(environment, "-C", str(folder), "rev-parse", "--is-shallow-repository")) == "true":
-            raise SourceError(
-                f"{folder} is a shallow clone", hint=f"git -C {folder} fetch --unshallow, then run this again"
-            )
-        # Without the optional lock git does not write the person's index anew, which would then belong to root.
-        changes = _text(_git(environment, "--no-optional-locks", "-C", str(folder), "status", "--porcelain"))
-        return Clone(folder, branch, tip, len(changes.splitlines()))
+    copy = working_copy(folder)
+    if copy is None:
+        raise SourceError(f"{folder} is not a Git clone", hint="git clone the repository, or name it with --repo URL")
+    if branch is None:
+        branch = _text(ask_clone(copy.git, "symbolic-ref", "--quiet", "--short", "HEAD"))
+        if not branch:
+            raise SourceError(f"{folder} has no branch checked out", hint="name the branch with --branch")
+    checked_branch(branch)
+    tip = resolve(copy.git, f"refs/heads/{branch}")
+    if tip is None:
+        raise SourceError(f"{folder} has no commit on the branch {branch}", hint="commit, or name another --branch")
+    if _text(ask_clone(copy.git, "rev-parse", "--is-shallow-repository")) == "true":
+        hint = f"git -C {folder} fetch --unshallow, then run this again"
+        raise SourceError(f"{folder} is a shallow clone", hint=hint)
+    return Clone(folder, branch, tip, len(copy.uncommitted) + len(copy.untracked))
 
 
 def take_up(clone: Clone, origin: Path) -> bool:

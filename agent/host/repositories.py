@@ -64,7 +64,7 @@ class Repositories:
             folder = self._folder / pin.tree
             if not _holds(folder, pin.tree):
                 _discard(folder)
-                mirror.export(commit, folder)
+                mirror.export(commit, folder, outward=True)
         return pin
 
     @property
@@ -91,7 +91,7 @@ class Repositories:
                     hint="find out who changed lock.yaml; `hostwright lock` in the config repo writes what it holds",
                 )
             _discard(folder)
-            mirror.export(pin.commit, folder)
+            mirror.export(pin.commit, folder, outward=True)
 
     @contextmanager
     def _fetched(self, access: Access, remote: Remote, commit: str, ref: str) -> Iterator[Mirror]:

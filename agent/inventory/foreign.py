@@ -13,7 +13,8 @@ import sys
 from collections.abc import Iterator
 
 from agent.domain.address import Address
-from agent.domain.tree import Tree
+from agent.domain.text import printable
+from agent.domain.tree import Tree, leads_out
 from agent.errors import InventoryError
 from agent.inventory.requirements import modules, unmet
 
@@ -28,6 +29,12 @@ def require_runnable(address: Address, tree: Tree) -> None:
     if entry is None or entry.link:
         what = "no file" if entry is None else "a symbolic link, which is not followed,"
         raise InventoryError(f"{address.pinned} has {what} {address.path}", hint="name a file of that commit")
+    for path in (entry.path for entry in tree.entries() if entry.link):
+        if leads_out(path, target := tree.read(path).decode(errors="surrogateescape")):
+            raise InventoryError(
+                f"{address.pinned}: the link {printable(path)} leads out of that repository, to {printable(target)}",
+                hint="code that runs there would follow it; take a repository without such links for deploys",
+            )
     try:
         compile(tree.read(address.path), address.path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -247,7 +247,9 @@ class _Reader:
             self._add(position, path, f'"{source}" is not a deploy file', "write deploys/<file>.py")
             return False
         entry = self.source.tree.entry(source)
-        if entry is None:
+        if entry is None and (absence := self.source.tree.absence(source)):
+            self._add(position, path, f"{source} {absence.why}", absence.remedy)
+        elif entry is None:
             known = [name for name in self.source.tree.paths("deploys") if name.endswith(".py")]
             self._add(position, path, f"there is no file {source}", nearest(source, known, otherwise="add it"))
         elif entry.link:

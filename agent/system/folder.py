@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from agent.domain.tree import Entry, blob_id
+from agent.domain.tree import Absence, Entry, blob_id
 from agent.errors import InventoryError
 
 SIZE_LIMIT = 256 * 1024 * 1024
@@ -65,6 +65,9 @@ class FolderTree:
         if content is None:
             raise KeyError(path)
         return content
+
+    def absence(self, path: str) -> Absence | None:  # noqa: ARG002 - all that lies there is in it
+        return None
 
     def _at(self, path: str, look: Callable[[int, str], T]) -> T | None:
         """What ``look`` finds by the descriptor of the folder that ``path`` lies in, and the name in it."""

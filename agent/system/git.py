@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 
 from agent.domain.commit import Commit, Tag
 from agent.domain.text import printable
+from agent.domain.tree import Entry
 from agent.errors import Consequence, SourceError
 from agent.system import git_remote, git_tree
 from agent.system.files import discard, fsync_folder
@@ -198,12 +199,18 @@ class Mirror:
             lambda blob: self._healing(lambda: self._store.read(blob, "blob")),
         )
 
-    def export(self, sha: str, target: Path) -> None:
-        """All files of a commit below the new folder ``target``; read-only, durable, whole or not there at all.
+    def inside(self, sha: str) -> tuple[Entry, ...]:
+        """The files of a commit, without links that lead out of it."""
+        tree = self.tree(sha)
+        return git_tree.inside(tree.entries(), lambda blob: self._healing(lambda: self._store.read(blob, "blob")))
+
+    def export(self, sha: str, target: Path, *, outward: bool = False) -> None:
+        """All files of a commit below the new folder ``target``; read-only, durable, whole or not there at all. Links
+        that lead out are left out: code that is run there would follow them; ``outward``: they are made as well.
 
         Raises SourceError, kind ``unsafe-tree``, and SourceErrors of reading; OSError when it cannot be written.
         """
-        entries = self.tree(sha).entries()
+        entries = self.tree(sha).entries() if outward else self.inside(sha)
 
         def write() -> None:
             store = self._store

@@ -7,7 +7,6 @@ other than a file below the folder are refused, as git itself refuses to check t
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from agent.domain.text import printable
-from agent.domain.tree import Entry
+from agent.domain.tree import Absence, Entry, in_submodule, leads_out, odd_name
 from agent.errors import Consequence, SourceError
 from agent.system.files import discard, fsync_folder, sync_file_system
 
@@ -29,8 +28,6 @@ _SUBMODULE: Final = 0o160000
 _IGNORED_BY_HFS: Final = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 """Characters that one file system drops from names, so that `.g\u200cit` becomes `.git`."""
 
-_log = logging.getLogger(__name__)
-
 ReadObject = Callable[[str], bytes]
 """Object id to content."""
 CopyBlob = Callable[[str, BinaryIO], None]
@@ -40,7 +37,8 @@ CopyBlob = Callable[[str, BinaryIO], None]
 class CommitTree:
     """The files of one commit (``agent.domain.tree.Tree``).
 
-    Raises SourceError, kind ``unsafe-tree``, for paths that must not be written; what the readers raise is passed on.
+    What is no file of this repository, or could not be one on every host, is not in it; ``left_out`` names it. Raises
+    SourceError, kind ``unsafe-tree``, for paths that must not be written; what the readers raise is passed on.
     """
 
     def __init__(self, root: str, read_tree: ReadObject, read_blob: ReadObject) -> None:
@@ -49,6 +47,8 @@ class CommitTree:
         self._read_blob = read_blob
         self._folders: dict[str, dict[str, tuple[int, str]]] = {}
         self._entries: tuple[Entry, ...] | None = None
+        self._left_out: list[str] = []
+        self._odd: dict[str, list[tuple[str, str]]] = {}
 
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:
         """All files at or below ``prefix``, sorted by path; submodules are not among them."""
@@ -78,6 +78,22 @@ class CommitTree:
             raise KeyError(path)
         return self._read_blob(entry.blob)
 
+    def absence(self, path: str) -> Absence | None:
+        parts = path.split("/")
+        for number in range(1, len(parts) + 1):
+            above = "/".join(parts[:number])
+            if self._find(above)[0] == _SUBMODULE:
+                return in_submodule(above)
+        return None
+
+    def left_out(self) -> tuple[str, ...]:
+        """What of the commit hosts do not have, in words: what is not in this tree, and links out of it. Those of
+        dotfiles are made in homes."""
+        links = ((entry.path, os.fsdecode(self._read_blob(entry.blob))) for entry in self.entries() if entry.link)
+        outward = (path for path, target in links if not path.startswith("dotfiles/") and leads_out(path, target))
+        out = (f"the link {printable(path)}, which leads out of the repository" for path in outward)
+        return tuple(sorted((*self._left_out, *out)))
+
     def _find(self, path: str) -> tuple[int, str]:
         """Mode and object id of what is at ``path``; a mode of 0 where nothing is."""
         mode, found = _FOLDER, self._root
@@ -89,31 +105,33 @@ class CommitTree:
         pending, count = [(root, above)], 0
         while pending:
             folder, prefix = pending.pop()
-            for name, (mode, found) in self._folder(folder).items():
+            names = self._folder(folder)
+            self._left_out += [f"{printable(prefix)}{odd}, whose name {why}" for odd, why in self._odd[folder]]
+            for name, (mode, found) in names.items():
                 path = prefix + name
                 count += 1
                 if count > ENTRIES_LIMIT:
-                    raise _unsafe(f"it holds more than {ENTRIES_LIMIT} files")
+                    raise _unsafe(f"it holds more than {ENTRIES_LIMIT} files", "hosts take no more; remove some")
                 if len(path.encode()) > PATH_LIMIT:
-                    raise _unsafe(f"a path is longer than {PATH_LIMIT} bytes: {printable(path, 80)}")
+                    shown = printable(path, 80)
+                    raise _unsafe(f"a path is longer than {PATH_LIMIT} bytes: {shown}", "hosts take no longer ones")
                 if mode == _FOLDER:
                     pending.append((found, f"{path}/"))
                 elif mode == _SUBMODULE:
-                    _log.warning("the submodule %s is left out: submodules are not fetched", printable(path))
+                    self._left_out.append(f"the submodule {printable(path)}, which hosts do not fetch")
                 else:
                     yield Entry(path, mode, found)
 
     def _folder(self, tree: str) -> dict[str, tuple[int, str]]:
         if tree not in self._folders:
-            self._folders[tree] = _parsed(self._read_tree(tree))
+            self._folders[tree], self._odd[tree] = _parsed(self._read_tree(tree))
         return self._folders[tree]
 
 
 def export(entries: tuple[Entry, ...], copy_blob: CopyBlob, read_link: ReadObject, target: Path) -> None:
     """Writes all files below ``target``, which appears when the last of them is on the disk, and not before.
 
-    Folders 0555, files 0444 or 0555; links only where they cannot lead out. Raises SourceError (``unsafe-tree``),
-    OSError, and what the readers raise; then there is nothing at ``target``.
+    Folders 0555, files 0444 or 0555. Raises OSError and what the readers raise; then there is nothing at ``target``.
     """
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     discard(temporary)
@@ -123,7 +141,7 @@ def export(entries: tuple[Entry, ...], copy_blob: CopyBlob, read_link: ReadObjec
             (temporary / folder).mkdir(mode=0o700)
         for entry in entries:
             if entry.link:
-                (temporary / entry.path).symlink_to(_inner_target(entry.path, read_link(entry.blob)))
+                (temporary / entry.path).symlink_to(os.fsdecode(read_link(entry.blob)))
             else:
                 _write(temporary / entry.path, entry, copy_blob)
         for folder in reversed(folders):
@@ -136,6 +154,13 @@ def export(entries: tuple[Entry, ...], copy_blob: CopyBlob, read_link: ReadObjec
     fsync_folder(target.parent)
 
 
+def inside(entries: tuple[Entry, ...], read_link: ReadObject) -> tuple[Entry, ...]:
+    """The entries but for the links that lead out of the tree."""
+    return tuple(
+        entry for entry in entries if not entry.link or not leads_out(entry.path, os.fsdecode(read_link(entry.blob)))
+    )
+
+
 def _write(path: Path, entry: Entry, copy_blob: CopyBlob) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -143,41 +168,26 @@ def _write(path: Path, entry: Entry, copy_blob: CopyBlob) -> None:
         os.fchmod(descriptor, 0o555 if entry.executable else 0o444)
 
 
-def _inner_target(path: str, raw: bytes) -> str:
-    """The target of the link at ``path``. ``..`` may only stand at its beginning, and not lead above the root: then
-    no chain of such links leads out either."""
-    target = raw.decode(errors="surrogateescape")
-    parts = target.split("/")
-    climbs = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
-    if (
-        not target
-        or target.startswith("/")
-        or ".." in parts[climbs:]
-        or climbs > path.count("/")
-        or not target.isprintable()
-    ):
-        raise _unsafe(
-            f"the link {printable(path)} leads out of the repository, to {printable(target)}",
-            "links must be relative and stay inside; a deploy can make a link to anywhere on the host",
-        )
-    return target
-
-
-def _parsed(tree: bytes) -> dict[str, tuple[int, str]]:
-    """gitformat-tree: ``<octal mode> SP <name> NUL <20 bytes>``, again and again."""
+def _parsed(tree: bytes) -> tuple[dict[str, tuple[int, str]], list[tuple[str, str]]]:
+    """gitformat-tree: ``<octal mode> SP <name> NUL <20 bytes>``, again and again. What has a name that git takes and
+    hosts do not comes by itself: the name as it can be shown, and why."""
     found: dict[str, tuple[int, str]] = {}
+    odd: list[tuple[str, str]] = []
     position = 0
     while position < len(tree):
         end = tree.find(b"\0", position)
         mode, blank, raw = tree[position:end].partition(b" ")
         if end < 0 or not blank or not re.fullmatch(rb"[0-7]{5,6}", mode) or len(tree) < end + 21:
             raise _unsafe("a folder is malformed")
-        name = _checked_name(raw)
-        if name in found:
+        sha, position = tree[end + 1 : end + 21].hex(), end + 21
+        name = _checked_name(raw.decode(errors="surrogateescape"))
+        if why := odd_name(name):
+            odd.append((printable(raw.decode(errors="backslashreplace")), why))
+        elif name in found:
             raise _unsafe(f"the name {printable(name)} stands twice in one folder")
-        found[name] = (_kind(int(mode, 8), name), tree[end + 1 : end + 21].hex())
-        position = end + 21
-    return found
+        else:
+            found[name] = (_kind(int(mode, 8), name), sha)
+    return found, odd
 
 
 def _kind(mode: int, name: str) -> int:
@@ -188,12 +198,8 @@ def _kind(mode: int, name: str) -> int:
     return 0o100755 if mode & 0o100 else 0o100644
 
 
-def _checked_name(raw: bytes) -> str:
-    try:
-        name = raw.decode()
-    except UnicodeDecodeError as error:
-        raise _unsafe(f"the name {raw!r} is not UTF-8") from error
-    if name in ("", ".", "..") or "/" in name or re.search(r"[\x00-\x1f\x7f]", name):
+def _checked_name(name: str) -> str:
+    if name in ("", ".", "..") or "/" in name:
         raise _unsafe(f"{name!r} cannot be the name of a file")
     if any(_means_git(part) for part in name.split("\\")):
         raise _unsafe(f"{printable(name)} stands for git's own folder")
@@ -207,10 +213,10 @@ def _means_git(name: str) -> bool:
     return bare in (".git", "git~1")
 
 
-def _unsafe(why: str, hint: str = "") -> SourceError:
+def _unsafe(why: str, what: str = "git itself refuses to check it out: find out who made it") -> SourceError:
     return SourceError(
         f"the commit cannot be used: {why}",
         kind="unsafe-tree",
-        hint=hint or "remove it in a new commit, and find out who made it: git itself refuses to check it out",
+        hint=f"{what}; a new commit without it will do",
         consequence=Consequence.STALL,
     )

@@ -32,7 +32,7 @@ def test_malicious_names_of_branches(host: Victim, tmp_path: Path, ann: Author, 
 
 @pytest.mark.parametrize(
     "name",
-    ["..", ".git", ".GIT", "git~1", ".git ", "\u200c.git", "a\nb", "\x1b[2J", "a\\.git", "-rf\x7f"],
+    ["..", ".git", ".GIT", "git~1", ".git ", "\u200c.git", "a\\.git"],
 )
 def test_malicious_names_of_files(host: Victim, ann: Author, name: str) -> None:
     """Signed even: what cannot be a file below the export is no file."""
@@ -42,11 +42,26 @@ def test_malicious_names_of_files(host: Victim, ann: Author, name: str) -> None:
         repo.plumb(tree_with(repo, ("40000", folder, name)), repo.head, by=ann)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "-rf\x7f", "Icon\r"])
+def test_names_that_could_play_tricks_on_a_terminal(host: Victim, ann: Author, name: str) -> None:
+    """The file is left out, and named in a way that plays none."""
+    repo = host.repo
+    sha = repo.plumb(tree_with(repo, ("100644", repo.blob(b"x"), name)), repo.head, by=ann)
+    report = host.cycle()
+    assert (report.problems, host.last) == ((), sha)
+    assert "holds a control character" in report.commits.note
+    assert report.commits.note.isprintable()
+    assert sorted(path.name for path in (host.parts.paths.commits / sha).iterdir()) == ["inventories"]
+
+
 @pytest.mark.parametrize("target", ["/etc/shadow", "../../etc/shadow", "a/../../x", ".."])
 def test_symlinks_out_of_the_checkout(host: Victim, ann: Author, target: str) -> None:
     repo = host.repo
-    with attacked_after_trust(host, ("unsafe-tree",)):
-        repo.plumb(tree_with(repo, ("120000", repo.blob(target.encode()), "link")), repo.head, by=ann)
+    sha = repo.plumb(tree_with(repo, ("120000", repo.blob(target.encode()), "link")), repo.head, by=ann)
+    report = host.cycle()
+    assert (report.problems, host.last) == ((), sha)
+    assert report.commits.note == "without the link link, which leads out of the repository"
+    assert sorted(path.name for path in (host.parts.paths.commits / sha).iterdir()) == ["inventories"]
 
 
 def test_a_file_behind_a_symlink(host: Victim, ann: Author, tmp_path: Path) -> None:
@@ -114,6 +129,7 @@ def test_a_submodule_is_not_fetched(host: Victim, ann: Author, tmp_path: Path) -
     modules = repo.blob(f'[submodule "sub"]\n\tpath = sub\n\turl = {inner.path}\n'.encode())
     tree = tree_with(repo, ("160000", head, "sub"), ("100644", modules, ".gitmodules"))
     sha = repo.plumb(tree, repo.head, by=ann)
-    assert host.cycle().problems == ()
-    assert host.last == sha
+    report = host.cycle()
+    assert (report.problems, host.last) == ((), sha)
+    assert report.commits.note == "without the submodule sub, which hosts do not fetch"
     assert not list(host.parts.paths.root.rglob("pwned"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import time
@@ -15,6 +16,7 @@ from agent.domain.address import Address
 from agent.domain.pins import RepositoryPin
 from agent.errors import Consequence, Exit, InventoryError, SourceError, TrustError
 from agent.host.repositories import Repositories
+from agent.inventory.foreign import require_runnable
 from agent.system import git_environment
 from agent.system.git import Access
 from tests.gitserver import ConfigRepo, SshServer, http_server, ssh_server
@@ -223,10 +225,22 @@ def test_a_server_that_gives_only_what_its_refs_are_at_is_asked_for_the_ref(
     assert Repositories(store, ANY).tree(pin).read("motd.py") == b"x = 1\n"
 
 
-def test_a_repository_that_leads_out_of_itself_is_not_written(repo: ConfigRepo, address: Address, store: Path) -> None:
+def test_a_link_that_leads_out_of_a_repository_is_kept_and_not_followed(
+    repo: ConfigRepo, address: Address, store: Path
+) -> None:
+    """In a home such links are normal."""
     (repo.path / "out").symlink_to("/etc/passwd")
     repo.commit("Out")
-    with pytest.raises(SourceError) as refused:
-        Repositories(store, ANY).pin(address)
-    assert refused.value.kind == "unsafe-tree"
-    assert list(store.iterdir()) == []
+    pin = Repositories(store, ANY).pin(address)
+    assert Repositories(store, None).tree(pin).read("out") == b"/etc/passwd"
+
+
+def test_code_of_a_repository_that_leads_out_of_itself_is_not_run(
+    repo: ConfigRepo, address: Address, store: Path
+) -> None:
+    (repo.path / "out").symlink_to("/etc")
+    repo.commit("Out", {"x.py": "import os\n"})
+    stored = Repositories(store, ANY)
+    with pytest.raises(InventoryError, match="the link out leads out of that repository, to /etc") as refused:
+        require_runnable(dataclasses.replace(address, path="x.py"), stored.tree(stored.pin(address)))
+    assert address.pinned in refused.value.message

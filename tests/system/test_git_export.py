@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from agent.errors import SourceError
-from agent.system.git import Mirror
+from agent.system import git_tree
+from agent.system.git import CommitTree, Mirror
+from agent.system.process import run
 from tests.gitserver import ConfigRepo
 
 
@@ -75,7 +78,7 @@ def test_attributes_of_the_commit_have_no_say(repo: ConfigRepo, mirror: Mirror, 
 
 DANGEROUS_NAMES = [
     *(".git", ".GIT", ".git ", ".git.", "git~1", ".g\u200cit", ".git::$INDEX_ALLOCATION", r"a\.git"),
-    *("..", ".", "", "a/b", "a\nb", "\x1b[2J"),
+    *("..", ".", "", "a/b"),
 ]
 
 
@@ -110,37 +113,87 @@ def test_a_name_that_stands_twice_is_refused(repo: ConfigRepo, mirror: Mirror, t
         mirror.export(head, tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    "target", ["/etc/passwd", "../../etc/passwd", "deep/../../x", "../..", "sub/../x", "x\ny", "..", "../work"]
-)
-def test_a_link_that_leads_out_is_refused(repo: ConfigRepo, mirror: Mirror, tmp_path: Path, target: str) -> None:
-    (repo.path / ("bin/link" if target == "../.." else "link")).symlink_to(target)
+OUT = ["/etc/passwd", "../../etc/passwd", "deep/../../x", "../..", "sub/../x", "x\ny", "..", "../work"]
+
+
+@pytest.mark.parametrize("target", OUT)
+def test_a_link_that_leads_out_is_not_there_where_code_runs(
+    repo: ConfigRepo, mirror: Mirror, tmp_path: Path, target: str
+) -> None:
+    link = "bin/link" if target == "../.." else "link"
+    (repo.path / link).symlink_to(target)
     head = repo.commit("Link")
     mirror.fetch(f"{repo.path}", "main")
-    with pytest.raises(SourceError, match="leads out") as refused:
-        mirror.export(head, tmp_path / "commits")
-    assert refused.value.kind == "unsafe-tree"
-    assert files_below(tmp_path) == {path for path in files_below(tmp_path) if path.startswith(("work/", "host/"))}
+    mirror.export(head, tmp_path / "out")
+    assert files_below(tmp_path / "out") == {"bin/run", "site.yaml"}
+    assert mirror.tree(head).read(link) == target.encode(), "it can be made in a home"
+    mirror.export(head, tmp_path / "all", outward=True)
+    assert (tmp_path / "all" / link).readlink() == Path(target)
 
 
-def test_a_submodule_is_left_out_and_said(
-    repo: ConfigRepo, mirror: Mirror, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("name", ["Icon\r", "a\nb", "x\x1b[2J", "x\x7f"])
+def test_a_name_with_a_control_character_is_left_out_and_named(
+    repo: ConfigRepo, mirror: Mirror, tmp_path: Path, name: str
 ) -> None:
+    """git takes it: such as the icon that a Mac puts into a folder."""
+    head = repo.commit("Odd", {f"bin/{name}": "x"})
+    mirror.fetch(f"{repo.path}", "main")
+    mirror.export(head, tmp_path / "out")
+    assert files_below(tmp_path / "out") == {"bin/run", "site.yaml"}
+    (told,) = mirror.tree(head).left_out()
+    assert told.startswith("bin/")
+    assert told.endswith("whose name holds a control character")
+    assert told.isprintable()
+
+
+def test_a_name_that_is_not_utf8_is_left_out_and_named(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(repo.path) + b"/caf\xe9")).write_text("x")
+    head = repo.commit("Latin 1")
+    mirror.fetch(f"{repo.path}", "main")
+    mirror.export(head, tmp_path / "out")
+    assert files_below(tmp_path / "out") == {"bin/run", "site.yaml"}
+    assert mirror.tree(head).left_out() == ("caf\\xe9, whose name is not UTF-8",)
+
+
+def test_a_submodule_is_left_out_and_named(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
     modules = repo.blob(b'[submodule "x"]\n\tpath = vendor\n\turl = ../evil\n')
     tree = repo.tree(("100644", modules, ".gitmodules"), ("160000", repo.head, "vendor"))
     head = repo.plumb(tree, repo.head)
     mirror.fetch(f"{repo.path}", "main")
     mirror.export(head, tmp_path / "out")
     assert files_below(tmp_path / "out") == {".gitmodules"}
-    assert "submodule vendor is left out" in caplog.text
+    found = mirror.tree(head)
+    assert found.left_out() == ("the submodule vendor, which hosts do not fetch",)
+    absence = found.absence("vendor/lib/x.py")
+    assert absence is not None
+    assert absence.why == "lies in the submodule vendor, which hosts do not fetch"
+    assert found.absence("nowhere/x.py") is None
 
 
-def test_an_export_that_cannot_be_finished_leaves_nothing(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
-    (repo.path / "zz-last").symlink_to("/etc/passwd")
-    head = repo.commit("Link")
-    mirror.fetch(f"{repo.path}", "main")
+GITS_OWN = [".git", ".GIT", ".git.", ".git ", "git~1", ".git::$INDEX_ALLOCATION", ".g\u200cit"]
+
+
+@pytest.mark.parametrize("name", GITS_OWN)
+def test_git_itself_refuses_the_names_of_which_the_hint_says_so(repo: ConfigRepo, name: str) -> None:
+    blob = repo.blob(b"x")
+    argv = ["git", "-C", f"{repo.path}", "update-index", "--add", "--cacheinfo", f"100644,{blob},{name}/x"]
+    protect = ["-c", "core.protectHFS=true", "-c", "core.protectNTFS=true"]
+    assert not run([argv[0], *protect, *argv[1:]], timeout_s=20).ok
+    with pytest.raises(SourceError) as refused:
+        CommitTree("t", lambda _: f"100644 {name}\0".encode() + bytes(20), lambda _: b"").entries()
+    assert "git itself refuses" in refused.value.hint
+
+
+def test_an_export_that_cannot_be_finished_leaves_nothing(
+    repo: ConfigRepo, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(git_tree, "sync_file_system", full)
+    head = mirror.fetch(f"{repo.path}", "main").sha
     (tmp_path / "commits").mkdir()
-    with pytest.raises(SourceError):
+    with pytest.raises(OSError, match="No space"):
         mirror.export(head, tmp_path / "commits" / head)
     assert list((tmp_path / "commits").iterdir()) == []
 

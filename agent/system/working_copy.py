@@ -1,0 +1,222 @@
+"""A person's clone as Git sees it: what a commit of it holds, whatever else lies in the folder.
+
+The clone belongs to a person, and root may look at it: nothing of its configuration counts. Git works in a repository
+of our own, on a copy of the clone's index, with the clone's objects; filters, hooks, monitors and pagers that the clone
+names are unknown there. What the clone itself is asked is where its branches are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from agent.domain.text import printable
+from agent.domain.tree import Absence, Entry, in_submodule, leads_out, odd_name
+from agent.errors import SourceError
+from agent.system.files import read_bounded
+from agent.system.folder import FolderTree
+from agent.system.git_environment import local_environment
+from agent.system.process import Completed, run
+
+TIMEOUT_S: Final = 60.0
+INDEX_LIMIT: Final = 256 * 1024 * 1024
+"""Bytes of an index: more than a million files."""
+_SUBMODULE: Final = "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingCopy:
+    """``folder`` is its top, ``git`` the folder of the repository, ``common`` that of the one it is a worktree of.
+
+    Paths below are relative to ``folder``. ``tracked`` is what the next commit holds, ``uncommitted`` what differs from
+    the last one, of these; ``untracked`` what is neither in it nor ignored.
+    """
+
+    folder: Path
+    git: Path
+    common: Path
+    head: str | None
+    tracked: frozenset[str]
+    submodules: frozenset[str]
+    uncommitted: tuple[str, ...]
+    untracked: tuple[str, ...]
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What hosts leave out of the commit besides submodules, and why."""
+        return tuple(sorted(self._left_out()))
+
+    def _left_out(self) -> Iterator[str]:
+        for path in self.tracked:
+            if not path.isprintable() and (why := odd_name(path)):
+                yield f"{printable(path)}, whose name {why}"
+            elif (self.folder / path).is_symlink() and not path.startswith("dotfiles/"):
+                target = os.fsdecode((self.folder / path).readlink())
+                if leads_out(path, target):
+                    yield f"{path}, a link that leads out of the repository, to {printable(target)}"
+
+    def ignored_by(self, path: str) -> str:
+        """Which line makes Git ignore ``path``: ``.gitignore:3``; empty where it does not."""
+        with _beside(self.folder, self.git, self.common, self.head) as ask:
+            done = ask("check-ignore", "--verbose", "--", path)
+        return done.output.decode(errors="replace").partition("\t")[0].rpartition(":")[0] if done.ok else ""
+
+
+def find(folder: Path) -> tuple[Path, Path, Path] | None:
+    """The top of the working copy that ``folder`` lies in, its repository, and the one that holds its objects; None
+    where it lies in none."""
+    resolved = folder.resolve()
+    for top in (resolved, *resolved.parents):
+        inner = top / ".git"
+        try:
+            if inner.is_dir():
+                return top, inner, inner
+            if inner.is_file():
+                git = top / _line(inner).removeprefix("gitdir: ")
+                common = git / _line(git / "commondir") if (git / "commondir").is_file() else git
+                return top, git, common
+        except OSError:
+            return None
+    return None
+
+
+def working_copy(folder: Path) -> WorkingCopy | None:
+    """The working copy that ``folder`` lies in; None where it lies in none. Raises SourceError where git cannot read
+    it."""
+    found = find(folder)
+    if found is None:
+        return None
+    top, git, common = found
+    head = resolve(git, "HEAD")
+    with _beside(top, git, common, head) as ask:
+        listed = _entries(ask("ls-files", "--stage", "-z"), top)
+        status = _entries(
+            ask("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=all"), top
+        )
+    staged = [(line.split(" ", 1)[0], line.partition("\t")[2]) for line in listed]
+    changed = [(line[:2], line[3:]) for line in status]
+    return WorkingCopy(
+        top,
+        git,
+        common,
+        head,
+        tracked=frozenset(path for mode, path in staged if mode != _SUBMODULE),
+        submodules=frozenset(path for mode, path in staged if mode == _SUBMODULE),
+        uncommitted=tuple(path for how, path in changed if how != "??"),
+        untracked=tuple(path for how, path in changed if how == "??"),
+    )
+
+
+def resolve(repository: Path, name: str) -> str | None:
+    """The commit that a branch or HEAD of the clone is at."""
+    done = ask_clone(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    return done.output.decode().strip() if done.ok else None
+
+
+def ask_clone(repository: Path, *arguments: str) -> Completed:
+    """A question about refs and settings: git starts nothing for it that the clone could name."""
+    return _git(local_environment(), f"--git-dir={repository}", *arguments)
+
+
+class CommittedTree(FolderTree):
+    """The files of a working copy that are in the next commit, as they lie there now."""
+
+    def __init__(self, path: Path, copy: WorkingCopy) -> None:
+        super().__init__(path)
+        self._copy = copy
+        above = path.resolve().relative_to(copy.folder).parts
+        self._above = "".join(f"{part}/" for part in above)
+        size = len(self._above)
+        self._tracked = {path[size:] for path in copy.tracked if path.startswith(self._above)}
+        self._inner = {f"{folder}" for path in self._tracked for folder in PurePosixPath(path).parents}
+
+    def names(self, folder: str = "") -> tuple[str, ...]:
+        above = f"{folder.strip('/')}/".lstrip("/")
+        return tuple(name for name in super().names(folder) if self._known(f"{above}{name}"))
+
+    def paths(self, prefix: str = "") -> tuple[str, ...]:
+        prefix = prefix.strip("/")
+        if prefix in self._tracked:
+            return (prefix,) if self.entry(prefix) is not None else ()
+        inside = sorted(path for path in self._tracked if not prefix or path.startswith(f"{prefix}/"))
+        return tuple(path for path in inside if os.path.lexists(self.path / path))
+
+    def entry(self, path: str) -> Entry | None:
+        return super().entry(path) if path in self._tracked else None
+
+    def read(self, path: str) -> bytes:
+        if path not in self._tracked:
+            raise KeyError(path)
+        return super().read(path)
+
+    def absence(self, path: str) -> Absence | None:
+        inside = f"{self._above}{path.strip('/')}"
+        module = next((module for module in self._copy.submodules if _at_or_below(inside, module)), None)
+        if module is not None:
+            return in_submodule(module)
+        if not os.path.lexists(self._copy.folder / inside):
+            return None
+        if any(_at_or_below(other, inside) for other in self._copy.untracked):
+            return Absence("is not added to Git, so no host gets it", f"git add {path}")
+        if rule := self._copy.ignored_by(inside):
+            remedy = f"git add --force {path}, or change {rule}"
+            return Absence(f"is ignored by Git ({rule}), so no host gets it", remedy)
+        return None
+
+    def _known(self, path: str) -> bool:
+        return path in self._tracked or path in self._inner
+
+
+@contextmanager
+def _beside(top: Path, git: Path, common: Path, head: str | None) -> Iterator[Callable[..., Completed]]:
+    """A way to ask git about the working copy, in a repository of our own that has the clone's index and objects."""
+    with TemporaryDirectory(prefix="hostwright-") as folder:
+        own = Path(folder) / "own.git"
+        environment = local_environment()
+        _git(environment, "init", "--quiet", "--bare", "--initial-branch=none", f"{own}")
+        if head is not None:
+            (own / "HEAD").write_text(f"{head}\n")
+        for index in (git / "index", *git.glob("sharedindex.*")):
+            _copy(index, own / index.name)
+        (own / "info").mkdir(exist_ok=True)
+        _copy(common / "info/exclude", own / "info/exclude")
+        environment |= {
+            "GIT_DIR": f"{own}",
+            "GIT_WORK_TREE": f"{top}",
+            "GIT_INDEX_FILE": f"{own}/index",
+            "GIT_OBJECT_DIRECTORY": f"{common}/objects",
+        }
+        yield lambda *arguments: _git(environment, *arguments, cwd=top)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """With its time: git tells by it which files it has to look at again."""
+    try:
+        target.write_bytes(read_bounded(source, INDEX_LIMIT))
+        status = source.lstat()
+    except OSError:
+        return
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _git(environment: Mapping[str, str], *arguments: str, cwd: Path = Path("/")) -> Completed:
+    return run(["git", *arguments], timeout_s=TIMEOUT_S, env=environment, cwd=cwd, output_limit=INDEX_LIMIT)
+
+
+def _entries(done: Completed, top: Path) -> list[str]:
+    if not done.ok:
+        raise SourceError(f"git cannot read {top}: {done.complaint}", hint="does `git status` work there?")
+    return [os.fsdecode(entry) for entry in done.output.split(b"\0") if entry]
+
+
+def _at_or_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _line(file: Path) -> str:
+    return os.fsdecode(read_bounded(file, 64 * 1024)).strip()
