@@ -12,9 +12,9 @@ from agent.domain.text import printable
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
-from agent.inventory.environment import NOT_FETCHED, Environment, load
+from agent.inventory.environment import Environment, load, read
 from agent.inventory.schema import schema as schema_of
-from agent.steps.resolve import desired_state
+from agent.steps.resolve import state_of
 from agent.system.folder import FolderTree
 from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
 from agent.system.yaml import Position
@@ -69,20 +69,18 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
-    """Each host's desired-state digest; None where that takes a repository that is not here."""
-    environment = load(tree, name, wiring.repositories_of_administrator(fetch=False).tree)
-    for unseen in environment.check():
-        output.say(f"{name}: {unseen} and was not looked at; hostwright lock fetches it")
-    return {host: _digest(environment, tree, host) for host in environment.inventory.hosts}
-
-
-def _digest(environment: Environment, tree: Tree, host: str) -> str | None:
-    try:
-        return desired_state(environment, tree, host=host, commit="0" * 40).digest
-    except InventoryError as error:
-        if error.kind != NOT_FETCHED:
-            raise
-        return None
+    """Each host's desired-state digest; None where that takes a repository that is not here. Raises ComplaintsError
+    with what is wrong for all hosts and for single ones."""
+    environment, complaints = read(tree, name, wiring.repositories_of_administrator(fetch=False).tree)
+    unseen: dict[str, InventoryError] = {}
+    digests: dict[str, str | None] = {}
+    for host, found in environment.each(complaints, unseen):
+        state = state_of(environment, tree, found, host=host, commit="0" * 40) if found is not None else None
+        digests[host] = state.digest if state is not None else None
+    complaints.raise_if_any()
+    for line in unseen:
+        output.say(f"{name}: {line} and was not looked at; hostwright lock fetches it")
+    return digests
 
 
 def inventory(

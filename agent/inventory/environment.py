@@ -9,12 +9,11 @@ fleet.yaml ─Fleet→                            ┘
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.deploys.spec import Concrete
 from agent.domain.address import Address
-from agent.domain.deploy_file import CALL_IT, imported, uncalled
-from agent.domain.fault import Mistake, Path
+from agent.domain.fault import Fault, Mistake
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
@@ -23,20 +22,23 @@ from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
 from agent.inventory.foreign import require_runnable
 from agent.inventory.inventory import Inventory, read_inventory
-from agent.inventory.lock import AGENT, LOCK_FILE, Lock, read_lock, stale
+from agent.inventory.lock import AGENT, Lock, read_lock, stale
 from agent.inventory.placing import PlacedDeploy, Placing
-from agent.inventory.site import NOT_IN_FORCE, SITE_FILE, Play, read_site
-from agent.inventory.source import INVENTORIES, Source, open_source
+from agent.inventory.python import require_python
+from agent.inventory.site import Play, read_site
+from agent.inventory.source import INVENTORIES, open_source
+from agent.inventory.strays import complain_of_strays
 from agent.inventory.template import HostValues, LazyValues, Renderer, TemplateProblem
-from agent.inventory.tools import TOOLS_FILE, PythonTool, Tool, read_tools
-from agent.inventory.windows import check_windows
-from agent.system.yaml import Node, Position, locate
+from agent.inventory.tools import PythonTool, Tool, read_tools
+from agent.inventory.typed import judge
+from agent.inventory.windows import check_hosts, check_windows
+from agent.system.yaml import Position
 
 __all__ = ["Environment", "HostSources", "PlacedDeploy", "load"]
 
-_UNREAD_FILES = tuple(name.replace(".yaml", ".yml") for name in (SITE_FILE, FLEET_FILE, TOOLS_FILE, LOCK_FILE))
-_POLICIES = "policies"
 
+Found = tuple[tuple[PlacedDeploy, Concrete | None], ...]
+"""A host's deploys, in order, and of each what it wants; None beside a deploy file."""
 
 Repositories = Callable[[RepositoryPin], Tree]
 """Other repositories' files. Raises InventoryError, kind ``not-fetched``, where they are not to be had; SourceError,
@@ -44,6 +46,7 @@ TrustError."""
 
 
 NOT_FETCHED = "not-fetched"
+NOT_LOCKED = "not-locked"
 
 
 def not_fetched(pin: RepositoryPin) -> Tree:
@@ -95,6 +98,8 @@ class Environment:
         self.lock = lock
         self.pins = lock.pins(tools)
         self._repositories = repositories
+        self.pinned = True
+        """Whether tools.yaml and lock.yaml could be read: else nobody knows what has a pin."""
         self._runnable: set[Address] = set()
         self._tree = tree
         self._plays = [(play, frozenset(inventory.match(play.hosts))) for play in plays]
@@ -111,7 +116,7 @@ class Environment:
         complaints.raise_if_any()
         return deploys
 
-    def concrete(self, host: str) -> tuple[tuple[PlacedDeploy, Concrete | None], ...]:
+    def concrete(self, host: str) -> Found:
         """``deploys``, each built-in with everything looked up and rendered; None beside a deploy file of the config
         repo. Raises InventoryError with every complaint, or of kind ``not-fetched`` with the first repository that is
         not here; what fetching it raises."""
@@ -140,19 +145,23 @@ class Environment:
             for mention in play.mentions
         }
 
+    def each(self, complaints: Complaints, unseen: dict[str, InventoryError]) -> Iterator[tuple[str, Found | None]]:
+        """What ``concrete`` gives for each host, and None where something is wrong, which goes to ``complaints``, or
+        takes a repository that is not here; ``unseen`` has a line for each of these."""
+        for host in self.inventory.hosts:
+            own, away = Complaints(), dict[str, InventoryError]()
+            found = self._concretes(host, own, away) if self.inventory.knows(host) else None
+            yield host, None if own or away else found
+            complaints.include(own)
+            unseen.update(away)
+
     def check(self) -> tuple[str, ...]:
         """Everything that can be known of all hosts without touching one. Raises InventoryError with all complaints.
 
         Returns what could not be looked at: a line for each repository that is not here."""
         complaints, unseen = Complaints(), dict[str, InventoryError]()
-        sources: dict[str, Position] = {}
-        for host in self.inventory.hosts:
-            for deploy, _ in self._concretes(host, complaints, unseen):
-                own = deploy.source if deploy.repository is None else None
-                for source in filter(None, (own, deploy.on_remove)):
-                    sources.setdefault(source, deploy.position)
-        for source, position in sources.items():
-            self._check_code(source, position, complaints)
+        for _ in self.each(complaints, unseen):
+            pass
         complaints.raise_if_any()
         return tuple(unseen)
 
@@ -193,19 +202,18 @@ class Environment:
         return self._values[host]
 
     def _deploys(self, host: str, complaints: Complaints) -> tuple[PlacedDeploy, ...]:
-        placing = Placing(
-            host,
-            self.inventory.lineage(host),
-            self.values(host),
-            self.inventory.variables(host),
-            self._renderer,
-            complaints,
-        )
-        return placing.deploys(mention for play, hosts in self._plays if host in hosts for mention in play.mentions)
+        try:
+            values = self.values(host)
+        except ComplaintsError as error:
+            complaints.take(error)
+            return ()
+        plays = [play for play, hosts in self._plays if host in hosts]
+        broken = {name for play in plays for name in play.broken}
+        variables, lineage = self.inventory.variables(host), self.inventory.lineage(host)
+        placing = Placing(host, lineage, values, variables, self._renderer, complaints, broken)
+        return placing.deploys(mention for play in plays for mention in play.mentions)
 
-    def _concretes(
-        self, host: str, complaints: Complaints, unseen: dict[str, InventoryError]
-    ) -> tuple[tuple[PlacedDeploy, Concrete | None], ...]:
+    def _concretes(self, host: str, complaints: Complaints, unseen: dict[str, InventoryError]) -> Found:
         deploys = self._deploys(host, complaints)
         found = tuple((deploy, self._concrete(host, deploy, complaints, unseen)) for deploy in deploys)
         positions = {deploy.name: deploy.position for deploy, _ in found}
@@ -230,35 +238,21 @@ class Environment:
             complaints.add(error.position, (), error.problem, error.remedy, host=host)
         except ComplaintsError as error:
             complaints.take(error)
-        except Mistake as mistake:
-            for fault in mistake.faults:
-                complaints.add(*deploy.place(fault.path), fault.problem, fault.remedy, host=host)
         except InventoryError as error:
+            if error.kind == NOT_LOCKED and not self.pinned:
+                return None
             if error.kind == NOT_FETCHED:
                 unseen[error.message] = error
                 return None
-            for line in error.message.splitlines():
-                complaints.add(*deploy.place(()), line, error.hint, host=host)
+            faults = error.faults if isinstance(error, Mistake) else (Fault(error.message, error.hint),)
+            for fault in faults:
+                complaints.add(*deploy.place(fault.path), fault.problem, fault.remedy, host=host)
         return None
 
     def _require_runnable(self, address: Address) -> None:
         if address not in self._runnable:
             require_runnable(address, self._repositories(self.pins.repository(address)))
             self._runnable.add(address)
-
-    def _check_code(self, source: str, mentioned: Position, complaints: Complaints) -> None:
-        try:
-            code = self._tree.read(source)
-            compile(code, source, "exec", dont_inherit=True)
-            own = (place for name in imported(code) for place in (name, f"{name}.py") if name)
-            if (functions := uncalled(code, ran=False)) and not any(self._tree.entries(place) for place in own):
-                problem = f"{source} defines {', '.join(functions)} and calls nothing: nothing would be done"
-                complaints.add(mentioned, (), problem, CALL_IT)
-        except SyntaxError as error:
-            position = Position(source, error.lineno or 1, error.offset or 1)
-            complaints.add(position, (), f"not Python: {error.msg}", "correct it, and try `python -m py_compile`")
-        except (ValueError, RecursionError, MemoryError) as error:
-            complaints.add(mentioned, (), f"{source} is not Python: {error}", "correct it")
 
 
 class _HostVars(Mapping[str, LazyValues]):
@@ -272,7 +266,9 @@ class _HostVars(Mapping[str, LazyValues]):
     def __getitem__(self, host: str) -> LazyValues:
         try:
             return self._environment.values(host).lazily
-        except InventoryError:
+        except InventoryError as error:
+            if isinstance(error, ComplaintsError):
+                raise
             raise KeyError(host) from None
 
     def __iter__(self) -> Iterator[str]:
@@ -285,48 +281,38 @@ class _HostVars(Mapping[str, LazyValues]):
 def load(tree: Tree, name: str, repositories: Repositories = not_fetched, *, locked: bool = True) -> Environment:
     """The inventory ``name`` of a config repo. ``locked``: whether lock.yaml counts, or is about to be written.
 
-    Raises InventoryError with every complaint about hosts, vars, site, fleet, tools and lock; of kind
-    ``inventory-unknown`` when there is no such folder.
+    Raises InventoryError with every complaint that is one for each of its hosts: about hosts, groups, site, fleet,
+    tools and lock, whatever a host's values are; of kind ``inventory-unknown`` when there is no such folder.
     """
+    environment, complaints = read(tree, name, repositories, locked=locked)
+    complaints.raise_if_any()
+    return environment
+
+
+def read(
+    tree: Tree, name: str, repositories: Repositories = not_fetched, *, locked: bool = True
+) -> tuple[Environment, Complaints]:
+    """The same, as far as it can be read, beside the complaints."""
     source = open_source(tree, name)
     complaints = Complaints()
     inventory = read_inventory(source, complaints)
-    plays = read_site(source, inventory, complaints)
+    plays = tuple(_sound(play, complaints) for play in read_site(source, inventory, complaints))
+    require_python(tree, plays, complaints)
     fleet, root = read_fleet_file(source, complaints)
-    _check_hosts(fleet, root, inventory, complaints)
+    check_hosts(fleet, root, inventory, complaints)
     check_windows(fleet, root, complaints)
-    tools = read_tools(source, complaints)
-    lock = read_lock(source, complaints) if locked else Lock()
-    _refuse_planned_files(source, complaints)
-    complaints.raise_if_any()
-    return Environment(tree, name, inventory, plays, fleet, tools=tools, lock=lock, repositories=repositories)
+    pinned = Complaints()
+    tools = read_tools(source, pinned)
+    lock = read_lock(source, pinned) if locked else Lock()
+    complaints.include(pinned)
+    complain_of_strays(source, complaints)
+    environment = Environment(tree, name, inventory, plays, fleet, tools=tools, lock=lock, repositories=repositories)
+    environment.pinned = not pinned
+    return environment, complaints
 
 
-def _check_hosts(fleet: Fleet, root: Node | None, inventory: Inventory, complaints: Complaints) -> None:
-    """A suspension of hosts that do not exist would suspend nobody, and a window would keep nobody waiting."""
-    entries: list[tuple[Path, str]] = []
-    entries += [(("suspend", index, "hosts"), entry.hosts) for index, entry in enumerate(fleet.suspend)]
-    entries += [(("windows", index, "hosts"), window.hosts) for index, window in enumerate(fleet.windows)]
-    if fleet.reboot != "never":
-        entries.append((("reboot", "hosts"), fleet.reboot.hosts))
-    for path, hosts in entries:
-        position = locate(root, path) if root is not None else Position(FLEET_FILE)
-        try:
-            inventory.match(hosts)
-        except Mistake as mistake:
-            complaints.faults(mistake, position, path)
-            continue
-        for name in inventory.unknown_names(hosts):
-            complaints.add(position, path, f'no group or host is called "{name}"', inventory.nearest(name))
-
-
-def _refuse_planned_files(source: Source, complaints: Complaints) -> None:
-    """Files that a later version reads, and files that nobody reads because of their extension."""
-    for path in sorted(source.paths):
-        if path.startswith("secrets/"):
-            complaints.add(source.position(path), (), *NOT_IN_FORCE)
-        elif path in _UNREAD_FILES:
-            complaints.add(source.position(path), (), "this file is not read", f"call it {path[:-4]}.yaml")
-    for path in source.tree.paths(_POLICIES):
-        if path.endswith(".rego"):
-            complaints.add(Position(path), (), *NOT_IN_FORCE)
+def _sound(play: Play, complaints: Complaints) -> Play:
+    """``play`` without the deploys that are wrong for every host."""
+    sound = tuple(mention for mention in play.mentions if judge(mention, complaints))
+    broken = {mention.name for mention in play.mentions if mention not in sound}
+    return replace(play, mentions=sound, broken=play.broken | broken)

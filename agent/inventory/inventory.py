@@ -6,23 +6,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 
 from agent.errors import InventoryError
 from agent.inventory import patterns
-from agent.inventory.complaint import Complaints, nearest
+from agent.inventory.complaint import Complaints, ComplaintsError, nearest
 from agent.inventory.groups import ALL, Groups, Variables
 from agent.inventory.hosts import read_hosts
 from agent.inventory.ini import read_ini
 from agent.inventory.source import Source
+from agent.inventory.strays import FILES
 from agent.inventory.vars import GROUP_VARS, HOST_VARS, VarsFiles
 from agent.system.document import key_text
-from agent.system.yaml import Duplicates, Map, Node, Unsafe, Value, plain
+from agent.system.yaml import Map, Node, Unsafe, Value, plain
 
 Document = None | bool | int | float | str | list["Document"] | dict[str, "Document"]
 """JSON to print. Unlike what digests are made of it may hold floats."""
 
-HOSTS_FILES = ("hosts.yaml", "hosts.yml", "hosts.ini", "hosts")
+HOSTS_FILES = FILES[:4]
 
 _ANSIBLE_OWN = re.compile(
     r"""
@@ -47,10 +49,11 @@ class Inventory:
         self,
         groups: Groups,
         group_vars: Mapping[str, Variables],
-        host_vars: Mapping[str, Variables],
+        host_vars: Callable[[str], Variables],
         *,
         complete: bool = True,
     ) -> None:
+        """``group_vars`` lacks the groups whose files were complained of."""
         self.complete = complete
         self._groups = groups
         self._group_vars = group_vars
@@ -70,8 +73,14 @@ class Inventory:
         for group in lineage:
             merged |= group.variables
         for name in (ALL, *(group.name for group in lineage)):
-            merged |= self._group_vars[name]
-        return merged | self._groups.hosts[host].variables | self._host_vars[host]
+            merged |= self._group_vars.get(name, {})
+        return merged | self._groups.hosts[host].variables | self._host_vars(host)
+
+    def knows(self, host: str) -> bool:
+        """Whether no file was complained of that says what the variables of ``host`` are, but for its own in
+        host_vars/, which are read when they are asked for: there are as many as hosts."""
+        groups = (ALL, *(group.name for group in self._groups.lineage(host)))
+        return self.complete and all(group in self._group_vars for group in groups)
 
     def vars(self, host: str) -> dict[str, Value]:
         """``variables`` without positions. Parts are shared between hosts: read them only."""
@@ -137,14 +146,17 @@ def read_inventory(source: Source, complaints: Complaints) -> Inventory:
     hosts_complaints = Complaints()
     groups = _read_hosts(source, hosts_complaints)
     complaints.include(hosts_complaints)
-    group_files = VarsFiles(source, GROUP_VARS, complaints)
-    host_files = VarsFiles(source, HOST_VARS, complaints)
-    return Inventory(
-        groups,
-        {name: group_files.variables(name) for name in groups.groups},
-        {name: host_files.variables(name) for name in groups.hosts},
-        complete=not hosts_complaints,
-    )
+    group_files, host_files = VarsFiles(source, GROUP_VARS), VarsFiles(source, HOST_VARS)
+    if not hosts_complaints:
+        group_files.complain_of_unread(groups.groups, "group", HOST_VARS, complaints)
+        host_files.complain_of_unread(groups.hosts, "host", GROUP_VARS, complaints)
+    group_vars: dict[str, Variables] = {}
+    for name in groups.groups:
+        try:
+            group_vars[name] = group_files.variables(name)
+        except ComplaintsError as error:
+            complaints.take(error)
+    return Inventory(groups, group_vars, cache(host_files.variables), complete=not hosts_complaints)
 
 
 def read_host_names(source: Source) -> frozenset[str] | None:
@@ -157,7 +169,9 @@ def read_host_names(source: Source) -> frozenset[str] | None:
 def _read_hosts(source: Source, complaints: Complaints) -> Groups:
     found = [name for name in HOSTS_FILES if source.has(name)]
     if not found:
-        complaints.add(source.position(HOSTS_FILES[0]), (), "there is no hosts file", "begin with `all: {hosts: {…}}`")
+        odd = next((name for name in HOSTS_FILES if name in source.tree.names(source.folder)), HOSTS_FILES[0])
+        said = source.missing(odd, "hosts file", "begin with `all: {hosts: {…}}`")
+        complaints.add(source.position(odd), (), *said)
         return Groups(source.folder)
     for other in found[1:]:
         complaints.add(source.position(other), (), f"{found[0]} says who already", "keep one of the two")
@@ -167,13 +181,13 @@ def _read_hosts(source: Source, complaints: Complaints) -> Groups:
         return Groups(file)
     if found[0] == "hosts.ini" or (found[0] == "hosts" and not _is_yaml(source)):
         return read_ini(source.content(found[0], complaints) or b"", file, complaints)
-    root = source.read(found[0], complaints, duplicates=Duplicates.LAST_WINS)
+    root = source.read(found[0], complaints)
     return Groups(file) if root is None else read_hosts(root, file, complaints)
 
 
 def _is_yaml(source: Source) -> bool:
     """Whether the file ``hosts`` reads as a YAML mapping; Ansible too tries YAML first and INI then."""
-    return isinstance(source.read("hosts", Complaints(), duplicates=Duplicates.LAST_WINS), Map)
+    return isinstance(source.read("hosts", Complaints()), Map)
 
 
 def _document(value: Value) -> Document:

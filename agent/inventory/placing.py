@@ -6,27 +6,24 @@ into it. The place is that of the first mention; ``needs`` only moves a deploy b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from pydantic import ValidationError
-
-from agent.checks.spec import check_of, model_of
-from agent.deploys import catalogue
 from agent.deploys.spec import Spec
 from agent.domain.address import Address
 from agent.domain.check import Check
 from agent.domain.desired import Looking, Mode
 from agent.domain.digest import JSON
-from agent.domain.fault import Mistake, Path
+from agent.domain.fault import Path
 from agent.errors import InventoryError
 from agent.inventory import shape
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.groups import Variables
 from agent.inventory.site import Mention
 from agent.inventory.template import HostValues, Renderer, TemplateProblem, render
+from agent.inventory.typed import Refused, Typed
 from agent.system.document import key_text
-from agent.system.yaml import List, Node, Position, Value, locate
+from agent.system.yaml import Node, Position, Value, locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +84,16 @@ class Placing:
     variables: Variables
     renderer: Renderer
     complaints: Complaints
+    _broken: set[str]
+    """Deploys that were complained of: who needs them is not to blame."""
     _placed: dict[str, PlacedDeploy] = field(default_factory=dict)
-    _broken: set[str] = field(default_factory=set)
     _data: dict[str, JSON] | None = None
 
     def deploys(self, mentions: Iterable[Mention]) -> tuple[PlacedDeploy, ...]:
         for mention in mentions:
             try:
                 self._place(mention)
-            except _Refused:
+            except Refused:
                 self._broken.add(mention.name)
         return self._ordered()
 
@@ -123,12 +121,13 @@ class Placing:
             )
 
     def _filled_in(self, mention: Mention) -> PlacedDeploy:
-        arguments = self._arguments(mention)
+        typed = Typed(self.complaints, self.host)
+        arguments = self._rendered(mention.arguments, mention.path)
         built_in = mention.source is None
         return PlacedDeploy(
             name=mention.name,
             kind=mention.kind,
-            spec=self._spec(mention, arguments) if built_in else None,
+            spec=typed.spec(mention, arguments) if built_in else None,
             source=mention.source,
             data=self._with(mention, None if built_in else arguments) if mention.runs_files else {},
             needs=mention.needs,
@@ -137,38 +136,9 @@ class Placing:
             position=mention.position,
             repository=mention.repository,
             on_remove=mention.on_remove,
-            health=tuple(self._health(mention)),
+            health=tuple(typed.checks(mention, self._rendered(mention.health, (*mention.path[:-1], "health")))),
             mentions=(mention,),
         )
-
-    def _arguments(self, mention: Mention) -> Value:
-        return self._rendered(mention.arguments, mention.path)
-
-    def _health(self, mention: Mention) -> Iterator[Check]:
-        path = (*mention.path[:-1], "health")
-        entries = self._rendered(mention.health, path)
-        if entries is not None and not isinstance(entries, list):
-            place = mention.health.position if mention.health is not None else mention.position
-            self._complain(place, path, "a list of checks is expected", "begin each with `- http: …`")
-            raise _Refused
-        nodes = mention.health.items if isinstance(mention.health, List) else ()
-        for index, entry in enumerate(entries or ()):
-            node = nodes[index] if index < len(nodes) else mention.health
-            yield self._check(mention, _keyed(entry), node, (*path, index))
-
-    def _check(self, mention: Mention, entry: Value, node: Node | None, path: Path) -> Check:
-        place = node.position if node is not None else mention.position
-        try:
-            if not isinstance(entry, dict):
-                raise Mistake("a check is a mapping", "write one like `{tcp: 127.0.0.1:25}`")
-            model = model_of({str(key): value for key, value in entry.items()})
-            try:
-                return check_of(mention.name, model.model_validate(entry))
-            except ValidationError as error:
-                shape.complain(error, model, node, self.complaints, place=place, path=path, host=self.host)
-        except Mistake as mistake:
-            self.complaints.faults(mistake, place, path, host=self.host)
-        raise _Refused
 
     def _rendered(self, node: Node | None, path: Path) -> Value:
         if node is None:
@@ -181,25 +151,8 @@ class Placing:
         for problem in problems:
             self._complain(problem.position, path, problem.problem, problem.remedy)
         if problems:
-            raise _Refused
+            raise Refused
         return value
-
-    def _spec(self, mention: Mention, arguments: Value) -> Spec:
-        model = catalogue.spec_class(mention.kind)
-        try:
-            return model.model_validate(model.from_short({} if arguments is None else _keyed(arguments)))
-        except ValidationError as error:
-            place = mention.arguments.position if mention.arguments else mention.position
-            shape.complain(
-                error,
-                model,
-                mention.arguments,
-                self.complaints,
-                place=place,
-                path=mention.path,
-                host=self.host,
-            )
-        raise _Refused
 
     def _merged(self, earlier: Spec, later: Spec, mention: Mention) -> Spec:
         try:
@@ -207,7 +160,7 @@ class Placing:
         except (InventoryError, ValueError) as error:
             problem = f"cannot be merged with what an earlier play says: {error}"
             self._complain(mention.position, mention.path, problem, "correct one of the two, or write `merge: replace`")
-        raise _Refused
+        raise Refused
 
     def _with(self, mention: Mention, arguments: Value) -> Mapping[str, JSON]:
         """What the host is called and its groups, its variables, rendered, and ``with`` laid over them."""
@@ -221,7 +174,7 @@ class Placing:
         own = self._json({} if arguments is None else arguments, mention.position, mention.path)
         if not isinstance(own, Mapping):
             self._complain(mention.position, mention.path, "a mapping is expected here", "write `name: value` lines")
-            raise _Refused
+            raise Refused
         return {"inventory_hostname": self.host, "group_names": [*self.lineage], **self._data, **own}
 
     def _json(self, value: object, position: Position, path: Path) -> JSON:
@@ -257,14 +210,3 @@ class Placing:
 
     def _complain(self, position: Position, path: Path, problem: str, remedy: str) -> None:
         self.complaints.add(position, path, problem, remedy, host=self.host)
-
-
-class _Refused(Exception):
-    """A mention that cannot be placed; it has been complained about."""
-
-
-def _keyed(value: Value) -> Value:
-    """``value`` with strings as keys everywhere, as deploys expect them."""
-    if isinstance(value, dict):
-        return {key_text(key): _keyed(item) for key, item in value.items()}
-    return [_keyed(item) for item in value] if isinstance(value, list) else value

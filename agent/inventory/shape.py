@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from agent.domain.fault import Fault, Mistake, Path
 from agent.inventory.complaint import Complaints, unknown_key
-from agent.system.yaml import List, Map, Node, Position, locate
+from agent.system.yaml import List, Map, Node, Position, Scalar, locate
 
 _MAPPING = ("a mapping is expected", "write `key: value` lines below it")
 _LIST = ("a list is expected", "write [a, b], or a line with a dash for each")
@@ -24,6 +25,7 @@ _WANTED = {
 }
 """By type of error, what people write in YAML, where pydantic's message names what programs call it."""
 
+_TEMPLATE = re.compile(r"\{[{%#]")
 _QUOTE_LIMIT = 60
 """Characters of a wrong value that a message repeats."""
 
@@ -37,12 +39,16 @@ def complain(
     place: Position,
     path: Path = (),
     host: str = "",
+    rendered: bool = True,
 ) -> None:
-    """Adds every problem of ``error``, at its place in ``node`` or, without one, at ``place``."""
+    """Adds every problem of ``error``, at its place in ``node`` or, without one, at ``place``. Of values that are not
+    ``rendered`` nothing is said where there is a template in them."""
     entries = error.errors(include_url=False)
     places = [real(entry["loc"], node) for entry in entries]
     for index, (entry, found) in enumerate(zip(entries, places, strict=True)):
         if _is_echo(entry["type"], found, places[:index] + places[index + 1 :]):
+            continue
+        if not rendered and entry["type"] != "extra_forbidden" and holds_template(at(node, found)):
             continue
         shown = found[:-1] if entry["type"] == "extra_forbidden" else found
         for fault in _words(entry, model):
@@ -98,6 +104,29 @@ def _wanted(entry: Any, meaning: str) -> tuple[str, str]:
             return f"{least} {context.get('ge', context.get('le'))} is expected", "write such a number"
     message = entry["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return message[:1].lower() + message[1:], meaning or "correct it"
+
+
+def is_template(node: Node | None) -> bool:
+    return isinstance(node, Scalar) and isinstance(node.value, str) and _TEMPLATE.search(node.value) is not None
+
+
+def holds_template(node: Node | None) -> bool:
+    """Whether a template is somewhere in ``node``."""
+    if isinstance(node, List):
+        return any(holds_template(item) for item in node.items)
+    if isinstance(node, Map):
+        return any(holds_template(item) for item in node.values.values())
+    return is_template(node)
+
+
+def at(node: Node | None, path: Path) -> Node | None:
+    """What is at ``path`` of ``node``, as far as it leads."""
+    for part in path:
+        if isinstance(node, Map) and part in node.values:
+            node = node.values[part]
+        elif isinstance(node, List) and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+    return node
 
 
 def real(location: Path, node: Node | None) -> Path:

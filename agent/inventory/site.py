@@ -24,8 +24,6 @@ SITE_FILE = "site.yaml"
 DEPLOY_KIND = "deploy"
 """The kind of what is not built in: a pyinfra deploy file of the config repo."""
 
-NOT_IN_FORCE = ("not in force in this version", "remove it")
-"""Problem and remedy of what a later version reads."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _PLAY_KEYS = ("hosts", "deploys")
@@ -74,13 +72,17 @@ class Play:
     hosts: str
     mentions: tuple[Mention, ...]
     position: Position
+    broken: frozenset[str] = frozenset()
+    """Names of deploys that it mentions and that were complained of."""
 
 
 def read_site(source: Source, inventory: Inventory, complaints: Complaints) -> tuple[Play, ...]:
     """The plays of an inventory; what is wrong goes to ``complaints``."""
     if not source.has(SITE_FILE):
         complaints.add(
-            source.position(SITE_FILE), (), "there is no site file", "write the plays into it, or [] for none"
+            source.position(SITE_FILE),
+            (),
+            *source.missing(SITE_FILE, "site file", "write plays into it, or []"),
         )
         return ()
     root = source.read(SITE_FILE, complaints)
@@ -107,6 +109,7 @@ class _Reader:
         self._require_known(node, _PLAY_KEYS, path)
         hosts = self._hosts(node, path)
         mentions: list[Mention] = []
+        broken: set[str] = set()
         deploys = node.values.get("deploys")
         if not isinstance(deploys, List):
             position = node.keys.get("deploys", node.position)
@@ -116,7 +119,9 @@ class _Reader:
                 mention = self._mention(entry, (*path, "deploys", index))
                 if mention is not None:
                     mentions.append(mention)
-        return Play(hosts, tuple(mentions), node.position) if hosts else None
+                else:
+                    broken |= _names(entry)
+        return Play(hosts, tuple(mentions), node.position, frozenset(broken)) if hosts else None
 
     def _hosts(self, node: Map, path: Path) -> str:
         path = (*path, "hosts")
@@ -289,3 +294,11 @@ class _Reader:
 
     def _add(self, position: Position, path: Path, problem: str, remedy: str) -> None:
         self.complaints.add(position, path, problem, remedy)
+
+
+def _names(node: Node) -> set[str]:
+    """What a deploy that was complained of may be called."""
+    if not isinstance(node, Map):
+        return {str(node.value)} if isinstance(node, Scalar) else set()
+    said = (node.values[key] for key in ("name", "deploy") if key in node.values)
+    return {str(key) for key in node.values} | {str(value.value) for value in said if isinstance(value, Scalar)}

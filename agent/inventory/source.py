@@ -8,7 +8,7 @@ from agent.domain.tree import Entry, Tree, followed
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
 from agent.system import yaml
-from agent.system.yaml import Duplicates, Node, Position, Scalar
+from agent.system.yaml import Node, Position, Scalar
 
 INVENTORIES = "inventories"
 
@@ -33,6 +33,12 @@ class Source:
     def position(self, path: str) -> Position:
         return Position(f"{self.folder}/{path}")
 
+    def missing(self, path: str, what: str, remedy: str) -> tuple[str, str]:
+        """Problem and remedy where there is no file ``path``, which is ``what``."""
+        if path in self.tree.names(self.folder):
+            return f"{what} is expected here, and this is no file", "put the file in its place"
+        return f"there is no {what}", remedy
+
     def real(self, path: str) -> str | None:
         """The path in the tree that ``path`` leads to; None for a link that leads out of the tree."""
         return followed(self.tree, f"{self.folder}/{path}")
@@ -53,13 +59,13 @@ class Source:
             return None
         return self.tree.read(found)
 
-    def read(self, path: str, complaints: Complaints, *, duplicates: Duplicates = Duplicates.REFUSE) -> Node | None:
+    def read(self, path: str, complaints: Complaints) -> Node | None:
         """The YAML of a file that is there, a null for an empty one; None for one that was complained about."""
         content = self.content(path, complaints)
         if content is None:
             return None
         try:
-            root = yaml.load(content, f"{self.folder}/{path}", duplicates=duplicates)
+            root = yaml.load(content, f"{self.folder}/{path}")
         except yaml.YamlError as error:
             complaints.take(error)
             return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from agent.inventory.complaint import Complaints
+from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.groups import Variables
 from agent.inventory.source import Source
+from agent.inventory.strays import COPY, backup_of, is_expected_beside
 from agent.system.document import key_text
-from agent.system.yaml import Duplicates, Map, Scalar
+from agent.system.yaml import Map, Scalar
 
 GROUP_VARS = "group_vars"
 HOST_VARS = "host_vars"
@@ -19,9 +20,8 @@ _EXTENSIONS = (".yml", ".yaml", ".json")
 class VarsFiles:
     """The files of one of the two folders, by the name that they speak for."""
 
-    def __init__(self, source: Source, folder: str, complaints: Complaints) -> None:
+    def __init__(self, source: Source, folder: str) -> None:
         self._source = source
-        self._complaints = complaints
         self._folder = folder
         self._below: dict[str, list[str]] = {}
         for path in source.paths:
@@ -29,23 +29,57 @@ class VarsFiles:
                 for file in source.below(path):
                     rest = file.removeprefix(f"{folder}/")
                     self._below.setdefault(rest.split("/")[0], []).append(rest)
-        if source.has(folder):
-            complaints.add(source.position(folder), (), "a folder is expected here", f"write {folder}/<name>.yaml")
 
     def variables(self, name: str) -> Variables:
-        """What the files of ``name`` say together; a later file of a folder wins."""
+        """What the files of ``name`` say together; a later file of a folder wins. Raises ComplaintsError."""
         variables: Variables = {}
+        complaints = Complaints()
         for path in self._files(name):
-            node = self._source.read(f"{self._folder}/{path}", self._complaints, duplicates=Duplicates.LAST_WINS)
+            node = self._source.read(f"{self._folder}/{path}", complaints)
             if isinstance(node, Map):
                 variables.update({key_text(key): value for key, value in node.values.items()})
             elif node is not None and not (isinstance(node, Scalar) and not node.value):
-                self._complaints.add(node.position, (), "variables are a mapping", "write `name: value` lines")
+                complaints.add(node.position, (), "variables are a mapping", "write `name: value` lines")
+        complaints.raise_if_any()
         return variables
+
+    def complain_of_unread(self, names: Collection[str], what: str, others: str, complaints: Complaints) -> None:
+        """Of files that nobody reads, ``names`` being those that files may speak for; ``others`` is the other folder,
+        where a name may have been meant."""
+        if self._source.has(self._folder):
+            place = self._source.position(self._folder)
+            complaints.add(place, (), "a folder is expected here", f"write {self._folder}/<name>.yaml")
+        for stem in sorted(self._below):
+            name = next((stem.removesuffix(end) for end in _EXTENSIONS if stem.endswith(end)), stem)
+            counts = self._stem(name)
+            place = self._source.position(f"{self._folder}/{stem}")
+            if is_expected_beside(stem):
+                continue
+            if backup_of(stem) is not None and name not in names:
+                complaints.add(place, (), *COPY)
+            elif name not in names:
+                remedy = nearest(name, names, otherwise=f"call it after one of the hosts file, or move it to {others}/")
+                complaints.add(place, (), f'there is no {what} "{name}", so nobody reads this', remedy)
+            elif counts != stem:
+                complaints.add(
+                    place, (), f"{self._folder}/{counts} counts, so nobody reads this", "keep one of the two"
+                )
+            else:
+                self._complain_of_unread_inside(stem, complaints)
+
+    def _complain_of_unread_inside(self, stem: str, complaints: Complaints) -> None:
+        for path in self._below[stem]:
+            inside = path.split("/")[1:]
+            if inside and not _speaks(inside) and not is_expected_beside(inside[-1]):
+                said = COPY if backup_of(inside[-1]) is not None else ("nobody reads this", "end its name in .yaml")
+                complaints.add(self._source.position(f"{self._folder}/{path}"), (), *said)
+
+    def _stem(self, name: str) -> str | None:
+        return next((stem for stem in (name, *(name + end for end in _EXTENSIONS)) if stem in self._below), None)
 
     def _files(self, name: str) -> Iterator[str]:
         """A folder called like the name comes first, then the name itself, .yml, .yaml and .json; only one counts."""
-        found = next((stem for stem in (name, *(name + end for end in _EXTENSIONS)) if stem in self._below), None)
+        found = self._stem(name)
         for path in sorted(self._below.get(found or "", ()), key=_by_part):
             if path == found or _speaks(path.split("/")[1:]):
                 yield path

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from agent.domain.fault import Mistake, Path
 from agent.domain.window import Window
 from agent.inventory.complaint import Complaints
 from agent.inventory.fleet import FLEET_FILE, Fleet
+from agent.inventory.inventory import Inventory
 from agent.system.yaml import Node, Position, locate
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -40,3 +42,22 @@ def check_windows(fleet: Fleet, root: Node | None, complaints: Complaints) -> No
                 f"nothing would ever begin: a change needs {budget} s (schedule.deploy_timeout + schedule.settle)",
                 f"write {-(-budget // 60)}m or more, or lower schedule.deploy_timeout",
             )
+
+
+def check_hosts(fleet: Fleet, root: Node | None, inventory: Inventory, complaints: Complaints) -> None:
+    """A suspension of hosts that do not exist would suspend nobody, and a window would keep nobody waiting."""
+    entries: list[tuple[Path, str]] = []
+    entries += [(("suspend", index, "hosts"), entry.hosts) for index, entry in enumerate(fleet.suspend)]
+    entries += [(("windows", index, "hosts"), window.hosts) for index, window in enumerate(fleet.windows)]
+    if fleet.reboot != "never":
+        entries.append((("reboot", "hosts"), fleet.reboot.hosts))
+    for path, hosts in entries:
+        position = locate(root, path) if root is not None else Position(FLEET_FILE)
+        try:
+            inventory.match(hosts)
+        except Mistake as mistake:
+            complaints.faults(mistake, position, path)
+            continue
+        for name in inventory.unknown_names(hosts):
+            remedy = inventory.nearest(name) or "add the group to the hosts file, even if it is empty"
+            complaints.add(position, path, f'no group or host is called "{name}"', remedy)

@@ -13,7 +13,7 @@ from agent.domain.digest import FORMAT, JSON, digest_of
 from agent.domain.memory import FleetSettings
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
-from agent.inventory.environment import Environment, PlacedDeploy, Repositories, load, not_fetched
+from agent.inventory.environment import Environment, Found, PlacedDeploy, Repositories, load, not_fetched
 from agent.inventory.windows import windows_of
 
 DEPLOYS_FOLDERS = ("deploys", "files", "group_data", "tasks", "templates")
@@ -43,7 +43,12 @@ def resolve(
 
 
 def desired_state(environment: Environment, tree: Tree, *, host: str, commit: str) -> DesiredState:
-    """The desired state of any host of an environment; what ``check`` asks of a working copy."""
+    """The desired state of any host of an environment."""
+    return state_of(environment, tree, environment.concrete(host), host=host, commit=commit)
+
+
+def state_of(environment: Environment, tree: Tree, found: Found, *, host: str, commit: str) -> DesiredState:
+    """What was found of a host's deploys as its desired state; what ``check`` asks of a working copy."""
     deploys = tuple(
         replace(
             _built_in(placed, concrete) if concrete is not None else _from_file(placed, tree, environment.pins),
@@ -51,7 +56,7 @@ def desired_state(environment: Environment, tree: Tree, *, host: str, commit: st
             health=placed.health,
             looking=placed.looking if concrete is None or not concrete.needs_more_to_look else Looking.PRIVILEGED,
         )
-        for placed, concrete in environment.concrete(host)
+        for placed, concrete in found
     )
     digest = digest_of({"format": FORMAT, "deploys": [[deploy.name, deploy.digest] for deploy in deploys]})
     return DesiredState(host=host, commit=commit, deploys=deploys, digest=digest)

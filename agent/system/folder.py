@@ -35,10 +35,14 @@ class FolderTree:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._entries: dict[str, Entry | None] = {}
+        self._below_prefix: dict[str, tuple[Entry, ...]] = {}
         self._paths: dict[str, tuple[str, ...]] = {}
 
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:
-        return tuple(entry for path in self.paths(prefix) if (entry := self.entry(path)) is not None)
+        if prefix not in self._below_prefix:
+            found = (self.entry(path) for path in self.paths(prefix))
+            self._below_prefix[prefix] = tuple(entry for entry in found if entry is not None)
+        return self._below_prefix[prefix]
 
     def paths(self, prefix: str = "") -> tuple[str, ...]:
         prefix = prefix.strip("/")

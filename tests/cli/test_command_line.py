@@ -210,3 +210,19 @@ def test_a_disk_that_refuses_is_no_bug(capsys):
     told = capsys.readouterr().err
     assert "hostwright: /var/lib/hostwright: Read-only file system" in told
     assert "bug" not in told
+
+
+def test_every_complaint_of_check_has_fields_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "inventories/demo"
+    folder.mkdir(parents=True)
+    (folder / "hosts.yaml").write_text("all: {hosts: {a: }}\n")
+    (folder / "site.yaml").write_text("- hosts: all\n  deploys:\n    - files: {/etc/a: {contnt: x}}\n- hosts: b\n")
+    assert run(["--json", "--repo", f"{tmp_path}", "check"]) == 6
+    complaints = json.loads(capsys.readouterr().out)["error"]["complaints"]
+    assert [(one["file"], one["line"], one["column"], one["path"]) for one in complaints] == [
+        ("inventories/demo/site.yaml", 3, 24, "[0].deploys[0].files./etc/a"),
+        ("inventories/demo/site.yaml", 4, 3, "[1].deploys"),
+        ("inventories/demo/site.yaml", 4, 10, "[1].hosts"),
+    ]
+    assert (complaints[0]["message"], complaints[0]["remedy"]) == ('unknown key "contnt"', 'did you mean "content"?')
+    assert all(one["message"] and one["remedy"] for one in complaints)

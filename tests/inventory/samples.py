@@ -10,7 +10,7 @@ import pytest
 
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints
-from agent.inventory.environment import Environment, load
+from agent.inventory.environment import Environment, load, read
 from agent.inventory.inventory import Inventory, read_inventory
 from agent.inventory.source import open_source
 from agent.system.folder import FolderTree
@@ -57,8 +57,10 @@ class Repo:
         return caught.value.message.replace(f"inventories/{NAME}/", "").splitlines()
 
     def _read(self, host: str | None) -> None:
-        environment = self.load()
-        if host is None:
-            environment.check()
-        else:
-            environment.deploys(host)
+        if host is not None:
+            self.load().deploys(host)
+            return
+        environment, complaints = read(self.tree, NAME)
+        for _ in environment.each(complaints, {}):
+            pass
+        complaints.raise_if_any()

@@ -164,6 +164,19 @@ def test_a_commit_that_cannot_be_read_does_not_take_the_host_back_behind_one_it_
     assert account.state.commit == second
 
 
+def test_a_typo_in_a_play_for_others_keeps_the_host_on_what_it_had(host: Host) -> None:
+    hosts = {f"{INVENTORY}/hosts.yaml": "all: {hosts: {web1: {}, web2: {}}}\n"}
+    first = host.repo.commit("First", hosts | site("one"))
+    host.cycle(wanted=True)
+    (path, text), *_ = site("two").items()
+    host.repo.commit("Second", {path: f"{text}- hosts: web2\n  deploys: [{{packages: {{presnt: [nginx]}}}}]\n"})
+    account = host.cycle()
+    assert (int(account.exit), [failure.kind for failure in account.failures]) == (6, ["inventory"])
+    assert 'unknown key "presnt"; did you mean "present"?' in account.failures[0].message
+    assert account.state is not None
+    assert account.state.commit == first
+
+
 def test_a_host_that_fleet_yaml_suspends_is_not_repaired_on_the_older_commit_either(host: Host) -> None:
     host.repo.commit("First", HOSTS | site("one"))
     host.cycle(wanted=True)

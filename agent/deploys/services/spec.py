@@ -116,7 +116,7 @@ class ServicesSpec(ByName):
 
     @classmethod
     def from_short(cls, value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
             return {"units": dict.fromkeys(value, _UP)}
         if isinstance(value, Mapping) and set(value) != {"units"}:
             return {"units": {name: _UP if entry is None else entry for name, entry in value.items()}}

@@ -180,7 +180,7 @@ class UsersSpec(Spec):
 
     @classmethod
     def from_short(cls, value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
             return {"accounts": {name: {} for name in value}}
         if not isinstance(value, Mapping):
             return value

@@ -1,0 +1,67 @@
+"""Files in an inventory that nobody reads: a name that is nearly right says nothing to any host, and nobody notices.
+
+What people put beside their files is left alone: hidden files, README, Markdown, licences.
+"""
+
+from __future__ import annotations
+
+import re
+
+from agent.inventory.complaint import Complaints, nearest
+from agent.inventory.source import Source
+from agent.system.yaml import Position
+
+FILES = ("hosts.yaml", "hosts.yml", "hosts.ini", "hosts", "site.yaml", "fleet.yaml", "tools.yaml", "lock.yaml")
+PEOPLE = ("trusted_signers", "admins")
+FOLDERS = ("group_vars", "host_vars", "identities", "secrets")
+
+NOT_IN_FORCE = ("not in force in this version", "remove it")
+"""Problem and remedy of what a later version reads."""
+
+COPY = ("nobody reads this copy", "remove it: Git keeps what was there before")
+
+_BACKUP = re.compile(r"(?P<of>.+?)(~|\.(bak|orig|old|save|swp|tmp|rej|disabled|dpkg-(old|new|dist))|\.\d+)")
+_BESIDE = re.compile(r"\..*|(README|LICENSE|LICENCE|COPYING|NOTICE|CODEOWNERS|Makefile)(\..*)?|.*\.(md|rst|txt)")
+_OF_INVENTORIES = (".yaml", ".yml", ".ini")
+_POLICIES = "policies"
+
+
+def backup_of(name: str) -> str | None:
+    """The file that one of this name is a copy of, as editors and merges leave them."""
+    found = _BACKUP.fullmatch(name)
+    return found["of"] if found else None
+
+
+def is_expected_beside(name: str) -> bool:
+    """Whether a file of this name is for people."""
+    return _BESIDE.fullmatch(name) is not None
+
+
+def complain_of_strays(source: Source, complaints: Complaints) -> None:
+    """Of what lies in the inventory's folder and in ``policies/`` and is not read."""
+    known = (*FILES, *PEOPLE, *FOLDERS)
+    for name in source.tree.names(source.folder):
+        if name not in known and not is_expected_beside(name) and (said := _unread(source, name)) is not None:
+            complaints.add(source.position(name), (), *said)
+        elif name in (*FILES, *PEOPLE) and not source.has(name) and name not in ("site.yaml", *FILES[:4]):
+            complaints.add(source.position(name), (), *source.missing(name, "a file", ""))
+    for path in sorted(source.paths):
+        if path.startswith("secrets/"):
+            complaints.add(source.position(path), (), *NOT_IN_FORCE)
+    for path in source.tree.paths(_POLICIES):
+        if path.endswith(".rego"):
+            complaints.add(Position(path), (), *NOT_IN_FORCE)
+
+
+def _unread(source: Source, name: str) -> tuple[str, str] | None:
+    """Problem and remedy, but for what a deploy may name as its source: folders and files that are called like
+    nothing of ours."""
+    if backup_of(name) is not None:
+        return COPY
+    folder = any(path.startswith(f"{name}/") for path in source.paths)
+    meant = FOLDERS if folder else (*FILES, *PEOPLE)
+    if near := nearest(name.lower(), meant):
+        return "nobody reads this", near
+    if not folder and name.endswith(_OF_INVENTORIES):
+        return "nobody reads this", f"files here are {', '.join(meant)}; keep what deploys take elsewhere"
+    return None

@@ -1,0 +1,110 @@
+"""What a play says of a built-in and of its health, as the types of its kind.
+
+Before any host's values are known a template may stand for anything, so only what holds none is judged; what is wrong
+then is wrong for every host. With a host's values all of it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ValidationError
+
+from agent.checks.spec import CheckSpec, check_of, model_of
+from agent.deploys import catalogue
+from agent.deploys.spec import Spec
+from agent.domain.check import Check
+from agent.domain.fault import Mistake, Path
+from agent.inventory import shape
+from agent.inventory.complaint import Complaints
+from agent.inventory.site import Mention
+from agent.system.document import key_text
+from agent.system.yaml import List, Node, Value, plain
+
+
+class Refused(Exception):
+    """What is said cannot be meant; it has been complained about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """``host`` is the one whose values are filled in; none: nothing is rendered yet."""
+
+    complaints: Complaints
+    host: str = ""
+
+    def spec(self, mention: Mention, arguments: Value) -> Spec:
+        """``arguments`` as the spec of the mention's kind. Raises Refused."""
+        model = catalogue.spec_class(mention.kind)
+        try:
+            return model.model_validate(model.from_short({} if arguments is None else _keyed(arguments)))
+        except ValidationError as error:
+            self._complain(error, model, mention, mention.arguments, mention.path)
+        raise Refused
+
+    def checks(self, mention: Mention, entries: Value) -> Iterator[Check]:
+        """Raises Refused."""
+        path = (*mention.path[:-1], "health")
+        if entries is None:
+            return
+        if not isinstance(entries, list):
+            place = mention.health.position if mention.health is not None else mention.position
+            remedy = "begin each with `- http: …`"
+            self.complaints.add(place, path, "a list of checks is expected", remedy, host=self.host)
+            raise Refused
+        nodes = mention.health.items if isinstance(mention.health, List) else ()
+        for index, entry in enumerate(entries):
+            node = nodes[index] if index < len(nodes) else mention.health
+            yield self.check(mention, entry, node, (*path, index))
+
+    def check(self, mention: Mention, entry: Value, node: Node | None, path: Path) -> Check:
+        """One of them. Raises Refused."""
+        entry = _keyed(entry)
+        try:
+            if not isinstance(entry, dict):
+                raise Mistake("a check is a mapping", "write one like `{tcp: 127.0.0.1:25}`")
+            model: type[CheckSpec] = model_of({str(key): value for key, value in entry.items()})
+            try:
+                return check_of(mention.name, model.model_validate(entry))
+            except ValidationError as error:
+                self._complain(error, model, mention, node, path)
+        except Mistake as mistake:
+            place = node.position if node is not None else mention.position
+            self.complaints.faults(mistake, place, path, host=self.host)
+        raise Refused
+
+    def _complain(
+        self, error: ValidationError, model: type[BaseModel], mention: Mention, node: Node | None, path: Path
+    ) -> None:
+        place = node.position if node is not None else mention.position
+        shape.complain(
+            error, model, node, self.complaints, place=place, path=path, host=self.host, rendered=bool(self.host)
+        )
+
+
+def judge(mention: Mention, complaints: Complaints) -> bool:
+    """Complains of what is wrong with ``mention`` for every host, whatever its values. Whether nothing is."""
+    own = Complaints()
+    typed = Typed(own)
+    if mention.source is None and not shape.is_template(mention.arguments):
+        with suppress(Refused):
+            typed.spec(mention, plain(mention.arguments) if mention.arguments is not None else None)
+    if isinstance(mention.health, List):
+        for index, node in enumerate(mention.health.items):
+            if not shape.is_template(node):
+                with suppress(Refused):
+                    typed.check(mention, plain(node), node, (*mention.path[:-1], "health", index))
+    elif mention.health is not None and not shape.is_template(mention.health):
+        with suppress(Refused):
+            list(typed.checks(mention, plain(mention.health)))
+    complaints.include(own)
+    return not own
+
+
+def _keyed(value: Value) -> Value:
+    """``value`` with strings as keys everywhere, as deploys expect them."""
+    if isinstance(value, dict):
+        return {key_text(key): _keyed(item) for key, item in value.items()}
+    return [_keyed(item) for item in value] if isinstance(value, list) else value
