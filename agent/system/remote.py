@@ -11,7 +11,6 @@ import base64
 import os
 import re
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +20,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from agent.domain.text import printable
 from agent.errors import SettingsError
 from agent.system.files import require_owned_throughout
+from agent.system.local_repository import require_owned_repository
 
 SSH_PORT: Final = 22
 _PORTS: Final = {"ssh": SSH_PORT, "http": 80, "https": 443}
@@ -147,18 +147,8 @@ def _owned(path: Path) -> Path:
         raise _refused(f"{path}", "a local path must be absolute")
     resolved = path.resolve()
     require_owned_throughout(resolved, os.geteuid())
-    for part in _parts_of_repository(resolved):
-        require_owned_throughout(part, os.geteuid())
+    require_owned_repository(resolved)
     return resolved
-
-
-def _parts_of_repository(folder: Path) -> Iterator[Path]:
-    inner = folder / ".git"
-    if inner.is_file():
-        raise _refused(f"{folder}", "it is a linked worktree; name the repository that it belongs to")
-    repository = inner if inner.is_dir() else folder
-    if repository.is_dir():
-        yield from (repository, *repository.iterdir())
 
 
 def _refused(text: str, why: str) -> SettingsError:

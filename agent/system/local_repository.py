@@ -1,0 +1,91 @@
+"""A repository on this host, before git runs in it as root: nobody else may have a say in any of its files.
+
+Git obeys what lies in a repository: its configuration, hooks, refs, and the other places that those name. So all of it
+is looked at: each file and folder, where links lead, and the object folders that it borrows from.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from agent.domain.text import printable
+from agent.errors import SettingsError
+from agent.system.files import read_bounded, require_owned_throughout
+
+ENTRIES_MOST: Final = 200_000
+"""Files and folders of one repository; `git gc` leaves a few dozen."""
+_TEXT_LIMIT: Final = 1024 * 1024
+
+
+def require_owned_repository(folder: Path) -> None:
+    """Raises SettingsError naming the first thing that others than root (or who runs this) could change."""
+    inner = folder / ".git"
+    if os.path.lexists(inner) and not inner.is_dir():
+        raise _refused(inner, "is of a linked worktree or a submodule", "name the repository that it belongs to")
+    pending, seen, left = [inner if inner.is_dir() else folder], set[Path](), ENTRIES_MOST
+    while pending:
+        place = pending.pop().resolve()
+        if place in seen:
+            continue
+        seen.add(place)
+        require_owned_throughout(place, os.geteuid())
+        for path, status in _walk(place):
+            left -= 1
+            if left < 0:
+                raise _refused(folder, f"holds more than {ENTRIES_MOST} files", f"git -C {folder} gc")
+            if stat.S_ISLNK(status.st_mode):
+                pending.append(path.parent / path.readlink())
+            else:
+                _require_owned(path, status)
+        pending.extend(_named_in(place))
+
+
+def _walk(place: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    folders = [place] if place.is_dir() else []
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                yield Path(entry.path), entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+
+
+def _named_in(place: Path) -> Iterator[Path]:
+    """The other places that a repository, or a folder of objects, at ``place`` sends git to."""
+    if (place / "commondir").exists():
+        raise _refused(place, "is a linked worktree", "name the repository that it belongs to")
+    for name in ("config", "config.worktree"):
+        if "[include" in _text(place / name).lower().replace(" ", "").replace("\t", ""):
+            raise _refused(place / name, "includes other files, which git would obey", "write here what they say")
+    for objects in (place / "objects", place):
+        for line in _text(objects / "info/alternates").splitlines():
+            if line.startswith('"'):
+                raise _refused(objects / "info/alternates", "names a folder in quotes", "write the plain path")
+            if line and not line.startswith("#"):
+                yield objects / line
+
+
+def _text(file: Path) -> str:
+    try:
+        return read_bounded(file, _TEXT_LIMIT).decode(errors="surrogateescape")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return ""
+    except OSError as error:
+        raise _refused(file, f"cannot be read: {error.strerror or error}", f"look at {file}") from error
+
+
+def _require_owned(path: Path, status: os.stat_result) -> None:
+    """Also in folders with the sticky bit: whoever may add a file there gives git one."""
+    if status.st_uid not in (0, os.geteuid()):
+        raise _refused(path, f"belongs to uid {status.st_uid}, not to root", f"chown -R root: {path.parent}")
+    if status.st_mode & 0o022:
+        mode = f"mode {stat.S_IMODE(status.st_mode):04o}"
+        raise _refused(path, f"can be written to by others ({mode})", f"chmod -R go-w {path.parent}")
+
+
+def _refused(path: Path, why: str, hint: str) -> SettingsError:
+    return SettingsError(f"{printable(str(path))} {why}", hint=hint, kind="bad-remote")

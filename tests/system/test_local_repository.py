@@ -1,0 +1,122 @@
+"""A local remote: whatever git reads in it belongs to root, throughout."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.errors import SettingsError
+from agent.system import local_repository
+from agent.system.remote import Remote
+from tests.gitserver import ConfigRepo
+
+PERSON = 12345
+root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
+
+
+@pytest.fixture
+def repository(repo: ConfigRepo, tmp_path: Path) -> Path:
+    bare = repo.bare(tmp_path / "served.git")
+    (bare / "refs/heads/deep/er").mkdir(parents=True)
+    (bare / "refs/heads/deep/er/branch").write_text(f"{repo.head}\n")
+    (bare / "hooks").mkdir(exist_ok=True)
+    (bare / "hooks/update").touch()
+    (bare / "objects/info").mkdir(exist_ok=True)
+    (bare / "objects/ab").mkdir(exist_ok=True)
+    return bare
+
+
+def refused(repository: Path) -> str:
+    with pytest.raises(SettingsError) as error:
+        Remote.parse(f"{repository}")
+    assert error.value.hint
+    return error.value.message
+
+
+def test_one_that_is_root_s_throughout_is_taken(repository: Path) -> None:
+    assert Remote.parse(f"{repository}").url == f"{repository}"
+
+
+PARTS = ["HEAD", "config", "packed-refs", "refs", "refs/heads", "refs/heads/deep", "refs/heads/deep/er/branch", "hooks"]
+PARTS += ["hooks/update", "objects", "objects/info", "objects/pack", "objects/ab", "info"]
+
+
+@root
+@pytest.mark.parametrize("part", PARTS)
+def test_no_part_of_it_may_be_somebody_else_s(repository: Path, part: str) -> None:
+    os.chown(repository / part, PERSON, PERSON)
+    assert f"{part} belongs to uid {PERSON}" in refused(repository)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_part_of_it_may_be_written_to_by_others(repository: Path, part: str) -> None:
+    (repository / part).chmod(0o1777)
+    assert f"{part} can be written to by others (mode 1777)" in refused(repository)
+
+
+@root
+def test_a_pack_of_somebody_else_is_refused(repository: Path, repo: ConfigRepo) -> None:
+    repo.git("-C", f"{repository}", "repack", "-adq")
+    pack = next((repository / "objects/pack").glob("*.pack"))
+    os.chown(pack, PERSON, PERSON)
+    assert pack.name in refused(repository)
+
+
+@root
+def test_objects_that_it_borrows_are_root_s_too(repository: Path, repo: ConfigRepo, tmp_path: Path) -> None:
+    """And those that these borrow."""
+    second, third = tmp_path / "second.git", tmp_path / "third/objects"
+    repo.git("clone", "--quiet", "--bare", f"{repo.path}", f"{second}")
+    third.mkdir(parents=True)
+    (repository / "objects/info/alternates").write_text(f"# shared\n../../{second.name}/objects\n")
+    (second / "objects/info").mkdir(exist_ok=True)
+    (second / "objects/info/alternates").write_text(f"{third}\n")
+    assert Remote.parse(f"{repository}")
+    os.chown(third, PERSON, PERSON)
+    assert f"{third} belongs to uid {PERSON}" in refused(repository)
+
+
+@root
+@pytest.mark.parametrize("part", ["HEAD", "hooks", "refs/heads/deep"])
+def test_where_a_link_in_it_leads_is_root_s_too(repository: Path, tmp_path: Path, part: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (repository / part).rename(elsewhere)
+    (repository / part).symlink_to(elsewhere)
+    assert Remote.parse(f"{repository}")
+    inside = next(elsewhere.rglob("*"), elsewhere) if elsewhere.is_dir() else elsewhere
+    os.chown(inside, PERSON, PERSON)
+    assert f"belongs to uid {PERSON}" in refused(repository)
+
+
+@pytest.mark.parametrize("section", ["[include]\n", '[includeIf "gitdir:/"]\n', "[ Include ]\n"])
+def test_a_configuration_that_includes_others_is_refused(repository: Path, section: str) -> None:
+    with (repository / "config").open("a") as config:
+        config.write(f"{section}\tpath = /home/mal/config\n")
+    assert "includes other files" in refused(repository)
+
+
+@root
+def test_a_working_copy_of_its_own_is_nobody_s_business(repo: ConfigRepo) -> None:
+    os.chown(repo.path / "site.yaml", PERSON, PERSON)
+    assert Remote.parse(f"{repo.path}")
+    os.chown(repo.path / ".git/refs/heads/main", PERSON, PERSON)
+    assert "refs/heads/main belongs to" in refused(repo.path)
+
+
+def test_a_linked_worktree_is_refused(repo: ConfigRepo, tmp_path: Path) -> None:
+    repo.git("worktree", "add", "--quiet", f"{tmp_path}/tree")
+    assert "linked worktree" in refused(tmp_path / "tree")
+    assert "linked worktree" in refused(repo.path / ".git/worktrees/tree")
+
+
+def test_more_files_than_can_be_looked_at_are_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_repository, "ENTRIES_MOST", 10)
+    assert "more than 10 files" in refused(repository)
+
+
+def test_links_in_circles_end(repository: Path) -> None:
+    (repository / "refs/heads/loop").symlink_to("..")
+    (repository / "objects/info/alternates").write_text(f"{repository}/objects\n")
+    assert Remote.parse(f"{repository}")
