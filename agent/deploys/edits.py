@@ -1,12 +1,13 @@
 """Parts of a text that are owned while the rest is not: one line, or a block between two markers.
 
-Pure: a text becomes the text with the part as it should be. Applying twice is the same as applying once.
+Pure: a text becomes the text with the part as it should be. Applying twice is the same as applying once. What is
+written has the line ends of the rest of the text, and what is looked for is found whatever its line end.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 REPLACING = "~"
@@ -25,14 +26,18 @@ class Line:
 
     def apply(self, text: str) -> str:
         pattern = re.compile(self.match) if self.match is not None else None
-        lines = _lines(text)
-        mine = [i for i, line in enumerate(lines) if line == self.line or (pattern and pattern.search(line))]
-        if self.line is None:
-            return _text(line for i, line in enumerate(lines) if i not in set(mine))
+        lines, line = split(text), None if self.line is None else body(self.line)
+        bodies = [body(each) for each in lines]
+        mine = [i for i, each in enumerate(bodies) if each == line or (pattern and pattern.search(each))]
+        rest = [each for i, each in enumerate(lines) if i not in set(mine)]
+        if line is None:
+            return "".join(rest)
+        wanted = line + end(rest or lines)
         if not mine:
-            return _text([*lines, self.line])
+            return "".join([*lines, wanted])
         others = set(mine[1:]) if pattern else set()
-        return _text(self.line if i == mine[0] else line for i, line in enumerate(lines) if i not in others)
+        first = lines[mine[0]] if bodies[mine[0]] == line else wanted
+        return "".join(first if i == mine[0] else each for i, each in enumerate(lines) if i not in others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +51,23 @@ class Block:
     comment: str = "#"
 
     def apply(self, text: str) -> str:
-        lines = _lines(text)
+        lines = split(text)
         spans = self._spans(lines)
         mine = {number for span in spans for number in span}
         kept = [line for number, line in enumerate(lines) if number not in mine]
         if self.content is not None:
-            block = [f"{self.comment} BEGIN hostwright {self.name}", *_lines(self.content)]
+            content = split(self.content)
+            block = [f"{self.comment} BEGIN hostwright {self.name}", *map(body, content)]
             block.append(f"{self.comment} END hostwright {self.name}")
             place = spans[0].start if spans else len(kept)
-            kept[place:place] = block
-        return _text(kept)
+            ended = end(kept or content)
+            kept[place:place] = [f"{line}{ended}" for line in block]
+        return "".join(kept)
 
     def found(self, text: str) -> str:
         """The block as it stands in a text, with its markers; empty where there is none."""
-        lines = _lines(text)
-        return _text(lines[number] for span in self._spans(lines) for number in span)
+        lines = split(text)
+        return "".join(lines[number] for span in self._spans(lines) for number in span)
 
     def _spans(self, lines: list[str]) -> list[range]:
         """Where the block, and stray markers of it, stand."""
@@ -91,10 +98,21 @@ class Block:
 Edit = Line | Block
 
 
-def _lines(text: str) -> list[str]:
-    """Split at newlines only: a form feed or a lone carriage return inside a line is the file's business."""
-    return text.removesuffix("\n").split("\n") if text else []
+def split(text: str) -> list[str]:
+    """Lines with their ends, at newlines only: a form feed or a lone carriage return inside a line is the file's
+    business. A last line without an end gets that of the others."""
+    lines = text.split("\n")
+    last = lines.pop()
+    ended = [f"{line}\n" for line in lines]
+    return [*ended, f"{body(last)}{end(ended)}"] if last else ended
 
 
-def _text(lines: Iterable[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
+def body(line: str) -> str:
+    """``line`` without its end."""
+    return line.removesuffix("\n").removesuffix("\r")
+
+
+def end(lines: Sequence[str]) -> str:
+    """The end that most of ``lines`` have."""
+    returns = sum(line.endswith("\r\n") for line in lines)
+    return "\r\n" if returns > len(lines) - returns else "\n"

@@ -38,6 +38,9 @@ _PADDING_FILTERS = ("batch", "center", "indent", "slice", "truncate", "wordwrap"
 _WIDE_PERCENT = re.compile(r"%[^a-zA-Z%]*(\d{5}|\*)")
 _WIDE_BRACES = re.compile(r":[^}]*(\d{5}|\{)")
 
+_RETURN, _LONE_RETURN = "\x1f\x1e\x1f", "\x1d\x1e\x1d"
+"""Separators of old terminals, which no text has in this order."""
+
 
 class Budget:
     """Counts the steps of what renders now; values that render inside of it count to it too."""
@@ -99,15 +102,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """``text`` with every loop counted and every ``~`` made a ``+``, which is bounded; each text once. Raises
         TemplateError."""
         if text not in self._compiled:
-            tree = self.parse(text)
+            tree = self.parse(_with_returns_aside(text))
             _Bounded().visit(tree)
+            _Returns().visit(tree)
             self._compiled[text] = self.from_string(tree)
         return self._compiled[text]
 
     def compiled_value(self, text: str) -> Template:
         """The same for a variable, where as in Ansible a backslash in a ``{{ '\\1' }}`` is one. In a template file it
         begins an escape sequence."""
-        return self.compiled(self._backslashes_doubled(text) if "\\" in text else text)
+        return self.compiled(self._backslashes_doubled(_with_returns_aside(text)) if "\\" in text else text)
 
     def _backslashes_doubled(self, text: str) -> str:
         parts, inside = [], False
@@ -186,6 +190,26 @@ class _Bounded(NodeTransformer):
         for text in texts[1:]:
             joined = nodes.Add(joined, text, lineno=node.lineno)
         return joined
+
+
+class _Returns(NodeTransformer):
+    """Puts the carriage returns of a template's own text back."""
+
+    def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.TemplateData:  # noqa: N802 as in Jinja2
+        # What stands alone was behind a newline that ``trim_blocks`` took.
+        node.data = node.data.replace(f"\n{_RETURN}", "\r\n").replace(_RETURN, "").replace(_LONE_RETURN, "\r")
+        return node
+
+    def visit_Const(self, node: nodes.Const) -> nodes.Const:  # noqa: N802 as in Jinja2
+        if isinstance(node.value, str):
+            node.value = node.value.replace(_RETURN, "").replace(_LONE_RETURN, "\n")
+        return node
+
+
+def _with_returns_aside(text: str) -> str:
+    """``text`` with newlines alone: Jinja2 makes one of every ``\\r\\n`` and ``\\r``, and a file's line ends are
+    its own. What stands for a return is white space to Jinja2, so that ``{%- -%}`` strips it."""
+    return text.replace("\r\n", f"\n{_RETURN}").replace("\r", _LONE_RETURN) if "\r" in text else text
 
 
 def _bounded_range(*bounds: int) -> range:

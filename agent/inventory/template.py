@@ -21,6 +21,7 @@ from agent.inventory.sandbox import Sandbox
 from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
 
 _MARKS = re.compile(r"\{[{%#]")
+_LAST_NEWLINES = re.compile(r"\r?\n(?=(?:\r?\n)*\Z)")
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
 
@@ -193,8 +194,8 @@ def _rendered(node: Node, names: LazyValues, renderer: Renderer, found: list[Tem
 
 def _last_newlines(text: str, rendered: str) -> str:
     """``rendered`` with as many newlines at its end as ``text`` has; Jinja2 drops one, Ansible puts it back."""
-    missing = (len(text) - len(text.rstrip("\n"))) - (len(rendered) - len(rendered.rstrip("\n")))
-    return rendered + "\n" * missing if missing > 0 else rendered
+    wanted, found = _LAST_NEWLINES.findall(text), _LAST_NEWLINES.findall(rendered)
+    return rendered + "".join(wanted[len(found) :])
 
 
 class _Scope(Mapping[str, object]):

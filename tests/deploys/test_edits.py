@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from agent.deploys.edits import Block, Line
 
-TEXTS = st.lists(st.sampled_from(["a", "#a x", "a 1", "# BEGIN hostwright b", "# END hostwright b", "", " z"])).map(
-    "\n".join
-)
+PARTS = ["a", "#a x", "a 1", "# BEGIN hostwright b", "# END hostwright b", "", " z"]
+TEXTS = st.lists(st.sampled_from([*PARTS, *(f"{part}\r" for part in PARTS)])).map("\n".join)
 EDITS = st.sampled_from(
     [
         Line("a 1", None),
@@ -36,7 +35,15 @@ EDITS = st.sampled_from(
         (Line("q", "^p"), "p 1\nb\np 2\n", "q\nb\n"),
         (Line(None, "^p"), "p 1\nb\np 2\n", "b\n"),
         (Line(None, "^p"), "b\n", "b\n"),
-        (Line("x", None), "crlf\r\n", "crlf\r\nx\n"),
+        (Line("x", None), "crlf\r\n", "crlf\r\nx\r\n"),
+        (Line("x", None), "a\r\nb\r\nlf\n", "a\r\nb\r\nlf\nx\r\n"),
+        (Line("x", None), "a\r\nb", "a\r\nb\r\nx\r\n"),
+        (Line("x", None), "x\r\na\r\n", "x\r\na\r\n"),
+        (Line("x\r", None), "x\na\n", "x\na\n"),
+        (Line("p no", "^#?p .*s$"), "a\r\n#p yes\r\n", "a\r\np no\r\n"),
+        (Line("p no", "^#?p "), "p no\r\nb\r\np yes\r\n", "p no\r\nb\r\n"),
+        (Line("p no", "^#?p "), "#p yes\r\n", "p no\r\n"),
+        (Line(None, "^p.*1$"), "p 1\r\nb\r\n", "b\r\n"),
     ],
 )
 def test_a_line_becomes_what_is_wanted(edit: Line, before: str, after: str) -> None:
@@ -51,6 +58,10 @@ BLOCK = "# BEGIN hostwright b\none\n# END hostwright b\n"
     [
         (Block("b", "one\n"), "", BLOCK),
         (Block("b", "one"), "x\n", f"x\n{BLOCK}"),
+        (Block("b", "one\n"), "x\r\n", f"x\n{BLOCK}".replace("\n", "\r\n")),
+        (Block("b", "one\r\n"), "x\n", f"x\n{BLOCK}"),
+        (Block("b", "one\r\n"), "", BLOCK.replace("\n", "\r\n")),
+        (Block("b", "one"), f"x\n{BLOCK}y\n".replace("\n", "\r\n"), f"x\n{BLOCK}y\n".replace("\n", "\r\n")),
         (Block("b", "one"), f"x\n{BLOCK}y\n", f"x\n{BLOCK}y\n"),
         (Block("b", "one"), f"x\n{BLOCK.replace('one', 'old')}y\n", f"x\n{BLOCK}y\n"),
         (Block("b", "one"), f"{BLOCK}y\n{BLOCK}", f"{BLOCK}y\n"),

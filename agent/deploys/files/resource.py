@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
-from agent.deploys.edits import REPLACING, Block, Line
+from agent.deploys.edits import REPLACING, Block, Line, body, split
 from agent.deploys.files.places import Place, giving_of, place_of, state_of
 from agent.deploys.place import Found, look
 from agent.deploys.resource import state_before
@@ -172,7 +172,7 @@ class OneLine(Part):
     from 0."""
 
     def seen(self, part: str, text: str) -> Seen | None:
-        lines = _lines(text)
+        lines = split(text)
         mine = _found_in(lines, part)
         if not mine:
             return None
@@ -180,7 +180,7 @@ class OneLine(Part):
             return Seen({"line": part})
         if len(mine) > _LINES_LIMIT:
             raise OSError(errno.EFBIG, f"its pattern finds {len(mine)} lines")
-        image = "".join(f"{lines[number]}\n" for number in mine).encode(errors="surrogateescape")
+        image = "".join(lines[number] for number in mine).encode(errors="surrogateescape")
         return Seen({"sha256": hashlib.sha256(image).hexdigest(), "at": list(mine)}, image)
 
     def changed(self, left: State, now: Seen) -> str:
@@ -188,9 +188,9 @@ class OneLine(Part):
         return "" if left.get("sha256") == now.state.get("sha256") else "content"
 
     def without(self, part: str, text: str) -> str:
-        lines = _lines(text)
+        lines = split(text)
         gone = set(_found_in(lines, part))
-        return "".join(f"{line}\n" for number, line in enumerate(lines) if number not in gone)
+        return "".join(line for number, line in enumerate(lines) if number not in gone)
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
         path, _, part = entry.name.partition("#")
@@ -200,25 +200,25 @@ class OneLine(Part):
         before = state_before(entry)
         if image is None:
             raise DeployError(f"{entry.key}: the lines that it replaced were not kept")
-        were = _lines(image.decode(errors="surrogateescape"))
+        were = split(image.decode(errors="surrogateescape"))
         _edit(path, partial(self._with, part, were, cast("Sequence[int]", before["at"])))
 
     def _with(self, part: str, were: Sequence[str], at: Sequence[int], text: str) -> str:
         """The lines that ``were`` there in place of those that are; where there is none, at their old numbers."""
-        there = _found_in(_lines(text), part)
+        there = _found_in(split(text), part)
         moved = there[0] - at[0] if there else 0
-        lines = _lines(self.without(part, text))
+        lines = split(self.without(part, text))
         for number, line in zip(at, were, strict=True):
             lines.insert(number + moved, line)
-        return "".join(f"{line}\n" for line in lines)
+        return "".join(lines)
 
 
 def _found_in(lines: Sequence[str], part: str) -> list[int]:
     """The numbers of the lines that the ``part`` of a key means."""
     if not part.startswith(REPLACING):
-        return [number for number, line in enumerate(lines) if line == part]
+        return [number for number, line in enumerate(lines) if body(line) == body(part)]
     pattern = re.compile(part.removeprefix(REPLACING))
-    return [number for number, line in enumerate(lines) if pattern.search(line)]
+    return [number for number, line in enumerate(lines) if pattern.search(body(line))]
 
 
 def _put_back(place: Place, before: State, image: bytes | None) -> None:
@@ -279,10 +279,6 @@ def _reasons(removals: Mapping[str, Callable[[], None]]) -> dict[str, str]:
 
 def _text(found: Found) -> str:
     return (found.content or b"").decode(errors="surrogateescape")
-
-
-def _lines(text: str) -> list[str]:
-    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _ended(text: str) -> str:

@@ -464,3 +464,15 @@ def test_bytes_that_are_no_text_stay_as_they_are(hosts: Path) -> None:
     hosts.write_bytes(b"\xff\xfe\n" + BLOCK.encode() + b"\xfd\n")
     assert remove(f"block:{hosts}#lab") == {}
     assert hosts.read_bytes() == b"\xff\xfe\n\xfd\n"
+
+
+def test_lines_of_a_file_with_returns_are_known_taken_away_and_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"a\r\np 1\r\nlast\r\n")
+    line, setting = f"line:{path}#last", f"line:{path}#~^p [0-9]$"
+    before = found(setting)
+    assert look(line) is not None
+    assert remove(line, setting) == {}
+    assert path.read_bytes() == b"a\r\n"
+    restore(setting, before)
+    assert path.read_bytes() == b"a\r\np 1\r\n"
