@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agent.deploys.telling import telling_line
+from agent.deploys.telling import reason, telling_line
 from agent.deploys.units import CLOCK_GRAIN_US, INIT_SCRIPTS, QUERY, Clock, Found, parsed
 from agent.errors import DeployError
 from agent.host.paths import Paths
@@ -32,9 +33,11 @@ def systemctl(unit: str, verb: str, *names: str, runtime: bool = False) -> None:
     done = run(["systemctl", *options, verb, "--", *names], timeout_s=JOB_TIMEOUT_S)
     if done.ok:
         return
-    said = telling_line(done.error.decode(errors="replace")) or done.complaint
-    reason = f"not done after {JOB_TIMEOUT_S:.0f} s" if done.timed_out else said
-    raise DeployError("\n".join([f"{unit}: {verb}: {reason}", *_last_words(unit, int(begun))]))
+    why = f"not done after {JOB_TIMEOUT_S:.0f} s" if done.timed_out else reason(done)
+    words = _last_words(unit, int(begun)) if names else []
+    said = words_of_its_own(unit, words)
+    told = f"{unit}: {verb}: {why}: {said}" if said else f"{unit}: {verb}: {why}"
+    raise DeployError("\n".join([told, *words]))
 
 
 def query(names: Sequence[str]) -> Mapping[str, Found]:
@@ -143,6 +146,20 @@ def _last_words(unit: str, since_s: int) -> list[str]:
     with contextlib.suppress(OSError):
         return run([*argv, "--output=cat"], timeout_s=QUERY_TIMEOUT_S).output.decode(errors="replace").splitlines()
     return []
+
+
+def words_of_its_own(unit: str, words: Sequence[str]) -> str:
+    """Of what the journal has, the line that says why: the unit's own, or the first of systemd's that says more than
+    that it failed."""
+    own = [line for line in words if not line.startswith(f"{unit}: ") and not _OF_SYSTEMD.match(line)]
+    systemd = [line for line in words if line.startswith(f"{unit}: ") and not _SAYS_NOTHING.search(line)]
+    return telling_line("\n".join(own)) or telling_line("\n".join(systemd[:1]))
+
+
+_OF_SYSTEMD = re.compile(
+    r"(?:Start|Stopp|Reload)(?:ing|ed) |Stopped |Failed to start |Finished |Dependency failed for "
+)
+_SAYS_NOTHING = re.compile(r"Failed with result|Main process exited|Control process exited|Scheduled restart|Consumed ")
 
 
 def _stamp(unit: str) -> Path:

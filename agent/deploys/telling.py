@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from agent.system.process import Completed
+
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 """Colours and other sequences for terminals (ECMA-48), and what else is not to be seen."""
 
@@ -31,6 +33,12 @@ def telling_line(text: str) -> str:
     lines = plain_lines(text)
     said = [line for line in lines if not _TALK.match(line) and not _POINTER.fullmatch(line)] or lines
     return next((line for line in said if _VERDICT.search(line)), said[-1] if said else "")
+
+
+def reason(done: Completed) -> str:
+    """Why a program did not end well, in its own words; never empty."""
+    said = (telling_line(stream.decode(errors="replace")) for stream in (done.error, done.output))
+    return next(filter(None, said), done.complaint)
 
 
 def plain_lines(text: str) -> Sequence[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from agent.deploys import system_items, systemctl
 from agent.deploys.containers.quadlet import image_of, service_of
 from agent.deploys.containers.spec import FOLDER, quadlet_item
+from agent.deploys.telling import reason
 from agent.deploys.units import Step
 from agent.errors import DeployError
 from agent.system.files import read_bounded
@@ -106,7 +107,7 @@ def pull(name: str, text: str) -> None:
     if done.timed_out:
         raise DeployError(f"{name}: the image {image} had not come after {PULL_TIMEOUT_S:.0f} s")
     if not done.ok:
-        raise DeployError(f"{name}: the image {image} cannot be had: {done.complaint}")
+        raise DeployError(f"{name}: the image {image} cannot be had: {reason(done)}")
 
 
 def _others() -> Mapping[str, str]:

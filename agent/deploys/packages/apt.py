@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from agent.deploys.packages import dpkg, policy
+from agent.deploys.packages import dpkg, policy, refusals
 from agent.errors import DeployError
 from agent.system.process import Completed, run
 
@@ -66,12 +66,6 @@ _OUTPUT_LIMIT = 32 * 1024 * 1024
 _PASSED_ON = ("PATH", "http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
 
 _REMOVAL = re.compile(r"^(?:Remv|Purg) (\S+)", re.MULTILINE)
-_COMPLAINT = re.compile(
-    r"^(?:E: |W: (?=.*(?:Failed to fetch|GPG error|OpenPGP signature))|dpkg: error ).*(?:\n [^\n]*)?", re.MULTILINE
-)
-"""dpkg says on a second, indented line what happened; what is wrong with a key is only a warning to apt."""
-_SUMMARIES = ("E: Some index files failed to download", "E: Sub-process /usr/bin/dpkg returned an error code")
-"""They only say that there were other complaints."""
 
 
 def query() -> dpkg.Packages:
@@ -243,14 +237,9 @@ def failure(completed: Completed) -> DeployError:
         return DeployError(
             f"apt was not done after {RUN_TIMEOUT_S:.0f} s", hint="the next cycle finishes what it began"
         )
-    found = complaints((completed.output + b"\n" + completed.error).decode(errors="replace"))
-    return DeployError("; ".join(found) or completed.complaint)
-
-
-def complaints(output: str) -> Sequence[str]:
-    """What apt and dpkg complain of, each once and in one line; what only sums up stands for itself alone."""
-    found = [re.sub(r"\s+", " ", match) for match in dict.fromkeys(_COMPLAINT.findall(output))]
-    return [complaint for complaint in found if not complaint.startswith(_SUMMARIES)] or found
+    output, error = (stream.decode(errors="replace") for stream in (completed.output, completed.error))
+    found = refusals.complaints(output, error)
+    return DeployError("; ".join(found) or completed.complaint, hint=refusals.remedy(output, error))
 
 
 def _run(argv: Sequence[str]) -> Completed:

@@ -93,11 +93,10 @@ def take_away(names: Sequence[str], *, purge: bool, baseline: Collection[str] | 
     if decided.names:
         done = _apt(decided.command(purge=purge), {**apt.environment(), **(_FOR_GOOD if purge else {})})
         if not done.ok:
+            # A package's own script may refuse; the others have gone all the same, or go the next time.
             failure, there = apt.failure(done), installed()
-            if all(name in there for name in decided.names):
-                raise failure
-            # A package's own script may refuse; the others have gone all the same.
-            return {**decided.stayed, **{name: failure.message for name in names if name in there}}
+            why = f"{failure.message} ({failure.hint})" if failure.hint else failure.message
+            return {**decided.stayed, **{name: why for name in names if name in there}}
     return decided.stayed
 
 

@@ -157,7 +157,7 @@ class Transaction:
         dry = run(argv, timeout_s=apt.QUERY_TIMEOUT_S, env=apt.environment())
         if not dry.ok:
             reason = apt.failure(dry)
-            hint = f"package lists could not be fetched: {self._unread}" if self._unread else ""
+            hint = f"package lists could not be fetched: {self._unread}" if self._unread else reason.hint
             return DeployError(reason.message, hint=hint)
         extra = apt.removed_besides(dry.output.decode(errors="replace"), [job.name for job in jobs if job.remove])
         if not extra:

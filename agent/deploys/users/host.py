@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agent.deploys.as_user import User, as_user
 from agent.deploys.place import Found, look
+from agent.deploys.telling import reason
 from agent.deploys.users import keys
 from agent.deploys.users.decide import Command
 from agent.deploys.writing import Attributes, put_file, put_folder, set_attributes
@@ -44,7 +45,7 @@ def carry_out(command: Command) -> None:
             f"{command.argv[0]} is not on this host", hint="install the package shadow or passwd"
         ) from None
     if done.timed_out or done.code not in command.fine:
-        said = f"not done after {TIMEOUT_S:.0f} s" if done.timed_out else done.complaint
+        said = f"not done after {TIMEOUT_S:.0f} s" if done.timed_out else reason(done)
         raise DeployError(f"{command.argv[0]}: {said}")
 
 
@@ -163,8 +164,7 @@ def write_sudoers(name: str, text: str) -> None:
     if visudo is not None:
         checked = run([visudo, "-c", "-f", "-"], timeout_s=TIMEOUT_S, input=text.encode())
         if not checked.ok:
-            said = (checked.error or checked.output).decode(errors="replace").partition("\n")[0]
-            raise DeployError(f"{name}: sudo does not understand its rule: {said}", hint="see sudoers(5)")
+            raise DeployError(f"{name}: sudo does not understand its rule: {reason(checked)}", hint="see sudoers(5)")
     write_atomic(_drop_in(name), text.encode(), mode=SUDOERS_MODE)
 
 

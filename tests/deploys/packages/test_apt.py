@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.packages import apt, transaction
+from agent.deploys.packages import apt, refusals, transaction
 from agent.deploys.packages.dpkg import Installed, Job
 from agent.errors import Consequence, DeployError
 
@@ -57,13 +57,13 @@ N: Updating from such a repository can't be done securely, and is therefore disa
     ],
 )
 def test_a_complaint_says_what_happened_in_one_line(output: str, said: str) -> None:
-    first, *more = apt.complaints(output)
+    first, *more = refusals.complaints(output)
     assert first.endswith(said)
     assert not any("Sub-process" in complaint for complaint in more)
 
 
 def test_a_summary_stands_where_there_is_nothing_else() -> None:
-    assert apt.complaints("E: Sub-process /usr/bin/dpkg returned an error code (1)\n")
+    assert refusals.complaints("E: Sub-process /usr/bin/dpkg returned an error code (1)\n")
 
 
 def test_lists_belong_to_the_file_that_names_their_repository() -> None:
