@@ -87,13 +87,15 @@ def reset(output: Output) -> int:
     settings = read_settings(paths)
     with locked(paths.lock, wait_s=APPLY_WAIT_S):
         memory = Memory(paths)
-        forgotten = memory.trust().last
-        if forgotten is None:
+        record = memory.trust()
+        forgotten = record.last
+        if forgotten is None and not record.lost:
             raise UsageError("there is nothing to forget: no commit has been trusted yet")
         memory.keep_trust(TrustRecord())
         memory.keep_sightings(None)
     judged = "whatever it is" if settings.trust.value == "unsigned" else f"if {paths.trusted_signers} vouches for it"
-    output.say(f"forgot {forgotten[:12]}: the next cycle takes the newest commit of {settings.branch}, {judged}")
+    what = forgotten[:12] if forgotten is not None else "that something was trusted"
+    output.say(f"forgot {what}: the next cycle takes the newest commit of {settings.branch}, {judged}")
     output.envelope("trust reset", 0, {"forgotten": forgotten})
     return 0
 

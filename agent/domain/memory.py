@@ -54,6 +54,8 @@ class TrustRecord(Document):
     tag: str = ""
     tag_object: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    lost: bool = False
+    """Whether this host trusted a commit, and nothing knows any more which."""
 
     def after(self, commit: TrustedCommit, now: int) -> TrustRecord:
         """The record once ``commit`` is trusted."""

@@ -8,27 +8,36 @@ just been met. Losing it must not make the host act too soon, so two things are 
 
 What was trusted (``trust.json``, the anchors), what a person said (``suspended.json``, ``pinned.json``) and the host's
 own key are never set aside: whoever lost them would take too much for granted. They stop the cycle, and say what a
-person does. Where ``trust.json`` is gone, the commit applied last takes its place: it was trusted, and nothing older
-comes back.
+person does. Where ``trust.json`` is gone, the newest commit that anything else here names takes its place: it was
+trusted, and nothing older comes back. Where nothing names one and the host was in service, a person has to say so.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from agent.domain.memory import Applied, TrustRecord
 from agent.domain.ownership import BOOTSTRAP
 from agent.errors import Consequence, SettingsError
 from agent.host.baseline import baseline_file
+from agent.host.events import Events
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
 from agent.host.state import Memory
-from agent.system.files import sweep
+from agent.system.files import read_bounded, sweep
+from agent.system.git_incoming import mirror_tip
 from agent.system.misplaced import KIND, SUFFIX, aside_of, begun_afresh, misplaced_file, misplaced_folder, set_aside
 
+_SHA: Final = re.compile(r"[0-9a-f]{40}")
+_OF_WORK: Final = ("applied", "adopted", "drift-repaired", "rolled-back")
+EVENTS_ASKED: Final = 1000
 _WRITTEN_BY_OTHERS = ("suspended.json", "seen.json")
 """`suspend` and `status` do not wait for the lock."""
 
@@ -41,7 +50,7 @@ def heal(paths: Paths, *, memory: Memory, journal: Journal, ledger: Ledger) -> t
         *memory.heal(),
         *ledger.heal(),
         *_lost(paths, memory, journal, ledger, gone=gone),
-        *_forgotten_trust(paths, memory),
+        *_forgotten_trust(paths, memory, ledger),
     )
 
 
@@ -84,18 +93,58 @@ def _lost(paths: Paths, memory: Memory, journal: Journal, ledger: Ledger, *, gon
             )
 
 
-def _forgotten_trust(paths: Paths, memory: Memory) -> Iterator[SettingsError]:
-    mark, applied = paths.document("trust"), memory.applied()
-    if applied.commit is None or os.path.lexists(mark):
+def _forgotten_trust(paths: Paths, memory: Memory, ledger: Ledger) -> Iterator[SettingsError]:
+    """Puts what was trusted last in the place of a mark that is gone, by what else is remembered; where nothing names a
+    commit and the host was in service, says that it is lost."""
+    mark = paths.document("trust")
+    if os.path.lexists(mark):
         return
-    at = next((adopted.at for adopted in applied.adopted if adopted.sha == applied.commit), 0)
-    memory.keep_trust(TrustRecord(applied.commit, at=at))
-    yield SettingsError(
-        f"{mark} is gone; commit {applied.commit[:12]}, which was applied last, counts as trusted last",
-        kind=KIND,
-        hint="the next cycle is as any other; who removed it? where a new history is meant: `hostwright trust reset`",
-        consequence=Consequence.RETRY,
+    applied = memory.applied()
+    commit = next(_once_trusted(paths, memory, applied), None)
+    if commit is not None:
+        at = next((adopted.at for adopted in applied.adopted if adopted.sha == commit), 0)
+        memory.keep_trust(TrustRecord(commit, at=at))
+        yield SettingsError(
+            f"{mark} is gone; commit {commit[:12]}, the newest that this host knows of, counts as trusted last",
+            kind=KIND,
+            hint="the next cycle is as any other; who removed it? where a new history is meant: hostwright trust reset",
+            consequence=Consequence.RETRY,
+        )
+    elif applied.served or memory.bad() or _worked(ledger, Events(paths.events)):
+        memory.keep_trust(TrustRecord(lost=True))
+
+
+def _worked(ledger: Ledger, events: Events) -> bool:
+    """Whether something was done here, which a host does for a commit that it trusts."""
+    owned = any(entry.deploy != BOOTSTRAP for entry in ledger.entries())
+    return owned or any(event.kind in _OF_WORK for event in events.last(EVENTS_ASKED))
+
+
+def _once_trusted(paths: Paths, memory: Memory, applied: Applied) -> Iterator[str]:
+    """Commits that this host has trusted, the likely newest first."""
+    pinned, trial = None, memory.trial()
+    with suppress(SettingsError):  # what a person said is never set aside, and may be broken
+        pinned = memory.pinned(0)
+    found = (
+        mirror_tip(paths.mirror),
+        _reported(paths.sent),
+        applied.commit,
+        memory.state().aimed_commit,
+        trial.commit if trial is not None else None,
+        applied.good_commit,
+        pinned.commit if pinned is not None else None,
+        *(path.name for path in _inside(paths.commits)),
     )
+    yield from (sha for sha in found if sha is not None and _SHA.fullmatch(sha))
+
+
+def _reported(sent: Path) -> str | None:
+    """What the last report that arrived said of it."""
+    try:
+        said = json.loads(read_bounded(sent))["commits"]["trusted"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return said if isinstance(said, str) else None
 
 
 def _journal(path: Path, journal: Journal) -> Iterator[SettingsError]:

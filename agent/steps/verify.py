@@ -60,6 +60,12 @@ def verify(
     ``bad-signature``, ``expired-key``, ``wrong-signer``, ``tag-moved``, ``bad-tag``, ``other-branch``; where several
     things were refused, for the newest.
     """
+    if record.lost:
+        raise TrustError(
+            "this host has been in service, and what it trusted last is lost: an older history would look like a newer",
+            kind="trust-lost",
+            hint="who removed it? is the branch as you want it? then run `hostwright trust reset` on the host",
+        )
     _require_history(commit, mirror, record.last, min_commit)
     judge = Judge(mirror, inventory, None if mode is TrustMode.UNSIGNED else _anchors(anchors), now)
     if record.last is not None:

@@ -34,6 +34,12 @@ def incoming_of(mirror: Path) -> Path:
     return mirror.with_name(f"{mirror.name}.incoming")
 
 
+def mirror_tip(mirror: Path) -> str | None:
+    """The commit that was trusted last, as far as the mirror knows; nothing is made or mended."""
+    there = not misplaced_folder(mirror) and mirror.is_dir()
+    return Store(mirror).ref(TIP) if there else None
+
+
 class Incoming:
     """``mirror``: the path of the mirror that it lies beside."""
 

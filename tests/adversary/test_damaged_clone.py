@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.domain.memory import TrustRecord
+from agent.domain.trial import Bad
 from agent.errors import Consequence, SourceError
 from agent.host.exports import Exports
 from agent.host.healing import heal
@@ -19,6 +21,12 @@ from agent.system.git import Access, Mirror
 from tests.adversary.victim import Victim, motd
 from tests.gitserver import Author, damaging_proxy, http_server
 from tests.system.test_git_damage import overwrite_packs
+
+
+def discard_all(path: Path) -> None:
+    for folder, _, _ in os.walk(path):
+        Path(folder).chmod(0o755)
+    discard(path)
 
 
 def gone(clone: Path) -> None:
@@ -106,17 +114,88 @@ def test_a_history_that_was_taken_back_is_refused_from_a_new_clone_too(
     assert (host.parts.memory.trust(), host.engine.applied) == (trust, applied)
 
 
-def test_a_history_that_was_taken_back_is_refused_where_the_trust_mark_is_gone_too(host: Victim, ann: Author) -> None:
+REMEMBERED = ["applied.json", "state.json", "sighted.json", "journal", "ledger", "events.jsonl", "commits", "repo.git"]
+
+
+def spoil(path: Path) -> None:
+    """Whatever it is, it is no longer what it was."""
+    discard_all(path)
+    path.write_bytes(b"\\0garbage")
+
+
+def gone_back(host: Victim, ann: Author) -> str:
+    """The remote offers an older, signed history; the commit that it offers."""
     first = host.repo.head
     host.repo.commit("Mend the hole", motd("mended"), by=ann)
     host.cycle()
     host.repo.git("reset", "-q", "--hard", first)
+    return first
+
+
+def heals_and_refuses(host: Victim, older: str) -> set[str]:
+    """The kinds of problem of two cycles, in which nothing of the older history is planned or applied."""
+    next_process(host)
+    parts, applied = host.parts, [*host.engine.applied]
+    planned = len(host.engine.planned)
+    heal(parts.paths, memory=parts.memory, journal=parts.journal, ledger=parts.ledger)
+    kinds = {problem.kind for _ in range(2) for problem in host.cycle().problems}
+    assert host.engine.applied == applied
+    assert older not in host.engine.planned[planned:]
+    assert host.last != older
+    return kinds
+
+
+@pytest.mark.parametrize("ruin", [discard_all, spoil], ids=["gone", "garbage"])
+@pytest.mark.parametrize("other", REMEMBERED)
+def test_an_older_history_is_refused_where_the_trust_mark_and_something_else_are_lost(
+    host: Victim, ann: Author, other: str, ruin: Callable[[Path], None]
+) -> None:
+    older = gone_back(host, ann)
+    host.parts.mirror.close()
+    ruin(host.parts.paths.var / other)
+    host.parts.paths.document("trust").unlink()
+    assert heals_and_refuses(host, older) & {"history-rewritten", "trust-lost"}
+
+
+@pytest.mark.parametrize(
+    "kept", ["ledger", "events.jsonl", "bad.json", "state.json", "commits", "sent.json", "repo.git"]
+)
+def test_one_thing_that_is_left_is_enough_to_refuse_an_older_history(host: Victim, ann: Author, kept: str) -> None:
+    older = gone_back(host, ann)
+    parts = host.parts
+    parts.ledger.record("file:/etc/motd", "motd", 5, None)
+    parts.memory.keep_bad(Bad("d" * 64, older, 5, "did harm"))
+    parts.paths.sent.write_text(f'{{"commits": {{"trusted": "{host.last}"}}}}')
+    parts.mirror.close()
+    for path in parts.paths.var.iterdir():
+        if path.name != kept:
+            discard_all(path)
+    assert heals_and_refuses(host, older) & {"history-rewritten", "trust-lost"}
+
+
+def test_what_is_lost_is_made_good_by_a_person(host: Victim, ann: Author) -> None:
+    parts = host.parts
+    parts.ledger.record("file:/etc/motd", "motd", 5, None)
+    for path in parts.paths.var.iterdir():
+        if path.name != "ledger":
+            discard_all(path)
+    next_process(host)
+    heal(parts.paths, memory=parts.memory, journal=parts.journal, ledger=parts.ledger)
+    (problem,) = host.cycle().problems
+    assert (problem.kind, problem.exit, problem.consequence) == ("trust-lost", 5, "stall")
+    assert "hostwright trust reset" in problem.hint
+    parts.memory.keep_trust(TrustRecord())  # as that command does
+    assert host.cycle().problems == ()
+    assert host.last == host.repo.head
+
+
+def test_a_host_that_never_trusted_anything_has_lost_nothing(host: Victim) -> None:
+    for path in host.parts.paths.var.iterdir():
+        discard_all(path)
     next_process(host)
     parts = host.parts
-    discard(parts.paths.mirror)
-    parts.paths.document("trust").unlink()
-    heal(parts.paths, memory=parts.memory, journal=parts.journal, ledger=parts.ledger)
-    assert "history-rewritten" in {problem.kind for problem in host.cycle().problems}
+    assert heal(parts.paths, memory=parts.memory, journal=parts.journal, ledger=parts.ledger) == ()
+    assert host.cycle().problems == ()
 
 
 def test_without_its_remote_it_stays_on_what_it_had(host: Victim, ruin: Callable[[Path], None]) -> None:
@@ -191,9 +270,3 @@ def next_process(host: Victim) -> None:
     host.parts.mirror.close()
     mirror = Mirror(host.parts.paths.mirror, Access(None, None))
     host.parts = replace(host.parts, mirror=mirror, exports=Exports(host.parts.paths.commits, mirror))
-
-
-def discard_all(path: Path) -> None:
-    for folder, _, _ in os.walk(path):
-        Path(folder).chmod(0o755)
-    discard(path)
