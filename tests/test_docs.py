@@ -141,7 +141,9 @@ def test_every_kind_of_problem_stands_in_the_docs() -> None:
     kinds |= {kind.default_kind for kind in _below(HostwrightError)} | {HostwrightError.default_kind}
     causes = (ROOT / "agent/system/git_failure.py").read_text()
     kinds |= set(re.findall(r'^        "([a-z]+-[a-z-]+|timeout)",$', causes, re.MULTILINE))
-    kinds |= set(re.findall(r'^    "([a-z-]+)": ', (ROOT / "agent/steps/verify.py").read_text(), re.MULTILINE))
+    signatures = (ROOT / "agent/steps/judge.py").read_text().partition("_HINTS: Final = {")[2].partition("\n}")[0]
+    kinds |= (of_signatures := set(re.findall(r'^    "([a-z-]+)": ', signatures, re.MULTILINE)))
+    assert "unsigned" in of_signatures
     assert sorted(kinds - NOT_PROBLEMS - names_in_code(OPERATIONS)) == []
 
 
@@ -402,6 +404,7 @@ def test_every_claim_about_us_names_a_test_that_exists() -> None:
 def test_every_line_about_us_beside_the_peers_is_a_claim_with_a_test_or_says_not_yet() -> None:
     table = README.read_text().partition("| | Hostwright |")[2].partition("\n\n")[0]
     cells = [line.split(" | ")[1] for line in table.splitlines()[2:]]
+    assert len(cells) >= 10
     assert [cell for cell in cells if "](tests/" not in cell and cell != "not yet"] == []
 
 

@@ -109,7 +109,7 @@ def test_a_later_file_that_undoes_it_is_named_and_nothing_else_waits_for_that(ke
 def test_a_later_file_that_agrees_and_an_earlier_one_are_fine(kernel: Kernel) -> None:
     late(kernel, "99-mine.conf", f"{FORWARD}=1\n")
     late(kernel, "10-mine.conf", f"{FORWARD}=0\n")
-    converge(kernel, Wanted(FORWARD, "1"))
+    assert converge(kernel, Wanted(FORWARD, "1")) == ["set to 1 (was 0), write it to our file for the next boot"]
 
 
 def entry(settings: Settings, origin: Origin = Origin.CREATED) -> LedgerEntry:
