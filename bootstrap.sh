@@ -36,7 +36,7 @@ PACKAGE_LOCK_S=120
 NO_NETWORK='could not resolve|resolving|name resolution|dns error|unreachable|timed? ?out|connection (refused|reset)'
 NO_NETWORK="$NO_NETWORK|no route|failed to (fetch|connect)|(could not|unable to) connect|new connection"
 
-EXIT_USAGE=2 EXIT_HOST=3 EXIT_SOURCE=4 EXIT_TRUST=5 EXIT_PLANNED=10 EXIT_LOCKED=75
+EXIT_USAGE=2 EXIT_HOST=3 EXIT_SOURCE=4 EXIT_TRUST=5 EXIT_INVENTORY=6 EXIT_PLANNED=10 EXIT_LOCKED=75
 
 usage() {
     cat <<'HELP'
@@ -178,11 +178,17 @@ remember() {
     *[![:print:]]*) die "$EXIT_USAGE" "$1 holds a control character" "write it as one plain line" ;;
     esac
     case $1 in
-    --repo) repo=$2 ;;
+    --repo)
+        remote "$1" "$2"
+        repo=$2
+        ;;
     --branch) branch=$2 ;;
     --inventory) inventory=$2 ;;
     --host) host=$2 ;;
-    --status-repo) status_repo=$2 ;;
+    --status-repo)
+        remote "$1" "$2"
+        status_repo=$2
+        ;;
     --trust)
         case $2 in
         signed | unsigned) trust=$2 ;;
@@ -236,6 +242,17 @@ url() {
     die "$EXIT_USAGE" "$1 '$2' is no URL" "write it like https://name/path"
 }
 
+# The forms that the agent follows too (agent/system/remote.py).
+remote() {
+    case $2 in
+    *' '* | *::*) ;;
+    https://?* | http://?* | ssh://?* | file:///?* | /*) return ;;
+    *://*) ;;
+    *?:?*) return ;;
+    esac
+    die "$EXIT_USAGE" "$1 cannot be '$(masked "$2")'" "write https://…, ssh://…, git@host:path or an absolute path"
+}
+
 # The folder that this script lies in, if that is a clone with the agent; nothing when the script is piped.
 find_clone() {
     case $0 in
@@ -259,7 +276,43 @@ check_arguments() {
         die "$EXIT_USAGE" "$(masked "$repo") is trusted by its signatures" \
             "add --trusted-signers FILE, or say --trust unsigned"
     fi
+    if [ -n "$clone" ] && [ -z "$repo$branch" ]; then check_names "$clone"; fi
 }
+
+# check_names FOLDER: the inventory is there, and this machine may be one of its hosts. Without a reader of YAML only this
+# is certain: a name that stands nowhere in the hosts files, and in none of their ranges, is no host.
+check_names() {
+    [ -d "$1/inventories" ] || return 0
+    found=$(cd "$1/inventories" && printf '%s\n' */ | tr -d /)
+    chosen=$inventory
+    if [ -z "$chosen" ]; then
+        [ ! -f "$ETC/agent.yaml" ] || return 0 # it is remembered there
+        if [ -d "$1/inventories/local" ]; then
+            chosen=local
+        elif [ "$(printf '%s\n' "$found" | wc -l)" -eq 1 ]; then
+            chosen=$found
+        else
+            die "$EXIT_INVENTORY" "it is not said which inventory this host is in" "name one with --inventory: $(listed)"
+        fi
+    fi
+    [ -d "$1/inventories/$chosen" ] ||
+        die "$EXIT_INVENTORY" "there is no inventory $chosen" "name one with --inventory: $(listed)"
+    names=$host
+    if [ -z "$names" ]; then
+        [ ! -f "$ETC/agent.yaml" ] || return 0
+        names=$(printf '%s\n' "$(uname -n | cut -d . -f 1)" localhost)
+    fi
+    set -- "$1/inventories/$chosen/hosts"*
+    [ -f "$1" ] || return 0
+    ! grep -qF -e "$names" -e "\\" -- "$@" || return 0 # a name may be written with escapes
+    ranges=$(grep -ohE '[A-Za-z0-9._-]*(\[[^]]*:[^]]*\][A-Za-z0-9._-]*)+' -- "$@" |
+        sed 's/\./\\./g; s/\[[^]]*\]/[0-9A-Za-z]+/g') || :
+    [ -z "$ranges" ] || ! printf '%s\n' "$names" | grep -qxE -e "$ranges" || return 0
+    die "$EXIT_INVENTORY" "inventories/$chosen does not know a host ${host:-$(uname -n)}" \
+        "add it there, or say which host this is with --host NAME"
+}
+
+listed() { printf '%s' "${found:-there is none}" | tr '\n' ' '; }
 
 # URLs may hold a password.
 masked() { printf '%s' "$1" | sed 's,//[^/@]*@,//***@,'; }
@@ -267,6 +320,55 @@ masked() { printf '%s' "$1" | sed 's,//[^/@]*@,//***@,'; }
 check_machine() {
     [ "$(uname -s)" = Linux ] || die "$EXIT_HOST" "this is $(uname -s)" "the agent runs on Linux"
     [ "$(id -u)" -eq 0 ] || die "$EXIT_HOST" "this needs root" "run it with sudo, or as root"
+}
+
+# Nobody but root may have put anything in our places, nor be able to put another thing there.
+check_places() {
+    for place in "$OPT" "$ETC" "$VAR" "$RUN" "$UNITS"; do
+        check_way "$place" -020
+        if [ -e "$place" ] && [ ! -d "$place" ]; then die "$EXIT_HOST" "$place is no folder" "move it away"; fi
+    done
+    check_way "${COMMAND%/*}" -002 # Debian lets the group staff write there
+    for place in "$OPT" "$ETC" "$VAR" "$RUN" "$COMMAND" "$UNITS"/hostwright*; do
+        # An environment of a former version holds a lock of uv's that all may write to.
+        check_found "$(find "$place" ! -name .lock \( ! -user 0 -o \( -type f -o -type d \) \
+            \( -perm -020 -o -perm -002 \) \) 2>/dev/null)"
+    done
+    for place in "$LOG" "$LOCK" "$PACKAGES"; do
+        check_found "$(find "$place" \( ! -user 0 -o ! -type f \) 2>/dev/null)"
+    done
+}
+
+# check_way PATH WRITABLE: each folder and link on the way to PATH is root's, and nobody else may write to it.
+check_way() {
+    (
+        set -f
+        IFS=/
+        way=
+        for part in ${1#/}; do
+            way=$way/$part
+            [ -e "$way" ] || [ -L "$way" ] || exit 0
+            check_found "$(find "$way" -prune ! -user 0)"
+            if [ -L "$way" ]; then
+                target=$(readlink "$way")
+                [ "${target#/}" != "$target" ] || target=${way%/*}/$target
+                check_way "$target" "$2"
+                way=$(readlink -f "$way")
+            else
+                # In a sticky folder nobody renames what is not theirs.
+                check_found "$(find "$way" -prune ! -perm -1000 \( -perm -002 -o -perm "$2" \))"
+            fi
+        done
+    ) || exit
+}
+
+# check_found PATHS: ends with the first, if there is one.
+check_found() {
+    [ -n "$1" ] || return 0
+    first=$(printf '%s\n' "$1" | head -n 1)
+    # shellcheck disable=SC2012 # find cannot say it everywhere
+    die "$EXIT_HOST" "$first can be changed by others than root ($(ls -ld "$first" | awk '{ print $1 ", " $3 ":" $4 }'))" \
+        "find out who made it; then move it away, or: chown root:root and chmod go-w"
 }
 
 # --- Packages -----------------------------------------------------------------------------------------------------
@@ -410,10 +512,6 @@ find_agent() {
 
 clone_config_repo() {
     [ -n "$repo" ] || die "$EXIT_USAGE" "there is no clone beside this script" "say where the agent is: --repo URL"
-    case $repo in
-    https://* | http://* | ssh://* | file:///* | /* | *@*:*) ;;
-    *) die "$EXIT_USAGE" "--repo '$(masked "$repo")' is no URL" "write https://…, ssh://…, git@host:path or /path" ;;
-    esac
     say "fetching $(masked "$repo")"
     set -- ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20
     if [ -n "$known_hosts" ]; then
@@ -430,6 +528,7 @@ clone_config_repo() {
         explain "$(masked "$repo") cannot be cloned: $(tail -n 1 "$work/said")" "check the URL and your access" "$EXIT_SOURCE"
     }
     [ "$trust" = unsigned ] || check_signature
+    check_names "$work/source"
 }
 
 # Code of this commit is about to run as root, before the agent can judge it: the tip must be signed by one of ours.
@@ -517,6 +616,8 @@ make_environment() {
     rm -rf "$environment/.cache"
     # Also compiles what the daemon imports: it may not write there itself.
     quiet "$environment_python" -I -c 'import agent.cli.main, agent.daemon' || explain "the agent does not start" "see $LOG"
+    # uv makes its lock writable to all.
+    find "$environment" ! -type l -exec chmod go-w {} +
     sync -f "$environment" 2>/dev/null || sync
     printf '%s\n' "$digest" >"$environment/.complete"
     renewed=yes
@@ -539,7 +640,11 @@ clean_environment() {
         http_proxy | https_proxy | ftp_proxy | all_proxy | no_proxy | HTTP_PROXY | HTTPS_PROXY | ALL_PROXY | NO_PROXY) ;;
         SSL_CERT_FILE | SSL_CERT_DIR | SSL_CLIENT_CERT | PIP_CERT | PIP_INDEX_URL | PIP_EXTRA_INDEX_URL) ;;
         UV_DEFAULT_INDEX | UV_INDEX | UV_INDEX_URL | UV_EXTRA_INDEX_URL | UV_FIND_LINKS | UV_NO_INDEX | UV_INSECURE_HOST) ;;
-        *) ! (unset "$variable") 2>/dev/null || unset "$variable" ;; # some of a shell's own cannot be
+        IFS) unset IFS ;;
+        *)
+            # Some of a shell's own cannot be unset; what has the name of a variable of ours keeps its value here.
+            ! (unset "$variable") 2>/dev/null || eval "value=\${$variable-}; unset $variable; $variable=\$value"
+            ;;
         esac
     done
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin # no Python out of somebody's home
@@ -735,6 +840,13 @@ switch_back() {
 clean_up() {
     code=$?
     trap - EXIT
+    trap '' HUP INT TERM
+    if [ -n "$setup" ]; then
+        kill -TERM "$setup" 2>/dev/null || :
+        wait "$setup" || :
+        # What the first cycle did stays, and with it what can give it back.
+        [ "$(readlink "$OPT/current")" != "versions/$version" ] || settled=yes
+    fi
     if [ -n "$building" ]; then
         if [ "$settled" = yes ]; then
             rm -rf "$building.old"
@@ -746,6 +858,11 @@ clean_up() {
         rmdir "$OPT/versions" "$OPT" 2>/dev/null || :
     fi
     [ -z "$work" ] || rm -rf "$work"
+    if [ -n "$interrupted" ] && [ "$settled" = yes ]; then
+        say "bootstrap: interrupted by SIG$interrupted: run this again to go on, or --uninstall to give the machine back"
+    elif [ -n "$interrupted" ]; then
+        say "bootstrap: interrupted by SIG$interrupted, what was written is taken back: run this again to begin anew"
+    fi
     exit "$code"
 }
 
@@ -766,7 +883,11 @@ hand_over() {
     [ -z "$action" ] || set -- "$@" "$action"
     [ -z "$renewed" ] || set -- "$@" --renewed
     [ ! -s "$PACKAGES" ] || set -- "$@" --packages-before "$PACKAGES"
-    "$environment/bin/hostwright" "$@" </dev/null && setup_code=0 || setup_code=$?
+    # In the background, or a signal would be heard only when it has ended.
+    "$environment/bin/hostwright" "$@" </dev/null &
+    setup=$!
+    wait "$setup" && setup_code=0 || setup_code=$?
+    setup=
     if [ "$setup_code" -eq 0 ] || { [ "$action" = --plan ] && [ "$setup_code" -eq "$EXIT_PLANNED" ]; } ||
         [ "$(readlink "$OPT/current")" = "versions/$version" ]; then
         settled=yes
@@ -802,7 +923,7 @@ main() {
     action='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
     known_hosts='' wheelhouse='' index='' proxy='' ca=''
     clone='' work='' building='' settled='' renewed='' bundle='' environment_python='' version=''
-    requirements='' compile=''
+    requirements='' compile='' setup='' interrupted=''
     umask 022
     parse "$@"
     find_clone
@@ -812,14 +933,15 @@ main() {
     esac
     check_machine
     clean_environment
-    [ "$action" != --uninstall ] || uninstall
+    [ "$action" != --uninstall ] || { check_places && uninstall; }
     [ "$action" != --rescue ] || check_rescue
     [ "$action" != --revert ] || revert
     cd /
+    check_places
     trap clean_up EXIT
-    trap 'exit 129' HUP
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
+    trap 'interrupted=HUP; exit 129' HUP
+    trap 'interrupted=INT; exit 130' INT
+    trap 'interrupted=TERM; exit 143' TERM
     work=$(mktemp -d)
     : >>"$LOG" && chmod 600 "$LOG"
     exec 9>"$LOCK"

@@ -268,7 +268,9 @@ def _one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | No
     with locked(paths.lock, wait_s=wait_s) as descriptor:
         parts = wiring.parts_of_host(paths, lock=descriptor, progress=view.progress, named=named)
         # The engine finishes the operation it is in and ends; what it did is confirmed, remembered and reported.
-        signal.signal(signal.SIGTERM, lambda *_: parts.engine.stop())
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                signal.signal(number, lambda *_: parts.engine.stop())
         broken_off = first_interrupt(parts.engine.stop)
         account = run(parts, who)
     view.conclude(account)

@@ -8,8 +8,6 @@ written by then is taken back, so a wrong URL or name leaves no trace.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -17,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent import __version__, wiring
+from agent.cli.first_cycle import closing_words, followed, run_agent, run_first_cycle
 from agent.cli.first_entries import begin_ledger
 from agent.cli.hostnames import choose_host, choose_inventory, own_names
+from agent.cli.interrupts import interruptible
 from agent.domain.commit import Accept, TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
 from agent.errors import (
-    Exit,
     InventoryError,
-    SettingsError,
     SourceError,
     TrustError,
     UsageError,
@@ -46,13 +44,10 @@ from agent.steps.verify import verify
 from agent.system.git import Mirror
 from agent.system.git_incoming import incoming_of
 from agent.system.remote import Remote, without_password
-from agent.system.systemd import DAEMON_UNIT, booted
+from agent.system.systemd import booted
 
 LOCK_WAIT_S = 600.0
 """A cycle may be at work; installing a package or two takes minutes."""
-
-FIRST_CYCLE_TIMEOUT_S = 4 * 3600.0
-"""Somebody watches it and can stop it; this ends only what nobody watches any more."""
 
 Talk = Callable[[str], None]
 
@@ -94,37 +89,46 @@ def setup(options: SetupOptions, talk: Talk) -> int:
     paths = Paths()
     service = booted() and not options.plan and not options.once
     try:
-        with Undo() as folder, ExitStack() as lock, Undo() as undo:
-            folder.folder(paths.run, mode=0o755)
-            lock.enter_context(locked(paths.lock, wait_s=LOCK_WAIT_S))
-            settings, changed = follow(options, paths, undo, talk)
-            if not options.plan:
-                changed |= installation.link(paths, __version__)
-                begin_ledger(options.packages_before, paths, undo)
-            if service:
-                if paths.previous.is_symlink():
-                    Versions(paths).end_trial()  # what a person installs is not to be switched back from
-                changed |= installation.write_units(paths)
-            undo.keep()
-            folder.keep()
+        with interruptible("run bootstrap.sh again"), Undo() as kept:
+            with Undo() as folder, ExitStack() as lock, Undo() as undo:
+                folder.folder(paths.run, mode=0o755)
+                lock.enter_context(locked(paths.lock, wait_s=LOCK_WAIT_S))
+                settings, changed = follow(options, paths, undo, talk)
+                if not options.plan:
+                    changed |= _install(options, paths, undo, service=service)
+                kept.push(folder.pop_all())
+                kept.push(undo.pop_all())
+            talk(f"this is {settings.host} of inventories/{settings.inventory}, following {followed(settings)}")
+            if options.plan:
+                code = run_agent("plan")
+                talk("nothing was changed; run it again without --plan to converge, with --uninstall to take it away")
+            else:
+                talk("first cycle:" if changed else "already set up; one more cycle:")
+                code = run_first_cycle(paths, kept, service=service, restart=changed or options.renewed)
+            kept.keep()
     except OSError as error:
         raise host_io_error(error) from error
-    talk(f"this is {settings.host} of inventories/{settings.inventory}, following {_shown(settings)}")
-    if options.plan:
-        code = _agent("plan")
-        talk("nothing was changed; run it again without --plan to converge, with --uninstall to take the agent away")
-        return code
-    if service:
-        # Enabled before the first cycle: should that be cut short by a reboot, the host goes on by itself.
-        installation.systemctl("daemon-reload")
-        installation.systemctl("enable", DAEMON_UNIT)
-    talk("first cycle:" if changed else "already set up; one more cycle:")
-    code = _agent("apply")
-    if service:
-        installation.systemctl("restart" if changed or options.renewed else "start", DAEMON_UNIT)
-    for line in _closing(settings, paths, code, service=service, once=options.once):
-        talk(line)
+    if not options.plan:
+        for line in closing_words(settings, paths, code, service=service, once=options.once):
+            talk(line)
     return code
+
+
+def _install(options: SetupOptions, paths: Paths, undo: Undo, *, service: bool) -> bool:
+    """Puts links, units and the ledger's first entries in place; whether that changed anything."""
+    installation.require_free_command(paths)
+    undo.restored(paths.current)
+    undo.restored(installation.command(paths))
+    changed = installation.link(paths, __version__)
+    begin_ledger(options.packages_before, paths, undo)
+    if service:
+        if paths.previous.is_symlink():
+            Versions(paths).end_trial()  # what a person installs is not to be switched back from
+        undo.callback(installation.forget_units)
+        for name in installation.UNITS:
+            undo.restored(installation.units_folder(paths) / name)
+        changed |= installation.write_units(paths)
+    return changed
 
 
 def follow(options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> tuple[Settings, bool]:
@@ -256,38 +260,3 @@ def _aim_at(trusted: TrustedCommit, paths: Paths, undo: Undo) -> None:
         undo.created(paths.document(name))
     memory.keep_trust(TrustRecord().after(trusted, int(time.time())))
     memory.keep_state(replace(memory.state(), aimed_commit=trusted.sha))
-
-
-def _agent(command: str) -> int:
-    """Runs one of our commands in a process of its own, its words going where ours go; its exit code."""
-    argv = (sys.executable, "-I", "-m", "agent", command)
-    try:
-        return subprocess.run(argv, stdin=subprocess.DEVNULL, timeout=FIRST_CYCLE_TIMEOUT_S, check=False).returncode
-    except subprocess.TimeoutExpired as error:
-        raise SettingsError(f"`hostwright {command}` did not end", hint="look at `hostwright events`") from error
-
-
-def _shown(settings: Settings) -> str:
-    return f"{settings.branch} of {without_password(settings.remote)}"
-
-
-def _closing(settings: Settings, paths: Paths, code: int, *, service: bool, once: bool) -> list[str]:
-    """What was done, where the status is, what to do next."""
-    lines = ["" if code == Exit.FINE else f"the first cycle ended with exit code {code}: see above"]
-    if service:
-        lines.append(f"running     {DAEMON_UNIT} keeps this host so (journalctl -fu hostwright)")
-    elif once:
-        lines.append("not running no service was installed (--once); again: hostwright apply")
-    else:
-        lines.append("not running there is no systemd here; to keep this host so, let your init run: hostwright daemon")
-    reports_to = settings.status_remote or Memory(paths).state().fleet.status_remote or settings.remote
-    lines.append(f"status      hostwright status; branch status of {without_password(reports_to)}")
-    if settings.remote == str(paths.origin):
-        lines += [
-            f"next        push to it: git push root@{own_names()[0]}:{paths.origin} {settings.branch}",
-            "            or commit in the clone and run bootstrap.sh again",
-        ]
-    else:
-        lines.append(f"next        push to {_shown(settings)}; hostwright trigger does not wait for the clock")
-    lines.append("remove      hostwright uninstall")
-    return lines[code == Exit.FINE :]

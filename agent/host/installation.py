@@ -86,6 +86,13 @@ def systemctl(*arguments: str, timeout_s: float = SYSTEMCTL_TIMEOUT_S) -> None:
         )
 
 
+def enable() -> bool:
+    """Has systemd start the daemon at each boot; whether it did not do so before. Raises SettingsError."""
+    before = run(["systemctl", "--quiet", "is-enabled", DAEMON_UNIT], timeout_s=SYSTEMCTL_TIMEOUT_S)
+    systemctl("enable", DAEMON_UNIT)
+    return not before.ok
+
+
 def stop_units(paths: Paths) -> list[str]:
     """Stops the daemon, then a cycle when its operation has ended, and lets systemd forget both.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import ExitStack
 from pathlib import Path
 
+from agent.host.installation import point
 from agent.system.files import discard, write_atomic
 
 
@@ -35,6 +37,15 @@ class Undo(ExitStack):
             self.callback(write_atomic, path, before, mode=mode)
         write_atomic(path, content, mode=mode)
         return True
+
+    def restored(self, path: Path) -> None:
+        """Whatever is at ``path`` now, a file, a link or nothing, is there again."""
+        if path.is_symlink():
+            self.callback(point, path, path.readlink())
+        elif path.is_file():
+            self.callback(write_atomic, path, path.read_bytes(), mode=stat.S_IMODE(path.stat().st_mode))
+        else:
+            self.created(path)
 
     def keep(self) -> None:
         self.pop_all()

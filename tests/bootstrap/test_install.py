@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bootstrap.conftest import CLONE, WHEELS, Boot, Installed, bootstrap, traces, trusting
+from tests.lab.host import Host
 from tests.lab.images import SUITES
 from tests.lab.lab import Lab
 
@@ -44,6 +45,12 @@ def test_the_end_says_what_was_done_where_the_status_is_and_what_is_next(install
     assert "localhost of inventories/local" in said
     assert "hostwright status" in said
     assert re.search(r"git push root@\S+:/var/lib/hostwright/origin\.git main", said)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_doctor_finds_nothing_wrong_right_after(installed: Install, suite: str) -> None:
+    done = installed(suite).machine.run("hostwright doctor", check=False)
+    assert done.code == 0, done.output
 
 
 def test_a_second_run_changes_nothing(installed: Install) -> None:
@@ -113,9 +120,46 @@ def test_plan_shows_what_would_change_and_starts_nothing(boot: Boot) -> None:
         assert traces(machine) == []
 
 
+SLOW = """\
+- hosts: all
+  deploys:
+{}    - command: {{wait: {{run: [sh, -c, "touch /run/waits; sleep 3"], creates: /none}}}}
+"""
+
+
+def interrupted(machine: Host, signal: str, before: str) -> str:
+    """What a run says that gets a signal while its first cycle is in the middle of a command."""
+    machine.write(f"{CLONE}/inventories/local/site.yaml", SLOW.format(before))
+    machine.run(f"git -C {CLONE} -c user.name=A -c user.email=a@b commit -qam 'Be slow'")
+    machine.run(f"systemd-run -q --unit=attempt -p KillMode=process {CLONE}/bootstrap.sh --wheelhouse {WHEELS}")
+    machine.run("until [ -e /run/waits ]; do sleep 0.1; done; rm /run/waits", timeout_s=60)
+    machine.run(f"systemctl kill --kill-whom=main --signal={signal} attempt")
+    machine.run("while systemctl is-active -q attempt; do sleep 0.1; done; systemctl reset-failed attempt || true")
+    return machine.run("journalctl -o cat -u attempt").output
+
+
+@pytest.mark.parametrize("signal", ["HUP", pytest.param("TERM", marks=pytest.mark.long)])
+def test_a_signal_in_the_first_cycle_takes_back_what_was_written(boot: Boot, signal: str) -> None:
+    with boot() as machine:
+        said = interrupted(machine, signal, "")
+        assert f"interrupted by SIG{signal}, what was written is taken back: run this again" in said
+        assert traces(machine) == []
+        assert machine.run("systemctl is-enabled hostwright", check=False).code != 0
+
+
+def test_a_signal_after_the_first_cycle_changed_something_leaves_what_can_give_it_back(boot: Boot) -> None:
+    with boot() as machine:
+        said = interrupted(machine, "HUP", "    - files: {/etc/greeting: {content: hello}}\n")
+        assert "run this again to go on, or --uninstall to give the machine back" in said
+        assert machine.run("systemctl is-enabled hostwright", check=False).output == "disabled\n"
+        assert machine.run([f"{CLONE}/bootstrap.sh", "--uninstall"]).code == 0
+        assert (traces(machine), machine.run("ls /etc/greeting", check=False).output) == ([], "")
+
+
 def test_once_converges_and_installs_no_service(boot: Boot) -> None:
     with boot() as machine:
-        assert bootstrap(machine, "--once").code == 0
+        done = bootstrap(machine, "--once")
+        assert (done.code, "next " in done.error) == (0, False)
         assert machine.read("/etc/greeting") == "hello\n"
         assert not [path for path in traces(machine) if path.startswith("/etc/systemd")]
 
@@ -157,7 +201,7 @@ def test_the_first_baseline_stands_and_what_bootstrap_brought_is_the_agents(lab:
         machine.push(clone, CLONE)
         before = machine.run("dpkg-query -W -f '${Package}\\n' | sort").output.split()
         trust = trusting(machine)
-        assert bootstrap(machine, "--host", "nobody", *trust, offline=False).code == 6, "packages came, nothing else"
+        assert bootstrap(machine, "--branch", "none", *trust, offline=False).code == 4, "packages came, nothing else"
         machine.run("apt-get -qq --yes install tree")
         assert bootstrap(machine, *trust, offline=False).code == 0
         assert sorted(machine.read(BASELINE).split()) == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,7 @@ def publish(machine: Host) -> None:
         (["--branch", "none"], 4, "no commit on the branch none"),
         (["--repo", "/srv/none.git", "--trust", "unsigned"], 4, "/srv/none.git"),
         (["--repo", "http://127.0.0.1:9/c.git", "--trust", "unsigned"], 4, "127.0.0.1"),
-        (["--repo", "ext::sh -c id", "--trust", "unsigned"], 2, "remote"),
+        (["--repo", "ext::sh -c id", "--trust", "unsigned"], 2, "--repo cannot be"),
         (["--repo", "git@git.example:c.git", "--trust", "unsigned"], 5, "no host key of git.example"),
         (["--trust", "signed", "--trusted-signers", "/etc/passwd"], 3, "does not hold allowed signers"),
     ],
@@ -66,6 +66,58 @@ def test_what_cannot_be_followed_leaves_nothing_behind(boot: Boot) -> None:
     with boot() as machine:
         refused(machine, bootstrap(machine, "--host", "web01"), 6, "does not know a host web01")
         refused(machine, bootstrap(machine, "--repo", "/srv/none.git", "--trust", "unsigned"), 4, "/srv/none.git")
+
+
+UNITS = "/etc/systemd/system"
+COMMAND = "/usr/local/bin/hostwright"
+PLACES = {
+    "a user's folder": ("install -d -o mal /opt/hostwright", "/opt/hostwright"),
+    "a folder for all": ("install -d -m 0777 /etc/hostwright", "/etc/hostwright"),
+    "a user's link": ("ln -s /root /var/lib/hostwright; chown -h mal /var/lib/hostwright", "/var/lib/hostwright"),
+    "root's link to a user's": ("install -d -o mal /srv/x; ln -s /srv/x /opt/hostwright", "/srv/x"),
+    "root's link through a user's": (
+        "install -d -o mal /srv/x; ln -s /root /srv/x/y; ln -s /srv/x/y /run/hostwright",
+        "/srv/x",
+    ),
+    "a user's file in root's folder": (
+        "install -d /var/lib/hostwright; install -o mal /dev/null /var/lib/hostwright/state.json",
+        "/var/lib/hostwright/state.json",
+    ),
+    "a parent for all": ("chmod 0777 /opt", "/opt"),
+    "a user's command": (f"ln -s /srv/x {COMMAND}; chown -h mal {COMMAND}", COMMAND),
+    "a folder of commands for all": ("chmod 0777 /usr/local/bin", "/usr/local/bin"),
+    "a user's unit": (f"install -o mal /dev/null {UNITS}/hostwright.service", f"{UNITS}/hostwright.service"),
+    "a drop-in folder for all": (
+        f"install -d -m 0777 {UNITS}/hostwright.service.d",
+        f"{UNITS}/hostwright.service.d",
+    ),
+    "a link for a log": ("ln -sf /etc/shadow /var/log/hostwright-bootstrap.log", "/var/log/hostwright-bootstrap.log"),
+}
+AS_BEFORE = (
+    "rm -rf /opt/hostwright /etc/hostwright /var/lib/hostwright /run/hostwright /usr/local/bin/hostwright /srv/x "
+    "/etc/systemd/system/hostwright* /var/log/hostwright-bootstrap.log; chmod 755 /opt /usr/local/bin"
+)
+
+
+@pytest.fixture(scope="module")
+def taken(boot: Boot) -> Iterator[Host]:
+    """A host without the agent, and with somebody who was there before it."""
+    with boot() as machine:
+        machine.run("useradd mal")
+        yield machine
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_place_that_others_than_root_can_change_is_refused(taken: Host, place: str) -> None:
+    prepare, named = PLACES[place]
+    taken.run(prepare)
+    try:
+        done = bootstrap(taken)
+        assert done.error.startswith(f"bootstrap: {named} can be changed by others than root"), done.error
+        assert done.code == 3
+        assert taken.run("ls /opt/hostwright/versions /var/lib/hostwright/repo.git", check=False).output == ""
+    finally:
+        taken.run(AS_BEFORE)
 
 
 def test_a_remote_that_a_person_can_change_is_refused(boot: Boot) -> None:

@@ -90,6 +90,10 @@ def test_the_version_is_that_of_the_agent() -> None:
         (["--plan", "--once"], "--plan and --once exclude each other"),
         (["--plan=yes"], "--plan takes no value"),
         (["--trust", "signed"], "--trust signed needs to know whom to trust"),
+        (["--repo", "ftp://git.example/c.git"], "--repo cannot be 'ftp://git.example/c.git': write https://"),
+        (["--repo", "ext::sh -c id"], "--repo cannot be 'ext::sh -c id'"),
+        (["--repo", "config.git"], "--repo cannot be 'config.git'"),
+        (["--status-repo", "git://git.example/s.git"], "--status-repo cannot be 'git://git.example/s.git'"),
         (["--repo", "https://git.example/c.git"], "add --trusted-signers FILE, or say --trust unsigned"),
     ],
 )
@@ -100,6 +104,26 @@ def test_a_wrong_argument_ends_in_one_line_that_says_what_to_do(
     assert done.returncode == 2
     assert complaint in done.stderr
     assert re.fullmatch(r"bootstrap: .+: .+\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--inventory", "exmaple"], "there is no inventory exmaple: name one with --inventory: example local"),
+        (["--inventory", "example", "--host", "nobody"], "inventories/example does not know a host nobody: add it"),
+        (["--inventory", "example", "--host", "db03"], "does not know a host db03"),
+    ],
+)
+def test_a_name_that_the_clone_does_not_hold_is_told_before_anything_is_installed(
+    shell: Sequence[str], arguments: list[str], complaint: str
+) -> None:
+    done = bootstrap(*arguments, shell=shell)
+    assert (done.returncode, complaint in done.stderr) == (6, True), done.stderr
+
+
+@pytest.mark.parametrize("host", ["desk-ann", "web02", "stage-web02", "ci2"])
+def test_a_host_of_the_clone_is_found_by_its_name_or_in_a_range(shell: Sequence[str], host: str) -> None:
+    assert "needs root" in bootstrap("--inventory", "example", "--host", host, shell=shell).stderr
 
 
 def test_without_root_it_says_so_and_ends_with_3(shell: Sequence[str]) -> None:
@@ -141,6 +165,13 @@ def test_of_the_environment_only_what_is_known_to_be_harmless_is_passed_on(shell
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True, env=given)
     left = {line.partition("=")[0] for line in done.stdout.splitlines()} - {"PWD", "OLDPWD", "_", "SHLVL", "SHELLOPTS"}
     assert left == {"PATH", "TMPDIR", "https_proxy", "PIP_INDEX_URL", "UV_DEFAULT_INDEX"}
+
+
+def test_a_variable_of_the_environment_that_has_the_name_of_one_of_ours_changes_nothing(shell: Sequence[str]) -> None:
+    (clean,) = re.findall(r"^clean_environment\(\) \{\n.*?^\}\n", SCRIPT.read_text(), re.MULTILINE | re.DOTALL)
+    argv = [*shell, "-euc", f'{clean}\nOPT="our own"\nclean_environment\necho "$OPT"; env']
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True, env={"OPT": "x"})
+    assert (done.stdout.splitlines()[0], "OPT=" in done.stdout) == ("our own", False)
 
 
 def test_a_password_in_a_url_is_not_shown() -> None:

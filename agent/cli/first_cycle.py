@@ -1,0 +1,92 @@
+"""The first cycle of a host that has just been set up, and what is said at the end of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from agent.cli.hostnames import own_names
+from agent.cli.interrupts import Interrupted
+from agent.domain.ownership import BOOTSTRAP
+from agent.errors import Exit, SettingsError
+from agent.host import installation
+from agent.host.ledger import Ledger
+from agent.host.paths import Paths
+from agent.host.settings import Settings
+from agent.host.state import Memory
+from agent.host.undo import Undo
+from agent.system.remote import without_password
+from agent.system.systemd import DAEMON_UNIT
+
+FIRST_CYCLE_TIMEOUT_S = 4 * 3600.0
+"""Somebody watches it and can stop it; this ends only what nobody watches any more."""
+
+
+def run_first_cycle(paths: Paths, kept: Undo, *, service: bool, restart: bool) -> int:
+    """Runs the first cycle and starts the service; the exit code of that cycle.
+
+    When it is cut off before it changed anything, all is taken back. Otherwise what it did stays, and with it the agent
+    that can give it back.
+    """
+    with Undo() as enabled:
+        try:
+            if service:
+                # Enabled before the first cycle: should that be cut short by a reboot, the host goes on by itself.
+                installation.systemctl("daemon-reload")
+                if installation.enable():
+                    enabled.callback(installation.stop_units, paths)
+            code = run_agent("apply")
+            if service:
+                installation.systemctl("restart" if restart else "start", DAEMON_UNIT)
+        except BaseException:
+            if any(entry.deploy != BOOTSTRAP for entry in Ledger(paths.ledger).entries()):
+                kept.keep()
+            raise
+        enabled.keep()
+    return code
+
+
+def run_agent(command: str) -> int:
+    """Runs one of our commands in a process of its own, its words going where ours go; its exit code."""
+    argv = (sys.executable, "-I", "-m", "agent", command)
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as child:
+        try:
+            return child.wait(FIRST_CYCLE_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            child.kill()
+            raise SettingsError(f"`hostwright {command}` did not end", hint="look at `hostwright events`") from error
+        except Interrupted:
+            child.terminate()  # it finishes the operation it is in
+            try:
+                child.wait(installation.STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            raise
+
+
+def followed(settings: Settings) -> str:
+    return f"{settings.branch} of {without_password(settings.remote)}"
+
+
+def closing_words(settings: Settings, paths: Paths, code: int, *, service: bool, once: bool) -> list[str]:
+    """What was done, where the status is, what to do next."""
+    lines = ["" if code == Exit.FINE else f"the first cycle ended with exit code {code}: see above"]
+    if service:
+        lines.append(f"running     {DAEMON_UNIT} keeps this host so (journalctl -fu hostwright)")
+    elif once:
+        lines.append("not running no service was installed (--once); what is pushed later waits for: hostwright apply")
+    else:
+        lines.append("not running there is no systemd here; to keep this host so, let your init run: hostwright daemon")
+    reports_to = settings.status_remote or Memory(paths).state().fleet.status_remote or settings.remote
+    lines.append(f"status      hostwright status; branch status of {without_password(reports_to)}")
+    if once:
+        pass  # nothing follows by itself
+    elif settings.remote == str(paths.origin):
+        lines += [
+            f"next        push to it: git push root@{own_names()[0]}:{paths.origin} {settings.branch}",
+            "            or commit in the clone and run bootstrap.sh again",
+        ]
+    else:
+        lines.append(f"next        push to {followed(settings)}; hostwright trigger does not wait for the clock")
+    lines.append("remove      hostwright uninstall")
+    return lines[code == Exit.FINE :]

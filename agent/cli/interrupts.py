@@ -1,0 +1,38 @@
+"""Signals by which a person ends a command, turned into an exception, so that what was begun is taken back."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from agent.errors import Exit, HostwrightError
+
+_ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(HostwrightError):
+    exit = Exit.INTERRUPTED
+    default_kind = "interrupted"
+
+
+@contextmanager
+def interruptible(hint: str) -> Iterator[None]:
+    """Raises Interrupted inside at the first SIGHUP, SIGINT or SIGTERM; later ones are ignored. What was ignored before
+    (nohup) stays ignored."""
+
+    def interrupt(number: int, _: object) -> None:
+        for each in watched:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(f"interrupted by {signal.Signals(number).name}", hint=hint)
+
+    watched = {each: signal.getsignal(each) for each in _ENDING}
+    if watched[signal.SIGHUP] is signal.SIG_IGN:
+        del watched[signal.SIGHUP]
+    for each in watched:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each, before in watched.items():
+            signal.signal(each, before)
