@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -30,6 +30,8 @@ class Concrete:
     resources: tuple[Resource, ...]
     claims: tuple[Resource, ...] = ()
     """What comes along with them and is nobody else's: the link of a tool's command, the file of a cron job."""
+    relies_on: Mapping[str, str] = field(default_factory=dict)
+    """By key of a resource that has to be on the host before, what for."""
     needs_more_to_look: bool = False
     """Whether to find out what would change takes more than reading."""
 

@@ -1,11 +1,12 @@
-"""Deploys of one host that want the same thing differently: each would undo what the other did. Pure."""
+"""Deploys of one host that want the same thing differently, or rely on what another one takes away. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.deploys.items import Item, Kind
+from agent.deploys.spec import Concrete
 from agent.domain.desired import Resource
 
 _PARTS = frozenset({"block", "line"})
@@ -37,6 +38,31 @@ def clashes(deploys: Iterable[tuple[str, Iterable[Resource]]]) -> Iterator[Clash
                     break
             for place in takes:
                 taken.setdefault(place, (name, resource))
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """``deploy`` relies on ``resource``, which ``other`` takes away (``absent``), or brings only after it."""
+
+    deploy: str
+    resource: str
+    what_for: str
+    other: str
+    absent: bool
+
+
+def unmet(deploys: Sequence[tuple[str, Concrete]]) -> Iterator[Unmet]:
+    """Of ``deploys`` (by name, in order), what they rely on and will not find by what the inventory itself says. What
+    no deploy mentions may be there."""
+    said = [(name, resource) for name, concrete in deploys for resource in concrete.resources]
+    there: set[str] = set()
+    for name, concrete in deploys:
+        there.update(resource.key for resource in concrete.resources if not resource.absent)
+        for key, what_for in concrete.relies_on.items():
+            others = [(other, resource) for other, resource in said if resource.key == key]
+            if others and key not in there:
+                other, resource = others[0]
+                yield Unmet(name, key, what_for, other, resource.absent)
 
 
 def _places(resource: Resource) -> tuple[tuple[str, ...], tuple[str, ...]]:

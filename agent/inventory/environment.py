@@ -17,7 +17,7 @@ from agent.domain.fault import Fault, Mistake
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
-from agent.inventory.claims import clashes
+from agent.inventory.claims import clashes, unmet
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
 from agent.inventory.foreign import require_runnable
@@ -225,6 +225,12 @@ class Environment:
             problem = f'{clash.resource} is wanted differently by "{clash.earlier}"{other}'
             remedy = "leave it to one of them: each would undo what the other did"
             complaints.add(positions[clash.deploy], (clash.deploy,), problem, remedy, host=host)
+        for each in unmet([(deploy.name, concrete) for deploy, concrete in found if concrete is not None]):
+            name = each.resource.partition(":")[2]
+            how = "takes away" if each.absent else "brings only after it"
+            problem = f'{each.what_for}, and "{each.other}" {how} the package {name}'
+            remedy = "take one of the two out" if each.absent else f"write `needs: [{each.other}]`, or put that before"
+            complaints.add(positions[each.deploy], (each.deploy,), problem, remedy, host=host)
         return found
 
     def _concrete(

@@ -86,6 +86,40 @@ def test_a_unit_that_only_runs_may_have_its_file_from_elsewhere(repo: Repo) -> N
     assert repo.load().check() == ()
 
 
+SUDO = "users: {ann: {sudo: true}}"
+
+
+@pytest.mark.parametrize(
+    ("deploys", "complaint"),
+    [
+        ((SUDO, "packages: [sudo]"), 'ann is to have sudo, and "packages" brings only after it the package sudo'),
+        (("packages: {absent: [sudo]}", SUDO), 'ann is to have sudo, and "packages" takes away the package sudo'),
+        (
+            ("containers: {web: {image: x}}", "packages: [podman]"),
+            'web.container is to run, and "packages" brings only after it the package podman',
+        ),
+    ],
+)
+def test_check_knows_which_package_a_deploy_relies_on(repo: Repo, deploys: tuple[str, str], complaint: str) -> None:
+    repo.write("site.yaml", "- hosts: web1\n  deploys:\n" + "".join(f"    - {each}\n" for each in deploys))
+    (told,) = repo.complaints()
+    assert complaint in told
+
+
+@pytest.mark.parametrize(
+    "deploys",
+    [
+        ("packages: [sudo]", SUDO),
+        (SUDO,),
+        ("{name: users, deploy: users, with: {ann: {sudo: true}}, needs: [packages]}", "packages: [sudo]"),
+        ("packages: {absent: [sudo]}", "users: {ann: {sudo: true, absent: true}}"),
+    ],
+)
+def test_what_comes_before_or_may_be_there_is_relied_on(repo: Repo, deploys: tuple[str, ...]) -> None:
+    repo.write("site.yaml", "- hosts: web1\n  deploys:\n" + "".join(f"    - {each}\n" for each in deploys))
+    assert repo.load().check() == ()
+
+
 SITE = """
     - hosts: web1
       deploys:

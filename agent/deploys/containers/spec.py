@@ -188,7 +188,9 @@ class ContainersSpec(ByName):
         resources = [folder.resource for folder in folders]
         resources += [Resource(f"quadlet:{name}", digest_of(entry)) for name, entry in wanted.items()]
         files = (Resource(f"file:{FOLDER}/{name}", digest_of(entry)) for name, entry in wanted.items())
-        return Concrete({"quadlets": wanted, "items": items_to_json(folders)}, tuple(resources), tuple(files))
+        arguments: dict[str, JSON] = {"quadlets": wanted, "items": items_to_json(folders)}
+        relies_on = {"package:podman": f"{next(iter(wanted))} is to run"} if wanted else {}
+        return Concrete(arguments, tuple(resources), tuple(files), relies_on)
 
 
 def file_name(name: str) -> str:

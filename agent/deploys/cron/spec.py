@@ -146,7 +146,8 @@ class CronSpec(ByName):
         users = {f"cron:{name}": job.user for name, job in self.jobs.items()}
         resources = tuple(item.resource for item in items)
         files = (Resource(f"file:{item.path}", item.resource.digest) for item in items)
-        return Concrete({"items": items_to_json(items), "users": users}, resources, tuple(files))
+        relies_on = {"package:cron": f"{next(iter(self.jobs))} is a job for cron"} if self.jobs else {}
+        return Concrete({"items": items_to_json(items), "users": users}, resources, tuple(files), relies_on)
 
 
 def _line(text: str, what: str) -> str:

@@ -152,7 +152,9 @@ class SshSpec(Spec):
             resources.append(item.resource)
         folders = [item.resource for item in items if item.kind is Kind.DIRECTORY]
         keywords = sorted(keyword.lower() for keyword in self.settings)
-        return Concrete({"items": items_to_json(items), "keywords": keywords}, (*folders, *resources))
+        relies_on = {"package:openssh-server": "sshd is to have settings"} if self.settings else {}
+        resources = [*folders, *resources]
+        return Concrete({"items": items_to_json(items), "keywords": keywords}, tuple(resources), relies_on=relies_on)
 
 
 def _checked_settings(settings: Settings) -> Settings:

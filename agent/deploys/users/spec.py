@@ -40,6 +40,8 @@ ID_LIMIT = 2**32 - 2
 _EPOCH = date(1970, 1, 1)
 
 SUDO_RULE = "ALL=(ALL:ALL) ALL"
+SUDO_PACKAGE = "package:sudo"
+"""So called by every distribution."""
 
 
 class Group(BaseModel):
@@ -225,7 +227,9 @@ class UsersSpec(Spec):
             Resource(f"user:{name}", digest_of(wanted), absent=self.accounts[name].absent)
             for name, wanted in accounts.items()
         ]
-        return Concrete({"accounts": accounts, "groups": groups}, tuple(resources))
+        mighty = [name for name, account in self.accounts.items() if account.sudo is not False and not account.absent]
+        relies_on = {SUDO_PACKAGE: f"{mighty[0]} is to have sudo"} if mighty else {}
+        return Concrete({"accounts": accounts, "groups": groups}, tuple(resources), relies_on=relies_on)
 
 
 def checked_name(name: str) -> str:
