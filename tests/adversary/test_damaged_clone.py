@@ -16,6 +16,8 @@ from agent.domain.trial import Bad
 from agent.errors import Consequence, SourceError
 from agent.host.exports import Exports
 from agent.host.healing import heal
+from agent.host.journal import Journal
+from agent.host.ledger import Ledger
 from agent.system.files import discard
 from agent.system.git import Access, Mirror
 from tests.adversary.victim import Victim, motd
@@ -269,4 +271,11 @@ def next_process(host: Victim) -> None:
     """Each cycle is a process of its own: nothing is open, nothing is remembered but what is on the disk."""
     host.parts.mirror.close()
     mirror = Mirror(host.parts.paths.mirror, Access(None, None))
-    host.parts = replace(host.parts, mirror=mirror, exports=Exports(host.parts.paths.commits, mirror))
+    paths = host.parts.paths
+    host.parts = replace(
+        host.parts,
+        mirror=mirror,
+        exports=Exports(paths.commits, mirror),
+        journal=Journal(paths.journal),
+        ledger=Ledger(paths.ledger),
+    )
