@@ -216,7 +216,7 @@ class Environment:
     def _concretes(self, host: str, complaints: Complaints, unseen: dict[str, InventoryError]) -> Found:
         deploys = self._deploys(host, complaints)
         found = tuple((deploy, self._concrete(host, deploy, complaints, unseen)) for deploy in deploys)
-        positions = {deploy.name: deploy.position for deploy, _ in found}
+        placed = {deploy.name: deploy for deploy, _ in found}
         wanted = (
             (deploy.name, (*concrete.resources, *concrete.claims)) for deploy, concrete in found if concrete is not None
         )
@@ -224,13 +224,13 @@ class Environment:
             other = "" if clash.other == clash.resource else f" ({clash.other})"
             problem = f'{clash.resource} is wanted differently by "{clash.earlier}"{other}'
             remedy = "leave it to one of them: each would undo what the other did"
-            complaints.add(positions[clash.deploy], (clash.deploy,), problem, remedy, host=host)
+            complaints.add(*placed[clash.deploy].place_of_resource(clash.resource), problem, remedy, host=host)
         for each in unmet([(deploy.name, concrete) for deploy, concrete in found if concrete is not None]):
             name = each.resource.partition(":")[2]
             how = "takes away" if each.absent else "brings only after it"
             problem = f'{each.what_for}, and "{each.other}" {how} the package {name}'
             remedy = "take one of the two out" if each.absent else f"write `needs: [{each.other}]`, or put that before"
-            complaints.add(positions[each.deploy], (each.deploy,), problem, remedy, host=host)
+            complaints.add(*placed[each.deploy].place(()), problem, remedy, host=host)
         return found
 
     def _concrete(

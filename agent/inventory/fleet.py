@@ -236,7 +236,9 @@ class Fleet(_Part):
     windows: Annotated[tuple[Window, ...], Field(strict=False)] = ()
     waves: Annotated[tuple[Wave, ...], Field(strict=False)] = ()
     prune: Prune = Prune()
-    reboot: Literal["never"] | Reboot = "never"
+    reboot: Annotated[
+        Literal["never"] | Reboot, Field(description="`never`, or hosts that may be: {hosts: web, when: required}")
+    ] = "never"
     agent: Agent = Agent()
     webhook: Webhook | None = None
     metrics: Metrics | None = None

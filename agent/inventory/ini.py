@@ -16,11 +16,13 @@ from agent.inventory.complaint import Complaints
 from agent.inventory.groups import UNGROUPED, Group, Groups
 from agent.inventory.hosts import GROUP_GRAMMAR, HostsReader
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
+from agent.system.yaml_words import CONFLICT, CONFLICT_SAID
 
 LITERAL_LIMIT = 10_000
 """Characters of a value that is tried as a Python literal; the parser's memory grows with it."""
 
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
+_YAML = re.compile(r"""---(\s|$)|["']?[\w.-]+["']?:(\s|$)|\{""")
 _NAME = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _KINDS = ("hosts", "children", "vars")
 
@@ -35,11 +37,32 @@ def read_ini(content: bytes, file: str, complaints: Complaints) -> Groups:
             Position(file, content.count(b"\n", 0, error.start) + 1, 1), (), "not UTF-8 text", "save it as UTF-8"
         )
         lines = []
+    if (wrong := _other(lines)) is not None:
+        number, problem, remedy = wrong
+        complaints.add(Position(file, number, 1), (), problem, remedy)
+        return reader.finish()
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if text and text[0] not in "#;":
             reader.read_line(text, Position(file, number, line.index(text[0]) + 1))
     return reader.finish()
+
+
+def is_yaml(text: str) -> bool:
+    """Whether this was written as YAML, sound or not: its first line that says something is a key, or begins a
+    document."""
+    return (
+        _YAML.match(next((line for line in text.splitlines() if line.strip() and line.strip()[0] not in "#;"), ""))
+        is not None
+    )
+
+
+def _other(lines: list[str]) -> tuple[int, str, str] | None:
+    """The line, problem and remedy where this is something else than INI."""
+    if is_yaml("\n".join(lines)):
+        return 1, "this is YAML, not INI", "call the file hosts.yaml"
+    conflict = next((number for number, line in enumerate(lines, 1) if CONFLICT.match(line)), None)
+    return (conflict, *CONFLICT_SAID) if conflict is not None else None
 
 
 @dataclass(slots=True)
@@ -56,7 +79,7 @@ class _Reader:
     def read_line(self, text: str, position: Position) -> None:
         if found := _SECTION.fullmatch(text):
             self._begin(found[1], found[2] or "hosts", position)
-        elif text.startswith("[") and text.endswith("]"):
+        elif text.startswith("[") and text.endswith("]") and text.count(":") < 2:
             self.complaints.add(
                 position, (), f"{text} is not a section", "write [group], [group:vars] or [group:children]"
             )
@@ -113,8 +136,11 @@ class _Reader:
     def _host(self, text: str, position: Position) -> None:
         try:
             name, *assignments = shlex.split(text, comments=True)
-        except ValueError as error:
-            self.complaints.add(position, (), f"cannot be split into words: {error}", "close the quotes")
+        except ValueError:
+            self.complaints.add(position, (), "a quote in this line is never closed", "close it")
+            return
+        if "=" in assignments or any(word.startswith("=") or word.endswith("=") for word in assignments[:2]):
+            self.complaints.add(position, (), "blanks stand around a =", "write name=value, without them")
             return
         group = self._group(position)
         hosts = self.hosts.hosts(name, group, position, ()) if group else []

@@ -14,17 +14,19 @@ from agent.inventory import patterns
 from agent.inventory.complaint import Complaints, ComplaintsError, nearest
 from agent.inventory.groups import ALL, Groups, Variables
 from agent.inventory.hosts import read_hosts
-from agent.inventory.ini import read_ini
+from agent.inventory.ini import is_yaml, read_ini
 from agent.inventory.source import Source
 from agent.inventory.strays import FILES
 from agent.inventory.vars import GROUP_VARS, HOST_VARS, VarsFiles
 from agent.system.document import key_text
-from agent.system.yaml import Map, Node, Unsafe, Value, plain
+from agent.system.yaml import Node, Unsafe, Value, plain
 
 Document = None | bool | int | float | str | list["Document"] | dict[str, "Document"]
 """JSON to print. Unlike what digests are made of it may hold floats."""
 
 HOSTS_FILES = FILES[:4]
+
+_INI = re.compile(rb"(\s*([#;].*)?\n)*\[[\w.-]+(:\w+)?\]\s*\n")
 
 _ANSIBLE_OWN = re.compile(
     r"""
@@ -181,13 +183,18 @@ def _read_hosts(source: Source, complaints: Complaints) -> Groups:
         return Groups(file)
     if found[0] == "hosts.ini" or (found[0] == "hosts" and not _is_yaml(source)):
         return read_ini(source.content(found[0], complaints) or b"", file, complaints)
-    root = source.read(found[0], complaints)
+    content = source.content(found[0], complaints)
+    if content is not None and _INI.match(content):
+        complaints.add(source.position(found[0]), (), "this is INI, not YAML", "call the file hosts.ini")
+        return Groups(file)
+    root = source.read(found[0], complaints) if content is not None else None
     return Groups(file) if root is None else read_hosts(root, file, complaints)
 
 
 def _is_yaml(source: Source) -> bool:
-    """Whether the file ``hosts`` reads as a YAML mapping; Ansible too tries YAML first and INI then."""
-    return isinstance(source.read("hosts", Complaints()), Map)
+    """Whether the file ``hosts`` is YAML; Ansible too tries that first and INI then."""
+    content = source.content("hosts", Complaints()) or b""
+    return is_yaml(content.decode("utf-8-sig", errors="replace"))
 
 
 def _document(value: Value) -> Document:

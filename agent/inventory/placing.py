@@ -61,6 +61,21 @@ class PlacedDeploy:
                 position, shown = locate(mention.arguments, found), (*mention.path, *found)
         return position, shown
 
+    def place_of_need(self, name: str) -> tuple[Position, Path]:
+        """Where a play says that it needs the deploy called ``name``, and the path that leads there."""
+        mention = next((mention for mention in reversed(self.mentions) if name in mention.needs), self.mentions[-1])
+        return mention.needs_at or mention.position, (*mention.path[:-1], "needs")
+
+    def place_of_resource(self, key: str) -> tuple[Position, Path]:
+        """Where a play names what a resource's ``key`` names, and the path that leads there; where none does, the
+        deploy."""
+        name = key.partition(":")[2].partition("#")[0]
+        for mention in reversed(self.mentions):
+            path = shape.find(mention.arguments, name) if mention.arguments is not None else None
+            if mention.arguments is not None and path is not None:
+                return locate(mention.arguments, path), (*mention.path, *path)
+        return self.where, self.path
+
     @property
     def where(self) -> Position:
         """Where the kind stands, or the deploy file, in the last play that names it."""
@@ -196,13 +211,14 @@ class Placing:
                 if name not in self._placed and name not in self._broken:
                     remedy = nearest(name, self._placed, otherwise="name a deploy that the same hosts have")
                     problem = f'"{deploy.name}" needs "{name}", which this host does not have'
-                    self._complain(deploy.position, (), problem, remedy)
+                    self._complain(*deploy.place_of_need(name), problem, remedy)
         ordered: dict[str, PlacedDeploy] = {}
         while waiting:
             ready = next((d for d in waiting if all(n in ordered or n not in self._placed for n in d.needs)), None)
             if ready is None:
                 names = ", ".join(deploy.name for deploy in waiting)
-                self._complain(waiting[0].position, (), f"these deploys need each other: {names}", "break the circle")
+                place = waiting[0].place_of_need(waiting[0].needs[0])
+                self._complain(*place, f"these deploys need each other: {names}", "take one of these needs out")
                 break
             ordered[ready.name] = ready
             waiting.remove(ready)

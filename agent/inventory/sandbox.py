@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, NoReturn
 
 from jinja2 import Template, TemplateError, nodes, pass_context
@@ -221,14 +221,14 @@ def _bounded_range(*bounds: int) -> range:
 def _not_here(name: str) -> Callable[..., NoReturn]:
     def refused(*args: object, **_: object) -> NoReturn:
         what = f"{name}({args[0]!r})" if args else f"{name}()"
-        _refuse(f"{what} asks the machine that renders, and each host renders for itself: write the value down instead")
+        _refuse(f"{what} asks the machine that renders, and each host renders for itself; write the value down instead")
 
     return refused
 
 
 @pass_context
 def _no_secret(_context: Context, *_: object) -> NoReturn:
-    raise SecurityError("secrets are not in force in this version: remove the call of secret()")
+    raise SecurityError("secrets are not in force in this version; remove the call of secret()")
 
 
 def _narrow(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -284,3 +284,10 @@ def _require(fine: bool, what: str) -> None:
 
 def _refuse(problem: str) -> NoReturn:
     raise SecurityError(problem)
+
+
+@cache
+def known(kind: str) -> tuple[str, ...]:
+    """The names of what templates have: of ``filter`` or ``test``."""
+    sandbox = Sandbox()
+    return tuple(sandbox.filters if kind == "filter" else sandbox.tests)

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from agent.domain.fault import Fault, Mistake, Path
 from agent.inventory.complaint import Complaints, unknown_key
 from agent.system.yaml import List, Map, Node, Position, Scalar, locate
 
-_MAPPING = ("a mapping is expected", "write `key: value` lines below it")
+_MAPPING = ("a mapping is expected", "write `key: value` lines below it; where names are enough, [a, b]")
 _LIST = ("a list is expected", "write [a, b], or a line with a dash for each")
 _TRUTH = ("true or false is expected", "write true or false")
 _WHOLE = ("a whole number is expected", "write it without quotes and without a fraction")
@@ -26,6 +27,7 @@ _WANTED = {
 """By type of error, what people write in YAML, where pydantic's message names what programs call it."""
 
 _TEMPLATE = re.compile(r"\{[{%#]")
+_TRUTHS = {True: "a truth value (true, yes, on)", False: "a truth value (false, no, off)"}
 _QUOTE_LIMIT = 60
 """Characters of a wrong value that a message repeats."""
 
@@ -51,7 +53,7 @@ def complain(
         if not rendered and entry["type"] != "extra_forbidden" and holds_template(at(node, found)):
             continue
         shown = found[:-1] if entry["type"] == "extra_forbidden" else found
-        for fault in _words(entry, model):
+        for fault in _words(entry, model, (*path, *shown)):
             inner = (*found, *fault.path)
             position = locate(node, real(inner, node)) if node is not None else place
             complaints.add(position, (*path, *shown, *fault.path), fault.problem, fault.remedy, host=host)
@@ -66,18 +68,20 @@ def _is_echo(kind: str, place: Path, others: list[Path]) -> bool:
     )
 
 
-def _words(entry: Any, model: type[BaseModel]) -> tuple[Fault, ...]:
+def _words(entry: Any, model: type[BaseModel], path: Path) -> tuple[Fault, ...]:
     """What pydantic says of one value, as a person would; the paths begin at that value."""
     location: tuple[int | str, ...] = entry["loc"]
     kind, error = entry["type"], entry.get("ctx", {}).get("error")
     if isinstance(error, Mistake):
         return error.faults
     if kind == "extra_forbidden":
-        return (Fault(*unknown_key(location[-1], _keys(model, location[:-1]))),)
+        problem, remedy = unknown_key(location[-1], _keys(model, location[:-1]))
+        doubled = len(path) > 1 and path[-1] == path[-2]
+        return (Fault(problem, f'leave out one of the two "{path[-1]}"' if doubled else remedy),)
     if kind == "missing":
         return (Fault(f'the key "{location[-1]}" is missing', "add it"),)
     wanted, remedy = _wanted(entry, _field(model, location))
-    value = repr(entry["input"])
+    value = _TRUTHS[entry["input"]] if isinstance(entry["input"], bool) else repr(entry["input"])
     shown = value if len(value) <= _QUOTE_LIMIT else value[:_QUOTE_LIMIT] + "…"
     return (Fault(f"{wanted}, not {shown}", remedy),)
 
@@ -89,7 +93,7 @@ def _wanted(entry: Any, meaning: str) -> tuple[str, str]:
         return known
     match entry["type"]:
         case "literal_error" | "enum":
-            return f"{context['expected']} is expected".replace("'", ""), "write it as it stands there"
+            return f"{context['expected']} is expected".replace("'", ""), meaning or "write it as it stands there"
         case "string_pattern_mismatch":
             return "this has another form", meaning or f"it is to match {context['pattern']}"
         case "string_too_long" | "string_too_short" | "too_long" | "too_short":
@@ -129,6 +133,19 @@ def at(node: Node | None, path: Path) -> Node | None:
     return node
 
 
+def find(node: Node, name: str) -> Path | None:
+    """The path of the first key or value in ``node`` that is ``name``."""
+    if isinstance(node, Scalar):
+        return () if node.value == name else None
+    entries = enumerate(node.items) if isinstance(node, List) else node.values.items()
+    for part, inner in entries:
+        if isinstance(node, Map) and part == name:
+            return (name,)
+        if isinstance(part, (int, str)) and (below := find(inner, name)) is not None:
+            return (part, *below)
+    return None
+
+
 def real(location: Path, node: Node | None) -> Path:
     """``location`` without the parts that only pydantic knows (names of union members and validators), and without
     those that a short form leaves out."""
@@ -151,8 +168,8 @@ def _field(model: type[BaseModel], location: Path) -> str:
         fields = [
             field for known in models for name, field in known.model_fields.items() if part in (name, field.alias)
         ]
-        meaning = next((field.description for field in fields if field.description), meaning)
-        models = [found for field in fields for found in _models(field.annotation)] or models
+        meaning = next((field.description.split(". ")[0] for field in fields if field.description), meaning)
+        models = _below(models, fields) or models
     return meaning
 
 
@@ -163,11 +180,15 @@ def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
         fields = [
             field for known in models for name, field in known.model_fields.items() if part in (name, field.alias)
         ]
-        inner = [found for field in fields for found in _models(field.annotation)]
-        if not fields:
-            inner = [found for known in models for found in _models(get_type_hints(known).get("__pydantic_extra__"))]
-        models = inner or [found for found in models if found.__name__ == part] or models
+        models = _below(models, fields) or [found for found in models if found.__name__ == part] or models
     return list(dict.fromkeys(f.alias or name for known in models for name, f in known.model_fields.items()))
+
+
+def _below(models: list[type[BaseModel]], fields: list[FieldInfo]) -> list[type[BaseModel]]:
+    """The models of what ``fields`` hold; of one whose keys are names, such as paths, of what each of them holds."""
+    if fields:
+        return [found for field in fields for found in _models(field.annotation)]
+    return [found for known in models for found in _models(get_type_hints(known).get("__pydantic_extra__"))]
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -52,6 +52,7 @@ class Mention:
     """A list of checks, not rendered yet."""
     looking: Looking | None = None
     """None where the play does not say."""
+    needs_at: Position | None = None
     named_at: Position | None = None
     """Where its kind or its deploy file stands, if elsewhere than ``position``."""
 
@@ -155,9 +156,16 @@ class _Reader:
             self._add(node.position, path, problem, f"write deploy: {keys[0]}, what it says under with, and these keys")
             return None
         if len(keys) != 1:
-            self._add(node.position, path, "not one deploy", "begin each deploy with a dash of its own: `- kind: …`")
+            self._not_one(node, keys, path)
             return None
         return self._short(keys[0], node.values[keys[0]], node.keys[keys[0]], path)
+
+    def _not_one(self, node: Map, keys: list[Key], path: Path) -> None:
+        if len(keys) > 1 and keys[0] in catalogue.kinds() and _is_null(node.values[keys[0]]):
+            remedy = f"indent what belongs to {keys[0]} further than {keys[0]} itself"
+            self._add(node.keys[keys[1]], (*path, str(keys[1])), f'"{keys[1]}" stands beside "{keys[0]}"', remedy)
+        else:
+            self._add(node.position, path, "not one deploy", "begin each deploy with a dash of its own: `- kind: …`")
 
     def _short(self, kind: Key, arguments: Node | None, position: Position, path: Path) -> Mention | None:
         if not self._is_kind(kind, position, path):
@@ -212,6 +220,7 @@ class _Reader:
             health=node.values.get("health"),
             looking=Looking(looking) if looking else None,
             named_at=where,
+            needs_at=node.keys.get("needs"),
         )
 
     def _on_remove(self, node: Map, path: Path) -> str | None:
@@ -294,6 +303,10 @@ class _Reader:
 
     def _add(self, position: Position, path: Path, problem: str, remedy: str) -> None:
         self.complaints.add(position, path, problem, remedy)
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.value is None
 
 
 def _names(node: Node) -> set[str]:

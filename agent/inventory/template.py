@@ -15,21 +15,20 @@ from typing import Any
 from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError
 
 from agent.errors import InventoryError
-from agent.inventory.complaint import nearest
 from agent.inventory.lazy import LazyList, LazyMap, absent, settled
-from agent.inventory.sandbox import Sandbox
+from agent.inventory.sandbox import Sandbox, known
+from agent.inventory.template_words import said
 from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
 
 _MARKS = re.compile(r"\{[{%#]")
 _LAST_NEWLINES = re.compile(r"\r?\n(?=(?:\r?\n)*\Z)")
-_UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
 
 class TemplateProblem(InventoryError):
     """A template that does not render. ``position`` is where its text begins. ``undefined``: because something that it
     needs is undefined, so that a test or a default may take its place."""
 
-    def __init__(self, problem: str, remedy: str = "", *, position: Position, undefined: bool = False) -> None:
+    def __init__(self, problem: str, remedy: str, *, position: Position, undefined: bool = False) -> None:
         super().__init__(f"{position}: {problem}", hint=remedy, kind="template")
         self.undefined = undefined
         self.problem = problem
@@ -134,7 +133,7 @@ class LazyValues(Mapping[str, object]):
         try:
             return settled(found)
         except TemplateError as error:
-            raise TemplateProblem(str(error), position=self._nodes[name].position) from error
+            raise TemplateProblem(*_parts(error), position=self._nodes[name].position) from error
 
     def part(self, node: Node, label: str) -> object:
         """The value of ``node``; an ``Absent`` where it needs something that is undefined. Raises TemplateProblem."""
@@ -147,7 +146,7 @@ class LazyValues(Mapping[str, object]):
         if id(node) in self._rendering:
             labels = list(self._rendering.values())
             circle = " → ".join((*labels[list(self._rendering).index(id(node)) :], label))
-            raise TemplateProblem(f"these variables need each other: {circle}", position=node.position)
+            raise TemplateProblem(f"these variables need each other: {circle}", "break it", position=node.position)
         self._rendering[id(node)] = label
         try:
             return self._renderer.value(node.value, self, node.position)
@@ -173,7 +172,7 @@ def render(node: Node, names: HostValues, renderer: Renderer, problems: list[Tem
     try:
         return settled(value)
     except TemplateError as error:
-        raise TemplateProblem(str(error), position=node.position) from error
+        raise TemplateProblem(*_parts(error), position=node.position) from error
 
 
 def _rendered(node: Node, names: LazyValues, renderer: Renderer, found: list[TemplateProblem]) -> Value:
@@ -187,7 +186,7 @@ def _rendered(node: Node, names: LazyValues, renderer: Renderer, found: list[Tem
         except TemplateProblem as problem:
             found.append(problem)
         except TemplateError as error:
-            found.append(TemplateProblem(str(error), position=node.position))
+            found.append(TemplateProblem(*_parts(error), position=node.position))
         return None
     return node.value
 
@@ -220,23 +219,21 @@ class _Scope(Mapping[str, object]):
         return len(set(self))
 
 
+def _parts(error: TemplateError) -> tuple[str, str]:
+    """Problem and remedy of an error of our own."""
+    problem, _, remedy = str(error).partition("; ")
+    return problem, remedy or "correct the expression"
+
+
 def _problem(error: Exception, text: str, names: Mapping[str, object], position: Position) -> TemplateProblem:
-    problem = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+    found = said(error, text, names, known)
+    problem = found.problem
     line = error.lineno if isinstance(error, TemplateSyntaxError) else _line(error.__traceback__)
     if position.line == 0:
         position = Position(position.file, line or 1, 1)
     elif "\n" in text.rstrip("\n") and line:
         problem = f"line {line} of the text: {problem}"
-    found = _UNDEFINED.search(problem)
-    remedy = _remedy(found[1], names) if found else ""
-    undefined = isinstance(error, UndefinedError)
-    return TemplateProblem(problem.replace("\n", " "), remedy, position=position, undefined=undefined)
-
-
-def _remedy(undefined: str, names: Mapping[str, object]) -> str:
-    if undefined.startswith("ansible_"):
-        return "facts are not gathered: set a variable, or look at the host in a deploy file"
-    return nearest(undefined, names, otherwise="set it, or give a default: {{ name | default('…') }}")
+    return TemplateProblem(problem, found.remedy, position=position, undefined=isinstance(error, UndefinedError))
 
 
 def _line(traceback: TracebackType | None) -> int | None:

@@ -49,7 +49,12 @@ class Stop:
         return self.line(at.line)[at.column - 1 : at.column]
 
 
-_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)")
+CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)")
+CONFLICT_SAID = (
+    "a merge conflict was left in here",
+    "keep one of the two sides and remove the lines with <<<<<<<, ======= and >>>>>>>",
+)
+"""Problem and remedy; in a file of any format."""
 _UNQUOTED = re.compile(r"(?:^|[:\-,\[{])\s+(?P<begin>\{\{|[*&!@%`|>])")
 _NAMES = {"*": "an alias", "&": "an anchor", "!": "a tag", "%": "a directive", "|": "a block", ">": "a block"}
 _QUOTE_IT = "put the whole text in quotes"
@@ -66,9 +71,8 @@ def said(stop: Stop) -> Said:
 
 def _conflict(stop: Stop) -> Said | None:
     for number, line in enumerate(stop.lines, 1):
-        if _CONFLICT.match(line):
-            remedy = "keep one of the two sides and remove the lines with <<<<<<<, ======= and >>>>>>>"
-            return Said(At(number, 1), "a merge conflict was left in here", remedy)
+        if CONFLICT.match(line):
+            return Said(At(number, 1), *CONFLICT_SAID)
     return None
 
 

@@ -131,6 +131,6 @@ SITE = """
 def test_check_names_the_deploys_and_the_host(repo: Repo) -> None:
     repo.write("site.yaml", SITE)
     assert repo.complaints() == [
-        'site.yaml:5:7: motd: file:/etc/motd is wanted differently by "files" (host web1);'
+        'site.yaml:5:7: [0].deploys[1].motd: file:/etc/motd is wanted differently by "files" (host web1);'
         " leave it to one of them: each would undo what the other did"
     ]

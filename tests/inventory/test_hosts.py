@@ -139,7 +139,7 @@ def test_the_nearest_host_is_named(repo: Repo) -> None:
         ("[web:children]\ndb", "hosts.ini:2:1: there is no section for the group db"),
         ("[web:vars]\nx=1", "there is no section for the group web"),
         ("a x", '"x" is not a variable; write name=value'),
-        ("a 'x", "cannot be split into words"),
+        ("a 'x", "a quote in this line is never closed"),
         ("a/b", "is not a host name"),
         ("[a:children]\nb\n[b:children]\na\n", "cannot be a child of it"),
     ],

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.inventory.complaint import ComplaintsError
+from agent.inventory.complaint import Complaint, ComplaintsError
+from agent.inventory.environment import read as load
 from agent.system import yaml
-from tests.inventory.samples import Repo
+from tests.inventory.samples import NAME, Repo
 
 KEYS = (
     *("all", "hosts", "children", "vars", "web", "deploys", "packages", "files", "users", "services", "dotfiles"),
@@ -44,11 +45,21 @@ def read(repo: Repo, **files: object) -> tuple[object, ...]:
     repo.write("/deploys/x.py", "")
     for name, value in files.items():
         repo.write(f"{name.replace('__', '/')}.yaml", yaml.dump(value))  # type: ignore[arg-type]
+    return complaints_of(repo)
+
+
+def complaints_of(repo: Repo) -> tuple[object, ...]:
+    """Those about all hosts and about single ones; each says what to write."""
+    environment, complaints = load(repo.tree, NAME)
+    for _ in environment.each(complaints, {}):
+        pass
+    told: tuple[Complaint, ...] = ()
     try:
-        repo.load().check()
+        complaints.raise_if_any()
     except ComplaintsError as error:
-        return error.complaints or ("refused without a complaint",)
-    return ()
+        told = error.complaints
+    assert [found for found in told if not found.remedy] == []
+    return told or (("refused without a complaint",) if complaints else ())
 
 
 TOOL_KEYS = st.sampled_from(("version", "url", "platforms", "bin", "pip", "arch", "sha256", "asked", "requirements"))
@@ -94,6 +105,60 @@ def test_deploys_of_any_shape_are_placed_or_complained_of(
     site = [{"hosts": "all", "deploys": deploys}, {"hosts": "a", "deploys": deploys}]
     complaints = read(repo, hosts=SOUND_HOSTS, group_vars__all=variables, site=site)
     assert "refused without a complaint" not in complaints
+
+
+WORDS = (
+    *(
+        "all: ",
+        "hosts: ",
+        "- hosts: all\n  deploys:\n    - ",
+        "packages: ",
+        "[",
+        "]",
+        "{",
+        "}",
+        ", ",
+        "a",
+        "a: ",
+        "\n",
+        "\n  ",
+    ),
+    *("- ", "&x ", "*x", "<<: *x", "<<: ", "!!timestamp foo", "!!int x", "!!float ''", "!!bool maybe", "!!null x"),
+    *("!!binary aGk=", "!!omap [a: 1]", "!!set {a}", "!!python/object:os.system ", "!vault |\n  x", "!unsafe '{{ x'"),
+    *(
+        "9" * 500,
+        "1" + ":59" * 200,
+        "2026-13-45",
+        "{{ a }}",
+        "'{{ owner'",
+        '"',
+        "'",
+        "\t",
+        "#",
+        "|\n  x",
+        "---\n",
+        "\x00",
+    ),
+)
+FILES = ("hosts.yaml", "hosts.ini", "site.yaml", "fleet.yaml", "tools.yaml", "lock.yaml", "group_vars/all.yaml")
+FILES = (*FILES, "host_vars/a.yaml")
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(file=st.sampled_from(FILES), text=st.lists(st.sampled_from(WORDS), max_size=12).map("".join))
+def test_text_of_any_kind_in_any_file_is_read_or_complained_of(
+    tmp_path_factory: pytest.TempPathFactory, file: str, text: str
+) -> None:
+    repo = Repo(tmp_path_factory.mktemp("malformed"))
+    repo.write_all(
+        {"hosts.yaml": "all: {hosts: {a: , b: }}\n", "site.yaml": "- {hosts: all, deploys: [motd: '{{ a }}']}\n"}
+    )
+    if file == "hosts.ini":
+        (repo.inventory_folder / "hosts.yaml").unlink()
+    path = repo.inventory_folder / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    assert "refused without a complaint" not in complaints_of(repo)
 
 
 LINES = ("[a]", "[a:vars]", "[b:children]", "a", "b c=1", "x=[1", "[1:3]", "h[1:3]:22 y='z", "#", "[", "a:b", "é=\x00")

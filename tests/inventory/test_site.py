@@ -234,7 +234,8 @@ def test_a_circle_of_needs_is_named(repo: Repo) -> None:
 def test_a_need_that_the_host_does_not_have_is_named(repo: Repo) -> None:
     repo.write("site.yaml", "- {hosts: all, deploys: [{deploy: notes, needs: note}]}")
     assert repo.complaints("db1") == [
-        'site.yaml:1:26: "notes" needs "note", which this host does not have (host db1); did you mean "notes"?'
+        'site.yaml:1:42: [0].deploys[0].needs: "notes" needs "note", which this host does not have (host db1);'
+        ' did you mean "notes"?'
     ]
 
 

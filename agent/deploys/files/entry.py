@@ -176,9 +176,8 @@ class Entry(_Part):
         said = [name for name in CONTENTS if getattr(self, name) is not None]
         edits = [name for name in EDITS if getattr(self, name)]
         if len(said) + bool(edits) != 1:
-            found = f"not {' and '.join(said + edits)}" if said + edits else "there is none of them"
             raise Mistake(
-                f"what is to be there is said not once: {found}",
+                f"it is said by {' and '.join(said + edits) or 'nothing'} what is to be there",
                 f"give exactly one of {', '.join(CONTENTS)}, or lines and blocks",
             )
         if self.capabilities and not set(said) & set(PROGRAMS):

@@ -89,7 +89,7 @@ def _pinned(name: str, pins: Pins) -> ToolPin:
     try:
         pin = pins.tool(name)
     except InventoryError as error:
-        near = difflib.get_close_matches(name, pins.tools, 1) if name not in pins.behind else []
+        near = difflib.get_close_matches(name, [*pins.tools, *pins.behind], 1) if name not in pins.behind else []
         hint = f"did you mean {near[0]}?" if near else error.hint
         raise InventoryError(error.message, hint=hint, kind=error.kind) from error
     for word, pattern in ((pin.version, _VERSION), *((word, TOOL_NAME) for word in (pin.name, *pin.bin))):

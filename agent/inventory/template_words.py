@@ -1,0 +1,76 @@
+"""What Jinja2 says of a template turned into what its writer did, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+
+from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
+
+from agent.domain.fault import Fault
+from agent.inventory.complaint import nearest
+
+RAW = "to have {{ or {% in the text itself, write {% raw %} before and {% endraw %} behind it"
+DEFAULT = "set it, or give a default: {{ name | default('…') }}"
+_FACTS = "facts are not gathered: set a variable, or look at the host in a deploy file"
+
+_NAME = re.compile(r"'(\w+)' is undefined")
+_PART = re.compile(r"'(?P<what>[^']*) object' has no (?:attribute|element) '?(?P<name>[^']*)'?")
+_UNKNOWN = re.compile(r"No (filter|test) named '([^']+)'")
+_TAG = re.compile(r"unknown tag '(\w+)'")
+_OPEN = re.compile(r"innermost block that needs to be closed is '(\w+)'")
+
+_TAGS = ("if", "elif", "else", "endif", "for", "endfor", "set", "endset", "raw", "endraw", "filter", "macro", "call")
+
+
+def said(error: Exception, text: str, names: Mapping[str, object], known: Callable[[str], Collection[str]]) -> Fault:
+    """What ``error`` means to who wrote ``text`` over ``names``; ``known`` gives the names of filters and tests."""
+    message = str(error).replace("\n", " ")
+    if found := _UNKNOWN.search(message):
+        kind, name = found.groups()
+        remedy = nearest(name, known(kind), otherwise="use one of Jinja2's or Ansible's that work on values alone")
+        return Fault(f'there is no {kind} "{name}"', remedy)
+    if isinstance(error, UndefinedError):
+        return _undefined(message, names)
+    if isinstance(error, TemplateSyntaxError):
+        return _syntax(message, text)
+    if isinstance(error, TemplateError):
+        problem, _, remedy = message.partition("; ")
+        return Fault(problem, remedy or "correct the expression")
+    return Fault(f"this cannot be worked out: {message}", "correct the expression, or convert: | int, | string, | bool")
+
+
+def _undefined(message: str, names: Mapping[str, object]) -> Fault:
+    if found := _NAME.search(message):
+        name = found[1]
+        return Fault(message, _FACTS if name.startswith("ansible_") else nearest(name, names, otherwise=DEFAULT))
+    found = _PART.search(message)
+    if found is None:
+        return Fault(message, DEFAULT)
+    what, name = found["what"].rpartition(".")[2], found["name"]
+    if what == "_HostVars":
+        hosts = names.get("hostvars")
+        near = nearest(
+            name, hosts if isinstance(hosts, Mapping) else (), otherwise="write a full name of the hosts file"
+        )
+        return Fault(f'there is no host "{name}" in hostvars', near)
+    if what == "LazyValues":
+        return Fault(f'that host has no variable "{name}"', nearest(name, names, otherwise=DEFAULT))
+    groups = names.get("groups")
+    near = nearest(name, groups) if isinstance(groups, Mapping) else ""
+    return Fault(f'nothing in there is called "{name}"', near or DEFAULT)
+
+
+def _syntax(message: str, text: str) -> Fault:
+    if re.search(r"\{\{-?\s*\.", text):
+        return Fault("{{ begins a template here, and this is one of Go", RAW)
+    if found := _TAG.search(message):
+        return Fault(f"there is no {{% {found[1]} %}}", nearest(found[1], _TAGS, otherwise=RAW))
+    if found := _OPEN.search(message):
+        return Fault(f"the {{% {found[1]} %}} is never ended", f"write {{% end{found[1]} %}} where it ends")
+    for closing, mark in (("end of print statement", "}}"), ("end of statement block", "%}")):
+        if "end of template" in message and closing in message:
+            return Fault(f"{mark[::-1].replace('}', '{')} opens here and is never closed", f"end it with {mark}; {RAW}")
+    if "Missing end of comment" in message:
+        return Fault("{# opens a comment that is never closed", f"end it with #}}; {RAW}")
+    return Fault("this cannot be read as a template", f"correct what stands between {{{{ and }}}}; {RAW}")
