@@ -2,14 +2,16 @@
 
 What holds it, each closing what the others leave open:
 
-- mounts of its own, all read-only, private, so that no later mount of the host shows up writable; one small tmpfs
+- mounts of its own, all read-only, private, so that no later mount of the host shows up writable; one small tmpfs.
+  No device can be opened but those that hold nothing: no disk, no terminal of somebody else
 - nobody with CAP_DAC_READ_SEARCH alone, in every set, and no new privileges: no setuid program, no socket of a root
   daemon, no D-Bus call that only root may make. Its group is nobody's either: what else runs as nobody is not its
   own, and so cannot be traced or entered through /proc
-- no signal but to what it started itself (Landlock, where the kernel is 6.12 or newer); what it forked ends with it,
-  whatever session that is in
+- no signal but to what it started itself, and no abstract socket of anybody else's (Landlock, where the kernel is 6.12
+  or newer); what it forked ends with it, whatever session that is in
 - System V shared memory and message queues of its own
-- a filter of system calls (``seccomp``): no network, no locks, no keys, no namespaces
+- a filter of system calls (``seccomp``): no network, no locks, no settings of terminals and devices, no priorities, no
+  keys, no namespaces
 
 The host's /proc stays in place, and so do its network interfaces: to look at processes and addresses is allowed.
 """
@@ -34,13 +36,16 @@ NO_GROUP = 65533
 SCRATCH_BYTES = 64 * 1024 * 1024
 """Of memory, for what deploy code writes while it looks."""
 
+DEVICES = ("null", "zero", "full", "random", "urandom")
+"""What programs need of /dev. The others can be looked at, and not opened."""
+
 _CLONE_NEWNS, _CLONE_NEWIPC = 0x00020000, 0x08000000
-_MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
+_MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
 _SYS_MOUNT_SETATTR, _SYS_LANDLOCK_CREATE_RULESET, _SYS_LANDLOCK_RESTRICT_SELF = 442, 444, 446
 """The same numbers on every architecture."""
-_LANDLOCK_SCOPE_SIGNAL = 2
+_LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET, _LANDLOCK_SCOPE_SIGNAL = 1, 2
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
-_MOUNT_ATTR_RDONLY = 1
+_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NODEV = 1, 4
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_SECUREBITS, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 24, 28, 38, 47
 _PR_SET_CHILD_SUBREAPER = 36
 _NO_SETUID_FIXUP_LOCKED = 0b1100
@@ -78,19 +83,25 @@ def confine(scratch: Path) -> None:
     _check(_libc.unshare(_CLONE_NEWNS | _CLONE_NEWIPC), "unshare")
     _freeze_mounts(scratch)
     _drop_privileges()
-    _keep_signals_inside()
+    _keep_inside()
     install_filter(allowed)
     _mind_in_between()
 
 
 def _freeze_mounts(scratch: Path) -> None:
     _check(_libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None), "mount --make-rprivate /")
-    attributes = _MountAttributes(set=_MOUNT_ATTR_RDONLY)
-    size = ctypes.c_size_t(ctypes.sizeof(attributes))
-    call = _libc.syscall(_SYS_MOUNT_SETATTR, _AT_FDCWD, b"/", _AT_RECURSIVE, ctypes.byref(attributes), size)
-    _check(call, "mount_setattr")
+    _set_mount(b"/", _AT_RECURSIVE, _MountAttributes(set=_MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NODEV))
+    for path in (b"/dev/" + name.encode() for name in DEVICES if Path("/dev", name).is_char_device()):
+        _check(_libc.mount(path, path, None, _MS_BIND, None), "mount a device")
+        _set_mount(path, 0, _MountAttributes(clear=_MOUNT_ATTR_NODEV))
     options = f"size={SCRATCH_BYTES},nr_inodes=16384,mode=0700,uid={NOBODY},gid={NO_GROUP}".encode()
     _check(_libc.mount(b"tmpfs", os.fsencode(scratch), b"tmpfs", _MS_NOSUID | _MS_NODEV, options), "mount a tmpfs")
+
+
+def _set_mount(path: bytes, flags: int, attributes: _MountAttributes) -> None:
+    size = ctypes.c_size_t(ctypes.sizeof(attributes))
+    call = _libc.syscall(_SYS_MOUNT_SETATTR, _AT_FDCWD, path, flags, ctypes.byref(attributes), size)
+    _check(call, "mount_setattr")
 
 
 def _drop_privileges() -> None:
@@ -111,9 +122,9 @@ def _drop_privileges() -> None:
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
 
 
-def _keep_signals_inside() -> None:
-    """Best effort: an older kernel has no such rule, and then what else runs as nobody may be signalled."""
-    attributes = (ctypes.c_uint64 * 3)(0, 0, _LANDLOCK_SCOPE_SIGNAL)
+def _keep_inside() -> None:
+    """Best effort: an older kernel has no such rules, and then what else runs as nobody may be signalled."""
+    attributes = (ctypes.c_uint64 * 3)(0, 0, _LANDLOCK_SCOPE_SIGNAL | _LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET)
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
     ruleset = _libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), size, 0)
     if ruleset >= 0:

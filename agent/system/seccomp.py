@@ -9,20 +9,22 @@ import ctypes
 import errno
 import os
 import struct
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
-"""Offsets in struct seccomp_data, little-endian."""
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
+"""Offsets in struct seccomp_data, little-endian; each argument takes eight bytes."""
 
 _X32 = 0x40000000
 """Numbers of a second table of x86-64's calls begin here: by them every rule could be walked around."""
 
-_AF_UNIX, _AF_NETLINK = 1, 16
-"""What may be a socket: a bus that answers nobody little, and asking the kernel for addresses."""
+_AF_UNIX, _AF_NETLINK, _SOCK_STREAM, _SOCK_TYPE = 1, 16, 1, 0xF
+"""What may be a socket: a bus that answers nobody little, and asking the kernel for addresses. A stream is connected by
+who made it, and nobody can connect to it: datagrams could be sent to and taken from anybody by name."""
 
 _NEW_NAMESPACES = 0x7E020000
 """All CLONE_NEW* flags of clone(2)."""
@@ -31,35 +33,96 @@ _CLONE3, _IO_URING_SETUP = 435, 425
 """Since 5.1 a call has one number everywhere. clone3's flags lie in memory where no filter sees them; a C library
 that is told that there is none takes clone. io_uring would make sockets past the filter."""
 
+_FCNTL = {
+    "F_DUPFD": 0,
+    "F_GETFD": 1,
+    "F_SETFD": 2,
+    "F_GETFL": 3,
+    "F_SETFL": 4,
+    "F_GETLK": 5,
+    "F_GETOWN": 9,
+    "F_OFD_GETLK": 36,
+    "F_DUPFD_CLOEXEC": 1030,
+    "F_GETPIPE_SZ": 1032,
+    "F_GET_SEALS": 1034,
+}
+"""What may be asked of a descriptor: no locks, which keep others out; no leases, owners and signals."""
+
+_IOCTL = {
+    "TCGETS": 0x5401,
+    "TCGETS2": 0x802C542A,
+    "TIOCGPGRP": 0x540F,
+    "TIOCGWINSZ": 0x5413,
+    "FIONREAD": 0x541B,
+    "FIONBIO": 0x5421,
+    "FIONCLEX": 0x5450,
+    "FIOCLEX": 0x5451,
+    "FS_IOC_GETFLAGS": 0x80086601,
+    "FS_IOC_GETVERSION": 0x80087601,
+    "FS_IOC_FSGETXATTR": 0x801C581F,
+    "SIOCGIFNAME": 0x8910,
+    "SIOCGIFCONF": 0x8912,
+    "SIOCGIFFLAGS": 0x8913,
+    "SIOCGIFADDR": 0x8915,
+    "SIOCGIFNETMASK": 0x891B,
+    "SIOCGIFMTU": 0x8921,
+    "SIOCGIFHWADDR": 0x8927,
+    "SIOCGIFINDEX": 0x8933,
+    "SIOCGIFTXQLEN": 0x8942,
+}
+"""What may be asked of a device, a terminal or a socket: how it is. Whoever may read it could change it as well."""
+
 _X86_64 = {
+    "ioctl": 16,
     "socket": 41,
+    "listen": 50,
+    "socketpair": 53,
     "clone": 56,
+    "fcntl": 72,
     "flock": 73,
     "ptrace": 101,
+    "setpriority": 141,
+    "sched_setparam": 142,
+    "sched_setscheduler": 144,
+    "sched_setaffinity": 203,
     "add_key": 248,
     "request_key": 249,
     "keyctl": 250,
+    "ioprio_set": 251,
     "unshare": 272,
     "perf_event_open": 298,
+    "prlimit64": 302,
     "open_by_handle_at": 304,
     "setns": 308,
     "process_vm_writev": 311,
+    "sched_setattr": 314,
     "bpf": 321,
     "userfaultfd": 323,
 }
 _AARCH64 = {
-    "socket": 198,
-    "clone": 220,
+    "fcntl": 25,
+    "ioctl": 29,
+    "ioprio_set": 30,
     "flock": 32,
+    "unshare": 97,
     "ptrace": 117,
+    "sched_setparam": 118,
+    "sched_setscheduler": 119,
+    "sched_setaffinity": 122,
+    "setpriority": 140,
+    "socket": 198,
+    "socketpair": 199,
+    "listen": 201,
     "add_key": 217,
     "request_key": 218,
     "keyctl": 219,
-    "unshare": 97,
+    "clone": 220,
     "perf_event_open": 241,
+    "prlimit64": 261,
     "open_by_handle_at": 265,
     "setns": 268,
     "process_vm_writev": 271,
+    "sched_setattr": 274,
     "bpf": 280,
     "userfaultfd": 282,
 }
@@ -82,39 +145,70 @@ class _Instruction:
         return struct.pack("<HBBI", self.code, self.if_so, self.if_not, self.value)
 
 
+_REFUSE = _Instruction(_RETURN, _ERRNO | errno.EPERM)
+_ALLOWED = _Instruction(_RETURN, _ALLOW)
+
+
 def program(machine: str) -> bytes:
     """The filter for a machine as uname(2) calls it. Raises OSError for one whose calls are not known here."""
     if machine not in _MACHINES:
         raise OSError(errno.ENOSYS, f"no filter of system calls for {machine}")
     architecture, calls = _MACHINES[machine]
-    refuse = _Instruction(_RETURN, _ERRNO | errno.EPERM)
-    allow = _Instruction(_RETURN, _ALLOW)
-    load_number = _Instruction(_LOAD, _NUMBER)
-    load_argument = _Instruction(_LOAD, _FIRST_ARGUMENT)
+    judged: dict[str, list[_Instruction]] = {
+        "socket": [*_either(0, _AF_NETLINK, then=_ALLOWED), *_unless(0, {_AF_UNIX}), *_stream(1)],
+        "socketpair": _stream(1),
+        "clone": [_load(0), _Instruction(_ANY_BIT, _NEW_NAMESPACES, if_not=1), _REFUSE, _ALLOWED],
+        "fcntl": [*_unless(1, _FCNTL.values()), _ALLOWED],
+        "ioctl": [*_unless(1, _IOCTL.values()), _ALLOWED],
+        "prlimit64": [*_unless(0, {0}), _ALLOWED],  # its own limits
+    }
     rules = [
         _Instruction(_LOAD, _ARCHITECTURE),
         _Instruction(_EQUAL, architecture, if_so=1),
-        refuse,
-        load_number,
+        _REFUSE,
+        _Instruction(_LOAD, _NUMBER),
         _Instruction(_AT_LEAST, _X32, if_not=1),
-        refuse,
-        _Instruction(_EQUAL, _CLONE3, if_not=1),
-        _Instruction(_RETURN, _ERRNO | errno.ENOSYS),
-        _Instruction(_EQUAL, calls["socket"], if_not=5),
-        load_argument,
-        _Instruction(_EQUAL, _AF_UNIX, if_so=2),
-        _Instruction(_EQUAL, _AF_NETLINK, if_so=1),
-        refuse,
-        allow,
-        _Instruction(_EQUAL, calls["clone"], if_not=4),
-        load_argument,
-        _Instruction(_ANY_BIT, _NEW_NAMESPACES, if_not=1),
-        refuse,
-        allow,
+        _REFUSE,
+        *_rule(_CLONE3, [_Instruction(_RETURN, _ERRNO | errno.ENOSYS)]),
+        *_rule(_IO_URING_SETUP, [_REFUSE]),
     ]
-    for number in (_IO_URING_SETUP, *(calls[name] for name in calls if name not in ("socket", "clone"))):
-        rules += [_Instruction(_EQUAL, number, if_not=1), refuse]
-    return b"".join(bytes(instruction) for instruction in (*rules, allow))
+    for name, number in calls.items():
+        rules += _rule(number, judged.get(name, [_REFUSE]))
+    return b"".join(bytes(instruction) for instruction in (*rules, _ALLOWED))
+
+
+def _rule(number: int, verdict: Sequence[_Instruction]) -> list[_Instruction]:
+    """``verdict``, which always returns, on the call with this number."""
+    return [_Instruction(_EQUAL, number, if_not=len(verdict)), *verdict]
+
+
+def _load(argument: int) -> _Instruction:
+    return _Instruction(_LOAD, _ARGUMENTS + 8 * argument)
+
+
+def _either(argument: int, value: int, *, then: _Instruction) -> list[_Instruction]:
+    return [_load(argument), _Instruction(_EQUAL, value, if_not=1), then]
+
+
+def _unless(argument: int, values: Collection[int]) -> list[_Instruction]:
+    """Refused unless the argument is one of ``values``."""
+    left = range(len(values), 0, -1)
+    return [
+        _load(argument),
+        *(_Instruction(_EQUAL, value, if_so=behind) for value, behind in zip(values, left, strict=True)),
+        _REFUSE,
+    ]
+
+
+def _stream(argument: int) -> list[_Instruction]:
+    """Only where the argument is the type of a stream socket, whatever flags are beside it."""
+    return [
+        _load(argument),
+        _Instruction(_AND, _SOCK_TYPE),
+        _Instruction(_EQUAL, _SOCK_STREAM, if_so=1),
+        _REFUSE,
+        _ALLOWED,
+    ]
 
 
 def install(instructions: bytes) -> None:

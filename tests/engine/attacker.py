@@ -17,7 +17,7 @@ from agent.engine.client import Engine
 TIMEOUT_S = 100
 
 ATTACKER = """\
-import ctypes, fcntl, json, os, signal, socket, subprocess
+import ctypes, fcntl, json, os, resource, signal, socket, subprocess
 from pyinfra import host
 from pyinfra.operations import server
 
@@ -69,8 +69,8 @@ for name, line in host.data.lines.items():
 def main() -> None:
     order = json.load(sys.stdin)
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        (root / "deploys").mkdir()
+        root = Path(folder, "commit")
+        (root / "deploys").mkdir(parents=True)
         (root / "deploys/evil.py").write_text(order.get("code") or ATTACKER)
         deploy = DesiredDeploy(
             "evil",
@@ -81,7 +81,7 @@ def main() -> None:
             data={"lines": order.get("lines", {})},
             looking=Looking(order["looking"]),
         )
-        engine = Engine(work=root / "work", timeout_s=TIMEOUT_S)
+        engine = Engine(work=Path(folder, "work"), timeout_s=TIMEOUT_S)
         (found,) = engine.plan(DesiredState("here", "", (deploy,), ""), root, frozenset())
     if "lines" not in order:
         json.dump({"error": found.error or "", "unconfined": engine.unconfined}, sys.stdout)
