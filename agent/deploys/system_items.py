@@ -28,5 +28,7 @@ def put(item: Item, content: bytes | None) -> str:
 
 def _correction(step: Step) -> Correction:
     difference = step.difference
-    change = WantedChange(step.item.key, difference.operation, difference.diff, difference.private)
+    change = WantedChange(
+        step.item.key, difference.operation, difference.diff, difference.private, refused=difference.blocked
+    )
     return Correction(change, put, step.item, step.content)

@@ -29,7 +29,8 @@ class WantedChange:
     ``resource`` is the key of what changes. ``operation`` says in a few words what would happen. ``diff`` is a
     unified diff where there is one; ``private`` says that the resource is not world-readable, so that neither the
     diff nor content may leave the host. ``owns``: of a config repo's operation (``op:…``), the keys of the prunable
-    resources that it looks after. ``refused``: it cannot be made, and fails when it is tried; ``operation`` says why.
+    resources that it looks after. ``refused``: it, or some of it, cannot be made and fails when it is tried;
+    ``operation`` says why.
     """
 
     resource: str

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.deploys.as_user import User, as_user
-from agent.deploys.correction import Correction, correct
+from agent.deploys.correction import Correction, correct, refusal
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.tree import Step, carry_out, survey
 from agent.domain.digest import JSON
@@ -21,13 +21,20 @@ from agent.system.descent import Base
 
 
 def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
-    """Every deploy has this door. Raises DeployError for a user or a home that is not there (yet): what would change
-    in it cannot be said before it is."""
+    """Every deploy has this door. A user or a home that is not there (yet) keeps no other from having theirs; raises
+    DeployError where that is so of all: what would change cannot be said before they are."""
     homes = cast("Mapping[str, JSON]", arguments["homes"])
     found: list[Correction] = []
+    missing: dict[str, DeployError] = {}
     for name, items in homes.items():
-        found += corrections(User.named(name), items_from_json(items), root, Paths().repositories)
-    correct("dotfiles", found)
+        try:
+            found += corrections(User.named(name), items_from_json(items), root, Paths().repositories)
+        except DeployError as error:
+            missing[name] = error
+    if missing and len(missing) == len(homes):
+        raise next(iter(missing.values()))
+    # Not by a resource's key: of what nobody can look at, the ledger would say that it was there before.
+    correct("dotfiles", [*found, *(refusal(f"op:dotfiles-{name}#1", error) for name, error in missing.items())])
 
 
 def corrections(user: User, items: list[Item], root: Path, repositories: Path) -> list[Correction]:
@@ -61,7 +68,9 @@ def _opened(base: Base, user: User) -> Iterator[int]:
 
 def _correction(user: User, base: Base, step: Step) -> Correction:
     difference = step.difference
-    change = WantedChange(step.item.key, difference.operation, difference.diff, difference.private)
+    change = WantedChange(
+        step.item.key, difference.operation, difference.diff, difference.private, refused=difference.blocked
+    )
     return Correction(change, _carry_out, user, base, step.item, step.content)
 
 

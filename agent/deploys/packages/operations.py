@@ -130,7 +130,7 @@ def _packages(arguments: Mapping[str, JSON]) -> list[Correction]:
         found += _renewal(transaction)
         jobs = _with_upgrades(jobs, packages, host.get_fact(AptOffers), upgrades, present)
         transaction.upgrades = lambda now: _with_upgrades((), now, apt.offers(now.by_name), upgrades, present)
-    members = [Correction(WantedChange(job.key, job.text), transaction.settle, job) for job in jobs]
+    members = [Correction(WantedChange(job.key, job.text, refused=job.held), transaction.settle, job) for job in jobs]
     transaction.members = lambda: [job for job, correction in zip(jobs, members, strict=True) if correction.allowed]
     transaction.planned = frozenset(job.name for job in jobs)
     return [*found, *members]

@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.deploys.correction import Correction, correct
+from agent.deploys.correction import Correction, correct, refusal
 from agent.deploys.tools.install import platform
 from agent.deploys.tools.spec import pins_from_json
 from agent.deploys.tools.store import Store
 from agent.deploys.tools.tool import make_so, wanted_change
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
+from agent.errors import DeployError
 
 
 def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 - pins are in the arguments
-    """Every deploy has this door. Raises DeployError for a tool that has no pin for this machine's platform."""
+    """Every deploy has this door. A tool that has no pin for this machine's platform is refused alone."""
     store, machine = Store(), platform()
-    looked = [(pin, wanted_change(store, pin, machine)) for pin in pins_from_json(arguments["tools"])]
-    correct(
-        "tools",
-        [
-            Correction(WantedChange(f"tool:{pin.name}", operation), make_so, store, pin, machine)
-            for pin, operation in looked
-            if operation is not None
-        ],
-    )
+    made: list[Correction] = []
+    refused: list[Correction] = []
+    for pin in pins_from_json(arguments["tools"]):
+        key = f"tool:{pin.name}"
+        try:
+            operation = wanted_change(store, pin, machine)
+        except DeployError as error:
+            refused.append(refusal(key, error))
+            continue
+        if operation is not None:
+            made.append(Correction(WantedChange(key, operation), make_so, store, pin, machine))
+    correct("tools", [*made, *refused])

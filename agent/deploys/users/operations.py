@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -148,7 +148,9 @@ def _account(
     described = Difference((*difference.words, *(extra.words for extra in extras)), difference.lines)
     stuck = any(extra.stuck for extra in extras)
     private = wanted.password_hash is not None
-    return stuck, _correction(f"user:{name}", described, actions, private=private, each=person is not None)
+    correction = _correction(f"user:{name}", described, actions, private=private, each=person is not None)
+    correction.change = replace(correction.change, refused=stuck)
+    return stuck, correction
 
 
 def _leaving(found: Accounts, person: Person) -> tuple[bool, Correction] | None:
