@@ -13,7 +13,9 @@ from agent.domain.tree import Tree
 from agent.errors import InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import Environment, load, read
+from agent.inventory.people import complain_of_people
 from agent.inventory.schema import schema as schema_of
+from agent.inventory.source import open_source
 from agent.steps.resolve import state_of
 from agent.system.folder import FolderTree
 from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
@@ -77,6 +79,7 @@ def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
     for host, found in environment.each(complaints, unseen):
         state = state_of(environment, tree, found, host=host, commit="0" * 40) if found is not None else None
         digests[host] = state.digest if state is not None else None
+    complain_of_people(open_source(tree, name), tuple(environment.inventory.hosts), complaints)
     complaints.raise_if_any()
     for line in unseen:
         output.say(f"{name}: {line} and was not looked at; hostwright lock fetches it")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Final
 
 from agent.domain.text import printable
@@ -43,6 +44,59 @@ class AllowedSigner:
 def parse(text: bytes) -> tuple[AllowedSigner, ...]:
     """Everybody whose line can be read; ssh-keygen passes over the others too."""
     return tuple(_signers(text.decode(errors="replace")))
+
+
+_OPTION: Final = re.compile(
+    r'cert-authority|namespaces="[^"]*"|valid-(after|before)="?(\d{8}|\d{12}|\d{14})Z?"?', re.IGNORECASE
+)
+"""What ssh-keygen(1) knows; a line with anything else it passes over."""
+_LINE_HINT: Final = 'write one person a line: NAME namespaces="git" ssh-ed25519 AAAA…'
+
+
+def mistakes(text: bytes) -> Iterator[tuple[int, str, str]]:
+    """Lines that let nobody sign a commit: the number, what is wrong, and what to do."""
+    for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
+        written = line.strip()
+        if not written or written.startswith("#"):
+            continue
+        found = _LINE.match(written)
+        if found is None:
+            yield number, "nobody can sign by this line", _LINE_HINT
+            continue
+        options = _options(found["options"] or "")
+        unknown = [option for option in options if not _OPTION.fullmatch(option)]
+        if unknown:
+            known = 'namespaces="git", valid-after=, valid-before= (20270131) and cert-authority'
+            yield number, f"ssh-keygen passes over a line with {printable(unknown[0], 60)}", f"options are {known}"
+        elif not _is_key(found["type"], found["key"]):
+            yield number, f"this is no {printable(found['type'], 40)} key", "copy the whole line of the .pub file"
+        elif not _for_git(options):
+            yield number, "this key may not sign for git", 'write namespaces="git"'
+
+
+def _options(text: str) -> list[str]:
+    return re.findall(r'(?:[^,"]|"[^"]*")+', text)
+
+
+def _for_git(options: list[str]) -> bool:
+    patterns = [option.partition("=")[2].strip('"') for option in options if option.lower().startswith("namespaces=")]
+    return not patterns or any(fnmatchcase("git", name) for given in patterns for name in given.split(","))
+
+
+def _is_key(kind: str, text: str) -> bool:
+    """RFC 4253, 6.6: the type stands in the key once more, and a key is a row of strings, whole ones."""
+    try:
+        blob = base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        return False
+    parts: list[bytes] = []
+    while blob:
+        size = int.from_bytes(blob[:4], "big")
+        if len(blob) < 4 + size:
+            return False
+        parts.append(blob[4 : 4 + size])
+        blob = blob[4 + size :]
+    return len(parts) > 1 and parts[0] == kind.encode()
 
 
 def _signers(text: str) -> Iterator[AllowedSigner]:
