@@ -6,6 +6,7 @@ read-only. What waits there is lost with the next boot, and said anew by the fir
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from agent.host.spool import Spool
 from agent.system.files import read_bounded
 from agent.system.room import has_room
 
+_NAMES = ("sent.json", "announced.json", "rival.json", "status.git")
 RESERVE_REPORTS = 50
 RESERVE_BYTES = 1024 * 1024
 """/run is memory."""
@@ -23,12 +25,14 @@ RESERVE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """``sent``: the last report that arrived. ``rival``: the last one of another machine with this host's identity.
+    """``sent``: the last report that arrived. ``announced``: the last one that may have, without waiting in the spool.
+    ``rival``: the last one of another machine with this host's identity.
     ``cache``: the repository with what the status branch holds."""
 
     folder: Path
     spool: Spool
     sent: Path
+    announced: Path
     rival: Path
     cache: Path
 
@@ -39,11 +43,11 @@ class Outbox:
 
     def documents(self) -> tuple[bytes, ...]:
         """Every document that was sent from here last, or may have been."""
-        waiting = tuple(signed.document for signed in self.spool.pending())
-        try:
-            return (read_bounded(self.sent), *waiting)
-        except OSError:
-            return waiting
+        kept = [signed.document for signed in self.spool.pending()]
+        for path in (self.sent, self.announced):
+            with suppress(OSError):
+                kept.append(read_bounded(path))
+        return tuple(kept)
 
     def last_sent(self) -> Report | None:
         """None where there is none yet, or an older version's: then the next one is news."""
@@ -66,6 +70,6 @@ def outboxes_of_host(paths: Paths) -> tuple[Outbox, ...]:
     """The first that takes something is the one to use."""
     reserve = Spool(paths.run / "spool", max_reports=RESERVE_REPORTS, max_bytes=RESERVE_BYTES)
     return (
-        Outbox(paths.var, Spool(paths.spool), paths.sent, paths.rival, paths.status_repo),
-        Outbox(paths.run, reserve, paths.run / "sent.json", paths.run / "rival.json", paths.run / "status.git"),
+        Outbox(paths.var, Spool(paths.spool), paths.sent, paths.announced, paths.rival, paths.status_repo),
+        Outbox(paths.run, reserve, *(paths.run / name for name in _NAMES)),
     )

@@ -98,6 +98,11 @@ class Paths:
         return self.var / "sent.json"
 
     @property
+    def announced(self) -> Path:
+        """The last report that said what the host was about to do."""
+        return self.var / "announced.json"
+
+    @property
     def rival(self) -> Path:
         """The report of another machine that has this host's identity, since when one was found."""
         return self.var / "rival.json"

@@ -70,7 +70,7 @@ class StatusReporter:
             box = self._box()
             signed = self._signed(self._compose(account, Phase.ATTEMPTING), box)
             # It waits in no spool: a host that is killed behind the push has to know it for its own.
-            write_atomic(box.sent, signed.document)
+            write_atomic(box.announced, signed.document)
             self._publish([signed], account, box, ATTEMPT_DEADLINE_S)
 
     def report(self, account: Account) -> None:

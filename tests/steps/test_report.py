@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from agent.domain.memory import FleetSettings
 from agent.domain.report import Phase
 from agent.domain.status import Signed, report_path, signature_path
 from agent.errors import ReportError, SettingsError
+from agent.fleet.writer import StatusBranch
 from agent.host.events import Events
 from agent.host.identity import Identity
 from agent.host.outbox import outboxes_of_host
@@ -38,6 +40,18 @@ class Branch:
             raise self.error
         self.published += reports
         return "0" * 40
+
+
+@dataclass
+class Dying:
+    """The host goes down behind the push, or before it where there is no ``branch``."""
+
+    branch: StatusBranch | None
+
+    def publish(self, reports: Sequence[Signed], **more: Any) -> str:
+        if self.branch is not None:
+            self.branch.publish(reports, **more)
+        raise KeyboardInterrupt
 
 
 def nobody(_: str | None) -> Mapping[str, str]:
@@ -163,8 +177,25 @@ def test_a_machine_that_shares_its_identity_no_more_recovers(tmp_path: Path) -> 
 
 def test_a_machine_that_reports_alone_shares_its_identity_with_nobody(tmp_path: Path) -> None:
     one, _ = twins(tmp_path)
-    one.attempting(account())
     for failures in ([SettingsError("x")], [], [SettingsError("y")]):
+        one.attempting(account())
+        one.report(account(failures=failures, after=plan(planned()), health=health()))
+    assert problems(one) == ["settings"]
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_machine_that_is_killed_while_it_announces_a_change_knows_its_own_words(
+    tmp_path: Path, arrived: bool
+) -> None:
+    one, _ = twins(tmp_path)
+    one.report(account(failures=[SettingsError("x")]))
+    sends = one.branch(FleetSettings(), tmp_path)
+
+    dying = Dying(sends if arrived else None)
+    cut_off = replace(one, branch=lambda *_: dying)  # type: ignore[arg-type,return-value]
+    with pytest.raises(KeyboardInterrupt):
+        cut_off.attempting(account())
+    for failures in ([SettingsError("y")], [SettingsError("z")]):
         one.report(account(failures=failures, after=plan(planned()), health=health()))
     assert problems(one) == ["settings"]
 
