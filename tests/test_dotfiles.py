@@ -82,6 +82,11 @@ def test_a_machines_own_bashrc_comes_last_and_wins(home: Path) -> None:
     assert ask("bash", "-ic", 'echo "$HISTSIZE"') == "1\n"
 
 
+def test_readline_takes_every_line_of_the_starter() -> None:
+    inputrc = DOTFILES / "starter/.inputrc"
+    assert "set completion-ignore-case on" in ask("env", f"INPUTRC={inputrc}", "bash", "-ic", "bind -v")
+
+
 def test_readline_takes_every_line_of_inputrc(home: Path) -> None:
     assert "set show-all-if-ambiguous on" in ask("env", f"INPUTRC={home}/.inputrc", "bash", "-ic", "bind -v")
 

@@ -46,3 +46,15 @@ def test_the_example_is_a_fleet() -> None:
 
 def test_the_example_names_no_index_to_take_tools_from() -> None:
     assert "://" not in (ROOT / "inventories/example/lock.yaml").read_text()
+
+
+def test_the_first_try_adds_and_replaces_nothing_but_the_motd() -> None:
+    wanted = {placed.name: concrete for placed, concrete in load(FolderTree(ROOT), "local").concrete("localhost")}
+    assert set(wanted) == {"packages", "motd", "dotfiles"}
+    packages, dotfiles = wanted["packages"], wanted["dotfiles"]
+    assert packages is not None
+    assert dotfiles is not None
+    assert not packages.arguments["absent"]
+    files = [item for item in dotfiles.arguments["homes"]["root"] if item["kind"] == "file"]
+    assert {item["policy"] for item in files} == {"keep"}
+    assert not {item["path"] for item in files} & {".bashrc", ".bash_profile", ".profile", ".vimrc", ".tmux.conf"}

@@ -19,7 +19,7 @@ EVERYWHERE = {"status"}
 
 ON_HOSTS = re.compile(
     r"(steps|engine|converging|updating|aiming|planning|control|daemon|webhook|cycle|host/(?!repositories)"
-    r"|cli/(host|ledger|setup|show|trust|uninstall|giving_back|first_entries|internal|doctor/))"
+    r"|cli/(?!admin|lock|status|main|output|sections))"
 )
 """Modules whose messages come up on a managed host alone."""
 AT_ADMINS = re.compile(r"(pinning|cli/(admin|lock)\.)")

@@ -62,6 +62,7 @@ def test_a_cell_shows_what_was_written(text: str) -> None:
     written = io.StringIO()
     console = Console(file=written, force_terminal=True, width=60, highlight=False, soft_wrap=True, emoji=False)
     Output(_out=console).show_table(("key", "what"), [("unit", text)])
+    assert all(line.isprintable() for line in written.getvalue().split("\n"))
     letters = [character for character in text if character in string.ascii_letters + string.digits + "[]{}%"]
     found = iter(written.getvalue())
     assert all(letter in found for letter in letters)
