@@ -32,7 +32,9 @@ def telling_line(text: str) -> str:
     there is none."""
     lines = plain_lines(text)
     said = [line for line in lines if not _TALK.match(line) and not _POINTER.fullmatch(line)] or lines
-    return next((line for line in said if _VERDICT.search(line)), said[-1] if said else "")
+    found = next((number for number, line in enumerate(said) if _VERDICT.search(line)), len(said) - 1)
+    # What ends with a colon only announces it: rpm's "Failed dependencies:".
+    return " ".join(said[found : found + 2]) if said and said[found].endswith(":") else "".join(said[found : found + 1])
 
 
 def reason(done: Completed) -> str:

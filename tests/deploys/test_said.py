@@ -123,3 +123,8 @@ def test_what_is_for_terminals_is_left_out() -> None:
     assert telling_line("\x1b[31mE: no\x1b[0m\r\n") == "E: no"
     assert telling_line("10%\r20%\rerror: full\n") == "error: full"
     assert telling_line("\n \n") == ""
+
+
+def test_what_only_announces_the_reason_is_told_with_it() -> None:
+    said = "error: Failed dependencies:\n\tlibfoo is needed by (installed) bar-1.0-1.x86_64\n"
+    assert telling_line(said) == "error: Failed dependencies: libfoo is needed by (installed) bar-1.0-1.x86_64"

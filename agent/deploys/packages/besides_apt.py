@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.deploys.telling import reason
 from agent.system.process import run
 
 _QUERY_TIMEOUT_S = 60.0
@@ -48,7 +49,7 @@ class Manager:
             if self.version(name) is not None:
                 done = run([*self.command(purge=purge), name], timeout_s=_RUN_TIMEOUT_S)
                 if self.version(name) is not None:
-                    stayed[name] = "another package needs it" if done.ok else done.complaint
+                    stayed[name] = "another package needs it" if done.ok else reason(done)
         return stayed
 
     def command(self, *, purge: bool) -> tuple[str, ...]:
