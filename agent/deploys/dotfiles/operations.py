@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import cast
 
-from agent.deploys.as_user import User, as_user
+from agent.deploys.as_user import User, UserWorker
 from agent.deploys.correction import Correction, correct, refusal
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.tree import Step, carry_out, survey
@@ -42,7 +42,30 @@ def corrections(user: User, items: list[Item], root: Path, repositories: Path) -
     Raises DeployError when the home cannot be opened, or is another's."""
     base = Base(user.home, root_links=False)
     with _opened(base, user):
-        return [_correction(user, base, step) for step in survey(base, items, root, repositories)]
+        steps = list(survey(base, items, root, repositories))
+    return _Home(user, base, steps).corrections
+
+
+class _Home:
+    """The corrections of one home, made by one child of its user."""
+
+    def __init__(self, user: User, base: Base, steps: Sequence[Step]) -> None:
+        self._user = user
+        self._base = base
+        self._steps = steps
+        self._worker: UserWorker | None = None
+        self.corrections = [Correction(_change(step), self._make, number) for number, step in enumerate(steps)]
+
+    def _make(self, number: int) -> str:
+        if self._worker is None or self._worker.ended:
+            with _opened(self._base, self._user) as home:
+                works = [partial(carry_out, self._base, home, step.item, step.content) for step in self._steps]
+                self._worker = UserWorker(self._user, works)
+        try:
+            return self._worker.do(number)
+        finally:
+            if not any(correction.allowed for correction in self.corrections[number + 1 :]):
+                self._worker.end()
 
 
 @contextmanager
@@ -66,14 +89,8 @@ def _opened(base: Base, user: User) -> Iterator[int]:
         yield home
 
 
-def _correction(user: User, base: Base, step: Step) -> Correction:
+def _change(step: Step) -> WantedChange:
     difference = step.difference
-    change = WantedChange(
+    return WantedChange(
         step.item.key, difference.operation, difference.diff, difference.private, refused=difference.blocked
     )
-    return Correction(change, _carry_out, user, base, step.item, step.content)
-
-
-def _carry_out(user: User, base: Base, item: Item, content: bytes | None) -> str:
-    with _opened(base, user) as home:
-        return as_user(user, partial(carry_out, base, home, item, content))

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from agent.deploys.as_user import User, as_user
+from agent.deploys.as_user import User, UserWorker, as_user
+from agent.deploys.dotfiles.operations import corrections
 from agent.deploys.dotfiles.spec import DotfilesSpec
+from agent.deploys.items import items_from_json
 from agent.domain.desired import DesiredDeploy
 from agent.domain.outcome import Status
 from agent.errors import DeployError
@@ -209,3 +211,35 @@ def test_work_that_does_not_end_is_killed() -> None:
 def test_work_that_is_killed_is_a_failure() -> None:
     with pytest.raises(DeployError, match="was killed"):
         as_user(NOBODY, lambda: os.kill(os.getpid(), 9))
+
+
+def test_works_of_one_user_share_a_child_and_one_that_fails_keeps_no_other(tmp_path: Path) -> None:
+    worker = UserWorker(NOBODY, [lambda: f"{os.getpid()}", lambda: os.setuid(0)])
+    first = worker.do(0)
+    with pytest.raises(DeployError, match="PermissionError"):
+        worker.do(1)
+    assert (worker.do(0), first == f"{os.getpid()}") == (first, False)
+    worker.end()
+    assert not Path(f"/proc/{first}").exists()
+
+
+def test_a_home_is_written_by_one_child_of_its_user(
+    commit: Commit, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forks, fork = [], os.fork
+
+    def counted() -> int:
+        child = fork()
+        forks.append(child)
+        return child
+
+    monkeypatch.setattr(os, "fork", counted)
+    spec = DotfilesSpec.model_validate({"user": "nobody", "sets": ["common"]}).concrete(commit)
+    homes: Any = spec.arguments["homes"]
+    found = corrections(User("nobody", UID, UID, f"{home}"), items_from_json(homes["nobody"]), commit.root, commit.root)
+    for correction in found:
+        correction.allowed = True
+    for correction in found:
+        correction.function(*correction.args)
+    assert [correction.done for correction in found] == [True] * len(found)
+    assert (len(found) > 3, len(forks), (home / ".bashrc").stat().st_uid) == (True, 1, UID)
