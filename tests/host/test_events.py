@@ -1,5 +1,6 @@
 import pytest
 
+from agent.cli.host import _event_text
 from agent.domain.event import Event
 from agent.host import events as module
 from agent.host.events import Events
@@ -40,3 +41,19 @@ def test_the_file_stays_within_its_limit(events, tmp_path, monkeypatch):
 def test_a_long_diff_is_cut_and_says_so(events):
     events.add([Event(1, "kind", "m", diff="x" * (module.DIFF_LIMIT + 1))])
     assert events.last(1)[0].diff.endswith("… (cut)\n")
+
+
+@pytest.mark.parametrize("at", ["1e999", "NaN", "9" * 5000, "[" * 100_000])
+def test_a_line_with_a_number_that_is_none_hides_no_other(events, tmp_path, at):
+    events.add([Event(1, "kind", "first")])
+    with open(tmp_path / "events.jsonl", "a") as file:
+        file.write(f'{{"at": {at}, "kind": "kind", "message": "x"}}\n')
+    assert [event.at for event in events.last(9)] == [1]
+
+
+def test_an_event_of_no_year_and_of_many_lines_is_shown_below_its_own_time():
+    shown = _event_text(Event(10**30, "failed", "no\n2026-01-01 00:00:00Z  applied  all", "app"), whole=True)
+    assert shown.splitlines() == [
+        "a time that no calendar has  failed               app: no",
+        "    2026-01-01 00:00:00Z  applied  all",
+    ]

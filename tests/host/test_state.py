@@ -58,7 +58,9 @@ def test_what_a_newer_agent_wrote_can_be_read(paths):
     assert Memory(paths).state().phase == "converged"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '"text"'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '"text"', '{"attempts": {"web": {"digest": "x", "failures": 1e999, "not_before": 1}}}']
+)
 def test_a_corrupt_document_is_an_error_that_says_what_to_do(paths, content):
     paths.document("state").write_text(content)
     with pytest.raises(SettingsError, match=r"state\.json cannot be read") as caught:

@@ -66,6 +66,7 @@ def test_a_moment_with_seconds_is_read_as_well(repo: Repo) -> None:
             "suspend: [{hosts: web, reason: x, until: 2026-12-01}]",
             "is not a moment; write 2026-12-01T06:00Z, with a time zone",
         ),
+        ("suspend: [{hosts: web, reason: x, until: '9999-12-31T23:59:59-23:59'}]", "is not a moment"),
         ("[]", "a mapping is expected"),
         ("schedule: {fetch: 1m, fetch: 2m}", "the key 'fetch' stands here twice, first in line 1"),
     ],
