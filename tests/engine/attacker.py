@@ -1,7 +1,7 @@
 """Runs on a booted host, with the agent installed there: plans a deploy file that runs given lines of Python.
 
 Reads {"looking", "lines": {name: line}} from stdin; writes {name: what it raised, or ""}. Without "lines" it plans
-"code", and writes {"error": what the plan complains of, "unconfined": why it has no walls}.
+"code", and writes {"error": what the plan complains of, "unconfined": why it has no walls, "changes": what it wants}.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def main() -> None:
         engine = Engine(work=Path(folder, "work"), timeout_s=TIMEOUT_S)
         (found,) = engine.plan(DesiredState("here", "", (deploy,), ""), root, frozenset())
     if "lines" not in order:
-        json.dump({"error": found.error or "", "unconfined": engine.unconfined}, sys.stdout)
+        changes = [change.operation for change in found.changes]
+        json.dump({"error": found.error or "", "unconfined": engine.unconfined, "changes": changes}, sys.stdout)
         return
     assert not engine.unconfined, engine.unconfined
     assert found.error is None, found.error

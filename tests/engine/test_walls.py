@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -197,10 +198,10 @@ def told(host: Host, looking: str, *become: str) -> dict[str, str]:
     return answer
 
 
-def planned(host: Host, code: str, looking: str, **properties: str) -> dict[str, str]:
+def planned(host: Host, code: str, looking: str, **properties: str) -> dict[str, Any]:
     host.write("/root/order", json.dumps({"looking": looking, "code": code}))
     argv = ["sh", "-c", f"{PYTHON} -I {SITE} </root/order"]
-    answer: dict[str, str] = json.loads(host.unit(argv, properties=properties).output)
+    answer: dict[str, Any] = json.loads(host.unit(argv, properties=properties).output)
     return answer
 
 
@@ -257,6 +258,36 @@ def test_a_deploy_that_needs_more_to_look_is_told_what_to_write(host: Host) -> N
     said = planned(host, code, "confined")["error"]
     assert "Permission denied" in said
     assert "`plan: privileged`" in said
+
+
+CLONE = "from pyinfra.operations import git; git.repo(name='pull', src='{src}', dest='{dest}', branch='master')"
+
+
+def test_a_clone_is_at_rest_until_its_branch_moves_whoever_owns_the_repository(host: Host) -> None:
+    code = CLONE.format(src="/srv/theirs", dest="/srv/clone")
+    host.run("git clone -q -c safe.directory='*' /srv/theirs /srv/clone || git clone -q file:///srv/repo /srv/clone")
+    host.run("git -C /srv/clone remote set-url origin /srv/theirs")
+    found = planned(host, code, "confined")
+    assert (found["error"], found["changes"]) == ("", [])
+    host.run(
+        "setpriv --reuid daemon --clear-groups git -C /srv/theirs -c user.name=a -c user.email=a@b"
+        " commit -q --allow-empty -m moved"
+    )
+    assert planned(host, code, "confined")["changes"] == ["pull"]
+
+
+def test_a_clone_of_what_no_plan_can_reach_is_told_with_the_way_out_first(host: Host) -> None:
+    url = "https://git.example.org/x.git"
+    host.run(f"git clone -q /srv/repo /srv/far && git -C /srv/far remote set-url origin {url}")
+    said = planned(host, CLONE.format(src=url, dest="/srv/far"), "confined")["error"]
+    assert said.startswith("give this deploy `plan: privileged`")
+    assert "git.example.org" in said
+
+
+def test_sudo_from_root_to_root_is_nothing_to_a_plan(host: Host) -> None:
+    code = "from pyinfra import config; from pyinfra.operations import files; config.SUDO = True; {}"
+    found = planned(host, code.format("files.file(path='/srv/open', _su_user='root')"), "confined")
+    assert (found["error"], found["changes"]) == ("", [])
 
 
 @pytest.mark.parametrize("lacking", ["mount_setattr", "unshare", "capset"])
