@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.deploys.dotfiles import chezmoi, plain, stow
 from agent.deploys.dotfiles.contents import IGNORE, SetFiles, complaints, matches, wrong_with
+from agent.deploys.dotfiles.foreign import STOW_SETTINGS, signs, stow_settings
 from agent.deploys.dotfiles.overlay import STABLE, Laid
 from agent.deploys.spec import Sources
 from agent.domain.address import Address
@@ -87,6 +88,8 @@ class Layer:
         ways = self.ways
         kept = {path: entry for path, entry in entries.items() if not matches(path, ways.ignore)}
         files = SetFiles(posixpath.join(folder, self.name) if self.repo is None else self._label, tree, kept)
+        if wrong := [*signs(files.name, kept, ways.layout), *self._stow_settings(tree, folder)]:
+            raise wrong_with(wrong)
         match ways.layout:
             case Layout.PLAIN:
                 contents = plain.read(files)
@@ -113,6 +116,15 @@ class Layer:
             links_too=ways.layout is Layout.STOW,
             repository=pin.tree if pin else None,
         )
+
+    def _stow_settings(self, tree: Tree, folder: str) -> list[str]:
+        """What is wrong with the options of GNU Stow that lie beside its packages."""
+        path = posixpath.join(folder, STOW_SETTINGS)
+        ours = self.ways.layout is Layout.STOW and any(entry.path == path for entry in tree.entries(folder))
+        if not ours or matches(STOW_SETTINGS, self.ways.ignore):
+            return []
+        text = tree.read(path).decode(errors="replace")
+        return [*stow_settings(path, text, dots=self.ways.dot_prefix)]
 
     @property
     def _label(self) -> str:

@@ -1,0 +1,92 @@
+"""Signs of layouts that are not the one that was said: of other tools for dotfiles, and of those that we read.
+
+A layout is never guessed, and a set that is plainly another one would give a wrong home. Each tool is told once, by the
+first file that shows it; files that are named in ``ignore`` show nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from agent.deploys.dotfiles.contents import IGNORE
+
+STOW_SETTINGS = ".stowrc"
+
+_MOVE = f"move the files to where they lie in a home, or {IGNORE}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """``pattern`` matches the whole path, in the set, of a file that shows ``tool``."""
+
+    pattern: str
+    tool: str
+    remedy: str = _MOVE
+
+
+_OF_CHEZMOI = _Sign(
+    r"(.*/)?(dot|private|executable|symlink|encrypted)_[^/]+(/.*)?|\.chezmoi[^/]*(/.*)?",
+    "chezmoi",
+    f"say `layout: chezmoi`, or {IGNORE}",
+)
+_OF_STOW = _Sign(
+    r"\.stowrc|(.*/)?\.stow-(local|global)-ignore|dot-[^/]+(/.*)?",
+    "GNU Stow",
+    f"say `layout: stow` (and `dot_prefix: true` for names with `dot-`), or {IGNORE}",
+)
+_OF_OTHERS = (
+    _Sign(r".*##.*", "yadm (alternates are chosen by `##`)"),
+    _Sign(r"(install|dotbot)\.conf\.(ya?ml|json)|install\.conf", "dotbot (the links of its file are not made)"),
+    _Sign(r"rcrc|(tag|host)-[^/]+/.+", "rcm (names without a dot, tags and hosts)"),
+    _Sign(r"(.*/)?[^/]+\.symlink(/.*)?", "topic folders (`*.symlink` becomes a link with a dot)"),
+    _Sign(r"home/\..+", "homesick", f"name the folder: `//home` behind the repository, or a set of that; or {IGNORE}"),
+    _Sign(r"\.dotter/.+", "dotter (the links of its files are not made)"),
+    _Sign(r"dotdrop\.(sh|toml|ya?ml)", "dotdrop (the links of its file are not made)"),
+)
+_SIGNS: Mapping[str, tuple[_Sign, ...]] = {
+    "plain": (_OF_CHEZMOI, _OF_STOW, *_OF_OTHERS),
+    "stow": (_OF_CHEZMOI, *_OF_OTHERS),
+    "chezmoi": (),  # its names are all spoken for
+}
+
+_NOT_A_DOTFILE = re.compile(r"[^/]+/\.(git[^/]*|keep|placeholder|DS_Store|editorconfig)(/.*)?")
+_PACKAGED = re.compile(r"(?P<package>[^./][^/]*)/\.[^/]+.*")
+_OF_A_HOME = re.compile(r"\.(?!git(ignore|attributes|modules|hub/|lab-ci\.yml)|editorconfig|travis|pre-commit).+")
+
+
+def signs(name: str, paths: Iterable[str], layout: str) -> Iterator[str]:
+    """Complaints about the set ``name`` with files at these paths, each with its remedy behind the last semicolon."""
+    known = sorted(paths)
+    found = False
+    for sign in _SIGNS[layout]:
+        pattern = re.compile(sign.pattern)
+        if first := next((path for path in known if pattern.fullmatch(path)), None):
+            found = True
+            yield f"{name}/{first} is of a layout that is not `{layout}`: it looks like {sign.tool}; {sign.remedy}"
+    if layout == "plain" and not found:
+        yield from _packages(name, known)
+
+
+def _packages(name: str, paths: list[str]) -> Iterator[str]:
+    """Dotfiles in several folders, and none beside these: what GNU Stow calls packages."""
+    if any(_OF_A_HOME.fullmatch(path) for path in paths):
+        return
+    matches = (_PACKAGED.fullmatch(path) for path in paths if not _NOT_A_DOTFILE.fullmatch(path))
+    packages = list(dict.fromkeys(found["package"] for found in matches if found))
+    if len(packages) > 1:
+        yield (
+            f"{name}/ has its dotfiles in folders of their own and would make ~/{packages[0]}/: it looks like packages"
+            f" of GNU Stow; say `layout: stow` and `sets: [{', '.join(packages[:5])}]`"
+        )
+
+
+def stow_settings(name: str, text: str, *, dots: bool) -> Iterator[str]:
+    """Complaints about what the options of a ``.stowrc`` beside the packages ask for, which is not done."""
+    for option, target in re.findall(r"(?m)(?:^|\s)(-t|--target|--dotfiles)(?:(?:=|\s+)(\S+))?", text):
+        if option == "--dotfiles":
+            if not dots:
+                yield f"{name} says --dotfiles; say `dot_prefix: true`"
+        elif target.strip("\"'").rstrip("/") not in ("~", "$HOME", "${HOME}", ".."):
+            yield f"{name} says that {target} is the target, and not the home; use `files` for what lies elsewhere"

@@ -1,0 +1,67 @@
+"""A set that plainly has another layout than was said is refused by name: it would give a wrong home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.deploys.dotfiles.spec import DotfilesSpec
+from agent.domain.fault import Mistake
+from tests.deploys.commit import Commit
+
+PLAIN = {".bashrc": "", ".config/app/conf": "", "bin/tool": "", "README.md": "", "Documents/.keep": ""}
+
+OTHERS = {
+    "yadm": ((".bashrc", ".bashrc##os.Linux"), "all/.bashrc##os.Linux", "yadm"),
+    "dotbot": (("install.conf.yaml", "bashrc"), "all/install.conf.yaml", "dotbot"),
+    "rcm": (("bashrc", "rcrc"), "all/rcrc", "rcm"),
+    "tags of rcm": (("bashrc", "tag-work/gitconfig"), "all/tag-work/gitconfig", "rcm"),
+    "topics": (("git/gitconfig.symlink", "zsh/zshrc.symlink"), "all/git/gitconfig.symlink", "topic folders"),
+    "homesick": (("home/.bashrc", "README.md"), "all/home/.bashrc", "homesick"),
+    "chezmoi": (("dot_bashrc", "private_dot_ssh/config"), "all/dot_bashrc", "layout: chezmoi"),
+    "packages": (("vim/.vimrc", "zsh/.zshrc", "README.md"), "all/", "sets: [vim, zsh]"),
+    "names of stow": (("dot-bashrc",), "all/dot-bashrc", "dot_prefix: true"),
+    "settings of stow": ((".stowrc", "vim/.vimrc"), "all/.stowrc", "layout: stow"),
+}
+
+
+def complaint(tmp_path: Path, files: dict[str, str], **ways: object) -> str:
+    commit = Commit(tmp_path / "commit", {f"dotfiles/{path}": text for path, text in files.items()})
+    spec = DotfilesSpec.model_validate({"user": "ann", "sets": ["all"], **ways})
+    try:
+        spec.concrete(commit)
+    except Mistake as mistake:
+        return f"{mistake}"
+    return ""
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_another_layout_is_refused_and_named(tmp_path: Path, other: str) -> None:
+    paths, shown, told = OTHERS[other]
+    found = complaint(tmp_path, {f"all/{path}": "x" for path in paths})
+    assert (shown in found, told in found) == (True, True), found
+
+
+def test_files_as_they_lie_in_a_home_are_no_other_layout(tmp_path: Path) -> None:
+    assert complaint(tmp_path, {f"all/{path}": text for path, text in PLAIN.items()}) == ""
+
+
+def test_what_shows_another_layout_can_be_ignored(tmp_path: Path) -> None:
+    files = {"all/.bashrc": "", "all/.bashrc##os.Linux": ""}
+    assert complaint(tmp_path, files, ignore=["*##*"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("--target=/etc\n", "says that /etc is the target"),
+        ("--dir=.\n-t /opt/x\n", "says that /opt/x is the target"),
+        ("--dotfiles\n", "say `dot_prefix: true`"),
+        ("--target=~\n--no-folding\n", ""),
+        ("--target=$HOME/\n", ""),
+    ],
+)
+def test_options_of_stow_that_are_not_followed_are_told(tmp_path: Path, text: str, told: str) -> None:
+    found = complaint(tmp_path, {".stowrc": text, "all/.vimrc": ""}, layout="stow")
+    assert (told in found, bool(found)) == (True, bool(told)), found
