@@ -19,6 +19,7 @@ from agent.domain.desired import Resource
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake, Path
 from agent.domain.pins import Pins, RepositoryPin
+from agent.domain.stand_in import stand_in
 from agent.domain.tree import Entry, Tree, nearest_path
 
 
@@ -123,15 +124,31 @@ def file_of(tree: Tree, path: str, where: Path) -> Entry:
         remedy = f"did you mean {near}?" if near else "add it; paths count from the top of the config repo"
         raise Mistake(f"there is no file {path} in the config repo", remedy, where)
     if found.link:
+        require_content(tree, found, where)
         raise Mistake(f"{path} is a link in the config repo, which is not followed", "name the file itself", where)
+    require_content(tree, found, where)
     return found
+
+
+def require_content(tree: Tree, entry: Entry, where: Path = ()) -> None:
+    """Raises Mistake where something else stands in the repository than the content that is meant."""
+    if found := tree.stand_in(entry):
+        raise Mistake(f"{entry.path} {found.what}", found.remedy, where)
+
+
+def content_of(tree: Tree, path: str, where: Path = ()) -> bytes:
+    """What is read of the file at ``path``. Raises Mistake where something else stands there."""
+    content = tree.read(path)
+    if found := stand_in(content):
+        raise Mistake(f"{path} {found.what}", found.remedy, where)
+    return content
 
 
 def text_of(path: str, where: Path, sources: Sources, *, template: bool = False) -> str:
     """A text file of the config repo; rendered where it is a ``template`` or ends in ``.j2``. Raises InventoryError."""
     file_of(sources.tree, path, where)
     try:
-        text = sources.tree.read(path).decode()
+        text = content_of(sources.tree, path, where).decode()
     except UnicodeDecodeError:
         raise Mistake(f"{path} is not UTF-8 text", "save it as UTF-8", where) from None
     return sources.render(text, path) if template or path.endswith(".j2") else text

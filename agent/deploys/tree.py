@@ -31,6 +31,7 @@ from agent.deploys.writing import (
     remove_links,
     set_attributes,
 )
+from agent.domain.stand_in import stand_in
 from agent.domain.tree import blob_id
 from agent.errors import DeployError
 from agent.system.descent import Base, Refused, folder, renamer
@@ -178,7 +179,10 @@ class _Survey:
             self._planned[item.path] = item
         if item.kind is Kind.EDIT and not difference.blocked:
             self._edited[item.path] = edited(item, found.content)
-        return Step(item, difference, content() if item.kind is Kind.FILE else None)
+        held = content() if item.kind is Kind.FILE else None
+        if instead := _instead(item, held):
+            difference = Difference(instead, blocked=True)
+        return Step(item, difference, held)
 
     def _origin(self, item: Item) -> Path:
         if item.repository is None:
@@ -245,6 +249,8 @@ def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts:
                 raise Refused(
                     f"{item.path}: somebody moves the folders on the way to it", hint="the next cycle tries again"
                 )
+            if instead := _instead(item, content):
+                raise Refused(f"{item.path}: {instead}")
             attributes = replace(accounts.attributes(item, item.mode), giving=giving(item, found))
             if not (holds(item, found.content) and _is_ours_alone(found)):
                 return put_file(parent, name, content, attributes, backup=item.backup)
@@ -321,6 +327,15 @@ def _wanted(item: Item, root: Path) -> bytes:
     return content
 
 
+def _instead(item: Item, content: bytes | None) -> str:
+    """What stands in the commit instead of the content of a file, and what to do; empty for the content itself."""
+    found = stand_in(content) if item.source is not None and content is not None else None
+    return f"{item.source} {found.what}; {found.remedy}" if found else ""
+
+
 def _blocked(item: Item, error: DeployError | OSError) -> Step:
-    reason = error.message if isinstance(error, DeployError) else f"cannot be looked at: {error.strerror or error}"
+    if isinstance(error, DeployError):
+        reason = f"{error.message} ({error.hint})" if error.hint else error.message
+    else:
+        reason = f"cannot be looked at: {error.strerror or error}"
     return Step(item, Difference(reason, blocked=True))

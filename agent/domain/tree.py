@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.domain.digest import JSON, digest_of
+from agent.domain.stand_in import StandIn, link_stand_in, stand_in
 from agent.domain.text import printable
 
 
@@ -58,6 +59,11 @@ class Tree(Protocol):
     def read(self, path: str) -> bytes:
         """The content of one file. Raises KeyError when there is none."""
         ...
+
+    def stand_in(self, entry: Entry) -> StandIn | None:
+        """What stands at ``entry`` in place of the content that is meant."""
+        content = self.read(entry.path)
+        return link_stand_in(content.decode(errors="replace")) if entry.link else stand_in(content)
 
     def absence(self, path: str) -> Absence | None:  # noqa: ARG002 - most trees hold all that there is
         """Why nothing is at ``path`` although something could be thought to be there."""

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 
 from agent.domain.address import Address
+from agent.domain.stand_in import stand_in
 from agent.domain.text import printable
 from agent.domain.tree import Tree, leads_out
 from agent.errors import InventoryError
@@ -35,8 +36,11 @@ def require_runnable(address: Address, tree: Tree) -> None:
                 f"{address.pinned}: the link {printable(path)} leads out of that repository, to {printable(target)}",
                 hint="code that runs there would follow it; take a repository without such links for deploys",
             )
+    code = tree.read(address.path)
+    if found := stand_in(code):
+        raise InventoryError(f"{address} {found.what}", hint=found.remedy)
     try:
-        compile(tree.read(address.path), address.path, "exec", dont_inherit=True)
+        compile(code, address.path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InventoryError(f"{address} is not Python: {error}", hint="correct it there, and pin it anew") from error
     reasons = (*unmet(tree), *_Modules(tree).foreign(address.path))

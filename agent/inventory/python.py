@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agent.domain.deploy_file import CALL_IT, imported, uncalled
+from agent.domain.stand_in import stand_in
 from agent.domain.tree import Tree
 from agent.inventory.complaint import Complaints
 from agent.inventory.site import Play
@@ -25,6 +26,9 @@ def require_python(tree: Tree, plays: Iterable[Play], complaints: Complaints) ->
 def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaints) -> None:
     try:
         code = tree.read(source)
+        if found := stand_in(code):
+            complaints.add(mentioned, (), f"{source} {found.what}", found.remedy)
+            return
         compile(code, source, "exec", dont_inherit=True)
         own = (place for name in imported(code) for place in (name, f"{name}.py") if name)
         if (functions := uncalled(code, ran=False)) and not any(tree.paths(place) for place in own):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.domain.stand_in import VAULT, stand_in
 from agent.domain.tree import Entry, Tree, followed
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
@@ -57,7 +58,11 @@ class Source:
             remedy = "put the file here, or link to one of the repository"
             complaints.add(self.position(path), (), "a link to nothing that is in the repository", remedy)
             return None
-        return self.tree.read(found)
+        content = self.tree.read(found)
+        if (meant := stand_in(content)) is not None and meant is not VAULT:  # of which the reader of YAML knows more
+            complaints.add(self.position(path), (), f"this file {meant.what}", meant.remedy)
+            return None
+        return content
 
     def read(self, path: str, complaints: Complaints) -> Node | None:
         """The YAML of a file that is there, a null for an empty one; None for one that was complained about."""

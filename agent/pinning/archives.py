@@ -54,7 +54,22 @@ def _asset(tool: ArchiveTool, wanted: WantedAsset, target: Path, progress: Progr
         raise SourceError(why, kind=error.kind, hint=error.hint, consequence=Consequence.STALL) from error
     finally:
         target.unlink(missing_ok=True)
-    return Asset(wanted.url, found.sha256, found.size, _places(tool, wanted, held))
+    places = _places(tool, wanted, held)
+    for place in places.values():
+        _require_content(tool, wanted, place, held)
+    return Asset(wanted.url, found.sha256, found.size, places)
+
+
+def _require_content(tool: ArchiveTool, wanted: WantedAsset, place: str, held: tuple[Member, ...]) -> None:
+    found = located(place, held)
+    meant = next((member.stand_in for member in held if member.path == found), None)
+    if meant is not None:
+        raise SourceError(
+            f"{tool.name}: {place} in {wanted.url} {meant.what}",
+            kind="archive-refused",
+            hint="give the address of a release that holds the program itself",
+            consequence=Consequence.STALL,
+        )
 
 
 def _places(tool: ArchiveTool, wanted: WantedAsset, held: tuple[Member, ...]) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from agent.domain.stand_in import fetched_stand_in
 from agent.system import descent
 from agent.system.archive_check import HONEST, ArchiveError, Content, Limits, Member, Type
 from agent.system.archive_formats import CHUNK, reading
@@ -62,10 +63,11 @@ def located(wanted: str, found: Iterable[Member]) -> str | None:
 
 def _sized(member: Member, content: Content | None) -> Member:
     """Read to its end, which is where a checksum stands."""
-    size = 0
+    size, meant = 0, None
     while content is not None and (chunk := content.read(CHUNK)):
+        meant = meant if size else fetched_stand_in(chunk)
         size += len(chunk)
-    return replace(member, size=size)
+    return replace(member, size=size, stand_in=meant)
 
 
 class _Writer:

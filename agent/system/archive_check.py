@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Protocol
 
+from agent.domain.stand_in import StandIn
 from agent.domain.text import printable
 from agent.errors import Consequence, DeployError
 
@@ -60,6 +61,8 @@ class Member:
     size: int = 0
     executable: bool = False
     target: str = ""
+    stand_in: StandIn | None = None
+    """What a file is in place of the content that is meant."""
 
 
 class Content(Protocol):

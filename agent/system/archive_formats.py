@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
-from agent.system.archive_check import Check, Content, Found, Limits, Member, Type
+from agent.domain.stand_in import LOOKED_AT, fetched_stand_in
+from agent.system.archive_check import ArchiveError, Check, Content, Found, Limits, Member, Type
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -91,6 +92,9 @@ def reading(archive: Path, name: str, limits: Limits) -> Iterator[Found]:
         check = Check(name, limits, allowed)
         if not size:
             raise check.refused("it is empty")
+        if meant := fetched_stand_in(file.read(LOOKED_AT)):
+            raise ArchiveError(f"{name} {meant.what}", hint=meant.remedy)
+        file.seek(0)
         try:
             if suffix == "zip":
                 yield check.checked(_zip(file, check))

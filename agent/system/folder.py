@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from agent.domain.tree import Absence, Entry, blob_id
+from agent.domain.stand_in import StandIn
+from agent.domain.tree import Absence, Entry, Tree, blob_id
 from agent.errors import InventoryError
 
 SIZE_LIMIT = 256 * 1024 * 1024
@@ -37,6 +38,7 @@ class FolderTree:
         self._entries: dict[str, Entry | None] = {}
         self._below_prefix: dict[str, tuple[Entry, ...]] = {}
         self._paths: dict[str, tuple[str, ...]] = {}
+        self._stand_ins: dict[str, StandIn | None] = {}
 
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:
         if prefix not in self._below_prefix:
@@ -69,6 +71,11 @@ class FolderTree:
         if content is None:
             raise KeyError(path)
         return content
+
+    def stand_in(self, entry: Entry) -> StandIn | None:
+        if entry.path not in self._stand_ins:
+            self._stand_ins[entry.path] = Tree.stand_in(self, entry)
+        return self._stand_ins[entry.path]
 
     def absence(self, path: str) -> Absence | None:  # noqa: ARG002 - all that lies there is in it
         return None

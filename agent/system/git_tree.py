@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
+from agent.domain.stand_in import StandIn, link_stand_in
 from agent.domain.text import printable
 from agent.domain.tree import Absence, Entry, in_submodule, leads_out, odd_name
 from agent.errors import Consequence, SourceError
@@ -77,6 +78,10 @@ class CommitTree:
         if entry is None:
             raise KeyError(path)
         return self._read_blob(entry.blob)
+
+    def stand_in(self, entry: Entry) -> StandIn | None:
+        """Of a link. A file is judged by whoever installs it: to read all of them in each cycle would cost too much."""
+        return link_stand_in(os.fsdecode(self._read_blob(entry.blob))) if entry.link else None
 
     def absence(self, path: str) -> Absence | None:
         parts = path.split("/")

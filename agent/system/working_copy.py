@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from agent.domain.stand_in import FILTERS, StandIn, stand_in
 from agent.domain.text import printable
 from agent.domain.tree import Absence, Entry, in_submodule, leads_out, odd_name
 from agent.errors import SourceError
@@ -45,6 +46,16 @@ class WorkingCopy:
     submodules: frozenset[str]
     uncommitted: tuple[str, ...]
     untracked: tuple[str, ...]
+    filtered: frozenset[str]
+    """Of these the commit holds what one of ``FILTERS`` made of them."""
+
+    def staged(self, path: str) -> bytes:
+        """What the next commit holds at ``path``. Raises SourceError."""
+        with _beside(self.folder, self.git, self.common, self.head) as ask:
+            done = ask("cat-file", "blob", f":{path}")
+        if not done.ok:
+            raise SourceError(f"git cannot read {path}: {done.complaint}", hint="does `git status` work there?")
+        return done.output
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -98,6 +109,8 @@ def working_copy(folder: Path) -> WorkingCopy | None:
         status = _entries(
             ask("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=all"), top
         )
+        filters = [f":(attr:filter={name})" for name in FILTERS]
+        filtered = _entries(ask("ls-files", "-z", "--", *filters), top)
     staged = [(line.split(" ", 1)[0], line.partition("\t")[2]) for line in listed]
     changed = [(line[:2], line[3:]) for line in status]
     return WorkingCopy(
@@ -109,6 +122,7 @@ def working_copy(folder: Path) -> WorkingCopy | None:
         submodules=frozenset(path for mode, path in staged if mode == _SUBMODULE),
         uncommitted=tuple(path for how, path in changed if how != "??"),
         untracked=tuple(path for how, path in changed if how == "??"),
+        filtered=frozenset(filtered),
     )
 
 
@@ -153,6 +167,12 @@ class CommittedTree(FolderTree):
         if path not in self._tracked:
             raise KeyError(path)
         return super().read(path)
+
+    def stand_in(self, entry: Entry) -> StandIn | None:
+        inside = f"{self._above}{entry.path}"
+        if inside not in self._copy.filtered:
+            return super().stand_in(entry)
+        return stand_in(self._copy.staged(inside), filtered=True)
 
     def absence(self, path: str) -> Absence | None:
         inside = f"{self._above}{path.strip('/')}"

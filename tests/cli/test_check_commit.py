@@ -147,3 +147,58 @@ def test_nothing_that_a_clone_s_configuration_names_is_started(
     repo.git("config", "--unset", "core.worktree")
     run_program(["git", "-C", f"{repo.path}", "status"], timeout_s=20)
     assert trace.exists(), "git itself would have started it"
+
+
+LFS_POINTER = r"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
+@pytest.mark.parametrize(
+    ("filter", "made", "what"),
+    [
+        ("lfs", f"printf '{LFS_POINTER}'", "is a pointer of Git LFS"),
+        ("crypt", r"printf 'U2FsdGVkX1+abc=\n'", "is encrypted by transcrypt"),
+    ],
+)
+def test_a_source_whose_content_is_kept_elsewhere_is_refused_though_it_lies_there(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], filter: str, made: str, what: str
+) -> None:
+    (repo.path / ".gitattributes").write_text(f"parts/* filter={filter}\n")
+    repo.git("config", f"filter.{filter}.clean", f"cat >/dev/null; {made}")
+    (repo.path / "parts/motd").write_text("the content itself\n")
+    repo.git("add", ".")
+    repo.git("commit", "--quiet", "-m", "Filtered")
+    code, said = check(capsys)
+    assert code == 6
+    assert f"parts/motd {what}" in said
+    assert (repo.path / "parts/motd").read_text() == "the content itself\n"
+
+
+@pytest.mark.parametrize("file", ["group_vars/all.yaml", "hosts.yaml"])
+def test_a_file_of_the_inventory_whose_content_is_kept_elsewhere_is_refused(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    repo.commit("Encrypted", {f"inventories/prod/{file}": "\0GITCRYPT\0\1"})
+    code, said = check(capsys)
+    assert code == 6
+    assert f"inventories/prod/{file}" in said
+    assert "this file is encrypted by git-crypt" in said
+
+
+def test_a_deploy_file_whose_content_is_kept_elsewhere_is_refused(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = "- hosts: all\n  deploys:\n    - {name: x, deploy: deploys/x.py}\n"
+    repo.commit("Encrypted", {SITE: site, "deploys/x.py": "\0GITCRYPT\0\1"})
+    code, said = check(capsys)
+    assert code == 6
+    assert "deploys/x.py is encrypted by git-crypt" in said
+
+
+def test_a_dotfile_whose_content_is_kept_elsewhere_is_refused(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = "- hosts: all\n  deploys:\n    - dotfiles: {user: root, sets: [a]}\n"
+    repo.commit("Encrypted", {SITE: site, "dotfiles/a/.netrc": "\0GITCRYPT\0\1"})
+    code, said = check(capsys)
+    assert code == 6
+    assert "dotfiles/a/.netrc is encrypted by git-crypt" in said

@@ -358,3 +358,19 @@ def _make(path: Path, what: str) -> None:
         os.chdir(path.parent)  # a socket's path is short by nature
         with socket.socket(socket.AF_UNIX) as server:
             server.bind(path.name)
+
+
+def test_a_stand_in_for_content_is_refused_and_nothing_else(tmp_path: Path) -> None:
+    pointer = source(tmp_path, tmp_path / "f", b"\0GITCRYPT\0secret")
+    said = "x is encrypted by git-crypt; "
+    steps = plan(pointer, file(tmp_path / "g"), root=tmp_path)
+    blocked = next(step for step in steps if step.item is pointer)
+    assert blocked.difference.blocked
+    assert blocked.difference.operation.startswith(said)
+    for step in steps:
+        if step is not blocked:
+            with SYSTEM.opened() as start:
+                carry_out(SYSTEM, start, step.item, step.content)
+    with pytest.raises(DeployError, match=said), SYSTEM.opened() as start:
+        carry_out(SYSTEM, start, blocked.item, blocked.content)
+    assert snapshot(tmp_path).keys() == {"x", "g"}

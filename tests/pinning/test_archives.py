@@ -115,3 +115,26 @@ def test_an_archive_that_is_none_is_a_source_problem(desk: Desk) -> None:
 def test_an_archive_that_would_write_elsewhere_is_not_pinned(desk: Desk) -> None:
     ask(desk, desk.archive("rg.tar.gz", {"../rg": "#!", "rg": "#!"}))
     assert refusal(desk, SourceError).kind == "archive-refused"
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (POINTER, "is a pointer of Git LFS, not the content"),
+        ("<!DOCTYPE html>\n<title>Sign in</title>\n", "is a web page, not the file that it is about"),
+    ],
+)
+def test_what_is_sent_in_place_of_a_program_is_refused(desk: Desk, content: str, what: str) -> None:
+    (desk.shelf / "rg").write_text(content)
+    ask(desk, desk.url("rg"))
+    assert what in refusal(desk, SourceError).message
+    ask(desk, desk.archive("rg.tar.gz", {"rg-1/rg": content, "rg-1/README": "x"}))
+    assert f"rg in {desk.url('rg.tar.gz')} {what}" in refusal(desk, SourceError).message
+
+
+def test_a_pointer_that_is_no_command_keeps_nobody(desk: Desk) -> None:
+    ask(desk, desk.archive("rg.tar.gz", {"rg-1/rg": "#!", "rg-1/film": POINTER}))
+    assert desk.lock().tools["x"].bin == {"rg": "rg"}

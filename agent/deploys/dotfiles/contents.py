@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from agent.deploys.items import FILE_MODE, Kind, Policy, parents
+from agent.deploys.spec import content_of
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import Entry, Tree
 
@@ -29,7 +30,7 @@ class SetFiles:
     def text(self, entry: Entry) -> str:
         """Raises InventoryError for a file that is not UTF-8."""
         try:
-            return self.tree.read(entry.path).decode()
+            return content_of(self.tree, entry.path).decode()
         except UnicodeDecodeError:
             raise Mistake(f"{entry.path} is not UTF-8 text", f"save it as UTF-8, or {IGNORE}") from None
 

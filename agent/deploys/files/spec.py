@@ -22,7 +22,7 @@ from pydantic import ConfigDict, model_validator
 from agent.deploys.edits import REPLACING, Block, Edit
 from agent.deploys.files.entry import Entry
 from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, Kind, items_to_json, parents
-from agent.deploys.spec import Concrete, Sources, Spec, file_of, text_of
+from agent.deploys.spec import Concrete, Sources, Spec, file_of, require_content, text_of
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import nearest_path
 
@@ -127,6 +127,10 @@ class _Items:
             return
         folders = {path}
         for file in files:
+            try:
+                require_content(self._sources.tree, file, (path, "tree"))
+            except Mistake as mistake:
+                self._faults += mistake.faults
             relative = file.path.removeprefix(prefix)
             target = posixpath.join(path, relative)
             folders.update(posixpath.join(path, parent) for parent in parents(relative))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from agent.deploys.items import FILE_MODE, Item, Kind
 from agent.deploys.packages import openpgp
 from agent.deploys.packages.apt import SOURCES, keyring_of
-from agent.deploys.spec import file_of
+from agent.deploys.spec import content_of, file_of
 from agent.domain.fault import Mistake
 from agent.domain.tree import Tree
 
@@ -114,7 +114,7 @@ def _key(name: str, key: str, tree: Tree) -> str:
         data = key.encode()
     else:
         file_of(tree, key, path)
-        where, data = f"{where}, {key},", tree.read(key)
+        where, data = f"{where}, {key},", content_of(tree, key, path)
     try:
         return openpgp.public_keys(data)
     except ValueError as error:

@@ -14,6 +14,7 @@ from agent.deploys.tools import python
 from agent.deploys.tools.store import Mark, Store, damage, seal
 from agent.domain.digest import digest_of
 from agent.domain.pins import Asset, ToolPin
+from agent.domain.stand_in import LOOKED_AT, fetched_stand_in
 from agent.errors import Consequence, DeployError
 from agent.system import archive, download
 from agent.system.files import discard, fsync_folder
@@ -107,6 +108,14 @@ def _made_executable(pin: ToolPin, folder: Path, wanted: str, path: str | None, 
         raise DeployError(
             f"{pin.name} {pin.version} has no program {wanted}; it has {shown or 'nothing'}",
             hint="correct `bin` in tools.yaml and run `hostwright lock` in the config repo",
+            consequence=Consequence.STALL,
+        )
+    with target.open("rb") as program:
+        meant = fetched_stand_in(program.read(LOOKED_AT))
+    if meant is not None:
+        raise DeployError(
+            f"{pin.name} {pin.version}: {path} {meant.what}",
+            hint="give the address of a release that holds the program itself, and run `hostwright lock`",
             consequence=Consequence.STALL,
         )
     target.chmod(0o755)

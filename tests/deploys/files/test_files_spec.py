@@ -238,3 +238,32 @@ def test_acls_are_kept_where_git_says_so(commit: Commit) -> None:
     found = items(commit, {"/d": {"directory": True, "acl": "keep"}, "/e": {"directory": True}})
     assert found["directory:/d"]["keep_acl"]
     assert "keep_acl" not in found["directory:/e"]
+
+
+@pytest.mark.parametrize(
+    ("written", "where"),
+    [
+        ({"/p": {"source": "files/pointer"}}, "/p.source"),
+        ({"/p": {"template": "files/pointer"}}, "/p.template"),
+        ({"/p": {"tree": "files/large"}}, "/p.tree"),
+        ({"/p": {"source": "files/annexed"}}, "/p.source"),
+        ({"/p": {"tree": "files/linked"}}, "/p.tree"),
+    ],
+)
+def test_a_stand_in_for_content_is_refused_by_name(commit: Commit, written: dict[str, Any], where: str) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    for path in ("files/pointer", "files/large/a"):
+        commit.put(path, pointer)
+    for path in ("files/annexed", "files/linked/a"):
+        commit.put(path, ("link", "../.git/annex/objects/a/b"))
+    said = complaints(commit, written)
+    assert said.startswith(f"{where}: files/")
+    assert "is a pointer of Git LFS, not the content" in said or "is a pointer of git-annex, not the content" in said
+    assert "commit the content itself" in said
+
+
+def test_a_template_that_is_only_a_stand_in_is_refused_on_a_host_too(commit: Commit) -> None:
+    """Where only what is read is judged."""
+    commit.put("files/pointer", b"\0GITCRYPT\0secret")
+    commit.stand_in = lambda _: None  # type: ignore[method-assign]
+    assert "files/pointer is encrypted by git-crypt" in complaints(commit, {"/p": {"template": "files/pointer"}})

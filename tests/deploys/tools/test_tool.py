@@ -247,7 +247,7 @@ def failing(shelf: Path) -> dict[str, tuple[Asset, type[Exception], str]]:
         "longer": (replace(good, size=good.size - 1), SourceError, "longer than it may be"),
         "gone": (replace(good, url=f"file://{shelf}/gone"), SourceError, "No such file"),
         "path out": (evil, ArchiveError, "leads out"),
-        "no archive": (script, ArchiveError, "broken"),
+        "no archive": (script, ArchiveError, "is a web page, not the file that it is about"),
         "without the program": (other, DeployError, "has no program go-1/bin/go; it has a"),
         "with a mark of its own": (marked, DeployError, MARK),
     }
@@ -330,3 +330,16 @@ def test_nothing_is_on_path_before_it_was_checked(store: Store, shelf: Path, mon
 
 def test_this_machine_has_a_name_that_pins_use() -> None:
     assert install.platform() == f"linux-{os.uname().machine.lower()}"
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
+@pytest.mark.parametrize("name", ["jq-linux-amd64", "jq.tar.gz"])
+def test_a_program_that_is_only_a_pointer_is_not_installed(store: Store, shelf: Path, name: str) -> None:
+    content = tarball({"jq": POINTER, "README": "x"}) if name.endswith("gz") else POINTER.encode()
+    pin = ToolPin("jq", "1.7", {"jq": "jq"}, {MACHINE: put(shelf, name, content)})
+    with pytest.raises(DeployError, match="is a pointer of Git LFS, not the content"):
+        make_so(store, pin, MACHINE)
+    assert not store.version("jq", "1.7").exists()
+    assert not (store.commands / "jq").exists()

@@ -1,0 +1,65 @@
+"""What stands in a repository, or comes from a server, in place of the content that is meant. Pure.
+
+Large files and secrets are often kept elsewhere, and Git holds a few lines that say where, or ciphertext. Whoever has
+the program for it sees the content; a host would install the stand-in and call it done.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+LOOKED_AT = 1024
+"""Bytes that are enough to know one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """``what`` goes on after the name of the file; ``remedy`` says what to do."""
+
+    what: str
+    remedy: str
+
+
+_COMMIT_IT = "hosts fetch nothing but the repository: commit the content itself"
+_LATER = "commit it in clear where it is no secret; secrets belong to a later version"
+
+LFS = StandIn("is a pointer of Git LFS, not the content", f"{_COMMIT_IT} (`git lfs untrack`, then add it anew)")
+ANNEX = StandIn("is a pointer of git-annex, not the content", f"{_COMMIT_IT} (`git annex unannex`, then add it)")
+FAT = StandIn("is a pointer of git-fat, not the content", _COMMIT_IT)
+GIT_CRYPT = StandIn("is encrypted by git-crypt", _LATER)
+TRANSCRYPT = StandIn("is encrypted by transcrypt", _LATER)
+PAGE = StandIn("is a web page, not the file that it is about", "give the address of the file itself in tools.yaml")
+VAULT = StandIn("is encrypted by Ansible Vault", _LATER)
+
+_BEGINNINGS = (
+    # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, and the name that it had at first
+    (re.compile(rb"version https://(?:git-lfs\.github\.com|hawser\.github\.com)/spec/\S+\n(?s:.*)oid "), LFS),
+    (re.compile(rb"/annex/objects/\S+\n?"), ANNEX),  # https://git-annex.branchable.com/internals/pointer_file/
+    (re.compile(rb"#\$# git-fat [0-9a-f]{40} +\d+\n"), FAT),
+    (re.compile(rb"\0GITCRYPT\0"), GIT_CRYPT),
+    (re.compile(rb"\$ANSIBLE_VAULT;\d"), VAULT),
+)
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html)\b", re.IGNORECASE)
+_SALTED = b"U2FsdGVkX1"
+"""``Salted__`` of openssl enc, in base64: of transcrypt only where Git's attributes say so."""
+
+FILTERS = ("lfs", "annex", "fat", "git-crypt", "crypt")
+"""Filters of Git's attributes by which these programs come in: the working copy has the content, the commit not."""
+
+
+def stand_in(content: bytes, *, filtered: bool = False) -> StandIn | None:
+    """Which stand-in this is, by its first ``LOOKED_AT`` bytes. ``filtered``: one of ``FILTERS`` made it."""
+    head = content[:LOOKED_AT]
+    found = next((known for beginning, known in _BEGINNINGS if beginning.match(head)), None)
+    return TRANSCRYPT if found is None and filtered and head.startswith(_SALTED) else found
+
+
+def fetched_stand_in(content: bytes) -> StandIn | None:
+    """The same of a download: a server that does not have a file, or wants a login, sends a page."""
+    return PAGE if _PAGE.match(content[:LOOKED_AT]) else stand_in(content)
+
+
+def link_stand_in(target: str) -> StandIn | None:
+    """The same of a symbolic link."""
+    return ANNEX if "/annex/objects/" in f"/{target}" else None
