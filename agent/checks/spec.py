@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
 from agent.domain.check import Check
 from agent.domain.digest import JSON
 from agent.domain.duration import DURATION, seconds
-from agent.domain.fault import Mistake
+from agent.domain.fault import Mistake, no_truth
 
 LONGEST_S = 60
 """A check is asked while a change settles; one that takes longer says nothing in time."""
@@ -32,8 +32,11 @@ _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 Duration = Annotated[
-    int, BeforeValidator(seconds), Field(json_schema_extra={"type": "string", "pattern": DURATION.pattern})
+    int, BeforeValidator(seconds), WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"})
 ]
+Number = Annotated[int, BeforeValidator(no_truth)]
+"""A whole number; pydantic alone would take true for 1."""
+
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -59,7 +62,7 @@ class Http(CheckSpec):
 
     kind = "http"
     http: Text
-    status: Annotated[int | tuple[int, ...], Field(description="the status, or those, that count as well")] = 200
+    status: Annotated[Number | tuple[Number, ...], Field(description="the status, or those, that count as well")] = 200
     contains: Annotated[Text | None, Field(description="text that the first megabyte of the body has to hold")] = None
     method: Annotated[str, Field(pattern="^(GET|HEAD)$", description="`GET` or `HEAD`")] = "GET"
     headers: Annotated[Mapping[str, str], Field(description="more headers, such as Host")] = Field(default_factory=dict)
@@ -103,8 +106,8 @@ class Command(CheckSpec):
     """A program and its arguments, as a list that no shell reads. It must be quick and change nothing."""
 
     kind = "command"
-    command: Annotated[tuple[str | int, ...], Field(min_length=1)]
-    exit: Annotated[int, Field(ge=0, le=255, description="the exit status that counts as well")] = 0
+    command: Annotated[tuple[str | Number, ...], Field(min_length=1)]
+    exit: Annotated[Number, Field(ge=0, le=255, description="the exit status that counts as well")] = 0
     contains: Annotated[Text | None, Field(description="text that it has to write")] = None
     user: Annotated[str, Field(pattern=f"^{_USER.pattern}$", description="who runs it")] = "root"
 
@@ -135,8 +138,8 @@ class Process(CheckSpec):
     kind = "process"
     process: Text
     user: Annotated[str | None, Field(pattern=f"^{_USER.pattern}$", description="whose, else anybody's")] = None
-    min: Annotated[int, Field(ge=0, description="so many at least")] = 1
-    max: Annotated[int | None, Field(ge=0, description="so many at most")] = None
+    min: Annotated[Number, Field(ge=0, description="so many at least")] = 1
+    max: Annotated[Number | None, Field(ge=0, description="so many at most")] = None
 
 
 class Certificate(CheckSpec):
@@ -144,7 +147,7 @@ class Certificate(CheckSpec):
 
     kind = "certificate"
     certificate: Text
-    days: Annotated[int, Field(ge=0, le=3650, description="for at least so many more days")] = 14
+    days: Annotated[Number, Field(ge=0, le=3650, description="for at least so many more days")] = 14
     host: Annotated[
         Text | None, Field(description="the name that it has to be for; at an address that of the address")
     ] = None

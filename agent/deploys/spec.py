@@ -10,14 +10,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
-from agent.domain.fault import Mistake, Path
+from agent.domain.fault import Mistake, Path, no_truth
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.stand_in import stand_in
 from agent.domain.tree import Entry, Tree, nearest_path
@@ -35,6 +35,13 @@ class Concrete:
     """By key of a resource that has to be on the host before, what for."""
     needs_more_to_look: bool = False
     """Whether to find out what would change takes more than reading."""
+
+
+Number = Annotated[int, BeforeValidator(no_truth)]
+"""A whole number; pydantic alone would take true for 1."""
+
+NAMES: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}}
+"""The JSON Schema of a list of names, the short form of several kinds."""
 
 
 class Sources(Protocol):
@@ -72,6 +79,8 @@ class Spec(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
+    short: ClassVar[Mapping[str, Any] | None] = None
+    """The JSON Schema of what ``from_short`` takes besides a mapping."""
 
     @classmethod
     def from_short(cls, value: Any) -> Any:

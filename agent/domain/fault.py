@@ -53,3 +53,12 @@ class Mistake(InventoryError, ValueError):
     def below(self, *path: str | int) -> tuple[Fault, ...]:
         """The faults as one who began further up sees them."""
         return tuple(replace(fault, path=(*path, *fault.path)) for fault in self.faults)
+
+
+def no_truth(value: object) -> object:
+    """``value``, but for true and false. Raises Mistake."""
+    if isinstance(value, bool):
+        raise Mistake(
+            "a truth value (true, yes, on and the like) is no number", "write the number, or put it in quotes"
+        )
+    return value

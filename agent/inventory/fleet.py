@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
@@ -37,9 +38,14 @@ NOT_IN_FORCE: tuple[Path, ...] = (
 """Keys that this version reads and cannot honour; only their defaults are accepted."""
 
 
+INSTANT = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})"
+"""ISO 8601 as people write it; YAML's own timestamps become so."""
+
+
 def _instant(value: object) -> int:
     try:
-        moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
+        written = isinstance(value, str) and re.fullmatch(INSTANT, value)
+        moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) and written else None
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None or not 0 <= moment.timestamp() <= LATEST:
@@ -63,7 +69,7 @@ def _duration_schema(default: str | None = None) -> WithJsonSchema:
 Duration = Annotated[int, BeforeValidator(seconds), _duration_schema()]
 """Written ``60s 30m 4h 2d``, kept in seconds."""
 
-Instant = Annotated[int, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
+Instant = Annotated[int, BeforeValidator(_instant), WithJsonSchema({"type": "string", "pattern": f"^{INSTANT}$"})]
 """Written in ISO 8601 with a time zone, kept in seconds since the epoch."""
 
 Pattern = Annotated[str, Field(min_length=1, description="a host pattern, such as web:&production:!canary")]

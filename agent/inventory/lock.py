@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from agent.domain.address import Address
-from agent.domain.fault import Mistake
+from agent.domain.fault import Mistake, no_truth
 from agent.domain.pins import AgentPin, Asset, Pins, RepositoryPin, ToolPin
 from agent.errors import InventoryError
 from agent.inventory import shape
@@ -109,7 +109,7 @@ class LockedAgent(_Part):
 
 
 class LockFile(_Part):
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(no_truth)]
     agent: LockedAgent | None = None
     tools: dict[ToolName, LockedTool] = Field(default_factory=dict)
     repositories: Annotated[tuple[LockedRepository, ...], Field(strict=False)] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from agent.checks.spec import KINDS as CHECKS
 from agent.deploys import catalogue
 from agent.deploys.spec import Spec
 from agent.domain.report import SCHEMA_ID, Report
@@ -40,7 +41,17 @@ def schema(name: str) -> Schema:
 
 
 def _headed(document: Schema, identifier: str) -> Schema:
-    return {"$schema": DIALECT, "$id": identifier, **document}
+    return {"$schema": DIALECT, "$id": identifier, **_closed(document)}
+
+
+def _closed(node: Any) -> Any:
+    """A schema in which keys that are to match a pattern do; pydantic leaves the others open."""
+    if isinstance(node, list):
+        return [_closed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    inner = {key: _closed(value) for key, value in node.items()}
+    return {"additionalProperties": False, **inner} if "patternProperties" in inner else inner
 
 
 def _site() -> Schema:
@@ -52,6 +63,8 @@ def _site() -> Schema:
         definitions |= {f"{kind}.{name}": _templated(inner) for name, inner in own.pop("$defs", {}).items()}
         definitions[kind] = _templated(own)
         short[kind] = {"anyOf": [{"$ref": f"#/$defs/{kind}"}, *_other_short_forms(spec)]}
+    health, more = _health()
+    definitions |= more
     deploy = {
         "oneOf": [
             {"enum": list(short)},
@@ -62,7 +75,7 @@ def _site() -> Schema:
                 "maxProperties": 1,
                 "additionalProperties": False,
             },
-            _long(list(short)),
+            _long(short, health),
         ]
     }
     strings = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
@@ -78,14 +91,25 @@ def _site() -> Schema:
     return {"title": "site.yaml", "type": ["array", "null"], "items": play, "$defs": definitions}
 
 
-def _long(kinds: list[str]) -> Schema:
+def _long(short: Schema, health: Schema) -> Schema:
+    """Under ``with`` stands what the short form of the kind takes."""
+    kinds = list(short)
+    withs = [
+        {
+            "if": {"properties": {"deploy": {"const": kind}}, "required": ["deploy"]},
+            "then": {"properties": {"with": {"anyOf": short[kind]["anyOf"]}}},
+        }
+        for kind in kinds
+    ]
     return {
+        "allOf": withs,
         "type": "object",
         "properties": {
             "name": {"type": "string", "pattern": f"^{NAME.pattern}$", "description": "default: the kind"},
             "deploy": {"anyOf": [{"enum": kinds}, {"type": "string", "pattern": r"^(deploys/|git\+).+\.py$"}]},
             "with": {"description": "arguments of a built-in, or what a deploy file finds in host.data"},
             "needs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+            "health": {**health, "description": "checks that say whether the deploy does what it is for"},
             "mode": {"enum": ["enforce", "observe"]},
             "plan": {"enum": ["confined", "privileged"]},
             "merge": {"const": "replace"},
@@ -101,9 +125,19 @@ def _long(kinds: list[str]) -> Schema:
 
 
 def _other_short_forms(spec: type[Spec]) -> list[Schema]:
-    """A kind may be written shorter than its fields say; what it then takes, only it knows."""
-    shortens = getattr(spec.from_short, "__func__", None) is not getattr(Spec.from_short, "__func__", None)
-    return [_TEMPLATE, {"type": "null"}, *([{"type": ["array", "string"]}] if shortens else [])]
+    """A kind may be written shorter than its fields say, left empty, or be a template as a whole."""
+    return [_TEMPLATE, {"type": "null"}, *([dict(spec.short)] if spec.short is not None else [])]
+
+
+def _health() -> tuple[Schema, Schema]:
+    """What may stand under ``health``, and the definitions that it needs."""
+    definitions: Schema = {}
+    for kind, model in CHECKS.items():
+        own = model.model_json_schema(ref_template="#/$defs/health.{model}")
+        definitions |= {f"health.{name}": _templated(inner) for name, inner in own.pop("$defs", {}).items()}
+        definitions[f"health.{kind}"] = _templated(own)
+    checks = [{"$ref": f"#/$defs/health.{kind}"} for kind in CHECKS]
+    return {"anyOf": [{"type": "array", "items": {"anyOf": [*checks, _TEMPLATE]}}, _TEMPLATE]}, definitions
 
 
 def _templated(node: Any) -> Any:

@@ -100,7 +100,7 @@ def _text(value: object) -> object:
     return value
 
 
-Version = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=100)]
+Version = Annotated[str, Field(min_length=1, max_length=100), BeforeValidator(_text)]
 Command = Annotated[str, Field(pattern=f"^{TOOL_NAME.pattern}$")]
 ToolName = Annotated[str, Field(pattern=f"^{TOOL_NAME.pattern}$")]
 PlatformName = Annotated[str, Field(pattern=r"^linux-[a-z0-9_]{1,20}$")]
@@ -126,7 +126,7 @@ class Platform(_Part):
 class Archive(_Part):
     """An archive or a single binary."""
 
-    version: Annotated[Version, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$"), BeforeValidator(_text)]
     url: Url | None = None
     platforms: Annotated[
         dict[PlatformName, Platform | None],

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from pydantic import BaseModel, ValidationError
 
+from agent.checks.spec import KINDS as CHECKS
+from agent.deploys import catalogue
 from agent.errors import UsageError
+from agent.inventory.fleet import Fleet
+from agent.inventory.lock import LockFile
 from agent.inventory.schema import SCHEMAS, schema
+from agent.inventory.tools import Archive, Python
+from agent.system import yaml as reader
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -95,3 +108,126 @@ def test_an_unknown_schema_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         schema("sit")
     assert caught.value.hint == 'did you mean "site"?'
+
+
+# --- The corpus: what is shipped and shown, and each of it spoilt in every place --------------------------------------
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
+
+
+def said(text: str) -> Any:
+    """What a file says, as JSON has it."""
+    node = reader.load(text.encode(), "file.yaml")
+    return None if node is None else json.loads(json.dumps(reader.plain(node)))
+
+
+def corpus(name: str) -> list[Any]:
+    shown = re.findall(rf"^```yaml {name}\n(.*?)^```$", CONFIGURATION, re.MULTILINE | re.DOTALL)
+    return [said(text) for text in (*shown, *(path.read_text() for path in ROOT.glob(f"inventories/*/{name}.yaml")))]
+
+
+@pytest.mark.parametrize("name", ["site", "fleet", "tools", "lock"])
+def test_what_is_shipped_and_shown_is_valid(name: str) -> None:
+    validator = Draft202012Validator(schema(name))
+    files = corpus(name)
+    assert len(files) >= 2
+    for document in files:
+        validator.validate(document)
+
+
+WRONG = (None, True, 5, "zz", [], {}, ["zz"], {"zz": 1})
+
+
+def spoilt(value: Any) -> Iterator[Any]:
+    """``value`` with one place of it wrong, or gone, or one key too much."""
+    yield from WRONG
+    if isinstance(value, dict):
+        yield {**value, "zzz": 1}
+        for key, inner in value.items():
+            yield {name: each for name, each in value.items() if name != key}
+            yield from ({**value, key: each} for each in spoilt(inner))
+    if isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from ([*value[:index], each, *value[index + 1 :]] for each in spoilt(inner))
+
+
+def kinds_of_error(model: type[BaseModel], value: Any) -> set[str]:
+    """What the reader has against ``value``: pydantic's types of error, ``value_error`` for what a validator says."""
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        return {found["type"] for found in error.errors()}
+    return set()
+
+
+def arguments(kind: str) -> list[Any]:
+    """What the corpus says of one kind of built-in."""
+    deploys = [deploy for site in corpus("site") for play in site for deploy in play["deploys"]]
+    short = [deploy[kind] for deploy in deploys if isinstance(deploy, dict) and kind in deploy]
+    long = [deploy["with"] for deploy in deploys if isinstance(deploy, dict) and deploy.get("deploy") == kind]
+    return [each for each in (*short, *long) if "{{" not in json.dumps(each)]
+
+
+def disagreements(
+    validator: Draft202012Validator, judged: Iterator[tuple[Any, set[str]]]
+) -> list[tuple[str, Any, set[str]]]:
+    """Where a schema refuses what the reader takes, or takes what has the wrong type, keys or form. What a validator of
+    ours says of values that fit each for itself, no schema can say."""
+    found = []
+    for document, errors in judged:
+        valid = validator.is_valid(document)
+        if (not errors and not valid) or (errors - {"value_error"} and valid):
+            found.append(("taken" if valid else "refused", document, errors))
+    return found
+
+
+@pytest.mark.parametrize("kind", catalogue.kinds())
+def test_schema_and_reader_agree_on_a_built_in_however_it_is_spoilt(kind: str) -> None:
+    model = catalogue.spec_class(kind)
+    validator = Draft202012Validator(schema("site"))
+
+    def judged() -> Iterator[tuple[Any, set[str]]]:
+        for each in arguments(kind):
+            for value in spoilt(each):
+                errors = kinds_of_error(model, model.from_short({} if value is None else value))
+                yield [{"hosts": "all", "deploys": [{"deploy": kind, "with": value}]}], errors
+
+    assert disagreements(validator, judged()) == []
+
+
+@pytest.mark.parametrize(("name", "model"), [("fleet", Fleet), ("lock", LockFile)])
+def test_schema_and_reader_agree_on_a_file_however_it_is_spoilt(name: str, model: type[BaseModel]) -> None:
+    values = ((value, kinds_of_error(model, value)) for each in corpus(name) for value in spoilt(each))
+    taken = ((value, errors) for value, errors in values if value is not None)
+    assert disagreements(Draft202012Validator(schema(name)), taken) == []
+
+
+def test_schema_and_reader_agree_on_a_tool_however_it_is_spoilt() -> None:
+    def judged() -> Iterator[tuple[Any, set[str]]]:
+        for file in corpus("tools"):
+            for tool in file.values():
+                for value in (value for value in spoilt(tool) if isinstance(value, dict)):
+                    yield {"x": value}, kinds_of_error(Python if "pip" in value else Archive, value)
+
+    assert disagreements(Draft202012Validator(schema("tools")), judged()) == []
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_schema_and_reader_agree_on_a_check_however_it_is_spoilt(kind: str) -> None:
+    entries = [
+        entry
+        for site in corpus("site")
+        for play in site
+        for deploy in play["deploys"]
+        for entry in (deploy.get("health", []) if isinstance(deploy, dict) else [])
+        if kind in entry
+    ]
+    sound = entries or [{kind: ["true"] if kind == "command" else "/x" if kind in ("file", "certificate") else "x:1"}]
+
+    def judged() -> Iterator[tuple[Any, set[str]]]:
+        for value in (value for entry in sound for value in spoilt(entry) if isinstance(value, dict) and kind in value):
+            deploy = {"deploy": "packages", "health": [value]}
+            yield [{"hosts": "all", "deploys": [deploy]}], kinds_of_error(CHECKS[kind], value)
+
+    assert disagreements(Draft202012Validator(schema("site")), judged()) == []

@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from agent.deploys.spec import ByName, Concrete, Sources, overlaid
+from agent.deploys.spec import ByName, Concrete, Number, Sources, overlaid
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
@@ -36,13 +36,13 @@ class Command(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    run: tuple[str | int, ...] | None = Field(
+    run: tuple[str | Number, ...] | None = Field(
         default=None, description="The program and its arguments, as a list. No shell reads them."
     )
     shell: str | None = Field(
         default=None, description="Instead of `run`, text for `/bin/sh -eu`; it should hold no values from elsewhere."
     )
-    unless: tuple[str | int, ...] | None = Field(
+    unless: tuple[str | Number, ...] | None = Field(
         default=None,
         description="A program and its arguments that ends with 0 where there is nothing to do. It is run at every"
         " look at the host, as the same user: it must be quick and change nothing.",
@@ -50,7 +50,7 @@ class Command(BaseModel):
     creates: str | None = Field(default=None, description="A path; where it exists there is nothing to do.")
     user: str = Field(default="root", description="Who runs it.")
     cwd: str = Field(default="/", description="The folder in which it runs.")
-    env: Mapping[str, str | int] = Field(
+    env: Mapping[str, str | Number] = Field(
         default_factory=dict, description="Variables, beside PATH, HOME, USER, LOGNAME and a UTF-8 locale."
     )
     timeout: str = Field(
@@ -61,7 +61,7 @@ class Command(BaseModel):
 
     @field_validator("run", "unless")
     @classmethod
-    def _argv(cls, argv: tuple[str | int, ...] | None) -> tuple[str | int, ...] | None:
+    def _argv(cls, argv: tuple[str | Number, ...] | None) -> tuple[str | Number, ...] | None:
         if argv is not None and (not argv or argv[0] == "" or any("\0" in f"{word}" for word in argv)):
             raise Mistake("there is no program", "write it and its arguments as a list: [systemctl, reload, nginx]")
         return argv
@@ -89,7 +89,7 @@ class Command(BaseModel):
 
     @field_validator("env")
     @classmethod
-    def _variables(cls, env: Mapping[str, str | int]) -> Mapping[str, str | int]:
+    def _variables(cls, env: Mapping[str, str | Number]) -> Mapping[str, str | Number]:
         for name, value in env.items():
             if not _VARIABLE.fullmatch(name) or "\0" in f"{value}":
                 raise Mistake(
@@ -165,5 +165,5 @@ class CommandSpec(ByName):
         return Concrete({"commands": commands}, resources, needs_more_to_look=asks)
 
 
-def _words(argv: tuple[str | int, ...] | None) -> list[JSON] | None:
+def _words(argv: tuple[str | Number, ...] | None) -> list[JSON] | None:
     return None if argv is None else [f"{word}" for word in argv]

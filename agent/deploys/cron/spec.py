@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from agent.deploys.cron import schedule
 from agent.deploys.cron.place import path_of
 from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json
-from agent.deploys.spec import ByName, Concrete, Sources, overlaid
+from agent.deploys.spec import ByName, Concrete, Number, Sources, overlaid
 from agent.domain.desired import Resource
 from agent.domain.fault import Mistake
 
@@ -48,7 +48,7 @@ class Job(BaseModel):
         " `@hourly` `@daily` `@weekly` `@monthly` `@yearly`. The host's own time zone counts.",
     )
     user: str = Field(default="root", description="Who runs it.")
-    env: Mapping[str, str | int] = Field(
+    env: Mapping[str, str | Number] = Field(
         default_factory=dict,
         description='Variables of its environment. `MAILTO: ""` keeps cron from sending what it writes by mail.',
     )
@@ -82,7 +82,7 @@ class Job(BaseModel):
 
     @field_validator("env")
     @classmethod
-    def _env(cls, env: Mapping[str, str | int]) -> Mapping[str, str | int]:
+    def _env(cls, env: Mapping[str, str | Number]) -> Mapping[str, str | Number]:
         for name, value in env.items():
             if not _VARIABLE.fullmatch(name):
                 raise Mistake(f"{name!r} is not the name of a variable", "letters, digits and _, no digit first")

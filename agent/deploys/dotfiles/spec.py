@@ -41,7 +41,7 @@ def _quoted(value: object) -> object:
 
 UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$")]
 SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
-FileMode = Annotated[str, BeforeValidator(_quoted), Field(pattern=r"^0?[0-7]{3}$")]
+FileMode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$"), BeforeValidator(_quoted)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,11 +46,14 @@ def _capability(value: str) -> str:
     return f"cap_{name}"
 
 
-def _plain(field: str) -> BeforeValidator:
-    return BeforeValidator(lambda value: {field: value} if isinstance(value, str) else value)
+def _plain(field: str, model: type[BaseModel]) -> BeforeValidator:
+    def plain(value: object) -> object:
+        return {field: value} if isinstance(value, str) else value
+
+    return BeforeValidator(plain, json_schema_input_type=model | str)
 
 
-Mode = Annotated[str, BeforeValidator(_mode), Field(pattern=r"^0?[0-7]{3,4}$")]
+Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3,4}$"), BeforeValidator(_mode)]
 Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$")]
 Capability = Annotated[str, AfterValidator(_capability)]
 Name = Annotated[str, Field(pattern=r"^\S([^\r\n]{0,198}\S)?$")]
@@ -120,7 +123,15 @@ class BlockEntry(_Part):
         return self
 
 
+def _one_content(schema: dict[str, Any]) -> None:
+    """The JSON Schema: one of the contents, or lines and blocks."""
+    edits = {"anyOf": [{"required": [name]} for name in EDITS]}
+    schema["oneOf"] = [*({"required": [name]} for name in CONTENTS), edits]
+
+
 class Entry(_Part):
+    model_config = ConfigDict(json_schema_extra=_one_content)
+
     content: str | None = Field(default=None, description="A file with this text.")
     source: RepoPath | None = Field(
         default=None, description="A file like this one of the config repo (from its root)."
@@ -145,10 +156,10 @@ class Entry(_Part):
         description="Goes with `line` or `block`: identifies it, so that it can change. Default for a line: `match`,"
         f" or the line itself; for a block: {DEFAULT_BLOCK}.",
     )
-    lines: Mapping[Name, Annotated[LineEntry, _plain("line")]] = Field(
+    lines: Mapping[Name, Annotated[LineEntry, _plain("line", LineEntry)]] = Field(
         default_factory=dict, description="Several lines by name: a text, or `line`, `match`, `absent`."
     )
-    blocks: Mapping[Name, Annotated[BlockEntry, _plain("content")]] = Field(
+    blocks: Mapping[Name, Annotated[BlockEntry, _plain("content", BlockEntry)]] = Field(
         default_factory=dict, description="Several blocks by name: a text, or `content`, `comment`, `absent`."
     )
     mode: Mode | None = Field(

@@ -30,7 +30,11 @@ from agent.domain.tree import nearest_path
 class FilesSpec(Spec):
     """Its keys are paths: absolute, without `.`, `..`, double or trailing slashes."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        json_schema_extra={"propertyNames": {"pattern": r"^(/(?!\.{1,2}(/|$))[^/\x00-\x1f]+)+$"}},
+    )
 
     kind: ClassVar[str] = "files"
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -25,6 +26,7 @@ To change this host, edit inventories/{inventory}/ in its config repo.
 
 class MotdSpec(Spec):
     kind: ClassVar[str] = "motd"
+    short: ClassVar[Mapping[str, Any] | None] = {"type": "string"}
 
     text: str | None = Field(
         default=None,

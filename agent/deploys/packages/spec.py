@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 
 from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json, parents
 from agent.deploys.packages.repository import Name, Repository
-from agent.deploys.spec import Concrete, Sources, Spec
+from agent.deploys.spec import NAMES, Concrete, Sources, Spec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
@@ -44,6 +44,7 @@ ours. Where it does not run, the deploy does."""
 
 class PackagesSpec(Spec):
     kind: ClassVar[str] = "packages"
+    short = NAMES
 
     present: tuple[str, ...] = Field(
         default=(),

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json
-from agent.deploys.spec import ByName, Concrete, Sources, overlaid, text_of
+from agent.deploys.spec import NAMES, ByName, Concrete, Sources, overlaid, text_of
 from agent.deploys.units import is_template
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
@@ -106,6 +106,7 @@ class Unit(BaseModel):
 
 class ServicesSpec(ByName):
     kind: ClassVar[str] = "services"
+    short = NAMES
     level: ClassVar[str] = "units"
     bare: ClassVar[bool] = True
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, TypeAdapter, field_validator
 
-from agent.deploys.spec import Concrete, Sources, Spec
+from agent.deploys.spec import NAMES, Concrete, Sources, Spec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
@@ -32,6 +32,7 @@ _PINS = TypeAdapter(list[ToolPin])
 
 class ToolsSpec(Spec):
     kind: ClassVar[str] = "tools"
+    short = NAMES
 
     tools: tuple[str, ...] = Field(
         default=(),

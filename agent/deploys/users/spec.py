@@ -15,12 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
 from agent.deploys.public_keys import complaint
-from agent.deploys.spec import Concrete, Sources, Spec, overlaid
+from agent.deploys.spec import NAMES, Concrete, Number, Sources, Spec, overlaid
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
@@ -44,12 +44,16 @@ SUDO_PACKAGE = "package:sudo"
 """So called by every distribution."""
 
 
+Day = Annotated[date, WithJsonSchema({"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})]
+"""Written ``2027-03-31``."""
+
+
 class Group(BaseModel):
     """One group."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gid: int | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
+    gid: Number | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
     system: bool = Field(default=False, description="Created with a number from the range of system groups.")
     absent: bool = Field(default=False, description="It must not exist. System groups are never deleted.")
 
@@ -59,7 +63,7 @@ class Account(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    uid: int | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
+    uid: Number | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
     group: str | None = Field(default=None, description="Its primary group; not set: a group of its own name.")
     groups: tuple[str, ...] = Field(
         default=(),
@@ -96,7 +100,7 @@ class Account(BaseModel):
     locked: bool | None = Field(
         default=None, description="true: nobody logs in, neither with a password nor with a key; false lifts it."
     )
-    expires: date | Literal["never"] | None = Field(
+    expires: Day | Literal["never"] | None = Field(
         default=None, description="From this day on (`2027-03-31`, UTC) nobody logs in with it; `never` lifts it."
     )
     system: bool = Field(default=False, description="Created as a system account: a low number, no home made.")
@@ -174,6 +178,7 @@ class UsersSpec(Spec):
     model_config = ConfigDict(json_schema_extra=_with_short_form)
 
     kind: ClassVar[str] = "users"
+    short = NAMES
 
     accounts: dict[str, Account] = Field(
         default_factory=dict, description="By name. This level can be left out; a list of names means: they exist."
