@@ -48,6 +48,7 @@ class Access:
     timeout_s: int = 120
 
 
+_KEY_OPTION: Final = "-oIdentityFile="
 _CONFIG: Final = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -90,6 +91,13 @@ def network_environment(access: Access, remote: Remote) -> dict[str, str]:
     if access.deploy_key is None and (agent := os.environ.get("SSH_AUTH_SOCK")):
         ssh["SSH_AUTH_SOCK"] = agent  # an administrator at a desk has keys there
     return _base() | ssh | _as_variables(config)
+
+
+def key_of(environment: Mapping[str, str]) -> Path | None:
+    """The only ssh key that a conversation in this environment offers; None where ssh's own configuration counts."""
+    options = shlex.split(environment.get("GIT_SSH_COMMAND", ""))
+    given = next((option for option in options if option.startswith(_KEY_OPTION)), None)
+    return Path(given.removeprefix(_KEY_OPTION).strip('"').replace("%%", "%")) if given is not None else None
 
 
 def memory_limit() -> int:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from agent.domain.text import printable
 from agent.errors import Consequence, SourceError
+from agent.system.git_environment import key_of
 from agent.system.process import Completed
 from agent.system.remote import Remote, without_password
+from agent.system.ssh_key import unusable
 
+AUTH_REFUSED: Final = "auth-refused"
+"""The kind of a server that does not let this host in."""
 BAD_ANSWER: Final = "bad-answer"
 """The kind of what no Git server says, or of more than there is room for."""
 DAMAGED_TRANSFER: Final = "transfer-damaged"
@@ -50,7 +54,7 @@ _CAUSES: Final = (
     _cause(
         r"permission denied|authentication failed|could not read (username|password)|returned error: 40[13]\b"
         r"|too many authentication failures|access denied|unprotected private key",
-        "auth-refused",
+        AUTH_REFUSED,
         "give this host's deploy key (or the user in the URL) read access to the repository",
         Consequence.STALL,
     ),
@@ -114,7 +118,13 @@ _CAUSES: Final = (
 )
 
 
-def known_failure(done: Completed, remote: Remote | str, timeout_s: int) -> SourceError | None:
+KEY_UNUSABLE: Final = "key-unusable"
+"""The kind of a refusal that lies with the key: ssh could not load it, and the server was never shown it."""
+
+
+def known_failure(
+    done: Completed, remote: Remote | str, timeout_s: int, environment: Mapping[str, str] | None = None
+) -> SourceError | None:
     """Why the conversation with ``remote`` failed, when that lies with the remote, the network or the disk; None when
     it is nothing known, so that the repository here may be to blame."""
     if done.timed_out:
@@ -127,6 +137,10 @@ def known_failure(done: Completed, remote: Remote | str, timeout_s: int) -> Sour
     for cause in _CAUSES:
         line = next((line for line in lines if cause.pattern.search(line)), None)
         if line is not None:
+            key = key_of(environment or {}) if cause.kind == AUTH_REFUSED else None
+            if key is not None and (wrong := unusable(key)) is not None:
+                message = f"{remote}: the key {key} {wrong.why}"
+                return SourceError(message, kind=KEY_UNUSABLE, hint=wrong.remedy, consequence=Consequence.STALL)
             return SourceError(f"{remote}: {line}", kind=cause.kind, hint=cause.hint, consequence=cause.consequence)
     return None
 

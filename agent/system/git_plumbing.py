@@ -275,7 +275,7 @@ class Branch:
             raise self._damaged(done)
         if _BUSY.search(done.error):
             raise Contended(printable(done.complaint))
-        known = known_failure(done, self.remote, 0)
+        known = known_failure(done, self.remote, 0, self.environment)
         if known is None:
             raise ReportError(f"{self.remote}: {printable(done.complaint)}", hint=_PATIENCE, kind="status-unreachable")
         hint = _WRITE_ACCESS if known.kind == "auth-refused" else known.hint

@@ -14,7 +14,14 @@ from typing import Final
 
 from agent.domain.commit import Tag
 from agent.errors import Consequence, SourceError
-from agent.system.git_environment import FETCH_MOST, Access, fetch_limit, memory_limit, network_environment
+from agent.system.git_environment import (
+    FETCH_MOST,
+    Access,
+    fetch_limit,
+    local_environment,
+    memory_limit,
+    network_environment,
+)
 from agent.system.git_failure import BAD_ANSWER, DAMAGED_TRANSFER, known_failure, unknown_failure
 from agent.system.git_leftovers import drop_leftovers
 from agent.system.process import Completed, run
@@ -28,8 +35,6 @@ _HEADS: Final = "refs/heads/"
 _TAGS: Final = "refs/tags/"
 TOO_LARGE: Final = "too-large"
 """The kind of what is more than a fetch may write."""
-_READ_ONLY: Final = re.compile(rb"read.only|not (allowed|permitted|enabled|authorized)|no write access", re.IGNORECASE)
-"""How servers say to somebody who may read that they may not write."""
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
 
 
@@ -91,7 +96,7 @@ def fetch_commit(repository: Path, remote: Remote, sha: str, ref: str, access: A
         return True
     if re.search(rb"not our ref|unadvertised object|remote error|no such remote ref|find remote ref", done.error):
         return False
-    raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
+    raise _known(done, remote, access) or unknown_failure(done, remote)
 
 
 def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Access) -> None:
@@ -130,23 +135,32 @@ def require_reachable(remote: Remote, access: Access) -> None:
     _refs(remote, access, "HEAD")
 
 
-def may_push(repository: Path, remote: Remote, sha: str, access: Access) -> bool:
+def may_push(repository: Path, remote: Remote, sha: str, access: Access, reader: Access) -> bool:
     """Whether the remote would take a push of the commit ``sha`` of ``repository`` under a new name; nothing is sent.
-    Raises SourceError where that cannot be told."""
+    What does not succeed where ``reader`` is let in is not allowed, whatever words the server has for it. Raises
+    SourceError where neither can be told."""
+    here = ["git", f"--git-dir={repository}", "cat-file", "-e", f"{sha}^{{commit}}"]
+    if not run(here, timeout_s=access.timeout_s, env=local_environment(), cwd=Path("/")).ok:
+        raise SourceError(
+            f"{repository} does not hold the commit {sha[:12]}, so nothing was asked",
+            kind="commit-missing",
+            hint="the next cycle fetches it",
+        )
     dry = ("push", "--dry-run", "--quiet", "--no-verify", "--", remote.url, f"{sha}:refs/heads/hostwright-doctor")
-    done = _converse(remote, access, f"--git-dir={repository}", *dry)
-    if done.ok:
+    if _converse(remote, access, f"--git-dir={repository}", *dry).ok:
         return True
-    failure = known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
-    if failure.kind == "auth-refused" or _READ_ONLY.search(done.error):
-        return False
-    raise failure
+    require_reachable(remote, reader)
+    return False
+
+
+def _known(done: Completed, remote: Remote, access: Access) -> SourceError | None:
+    return known_failure(done, remote, access.timeout_s, network_environment(access, remote))
 
 
 def _require_done(done: Completed, remote: Remote, access: Access) -> None:
     if done.ok:
         return
-    known = known_failure(done, remote, access.timeout_s)
+    known = _known(done, remote, access)
     if known is not None and known.kind != DAMAGED_TRANSFER:
         raise known
     raise UnexplainedError(known or unknown_failure(done, remote))
@@ -156,7 +170,7 @@ def _refs(remote: Remote, access: Access, *patterns: str, options: Sequence[str]
     """What the remote's refs are at, by their names; ``name^{}`` for what a tag stands for in the end."""
     done = _converse(remote, access, "ls-remote", *options, "--", remote.url, *patterns)
     if not done.ok:
-        raise known_failure(done, remote, access.timeout_s) or unknown_failure(done, remote)
+        raise _known(done, remote, access) or unknown_failure(done, remote)
     if done.cut:
         raise SourceError(f"{remote} lists more branches and tags than there is room for", kind=BAD_ANSWER)
     listed = (line.partition("\t") for line in done.output.decode(errors="replace").splitlines())

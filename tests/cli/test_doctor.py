@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,7 +22,7 @@ from agent.host.paths import Paths
 from agent.host.settings import Settings, render
 from agent.host.state import Memory
 from agent.system.git import Access, Mirror
-from tests.gitserver import ConfigRepo, HttpServer, http_server
+from tests.gitserver import ConfigRepo, HttpServer, author, http_server, ssh_server
 
 FAILED, WARNING = Verdict.FAILED, Verdict.WARNING
 
@@ -121,7 +122,7 @@ def fetched(paths: Paths, settings: Settings, tmp_path: Path) -> Iterator[tuple[
     config.commit("Begin", {"README": "x"})
     config.bare(tmp_path / "served/config.git")
     mirror = Mirror(paths.mirror, Access(None, None))
-    mirror.fetch(settings.remote, "main")
+    mirror.keep(mirror.fetch(settings.remote, "main").sha)
     mirror.close()
     Memory(paths).keep_trust(TrustRecord(config.head))
     with http_server(tmp_path / "served") as server:
@@ -252,6 +253,27 @@ def test_a_server_that_does_not_answer_is_not_taken_for_one_that_refuses(
     away = replace(settings, remote="http://127.0.0.1:9/config.git", status_remote=server.url("status.git"))
     with pytest.raises(SourceError):
         list(remotes.keys(paths, away))
+
+
+@pytest.mark.parametrize("words", ["ERROR: Repository not found.", "Nein.", "Access denied", ""])
+def test_a_status_key_that_the_config_repo_knows_nothing_of_is_as_it_should_be(
+    paths: Paths, settings: Settings, fetched: tuple[ConfigRepo, HttpServer], tmp_path: Path, words: str
+) -> None:
+    """Servers have many words for it; the deploy key is let in, so the server is there."""
+    assert fetched[0].head
+    with ssh_server(tmp_path / "sshd") as sshd:
+        stranger = author(tmp_path / "sshd", "stranger").key
+        public = stranger.with_suffix(".pub").read_text()
+        with sshd.authorized_keys.open("a") as known:
+            known.write(f'command="echo {words} >&2; exit 1" {public}')
+        shutil.copy(sshd.known_hosts, paths.known_hosts)
+        shutil.copy(sshd.client_key, paths.deploy_key)
+        shutil.copy(stranger, paths.status_key)
+        served = sshd.url(tmp_path / "served/config.git")
+        apart = replace(settings, remote=served, status_remote=sshd.url(tmp_path / "served/status.git"))
+        ((verdict, message),) = found(remotes.keys(paths, apart))
+    assert verdict == WARNING, "of the other key, which may write there in this test"
+    assert message == f"{paths.deploy_key} can write to the config repository"
 
 
 def test_a_program_of_the_agent_that_somebody_else_could_change_is_named(paths: Paths, settings: Settings) -> None:

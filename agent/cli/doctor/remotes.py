@@ -69,7 +69,9 @@ def keys(paths: Paths, settings: Settings) -> Iterator[Answer]:
         asked.append((paths.status_key, True))
     if _reports_to(paths, settings) == settings.remote:
         asked.pop()  # what reports has to write there, and `reports` says so
-    found = [key for key, by in asked if may_push(paths.mirror, config, tip, _access(paths, settings, reporting=by))]
+    reader = _access(paths, settings, reporting=False)
+    ways = [(key, _access(paths, settings, reporting=by)) for key, by in asked]
+    found = [key for key, way in ways if may_push(paths.mirror, config, tip, way, reader)]
     for key in found:
         named = key if os.path.lexists(key) else "what this host reaches its remotes with"
         hint = f"let the server give it read access only; reports go by {paths.status_key}"
