@@ -12,10 +12,21 @@ import sys
 from pathlib import Path
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CHANGES = frozenset(
-    f"os.{name}" for name in ("chmod", "chown", "mkdir", "remove", "rmdir", "truncate", "utime", "setxattr")
-)
-_NEW_NAMES = frozenset({"os.rename", "os.link", "os.symlink"})
+_CHANGES = {
+    "os.chmod": ((0, 2),),
+    "os.chown": ((0, 3),),
+    "os.link": ((1, 3),),
+    "os.mkdir": ((0, 2),),
+    "os.remove": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.rmdir": ((0, 1),),
+    "os.setxattr": ((0, None),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+    "os.utime": ((0, 3),),
+}
+"""By audit event of Python, where in its arguments a path stands that changes, and the folder that it starts from."""
+
 _roots: list[str] = []
 
 
@@ -28,22 +39,27 @@ def keep_unwritten(root: Path) -> None:
 
 
 def _refuse_writing(event: str, arguments: tuple[object, ...]) -> None:
-    paths: tuple[object, ...]
     if event == "open":
-        path, _, flags = arguments
-        paths = (path,) if isinstance(flags, int) and flags & _WRITES else ()
-    elif event in _CHANGES:
-        paths = arguments[:1]
-    elif event in _NEW_NAMES:
-        paths = arguments[:2] if event == "os.rename" else arguments[1:2]
-    else:
+        path, mode, flags = arguments
+        # Of os.open nobody tells which folder a relative path starts from.
+        if isinstance(flags, int) and flags & _WRITES and (mode is not None or _absolute(path)):
+            _require_elsewhere(path, -1)
         return
-    for path in paths:
-        if isinstance(path, str | bytes | os.PathLike) and _below(os.fsdecode(path)):
-            raise OSError(errno.EROFS, "the commit's files are not to be written to", os.fsdecode(path))
+    for place, folder in _CHANGES.get(event, ()):
+        _require_elsewhere(arguments[place], -1 if folder is None else arguments[folder])
 
 
-def _below(path: str) -> bool:
-    folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100  # links are followed below
-    place = os.path.join(os.path.realpath(folder), name)  # noqa: PTH118  # called for each file that is written
-    return any(place == root or place.startswith(f"{root}/") for root in _roots)
+def _absolute(path: object) -> bool:
+    return isinstance(path, str | bytes | os.PathLike) and os.fsdecode(path).startswith("/")
+
+
+def _require_elsewhere(path: object, folder: object) -> None:
+    if not isinstance(path, str | bytes | os.PathLike):
+        return
+    name = os.fsdecode(path)
+    if isinstance(folder, int) and folder >= 0 and not name.startswith("/"):
+        name = f"/proc/self/fd/{folder}/{name}"
+    above, last = os.path.split(os.path.abspath(name))  # noqa: PTH100  # links are followed below
+    place = os.path.join(os.path.realpath(above), last)  # noqa: PTH118  # called for each file that is written
+    if any(place == root or place.startswith(f"{root}/") for root in _roots):
+        raise OSError(errno.EROFS, "the commit's files are not to be written to", os.fsdecode(path))

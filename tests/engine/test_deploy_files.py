@@ -26,6 +26,16 @@ server.shell(name="make", commands=[f"touch {target}/late"], _if=lambda: not (ta
 needs(name="by a fact", path=str(target / "late"))
 cannot_tell(name="by code", path=str(target / "late"))
 """
+ELSEWHERE = """
+import os, shutil, tempfile
+with tempfile.TemporaryDirectory() as scratch:
+    (Path(scratch) / "made").mkdir()
+    (Path(scratch) / "made" / "inner").write_text("x")
+    above = os.open(scratch, os.O_RDONLY)
+    os.close(os.open("by-folder", os.O_WRONLY | os.O_CREAT, dir_fd=above))
+    os.rename("by-folder", "words.txt", src_dir_fd=above, dst_dir_fd=above)
+    os.symlink("/etc", "link", dir_fd=above)
+"""
 NAMES = 'server.shell(name=f"{host.name} {host.data.inventory_hostname} {host.groups}", commands=["true"])'
 GROUP_DATA = """
 names = "port user place home colour shout"
@@ -44,6 +54,7 @@ WRITES = {
     "opens_beside": 'open(Path(__file__).resolve().parent / "made", "a")',
     "removes": 'Path("words.txt").unlink()',
     "renames": 'Path("words.txt").rename("other.txt")',
+    "by_a_folder": 'import os; os.mkdir("made", dir_fd=os.open(".", os.O_RDONLY))',
     "makes_a_folder": 'Path("made").mkdir()',
     "changes_a_mode": 'Path("words.txt").chmod(0o600)',
     "links": 'Path("made").symlink_to("/etc")',
@@ -57,6 +68,7 @@ def bench(shared_bench: Bench) -> Bench:
     bench = shared_bench
     ours = {"inventory_hostname": "atlas", "group_names": ["prod", "web"]}
     bench.deploy("in_turn", IN_TURN)
+    bench.deploy("elsewhere", ELSEWHERE)
     bench.deploy("names", NAMES, **ours)
     bench.deploy("group_data", GROUP_DATA, **ours, user="vars")
     bench.write("group_data/all.py", 'import os as home\nport = 1\nuser = "all"\nplace = "all"\ncolour = "all"\n')
@@ -130,6 +142,10 @@ def test_a_deploy_file_that_only_defines_functions_is_told(plan: dict[str, Prepa
 
 def test_a_deploy_file_may_find_nothing_to_do(plan: dict[str, Prepared]) -> None:
     assert plan["nothing_to_do"] == Prepared("nothing_to_do")
+
+
+def test_what_lies_elsewhere_is_written_to_by_whatever_way(plan: dict[str, Prepared]) -> None:
+    assert plan["elsewhere"] == Prepared("elsewhere")
 
 
 @pytest.mark.parametrize("way", WRITES)
