@@ -115,7 +115,7 @@ def _made_executable(pin: ToolPin, folder: Path, wanted: str, path: str | None, 
     if meant is not None:
         raise DeployError(
             f"{pin.name} {pin.version}: {path} {meant.what}",
-            hint="give the address of a release that holds the program itself, then `hostwright lock` in the config repo",
+            hint="name a release that holds the program itself, then `hostwright lock` in the config repo",
             consequence=Consequence.STALL,
         )
     target.chmod(0o755)
