@@ -22,6 +22,7 @@ from agent.steps.apply import apply
 from agent.steps.choose import Aim
 from agent.steps.confirm import confirm, failures
 from agent.steps.gate import OPEN
+from agent.steps.leavers import kept_out
 from agent.steps.own import settle, wanted_by
 from agent.steps.permit import Rules, permit, rules_for
 from agent.steps.plan import make_plan
@@ -206,7 +207,9 @@ def _last_good(parts: Parts, account: Account) -> Resolution | None:
     last = account.trusted.sha if account.trusted is not None else parts.memory.trust().last
     if sha is None or last is None:
         return None
-    return resolved(parts, recall(sha, mirror=parts.mirror, last=last))
+    good = resolved(parts, recall(sha, mirror=parts.mirror, last=last))
+    attempted = account.state or good.state
+    return dataclasses.replace(good, state=kept_out(good.state, attempted))
 
 
 def _settle_s(parts: Parts, account: Account) -> int:

@@ -6,13 +6,14 @@ current state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.domain.memory import Suspension
 from agent.domain.pins import AgentPin
 from agent.domain.plan import Hold
 from agent.inventory.environment import Environment
 from agent.steps.gate import OPEN, Gate
+from agent.steps.leavers import kept_out
 from agent.steps.resolve import Resolution
 
 PINNED = "pinned"
@@ -72,7 +73,9 @@ def choose(
     if candidate is None:
         return None if current is None else Aim(current, suspension=suspension, gate=gate)
     if bad is not None:
-        return None if current is None else Aim(current, bad, suspension, gate)
+        if current is None:
+            return None
+        return Aim(replace(current, state=kept_out(current.state, candidate.state)), bad, suspension, gate)
     waits = suspension or gate.intended
     if waits is None or current is None or candidate.state.digest == current.state.digest:
         return Aim(candidate, pinned, suspension, gate)
