@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.domain.memory import FleetSettings
@@ -190,6 +190,8 @@ class FleetView:
     hosts: frozenset[str] | None
     seen: Path
     local: tuple[str, tuple[Hold, ...]] | None = None
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """By host, what is wrong with the file that is to admit it."""
 
 
 def fleet_view(
@@ -210,14 +212,20 @@ def fleet_view(
     fleet = read_fleet(tree, name)
     where = Remote.parse(remote or (fleet.status.remote if fleet.status.remote != "same" else _origin(root)))
     access = Access(known_hosts=None, deploy_key=None)
-    found, _ = admitted(tree, name)
+    found, wrong = admitted(tree, name)
     return FleetView(
         StatusBranch(folder / "status.git", where.url, network_environment(access, where)),
         {host: identity.ssh for host, identity in found.items()},
         name,
         hosts_of(tree, name),
         folder / "seen.json",
+        broken=_by_host(wrong),
     )
+
+
+def _by_host(wrong: Iterable[HostwrightError]) -> Mapping[str, str]:
+    """Complaints about files of identities, which begin with the path, by the host that the file is called after."""
+    return {Path(error.message.partition(": ")[0]).stem: error.message for error in wrong}
 
 
 def _view_of_host(paths: Paths, remote: str | None) -> FleetView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agent import wiring
@@ -12,7 +13,7 @@ from agent.cli.admin import choose
 from agent.cli.output import Output
 from agent.domain.plan import Hold
 from agent.domain.report import LATEST, Phase, Report
-from agent.domain.status import HostStatus, ahead_s, due
+from agent.domain.status import HostStatus, Verdict, ahead_s, due
 from agent.domain.text import moment, printable, waiting
 from agent.errors import UsageError
 from agent.fleet.reader import belongs, judge_all, now_seen
@@ -43,6 +44,7 @@ def status(
     seen = _read_seen(view.seen)
     statuses = judge_all(view.branch.read(READ_DEADLINE_S), view.identities, seen, view.hosts or ())
     _keep_seen(view.seen, now_seen(statuses, seen))
+    statuses = tuple(_with_reason(each, view.broken) for each in statuses)
     if hosts:
         shown = [each for each in statuses if each.host in hosts]
         unknown = set(hosts) - {each.host for each in shown}
@@ -64,6 +66,13 @@ def status(
     return 0
 
 
+def _with_reason(status: HostStatus, broken: Mapping[str, str]) -> HostStatus:
+    """``status`` with what is wrong with the file that is to admit the host, where there is one."""
+    if status.verdict is not Verdict.UNADMITTED or status.host not in broken:
+        return status
+    return replace(status, why=broken[status.host])
+
+
 def row(status: HostStatus, now: int, local: Sequence[Hold] | None = None) -> tuple[str, ...]:
     """One host as a line of the table. ``local``: what a person said on this host, which the report may not know yet;
     None where the host is another one."""
@@ -78,11 +87,16 @@ def row(status: HostStatus, now: int, local: Sequence[Hold] | None = None) -> tu
         (report.commits.aimed or "")[:12],
         f"{_span(ahead)} ahead" if ahead else f"{_span(now - report.at)} ago",
         "unknown" if ahead else "overdue" if left < 0 else _span(left),
-        _what(report, ahead, local),
+        printable("; ".join(dict.fromkeys((*_claimed(status), *_what(report, ahead, local)))), WHAT_LIMIT),
     )
 
 
-def _what(report: Report, ahead: int, local: Sequence[Hold] | None) -> str:
+def _claimed(status: HostStatus) -> Iterator[str]:
+    if not status.verified:
+        yield status.why
+
+
+def _what(report: Report, ahead: int, local: Sequence[Hold] | None) -> Sequence[str]:
     told = [f"its clock is {_span(ahead)} ahead of this one"] if ahead else []
     told += [problem.message.partition("\n")[0] for problem in report.problems]
     told += list(report.health.complaints) if report.health is not None else []
@@ -91,7 +105,7 @@ def _what(report: Report, ahead: int, local: Sequence[Hold] | None) -> str:
     told += [f"{repaired} drift repaired"] if repaired else []
     told += [f"{len(drift) - repaired} drifted"] if len(drift) > repaired else []
     told += _holds(report, told, local)
-    return printable("; ".join(dict.fromkeys(told)), WHAT_LIMIT)
+    return told
 
 
 def _holds(report: Report, problems: Sequence[str], local: Sequence[Hold] | None) -> Iterator[str]:

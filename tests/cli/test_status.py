@@ -139,3 +139,11 @@ def test_a_host_is_of_the_fleet_while_it_is_in_the_inventory_or_admitted() -> No
     assert [belongs(*case) for case in cases] == [False, True, True, True]
     assert belongs(junk, {}, frozenset())
     assert belongs(old, {}, None)
+
+
+def test_a_report_of_a_host_that_nobody_admitted_says_why() -> None:
+    told = report()
+    claim = HostStatus(told.host, told, Verdict.UNADMITTED, "identities/web1.pub: no key", report_path(told.host))
+    cells = dict(zip(COLUMNS, row(claim, NOW), strict=True))
+    assert "(not-admitted)" in cells["state"]
+    assert cells["what"].startswith("identities/web1.pub: no key")
