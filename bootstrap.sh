@@ -639,6 +639,7 @@ clean_environment() {
         HOME | USER | LOGNAME | SUDO_USER | TERM | TMPDIR | TZ | LANG | LC_ALL | NO_COLOR | SSH_AUTH_SOCK) ;;
         http_proxy | https_proxy | ftp_proxy | all_proxy | no_proxy | HTTP_PROXY | HTTPS_PROXY | ALL_PROXY | NO_PROXY) ;;
         SSL_CERT_FILE | SSL_CERT_DIR | SSL_CLIENT_CERT | PIP_CERT | PIP_INDEX_URL | PIP_EXTRA_INDEX_URL) ;;
+        PIP_FIND_LINKS | PIP_NO_INDEX | PIP_TRUSTED_HOST | PIP_DEFAULT_TIMEOUT | UV_HTTP_TIMEOUT) ;;
         UV_DEFAULT_INDEX | UV_INDEX | UV_INDEX_URL | UV_EXTRA_INDEX_URL | UV_FIND_LINKS | UV_NO_INDEX | UV_INSECURE_HOST) ;;
         IFS) unset IFS ;;
         *)
