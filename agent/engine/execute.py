@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from dataclasses import dataclass, field
 
 from pyinfra.api.command import PyinfraCommand, StringCommand
@@ -139,7 +140,10 @@ class _Run:
         change = correction.change
         self.send(Started(self.deploy.name, change.resource, change.operation))
         try:
-            yield correction
+            # Its names are in folders that it has open, not in the one that a deploy file works in: the guard of the
+            # commit's files cannot tell them apart.
+            with chdir("/"):
+                yield correction
         finally:
             # Where pyinfra does not come back for more, it drops the generator, which ends up here too.
             self.changed = self.changed or correction.done

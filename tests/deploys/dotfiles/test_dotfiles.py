@@ -118,7 +118,7 @@ def test_a_link_out_of_the_home_is_not_followed_and_the_rest_is_done(
     assert snapshot(outside) == {}
     assert (home / ".ssh/config").exists()
     assert run.operations["file:~nobody/.config/app/conf"] == (
-        ".config on the way to .config/app is a link, and is not followed"
+        ".config on the way to .config/app is a link, and is not followed (name the real folder)"
     )
 
 
