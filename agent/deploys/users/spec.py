@@ -44,7 +44,7 @@ SUDO_PACKAGE = "package:sudo"
 """So called by every distribution."""
 
 
-Day = Annotated[date, WithJsonSchema({"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})]
+Day = Annotated[date, WithJsonSchema({"type": "string", "format": "date", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})]
 """Written ``2027-03-31``."""
 
 
