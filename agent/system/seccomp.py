@@ -48,6 +48,10 @@ _FCNTL = {
 }
 """What may be asked of a descriptor: no locks, which keep others out; no leases, owners and signals."""
 
+_RECORD_LOCKS = (6, 7, 37, 38)
+"""F_SETLK and F_SETLKW, of a process and of an open file. They seem to be granted, and nothing is locked: who reads a
+database (SQLite, and so rpm) takes them and reads nothing without."""
+
 _IOCTL = {
     "TCGETS": 0x5401,
     "TCGETS2": 0x802C542A,
@@ -158,7 +162,7 @@ def program(machine: str) -> bytes:
         "socket": [*_either(0, _AF_NETLINK, then=_ALLOWED), *_unless(0, {_AF_UNIX}), *_stream(1)],
         "socketpair": _stream(1),
         "clone": [_load(0), _Instruction(_ANY_BIT, _NEW_NAMESPACES, if_not=1), _REFUSE, _ALLOWED],
-        "fcntl": [*_unless(1, _FCNTL.values()), _ALLOWED],
+        "fcntl": [*_granted(1, _RECORD_LOCKS), *_unless(1, _FCNTL.values()), _ALLOWED],
         "ioctl": [*_unless(1, _IOCTL.values()), _ALLOWED],
         "prlimit64": [*_unless(0, {0}), _ALLOWED],  # its own limits
     }
@@ -188,6 +192,11 @@ def _load(argument: int) -> _Instruction:
 
 def _either(argument: int, value: int, *, then: _Instruction) -> list[_Instruction]:
     return [_load(argument), _Instruction(_EQUAL, value, if_not=1), then]
+
+
+def _granted(argument: int, values: Sequence[int]) -> list[_Instruction]:
+    """As if the call had been made and had succeeded, for these values."""
+    return [part for value in values for part in _either(argument, value, then=_Instruction(_RETURN, _ERRNO))]
 
 
 def _unless(argument: int, values: Collection[int]) -> list[_Instruction]:

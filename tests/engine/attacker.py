@@ -17,7 +17,7 @@ from agent.engine.client import Engine
 TIMEOUT_S = 100
 
 ATTACKER = """\
-import ctypes, fcntl, json, os, resource, signal, socket, subprocess
+import ctypes, fcntl, json, os, signal, socket, struct, subprocess
 from pyinfra import host
 from pyinfra.operations import server
 
@@ -34,6 +34,18 @@ def call(result, refused_only=False, child_goes=False):
     code = ctypes.get_errno()
     if result < 0 and not (refused_only and code != 1):
         raise OSError(code, os.strerror(code))
+
+def hold(path, command):
+    lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
+    descriptor = os.open(path, os.O_RDONLY)
+    fcntl.fcntl(descriptor, command, lock)
+    child = os.fork()
+    if not child:
+        wish = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        found = fcntl.fcntl(os.open(path, os.O_RDONLY), fcntl.F_GETLK, wish)
+        os._exit(struct.unpack("hhqqi4x", found)[0] == fcntl.F_UNLCK)
+    if os.waitpid(child, 0)[1]:
+        raise PermissionError("not permitted: nothing is locked")
 
 def connect(path):
     socket.socket(socket.AF_UNIX).connect(path)

@@ -9,8 +9,10 @@ import fcntl
 import os
 import resource
 import socket
+import sqlite3
 import struct
 import subprocess
+import tempfile
 import termios
 from collections.abc import Callable
 
@@ -21,10 +23,27 @@ from agent.system.seccomp import install, program
 libc = ctypes.CDLL(None, use_errno=True)
 _READ_LOCK = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
 _TERMINAL = os.openpty()
+_DATABASE = tempfile.NamedTemporaryFile(suffix=".db")  # noqa: SIM115  # for all tests here
+sqlite3.connect(_DATABASE.name).executescript("create table t(a)")
 
 
 def at(path: str = "/etc/passwd") -> int:
     return os.open(path, os.O_RDONLY)
+
+
+def hold(command: int) -> None:
+    """Raises EPERM where the lock was granted and nobody else meets it."""
+    fcntl.fcntl(at(), command, _READ_LOCK)
+    child = os.fork()
+    if not child:
+        wish = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        os._exit(struct.unpack("hhqqi4x", fcntl.fcntl(at(), fcntl.F_GETLK, wish))[0] == fcntl.F_UNLCK)
+    if os.waitpid(child, 0)[1]:
+        raise PermissionError(errno.EPERM, "nothing is locked")
+
+
+def read_database() -> None:
+    sqlite3.connect(_DATABASE.name).execute("select * from t").fetchall()
 
 
 def call(result: int) -> None:
@@ -56,10 +75,10 @@ def listening() -> None:
 
 REFUSED: dict[str, Callable[[], object]] = {
     "a lock": lambda: fcntl.flock(at(), fcntl.LOCK_SH | fcntl.LOCK_NB),
-    "a record lock": lambda: fcntl.lockf(at(), fcntl.LOCK_SH | fcntl.LOCK_NB),
-    "a record lock that waits": lambda: fcntl.lockf(at(), fcntl.LOCK_SH),
-    "a lock of an open file": lambda: fcntl.fcntl(at(), 37, _READ_LOCK),
-    "a lock of an open file that waits": lambda: fcntl.fcntl(at(), 38, _READ_LOCK),
+    "a record lock": lambda: hold(fcntl.F_SETLK),
+    "a record lock that waits": lambda: hold(fcntl.F_SETLKW),
+    "a lock of an open file": lambda: hold(37),
+    "a lock of an open file that waits": lambda: hold(38),
     "a lease": lambda: fcntl.fcntl(at(), fcntl.F_SETLEASE, fcntl.F_RDLCK),
     "news of a folder": lambda: fcntl.fcntl(at("/etc"), fcntl.F_NOTIFY, fcntl.DN_MODIFY),
     "an owner of signals": lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, os.getpid()),
@@ -94,6 +113,7 @@ ALLOWED: dict[str, Callable[[], object]] = {
     "whether it is a terminal": lambda: os.isatty(0),
     "how much there is to read": lambda: fcntl.ioctl(os.pipe()[0], termios.FIONREAD, array.array("i", [0])),
     "its own limits": lambda: resource.prlimit(0, resource.RLIMIT_NOFILE),
+    "a database": read_database,
     "a stream": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC),
     "a pair": socket.socketpair,
     "addresses": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
