@@ -21,7 +21,7 @@ from agent.inventory.claims import clashes, unmet
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
 from agent.inventory.foreign import require_runnable
-from agent.inventory.inventory import Inventory, read_inventory
+from agent.inventory.inventory import Inventory, complain_of_unread, read_inventory
 from agent.inventory.lock import AGENT, Lock, read_lock, stale
 from agent.inventory.placing import PlacedDeploy, Placing
 from agent.inventory.python import require_python
@@ -311,6 +311,7 @@ def read(
     tools = read_tools(source, pinned)
     lock = read_lock(source, pinned) if locked else Lock()
     complaints.include(pinned)
+    complain_of_unread(source, inventory, complaints)
     complain_of_strays(source, complaints)
     environment = Environment(tree, name, inventory, plays, fleet, tools=tools, lock=lock, repositories=repositories)
     environment.pinned = not pinned

@@ -149,9 +149,6 @@ def read_inventory(source: Source, complaints: Complaints) -> Inventory:
     groups = _read_hosts(source, hosts_complaints)
     complaints.include(hosts_complaints)
     group_files, host_files = VarsFiles(source, GROUP_VARS), VarsFiles(source, HOST_VARS)
-    if not hosts_complaints:
-        group_files.complain_of_unread(groups.groups, "group", HOST_VARS, complaints)
-        host_files.complain_of_unread(groups.hosts, "host", GROUP_VARS, complaints)
     group_vars: dict[str, Variables] = {}
     for name in groups.groups:
         try:
@@ -159,6 +156,13 @@ def read_inventory(source: Source, complaints: Complaints) -> Inventory:
         except ComplaintsError as error:
             complaints.take(error)
     return Inventory(groups, group_vars, cache(host_files.variables), complete=not hosts_complaints)
+
+
+def complain_of_unread(source: Source, inventory: Inventory, complaints: Complaints) -> None:
+    """Of files in the two folders of variables that speak for nobody; of none while names may be missing."""
+    if inventory.complete:
+        VarsFiles(source, GROUP_VARS).complain_of_unread(inventory.groups, "group", HOST_VARS, complaints)
+        VarsFiles(source, HOST_VARS).complain_of_unread(frozenset(inventory.hosts), "host", GROUP_VARS, complaints)
 
 
 def read_host_names(source: Source) -> frozenset[str] | None:

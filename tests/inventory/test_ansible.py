@@ -70,11 +70,10 @@ CASES: dict[str, dict[str, str]] = {
             all:
               hosts:
                 a: {o: 017, x: 0x1F, s: 1:30, e: 1e5, f: 1.5, y: yes, n: ~, d: 2026-01-02, t: 2026-01-02T03:04:05Z,
-                    i: 10.0.0.1, u: !unsafe "{{ x }}", str: !!str 5, k: {1: a, true: b, ~: c, 2.5: d}, empty: "",
+                    i: 10.0.0.1, u: !unsafe "{{ x }}", str: !!str 5, k: {3: a, true: b, ~: c, 2.5: d}, empty: "",
                     m: {<<: {p: 1, q: 2}, q: 3}, l: &l [1, {a: b}], again: *l, big: 1_000}
             """
     },
-    "a key that stands twice: the last wins": {"hosts.yaml": "all: {hosts: {a: {x: 1, x: 2}}}"},
     "JSON is YAML": {"hosts.yaml": '{"all": {"hosts": {"a": {"x": 1e5, "y": null}}}}'},
     "names that only Ansible sets are not printed": {
         "hosts.yaml": "all: {hosts: {a: {role_name: x, inventory_dir: y, playbook_dir: z, mine: 1}}}"
