@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 
 from agent.aiming import resolved
-from agent.domain.account import Account, Rollback, Trigger
-from agent.domain.desired import Mode
+from agent.domain.account import Account, Rollback, Stage, Trigger
+from agent.domain.desired import DesiredState, Mode
 from agent.domain.health import Health
 from agent.domain.outcome import Outcome, Status
-from agent.domain.plan import Plan
+from agent.domain.plan import PermittedPlan, Plan
 from agent.domain.trial import Bad, Trial
 from agent.parts import Parts
 from agent.steps import trial as trials
@@ -27,6 +27,7 @@ from agent.steps.own import settle, wanted_by
 from agent.steps.permit import Rules, permit, rules_for
 from agent.steps.plan import make_plan
 from agent.steps.probe import probe
+from agent.steps.reach import Made
 from agent.steps.resolve import Resolution
 from agent.steps.retreat import retreat
 from agent.steps.trial import Senses
@@ -71,6 +72,7 @@ def conclude(parts: Parts, account: Account) -> None:
         _come_back(parts, account, trial, account.rollback)
     else:
         _judge(parts, account, trial, senses)
+    account.reached(Stage.JUDGED)
 
 
 def unended(parts: Parts) -> None:
@@ -104,12 +106,32 @@ def _make_so(parts: Parts, account: Account, resolution: Resolution, rules: Rule
     state, account.state = resolution.state, resolution.state
     root = parts.exports.folder(resolution.commit)
 
+    made = Made()
+
     def plan_now() -> Plan:
         interrupted = parts.journal.interrupted(state.enforced)
-        return make_plan(state, engine=parts.engine, root=root, applied=before, interrupted=interrupted)
+        return make_plan(state, engine=parts.engine, root=root, applied=before, interrupted=interrupted, made=made)
+
+    def apply_now(permitted: PermittedPlan, part: DesiredState, only: frozenset[tuple[str, str]] | None) -> Outcome:
+        return apply(
+            permitted,
+            part,
+            engine=parts.engine,
+            root=root,
+            rules=rules,
+            applied=before,
+            journal=parts.journal,
+            ledger=parts.ledger,
+            progress=parts.progress,
+            clock=parts.clock,
+            made=made,
+            only=only,
+        )
 
     account.plan = plan_now()
+    made.foresee(account.plan)
     account.permitted = permit(account.plan, rules)
+    account.reached(Stage.PERMITTED)
     if not account.permitted.allowed:
         account.after = account.plan
     else:
@@ -127,28 +149,40 @@ def _make_so(parts: Parts, account: Account, resolution: Resolution, rules: Rule
                     now=parts.clock(),
                 )
                 parts.memory.keep_trial(account.trial)
-        account.outcome = apply(
-            account.permitted,
-            state,
-            engine=parts.engine,
-            root=root,
-            rules=rules,
-            applied=before,
-            journal=parts.journal,
-            ledger=parts.ledger,
-            progress=parts.progress,
-            now=parts.clock(),
-        )
+        account.outcome = apply_now(account.permitted, state, None)
         account.after = plan_now()
+        if behind := _set_off(account.outcome, account.after):
+            # By a deploy whose turn was later, or within its own: what a change sets off belongs to it.
+            names = {name for name, _ in behind}
+            part = dataclasses.replace(state, deploys=tuple(each for each in state.deploys if each.name in names))
+            account.outcome = account.outcome.then(apply_now(permit(account.after, rules), part, behind))
+            account.after = plan_now()
+        if account.trial is not None and account.rollback is None:
+            account.trial = trials.widened(account.trial, state, account.outcome)
+            parts.memory.keep_trial(account.trial)
     account.applied = confirm(state, account.after, account.outcome, before)
     settle(parts.ledger, state, account.outcome, account.after, account.applied, now=parts.clock())
 
 
+def _set_off(outcome: Outcome, after: Plan) -> frozenset[tuple[str, str]]:
+    """What is still wanted ``after`` only because of what this cycle changed, by deploy and resource. Nothing where a
+    change of Git did not end well: then it is not the time to go on."""
+    intended = {planned.deploy for planned in outcome.found if planned.intends}
+    ended = {deploy.status for deploy in outcome.deploys if deploy.deploy in intended}
+    if ended & {Status.FAILED, Status.STOPPED, Status.SKIPPED}:
+        return frozenset()
+    done = {(result.deploy, result.resource) for deploy in outcome.deploys for result in deploy.results}
+    return frozenset((each.deploy, each.resource) for each in after.changes if each.set_off) - done
+
+
 def _judge(parts: Parts, account: Account, trial: Trial, senses: Senses) -> None:
     memory = parts.memory
+    failed, doubtful = trials.broken(trial, account.outcome, memory.state().attempts)
     # Where there is nothing to go back to, well is well: nobody would act on what falls a while later.
     to_the_end = memory.applied().good_commit is not None and not trials.is_calm(account.outcome)
-    account.health, reasons = trials.watch(trial, senses, settle_s=_settle_s(parts, account), to_the_end=to_the_end)
+    settle_s = 0 if failed else _settle_s(parts, account)  # what has failed need not be waited for
+    account.health, signs = trials.watch(trial, senses, settle_s=settle_s, to_the_end=to_the_end)
+    account.harm = reasons = (*failed, *signs)
     if senses.stopped():
         # Nobody has seen it settle: the next cycle judges it, and this try does not count.
         memory.keep_trial(dataclasses.replace(trial, tries=trial.tries - 1))
@@ -167,8 +201,8 @@ def _judge(parts: Parts, account: Account, trial: Trial, senses: Senses) -> None
     earlier = memory.bad().get(trial.digest)
     times = earlier.times + 1 if earlier is not None else 1
     bad = Bad(trial.digest, trial.commit, parts.clock(), "; ".join(reasons), times=times)
-    memory.keep_bad(bad)
-    _come_back(parts, account, trial, _go_back(parts, account, good, bad))
+    memory.keep_bad(bad.in_doubt(parts.clock()) if doubtful else bad)
+    _come_back(parts, account, trial, _go_back(parts, account, good, memory.bad()[bad.digest]))
 
 
 def _go_back(parts: Parts, account: Account, good: Resolution, bad: Bad) -> Rollback:
@@ -179,8 +213,9 @@ def _go_back(parts: Parts, account: Account, good: Resolution, bad: Bad) -> Roll
     account.outcome = Outcome()
     rules = rules_for(good.state, suspension=None, attempts={}, now=parts.clock(), patient=False)
     _make_so(parts, account, good, rules)
+    helpless = rollback.failed_alike(account.outcome)
     for failure in failures(account):
-        account.failures.append(trials.rollback_failed(bad, good.commit.sha, failure.message))
+        account.failures.append(failure if helpless else trials.rollback_failed(bad, good.commit.sha, failure.message))
     return rollback
 
 
@@ -191,9 +226,10 @@ def _come_back(parts: Parts, account: Account, trial: Trial, rollback: Rollback)
         wanted = wanted_by(account.state, account.after, account.applied)
         done = retreat(parts.ledger, since=trial.at, wanted=wanted, attempted=rollback.attempted)
         rollback = dataclasses.replace(rollback, removed=done.removed, stays=done.stays)
+    account.reached(Stage.WENT_BACK)
     senses = senses_of(parts, account)
     account.health, reasons = trials.watch(trial, senses, settle_s=_settle_s(parts, account), to_the_end=False)
-    if reasons and not bad.forlorn:
+    if (reasons or rollback.failed_alike(account.outcome)) and not bad.forlorn:
         bad = bad.in_doubt(parts.clock())
         parts.memory.keep_bad(bad)
         account.hold = bad.hold

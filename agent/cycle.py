@@ -18,7 +18,7 @@ import dataclasses
 from agent import updating
 from agent.aiming import aim
 from agent.converging import conclude, converge, unended
-from agent.domain.account import Account, Reboot, Trigger
+from agent.domain.account import Account, Reboot, Stage, Trigger
 from agent.errors import HostwrightError
 from agent.parts import Parts
 from agent.steps.choose import Aim
@@ -32,7 +32,7 @@ from agent.steps.remember import remember
 
 def run(parts: Parts, trigger: Trigger) -> Account:
     """One whole cycle. The caller holds the lock. Expected failures end up in the account, they are not raised."""
-    account = Account(failures=[*parts.healed])
+    account = Account(clock=parts.clock, failures=[*parts.healed])
     if parts.unusable is not None:
         return _only_told(parts, account, parts.unusable)
     chosen: Aim | None = None
@@ -42,9 +42,11 @@ def run(parts: Parts, trigger: Trigger) -> Account:
         unended(parts)
     with account.surviving():
         chosen = aim(parts, account)
+        account.reached(Stage.AIMED)
         if chosen is not None:
             converge(parts, account, chosen, trigger)
-    account.failures.extend(failures(account))
+    with account.surviving():
+        account.failures.extend(failures(account))
     with account.surviving():
         conclude(parts, account)
     with account.surviving():
@@ -83,7 +85,9 @@ def run(parts: Parts, trigger: Trigger) -> Account:
             parts.reboot()
     with account.surviving():
         # Only now is it known whether the report was sent.
-        parts.memory.keep_state(dataclasses.replace(parts.memory.state(), exit=int(account.exit)))
+        why = account.cause
+        cause = (why.kind, why.message, why.hint) if why is not None else ("", "", "")
+        parts.memory.keep_state(dataclasses.replace(parts.memory.state(), exit=int(account.exit), cause=cause))
     with account.surviving():
         updating.conclude(parts, account, trigger)
     return account
@@ -126,3 +130,4 @@ def _prune(parts: Parts, account: Account, aim: Aim, trigger: Trigger) -> None:
         patient=trigger is Trigger.CLOCK,
     )
     account.failures.extend(account.pruned.failures)
+    account.reached(Stage.PRUNED)

@@ -72,6 +72,8 @@ class HostwrightError(Exception):
     exit: Exit = Exit.BUG
     consequence: Consequence = Consequence.STALL
     default_kind: str = "error"
+    at: int = 0
+    """When a cycle noted it, in seconds since the epoch; 0: none has."""
 
     def __init__(self, message: str, *, hint: str = "", kind: str = "", consequence: Consequence | None = None) -> None:
         super().__init__(message)

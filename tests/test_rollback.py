@@ -88,18 +88,18 @@ class Host:
     slept: list[float] = field(default_factory=list)
     while_it_settles: Callable[[], None] = lambda: None
 
-    def commit(self, word: str, *more: str, check: str = "good") -> str:
+    def commit(self, word: str, *more: str, check: str = "good", plays: str = "") -> str:
         entries = [f"{self.target}/web: {{content: {word}}}"]
         entries += [f"{self.target}/{name}: {{content: {word}}}" for name in more]
-        plays = f"""\
+        site = f"""\
 - hosts: all
   deploys:
     - name: web
       deploy: files
       with: {{{", ".join(entries)}}}
       health: [{{command: [grep, -qx, {check}, "{self.target}/web"], name: says {check}}}]
-"""
-        return self.repo.commit(f"Say {word}", HOSTS | {f"{INVENTORY}/site.yaml": plays})
+{plays}"""
+        return self.repo.commit(f"Say {word}", HOSTS | {f"{INVENTORY}/site.yaml": site})
 
     def cycle(self) -> Account:
         return run(self.parts, Trigger.CLOCK)
@@ -227,12 +227,45 @@ def test_a_check_that_failed_before_does_not_count(good: Host) -> None:
     assert account.trial is None, "a repair is no change on trial"
 
 
+FAILS = "    - {name: after, deploy: command, with: {try: {run: [sh, -c, '%s', sh]}}}\n"
+
+
+def test_a_deploy_that_fails_on_a_new_state_is_harm_and_what_is_half_done_is_taken_back(good: Host) -> None:
+    good.commit("better", "brought", check="better", plays=FAILS % "exit 3")
+    account = good.cycle()
+    assert good.files() == {"web": "good"}
+    assert (int(account.exit), phase_of(account)) == (7, Phase.ROLLED_BACK)
+    assert list(problems(account)) == ["deploy-failed", "rolled-back"]
+    assert "after failed: command:try" in problems(account)["rolled-back"]
+    told = [event.resource for event in good.parts.events.last(20) if event.kind == "taken-back"]
+    assert told == [f"file:{good.target}/web", f"file:{good.target}/brought"]
+    assert sum(good.slept) == 0, "there is nothing to be waited for"
+    assert phase_of(good.cycle()) is Phase.ROLLED_BACK
+    assert good.reporter.attempts == 2
+
+
+def test_a_failure_that_passes_takes_nothing_back(good: Host) -> None:
+    good.commit("better", check="better", plays=FAILS % "echo Could not resolve host: mirror >&2; exit 6")
+    account = good.cycle()
+    assert (int(account.exit), phase_of(account), good.files()) == (7, Phase.FAILED, {"web": "better"})
+    assert good.parts.memory.bad() == {}
+
+
+def test_a_first_state_that_fails_says_that_there_is_nothing_to_go_back_to(host: Host) -> None:
+    host.commit("good", plays=FAILS % "exit 3")
+    account = host.cycle()
+    assert (int(account.exit), host.files()) == (7, {"web": "good"})
+    assert "after failed" in problems(account)["nothing-to-go-back-to"]
+    assert [event for event in host.parts.events.last(20) if event.kind == "adopted"] == []
+
+
 def test_the_first_state_has_nothing_to_go_back_to(host: Host) -> None:
     host.commit("bad")
     account = host.cycle()
     assert int(account.exit) == 8
     assert "nothing-to-go-back-to" in problems(account)
     assert host.files() == {"web": "bad"}
+    assert [event for event in host.parts.events.last(20) if event.kind == "adopted"] == [], "it reached nothing"
 
 
 def test_where_going_back_does_not_help_the_verdict_is_withdrawn(good: Host) -> None:

@@ -26,7 +26,7 @@ from agent.domain.memory import Pinned, Suspension
 from agent.domain.plan import Cause, Hold
 from agent.domain.removal import Departure, Leaving, Removal
 from agent.domain.text import SECOND, moment
-from agent.errors import DeployError, Exit, SettingsError, UsageError, first_exit
+from agent.errors import DeployError, Exit, HostwrightError, SettingsError, UsageError, first_exit
 from agent.host.events import Events
 from agent.host.lock import locked
 from agent.host.paths import Paths
@@ -167,8 +167,23 @@ def trigger(output: Output, *, wait: bool) -> int:
     if not isinstance(code, int):
         raise SettingsError("nobody can tell how the cycle ended", kind="no-daemon", hint="hostwright events")
     output.say(f"the cycle ended with exit code {code}" if wait else "the daemon will start a cycle now")
-    output.envelope("trigger", code, answer)
+    error = _why(Memory(Paths()), code) if code else None
+    if error is not None:
+        output.problem(error)
+    output.envelope("trigger", code, answer, error_document(error) if error is not None else None)
     return code
+
+
+def _why(memory: Memory, code: int) -> HostwrightError:
+    """What the exit code of the last cycle stands for, as far as that cycle lived to write it down."""
+    state = memory.state()
+    kind, message, hint = state.cause if state.exit == code else ("", "", "")
+    if not message:
+        kind, message = "unknown", "the cycle ended before it could write down why"
+        hint = "`journalctl -u hostwright-cycle` has its last words"
+    error = HostwrightError(message, kind=kind, hint=hint)
+    error.exit = Exit(code) if code in list(Exit) else Exit.BUG
+    return error
 
 
 def suspend(output: Output, *, reason: str, duration: str | None) -> int:
@@ -275,7 +290,7 @@ def _one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | No
         account = run(parts, who)
     view.conclude(account)
     code = int(Exit.INTERRUPTED if broken_off.is_set() else account.exit)
-    cause = next((failure for failure in account.failures if failure.exit == code), None)
+    cause = account.cause if code == account.exit else None
     output.envelope(
         "apply" if who is Trigger.PERSON else "cycle",
         code,

@@ -153,11 +153,15 @@ class Output:
         self._out.file.flush()
         self._err.file.flush()
 
-    def failure(self, command: str, error: HostwrightError) -> int:
-        """One line of what happened and one of what to do; the exit code."""
+    def problem(self, error: HostwrightError) -> None:
+        """One line of what happened and one of what to do."""
         self.say(f"hostwright: {error.message}")
         if error.hint:
             self.say(f"  → {error.hint}")
+
+    def failure(self, command: str, error: HostwrightError) -> int:
+        """One line of what happened and one of what to do; the exit code."""
+        self.problem(error)
         self.envelope(command, int(error.exit), None, error_document(error))
         return int(error.exit)
 

@@ -108,7 +108,8 @@ def _held(line: str, hold: Hold | None) -> str:
 def change_line(change: Change) -> str:
     """``~ file:/etc/motd: write content  [drift, files]``: what changes, how, why, and which deploy wants it."""
     what = f"{change.resource}: {change.wanted.operation}"
-    return f"{_SIGNS[change.cause]} {what}  [{change.cause.value}, {change.deploy}]"
+    why = f"{change.cause.value}, {change.set_off}" if change.set_off else change.cause.value
+    return f"{_SIGNS[change.cause]} {what}  [{why}, {change.deploy}]"
 
 
 def newest_line(sha: str, why: str) -> str:

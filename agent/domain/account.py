@@ -6,7 +6,7 @@ The report is written from it. Whatever fails, the account holds what was known 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
@@ -16,11 +16,12 @@ from agent.domain.desired import DesiredState, Mode
 from agent.domain.health import Health
 from agent.domain.memory import AppliedDeploy, FleetSettings
 from agent.domain.outcome import Outcome
+from agent.domain.passing import same_failure
 from agent.domain.pins import AgentPin
 from agent.domain.plan import Change, DeployPlan, Hold, PermittedPlan, Plan
 from agent.domain.removal import Pruned, Removal
 from agent.domain.trial import Bad, Trial
-from agent.errors import Exit, HostwrightError, first_exit, host_io_error
+from agent.errors import Exit, HealthError, HostwrightError, first_exit, host_io_error
 
 _TRACE_LIMIT = 3000
 """Characters of a traceback that fit into a report."""
@@ -39,15 +40,18 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Surviving:
-    """Notes what is raised inside and lets nothing through but interrupts."""
+    """Notes what is raised inside, and when, and lets nothing through but interrupts."""
 
     failures: list[HostwrightError]
+    clock: Callable[[], int] = lambda: 0
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
         match error:
+            case None:
+                pass
             case HostwrightError():
                 self.failures.append(error)
             case OSError():
@@ -58,6 +62,8 @@ class Surviving:
                 self.failures.append(HostwrightError(f"{type(error).__name__}: {error}", kind="bug", hint=trace))
             case _:
                 return False
+        for failure in self.failures:
+            failure.at = failure.at or self.clock()
         return True
 
 
@@ -75,6 +81,16 @@ class Rollback:
     removed: tuple[Removal, ...] = ()
     stays: tuple[str, ...] = ()
 
+    def failed_alike(self, outcome: Outcome) -> bool:
+        """Whether a deploy failed on the way back (``outcome``) as it did in the attempt: then nobody knows whether the
+        commit is to blame."""
+        attempted = self.attempted.outcome.failed if self.attempted is not None else ()
+        return any(
+            deploy.deploy == before.deploy and same_failure(deploy.error, before.error)
+            for deploy in outcome.failed
+            for before in attempted
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Reboot:
@@ -83,8 +99,22 @@ class Reboot:
     hold: Hold | None = None
 
 
+class Stage(StrEnum):
+    """A point of a cycle whose time is noted."""
+
+    AIMED = "aimed"
+    PERMITTED = "permitted"
+    WENT_BACK = "went-back"
+    JUDGED = "judged"
+    PRUNED = "pruned"
+
+
 @dataclass(slots=True)
 class Account:
+    clock: Callable[[], int] = lambda: 0
+    """Seconds since the epoch."""
+    times: dict[Stage, int] = field(default_factory=dict)
+    """When the cycle came to each point."""
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
     left_out: tuple[str, ...] = ()
@@ -107,6 +137,8 @@ class Account:
     """What became of what has left Git; None when the cycle did not get there."""
     trial: Trial | None = None
     """The intended change of this cycle, and what held before it."""
+    harm: tuple[str, ...] = ()
+    """What spoke against the intended change, a text each."""
     rollback: Rollback | None = None
     """Set where the host went back; then ``state`` and all that follows from it are of the way back."""
     fleet: FleetSettings | None = None
@@ -126,7 +158,10 @@ class Account:
 
     def surviving(self) -> Surviving:
         """What goes wrong inside is noted here, and whoever opened this goes on behind it."""
-        return Surviving(self.failures)
+        return Surviving(self.failures, self.clock)
+
+    def reached(self, stage: Stage) -> None:
+        self.times[stage] = self.clock()
 
     @property
     def whole(self) -> bool:
@@ -149,6 +184,17 @@ class Account:
         return tuple(found.get(planned.deploy, planned) for planned in before)
 
     @property
+    def stuck(self) -> bool:
+        """Whether the intended change did harm, and the host is on it all the same."""
+        return bool(self.harm) and self.rollback is None
+
+    @property
+    def lasting(self) -> list[HostwrightError]:
+        """The failures that say something of the state that the host is on: not those of an attempt taken back."""
+        over = self.rollback.attempted.failures if self.rollback is not None and self.rollback.attempted else []
+        return [failure for failure in self.failures if not any(failure is each for each in over)]
+
+    @property
     def harmed(self) -> bool:
         """Whether something failed that says something about the host's own state."""
         return any(failure.exit not in _HARMLESS for failure in self.failures)
@@ -163,6 +209,16 @@ class Account:
         """What waits that is no change of a deploy: a reboot, another version of the agent."""
         waiting = (self.reboot.hold if self.reboot is not None else None, self.update)
         return tuple(hold for hold in waiting if hold is not None)
+
+    @property
+    def cause(self) -> HostwrightError | None:
+        """What the exit code stands for; None where all is fine."""
+        failed = next((failure for failure in self.failures if failure.exit is self.exit), None)
+        if failed is None and self.health is not None and not self.health.healthy:
+            return HealthError(
+                "; ".join(self.health.complaints), hint="see `hostwright status` and the deploy's checks"
+            )
+        return failed
 
     @property
     def exit(self) -> Exit:

@@ -29,12 +29,14 @@ class Looking(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One owned thing. ``key`` names it (``file:/etc/motd``, ``package:nginx``); ``digest`` is what it should be.
-    ``reloads``: units that read it, to be told when it goes. ``absent``: it should not be."""
+    ``reloads``: units that read it, to be told when it goes. ``absent``: it should not be.
+    ``reads``: paths of files and folders that it reads."""
 
     key: str
     digest: str
     reloads: tuple[str, ...] = ()
     absent: bool = False
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

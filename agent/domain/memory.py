@@ -243,6 +243,8 @@ class State(Document):
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
     phase: str = "starting"
     exit: int = 0
+    cause: tuple[str, str, str] = ("", "", "")
+    """What that exit code stands for: a problem's kind, message and hint."""
     ended_at: int = 0
     cycles: int = 0
     fleet: FleetSettings = field(default_factory=FleetSettings)
@@ -264,6 +266,7 @@ class State(Document):
         known["fleet"] = FleetSettings.from_json(data.get("fleet") or {})
         known["attempts"] = {name: Attempt.from_json(item) for name, item in data.get("attempts", {}).items()}
         known["told"] = tuple(data.get("told", ()))
+        known["cause"] = (*map(str, data.get("cause", ())), "", "", "")[:3]
         if known.get("failed_at_first") is not None:
             known["failed_at_first"] = tuple(known["failed_at_first"])
         return cls(**known)

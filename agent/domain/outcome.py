@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from agent.domain.plan import DeployPlan
+from agent.domain.plan import Change, DeployPlan
 
 
 class Status(StrEnum):
@@ -37,10 +37,21 @@ class OperationResult:
 
 @dataclass(frozen=True, slots=True)
 class DeployOutcome:
+    """``times``: when each of the ``results`` came, in seconds since the epoch. ``cut_off``: it did not end by itself:
+    it overran its time, or the engine ended with it."""
+
     deploy: str
     status: Status
     results: tuple[OperationResult, ...] = ()
     error: str = ""
+    times: tuple[int, ...] = ()
+    cut_off: bool = False
+
+    def then(self, later: DeployOutcome) -> DeployOutcome:
+        """This one and what was done behind it."""
+        if later.status is Status.HELD:
+            return self
+        return replace(later, results=(*self.results, *later.results), times=(*self.times, *later.times))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +72,23 @@ class Outcome:
     def changed(self) -> tuple[OperationResult, ...]:
         return tuple(result for deploy in self.deploys for result in deploy.results if result.changed)
 
+    def then(self, later: Outcome) -> Outcome:
+        """This one and what was done behind it, deploy by deploy."""
+        again = {deploy.deploy: deploy for deploy in later.deploys}
+        wanted = {planned.deploy: planned for planned in later.found}
+        found = [
+            replace(wanted[planned.deploy], changes=(*planned.changes, *_new(wanted[planned.deploy], planned)))
+            if planned.deploy in wanted
+            else planned
+            for planned in self.found
+        ]
+        deploys = (deploy.then(again[deploy.deploy]) if deploy.deploy in again else deploy for deploy in self.deploys)
+        return Outcome(tuple(deploys), tuple(found), (*self.recorded, *later.recorded))
+
     def status(self, name: str) -> Status | None:
         return next((deploy.status for deploy in self.deploys if deploy.deploy == name), None)
+
+
+def _new(later: DeployPlan, earlier: DeployPlan) -> tuple[Change, ...]:
+    known = {change.resource for change in earlier.changes}
+    return tuple(change for change in later.changes if change.resource not in known)

@@ -13,7 +13,8 @@ class Cause(StrEnum):
     """Why a change is wanted."""
 
     INTENDED = "intended"
-    """Git moved: the resource's digest is new or differs from the one last applied."""
+    """Git moved: the resource's digest is new or differs from the one last applied, or a change of such a resource
+    set it off."""
     DRIFT = "drift"
     """The host moved: the resource's digest is the one last applied."""
     NOT_IDEMPOTENT = "not-idempotent"
@@ -51,11 +52,13 @@ class WantedChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of a plan: a wanted change, the deploy that wants it, and why."""
+    """One change of a plan: a wanted change, the deploy that wants it, and why. ``set_off``: in words, by which change
+    of Git, where the resource itself is wanted as before (a reload because of a file); else empty."""
 
     deploy: str
     wanted: WantedChange
     cause: Cause
+    set_off: str = ""
 
     @property
     def resource(self) -> str:
@@ -78,6 +81,8 @@ class DeployPlan:
     """Keys of what the engine knows that it looks after, changed or not."""
     unowned: int = 0
     """Operations of a config repo's deploy that look after nothing that could be pruned."""
+    moved: bool = False
+    """Whether Git moved: the deploy's digest is new or differs from the one last applied."""
 
     @property
     def in_sync(self) -> bool:
@@ -88,6 +93,13 @@ class DeployPlan:
         """Whether applying it may still bring something that a later deploy looks for. What was applied before and
         only says "changed" again brings nothing, and neither does a deploy that cannot be planned."""
         return self.unknown is not None or any(change.cause is not Cause.NOT_IDEMPOTENT for change in self.changes)
+
+    @property
+    def intends(self) -> bool:
+        """Whether it wants something that Git newly wants, as far as that is known."""
+        if self.error is not None:
+            return self.moved
+        return self.unknown is not None or any(change.cause is Cause.INTENDED for change in self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +157,7 @@ class PermittedPlan:
     @property
     def intends(self) -> bool:
         """Whether something may happen that Git newly wants, and not only the repair of what was changed by hand."""
-        return any(
-            deploy.unknown is not None or any(change.cause is Cause.INTENDED for change in deploy.changes)
-            for deploy in self.plan.deploys
-            if deploy.deploy in self.allowed
-        )
+        return any(deploy.intends for deploy in self.plan.deploys if deploy.deploy in self.allowed)
 
 
 def _lines(diff: str | None, sign: str) -> int:

@@ -227,13 +227,13 @@ class Engine:
         except TimedOutError:
             talk.child.kill()
             talk.over = f"the engine was ended together with {talk.deploy}"
-            return talk.ended(Status.FAILED, f"did not end within {self._timeout_s} s")
+            return talk.cut_off(f"did not end within {self._timeout_s} s")
         except ChildEndedError as end:
             if end.code == STOPPED_STATUS or (self._stopped and end.code == -signal.SIGTERM):
                 talk.over = _STOPPED
                 return talk.ended(Status.SKIPPED, _STOPPED)
             talk.over = f"the engine ended with {talk.deploy}"
-            return talk.ended(Status.FAILED, end.reason)
+            return talk.cut_off(end.reason)
         except (ProtocolError, OverflowError) as error:
             raise unreadable(error, talk.deploy) from error
 
@@ -263,6 +263,9 @@ class _Talk:
 
     def ended(self, status: Status, error: str = "") -> DeployOutcome:
         return DeployOutcome(self.deploy, status, tuple(self._results), error)
+
+    def cut_off(self, error: str) -> DeployOutcome:
+        return replace(self.ended(Status.FAILED, error), cut_off=True)
 
     def outcome(self, begin: Begin | None) -> DeployOutcome:
         if begin is not None:

@@ -181,13 +181,13 @@ def _change(account: Account, change: Change, counts: bool, bounds: Bounds) -> R
     result = _result(account, change)
     hold = _hold(account, change.deploy)
     if result is not None:
-        state, reason = ("done", "") if result.succeeded else ("failed", _last_line(result.error))
+        state, reason = ("done", change.set_off) if result.succeeded else ("failed", _last_line(result.error))
     elif hold is not None:
         state, reason = "held", hold.reason
     elif account.outcome.status(change.deploy) is Status.STOPPED:
         state, reason = "stopped", ""
     else:
-        state, reason = "wanted", ""
+        state, reason = "wanted", change.set_off
     counts = counts and not change.wanted.private
     return ReportedChange.model_validate(
         {

@@ -8,20 +8,22 @@ journal says that it began.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from agent.domain.desired import DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import DeployOutcome, OperationResult, Outcome, Status
-from agent.domain.plan import DeployPlan, PermittedPlan
+from agent.domain.plan import Cause, DeployPlan, PermittedPlan
 from agent.engine.client import Decision, Engine, Execute, Prepared, Skip
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.steps.own import record
 from agent.steps.permit import Rules, judge
 from agent.steps.plan import classify
+from agent.steps.reach import Made
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class _Decisions:
     plans: dict[str, DeployPlan] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
+    times: list[int] = field(default_factory=list)
+    """When each operation ended, in order."""
     ended: dict[str, Status] = field(default_factory=dict)
     recorded: list[str] = field(default_factory=list)
 
@@ -55,40 +59,51 @@ def apply(
     applied: Mapping[str, AppliedDeploy],
     journal: Journal,
     ledger: Ledger,
-    now: int,
+    clock: Callable[[], int],
     progress: Progress,
+    made: Made,
+    only: Collection[tuple[str, str]] | None = None,
 ) -> Outcome:
-    """Carries out what ``permitted`` allows, and nothing where it allows nothing.
+    """Carries out what ``permitted`` allows, and nothing where it allows nothing. ``made`` learns what is made of what
+    Git changed. ``only``: nothing but these changes, by deploy and resource.
 
     Only deploys that need a failed one are skipped; the others still run. Raises DeployError when the engine itself
     fails, OSError when the journal or the ledger cannot be written (then nothing of that deploy was changed).
     """
     if not permitted.allowed:
         return Outcome()
-    made = _Decisions()
+    decided = _Decisions()
     interrupted = journal.interrupted(state.enforced)
 
     def decide(found: Prepared) -> Decision:
         deploy = state.deploy(found.deploy)
-        planned = classify(deploy, found, applied, interrupted)
-        made.plans[deploy.name] = planned
-        missing = [name for name in deploy.needs if name in made.skipped or made.ended.get(name) in _NOT_WELL]
+        planned = classify(deploy, found, applied, interrupted, made)
+        decided.plans[deploy.name] = planned
+        missing = [name for name in deploy.needs if name in decided.skipped or decided.ended.get(name) in _NOT_WELL]
         if missing and not planned.in_sync:
-            made.skipped[deploy.name] = f"needs {missing[0]}, which did not end well"
+            decided.skipped[deploy.name] = f"needs {missing[0]}, which did not end well"
             return Skip()
         judged = judge(planned, rules)
-        if not judged.allowed:
+        allowed = frozenset(key for key in judged.allowed if only is None or (deploy.name, key) in only)
+        if found.error is None:
+            made.there(deploy, found.changes, applied.get(deploy.name))
+        if not allowed:
             if judged.put_off and planned.pending:
-                made.held.add(deploy.name)
+                decided.held.add(deploy.name)
             return Skip()
-        made.recorded += record(ledger, deploy, planned, now)
+        decided.recorded += record(ledger, deploy, planned, clock())
         journal.begin(deploy.name, deploy.digest)
-        return Execute(judged.allowed)
+        return Execute(allowed)
+
+    def operated(result: OperationResult) -> None:
+        decided.times.append(clock())
+        progress.operated(result)
 
     def done(outcome: DeployOutcome) -> None:
-        made.ended[outcome.deploy] = outcome.status
+        decided.ended[outcome.deploy] = outcome.status
         if outcome.status is Status.DONE:
             journal.end(outcome.deploy)
+        made.ran(state.deploy(outcome.deploy), _intended(outcome, decided.plans.get(outcome.deploy)))
 
     outcomes = engine.apply(
         state,
@@ -96,26 +111,40 @@ def apply(
         interrupted,
         decide=decide,
         on_started=progress.started,
-        on_operated=progress.operated,
+        on_operated=operated,
         on_done=done,
     )
+    times = iter(decided.times)
     return Outcome(
-        tuple(_settled(outcome, made) for outcome in outcomes),
-        tuple(planned for planned in made.plans.values() if planned.error is None),
-        tuple(made.recorded),
+        tuple(_settled(outcome, decided, times) for outcome in outcomes),
+        tuple(planned for planned in decided.plans.values() if planned.error is None),
+        tuple(decided.recorded),
     )
+
+
+def _intended(outcome: DeployOutcome, planned: DeployPlan | None) -> list[str]:
+    """The keys of what this deploy changed because Git did."""
+    changes = {change.resource: change for change in planned.changes} if planned is not None else {}
+    keys: list[str] = []
+    for result in outcome.results:
+        change = changes.get(result.resource)
+        if result.changed and (change is None or change.cause is Cause.INTENDED):
+            keys += (change.wanted.owns if change is not None else ()) or (result.resource,)
+    return keys
 
 
 _NOT_WELL = frozenset({Status.FAILED, Status.STOPPED, Status.SKIPPED})
 
 
-def _settled(outcome: DeployOutcome, made: _Decisions) -> DeployOutcome:
-    """The engine's word, and ours where the engine cannot know: why a deploy was passed over."""
+def _settled(outcome: DeployOutcome, decided: _Decisions, times: Iterator[int]) -> DeployOutcome:
+    """The engine's word, and ours where the engine cannot know: when its operations ended, and why a deploy was passed
+    over. ``times`` are those of all operations from here on."""
     name = outcome.deploy
-    if name in made.skipped:
-        return dataclasses.replace(outcome, status=Status.SKIPPED, error=made.skipped[name])
-    planned = made.plans.get(name)
-    if planned is not None and planned.error is not None and made.held:
+    outcome = dataclasses.replace(outcome, times=tuple(islice(times, len(outcome.results))))
+    if name in decided.skipped:
+        return dataclasses.replace(outcome, status=Status.SKIPPED, error=decided.skipped[name])
+    planned = decided.plans.get(name)
+    if planned is not None and planned.error is not None and decided.held:
         # What it looks for may be what a deploy that waits for its time will create: still unknown, not failed.
         return dataclasses.replace(outcome, status=Status.HELD, error=planned.error)
     return outcome

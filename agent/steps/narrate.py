@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
 
-from agent.domain.account import Account, Rollback
+from agent.domain.account import Account, Rollback, Stage
 from agent.domain.digest import digest_of
 from agent.domain.event import Event
 from agent.domain.memory import Applied
@@ -42,19 +44,22 @@ def narrate(
     account: Account, before: Applied, told: Collection[str], now: int
 ) -> tuple[tuple[Event, ...], tuple[str, ...]]:
     """The events of this cycle, and marks of what stands, to be handed in as ``told`` next time."""
+    times = _Times(account, now)
     rollback = account.rollback
-    events = list(_done(rollback.attempted, now)) if rollback is not None and rollback.attempted is not None else []
-    events += _done(account, now)
-    events += _taken_back(rollback, now) if rollback is not None else ()
-    if account.whole and account.state is not None and before.commit != account.state.commit:
-        events.append(Event(now, "adopted", f"reached commit {account.state.commit[:12]}"))
-    events += _pruned(account, now)
+    events = list(_done(rollback.attempted, times)) if rollback is not None and rollback.attempted is not None else []
+    events += _done(account, times)
+    events += _taken_back(rollback, times.of(Stage.WENT_BACK)) if rollback is not None else ()
+    reached = account.whole and not account.stuck
+    if reached and account.state is not None and before.commit != account.state.commit:
+        events.append(Event(times.of(Stage.JUDGED), "adopted", f"reached commit {account.state.commit[:12]}"))
+    events += _pruned(account, times.of(Stage.PRUNED))
     if account.reboot is not None and account.reboot.hold is None:
         events.append(Event(now, "rebooting", "what was installed needs a reboot: the host goes down now"))
-    standing = [*_problems(account, now), *_held(account, now)]
+    standing = [*_problems(account, times), *_held(account, times)]
     events += [event for event in standing if _mark(event) not in told]
     if told and not standing:
         events.append(Event(now, "recovered", "nothing is wrong or held any more"))
+    events.sort(key=lambda event: event.at)
     return tuple(events), tuple(dict.fromkeys(_mark(event) for event in standing))
 
 
@@ -63,40 +68,55 @@ def _mark(event: Event) -> str:
     return digest_of([event.kind, event.deploy, event.resource, _NUMBER.sub("#", event.message)])[:16]
 
 
-def _done(account: Account, now: int) -> Iterator[Event]:
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """When the cycle came to which point; ``now``, its end, where nobody noted."""
+
+    account: Account
+    now: int
+
+    def of(self, stage: Stage) -> int:
+        return self.account.times.get(stage, self.now)
+
+
+def _done(account: Account, times: _Times) -> Iterator[Event]:
+    kinds = _DONE if account.rollback is None else dict.fromkeys(Cause, "taken-back")
     planned = {(change.deploy, change.resource): change for each in account.planned for change in each.changes}
     for deploy in account.outcome.deploys:
-        for result in deploy.results:
-            yield _result(result, planned.get((result.deploy, result.resource)), now)
+        for result, at in zip_longest(deploy.results, deploy.times[: len(deploy.results)]):
+            change = planned.get((result.deploy, result.resource))
+            kind = kinds[change.cause if change is not None else Cause.INTENDED]
+            yield _result(result, change, kind, at or times.now)
 
 
-def _taken_back(rollback: Rollback, now: int) -> Iterator[Event]:
+def _taken_back(rollback: Rollback, at: int) -> Iterator[Event]:
     for removal in rollback.removed:
         message = removal.reason or "removed, the attempt had brought it"
-        yield Event(now, "taken-back", message, removal.entry.deploy, removal.entry.key)
+        yield Event(at, "taken-back", message, removal.entry.deploy, removal.entry.key)
     for line in rollback.stays:
-        yield Event(now, "not-taken-back", line)
+        yield Event(at, "not-taken-back", line)
 
 
-def _pruned(account: Account, now: int) -> Iterator[Event]:
+def _pruned(account: Account, at: int) -> Iterator[Event]:
     pruned = account.pruned or Pruned()
     for name, source in pruned.departed.items():
-        yield Event(now, "departed", f"left Git: {source} was run", name)
+        yield Event(at, "departed", f"left Git: {source} was run", name)
     for key in pruned.revoked:
-        yield Event(now, "revoked", "left Git: its access to this host was taken away", resource=key)
+        yield Event(at, "revoked", "left Git: its access to this host was taken away", resource=key)
     for removal in pruned.done:
         kind, message = _FATES[removal.fate]
         message = f"{message}: {removal.reason}" if removal.reason else message
-        yield Event(now, kind, message, removal.entry.deploy, removal.entry.key)
+        yield Event(at, kind, message, removal.entry.deploy, removal.entry.key)
 
 
-def _result(result: OperationResult, change: Change | None, now: int) -> Event:
-    kind = _DONE[change.cause] if change is not None else "applied"
+def _result(result: OperationResult, change: Change | None, kind: str, at: int) -> Event:
     message = result.operation
+    if change is not None and change.set_off:
+        message += f" ({change.set_off})"
     if not result.succeeded:
-        kind, message = "failed", f"{result.operation}: {_told_by(result)}"
+        kind, message = "failed", f"{message}: {_told_by(result)}"
     diff = change.wanted.diff if change is not None else None
-    return Event(now, kind, message, result.deploy, result.resource, diff)
+    return Event(at, kind, message, result.deploy, result.resource, diff)
 
 
 def _told_by(result: OperationResult) -> str:
@@ -107,32 +127,33 @@ def _told_by(result: OperationResult) -> str:
     return f"{why}\n{whole}" if whole else why
 
 
-def _problems(account: Account, now: int) -> Iterator[Event]:
+def _problems(account: Account, times: _Times) -> Iterator[Event]:
     for failure in account.failures:
         hint = f" ({failure.hint})" if failure.hint and failure.kind != "bug" else ""
-        yield Event(now, f"problem-{failure.kind}", f"{failure.message}{hint}")
+        yield Event(failure.at or times.now, f"problem-{failure.kind}", f"{failure.message}{hint}")
     if account.trusted is not None and account.trusted.note:
-        yield Event(now, "signer", account.trusted.note)
+        yield Event(times.of(Stage.AIMED), "signer", account.trusted.note)
     if account.health is not None:
         for complaint in account.health.complaints:
-            yield Event(now, "unhealthy", complaint)
+            yield Event(times.of(Stage.JUDGED), "unhealthy", complaint)
 
 
-def _held(account: Account, now: int) -> Iterator[Event]:
+def _held(account: Account, times: _Times) -> Iterator[Event]:
     if account.hold is not None:
-        yield Event(now, account.hold.kind, account.hold.reason)
+        stage = Stage.AIMED if account.rollback is None else Stage.WENT_BACK
+        yield Event(times.of(stage), account.hold.kind, account.hold.reason)
     for put_off in account.put_off:
-        yield Event(now, put_off.kind, put_off.reason)
+        yield Event(times.now, put_off.kind, put_off.reason)
     leaving = account.pruned.leaving if account.pruned is not None else Leaving()
     for hold in leaving.holds:
         keys = [removal.entry.key for removal in leaving.removals if removal.hold == hold]
         keys += [departure.deploy for departure in leaving.departures if departure.hold == hold]
         more = ", …" if len(keys) > _KEYS_TOLD else ""
-        yield Event(now, PRUNE_HELD, f"{', '.join(keys[:_KEYS_TOLD])}{more}: {hold.reason}")
+        yield Event(times.of(Stage.PRUNED), PRUNE_HELD, f"{', '.join(keys[:_KEYS_TOLD])}{more}: {hold.reason}")
     for held in account.permitted.held if account.permitted is not None else ():
         change, hold = held.change, held.hold
         yield Event(
-            now,
+            times.of(Stage.PERMITTED),
             f"held-{change.cause.value}",
             f"{change.wanted.operation}: {hold.reason}",
             change.deploy,

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from agent.domain.desired import DesiredDeploy, DesiredState
+from agent.domain.desired import DesiredDeploy, DesiredState, Resource
 from agent.domain.memory import AppliedDeploy
 from agent.domain.plan import Cause, Change, DeployPlan, Plan, WantedChange
 from agent.engine.client import Engine, Prepared
+from agent.steps.reach import Made
 
 
 def make_plan(
@@ -19,15 +20,22 @@ def make_plan(
     root: Path,
     applied: Mapping[str, AppliedDeploy],
     interrupted: frozenset[str],
+    made: Made | None = None,
 ) -> Plan:
-    """The plan for ``state``, whose files lie at ``root``. Raises DeployError when the engine itself fails."""
+    """The plan for ``state``, whose files lie at ``root``. ``made``: what this cycle has changed so far. Raises
+    DeployError when the engine itself fails."""
     deploys: list[DeployPlan] = []
     pending = False
-    for found in engine.plan(state, root, interrupted):
-        planned = classify(state.deploy(found.deploy), found, applied, interrupted)
+    made = made or Made()
+    looked = engine.plan(state, root, interrupted)
+    for found in looked:
+        if found.error is None:
+            made.there(state.deploy(found.deploy), found.changes, applied.get(found.deploy))
+    for found in looked:
+        planned = classify(state.deploy(found.deploy), found, applied, interrupted, made)
         if planned.error is not None and pending:
             # What it looks for may be what an earlier deploy is about to create.
-            planned = DeployPlan(deploy=planned.deploy, unknown=planned.error)
+            planned = DeployPlan(deploy=planned.deploy, unknown=planned.error, moved=planned.moved)
         elif pending:
             planned = replace(planned, changes=tuple(map(_perhaps, planned.changes)))
         pending = pending or (planned.pending and found.deploy in state.enforced)
@@ -43,40 +51,38 @@ def _perhaps(change: Change) -> Change:
 
 
 def classify(
-    deploy: DesiredDeploy, found: Prepared, applied: Mapping[str, AppliedDeploy], interrupted: frozenset[str]
+    deploy: DesiredDeploy,
+    found: Prepared,
+    applied: Mapping[str, AppliedDeploy],
+    interrupted: frozenset[str],
+    made: Made,
 ) -> DeployPlan:
-    """What the engine found of one deploy, with the cause of each change."""
-    if found.error is not None:
-        return DeployPlan(deploy=deploy.name, error=found.error)
+    """What the engine found of one deploy, with the cause of each change. ``made``: what may have set it off."""
     before = applied.get(deploy.name)
-    digests = {resource.key: resource.digest for resource in deploy.resources}
+    moved = before is None or before.digest != deploy.digest
+    if found.error is not None:
+        return DeployPlan(deploy=deploy.name, error=found.error, moved=moved)
+    resources = {resource.key: resource for resource in deploy.resources}
+
+    def change(wanted: WantedChange) -> Change:
+        # An operation of a config repo's deploy file has no digest of its own: its deploy's stands for it.
+        resource = resources.get(wanted.resource, Resource(wanted.resource, deploy.digest))
+        if before is None or before.resources.get(resource.key, before.digest) != resource.digest:
+            return Change(deploy.name, wanted, Cause.INTENDED)
+        if why := made.sets_off(resource):
+            return Change(deploy.name, wanted, Cause.INTENDED, why)
+        if deploy.name in interrupted:
+            return Change(deploy.name, wanted, Cause.INTERRUPTED)
+        if before.digest == deploy.digest and resource.key in before.not_idempotent:
+            return Change(deploy.name, wanted, Cause.NOT_IDEMPOTENT)
+        if why := made.came_about(deploy, resource.key):
+            return Change(deploy.name, wanted, Cause.INTENDED, why)
+        return Change(deploy.name, wanted, Cause.DRIFT)
+
     return DeployPlan(
         deploy=deploy.name,
-        changes=tuple(
-            Change(deploy.name, wanted, _cause(wanted, deploy, digests, before, deploy.name in interrupted))
-            for wanted in found.changes
-        ),
+        changes=tuple(change(wanted) for wanted in found.changes),
         resources=found.resources,
         unowned=found.unowned,
+        moved=moved,
     )
-
-
-def _cause(
-    wanted: WantedChange,
-    deploy: DesiredDeploy,
-    digests: Mapping[str, str],
-    before: AppliedDeploy | None,
-    interrupted: bool,
-) -> Cause:
-    if before is None or _applied_digest(wanted.resource, before) != digests.get(wanted.resource, deploy.digest):
-        return Cause.INTENDED
-    if interrupted:
-        return Cause.INTERRUPTED
-    if before.digest == deploy.digest and wanted.resource in before.not_idempotent:
-        return Cause.NOT_IDEMPOTENT
-    return Cause.DRIFT
-
-
-def _applied_digest(key: str, before: AppliedDeploy) -> str:
-    # An operation of a config repo's deploy file has no digest of its own: its deploy's stands for it.
-    return before.resources.get(key, before.digest)

@@ -112,8 +112,8 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
         applied = dataclasses.replace(applied, deploys=deploys)
     if state is None or not account.whole:
         return dataclasses.replace(applied, adopted=_breathe(applied.adopted, well=False, now=now))
-    well = account.health is None or account.health.healthy
-    well = well and not any(failure.exit is Exit.DEPLOY for failure in account.failures)
+    well = not account.stuck and (account.health is None or account.health.healthy)
+    well = well and not any(failure.exit is Exit.DEPLOY for failure in account.lasting)
     adopted = applied.adopted
     if not adopted or adopted[-1].sha != state.commit:
         adopted = (*_end(adopted, now), AdoptedCommit(state.commit, now))

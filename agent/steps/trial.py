@@ -1,24 +1,26 @@
 """trial: turns an intended change into one that is confirmed, or into what speaks against it.
 
-What counts are signs that may be the change's own doing: checks of the deploys that it touches (which passed before,
-or are new), units that have failed since, and the way to the config repo. Vitals, and what was bad before, are
-reported and not counted.
+What counts are signs that may be the change's own doing: a deploy that it touches or sets off and that fails, checks of
+those (which passed before, or are new), units that have failed since, and the way to the config repo. Vitals, and what
+was bad before, are reported and not counted; nor is a failure that passes by itself.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from agent.domain.check import CheckResult
 from agent.domain.desired import DesiredState
 from agent.domain.health import Health
-from agent.domain.memory import AppliedDeploy
-from agent.domain.outcome import Outcome
-from agent.domain.plan import Cause, PermittedPlan
+from agent.domain.memory import AppliedDeploy, Attempt
+from agent.domain.outcome import DeployOutcome, Outcome, Status
+from agent.domain.passing import passes, same_failure
+from agent.domain.plan import Cause, DeployPlan, PermittedPlan
 from agent.domain.trial import Bad, Trial
 from agent.errors import Consequence, HealthError
+from agent.steps.reach import reach
 
 LOOK_AGAIN_S = 2.0
 """Between two looks at the host while an intended change settles."""
@@ -60,17 +62,28 @@ def begin(
         state.digest,
         state.commit,
         now,
-        touched=tuple(
-            planned.deploy
-            for planned in permitted.plan.deploys
-            if planned.deploy in permitted.allowed
-            and (again or planned.unknown is not None or any(each.cause is Cause.INTENDED for each in planned.changes))
+        touched=_touched(
+            state, (each for each in permitted.plan.deploys if each.deploy in permitted.allowed), again=again
         ),
         passed=tuple(label_of(result) for result in health.checks if result.passed),
         known=tuple(f"{name}: {label}" for name, deploy in applied.items() for label in deploy.checks),
         failed_units=health.failed_units,
         remote=senses.remote(),
     )
+
+
+def widened(trial: Trial, state: DesiredState, outcome: Outcome) -> Trial:
+    """The trial with what turned out to be touched, too, as each deploy's turn came."""
+    ran = (planned for planned in outcome.found if outcome.status(planned.deploy) is not Status.HELD)
+    touched = {*trial.touched, *_touched(state, ran)}
+    return replace(trial, touched=tuple(deploy.name for deploy in state.deploys if deploy.name in touched))
+
+
+def _touched(state: DesiredState, plans: Iterable[DeployPlan], *, again: bool = False) -> tuple[str, ...]:
+    plans = tuple(plans)
+    changes = (change for planned in plans for change in planned.changes)
+    unclear = (planned.deploy for planned in plans if not planned.changes and planned.intends)
+    return reach(state, (each for each in changes if again or each.cause is Cause.INTENDED), unclear)
 
 
 def is_calm(outcome: Outcome) -> bool:
@@ -111,6 +124,33 @@ def against(trial: Trial, health: Health, *, remote: bool) -> tuple[str, ...]:
     if not remote:
         reasons.append("the config repo's server cannot be reached any more")
     return tuple(reasons)
+
+
+def broken(trial: Trial, outcome: Outcome, attempts: Mapping[str, Attempt]) -> tuple[tuple[str, ...], bool]:
+    """Pure: which deploys of the change failed by its own fault, a text each; and whether that is in doubt, because
+    another failure, one that passes, or a time that was overrun may be behind it.
+
+    ``attempts``: how they failed before it. What fails as it did before is not the change's doing. What was refused
+    from the start does no harm: nothing of it was begun, and all else of its deploy was done.
+    """
+    wanted = (change for planned in outcome.found for change in planned.changes)
+    refused = {(change.deploy, change.resource) for change in wanted if change.wanted.refused}
+    failed = [
+        deploy for deploy in outcome.failed if deploy.deploy in trial.touched and not _only_refused(deploy, refused)
+    ]
+    new = [
+        deploy
+        for deploy in failed
+        if (before := attempts.get(deploy.deploy)) is None or not same_failure(before.error, deploy.error)
+    ]
+    counting = [deploy for deploy in new if not passes(deploy)]
+    doubtful = len(counting) < len(new) or any(deploy.cut_off for deploy in counting)
+    return tuple(f"{deploy.deploy} failed: {deploy.error}" for deploy in counting), doubtful
+
+
+def _only_refused(deploy: DeployOutcome, refused: Collection[tuple[str, str]]) -> bool:
+    failed = [(deploy.deploy, result.resource) for result in deploy.results if not result.succeeded]
+    return bool(failed) and all(each in refused for each in failed)
 
 
 def label_of(result: CheckResult) -> str:

@@ -70,6 +70,7 @@ class PlayedEngine:
         _interrupted: frozenset[str],
         *,
         decide: Callable[[Prepared], Decision],
+        on_operated: Callable[[OperationResult], None],
         on_done: Callable[[DeployOutcome], None],
         **_: object,
     ) -> tuple[DeployOutcome, ...]:
@@ -77,6 +78,8 @@ class PlayedEngine:
         for deploy in state.deploys:
             run = isinstance(decide(self._found(deploy.name)), Execute)
             result = OperationResult(deploy.name, "file:/srv/motd", "write", succeeded=True, changed=True, seconds=0.1)
+            if run:
+                on_operated(result)
             ended.append(DeployOutcome(deploy.name, Status.DONE if run else Status.HELD, (result,) if run else ()))
             on_done(ended[-1])
             self.applied.append(state.commit)
@@ -296,3 +299,28 @@ def test_where_nothing_can_be_remembered_nothing_is_done_and_that_is_reported(ho
     assert list(host.parts.paths.var.iterdir()) == []
     host.parts = replace(host.parts, unusable=None)
     assert (int(host.cycle(wanted=True).exit), host.engine.applied != []) == (0, True)
+
+
+def test_an_event_bears_the_time_at_which_its_operation_ended(host: Host) -> None:
+    begun = now = host.parts.clock()
+
+    def a_minute_passes(_: object) -> None:
+        nonlocal now
+        now += 60
+
+    progress = Progress(started=lambda *_: None, operated=a_minute_passes)
+    host.parts = replace(host.parts, clock=lambda: now, progress=progress)
+    host.repo.commit("First", HOSTS | site("one"))
+    host.cycle(wanted=True)
+    told = {event.kind: event.at - begun for event in host.parts.events.last(9)}
+    assert told == {"applied": 0, "adopted": 60}
+
+
+def test_a_cycle_that_fails_writes_down_what_its_exit_code_stands_for(host: Host) -> None:
+    host.repo.commit("First", HOSTS | {f"{INVENTORY}/site.yaml": "- hosts: ["})
+    host.cycle()
+    state = host.parts.memory.state()
+    assert (state.exit, state.cause[0]) == (6, "inventory")
+    host.repo.commit("Second", site("one"))
+    host.cycle(wanted=True)
+    assert host.parts.memory.state().cause == ("", "", "")

@@ -1,13 +1,14 @@
 from dataclasses import replace
 
+from agent.domain.account import Stage
 from agent.domain.memory import Applied, AppliedDeploy
-from agent.domain.outcome import Status
+from agent.domain.outcome import DeployOutcome, Outcome, Status
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.plan import Cause, HeldChange, Hold, PermittedPlan
 from agent.domain.removal import PRUNE_HELD, Fate, Leaving, Pruned, Removal
 from agent.errors import InventoryError, SourceError
 from agent.steps.narrate import narrate
-from tests.steps.build import account, change, deploy, outcome, plan, planned, result
+from tests.steps.build import account, change, deploy, health, outcome, plan, planned, result
 
 
 def kinds(told):
@@ -53,6 +54,40 @@ def test_a_change_that_came_about_while_applying_is_told_with_its_cause():
     done = replace(outcome(Status.DONE, result(resource="unit:nginx")), found=(restart,))
     (event,) = narrate(account(plan=plan(planned()), outcome=done), Applied(), (), 5)[0]
     assert (event.kind, event.resource) == ("drift-repaired", "unit:nginx")
+
+
+def test_what_a_change_of_git_set_off_is_told_with_its_reason_and_as_no_drift():
+    reload = planned(replace(change(resource="unit:nginx"), set_off="set off by file:/x of deploy config"))
+    done = replace(outcome(Status.DONE, result(resource="unit:nginx")), found=(reload,))
+    (event,) = narrate(account(plan=plan(planned()), outcome=done), Applied(), (), 5)[0]
+    assert (event.kind, event.message) == ("applied", "write unit:nginx (set off by file:/x of deploy config)")
+
+
+def test_a_commit_that_did_harm_and_stays_is_not_told_as_reached():
+    reached = account(after=plan(planned()), applied={"motd": AppliedDeploy(deploy().digest)}, harm=("web: http",))
+    assert kinds(narrate(reached, Applied(), (), 5)) == []
+
+
+def test_each_event_bears_the_time_at_which_it_happened_and_they_stand_in_that_order():
+    away = SourceError("the remote is away")
+    away.at = 1
+    done = Outcome((DeployOutcome("motd", Status.DONE, (result(), result(resource="file:/x")), times=(3, 4)),))
+    told = account(
+        plan=plan(planned(change())),
+        outcome=done,
+        failures=[away],
+        hold=Hold("suspended", "disk"),
+        health=health("sick"),
+        times={Stage.AIMED: 2, Stage.JUDGED: 5},
+    )
+    events = narrate(told, Applied(), (), 9)[0]
+    assert [(event.at, event.kind) for event in events] == [
+        (1, "problem-source-unreachable"),
+        (2, "suspended"),
+        (3, "applied"),
+        (4, "applied"),
+        (5, "unhealthy"),
+    ]
 
 
 def test_a_suspension_is_told_once():

@@ -22,8 +22,9 @@ BROKEN_DEPLOY = f"""\
 FAILING = """\
 from pyinfra.operations import server
 
-server.shell(name="fail on purpose", commands=["echo the reason >&2; exit 3"])
+server.shell(name="fail on purpose", commands=["echo the reason: could not resolve host >&2; exit 3"])
 """
+"""It may pass by itself: what fails for good is taken back, and tests/stories/test_rollback.py has that."""
 
 
 def problems(world: World, host: str = "web1") -> list[str]:

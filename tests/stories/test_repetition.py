@@ -139,7 +139,7 @@ def test_a_restart_that_a_failure_swallowed_comes_with_the_next_run(world: World
     world.commit("App", {"inventories/lab/site.yaml": APP % "red", "deploys/app.py": DEPLOY})
     follow(host, http.url("config.git"))
     rest(host)
-    failing = DEPLOY.replace("sleep 3", "exit 1")
+    failing = DEPLOY.replace("sleep 3", "echo could not resolve host >&2; exit 1")
     world.commit("Blue, and broken", {"inventories/lab/site.yaml": APP % "blue", "deploys/app.py": failing})
     assert apply(host).code == 7
     assert (host.read("/etc/app.conf"), loaded(host)) == ("color=blue\n", "color=red\n")

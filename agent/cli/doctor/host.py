@@ -69,8 +69,10 @@ def last_cycle(paths: Paths, settings: Settings) -> Iterator[Answer]:
     if not state.cycles:
         yield Verdict.WARNING, "no cycle has run yet", "hostwright apply"
     elif state.exit:
-        hint = "`hostwright apply` runs one now and says what is wrong"
-        yield Verdict.WARNING, f"the last cycle ended with exit code {state.exit} ({state.phase})", hint
+        _, why, hint = state.cause
+        told = f": {why.partition(chr(10))[0]}" if why else ""
+        hint = hint or "`hostwright apply` runs one now and says what is wrong"
+        yield Verdict.WARNING, f"the last cycle ended with exit code {state.exit} ({state.phase}){told}", hint
     else:
         yield Verdict.OK, f"{state.phase}", ""
     suspension = memory.suspension(state.ended_at)

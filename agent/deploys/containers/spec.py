@@ -186,7 +186,10 @@ class ContainersSpec(ByName):
                 )
         folders = [_folder(path) for path in (FOLDER, *parents(FOLDER)) if path != "/etc"] if wanted else []
         resources = [folder.resource for folder in folders]
-        resources += [Resource(f"quadlet:{name}", digest_of(entry)) for name, entry in wanted.items()]
+        resources += [
+            Resource(f"quadlet:{name}", digest_of(entry), reads=_reads(self.quadlets[name]))
+            for name, entry in wanted.items()
+        ]
         files = (Resource(f"file:{FOLDER}/{name}", digest_of(entry)) for name, entry in wanted.items())
         arguments: dict[str, JSON] = {"quadlets": wanted, "items": items_to_json(folders)}
         relies_on = {"package:podman": f"{next(iter(wanted))} is to run"} if wanted else {}
@@ -203,6 +206,12 @@ def file_name(name: str) -> str:
 def quadlet_item(name: str, text: str) -> Item:
     """The quadlet's file as an item; its key is the quadlet's."""
     return Item(key=f"quadlet:{name}", path=f"{FOLDER}/{name}", kind=Kind.FILE, text=text, mode=FILE_MODE)
+
+
+def _reads(quadlet: Quadlet) -> tuple[str, ...]:
+    """Paths of the host that it sees, or is restarted for."""
+    volumes = (volume.partition(":")[0] for volume in quadlet.volumes)
+    return (*quadlet.restart_on, *quadlet.env_files, *(path for path in volumes if path.startswith("/")))
 
 
 def _folder(path: str) -> Item:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json
 from agent.deploys.spec import NAMES, ByName, Concrete, Sources, overlaid, text_of
-from agent.deploys.units import is_template
+from agent.deploys.units import is_template, template_of
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
@@ -156,8 +156,8 @@ class ServicesSpec(ByName):
         ]
         # A drop-in that Git changes is why its unit is restarted: the unit's digest has to move with it.
         resources += [
-            Resource(f"unit:{name}", digest_of([wanted, dict(self.units[name].drop_ins)]))
-            for name, wanted in units.items()
+            Resource(f"unit:{name}", digest_of([units[name], dict(unit.drop_ins)]), reads=_reads(name, unit))
+            for name, unit in self.units.items()
         ]
         # A unit that only runs may have its file from another deploy.
         written = (
@@ -190,6 +190,12 @@ def _concrete(name: str, unit: Unit, sources: Sources) -> Mapping[str, JSON]:
         "reload_on": list(unit.reload_on),
         "drop_ins": [f"{UNIT_FOLDER}/{name}.d/{file}" for file in unit.drop_ins],
     }
+
+
+def _reads(name: str, unit: Unit) -> tuple[str, ...]:
+    """Paths whose change has the unit restarted or reloaded; its own files may be written by another deploy."""
+    files = dict.fromkeys(f"{UNIT_FOLDER}/{each}" for each in (name, template_of(name)))
+    return (*unit.restart_on, *unit.reload_on, *files, *(f"{file}.d" for file in files))
 
 
 def _drop_in_items(name: str, unit: Unit) -> list[Item]:

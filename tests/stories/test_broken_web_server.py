@@ -1,0 +1,122 @@
+"""The five ways in which the configuration of a web server goes wrong, on a real host. The check stands with the deploy
+of the file, with that of the unit, or with a third one; whichever it is, the commit is taken back.
+
+``tests/steps/test_reach.py`` has all fifteen; the server is small, so that each takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.gitserver import http_server
+from tests.lab.host import Host
+from tests.lab.installed import agent
+from tests.lab.lab import Lab
+from tests.stories.world import World, apply, events, follow, rest
+
+SERVER = """\
+import http.server, os, signal, sys, threading
+
+def read(path):
+    settings = {}
+    for line in open(path):
+        name, value = line.split()
+        settings |= read(value) if name == "include" else {name: value}
+    return settings
+
+settings = read("/etc/web/web.conf")
+if sys.argv[1:] == ["check"]:
+    sys.exit()
+signal.signal(signal.SIGHUP, lambda *_: os.execv(sys.executable, [sys.executable, *sys.argv]))
+os.chdir(settings["root"])
+if "dies" in settings:
+    threading.Timer(float(settings["dies"]), lambda: os._exit(1)).start()
+address = ("127.0.0.1", int(settings["port"]))
+http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+UNIT = """\
+[Service]
+ExecStart=/usr/bin/python3 /usr/local/lib/web.py
+ExecReload=/usr/bin/python3 /usr/local/lib/web.py check
+ExecReload=/bin/kill -HUP $MAINPID
+"""
+
+GOOD = "port 8081\nroot /srv/www\n"
+WAYS = {
+    "syntax": "port 8081\nroot\n",
+    "missing include": f"{GOOD}include /etc/web/none.conf\n",
+    "wrong docroot": "port 8081\nroot /srv\n",
+    "port taken": "port 8082\nroot /srv/www\n",
+    "crash later": f"{GOOD}dies 1\n",
+}
+CHECK = 'http: "http://127.0.0.1:8081/page"'
+
+
+def site(text: str, *, asked: str = "units", order: tuple[str, ...] = ("config", "units", "pages")) -> str:
+    """``config`` writes what ``units`` reads; ``pages`` needs ``units``. ``asked``: whose check it is."""
+    deploys = {
+        "config": f"deploy: files, with: {{/etc/web/web.conf: {{content: {text!r}}}}}",
+        "units": "deploy: services, with: {web.service: {unit: web.service, running: true, reload_on: [/etc/web]}}",
+        "pages": "deploy: files, needs: [units], with: {/srv/www/page: {content: hello}}",
+    }
+    health = {name: f", health: [{{{CHECK}}}]" if name == asked else "" for name in deploys}
+    lines = (f"    - {{name: {name}, {deploys[name]}{health[name]}}}\n" for name in order)
+    return f"- hosts: all\n  deploys:\n{''.join(lines)}".replace("'", '"')
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("world"))
+    fleet = "schedule: {fetch: 1h, drift: 1h, settle: 4s}\n"
+    files = {"web.service": UNIT, "inventories/lab/fleet.yaml": fleet, "inventories/lab/site.yaml": site(GOOD)}
+    world.commit("A web server", files)
+    return world
+
+
+@pytest.fixture(scope="module")
+def host(world: World, lab: Lab) -> Iterator[Host]:
+    with http_server(world.served) as server, lab.boot("bookworm", image=agent("bookworm"), name="web1") as host:
+        host.run(f"cat > /usr/local/lib/web.py <<'END'\n{SERVER}END\n")
+        host.run("systemd-run -q --unit=other python3 -m http.server --bind 127.0.0.1 8082")
+        follow(host, server.url("config.git"))
+        rest(host)
+        yield host
+
+
+@pytest.mark.parametrize(
+    ("way", "asked", "order"),
+    [
+        ("syntax", "config", ("config", "units", "pages")),
+        ("missing include", "pages", ("units", "config", "pages")),
+        ("wrong docroot", "units", ("units", "config", "pages")),
+        ("port taken", "pages", ("config", "units", "pages")),
+        ("crash later", "config", ("config", "units", "pages")),
+    ],
+)
+def test_a_commit_that_breaks_the_web_server_is_taken_back(
+    world: World, host: Host, way: str, asked: str, order: tuple[str, ...]
+) -> None:
+    sha = world.site(site(WAYS[way], asked=asked, order=order))
+    failed = ["deploy-failed"] if way in ("syntax", "missing include") else []
+    assert apply(host).code == (7 if failed else 8)
+    report = world.report("web1")
+    assert (report["phase"], [each["kind"] for each in report["problems"]]) == ("rolled-back", [*failed, "rolled-back"])
+    assert [change for change in report["changes"] if change["cause"] == "drift"] == [], "nobody drifted"
+    host.run("python3 -c 'import urllib.request as u; u.urlopen(\"http://127.0.0.1:8081/page\")'")
+    assert host.run("cat /etc/web/web.conf").output == GOOD
+    told = events(host)
+    assert [each for each in told if each["kind"] == "drift-repaired"] == []
+    assert [each for each in told if each["kind"] == "adopted" and sha[:12] in each["message"]] == []
+    reloads = [each["message"] for each in told if each.get("resource") == "unit:web.service"]
+    assert "set off by file:/etc/web/web.conf of deploy config" in reloads[-2]
+
+
+def test_who_waits_for_a_cycle_is_told_why_it_failed(world: World, host: Host) -> None:
+    world.site("- hosts: [")
+    host.run("systemctl start hostwright.service")
+    told = host.run(["hostwright", "trigger", "--wait"], check=False)
+    rest(host)
+    assert (told.code, "inventories/lab/site.yaml:1" in told.error) == (6, True)
