@@ -9,7 +9,7 @@ A pyinfra deploy file like any other: `pyinfra @local deploys/nginx.py` runs it 
 from io import StringIO
 
 from pyinfra import host
-from pyinfra.operations import apt, files, systemd
+from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
 # Values come from the play's `with` and the host's variables; these are for a run without an inventory.
@@ -77,6 +77,8 @@ site = files.put(
 )
 
 files.file(name="The site is here to stay", path=LEAVING, present=False)
+
+server.shell(name="nginx takes its new settings", commands="nginx -t", _if=any_changed(default_site, site))
 
 systemd.service(name="nginx runs, now and after a boot", service="nginx", running=True, enabled=True)
 

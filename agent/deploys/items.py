@@ -65,6 +65,8 @@ class Item:
     keep_acl: bool = False
     """ACLs that are there stay. Without, there are none."""
     policy: Policy = Policy.OVERWRITE
+    validate: tuple[str, ...] = ()
+    """A program and its arguments, which is asked whether it takes the new content (``validating.PLACEHOLDER``)."""
     backup: bool = False
     links_into: str | None = None
     """A folder of the home. Links that lead into it are the agent's own: they give way to a directory of their name,
@@ -80,7 +82,7 @@ class Item:
         content = blob_id(self.text.encode()) if self.text is not None else self.blob
         plain = replace(self, text=None, source=None, repository=None, blob=content)
         plain = replace(plain, policy=Policy.OVERWRITE, backup=False, links_into=None)
-        digest = digest_of(_ITEMS.dump_python([plain], mode="json"))
+        digest = digest_of(_ITEMS.dump_python([plain], mode="json", exclude={"__all__": {"validate"}}))
         return Resource(self.key, digest, absent=self.kind is Kind.ABSENT)
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from agent.deploys.difference import Difference, compare, edited, giving, holds
 from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, Kind, in_order, parents
 from agent.deploys.place import CONTENT_LIMIT, Found, holds_only_links, look
+from agent.deploys.validating import approval
 from agent.deploys.writing import (
     Attributes,
     explained,
@@ -208,7 +209,7 @@ def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
                 return ""
             if difference.blocked:
                 raise Refused(f"{item.path}: {difference.operation}")
-            return _put(parent, item, found, content, accounts)
+            return _put(parent, item, found, content, accounts, base=base)
     except OSError as error:
         raise DeployError(f"{item.path}: {error.strerror or error}", kind="not-written") from error
     except DeployError as error:
@@ -240,8 +241,9 @@ def _foreign(start: int, path: str, accounts: HostAccounts) -> str:
     return ""
 
 
-def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts: HostAccounts) -> str:
+def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts: HostAccounts, *, base: Base) -> str:
     name = posixpath.basename(item.path)
+
     match item.kind:
         case Kind.FILE:
             assert item.mode is not None
@@ -253,7 +255,9 @@ def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts:
                 raise Refused(f"{item.path}: {instead}")
             attributes = replace(accounts.attributes(item, item.mode), giving=giving(item, found))
             if not (holds(item, found.content) and _is_ours_alone(found)):
-                return put_file(parent, name, content, attributes, backup=item.backup)
+                return put_file(
+                    parent, name, content, attributes, backup=item.backup, approve=approval(base, item, attributes.mode)
+                )
             set_attributes(parent, name, attributes)
         case Kind.DIRECTORY:
             attributes = accounts.attributes(item, FOLDER_MODE if item.mode is None else item.mode)
@@ -270,7 +274,10 @@ def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts:
                 attributes = Attributes(found.mode, found.status.st_uid, found.status.st_gid, found.giving)
             else:
                 attributes = accounts.attributes(item, FILE_MODE)
-            return put_file(parent, name, edited(item, found.content), attributes, backup=item.backup)
+            text = edited(item, found.content)
+            return put_file(
+                parent, name, text, attributes, backup=item.backup, approve=approval(base, item, attributes.mode)
+            )
         case Kind.ABSENT:
             remove(parent, name, backup=item.backup)
     return ""

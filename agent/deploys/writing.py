@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,14 +38,20 @@ class Attributes:
     giving: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def put_file(parent: int, name: str, content: bytes, attributes: Attributes, *, backup: bool) -> str:
+def put_file(
+    parent: int,
+    name: str,
+    content: bytes,
+    attributes: Attributes,
+    *,
+    backup: bool,
+    approve: Callable[[str], None] = lambda _: None,
+) -> str:
     """``content`` as the whole of ``name``, in place of a file, a link, an empty folder or nothing.
 
-    The SELinux label and other extended attributes of a file that it replaces stay. Raises OSError; then the old file
-    stands.
+    The SELinux label and other extended attributes of a file that it replaces stay. ``approve`` is called with the
+    temporary name of the new file and may raise. Raises OSError; then the old file stands.
     """
-    if backup:
-        _back_up(parent, name)
     with _temporary(parent) as (temporary, told):
         descriptor = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent
@@ -56,6 +62,9 @@ def put_file(parent: int, name: str, content: bytes, attributes: Attributes, *, 
             _take_over_labels(parent, name, descriptor)
             _own(descriptor, attributes)
             os.fsync(descriptor)
+        approve(temporary)
+        if backup:
+            _back_up(parent, name)
         try:
             _replace(parent, temporary, name)
         except OSError as error:

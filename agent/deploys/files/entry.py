@@ -10,11 +10,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from agent.deploys.edits import Block, Edit, Line
+from agent.deploys.validating import PLACEHOLDER
 from agent.domain.fault import Mistake
 from agent.system.attributes import CAPABILITIES
 
 CONTENTS = ("content", "source", "template", "directory", "link", "tree", "absent")
 """Fields of which an entry has one, or none and lines and blocks instead."""
+
+CONTENT_OF_FILES = ("content", "source", "template", "tree")
+"""Those that bring content."""
 
 OWNED = ("content", "source", "template", "directory", "tree")
 """Those with a mode and an owner."""
@@ -177,10 +181,32 @@ class Entry(_Part):
     acl: Literal["keep"] | None = Field(
         default=None, description="`keep`: ACLs that are there stay. Default: there are none."
     )
+    validating: tuple[str, ...] | None = Field(
+        default=None,
+        alias="validate",
+        description="A program and its arguments that is asked before the new content is put in place; `%s` stands for"
+        ' a file beside it that has that content: `[visudo, -cf, "%s"]`. No shell is involved. Where it does not end'
+        " with 0, what was there stands and the deploy fails with its words.",
+    )
     backup: bool = Field(
         default=False,
         description="Keep what was there before the first change, once, as `<path>.before-hostwright`.",
     )
+
+    @field_validator("validating", mode="before")
+    @classmethod
+    def _program(cls, program: object) -> object:
+        example = 'write a program and its arguments, such as [visudo, -cf, "%s"]'
+        if isinstance(program, str):
+            raise Mistake("no shell is involved, so a text is no program", example)
+        if isinstance(program, (list, tuple)):
+            if not program:
+                raise Mistake("there is no program", example)
+            if not all(isinstance(word, str) and word and "\0" not in word for word in program):
+                raise Mistake("each of its words has to be a text", f"{example}, numbers in quotes")
+            if not any(PLACEHOLDER in word for word in program[1:]):
+                raise Mistake(f"no argument says where the new content is: {PLACEHOLDER} is missing", example)
+        return program
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -191,6 +217,8 @@ class Entry(_Part):
                 f"it is said by {' and '.join(said + edits) or 'nothing'} what is to be there",
                 f"give exactly one of {', '.join(CONTENTS)}, or lines and blocks",
             )
+        if self.validating is not None and not (edits or set(said) & set(CONTENT_OF_FILES)):
+            raise Mistake(f"`validate` cannot be given together with {said[0]}", "leave it out: there is no content")
         if self.capabilities and not set(said) & set(PROGRAMS):
             raise Mistake(f"capabilities cannot be given together with {(said + edits)[0]}", "leave them out")
         wrong = [name for name in ("mode", "owner", "group", "acl") if getattr(self, name) is not None]
@@ -236,10 +264,11 @@ class Entry(_Part):
             lines=self.named_lines() | later.named_lines(),
             blocks=self.named_blocks() | later.named_blocks(),
             backup=later.backup if "backup" in later.model_fields_set else self.backup,
+            validate=later.validating if later.validating is not None else self.validating,
         )
 
     @property
     def attributes(self) -> dict[str, Any]:
         """Owner and group, and what goes with them, as an item takes them."""
-        kept = {"backup": self.backup, "keep_acl": self.acl is not None}
+        kept = {"backup": self.backup, "keep_acl": self.acl is not None, "validate": self.validating or ()}
         return {"owner": self.owner or "root", "group": self.group} | kept

@@ -80,7 +80,14 @@ class _Items:
         for path, entry in entries.items():  # after the trees: what is named by its own path counts more
             if named := entry.edits():
                 edits.extend(
-                    Item(key=_edit_key(path, name, edit), path=path, kind=Kind.EDIT, edit=edit, backup=entry.backup)
+                    Item(
+                        key=_edit_key(path, name, edit),
+                        path=path,
+                        kind=Kind.EDIT,
+                        edit=edit,
+                        backup=entry.backup,
+                        validate=entry.validating or (),
+                    )
                     for name, edit in named.items()
                 )
             elif entry.tree is None and (item := self._whole(path, entry)):
@@ -147,7 +154,7 @@ class _Items:
                 yield replace(item, source=file.path, blob=file.blob)
         for name in folders:
             item = Item(key=f"directory:{name}", path=name, kind=Kind.DIRECTORY, **entry.attributes)
-            yield replace(item, backup=False)
+            yield replace(item, backup=False, validate=())
 
     def _parents(self, items: list[Item], wholes: dict[str, Item]) -> list[Item]:
         """Folders that nobody named and something lies in; a complaint for those that are named as something else."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.deploys import systemctl
+from agent.deploys.services.startable import require_startable
 from agent.deploys.units import Step, undone
 from agent.errors import DeployError
 from agent.system.files import fsync_folder, read_bounded, write_atomic
@@ -26,9 +27,10 @@ def unit_file(name: str) -> tuple[str | None, bool]:
     return text, stat.S_IMODE(status.st_mode) == UNIT_MODE and status.st_uid == status.st_gid == 0
 
 
-def carry_out(name: str, steps: Sequence[Step], content: str | None) -> None:
-    """Does ``steps`` to the unit ``name`` (its own name), in order, and looks whether they have come to be. Raises
-    DeployError with the unit's last words; what was done stays."""
+def carry_out(name: str, steps: Sequence[Step], content: str | None) -> str:
+    """Does ``steps`` to the unit ``name`` (its own name), in order, and looks whether they have come to be. Returns
+    what it has to tell, mostly nothing. Raises DeployError with the unit's last words; what was done stays."""
+    told = require_startable(name, content or "") if Step.WRITE in steps else ""
     for step in steps:
         if step is Step.WRITE:
             write_atomic(UNIT_FOLDER / name, (content or "").encode(), mode=UNIT_MODE)
@@ -55,6 +57,7 @@ def carry_out(name: str, steps: Sequence[Step], content: str | None) -> None:
         state = found.file_state or found.load
         hint = "give it an [Install] section, or leave `enabled` out" if step_undone is Step.ENABLE else ""
         raise DeployError(f"{name}: {step_undone}: systemctl ended well, and the unit is {state}", hint=hint)
+    return told
 
 
 _ASKED_AGAIN = frozenset({Step.UNMASK, Step.ENABLE, Step.DISABLE, Step.STOP, Step.MASK})

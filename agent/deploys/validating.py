@@ -1,0 +1,60 @@
+"""Asking a program whether it would take a new file, before the file takes the place of the old one."""
+
+from __future__ import annotations
+
+import posixpath
+import stat
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from agent.deploys.items import Item
+from agent.deploys.telling import reason
+from agent.errors import DeployError
+from agent.system.descent import Base
+from agent.system.process import run
+
+PLACEHOLDER = "%s"
+"""Stands for the path of the new file."""
+
+TIMEOUT_S = 30.0
+
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+
+
+def approval(base: Base, item: Item, mode: int) -> Callable[[str], None]:
+    """What asks the program of ``item``, if it has one, about a file with a temporary name in the folder of the item,
+    which is to have this mode. It raises DeployError."""
+    return partial(_ask, posixpath.join(base.path, item.path.lstrip("/")), item.validate, not mode & stat.S_IROTH)
+
+
+def _ask(target: str, argv: Sequence[str], private: bool, temporary: str) -> None:
+    if argv:
+        require_valid(argv, posixpath.join(posixpath.dirname(target), temporary), target, private=private)
+
+
+def require_valid(argv: Sequence[str], new: str, target: str, *, private: bool) -> None:
+    """Raises DeployError where the program ``argv`` does not take the file at ``new``, which is to become ``target``.
+    It runs without a shell, in a bounded time. What it says of a ``private`` file is not repeated: it may quote it."""
+    asked = [word.replace(PLACEHOLDER, new) for word in argv]
+    by_hand = " ".join(word.replace(PLACEHOLDER, target) for word in argv)
+    try:
+        done = run(asked, timeout_s=TIMEOUT_S, env=_ENVIRONMENT)
+    except OSError as error:
+        raise DeployError(
+            f"{target}: {argv[0]}, which `validate` names, cannot be run: {error.strerror or error}",
+            hint="install it in a deploy before this one, or leave `validate` out",
+            kind="no-validator",
+        ) from error
+    if done.ok:
+        return
+    if done.timed_out:
+        why = f"not done after {TIMEOUT_S:.0f} s"
+    elif private:
+        why = f"exit status {done.code}; what it says is not repeated, for others may not read the file"
+    else:
+        why = reason(done).replace(new, target)
+    raise DeployError(
+        f"{target}: {argv[0]} refuses the new content: {why}",
+        hint=f"what was there stands; once it is corrected, `{by_hand}` says nothing against it",
+        kind="not-valid",
+    )
