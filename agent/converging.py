@@ -50,13 +50,15 @@ def converge(parts: Parts, account: Account, aim: Aim, trigger: Trigger) -> None
     # The way back waits for no window.
     gate = aim.gate if account.rollback is None else OPEN
     account.shut = gate.intended
+    # A commit that wants something else may have mended what a failing deploy reads: its time is over.
+    same = parts.memory.state().aimed_digest == state.digest
     rules = rules_for(
         state,
         gate=gate,
         suspension=aim.suspension,
         attempts=parts.memory.state().attempts,
         now=parts.clock(),
-        patient=trigger is Trigger.CLOCK,
+        patient=trigger is Trigger.CLOCK and same,
     )
     _make_so(parts, account, aim.resolution, rules)
 

@@ -115,3 +115,16 @@ def test_what_was_never_tried_and_may_yet_come_about_is_no_failure(host: Host, e
     engine.for_ever = False
     commit(host, fleet="suspend: [{hosts: web1, reason: disk}]\n")
     assert told(host) == (0, [])
+
+
+def test_a_commit_that_wants_something_else_does_not_wait_for_a_failing_deploy_to_be_tried_again(
+    host: Host, engine: Engine
+) -> None:
+    commit(host)
+    waits = []
+    for text in ("x", "x", "y"):
+        commit(host, first=FIRST.replace("content: x", f"content: {text}"))
+        account = run(host.parts, Trigger.CLOCK)
+        assert account.permitted is not None
+        waits.append([name for name, hold in account.permitted.deploy_holds.items() if hold.kind == "backoff"])
+    assert waits == [[], ["broken"], []]
