@@ -13,6 +13,7 @@ from agent.aiming import resolved
 from agent.domain.account import Account, Rollback, Stage, Trigger
 from agent.domain.desired import DesiredState, Mode
 from agent.domain.health import Health
+from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import PermittedPlan, Plan
 from agent.domain.trial import Bad, Trial
@@ -213,12 +214,24 @@ def _go_back(parts: Parts, account: Account, good: Resolution, bad: Bad) -> Roll
     account.rollback = rollback = Rollback(bad, good.commit.sha, attempted)
     account.hold = bad.hold
     account.outcome = Outcome()
+    # What the attempt left wanting is no habit of the state that the host goes back to.
+    known = parts.memory.applied().deploys
+    account.applied = {
+        name: dataclasses.replace(
+            entry, not_idempotent=tuple(key for key in entry.not_idempotent if key in _habits(known.get(name)))
+        )
+        for name, entry in account.applied.items()
+    }
     rules = rules_for(good.state, suspension=None, attempts={}, now=parts.clock(), patient=False)
     _make_so(parts, account, good, rules)
     helpless = rollback.failed_alike(account.outcome)
     for failure in failures(account):
         account.failures.append(failure if helpless else trials.rollback_failed(bad, good.commit.sha, failure.message))
     return rollback
+
+
+def _habits(applied: AppliedDeploy | None) -> tuple[str, ...]:
+    return applied.not_idempotent if applied is not None else ()
 
 
 def _come_back(parts: Parts, account: Account, trial: Trial, rollback: Rollback) -> None:

@@ -110,8 +110,10 @@ def test_a_commit_that_breaks_the_web_server_is_taken_back(
     told = events(host)
     assert [each for each in told if each["kind"] == "drift-repaired"] == []
     assert [each for each in told if each["kind"] == "adopted" and sha[:12] in each["message"]] == []
-    reloads = [each["message"] for each in told if each.get("resource") == "unit:web.service"]
-    assert "set off by file:/etc/web/web.conf of deploy config" in reloads[-2]
+    assert [each for each in told if each["kind"] == "held-not-idempotent"] == []
+    done = (each for each in told if each["kind"] in ("applied", "failed"))
+    reloads = [each["message"] for each in done if each.get("resource") == "unit:web.service"]
+    assert "set off by file:/etc/web/web.conf of deploy config" in reloads[-1]
 
 
 def test_who_waits_for_a_cycle_is_told_why_it_failed(world: World, host: Host) -> None:
