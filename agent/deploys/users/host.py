@@ -155,8 +155,9 @@ def sudoers(name: str) -> tuple[str | None, bool]:
     return text, stat.S_IMODE(status.st_mode) == SUDOERS_MODE and status.st_uid == status.st_gid == 0
 
 
-def write_sudoers(name: str, text: str) -> None:
-    """Raises DeployError where sudo would not understand it: a wrong file there switches sudo off for everybody."""
+def write_sudoers(name: str, text: str) -> str:
+    """Returns what it has to tell, mostly nothing. Raises DeployError where sudo would not understand it: a wrong file
+    there switches sudo off for everybody."""
     if not SUDOERS_FOLDER.is_dir():
         hint = "install it in a deploy before this one (`packages: {present: [sudo]}`)"
         raise DeployError(f"{name}: sudo is not on this host", hint=hint)
@@ -166,6 +167,7 @@ def write_sudoers(name: str, text: str) -> None:
         if not checked.ok:
             raise DeployError(f"{name}: sudo does not understand its rule: {reason(checked)}", hint="see sudoers(5)")
     write_atomic(_drop_in(name), text.encode(), mode=SUDOERS_MODE)
+    return "" if visudo is not None else f"{name}: its rule was not checked, there is no visudo on this host"
 
 
 def remove_sudoers(name: str) -> None:

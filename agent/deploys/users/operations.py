@@ -21,7 +21,8 @@ from agent.domain.plan import WantedChange
 from agent.errors import Consequence, DeployError
 from agent.system.descent import Refused
 
-Action = Callable[[], None]
+Action = Callable[[], object]
+"""A text that it returns is what it has to tell."""
 
 
 def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 - no files of the commit are needed
@@ -275,20 +276,21 @@ def _correction(
     return Correction(WantedChange(key, ", ".join(difference.words), diff, private), _each if each else _all, actions)
 
 
-def _all(actions: Sequence[Action]) -> None:
-    for action in actions:
-        action()
+def _all(actions: Sequence[Action]) -> str:
+    return "\n".join(told for action in actions if isinstance(told := action(), str) and told)
 
 
-def _each(actions: Sequence[Action]) -> None:
+def _each(actions: Sequence[Action]) -> str:
     failures: list[DeployError] = []
+    told: list[str] = []
     for action in actions:
         try:
-            action()
+            told.append(_all([action]))
         except (DeployError, OSError) as error:
             failures.append(_as_refusal(error))
     if failures:
         raise DeployError("; ".join(error.message for error in failures), hint=failures[0].hint)
+    return "\n".join(filter(None, told))
 
 
 def _fail(error: Exception) -> None:

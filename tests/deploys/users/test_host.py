@@ -69,3 +69,12 @@ def test_a_fifo_in_place_of_the_file_is_not_waited_for(home: Path) -> None:
     os.mkfifo(home / ".ssh/authorized_keys")
     with pytest.raises(Refused, match="FIFO"):
         host.ssh_folder(str(home))
+
+
+def test_a_rule_that_nobody_could_check_is_written_and_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "SUDOERS_FOLDER", tmp_path)
+    monkeypatch.setattr(host.shutil, "which", lambda *_, **__: None)
+    assert "was not checked" in host.write_sudoers("ann", "ann ALL=(ALL) ALL\n")
+    assert (tmp_path / "hostwright-ann").read_text() == "ann ALL=(ALL) ALL\n"
