@@ -52,7 +52,21 @@ def put_file(
     The SELinux label and other extended attributes of a file that it replaces stay. ``approve`` is called with the
     temporary name of the new file and may raise. Raises OSError; then the old file stands.
     """
-    with _temporary(parent) as (temporary, told):
+    told = _tidy(parent)
+    _put_file(parent, name, content, attributes, backup=backup, approve=approve)
+    return told
+
+
+def _put_file(
+    parent: int,
+    name: str,
+    content: bytes,
+    attributes: Attributes,
+    *,
+    backup: bool,
+    approve: Callable[[str], None] = lambda _: None,
+) -> None:
+    with _temporary(parent) as temporary:
         descriptor = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent
         )
@@ -72,7 +86,6 @@ def put_file(
                 raise
             _unlink(parent, temporary)
             _overwrite(parent, name, content, attributes)
-    return told
 
 
 def _overwrite(parent: int, name: str, content: bytes, attributes: Attributes) -> None:
@@ -91,9 +104,10 @@ def _overwrite(parent: int, name: str, content: bytes, attributes: Attributes) -
 
 def put_link(parent: int, name: str, target: str, *, backup: bool) -> str:
     """``name`` as a link to ``target``, in place of a file, a link, an empty folder or nothing. Raises OSError."""
+    told = _tidy(parent)
     if backup:
         _back_up(parent, name)
-    with _temporary(parent) as (temporary, told):
+    with _temporary(parent) as temporary:
         os.symlink(target, temporary, dir_fd=parent)
         _replace(parent, temporary, name)
     return told
@@ -102,9 +116,10 @@ def put_link(parent: int, name: str, target: str, *, backup: bool) -> str:
 def put_folder(parent: int, name: str, attributes: Attributes, *, backup: bool) -> str:
     """``name`` as a new folder, in place of a file, a link or nothing; it has its name only with its attributes.
     Raises OSError."""
+    told = _tidy(parent)
     if backup:
         _back_up(parent, name)
-    with _temporary(parent) as (temporary, told):
+    with _temporary(parent) as temporary:
         os.mkdir(temporary, 0o700, dir_fd=parent)
         set_attributes(parent, temporary, attributes)
         if look(parent, name, read=False).type in (stat.S_IFREG, stat.S_IFLNK):
@@ -187,13 +202,11 @@ def _own(descriptor: int, attributes: Attributes) -> None:
 
 
 @contextmanager
-def _temporary(parent: int) -> Iterator[tuple[str, str]]:
-    """A name in the folder that nobody can guess, and what is to be told of what cannot be tidied away. What was left
-    under such a name, by a run that was killed, goes; so does what is left under this one."""
-    told = _tidy(parent)
+def _temporary(parent: int) -> Iterator[str]:
+    """A name in the folder that nobody can guess; what is left under it goes."""
     temporary = f".hostwright-{secrets.token_hex(8)}"
     try:
-        yield temporary, told
+        yield temporary
     except BaseException:
         with contextlib.suppress(OSError):
             _unlink(parent, temporary)
@@ -202,8 +215,8 @@ def _temporary(parent: int) -> Iterator[tuple[str, str]]:
 
 
 def _tidy(parent: int) -> str:
-    """Takes away what has a temporary name. What does not go (a folder that holds something, a mount) is not ours: it
-    is in nobody's way, and told of."""
+    """Takes away what a run that was killed left under a temporary name; each write begins with it. What does not go (a
+    folder that holds something, a mount) is not ours: it is in nobody's way, and told of."""
     strangers = []
     for name in names(parent):
         if _TEMPORARY.fullmatch(name):
@@ -244,7 +257,7 @@ def _back_up(parent: int, name: str) -> None:
         if found.content is None:
             raise
         attributes = Attributes(found.mode & 0o777, os.geteuid(), os.getegid())
-        put_file(parent, backup, found.content, attributes, backup=False)
+        _put_file(parent, backup, found.content, attributes, backup=False)
 
 
 def _take_over_labels(parent: int, name: str, descriptor: int) -> None:

@@ -87,13 +87,14 @@ def test_a_part_of_a_repository_is_taken(tmp_path: Path, repo: ConfigRepo) -> No
 
 
 @pytest.mark.parametrize("target", ["/etc", "../../../etc"])
-def test_a_repository_whose_links_lead_out_is_never_written_anywhere(
+def test_a_link_of_a_repository_that_leads_out_is_made_as_it_is_and_not_followed(
     tmp_path: Path, repo: ConfigRepo, target: str
 ) -> None:
     (repo.path / ".config/nvim/out").symlink_to(target)
     repo.commit("A link out")
-    with pytest.raises(SourceError, match="leads out of the repository"):
-        Pinned(tmp_path, repo)
+    found = lay(tmp_path / "home", Pinned(tmp_path, repo))
+    assert found[".config/nvim/out"][2] == target
+    assert [path for path in found if path.startswith(".config/nvim/out/")] == []
 
 
 @pytest.mark.parametrize("name", ["..", ".git", "a/b"])
