@@ -45,7 +45,7 @@ def put_file(
     attributes: Attributes,
     *,
     backup: bool,
-    approve: Callable[[str], None] = lambda _: None,
+    approve: Callable[[str], None] | None = None,
 ) -> str:
     """``content`` as the whole of ``name``, in place of a file, a link, an empty folder or nothing.
 
@@ -53,7 +53,7 @@ def put_file(
     temporary name of the new file and may raise. Raises OSError; then the old file stands.
     """
     told = _tidy(parent)
-    _put_file(parent, name, content, attributes, backup=backup, approve=approve)
+    _put_file(parent, name, content, attributes, approve, backup=backup)
     return told
 
 
@@ -62,9 +62,9 @@ def _put_file(
     name: str,
     content: bytes,
     attributes: Attributes,
+    approve: Callable[[str], None] | None,
     *,
     backup: bool,
-    approve: Callable[[str], None] = lambda _: None,
 ) -> None:
     with _temporary(parent) as temporary:
         descriptor = os.open(
@@ -76,7 +76,8 @@ def _put_file(
             _take_over_labels(parent, name, descriptor)
             _own(descriptor, attributes)
             os.fsync(descriptor)
-        approve(temporary)
+        if approve is not None:
+            approve(temporary)
         if backup:
             _back_up(parent, name)
         try:
@@ -257,7 +258,7 @@ def _back_up(parent: int, name: str) -> None:
         if found.content is None:
             raise
         attributes = Attributes(found.mode & 0o777, os.geteuid(), os.getegid())
-        _put_file(parent, backup, found.content, attributes, backup=False)
+        _put_file(parent, backup, found.content, attributes, None, backup=False)
 
 
 def _take_over_labels(parent: int, name: str, descriptor: int) -> None:
