@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -21,10 +20,9 @@ import yaml
 from agent.errors import InventoryError
 from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value, locate, plain
 from agent.system.yaml_scalars import SCALARS, constructed, implied
-from agent.system.yaml_words import At, Stop, said
+from agent.system.yaml_words import At, Stop, said, twice
 
 __all__ = [
-    "Duplicates",
     "Key",
     "List",
     "Map",
@@ -83,18 +81,11 @@ class YamlError(InventoryError):
         super().__init__("\n".join(lines), hint=self.problems[0].remedy, kind="yaml")
 
 
-class Duplicates(Enum):
-    """What a key that stands twice in one mapping means."""
-
-    REFUSE = "refuse"
-    LAST_WINS = "last-wins"
-    """As Ansible has it."""
-
-
-def load(content: bytes, file: str, *, duplicates: Duplicates = Duplicates.REFUSE) -> Node | None:
-    """``content`` with positions; None for an empty file. ``file`` is its name in messages. Raises YamlError."""
+def load(content: bytes, file: str, *, last_wins: bool = False) -> Node | None:
+    """``content`` with positions; None for an empty file. ``file`` is its name in messages. ``last_wins``: a key may
+    stand twice in one mapping, as in Ansible. Raises YamlError."""
     text = _text(content, file)
-    reader = _Reader(file, duplicates)
+    reader = _Reader(file, last_wins=last_wins)
     try:
         return reader.read(text)
     except yaml.YAMLError as error:
@@ -143,10 +134,10 @@ class _Frame:
 
 
 class _Reader:
-    def __init__(self, file: str, duplicates: Duplicates) -> None:
+    def __init__(self, file: str, *, last_wins: bool) -> None:
         self.problems: list[Problem] = []
         self._file = file
-        self._duplicates = duplicates
+        self._last_wins = last_wins
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._frames: list[_Frame] = []
         self._root: Node | None = None
@@ -241,10 +232,8 @@ class _Reader:
             elif isinstance(key, _MergeKey):
                 merged.extend(self._merged(value))
             else:
-                if key.value in values and self._duplicates is Duplicates.REFUSE:
-                    line = keys[key.value].line
-                    problem = f"the key {key.value!r} stands here twice, first in line {line}"
-                    self._complain(key.position, problem, "keep one of the two")
+                if key.value in values and not self._last_wins:
+                    self._complain(key.position, *twice(key.value, keys))
                 values[key.value], keys[key.value] = value, key.position
         # The mapping's own keys win over merged ones, of those the first mapping named wins.
         for other in merged:

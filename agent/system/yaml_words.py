@@ -1,4 +1,4 @@
-"""A parser's complaint about YAML turned into what its writer did: where it began, and what to write instead.
+"""A complaint about YAML turned into what its writer did: where it began, and what to write instead.
 
 A parser stops where it cannot go on, which is often far behind the mistake: a quote that is never closed swallows the
 lines up to the next one. What is said here is found in the text itself, so it does not depend on the parser's words
@@ -8,9 +8,11 @@ more than on their kind.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from agent.system.document import Key, Position, key_text
 
 
 class At(NamedTuple):
@@ -67,6 +69,18 @@ def said(stop: Stop) -> Said:
     return Said(
         stop.at, "this cannot be read", "look at the quotes, brackets and indentation of this line and the last"
     )
+
+
+def twice(key: Key, keys: Mapping[Key, Position]) -> tuple[str, str]:
+    """Problem and remedy where ``keys`` hold one that counts as ``key``: 1, 1.0 and true are one."""
+    first = next(known for known in keys if known == key)
+    words, line = key_text(key), keys[key].line
+    if isinstance(key, str):
+        return f"the key {key!r} stands here twice, first in line {line}", "keep one of the two"
+    remedy = "keep one of the two, or put what is a text in quotes"
+    if words == key_text(first):
+        return f"the key {words} stands here twice, first in line {line}", remedy
+    return f"the keys {key_text(first)} (line {line}) and {words} count as one", remedy
 
 
 def _conflict(stop: Stop) -> Said | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.errors import InventoryError
 from agent.system import yaml
-from agent.system.yaml import Duplicates, Position, YamlError
+from agent.system.yaml import Position, YamlError
 
 
 def read(text: str) -> yaml.Value:
@@ -85,6 +85,9 @@ def test_a_path_that_leads_nowhere_is_located_as_far_as_it_leads() -> None:
         ("a: !!bool maybe", "f.yaml:1:4: 'maybe' is not a truth value"),
         ("a: !!float 1.2.3", "f.yaml:1:4: '1.2.3' is not a number"),
         ("a: !!int ''", "is not a whole number"),
+        ("1: a\ntrue: b", "f.yaml:2:1: the keys 1 (line 1) and true count as one"),
+        ("yes: a\non: b", "f.yaml:2:1: the key true stands here twice, first in line 1"),
+        ("~: a\nnull: b", "f.yaml:2:1: the key null stands here twice, first in line 1"),
         ("<<: 3", "<< takes a mapping or a list of mappings"),
         (b"a: \xff", "f.yaml:1:4: not UTF-8 text"),
         (b"a: \x00", "the character U+0000 cannot stand in a file"),
@@ -99,8 +102,8 @@ def test_all_problems_of_a_readable_file_come_at_once() -> None:
     assert len(problem("a: 1\na: 2\nb: !x 1\nc: 2026-99-99\n").splitlines()) == 3
 
 
-def test_in_an_inventory_the_last_of_two_equal_keys_counts() -> None:
-    node = yaml.load(b"a: 1\na: 2\n", "f.yaml", duplicates=Duplicates.LAST_WINS)
+def test_where_ansible_reads_a_text_the_last_of_two_equal_keys_counts() -> None:
+    node = yaml.load(b"a: 1\na: 2\n", "f.yaml", last_wins=True)
     assert node is not None
     assert yaml.plain(node) == {"a": 2}
 

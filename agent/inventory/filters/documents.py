@@ -28,7 +28,7 @@ def to_nice_json(value: object, indent: int = 4, sort_keys: bool = True, **optio
 def from_yaml(value: str | None) -> Any:
     if value is None:
         return None
-    node = yaml.load(str(value).encode(), "the text", duplicates=yaml.Duplicates.LAST_WINS)
+    node = yaml.load(str(value).encode(), "the text", last_wins=True)
     return None if node is None else yaml.plain(node)
 
 
