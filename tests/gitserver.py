@@ -332,17 +332,32 @@ def hostile_server(talk: Callable[[socket.socket], None]) -> Iterator[int]:
             thread.join()
 
 
-@contextlib.contextmanager
-def damaging_proxy(port: int, at: int) -> Iterator[int]:
+def damaging_proxy(port: int, at: int) -> contextlib.AbstractContextManager[int]:
     """A port that passes everything on to ``port``, and changes one byte of each answer that is longer than ``at``."""
+
+    def damaged(data: bytearray, passed: int) -> None:
+        if passed <= at < passed + len(data):
+            data[at - passed] ^= 0xFF
+
+    return _proxy(port, damaged)
+
+
+def trickling_proxy(port: int, after: int) -> contextlib.AbstractContextManager[int]:
+    """A port that passes everything on to ``port``, and what lies behind the first ``after`` bytes of an answer slowly:
+    40 KiB a second, so that each moment something comes."""
+    return _proxy(port, lambda _, passed: time.sleep(0.1 if passed > after else 0))
+
+
+@contextlib.contextmanager
+def _proxy(port: int, treat: Callable[[bytearray, int], None]) -> Iterator[int]:
+    """``treat``: called with each part of an answer and how much of it has passed before."""
     stopped = threading.Event()
 
-    def pass_on(source: socket.socket, sink: socket.socket, damage: bool) -> None:
+    def pass_on(source: socket.socket, sink: socket.socket, treat: Callable[[bytearray, int], None]) -> None:
         passed = 0
         with contextlib.suppress(OSError):
             while data := bytearray(source.recv(4096)):
-                if damage and passed <= at < passed + len(data):
-                    data[at - passed] ^= 0xFF
+                treat(data, passed)
                 passed += len(data)
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
@@ -352,9 +367,9 @@ def damaging_proxy(port: int, at: int) -> Iterator[int]:
             with contextlib.suppress(OSError):
                 caller, _ = listener.accept()
                 with caller, socket.create_connection(("127.0.0.1", port)) as server:
-                    back = threading.Thread(target=pass_on, args=(server, caller, True))
+                    back = threading.Thread(target=pass_on, args=(server, caller, treat))
                     back.start()
-                    pass_on(caller, server, False)
+                    pass_on(caller, server, lambda _, __: None)
                     back.join()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:

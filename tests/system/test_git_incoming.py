@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from agent.errors import Consequence, SourceError
 from agent.system import git_remote
 from agent.system.git import Mirror
-from tests.gitserver import ConfigRepo, damaging_proxy, http_server
+from tests.gitserver import ConfigRepo, damaging_proxy, http_server, trickling_proxy
 from tests.system.conftest import NOWHERE, trusting
 
 MIB = 1024 * 1024
@@ -111,6 +112,22 @@ def test_a_fetch_that_breaks_off_leaves_nothing(repo: ConfigRepo, trusted: Mirro
     ):
         trusted.fetch(f"http://127.0.0.1:{port}/config.git", "main")
     assert size(tmp_path / "host") < before + 1000
+
+
+def test_a_pack_that_trickles_is_given_up_and_leaves_nothing(
+    repo: ConfigRepo, trusted: Mirror, tmp_path: Path
+) -> None:
+    """Each moment something comes, so only the time of the conversation as a whole ends it."""
+    repo.commit("Second", {"data": os.urandom(MIB)})
+    repo.bare(tmp_path / "served/config.git")
+    before = size(tmp_path / "host")
+    hasty = Mirror(tmp_path / "host/repo.git", replace(NOWHERE, timeout_s=3))
+    with http_server(tmp_path / "served") as server:
+        with trickling_proxy(server.port, after=MIB // 2) as port, pytest.raises(SourceError) as refused:
+            hasty.fetch(f"http://127.0.0.1:{port}/config.git", "main")
+        assert (refused.value.kind, refused.value.consequence) == ("timeout", Consequence.RETRY)
+        assert size(tmp_path / "host") < before + 1000
+        assert trusted.fetch(server.url("config.git"), "main").sha == repo.head
 
 
 def test_what_a_killed_fetch_left_is_gone_with_the_next(repo: ConfigRepo, trusted: Mirror, tmp_path: Path) -> None:
