@@ -114,9 +114,7 @@ def test_a_fetch_that_breaks_off_leaves_nothing(repo: ConfigRepo, trusted: Mirro
     assert size(tmp_path / "host") < before + 1000
 
 
-def test_a_pack_that_trickles_is_given_up_and_leaves_nothing(
-    repo: ConfigRepo, trusted: Mirror, tmp_path: Path
-) -> None:
+def test_a_pack_that_trickles_is_given_up_and_leaves_nothing(repo: ConfigRepo, trusted: Mirror, tmp_path: Path) -> None:
     """Each moment something comes, so only the time of the conversation as a whole ends it."""
     repo.commit("Second", {"data": os.urandom(MIB)})
     repo.bare(tmp_path / "served/config.git")
