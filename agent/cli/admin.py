@@ -10,7 +10,7 @@ from agent import wiring
 from agent.cli.output import Output, json_text
 from agent.domain.text import printable
 from agent.domain.tree import Tree
-from agent.errors import InventoryError, UsageError
+from agent.errors import HostwrightError, InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import Environment, load, read
 from agent.inventory.people import complain_of_people
@@ -74,7 +74,7 @@ def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
     """Each host's desired-state digest; None where that takes a repository that is not here. Raises ComplaintsError
     with what is wrong for all hosts and for single ones."""
     environment, complaints = read(tree, name, wiring.repositories_of_administrator(fetch=False).tree)
-    unseen: dict[str, InventoryError] = {}
+    unseen: dict[str, HostwrightError] = {}
     digests: dict[str, str | None] = {}
     for host, found in environment.each(complaints, unseen):
         state = state_of(environment, tree, found, host=host, commit="0" * 40) if found is not None else None

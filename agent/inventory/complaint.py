@@ -88,10 +88,15 @@ class Complaints:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    def as_error(self) -> tuple[ComplaintsError, ...]:
+        """All of them as one, sorted by place; none where there is no complaint."""
+        found = sorted(replace(found, host=_named(hosts)) for found, hosts in self._found.items())
+        return (ComplaintsError(found),) if found else ()
+
     def raise_if_any(self) -> None:
         """Raises ComplaintsError with all of them, sorted by place."""
-        if self._found:
-            raise ComplaintsError(sorted(replace(found, host=_named(hosts)) for found, hosts in self._found.items()))
+        for error in self.as_error():
+            raise error
 
 
 def nearest(word: str, known: Iterable[str], *, otherwise: str = "") -> str:

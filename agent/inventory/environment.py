@@ -16,7 +16,7 @@ from agent.domain.address import Address
 from agent.domain.fault import Fault, Mistake
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
-from agent.errors import InventoryError
+from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory.claims import clashes, unmet
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
@@ -98,6 +98,8 @@ class Environment:
         self.lock = lock
         self.pins = lock.pins(tools)
         self._repositories = repositories
+        self._lost: dict[RepositoryPin, HostwrightError] = {}
+        """Why some of them cannot be had: they are not asked for again."""
         self.pinned = True
         """Whether tools.yaml and lock.yaml could be read: else nobody knows what has a pin."""
         self._runnable: set[Address] = set()
@@ -118,13 +120,12 @@ class Environment:
 
     def concrete(self, host: str) -> Found:
         """``deploys``, each built-in with everything looked up and rendered; None beside a deploy file of the config
-        repo. Raises InventoryError with every complaint, or of kind ``not-fetched`` with the first repository that is
-        not here; what fetching it raises."""
-        complaints, unseen = Complaints(), dict[str, InventoryError]()
+        repo. Raises, as one, every complaint (InventoryError) and every repository that is not here (kind
+        ``not-fetched``) or cannot be had (SourceError, TrustError)."""
+        complaints, unseen = Complaints(), dict[str, HostwrightError]()
         found = self._concretes(host, complaints, unseen)
-        complaints.raise_if_any()
-        for error in unseen.values():
-            raise error
+        if errors := (*complaints.as_error(), *unseen.values()):
+            raise together(errors)
         return found
 
     def agent(self) -> PythonTool | None:
@@ -145,11 +146,11 @@ class Environment:
             for mention in play.mentions
         }
 
-    def each(self, complaints: Complaints, unseen: dict[str, InventoryError]) -> Iterator[tuple[str, Found | None]]:
+    def each(self, complaints: Complaints, unseen: dict[str, HostwrightError]) -> Iterator[tuple[str, Found | None]]:
         """What ``concrete`` gives for each host, and None where something is wrong, which goes to ``complaints``, or
         takes a repository that is not here; ``unseen`` has a line for each of these."""
         for host in self.inventory.hosts:
-            own, away = Complaints(), dict[str, InventoryError]()
+            own, away = Complaints(), dict[str, HostwrightError]()
             found = self._concretes(host, own, away) if self.inventory.knows(host) else None
             yield host, None if own or away else found
             complaints.include(own)
@@ -159,7 +160,7 @@ class Environment:
         """Everything that can be known of all hosts without touching one. Raises InventoryError with all complaints.
 
         Returns what could not be looked at: a line for each repository that is not here."""
-        complaints, unseen = Complaints(), dict[str, InventoryError]()
+        complaints, unseen = Complaints(), dict[str, HostwrightError]()
         for _ in self.each(complaints, unseen):
             pass
         complaints.raise_if_any()
@@ -184,7 +185,7 @@ class Environment:
 
     def sources(self, host: str) -> HostSources:
         """What a spec of ``host`` may look at while it becomes concrete. Raises InventoryError (``host-unknown``)."""
-        return HostSources(self._tree, self.values(host), self._renderer, self.pins, self.name, self._repositories)
+        return HostSources(self._tree, self.values(host), self._renderer, self.pins, self.name, self._fetched)
 
     def values(self, host: str) -> HostValues:
         """The host's variables as templates see them. Raises InventoryError (``host-unknown``)."""
@@ -213,7 +214,7 @@ class Environment:
         placing = Placing(host, lineage, values, variables, self._renderer, complaints, broken)
         return placing.deploys(mention for play in plays for mention in play.mentions)
 
-    def _concretes(self, host: str, complaints: Complaints, unseen: dict[str, InventoryError]) -> Found:
+    def _concretes(self, host: str, complaints: Complaints, unseen: dict[str, HostwrightError]) -> Found:
         deploys = self._deploys(host, complaints)
         found = tuple((deploy, self._concrete(host, deploy, complaints, unseen)) for deploy in deploys)
         placed = {deploy.name: deploy for deploy, _ in found}
@@ -234,7 +235,7 @@ class Environment:
         return found
 
     def _concrete(
-        self, host: str, deploy: PlacedDeploy, complaints: Complaints, unseen: dict[str, InventoryError]
+        self, host: str, deploy: PlacedDeploy, complaints: Complaints, unseen: dict[str, HostwrightError]
     ) -> Concrete | None:
         try:
             if deploy.repository is not None:
@@ -244,6 +245,8 @@ class Environment:
             complaints.add(error.position, (), error.problem, error.remedy, host=host)
         except ComplaintsError as error:
             complaints.take(error)
+        except (SourceError, TrustError) as error:
+            unseen[error.message] = error
         except InventoryError as error:
             if error.kind == NOT_LOCKED and not self.pinned:
                 return None
@@ -257,8 +260,17 @@ class Environment:
 
     def _require_runnable(self, address: Address) -> None:
         if address not in self._runnable:
-            require_runnable(address, self._repositories(self.pins.repository(address)))
+            require_runnable(address, self._fetched(self.pins.repository(address)))
             self._runnable.add(address)
+
+    def _fetched(self, pin: RepositoryPin) -> Tree:
+        if pin in self._lost:
+            raise self._lost[pin]
+        try:
+            return self._repositories(pin)
+        except (SourceError, TrustError) as error:
+            self._lost[pin] = error
+            raise
 
 
 class _HostVars(Mapping[str, LazyValues]):

@@ -35,8 +35,8 @@ def resolve(
     """What ``commit``, whose files are ``tree``, wants of ``host``. Deterministic: ``repositories`` gives the same
     files for the same pin, or none.
 
-    Raises InventoryError with every complaint; SourceError where a pinned repository cannot be had, TrustError (kind
-    ``pin-mismatch``) where it is not what was pinned.
+    Raises, as one, InventoryError with every complaint, SourceError for each pinned repository that cannot be had, and
+    TrustError (kind ``pin-mismatch``) for each that is not what was pinned.
     """
     environment = load(tree, inventory, repositories)
     return Resolution(commit, desired_state(environment, tree, host=host, commit=commit.sha), environment)

@@ -9,7 +9,7 @@ import pytest
 from agent.domain.address import Address
 from agent.domain.pins import RepositoryPin
 from agent.domain.tree import Tree
-from agent.errors import InventoryError
+from agent.errors import Exit, HostwrightError, InventoryError, SourceError, TrustError
 from agent.inventory.environment import Environment, load
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
@@ -111,6 +111,26 @@ def test_what_is_not_fetched_cannot_be_desired(locked: Repo) -> None:
     with pytest.raises(InventoryError) as refused:
         locked.load().concrete("web1")
     assert refused.value.kind == "not-fetched"
+
+
+def test_all_that_cannot_be_had_is_told_at_once_and_asked_for_once(locked: Repo) -> None:
+    more = "git+ssh://h.example/e.git"
+    deploys = (f'{{name: d{n}, deploy: "{url}@v1//web/motd.py"}}' for n, url in enumerate((URL, more, URL)))
+    locked.write("site.yaml", f"[{{hosts: all, deploys: [{', '.join(deploys)}]}}]")
+    pins = (f'{{url: "{url}", ref: v1, commit: "{COMMIT}", tree: "{TREE}"}}' for url in (URL, more))
+    locked.write("lock.yaml", f"{{version: 1, repositories: [{', '.join(pins)}]}}")
+    asked = []
+
+    def gone(pin: RepositoryPin) -> Tree:
+        asked.append(pin.url)
+        if pin.url == URL:
+            raise SourceError(f"{URL} does not answer", hint="wait")
+        raise TrustError(f"{more} holds something else", kind="pin-mismatch")
+
+    with pytest.raises(HostwrightError) as refused:
+        load(locked.tree, NAME, gone).concrete("web1")
+    assert refused.value.message.splitlines() == [f"{URL} does not answer (wait)", f"{more} holds something else"]
+    assert (refused.value.exit, refused.value.kind, asked) == (Exit.TRUST, "pin-mismatch", [URL, more])
 
 
 def test_what_is_fetched_is_looked_at_once_for_all_hosts(locked: Repo, other: Path) -> None:
