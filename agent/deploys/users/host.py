@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Sequence
@@ -131,15 +132,25 @@ def put_keys_aside(name: str) -> None:
                 folder(None, user.home.strip("/"), root_links=True) as home,
                 folder(home, _SSH, root_links=False) as ssh,
             ):
+                if look(home, _SSH, read=False).mode & SSH_MODE != SSH_MODE:  # its owner may have made it read-only
+                    set_attributes(home, _SSH, Attributes(SSH_MODE, user.uid, user.gid))
                 for file in _KEY_FILES:
-                    with suppress(FileNotFoundError):
-                        os.rename(file, f"{file}{ASIDE}", src_dir_fd=ssh, dst_dir_fd=ssh)
+                    _put_aside(ssh, file)
         except FileNotFoundError:
             return
         except OSError as error:
             raise DeployError(f"{user.home}/{_SSH}: {error.strerror or error}") from error
 
     as_user(user, work)
+
+
+def _put_aside(ssh: int, file: str) -> None:
+    """Under a name that nobody can guess, where the account has put something in the way of the usual one."""
+    with suppress(FileNotFoundError):
+        try:
+            os.rename(file, f"{file}{ASIDE}", src_dir_fd=ssh, dst_dir_fd=ssh)
+        except (IsADirectoryError, NotADirectoryError):
+            os.rename(file, f"{file}{ASIDE}-{secrets.token_hex(8)}", src_dir_fd=ssh, dst_dir_fd=ssh)
 
 
 def sudoers(name: str) -> tuple[str | None, bool]:

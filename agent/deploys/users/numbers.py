@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,13 +35,14 @@ _DEFAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Numbers that nobody has any more and that still own something. ``homes``: by number, a home that it owns."""
+    """Numbers that nobody has any more. ``homes``: by number, a home that it owns. ``others`` may own files anywhere:
+    a group's, those of accounts without a home."""
 
     homes: Mapping[int, str] = field(default_factory=dict)
-    groups: Collection[int] = ()
+    others: Collection[int] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.homes or self.groups)
+        return bool(self.homes or self.others)
 
     def number(self, taken: Collection[int], *, system: bool, kind: str = "UID") -> int | None:
         """A number that nobody has or had; None where whoever makes the account may choose."""
@@ -50,7 +51,7 @@ class Kept:
         limits = _limits()
         prefix = "SYS_" if system else ""
         low, high = limits[f"{prefix}{kind}_MIN"], limits[f"{prefix}{kind}_MAX"]
-        used = {*taken, *self.homes, *self.groups}
+        used = {*taken, *self.homes, *self.others}
         if system:
             return next((number for number in range(high, low - 1, -1) if number not in used), None)
         above = max((number for number in used if low <= number <= high), default=low - 1) + 1
@@ -58,13 +59,14 @@ class Kept:
         return next((number for number in candidates if number not in used), None)
 
 
-def kept(found: Accounts, departed: Iterable[Departed], groups: Mapping[str, int], homes: Path = HOMES) -> Kept:
+def kept(found: Accounts, departed: Collection[Departed], groups: Mapping[str, int], homes: Path = HOMES) -> Kept:
     """``departed`` and ``groups``: accounts and groups that the agent deleted. The owners of what lies in ``homes``
     count too, whoever deleted their accounts."""
     uids = {person.uid for person in found.people.values()}
     gids = {group.gid for group in found.groups.values()}
     owners: dict[int, str] = {}
     left: set[int] = {gid for name, gid in groups.items() if name not in found.groups and gid not in gids}
+    left |= {entry.uid for entry in departed} - uids | {entry.gid for entry in departed} - gids
     paths = [*(entry.home for entry in departed), *_folders(homes)]
     for path in paths:
         status = _folder(path)

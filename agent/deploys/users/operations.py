@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.deploys.correction import Correction, correct, refusal
 from agent.deploys.users import accounts, departed, host, keys, memberships, numbers, revoking
-from agent.deploys.users.accounts import Accounts, Person
+from agent.deploys.users.accounts import Accounts, Person, is_system_id
 from agent.deploys.users.decide import Command, Difference, account_difference, group_difference
 from agent.deploys.users.departed import Departed
 from agent.deploys.users.numbers import Kept
@@ -76,12 +76,12 @@ class _Numbering:
         return wanted.model_copy(update={"gid": self._next("GID", system=wanted.system)})
 
     def account(self, name: str, wanted: Account) -> Account:
-        """Who comes back gets the number that the kept home has. Raises DeployError where the wanted one owns somebody
-        else's."""
+        """Who comes back gets the number that the account had. Raises DeployError where the wanted one owns somebody
+        else's home."""
         before = departed.account(name)
         uid = wanted.uid
-        if uid is None and before is not None and before.uid not in self._taken and not wanted.system:
-            uid = before.uid
+        if uid is None and before is not None and before.uid not in self._taken:
+            uid = before.uid if is_system_id(before.uid) or not wanted.system else None
         home = self._homes.homes.get(uid) if uid is not None else None
         if home is not None and home not in (wanted.home or f"{numbers.HOMES}/{name}", before and before.home):
             raise DeployError(
@@ -96,7 +96,7 @@ class _Numbering:
     @property
     def _homes(self) -> Kept:
         if self._kept is None:
-            self._kept = numbers.kept(self._found, departed.accounts(), departed.group_numbers())
+            self._kept = numbers.kept(self._found, tuple(departed.accounts()), departed.group_numbers())
         return self._kept
 
     def _next(self, kind: str, *, system: bool) -> int | None:

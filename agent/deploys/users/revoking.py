@@ -69,6 +69,8 @@ def remove(name: str) -> str:
     if person.uid == 0:
         return "it is the superuser's"
     untaken = revoke(name)
+    with suppress(OSError):
+        departed.remember(person)  # one without any access, too, has had its number
     busy = processes(person)
     why = f"waits for {busy}" if busy else refusal(Command(("userdel", "--", name)))
     if not why:

@@ -41,6 +41,28 @@ def test_an_account_goes_with_its_keys_and_its_home_stays(deploys: Deploys, kind
     assert deploys.host.run("ls -A /home/ann/.ssh").output == "authorized_keys.revoked\n"
 
 
+def test_whoever_leaves_keeps_no_key_by_what_lies_in_their_home(deploys: Deploys, kinds: Kinds) -> None:
+    deploys.converge("users", {"ada": {"keys": [KEY]}})
+    kinds.settle("user:ada")
+    spoilt = "cd /home/ada/.ssh && mkdir -p authorized_keys.revoked/mine && cp authorized_keys authorized_keys2"
+    deploys.host.run(["su", "ada", "-c", f"{spoilt} && chmod 500 ."])
+    assert kinds.remove("user:ada") == {}
+    left = deploys.host.run("ls -A /home/ada/.ssh").output.split()
+    assert [name.partition("-")[0] for name in left] == ["authorized_keys.revoked"] * 2 + ["authorized_keys2.revoked"]
+
+
+def test_the_number_of_an_account_without_a_home_is_given_to_nobody_else(deploys: Deploys, kinds: Kinds) -> None:
+    deploys.converge("users", {"feed": {"system": True}})
+    deploys.host.run("install -o feed -d /var/lib/feed")
+    kinds.settle("user:feed")
+    assert kinds.remove("user:feed") == {}
+    deploys.converge("users", {"mail2": {"system": True}, "web2": {"system": True}})
+    owner = "find /var/lib/feed -maxdepth 0 -printf '%u'"
+    assert deploys.host.run(owner).output.isdecimal()
+    deploys.converge("users", {"feed": {"system": True}})
+    assert deploys.host.run(owner).output == "feed", "who comes back has the old number"
+
+
 def test_what_is_gone_already_is_no_reason_to_complain(kinds: Kinds) -> None:
     assert kinds.remove("user:nobody-ever", "user:nobody-else") == {}
     assert kinds.remove("group:nobody-ever") == {}
