@@ -55,6 +55,7 @@ class LazyMap(dict[Key, Any]):  # noqa: PLW1641  # mappings have no hash
     values = Mapping.values  # type: ignore[assignment]
     get = Mapping.get  # type: ignore[assignment]
     __eq__ = Mapping.__eq__
+    __ne__ = object.__ne__
 
     def __iter__(self) -> Iterator[Key]:
         return super().__iter__()
@@ -111,6 +112,8 @@ class LazyList(list[Any]):  # noqa: PLW1641  # lists have no hash
     def __eq__(self, other: object) -> bool:
         return self.copy() == (other.copy() if isinstance(other, LazyList) else other)
 
+    __ne__ = object.__ne__
+
     def __lt__(self, other: list[Any]) -> bool:
         return self.copy() < other[:]
 
@@ -160,6 +163,7 @@ class _Settling:
             return value if isinstance(value, Unsafe) else str(value)
         if isinstance(value, Undefined):
             str(value)  # raises, and names what is undefined
+            raise TemplateError("this `if` has no else, and gives nothing; write what it gives otherwise, as `else ''`")
         if isinstance(value, Mapping):
             return {_key(key): self.value(item, depth + 1) for key, item in value.items()}
         if isinstance(value, _SEQUENCES):

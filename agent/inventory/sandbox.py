@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache, wraps
 from typing import Any, NoReturn
 
-from jinja2 import Template, TemplateError, nodes, pass_context
+from jinja2 import Template, TemplateError, Undefined, nodes, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.nativetypes import NativeCodeGenerator
-from jinja2.runtime import Context
+from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
-from agent.inventory.filters.registry import CONDITIONS, FILTERS
+from agent.inventory.filters.registry import CONDITIONS, FILTERS, with_full_names
 from agent.inventory.lazy import Absent, settled
+from agent.inventory.undefined import filters_of_defined, first_undefined, require_defined, tests_of_defined
 
 TEXT_LIMIT = 1024 * 1024
 """Characters of one text, rendered or in between."""
@@ -78,7 +79,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     code_generator_class = _ObjectCode
 
     def __init__(self) -> None:
-        super().__init__(undefined=Absent, finalize=_defined, trim_blocks=True, cache_size=0, autoescape=False)
+        super().__init__(undefined=Absent, finalize=require_defined, trim_blocks=True, cache_size=0, autoescape=False)
         self.budget = Budget()
         self._compiled: dict[str, Template] = {}
         self.globals = {
@@ -96,6 +97,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             self.filters[name] = _narrow(self.filters[name])
         self.filters["replace"] = _bounded_replace(self.filters["replace"])
         self.filters["format"] = _bounded_format(self.filters["format"])
+        self.filters = with_full_names(filters_of_defined(self.filters))
+        self.tests = with_full_names(tests_of_defined(self.tests))
         self.filters["counted"] = self._counted
 
     def compiled(self, text: str) -> Template:
@@ -133,7 +136,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 raise TemplateError(f"renders to more than {TEXT_LIMIT} characters")
         if len(found) <= 1:
             return found[0] if found else None
-        return "".join(piece if isinstance(piece, str) else str(settled(piece)) for piece in found)
+        return "".join(piece if isinstance(piece, str) else str(settled(piece)) for piece in found if _is_there(piece))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
@@ -151,6 +154,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Context, __function: Any, *args: Any, **named: Any) -> Any:  # noqa: N805 as in Jinja2
         __self.budget.step()
+        if not isinstance(__function, Macro):
+            undefined = first_undefined(__function, *args, *named.values())
+            if undefined is not None:
+                return undefined
         # The sandbox wraps str.format to guard it; the text is then one step further in.
         method = getattr(__function, "__wrapped__", __function)
         owner = getattr(method, "__self__", None)
@@ -164,17 +171,21 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 _require_joined(owner, args[0])
         return super().call(__context, __function, *args, **named)
 
+    def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:
+        if not isinstance(obj, (list, dict)) or attribute.startswith("_"):
+            _refuse(f'a template may not use "{attribute}"')
+        instead = "{% set x = x + [item] %}" if isinstance(obj, list) else "{% set x = x | combine({key: value}) %}"
+        _refuse(f"{attribute}() would change a value, and values stay as they are; make a new one: {instead}")
+
     def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
         for item in items:
             self.budget.step()
             yield item
 
 
-def _defined(value: Any) -> Any:
-    """What a template puts out. Raises for what is undefined, where the line of the template is known."""
-    if isinstance(value, Absent):
-        str(value)
-    return value
+def _is_there(piece: object) -> bool:
+    """Whether ``piece`` of a text is something. An ``if`` without an ``else`` gives an Undefined of Jinja2's own."""
+    return not isinstance(piece, Undefined) or isinstance(piece, Absent)
 
 
 class _Bounded(NodeTransformer):
@@ -290,4 +301,4 @@ def _refuse(problem: str) -> NoReturn:
 def known(kind: str) -> tuple[str, ...]:
     """The names of what templates have: of ``filter`` or ``test``."""
     sandbox = Sandbox()
-    return tuple(sandbox.filters if kind == "filter" else sandbox.tests)
+    return tuple(name for name in (sandbox.filters if kind == "filter" else sandbox.tests) if "." not in name)

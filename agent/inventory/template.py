@@ -17,7 +17,7 @@ from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError
 from agent.errors import InventoryError
 from agent.inventory.lazy import LazyList, LazyMap, absent, settled
 from agent.inventory.sandbox import Sandbox, known
-from agent.inventory.template_words import said
+from agent.inventory.template_words import DEFAULT, said
 from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
 
 _MARKS = re.compile(r"\{[{%#]")
@@ -222,7 +222,7 @@ class _Scope(Mapping[str, object]):
 def _parts(error: TemplateError) -> tuple[str, str]:
     """Problem and remedy of an error of our own."""
     problem, _, remedy = str(error).partition("; ")
-    return problem, remedy or "correct the expression"
+    return problem, remedy or (DEFAULT if isinstance(error, UndefinedError) else "correct the expression")
 
 
 def _problem(error: Exception, text: str, names: Mapping[str, object], position: Position) -> TemplateProblem:

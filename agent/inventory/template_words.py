@@ -28,7 +28,9 @@ def said(error: Exception, text: str, names: Mapping[str, object], known: Callab
     message = str(error).replace("\n", " ")
     if found := _UNKNOWN.search(message):
         kind, name = found.groups()
-        remedy = nearest(name, known(kind), otherwise="use one of Jinja2's or Ansible's that work on values alone")
+        remedy = nearest(
+            name.rpartition(".")[2], known(kind), otherwise="use one of Jinja2's or Ansible's that work on values alone"
+        )
         return Fault(f'there is no {kind} "{name}"', remedy)
     if isinstance(error, UndefinedError):
         return _undefined(message, names)
@@ -37,6 +39,8 @@ def said(error: Exception, text: str, names: Mapping[str, object], known: Callab
     if isinstance(error, TemplateError):
         problem, _, remedy = message.partition("; ")
         return Fault(problem, remedy or "correct the expression")
+    if "no loader" in message:
+        return Fault("a template takes in no other file", "write here what the file says, or make a variable of it")
     return Fault(f"this cannot be worked out: {message}", "correct the expression, or convert: | int, | string, | bool")
 
 

@@ -61,9 +61,9 @@ def test_a_string_becomes(repo: Repo, text: str, expected: object) -> None:
         ("x: '{{ y | nofilter }}'", 'there is no filter "nofilter"'),
         ("x: '{{ range }}'", "the expression gives a function, which is no value"),
         ("x: '{{ hostvars.nobody }}'", "nobody"),
-        ("x: \"{% include '/etc/passwd' %}\"", "no loader"),
-        ("x: \"{{ ''.__class__ }}\"", "is unsafe"),
-        ("x: '{{ y.append(1) }}'\ny: []", "is unsafe"),
+        ("x: \"{% include '/etc/passwd' %}\"", "a template takes in no other file"),
+        ("x: \"{{ ''.__class__ }}\"", 'a template may not use "__class__"'),
+        ("x: '{{ y.append(1) }}'\ny: []", "append() would change a value"),
         ("x: |\n  a\n  {{ nix }}\n", "line 2 of the text: 'nix' is undefined"),
     ],
 )

@@ -170,3 +170,11 @@ CONDITIONS: Final[Mapping[str, Callable[..., Any]]] = {
     **{name: _strict(name, function) for name, function in _CONDITIONS.items()},
     **{name: _not_here(f"the test {name}") for name in _OF_THE_HOST},
 }
+
+_COLLECTIONS: Final = ("ansible.builtin", "ansible.legacy", "ansible.utils", "ansible.netcommon")
+
+
+def with_full_names(functions: Mapping[str, Any]) -> dict[str, Any]:
+    """``functions``, also under the names that they have in Ansible's collections: ``ansible.builtin.combine``."""
+    full = {f"{place}.{name}": function for place in _COLLECTIONS for name, function in functions.items()}
+    return {**functions, **full}

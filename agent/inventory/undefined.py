@@ -1,0 +1,57 @@
+"""How filters, tests and calls of templates take what is undefined: as in Ansible.
+
+A filter passes it on, so that a default may stand behind it: ``{{ port | int | default(80) }}``. A test raises, for
+neither yes nor no is true of it: a misspelt ``{% if prot is none %}`` is no quiet "no".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from agent.inventory.lazy import Absent
+
+Functions = Mapping[str, Any]
+
+_FILTERS_OF_UNDEFINED = ("default", "d", "mandatory", "ternary", "type_debug")
+_TESTS_OF_UNDEFINED = ("defined", "undefined")
+
+
+def first_undefined(*values: Any) -> Absent | None:
+    return next((value for value in values if isinstance(value, Absent)), None)
+
+
+def require_defined(value: Any) -> Any:
+    """``value``. Raises for what is undefined, where the line of the template is known."""
+    if isinstance(value, Absent):
+        str(value)
+    return value
+
+
+def filters_of_defined(filters: Functions) -> Functions:
+    """``filters``, which give what is undefined where they are given that, but for those made for it."""
+    return {name: each if name in _FILTERS_OF_UNDEFINED else _passing_on(each) for name, each in filters.items()}
+
+
+def tests_of_defined(tests: Functions) -> Functions:
+    """``tests``, which raise where a value is undefined, but for those made for it."""
+    return {name: each if name in _TESTS_OF_UNDEFINED else _raising(each) for name, each in tests.items()}
+
+
+def _passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def passing_on(*args: Any, **named: Any) -> Any:
+        undefined = first_undefined(*args, *named.values())
+        return function(*args, **named) if undefined is None else undefined
+
+    return passing_on
+
+
+def _raising(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def raising(*args: Any, **named: Any) -> Any:
+        require_defined(first_undefined(*args, *named.values()))
+        return function(*args, **named)
+
+    return raising
