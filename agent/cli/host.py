@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import re
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -15,32 +13,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent import wiring
+from agent.cli.arguments import APPLY_WAIT_S, require_root, until
 from agent.cli.output import Output, error_document
 from agent.cli.show import AccountView, newest_line, plan_lines
-from agent.control import ask
 from agent.cycle import run
 from agent.domain.account import Account, Trigger
-from agent.domain.duration import seconds
-from agent.domain.event import Event
-from agent.domain.memory import Pinned, Suspension
+from agent.domain.memory import Pinned
 from agent.domain.plan import Cause, Hold
 from agent.domain.removal import Departure, Leaving, Removal
-from agent.domain.text import SECOND, moment
-from agent.errors import DeployError, Exit, HostwrightError, SettingsError, UsageError, first_exit
-from agent.host.events import Events
+from agent.errors import DeployError, Exit, UsageError, first_exit
 from agent.host.lock import locked
 from agent.host.paths import Paths
-from agent.host.state import Memory
 from agent.parts import Named
 from agent.planning import Foreseen, foreseen
-
-APPLY_WAIT_S = 600.0
-"""How long `apply` waits for a running cycle; longer than most, shorter than a person's patience."""
-
-DIFF_LINES = 20
-"""Of a diff among events; a file that was created is no news line by line."""
-
-TRIGGER_WAIT_S = 4 * 3600.0
 
 
 def cycle(output: Output) -> int:
@@ -56,7 +41,7 @@ def apply(output: Output, *, wait: bool, commit: str | None, stay: bool, duratio
         if not re.fullmatch("[0-9a-f]{40}", commit):
             raise UsageError(f"--commit {commit!r} is no commit", hint="give all 40 hex digits: git rev-parse SHORT")
         now = int(time.time())
-        named = Named(Pinned(commit, now, _until(duration, now)), stay)
+        named = Named(Pinned(commit, now, until(duration, now)), stay)
     elif stay:
         raise UsageError("--hold needs to know where", hint="hostwright apply --commit SHA --hold")
     if duration is not None and not stay:
@@ -149,133 +134,6 @@ def _hold_document(hold: Hold | None) -> dict[str, object] | None:
     return dataclasses.asdict(hold) if hold is not None else None
 
 
-def events(output: Output, *, count: int) -> int:
-    require_root()
-    found = Events(Paths().events).last(count)
-    for event in found:
-        output.show(_event_text(event, whole=output.verbose))
-    output.envelope("events", 0, [dataclasses.asdict(event) for event in found])
-    return 0
-
-
-def trigger(output: Output, *, wait: bool) -> int:
-    require_root()
-    answer = ask(Paths().control, wait=wait, timeout_s=TRIGGER_WAIT_S if wait else 10.0)
-    if answer.get("ok") is not True:
-        raise SettingsError(f"the daemon refused: {answer.get('error', 'no reason given')}", kind="no-daemon")
-    code = answer.get("exit", 0)
-    if not isinstance(code, int):
-        raise SettingsError("nobody can tell how the cycle ended", kind="no-daemon", hint="hostwright events")
-    output.say(f"the cycle ended with exit code {code}" if wait else "the daemon will start a cycle now")
-    error = _why(Memory(Paths()), code) if code else None
-    if error is not None:
-        output.problem(error)
-    output.envelope("trigger", code, answer, error_document(error) if error is not None else None)
-    return code
-
-
-def _why(memory: Memory, code: int) -> HostwrightError:
-    """What the exit code of the last cycle stands for, as far as that cycle lived to write it down."""
-    state = memory.state()
-    kind, message, hint = state.cause if state.exit == code else ("", "", "")
-    if not message:
-        kind, message = "unknown", "the cycle ended before it could write down why"
-        hint = "`journalctl -u hostwright-cycle` has its last words"
-    error = HostwrightError(message, kind=kind, hint=hint)
-    error.exit = Exit(code) if code in list(Exit) else Exit.BUG
-    return error
-
-
-def suspend(output: Output, *, reason: str, duration: str | None) -> int:
-    require_root()
-    now = int(time.time())
-    until = _until(duration, now)
-    if not reason.strip():
-        raise UsageError("a suspension needs a reason", hint="hostwright suspend 'disk is being replaced' --for 4h")
-    paths = Paths()
-    Memory(paths).keep_suspension(Suspension(reason.strip(), now, until))
-    # A cycle that has already begun does not know of it; when this returns, nothing touches the host any more.
-    with locked(paths.lock, wait_s=APPLY_WAIT_S):
-        pass
-    ends = "until `hostwright resume`" if until is None else f"until {moment(until, SECOND)}"
-    output.say(f"suspended {ends}: this host is looked at and reported, and not touched")
-    _report_soon(paths)
-    output.envelope("suspend", 0, {"reason": reason.strip(), "until": until})
-    return 0
-
-
-def resume(output: Output) -> int:
-    require_root()
-    paths, now = Paths(), int(time.time())
-    memory = Memory(paths)
-    was = _said(lambda: memory.suspension(now))
-    stayed = _said(lambda: memory.pinned(now))
-    memory.keep_suspension(None)
-    memory.keep_pinned(None)
-    if stayed:
-        output.say("resumed: the next cycle goes on to the newest commit")
-    else:
-        output.say("resumed: the next cycle applies again" if was else "this host was not suspended")
-    _report_soon(paths)
-    output.envelope("resume", 0, {"was_suspended": was, "was_held": stayed})
-    return 0
-
-
-def _report_soon(paths: Paths) -> None:
-    """Asks the daemon for a cycle, so that others learn of it now. Without a daemon the next cycle tells them."""
-    with contextlib.suppress(SettingsError):
-        ask(paths.control, wait=False, timeout_s=10.0)
-
-
-def _said(read: Callable[[], object]) -> bool:
-    try:
-        return read() is not None
-    except SettingsError:
-        # Nobody can read what was said any more, and now it does not matter.
-        return True
-
-
-def _until(duration: str | None, now: int) -> int | None:
-    try:
-        return None if duration is None else now + seconds(duration)
-    except ValueError as error:
-        raise UsageError(f"--for: {error}") from error
-
-
-def uninstall(output: Output, *, keep: bool, yes: bool) -> int:
-    require_root()
-    from agent.cli.uninstall import agreed, exec_last, packages_told
-    from agent.cli.uninstall import uninstall as remove
-
-    if sys.stdin.isatty() and not yes and not output.as_json and not agreed(Paths(), output, keep=keep):
-        output.say("nothing was changed")
-        return Exit.INTERRUPTED
-    gone = remove(Paths(), keep=keep, talk=output.say)
-    for line in gone.stayed:
-        output.say(f"stays   {line}")
-    for line in gone.failed:
-        output.say(f"failed  {line}")
-    error = SettingsError(
-        f"{len(gone.failed)} could not be given back or removed",
-        hint="the lines above name them; see to them by hand",
-    )
-    data = {"stayed": gone.stayed, "failed": gone.failed}
-    fine = output.enveloped("uninstall", 0, data)
-    failed = output.enveloped("uninstall", int(Exit.SETTINGS), data, error_document(error))
-    if gone.failed:
-        output.say(f"hostwright: {error.message}")
-        output.say(f"  → {error.hint}")
-    else:
-        output.say("the agent is gone" if keep else "the host is given back and the agent is gone")
-    code = int(Exit.SETTINGS if gone.failed else Exit.FINE)
-    if gone.last:
-        output.say(f"taking away {packages_told(gone.own)}, last")
-        output.flush()
-        exec_last(gone.last, code, failed if gone.failed else fine, failed)
-    output.write(failed if gone.failed else fine)
-    return code
-
-
 def _one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | None = None) -> int:
     require_root()
     paths = Paths()
@@ -324,19 +182,3 @@ def _document(account: Account) -> dict[str, object]:
         "problems": [error_document(failure) for failure in account.failures],
         "health": dataclasses.asdict(account.health) if account.health else None,
     }
-
-
-def _event_text(event: Event, *, whole: bool) -> str:
-    where = " ".join(part for part in (event.deploy, event.resource) if part)
-    first, *more = event.message.splitlines() or [""]
-    head = f"{moment(event.at, SECOND)}  {event.kind:<20} {where + ': ' if where else ''}{first}"
-    lines = [*more, *(event.diff or "").splitlines()]
-    if len(lines) > DIFF_LINES and not whole:
-        lines = [*lines[:DIFF_LINES], f"… {len(lines) - DIFF_LINES} more lines: hostwright -v events"]
-    return "\n".join([head, *(f"    {line}" for line in lines)])
-
-
-def require_root() -> None:
-    """Raises UsageError for everybody else."""
-    if os.geteuid() != 0:
-        raise UsageError("this command needs root", hint="run it with sudo")

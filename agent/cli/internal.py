@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
-from agent.cli.host import planned, require_root
+from agent.cli.arguments import require_root
+from agent.cli.host import planned
 from agent.host import installation
 from agent.host.paths import Paths
 

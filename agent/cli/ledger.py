@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from agent.cli.arguments import APPLY_WAIT_S, require_root
 from agent.cli.giving_back import give_back_one
-from agent.cli.host import APPLY_WAIT_S, require_root
 from agent.cli.output import Output
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
 from agent.domain.text import DAY, moment

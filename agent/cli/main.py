@@ -99,7 +99,7 @@ def drift(obj: dict[str, Any], diff: bool) -> int:
 @click.pass_obj
 def events(obj: dict[str, Any], count: int) -> int:
     """Show what happened on this host, with diffs."""
-    from agent.cli.host import events as run_events
+    from agent.cli.events import events as run_events
 
     return run_events(obj["output"], count=count)
 
@@ -109,7 +109,7 @@ def events(obj: dict[str, Any], count: int) -> int:
 @click.pass_obj
 def trigger(obj: dict[str, Any], wait: bool) -> int:
     """Ask the daemon for a cycle now; unlike with `apply`, failed deploys wait for their next try."""
-    from agent.cli.host import trigger as run_trigger
+    from agent.cli.trigger import trigger as run_trigger
 
     return run_trigger(obj["output"], wait=wait)
 
@@ -120,7 +120,7 @@ def trigger(obj: dict[str, Any], wait: bool) -> int:
 @click.pass_obj
 def suspend(obj: dict[str, Any], reason: str, duration: str | None) -> int:
     """Touch nothing on this host until `resume`; go on looking and reporting."""
-    from agent.cli.host import suspend as run_suspend
+    from agent.cli.suspend import suspend as run_suspend
 
     return run_suspend(obj["output"], reason=reason, duration=duration)
 
@@ -129,7 +129,7 @@ def suspend(obj: dict[str, Any], reason: str, duration: str | None) -> int:
 @click.pass_obj
 def resume(obj: dict[str, Any]) -> int:
     """End what `suspend` or `apply --hold` began."""
-    from agent.cli.host import resume as run_resume
+    from agent.cli.suspend import resume as run_resume
 
     return run_resume(obj["output"])
 
@@ -226,7 +226,7 @@ def uninstall(obj: dict[str, Any], keep: bool, yes: bool) -> int:
     bootstrap.sh brought. What somebody changed since stays and is listed, and so do homes and folders with something
     in them. On a terminal it says what it will do and asks.
     """
-    from agent.cli.host import uninstall as run_uninstall
+    from agent.cli.uninstall import uninstall as run_uninstall
 
     return run_uninstall(obj["output"], keep=keep, yes=yes)
 

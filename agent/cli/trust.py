@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from dataclasses import asdict
 
-from agent.cli.host import APPLY_WAIT_S, require_root
+from agent.cli.arguments import APPLY_WAIT_S, require_root
 from agent.cli.output import Output
 from agent.domain.commit import Accept, BranchRule, TrustMode
 from agent.domain.memory import TrustRecord

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from agent import wiring
+from agent.cli.arguments import require_root
 from agent.cli.giving_back import counts, foresee, give_back
-from agent.cli.output import Output
+from agent.cli.output import Output, error_document
 from agent.deploys.packages import resource as packages
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
-from agent.errors import DeployError, HostwrightError, SettingsError
+from agent.errors import DeployError, Exit, HostwrightError, SettingsError
 from agent.host import installation
 from agent.host.ledger import Ledger
 from agent.host.lock import locked
@@ -38,6 +40,37 @@ class Gone:
     own: int = 0
 
 
+def uninstall(output: Output, *, keep: bool, yes: bool) -> int:
+    require_root()
+    if sys.stdin.isatty() and not yes and not output.as_json and not agreed(Paths(), output, keep=keep):
+        output.say("nothing was changed")
+        return Exit.INTERRUPTED
+    gone = take_off(Paths(), keep=keep, talk=output.say)
+    for line in gone.stayed:
+        output.say(f"stays   {line}")
+    for line in gone.failed:
+        output.say(f"failed  {line}")
+    error = SettingsError(
+        f"{len(gone.failed)} could not be given back or removed",
+        hint="the lines above name them; see to them by hand",
+    )
+    data = {"stayed": gone.stayed, "failed": gone.failed}
+    fine = output.enveloped("uninstall", 0, data)
+    failed = output.enveloped("uninstall", int(Exit.SETTINGS), data, error_document(error))
+    if gone.failed:
+        output.say(f"hostwright: {error.message}")
+        output.say(f"  → {error.hint}")
+    else:
+        output.say("the agent is gone" if keep else "the host is given back and the agent is gone")
+    code = int(Exit.SETTINGS if gone.failed else Exit.FINE)
+    if gone.last:
+        output.say(f"taking away {packages_told(gone.own)}, last")
+        output.flush()
+        exec_last(gone.last, code, failed if gone.failed else fine, failed)
+    output.write(failed if gone.failed else fine)
+    return code
+
+
 def packages_told(number: int) -> str:
     return f"{number} package{'' if number == 1 else 's'} that the agent needed"
 
@@ -56,7 +89,7 @@ def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
     return output.ask("go on?")
 
 
-def uninstall(paths: Paths, *, keep: bool, talk: Talk) -> Gone:
+def take_off(paths: Paths, *, keep: bool, talk: Talk) -> Gone:
     """Stops the services, gives back what the ledger knows, and removes the agent. With ``keep`` only the agent goes:
     what it configured stays, and so do settings, memory and ledger.
 

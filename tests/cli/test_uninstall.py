@@ -25,7 +25,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
 
 
 def gone(paths: Paths, said: list[str]) -> uninstall.Gone:
-    return uninstall.uninstall(paths, keep=False, talk=said.append)
+    return uninstall.take_off(paths, keep=False, talk=said.append)
 
 
 def test_what_it_cannot_take_back_is_told(paths: Paths) -> None:

@@ -1,0 +1,34 @@
+"""events: what happened on this host, with diffs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from agent.cli.arguments import require_root
+from agent.cli.output import Output
+from agent.domain.event import Event
+from agent.domain.text import SECOND, moment
+from agent.host.events import Events
+from agent.host.paths import Paths
+
+DIFF_LINES = 20
+"""Of a diff among events; a file that was created is no news line by line."""
+
+
+def events(output: Output, *, count: int) -> int:
+    require_root()
+    found = Events(Paths().events).last(count)
+    for event in found:
+        output.show(event_text(event, whole=output.verbose))
+    output.envelope("events", 0, [dataclasses.asdict(event) for event in found])
+    return 0
+
+
+def event_text(event: Event, *, whole: bool) -> str:
+    where = " ".join(part for part in (event.deploy, event.resource) if part)
+    first, *more = event.message.splitlines() or [""]
+    head = f"{moment(event.at, SECOND)}  {event.kind:<20} {where + ': ' if where else ''}{first}"
+    lines = [*more, *(event.diff or "").splitlines()]
+    if len(lines) > DIFF_LINES and not whole:
+        lines = [*lines[:DIFF_LINES], f"… {len(lines) - DIFF_LINES} more lines: hostwright -v events"]
+    return "\n".join([head, *(f"    {line}" for line in lines)])

@@ -1,0 +1,40 @@
+"""trigger: a cycle now, and why the last one ended as it did."""
+
+from __future__ import annotations
+
+from agent.cli.arguments import require_root
+from agent.cli.output import Output, error_document
+from agent.control import ask
+from agent.errors import Exit, HostwrightError, SettingsError
+from agent.host.paths import Paths
+from agent.host.state import Memory
+
+TRIGGER_WAIT_S = 4 * 3600.0
+
+
+def trigger(output: Output, *, wait: bool) -> int:
+    require_root()
+    answer = ask(Paths().control, wait=wait, timeout_s=TRIGGER_WAIT_S if wait else 10.0)
+    if answer.get("ok") is not True:
+        raise SettingsError(f"the daemon refused: {answer.get('error', 'no reason given')}", kind="no-daemon")
+    code = answer.get("exit", 0)
+    if not isinstance(code, int):
+        raise SettingsError("nobody can tell how the cycle ended", kind="no-daemon", hint="hostwright events")
+    output.say(f"the cycle ended with exit code {code}" if wait else "the daemon will start a cycle now")
+    error = _why(Memory(Paths()), code) if code else None
+    if error is not None:
+        output.problem(error)
+    output.envelope("trigger", code, answer, error_document(error) if error is not None else None)
+    return code
+
+
+def _why(memory: Memory, code: int) -> HostwrightError:
+    """What the exit code of the last cycle stands for, as far as that cycle lived to write it down."""
+    state = memory.state()
+    kind, message, hint = state.cause if state.exit == code else ("", "", "")
+    if not message:
+        kind, message = "unknown", "the cycle ended before it could write down why"
+        hint = "`journalctl -u hostwright-cycle` has its last words"
+    error = HostwrightError(message, kind=kind, hint=hint)
+    error.exit = Exit(code) if code in list(Exit) else Exit.BUG
+    return error
