@@ -38,7 +38,7 @@ def aim(parts: Parts, account: Account) -> Aim | None:
             newest = resolved(parts, account.trusted)
             account.fleet = fleet_settings(newest.environment, parts.settings.host)
             account.agent = agent_of(newest.environment)
-            account.left_out = parts.mirror.tree(account.trusted.sha).left_out()
+            account.left_out = (*parts.mirror.tree(account.trusted.sha).left_out(), *newest.environment.left_out)
     held = _frozen(parts, account) or _suspension(parts, newest)
     if account.trusted is not None:
         with account.surviving():

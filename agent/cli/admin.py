@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from agent import wiring
 from agent.cli.output import Output, json_text
-from agent.domain.text import printable
+from agent.domain.text import some
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
@@ -56,18 +56,14 @@ def tree_of(root: Path, copy: WorkingCopy | None) -> Tree:
 def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
     """Where what is judged is not what a host has, or will not have."""
     if copy.uncommitted:
-        yield f"not committed yet, judged as it lies here: {_some(copy.uncommitted)}"
+        yield f"not committed yet, judged as it lies here: {some(copy.uncommitted, NAMED_MOST)}"
     if copy.untracked:
-        yield f"not added to Git and not judged, no host gets it: {_some(copy.untracked)}; `git add` what belongs to it"
+        untracked = some(copy.untracked, NAMED_MOST)
+        yield f"not added to Git and not judged, no host gets it: {untracked}; `git add` what belongs to it"
     if copy.submodules:
-        yield f"submodules, which hosts do not fetch: {_some(sorted(copy.submodules))}"
+        yield f"submodules, which hosts do not fetch: {some(sorted(copy.submodules), NAMED_MOST)}"
     if copy.left_out:
-        yield f"left out by hosts: {_some(copy.left_out)}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED_MOST} more" if len(names) > NAMED_MOST else ""
-    return ", ".join(printable(name, 200) for name in names[:NAMED_MOST]) + more
+        yield f"left out by hosts: {some(copy.left_out, NAMED_MOST)}"
 
 
 def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
@@ -81,6 +77,8 @@ def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
         digests[host] = state.digest if state is not None else None
     complain_of_people(open_source(tree, name), tuple(environment.inventory.hosts), complaints)
     complaints.raise_if_any()
+    if environment.left_out:
+        output.say(f"{name}: left out by hosts: {some(environment.left_out, NAMED_MOST)}")
     for line in unseen:
         output.say(f"{name}: {line} and was not looked at; hostwright lock fetches it")
     return digests

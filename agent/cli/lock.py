@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent import wiring
-from agent.cli.admin import choose, inventories
+from agent.cli.admin import NAMED_MOST, choose, inventories
 from agent.cli.output import Output
+from agent.domain.pins import left_out
+from agent.domain.text import some
 from agent.errors import Exit, HostwrightError, InventoryError, SettingsError, UsageError, together
 from agent.host.repositories import Repositories
 from agent.inventory.complaint import Complaints, ComplaintsError
@@ -87,6 +89,8 @@ def _write(
             agent=environment.agent(),
         )
         new = renewal.only(old, names) if names else renewal.everything(old)
+    if missing := left_out(new.repositories.values()):
+        output.say(f"{name}: left out by hosts: {some(missing, NAMED_MOST)}")
     path = root / INVENTORIES / name / LOCK_FILE
     text = lock_text(new).encode()
     nothing = new == Lock() and not path.exists()

@@ -118,7 +118,7 @@ class Account:
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
     left_out: tuple[str, ...] = ()
-    """What of the trusted commit this host does not have, in words."""
+    """What of the trusted commit, and of the repositories pinned in it, this host does not have, in words."""
     state: DesiredState | None = None
     """The state aimed at."""
     hold: Hold | None = None

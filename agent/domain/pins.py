@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agent.domain.address import Address
@@ -73,16 +73,22 @@ class AgentPin:
 class RepositoryPin:
     """Another Git repository at one commit. ``url`` and ``ref`` are what was asked for (``domain.address``); ``tree``
     is the sha256 digest over all files of that commit (``domain.tree.tree_digest``), so that a pin does not rest on
-    sha1."""
+    sha1. ``left_out``: what of that commit is not among them, in words."""
 
     url: str
     ref: str
     commit: str
     tree: str
+    left_out: tuple[str, ...] = ()
 
     @property
     def address(self) -> Address:
         return Address(self.url, self.ref)
+
+
+def left_out(pins: Iterable[RepositoryPin]) -> tuple[str, ...]:
+    """What hosts do not have of these repositories, in words."""
+    return tuple(sorted(f"{pin.address.pinned}: {name}" for pin in pins for name in pin.left_out))
 
 
 @dataclass(frozen=True, slots=True)

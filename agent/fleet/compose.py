@@ -29,6 +29,7 @@ from agent.domain.report import (
     ReportedVitals,
 )
 from agent.domain.status import REPORT_LIMIT, encode
+from agent.domain.text import some
 from agent.errors import HostwrightError
 
 EVENTS_TOLD = 20
@@ -133,8 +134,7 @@ def _commits(account: Account, bounds: Bounds) -> Commits:
 
 def _left_out(names: Sequence[str]) -> Iterable[str]:
     if names:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        yield f"without {', '.join(names[:3])}{more}"
+        yield f"without {some(names, 3)}"
 
 
 def _deploys(account: Account, bounds: Bounds) -> tuple[ReportedDeploy, ...]:

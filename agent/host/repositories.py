@@ -26,6 +26,8 @@ from agent.system.git import Access, Mirror
 from agent.system.misplaced import misplaced_folder
 from agent.system.remote import Remote, Transport
 
+LEFT_OUT_MOST = 20
+"""Names that a pin keeps of what is left out."""
 _BRANCHES = "refs/heads/*"
 _FETCH = ".fetch-"
 _FETCH_S = 3600
@@ -60,7 +62,9 @@ class Repositories:
         else:
             name, commit = git_remote.look_up(remote, address.ref, access)
         with self._fetched(access, remote, commit, name) as mirror:
-            pin = RepositoryPin(address.url, address.ref, commit, tree_digest(mirror.tree(commit)))
+            tree = mirror.tree(commit)
+            left_out = tree.left_out(outward=True)[:LEFT_OUT_MOST]
+            pin = RepositoryPin(address.url, address.ref, commit, tree_digest(tree), left_out)
             folder = self._folder / pin.tree
             if not _holds(folder, pin.tree):
                 _discard(folder)

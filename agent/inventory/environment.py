@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from agent.deploys.spec import Concrete
 from agent.domain.address import Address
 from agent.domain.fault import Fault, Mistake
-from agent.domain.pins import Pins, RepositoryPin
+from agent.domain.pins import Pins, RepositoryPin, left_out
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory.claims import clashes, unmet
@@ -100,6 +100,7 @@ class Environment:
         self._repositories = repositories
         self._lost: dict[RepositoryPin, HostwrightError] = {}
         """Why some of them cannot be had: they are not asked for again."""
+        self._used: set[RepositoryPin] = set()
         self.pinned = True
         """Whether tools.yaml and lock.yaml could be read: else nobody knows what has a pin."""
         self._runnable: set[Address] = set()
@@ -136,6 +137,11 @@ class Environment:
     def stale(self) -> Iterator[str]:
         """A line for everything that `hostwright lock` would change because of what the files say."""
         return stale(self.lock, self.tools, self.addresses(), self.fleet.agent.requirement)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What hosts do not have of the other repositories that have been looked at, in words."""
+        return left_out(self._used)
 
     def idle(self) -> dict[str, str]:
         """By name, deploys that a play mentions which matches no host at all, and where and how it does."""
@@ -267,10 +273,12 @@ class Environment:
         if pin in self._lost:
             raise self._lost[pin]
         try:
-            return self._repositories(pin)
+            found = self._repositories(pin)
         except (SourceError, TrustError) as error:
             self._lost[pin] = error
             raise
+        self._used.add(pin)
+        return found
 
 
 class _HostVars(Mapping[str, LazyValues]):

@@ -85,6 +85,9 @@ class LockedRepository(_Part):
     ref: Annotated[Text | None, Field(description="branch, tag or commit; none for the default branch")] = None
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     tree: Annotated[Digest, Field(description="sha256 over all files: path, mode, sha256 of the content")]
+    left_out: Annotated[
+        tuple[Text, ...] | None, Field(strict=False, min_length=1, description="what of the commit is not among them")
+    ] = None
 
     @model_validator(mode="after")
     def _address(self) -> Self:
@@ -265,11 +268,14 @@ def _requirements(lines: Iterable[str]) -> tuple[LockedRequirement, ...]:
 
 
 def _repository_pin(repository: LockedRepository) -> RepositoryPin:
-    return RepositoryPin(repository.url, repository.ref or "", repository.commit, repository.tree)
+    left_out = repository.left_out or ()
+    return RepositoryPin(repository.url, repository.ref or "", repository.commit, repository.tree, left_out)
 
 
 def _repository(pin: RepositoryPin) -> LockedRepository:
-    return LockedRepository(url=pin.url, ref=pin.ref or None, commit=pin.commit, tree=pin.tree)
+    return LockedRepository(
+        url=pin.url, ref=pin.ref or None, commit=pin.commit, tree=pin.tree, left_out=pin.left_out or None
+    )
 
 
 def _sorted(values: Mapping[str, str]) -> dict[str, str]:

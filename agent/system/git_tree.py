@@ -91,12 +91,15 @@ class CommitTree:
                 return in_submodule(above)
         return None
 
-    def left_out(self) -> tuple[str, ...]:
-        """What of the commit hosts do not have, in words: what is not in this tree, and links out of it. Those of
-        dotfiles are made in homes."""
+    def left_out(self, *, outward: bool = False) -> tuple[str, ...]:
+        """What of the commit hosts do not have, in words: what is not in this tree, and links out of it, but for those
+        of dotfiles, which are made in homes; ``outward``: they are made everywhere."""
+        if outward:
+            self.entries()
+            return tuple(sorted(self._left_out))
         links = ((entry.path, os.fsdecode(self._read_blob(entry.blob))) for entry in self.entries() if entry.link)
-        outward = (path for path, target in links if not path.startswith("dotfiles/") and leads_out(path, target))
-        out = (f"the link {printable(path)}, which leads out of the repository" for path in outward)
+        leading = (path for path, target in links if not path.startswith("dotfiles/") and leads_out(path, target))
+        out = (f"the link {printable(path)}, which leads out of the repository" for path in leading)
         return tuple(sorted((*self._left_out, *out)))
 
     def _find(self, path: str) -> tuple[int, str]:

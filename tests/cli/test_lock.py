@@ -59,6 +59,14 @@ def test_the_second_time_nothing_changes(admin: Administrator) -> None:
     assert admin.lock_file.stat() == before
 
 
+def test_what_is_left_out_of_a_pinned_commit_is_named_by_lock_and_by_check(admin: Administrator) -> None:
+    code = admin.other.blob(b"x = 1\n")
+    admin.other.plumb(admin.other.tree(("100644", code, "motd.py"), ("160000", admin.other.head, "vendor")))
+    said = f"demo: left out by hosts: {admin.address}: the submodule vendor, which hosts do not fetch\n"
+    assert admin.run("lock")[::2] == (0, said)
+    assert said in admin.run("check")[2]
+
+
 def test_check_names_what_is_behind_and_writes_nothing(admin: Administrator) -> None:
     code, told, talk = admin.run("lock", "--check")
     assert code == 10

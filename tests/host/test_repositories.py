@@ -68,6 +68,13 @@ def test_a_ref_is_pinned_as_its_commit_and_the_digest_of_its_files(repo: ConfigR
     assert repositories.pin(Address(url, "v2")).commit == repo.head
 
 
+def test_a_pin_names_what_is_left_out_of_its_commit(repo: ConfigRepo, store: Path) -> None:
+    code = repo.blob(b"x = 1\n")
+    head = repo.plumb(repo.tree(("100644", code, "motd.py"), ("160000", repo.head, "vendor")), repo.head)
+    pin = Repositories(store, ANY).pin(Address(f"git+file://{repo.path}", "main"))
+    assert (pin.commit, pin.left_out) == (head, ("the submodule vendor, which hosts do not fetch",))
+
+
 def test_a_pin_is_fetched_once_and_then_kept(repo: ConfigRepo, pin: RepositoryPin, store: Path) -> None:
     Repositories(store, ANY).tree(pin)
     shutil.rmtree(repo.path)

@@ -12,6 +12,7 @@ import pytest
 from agent.aiming import resolved
 from agent.cycle import run
 from agent.domain.account import Account, Trigger
+from agent.domain.address import Address
 from agent.domain.commit import TrustMode
 from agent.domain.desired import DesiredState
 from agent.domain.memory import AppliedDeploy
@@ -31,6 +32,7 @@ from agent.host.repositories import Repositories
 from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
+from agent.inventory.lock import Lock, lock_text
 from agent.parts import Parts
 from agent.steps.apply import Progress
 from agent.steps.remember import phase_of
@@ -324,3 +326,17 @@ def test_a_cycle_that_fails_writes_down_what_its_exit_code_stands_for(host: Host
     host.repo.commit("Second", site("one"))
     host.cycle(wanted=True)
     assert host.parts.memory.state().cause == ("", "", "")
+
+
+def test_what_is_left_out_of_a_pinned_repository_is_named_where_it_is_used(host: Host, tmp_path: Path) -> None:
+    other = ConfigRepo(tmp_path / "other")
+    other.commit("First")
+    other.plumb(other.tree(("100644", other.blob(b"x = 1\n"), "motd.py"), ("160000", other.head, "vendor")))
+    url = f"git+file://{other.path}@main"
+    pin = host.parts.repositories.pin(Address.parse(url))
+    used = site("one") | {f"{INVENTORY}/lock.yaml": lock_text(Lock(repositories={url: pin}))}
+    host.repo.commit("Unused", HOSTS | used)
+    assert host.cycle().left_out == ()
+    host.repo.write({f"{INVENTORY}/site.yaml": f"- {{hosts: all, deploys: [{{name: m, deploy: '{url}//motd.py'}}]}}\n"})
+    host.repo.commit("Used")
+    assert host.cycle().left_out == (f"{url}: the submodule vendor, which hosts do not fetch",)
