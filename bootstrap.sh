@@ -81,6 +81,7 @@ What to do
                          one; the agent asks for this by itself
   --revert               switch back to the agent that was there before the one on trial; a timer
                          asks for this by itself
+  --verbose, -v          with --plan: show new files whole
   --version, --help      print and exit
 
 The agent itself comes from the clone that this script lies in. Piped, there is none; then it comes
@@ -158,6 +159,11 @@ parse() {
             --version) printf 'hostwright %s\n' "$VERSION" && exit 0 ;;
             esac
             choose_action "$1"
+            shift
+            ;;
+        --verbose | -v)
+            [ "$given" = apart ] || die "$EXIT_USAGE" "$1 takes no value" "write it without ="
+            verbose=--verbose
             shift
             ;;
         *) die "$EXIT_USAGE" "unknown argument '$1'" "see --help" ;;
@@ -868,7 +874,7 @@ clean_up() {
 }
 
 hand_over() {
-    set -- setup
+    set -- ${verbose:+"$verbose"} setup
     [ -z "$clone" ] || set -- "$@" --source "$clone"
     [ -z "$repo" ] || set -- "$@" --repo "$repo"
     [ -z "$branch" ] || set -- "$@" --branch "$branch"
@@ -921,7 +927,7 @@ uninstall() {
 }
 
 main() {
-    action='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
+    action='' verbose='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
     known_hosts='' wheelhouse='' index='' proxy='' ca=''
     clone='' work='' building='' settled='' renewed='' bundle='' environment_python='' version=''
     requirements='' compile='' setup='' interrupted=''

@@ -46,9 +46,9 @@ def run_first_cycle(paths: Paths, kept: Undo, *, service: bool, restart: bool) -
     return code
 
 
-def run_agent(command: str) -> int:
+def run_agent(command: str, *, verbose: bool = False) -> int:
     """Runs one of our commands in a process of its own, its words going where ours go; its exit code."""
-    argv = (sys.executable, "-I", "-m", "agent", command)
+    argv = (sys.executable, "-I", "-m", "agent", *(["--verbose"] if verbose else []), command)
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as child:
         try:
             return child.wait(FIRST_CYCLE_TIMEOUT_S)

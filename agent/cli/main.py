@@ -254,7 +254,9 @@ def setup(obj: dict[str, Any], /, trust: str | None, **given: Any) -> int:
     from agent.cli.setup import SetupOptions
     from agent.cli.setup import setup as run_setup
 
-    return run_setup(SetupOptions(trust=None if trust is None else TrustMode(trust), **given), obj["output"].say)
+    output = obj["output"]
+    mode = None if trust is None else TrustMode(trust)
+    return run_setup(SetupOptions(trust=mode, verbose=output.verbose, **given), output.say)
 
 
 @cli.command(hidden=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent import __version__, wiring
+from agent.cli.doctor.files import require_owned
 from agent.cli.first_cycle import closing_words, followed, run_agent, run_first_cycle
 from agent.cli.first_entries import begin_ledger
 from agent.cli.hostnames import choose_host, choose_inventory, own_names
@@ -74,6 +75,7 @@ class SetupOptions:
     plan: bool = False
     once: bool = False
     renewed: bool = False
+    verbose: bool = False
     packages_before: Path | None = None
     """Names of the packages that were there before bootstrap.sh installed some, one a line, then ``+name`` for each
     that it asked for."""
@@ -87,6 +89,7 @@ def setup(options: SetupOptions, talk: Talk) -> int:
     if os.geteuid() != 0:
         raise UsageError("this command needs root", hint="run it with sudo")
     paths = Paths()
+    require_owned(paths)
     service = booted() and not options.plan and not options.once
     try:
         with interruptible("run bootstrap.sh again"), Undo() as kept:
@@ -100,7 +103,7 @@ def setup(options: SetupOptions, talk: Talk) -> int:
                 kept.push(undo.pop_all())
             talk(f"this is {settings.host} of inventories/{settings.inventory}, following {followed(settings)}")
             if options.plan:
-                code = run_agent("plan")
+                code = run_agent("plan", verbose=options.verbose)
                 talk("nothing was changed; run it again without --plan to converge, with --uninstall to take it away")
             else:
                 talk("first cycle:" if changed else "already set up; one more cycle:")

@@ -110,11 +110,24 @@ def test_a_clone_of_a_person_becomes_a_repository_of_root(boot: Boot) -> None:
         assert machine.run("find /var/lib/hostwright /etc/hostwright /opt/hostwright ! -user root").output == ""
 
 
+LONG = """\
+- hosts: all
+  deploys:
+    - files:
+        /etc/greeting: {{content: "\\
+{}        "}}
+"""
+
+
 def test_plan_shows_what_would_change_and_starts_nothing(boot: Boot) -> None:
     with boot() as machine:
-        done = bootstrap(machine, "--plan")
+        long = "".join(f"        - line {number}\\n\\\n" for number in range(99))
+        machine.write(f"{CLONE}/inventories/local/site.yaml", LONG.format(long))
+        machine.run(f"git -C {CLONE} -c user.name=A -c user.email=a@b commit -qam 'Greet at length'")
+        done = bootstrap(machine, "--plan", "-v")
         assert done.code == 10, done.error
         assert "/etc/greeting" in done.output + done.error
+        assert "line 98" in done.output, "-v shows a new file whole"
         assert machine.run("test -e /etc/greeting || test -e /usr/local/bin/hostwright", check=False).code == 1
         assert machine.run([f"{CLONE}/bootstrap.sh", "--uninstall"]).code == 0
         assert traces(machine) == []

@@ -62,6 +62,18 @@ def test_what_cannot_be_followed_changes_nothing(
     assert machine.run("systemctl is-active hostwright && hostwright plan").code == 0
 
 
+def test_setup_by_hand_refuses_a_place_that_others_than_root_can_change(
+    installed: Callable[[str], Installed],
+) -> None:
+    machine = installed("bookworm").machine
+    machine.run(f"install -d -o nobody {UNITS}/hostwright.service.d")
+    try:
+        done = machine.run("hostwright setup", check=False)
+    finally:
+        machine.run(f"rm -r {UNITS}/hostwright.service.d")
+    assert (done.code, f"{UNITS}/hostwright.service.d belongs to uid 65534" in done.error) == (3, True), done.error
+
+
 def test_what_cannot_be_followed_leaves_nothing_behind(boot: Boot) -> None:
     with boot() as machine:
         refused(machine, bootstrap(machine, "--host", "web01"), 6, "does not know a host web01")

@@ -89,6 +89,7 @@ def test_the_version_is_that_of_the_agent() -> None:
         (["--index", "file://"], "--index 'file://' is no URL"),
         (["--plan", "--once"], "--plan and --once exclude each other"),
         (["--plan=yes"], "--plan takes no value"),
+        (["--verbose=yes"], "--verbose takes no value"),
         (["--trust", "signed"], "--trust signed needs to know whom to trust"),
         (["--repo", "ftp://git.example/c.git"], "--repo cannot be 'ftp://git.example/c.git': write https://"),
         (["--repo", "ext::sh -c id"], "--repo cannot be 'ext::sh -c id'"),

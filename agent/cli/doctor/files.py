@@ -38,9 +38,17 @@ def permissions(paths: Paths, settings: Settings) -> Iterator[Answer]:
         yield Verdict.OK, "settings, state, keys and programs belong to root alone", ""
 
 
+def require_owned(paths: Paths) -> None:
+    """Raises SettingsError with the first thing that others than root could change; what bootstrap.sh checks before
+    there is a Python."""
+    former = set(paths.versions.glob("*/.lock"))  # uv's lock of a former version, which all may write to
+    for _, message, hint in _owned(paths, besides=former):
+        raise SettingsError(message, hint=hint)
+
+
 def _owned(paths: Paths, besides: Collection[Path | None]) -> Iterator[Answer]:
     """The folders up to the root, and everything below them: whoever could change a file there would be root."""
-    for path in (paths.etc, paths.var, paths.opt, paths.run):
+    for path in filter(os.path.lexists, (paths.etc, paths.var, paths.opt, paths.run)):
         try:
             require_owned_throughout(path, os.geteuid())
         except SettingsError as error:
