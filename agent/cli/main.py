@@ -251,12 +251,10 @@ def uninstall(obj: dict[str, Any], keep: bool, yes: bool) -> int:
 @click.pass_obj
 def setup(obj: dict[str, Any], /, trust: str | None, **given: Any) -> int:
     """The second half of bootstrap.sh, which runs it: `bootstrap.sh --help` explains the options."""
-    from agent.cli.setup import SetupOptions
-    from agent.cli.setup import setup as run_setup
+    from agent.cli import setup as second
 
-    output = obj["output"]
-    mode = None if trust is None else TrustMode(trust)
-    return run_setup(SetupOptions(trust=mode, verbose=output.verbose, **given), output.say)
+    output, mode = obj["output"], TrustMode(trust) if trust is not None else None
+    return second.setup(second.SetupOptions(trust=mode, verbose=output.verbose, **given), output.say)
 
 
 @cli.command(hidden=True)
