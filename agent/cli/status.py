@@ -109,12 +109,14 @@ def _what(report: Report, ahead: int, local: Sequence[Hold] | None) -> Sequence[
 
 
 def _holds(report: Report, problems: Sequence[str], local: Sequence[Hold] | None) -> Iterator[str]:
-    """Why something waits. A backoff is among the problems already, and so is what a problem holds."""
+    """Why something waits. A problem may say it already: of a deploy that backs off, of a commit just taken back."""
+    taken_back = any(problem.kind == "rolled-back" for problem in report.problems)
+    said = ("backoff", "bad") if taken_back else ("backoff",)
     if local is not None:
         yield from (hold.told for hold in local)
     for hold in report.holds:
         said_here = local is not None and hold.reason.startswith(HERE)
-        shown = report.phase is not Phase.CONVERGED and hold.kind != "backoff" and hold.reason not in problems
+        shown = report.phase is not Phase.CONVERGED and hold.kind not in said and hold.reason not in problems
         if shown and not said_here:
             yield waiting(hold.reason, hold.until)
 

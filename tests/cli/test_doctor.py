@@ -239,6 +239,14 @@ def test_an_agent_that_could_not_be_built_again_is_named(paths: Paths, settings:
     assert [verdict for verdict, _ in found(units.rescue(paths, settings))] == [WARNING]
 
 
+@pytest.mark.parametrize(("phase", "weak"), [("rolled-back", True), ("inconclusive", True), ("converged", False)])
+def test_a_host_that_went_back_behind_the_newest_commit_is_named(
+    paths: Paths, settings: Settings, phase: str, weak: bool
+) -> None:
+    Memory(paths).keep_state(State(cycles=9, phase=phase))
+    assert found(host.last_cycle(paths, settings)) == ([(WARNING, phase)] if weak else [])
+
+
 def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(paths: Paths, settings: Settings) -> None:
     paths.document("state").write_text("no JSON")
     told = list(findings_of(paths))

@@ -111,6 +111,14 @@ def test_what_a_problem_says_and_a_hold_repeats_is_told_once() -> None:
     assert shown(phase=Phase.FAILED, problems=(problem,), holds=(hold, hold))["what"] == "ann may not sign any more"
 
 
+def test_that_a_commit_was_taken_back_is_told_once_also_by_the_cycle_that_did_it() -> None:
+    told = "commit 6484a7afe9da was taken back to 41282e3b20a7: shop.service has failed"
+    problem = Problem(kind="rolled-back", message=told, consequence="stall", exit=8)
+    hold = ReportedHold(kind="bad", reason="commit 6484a7afe9da was taken back: shop.service has failed")
+    assert shown(phase=Phase.ROLLED_BACK, problems=(problem,), holds=(hold,))["what"] == told
+    assert shown(phase=Phase.ROLLED_BACK, holds=(hold,))["what"] == hold.reason  # of the cycles after it
+
+
 def test_what_was_said_on_this_host_is_told_before_it_has_reported_it() -> None:
     said = Hold("suspended", "suspended on this host: disk", NOW)
     assert row(status(report()), NOW, [said])[-1] == f"suspended on this host: disk, until {'2023-11-14 22:13Z'}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.cli.doctor.answer import Answer, Verdict
 from agent.domain.commit import TrustMode
+from agent.domain.report import Phase
 from agent.engine.walls import why_unconfined
 from agent.host.identity import Identity
 from agent.host.paths import Paths
@@ -73,6 +74,8 @@ def last_cycle(paths: Paths, settings: Settings) -> Iterator[Answer]:
         told = f": {why.partition(chr(10))[0]}" if why else ""
         hint = hint or "`hostwright apply` runs one now and says what is wrong"
         yield Verdict.WARNING, f"the last cycle ended with exit code {state.exit} ({state.phase}){told}", hint
+    elif state.phase in (Phase.ROLLED_BACK, Phase.INCONCLUSIVE):
+        yield Verdict.WARNING, state.phase, "`hostwright plan` says which commit was taken back, and why"
     else:
         yield Verdict.OK, f"{state.phase}", ""
     suspension = memory.suspension(state.ended_at)

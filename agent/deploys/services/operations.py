@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from agent.deploys import system_items, systemctl, units
 from agent.deploys.correction import Correction, correct, refusal
+from agent.deploys.difference import unified
 from agent.deploys.items import items_from_json
 from agent.deploys.services import host
 from agent.deploys.unit_fact import ask
@@ -129,15 +129,11 @@ def _correction(look: _Look, template: _Look | None, found: Found) -> Correction
     )
     if not steps:
         return None
-    diff = _diff(look.name, look.text or "", wanted.content or "") if Step.WRITE in steps else None
+    diff = None
+    if Step.WRITE in steps:
+        diff = unified(str(host.UNIT_FOLDER / look.name), (look.text or "").encode(), (wanted.content or "").encode())
     change = WantedChange(f"unit:{look.name}", ", ".join(steps), diff)
     return Correction(change, host.carry_out, unit, steps, wanted.content)
-
-
-def _diff(name: str, before: str, after: str) -> str:
-    path = str(host.UNIT_FOLDER / name)
-    lines: Iterable[str] = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="", n=3)
-    return "\n".join(lines)
 
 
 def _wanted(entry: Mapping[str, Any]) -> Wanted:

@@ -110,7 +110,9 @@ def test_a_unit_file_comes_from_the_config_repo(deploys: Deploys) -> None:
     told = deploys.apply("services", {"repo": {"unit": "files/repo.service"}}, files={"files/repo.service": UNIT})
     assert told.status == "done"
     assert deploys.host.read("/etc/systemd/system/repo.service") == UNIT
-    assert "+ExecStart=/bin/sleep infinity" in told.diffs["unit:repo.service"]
+    diff = told.diffs["unit:repo.service"]
+    assert diff.startswith("--- /etc/systemd/system/repo.service (found)\n")  # as of every other file
+    assert "+ExecStart=/bin/sleep infinity" in diff
 
 
 def test_a_unit_is_itself_by_whichever_of_its_names(deploys: Deploys) -> None:
