@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,34 @@ def test_no_file_names_a_registry_a_persons_machine_or_something_left_for_later(
 def test_scripts_can_be_run() -> None:
     scripts = [path for path in TRACKED if path.read_bytes().startswith(b"#!")]
     assert [_name(path) for path in scripts if not path.stat().st_mode & 0o111] == []
+
+
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+IMPORTED_AS = {"GitPython": "git", "PyYAML": "yaml", "Jinja2": "jinja2", "backports.zstd": "backports"}
+
+
+def test_the_page_about_the_architecture_names_every_step() -> None:
+    steps = [path.name for path in MODULES if path.parent == ROOT / "agent/steps" and path.name != "__init__.py"]
+    assert [name for name in steps if f"../agent/steps/{name})" not in ARCHITECTURE] == []
+
+
+def test_the_page_about_the_architecture_knows_every_library_and_where_it_is_imported() -> None:
+    rows = re.findall(r"^\| ([\w.]+) \([^|]*\) \| [^|]* \| ([^|]*) \|$", ARCHITECTURE, re.MULTILINE)
+    homes = {IMPORTED_AS.get(name, name): re.findall(r"`([^`]+)`", home) for name, home in rows}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [re.match(r"[\w.]+", line)[0] for line in project["dependencies"]]  # type: ignore[index]
+    assert {IMPORTED_AS.get(name, name) for name in needed} == {*homes, "uv"}
+    strangers = [
+        f"{path} imports {library}"
+        for path in (module.relative_to(ROOT / "agent") for module in MODULES)
+        for library in _imported(ROOT / "agent" / path) & homes.keys()
+        if not any(path.match(home) or (home.endswith("/") and f"{path}".startswith(home)) for home in homes[library])
+    ]
+    assert strangers == []
+
+
+def _imported(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return {name.partition(".")[0] for name in names}
