@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from pathlib import Path
@@ -53,10 +54,20 @@ def file(spec: File) -> str:
         return f"last written {age} s ago, wanted {spec.max_age} s at most"
     if spec.contains is None:
         return ""
-    if not stat.S_ISREG(status.st_mode):
-        return "it is no regular file that could hold anything"
-    with path.open("rb") as opened:
-        return "" if spec.contains.encode() in opened.read(LOOKED_AT) else f"it does not hold {spec.contains!r}"
+    return "" if spec.contains.encode() in beginning(path) else f"it does not hold {spec.contains!r}"
+
+
+def beginning(path: Path | str) -> bytes:
+    """The first ``LOOKED_AT`` bytes of a file, also by way of links. Raises OSError, also for what is not a regular
+    file: it waits on no FIFO and no device."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("it is no regular file that could hold anything")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(LOOKED_AT)
+    finally:
+        os.close(descriptor)
 
 
 def process(spec: Process) -> str:

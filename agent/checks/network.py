@@ -7,12 +7,11 @@ import ssl
 import time
 from datetime import UTC, datetime, timedelta
 from http import client
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from agent.checks.look import LOOKED_AT
+from agent.checks.look import LOOKED_AT, beginning
 from agent.checks.spec import Certificate, Http, Tcp, host_and_port
 from agent.system.http import Watch
 
@@ -92,8 +91,7 @@ def certificate(spec: Certificate) -> str:
 def _certificate(spec: Certificate) -> x509.Certificate:
     """Who issued it is not judged here: whether it is trusted is a question of ``http``."""
     if spec.certificate.startswith("/"):
-        with Path(spec.certificate).open("rb") as file:
-            return x509.load_pem_x509_certificate(file.read(LOOKED_AT))
+        return x509.load_pem_x509_certificate(beginning(spec.certificate))
     host, port = host_and_port(spec.certificate)
     with (
         Watch(time.monotonic() + spec.timeout) as watch,
@@ -130,7 +128,9 @@ def _secured(plain: socket.socket, host: str, spec: Http) -> ssl.SSLSocket:
 
 
 def _context(ca: str | None, *, insecure: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca)
+    # The line end: of no data at all, the system's authorities would be taken.
+    authorities = f"{beginning(ca).decode('ascii', 'ignore')}\n" if ca is not None else None
+    context = ssl.create_default_context(cadata=authorities)
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

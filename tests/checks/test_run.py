@@ -160,9 +160,17 @@ def test_a_file_is_there_fresh_and_holds_what_it_should(tmp_path: Path) -> None:
     assert "wanted 60 s at most" in asked(file=f"{file}", max_age="1m").output
 
 
+@pytest.mark.timeout(10)
 def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo")
-    assert asked(file=f"{tmp_path / 'fifo'}", contains="x").output == "it is no regular file that could hold anything"
+    fifo = f"{tmp_path / 'fifo'}"
+    os.mkfifo(fifo)
+    with serving() as port:
+        for entry in (
+            {"file": fifo, "contains": "x"},
+            {"certificate": fifo},
+            {"http": f"https://127.0.0.1:{port}/", "ca": fifo},
+        ):
+            assert asked(**entry).output == "it is no regular file that could hold anything", entry
 
 
 def test_processes_are_counted_by_name_and_user() -> None:
@@ -219,8 +227,12 @@ def test_a_certificate_is_also_asked_of_whoever_answers(tmp_path: Path) -> None:
     context.load_cert_chain(certificate(tmp_path, days=5))
     with serving(lambda plain: context.wrap_socket(plain, server_side=True)) as port:
         assert "in less than 14 days" in asked(certificate=f"127.0.0.1:{port}", host="web.example.org").output
-        assert "certificate is not good" in asked(http=f"https://127.0.0.1:{port}/").output
-        assert asked(http=f"https://127.0.0.1:{port}/", insecure=True).passed
+        url, none = f"https://127.0.0.1:{port}/", tmp_path / "none.pem"
+        none.touch()
+        assert "self-signed" in asked(http=url).output
+        assert "mismatch" in asked(http=url, ca=f"{tmp_path / 'web.pem'}").output, "trusted, and for another name"
+        assert "does not contain a certificate" in asked(http=url, ca=f"{none}").output
+        assert asked(http=url, insecure=True).passed
 
 
 def test_checks_that_hang_are_waited_for_together() -> None:
