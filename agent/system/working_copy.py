@@ -105,13 +105,17 @@ def working_copy(folder: Path) -> WorkingCopy | None:
     top, git, common = found
     head = resolve(git, "HEAD")
     with _beside(top, git, common, head) as ask:
-        listed = _entries(ask("ls-files", "--stage", "-z"), top)
+        listed = _entries(ask("ls-files", "--stage", "-v", "-z"), top)
+        # In our copy of the index, so that git looks at files that the clone's index tells it not to look at.
+        hidden = b"".join(os.fsencode(_staged(line)[1]) + b"\0" for line in listed if not line.startswith("H "))
+        for mark in ("assume-unchanged", "skip-worktree"):
+            ask("update-index", f"--no-{mark}", "-z", "--stdin", given=hidden)
         status = _entries(
             ask("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=all"), top
         )
         filters = [f":(attr:filter={name})" for name in FILTERS]
         filtered = _entries(ask("ls-files", "-z", "--", *filters), top)
-    staged = [(line.split(" ", 1)[0], line.partition("\t")[2]) for line in listed]
+    staged = [_staged(line) for line in listed]
     changed = [(line[:2], line[3:]) for line in status]
     return WorkingCopy(
         top,
@@ -211,7 +215,7 @@ def _beside(top: Path, git: Path, common: Path, head: str | None) -> Iterator[Ca
             "GIT_INDEX_FILE": f"{own}/index",
             "GIT_OBJECT_DIRECTORY": f"{common}/objects",
         }
-        yield lambda *arguments: _git(environment, *arguments, cwd=top)
+        yield lambda *arguments, given=None: _git(environment, *arguments, cwd=top, given=given)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -224,8 +228,17 @@ def _copy(source: Path, target: Path) -> None:
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _git(environment: Mapping[str, str], *arguments: str, cwd: Path = Path("/")) -> Completed:
-    return run(["git", *arguments], timeout_s=TIMEOUT_S, env=environment, cwd=cwd, output_limit=INDEX_LIMIT)
+def _git(
+    environment: Mapping[str, str], *arguments: str, cwd: Path = Path("/"), given: bytes | None = None
+) -> Completed:
+    return run(
+        ["git", *arguments], timeout_s=TIMEOUT_S, input=given, env=environment, cwd=cwd, output_limit=INDEX_LIMIT
+    )
+
+
+def _staged(line: str) -> tuple[str, str]:
+    """Mode and path of a line of ``ls-files --stage -v``: a mark, the mode, the object, the stage, a tab, the path."""
+    return line.split(" ", 2)[1], line.partition("\t")[2]
 
 
 def _entries(done: Completed, top: Path) -> list[str]:

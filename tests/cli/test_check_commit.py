@@ -90,6 +90,17 @@ def test_what_is_not_committed_yet_is_judged_and_said(repo: ConfigRepo, capsys: 
     assert f"not committed yet, judged as it lies here: {SITE}, parts/motd" in said
 
 
+@pytest.mark.parametrize("mark", ["assume-unchanged", "skip-worktree"])
+def test_what_the_index_hides_is_not_committed_either(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], mark: str
+) -> None:
+    repo.git("update-index", f"--{mark}", "parts/motd")
+    (repo.path / "parts/motd").write_text("other\n")
+    code, said = check(capsys)
+    assert code == 0
+    assert "not committed yet, judged as it lies here: parts/motd" in said
+
+
 def test_what_lies_beside_and_is_not_added_is_not_judged(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
     repo.write({})
     (repo.path / "inventories/prod/group_vars").mkdir()
