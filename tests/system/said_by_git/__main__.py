@@ -1,6 +1,7 @@
-"""``python -m tests.system.said_by_git`` has real servers on loopback refuse git, and keeps what git and ssh said in files
-beside this one: the command, an exit status, then stderr as it came, but for ports and folders, which differ each time.
-Run it as root: a full disk is a small tmpfs."""
+"""``python -m tests.system.said_by_git`` has real servers on loopback refuse git, and keeps what git and ssh said.
+
+A file beside this one holds a command, an exit status, then stderr as it came, but for ports and folders, which differ
+each time. Run it as root: a full disk is a small tmpfs."""
 
 from __future__ import annotations
 
