@@ -165,8 +165,19 @@ def discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def require_owned_throughout(path: Path, owner: int) -> None:
-    """Every component from / to ``path`` belongs to ``owner`` (or root) and is writable by nobody else.
+def others_hand(status: os.stat_result, *, sticky: bool = False) -> str:
+    """Why others than root (or who runs this) could change what has this ``status``; empty where nobody could.
+    ``sticky``: in a folder with that bit each may rename only what is his own, so it is nobody's."""
+    if status.st_uid not in (0, os.geteuid()):
+        return f"belongs to uid {status.st_uid}, not to root"
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_ISLNK(status.st_mode) or not mode & 0o022:
+        return ""
+    return "" if sticky and mode & stat.S_ISVTX else f"can be written to by others (mode {mode:04o})"
+
+
+def require_owned_throughout(path: Path) -> None:
+    """Every component from / to ``path`` belongs to root (or who runs this) and is writable by nobody else.
 
     Raises SettingsError naming the component: whoever owns one of them could put another thing in its place.
     """
@@ -176,14 +187,6 @@ def require_owned_throughout(path: Path, owner: int) -> None:
             status = component.lstat()
         except FileNotFoundError:
             return
-        if status.st_uid not in (0, owner):
-            raise SettingsError(
-                f"{component} belongs to uid {status.st_uid}, not to root",
-                hint=f"chown it, or use a path that only root can write to, not {path}",
-            )
-        sticky = bool(status.st_mode & stat.S_ISVTX)
-        if status.st_mode & 0o022 and not (stat.S_ISDIR(status.st_mode) and sticky):
-            raise SettingsError(
-                f"{component} can be written to by others (mode {stat.S_IMODE(status.st_mode):04o})",
-                hint=f"chmod go-w {component}",
-            )
+        if hand := others_hand(status, sticky=stat.S_ISDIR(status.st_mode)):
+            hint = f"chown root: {component} and chmod go-w it, or use a path that only root can write to, not {path}"
+            raise SettingsError(f"{component} {hand}", hint=hint)

@@ -14,7 +14,7 @@ from typing import Final
 
 from agent.domain.text import printable
 from agent.errors import SettingsError
-from agent.system.files import read_bounded, require_owned_throughout
+from agent.system.files import others_hand, read_bounded, require_owned_throughout
 
 ENTRIES_MOST: Final = 200_000
 """Files and folders of one repository; `git gc` leaves a few dozen."""
@@ -32,15 +32,15 @@ def require_owned_repository(folder: Path) -> None:
         if place in seen:
             continue
         seen.add(place)
-        require_owned_throughout(place, os.geteuid())
+        require_owned_throughout(place)
         for path, status in _walk(place):
             left -= 1
             if left < 0:
                 raise _refused(folder, f"holds more than {ENTRIES_MOST} files", f"git -C {folder} gc")
             if stat.S_ISLNK(status.st_mode):
                 pending.append(path.parent / path.readlink())
-            else:
-                _require_owned(path, status)
+            elif hand := others_hand(status):  # also in sticky folders: whoever may add a file there gives git one
+                raise _refused(path, hand, f"chown -R root: and chmod -R go-w {path.parent}")
         pending.extend(_named_in(place))
 
 
@@ -76,15 +76,6 @@ def _text(file: Path) -> str:
         return ""
     except OSError as error:
         raise _refused(file, f"cannot be read: {error.strerror or error}", f"look at {file}") from error
-
-
-def _require_owned(path: Path, status: os.stat_result) -> None:
-    """Also in folders with the sticky bit: whoever may add a file there gives git one."""
-    if status.st_uid not in (0, os.geteuid()):
-        raise _refused(path, f"belongs to uid {status.st_uid}, not to root", f"chown -R root: {path.parent}")
-    if status.st_mode & 0o022:
-        mode = f"mode {stat.S_IMODE(status.st_mode):04o}"
-        raise _refused(path, f"can be written to by others ({mode})", f"chmod -R go-w {path.parent}")
 
 
 def _refused(path: Path, why: str, hint: str) -> SettingsError:

@@ -8,7 +8,6 @@ relative paths, options in disguise) is refused.
 from __future__ import annotations
 
 import base64
-import os
 import re
 import socket
 from dataclasses import dataclass, field
@@ -146,7 +145,7 @@ def _owned(path: Path) -> Path:
     if not path.is_absolute():
         raise _refused(f"{path}", "a local path must be absolute")
     resolved = path.resolve()
-    require_owned_throughout(resolved, os.geteuid())
+    require_owned_throughout(resolved)
     require_owned_repository(resolved)
     return resolved
 

@@ -195,21 +195,17 @@ def test_a_file_of_the_inventory_whose_content_is_kept_elsewhere_is_refused(
     assert "this file is encrypted by git-crypt" in said
 
 
-def test_a_deploy_file_whose_content_is_kept_elsewhere_is_refused(
-    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("deploy", "file"),
+    [
+        ("{name: x, deploy: deploys/x.py}", "deploys/x.py"),
+        ("dotfiles: {user: root, sets: [a]}", "dotfiles/a/.netrc"),
+    ],
+)
+def test_a_file_that_a_deploy_takes_and_whose_content_is_kept_elsewhere_is_refused(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], deploy: str, file: str
 ) -> None:
-    site = "- hosts: all\n  deploys:\n    - {name: x, deploy: deploys/x.py}\n"
-    repo.commit("Encrypted", {SITE: site, "deploys/x.py": "\0GITCRYPT\0\1"})
+    repo.commit("Encrypted", {SITE: f"- hosts: all\n  deploys:\n    - {deploy}\n", file: "\0GITCRYPT\0\1"})
     code, said = check(capsys)
     assert code == 6
-    assert "deploys/x.py is encrypted by git-crypt" in said
-
-
-def test_a_dotfile_whose_content_is_kept_elsewhere_is_refused(
-    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site = "- hosts: all\n  deploys:\n    - dotfiles: {user: root, sets: [a]}\n"
-    repo.commit("Encrypted", {SITE: site, "dotfiles/a/.netrc": "\0GITCRYPT\0\1"})
-    code, said = check(capsys)
-    assert code == 6
-    assert "dotfiles/a/.netrc is encrypted by git-crypt" in said
+    assert f"{file} is encrypted by git-crypt" in said

@@ -290,4 +290,4 @@ def test_a_program_of_the_agent_that_somebody_else_could_change_is_named(paths: 
     program.touch()
     program.chmod(0o646)
     ((verdict, message),) = found(files.permissions(paths, settings))
-    assert (verdict, f"{program} can be written by others" in message) == (FAILED, True)
+    assert (verdict, f"{program} can be written to by others" in message) == (FAILED, True)

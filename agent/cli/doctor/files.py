@@ -14,7 +14,7 @@ from agent.host.identity import PRIVATE_NAME
 from agent.host.paths import Paths
 from agent.host.settings import Settings
 from agent.host.state import Memory
-from agent.system.files import require_owned_throughout
+from agent.system.files import others_hand, require_owned_throughout
 from agent.system.git_environment import local_environment
 from agent.system.misplaced import misplaced_file
 from agent.system.process import run
@@ -50,7 +50,7 @@ def _owned(paths: Paths, besides: Collection[Path | None]) -> Iterator[Answer]:
     """The folders up to the root, and everything below them: whoever could change a file there would be root."""
     for path in filter(os.path.lexists, (paths.etc, paths.var, paths.opt, paths.run)):
         try:
-            require_owned_throughout(path, os.geteuid())
+            require_owned_throughout(path)
         except SettingsError as error:
             yield Verdict.FAILED, error.message, error.hint
             continue
@@ -85,12 +85,8 @@ def _foreign(path: Path) -> Answer | None:
         status = path.lstat()
     except FileNotFoundError:
         return None  # a cycle is at work
-    if status.st_uid != os.geteuid():
-        return Verdict.FAILED, f"{path} belongs to uid {status.st_uid}", f"who put it there? chown root: {path}"
-    if stat.S_IMODE(status.st_mode) & 0o022 and not stat.S_ISLNK(status.st_mode):
-        hint = f"chmod go-w {path}; was it changed?"
-        return Verdict.FAILED, f"{path} can be written by others (mode {stat.S_IMODE(status.st_mode):04o})", hint
-    return None
+    hand = others_hand(status)
+    return (Verdict.FAILED, f"{path} {hand}", f"who did that? chown root: and chmod go-w {path}") if hand else None
 
 
 def _keys(paths: Paths) -> list[Path]:

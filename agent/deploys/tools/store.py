@@ -72,7 +72,7 @@ class Store:
         """Makes the folders. Raises DeployError where somebody but root could write on the way to them, OSError."""
         self.tools.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         try:
-            require_owned_throughout(self.tools, os.geteuid())
+            require_owned_throughout(self.tools)
         except SettingsError as error:
             raise DeployError(error.message, hint=error.hint, kind="path-refused") from error
         for folder in (self.staging, self.downloads):
