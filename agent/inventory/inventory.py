@@ -161,8 +161,9 @@ def read_inventory(source: Source, complaints: Complaints) -> Inventory:
 def complain_of_unread(source: Source, inventory: Inventory, complaints: Complaints) -> None:
     """Of files in the two folders of variables that speak for nobody; of none while names may be missing."""
     if inventory.complete:
-        VarsFiles(source, GROUP_VARS).complain_of_unread(inventory.groups, "group", HOST_VARS, complaints)
-        VarsFiles(source, HOST_VARS).complain_of_unread(frozenset(inventory.hosts), "host", GROUP_VARS, complaints)
+        groups, hosts = frozenset(inventory.groups), frozenset(inventory.hosts)
+        VarsFiles(source, GROUP_VARS).complain_of_unread(groups, "group", (HOST_VARS, hosts), complaints)
+        VarsFiles(source, HOST_VARS).complain_of_unread(hosts, "host", (GROUP_VARS, groups), complaints)
 
 
 def read_host_names(source: Source) -> frozenset[str] | None:

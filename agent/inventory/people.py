@@ -19,7 +19,7 @@ _IDENTITIES = "identities/"
 def complain_of_people(source: Source, hosts: tuple[str, ...], complaints: Complaints) -> None:
     if source.has(SIGNERS) and (content := source.content(SIGNERS, complaints)) is not None:
         for line, problem, remedy in allowed_signers.mistakes(content):
-            complaints.add(Position(f"{source.folder}/{SIGNERS}", line), (), problem, remedy)
+            complaints.add(Position(f"{source.folder}/{SIGNERS}", line, 1), (), problem, remedy)
     for path in sorted(path for path in source.paths if path.startswith(_IDENTITIES)):
         _identity(source, path, hosts, complaints)
 
@@ -43,7 +43,7 @@ def _identity(source: Source, path: str, hosts: tuple[str, ...], complaints: Com
         except InventoryError as error:
             line = _first_bad_line(content)
             complaints.add(
-                Position(f"{source.folder}/{path}", line), (), error.message.removeprefix(f"{path}: "), error.hint
+                Position(f"{source.folder}/{path}", line, 1), (), error.message.removeprefix(f"{path}: "), error.hint
             )
 
 

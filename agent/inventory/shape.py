@@ -22,7 +22,9 @@ _WANTED = {
     **dict.fromkeys(("tuple_type", "list_type"), _LIST),
     **dict.fromkeys(("bool_type", "bool_parsing"), _TRUTH),
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
+    "int_parsing_size": ("a smaller number is expected", "write such a number"),
     "string_type": ("text is expected", "put it in quotes"),
+    "invalid_key": ("a text is expected as key", "put it in quotes"),
 }
 """By type of error, what people write in YAML, where pydantic's message names what programs call it."""
 

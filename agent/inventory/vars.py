@@ -43,9 +43,12 @@ class VarsFiles:
         complaints.raise_if_any()
         return variables
 
-    def complain_of_unread(self, names: Collection[str], what: str, others: str, complaints: Complaints) -> None:
+    def complain_of_unread(
+        self, names: Collection[str], what: str, others: tuple[str, Collection[str]], complaints: Complaints
+    ) -> None:
         """Of files that nobody reads, ``names`` being those that files may speak for; ``others`` is the other folder,
-        where a name may have been meant."""
+        and for whom its files may speak."""
+        other, there = others
         if self._source.has(self._folder):
             place = self._source.position(self._folder)
             complaints.add(place, (), "a folder is expected here", f"write {self._folder}/<name>.yaml")
@@ -58,7 +61,8 @@ class VarsFiles:
             if backup_of(stem) is not None and name not in names:
                 complaints.add(place, (), *COPY)
             elif name not in names:
-                remedy = nearest(name, names, otherwise=f"call it after one of the hosts file, or move it to {others}/")
+                otherwise = f"call it after one of the hosts file, or move it to {other}/"
+                remedy = f"move it to {other}/" if name in there else nearest(name, names, otherwise=otherwise)
                 complaints.add(place, (), f'there is no {what} "{name}", so nobody reads this', remedy)
             elif counts != stem:
                 complaints.add(

@@ -16,6 +16,8 @@ from tests.inventory.samples import Repo
         ("group_vars/wbe/vars.yaml", 'there is no group "wbe", so nobody reads this; did you mean "web"?'),
         ("host_vars/web9.yaml", 'there is no host "web9", so nobody reads this; did you mean "web'),
         ("host_vars/zz.yaml", 'there is no host "zz", so nobody reads this; call it after one of the hosts file'),
+        ("group_vars/web1.yaml", 'there is no group "web1", so nobody reads this; move it to host_vars/'),
+        ("host_vars/production.yaml", 'there is no host "production", so nobody reads this; move it to group_vars/'),
         ("hostvars/web1.yaml", 'nobody reads this; did you mean "host_vars"?'),
         ("sites.yaml", 'nobody reads this; did you mean "site.yaml"?'),
         ("Fleet.yaml", 'nobody reads this; did you mean "fleet.yaml"?'),

@@ -35,7 +35,7 @@ def _is_address(text: str) -> str:
 
 def _quoted(value: object) -> object:
     if isinstance(value, int):
-        raise Mistake(f"{value} is read as a number, which has lost its meaning", 'write the mode in quotes: "0600"')
+        raise Mistake(f"{value} is read as a number, which has lost its meaning", 'write it in quotes, such as "0600"')
     return value
 
 

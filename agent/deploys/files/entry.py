@@ -34,7 +34,7 @@ DEFAULT_BLOCK = "managed"
 
 def _mode(value: object) -> object:
     if isinstance(value, int):
-        raise Mistake(f"{value} is read as a number, which has lost its meaning", 'write the mode in quotes: "0640"')
+        raise Mistake(f"{value} is read as a number, which has lost its meaning", 'write it in quotes, such as "0640"')
     return value
 
 
