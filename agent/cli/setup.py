@@ -104,7 +104,8 @@ def setup(options: SetupOptions, talk: Talk) -> int:
             talk(f"this is {settings.host} of inventories/{settings.inventory}, following {followed(settings)}")
             if options.plan:
                 code = run_agent("plan", verbose=options.verbose)
-                talk("nothing was changed; run it again without --plan to converge, with --uninstall to take it away")
+                talk("none of this was done, only the agent is installed")
+                talk("run bootstrap.sh again without --plan to converge, with --uninstall to take the agent away")
             else:
                 talk("first cycle:" if changed else "already set up; one more cycle:")
                 code = run_first_cycle(paths, kept, service=service, restart=changed or options.renewed)
