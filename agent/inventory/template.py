@@ -14,12 +14,14 @@ from typing import Any
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError
 
+from agent.domain.text import printable
 from agent.errors import InventoryError
 from agent.inventory.lazy import LazyList, LazyMap, absent, settled
 from agent.inventory.sandbox import Sandbox, known
 from agent.inventory.template_words import DEFAULT, said
 from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
 
+_OPTIONS = "#jinja2:"
 _MARKS = re.compile(r"\{[{%#]")
 _LAST_NEWLINES = re.compile(r"\r?\n(?=(?:\r?\n)*\Z)")
 
@@ -60,6 +62,13 @@ class Renderer:
     def _put_out(
         self, text: str, names: Mapping[str, object], position: Position, compiled: Callable[[str], Template]
     ) -> object:
+        if text.startswith(_OPTIONS):
+            line = text.partition("\n")[0]
+            problem = f"{printable(line, 60)} sets options of Ansible's templates, which are not read here"
+            remedy = "remove the line; {%- strips the white space before a block, -%} what is behind it"
+            raise TemplateProblem(
+                problem, remedy, position=position if position.line else Position(position.file, 1, 1)
+            )
         try:
             with self._sandbox.budget:
                 template = compiled(text)

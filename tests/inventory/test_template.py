@@ -132,5 +132,12 @@ def test_a_template_file_that_does_not_render_is_named_with_its_line(repo: Repo)
         sources.render("a\nb\n{{ nix }}\n", "dotfiles/common/gitconfig.j2")
 
 
+def test_a_first_line_with_options_of_ansible_s_templates_is_refused(repo: Repo) -> None:
+    sources = repo.load().sources("web1")
+    with pytest.raises(InventoryError, match=r"^x\.j2:1:1: #jinja2: lstrip_blocks: True sets options") as caught:
+        sources.render("#jinja2: lstrip_blocks: True\n  {% if true %}\na\n  {% endif %}\n", "x.j2")
+    assert caught.value.hint.startswith("remove the line")
+
+
 def test_a_template_file_keeps_its_last_newline(repo: Repo) -> None:
     assert repo.load().sources("web1").render("name = {{ owner }}\n", "x.j2") == "name = ann\n"
