@@ -6,11 +6,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
-from agent.deploys.as_user import User, as_user
+from agent.deploys.as_user import User, UserWorker
 from agent.deploys.place import Found, look
 from agent.deploys.writing import explained
 from agent.domain.digest import JSON
@@ -42,21 +44,53 @@ class Place:
 
     def work(self, act: Callable[[int, str], object]) -> None:
         """``act`` on the open folder that it is in, and its name there. Raises DeployError."""
+        with Works({"": (self, act)}) as works:
+            works.do("")
+
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """A descriptor of where its path begins. Raises DeployError, also for what ends in an OSError meanwhile."""
         try:
             with self.base.opened() as start:
-                if self.user is None:
-                    self._act(act, start)
-                elif os.fstat(start).st_uid != self.user.uid:
+                if self.user is not None and os.fstat(start).st_uid != self.user.uid:
                     raise Refused(f"the home {self.base.path} of {self.user.name} belongs to somebody else")
-                else:
-                    as_user(self.user, partial(self._act, act, start))
+                yield start
         except OSError as error:
             raise DeployError(f"{self.path}: {error.strerror or error}", kind="not-written") from error
 
-    def _act(self, act: Callable[[int, str], object], start: int) -> None:
+    def act(self, act: Callable[[int, str], object], start: int) -> None:
         above, _, name = self.path.rpartition("/")
         with folder(start, above, root_links=self.base.root_links) as parent, explained(parent, name, self.path):
             act(parent, name)
+
+
+class Works:
+    """Work at several places, by name, to be done when it is asked for. One child does all that is for one user."""
+
+    def __init__(self, works: Mapping[str, tuple[Place, Callable[[int, str], object]]]) -> None:
+        self._works = works
+        self._workers: dict[User, UserWorker] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers.values():
+            worker.end()
+
+    def do(self, name: str) -> None:
+        """Raises DeployError."""
+        place, act = self._works[name]
+        if place.user is None:
+            with place.opened() as start:
+                place.act(act, start)
+            return
+        names = [other for other, (at, _) in self._works.items() if at.user == place.user]
+        if place.user not in self._workers or self._workers[place.user].ended:
+            with place.opened() as start:
+                acts = [partial(at.act, each, start) for at, each in map(self._works.__getitem__, names)]
+                self._workers[place.user] = UserWorker(place.user, acts)
+        self._workers[place.user].do(names.index(name))
 
 
 def place_of(name: str) -> Place | None:

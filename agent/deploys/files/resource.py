@@ -22,7 +22,7 @@ from functools import partial
 from typing import cast
 
 from agent.deploys.edits import REPLACING, Block, Line, body, split
-from agent.deploys.files.places import Place, giving_of, place_of, state_of
+from agent.deploys.files.places import Place, Works, giving_of, place_of, state_of
 from agent.deploys.place import Found, look
 from agent.deploys.resource import state_before
 from agent.deploys.writing import Attributes, forget_backup, put_file, put_folder, put_link, remove, set_attributes
@@ -73,7 +73,15 @@ class Whole:
         """The deepest first."""
         del purge
         deepest_first = sorted(entries, key=lambda entry: entry.name.count("/"), reverse=True)
-        return _reasons({entry.key: partial(self._remove, entry) for entry in deepest_first})
+        works: dict[str, tuple[Place, Callable[[int, str], object]]] = {}
+
+        def find(entry: LedgerEntry) -> None:
+            if (place := place_of(entry.name)) is not None:
+                works[entry.key] = place, partial(self._remove_unchanged, entry.left)
+
+        misnamed = _reasons({entry.key: partial(find, entry) for entry in deepest_first})
+        with Works(works) as removing:
+            return misnamed | _reasons({key: partial(self._remove, works[key][0], removing, key) for key in works})
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
         place = place_of(entry.name)
@@ -83,16 +91,15 @@ class Whole:
         if place.look().status is not None:
             place.work(forget_backup)
 
-    def _remove(self, entry: LedgerEntry) -> None:
-        place = place_of(entry.name)
-        found = place.look() if place is not None else Found()
-        if place is None or found.status is None:
+    def _remove(self, place: Place, removing: Works, key: str) -> None:
+        found = place.look()
+        if found.status is None:
             return
         if found.type == stat.S_IFDIR and not found.empty:
             raise DeployError("it is not empty")
         if found.type == stat.S_IFDIR and _is_home(place):
             raise DeployError("it is somebody's home")
-        place.work(partial(self._remove_unchanged, entry.left))
+        removing.do(key)
 
     def _remove_unchanged(self, left: State | None, parent: int, name: str) -> None:
         """Looks again: between the first look and now a person may have written. What is empty by now, once blocks and

@@ -306,6 +306,28 @@ def test_dotfiles_go_and_come_back_as_their_user(home: Path) -> None:
 
 
 @needs_root
+def test_all_that_leaves_a_home_is_removed_by_one_child_of_its_user(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forks, fork = [], os.fork
+
+    def counted() -> int:
+        child = fork()
+        forks.append(child)
+        return child
+
+    monkeypatch.setattr(os, "fork", counted)
+    (home / "roots").mkdir(mode=0o755)
+    for path in ("a", "b", "roots/c", "d"):
+        (home / path).touch()
+    (tmp_path / "system").touch()
+    keys = [f"file:{name}" for name in ("~ann/a", "~ann/b", "~ann/roots/c", "~ann/d", f"{tmp_path}/system", "~bob/e")]
+    assert remove(*keys).keys() == {"file:~ann/roots/c"}, "one that stays keeps no other"
+    assert (sorted(path.name for path in home.iterdir()), (tmp_path / "system").exists()) == (["roots"], False)
+    assert len(forks) == 1
+
+
+@needs_root
 def test_nothing_goes_that_the_user_may_not_remove(home: Path) -> None:
     (home / "roots").mkdir(mode=0o755)
     (home / "roots/f").touch()
