@@ -26,8 +26,10 @@ class _Sign:
     remedy: str = _MOVE
 
 
+# Other tools pass over what lies below a dot: names in there, such as symlink_all.sh, are names.
+_ATTRIBUTES = "create|empty|encrypted|exact|executable|literal|modify|private|readonly|remove|symlink"
 _OF_CHEZMOI = _Sign(
-    r"(.*/)?(dot|private|executable|symlink|encrypted)_[^/]+(/.*)?|\.chezmoi[^/]*(/.*)?",
+    rf"(({_ATTRIBUTES})_)*dot_[^/]+(/.*)?|([^./][^/]*/)*(executable|encrypted)_[^/]+|\.chezmoi[^/]*(/.*)?",
     "chezmoi",
     f"say `layout: chezmoi`, or {IGNORE}",
 )
@@ -40,7 +42,7 @@ _OF_OTHERS = (
     _Sign(r".*##.*", "yadm (alternates are chosen by `##`)"),
     _Sign(r"(install|dotbot)\.conf\.(ya?ml|json)|install\.conf", "dotbot (the links of its file are not made)"),
     _Sign(r"rcrc|(tag|host)-[^/]+/.+", "rcm (names without a dot, tags and hosts)"),
-    _Sign(r"(.*/)?[^/]+\.symlink(/.*)?", "topic folders (`*.symlink` becomes a link with a dot)"),
+    _Sign(r"([^./][^/]*/)*[^./][^/]*\.symlink(/.*)?", "topic folders (`*.symlink` becomes a link with a dot)"),
     _Sign(r"home/\..+", "homesick", f"name the folder: `//home` behind the repository, or a set of that; or {IGNORE}"),
     _Sign(r"\.dotter/.+", "dotter (the links of its files are not made)"),
     _Sign(r"dotdrop\.(sh|toml|ya?ml)", "dotdrop (the links of its file are not made)"),

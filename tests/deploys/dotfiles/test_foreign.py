@@ -20,6 +20,8 @@ OTHERS = {
     "topics": (("git/gitconfig.symlink", "zsh/zshrc.symlink"), "all/git/gitconfig.symlink", "topic folders"),
     "homesick": (("home/.bashrc", "README.md"), "all/home/.bashrc", "homesick"),
     "chezmoi": (("dot_bashrc", "private_dot_ssh/config"), "all/dot_bashrc", "layout: chezmoi"),
+    "chezmoi, with attributes alone": (("private_dot_ssh/config",), "all/private_dot_ssh/config", "layout: chezmoi"),
+    "chezmoi, without a dot": (("bin/executable_tool",), "all/bin/executable_tool", "layout: chezmoi"),
     "packages": (("vim/.vimrc", "zsh/.zshrc", "README.md"), "all/", "sets: [vim, zsh]"),
     "names of stow": (("dot-bashrc",), "all/dot-bashrc", "dot_prefix: true"),
     "settings of stow": ((".stowrc", "vim/.vimrc"), "all/.stowrc", "layout: stow"),
@@ -45,6 +47,26 @@ def test_another_layout_is_refused_and_named(tmp_path: Path, other: str) -> None
 
 def test_files_as_they_lie_in_a_home_are_no_other_layout(tmp_path: Path) -> None:
     assert complaint(tmp_path, {f"all/{path}": text for path, text in PLAIN.items()}) == ""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".local/bin/symlink_all.sh",
+        ".vim/plugin/dot_repeat.vim",
+        ".config/zsh/private_aliases",
+        ".config/app/executable_paths.toml",
+        "bin/symlink_dotfiles",
+        "bin/private_notes",
+        "my_dot_files/README",
+        ".config/systemd/user/data.symlink",
+        ".config/app/install.conf.yaml",
+        ".config/app/home/.keep",
+        ".config/app/tag-work/x",
+    ],
+)
+def test_a_name_that_only_resembles_another_layout_is_a_name(tmp_path: Path, path: str) -> None:
+    assert complaint(tmp_path, {"all/.bashrc": "", f"all/{path}": ""}) == ""
 
 
 def test_what_shows_another_layout_can_be_ignored(tmp_path: Path) -> None:
