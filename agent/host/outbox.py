@@ -17,7 +17,7 @@ from agent.host.spool import Spool
 from agent.system.files import read_bounded
 from agent.system.room import has_room
 
-_NAMES = ("sent.json", "announced.json", "rival.json", "status.git")
+_NAMES = ("sent.json", "announced.json", "suspect.json", "rival.json", "status.git")
 RESERVE_REPORTS = 50
 RESERVE_BYTES = 1024 * 1024
 """/run is memory."""
@@ -26,13 +26,16 @@ RESERVE_BYTES = 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Outbox:
     """``sent``: the last report that arrived. ``announced``: the last one that may have, without waiting in the spool.
-    ``rival``: the last one of another machine with this host's identity.
+    ``suspect``: the last one that stood in the place of this host's, signed with its key and not known here: once that
+    may be its own all the same. ``rival``: the last one that followed another such; it is that of another machine with
+    this host's identity.
     ``cache``: the repository with what the status branch holds."""
 
     folder: Path
     spool: Spool
     sent: Path
     announced: Path
+    suspect: Path
     rival: Path
     cache: Path
 
@@ -55,8 +58,15 @@ class Outbox:
 
     def last_rival(self) -> tuple[Report, int] | None:
         """And when it was found, in seconds since the epoch."""
-        found = _report(self.rival)
-        return (found, int(self.rival.stat().st_mtime)) if found is not None else None
+        return _found(self.rival)
+
+    def last_suspect(self) -> tuple[Report, int] | None:
+        return _found(self.suspect)
+
+
+def _found(path: Path) -> tuple[Report, int] | None:
+    report = _report(path)
+    return (report, int(path.stat().st_mtime)) if report is not None else None
 
 
 def _report(path: Path) -> Report | None:
@@ -69,7 +79,8 @@ def _report(path: Path) -> Report | None:
 def outboxes_of_host(paths: Paths) -> tuple[Outbox, ...]:
     """The first that takes something is the one to use."""
     reserve = Spool(paths.run / "spool", max_reports=RESERVE_REPORTS, max_bytes=RESERVE_BYTES)
+    kept = (paths.sent, paths.announced, paths.suspect, paths.rival, paths.status_repo)
     return (
-        Outbox(paths.var, Spool(paths.spool), paths.sent, paths.announced, paths.rival, paths.status_repo),
+        Outbox(paths.var, Spool(paths.spool), *kept),
         Outbox(paths.run, reserve, *(paths.run / name for name in _NAMES)),
     )

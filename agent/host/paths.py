@@ -103,6 +103,11 @@ class Paths:
         return self.var / "announced.json"
 
     @property
+    def suspect(self) -> Path:
+        """The last report in the place of this host's that it did not know for its own."""
+        return self.var / "suspect.json"
+
+    @property
     def rival(self) -> Path:
         """The report of another machine that has this host's identity, since when one was found."""
         return self.var / "rival.json"

@@ -121,7 +121,7 @@ class StatusReporter:
         try:
             branch.publish(reports, render=page, deadline_s=deadline_s, expected=self._own_documents())
         except Displaced:
-            self._look_for_rival(branch, box, deadline_s)
+            self._look_for_rival(branch, box, fleet, deadline_s)
             branch.publish(reports, render=page, deadline_s=deadline_s)
         write_atomic(box.sent, reports[-1].document)
 
@@ -157,32 +157,45 @@ class StatusReporter:
             deadline_s=WITHDRAW_DEADLINE_S,
         )
 
-    def _look_for_rival(self, branch: StatusBranch, box: Outbox, deadline_s: float) -> None:
-        """Keeps the report that stands in the place of this host's, where it is signed with this host's key."""
-        own = {self.settings.host: self.identity().public_line}
-        for found in branch.read(deadline_s):
-            if found.document is not None and found.path == report_path(self.settings.host):
-                status = judge(found, own, {})
-                if status.verified:
-                    write_atomic(box.rival, found.document)
-                    os.utime(box.rival, (self.clock(), self.clock()))
+    def _look_for_rival(self, branch: StatusBranch, box: Outbox, fleet: FleetSettings, deadline_s: float) -> None:
+        """Keeps the report that stands in the place of this host's, where it is signed with this host's key.
 
-    def _rivals(self) -> list[tuple[Report, int]]:
-        return [rival for box in self.outboxes if (rival := box.last_rival()) is not None]
+        Once proves nothing: a machine that was set back, or lost what it knew, finds its own. It writes over that, and
+        finds no other. So a second one within a while is that of another machine. One that is older than what this
+        machine sent last is its own: somebody has put it back.
+        """
+        own = {self.settings.host: self.identity().public_line}
+        last = max((sent.sequence for each in self.outboxes if (sent := each.last_sent()) is not None), default=0)
+        for found in branch.read(deadline_s):
+            if found.document is None or found.path != report_path(self.settings.host):
+                continue
+            status = judge(found, own, {})
+            if status.verified and status.report is not None and status.report.sequence > last:
+                suspects = [each for each in self._suspects() if self._lately(each[1], fleet)]
+                again = any(before.sequence != status.report.sequence for before, _ in suspects)
+                for path in (box.suspect, *[box.rival] * again):
+                    write_atomic(path, found.document)
+                    os.utime(path, (self.clock(), self.clock()))
+
+    def _suspects(self) -> list[tuple[Report, int]]:
+        return [suspect for box in self.outboxes if (suspect := box.last_suspect()) is not None]
+
+    def _lately(self, found_at: int, fleet: FleetSettings) -> bool:
+        """Whether another machine would have reported again since then."""
+        return abs(self.clock() - found_at) <= 2 * heartbeat_s(fleet.hosts, fleet.pushes_per_minute) + LATE_S
 
     def _shared(self, fleet: FleetSettings) -> ReportError | None:
         """What another machine with this host's identity has said of late. It reports as often as this one."""
-        rivals = self._rivals()
+        rivals = [found for box in self.outboxes if (found := box.last_rival()) is not None]
         if not rivals:
             return None
         rival, found_at = max(rivals, key=lambda one: one[1])
-        if abs(self.clock() - found_at) > 2 * heartbeat_s(fleet.hosts, fleet.pushes_per_minute) + LATE_S:
+        if not self._lately(found_at, fleet):
             return None
         said = "".join(f": {problem.message.splitlines()[0]}" for problem in rival.problems[:1] if problem.message)
         return ReportError(
             f"another machine reports as {rival.host}; at {moment(rival.at)} it was {rival.phase}{said}",
-            hint="remove /var/lib/hostwright/identity on the copy, give it a name of its own, and admit it; "
-            "where this is one machine that was set back to an older state, it passes by itself",
+            hint="remove /var/lib/hostwright/identity on the copy, give it a name of its own, and admit it",
             kind="identity-shared",
             consequence=Consequence.STALL,
         )
@@ -204,7 +217,7 @@ class StatusReporter:
 
     def _signed(self, report: Report, box: Outbox) -> Signed:
         above = max(each.spool.highest() for each in self.outboxes)
-        above = max((above, *(rival.sequence for rival, _ in self._rivals())))
+        above = max((above, *(suspect.sequence for suspect, _ in self._suspects())))
         sequence = box.spool.next_sequence(self.clock() * 1000, above=above)
         return self.identity().signed(report.model_copy(update={"sequence": sequence}))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from string import ascii_letters
 from typing import Any
 
 import pytest
@@ -149,30 +151,62 @@ def problems(told: StatusReporter) -> list[str]:
     return [] if sent is None else [problem.kind for problem in sent.problems]
 
 
+def in_turn(*machines: StatusReporter, rounds: int, begin: int = 0) -> None:
+    """One reports a quarter of an hour behind the other, and says something new each time."""
+    for number in range(begin, begin + rounds * len(machines)):
+        told = replace(machines[number % len(machines)], clock=lambda later=number * 900: NOW + later)
+        failing = SettingsError("it is ill", kind=f"ill-{ascii_letters[number]}")
+        told.report(account(failures=[failing], health=health()))
+
+
 def test_two_machines_with_one_identity_are_told_by_both(tmp_path: Path) -> None:
     one, two = twins(tmp_path)
-    broken = [SettingsError("disk is full", kind="disk-full")]
-    two.report(account(failures=broken, health=health()))
-    for _ in range(2):
-        one.report(account(after=plan(planned()), health=health()))
-    assert problems(one) == ["identity-shared"]
+    in_turn(one, two, rounds=4)
+    assert (problems(one), problems(two)) == (["ill-g", "identity-shared"], ["ill-h", "identity-shared"])
     sent = one.outboxes[0].last_sent()
     assert sent is not None
-    assert "another machine reports as web1" in sent.problems[0].message
-    assert "failed: disk is full" in sent.problems[0].message
-    later = replace(two, clock=lambda: NOW + 1800)
-    for _ in range(2):
-        later.report(account(failures=[*broken], health=health()))
-    assert problems(two) == ["disk-full", "identity-shared"]
+    assert "another machine reports as web1" in sent.problems[1].message
+    assert "failed: it is ill" in sent.problems[1].message
 
 
 def test_a_machine_that_shares_its_identity_no_more_recovers(tmp_path: Path) -> None:
     one, two = twins(tmp_path)
-    two.report(account(failures=[SettingsError("x")]))
-    for _ in range(2):
-        one.report(account(after=plan(planned()), health=health()))
-    replace(one, clock=lambda: NOW + 3 * 3600).report(account(after=plan(planned()), health=health()))
+    in_turn(two, one, rounds=4)
+    assert "identity-shared" in problems(one)
+    replace(one, clock=lambda: NOW + 6 * 3600).report(account(after=plan(planned()), health=health()))
     assert problems(one) == []
+
+
+def test_a_machine_that_lost_what_it_knew_shares_its_identity_with_nobody(tmp_path: Path) -> None:
+    one, _ = twins(tmp_path)
+    in_turn(one, rounds=2)
+    shutil.rmtree(tmp_path / "one/var/lib/hostwright")
+    (tmp_path / "one/var/lib/hostwright").mkdir()
+    in_turn(one, rounds=2, begin=2)
+    assert problems(one) == ["ill-d"]
+
+
+def test_a_machine_that_was_set_back_shares_its_identity_with_nobody(tmp_path: Path) -> None:
+    one, _ = twins(tmp_path)
+    in_turn(one, rounds=1)
+    shutil.copytree(tmp_path / "one", tmp_path / "snapshot")
+    in_turn(one, rounds=2, begin=1)
+    shutil.rmtree(tmp_path / "one")
+    (tmp_path / "snapshot").rename(tmp_path / "one")
+    in_turn(one, rounds=2, begin=3)
+    assert problems(one) == ["ill-e"]
+
+
+def test_a_machine_whose_branch_is_put_back_again_and_again_shares_its_identity_with_nobody(tmp_path: Path) -> None:
+    one, _ = twins(tmp_path)
+    remote, paths = tmp_path / "status.git", (report_path("web1"), signature_path("web1"))
+    for number in range(3):
+        in_turn(one, rounds=1, begin=number * 2)
+        old = {path: samples.show(remote, path) for path in paths}
+        in_turn(one, rounds=1, begin=number * 2 + 1)
+        samples.tamper(remote, old)
+    in_turn(one, rounds=2, begin=6)
+    assert problems(one) == ["ill-h"]
 
 
 def test_a_machine_that_reports_alone_shares_its_identity_with_nobody(tmp_path: Path) -> None:
