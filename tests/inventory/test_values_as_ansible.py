@@ -149,6 +149,9 @@ def _trusted(value: Any) -> Any:
         {"x": "a{{ 'b' if f }}c", "f": False},
         {"x": "{{ 'b' if f }}", "f": False},
         {"x": "{{ ['b' if f] }}", "f": False},
+        {"x": "{{ ['a', 'b'] | map('extract', o) | select('defined') | list }}", "o": {"a": "{{ z }}"}, "z": 1},
+        {"x": "{{ ['a', 'b'] | map('extract', o, 'c') | map('default', 0) | list }}", "o": {"a": {"c": 1}}},
+        {"x": "{{ 'b' | extract(o) }}", "o": {}},
         # the names in collections
         {"x": "{{ [1, 2] | ansible.builtin.union([2]) | length }}"},
         {"x": "{{ ['a'] | map('ansible.builtin.upper') | list }}"},

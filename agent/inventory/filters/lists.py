@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from jinja2 import Environment, pass_environment
+
 from agent.inventory.filters.refusal import refuse
 
 
@@ -56,9 +58,11 @@ def items2dict(value: Iterable[Any], key_name: str = "key", value_name: str = "v
         refuse(f"items2dict: each entry has to be a mapping with {key_name} and {value_name}")
 
 
-def extract(key: Any, container: Any, more: Any = None) -> Any:
+@pass_environment
+def extract(environment: Environment, key: Any, container: Any, more: Any = None) -> Any:
+    """What is at ``key`` of ``container``, and at ``more`` of that; undefined where nothing is."""
     for part in (key, *(more if isinstance(more, list) else () if more is None else (more,))):
-        container = container[part]
+        container = environment.getitem(container, part)
     return container
 
 
