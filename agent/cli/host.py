@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from agent import wiring
@@ -24,6 +25,7 @@ from agent.domain.removal import Departure, Leaving, Removal
 from agent.errors import DeployError, Exit, UsageError, first_exit
 from agent.host.lock import locked
 from agent.host.paths import Paths
+from agent.host.settings import read as read_settings
 from agent.parts import Named
 from agent.planning import Foreseen, foreseen
 
@@ -38,15 +40,30 @@ def apply(output: Output, *, wait: bool, commit: str | None, stay: bool, duratio
     ``commit`` the host goes to that one, and with ``stay`` it does not go on from there."""
     named = None
     if commit is not None:
-        if not re.fullmatch("[0-9a-f]{40}", commit):
-            raise UsageError(f"--commit {commit!r} is no commit", hint="give all 40 hex digits: git rev-parse SHORT")
         now = int(time.time())
-        named = Named(Pinned(commit, now, until(duration, now)), stay)
+        named = Named(Pinned(_in_full(commit), now, until(duration, now)), stay)
     elif stay:
         raise UsageError("--hold needs to know where", hint="hostwright apply --commit SHA --hold")
     if duration is not None and not stay:
         raise UsageError("--for says how long to hold", hint="hostwright apply --commit SHA --hold --for 4h")
     return _one_cycle(output, Trigger.PERSON, wait_s=APPLY_WAIT_S if wait else 0, named=named)
+
+
+def _in_full(commit: str) -> str:
+    """All 40 digits of a commit that is named by its first seven or more, as every other command shows it."""
+    if re.fullmatch("[0-9a-f]{40}", commit):
+        return commit
+    if not re.fullmatch("[0-9a-f]{7,39}", commit):
+        raise UsageError(f"--commit {commit!r} is no commit", hint="give its first 7 hex digits or more")
+    paths = Paths()
+    with closing(wiring.mirror_of_host(paths, read_settings(paths))) as mirror:
+        found = mirror.beginning(commit)
+    if len(found) != 1:
+        raise UsageError(
+            f"{len(found) or 'no'} commits begin with {commit} on this host",
+            hint="give all 40 hex digits: git rev-parse SHORT, in a clone",
+        )
+    return found[0]
 
 
 def plan(output: Output, *, diff: bool) -> int:

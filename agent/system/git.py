@@ -142,6 +142,11 @@ class Mirror:
         except DamagedError:
             return False
 
+    def beginning(self, digits: str) -> Sequence[str]:
+        """The commits here whose names begin with these hex digits, at least four."""
+        _, names = self._store.ask("rev_parse", f"--disambiguate={digits}")
+        return [sha for sha in names.split() if self.has(sha)]
+
     def raw(self, sha: str) -> bytes:
         """The commit as git stores it: what a signature covers, and the signature."""
         if not self.has(sha):

@@ -43,6 +43,12 @@ def test_a_commit_is_fetched_over_file(repo: ConfigRepo, mirror: Mirror) -> None
     assert mirror.tree(commit.sha).read("site.yaml") == b"- hosts: all\n"
 
 
+def test_a_commit_is_known_by_the_digits_that_it_begins_with(repo: ConfigRepo, mirror: Mirror) -> None:
+    sha = mirror.fetch(f"{repo.path}", "main").sha
+    assert mirror.beginning(sha[:7]) == [sha]
+    assert mirror.beginning("0" * 12) == []
+
+
 def test_a_new_commit_is_fetched_over_http(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
     repo.bare(tmp_path / "srv/config.git")
     with http_server(tmp_path / "srv") as server:
