@@ -107,7 +107,8 @@ def dump_as(value: Value, **options: Any) -> str:
     """``value`` as YAML text in PyYAML's own style, with its ``options``. Raises TypeError for options that it does not
     know."""
     text: str = yaml.dump(value, Dumper=yaml.SafeDumper, allow_unicode=True, **options)
-    return text
+    # PyYAML ends a document that is one plain text with "...", libyaml and Ansible do not.
+    return text[: -len("...\n")] if text.endswith("\n...\n") else text
 
 
 class _Dumper(yaml.SafeDumper):
