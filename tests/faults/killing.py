@@ -1,6 +1,6 @@
 """Runs on a booted host, by its own Python: kills a cycle at some moment, looks at what is left, lets the next one run.
 
-    killing.py random SEED COUNT       at moments drawn from SEED
+    killing.py random SEED COUNT            at moments drawn from SEED, until so many cycles were killed
     killing.py boundaries FROM STEP COUNT   before each STEP-th call of fsync, rename, exec and their kin, by strace
     killing.py begin NUMBER                 only has the round begun: whoever asks cuts the power, boots, and calls
     killing.py end NUMBER                   to look at what is left and to have the next cycle
@@ -183,13 +183,17 @@ def kill() -> None:
     run("systemctl", "kill", "--signal=KILL", "--kill-whom=all", UNIT)
 
 
+DRAWN_PER_KILL = 3
+"""A moment is missed where the cycle ends before it: some are shorter than the one that was measured."""
+
+
 def at_random(seed: int, count: int) -> Iterator[tuple[str, float]]:
     """Moments of a cycle, whose length is measured by one that may end."""
     began = time.monotonic()
     start().wait(PATIENCE_S)
     length = time.monotonic() - began
     rng = random.Random(seed)
-    for _ in range(count):
+    for _ in range(count * DRAWN_PER_KILL):
         moment = rng.uniform(0, length)
         yield f"{moment:.3f} s of {length:.1f}", moment
 
@@ -263,7 +267,7 @@ def main() -> int:
         tell({"round": number, "at": told, "killed": there, "wrong": found_wrong})
         wrong += found_wrong
         unharmed = 0 if there else unharmed + 1
-        if mode == "boundaries" and unharmed == BEYOND:
+        if (mode == "boundaries" and unharmed == BEYOND) or (mode == "random" and killed == count):
             break
     tell({"mode": mode, "arguments": numbers, "killed": killed, "wrong": len(wrong)})
     return 1 if wrong else 0
