@@ -62,6 +62,7 @@ def seed() -> int:
     return int(_ASKED or random.SystemRandom().randrange(1 << 32))
 
 
+@pytest.mark.timeout(900)
 def test_a_cycle_can_be_killed_at_any_moment(host: Host) -> None:
     assert killed(host, "random", seed(), FEW) == FEW
 
