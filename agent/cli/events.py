@@ -7,7 +7,7 @@ import dataclasses
 from agent.cli.arguments import require_root
 from agent.cli.output import Output
 from agent.domain.event import Event
-from agent.domain.text import SECOND, moment
+from agent.domain.text import SECOND, escaped, moment
 from agent.host.events import Events
 from agent.host.paths import Paths
 
@@ -25,7 +25,7 @@ def events(output: Output, *, count: int) -> int:
 
 
 def event_text(event: Event, *, whole: bool) -> str:
-    where = " ".join(part for part in (event.deploy, event.resource) if part)
+    where = escaped(" ".join(part for part in (event.deploy, event.resource) if part))
     first, *more = event.message.splitlines() or [""]
     head = f"{moment(event.at, SECOND)}  {event.kind:<20} {where + ': ' if where else ''}{first}"
     lines = [*more, *(event.diff or "").splitlines()]

@@ -57,3 +57,8 @@ def test_an_event_of_no_year_and_of_many_lines_is_shown_below_its_own_time():
         "a time that no calendar has  failed               app: no",
         "    2026-01-01 00:00:00Z  applied  all",
     ]
+
+
+def test_the_key_of_a_resource_begins_no_event_of_its_own():
+    shown = event_text(Event(0, "applied", "made", "app", "file:/etc/x\n2026-01-01 00:00:00Z  applied"), whole=True)
+    assert shown == "1970-01-01 00:00:00Z  applied              app file:/etc/x\\n2026-01-01 00:00:00Z  applied: made"
