@@ -17,7 +17,7 @@ from typing import Final
 from agent.domain.text import printable
 from agent.errors import ReportError
 from agent.system.files import discard
-from agent.system.git_environment import fetch_limit, memory_limit
+from agent.system.git_environment import memory_limit, room
 from agent.system.git_failure import known_failure
 from agent.system.git_leftovers import drop_leftovers
 from agent.system.process import OUTPUT_LIMIT, Completed, run
@@ -112,7 +112,7 @@ class Branch:
         ``deadline`` is a time of ``time.monotonic()``, here and below.
         """
         self._prepare(deadline)
-        limit = min(CACHE_MOST, fetch_limit(self.folder))
+        limit = min(CACHE_MOST, room(self.folder))
         done = self._git(
             *("-c", f"remote.{_REMOTE}.promisor=true", "-c", f"remote.{_REMOTE}.partialclonefilter={self.filter}"),
             *("-c", f"remote.{_REMOTE}.url={self.remote}", "-c", "gc.auto=0", "-c", "maintenance.auto=false"),
@@ -123,7 +123,14 @@ class Branch:
             deadline=deadline,
             file_limit=limit,
         )
-        if not done.ok and drop_leftovers(self.folder) >= limit:
+        broken_off = not done.ok and drop_leftovers(self.folder) >= limit
+        if broken_off and limit < CACHE_MOST:
+            raise ReportError(
+                f"{self.remote}: the branch {self.branch} holds more than half of what is free here",
+                hint="make room below /var/lib/hostwright",
+                kind="disk-full",
+            )
+        if broken_off:
             raise ReportError(
                 f"{self.remote}: the branch {self.branch} holds more than {limit // 1024**2} MiB",
                 hint="who put that there? delete the branch; every host writes its report anew",

@@ -17,10 +17,10 @@ from agent.errors import Consequence, SourceError
 from agent.system.git_environment import (
     FETCH_MOST,
     Access,
-    fetch_limit,
     local_environment,
     memory_limit,
     network_environment,
+    room,
 )
 from agent.system.git_failure import BAD_ANSWER, DAMAGED_TRANSFER, known_failure, unknown_failure
 from agent.system.git_leftovers import drop_leftovers
@@ -194,15 +194,17 @@ def _fetch(
     access: Access,
     *refspecs: str,
     options: Sequence[str] = (),
-    most: int = FETCH_MOST,
+    most: int | None = None,
 ) -> Completed:
-    """Raises SourceError, kind ``too-large``, where the remote sends more than may be written; nothing of it stays."""
+    """Raises SourceError where the remote sends more than may be written, kind ``too-large``, or ``disk-full`` where it
+    is the host that has no room for that much; nothing of it stays."""
     quietly = ("--quiet", "--no-tags", "--no-write-fetch-head", *options)
-    limit = min(most, fetch_limit(repository))
+    most = FETCH_MOST if most is None else most
+    limit = min(most, room(repository))
     command = (f"--git-dir={repository}", "fetch", *quietly, "--", remote.url, *refspecs)
     done = _converse(remote, access, *command, file_limit=limit)
     if not done.ok and drop_leftovers(repository) >= limit:
-        raise too_large(remote, limit)
+        raise too_large(remote, limit) if limit == most else _no_room(remote, limit)
     return done
 
 
@@ -212,6 +214,14 @@ def too_large(remote: Remote, limit: int) -> SourceError:
         kind=TOO_LARGE,
         hint="who pushed that? take it off the branch; large files do not belong into a config repo",
         consequence=Consequence.STALL,
+    )
+
+
+def _no_room(remote: Remote, limit: int) -> SourceError:
+    return SourceError(
+        f"{remote} sends more than {limit // 1024} KiB at once, and a fetch takes half of what is free here at most",
+        kind="disk-full",
+        hint="make room below /var/lib/hostwright",
     )
 
 

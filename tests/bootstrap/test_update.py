@@ -24,7 +24,7 @@ GOOD, SILENT, DEAF = "98.0.0", "98.1.0", "98.2.0"
 _EDITS: Mapping[str, tuple[str, str, str]] = {
     SILENT: (
         "agent/steps/report.py",
-        "        fleet = self._fleet(account)\n        current",
+        "        fleet = self._fleet(account)\n        box",
         "        raise RuntimeError",
     ),
     DEAF: ("agent/planning.py", "    settings, memory = read_settings(paths), Memory(paths)", "    raise OSError"),

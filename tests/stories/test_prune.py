@@ -131,7 +131,7 @@ def test_a_typo_takes_nothing_away(world: World, host: Host) -> None:
     assert reason.startswith(why)
     assert world.report("web1")["phase"] == "waiting"
     code, lines, data = plan(host)
-    assert (code, lines[0].startswith("- file:/srv/late: remove, left Git  [late], held")) == (10, True)
+    assert (code, lines[1].startswith("- file:/srv/late: remove, left Git  [late], held")) == (10, True)
     assert [(each["resource"], each["hold"]["kind"]) for each in data["removals"]] == [("file:/srv/late", "prune-held")]
     assert apply(host).code == 0
     assert kinds(host).count("prune-held") == 1, "told once"
@@ -193,7 +193,7 @@ def test_on_a_host_that_is_not_well_what_is_due_waits_and_says_why(world: World,
     assert (done.code, "not removed: the host is not well" in done.error) == (8, True)
     assert standing(world, "prune_held") == {"file:/srv/late": ILL}
     _, lines, data = plan(host)
-    assert lines[:2] == ["- file:/srv/late: remove, left Git  [late], held", f"held: {ILL}"]
+    assert lines[1:3] == ["- file:/srv/late: remove, left Git  [late], held", f"held: {ILL}"]
     assert [each["hold"]["kind"] for each in data["removals"]] == ["prune-waits"]
     host.run("systemctl reset-failed sick.service")
     assert apply(host).code == 0

@@ -116,4 +116,4 @@ def test_a_host_whose_identity_was_merged_is_verified_by_everybody(world: World,
     world.commit("Admit web1", {"inventories/lab/identities/web1.pub": line}, by=ann)
     assert apply(host).code == 0
     status = world.status()
-    assert [(each["host"], each["verdict"]) for each in status] == [("web1", "verified")]
+    assert [(each["host"], each["verdict"]) for each in status] == [("web1", "verified"), ("web2", "missing")]

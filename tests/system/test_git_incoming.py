@@ -75,7 +75,7 @@ def test_what_is_trusted_stays_when_the_branch_is_taken_back(repo: ConfigRepo, t
 def test_more_than_a_host_takes_is_refused_leaves_nothing_and_is_not_asked_for_again(
     repo: ConfigRepo, trusted: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(git_remote, "fetch_limit", lambda _: MIB)
+    monkeypatch.setattr(git_remote, "FETCH_MOST", MIB)
     before = size(tmp_path / "host")
     repo.commit("Garbage", {"garbage": os.urandom(3 * MIB)})
     with pytest.raises(SourceError) as refused:
@@ -88,10 +88,22 @@ def test_more_than_a_host_takes_is_refused_leaves_nothing_and_is_not_asked_for_a
     assert again.value.kind == "too-large"
 
 
+def test_a_full_disk_is_the_hosts_own_fault_and_is_tried_again_at_once(
+    repo: ConfigRepo, trusted: Mirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.commit("Large", {"large": os.urandom(3 * MIB)})
+    with monkeypatch.context() as full:
+        full.setattr(git_remote, "room", lambda _: MIB)
+        with pytest.raises(SourceError) as refused:
+            trusted.fetch(f"{repo.path}", "main")
+    assert (refused.value.kind, refused.value.consequence) == ("disk-full", Consequence.RETRY)
+    assert trusted.fetch(f"{repo.path}", "main").sha == repo.head
+
+
 def test_a_smaller_commit_is_taken_after_one_that_was_too_large(
     repo: ConfigRepo, trusted: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(git_remote, "fetch_limit", lambda _: MIB)
+    monkeypatch.setattr(git_remote, "FETCH_MOST", MIB)
     good = repo.head
     repo.commit("Garbage", {"garbage": os.urandom(3 * MIB)})
     with pytest.raises(SourceError):

@@ -6,6 +6,7 @@ from agent.deploys.packages.besides_apt import MANAGERS
 from tests.deploys.on_host import Deploys
 from tests.deploys.taking_back import Kinds
 
+ONLINE = True
 BOOTED_ON = ("trixie",)
 """One suite: they take minutes, and the life cycles of packages run on all of them."""
 
