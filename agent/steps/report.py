@@ -162,10 +162,13 @@ class StatusReporter:
 
         Once proves nothing: a machine that was set back, or lost what it knew, finds its own. It writes over that, and
         finds no other. So a second one within a while is that of another machine. One that is older than what this
-        machine sent last is its own: somebody has put it back.
+        machine sent last is its own: somebody has put it back. A machine that no longer knows what it sent suspects
+        nobody.
         """
         own = {self.settings.host: self.identity().public_line}
-        last = max((sent.sequence for each in self.outboxes if (sent := each.last_sent()) is not None), default=0)
+        last = max((sent.sequence for each in self.outboxes if (sent := each.last_sent()) is not None), default=None)
+        if last is None:
+            return
         for found in branch.read(deadline_s):
             if found.document is None or found.path != report_path(self.settings.host):
                 continue

@@ -186,6 +186,16 @@ def test_a_machine_that_lost_what_it_knew_shares_its_identity_with_nobody(tmp_pa
     assert problems(one) == ["ill-d"]
 
 
+def test_a_machine_that_loses_what_it_knew_again_and_again_shares_its_identity_with_nobody(tmp_path: Path) -> None:
+    one, _ = twins(tmp_path)
+    for begin in (0, 1, 2, 3):
+        in_turn(one, rounds=1, begin=begin)
+        for lost in ("sent.json", "announced.json"):
+            (tmp_path / "one/var/lib/hostwright" / lost).unlink(missing_ok=True)
+    in_turn(one, rounds=1, begin=4)
+    assert problems(one) == ["ill-e"]
+
+
 def test_a_machine_that_was_set_back_shares_its_identity_with_nobody(tmp_path: Path) -> None:
     one, _ = twins(tmp_path)
     in_turn(one, rounds=1)
