@@ -166,9 +166,9 @@ class StatusReporter:
         nobody.
         """
         own = {self.settings.host: self.identity().public_line}
-        last = max((sent.sequence for each in self.outboxes if (sent := each.last_sent()) is not None), default=None)
-        if last is None:
+        if box.last_sent() is None:
             return
+        last = max(sent.sequence for each in self.outboxes if (sent := each.last_sent()) is not None)
         for found in branch.read(deadline_s):
             if found.document is None or found.path != report_path(self.settings.host):
                 continue
