@@ -65,9 +65,9 @@ class _Numbering:
     def __init__(self, found: Accounts, wanted: UsersSpec) -> None:
         self._found = found
         self._kept: Kept | None = None
-        self._taken = {person.uid for person in found.people.values()}
-        self._taken |= {group.gid for group in found.groups.values()}
-        self._taken |= {account.uid for account in wanted.accounts.values() if account.uid is not None}
+        self._uids = {person.uid for person in found.people.values()}
+        self._uids |= {account.uid for account in wanted.accounts.values() if account.uid is not None}
+        self._taken = self._uids | {group.gid for group in found.groups.values()}
         self._taken |= {group.gid for group in wanted.groups.values() if group.gid is not None}
 
     def group(self, wanted: Group) -> Group:
@@ -80,7 +80,8 @@ class _Numbering:
         else's home."""
         before = departed.account(name)
         uid = wanted.uid
-        if uid is None and before is not None and before.uid not in self._taken:
+        # Only another account stands against it: a group may have had the same number all along.
+        if uid is None and before is not None and before.uid not in self._uids:
             uid = before.uid if is_system_id(before.uid) or not wanted.system else None
         home = self._homes.homes.get(uid) if uid is not None else None
         if home is not None and home not in (wanted.home or f"{numbers.HOMES}/{name}", before and before.home):
@@ -91,6 +92,7 @@ class _Numbering:
             )
         uid = self._next("UID", system=wanted.system) if uid is None else uid
         self._taken |= {uid} if uid is not None else set()
+        self._uids |= {uid} if uid is not None else set()
         return wanted.model_copy(update={"uid": uid})
 
     @property
