@@ -17,6 +17,7 @@ import pytest
 from pydantic import BaseModel
 
 from agent.cli.main import cli
+from agent.cli.table import load_command
 from agent.deploys import catalogue
 from agent.deploys.resource import REMOVAL_ORDER
 from agent.domain.ownership import Standing
@@ -113,9 +114,9 @@ def test_every_table_stands_in_the_docs() -> None:
 @pytest.mark.parametrize("name", sorted(name for name, command in cli.commands.items() if not command.hidden))
 def test_every_command_and_option_has_help_and_stands_in_the_docs(name: str) -> None:
     text = OPERATIONS.read_text()
-    assert cli.commands[name].help
+    assert load_command(name).help
     assert f"`hostwright {name}`" in text
-    for parameter in cli.commands[name].params:
+    for parameter in load_command(name).params:
         assert not parameter.opts[0].startswith("-") or (getattr(parameter, "help", "") and parameter.opts[0] in text)
 
 

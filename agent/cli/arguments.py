@@ -1,11 +1,19 @@
-"""What several commands ask of whoever calls them."""
+"""What the command line hands to several commands, and what they ask of whoever calls them."""
 
 from __future__ import annotations
 
 import os
 
+from click.decorators import pass_meta_key
+
 from agent.domain.duration import seconds
 from agent.errors import UsageError
+
+OUTPUT = "agent.output"
+CONFIG_REPO = "agent.config_repo"
+
+pass_output = pass_meta_key(OUTPUT, doc_description="the Output that the common options ask for")
+pass_config_repo = pass_meta_key(CONFIG_REPO, doc_description="the ConfigRepo that the common options name")
 
 APPLY_WAIT_S = 600.0
 """How long a command waits for a running cycle; longer than most, shorter than a person's patience."""
@@ -20,6 +28,6 @@ def until(duration: str | None, now: int) -> int | None:
 
 
 def require_root() -> None:
-    """Raises UsageError for everybody else."""
+    """Raise UsageError unless root calls."""
     if os.geteuid() != 0:
         raise UsageError("this command needs root", hint="run it with sudo")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.commands.doctor import findings_of
 from agent.cli.doctor import files, host, remotes, units
 from agent.cli.doctor.answer import Verdict
-from agent.cli.doctor.checks import findings_of
 from agent.domain.commit import TrustMode
 from agent.domain.memory import FleetSettings, State, TrustRecord, Webhook
 from agent.errors import SourceError

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.main import cli
-from agent.cli.sections import ADMIN, HOST, SECTIONS
+from agent.cli.table import ADMIN, HOST, SECTIONS
 
 AGENT = Path(__file__).parents[2] / "agent"
 
@@ -19,10 +19,10 @@ EVERYWHERE = {"status"}
 
 ON_HOSTS = re.compile(
     r"(steps|engine|converging|updating|aiming|planning|control|daemon|webhook|cycle|host/(?!repositories)"
-    r"|cli/(?!admin|lock|status|main|output|sections))"
+    r"|cli/(?!commands/(check|inventory|lock|schema|status)|config_repo|main|output|table))"
 )
 """Modules whose messages come up on a managed host alone."""
-AT_ADMINS = re.compile(r"(pinning|cli/(admin|lock)\.)")
+AT_ADMINS = re.compile(r"(pinning|cli/(commands/(check|inventory|lock|schema)|config_repo)\.)")
 """And those whose messages come up in a clone of the config repo alone. All others are run in both places."""
 
 COMMAND = re.compile(r"(?<!by `)\bhostwright ([a-z][a-z-]*)\b(?!\.)")

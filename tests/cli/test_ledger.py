@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.ledger import _require_unwanted
+from agent.cli.commands.ledger import _require_unwanted
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import UsageError

@@ -15,6 +15,23 @@ def loaded(*modules: str) -> list[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
 
-@pytest.mark.parametrize("command", ["events", "suspend", "trigger", "main"])
+@pytest.mark.parametrize("command", ["events", "suspend", "trigger"])
 def test_a_command_that_only_reads_or_tells_the_daemon_loads_no_library_that_it_does_not_use(command: str) -> None:
-    assert loaded(f"agent.cli.{command}") == []
+    assert loaded("agent.cli.main", f"agent.cli.commands.{command}") == []
+
+
+@pytest.mark.parametrize("question", ["--help", "--version", "--no-such-option", "nosuch"])
+def test_who_asks_what_there_is_loads_no_command(question: str) -> None:
+    program = "import sys; from agent.cli.main import run; run(sys.argv[1:]); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program, question], capture_output=True, text=True, check=True)
+    modules = done.stdout.splitlines()[-1].split()
+    assert [name for name in modules if name.startswith("agent.cli.commands") or name in HEAVY] == []
+
+
+def test_the_names_of_commands_are_completed_and_no_command_is_loaded() -> None:
+    wanted = {"_HOSTWRIGHT_COMPLETE": "bash_complete", "COMP_WORDS": "hostwright l", "COMP_CWORD": "1"}
+    program = "import sys; from agent.cli.main import run\ntry: run([])\nfinally: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=wanted)
+    *completed, modules = done.stdout.splitlines()
+    assert completed == ["plain,ledger", "plain,lock"]
+    assert "agent.cli.commands" not in modules

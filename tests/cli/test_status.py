@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
+from agent.cli.commands.status import COLUMNS, row
 from agent.cli.output import Output
-from agent.cli.status import COLUMNS, row
 from agent.domain.plan import Hold
 from agent.domain.report import LATEST, Phase, Problem, Report, ReportedHold
 from agent.domain.status import CLOCKS_DIFFER_S, LONGEST_SILENCE_S, HostStatus, Verdict, decode, encode, report_path

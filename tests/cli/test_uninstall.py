@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli import uninstall
+from agent.cli.commands import uninstall
 from agent.domain.desired import OnRemove
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.ownership import Seen

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from agent.checks.spec import KINDS, CheckSpec
-from agent.cli.main import SECTIONS, cli
+from agent.cli.table import SECTIONS, load_command
 from agent.deploys import catalogue
 from agent.deploys.command.spec import Command
 from agent.deploys.containers.spec import Quadlet
@@ -243,7 +243,7 @@ def commands() -> str:
     rows = []
     for names in SECTIONS.values():
         for name in names:
-            for words, command in _with_inner(name, cli.commands[name]):
+            for words, command in _with_inner(name, load_command(name)):
                 rows.append([f"`hostwright {words}`", _cell(command.help or ""), "<br>".join(_options(command))])
     return _table("command | what it does | arguments and options", rows)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.cli.status import row
+from agent.cli.commands.status import row
 from agent.domain.status import Found, HostStatus, Signed, Verdict, encode, report_path, signature_path
 from agent.fleet.reader import judge, judge_all, now_seen
 from agent.fleet.render import readme

@@ -1,6 +1,6 @@
 import pytest
 
-from agent.cli.events import event_text
+from agent.cli.commands.events import event_text
 from agent.domain.event import Event
 from agent.host import events as module
 from agent.host.events import Events

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
 from agent import wiring
-from agent.cli.admin import choose
+from agent.cli.arguments import pass_config_repo, pass_output
+from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.domain.plan import Hold
 from agent.domain.report import LATEST, Phase, Report
@@ -29,18 +32,19 @@ WHAT_LIMIT = 600
 COLUMNS = ("host", "state", "commit", "reported", "next due", "what")
 
 
+@click.command()
+@click.option("--remote", help="The remote that holds the branch `status` [this host's, or the repo's origin].")
+@click.option("--all", "everything", is_flag=True, help="Also what is on the branch of hosts not in the inventory.")
+@click.argument("hosts", nargs=-1)
+@pass_config_repo
+@pass_output
 def status(
-    output: Output,
-    *,
-    repo: Path | None,
-    inventory: str | None,
-    remote: str | None,
-    hosts: Sequence[str],
-    everything: bool = False,
+    output: Output, repo: ConfigRepo, hosts: Sequence[str], remote: str | None = None, everything: bool = False
 ) -> int:
-    """On a managed host its own inventory, elsewhere that of the config repo at ``repo``. What is on the branch and of
-    no host of the inventory is shown with ``everything``, or by its name."""
-    view = wiring.fleet_view(repo, inventory, remote, paths=Paths(), choose=lambda: choose(repo, inventory))
+    """Show what the hosts report, signatures verified."""
+    view = wiring.fleet_view(
+        repo.folder, repo.inventory, remote, paths=Paths(), choose=lambda: (repo.root, repo.one_inventory())
+    )
     seen = _read_seen(view.seen)
     statuses = judge_all(view.branch.read(READ_DEADLINE_S), view.identities, seen, view.hosts or ())
     _keep_seen(view.seen, now_seen(statuses, seen))

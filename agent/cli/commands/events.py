@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from agent.cli.arguments import require_root
+import click
+
+from agent.cli.arguments import pass_output, require_root
 from agent.cli.output import Output
 from agent.domain.event import Event
 from agent.domain.text import SECOND, escaped, moment
@@ -15,7 +17,11 @@ DIFF_LINES = 20
 """Of a diff among events; a file that was created is no news line by line."""
 
 
-def events(output: Output, *, count: int) -> int:
+@click.command()
+@click.option("-n", "--count", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
+@pass_output
+def events(output: Output, count: int) -> int:
+    """Show what happened on this host, with diffs."""
     require_root()
     found = Events(Paths().events).last(count)
     for event in found:

@@ -5,14 +5,16 @@ It looks and changes nothing; what a check needs and cannot have is a finding of
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
+import click
+
+from agent.cli.arguments import pass_output, require_root
 from agent.cli.doctor import files, host, remotes, units
 from agent.cli.doctor.answer import Answer, Verdict
 from agent.cli.output import Output
-from agent.errors import Exit, HostwrightError, UsageError
+from agent.errors import Exit, HostwrightError
 from agent.host.paths import Paths
 from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
@@ -47,10 +49,11 @@ class Finding:
     hint: str = ""
 
 
+@click.command()
+@pass_output
 def doctor(output: Output) -> int:
-    """All checks, a line for each finding; exit 3 when one failed, 0 with warnings."""
-    if os.geteuid() != 0:
-        raise UsageError("this command needs root", hint="run it with sudo")
+    """Check this host's installation, one line a check; exit 3 when one fails."""
+    require_root()
     findings = list(findings_of(Paths()))
     for finding in findings:
         output.show(f"{finding.verdict.value:<8} {finding.check:<14} {finding.message}")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
+import click
+
 from agent.cli.arguments import require_root
-from agent.cli.host import planned
+from agent.cli.commands.plan import planned
 from agent.host import installation
 from agent.host.paths import Paths
 
@@ -35,3 +37,10 @@ def webhook() -> int:
 
 
 COMMANDS: Mapping[str, Callable[[], int]] = {"self-check": self_check, "units": units, "webhook": webhook}
+
+
+@click.command(hidden=True)
+@click.argument("what", type=click.Choice(list(COMMANDS)))
+def internal(what: str) -> int:
+    """What the agent asks of itself."""
+    return COMMANDS[what]()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agent.cli.arguments import require_root
+import click
+
+from agent.cli.arguments import pass_output, require_root
 from agent.cli.output import Output, error_document
 from agent.control import ask
 from agent.errors import Exit, HostwrightError, SettingsError
@@ -12,7 +14,11 @@ from agent.host.state import Memory
 TRIGGER_WAIT_S = 4 * 3600.0
 
 
-def trigger(output: Output, *, wait: bool) -> int:
+@click.command()
+@click.option("--wait", is_flag=True, help="Wait for the cycle to end and exit with its code.")
+@pass_output
+def trigger(output: Output, wait: bool) -> int:
+    """Ask the daemon for a cycle now; unlike with `apply`, failed deploys wait for their next try."""
     require_root()
     answer = ask(Paths().control, wait=wait, timeout_s=TRIGGER_WAIT_S if wait else 10.0)
     if answer.get("ok") is not True:

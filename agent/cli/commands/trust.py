@@ -1,17 +1,18 @@
-"""Commands about whom this host trusts, and by which key others know it."""
+"""trust: whom this host trusts, what it takes, and how the commit stands that it trusted last."""
 
 from __future__ import annotations
 
 from contextlib import closing, suppress
 from dataclasses import asdict
 
-from agent.cli.arguments import APPLY_WAIT_S, require_root
+import click
+
+from agent.cli.arguments import APPLY_WAIT_S, pass_output, require_root
 from agent.cli.output import Output
 from agent.domain.commit import Accept, BranchRule, TrustMode
 from agent.domain.memory import TrustRecord
 from agent.domain.text import moment, printable
 from agent.errors import SourceError, UsageError
-from agent.host.identity import Identity
 from agent.host.lock import locked
 from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
@@ -29,8 +30,17 @@ _RULES = {
 }
 
 
+@click.group(invoke_without_command=True)
+@click.pass_context
+def trust(ctx: click.Context) -> int:
+    """Show whom this host trusts, and the commit that it trusted last."""
+    return ctx.invoke(show) if ctx.invoked_subcommand is None else 0
+
+
+@trust.command()
+@pass_output
 def show(output: Output) -> int:
-    """Whom this host trusts, what it takes, and how the commit stands that was trusted last."""
+    """The same."""
     require_root()
     paths = Paths()
     settings, memory, now = read_settings(paths), Memory(paths), clock()
@@ -80,8 +90,10 @@ def show(output: Output) -> int:
     return 0
 
 
+@trust.command()
+@pass_output
 def reset(output: Output) -> int:
-    """Forgets the last trusted commit: the next cycle meets the remote as if for the first time."""
+    """Forget the last trusted commit, after its history was rewritten on purpose."""
     require_root()
     paths = Paths()
     settings = read_settings(paths)
@@ -97,17 +109,6 @@ def reset(output: Output) -> int:
     what = forgotten[:12] if forgotten is not None else "that something was trusted"
     output.say(f"forgot {what}: the next cycle takes the newest commit of {settings.branch}, {judged}")
     output.envelope("trust reset", 0, {"forgotten": forgotten})
-    return 0
-
-
-def identity(output: Output) -> int:
-    """The line that goes into the config repo to admit this host."""
-    require_root()
-    settings = read_settings(Paths())
-    line = Identity.load(Paths().identity, settings.host).public_line
-    output.show(line)
-    output.say(f"merge it as inventories/{settings.inventory}/identities/{settings.host}.pub to admit this host")
-    output.envelope("identity", 0, {"host": settings.host, "ssh": line})
     return 0
 
 

@@ -7,19 +7,23 @@ written by then is taken back, so a wrong URL or name leaves no trace.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import click
 
 from agent import __version__, wiring
+from agent.cli.arguments import pass_output, require_root
 from agent.cli.doctor.files import require_owned
 from agent.cli.first_cycle import closing_words, followed, run_agent, run_first_cycle
 from agent.cli.first_entries import begin_ledger
 from agent.cli.hostnames import choose_host, choose_inventory, own_names
 from agent.cli.interrupts import interruptible
+from agent.cli.output import Output
 from agent.domain.commit import Accept, TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
 from agent.errors import (
@@ -52,6 +56,8 @@ LOCK_WAIT_S = 600.0
 
 Talk = Callable[[str], None]
 
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
 
 @dataclass(frozen=True, slots=True)
 class SetupOptions:
@@ -81,13 +87,35 @@ class SetupOptions:
     that it asked for."""
 
 
-def setup(options: SetupOptions, talk: Talk) -> int:
+@click.command(hidden=True)
+@click.option("--source", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option("--repo")
+@click.option("--branch")
+@click.option("--inventory")
+@click.option("--host")
+@click.option("--status-repo")
+@click.option("--trust", type=TrustMode)
+@click.option("--trusted-signers", type=_FILE)
+@click.option("--min-commit")
+@click.option("--known-hosts", type=_FILE)
+@click.option("--proxy")
+@click.option("--ca", type=_FILE)
+@click.option("--plan", is_flag=True)
+@click.option("--once", is_flag=True)
+@click.option("--renewed", is_flag=True)
+@click.option("--packages-before", type=_FILE)
+@pass_output
+def setup(output: Output, /, **given: Any) -> int:
+    """The second half of bootstrap.sh, which runs it: `bootstrap.sh --help` explains the options."""
+    require_root()
+    return set_up(SetupOptions(verbose=output.verbose, **given), output.say)
+
+
+def set_up(options: SetupOptions, talk: Talk) -> int:
     """Makes the host follow its repository, converges it once, starts the service; the exit code of that first cycle.
 
     With ``plan`` it only shows what the first cycle would do. Raises HostwrightError; then all is as it was before.
     """
-    if os.geteuid() != 0:
-        raise UsageError("this command needs root", hint="run it with sudo")
     paths = Paths()
     require_owned(paths)
     service = booted() and not options.plan and not options.once

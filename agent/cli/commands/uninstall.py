@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
+import click
+
 from agent import wiring
-from agent.cli.arguments import require_root
+from agent.cli.arguments import pass_output, require_root
 from agent.cli.giving_back import counts, foresee, give_back
 from agent.cli.output import Output, error_document
 from agent.deploys.packages import resource as packages
@@ -40,7 +42,17 @@ class Gone:
     own: int = 0
 
 
-def uninstall(output: Output, *, keep: bool, yes: bool) -> int:
+@click.command()
+@click.option("--keep", is_flag=True, help="Take only the agent off: what it configured stays, and its memory too.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_output
+def uninstall(output: Output, keep: bool, yes: bool) -> int:
+    """Give this host back as it was, and take the agent off it.
+
+    What the agent created goes, what it adopted becomes again what it was, in the end the packages go that
+    bootstrap.sh brought. What somebody changed since stays and is listed, and so do homes and folders with something
+    in them. On a terminal it says what it will do and asks.
+    """
     require_root()
     if sys.stdin.isatty() and not yes and not output.as_json and not agreed(Paths(), output, keep=keep):
         output.say("nothing was changed")

@@ -6,8 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
 from agent import wiring
-from agent.cli.admin import NAMED_MOST, choose, inventories
+from agent.cli.arguments import pass_config_repo, pass_output
+from agent.cli.commands.check import NAMED_MOST
+from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.domain.pins import left_out
 from agent.domain.text import some
@@ -22,13 +26,18 @@ from agent.system.files import write_atomic
 from agent.system.folder import FolderTree
 
 
-def lock(output: Output, *, repo: Path | None, inventory: str | None, names: tuple[str, ...], check: bool) -> int:
-    """One inventory, or all of the config repo where none is named."""
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--check", is_flag=True, help="Write nothing; exit 10 where lock.yaml is behind.")
+@pass_config_repo
+@pass_output
+def lock(output: Output, repo: ConfigRepo, names: tuple[str, ...], check: bool) -> int:
+    """Pin what tools.yaml and site.yaml ask for in lock.yaml; with names only these, anew."""
     if check:
         if names:
             raise UsageError("--check looks at everything", hint="leave the names out")
-        return _check(output, repo, inventory)
-    root, chosen = inventories(repo, choose(repo, inventory)[1] if names else inventory)
+        return _check(output, repo)
+    root, chosen = repo.root, [repo.one_inventory()] if names else repo.inventories()
     written: dict[str, list[str]] = {}
     failures: list[HostwrightError] = []
     repositories = wiring.repositories_of_administrator(fetch=True)
@@ -52,8 +61,8 @@ def lock(output: Output, *, repo: Path | None, inventory: str | None, names: tup
     return 0
 
 
-def _check(output: Output, repo: Path | None, inventory: str | None) -> int:
-    root, names = inventories(repo, inventory)
+def _check(output: Output, repo: ConfigRepo) -> int:
+    root, names = repo.root, repo.inventories()
     found: dict[str, list[str]] = {}
     failures: list[HostwrightError] = []
     for name in names:

@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from agent.cli.arguments import APPLY_WAIT_S, require_root
+import click
+
+from agent.cli.arguments import APPLY_WAIT_S, pass_output, require_root
 from agent.cli.giving_back import give_back_one
 from agent.cli.output import Output
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
@@ -22,8 +24,17 @@ _SHOWN = 5
 """Keys that a complaint about an unknown one names."""
 
 
+@click.group(invoke_without_command=True)
+@click.pass_context
+def ledger(ctx: click.Context) -> int:
+    """Show what of this host the agent created or adopted."""
+    return ctx.invoke(show) if ctx.invoked_subcommand is None else 0
+
+
+@ledger.command()
+@pass_output
 def show(output: Output) -> int:
-    """Every entry, sorted by key."""
+    """The same."""
     require_root()
     entries = Ledger(Paths().ledger).entries()
     if entries:
@@ -34,17 +45,24 @@ def show(output: Output) -> int:
     return 0
 
 
+@ledger.command()
+@click.argument("key")
+@pass_output
 def restore(output: Output, key: str) -> int:
-    """Gives one thing back: what was adopted becomes what it was, what was created goes, with its configuration."""
+    """Give one thing back as it was: what was adopted gets its old state, what was created goes, changed since or not.
+
+    What a deploy still wants would come back with the next cycle, so that is refused: take it out of Git first.
+    While the host is suspended it is done all the same; the first cycle after `resume` brings it back.
+    """
     require_root()
     paths = Paths()
     with locked(paths.lock, wait_s=APPLY_WAIT_S):
-        ledger = Ledger(paths.ledger)
-        entry = ledger.entry(key)
+        entries = Ledger(paths.ledger)
+        entry = entries.entry(key)
         if entry is None:
-            raise UsageError(f"the ledger has no {key}", hint=_near(key, (known.key for known in ledger.entries())))
+            raise UsageError(f"the ledger has no {key}", hint=_near(key, (known.key for known in entries.entries())))
         _require_unwanted(entry, Memory(paths))
-        give_back_one(entry, ledger)
+        give_back_one(entry, entries)
     done = "is gone" if entry.origin is Origin.CREATED else "is as it was before the agent first changed it"
     output.say(f"{key} {done}; the ledger has forgotten it")
     output.envelope("ledger restore", 0, _document(entry))

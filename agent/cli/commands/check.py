@@ -1,0 +1,89 @@
+"""check: everything that an inventory says, read for every host. It needs neither root, Git nor a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent import wiring
+from agent.cli.arguments import pass_config_repo, pass_output
+from agent.cli.config_repo import INVENTORIES, ConfigRepo
+from agent.cli.output import Output
+from agent.domain.text import some
+from agent.domain.tree import Tree
+from agent.errors import HostwrightError, InventoryError
+from agent.inventory.complaint import Complaints, ComplaintsError
+from agent.inventory.environment import read
+from agent.inventory.people import complain_of_people
+from agent.inventory.source import open_source
+from agent.steps.resolve import state_of
+from agent.system.folder import FolderTree
+from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
+from agent.system.yaml import Position
+
+NAMED_MOST = 5
+"""Files that are named one by one; the others are counted."""
+
+
+@click.command()
+@pass_config_repo
+@pass_output
+def check(output: Output, repo: ConfigRepo) -> int:
+    """Check an inventory: every file, every host, all complaints at once."""
+    root, names = repo.root, repo.inventories()
+    copy = working_copy(root)
+    complaints = Complaints()
+    checked: dict[str, Any] = {}
+    for line in unlike_the_commit(copy) if copy is not None else ():
+        output.say(line)
+    for name in names:
+        try:
+            checked[name] = _check(output, tree_of(root, copy), name)
+        except ComplaintsError as error:
+            complaints.take(error)
+        except InventoryError as error:
+            complaints.add(Position(f"{INVENTORIES}/{name}"), (), error.message, error.hint)
+    for name, hosts in checked.items():
+        output.show(f"{name}: {len(hosts)} host{'' if len(hosts) == 1 else 's'}, fine")
+    complaints.raise_if_any()
+    output.envelope("check", 0, checked)
+    return 0
+
+
+def tree_of(root: Path, copy: WorkingCopy | None) -> Tree:
+    """What a host would get of the folder: what is tracked, as it lies there; all of it where there is no Git."""
+    return FolderTree(root) if copy is None else CommittedTree(root, copy)
+
+
+def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
+    """Where what is judged is not what a host has, or will not have."""
+    if copy.uncommitted:
+        yield f"not committed yet, judged as it lies here: {some(copy.uncommitted, NAMED_MOST)}"
+    if copy.untracked:
+        untracked = some(copy.untracked, NAMED_MOST)
+        yield f"not added to Git and not judged, no host gets it: {untracked}; `git add` what belongs to it"
+    if copy.submodules:
+        yield f"submodules, which hosts do not fetch: {some(sorted(copy.submodules), NAMED_MOST)}"
+    if copy.left_out:
+        yield f"left out by hosts: {some(copy.left_out, NAMED_MOST)}"
+
+
+def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
+    """Each host's desired-state digest; None where that takes a repository that is not here. Raises ComplaintsError
+    with what is wrong for all hosts and for single ones."""
+    environment, complaints = read(tree, name, wiring.repositories_of_administrator(fetch=False).tree)
+    unseen: dict[str, HostwrightError] = {}
+    digests: dict[str, str | None] = {}
+    for host, found in environment.each(complaints, unseen):
+        state = state_of(environment, tree, found, host=host, commit="0" * 40) if found is not None else None
+        digests[host] = state.digest if state is not None else None
+    complain_of_people(open_source(tree, name), tuple(environment.inventory.hosts), complaints)
+    complaints.raise_if_any()
+    if environment.left_out:
+        output.say(f"{name}: left out by hosts: {some(environment.left_out, NAMED_MOST)}")
+    for line in unseen:
+        output.say(f"{name}: {line} and was not looked at; hostwright lock fetches it")
+    return digests

@@ -1,0 +1,79 @@
+"""cycle: one cycle, and never two."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+import click
+
+from agent import wiring
+from agent.cli.arguments import pass_output, require_root
+from agent.cli.output import Output, error_document
+from agent.cli.show import AccountView
+from agent.cycle import run
+from agent.domain.account import Account, Trigger
+from agent.errors import Exit
+from agent.host.lock import locked
+from agent.host.paths import Paths
+from agent.parts import Named
+
+
+@click.command()
+@pass_output
+def cycle(output: Output) -> int:
+    """Run one cycle as the daemon does: failed deploys wait for their next try."""
+    return one_cycle(output, Trigger.CLOCK, wait_s=0)
+
+
+def one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | None = None) -> int:
+    require_root()
+    paths = Paths()
+    view = AccountView(output)
+    with locked(paths.lock, wait_s=wait_s) as descriptor:
+        parts = wiring.parts_of_host(paths, lock=descriptor, progress=view.progress, named=named)
+        # The engine finishes the operation it is in and ends; what it did is confirmed, remembered and reported.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                signal.signal(number, lambda *_: parts.engine.stop())
+        broken_off = first_interrupt(parts.engine.stop)
+        account = run(parts, who)
+    view.conclude(account)
+    code = int(Exit.INTERRUPTED if broken_off.is_set() else account.exit)
+    cause = account.cause if code == account.exit else None
+    output.envelope(
+        "apply" if who is Trigger.PERSON else "cycle",
+        code,
+        _document(account),
+        error_document(cause) if cause is not None else None,
+    )
+    return code
+
+
+def first_interrupt(stop: Callable[[], None]) -> threading.Event:
+    """^C does what SIGTERM does: a package manager that is killed half way leaves more work than it saves. The second
+    ^C is obeyed at once. Whether there was one."""
+    came = threading.Event()
+
+    def finish(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        came.set()
+        stop()
+        os.write(2, b"hostwright: finishing what has begun; ^C again breaks it off\n")
+
+    signal.signal(signal.SIGINT, finish)
+    return came
+
+
+def _document(account: Account) -> dict[str, object]:
+    return {
+        "commit": account.state.commit if account.state else None,
+        "digest": account.state.digest if account.state else None,
+        "whole": account.whole,
+        "deploys": [dataclasses.asdict(deploy) for deploy in account.outcome.deploys],
+        "problems": [error_document(failure) for failure in account.failures],
+        "health": dataclasses.asdict(account.health) if account.health else None,
+    }

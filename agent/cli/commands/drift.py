@@ -1,0 +1,36 @@
+"""drift: of the plan only what the host moved away from what was applied."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from agent.cli.arguments import pass_output
+from agent.cli.commands.plan import planned, show
+from agent.cli.output import Output
+from agent.domain.plan import Cause
+from agent.domain.removal import Leaving
+
+
+@click.command()
+@click.option("--diff/--no-diff", default=True, help="Show what was changed inside files.")
+@pass_output
+def drift(output: Output, diff: bool) -> int:
+    """Show what was changed on this host and not in Git; exit 10 when something was."""
+    before = planned()
+    found = before.plan
+    deploys = [
+        dataclasses.replace(deploy, changes=tuple(change for change in deploy.changes if change.cause is Cause.DRIFT))
+        for deploy in found.deploys
+        if deploy.unknown is None
+    ]
+    moving = {deploy.deploy for deploy in deploys if deploy.changes}
+    moved = dataclasses.replace(
+        before,
+        plan=dataclasses.replace(found, deploys=tuple(deploys)),
+        holds={name: hold for name, hold in before.holds.items() if name in moving},
+        leaving=Leaving(),
+        newest=None,
+    )
+    return show(output, "drift", moved, diff=diff, calm="no drift from commit")

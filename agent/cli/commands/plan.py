@@ -1,0 +1,86 @@
+"""plan: what the commit that the last cycle aimed at would change now. It takes no lock and changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import click
+
+from agent.cli.arguments import pass_output, require_root
+from agent.cli.output import Output, error_document
+from agent.cli.show import newest_line, plan_lines
+from agent.domain.plan import Cause, Hold
+from agent.domain.removal import Departure, Removal
+from agent.errors import DeployError, Exit, first_exit
+from agent.host.paths import Paths
+from agent.planning import Foreseen, foreseen
+
+
+@click.command()
+@click.option("--diff/--no-diff", default=True, help="Show what would change inside files.")
+@pass_output
+def plan(output: Output, diff: bool) -> int:
+    """Show what would change on this host now; exit 10 when something would."""
+    return show(output, "plan", planned(), diff=diff, calm="in sync with commit")
+
+
+def planned() -> Foreseen:
+    """What the commit that the last cycle aimed at would change now, and take away when that is done."""
+    require_root()
+    with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
+        return foreseen(Paths(), Path(work))
+
+
+def show(output: Output, command: str, told: Foreseen, *, diff: bool, calm: str) -> int:
+    found, leaving = told.plan, told.leaving
+    wanted = [change for change in found.changes if change.cause is not Cause.NOT_IDEMPOTENT]
+    pending = bool(wanted) or leaving.due or any(deploy.unknown is not None for deploy in found.deploys)
+    errors = [
+        DeployError(f"{deploy.deploy} cannot be planned: {deploy.error}") for deploy in found.deploys if deploy.error
+    ]
+    for line in plan_lines(found, leaving, told.holds, diff=diff, calm=calm, whole=output.verbose):
+        output.show(line)
+    if told.newest is not None:
+        output.show(newest_line(*told.newest))
+    for error in errors:
+        output.say(f"hostwright: {error.message}")
+    codes = [error.exit for error in errors] + ([Exit.CHANGES] if pending else [])
+    code = int(first_exit(codes))
+    output.envelope(
+        command,
+        code,
+        {
+            "host": told.state.host,
+            "commit": found.commit,
+            "digest": found.digest,
+            "deploys": [dataclasses.asdict(deploy) for deploy in found.deploys],
+            "holds": {name: _hold_document(hold) for name, hold in told.holds.items()},
+            "newest": {"commit": told.newest[0], "why": told.newest[1]} if told.newest is not None else None,
+            "removals": [_removal_document(removal) for removal in leaving.removals],
+            "departures": [_departure_document(departure) for departure in leaving.departures],
+        },
+        error_document(errors[0]) if errors else None,
+    )
+    return code
+
+
+def _removal_document(removal: Removal) -> dict[str, object]:
+    return {
+        "resource": removal.entry.key,
+        "deploy": removal.entry.deploy,
+        "fate": removal.fate.value,
+        "reason": removal.reason,
+        "hold": _hold_document(removal.hold),
+    }
+
+
+def _departure_document(departure: Departure) -> dict[str, object]:
+    """But for what it finds in ``host.data``: that may be private."""
+    source = departure.on_remove.source
+    return {"deploy": departure.deploy, "on_remove": source, "hold": _hold_document(departure.hold)}
+
+
+def _hold_document(hold: Hold | None) -> dict[str, object] | None:
+    return dataclasses.asdict(hold) if hold is not None else None

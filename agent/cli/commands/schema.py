@@ -1,0 +1,20 @@
+"""schema: what editors and programs check our files with."""
+
+from __future__ import annotations
+
+import click
+
+from agent.cli.arguments import pass_output
+from agent.cli.output import Output, json_text
+from agent.inventory.schema import schema as schema_of
+
+
+@click.command()
+@click.argument("name", type=click.Choice(["site", "fleet", "tools", "lock", "report"]))
+@pass_output
+def schema(output: Output, name: str) -> int:
+    """Print the JSON Schema of a file or of the report."""
+    document = schema_of(name)
+    output.show(json_text(document, indent=2))
+    output.envelope("schema", 0, document)
+    return 0

@@ -1,0 +1,67 @@
+"""The config repo that an administrator's command is about, and the inventories in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.errors import UsageError
+
+INVENTORIES = "inventories"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRepo:
+    """What ``--repo`` and ``--inventory`` name. None: the folder around the current one; whatever is there."""
+
+    folder: Path | None = None
+    inventory: str | None = None
+
+    @property
+    def root(self) -> Path:
+        """``--repo``, or the nearest folder upwards that has ``inventories/``. Raises UsageError."""
+        if self.folder is not None:
+            if not self.folder.is_dir():
+                raise UsageError(f"{self.folder} is not a folder")
+            return self.folder
+        try:
+            here = Path.cwd()
+        except FileNotFoundError as error:
+            raise UsageError("the folder that you are in is gone", hint="cd to another one or say --repo") from error
+        return next((folder for folder in (here, *here.parents) if _holds_inventories(folder)), here)
+
+    def inventories(self) -> list[str]:
+        """The inventory that is named, else all of them. Raises UsageError where there is none."""
+        names = [self.inventory] if self.inventory else inventory_names(self.root)
+        if not names:
+            raise UsageError(
+                f"{self.root} has no inventories", hint="an inventory is a folder inventories/<name>/ with hosts.yaml"
+            )
+        return names
+
+    def one_inventory(self) -> str:
+        """The inventory that is named, else the only one. Raises UsageError with the choices."""
+        if self.inventory:
+            return self.inventory
+        root = self.root
+        names = inventory_names(root)
+        if len(names) == 1:
+            return names[0]
+        if not names:
+            hint = "run it in a clone of the config repo, or say --repo FOLDER; on a managed host root needs neither"
+            raise UsageError(f"{root} has no inventories", hint=hint)
+        raise UsageError(f"which inventory of {root}?", hint=f"say --inventory NAME; one of: {', '.join(names)}")
+
+
+def inventory_names(root: Path) -> list[str]:
+    """The inventories of ``root``, sorted; none where it cannot be looked into."""
+    if not _holds_inventories(root):
+        return []
+    return sorted(entry.name for entry in (root / INVENTORIES).iterdir() if entry.is_dir())
+
+
+def _holds_inventories(folder: Path) -> bool:
+    try:
+        return (folder / INVENTORIES).is_dir()
+    except PermissionError:  # `sudo -u` and `su` leave people in folders of others
+        return False

@@ -1,0 +1,95 @@
+"""The table of commands: their names, the people who use them, a line about each. A command is loaded when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import islice
+from typing import Any
+
+import click
+
+HOST = "On a host"
+ADMIN = "For administrators"
+
+SECTIONS = {
+    HOST: {
+        "apply": "Fetch, plan and apply now, with progress; failed deploys are tried again.",
+        "plan": "Show what would change on this host now; exit 10 when something would.",
+        "drift": "Show what was changed on this host and not in Git; exit 10 when something was.",
+        "events": "Show what happened on this host, with diffs.",
+        "trigger": "Ask the daemon for a cycle now; unlike with `apply`, failed deploys wait for their next try.",
+        "suspend": "Touch nothing on this host until `resume`; go on looking and reporting.",
+        "resume": "End what `suspend` or `apply --hold` began.",
+        "doctor": "Check this host's installation, one line a check; exit 3 when one fails.",
+        "ledger": "Show what of this host the agent created or adopted.",
+        "trust": "Show whom this host trusts, and the commit that it trusted last.",
+        "identity": "Print the public key that admits this host to its fleet.",
+        "cycle": "Run one cycle as the daemon does: failed deploys wait for their next try.",
+        "daemon": "Watch the repository and this host, and start cycles. This is hostwright.service.",
+        "uninstall": "Give this host back as it was, and take the agent off it.",
+    },
+    ADMIN: {
+        "check": "Check an inventory: every file, every host, all complaints at once.",
+        "lock": "Pin what tools.yaml and site.yaml ask for in lock.yaml; with names only these, anew.",
+        "inventory": "Show who is in an inventory.",
+        "status": "Show what the hosts report, signatures verified.",
+        "schema": "Print the JSON Schema of a file or of the report.",
+    },
+}
+
+SETUP = "setup"
+"""It has options of its own by the names of the common ones."""
+
+HIDDEN = (SETUP, "internal")
+
+EVERYWHERE = {"--json": False, "-v": False, "--verbose": False, "--repo": True, "--inventory": True}
+"""The options of every command, and whether each takes a value."""
+
+
+def load_command(name: str) -> click.Command:
+    """The command ``name``: what ``agent.cli.commands.<name>`` calls by the same name."""
+    command: click.Command = getattr(import_module(f"agent.cli.commands.{name}"), name)
+    return command
+
+
+class CommandTable(click.Group):
+    """A group of commands that loads only the one that runs. The common options may stand behind it too."""
+
+    def __init__(self, **more: Any) -> None:
+        shown = [click.Command(name, help=line) for lines in SECTIONS.values() for name, line in lines.items()]
+        hidden = [click.Command(name, hidden=True) for name in HIDDEN]
+        super().__init__(commands=[*shown, *hidden], **more)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name is not None else None, rest
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        command = next((word for word in args if word in self.commands), None)
+        return super().parse_args(ctx, args if command == SETUP else _to_the_front(args))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        for title, names in SECTIONS.items():
+            rows = [(name, self.commands[name].get_short_help_str(80)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def _to_the_front(arguments: Sequence[str]) -> list[str]:
+    """Put the common options first: ``plan --json`` becomes ``--json plan``."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if word == "--":
+            rest += [word, *words]
+        elif name not in EVERYWHERE:
+            rest.append(word)
+        else:
+            front += [word, *(islice(words, 1) if EVERYWHERE[name] and not equals else ())]
+    return [*front, *rest]
