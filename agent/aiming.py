@@ -8,12 +8,12 @@ from dataclasses import replace
 from agent.domain.account import Account
 from agent.domain.commit import BranchRule, TrustedCommit, TrustMode
 from agent.domain.memory import FleetSettings, TrustRecord
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.domain.sightings import Sightings
 from agent.domain.trial import Trial
 from agent.host.state import Memory
 from agent.parts import Parts
-from agent.steps.choose import PINNED, Aim, agent_of, choose, suspension
+from agent.steps.choose import Aim, agent_of, choose, suspension
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
 from agent.steps.gate import OPEN, Gate, gate
@@ -115,7 +115,7 @@ def _as_named(parts: Parts, trusted: TrustedCommit, newest: Resolution | None) -
         return found, None
     stays = parts.named is None or parts.named.stay
     why = "a person said so on this host" if stays else "a person asked for it; the next cycle goes on to the newest"
-    return found, Hold(PINNED, f"on {named.commit[:12]}, not on the newest commit: {why}", named.until)
+    return found, Hold(HoldKind.PINNED, f"on {named.commit[:12]}, not on the newest commit: {why}", named.until)
 
 
 def _frozen(parts: Parts, account: Account) -> Hold | None:
@@ -131,7 +131,7 @@ def _frozen(parts: Parts, account: Account) -> Hold | None:
         )
         if error is not None:
             account.failures.append(error)
-            return Hold(error.kind, error.message)
+            return Hold(HoldKind.SIGNER_REVOKED, error.message)
     return None
 
 

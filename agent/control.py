@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import SettingsError
+from agent.problems import ProblemKind
 
 LINE_LIMIT = 4096
 """Bytes of a request or an answer."""
@@ -98,11 +99,11 @@ def ask(path: Path, *, wait: bool, timeout_s: float) -> dict[str, Any]:
         except (OSError, ValueError) as error:
             raise SettingsError(
                 f"no daemon answers on {path}: {error}",
-                kind="no-daemon",
+                kind=ProblemKind.NO_DAEMON,
                 hint="is it running (`systemctl status hostwright`)? without it, `hostwright apply` runs a cycle here",
             ) from error
     if not isinstance(answer, dict):
-        raise SettingsError(f"the daemon on {path} gave an answer that is not an object", kind="no-daemon")
+        raise SettingsError(f"the daemon on {path} gave an answer that is not an object", kind=ProblemKind.NO_DAEMON)
     return answer
 
 

@@ -22,6 +22,8 @@ import errno
 from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 
+from agent.problems import ProblemKind
+
 
 class Exit(IntEnum):
     """The exit codes of every command; docs/operations.md lists them for users."""
@@ -66,16 +68,23 @@ class Consequence(StrEnum):
 class HostwrightError(Exception):
     """An expected failure: one line of what happened and where, one line of what to do.
 
-    ``kind`` is a stable slug for machines (``history-rewritten``); it defaults to the class's own.
+    ``kind`` defaults to the class's own.
     """
 
     exit: Exit = Exit.BUG
     consequence: Consequence = Consequence.STALL
-    default_kind: str = "error"
+    default_kind: ProblemKind = ProblemKind.ERROR
     at: int = 0
     """When a cycle noted it, in seconds since the epoch; 0: none has."""
 
-    def __init__(self, message: str, *, hint: str = "", kind: str = "", consequence: Consequence | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        kind: ProblemKind | None = None,
+        consequence: Consequence | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -90,53 +99,53 @@ class HostwrightError(Exception):
 
 class UsageError(HostwrightError):
     exit = Exit.USAGE
-    default_kind = "usage"
+    default_kind = ProblemKind.USAGE
 
 
 class SettingsError(HostwrightError):
     exit = Exit.SETTINGS
-    default_kind = "settings"
+    default_kind = ProblemKind.SETTINGS
 
 
 class InventoryError(HostwrightError):
     """The message holds every complaint, one a line, each with file, line and column."""
 
     exit = Exit.INVENTORY
-    default_kind = "inventory"
+    default_kind = ProblemKind.INVENTORY
 
 
 class TrustError(HostwrightError):
     exit = Exit.TRUST
-    default_kind = "untrusted"
+    default_kind = ProblemKind.UNTRUSTED
 
 
 class SourceError(HostwrightError):
     exit = Exit.SOURCE
     consequence = Consequence.RETRY
-    default_kind = "source-unreachable"
+    default_kind = ProblemKind.SOURCE_UNREACHABLE
 
 
 class DeployError(HostwrightError):
     exit = Exit.DEPLOY
     consequence = Consequence.RETRY
-    default_kind = "deploy-failed"
+    default_kind = ProblemKind.DEPLOY_FAILED
 
 
 class HealthError(HostwrightError):
     exit = Exit.UNHEALTHY
-    default_kind = "unhealthy"
+    default_kind = ProblemKind.UNHEALTHY
 
 
 class ReportError(HostwrightError):
     exit = Exit.REPORT
     consequence = Consequence.RETRY
-    default_kind = "report-not-sent"
+    default_kind = ProblemKind.REPORT_NOT_SENT
 
 
 class LockedError(HostwrightError):
     exit = Exit.LOCKED
     consequence = Consequence.RETRY
-    default_kind = "locked"
+    default_kind = ProblemKind.LOCKED
 
 
 def host_io_error(error: OSError) -> SettingsError:
@@ -150,13 +159,13 @@ def host_io_error(error: OSError) -> SettingsError:
     )
 
 
-_FAILING = ("host-io", "is the disk failing (`dmesg`)? the next cycle tries again")
-_FULL = ("disk-full", "make room (`df -h`, `df -i`); the next cycle goes on by itself")
+_FAILING = (ProblemKind.HOST_IO, "is the disk failing (`dmesg`)? the next cycle tries again")
+_FULL = (ProblemKind.DISK_FULL, "make room (`df -h`, `df -i`); the next cycle goes on by itself")
 _REFUSALS = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
     errno.EROFS: (
-        "disk-read-only",
+        ProblemKind.DISK_READ_ONLY,
         "file systems become read-only when their disk fails (`dmesg`, `mount -o remount,rw`); as soon as it takes "
         "writes the next cycle goes on by itself",
     ),

@@ -12,7 +12,7 @@ from agent import wiring
 from agent.aiming import gate_of
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
-from agent.domain.plan import Hold, Plan
+from agent.domain.plan import Hold, HoldKind, Plan
 from agent.domain.removal import Leaving
 from agent.engine.client import Engine
 from agent.errors import DeployError, HostwrightError, InventoryError, SourceError
@@ -22,7 +22,8 @@ from agent.host.ledger import Ledger
 from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
-from agent.steps.choose import PINNED, suspension
+from agent.problems import ProblemKind
+from agent.steps.choose import suspension
 from agent.steps.leaving import foresee
 from agent.steps.own import wanted_by
 from agent.steps.permit import permit, rules_for
@@ -52,7 +53,9 @@ def foreseen(paths: Paths, work: Path) -> Foreseen:
     last = memory.trust().last
     aimed = memory.state().aimed_commit or last
     if aimed is None or last is None:
-        raise SourceError("no commit has been fetched yet", kind="no-commit", hint="run `hostwright apply` first")
+        raise SourceError(
+            "no commit has been fetched yet", kind=ProblemKind.NO_COMMIT, hint="run `hostwright apply` first"
+        )
     mirror = wiring.mirror_of_host(paths, settings)
     repositories = wiring.repositories_of_host(paths, settings)
 
@@ -120,7 +123,7 @@ def _why_not(memory: Memory, state: DesiredState, read: Callable[[], DesiredStat
         return ""
     bad = memory.bad().get(candidate.digest)
     if (pinned := memory.pinned(now)) is not None:
-        held = Hold(PINNED, "a person said so on this host", pinned.until)
+        held = Hold(HoldKind.PINNED, "a person said so on this host", pinned.until)
     elif bad is not None and bad.holds(now):
         held = bad.hold
     return held.told if held is not None else "the next cycle goes on to it"

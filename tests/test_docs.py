@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
 import shutil
@@ -22,16 +21,17 @@ from agent.deploys import catalogue
 from agent.deploys.resource import REMOVAL_ORDER
 from agent.domain.ownership import Standing
 from agent.domain.pins import RepositoryPin
-from agent.domain.removal import NOT_PRUNED, PRUNE_HELD, PRUNE_WAITS, Fate
+from agent.domain.plan import HoldKind
+from agent.domain.removal import Fate
 from agent.domain.report import Phase
 from agent.domain.status import Verdict
-from agent.errors import EXIT_PRECEDENCE, Exit, HostwrightError
+from agent.errors import EXIT_PRECEDENCE, Exit
 from agent.host.settings import Settings, parse
 from agent.inventory import fleet, tools
 from agent.inventory.environment import Environment, load
 from agent.inventory.fleet import Fleet
 from agent.inventory.lock import lock_text
-from agent.steps.choose import PINNED
+from agent.problems import ProblemKind
 from agent.steps.leaving import ALLOW, TRAILER
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
@@ -46,9 +46,6 @@ OPERATIONS = DOCS / "operations.md"
 READ = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 
 TIMEOUT_S = 60
-
-NOT_PROBLEMS = {"left-behind", "not-in-force", "path-refused"}
-"""Kinds in the source that are never a problem's: a hold's, and those that end as the text of a failed operation."""
 
 OF_THE_EXAMPLES = {
     "files/logo.png": "no picture",
@@ -137,42 +134,17 @@ def test_every_verdict_on_a_report_stands_in_the_docs() -> None:
 
 
 def test_every_kind_of_problem_stands_in_the_docs() -> None:
-    source = "".join(path.read_text() for path in sorted((ROOT / "agent").rglob("*.py")))
-    kinds = set(re.findall(r"""\bkind="([a-z0-9-]+)\"""", source))
-    kinds |= {kind.default_kind for kind in _below(HostwrightError)} | {HostwrightError.default_kind}
-    causes = (ROOT / "agent/system/git_failure.py").read_text()
-    kinds |= set(re.findall(r'^        "([a-z]+-[a-z-]+|timeout)",$', causes, re.MULTILINE))
-    signatures = (ROOT / "agent/steps/judge.py").read_text().partition("_HINTS: Final = {")[2].partition("\n}")[0]
-    kinds |= (of_signatures := set(re.findall(r'^    "([a-z-]+)": ', signatures, re.MULTILINE)))
-    assert "unsigned" in of_signatures
-    assert sorted(kinds - NOT_PROBLEMS - names_in_code(OPERATIONS)) == []
+    assert _first_column("\n## Problems\n") == {kind.value for kind in ProblemKind}
 
 
 def test_every_kind_of_hold_stands_in_the_docs() -> None:
-    section = OPERATIONS.read_text().partition("\n### What a host waits for\n")[2].partition("\n## ")[0]
-    told = set(re.findall(r"`([a-z-]+)`", "".join(line.split("|")[1] for line in section.splitlines() if "|" in line)))
-    kinds = {kind for file in (ROOT / "agent").rglob("*.py") for kind in _hold_kinds(file.read_text())}
-    assert {"suspended", "window", "backoff"} <= kinds
-    assert sorted(kinds - told) == []
+    assert _first_column("\n### What a host waits for\n") == {kind.value for kind in HoldKind}
 
 
-def _hold_kinds(source: str) -> Iterator[str]:
-    """What ``Hold(…)`` is called with first: text, or the name of a constant that is one."""
-    constants = dict(re.findall(r'^([A-Z_]+) = "([a-z-]+)"$', source, re.MULTILINE))
-    constants |= {"PRUNE_HELD": PRUNE_HELD, "PRUNE_WAITS": PRUNE_WAITS, "NOT_PRUNED": NOT_PRUNED, "PINNED": PINNED}
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Hold":
-            match node.args[0]:
-                case ast.Constant(value=str(kind)):
-                    yield kind
-                case ast.Name(id=name):
-                    yield constants[name]
-
-
-def _below(kind: type[HostwrightError]) -> Iterator[type[HostwrightError]]:
-    for each in kind.__subclasses__():
-        yield each
-        yield from _below(each)
+def _first_column(heading: str) -> set[str]:
+    """The slugs in the first column of the table below ``heading`` in docs/operations.md."""
+    section = OPERATIONS.read_text().partition(heading)[2].partition("\n## ")[0]
+    return set(re.findall(r"`([a-z-]+)`", "".join(line.split("|")[1] for line in section.splitlines() if "|" in line)))
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
@@ -206,7 +178,7 @@ def test_every_fate_of_what_left_git_and_what_holds_it_stand_in_the_docs() -> No
     assert len(table) == len(Fate)
     words = {standing.value for standing in Standing if standing is not Standing.OWNED}
     assert words < set(table)
-    assert PRUNE_HELD in section
+    assert HoldKind.PRUNE_HELD in section
     assert f"`{TRAILER}: {ALLOW}`" in section
 
 

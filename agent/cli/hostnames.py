@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from agent.errors import InventoryError
+from agent.problems import ProblemKind
 
 LOCAL = "localhost"
 SHOWN = 5
@@ -36,7 +37,7 @@ def choose_host(known: Iterable[str], wanted: str | None, own: Sequence[str], wh
     called = "a host" if wanted is not None else "this machine, by the name of"
     raise InventoryError(
         f"{where} does not know {called} {names[0]}",
-        kind="host-unknown",
+        kind=ProblemKind.HOST_UNKNOWN,
         hint=f"add it there, or say which host this is with --host NAME ({listed})",
     )
 
@@ -52,6 +53,6 @@ def choose_inventory(known: Iterable[str], wanted: str | None) -> str:
         return inventories[0]
     raise InventoryError(
         f"there is no inventory {wanted}" if wanted is not None else "it is not said which inventory this host is in",
-        kind="inventory-unknown",
+        kind=ProblemKind.INVENTORY_UNKNOWN,
         hint=f"name one with --inventory: {', '.join(inventories) or 'the repository has none below inventories/'}",
     )

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agent.errors import Exit, HostwrightError
+from agent.problems import ProblemKind
 
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(HostwrightError):
     exit = Exit.INTERRUPTED
-    default_kind = "interrupted"
+    default_kind = ProblemKind.INTERRUPTED
 
 
 @contextmanager

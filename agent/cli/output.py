@@ -22,6 +22,7 @@ from rich.text import Text
 from agent import __version__
 from agent.domain.text import escaped
 from agent.errors import Consequence, HostwrightError
+from agent.problems import ProblemKind
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -212,7 +213,7 @@ def bug(error: Exception, trace: str) -> HostwrightError:
     """A bug as an error of its own, with everything that a report of it needs."""
     return HostwrightError(
         f"this is a bug: {type(error).__name__}: {error}",
-        kind="bug",
+        kind=ProblemKind.BUG,
         hint=f"please report it with the following\nhostwright {__version__}, Python {sys.version.split()[0]}\n{trace}",
         consequence=Consequence.STALL,
     )

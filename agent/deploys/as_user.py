@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import NoReturn, Self
 
 from agent.errors import DeployError
+from agent.problems import ProblemKind
 
 WORK_TIMEOUT_S = 120
 """For writing one file; a disk that takes longer is not coming back (the home may lie on a network)."""
@@ -43,7 +44,7 @@ class User:
             raise DeployError(
                 f"user {name} does not exist",
                 hint="create it with an earlier `users` deploy, or correct the name",
-                kind="no-such-user",
+                kind=ProblemKind.NO_SUCH_USER,
             ) from None
         return cls(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
@@ -85,14 +86,16 @@ class UserWorker:
         answer = _answer(self._reading, timeout_s)
         if answer is None:
             self.end()
-            raise DeployError(f"writing as {self._user.name} took longer than {timeout_s:g} s", kind="user-timeout")
+            raise DeployError(
+                f"writing as {self._user.name} took longer than {timeout_s:g} s", kind=ProblemKind.USER_TIMEOUT
+            )
         try:
             told, failure = json.loads(answer)
         except ValueError:
             self.end()
-            raise DeployError(f"writing as {self._user.name} was killed", kind="user-killed") from None
+            raise DeployError(f"writing as {self._user.name} was killed", kind=ProblemKind.USER_KILLED) from None
         if failure is not None:
-            raise DeployError(failure["message"], hint=failure["hint"], kind=failure["kind"])
+            raise DeployError(failure["message"], hint=failure["hint"], kind=ProblemKind.read(failure["kind"]))
         return f"{told}"
 
     def end(self) -> None:

@@ -35,6 +35,7 @@ from agent.deploys.writing import (
 from agent.domain.stand_in import stand_in
 from agent.domain.tree import blob_id
 from agent.errors import DeployError
+from agent.problems import ProblemKind
 from agent.system.descent import Base, Refused, folder, renamer
 from agent.system.files import read_bounded
 from agent.system.obstacle import is_mount_point
@@ -97,8 +98,9 @@ class HostAccounts:
         uid, gid = self.uid(item.owner), self.gid(item.owner, item.group)
         if uid is None or gid is None:
             missing = f"user {item.owner}" if uid is None else f"group {item.group}"
+            why = f"{missing} does not exist, who should own {item.path}"
             hint = "name an earlier deploy that creates it in `needs`, or correct the name"
-            raise DeployError(f"{missing} does not exist, who should own {item.path}", hint=hint, kind="no-such-owner")
+            raise DeployError(why, hint=hint, kind=ProblemKind.NO_SUCH_OWNER)
         return Attributes(mode, uid, gid)
 
     def _user(self, owner: str) -> pwd.struct_passwd | None:
@@ -211,7 +213,7 @@ def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
                 raise Refused(f"{item.path}: {difference.operation}")
             return _put(parent, item, found, content, accounts, base=base)
     except OSError as error:
-        raise DeployError(f"{item.path}: {error.strerror or error}", kind="not-written") from error
+        raise DeployError(f"{item.path}: {error.strerror or error}", kind=ProblemKind.NOT_WRITTEN) from error
     except DeployError as error:
         error.hint = error.hint or _foreign(start, item.path, accounts)
         raise
@@ -324,13 +326,12 @@ def _wanted(item: Item, root: Path) -> bytes:
     try:
         content = read_bounded(root / item.source, CONTENT_LIMIT)
     except OSError as error:
-        raise DeployError(f"{item.source} of the commit cannot be read: {error}", kind="source-unreadable") from error
+        why = f"{item.source} of the commit cannot be read: {error}"
+        raise DeployError(why, kind=ProblemKind.SOURCE_UNREADABLE) from error
     if blob_id(content) != item.blob:
-        raise DeployError(
-            f"{item.source} in {root} is not what the commit holds",
-            hint="something changed the export just now; the next cycle exports it anew",
-            kind="source-damaged",
-        )
+        why = f"{item.source} in {root} is not what the commit holds"
+        hint = "something changed the export just now; the next cycle exports it anew"
+        raise DeployError(why, hint=hint, kind=ProblemKind.SOURCE_DAMAGED)
     return content
 
 

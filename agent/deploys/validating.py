@@ -10,6 +10,7 @@ from functools import partial
 from agent.deploys.items import Item
 from agent.deploys.telling import reason
 from agent.errors import DeployError
+from agent.problems import ProblemKind
 from agent.system.descent import Base
 from agent.system.process import run
 
@@ -43,7 +44,7 @@ def require_valid(argv: Sequence[str], new: str, target: str, *, private: bool) 
         raise DeployError(
             f"{target}: {argv[0]}, which `validate` names, cannot be run: {error.strerror or error}",
             hint="install it in a deploy before this one, or leave `validate` out",
-            kind="no-validator",
+            kind=ProblemKind.NO_VALIDATOR,
         ) from error
     if done.ok:
         return
@@ -56,5 +57,5 @@ def require_valid(argv: Sequence[str], new: str, target: str, *, private: bool) 
     raise DeployError(
         f"{target}: {argv[0]} refuses the new content: {why}",
         hint=f"what was there stands; once it is corrected, `{by_hand}` says nothing against it",
-        kind="not-valid",
+        kind=ProblemKind.NOT_VALID,
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from agent.deploys.place import Found, leads_into, look, names, readable
 from agent.errors import DeployError
+from agent.problems import ProblemKind
 from agent.system import obstacle
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, carry_over, give
 from agent.system.descent import Refused, renamer, user_name
@@ -166,7 +167,7 @@ def explained(parent: int, name: str, path: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason, hint = obstacle.explained(error, parent, name)
-        raise DeployError(f"{path}: {reason}", hint=hint, kind="not-written") from error
+        raise DeployError(f"{path}: {reason}", hint=hint, kind=ProblemKind.NOT_WRITTEN) from error
 
 
 def set_attributes(parent: int, name: str, attributes: Attributes) -> None:

@@ -22,6 +22,7 @@ from agent.domain.plan import Change, DeployPlan, Hold, PermittedPlan, Plan
 from agent.domain.removal import Pruned, Removal
 from agent.domain.trial import Bad, Trial
 from agent.errors import Exit, HealthError, HostwrightError, first_exit, host_io_error
+from agent.problems import ProblemKind
 
 _TRACE_LIMIT = 3000
 """Characters of a traceback that fit into a report."""
@@ -59,7 +60,9 @@ class Surviving:
             case Exception():
                 # A bug must reach the report as one, and must not keep the host from reporting.
                 trace = "".join(traceback.format_exception(error))[-_TRACE_LIMIT:]
-                self.failures.append(HostwrightError(f"{type(error).__name__}: {error}", kind="bug", hint=trace))
+                self.failures.append(
+                    HostwrightError(f"{type(error).__name__}: {error}", kind=ProblemKind.BUG, hint=trace)
+                )
             case _:
                 return False
         for failure in self.failures:

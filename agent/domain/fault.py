@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from agent.errors import InventoryError
+from agent.problems import ProblemKind
 
 Path = tuple[str | int, ...]
 """The keys and indices that lead to a value."""
@@ -34,12 +35,12 @@ def key_path(path: Path) -> str:
 class Mistake(InventoryError, ValueError):
     """Faults of what a person wrote. A ValueError too, so that validators of pydantic may raise it."""
 
-    def __init__(self, problem: str, remedy: str, path: Path = (), *, kind: str = "") -> None:
+    def __init__(self, problem: str, remedy: str, path: Path = (), *, kind: ProblemKind | None = None) -> None:
         super().__init__(problem, hint=remedy, kind=kind)
         self.faults: tuple[Fault, ...] = (Fault(problem, remedy, path),)
 
     @classmethod
-    def of(cls, faults: Iterable[Fault], *, kind: str = "") -> Mistake:
+    def of(cls, faults: Iterable[Fault], *, kind: ProblemKind | None = None) -> Mistake:
         """All of ``faults``, of which there is at least one."""
         faults = tuple(dict.fromkeys(faults))
         remedies = "; ".join(dict.fromkeys(fault.remedy for fault in faults))

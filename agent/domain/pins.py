@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from agent.domain.address import Address
 from agent.errors import InventoryError
+from agent.problems import ProblemKind
 
 _LOCK = "run `hostwright lock` in the config repo"
 
@@ -106,11 +107,13 @@ class Pins:
         """Raises InventoryError, kind ``not-locked``."""
         if name not in self.tools:
             why = self.behind.get(name, f'tools.yaml has no tool "{name}"')
-            raise InventoryError(why, kind="not-locked", hint=_LOCK if name in self.behind else "describe it there")
+            raise InventoryError(
+                why, kind=ProblemKind.NOT_LOCKED, hint=_LOCK if name in self.behind else "describe it there"
+            )
         return self.tools[name]
 
     def repository(self, address: Address) -> RepositoryPin:
         """Raises InventoryError, kind ``not-locked``."""
         if address.pinned not in self.repositories:
-            raise InventoryError(f"lock.yaml has no pin for {address.pinned}", kind="not-locked", hint=_LOCK)
+            raise InventoryError(f"lock.yaml has no pin for {address.pinned}", kind=ProblemKind.NOT_LOCKED, hint=_LOCK)
         return self.repositories[address.pinned]

@@ -119,14 +119,48 @@ class Plan:
         return all(deploy.in_sync for deploy in self.deploys)
 
 
+class HoldKind(StrEnum):
+    """What a change, a removal, a reboot or a new commit waits for. Reports hold these slugs: they never change."""
+
+    SUSPENDED = "suspended"
+    """A person suspended the host, on it or in fleet.yaml."""
+    SIGNER_REVOKED = "signer-revoked"
+    """The signer of the commit in force is no longer trusted."""
+    PINNED = "pinned"
+    """A person had the host go to one commit."""
+    WINDOW = "window"
+    """The host is outside its windows."""
+    BAD = "bad"
+    """The commit was rolled back for good."""
+    INCONCLUSIVE = "inconclusive"
+    """The commit was rolled back for a while."""
+    BACKOFF = "backoff"
+    """The deploy failed, or one that it needs did; it waits for the next try."""
+    OBSERVE = "observe"
+    """The deploy has ``mode: observe``."""
+    NOT_IDEMPOTENT = "not-idempotent"
+    """The operation says "changed" each time it runs."""
+    PRUNE_HELD = "prune-held"
+    """A removal that looks like a mistake; a commit with the right trailer allows it."""
+    PRUNE_WAITS = "prune-waits"
+    """A removal, while the host is not as wanted or not well; the next cycle asks again."""
+    NOT_PRUNED = "not-pruned"
+    """A removal that was not possible now; every cycle tries again."""
+    UNSEEN = "unseen"
+    """A removal of a resource that cannot be looked at; every cycle tries again."""
+    ON_REMOVE = "on-remove"
+    """What a deploy owns whose ``on_remove`` failed; it is tried again, each time later."""
+    REBOOT = "reboot"
+    """A reboot that is not allowed now."""
+    UPDATE = "update"
+    """Another version of the agent that may not be tried now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why a change waits, and until when (seconds since the epoch), where that is known.
+    """Why a change waits, and until when (seconds since the epoch), where that is known."""
 
-    ``kind`` is for machines: observe, suspended, not-idempotent, backoff.
-    """
-
-    kind: str
+    kind: HoldKind
     reason: str
     until: int | None = None
 

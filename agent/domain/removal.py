@@ -8,20 +8,8 @@ from enum import StrEnum
 
 from agent.domain.desired import OnRemove
 from agent.domain.ownership import LedgerEntry
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.errors import HostwrightError
-
-PRUNE_HELD = "prune-held"
-"""The kind of a hold that a commit with the right trailer ends."""
-
-NOT_PRUNED = "not-pruned"
-"""The kind of a hold that says why something could not be removed now; every cycle tries again."""
-
-NOT_REVOKED = "not-revoked"
-"""The kind of a failure to take access away from what has left Git."""
-
-PRUNE_WAITS = "prune-waits"
-"""The kind of a hold that says why this is no cycle to remove anything in; the next one asks again."""
 
 
 class Fate(StrEnum):
@@ -103,10 +91,10 @@ class Pruned:
     @property
     def held(self) -> bool:
         """Whether anything waits for somebody to do something."""
-        return any(hold.kind not in (NOT_PRUNED, PRUNE_WAITS) for hold in self.leaving.holds)
+        return any(hold.kind not in (HoldKind.NOT_PRUNED, HoldKind.PRUNE_WAITS) for hold in self.leaving.holds)
 
     @property
     def settled(self) -> bool:
         """Whether nothing waits any more for somebody to allow it, or that somebody has allowed."""
-        held = any(hold.kind in (PRUNE_HELD, NOT_PRUNED) for hold in self.leaving.holds)
+        held = any(hold.kind in (HoldKind.PRUNE_HELD, HoldKind.NOT_PRUNED) for hold in self.leaving.holds)
         return not self.waits and not self.failures and not held

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.domain.memory import LONGEST_BACKOFF_S, Document
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 
 MOST_TRIES = 2
 """An attempt that twice did not end, because the agent or the host went down with it, is not made a third time."""
@@ -92,8 +92,10 @@ class Bad(Document):
     def hold(self) -> Hold:
         """What keeps the host from it."""
         if self.until is None:
-            return Hold("bad", f"commit {self.commit[:12]} was taken back: {self.reason}")
-        return Hold("inconclusive", f"commit {self.commit[:12]} was taken back for now: {self.reason}", self.until)
+            return Hold(HoldKind.BAD, f"commit {self.commit[:12]} was taken back: {self.reason}")
+        return Hold(
+            HoldKind.INCONCLUSIVE, f"commit {self.commit[:12]} was taken back for now: {self.reason}", self.until
+        )
 
     def in_doubt(self, now: int) -> Bad:
         """The same, to be tried again after a while; each time after a longer one."""

@@ -38,6 +38,7 @@ from agent.engine.protocol import (
 from agent.engine.walls import RUNNER, start_confined, unreadable
 from agent.errors import DeployError
 from agent.host.paths import Paths
+from agent.problems import ProblemKind
 from agent.system.files import make_private_folder
 
 REPOSITORIES = Paths().repositories
@@ -123,7 +124,7 @@ class Engine:
             confined = looking is Looking.CONFINED
             outcomes += self._converse(part, root, interrupted, decide=look, confined=confined)
         if any(outcome.error == _STOPPED for outcome in outcomes):
-            raise DeployError("planning was stopped", kind="stopped", hint="the next cycle plans again")
+            raise DeployError("planning was stopped", kind=ProblemKind.STOPPED, hint="the next cycle plans again")
         return (*found, *(Prepared(outcome.deploy, error=outcome.error) for outcome in outcomes[len(found) :]))
 
     def apply(

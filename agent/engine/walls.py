@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.engine.child import Child, ChildEndedError, TimedOutError
 from agent.engine.protocol import ProtocolError, Ready, decode
 from agent.errors import DeployError
+from agent.problems import ProblemKind
 from agent.system.files import make_private_folder
 
 RUNNER, _CONFINED = "agent.engine.runner", "agent.engine.confined"
@@ -48,7 +49,7 @@ def unreadable(error: Exception, about: str = "") -> DeployError:
     """What is raised for a child that says what nobody understands, ``about`` a deploy."""
     return DeployError(
         f"{f'{about}: ' if about else ''}the engine sent what cannot be read: {error}",
-        kind="engine",
+        kind=ProblemKind.ENGINE,
         hint="this is a fault of the agent: report it with what `journalctl -u hostwright-cycle` says",
     )
 

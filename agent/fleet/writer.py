@@ -16,6 +16,7 @@ from typing import TypeVar
 from agent.domain.status import PAGE, Found, Signed, report_path, signature_path
 from agent.errors import ReportError
 from agent.fleet.reader import found_on
+from agent.problems import ProblemKind
 from agent.system.files import discard
 from agent.system.git_plumbing import Branch, BranchFile, CacheDamaged, Contended, NewCommit, blob_id
 
@@ -106,7 +107,7 @@ class StatusBranch:
                 busy = ReportError(
                     f"{self.remote}: too busy for {deadline_s:.0f} s: {lost}",
                     hint="with many hosts lower status.pushes_per_minute; an unsent report waits in the spool",
-                    kind="status-busy",
+                    kind=ProblemKind.STATUS_BUSY,
                 )
                 wait = random.uniform(0, bound)  # noqa: S311 (spreads load, protects nothing)
                 if time.monotonic() + wait >= deadline:
@@ -114,7 +115,7 @@ class StatusBranch:
                 time.sleep(wait)
                 bound = min(2 * bound, BACKOFF_MOST_S)
             except ReportError as error:
-                if busy is None or error.kind != "timeout":
+                if busy is None or error.kind is not ProblemKind.TIMEOUT:
                     raise
                 # Time that ran out after others were quicker ran out because of them.
                 raise busy from error
@@ -123,7 +124,7 @@ class StatusBranch:
                     raise ReportError(
                         f"{self.remote}: what is on the branch {self.branch} cannot be built upon: {damage}",
                         hint="delete the branch; every host writes its report anew",
-                        kind="status-damaged",
+                        kind=ProblemKind.STATUS_DAMAGED,
                     ) from damage
                 repaired = True
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from agent.errors import Exit, SettingsError
+from agent.problems import ProblemKind
 from agent.system.files import read_bounded
 from agent.system.process import run
 from agent.system.remote import SSH_PORT, Remote, Transport
@@ -56,7 +57,7 @@ def host_keys(remotes: Iterable[Remote], sources: Sequence[Path]) -> bytes:
         if not found:
             error = SettingsError(
                 f"no host key of {name_of(remote)} is known here",
-                kind="host-key-unknown",
+                kind=ProblemKind.HOST_KEY_UNKNOWN,
                 hint="give --known-hosts FILE with its line, from a machine that knows it: "
                 f"ssh-keygen -F '{name_of(remote)}' > FILE",
             )

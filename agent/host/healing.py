@@ -31,9 +31,10 @@ from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
 from agent.host.state import Memory
+from agent.problems import ProblemKind
 from agent.system.files import read_bounded, sweep
 from agent.system.git_incoming import mirror_tip
-from agent.system.misplaced import KIND, SUFFIX, aside_of, begun_afresh, misplaced_file, misplaced_folder, set_aside
+from agent.system.misplaced import SUFFIX, aside_of, begun_afresh, misplaced_file, misplaced_folder, set_aside
 
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
 _OF_WORK: Final = ("applied", "adopted", "drift-repaired", "rolled-back")
@@ -87,7 +88,7 @@ def _lost(paths: Paths, memory: Memory, journal: Journal, ledger: Ledger, *, gon
         if served and gone:
             yield SettingsError(
                 f"{applied} is gone, and this host has been in service; it is begun afresh",
-                kind=KIND,
+                kind=ProblemKind.STATE_CORRUPT,
                 hint="the next cycle is as any other; who removed it?",
                 consequence=Consequence.RETRY,
             )
@@ -106,7 +107,7 @@ def _forgotten_trust(paths: Paths, memory: Memory, ledger: Ledger) -> Iterator[S
         memory.keep_trust(TrustRecord(commit, at=at))
         yield SettingsError(
             f"{mark} is gone; commit {commit[:12]}, the newest that this host knows of, counts as trusted last",
-            kind=KIND,
+            kind=ProblemKind.STATE_CORRUPT,
             hint="the next cycle is as any other; who removed it? where a new history is meant: hostwright trust reset",
             consequence=Consequence.RETRY,
         )

@@ -19,6 +19,7 @@ from agent.domain.address import Address
 from agent.domain.pins import RepositoryPin
 from agent.domain.tree import Tree, tree_digest
 from agent.errors import HostwrightError, InventoryError, TrustError
+from agent.problems import ProblemKind
 from agent.system import git_remote
 from agent.system.files import discard, make_private_folder
 from agent.system.folder import FolderTree
@@ -91,7 +92,7 @@ class Repositories:
                 raise TrustError(
                     f"{pin.address}: the files of commit {pin.commit[:12]} have the digest {found},"
                     f" lock.yaml pins {pin.tree}",
-                    kind="pin-mismatch",
+                    kind=ProblemKind.PIN_MISMATCH,
                     hint="find out who changed lock.yaml; `hostwright lock` in the config repo writes what it holds",
                 )
             _discard(folder)
@@ -112,7 +113,7 @@ class Repositories:
         if self._access is None:
             raise InventoryError(
                 f"{address.pinned} is not fetched here",
-                kind="not-fetched",
+                kind=ProblemKind.NOT_FETCHED,
                 hint="`hostwright lock` in the config repo fetches it",
             )
         remote = Remote.parse(address.remote)

@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.domain.report import Report
 from agent.domain.status import REPORT_LIMIT, SIGNATURE_LIMIT, Signed, all_is_well, decode
 from agent.errors import ReportError
+from agent.problems import ProblemKind
 from agent.system.files import discard, make_private_folder, read_bounded, write_atomic
 
 MAX_REPORTS = 1000
@@ -123,7 +124,7 @@ class Spool:
             raise ReportError(
                 f"{self.folder}: the report cannot be kept: {error.strerror or error}",
                 hint="free some space; the next cycle writes a new report",
-                kind="spool",
+                kind=ProblemKind.SPOOL,
             ) from error
 
     def _remove(self, sequence: int) -> None:

@@ -16,8 +16,9 @@ from agent.domain.sightings import Sightings
 from agent.domain.trial import Bad, Trial, Verdicts
 from agent.errors import SettingsError
 from agent.host.paths import Paths
+from agent.problems import ProblemKind
 from agent.system.files import read_bounded, write_atomic
-from agent.system.misplaced import KIND, SUFFIX, begun_afresh, misplaced_file, set_aside
+from agent.system.misplaced import SUFFIX, begun_afresh, misplaced_file, set_aside
 
 D = TypeVar("D", bound=Document)
 
@@ -163,7 +164,7 @@ class Memory:
                 raise  # the disk refused it; what is too large to be a document has no number
             raise SettingsError(
                 f"{path} cannot be read: {error}",
-                kind=KIND,
+                kind=ProblemKind.STATE_CORRUPT,
                 hint=f"move it away (mv {path} {path}{SUFFIX}): {_WITHOUT[name]}",
             ) from error
         return document

@@ -22,6 +22,7 @@ from agent.errors import Consequence, SourceError
 from agent.host import installation
 from agent.host.paths import Paths
 from agent.host.state import Memory
+from agent.problems import ProblemKind
 from agent.system.files import discard, fsync_folder, make_private_folder, read_bounded, write_atomic
 from agent.system.process import Completed, run
 from agent.system.systemd import DAEMON_UNIT, REVERT_TIMER, REVERT_UNIT, WEBHOOK_UNIT, state_of
@@ -157,7 +158,7 @@ def _require(done: Completed, what: str) -> None:
     why = "it did not end in time, or was asked to end" if done.timed_out else printable(done.complaint, _SAID)
     raise SourceError(
         f"{what}: {why}",
-        kind="update-failed",
+        kind=ProblemKind.UPDATE_FAILED,
         hint="this host stays on the version it has, and tries again",
         consequence=Consequence.RETRY,
     )

@@ -32,6 +32,7 @@ from agent.inventory.template import HostValues, LazyValues, Renderer, TemplateP
 from agent.inventory.tools import PythonTool, Tool, read_tools
 from agent.inventory.typed import judge
 from agent.inventory.windows import check_hosts, check_windows
+from agent.problems import ProblemKind
 from agent.system.yaml import Position
 
 __all__ = ["Environment", "HostSources", "PlacedDeploy", "load"]
@@ -45,15 +46,11 @@ Repositories = Callable[[RepositoryPin], Tree]
 TrustError."""
 
 
-NOT_FETCHED = "not-fetched"
-NOT_LOCKED = "not-locked"
-
-
 def not_fetched(pin: RepositoryPin) -> Tree:
     """Where there are no other repositories."""
     raise InventoryError(
         f"{pin.address} is not fetched here",
-        kind=NOT_FETCHED,
+        kind=ProblemKind.NOT_FETCHED,
         hint="`hostwright lock` in the config repo fetches it",
     )
 
@@ -254,9 +251,9 @@ class Environment:
         except (SourceError, TrustError) as error:
             unseen[error.message] = error
         except InventoryError as error:
-            if error.kind == NOT_LOCKED and not self.pinned:
+            if error.kind is ProblemKind.NOT_LOCKED and not self.pinned:
                 return None
-            if error.kind == NOT_FETCHED:
+            if error.kind is ProblemKind.NOT_FETCHED:
                 unseen[error.message] = error
                 return None
             faults = error.faults if isinstance(error, Mistake) else (Fault(error.message, error.hint),)

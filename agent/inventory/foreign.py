@@ -18,6 +18,7 @@ from agent.domain.text import printable
 from agent.domain.tree import Tree, leads_out
 from agent.errors import InventoryError
 from agent.inventory.requirements import modules, unmet
+from agent.problems import ProblemKind
 
 _PROVIDED = frozenset({"pyinfra", "__future__"}) | sys.stdlib_module_names
 _CAUGHT = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
@@ -47,7 +48,7 @@ def require_runnable(address: Address, tree: Tree) -> None:
     if reasons:
         raise InventoryError(
             f"{address} needs Python packages of its own: {'; '.join(reasons)}",
-            kind="needs-packages",
+            kind=ProblemKind.NEEDS_PACKAGES,
             hint="deploys run with Python's library, pyinfra and what lies in their repository; nothing is installed",
         )
 

@@ -18,6 +18,7 @@ from agent.inventory.ini import is_yaml, read_ini
 from agent.inventory.source import Source
 from agent.inventory.strays import FILES
 from agent.inventory.vars import GROUP_VARS, HOST_VARS, VarsFiles
+from agent.problems import ProblemKind
 from agent.system.document import key_text
 from agent.system.yaml import Node, Unsafe, Value, plain
 
@@ -115,7 +116,9 @@ class Inventory:
         """Raises InventoryError for a name that is no host's full inventory name."""
         if host not in self._groups.hosts:
             hint = nearest(host, self.hosts, otherwise="add it to the hosts file, with its full name")
-            raise InventoryError(f'there is no host "{host}" in the inventory', hint=hint, kind="host-unknown")
+            raise InventoryError(
+                f'there is no host "{host}" in the inventory', hint=hint, kind=ProblemKind.HOST_UNKNOWN
+            )
 
     def as_host(self, host: str) -> dict[str, Document]:
         """What ``ansible-inventory --host`` prints."""

@@ -29,6 +29,7 @@ from agent.inventory.tools import (
     checked_path,
     checked_url,
 )
+from agent.problems import ProblemKind
 from agent.system.yaml import dump, plain
 
 LOCK_FILE = "lock.yaml"
@@ -133,7 +134,7 @@ class Lock:
         if self.agent is None or self.agent_asked != requirement:
             raise InventoryError(
                 f"lock.yaml has {self.agent_asked or 'no pin for the agent'}, fleet.yaml asks for {requirement}",
-                kind="not-locked",
+                kind=ProblemKind.NOT_LOCKED,
                 hint="run `hostwright lock` in the config repo; until then this host stays on its version",
             )
         return self.agent

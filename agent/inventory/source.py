@@ -8,6 +8,7 @@ from agent.domain.stand_in import VAULT, stand_in
 from agent.domain.tree import Entry, Tree, followed
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
+from agent.problems import ProblemKind
 from agent.system import yaml
 from agent.system.yaml import Node, Position, Scalar
 
@@ -84,5 +85,5 @@ def open_source(tree: Tree, name: str) -> Source:
     if not paths:
         names = [found for found in tree.names(INVENTORIES) if tree.names(f"{INVENTORIES}/{found}")]
         remedy = nearest(name, names, otherwise=f"there are: {', '.join(names)}" if names else "create it")
-        raise InventoryError(f"there is no inventory {folder}/", hint=remedy, kind="inventory-unknown")
+        raise InventoryError(f"there is no inventory {folder}/", hint=remedy, kind=ProblemKind.INVENTORY_UNKNOWN)
     return Source(tree, folder, frozenset(path.removeprefix(f"{folder}/") for path in paths))

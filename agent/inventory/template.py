@@ -19,6 +19,7 @@ from agent.errors import InventoryError
 from agent.inventory.lazy import LazyList, LazyMap, absent, settled
 from agent.inventory.sandbox import Sandbox, known
 from agent.inventory.template_words import DEFAULT, said
+from agent.problems import ProblemKind
 from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
 
 _OPTIONS = "#jinja2:"
@@ -31,7 +32,7 @@ class TemplateProblem(InventoryError):
     needs is undefined, so that a test or a default may take its place."""
 
     def __init__(self, problem: str, remedy: str, *, position: Position, undefined: bool = False) -> None:
-        super().__init__(f"{position}: {problem}", hint=remedy, kind="template")
+        super().__init__(f"{position}: {problem}", hint=remedy, kind=ProblemKind.TEMPLATE)
         self.undefined = undefined
         self.problem = problem
         self.remedy = remedy

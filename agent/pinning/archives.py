@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from agent.domain.pins import Asset, ToolPin
 from agent.errors import Consequence, HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory.tools import ArchiveTool, WantedAsset
+from agent.problems import ProblemKind
 from agent.system.archive import ArchiveError, Member, Type, located, members
 from agent.system.download import Progress, download, file_name
 
@@ -45,7 +46,7 @@ def _asset(tool: ArchiveTool, wanted: WantedAsset, target: Path, progress: Progr
         if wanted.sha256 is not None and wanted.sha256 != found.sha256:
             raise TrustError(
                 f"{wanted.url} has the sha256 {found.sha256}, tools.yaml says {wanted.sha256}",
-                kind="pin-mismatch",
+                kind=ProblemKind.PIN_MISMATCH,
                 hint="find out which of them is right; nothing was written",
             )
         held = members(target, file_name(wanted.url))
@@ -66,7 +67,7 @@ def _require_content(tool: ArchiveTool, wanted: WantedAsset, place: str, held: t
     if meant is not None:
         raise SourceError(
             f"{tool.name}: {place} in {wanted.url} {meant.what}",
-            kind="archive-refused",
+            kind=ProblemKind.ARCHIVE_REFUSED,
             hint="give the address of a release that holds the program itself",
             consequence=Consequence.STALL,
         )

@@ -13,6 +13,7 @@ from agent.domain.pins import TOOL_NAME, ToolPin
 from agent.domain.text import printable
 from agent.errors import InventoryError, SettingsError, SourceError
 from agent.inventory.tools import PythonTool
+from agent.problems import ProblemKind
 from agent.system.process import Completed, run
 
 PYTHON = "3.11"
@@ -101,7 +102,7 @@ def _uv(tool: PythonTool, arguments: list[str], work: Path, requirements: str) -
     what = printable(plain.strip(), 600)
     if done.timed_out or _NETWORK.search(what):
         raise SourceError(
-            f"{tool.name}: {what}", kind="index-unreachable", hint="can this machine reach the package index?"
+            f"{tool.name}: {what}", kind=ProblemKind.INDEX_UNREACHABLE, hint="can this machine reach the package index?"
         )
     raise InventoryError(
         f"{tool.position}: {tool.name}: {tool.requirement} cannot be locked: {what}",

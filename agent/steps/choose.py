@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 
 from agent.domain.memory import Suspension
 from agent.domain.pins import AgentPin
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.inventory.environment import Environment
 from agent.steps.gate import OPEN, Gate
 from agent.steps.leavers import kept_out
 from agent.steps.resolve import Resolution
 
-PINNED = "pinned"
 """The hold of a host that stays on a commit because a person said so."""
 
 HERE = "suspended on this host"
@@ -39,12 +38,12 @@ class Aim:
 def suspension(local: Suspension | None, environment: Environment | None, host: str, now: int) -> Hold | None:
     """The hold of a suspended host: said on the host itself, or by fleet.yaml for the hosts that it names."""
     if local is not None:
-        return Hold("suspended", f"{HERE}: {local.reason}", local.until)
+        return Hold(HoldKind.SUSPENDED, f"{HERE}: {local.reason}", local.until)
     if environment is None:
         return None
     for entry in environment.fleet.suspend:
         if (entry.until is None or now < entry.until) and host in environment.inventory.match(entry.hosts):
-            return Hold("suspended", f"suspended by fleet.yaml: {entry.reason}", entry.until)
+            return Hold(HoldKind.SUSPENDED, f"suspended by fleet.yaml: {entry.reason}", entry.until)
     return None
 
 

@@ -13,8 +13,9 @@ from agent.domain.account import Account
 from agent.domain.desired import DesiredDeploy, DesiredState, Mode
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
-from agent.domain.plan import DeployPlan, Plan
+from agent.domain.plan import DeployPlan, HoldKind, Plan
 from agent.errors import DeployError
+from agent.problems import ProblemKind
 from agent.steps.own import owned_by
 
 
@@ -53,16 +54,16 @@ def failures(account: Account) -> list[DeployError]:
         for deploy in outcome.failed
     ]
     found += [
-        DeployError(f"{deploy.deploy} was stopped between two operations", kind="stopped", hint=_AGAIN)
+        DeployError(f"{deploy.deploy} was stopped between two operations", kind=ProblemKind.STOPPED, hint=_AGAIN)
         for deploy in outcome.deploys
         if deploy.status is Status.STOPPED
     ]
     unbegun = [deploy.deploy for deploy in outcome.deploys if deploy.status is Status.SKIPPED]
     if unbegun and not found:
         # Nothing failed that they could need: the cycle was asked to stop before their turn.
-        found.append(DeployError(f"stopped before {unbegun[0]} began", kind="stopped", hint=_AGAIN))
+        found.append(DeployError(f"stopped before {unbegun[0]} began", kind=ProblemKind.STOPPED, hint=_AGAIN))
     found += [
-        DeployError(f"{planned.deploy} cannot be planned: {planned.error}", kind="deploy-unplannable")
+        DeployError(f"{planned.deploy} cannot be planned: {planned.error}", kind=ProblemKind.DEPLOY_UNPLANNABLE)
         for planned in (account.after.deploys if account.after is not None else ())
         if planned.error is not None and planned.deploy not in failed
     ]
@@ -74,7 +75,7 @@ def _failed_before(account: Account, told: set[str]) -> list[DeployError]:
     """The deploys that failed in an earlier cycle and have not succeeded since, whatever holds them now."""
     if account.permitted is None:
         return []
-    holds = {name: hold for name, hold in account.permitted.deploy_holds.items() if hold.kind == "backoff"}
+    holds = {name: hold for name, hold in account.permitted.deploy_holds.items() if hold.kind is HoldKind.BACKOFF}
     in_sync = {planned.deploy for planned in account.after.deploys if planned.in_sync} if account.after else set()
     words = {name: hold.reason for name, hold in holds.items()}
     words |= {
@@ -83,7 +84,7 @@ def _failed_before(account: Account, told: set[str]) -> list[DeployError]:
         if name not in in_sync | holds.keys() and account.outcome.status(name) is not Status.DONE
     }
     return [
-        DeployError(f"{name} {why}", kind="backoff", hint="`hostwright apply` tries again now")
+        DeployError(f"{name} {why}", kind=ProblemKind.BACKOFF, hint="`hostwright apply` tries again now")
         for name, why in words.items()
         if name not in told
     ]

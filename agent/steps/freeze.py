@@ -9,6 +9,7 @@ from pathlib import Path
 from agent.domain.commit import TrustMode
 from agent.domain.memory import TrustRecord
 from agent.errors import TrustError
+from agent.problems import ProblemKind
 from agent.steps.judge import NEVER_TRUSTED, Judge, read_anchors
 from agent.system.git import Mirror
 
@@ -39,7 +40,7 @@ def revoked(
     who = f" ({record.principal} when it was trusted)" if record.principal else ""
     return TrustError(
         f"{why}{who}; nothing is changed on this host until somebody who is vouches for a newer one",
-        kind="signer-revoked",
+        kind=ProblemKind.SIGNER_REVOKED,
         hint=f"look at what {record.last[:12]} did, revert what should not have been, and push a commit signed by "
         f"somebody who is in {anchors} or in that commit's trusted_signers",
     )
@@ -52,9 +53,11 @@ def standing(record: TrustRecord, last: str, judge: Judge) -> tuple[Standing, st
     except TrustError as error:
         if error.kind in NEVER_TRUSTED:
             return Standing.UNSIGNED, error.message
-        if error.kind == "expired-key" or (error.kind == "wrong-signer" and _counted(judge, record, last)):
+        if error.kind is ProblemKind.EXPIRED_KEY or (
+            error.kind is ProblemKind.WRONG_SIGNER and _counted(judge, record, last)
+        ):
             return Standing.EXPIRED, error.message
-        return (Standing.REVOKED if error.kind == "wrong-signer" else Standing.UNKNOWN), error.message
+        return (Standing.REVOKED if error.kind is ProblemKind.WRONG_SIGNER else Standing.UNKNOWN), error.message
     return Standing.COUNTS, ""
 
 

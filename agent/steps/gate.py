@@ -11,10 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.domain.window import Window, calendar, next_start
-
-KIND = "window"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ def _hold(windows: Sequence[Window], budget_s: int, now: int, zone: Callable[[st
         openings = calendar(windows, now, zone)
     except ValueError as error:
         # A window that nobody can tell the time of is not an open one.
-        return Hold(KIND, f"its windows cannot be told: {error}")
+        return Hold(HoldKind.WINDOW, f"its windows cannot be told: {error}")
     start = next_start(openings, now, budget_s)
     if start == now:
         return None
@@ -49,4 +47,4 @@ def _hold(windows: Sequence[Window], budget_s: int, now: int, zone: Callable[[st
         why = f"what is left of its window is less than the {budget_s} s that a change may take"
     else:
         why = "it is outside its windows"
-    return Hold(KIND, f"{why}; waits for the next one", start)
+    return Hold(HoldKind.WINDOW, f"{why}; waits for the next one", start)

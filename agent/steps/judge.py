@@ -14,13 +14,14 @@ from agent.domain.commit import Signer, Tag
 from agent.domain.memory import TrustRecord
 from agent.domain.text import printable
 from agent.errors import TrustError
+from agent.problems import ProblemKind
 from agent.system import openssh
 from agent.system.files import read_bounded
 from agent.system.git import Mirror
 from agent.system.misplaced import misplaced_file
 from agent.system.openssh import RefusedSignatureError, SignedText
 
-NEVER_TRUSTED: Final = ("unsigned", "pgp-signature", "bad-signature")
+NEVER_TRUSTED: Final = (ProblemKind.UNSIGNED, ProblemKind.PGP_SIGNATURE, ProblemKind.BAD_SIGNATURE)
 """What cannot have been trusted as signed; what is left are keys that have gone since."""
 
 _SIGN_AGAIN: Final = (
@@ -29,11 +30,11 @@ _SIGN_AGAIN: Final = (
 )
 _TAG_AGAIN: Final = "tag it again: `git tag -s -m {name} {name}` with a name that was never used, and push that"
 _HINTS: Final = {
-    "unsigned": "{again}; `git config {option} true` for the next ones",
-    "pgp-signature": "`git config gpg.format ssh`, set user.signingKey, then: {again}",
-    "bad-signature": "find out how it came about; if it was an accident: {again}",
-    "expired-key": "whoever is still trusted renews the key in {signers}, or: {again}",
-    "wrong-signer": "whoever is trusted adds the key to {signers} first, or: {again}",
+    ProblemKind.UNSIGNED: "{again}; `git config {option} true` for the next ones",
+    ProblemKind.PGP_SIGNATURE: "`git config gpg.format ssh`, set user.signingKey, then: {again}",
+    ProblemKind.BAD_SIGNATURE: "find out how it came about; if it was an accident: {again}",
+    ProblemKind.EXPIRED_KEY: "whoever is still trusted renews the key in {signers}, or: {again}",
+    ProblemKind.WRONG_SIGNER: "whoever is trusted adds the key to {signers} first, or: {again}",
 }
 _TAG: Final = re.compile(rb"object ([0-9a-f]{40})\ntype (\w+)\ntag ([^\n]*)\n")
 """gitformat: the first lines of a tag object."""
@@ -84,17 +85,21 @@ class Judge:
         if tag.name in trusted and trusted[tag.name] != tag.commit:
             raise moved(tag, trusted[tag.name])
         if not tag.annotated:
-            reason = RefusedSignatureError("unsigned", "is lightweight: there is nothing that could be signed")
+            reason = RefusedSignatureError(
+                ProblemKind.UNSIGNED, "is lightweight: there is nothing that could be signed"
+            )
             raise self._refusal(what, reason, again, "tag.gpgSign")
         raw = self.mirror.tag(tag.object)
         head = _TAG.match(raw) if raw is not None else None
         if raw is None or head is None:
-            raise TrustError(f"{what} cannot be read", kind="bad-tag", hint=f"`git cat-file tag {name}`; {again}")
+            raise TrustError(
+                f"{what} cannot be read", kind=ProblemKind.BAD_TAG, hint=f"`git cat-file tag {name}`; {again}"
+            )
         if (head[1].decode(), head[2]) != (tag.commit, b"commit"):
-            raise TrustError(f"{what} is not of this commit itself", kind="bad-tag", hint=again)
+            raise TrustError(f"{what} is not of this commit itself", kind=ProblemKind.BAD_TAG, hint=again)
         if head[3] != tag.name.encode():
             said = printable(head[3].decode(errors="replace"), 60)
-            raise TrustError(f"{what} says of itself that it is {said}", kind="bad-tag", hint=again)
+            raise TrustError(f"{what} says of itself that it is {said}", kind=ProblemKind.BAD_TAG, hint=again)
         try:
             return self._tagged(raw, after)
         except RefusedSignatureError as refused:
@@ -145,7 +150,7 @@ def moved(tag: Tag, before: str) -> TrustError:
     name = printable(tag.name, 60)
     return TrustError(
         f"tag {name} was moved: it names commit {tag.commit[:12]}, and {before[:12]} was trusted under that name",
-        kind="tag-moved",
+        kind=ProblemKind.TAG_MOVED,
         hint=f"a released name stays: put {name} back on {before[:12]}, or delete it, and tag under a new name",
     )
 
@@ -156,7 +161,7 @@ def read_anchors(path: Path) -> bytes:
     if wrong := misplaced_file(path):
         raise TrustError(
             f"{path} is {wrong}, not a file of this host's own",
-            kind="no-anchors",
+            kind=ProblemKind.NO_ANCHORS,
             hint="put the file with the administrators' keys back there (allowed_signers, see ssh-keygen(1))",
         )
     try:

@@ -21,8 +21,8 @@ from agent.domain.desired import DesiredState, Mode
 from agent.domain.digest import JSON
 from agent.domain.memory import Applied, AppliedDeploy, FleetSettings, State
 from agent.domain.ownership import BOOTSTRAP, UNSEEN, LedgerEntry, Origin, Seen, Standing
-from agent.domain.plan import Hold, Plan
-from agent.domain.removal import PRUNE_HELD, PRUNE_WAITS, Departure, Fate, Leaving, Removal
+from agent.domain.plan import Hold, HoldKind, Plan
+from agent.domain.removal import Departure, Fate, Leaving, Removal
 from agent.domain.tree import Entry
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
@@ -85,7 +85,7 @@ def foresee(
     found = find(entries, pending, state=state, wanted=wanted_by(state, plan, applied), look=look)
     rules = replace(rules_for(state, idle, fleet, entries, waiting), waits=waits)
     leaving = judge(found, rules)
-    held = any(hold.kind == PRUNE_HELD for hold in leaving.holds)
+    held = any(hold.kind is HoldKind.PRUNE_HELD for hold in leaving.holds)
     if held and allows(mirror, inventory, aimed=state.commit, settled=memory.pruned):
         return judge(found, replace(rules, allowed=True))
     return leaving
@@ -208,7 +208,7 @@ def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], 
     except Refused as error:
         found = Removal(entry, Fate.ORPHAN, error.message)
     except (OSError, DeployError) as error:
-        found = Removal(entry, Fate.REMOVE, hold=Hold("unseen", f"it cannot be looked at: {error}"))
+        found = Removal(entry, Fate.REMOVE, hold=Hold(HoldKind.UNSEEN, f"it cannot be looked at: {error}"))
     if entry.standing is Standing.OWNED or found.fate is Fate.FORGET:
         return found
     # An orphan stays one until it is gone or again as the agent left it; whether a folder is empty is not looked at.
@@ -244,9 +244,9 @@ def _known_before(entry: LedgerEntry) -> Mapping[str, JSON] | None:
 def _hold(deploy: str, rules: Rules) -> Hold | None:
     """What holds whatever came from ``deploy``."""
     if rules.waits:
-        return Hold(PRUNE_WAITS, rules.waits)
+        return Hold(HoldKind.PRUNE_WAITS, rules.waits)
     if deploy in rules.observed:
-        return Hold("observe", f"{deploy} is in mode: observe, which removes nothing")
+        return Hold(HoldKind.OBSERVE, f"{deploy} is in mode: observe, which removes nothing")
     if not rules.allowed:
         if rules.bare:
             return _unsaid(rules.bare)
@@ -256,4 +256,4 @@ def _hold(deploy: str, rules: Rules) -> Hold | None:
 
 
 def _unsaid(why: str) -> Hold:
-    return Hold(PRUNE_HELD, f"{why}; a commit with the trailer `{TRAILER}: {ALLOW}` lets it go")
+    return Hold(HoldKind.PRUNE_HELD, f"{why}; a commit with the trailer `{TRAILER}: {ALLOW}` lets it go")

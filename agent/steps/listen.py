@@ -7,9 +7,9 @@ from pathlib import Path
 from agent.domain.memory import Webhook
 from agent.errors import SettingsError, SourceError
 from agent.host.webhook_secret import read_secret
+from agent.problems import ProblemKind
 from agent.system.systemd import WEBHOOK_UNIT, start, state_of
 
-KIND = "webhook-down"
 TIMEOUT_S = 20.0
 
 
@@ -21,13 +21,13 @@ def listen(webhook: Webhook | None) -> None:
     try:
         read_secret(Path(webhook.secret_file))
     except SettingsError as error:
-        raise SourceError(error.message, kind=KIND, hint=error.hint) from error
+        raise SourceError(error.message, kind=ProblemKind.WEBHOOK_DOWN, hint=error.hint) from error
     found = state_of(WEBHOOK_UNIT, timeout_s=TIMEOUT_S)
     if found is None or found.load != "loaded":
         why = "there is no systemd that would keep the webhook" if found is None else f"{WEBHOOK_UNIT}: {found.load}"
-        raise SourceError(why, kind=KIND, hint="run bootstrap.sh again, without --once")
+        raise SourceError(why, kind=ProblemKind.WEBHOOK_DOWN, hint="run bootstrap.sh again, without --once")
     if found.active in ("inactive", "failed"):
         start(WEBHOOK_UNIT)
     if found.sub == "auto-restart" or found.active == "failed":
         hint = f"is {webhook.listen} this host's, and free? journalctl -u {WEBHOOK_UNIT}"
-        raise SourceError(f"{WEBHOOK_UNIT} does not run", kind=KIND, hint=hint)
+        raise SourceError(f"{WEBHOOK_UNIT} does not run", kind=ProblemKind.WEBHOOK_DOWN, hint=hint)

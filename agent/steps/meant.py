@@ -19,6 +19,7 @@ from agent.domain.digest import digest_of
 from agent.domain.sightings import Sightings
 from agent.domain.text import printable
 from agent.errors import TrustError
+from agent.problems import ProblemKind
 from agent.steps.fetch import Followed
 from agent.system.git import Mirror
 from agent.system.git_trailers import trailers
@@ -50,7 +51,7 @@ def require_meant(
         return
     raise TrustError(
         f'commit {tip[:12]} ("{mirror.commit(tip).subject}") {why}',
-        kind="other-branch",
+        kind=ProblemKind.OTHER_BRANCH,
         hint=_MOVE.format(branch=branch),
     )
 

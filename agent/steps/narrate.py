@@ -16,8 +16,9 @@ from agent.domain.digest import digest_of
 from agent.domain.event import Event
 from agent.domain.memory import Applied
 from agent.domain.outcome import OperationResult
-from agent.domain.plan import Cause, Change
-from agent.domain.removal import PRUNE_HELD, Fate, Leaving, Pruned
+from agent.domain.plan import Cause, Change, HoldKind
+from agent.domain.removal import Fate, Leaving, Pruned
+from agent.problems import ProblemKind
 
 _DONE = {
     Cause.INTENDED: "applied",
@@ -129,7 +130,7 @@ def _told_by(result: OperationResult) -> str:
 
 def _problems(account: Account, times: _Times) -> Iterator[Event]:
     for failure in account.failures:
-        hint = f" ({failure.hint})" if failure.hint and failure.kind != "bug" else ""
+        hint = f" ({failure.hint})" if failure.hint and failure.kind is not ProblemKind.BUG else ""
         yield Event(failure.at or times.now, f"problem-{failure.kind}", f"{failure.message}{hint}")
     if account.trusted is not None and account.trusted.note:
         yield Event(times.of(Stage.AIMED), "signer", account.trusted.note)
@@ -149,7 +150,7 @@ def _held(account: Account, times: _Times) -> Iterator[Event]:
         keys = [removal.entry.key for removal in leaving.removals if removal.hold == hold]
         keys += [departure.deploy for departure in leaving.departures if departure.hold == hold]
         more = ", …" if len(keys) > _KEYS_TOLD else ""
-        yield Event(times.of(Stage.PRUNED), PRUNE_HELD, f"{', '.join(keys[:_KEYS_TOLD])}{more}: {hold.reason}")
+        yield Event(times.of(Stage.PRUNED), HoldKind.PRUNE_HELD, f"{', '.join(keys[:_KEYS_TOLD])}{more}: {hold.reason}")
     for held in account.permitted.held if account.permitted is not None else ():
         change, hold = held.change, held.hold
         yield Event(

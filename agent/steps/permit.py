@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 
 from agent.domain.desired import DesiredState, Mode
 from agent.domain.memory import Attempt
-from agent.domain.plan import Cause, DeployPlan, HeldChange, Hold, PermittedPlan, Plan
+from agent.domain.plan import Cause, DeployPlan, HeldChange, Hold, HoldKind, PermittedPlan, Plan
 from agent.steps.gate import OPEN, Gate
 
-OBSERVE = Hold("observe", "mode: observe: reported, not touched")
+OBSERVE = Hold(HoldKind.OBSERVE, "mode: observe: reported, not touched")
 NOT_IDEMPOTENT = Hold(
-    "not-idempotent",
+    HoldKind.NOT_IDEMPOTENT,
     "it says changed every time; it runs again when its deploy changes in Git or really changes something else",
 )
 
 
-_TRIED_OR_NEVER = frozenset({OBSERVE.kind, NOT_IDEMPOTENT.kind, "backoff"})
+_TRIED_OR_NEVER = frozenset({HoldKind.OBSERVE, HoldKind.NOT_IDEMPOTENT, HoldKind.BACKOFF})
 """Holds of what has been tried already, or never is to be."""
 
 
@@ -65,13 +65,15 @@ def rules_for(
         if deploy.mode is Mode.OBSERVE:
             holds[deploy.name] = OBSERVE
         elif patient and attempt is not None and attempt.waits(now):
-            holds[deploy.name] = Hold("backoff", f"{attempt.told}; will be tried again", attempt.not_before)
+            holds[deploy.name] = Hold(HoldKind.BACKOFF, f"{attempt.told}; will be tried again", attempt.not_before)
         else:
             # What needs a deploy that waits to be tried again waits with it.
-            waiting = [name for name in deploy.needs if name in holds and holds[name].kind == "backoff"]
+            waiting = [name for name in deploy.needs if name in holds and holds[name].kind is HoldKind.BACKOFF]
             if waiting:
                 first = holds[waiting[0]]
-                holds[deploy.name] = Hold("backoff", f"waits for {waiting[0]}, which {first.reason}", first.until)
+                holds[deploy.name] = Hold(
+                    HoldKind.BACKOFF, f"waits for {waiting[0]}, which {first.reason}", first.until
+                )
     return Rules(everything=suspension, deploys=holds, gate=gate, failing=failing)
 
 

@@ -21,15 +21,15 @@ from agent.domain.health import Health
 from agent.domain.memory import ON_REMOVE, Applied, Attempt, State
 from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Standing
-from agent.domain.plan import Hold, Plan
-from agent.domain.removal import NOT_PRUNED, Departure, Fate, Leaving, Pruned, Removal
+from agent.domain.plan import Hold, HoldKind, Plan
+from agent.domain.removal import Departure, Fate, Leaving, Pruned, Removal
 from agent.engine.client import Engine, Execute
 from agent.errors import DeployError, HostwrightError
 from agent.host.exports import Exports
 from agent.host.ledger import Ledger
 from agent.inventory.site import DEPLOY_KIND
+from agent.problems import ProblemKind
 from agent.steps.apply import Progress
-from agent.steps.choose import PINNED
 from agent.steps.leaving import foresee
 from agent.steps.own import wanted_by
 from agent.steps.revoke import revoke
@@ -100,7 +100,7 @@ def prune(
         else:
             departed[departure.deploy] = departure.on_remove.source
     if stayed or departed:  # It may have removed all of it, or changed it.
-        failed = {name: Hold("on-remove", f"its on_remove failed: {why}") for name, why in stayed.items()}
+        failed = {name: Hold(HoldKind.ON_REMOVE, f"its on_remove failed: {why}") for name, why in stayed.items()}
         leaving = left_git(waiting={**waiting, **failed}, departed=departed)
     done, refused, failures = carry_out(leaving.permitted.removals, ledger)
     leaving = replace(leaving, removals=tuple(_told(removal, refused) for removal in leaving.removals))
@@ -117,7 +117,7 @@ def unfit(account: Account, *, converged: bool, going: Set[str] = frozenset()) -
         return "the cycle did not get that far"
     reasons = (
         "" if converged else "the host has never been as wanted yet",
-        account.hold.reason if account.hold is not None and account.hold.kind != PINNED else "",
+        account.hold.reason if account.hold is not None and account.hold.kind is not HoldKind.PINNED else "",
         account.shut.reason if account.shut is not None else "",
         "something failed" if account.harmed else "",
         _not_in_sync(account, account.state, account.after),
@@ -174,13 +174,13 @@ def _backoff(before: Applied, attempts: Mapping[str, Attempt], there: set[str], 
             and attempt.waits(now)
         ):
             why = f"failed: {attempt.error}; will be tried again"
-            holds[name] = Hold("backoff", why, attempt.not_before)
+            holds[name] = Hold(HoldKind.BACKOFF, why, attempt.not_before)
     return holds
 
 
 def _unfinished(deploy: str, why: str) -> DeployError:
     hint = "what came with it stays until it ends well; `hostwright apply` tries again now"
-    return DeployError(f"on_remove of {deploy} {why}", kind="on-remove-failed", hint=hint)
+    return DeployError(f"on_remove of {deploy} {why}", kind=ProblemKind.ON_REMOVE_FAILED, hint=hint)
 
 
 def _run(departure: Departure, host: str, farewell: Farewell, *, again: bool) -> str:
@@ -271,19 +271,21 @@ def _told(removal: Removal, refused: Mapping[str, str]) -> Removal:
     reason = refused.get(removal.entry.key)
     if reason is None:
         return removal
-    return replace(removal, hold=Hold(NOT_PRUNED, f"{removal.entry.key} cannot be removed now: {reason}"))
+    return replace(removal, hold=Hold(HoldKind.NOT_PRUNED, f"{removal.entry.key} cannot be removed now: {reason}"))
 
 
 def _not_pruned(entries: Sequence[LedgerEntry], done: str, error: DeployError | OSError) -> DeployError:
     names = entries[0].key if len(entries) == 1 else f"{entries[0].key} and {len(entries) - 1} more"
     why = error.message if isinstance(error, DeployError) else f"{error.strerror or error}"
-    return DeployError(f"{names} could not be {done}: {why}", kind=NOT_PRUNED, hint="the next cycle tries again")
+    return DeployError(
+        f"{names} could not be {done}: {why}", kind=ProblemKind.NOT_PRUNED, hint="the next cycle tries again"
+    )
 
 
 def _reload(units: Iterable[str]) -> list[DeployError]:
     """Tells those who read what has gone, if they run."""
     hint = "it may still go by what has been removed; `systemctl status` of it says more"
-    return [DeployError(why, kind="reload-failed", hint=hint) for why in systemctl.tell_active(units)]
+    return [DeployError(why, kind=ProblemKind.RELOAD_FAILED, hint=hint) for why in systemctl.tell_active(units)]
 
 
 def _standing(ledger: Ledger) -> tuple[LedgerEntry, ...]:

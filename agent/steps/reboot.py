@@ -7,11 +7,9 @@ who runs a cycle by hand is not thrown out of their session: the daemon's next c
 from __future__ import annotations
 
 from agent.domain.account import Account, Reboot, Trigger
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.domain.report import Phase
 from agent.steps.remember import phase_of
-
-KIND = "reboot"
 
 AGAIN_S = 24 * 3600
 """A host that needs another reboot so soon after one does not get what it needs by rebooting."""
@@ -41,4 +39,4 @@ def reboot(
 
 
 def _waits(why: str, until: int | None = None) -> Hold:
-    return Hold(KIND, f"it needs a reboot; {why}", until)
+    return Hold(HoldKind.REBOOT, f"it needs a reboot; {why}", until)

@@ -11,7 +11,7 @@ from agent.domain.account import Account
 from agent.domain.desired import DesiredState
 from agent.domain.memory import LONGEST_BACKOFF_S, ON_REMOVE, AdoptedCommit, Applied, Attempt, State
 from agent.domain.outcome import Status
-from agent.domain.plan import Cause
+from agent.domain.plan import Cause, HoldKind
 from agent.domain.removal import Pruned
 from agent.domain.report import Phase
 from agent.errors import Exit
@@ -191,7 +191,7 @@ def _why(account: Account, deploy: str) -> str:
 def _waits(account: Account, deploy: str) -> bool:
     """Held back to be tried again later; nothing new was learned of it. (What needs it waits too, without a count.)"""
     hold = account.permitted.deploy_holds.get(deploy) if account.permitted is not None else None
-    return hold is not None and hold.kind == "backoff"
+    return hold is not None and hold.kind is HoldKind.BACKOFF
 
 
 def _healed(account: Account, deploy: str) -> bool:

@@ -30,6 +30,7 @@ from agent.host.identity import Identity
 from agent.host.outbox import Outbox
 from agent.host.settings import Settings
 from agent.host.state import Memory
+from agent.problems import ProblemKind
 from agent.steps.remember import phase_of
 from agent.system.files import write_atomic
 
@@ -199,7 +200,7 @@ class StatusReporter:
         return ReportError(
             f"another machine reports as {rival.host}; at {moment(rival.at)} it was {rival.phase}{said}",
             hint="remove /var/lib/hostwright/identity on the copy, give it a name of its own, and admit it",
-            kind="identity-shared",
+            kind=ProblemKind.IDENTITY_SHARED,
             consequence=Consequence.STALL,
         )
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 
 from agent.deploys.resource import Revocable, resource_kind
 from agent.domain.account import Account
-from agent.domain.removal import NOT_REVOKED, PRUNE_HELD, Fate, Removal
+from agent.domain.plan import HoldKind
+from agent.domain.removal import Fate, Removal
 from agent.errors import DeployError, HostwrightError
-from agent.steps.choose import PINNED
-from agent.steps.permit import OBSERVE
+from agent.problems import ProblemKind
 
 _BY_HAND = "look at it on the host now: somebody who has left may still get in; each cycle tries again"
-_HOLDS = frozenset({PRUNE_HELD, OBSERVE.kind})
+_HOLDS = frozenset({HoldKind.PRUNE_HELD, HoldKind.OBSERVE})
 
 
 def revoke(account: Account, removals: Iterable[Removal]) -> tuple[tuple[str, ...], tuple[HostwrightError, ...]]:
@@ -33,7 +33,9 @@ def revoke(account: Account, removals: Iterable[Removal]) -> tuple[tuple[str, ..
             untaken = [f"{error}"]
         if untaken is not None:
             revoked.append(entry.key)
-            failures += [DeployError(f"{entry.key}: {why}", kind=NOT_REVOKED, hint=_BY_HAND) for why in untaken]
+            failures += [
+                DeployError(f"{entry.key}: {why}", kind=ProblemKind.NOT_REVOKED, hint=_BY_HAND) for why in untaken
+            ]
     return tuple(revoked), tuple(failures)
 
 
@@ -46,4 +48,4 @@ def _revocable(removal: Removal) -> Revocable | None:
 
 def _left_alone(account: Account) -> bool:
     """Suspended, on a commit that does not count as wanted, or outside its windows."""
-    return account.shut is not None or (account.hold is not None and account.hold.kind != PINNED)
+    return account.shut is not None or (account.hold is not None and account.hold.kind is not HoldKind.PINNED)

@@ -20,6 +20,7 @@ from agent.domain.passing import passes, same_failure
 from agent.domain.plan import Cause, DeployPlan, PermittedPlan
 from agent.domain.trial import Bad, Trial
 from agent.errors import Consequence, HealthError
+from agent.problems import ProblemKind
 from agent.steps.reach import reach
 
 LOOK_AGAIN_S = 2.0
@@ -167,13 +168,13 @@ def rolled_back(bad: Bad, to: str) -> HealthError:
     if bad.until is not None:
         return HealthError(
             f"commit {bad.commit[:12]} was taken back to {to[:12]}, and that did not help: {bad.reason}",
-            kind="inconclusive",
+            kind=ProblemKind.INCONCLUSIVE,
             hint="the commit may not be to blame; it is tried again by itself",
             consequence=Consequence.RETRY,
         )
     return HealthError(
         f"commit {bad.commit[:12]} was taken back to {to[:12]}: {bad.reason}",
-        kind="rolled-back",
+        kind=ProblemKind.ROLLED_BACK,
         hint="it is not tried again: push a commit that mends it",
     )
 
@@ -181,7 +182,7 @@ def rolled_back(bad: Bad, to: str) -> HealthError:
 def nothing_to_go_back_to(commit: str, reason: str) -> HealthError:
     return HealthError(
         f"commit {commit[:12]} did the host no good, and there is nothing to go back to: {reason}",
-        kind="nothing-to-go-back-to",
+        kind=ProblemKind.NOTHING_TO_GO_BACK_TO,
         hint="push a commit that mends it, or mend the host by hand",
     )
 
@@ -189,6 +190,6 @@ def nothing_to_go_back_to(commit: str, reason: str) -> HealthError:
 def rollback_failed(bad: Bad, to: str, why: str) -> HealthError:
     return HealthError(
         f"going back from commit {bad.commit[:12]} to {to[:12]} failed, too: {why}",
-        kind="rollback-failed",
+        kind=ProblemKind.ROLLBACK_FAILED,
         hint="somebody has to look at this host: `hostwright plan`, `hostwright events`",
     )

@@ -14,11 +14,10 @@ import re
 from agent.domain.account import Account, Trigger
 from agent.domain.memory import Stage, Update
 from agent.domain.pins import AgentPin
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.errors import Exit, HealthError, HostwrightError, SourceError
+from agent.problems import ProblemKind
 from agent.steps.remember import failed_in
-
-KIND = "update"
 
 FIRST_BACKOFF_S = 5 * 60
 LONGEST_BACKOFF_S = 6 * 3600
@@ -32,7 +31,7 @@ _AGAIN = {
     Stage.REVERTED: "whether that helps is to be seen",
     Stage.BAD: "it is not tried again",
 }
-_OWN_KINDS = frozenset({"update-failed", "update-reverted"})
+_OWN_KINDS = frozenset({ProblemKind.UPDATE_FAILED, ProblemKind.UPDATE_REVERTED})
 _NUMBER = re.compile(r"\d+")
 
 
@@ -49,11 +48,11 @@ def obstacle(pin: AgentPin, update: Update | None, *, trigger: Trigger, now: int
         again = _AGAIN[Stage(update.stage)]
         return HealthError(
             f"agent {pin.version} did not report well in its time, and the host was switched back: {again}",
-            kind="update-reverted",
+            kind=ProblemKind.UPDATE_REVERTED,
             hint="the journal of that time says why (journalctl -u hostwright-cycle); pin another one, or try it again "
             "with `hostwright apply`",
         )
-    return SourceError(update.why, kind="update-failed", hint="this host stays on the version it has")
+    return SourceError(update.why, kind=ProblemKind.UPDATE_FAILED, hint="this host stays on the version it has")
 
 
 def waits(account: Account, *, lacks: str, pending: bool, unheard: bool, stopped: bool) -> Hold | None:
@@ -61,9 +60,9 @@ def waits(account: Account, *, lacks: str, pending: bool, unheard: bool, stopped
     the host is on trial. ``unheard``: whether the last report was not taken. ``stopped``: whether this cycle was asked
     to end."""
     if account.shut is not None:
-        return Hold(KIND, f"a new version of the agent waits; {account.shut.reason}", account.shut.until)
+        return Hold(HoldKind.UPDATE, f"a new version of the agent waits; {account.shut.reason}", account.shut.until)
     if account.hold is not None:
-        return Hold(KIND, f"a new version of the agent waits; {account.hold.reason}", account.hold.until)
+        return Hold(HoldKind.UPDATE, f"a new version of the agent waits; {account.hold.reason}", account.hold.until)
     reasons = (
         lacks,
         "a change is on trial" if pending else "",
@@ -74,7 +73,7 @@ def waits(account: Account, *, lacks: str, pending: bool, unheard: bool, stopped
         "what it depends on cannot be reached" if _has(account, Exit.SOURCE) else "",
     )
     why = next((reason for reason in reasons if reason), None)
-    return Hold(KIND, f"a new version of the agent waits; {why}") if why is not None else None
+    return Hold(HoldKind.UPDATE, f"a new version of the agent waits; {why}") if why is not None else None
 
 
 def failed(update: Update | None, pin: AgentPin, why: str, *, now: int) -> Update:
@@ -94,15 +93,21 @@ def does_well(account: Account, update: Update) -> bool:
 
 def troubles(account: Account) -> frozenset[str]:
     """What is wrong with the host, but for what is about updates: the same for the same thing, cycle after cycle."""
-    found = {failure.kind for failure in account.failures if failure.kind not in _OWN_KINDS}
+    kinds = {failure.kind for failure in account.failures if failure.kind not in _OWN_KINDS}
     held = account.permitted.deploy_holds if account.permitted is not None else {}
-    failing = {name for name, hold in held.items() if hold.kind == "backoff"}
+    failing = {name for name, hold in held.items() if hold.kind is HoldKind.BACKOFF}
     failing |= (
         {deploy.name for deploy in account.state.deploys if failed_in(account, deploy.name)} if account.state else set()
     )
-    found = {"deploy-failed" if kind == "backoff" else kind for kind in found} | {f"deploy {name}" for name in failing}
+    found = {ProblemKind.DEPLOY_FAILED if kind is ProblemKind.BACKOFF else kind for kind in kinds}
     complaints = account.health.complaints if account.health is not None else ()
-    return frozenset(found | {f"unhealthy {_NUMBER.sub('#', complaint)}" for complaint in complaints})
+    return frozenset(
+        {
+            *(kind.value for kind in found),
+            *(f"deploy {name}" for name in failing),
+            *(f"unhealthy {_NUMBER.sub('#', complaint)}" for complaint in complaints),
+        }
+    )
 
 
 def judged(update: Update, *, helped: bool, now: int) -> Update:

@@ -26,6 +26,7 @@ from types import MappingProxyType
 from agent.domain.commit import Accept, Commit, Signer, Tag, TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
 from agent.errors import TrustError
+from agent.problems import ProblemKind
 from agent.steps.accept import accepted
 from agent.steps.judge import NEVER_TRUSTED, Judge, moved, read_anchors
 from agent.steps.meant import require_meant
@@ -63,7 +64,7 @@ def verify(
     if record.lost:
         raise TrustError(
             "this host has been in service, and what it trusted last is lost: an older history would look like a newer",
-            kind="trust-lost",
+            kind=ProblemKind.TRUST_LOST,
             hint="who removed it? is the branch as you want it? then run `hostwright trust reset` on the host",
         )
     _require_history(commit, mirror, record.last, min_commit)
@@ -131,7 +132,7 @@ def _in_force(record: TrustRecord, last: str, judge: Judge) -> TrustedCommit:
     except TrustError as error:
         if error.kind in NEVER_TRUSTED:
             raise
-        signer, note = found.signer, error.message if error.kind == "expired-key" else ""
+        signer, note = found.signer, error.message if error.kind is ProblemKind.EXPIRED_KEY else ""
     return TrustedCommit(found.sha, found.subject, signer, found.tag, note)
 
 
@@ -140,7 +141,7 @@ def _require_history(commit: Commit, mirror: Mirror, last: str | None, min_commi
         raise TrustError(
             f'the branch was rewritten: commit {commit.sha[:12]} ("{commit.subject}") does not descend from '
             f"{last[:12]}, the commit trusted last",
-            kind="history-rewritten",
+            kind=ProblemKind.HISTORY_REWRITTEN,
             hint=f"push a branch that holds {last[:12]} again and undo with `git revert`; where the new history is "
             "meant, run `hostwright trust reset` on the host",
         )
@@ -148,7 +149,7 @@ def _require_history(commit: Commit, mirror: Mirror, last: str | None, min_commi
         raise TrustError(
             f'commit {commit.sha[:12]} ("{commit.subject}") does not descend from {min_commit[:12]}, the oldest commit '
             "that this host was told to accept",
-            kind="min-commit",
+            kind=ProblemKind.MIN_COMMIT,
             hint="is the remote up to date, and the right one? --min-commit of bootstrap says what to begin with",
         )
 
@@ -158,7 +159,7 @@ def _anchors(path: Path) -> bytes:
     if not openssh.names_a_signer(anchors):
         raise TrustError(
             f"{path} names nobody who may sign commits",
-            kind="no-anchors",
+            kind=ProblemKind.NO_ANCHORS,
             hint="put the administrators' keys there (allowed_signers, see ssh-keygen(1)), or bootstrap with "
             "`--trust unsigned` if whoever can push is to be root here",
         )

@@ -11,6 +11,7 @@ from typing import Protocol
 from agent.domain.stand_in import StandIn
 from agent.domain.text import printable
 from agent.errors import Consequence, DeployError
+from agent.problems import ProblemKind
 
 _LINK_HOPS = 40
 """The kernel's own bound on links in one path."""
@@ -19,7 +20,7 @@ _LINK_HOPS = 40
 class ArchiveError(DeployError):
     """What an archive holds is broken, or nothing that may be unpacked."""
 
-    default_kind = "archive-refused"
+    default_kind = ProblemKind.ARCHIVE_REFUSED
     consequence = Consequence.STALL
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import DeployError
+from agent.problems import ProblemKind
 from agent.system.confinement import NOBODY
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,7 +28,7 @@ _LINK_HOPS = 40
 class Refused(DeployError):
     """Something stands in the way that only a person may remove, or that could lead astray."""
 
-    default_kind = "path-refused"
+    default_kind = ProblemKind.PATH_REFUSED
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from agent.domain.pins import Asset
 from agent.errors import Consequence, SourceError
+from agent.problems import ProblemKind
 from agent.system.files import discard, fsync_folder
 from agent.system.http import MAX_REDIRECTS, Watch, open_url, shown
 
@@ -137,7 +138,7 @@ def _mismatch(asset: Asset, found: Downloaded) -> SourceError:
         f"{shown(asset.url)} is not what lock.yaml pins: it has sha256 {found.sha256} ({found.size} bytes),"
         f" pinned is {asset.sha256} ({asset.size} bytes)",
         hint="find out why it changed; if that is right, `hostwright lock` in the config repo pins it anew",
-        kind="pin-mismatch",
+        kind=ProblemKind.PIN_MISMATCH,
         consequence=_PERMANENT,
     )
 
@@ -259,7 +260,7 @@ class _Transfer:
             reason = f"it is longer than it may be: {allowed} {self._limit} bytes"
             raise SourceError(
                 f"{shown(self._url)}: {reason}",
-                kind="pin-mismatch" if self._size is not None else "download-failed",
+                kind=ProblemKind.PIN_MISMATCH if self._size is not None else ProblemKind.DOWNLOAD_FAILED,
                 consequence=_PERMANENT,
             )
 
@@ -306,7 +307,7 @@ class _Transfer:
         return SourceError(
             f"{shown(self._url)}: {reason}",
             hint="" if consequence is _PERMANENT else "is it there, and can this machine reach it?",
-            kind="download-failed",
+            kind=ProblemKind.DOWNLOAD_FAILED,
             consequence=consequence,
         )
 

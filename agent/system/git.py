@@ -19,6 +19,7 @@ from agent.domain.commit import Commit, Tag
 from agent.domain.text import printable
 from agent.domain.tree import Entry
 from agent.errors import Consequence, SourceError
+from agent.problems import ProblemKind
 from agent.system import git_remote, git_tree
 from agent.system.files import discard, fsync_folder
 from agent.system.git_environment import Access
@@ -124,7 +125,7 @@ class Mirror:
         if not self.has(sha):
             raise SourceError(
                 f"{remote} does not have the commit {sha} any more",
-                kind="commit-missing",
+                kind=ProblemKind.COMMIT_MISSING,
                 hint="`hostwright lock` in the config repo pins what it has now",
                 consequence=Consequence.STALL,
             )
@@ -152,14 +153,14 @@ class Mirror:
         if not self.has(sha):
             raise SourceError(
                 f"the commit {printable(sha, 40)} is not in the repository",
-                kind="commit-missing",
+                kind=ProblemKind.COMMIT_MISSING,
                 hint="push it to the branch that this host follows, or name another one",
                 consequence=Consequence.STALL,
             )
         if self._healing(lambda: self._store.size(sha)) > OBJECT_LIMIT:
             raise SourceError(
                 f"the commit {sha[:12]} is larger than {OBJECT_LIMIT} bytes",
-                kind="bad-objects",
+                kind=ProblemKind.BAD_OBJECTS,
                 hint="find out who made it, and take it off the branch",
                 consequence=Consequence.STALL,
             )
@@ -197,7 +198,9 @@ class Mirror:
         """The files of a commit."""
         root = re.match(rb"tree ([0-9a-f]{40})\n", self.raw(sha))
         if root is None:
-            raise SourceError(f"the commit {sha} names no tree", kind="bad-objects", consequence=Consequence.STALL)
+            raise SourceError(
+                f"the commit {sha} names no tree", kind=ProblemKind.BAD_OBJECTS, consequence=Consequence.STALL
+            )
         return CommitTree(
             root[1].decode(),
             lambda tree: self._healing(lambda: self._store.read(tree, "tree")),
@@ -284,13 +287,13 @@ class Mirror:
 
 def _checked(sha: str) -> str:
     if not _SHA.fullmatch(sha):
-        raise SourceError(f"{printable(sha, 40)!r} is not the name of a commit", kind="commit-missing")
+        raise SourceError(f"{printable(sha, 40)!r} is not the name of a commit", kind=ProblemKind.COMMIT_MISSING)
     return sha
 
 
 def _beyond_repair(path: Path, damage: Exception) -> SourceError:
     return SourceError(
         f"the mirror {path} is damaged: {damage}",
-        kind="mirror-damaged",
+        kind=ProblemKind.MIRROR_DAMAGED,
         hint="it is cloned anew as soon as the remote can be reached; is the disk failing (`dmesg`)?",
     )

@@ -9,17 +9,12 @@ from typing import Final
 
 from agent.domain.text import printable
 from agent.errors import Consequence, SourceError
+from agent.problems import ProblemKind
 from agent.system.git_environment import key_of
 from agent.system.process import Completed
 from agent.system.remote import Remote, without_password
 from agent.system.ssh_key import unusable
 
-AUTH_REFUSED: Final = "auth-refused"
-"""The kind of a server that does not let this host in."""
-BAD_ANSWER: Final = "bad-answer"
-"""The kind of what no Git server says, or of more than there is room for."""
-DAMAGED_TRANSFER: Final = "transfer-damaged"
-"""The kind of what arrived broken: on the way, there, or because what it builds upon is broken here."""
 _LINE_LIMIT: Final = 300
 """Characters of git's own words that are passed on."""
 
@@ -27,26 +22,26 @@ _LINE_LIMIT: Final = 300
 @dataclass(frozen=True, slots=True)
 class _Cause:
     pattern: re.Pattern[str]
-    kind: str
+    kind: ProblemKind
     hint: str
     consequence: Consequence = Consequence.RETRY
 
 
-def _cause(pattern: str, kind: str, hint: str, consequence: Consequence = Consequence.RETRY) -> _Cause:
+def _cause(pattern: str, kind: ProblemKind, hint: str, consequence: Consequence = Consequence.RETRY) -> _Cause:
     return _Cause(re.compile(pattern, re.IGNORECASE), kind, hint, consequence)
 
 
 _CAUSES: Final = (
     _cause(
         r"remote host identification has changed|host key for .* has changed",
-        "host-key-mismatch",
+        ProblemKind.HOST_KEY_MISMATCH,
         "somebody may be listening in. Ask who runs the server for its new key's fingerprint; only when it is the "
         "one that ssh-keyscan shows (on the host, `hostwright doctor`), replace the line in known_hosts",
         Consequence.STALL,
     ),
     _cause(
         r"host key verification failed|no \S+ host key is known|host key is revoked",
-        "host-key-unknown",
+        ProblemKind.HOST_KEY_UNKNOWN,
         "compare the fingerprint that ssh-keyscan (on the host, `hostwright doctor`) shows with the server's own, then "
         "add the key to known_hosts",
         Consequence.STALL,
@@ -54,72 +49,70 @@ _CAUSES: Final = (
     _cause(
         r"permission denied|authentication failed|could not read (username|password)|returned error: 40[13]\b"
         r"|too many authentication failures|access denied|unprotected private key",
-        AUTH_REFUSED,
+        ProblemKind.AUTH_REFUSED,
         "give this host's deploy key (or the user in the URL) read access to the repository",
         Consequence.STALL,
     ),
     _cause(
         r"ssl certificate|server certificate verification failed|certificate verify|\bSSL\b.*(fail|error)",
-        "source-unreachable",
+        ProblemKind.SOURCE_UNREACHABLE,
         "name the certificate authority of the server in the settings (`ca`), and check the host's clock",
     ),
     _cause(
         r"out of memory|[mr]e?alloc failed|protocol error|bad line length|bad packet|invalid packet|bad band"
         r"|received HTTP/0\.9|is this a git repository|invalid server response|expected (flush|service|response-end)",
-        BAD_ANSWER,
+        ProblemKind.BAD_ANSWER,
         "is it the Git server that answers there, or a page of some network? the next cycle asks again",
     ),
     _cause(
         r"returned error: 404|repository '.*' not found|does not (appear to be a git repository|exist)"
         r"|not a git repository|repository not found|project you were looking for",
-        "source-unreachable",
+        ProblemKind.SOURCE_UNREACHABLE,
         "check the address of the remote: there is no repository, or this host may not see it",
     ),
     _cause(
         r"returned error: 3\d\d\b|redirect",
-        "source-unreachable",
+        ProblemKind.SOURCE_UNREACHABLE,
         "the server says that the repository is elsewhere, which is not followed; is it there for good, and the same? "
         "then write its new address into the settings (`remote`)",
         Consequence.STALL,
     ),
     _cause(
         r"could not resolve (host|proxy)|name or service not known|temporary failure in name resolution",
-        "source-unreachable",
+        ProblemKind.SOURCE_UNREACHABLE,
         "check the host's name servers (/etc/resolv.conf) and the spelling of the remote",
     ),
     _cause(
         r"timed out|timeout|operation too slow|not responding",
-        "timeout",
+        ProblemKind.TIMEOUT,
         "check the network between this host and the Git server; the next cycle tries again",
     ),
     _cause(
         r"connection (refused|reset|closed)|no route to host|network is unreachable|failed to connect"
         r"|couldn't connect|remote end hung up|early eof|returned error: 5\d\d|kex_exchange|empty reply|broken pipe",
-        "source-unreachable",
+        ProblemKind.SOURCE_UNREACHABLE,
         "check that the Git server is up and can be reached from this host; the next cycle tries again",
     ),
-    _cause(r"no space left on device|disk quota exceeded", "disk-full", "make room below /var/lib/hostwright"),
+    _cause(
+        r"no space left on device|disk quota exceeded", ProblemKind.DISK_FULL, "make room below /var/lib/hostwright"
+    ),
     _cause(
         r"couldn't find remote ref",
-        "branch-missing",
+        ProblemKind.BRANCH_MISSING,
         "push the branch, or name another one in the settings (`branch`)",
     ),
     _cause(
         r"fsck error|error: object [0-9a-f]+: |badTree|hasDot",
-        "bad-objects",
+        ProblemKind.BAD_OBJECTS,
         "the repository holds malformed or dangerous objects; `git fsck --strict` in a clone names them",
         Consequence.STALL,
     ),
     _cause(
         r"index-pack failed|unpack-objects failed|pack is corrupted|pack has bad object|inflate",
-        DAMAGED_TRANSFER,
+        ProblemKind.TRANSFER_DAMAGED,
         "the next cycle tries again; if it stays so, run `git fsck` in that repository on the server",
     ),
 )
-
-
-KEY_UNUSABLE: Final = "key-unusable"
-"""The kind of a refusal that lies with the key: ssh could not load it, and the server was never shown it."""
 
 
 def known_failure(
@@ -130,17 +123,19 @@ def known_failure(
     if done.timed_out:
         return SourceError(
             f"{remote} did not finish answering within {timeout_s} s",
-            kind="timeout",
+            kind=ProblemKind.TIMEOUT,
             hint="check the network between this host and the Git server; the next cycle tries again",
         )
     lines = _lines(done)
     for cause in _CAUSES:
         line = next((line for line in lines if cause.pattern.search(line)), None)
         if line is not None:
-            key = key_of(environment or {}) if cause.kind == AUTH_REFUSED else None
+            key = key_of(environment or {}) if cause.kind is ProblemKind.AUTH_REFUSED else None
             if key is not None and (wrong := unusable(key)) is not None:
                 message = f"{remote}: the key {key} {wrong.why}"
-                return SourceError(message, kind=KEY_UNUSABLE, hint=wrong.remedy, consequence=Consequence.STALL)
+                return SourceError(
+                    message, kind=ProblemKind.KEY_UNUSABLE, hint=wrong.remedy, consequence=Consequence.STALL
+                )
             return SourceError(f"{remote}: {line}", kind=cause.kind, hint=cause.hint, consequence=cause.consequence)
     return None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.errors import SourceError
+from agent.problems import ProblemKind
 from agent.system import git_remote
 from agent.system.files import discard, fsync_folder, make_private_folder, read_bounded, write_atomic
 from agent.system.git_environment import FETCH_MOST, Access
@@ -69,7 +70,7 @@ class Incoming:
                 raise DamagedError("what was fetched is not here")
         except BaseException as error:
             self.drop()
-            if isinstance(error, SourceError) and error.kind == git_remote.TOO_LARGE:
+            if isinstance(error, SourceError) and error.kind is ProblemKind.TOO_LARGE:
                 make_private_folder(self.path)
                 write_atomic(self._too_large, expected.encode())
             raise

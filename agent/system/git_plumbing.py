@@ -16,6 +16,7 @@ from typing import Final
 
 from agent.domain.text import printable
 from agent.errors import ReportError
+from agent.problems import ProblemKind
 from agent.system.files import discard
 from agent.system.git_environment import memory_limit, room
 from agent.system.git_failure import known_failure
@@ -57,7 +58,10 @@ _LISTING_LIMIT: Final = 64 * 1024 * 1024
 _HEADER_LIMIT: Final = 128
 """Bytes of what cat-file writes around one object, generously."""
 _PATIENCE: Final = "check the network to the Git server; a report that was not sent waits in the spool"
-_KINDS: Final = {"source-unreachable": "status-unreachable", "auth-refused": "status-refused"}
+_KINDS: Final = {
+    ProblemKind.SOURCE_UNREACHABLE: ProblemKind.STATUS_UNREACHABLE,
+    ProblemKind.AUTH_REFUSED: ProblemKind.STATUS_REFUSED,
+}
 """A report that was not sent must not look like a config repo that cannot be read."""
 _WRITE_ACCESS: Final = "let this host's key write to the status repository, or set status.remote in fleet.yaml"
 
@@ -128,13 +132,13 @@ class Branch:
             raise ReportError(
                 f"{self.remote}: the branch {self.branch} holds more than half of what is free here",
                 hint="make room below /var/lib/hostwright",
-                kind="disk-full",
+                kind=ProblemKind.DISK_FULL,
             )
         if broken_off:
             raise ReportError(
                 f"{self.remote}: the branch {self.branch} holds more than {limit // 1024**2} MiB",
                 hint="who put that there? delete the branch; every host writes its report anew",
-                kind="status-damaged",
+                kind=ProblemKind.STATUS_DAMAGED,
             )
         if not done.ok and b"find remote ref" in done.error:
             self._local("update-ref", "-d", _TIP, deadline=deadline)
@@ -217,7 +221,7 @@ class Branch:
         raise ReportError(
             f"{self.remote}: the branch {self.branch} does not take reports: {reason}{': ' if words else ''}{words}",
             hint=_WRITE_ACCESS,
-            kind="status-refused",
+            kind=ProblemKind.STATUS_REFUSED,
         )
 
     def _prepare(self, deadline: float) -> None:
@@ -243,7 +247,7 @@ class Branch:
     ) -> Completed:
         left = deadline - time.monotonic()
         if left <= 0:
-            raise ReportError(f"{self.remote}: not done in time", hint=_PATIENCE, kind="timeout")
+            raise ReportError(f"{self.remote}: not done in time", hint=_PATIENCE, kind=ProblemKind.TIMEOUT)
         command = ("git", f"--git-dir={self.folder}", *argv)
         try:
             done = run(
@@ -257,10 +261,14 @@ class Branch:
                 file_limit=file_limit,
             )
         except FileNotFoundError as error:
-            raise ReportError("git cannot be started", hint="install the package `git`", kind="git-missing") from error
+            raise ReportError(
+                "git cannot be started", hint="install the package `git`", kind=ProblemKind.GIT_MISSING
+            ) from error
         if done.timed_out:
             drop_leftovers(self.folder)
-            raise ReportError(f"{self.remote}: git {_verb(argv)} was not done in time", hint=_PATIENCE, kind="timeout")
+            raise ReportError(
+                f"{self.remote}: git {_verb(argv)} was not done in time", hint=_PATIENCE, kind=ProblemKind.TIMEOUT
+            )
         return done
 
     def _local(
@@ -271,7 +279,7 @@ class Branch:
         if done.ok:
             return done
         known = known_failure(done, f"{self.folder}", 0)
-        if known is not None and known.kind == "disk-full":
+        if known is not None and known.kind is ProblemKind.DISK_FULL:
             raise ReportError(known.message, hint=known.hint, kind=known.kind)
         raise self._damaged(done)
 
@@ -284,8 +292,10 @@ class Branch:
             raise Contended(printable(done.complaint))
         known = known_failure(done, self.remote, 0, self.environment)
         if known is None:
-            raise ReportError(f"{self.remote}: {printable(done.complaint)}", hint=_PATIENCE, kind="status-unreachable")
-        hint = _WRITE_ACCESS if known.kind == "auth-refused" else known.hint
+            raise ReportError(
+                f"{self.remote}: {printable(done.complaint)}", hint=_PATIENCE, kind=ProblemKind.STATUS_UNREACHABLE
+            )
+        hint = _WRITE_ACCESS if known.kind is ProblemKind.AUTH_REFUSED else known.hint
         kind = _KINDS.get(known.kind, known.kind)
         raise ReportError(known.message, hint=hint, kind=kind, consequence=known.consequence)
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from agent.domain.commit import Tag
 from agent.errors import Consequence, SourceError
+from agent.problems import ProblemKind
 from agent.system.git_environment import (
     FETCH_MOST,
     Access,
@@ -22,7 +23,7 @@ from agent.system.git_environment import (
     network_environment,
     room,
 )
-from agent.system.git_failure import BAD_ANSWER, DAMAGED_TRANSFER, known_failure, unknown_failure
+from agent.system.git_failure import known_failure, unknown_failure
 from agent.system.git_leftovers import drop_leftovers
 from agent.system.process import Completed, run
 from agent.system.remote import Remote, can_be_a_branch
@@ -33,8 +34,6 @@ HISTORY_MOST: Final = 64 * 1024 * 1024
 """Bytes of what may be fetched of other branches: some 200,000 commits without their files."""
 _HEADS: Final = "refs/heads/"
 _TAGS: Final = "refs/tags/"
-TOO_LARGE: Final = "too-large"
-"""The kind of what is more than a fetch may write."""
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
 
 
@@ -85,7 +84,7 @@ def look_up(remote: Remote, ref: str, access: Access) -> tuple[str, str]:
         message, hint = f"{remote} has a branch and a tag called {ref}", f"write refs/heads/{ref} or refs/tags/{ref}"
     else:
         message, hint = f"{remote} has no branch or tag {ref}" if ref else f"{remote} is empty", "check its spelling"
-    raise SourceError(message, kind="ref-missing", hint=hint, consequence=Consequence.STALL)
+    raise SourceError(message, kind=ProblemKind.REF_MISSING, hint=hint, consequence=Consequence.STALL)
 
 
 def fetch_commit(repository: Path, remote: Remote, sha: str, ref: str, access: Access) -> bool:
@@ -108,7 +107,7 @@ def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Acces
     if b"shallow roots are not allowed" in done.error:  # git says so, leaves the ref as it was, and ends well
         raise SourceError(
             f"the history of {remote} is cut off: it is a shallow clone",
-            kind="bad-objects",
+            kind=ProblemKind.BAD_OBJECTS,
             hint="run `git fetch --unshallow` in that repository",
             consequence=Consequence.STALL,
         )
@@ -143,7 +142,7 @@ def may_push(repository: Path, remote: Remote, sha: str, access: Access, reader:
     if not run(here, timeout_s=access.timeout_s, env=local_environment(), cwd=Path("/")).ok:
         raise SourceError(
             f"{repository} does not hold the commit {sha[:12]}, so nothing was asked",
-            kind="commit-missing",
+            kind=ProblemKind.COMMIT_MISSING,
             hint="the next cycle fetches it",
         )
     dry = ("push", "--dry-run", "--quiet", "--no-verify", "--", remote.url, f"{sha}:refs/heads/hostwright-doctor")
@@ -161,7 +160,7 @@ def _require_done(done: Completed, remote: Remote, access: Access) -> None:
     if done.ok:
         return
     known = _known(done, remote, access)
-    if known is not None and known.kind != DAMAGED_TRANSFER:
+    if known is not None and known.kind is not ProblemKind.TRANSFER_DAMAGED:
         raise known
     raise UnexplainedError(known or unknown_failure(done, remote))
 
@@ -172,7 +171,7 @@ def _refs(remote: Remote, access: Access, *patterns: str, options: Sequence[str]
     if not done.ok:
         raise _known(done, remote, access) or unknown_failure(done, remote)
     if done.cut:
-        raise SourceError(f"{remote} lists more branches and tags than there is room for", kind=BAD_ANSWER)
+        raise SourceError(f"{remote} lists more branches and tags than there is room for", kind=ProblemKind.BAD_ANSWER)
     listed = (line.partition("\t") for line in done.output.decode(errors="replace").splitlines())
     return {name: sha for sha, _, name in listed}
 
@@ -183,7 +182,7 @@ def _tip(refs: Mapping[str, str], remote: Remote, branch: str) -> str:
         return _supported(sha, remote)
     raise SourceError(
         f"{remote} has no branch {branch}",
-        kind="branch-missing",
+        kind=ProblemKind.BRANCH_MISSING,
         hint="push the branch, or name another one in the settings (`branch`); does something else answer there?",
     )
 
@@ -211,7 +210,7 @@ def _fetch(
 def too_large(remote: Remote, limit: int) -> SourceError:
     return SourceError(
         f"{remote} sends more than {limit // 1024**2} MiB at once, which this host does not take",
-        kind=TOO_LARGE,
+        kind=ProblemKind.TOO_LARGE,
         hint="who pushed that? take it off the branch; large files do not belong into a config repo",
         consequence=Consequence.STALL,
     )
@@ -220,13 +219,13 @@ def too_large(remote: Remote, limit: int) -> SourceError:
 def _no_room(remote: Remote, limit: int) -> SourceError:
     return SourceError(
         f"{remote} sends more than {limit // 1024} KiB at once, and a fetch takes half of what is free here at most",
-        kind="disk-full",
+        kind=ProblemKind.DISK_FULL,
         hint="make room below /var/lib/hostwright",
     )
 
 
 def git_missing() -> SourceError:
-    return SourceError("git cannot be started", kind="git-missing", hint="install the package `git`")
+    return SourceError("git cannot be started", kind=ProblemKind.GIT_MISSING, hint="install the package `git`")
 
 
 def _converse(remote: Remote, access: Access, *arguments: str, file_limit: int | None = None) -> Completed:
@@ -250,7 +249,7 @@ def _supported(sha: str, remote: Remote) -> str:
         return sha
     raise SourceError(
         f"{remote} does not name its commits by SHA-1",
-        kind="bad-objects",
+        kind=ProblemKind.BAD_OBJECTS,
         hint="repositories of the object format sha256 are not supported",
         consequence=Consequence.STALL,
     )

@@ -17,6 +17,7 @@ from agent.domain.stand_in import StandIn, link_stand_in
 from agent.domain.text import printable
 from agent.domain.tree import Absence, Entry, in_submodule, leads_out, odd_name
 from agent.errors import Consequence, SourceError
+from agent.problems import ProblemKind
 from agent.system.files import discard, fsync_folder, sync_file_system
 
 ENTRIES_LIMIT: Final = 100_000
@@ -224,7 +225,7 @@ def _means_git(name: str) -> bool:
 def _unsafe(why: str, what: str = "git itself refuses to check it out: find out who made it") -> SourceError:
     return SourceError(
         f"the commit cannot be used: {why}",
-        kind="unsafe-tree",
+        kind=ProblemKind.UNSAFE_TREE,
         hint=f"{what}; a new commit without it will do",
         consequence=Consequence.STALL,
     )

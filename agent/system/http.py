@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from agent import __version__
 from agent.errors import Consequence, SourceError
+from agent.problems import ProblemKind
 
 MAX_REDIRECTS = 5
 
@@ -120,7 +121,7 @@ class _Redirects(request.HTTPRedirectHandler):
         if urlsplit(newurl).scheme not in allowed:
             raise SourceError(
                 f"{shown(req.full_url)}: it redirects to {shown(newurl)}, which is not followed",
-                kind="download-failed",
+                kind=ProblemKind.DOWNLOAD_FAILED,
                 consequence=Consequence.STALL,
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)

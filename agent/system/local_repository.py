@@ -14,6 +14,7 @@ from typing import Final
 
 from agent.domain.text import printable
 from agent.errors import SettingsError
+from agent.problems import ProblemKind
 from agent.system.files import others_hand, read_bounded, require_owned_throughout
 
 ENTRIES_MOST: Final = 200_000
@@ -79,4 +80,4 @@ def _text(file: Path) -> str:
 
 
 def _refused(path: Path, why: str, hint: str) -> SettingsError:
-    return SettingsError(f"{printable(str(path))} {why}", hint=hint, kind="bad-remote")
+    return SettingsError(f"{printable(str(path))} {why}", hint=hint, kind=ProblemKind.BAD_REMOTE)

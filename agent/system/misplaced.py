@@ -11,12 +11,11 @@ import stat
 from pathlib import Path
 
 from agent.errors import Consequence, SettingsError
+from agent.problems import ProblemKind
 from agent.system.files import discard, fsync_folder
 
 SUFFIX = ".corrupt"
 """Of what was set aside; the newest one is kept."""
-
-KIND = "state-corrupt"
 
 _CALLED = {
     stat.S_IFDIR: "a folder",
@@ -71,7 +70,7 @@ def begun_afresh(path: Path, why: str, then: str = "the next cycle is as any oth
     """The problem that a report names once, when what was at ``path`` has been set aside."""
     return SettingsError(
         f"{path} {why}; it was moved to {path.name}{SUFFIX} and begun afresh",
-        kind=KIND,
+        kind=ProblemKind.STATE_CORRUPT,
         hint=f"{then}; is the disk failing (`dmesg`)?",
         consequence=Consequence.RETRY,
     )

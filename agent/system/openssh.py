@@ -19,6 +19,7 @@ from typing import Final
 from agent.domain.commit import Signer
 from agent.domain.text import printable
 from agent.errors import Consequence, TrustError
+from agent.problems import ProblemKind
 from agent.system.process import Completed, run
 
 TIMEOUT_S: Final = 20
@@ -32,9 +33,13 @@ _BEGINS: Final = re.compile(rb"^-----BEGIN (SSH SIGNATURE|PGP SIGNATURE|PGP MESS
 _GOOD: Final = re.compile(r'Good "git" signature for .* with \S+ key (SHA256:[A-Za-z0-9+/]{43})\s*$')
 _SOUND: Final = re.compile(r"key (SHA256:[A-Za-z0-9+/]{43})\s*$")
 _REASONS: Final = (
-    (b"key has expired", "expired-key", "is signed by {key}, which has expired"),
-    (b"key is not yet valid", "expired-key", "is signed by {key}, which is not valid yet"),
-    (b"not permitted for use in signature namespace", "wrong-signer", "is signed by {key}, which may not sign for git"),
+    (b"key has expired", ProblemKind.EXPIRED_KEY, "is signed by {key}, which has expired"),
+    (b"key is not yet valid", ProblemKind.EXPIRED_KEY, "is signed by {key}, which is not valid yet"),
+    (
+        b"not permitted for use in signature namespace",
+        ProblemKind.WRONG_SIGNER,
+        "is signed by {key}, which may not sign for git",
+    ),
 )
 """What ssh-keygen complains of, once it found the key."""
 
@@ -43,7 +48,7 @@ class RefusedSignatureError(Exception):
     """Why a commit or tag is not vouched for. ``kind``: ``unsigned``, ``pgp-signature``, ``wrong-signer``,
     ``expired-key`` or ``bad-signature``; the text is the end of a sentence that begins with it."""
 
-    def __init__(self, kind: str, reason: str) -> None:
+    def __init__(self, kind: ProblemKind, reason: str) -> None:
         super().__init__(reason)
         self.kind = kind
 
@@ -76,7 +81,9 @@ def split(raw: bytes) -> SignedText:
         elif name != b"gpgsig-sha256":
             payload.append(line + b"\n")
     if found > 1 or misplaced:  # git reads parents up to the first other header: it would see fewer than were signed
-        raise RefusedSignatureError("bad-signature", "carries its signature in a place where git does not put it")
+        raise RefusedSignatureError(
+            ProblemKind.BAD_SIGNATURE, "carries its signature in a place where git does not put it"
+        )
     return SignedText(b"".join(payload) + blank[1:] + message, b"".join(signature) or None)
 
 
@@ -88,7 +95,7 @@ def split_tag(raw: bytes) -> SignedText:
         return SignedText(raw, None)
     signature = raw[begins[-1] :]
     if signature.startswith(_SSH) and not signature.rstrip(b"\n").endswith(_SSH_END):
-        raise RefusedSignatureError("bad-signature", "carries something behind its signature")
+        raise RefusedSignatureError(ProblemKind.BAD_SIGNATURE, "carries something behind its signature")
     return SignedText(raw[: begins[-1]], signature)
 
 
@@ -96,9 +103,11 @@ def signer_of(text: SignedText, allowed_signers: bytes, *, now: int) -> Signer:
     """Who signed ``text``: somebody whom ``allowed_signers`` (ssh-keygen(1)) lets sign for git at ``now`` (seconds
     since the epoch). Raises RefusedSignatureError; TrustError when ssh-keygen cannot be run."""
     if text.signature is None:
-        raise RefusedSignatureError("unsigned", "is not signed")
+        raise RefusedSignatureError(ProblemKind.UNSIGNED, "is not signed")
     if not text.signature.startswith(_SSH):
-        raise RefusedSignatureError("pgp-signature", "is signed with PGP or X.509; only SSH signatures can be judged")
+        raise RefusedSignatureError(
+            ProblemKind.PGP_SIGNATURE, "is signed with PGP or X.509; only SSH signatures can be judged"
+        )
     with tempfile.TemporaryDirectory(prefix="hostwright-verify-") as folder:  # mode 0700
         allowed, signature = Path(folder, "allowed_signers"), Path(folder, "signature")
         allowed.write_bytes(allowed_signers)
@@ -130,12 +139,14 @@ def names_a_signer(text: bytes) -> bool:
 def _refusal(judged: Completed, sound: Completed) -> RefusedSignatureError:
     key = _SOUND.search(sound.output.decode(errors="replace"))
     if not sound.ok or key is None:
-        return RefusedSignatureError("bad-signature", "carries a signature that was not made for it")
+        return RefusedSignatureError(ProblemKind.BAD_SIGNATURE, "carries a signature that was not made for it")
     shown = f"the key {key[1]}"
     for complaint, kind, reason in _REASONS:
         if complaint in judged.error:
             return RefusedSignatureError(kind, reason.format(key=shown))
-    return RefusedSignatureError("wrong-signer", f"is signed by {shown}, which is not among the trusted signers")
+    return RefusedSignatureError(
+        ProblemKind.WRONG_SIGNER, f"is signed by {shown}, which is not among the trusted signers"
+    )
 
 
 def _keygen(*arguments: str, message: bytes | None = None) -> Completed:
@@ -145,11 +156,13 @@ def _keygen(*arguments: str, message: bytes | None = None) -> Completed:
     except FileNotFoundError as error:
         raise TrustError(
             "signatures cannot be checked: there is no ssh-keygen",
-            kind="ssh-keygen-missing",
+            kind=ProblemKind.SSH_KEYGEN_MISSING,
             hint="install the OpenSSH client (`openssh-client`, `openssh-clients`)",
         ) from error
     if done.timed_out:
         raise TrustError(
-            f"ssh-keygen did not end within {TIMEOUT_S} s", kind="ssh-keygen-failed", consequence=Consequence.RETRY
+            f"ssh-keygen did not end within {TIMEOUT_S} s",
+            kind=ProblemKind.SSH_KEYGEN_FAILED,
+            consequence=Consequence.RETRY,
         )
     return done

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from agent.domain.text import printable
 from agent.errors import SettingsError
+from agent.problems import ProblemKind
 from agent.system.files import require_owned_throughout
 from agent.system.local_repository import require_owned_repository
 
@@ -112,7 +113,7 @@ def checked_branch(name: str) -> str:
     if not can_be_a_branch(name):
         raise SettingsError(
             f"{printable(name)!r} cannot be the name of a branch",
-            kind="bad-branch",
+            kind=ProblemKind.BAD_BRANCH,
             hint="see git-check-ref-format(1); it must not begin with `-` either",
         )
     return name
@@ -153,6 +154,6 @@ def _owned(path: Path) -> Path:
 def _refused(text: str, why: str) -> SettingsError:
     return SettingsError(
         f"the remote {without_password(printable(text))!r} cannot be used: {why}",
-        kind="bad-remote",
+        kind=ProblemKind.BAD_REMOTE,
         hint="write ssh://git@host/path.git, git@host:path.git, https://host/path.git or /absolute/path.git",
     )

@@ -25,6 +25,7 @@ from typing import Final
 import paramiko
 
 from agent.errors import SourceError
+from agent.problems import ProblemKind
 from agent.system.files import read_bounded
 from agent.system.remote import SSH_PORT, Remote, Transport
 
@@ -130,8 +131,8 @@ def _offered(remote: Remote, preferred: Iterable[str], timeout_s: float) -> Host
                 transport.close()
     except (OSError, EOFError, paramiko.SSHException) as error:
         if time.monotonic() - begun >= timeout_s:
-            raise _unreachable(remote, f"no answer within {timeout_s:g} s", "timeout") from error
-        raise _unreachable(remote, f"{error}" or "it ended the connection", "source-unreachable") from error
+            raise _unreachable(remote, f"no answer within {timeout_s:g} s", ProblemKind.TIMEOUT) from error
+        raise _unreachable(remote, f"{error}" or "it ended the connection", ProblemKind.SOURCE_UNREACHABLE) from error
     return HostKey(key.get_name(), key.get_base64())
 
 
@@ -142,7 +143,7 @@ def _prefer(transport: paramiko.Transport, types: Iterable[str]) -> None:
     options.key_types = tuple(dict.fromkeys((*(name for name in wanted if name in supported), *supported)))
 
 
-def _unreachable(remote: Remote, why: str, kind: str) -> SourceError:
+def _unreachable(remote: Remote, why: str, kind: ProblemKind) -> SourceError:
     return SourceError(
         f"{remote}: {why}", kind=kind, hint="check that the Git server is up and can be reached from this host"
     )

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 
 from agent.errors import TrustError
+from agent.problems import ProblemKind
 
 _KEY_TYPE: Final = b"ssh-ed25519"
 _MAGIC: Final = b"SSHSIG"
@@ -36,9 +37,13 @@ def sign(private_key_openssh: bytes, message: bytes, namespace: str) -> bytes:
     try:
         key = load_ssh_private_key(private_key_openssh, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise TrustError(f"not an OpenSSH private key without a passphrase: {error}", kind="bad-key") from error
+        raise TrustError(
+            f"not an OpenSSH private key without a passphrase: {error}", kind=ProblemKind.BAD_KEY
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise TrustError("not an ed25519 private key", hint="make one with ssh-keygen -t ed25519", kind="bad-key")
+        raise TrustError(
+            "not an ed25519 private key", hint="make one with ssh-keygen -t ed25519", kind=ProblemKind.BAD_KEY
+        )
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     signature = key.sign(_to_be_signed(message, namespace, _HASHES[0]))
     return _armour(_head(public, namespace, _HASHES[0]) + signature)
@@ -58,23 +63,23 @@ def verify(public_key_line: str, message: bytes, signature: bytes, namespace: st
                     blob[-_SIGNATURE_BYTES:], _to_be_signed(message, namespace, name)
                 )
             except InvalidSignature as error:
-                raise TrustError("the signature does not match the message", kind="bad-signature") from error
+                raise TrustError("the signature does not match the message", kind=ProblemKind.BAD_SIGNATURE) from error
             return
-    raise TrustError(f"not a signature by this key in the namespace {namespace}", kind="bad-signature")
+    raise TrustError(f"not a signature by this key in the namespace {namespace}", kind=ProblemKind.BAD_SIGNATURE)
 
 
 def raw_public_key(line: str) -> bytes:
     """The 32 bytes of an ed25519 public key line; the comment is ignored. Raises TrustError (``bad-key``)."""
     words = line.split()
     if len(words) < 2 or words[0] != _KEY_TYPE.decode():
-        raise TrustError("not a line of the form `ssh-ed25519 AAAA… comment`", kind="bad-key")
+        raise TrustError("not a line of the form `ssh-ed25519 AAAA… comment`", kind=ProblemKind.BAD_KEY)
     try:
         blob = base64.b64decode(words[1], validate=True)
     except (binascii.Error, ValueError) as error:
-        raise TrustError("the key is not base64", kind="bad-key") from error
+        raise TrustError("the key is not base64", kind=ProblemKind.BAD_KEY) from error
     key = blob[-_KEY_BYTES:]
     if blob != _string(_KEY_TYPE) + _string(key):
-        raise TrustError("the base64 does not hold an ed25519 public key", kind="bad-key")
+        raise TrustError("the base64 does not hold an ed25519 public key", kind=ProblemKind.BAD_KEY)
     return key
 
 
@@ -116,7 +121,7 @@ def _unarmoured(signature: bytes) -> bytes:
     try:
         blob = base64.b64decode(b"".join(signature.split(b"\n")[1:-2]), validate=True)
     except binascii.Error as error:
-        raise TrustError("not an armoured SSH signature", kind="bad-signature") from error
+        raise TrustError("not an armoured SSH signature", kind=ProblemKind.BAD_SIGNATURE) from error
     if _armour(blob) != signature:
-        raise TrustError("not an armoured SSH signature, or something stands around it", kind="bad-signature")
+        raise TrustError("not an armoured SSH signature, or something stands around it", kind=ProblemKind.BAD_SIGNATURE)
     return blob

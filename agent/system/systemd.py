@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import Consequence, SettingsError
+from agent.problems import ProblemKind
 from agent.system.process import run
 
 CYCLE_UNIT = "hostwright-cycle.service"
@@ -81,7 +82,7 @@ def reboot() -> None:
         why = completed.complaint if completed is not None else "there is no systemd"
         raise SettingsError(
             f"the host cannot be rebooted: {why}",
-            kind="reboot-failed",
+            kind=ProblemKind.REBOOT_FAILED,
             hint="reboot it by hand; `systemd-inhibit --list` says who may be in the way",
             consequence=Consequence.RETRY,
         )

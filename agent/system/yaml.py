@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import yaml
 
 from agent.errors import InventoryError
+from agent.problems import ProblemKind
 from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value, locate, plain
 from agent.system.yaml_scalars import SCALARS, constructed, implied
 from agent.system.yaml_words import At, Stop, said, twice
@@ -78,7 +79,7 @@ class YamlError(InventoryError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         lines = (f"{found.position}: {found.problem}" for found in self.problems)
-        super().__init__("\n".join(lines), hint=self.problems[0].remedy, kind="yaml")
+        super().__init__("\n".join(lines), hint=self.problems[0].remedy, kind=ProblemKind.YAML)
 
 
 def load(content: bytes, file: str, *, last_wins: bool = False) -> Node | None:

@@ -10,8 +10,8 @@ from agent.cli.show import DIFF_HEAD, NEW_LINES, newest_line, plan_lines
 from agent.deploys.difference import unified
 from agent.domain.desired import OnRemove
 from agent.domain.ownership import LedgerEntry, Origin
-from agent.domain.plan import Hold
-from agent.domain.removal import PRUNE_HELD, Departure, Fate, Leaving, Removal
+from agent.domain.plan import Hold, HoldKind
+from agent.domain.removal import Departure, Fate, Leaving, Removal
 from agent.steps.permit import NOT_IDEMPOTENT
 from tests.steps.build import SHA, change, plan, planned
 
@@ -28,7 +28,7 @@ def test_what_is_to_go_stands_behind_what_is_to_change() -> None:
             Removal(entry("file:/c"), Fate.RELEASE),
             Removal(entry("file:/d"), Fate.FORGET),
         ),
-        (Departure("app", OnRemove("deploys/app_absent.py", {}, SHA), Hold(PRUNE_HELD, "too many")),),
+        (Departure("app", OnRemove("deploys/app_absent.py", {}, SHA), Hold(HoldKind.PRUNE_HELD, "too many")),),
     )
     assert list(plan_lines(plan(planned(change())), leaving, diff=False, calm="in sync with")) == [
         f"1 intended, 4 left Git (commit {SHA[:12]}): 4 files",
@@ -49,7 +49,7 @@ def test_a_host_is_in_sync_when_nothing_is_to_change_or_to_go() -> None:
 
 
 def test_what_a_change_waits_for_stands_beside_it_and_once_below() -> None:
-    window = Hold("window", "it is outside its windows")
+    window = Hold(HoldKind.WINDOW, "it is outside its windows")
     lines = list(plan_lines(plan(planned(change())), Leaving(), {"motd": window}, diff=False, calm="in sync with"))
     assert lines[1].endswith(", held")
     assert [line for line in lines if line.startswith("held: ")] == [f"held: {window.told}"]

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from agent.cli.commands.status import COLUMNS, row
 from agent.cli.output import Output
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.domain.report import LATEST, Phase, Problem, Report, ReportedHold
 from agent.domain.status import CLOCKS_DIFFER_S, LONGEST_SILENCE_S, HostStatus, Verdict, decode, encode, report_path
 from agent.fleet.reader import belongs, judge_all
@@ -120,12 +120,12 @@ def test_that_a_commit_was_taken_back_is_told_once_also_by_the_cycle_that_did_it
 
 
 def test_what_was_said_on_this_host_is_told_before_it_has_reported_it() -> None:
-    said = Hold("suspended", "suspended on this host: disk", NOW)
+    said = Hold(HoldKind.SUSPENDED, "suspended on this host: disk", NOW)
     assert row(status(report()), NOW, [said])[-1] == f"suspended on this host: disk, until {'2023-11-14 22:13Z'}"
 
 
 def test_what_was_said_on_this_host_is_told_once_and_not_when_it_was_taken_back() -> None:
-    said = Hold("suspended", "suspended on this host: disk")
+    said = Hold(HoldKind.SUSPENDED, "suspended on this host: disk")
     told = status(report(phase=Phase.WAITING, holds=(ReportedHold(kind=said.kind, reason=said.reason),)))
     assert row(told, NOW, [said])[-1] == row(told, NOW)[-1] == said.reason
     assert row(told, NOW, [])[-1] == ""

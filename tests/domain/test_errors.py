@@ -1,4 +1,5 @@
 from agent.errors import EXIT_PRECEDENCE, Exit, HostwrightError, InventoryError, SourceError, TrustError, first_exit
+from agent.problems import ProblemKind
 
 
 def test_no_cause_is_fine():
@@ -17,7 +18,7 @@ def test_an_error_says_whether_time_alone_can_mend_it():
 
 def test_an_error_has_its_class_s_kind_unless_it_is_given_one():
     assert InventoryError("broken").kind == "inventory"
-    assert TrustError("broken", kind="history-rewritten").kind == "history-rewritten"
+    assert TrustError("broken", kind=ProblemKind.HISTORY_REWRITTEN).kind == "history-rewritten"
 
 
 def test_what_nobody_expected_is_a_bug():

@@ -9,8 +9,8 @@ from agent.domain.event import Event
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Origin, Standing
-from agent.domain.plan import Cause, Hold, PermittedPlan
-from agent.domain.removal import PRUNE_HELD, Fate, Leaving, Pruned, Removal
+from agent.domain.plan import Cause, Hold, HoldKind, PermittedPlan
+from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.domain.report import LATEST, Phase, Report
 from agent.domain.status import REPORT_LIMIT, decode, encode
 from agent.errors import DeployError
@@ -63,7 +63,7 @@ def test_of_what_a_command_wrote_only_the_line_that_says_why_leaves_the_host() -
 
 def test_what_is_no_text_or_no_time_does_not_keep_a_host_from_reporting() -> None:
     event = Event(10**30, "failed", "file:/srv/\udcff: no", "app", "file:/srv/\udcff")
-    hold = Hold("window", "x", 10**30)
+    hold = Hold(HoldKind.WINDOW, "x", 10**30)
     told = account(hold=hold, failures=[DeployError("/srv/\udcff")])
     envelope = Envelope("web1", "prod", "1.0.0", sequence=1, at=-1, next_due=10**30)
     composed = decode(encode(compose(told, Phase.FAILED, Applied(), [event], envelope)))
@@ -72,7 +72,7 @@ def test_what_is_no_text_or_no_time_does_not_keep_a_host_from_reporting() -> Non
 
 
 def test_a_hold_is_told_once_however_many_deploys_wait_for_it() -> None:
-    suspended, shut = Hold("suspended", "suspended on this host: disk"), Hold("window", "outside")
+    suspended, shut = Hold(HoldKind.SUSPENDED, "suspended on this host: disk"), Hold(HoldKind.WINDOW, "outside")
     deploys = [planned(change(deploy=name), deploy=name) for name in ("a", "b", "c")]
     held = PermittedPlan(plan(*deploys), {}, (), {"a": suspended, "b": shut, "c": shut})
     told = report(account(hold=suspended, permitted=held)).holds
@@ -84,7 +84,7 @@ def entry(key: str, standing: Standing = Standing.OWNED, reason: str = "") -> Le
 
 
 def test_what_left_git_and_stays_is_told_with_its_reason() -> None:
-    hold = Hold(PRUNE_HELD, "too many")
+    hold = Hold(HoldKind.PRUNE_HELD, "too many")
     standing = (entry("file:/b", Standing.ORPHANED, "content"), entry("file:/c", Standing.RELEASED))
     leaving = Leaving((Removal(entry("file:/a"), Fate.REMOVE, hold=hold), Removal(entry("file:/d"), Fate.REMOVE)))
     told = report(account(pruned=Pruned(leaving=leaving, standing=standing)))

@@ -11,6 +11,7 @@ from agent.domain.pins import RepositoryPin
 from agent.domain.tree import Tree
 from agent.errors import Exit, HostwrightError, InventoryError, SourceError, TrustError
 from agent.inventory.environment import Environment, load
+from agent.problems import ProblemKind
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
 from tests.inventory.samples import NAME, Repo
@@ -125,7 +126,7 @@ def test_all_that_cannot_be_had_is_told_at_once_and_asked_for_once(locked: Repo)
         asked.append(pin.url)
         if pin.url == URL:
             raise SourceError(f"{URL} does not answer", hint="wait")
-        raise TrustError(f"{more} holds something else", kind="pin-mismatch")
+        raise TrustError(f"{more} holds something else", kind=ProblemKind.PIN_MISMATCH)
 
     with pytest.raises(HostwrightError) as refused:
         load(locked.tree, NAME, gone).concrete("web1")

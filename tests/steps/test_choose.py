@@ -1,11 +1,11 @@
 from types import SimpleNamespace
 
 from agent.domain.memory import Suspension
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.steps.choose import choose, suspension
 from tests.steps.build import deploy, state
 
-SUSPENDED = Hold("suspended", "disk")
+SUSPENDED = Hold(HoldKind.SUSPENDED, "disk")
 
 
 def resolution(version="1", commit="a" * 40):
@@ -45,13 +45,13 @@ def test_a_newer_commit_that_changes_nothing_is_adopted_even_while_suspended():
 
 
 def test_a_host_on_a_commit_that_a_person_named_says_so():
-    pinned = Hold("pinned", "a person said so")
+    pinned = Hold(HoldKind.PINNED, "a person said so")
     assert choose(resolution("2"), resolution("1"), suspension=None, pinned=pinned).hold == pinned
 
 
 def test_whoever_is_suspended_goes_to_no_commit_that_a_person_named_either():
     old, named = resolution("1"), resolution("2")
-    aim = choose(old, named, suspension=SUSPENDED, pinned=Hold("pinned", "a person said so"))
+    aim = choose(old, named, suspension=SUSPENDED, pinned=Hold(HoldKind.PINNED, "a person said so"))
     assert (aim.resolution, aim.hold) == (old, SUSPENDED)
 
 

@@ -1,7 +1,7 @@
 from agent.domain.desired import Mode, OnRemove
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
-from agent.domain.plan import Cause, Hold, PermittedPlan
+from agent.domain.plan import Cause, Hold, HoldKind, PermittedPlan
 from agent.steps.confirm import confirm, failures
 from tests.steps.build import account, change, deploy, outcome, plan, planned, state
 
@@ -46,7 +46,7 @@ def test_a_deploy_that_cannot_be_planned_is_an_error():
 
 
 def test_a_deploy_that_waits_to_be_tried_again_still_counts_as_failed():
-    hold = Hold("backoff", "failed twice; will be tried again", 2000)
+    hold = Hold(HoldKind.BACKOFF, "failed twice; will be tried again", 2000)
     told = account(after=plan(), permitted=PermittedPlan(plan(), {}, (), {"motd": hold}))
     assert [(error.kind, int(error.exit)) for error in failures(told)] == [("backoff", 7)]
 

@@ -34,6 +34,7 @@ from agent.host.state import Memory
 from agent.host.versions import Versions
 from agent.inventory.lock import Lock, lock_text
 from agent.parts import Parts
+from agent.problems import ProblemKind
 from agent.steps.apply import Progress
 from agent.steps.remember import phase_of
 from agent.steps.verify import recall
@@ -62,7 +63,7 @@ class PlayedEngine:
 
     def plan(self, state: DesiredState, _root: Path, _interrupted: frozenset[str]) -> tuple[Prepared, ...]:
         if self.applied and self.breaks_after_apply:
-            raise DeployError("planning was stopped", kind="stopped")
+            raise DeployError("planning was stopped", kind=ProblemKind.STOPPED)
         return tuple(self._found(deploy.name) for deploy in state.deploys)
 
     def apply(

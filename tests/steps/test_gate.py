@@ -2,7 +2,7 @@
 
 from zoneinfo import ZoneInfo
 
-from agent.domain.plan import Cause, Hold
+from agent.domain.plan import Cause, Hold, HoldKind
 from agent.domain.window import Window
 from agent.steps.choose import choose
 from agent.steps.gate import OPEN, Gate, gate
@@ -13,7 +13,7 @@ from tests.steps.test_choose import resolution
 MONDAY_14_13 = 1_790_000_000  # 2026-09-21T14:13:20Z
 EVENING = 1_790_020_800  # 20:00
 HOUR = 3600
-SHUT = Hold("window", "it is outside its windows; waits for the next one", EVENING)
+SHUT = Hold(HoldKind.WINDOW, "it is outside its windows; waits for the next one", EVENING)
 
 
 def at_gate(*windows, budget_s=1860):

@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.deploys.users.spec import UsersSpec
 from agent.domain.desired import DesiredDeploy, DesiredState
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.steps.choose import choose
 from agent.steps.leavers import kept_out
 from tests.steps.build import deploy, state
@@ -46,7 +46,7 @@ def test_who_is_merely_missing_may_be_so_by_mistake() -> None:
 
 def test_a_host_that_stays_on_an_older_commit_because_the_newest_did_harm_keeps_them_out() -> None:
     current, candidate = Resolved(state(users({"ann": {}}))), Resolved(state(users({"ann": {"absent": True}})))
-    bad = Hold("bad", "nginx does not answer")
+    bad = Hold(HoldKind.BAD, "nginx does not answer")
     aim = choose(current, candidate, suspension=None, bad=bad)  # type: ignore[arg-type]
     assert aim is not None
     assert absent(aim.resolution.state) == {"ann"}

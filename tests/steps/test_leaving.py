@@ -11,7 +11,7 @@ import pytest
 from agent.domain.desired import Mode, OnRemove
 from agent.domain.memory import AppliedDeploy, FleetSettings
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standing
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.domain.removal import Departure, Fate, Leaving, Removal
 from agent.errors import DeployError
 from agent.steps.leaving import Rules, allows, find, judge, rules_for
@@ -253,7 +253,7 @@ def test_an_observed_deploy_removes_nothing_whoever_allows_it() -> None:
 
 
 def test_what_waits_for_an_on_remove_waits_with_it() -> None:
-    rules = Rules(limit=9, waiting={"app": Hold("backoff", "failed")})
+    rules = Rules(limit=9, waiting={"app": Hold(HoldKind.BACKOFF, "failed")})
     leaving = judge(Leaving((removal(deploy="app"),), (Departure("app", ON_REMOVE),)), rules)
     assert (holds(leaving), leaving.permitted) == (["backoff"], Leaving())
 

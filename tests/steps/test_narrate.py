@@ -4,8 +4,8 @@ from agent.domain.account import Stage
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.outcome import DeployOutcome, Outcome, Status
 from agent.domain.ownership import LedgerEntry, Origin
-from agent.domain.plan import Cause, HeldChange, Hold, PermittedPlan
-from agent.domain.removal import PRUNE_HELD, Fate, Leaving, Pruned, Removal
+from agent.domain.plan import Cause, HeldChange, Hold, HoldKind, PermittedPlan
+from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.errors import InventoryError, SourceError
 from agent.steps.narrate import narrate
 from tests.steps.build import account, change, deploy, health, outcome, plan, planned, result
@@ -76,7 +76,7 @@ def test_each_event_bears_the_time_at_which_it_happened_and_they_stand_in_that_o
         plan=plan(planned(change())),
         outcome=done,
         failures=[away],
-        hold=Hold("suspended", "disk"),
+        hold=Hold(HoldKind.SUSPENDED, "disk"),
         health=health("sick"),
         times={Stage.AIMED: 2, Stage.JUDGED: 5},
     )
@@ -91,7 +91,7 @@ def test_each_event_bears_the_time_at_which_it_happened_and_they_stand_in_that_o
 
 
 def test_a_suspension_is_told_once():
-    held = account(hold=Hold("suspended", "disk"))
+    held = account(hold=Hold(HoldKind.SUSPENDED, "disk"))
     first, told = narrate(held, Applied(), (), 5)
     assert [(event.kind, event.message) for event in first] == [("suspended", "disk")]
     assert narrate(held, Applied(), told, 6)[0] == ()
@@ -99,7 +99,7 @@ def test_a_suspension_is_told_once():
 
 def test_a_held_change_is_told_with_its_reason():
     drift = change(cause=Cause.DRIFT)
-    held = PermittedPlan(plan(planned(drift)), {}, (HeldChange(drift, Hold("observe", "only looking")),), {})
+    held = PermittedPlan(plan(planned(drift)), {}, (HeldChange(drift, Hold(HoldKind.OBSERVE, "only looking")),), {})
     (event,) = narrate(account(plan=plan(planned(drift)), permitted=held), Applied(), (), 5)[0]
     assert (event.kind, event.message) == ("held-drift", "write file:/etc/motd: only looking")
 
@@ -125,7 +125,7 @@ def test_each_fate_is_told_with_its_reason():
 
 
 def test_what_is_held_is_told_once_whatever_else_happens():
-    hold = Hold(PRUNE_HELD, "too many")
+    hold = Hold(HoldKind.PRUNE_HELD, "too many")
     held = Leaving(tuple(Removal(entry(f"file:/{letter}"), Fate.REMOVE, hold=hold) for letter in "abcdefg"))
     first, told = narrate(account(pruned=Pruned(leaving=held)), Applied(), (), 5)
     assert [(event.kind, event.message) for event in first] == [

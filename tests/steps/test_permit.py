@@ -2,7 +2,7 @@ import pytest
 
 from agent.domain.desired import Mode
 from agent.domain.memory import Attempt
-from agent.domain.plan import Cause, Hold
+from agent.domain.plan import Cause, Hold, HoldKind
 from agent.steps.permit import Rules, permit, rules_for
 from tests.steps.build import change, deploy, plan, planned, state
 
@@ -23,7 +23,7 @@ def test_a_deploy_in_sync_is_neither_allowed_nor_held():
 
 
 def test_a_suspended_host_touches_nothing_and_says_why():
-    permitted = permit(plan(planned(change())), Rules(everything=Hold("suspended", "disk")))
+    permitted = permit(plan(planned(change())), Rules(everything=Hold(HoldKind.SUSPENDED, "disk")))
     assert permitted.allowed == {}
     assert [held.hold.reason for held in permitted.held] == ["disk"]
 

@@ -11,9 +11,10 @@ from agent.deploys.containers import resource as containers
 from agent.domain.desired import Mode, OnRemove
 from agent.domain.memory import ON_REMOVE, AppliedDeploy, Attempt, State
 from agent.domain.ownership import LedgerEntry, Origin, Seen, Standing
-from agent.domain.plan import Cause, Hold
-from agent.domain.removal import NOT_PRUNED, Fate
+from agent.domain.plan import Cause, Hold, HoldKind
+from agent.domain.removal import Fate
 from agent.errors import DeployError, ReportError, SourceError
+from agent.problems import ProblemKind
 from agent.steps import prune as step
 from agent.steps.own import look
 from agent.steps.prune import unfit, units_going
@@ -34,7 +35,7 @@ def test_a_host_as_wanted_and_well_is_fit() -> None:
         {"state": None},
         {"health": None},
         {"health": health("nginx.service has failed")},
-        {"hold": Hold("suspended", "the disk is being replaced")},
+        {"hold": Hold(HoldKind.SUSPENDED, "the disk is being replaced")},
         {"after": plan(planned(change()))},
         {"after": plan(planned(unknown="later"))},
         {"after": plan(planned(error="no such user"))},
@@ -180,7 +181,7 @@ def test_what_a_sick_disk_does_not_give_up_is_a_problem_and_stays_owned(
             return ""
 
         def remove(self, *_: object, **__: object) -> dict[str, str]:
-            raise DeployError("f: Read-only file system", kind="host-io")
+            raise DeployError("f: Read-only file system", kind=ProblemKind.HOST_IO)
 
     key = host.gave("f")
     monkeypatch.setattr(step, "resource_kind", lambda _: Sick())
@@ -219,7 +220,10 @@ def test_what_cannot_be_removed_now_is_told_and_tried_again(host: Host, busy: Bu
     for _ in range(2):
         pruned = host.prune()
         (hold,) = pruned.leaving.holds
-        assert (hold.kind, hold.reason) == (NOT_PRUNED, f"{key} cannot be removed now: it has running processes")
+        assert (hold.kind, hold.reason) == (
+            HoldKind.NOT_PRUNED,
+            f"{key} cannot be removed now: it has running processes",
+        )
         assert (pruned.done, pruned.failures, pruned.held, pruned.settled) == ((), (), False, False)
         entry = host.ledger.entry(key)
         assert entry is not None
@@ -247,7 +251,10 @@ def test_what_the_agent_put_beside_what_was_there_goes_before_that_is_released(h
     host.ledger.record(key, "gone", NOW, Seen({"type": "file"}, b"theirs\n"))
     pruned = host.prune()
     (failure,) = pruned.failures
-    assert (failure.kind, failure.message) == (NOT_PRUNED, f"{key} could not be released: it has running processes")
+    assert (failure.kind, failure.message) == (
+        HoldKind.NOT_PRUNED,
+        f"{key} could not be released: it has running processes",
+    )
     assert (pruned.done, pruned.standing) == ((), ())
     busy.busy = ""
     assert fates(host.prune()) == {"adopted": Fate.RELEASE}

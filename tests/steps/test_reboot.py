@@ -8,7 +8,7 @@ import pytest
 
 from agent.domain.account import Account, Reboot, Trigger
 from agent.domain.health import Health
-from agent.domain.plan import Hold, Plan
+from agent.domain.plan import Hold, HoldKind, Plan
 from agent.errors import DeployError
 from agent.steps.probe import judge
 from agent.steps.reboot import AGAIN_S, reboot
@@ -56,7 +56,7 @@ def test_a_host_that_is_never_to_reboot_stays_up(account):
 
 
 def test_it_waits_for_its_window(account):
-    account.shut = Hold("window", "it is outside its windows", NOW + 60)
+    account.shut = Hold(HoldKind.WINDOW, "it is outside its windows", NOW + 60)
     decision = decided(account)
     assert "windows" in waits(decision)
     assert decision.hold.until == NOW + 60
@@ -68,7 +68,7 @@ def test_it_waits_for_a_host_that_has_not_converged(account):
 
 
 def test_it_waits_for_a_host_that_is_suspended(account):
-    account.hold = Hold("suspended", "disk")
+    account.hold = Hold(HoldKind.SUSPENDED, "disk")
     assert "waiting" in waits(decided(account))
 
 

@@ -3,8 +3,8 @@ from agent.domain.desired import Mode, OnRemove
 from agent.domain.memory import LONGEST_BACKOFF_S, ON_REMOVE, AdoptedCommit, Applied, AppliedDeploy, Attempt, State
 from agent.domain.outcome import Outcome, Status
 from agent.domain.ownership import LedgerEntry, Origin, Standing
-from agent.domain.plan import Cause, Hold, PermittedPlan
-from agent.domain.removal import PRUNE_HELD, Fate, Leaving, Pruned, Removal
+from agent.domain.plan import Cause, Hold, HoldKind, PermittedPlan
+from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.domain.report import Phase
 from agent.errors import DeployError, InventoryError, ReportError, SourceError
 from agent.host.events import Events
@@ -115,7 +115,7 @@ def test_success_forgets_the_failures():
 
 def test_a_cycle_that_waits_learns_nothing_and_keeps_the_count():
     before = {"motd": Attempt(deploy().digest, 3, 500)}
-    held = PermittedPlan(plan(), {}, (), {"motd": Hold("backoff", "")})
+    held = PermittedPlan(plan(), {}, (), {"motd": Hold(HoldKind.BACKOFF, "")})
     waiting = account(plan=plan(planned(error="boom")), permitted=held, outcome=Outcome())
     assert attempts_after(before, waiting, state(), 400) == before
 
@@ -141,7 +141,7 @@ def test_units_stay_forgiven_when_nobody_could_look():
 
 
 ENTRY = LedgerEntry("file:/etc/x", "app", 5, Origin.CREATED, standing=Standing.ORPHANED)
-HELD = Pruned(leaving=Leaving((Removal(ENTRY, Fate.REMOVE, hold=Hold(PRUNE_HELD, "too many")),)))
+HELD = Pruned(leaving=Leaving((Removal(ENTRY, Fate.REMOVE, hold=Hold(HoldKind.PRUNE_HELD, "too many")),)))
 LEAVES = OnRemove("deploys/app_absent.py", {}, "c" * 40)
 
 

@@ -23,6 +23,7 @@ from agent.host.paths import Paths
 from agent.host.settings import Settings
 from agent.host.spool import Spool
 from agent.host.state import Memory
+from agent.problems import ProblemKind
 from agent.steps.report import StatusReporter
 from tests.fleet import samples
 from tests.steps.build import account, health, plan, planned
@@ -115,8 +116,8 @@ def test_what_the_state_folder_does_not_take_goes_out_by_way_of_run(paths: Paths
     told = reporter(paths, branch)
     told.report(account(failures=[SettingsError("x")]))
     full = without_state_folder(told)
-    full.report(account(failures=[SettingsError("full", kind="disk-full")]))
-    full.report(account(failures=[SettingsError("full", kind="disk-full")]))
+    full.report(account(failures=[SettingsError("full", kind=ProblemKind.DISK_FULL)]))
+    full.report(account(failures=[SettingsError("full", kind=ProblemKind.DISK_FULL)]))
     assert [each.report.problems[0].message for each in branch.published] == ["x", "full"]
     assert not list(paths.spool.glob("*.json"))
 
@@ -125,7 +126,7 @@ def test_what_could_not_be_sent_from_there_either_goes_first_when_the_disk_is_ba
     branch = Branch(ReportError("away"))
     told = reporter(paths, branch)
     with pytest.raises(ReportError):
-        without_state_folder(told).report(account(failures=[SettingsError("full", kind="disk-full")]))
+        without_state_folder(told).report(account(failures=[SettingsError("full", kind=ProblemKind.DISK_FULL)]))
     branch.error = None
     told.report(account(after=plan(planned()), health=health()))
     assert [each.report.phase for each in branch.published] == [Phase.FAILED, Phase.CONVERGED]

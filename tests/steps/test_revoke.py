@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.domain.ownership import LedgerEntry
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.errors import DeployError
 from agent.steps import prune as step
 from agent.steps import revoke as revoking
@@ -81,7 +81,7 @@ def test_nobody_is_locked_out_by_what_looks_like_a_mistake(host: Host, access: O
 @pytest.mark.parametrize("what", ["hold", "shut"])
 def test_a_host_that_a_person_said_to_leave_alone_is_left_alone(host: Host, access: Opening, what: str) -> None:
     host.gave("ann")
-    host.told = replace(host.told, **{what: Hold("suspended", "the disk is being replaced")})
+    host.told = replace(host.told, **{what: Hold(HoldKind.SUSPENDED, "the disk is being replaced")})
     assert (host.prune().revoked, access.revoked) == ((), [])
 
 

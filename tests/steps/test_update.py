@@ -11,7 +11,7 @@ from agent.domain.desired import DesiredState
 from agent.domain.memory import Stage, Update
 from agent.domain.outcome import DeployOutcome, Outcome, Status
 from agent.domain.pins import AgentPin
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.domain.trial import Bad
 from agent.errors import DeployError, HealthError, ReportError, SourceError
 from agent.steps.update import LONGEST_BACKOFF_S, does_well, failed, judged, obstacle, on_trial, waits
@@ -31,13 +31,13 @@ def test_on_a_host_that_is_calm_nothing_is_waited_for() -> None:
 
 
 def test_it_waits_for_the_host_s_window() -> None:
-    hold = held(Account(shut=Hold("window", "it is outside its windows", NOW + 60)))
+    hold = held(Account(shut=Hold(HoldKind.WINDOW, "it is outside its windows", NOW + 60)))
     assert hold is not None
     assert (hold.kind, hold.until) == ("update", NOW + 60)
 
 
 def test_it_waits_while_the_host_is_held() -> None:
-    hold = held(Account(hold=Hold("suspended", "suspended on this host: disk", NOW + 60)))
+    hold = held(Account(hold=Hold(HoldKind.SUSPENDED, "suspended on this host: disk", NOW + 60)))
     assert hold is not None
     assert ("disk" in hold.reason, hold.until) == (True, NOW + 60)
 

@@ -22,6 +22,7 @@ from agent.inventory.environment import load
 from agent.inventory.lock import AGENT, LOCK_FILE, Lock, lock_text, read_lock
 from agent.inventory.source import INVENTORIES, open_source
 from agent.pinning.renew import Renewal
+from agent.problems import ProblemKind
 from agent.system.files import write_atomic
 from agent.system.folder import FolderTree
 
@@ -49,7 +50,9 @@ def lock(output: Output, repo: ConfigRepo, names: tuple[str, ...], check: bool) 
             continue
         except OSError as error:
             what = f"{error.filename or root}: {error.strerror or error}"
-            raise SettingsError(what, kind="host-io", hint=f"{LOCK_FILE} and the cache must be writable") from error
+            raise SettingsError(
+                what, kind=ProblemKind.HOST_IO, hint=f"{LOCK_FILE} and the cache must be writable"
+            ) from error
         failures += failed
         for line in written[name]:
             output.show(f"{name}: {line}")

@@ -14,13 +14,14 @@ from agent import wiring
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
-from agent.domain.plan import Hold
+from agent.domain.plan import Hold, HoldKind
 from agent.domain.report import LATEST, Phase, Report
 from agent.domain.status import HostStatus, Verdict, ahead_s, due
 from agent.domain.text import moment, printable, waiting
 from agent.errors import UsageError
 from agent.fleet.reader import belongs, judge_all, now_seen
 from agent.host.paths import Paths
+from agent.problems import ProblemKind
 from agent.steps.choose import HERE
 from agent.system.files import read_bounded, write_atomic
 
@@ -114,8 +115,8 @@ def _what(report: Report, ahead: int, local: Sequence[Hold] | None) -> Sequence[
 
 def _holds(report: Report, problems: Sequence[str], local: Sequence[Hold] | None) -> Iterator[str]:
     """Why something waits. A problem may say it already: of a deploy that backs off, of a commit just taken back."""
-    taken_back = any(problem.kind == "rolled-back" for problem in report.problems)
-    said = ("backoff", "bad") if taken_back else ("backoff",)
+    taken_back = any(problem.kind == ProblemKind.ROLLED_BACK for problem in report.problems)
+    said = {HoldKind.BACKOFF, HoldKind.BAD} if taken_back else {HoldKind.BACKOFF}
     if local is not None:
         yield from (hold.told for hold in local)
     for hold in report.holds:

@@ -10,6 +10,7 @@ from agent.control import ask
 from agent.errors import Exit, HostwrightError, SettingsError
 from agent.host.paths import Paths
 from agent.host.state import Memory
+from agent.problems import ProblemKind
 
 TRIGGER_WAIT_S = 4 * 3600.0
 
@@ -22,10 +23,10 @@ def trigger(output: Output, wait: bool) -> int:
     require_root()
     answer = ask(Paths().control, wait=wait, timeout_s=TRIGGER_WAIT_S if wait else 10.0)
     if answer.get("ok") is not True:
-        raise SettingsError(f"the daemon refused: {answer.get('error', 'no reason given')}", kind="no-daemon")
+        raise SettingsError(f"the daemon refused: {answer.get('error', 'no reason given')}", kind=ProblemKind.NO_DAEMON)
     code = answer.get("exit", 0)
     if not isinstance(code, int):
-        raise SettingsError("nobody can tell how the cycle ended", kind="no-daemon", hint="hostwright events")
+        raise SettingsError("nobody can tell how the cycle ended", kind=ProblemKind.NO_DAEMON, hint="hostwright events")
     output.say(f"the cycle ended with exit code {code}" if wait else "the daemon will start a cycle now")
     error = _why(Memory(Paths()), code) if code else None
     if error is not None:
@@ -37,10 +38,10 @@ def trigger(output: Output, wait: bool) -> int:
 def _why(memory: Memory, code: int) -> HostwrightError:
     """What the exit code of the last cycle stands for, as far as that cycle lived to write it down."""
     state = memory.state()
-    kind, message, hint = state.cause if state.exit == code else ("", "", "")
+    slug, message, hint = state.cause if state.exit == code else ("", "", "")
     if not message:
-        kind, message = "unknown", "the cycle ended before it could write down why"
+        message = "the cycle ended before it could write down why"
         hint = "`journalctl -u hostwright-cycle` has its last words"
-    error = HostwrightError(message, kind=kind, hint=hint)
+    error = HostwrightError(message, kind=ProblemKind.read(slug), hint=hint)
     error.exit = Exit(code) if code in list(Exit) else Exit.BUG
     return error

@@ -17,6 +17,7 @@ from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
 from agent.host.paths import Paths
+from agent.problems import ProblemKind
 from agent.system.descent import Base
 
 
@@ -78,13 +79,13 @@ def _opened(base: Base, user: User) -> Iterator[int]:
             raise DeployError(
                 f"the home {user.home} of {user.name} cannot be opened: {error.strerror}",
                 hint="create it with an earlier `users` deploy",
-                kind="no-home",
+                kind=ProblemKind.NO_HOME,
             ) from error
         if owner != user.uid:
             raise DeployError(
                 f"the home {user.home} of {user.name} belongs to uid {owner}",
                 hint="dotfiles are for people's own homes; use `files` for folders of the system",
-                kind="not-their-home",
+                kind=ProblemKind.NOT_THEIR_HOME,
             )
         yield home
 

@@ -17,6 +17,7 @@ from agent.deploys.place import Found, look
 from agent.deploys.writing import explained
 from agent.domain.digest import JSON
 from agent.errors import DeployError
+from agent.problems import ProblemKind
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT
 from agent.system.descent import SYSTEM, Base, Refused, folder
 
@@ -56,7 +57,7 @@ class Place:
                     raise Refused(f"the home {self.base.path} of {self.user.name} belongs to somebody else")
                 yield start
         except OSError as error:
-            raise DeployError(f"{self.path}: {error.strerror or error}", kind="not-written") from error
+            raise DeployError(f"{self.path}: {error.strerror or error}", kind=ProblemKind.NOT_WRITTEN) from error
 
     def act(self, act: Callable[[int, str], object], start: int) -> None:
         above, _, name = self.path.rpartition("/")

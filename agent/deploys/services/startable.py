@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.deploys.telling import plain_lines
 from agent.errors import DeployError
+from agent.problems import ProblemKind
 from agent.system.process import run
 
 TIMEOUT_S = 30.0
@@ -30,5 +31,5 @@ def require_startable(name: str, text: str) -> str:
     lines = plain_lines(done.error.decode(errors="replace"))
     if any(_REFUSES in line and name in line for line in lines):
         why = next((line for line in lines if line.startswith(f"{name}: ")), f"{name}: {_REFUSES}")
-        raise DeployError(why, hint="see systemd.unit(5); what was there stands", kind="not-valid")
+        raise DeployError(why, hint="see systemd.unit(5); what was there stands", kind=ProblemKind.NOT_VALID)
     return ""

@@ -21,6 +21,7 @@ from agent.deploys.items import Item, Kind
 from agent.deploys.ssh.reading import Configuration
 from agent.deploys.ssh.spec import DROP_IN
 from agent.errors import DeployError
+from agent.problems import ProblemKind
 from agent.system.files import read_bounded
 from agent.system.process import run
 from agent.system.systemd import is_active
@@ -106,7 +107,9 @@ def tell(unit: str, verb: str) -> None:
         why = "it ended"
     except DeployError as error:
         why = "; ".join(error.message.splitlines())
-    raise DeployError(f"{unit} does not run with these settings: {_errors(unit, begun) or why}", kind="sshd-ended")
+    raise DeployError(
+        f"{unit} does not run with these settings: {_errors(unit, begun) or why}", kind=ProblemKind.SSHD_ENDED
+    )
 
 
 def _listens_since(begun: float) -> bool:
@@ -167,7 +170,7 @@ def not_in_force(why: str) -> DeployError:
     return DeployError(
         f"{DROP_IN} is not in force: {why}",
         hint=f"take that setting out, or have {MAIN} begin with `Include /etc/ssh/sshd_config.d/*.conf`",
-        kind="not-in-force",
+        kind=ProblemKind.NOT_IN_FORCE,
     )
 
 

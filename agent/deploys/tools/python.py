@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.errors import Consequence, DeployError, SourceError
+from agent.problems import ProblemKind
 from agent.system.process import Completed, run
 
 _PATH = "/usr/bin:/bin:/usr/local/bin"
@@ -78,7 +79,7 @@ def build(folder: Path, requirements: Iterable[str]) -> str:
     if not done.ok:
         raise SourceError(
             _told(done),
-            kind="download-failed",
+            kind=ProblemKind.DOWNLOAD_FAILED,
             hint="only wheels with a pinned hash are taken; can this host reach its index (UV_DEFAULT_INDEX)?",
         )
     return os.path.realpath(found)
@@ -88,7 +89,9 @@ def _uv(*arguments: str, temporary: Path, timeout_s: float) -> Completed:
     program = Path(sys.executable).with_name("uv")
     if not program.exists():
         raise DeployError(
-            f"there is no {program}", hint="the agent's environment is damaged: run bootstrap.sh again", kind="engine"
+            f"there is no {program}",
+            hint="the agent's environment is damaged: run bootstrap.sh again",
+            kind=ProblemKind.ENGINE,
         )
     own = {
         "PATH": _PATH,

@@ -21,6 +21,7 @@ from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
 from agent.domain.pins import TOOL_NAME, Pins, ToolPin
 from agent.errors import InventoryError
+from agent.problems import ProblemKind
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~!-]{0,99}")
 """It becomes a folder on the host."""
@@ -82,7 +83,7 @@ def _all_pinned(names: Iterable[str], pins: Pins) -> list[ToolPin]:
         except InventoryError as error:
             faults.append(Fault(error.message, error.hint, ("tools", index)))
     if faults:
-        raise Mistake.of(faults, kind="not-locked")
+        raise Mistake.of(faults, kind=ProblemKind.NOT_LOCKED)
     return found
 
 

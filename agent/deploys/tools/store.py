@@ -23,6 +23,7 @@ from pydantic import TypeAdapter
 
 from agent.errors import Consequence, DeployError, SettingsError
 from agent.host.paths import Paths
+from agent.problems import ProblemKind
 from agent.system.files import discard, read_bounded, require_owned_throughout, sync_file_system, write_atomic
 
 MARK = ".hostwright.json"
@@ -74,7 +75,7 @@ class Store:
         try:
             require_owned_throughout(self.tools)
         except SettingsError as error:
-            raise DeployError(error.message, hint=error.hint, kind="path-refused") from error
+            raise DeployError(error.message, hint=error.hint, kind=ProblemKind.PATH_REFUSED) from error
         for folder in (self.staging, self.downloads):
             folder.mkdir(mode=0o700, exist_ok=True)
 
