@@ -22,10 +22,10 @@ TEST_LINES_MAX = 500
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 """Module names that say nothing about what is inside."""
 
-SHARED_NAMES = frozenset(
-    "Account Accounts Check Command Difference Entry Foreseen Found Group Groups Job Line Prepared Problem Reboot Refused "
-    "Rules Said Settings Stage Standing Status Step Stop Store Unit Verdict Wanted Webhook Window".split()
-)
+SHARED_NAMES = """
+Account Accounts Check Command Difference Entry Foreseen Found Group Groups Job Line Prepared Problem Reboot Refused
+Rules Said Settings Stage Standing Status Step Stop Store Unit Verdict Wanted Webhook Window
+"""
 """Names that two public classes of the agent still share. This list only shrinks."""
 
 SOUND_ALIKE = {("leavers", "leaving")}
@@ -77,7 +77,7 @@ def _version() -> str:
 def test_no_two_public_classes_share_a_name() -> None:
     bodies = (ast.parse(path.read_text()).body for path in MODULES)
     names = Counter(node.name for body in bodies for node in body if isinstance(node, ast.ClassDef))
-    assert {name for name, times in names.items() if times > 1 and not name.startswith("_")} <= SHARED_NAMES
+    assert {name for name, times in names.items() if times > 1 and not name.startswith("_")} <= set(SHARED_NAMES.split())
 
 
 def test_no_two_modules_of_a_folder_sound_alike() -> None:
