@@ -77,7 +77,8 @@ def _version() -> str:
 def test_no_two_public_classes_share_a_name() -> None:
     bodies = (ast.parse(path.read_text()).body for path in MODULES)
     names = Counter(node.name for body in bodies for node in body if isinstance(node, ast.ClassDef))
-    assert {name for name, times in names.items() if times > 1 and not name.startswith("_")} <= set(SHARED_NAMES.split())
+    shared = {name for name, times in names.items() if times > 1 and not name.startswith("_")}
+    assert shared <= set(SHARED_NAMES.split())
 
 
 def test_no_two_modules_of_a_folder_sound_alike() -> None:
