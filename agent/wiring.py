@@ -30,8 +30,8 @@ from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
+from agent.inventory.ansible.inventory import read_host_names
 from agent.inventory.fleet import read_fleet
-from agent.inventory.inventory import read_host_names
 from agent.inventory.source import open_source
 from agent.parts import Named, Parts
 from agent.steps.apply import Progress

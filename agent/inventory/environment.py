@@ -17,21 +17,21 @@ from agent.domain.fault import Fault, Mistake
 from agent.domain.pins import Pins, RepositoryPin, left_out
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
-from agent.inventory.claims import clashes, unmet
+from agent.inventory.ansible.inventory import Inventory, complain_of_unread, read_inventory
+from agent.inventory.arguments import judge
+from agent.inventory.check.conflicts import clashes, unmet
+from agent.inventory.check.deploy_files import require_python
+from agent.inventory.check.external_deploys import require_runnable
+from agent.inventory.check.fleet_hosts import check_hosts, check_windows
+from agent.inventory.check.strays import complain_of_strays
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
-from agent.inventory.foreign import require_runnable
-from agent.inventory.inventory import Inventory, complain_of_unread, read_inventory
 from agent.inventory.lock import AGENT, Lock, read_lock, stale
-from agent.inventory.placing import PlacedDeploy, Placing
-from agent.inventory.python import require_python
+from agent.inventory.merge_plays import PlacedDeploy, Placing
 from agent.inventory.site import Play, read_site
 from agent.inventory.source import INVENTORIES, open_source
-from agent.inventory.strays import complain_of_strays
-from agent.inventory.template import HostValues, LazyValues, Renderer, TemplateProblem
+from agent.inventory.template.render import HostValues, LazyValues, Renderer, TemplateProblem
 from agent.inventory.tools import PythonTool, Tool, read_tools
-from agent.inventory.typed import judge
-from agent.inventory.windows import check_hosts, check_windows
 from agent.problems import ProblemKind
 from agent.system.yaml import Position
 

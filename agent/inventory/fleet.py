@@ -20,7 +20,7 @@ from agent.domain.fault import Mistake, Path
 from agent.domain.report import LATEST
 from agent.domain.tree import Tree
 from agent.domain.window import LONGEST_S
-from agent.inventory import shape
+from agent.inventory import validation
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import Source, open_source
 from agent.system import timezone
@@ -270,7 +270,7 @@ def read_fleet_file(source: Source, complaints: Complaints) -> tuple[Fleet, Node
     try:
         fleet = Fleet.model_validate(plain(root))
     except ValidationError as error:
-        shape.complain(error, Fleet, root, complaints, place=root.position)
+        validation.complain(error, Fleet, root, complaints, place=root.position)
         return Fleet(), None
     for path in NOT_IN_FORCE:
         if _at(fleet, path) != _at(Fleet(), path):

@@ -16,7 +16,7 @@ from agent.domain.address import Address
 from agent.domain.fault import Mistake, no_truth
 from agent.domain.pins import AgentPin, Asset, Pins, RepositoryPin, ToolPin
 from agent.errors import InventoryError
-from agent.inventory import shape
+from agent.inventory import validation
 from agent.inventory.complaint import Complaints
 from agent.inventory.source import Source
 from agent.inventory.tools import (
@@ -210,7 +210,7 @@ def read_lock(source: Source, complaints: Complaints) -> Lock:
     try:
         written = LockFile.model_validate(plain(root))
     except ValidationError as error:
-        shape.complain(error, LockFile, root, complaints, place=root.position)
+        validation.complain(error, LockFile, root, complaints, place=root.position)
         return Lock()
     return Lock(
         {name: _tool_pin(name, tool) for name, tool in written.tools.items()},

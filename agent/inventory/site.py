@@ -13,9 +13,9 @@ from agent.deploys import catalogue
 from agent.domain.address import SCHEME, Address
 from agent.domain.desired import Looking, Mode
 from agent.domain.fault import Mistake, Path
+from agent.inventory.ansible.inventory import Inventory
+from agent.inventory.ansible.patterns import split
 from agent.inventory.complaint import Complaints, nearest, unknown_key
-from agent.inventory.inventory import Inventory
-from agent.inventory.patterns import split
 from agent.inventory.source import Source
 from agent.system.remote import without_password
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar

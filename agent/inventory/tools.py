@@ -15,10 +15,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from agent.domain.fault import Mistake, Path
 from agent.domain.pins import TOOL_NAME
-from agent.inventory import shape
+from agent.inventory import validation
 from agent.inventory.complaint import Complaints
 from agent.inventory.source import Source
-from agent.inventory.template import Renderer, TemplateProblem
+from agent.inventory.template.render import Renderer, TemplateProblem
 from agent.system.remote import without_password
 from agent.system.yaml import Map, Node, Position, Scalar, locate, plain
 
@@ -195,7 +195,7 @@ class _Reader:
         try:
             written = model.model_validate(plain(node))
         except ValidationError as error:
-            shape.complain(error, model, node, self._complaints, place=position, path=(name,))
+            validation.complain(error, model, node, self._complaints, place=position, path=(name,))
             return None
         if isinstance(written, Python):
             return self._python(name, position, node, written)

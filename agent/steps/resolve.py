@@ -13,8 +13,8 @@ from agent.domain.digest import FORMAT, JSON, digest_of
 from agent.domain.memory import FleetSettings
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
+from agent.inventory.check.fleet_hosts import windows_of
 from agent.inventory.environment import Environment, Found, PlacedDeploy, Repositories, load, not_fetched
-from agent.inventory.windows import windows_of
 
 DEPLOYS_FOLDERS = ("deploys", "files", "group_data", "tasks", "templates")
 """What deploy files import and read by the custom of pyinfra."""

@@ -9,9 +9,9 @@ from textwrap import dedent
 import pytest
 
 from agent.errors import InventoryError
+from agent.inventory.ansible.inventory import Inventory, read_inventory
 from agent.inventory.complaint import Complaints
 from agent.inventory.environment import Environment, load, read
-from agent.inventory.inventory import Inventory, read_inventory
 from agent.inventory.source import open_source
 from agent.system.folder import FolderTree
 

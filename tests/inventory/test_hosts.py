@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.errors import InventoryError
-from agent.inventory.ranges import expand
+from agent.inventory.ansible.ranges import expand
 from tests.inventory.samples import Repo
 
 

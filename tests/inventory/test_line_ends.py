@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.inventory.template import Renderer
+from agent.inventory.template.render import Renderer
 from agent.system.yaml import Position
 from tests.inventory.samples import Repo
 

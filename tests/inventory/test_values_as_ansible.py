@@ -21,7 +21,7 @@ from ansible.template import Templar, trust_as_template
 from jinja2 import TemplateError
 
 from agent.errors import InventoryError
-from agent.inventory.filters import registry
+from agent.inventory.template.filters import registry
 from tests.inventory.samples import Repo
 
 init_plugin_loader([])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from agent.inventory.filters.refusal import refuse
+from agent.inventory.template.filters.refusal import refuse
 
 _OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     **dict.fromkeys(("==", "=", "eq"), operator.eq),

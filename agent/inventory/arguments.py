@@ -17,7 +17,7 @@ from agent.deploys import catalogue
 from agent.deploys.spec import Spec
 from agent.domain.check import Check
 from agent.domain.fault import Mistake, Path
-from agent.inventory import shape
+from agent.inventory import validation
 from agent.inventory.complaint import Complaints
 from agent.inventory.site import Mention
 from agent.system.document import key_text
@@ -79,7 +79,7 @@ class Typed:
         self, error: ValidationError, model: type[BaseModel], mention: Mention, node: Node | None, path: Path
     ) -> None:
         place = node.position if node is not None else mention.position
-        shape.complain(
+        validation.complain(
             error, model, node, self.complaints, place=place, path=path, host=self.host, rendered=bool(self.host)
         )
 
@@ -88,15 +88,15 @@ def judge(mention: Mention, complaints: Complaints) -> bool:
     """Complains of what is wrong with ``mention`` for every host, whatever its values. Whether nothing is."""
     own = Complaints()
     typed = Typed(own)
-    if mention.source is None and not shape.is_template(mention.arguments):
+    if mention.source is None and not validation.is_template(mention.arguments):
         with suppress(Refused):
             typed.spec(mention, plain(mention.arguments) if mention.arguments is not None else None)
     if isinstance(mention.health, List):
         for index, node in enumerate(mention.health.items):
-            if not shape.is_template(node):
+            if not validation.is_template(node):
                 with suppress(Refused):
                     typed.check(mention, plain(node), node, (*mention.path[:-1], "health", index))
-    elif mention.health is not None and not shape.is_template(mention.health):
+    elif mention.health is not None and not validation.is_template(mention.health):
         with suppress(Refused):
             list(typed.checks(mention, plain(mention.health)))
     complaints.include(own)

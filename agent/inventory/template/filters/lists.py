@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, pass_environment
 
-from agent.inventory.filters.refusal import refuse
+from agent.inventory.template.filters.refusal import refuse
 
 
 def combine(*terms: Any, recursive: bool = False, list_merge: str = "replace") -> Any:

@@ -16,12 +16,12 @@ from agent.domain.desired import Looking, Mode
 from agent.domain.digest import JSON
 from agent.domain.fault import Path
 from agent.errors import InventoryError
-from agent.inventory import shape
+from agent.inventory import validation
+from agent.inventory.ansible.groups import Variables
+from agent.inventory.arguments import Refused, Typed
 from agent.inventory.complaint import Complaints, nearest
-from agent.inventory.groups import Variables
 from agent.inventory.site import Mention
-from agent.inventory.template import HostValues, Renderer, TemplateProblem, render
-from agent.inventory.typed import Refused, Typed
+from agent.inventory.template.render import HostValues, Renderer, TemplateProblem, render
 from agent.system.document import key_text
 from agent.system.yaml import Node, Position, Value, locate
 
@@ -55,7 +55,7 @@ class PlacedDeploy:
         plays the last that says so."""
         position, shown, depth = self.where, self.path, 0
         for mention in self.mentions:
-            found = shape.real(path, mention.arguments) if mention.arguments is not None else ()
+            found = validation.real(path, mention.arguments) if mention.arguments is not None else ()
             if mention.arguments is not None and len(found) >= max(depth, 1):
                 depth = len(found)
                 position, shown = locate(mention.arguments, found), (*mention.path, *found)
@@ -71,7 +71,7 @@ class PlacedDeploy:
         deploy."""
         name = key.partition(":")[2].partition("#")[0]
         for mention in reversed(self.mentions):
-            path = shape.find(mention.arguments, name) if mention.arguments is not None else None
+            path = validation.find(mention.arguments, name) if mention.arguments is not None else None
             if mention.arguments is not None and path is not None:
                 return locate(mention.arguments, path), (*mention.path, *path)
         return self.where, self.path

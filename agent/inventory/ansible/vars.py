@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from agent.inventory.ansible.groups import Variables
+from agent.inventory.check.strays import COPY, backup_of, is_expected_beside
 from agent.inventory.complaint import Complaints, nearest
-from agent.inventory.groups import Variables
 from agent.inventory.source import Source
-from agent.inventory.strays import COPY, backup_of, is_expected_beside
 from agent.system.document import key_text
 from agent.system.yaml import Map, Scalar
 

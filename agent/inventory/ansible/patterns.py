@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from agent.domain.fault import Mistake
-from agent.inventory.groups import ALL, Groups
+from agent.inventory.ansible.groups import ALL, Groups
 
 EXAMPLE = "write one like web:&production:!canary"
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 
 from agent.domain.fault import Mistake, Path
 from agent.domain.window import Window
+from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.complaint import Complaints
 from agent.inventory.fleet import FLEET_FILE, Fleet
-from agent.inventory.inventory import Inventory
 from agent.system.yaml import Node, Position, locate
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from jinja2 import Undefined
 
-from agent.inventory.filters.refusal import refuse
+from agent.inventory.template.filters.refusal import refuse
 
 _TRUE: Final = frozenset(("1", "on", "true", "yes"))
 _UNITS: Final = "BKMGTPEZY"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from agent.inventory.filters.refusal import refuse
+from agent.inventory.template.filters.refusal import refuse
 from agent.system.crypt import CryptError, crypt
 
 _NAMESPACE: Final = uuid.UUID("361e6d51-faec-444a-9079-341386da8e2e")

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from agent.errors import InventoryError
-from agent.inventory import patterns
+from agent.inventory.ansible import patterns
+from agent.inventory.ansible.groups import ALL, Groups, Variables
+from agent.inventory.ansible.hosts_ini import is_yaml, read_ini
+from agent.inventory.ansible.hosts_yaml import read_hosts
+from agent.inventory.ansible.vars import GROUP_VARS, HOST_VARS, VarsFiles
+from agent.inventory.check.strays import FILES
 from agent.inventory.complaint import Complaints, ComplaintsError, nearest
-from agent.inventory.groups import ALL, Groups, Variables
-from agent.inventory.hosts import read_hosts
-from agent.inventory.ini import is_yaml, read_ini
 from agent.inventory.source import Source
-from agent.inventory.strays import FILES
-from agent.inventory.vars import GROUP_VARS, HOST_VARS, VarsFiles
 from agent.problems import ProblemKind
 from agent.system.document import key_text
 from agent.system.yaml import Node, Unsafe, Value, plain

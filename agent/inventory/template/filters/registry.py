@@ -19,8 +19,8 @@ from urllib.parse import unquote_plus
 from jinja2 import TemplateError, Undefined
 
 from agent.errors import InventoryError
-from agent.inventory.filters import addresses, conditions, documents, lists, texts, values
-from agent.inventory.filters.refusal import refuse
+from agent.inventory.template.filters import addresses, conditions, documents, lists, texts, values
+from agent.inventory.template.filters.refusal import refuse
 
 _COMBINATIONS_LIMIT: Final = 10_000
 """Results of ``product``, ``permutations`` and the like."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from agent.inventory.lazy import Absent
+from agent.inventory.template.lazy import Absent
 
 Functions = Mapping[str, Any]
 

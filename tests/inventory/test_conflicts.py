@@ -6,7 +6,7 @@ import pytest
 
 from agent.deploys.items import Item, Kind
 from agent.domain.desired import Resource
-from agent.inventory.claims import clashes
+from agent.inventory.check.conflicts import clashes
 from tests.inventory.samples import Repo
 
 

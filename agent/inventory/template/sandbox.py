@@ -19,9 +19,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
-from agent.inventory.filters.registry import CONDITIONS, FILTERS, with_full_names
-from agent.inventory.lazy import Absent, settled
-from agent.inventory.undefined import filters_of_defined, first_undefined, require_defined, tests_of_defined
+from agent.inventory.template.filters.registry import CONDITIONS, FILTERS, with_full_names
+from agent.inventory.template.lazy import Absent, settled
+from agent.inventory.template.undefined import filters_of_defined, first_undefined, require_defined, tests_of_defined
 
 TEXT_LIMIT = 1024 * 1024
 """Characters of one text, rendered or in between."""

@@ -16,9 +16,9 @@ from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError
 
 from agent.domain.text import printable
 from agent.errors import InventoryError
-from agent.inventory.lazy import LazyList, LazyMap, absent, settled
-from agent.inventory.sandbox import Sandbox, known
-from agent.inventory.template_words import DEFAULT, said
+from agent.inventory.template.errors import DEFAULT, said
+from agent.inventory.template.lazy import LazyList, LazyMap, absent, settled
+from agent.inventory.template.sandbox import Sandbox, known
 from agent.problems import ProblemKind
 from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 from agent.domain.fault import Mistake, Path
+from agent.inventory.ansible.groups import ALL, UNGROUPED, Group, Groups, Host
+from agent.inventory.ansible.ranges import expand
 from agent.inventory.complaint import Complaints, unknown_key
-from agent.inventory.groups import ALL, UNGROUPED, Group, Groups, Host
-from agent.inventory.ranges import expand
 from agent.system.document import key_text
 from agent.system.yaml import Key, Map, Node, Position, Scalar
 

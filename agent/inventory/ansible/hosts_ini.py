@@ -12,9 +12,9 @@ import shlex
 import warnings
 from dataclasses import dataclass, field
 
+from agent.inventory.ansible.groups import UNGROUPED, Group, Groups
+from agent.inventory.ansible.hosts_yaml import GROUP_GRAMMAR, HostsReader
 from agent.inventory.complaint import Complaints
-from agent.inventory.groups import UNGROUPED, Group, Groups
-from agent.inventory.hosts import GROUP_GRAMMAR, HostsReader
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
 from agent.system.yaml_words import CONFLICT, CONFLICT_SAID
 

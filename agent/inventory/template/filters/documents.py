@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from agent.inventory.lazy import settled
+from agent.inventory.template.lazy import settled
 from agent.system import yaml
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from agent.domain.address import Address
 from agent.errors import InventoryError
-from agent.inventory.foreign import require_runnable
-from agent.inventory.requirements import there
+from agent.inventory.check.external_deploys import require_runnable
+from agent.inventory.check.requirements import there
 from agent.system.folder import FolderTree
 
 SITE = "web/site.py"

@@ -16,7 +16,7 @@ from ipaddress import (
 )
 from typing import Any, Final
 
-from agent.inventory.filters.refusal import refuse
+from agent.inventory.template.filters.refusal import refuse
 
 _Interface = IPv4Interface | IPv6Interface
 
