@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from pathlib import Path
@@ -21,7 +22,9 @@ from agent.engine.output import read_buffer
 from agent.engine.ownership import require_closure
 
 
+@functools.cache
 def adapt_pyinfra(*, confined: bool) -> None:
+    """Puts our parts in place of pyinfra's."""
     # Not by attribute: pyinfra.api has a function of that name, too.
     operation = importlib.import_module("pyinfra.api.operation")
     require_closure(operation._wrap_operation)

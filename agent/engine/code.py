@@ -24,6 +24,10 @@ _entered: list[str] = []
 """Folders that deploy code was imported from."""
 
 
+class UnpreparedError(Exception):
+    """A deploy cannot be prepared; the message is one line that says where and why."""
+
+
 def enter(root: Path, folder: Path) -> None:
     """Makes ``folder``, of the repository at ``root``, the place that deploy code starts from: working directory, and
     on the import path behind Python's own, as is ``root``.

@@ -13,6 +13,7 @@ from pyinfra.api.state import StateStage
 from pyinfra.connectors.util import CommandOutput
 
 from agent.deploys.correction import Correction
+from agent.deploys.operations import CorrectionCommand
 from agent.domain.outcome import OperationResult, Status
 from agent.engine.code import is_no_hosts, one_line
 from agent.engine.logs import tail
@@ -117,11 +118,11 @@ class _Run:
             # All of them first: corrections that are carried out together have to know who takes part.
             everything = list(commands)
             for command in everything:
-                if isinstance(command, Correction):
-                    command.allowed = command.change.resource in self.allowed
+                if isinstance(command, CorrectionCommand):
+                    command.correction.allowed = command.correction.change.resource in self.allowed
             commands = iter(everything)
         for command in commands:
-            if not isinstance(command, Correction):
+            if not isinstance(command, CorrectionCommand):
                 if not self._commands:
                     self._begun = time.monotonic()
                     self.send(Started(self.deploy.name, self.operation.key, self.operation.text))
@@ -130,20 +131,21 @@ class _Run:
                 Reading.ends_only = isinstance(command, str | StringCommand)
                 yield command
                 Reading.ends_only = False
-            elif command.change.resource in self.allowed:
+            elif command.correction.change.resource in self.allowed:
                 if self.stopping():
                     self.cut_short = True
                     return
                 yield from self._corrected(command)
 
-    def _corrected(self, correction: Correction) -> Iterator[PyinfraCommand]:
+    def _corrected(self, command: CorrectionCommand) -> Iterator[PyinfraCommand]:
+        correction = command.correction
         change = correction.change
         self.send(Started(self.deploy.name, change.resource, change.operation))
         try:
             # Its names are in folders that it has open, not in the one that a deploy file works in: the guard of the
             # commit's files cannot tell them apart.
             with chdir("/"):
-                yield correction
+                yield command
         finally:
             # Where pyinfra does not come back for more, it drops the generator, which ends up here too.
             self.changed = self.changed or correction.done

@@ -1,4 +1,4 @@
-"""Turns one deploy into its operations and what each would change now. Executes nothing.
+"""Turns a deploy file into its operations and what each would change now. Executes nothing.
 
 pyinfra finds out whether an operation would change something, and stops there. Each that would is looked at once
 more: for its diff, for the single corrections of a bulk operation, and for whether its ``_if`` will hold.
@@ -6,10 +6,8 @@ more: for its diff, for the single corrections of a bulk operation, and for whet
 
 from __future__ import annotations
 
-import importlib
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,24 +20,17 @@ from pyinfra.api.state import State, StateOperationHostData, StateStage
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
 from agent.deploys.correction import Correction
+from agent.deploys.operations import CorrectionCommand, correct
 from agent.domain.deploy_file import CALL_IT, uncalled
 from agent.domain.plan import WantedChange
 from agent.engine.adapt import run_source
-from agent.engine.code import enter, explain, misses_something
+from agent.engine.code import UnpreparedError, enter, explain, misses_something
 from agent.engine.connector import read_group_data, this_host
 from agent.engine.foreseen import ForeseeingState, ForeseenMeta
 from agent.engine.logs import Diff, LogCapture
 from agent.engine.ownership import call_of, owned
 from agent.engine.protocol import Order
 from agent.errors import DeployError
-
-_KIND = re.compile(r"[a-z][a-z0-9_]*")
-_NAMED = re.compile(r"(?P<key>[a-z][a-z0-9-]*:.*?) \| (?P<text>.+)", re.DOTALL)
-"""What a built-in calls an operation that is pyinfra's own: the resource's key, then words for people."""
-
-
-class UnpreparedError(Exception):
-    """A deploy cannot be prepared; the message is one line that says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +54,6 @@ class Prepared:
     """A deploy ready to run. ``context`` puts pyinfra's globals in place for as long as it lasts."""
 
     name: str
-    built_in: bool
     state: State
     host: Host
     operations: tuple[Operation, ...]
@@ -75,17 +65,15 @@ class Prepared:
 
     @property
     def resources(self) -> tuple[str, ...]:
-        """Keys of all that it looks after as far as it is known. A built-in's bulk operation with nothing to do keeps
-        its resources to itself, and its name stands for none."""
+        """Keys of all that it looks after, as far as it is known."""
         keys = [operation.key for operation in self.operations if not operation.bulk]
-        named = [key for key in keys if not (self.built_in and key.startswith("op:"))]
         owned = (key for operation in self.operations for key in operation.owns)
-        return tuple(dict.fromkeys((*named, *(change.resource for change in self.changes), *owned)))
+        return tuple(dict.fromkeys((*keys, *(change.resource for change in self.changes), *owned)))
 
     @property
     def unowned(self) -> int:
-        """How many operations look after nothing that could be pruned. A built-in declares what it looks after."""
-        return 0 if self.built_in else sum(not operation.owns for operation in self.operations)
+        """How many operations look after nothing that could be pruned."""
+        return sum(not operation.owns for operation in self.operations)
 
     def meta(self, operation: Operation) -> ForeseenMeta:
         meta = self.data(operation).operation_meta
@@ -103,44 +91,61 @@ class Prepared:
 
 
 def prepare(order: Order, root: Path, temp: Path, log: LogCapture) -> Prepared:
-    """``order`` with pyinfra's state for it. Raises UnpreparedError; then the next deploy can still be prepared.
+    """The deploy file of ``order`` with pyinfra's state for it. Raises UnpreparedError; then the next deploy can still
+    be prepared.
 
     Deploy files are run from the root of their repository. One that misses a file or a module there is tried from its
     own folder: both are places where people run pyinfra.
     """
+    assert order.source is not None
     root = Path(order.root) if order.root is not None else root
+    path = root / order.source
     try:
-        return _prepare(order, root, root, temp, log)
+        return _prepare_file(order, path, (root, root), temp, log)
     except UnpreparedError as error:
-        folder = (root / order.source).parent if order.source is not None else root
-        if folder == root or not misses_something(error.__cause__):
+        if path.parent == root or not misses_something(error.__cause__):
             raise
         with suppress(UnpreparedError):
-            return _prepare(order, root, folder, temp, log)
+            return _prepare_file(order, path, (root, path.parent), temp, log)
         raise
 
 
-def _prepare(order: Order, root: Path, folder: Path, temp: Path, log: LogCapture) -> Prepared:
+def prepare_corrections(name: str, corrections: Sequence[Correction], temp: Path, log: LogCapture) -> Prepared:
+    """One operation that makes ``corrections``, with pyinfra's state for it."""
     log.clear()
-    forget_files()
+    ForeseenMeta.interrupted = False
+    state = ForeseeingState(this_host({}), Config(TEMP_DIR=str(temp)))
+    return _prepare(name, state, lambda: correct(name, corrections), log)
+
+
+def _prepare_file(order: Order, path: Path, start: tuple[Path, Path], temp: Path, log: LogCapture) -> Prepared:
+    """``start``: the root of the repository, and the folder to run from."""
+    root, folder = start
+    log.clear()
     ForeseenMeta.interrupted = order.interrupted
     try:
-        if order.source is not None:
-            enter(root, folder)
+        enter(root, folder)
         state = ForeseeingState(this_host(order.data), Config(TEMP_DIR=str(temp)))
-        (host,) = state.inventory
         state.cwd = str(folder)
-        with _context(state, host):
-            state.set_stage(StateStage.Connect)
-            connect_all(state)
-            state.set_stage(StateStage.Prepare)
-            if order.source is not None:
-                read_group_data(state.inventory, (root, (root / order.source).parent))
-            _run_deploy_code(order, root)
-            operations = _operations(order, state, host, log)
-            return Prepared(order.name, order.source is None, state, host, operations, log)
+
+        def run() -> None:
+            read_group_data(state.inventory, (root, path.parent))
+            _run_deploy_file(path, root)
+
+        return _prepare(order.name, state, run, log)
     except (Exception, SystemExit) as error:
         raise UnpreparedError(explain(error, root, log.complaints)) from error
+
+
+def _prepare(name: str, state: State, code: Callable[[], None], log: LogCapture) -> Prepared:
+    forget_files()
+    (host,) = state.inventory
+    with _context(state, host):
+        state.set_stage(StateStage.Connect)
+        connect_all(state)
+        state.set_stage(StateStage.Prepare)
+        code()
+        return Prepared(name, state, host, _operations(state, host, log), log)
 
 
 def forget_files() -> None:
@@ -168,21 +173,16 @@ def _context(state: State, host: Host) -> Iterator[None]:
             manager.set(value)
 
 
-def _run_deploy_code(order: Order, root: Path) -> None:
-    if order.source is not None:
-        path = root / order.source
-        run_source(path)
-        if not ctx_host.get().op_hash_order and (functions := uncalled(path.read_bytes(), ran=True)):
-            told = f"{order.source} defines {', '.join(functions)} and calls nothing, so that nothing would be done"
-            raise DeployError(told, hint=CALL_IT)
-        return
-    if not _KIND.fullmatch(order.kind):
-        raise DeployError(f"{order.kind!r} is not the name of a built-in deploy")
-    operations = importlib.import_module(f"agent.deploys.{order.kind}.operations")
-    operations.deploy(order.arguments, root)
+def _run_deploy_file(path: Path, root: Path) -> None:
+    run_source(path)
+    if not ctx_host.get().op_hash_order and (functions := uncalled(path.read_bytes(), ran=True)):
+        told = (
+            f"{path.relative_to(root)} defines {', '.join(functions)} and calls nothing, so that nothing would be done"
+        )
+        raise DeployError(told, hint=CALL_IT)
 
 
-def _operations(order: Order, state: State, host: Host, log: LogCapture) -> tuple[Operation, ...]:
+def _operations(state: State, host: Host, log: LogCapture) -> tuple[Operation, ...]:
     found: list[Operation] = []
     counts: Counter[str] = Counter()
     for op_hash in list(host.op_hash_order):
@@ -190,10 +190,9 @@ def _operations(order: Order, state: State, host: Host, log: LogCapture) -> tupl
         if data is None:
             continue  # _run_once, and it has run
         name = ", ".join(sorted(state.get_op_meta(op_hash).names))
-        named = _NAMED.fullmatch(name) if order.source is None else None
         counts[name] += 1
-        key, text = (named["key"], named["text"]) if named else (f"op:{name}#{counts[name]}", name)
-        owns = owned(call_of(data.command_generator)) if order.source is not None else ()
+        key = f"op:{name}#{counts[name]}"
+        owns = owned(call_of(data.command_generator))
         meta = data.operation_meta
         assert isinstance(meta, ForeseenMeta)
         # Not will_change: of an interrupted deploy that is true of everything.
@@ -201,8 +200,8 @@ def _operations(order: Order, state: State, host: Host, log: LogCapture) -> tupl
         corrections, diff = _look(state, data, log) if meta.foreseen else ([], None)
         changes = tuple(correction.change for correction in corrections)
         if meta.foreseen and not changes:
-            changes = (WantedChange(key, text, diff.text if diff else None, bool(diff and diff.private), owns),)
-        found.append(Operation(op_hash, key, text, changes, bool(corrections), owns))
+            changes = (WantedChange(key, name, diff.text if diff else None, bool(diff and diff.private), owns),)
+        found.append(Operation(op_hash, key, name, changes, bool(corrections), owns))
     return tuple(found)
 
 
@@ -229,7 +228,8 @@ def _look(state: State, data: StateOperationHostData, log: LogCapture) -> tuple[
     state.config.DIFF = True
     try:
         # Those before an exception stay in the list.
-        corrections.extend(command for command in data.command_generator() if isinstance(command, Correction))
+        commands = data.command_generator()
+        corrections.extend(each.correction for each in commands if isinstance(each, CorrectionCommand))
     except UnicodeDecodeError:
         return corrections, log.binary_diff()
     except Exception:

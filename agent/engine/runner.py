@@ -1,5 +1,7 @@
 """The engine child: ``python -I -m agent.engine.runner``. Turns protocol lines into pyinfra runs on this host.
 
+pyinfra is loaded for the first deploy file, or for the first built-in with something to carry out; not for a look.
+
 The protocol has descriptors of its own. What deploy code prints goes to stderr, and what it reads from stdin is at
 its end: neither can get between the lines.
 """
@@ -11,17 +13,19 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from agent.engine.adapt import adapt_pyinfra
-from agent.engine.code import hinted
-from agent.engine.execute import execute
+from agent.domain.outcome import Status
+from agent.engine.built_in import BuiltIn, look
+from agent.engine.code import UnpreparedError, hinted
 from agent.engine.logs import LogCapture
-from agent.engine.prepare import Prepared, UnpreparedError, prepare
 from agent.engine.protocol import (
     STOPPED_STATUS,
     Begin,
+    Done,
     ExecuteDeploy,
     Message,
+    Order,
     PreparedDeploy,
     ProtocolError,
     SkipDeploy,
@@ -29,6 +33,9 @@ from agent.engine.protocol import (
     decode,
     encode,
 )
+
+if TYPE_CHECKING:
+    from agent.engine.prepare import Prepared
 
 
 class ParentGoneError(Exception):
@@ -72,45 +79,84 @@ class Stop:
         self.asked = True
 
 
+class Runner:
+    """Prepares deploys and carries out what the parent says of each."""
+
+    def __init__(self, channel: Channel, stop: Stop, begin: Begin, *, confined: bool) -> None:
+        self._channel = channel
+        self._stop = stop
+        self._begin = begin
+        self._confined = confined
+        self._log = LogCapture()
+        self._log.install()
+
+    def run(self) -> int:
+        """The exit status. Raises ParentGoneError, ProtocolError."""
+        for order in self._begin.deploys:
+            if self._stop.asked:
+                return STOPPED_STATUS
+            try:
+                deploy = self._built_in(order) if order.source is None else self._deploy_file(order)
+            except UnpreparedError as error:
+                told = hinted(str(error)) if self._confined else str(error)
+                self._channel.send(UnpreparedDeploy(order.name, told))
+            else:
+                self._converse(deploy)
+        return 0
+
+    def _built_in(self, order: Order) -> BuiltIn:
+        return look(order, Path(self._begin.root))
+
+    def _deploy_file(self, order: Order) -> Prepared:
+        self._load_pyinfra()
+        from agent.engine.prepare import prepare
+
+        return prepare(order, Path(self._begin.root), Path(self._begin.temp), self._log)
+
+    def _load_pyinfra(self) -> None:
+        from agent.engine.adapt import adapt_pyinfra
+
+        adapt_pyinfra(confined=self._confined)
+
+    def _converse(self, deploy: BuiltIn | Prepared) -> None:
+        """Says what ``deploy`` would change, and does what it is told."""
+        self._channel.send(PreparedDeploy(deploy.name, deploy.changes, deploy.resources, deploy.unowned))
+        answer = self._channel.receive()
+        if isinstance(answer, ExecuteDeploy) and answer.deploy == deploy.name:
+            self._channel.send(self._execute(deploy, answer.resources))
+        elif not (isinstance(answer, SkipDeploy) and answer.deploy == deploy.name):
+            raise ProtocolError(f"{answer.type} where an answer about {deploy.name} was expected")
+        if not isinstance(deploy, BuiltIn):
+            deploy.close()
+
+    def _execute(self, deploy: BuiltIn | Prepared, allowed: frozenset[str]) -> Done:
+        if isinstance(deploy, BuiltIn):
+            if allowed.isdisjoint(deploy.resources):
+                return Done(deploy.name, Status.DONE, "")
+            self._load_pyinfra()
+            from agent.engine.prepare import prepare_corrections
+
+            deploy = prepare_corrections(deploy.name, deploy.corrections, Path(self._begin.temp), self._log)
+        from agent.engine.execute import execute
+
+        return execute(deploy, allowed, send=self._channel.send, stopping=lambda: self._stop.asked)
+
+
 def main(*, confined: bool = False) -> int:
     stop = Stop()
     channel = Channel()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # last words have to get out
     sys.dont_write_bytecode = True  # a commit's folder is not ours to write to
-    log = LogCapture()
-    log.install()
-    adapt_pyinfra(confined=confined)
     try:
         begin = channel.receive()
         if not isinstance(begin, Begin):
             raise ProtocolError(f"{begin.type} where begin was expected")
-        for order in begin.deploys:
-            if stop.asked:
-                return STOPPED_STATUS
-            try:
-                deploy = prepare(order, Path(begin.root), Path(begin.temp), log)
-            except UnpreparedError as error:
-                told = hinted(str(error)) if confined else str(error)
-                channel.send(UnpreparedDeploy(order.name, told))
-            else:
-                _converse(deploy, channel, stop)
+        return Runner(channel, stop, begin, confined=confined).run()
     except ParentGoneError:
         return 1
     except ProtocolError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    return 0
-
-
-def _converse(deploy: Prepared, channel: Channel, stop: Stop) -> None:
-    """Says what ``deploy`` would change, and does what it is told."""
-    channel.send(PreparedDeploy(deploy.name, deploy.changes, deploy.resources, deploy.unowned))
-    answer = channel.receive()
-    if isinstance(answer, ExecuteDeploy) and answer.deploy == deploy.name:
-        channel.send(execute(deploy, answer.resources, send=channel.send, stopping=lambda: stop.asked))
-    elif not (isinstance(answer, SkipDeploy) and answer.deploy == deploy.name):
-        raise ProtocolError(f"{answer.type} where an answer about {deploy.name} was expected")
-    deploy.close()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from tests.engine.test_plan import BULK, keys
 
 SHELL = 'server.shell(name="{name}", commands=["{command}"])\n'
 
-FAILING_BULK = BULK.replace("yield Correction(change, path.write_text, name)", "yield Correction(change, make, path)")
+FAILING_BULK = BULK.replace("path.write_text, name", "make, path")
 FAILING_BULK = (
     '\ndef make(path):\n    if path.name == "bulk-b": raise OSError("disk on fire")\n    path.write_text("")\n'
     + FAILING_BULK

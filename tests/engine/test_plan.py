@@ -10,6 +10,7 @@ from tests.engine.conftest import HEADER_LINES, Bench
 BULK = """
 from pyinfra.api import operation
 from agent.deploys.correction import Correction
+from agent.deploys.operations import CorrectionCommand
 from agent.domain.plan import WantedChange
 
 @operation()
@@ -18,7 +19,7 @@ def tree(names):
         path = target / name
         if not path.exists():
             change = WantedChange(f"file:{name}", "create the file", diff=f"+{name}", private=True)
-            yield Correction(change, path.write_text, name)
+            yield CorrectionCommand(Correction(change, path.write_text, name))
 
 tree(["bulk-a", "bulk-b"])
 """

@@ -142,7 +142,7 @@ def installed() -> frozenset[str]:
     """Names of all packages on the host; with their architecture where that is not its own."""
     manager = manager_of_host()
     if manager is not None:
-        return manager.installed()
+        return frozenset(manager.versions())
     return removal.installed() if shutil.which("dpkg-query") else frozenset()
 
 

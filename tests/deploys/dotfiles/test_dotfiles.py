@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from agent.deploys.as_user import User, UserWorker, as_user
-from agent.deploys.dotfiles.operations import corrections
+from agent.deploys.dotfiles.corrections import home_corrections
 from agent.deploys.dotfiles.spec import DotfilesSpec
 from agent.deploys.items import items_from_json
 from agent.domain.desired import DesiredDeploy
@@ -36,13 +36,13 @@ from pathlib import Path
 from pyinfra import host
 
 from agent.deploys.as_user import User
-from agent.deploys.correction import correct
-from agent.deploys.dotfiles.operations import corrections
+from agent.deploys.operations import correct
+from agent.deploys.dotfiles.corrections import home_corrections
 from agent.deploys.items import items_from_json
 
 user = User("nobody", host.data.uid, host.data.uid, host.data.home)
 root, repositories = Path(host.data.root), Path(host.data.repositories)
-correct("dotfiles", corrections(user, items_from_json(host.data.tree), root, repositories))
+correct("dotfiles", home_corrections(user, items_from_json(host.data.tree), root, repositories))
 """
 
 
@@ -236,10 +236,12 @@ def test_a_home_is_written_by_one_child_of_its_user(
     monkeypatch.setattr(os, "fork", counted)
     spec = DotfilesSpec.model_validate({"user": "nobody", "sets": ["common"]}).concrete(commit)
     homes: Any = spec.arguments["homes"]
-    found = corrections(User("nobody", UID, UID, f"{home}"), items_from_json(homes["nobody"]), commit.root, commit.root)
+    found = home_corrections(
+        User("nobody", UID, UID, f"{home}"), items_from_json(homes["nobody"]), commit.root, commit.root
+    )
     for correction in found:
         correction.allowed = True
     for correction in found:
-        correction.function(*correction.args)
+        correction.run()
     assert [correction.done for correction in found] == [True] * len(found)
     assert (len(found) > 3, len(forks), (home / ".bashrc").stat().st_uid) == (True, 1, UID)

@@ -194,7 +194,7 @@ def test_a_version_that_cannot_be_had_any_more_is_said(deploys: Deploys, kinds: 
         ("dnf", "rpm --erase", "rpm --erase"),
         ("zypper", "rpm --erase", "rpm --erase"),
         ("apk", "apk del", "apk del --purge"),
-        ("pacman", "pacman --remove --noconfirm", "pacman --remove --noconfirm --nosave"),
+        ("pacman", "pacman --noconfirm -R", "pacman --noconfirm -R --nosave"),
     ],
 )
 def test_other_managers_are_told_in_their_own_words(manager: str, keep: str, purge: str) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from agent.deploys import system_items, systemctl
-from agent.deploys.correction import Correction, correct, refusal
+from agent.deploys.correction import Correction, refusal
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.ssh import host
 from agent.deploys.ssh.spec import DROP_IN, UNITS
-from agent.deploys.unit_fact import ask
 from agent.deploys.units import Found, changed_since, started_at
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
@@ -20,8 +19,11 @@ from agent.errors import Consequence, DeployError
 from agent.system.systemd import booted
 
 
-def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
-    """Every deploy has this door. Settings are refused on a host without sshd or systemd."""
+def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
+    """One for each resource that is not as it should be.
+
+    Settings are refused on a host without sshd or systemd.
+    """
     items = items_from_json(arguments["items"])
     keywords = cast("list[str]", arguments["keywords"])
     corrections = system_items.corrections(items, root)
@@ -32,7 +34,7 @@ def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
         except DeployError as error:
             others = [correction for correction in corrections if correction.change.resource != drop_in.key]
             corrections = [*others, refusal(drop_in.key, error)]
-    correct("ssh", corrections)
+    return corrections
 
 
 def _with_settings(corrections: list[Correction], drop_in: Item, keywords: list[str]) -> list[Correction]:
@@ -61,7 +63,7 @@ def _with_settings(corrections: list[Correction], drop_in: Item, keywords: list[
 def _sshd() -> tuple[str | None, str, bool]:
     """The unit by which sshd runs, or failed to; what has it read its settings; and whether it has not read our drop-in
     since that changed. One that was stopped stays so."""
-    found, clock = ask(UNITS), systemctl.now()
+    found, clock = systemctl.query(UNITS), systemctl.now()
     unit = next((unit for unit in UNITS if found[unit].running), None)
     verb = host.RELOAD
     if unit is None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent.deploys.correction import Correction, correct, refusal
+from agent.deploys.correction import Correction, refusal
 from agent.deploys.tools.install import platform
 from agent.deploys.tools.spec import pins_from_json
 from agent.deploys.tools.store import Store
@@ -15,8 +15,11 @@ from agent.domain.plan import WantedChange
 from agent.errors import DeployError
 
 
-def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 - pins are in the arguments
-    """Every deploy has this door. A tool that has no pin for this machine's platform is refused alone."""
+def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correction]:
+    """One for each resource that is not as it should be.
+
+    A tool that has no pin for this machine's platform is refused alone.
+    """
     store, machine = Store(), platform()
     made: list[Correction] = []
     refused: list[Correction] = []
@@ -29,4 +32,4 @@ def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 -
             continue
         if operation is not None:
             made.append(Correction(WantedChange(key, operation), make_so, store, pin, machine))
-    correct("tools", [*made, *refused])
+    return [*made, *refused]

@@ -10,9 +10,8 @@ from agent.deploys import system_items, systemctl, units
 from agent.deploys.containers import host
 from agent.deploys.containers.quadlet import service_of
 from agent.deploys.containers.spec import quadlet_item
-from agent.deploys.correction import Correction, correct
+from agent.deploys.correction import Correction
 from agent.deploys.items import items_from_json
-from agent.deploys.unit_fact import ask
 from agent.deploys.units import Found, Step, Times, Wanted
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
@@ -23,8 +22,11 @@ _ORDER = ("network", "volume", "image", "build", "pod", "kube", "container")
 """What containers need before them."""
 
 
-def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
-    """Every deploy has this door. Raises DeployError without systemd, and without a podman that knows quadlets."""
+def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
+    """One for each resource that is not as it should be.
+
+    Raises DeployError without systemd, and without a podman that knows quadlets.
+    """
     quadlets = cast("Mapping[str, Any]", arguments["quadlets"])
     if not booted():
         raise DeployError(
@@ -34,13 +36,13 @@ def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
         )
     host.generator()
     folders = system_items.corrections(items_from_json(arguments["items"]), root)
-    correct("containers", [*folders, *_corrections(quadlets, root)])
+    return [*folders, *_corrections(quadlets, root)]
 
 
 def _corrections(quadlets: Mapping[str, Any], root: Path) -> Sequence[Correction]:
     names = sorted(quadlets, key=lambda name: _ORDER.index(name.rpartition(".")[2]))
     texts = {name: quadlets[name]["text"] for name in names}
-    found = ask([service_of(name, texts[name]) for name in names])
+    found = systemctl.query([service_of(name, texts[name]) for name in names])
     made = (_correction(name, quadlets[name], texts, found, root) for name in names)
     return [correction for correction in made if correction is not None]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from agent.deploys.correction import Correction, correct, refusal
+from agent.deploys.correction import Correction, refusal
 from agent.deploys.users import accounts, departed, host, keys, memberships, numbers, revoking
 from agent.deploys.users.accounts import Accounts, Person, is_system_id
 from agent.deploys.users.decide import Command, Difference, account_difference, group_difference
@@ -25,13 +25,16 @@ Action = Callable[[], object]
 """A text that it returns is what it has to tell."""
 
 
-def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 - no files of the commit are needed
-    """Every deploy has this door. What must not, or cannot yet, be done to one account or group is refused alone."""
+def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correction]:
+    """One for each resource that is not as it should be.
+
+    What must not, or cannot yet, be done to one account or group is refused alone.
+    """
     wanted = UsersSpec.model_validate(arguments)
-    correct("users", corrections(accounts.read(), wanted))
+    return account_corrections(accounts.read(), wanted)
 
 
-def corrections(found: Accounts, wanted: UsersSpec) -> Sequence[Correction]:
+def account_corrections(found: Accounts, wanted: UsersSpec) -> Sequence[Correction]:
     """Groups come before the accounts in them, and go after them. What only a person can put right comes last."""
     numbering = _Numbering(found, wanted)
     groups = [

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from agent.deploys import system_items, systemctl, units
-from agent.deploys.correction import Correction, correct, refusal
+from agent.deploys.correction import Correction, refusal
 from agent.deploys.difference import unified
 from agent.deploys.items import items_from_json
 from agent.deploys.services import host
-from agent.deploys.unit_fact import ask
 from agent.deploys.units import Found, Step, Times, Wanted, is_template, obstacle, template_of
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
@@ -19,8 +18,11 @@ from agent.errors import Consequence, DeployError
 from agent.system.systemd import booted
 
 
-def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
-    """Every deploy has this door. Raises DeployError without systemd."""
+def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
+    """One for each resource that is not as it should be.
+
+    Raises DeployError without systemd.
+    """
     wanted = {name: _wanted(entry) for name, entry in cast("Mapping[str, Any]", arguments["units"]).items()}
     if not booted():
         raise DeployError(
@@ -29,14 +31,14 @@ def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
             consequence=Consequence.STALL,
         )
     drop_ins = system_items.corrections(items_from_json(arguments["items"]), root)
-    correct("services", [*drop_ins, *_corrections(wanted, {drop_in.change.resource for drop_in in drop_ins})])
+    return [*drop_ins, *_corrections(wanted, {drop_in.change.resource for drop_in in drop_ins})]
 
 
 def _corrections(wanted: Mapping[str, Wanted], changing: set[str]) -> Sequence[Correction]:
     """Services before the timers, sockets and paths that start them, templates before their instances.
     ``changing``: keys of the drop-ins that are written before."""
     names = tuple(name for name in wanted if not is_template(name))
-    found = ask(names)
+    found = systemctl.query(names)
     ordered = sorted(wanted, key=lambda name: (not is_template(name), not name.endswith(".service")))
     running = _running_wanters(wanted, found)
     looks = {name: _Look(name, wanted[name], changing) for name in ordered}
@@ -83,7 +85,7 @@ def _contradict(one: Wanted, other: Wanted) -> bool:
 def _running_wanters(wanted: Mapping[str, Wanted], found: Mapping[str, Found]) -> frozenset[str]:
     """Of the units that start one which is not to be enabled, those that run."""
     names = sorted({wanter for name, unit in found.items() if wanted[name].enabled is False for wanter in unit.wanters})
-    return frozenset(name for name, unit in ask(names).items() if unit.running)
+    return frozenset(name for name, unit in systemctl.query(names).items() if unit.running)
 
 
 def _brought(name: str, wanted: Mapping[str, Wanted]) -> bool:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import pwd
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 from agent.deploys import system_items
-from agent.deploys.correction import correct, refusal
+from agent.deploys.correction import Correction, refusal
 from agent.deploys.cron.place import is_read
 from agent.deploys.items import items_from_json
 from agent.domain.digest import JSON
 from agent.errors import DeployError
 
 
-def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
-    """Every deploy has this door. Raises DeployError without a cron daemon. A job of a user who does not exist is
-    refused: cron passes over such a file without a word."""
+def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
+    """One for each resource that is not as it should be.
+
+    Raises DeployError without a cron daemon. A job of a user who does not exist is refused: cron passes over such a
+    file without a word.
+    """
     items = items_from_json(arguments["items"])
     if items and not is_read():
         raise DeployError(
@@ -27,7 +30,7 @@ def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
     users = cast("Mapping[str, str]", arguments["users"])
     missing = {key: user for key, user in users.items() if not _exists(user)}
     made = system_items.corrections([item for item in items if item.key not in missing], root)
-    correct("cron", [*made, *(refusal(key, _nobody(user)) for key, user in missing.items())])
+    return [*made, *(refusal(key, _nobody(user)) for key, user in missing.items())]
 
 
 def _nobody(user: str) -> DeployError:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from agent.deploys.command.host import Command, Series
-from agent.deploys.correction import Correction, correct
+from agent.deploys.correction import Correction
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 
 _COMMANDS = TypeAdapter(list[Command])
 
 
-def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 - all of it is in the arguments
-    """Every deploy has this door. Raises DeployError where it cannot be known whether there is something to do."""
+def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correction]:
+    """One for each resource that is not as it should be.
+
+    Raises DeployError where it cannot be known whether there is something to do.
+    """
     series = Series()
     due = [command for command in _COMMANDS.validate_python(arguments["commands"]) if not series.is_done(command)]
-    correct("command", [_correction(series, command) for command in due])
+    return [_correction(series, command) for command in due]
 
 
 def _correction(series: Series, command: Command) -> Correction:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.deploys.as_user import User, UserWorker
-from agent.deploys.correction import Correction, correct, refusal
+from agent.deploys.correction import Correction, refusal
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.tree import Step, carry_out, survey
 from agent.domain.digest import JSON
@@ -21,24 +21,27 @@ from agent.problems import ProblemKind
 from agent.system.descent import Base
 
 
-def deploy(arguments: Mapping[str, JSON], root: Path) -> None:
-    """Every deploy has this door. A user or a home that is not there (yet) keeps no other from having theirs; raises
-    DeployError where that is so of all: what would change cannot be said before they are."""
+def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
+    """One for each resource that is not as it should be.
+
+    A user or a home that is not there (yet) keeps no other from having theirs; raises DeployError where that is so
+    of all: what would change cannot be said before they are.
+    """
     homes = cast("Mapping[str, JSON]", arguments["homes"])
     found: list[Correction] = []
     missing: dict[str, DeployError] = {}
     for name, items in homes.items():
         try:
-            found += corrections(User.named(name), items_from_json(items), root, Paths().repositories)
+            found += home_corrections(User.named(name), items_from_json(items), root, Paths().repositories)
         except DeployError as error:
             missing[name] = error
     if missing and len(missing) == len(homes):
         raise next(iter(missing.values()))
     # Not by a resource's key: of what nobody can look at, the ledger would say that it was there before.
-    correct("dotfiles", [*found, *(refusal(f"op:dotfiles-{name}#1", error) for name, error in missing.items())])
+    return [*found, *(refusal(f"op:dotfiles-{name}#1", error) for name, error in missing.items())]
 
 
-def corrections(user: User, items: list[Item], root: Path, repositories: Path) -> list[Correction]:
+def home_corrections(user: User, items: list[Item], root: Path, repositories: Path) -> list[Correction]:
     """What is not as it should be in one home. ``root`` holds the commit's files, ``repositories`` other trees.
     Raises DeployError when the home cannot be opened, or is another's."""
     base = Base(user.home, root_links=False)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from agent.deploys.correction import Correction, correct, refusal
+from agent.deploys.correction import Correction, refusal
 from agent.deploys.sysctl.host import Kernel
 from agent.deploys.sysctl.settings import Step, Wanted, carry_out, steps
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 
 
-def deploy(arguments: Mapping[str, JSON], root: Path) -> None:  # noqa: ARG001 - all of it is in the arguments
-    """Every deploy has this door. Raises DeployError where our file cannot be read."""
+def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correction]:
+    """One for each resource that is not as it should be.
+
+    Raises DeployError where our file cannot be read.
+    """
     entries = cast("Mapping[str, Mapping[str, JSON]]", arguments["settings"])
     wanted = [Wanted(key, f"{entry['value']}", bool(entry["optional"])) for key, entry in entries.items()]
     kernel = Kernel()
-    correct("sysctl", [_correction(kernel, step) for step in steps(kernel, wanted)])
+    return [_correction(kernel, step) for step in steps(kernel, wanted)]
 
 
 def _correction(kernel: Kernel, step: Step) -> Correction:
