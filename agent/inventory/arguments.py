@@ -1,7 +1,7 @@
-"""What a play says of a built-in and of its health, as the types of its kind.
+"""The arguments and checks that a play gives a deploy, as the types of the deploy's kind.
 
-Before any host's values are known a template may stand for anything, so only what holds none is judged; what is wrong
-then is wrong for every host. With a host's values all of it is.
+``complain_of_mention`` reads them before any host's values are known: values that hold a template are left out, and
+every mistake found is one for all hosts. ``ArgumentReader`` reads them with one host's values filled in.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from agent.system.document import key_text
 from agent.system.yaml import List, Node, Value, plain
 
 
-class Refused(Exception):
-    """What is said cannot be meant; it has been complained about."""
+class Complained(Exception):
+    """A value is wrong, and the complaint about it has been added."""
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
-    """``host`` is the one whose values are filled in; none: nothing is rendered yet."""
+class ArgumentReader:
+    """``host``: the host whose values are filled in; empty: nothing is rendered yet."""
 
     complaints: Complaints
     host: str = ""
 
     def spec(self, mention: Mention, arguments: Value) -> Spec:
-        """``arguments`` as the spec of the mention's kind. Raises Refused."""
+        """``arguments`` as the spec of the mention's kind. Raises Complained."""
         model = catalogue.spec_class(mention.kind)
         try:
             return model.model_validate(model.from_short({} if arguments is None else _keyed(arguments)))
         except ValidationError as error:
             self._complain(error, model, mention, mention.arguments, mention.path)
-        raise Refused
+        raise Complained
 
     def checks(self, mention: Mention, entries: Value) -> Iterator[Check]:
-        """Raises Refused."""
+        """Raises Complained."""
         path = (*mention.path[:-1], "health")
         if entries is None:
             return
@@ -53,14 +53,14 @@ class Typed:
             place = mention.health.position if mention.health is not None else mention.position
             remedy = "begin each with `- http: …`"
             self.complaints.add(place, path, "a list of checks is expected", remedy, host=self.host)
-            raise Refused
+            raise Complained
         nodes = mention.health.items if isinstance(mention.health, List) else ()
         for index, entry in enumerate(entries):
             node = nodes[index] if index < len(nodes) else mention.health
             yield self.check(mention, entry, node, (*path, index))
 
     def check(self, mention: Mention, entry: Value, node: Node | None, path: Path) -> Check:
-        """One of them. Raises Refused."""
+        """One of them. Raises Complained."""
         entry = _keyed(entry)
         try:
             if not isinstance(entry, dict):
@@ -73,7 +73,7 @@ class Typed:
         except Mistake as mistake:
             place = node.position if node is not None else mention.position
             self.complaints.faults(mistake, place, path, host=self.host)
-        raise Refused
+        raise Complained
 
     def _complain(
         self, error: ValidationError, model: type[BaseModel], mention: Mention, node: Node | None, path: Path
@@ -84,21 +84,21 @@ class Typed:
         )
 
 
-def judge(mention: Mention, complaints: Complaints) -> bool:
-    """Complains of what is wrong with ``mention`` for every host, whatever its values. Whether nothing is."""
+def complain_of_mention(mention: Mention, complaints: Complaints) -> bool:
+    """Add what is wrong with ``mention`` for every host. Return whether nothing is."""
     own = Complaints()
-    typed = Typed(own)
+    reader = ArgumentReader(own)
     if mention.source is None and not validation.is_template(mention.arguments):
-        with suppress(Refused):
-            typed.spec(mention, plain(mention.arguments) if mention.arguments is not None else None)
+        with suppress(Complained):
+            reader.spec(mention, plain(mention.arguments) if mention.arguments is not None else None)
     if isinstance(mention.health, List):
         for index, node in enumerate(mention.health.items):
             if not validation.is_template(node):
-                with suppress(Refused):
-                    typed.check(mention, plain(node), node, (*mention.path[:-1], "health", index))
+                with suppress(Complained):
+                    reader.check(mention, plain(node), node, (*mention.path[:-1], "health", index))
     elif mention.health is not None and not validation.is_template(mention.health):
-        with suppress(Refused):
-            list(typed.checks(mention, plain(mention.health)))
+        with suppress(Complained):
+            list(reader.checks(mention, plain(mention.health)))
     complaints.include(own)
     return not own
 

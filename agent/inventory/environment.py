@@ -1,7 +1,7 @@
 """One inventory as a whole: turns the files of a config repo into what each host should be.
 
 hosts.yaml, group_vars, host_vars ─Inventory→ ┐
-site.yaml ─plays→ ─────────────────────────── ┼→ placing ─PlacedDeploy→
+site.yaml ─plays→ ─────────────────────────── ┼→ merge ─HostDeploy→
 tools.yaml, lock.yaml ─Pins→                  │
 fleet.yaml ─Fleet→                            ┘
 """
@@ -18,8 +18,8 @@ from agent.domain.pins import Pins, RepositoryPin, left_out
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory.ansible.inventory import Inventory, complain_of_unread, read_inventory
-from agent.inventory.arguments import judge
-from agent.inventory.check.conflicts import clashes, unmet
+from agent.inventory.arguments import complain_of_mention
+from agent.inventory.check.conflicts import conflicts, unmet_needs
 from agent.inventory.check.deploy_files import require_python
 from agent.inventory.check.external_deploys import require_runnable
 from agent.inventory.check.fleet_hosts import check_hosts, check_windows
@@ -27,7 +27,7 @@ from agent.inventory.check.strays import complain_of_strays
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
 from agent.inventory.lock import AGENT, Lock, read_lock, stale
-from agent.inventory.merge_plays import PlacedDeploy, Placing
+from agent.inventory.merge_plays import HostDeploy, PlayMerge
 from agent.inventory.site import Play, read_site
 from agent.inventory.source import INVENTORIES, open_source
 from agent.inventory.template.render import HostValues, LazyValues, Renderer, TemplateProblem
@@ -35,10 +35,10 @@ from agent.inventory.tools import PythonTool, Tool, read_tools
 from agent.problems import ProblemKind
 from agent.system.yaml import Position
 
-__all__ = ["Environment", "HostSources", "PlacedDeploy", "load"]
+__all__ = ["Environment", "HostDeploy", "HostSources", "load"]
 
 
-Found = tuple[tuple[PlacedDeploy, Concrete | None], ...]
+ConcreteDeploys = tuple[tuple[HostDeploy, Concrete | None], ...]
 """A host's deploys, in order, and of each what it wants; None beside a deploy file."""
 
 Repositories = Callable[[RepositoryPin], Tree]
@@ -108,7 +108,7 @@ class Environment:
         self._groups = {name: list(hosts) for name, hosts in inventory.groups.items()}
         self._hostvars = _HostVars(self)
 
-    def deploys(self, host: str) -> tuple[PlacedDeploy, ...]:
+    def deploys(self, host: str) -> tuple[HostDeploy, ...]:
         """The host's deploys: rendered, merged, in the order in which they run. Raises InventoryError with every
         complaint, of kind ``host-unknown`` for a name that is no host's full inventory name."""
         complaints = Complaints()
@@ -116,7 +116,7 @@ class Environment:
         complaints.raise_if_any()
         return deploys
 
-    def concrete(self, host: str) -> Found:
+    def concrete(self, host: str) -> ConcreteDeploys:
         """``deploys``, each built-in with everything looked up and rendered; None beside a deploy file of the config
         repo. Raises, as one, every complaint (InventoryError) and every repository that is not here (kind
         ``not-fetched``) or cannot be had (SourceError, TrustError)."""
@@ -149,7 +149,9 @@ class Environment:
             for mention in play.mentions
         }
 
-    def each(self, complaints: Complaints, unseen: dict[str, HostwrightError]) -> Iterator[tuple[str, Found | None]]:
+    def each(
+        self, complaints: Complaints, unseen: dict[str, HostwrightError]
+    ) -> Iterator[tuple[str, ConcreteDeploys | None]]:
         """What ``concrete`` gives for each host, and None where something is wrong, which goes to ``complaints``, or
         takes a repository that is not here; ``unseen`` has a line for each of these."""
         for host in self.inventory.hosts:
@@ -205,7 +207,7 @@ class Environment:
             self._values[host] = HostValues(self.inventory.variables(host), magic, self._renderer)
         return self._values[host]
 
-    def _deploys(self, host: str, complaints: Complaints) -> tuple[PlacedDeploy, ...]:
+    def _deploys(self, host: str, complaints: Complaints) -> tuple[HostDeploy, ...]:
         try:
             values = self.values(host)
         except ComplaintsError as error:
@@ -214,22 +216,22 @@ class Environment:
         plays = [play for play, hosts in self._plays if host in hosts]
         broken = {name for play in plays for name in play.broken}
         variables, lineage = self.inventory.variables(host), self.inventory.lineage(host)
-        placing = Placing(host, lineage, values, variables, self._renderer, complaints, broken)
-        return placing.deploys(mention for play in plays for mention in play.mentions)
+        merge = PlayMerge(host, lineage, values, variables, self._renderer, complaints, broken)
+        return merge.deploys(mention for play in plays for mention in play.mentions)
 
-    def _concretes(self, host: str, complaints: Complaints, unseen: dict[str, HostwrightError]) -> Found:
+    def _concretes(self, host: str, complaints: Complaints, unseen: dict[str, HostwrightError]) -> ConcreteDeploys:
         deploys = self._deploys(host, complaints)
         found = tuple((deploy, self._concrete(host, deploy, complaints, unseen)) for deploy in deploys)
         placed = {deploy.name: deploy for deploy, _ in found}
         wanted = (
             (deploy.name, (*concrete.resources, *concrete.claims)) for deploy, concrete in found if concrete is not None
         )
-        for clash in clashes(wanted):
-            other = "" if clash.other == clash.resource else f" ({clash.other})"
-            problem = f'{clash.resource} is wanted differently by "{clash.earlier}"{other}'
+        for conflict in conflicts(wanted):
+            other = "" if conflict.other == conflict.resource else f" ({conflict.other})"
+            problem = f'{conflict.resource} is wanted differently by "{conflict.earlier}"{other}'
             remedy = "leave it to one of them: each would undo what the other did"
-            complaints.add(*placed[clash.deploy].place_of_resource(clash.resource), problem, remedy, host=host)
-        for each in unmet([(deploy.name, concrete) for deploy, concrete in found if concrete is not None]):
+            complaints.add(*placed[conflict.deploy].place_of_resource(conflict.resource), problem, remedy, host=host)
+        for each in unmet_needs([(deploy.name, concrete) for deploy, concrete in found if concrete is not None]):
             name = each.resource.partition(":")[2]
             how = "takes away" if each.absent else "brings only after it"
             problem = f'{each.what_for}, and "{each.other}" {how} the package {name}'
@@ -238,7 +240,7 @@ class Environment:
         return found
 
     def _concrete(
-        self, host: str, deploy: PlacedDeploy, complaints: Complaints, unseen: dict[str, HostwrightError]
+        self, host: str, deploy: HostDeploy, complaints: Complaints, unseen: dict[str, HostwrightError]
     ) -> Concrete | None:
         try:
             if deploy.repository is not None:
@@ -337,6 +339,6 @@ def read(
 
 def _sound(play: Play, complaints: Complaints) -> Play:
     """``play`` without the deploys that are wrong for every host."""
-    sound = tuple(mention for mention in play.mentions if judge(mention, complaints))
+    sound = tuple(mention for mention in play.mentions if complain_of_mention(mention, complaints))
     broken = {mention.name for mention in play.mentions if mention not in sound}
     return replace(play, mentions=sound, broken=play.broken | broken)

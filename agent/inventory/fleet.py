@@ -129,7 +129,7 @@ class Trust(_Part):
         return Accept("commits" in self.accept, tags, BranchRule.of(self.branch))
 
 
-class Status(_Part):
+class StatusSettings(_Part):
     remote: Annotated[str, Field(min_length=1, description="where reports go: same, or a Git URL")] = "same"
     shards: Annotated[int, Field(ge=1, le=256, description="status branches that share the load")] = 1
     pushes_per_minute: Annotated[int, Field(ge=1, le=600, description="what the Git server may be asked for")] = 6
@@ -145,7 +145,7 @@ class Suspend(_Part):
     until: Instant | None = None
 
 
-class Window(_Part):
+class WindowSettings(_Part):
     """When hosts may take what Git newly wants."""
 
     hosts: Pattern
@@ -181,7 +181,7 @@ class Prune(_Part):
     ] = 20
 
 
-class Reboot(_Part):
+class RebootSettings(_Part):
     """Hosts that are rebooted when something installed needs it, inside their windows."""
 
     hosts: Pattern
@@ -215,7 +215,7 @@ def _listen(written: str) -> str:
     return written
 
 
-class Webhook(_Part):
+class WebhookSettings(_Part):
     """Where a forge may say that something was pushed."""
 
     listen: Annotated[str, AfterValidator(_listen), Field(description="address and port of the host: 127.0.0.1:9443")]
@@ -237,16 +237,17 @@ class Fleet(_Part):
 
     schedule: Schedule = Schedule()
     trust: Trust = Trust()
-    status: Status = Status()
+    status: StatusSettings = StatusSettings()
     suspend: Annotated[tuple[Suspend, ...], Field(strict=False)] = ()
-    windows: Annotated[tuple[Window, ...], Field(strict=False)] = ()
+    windows: Annotated[tuple[WindowSettings, ...], Field(strict=False)] = ()
     waves: Annotated[tuple[Wave, ...], Field(strict=False)] = ()
     prune: Prune = Prune()
     reboot: Annotated[
-        Literal["never"] | Reboot, Field(description="`never`, or hosts that may be: {hosts: web, when: required}")
+        Literal["never"] | RebootSettings,
+        Field(description="`never`, or hosts that may be: {hosts: web, when: required}"),
     ] = "never"
     agent: Agent = Agent()
-    webhook: Webhook | None = None
+    webhook: WebhookSettings | None = None
     metrics: Metrics | None = None
     notify: Annotated[tuple[str, ...], Field(strict=False)] = ()
 

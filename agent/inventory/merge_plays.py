@@ -18,7 +18,7 @@ from agent.domain.fault import Path
 from agent.errors import InventoryError
 from agent.inventory import validation
 from agent.inventory.ansible.groups import Variables
-from agent.inventory.arguments import Refused, Typed
+from agent.inventory.arguments import ArgumentReader, Complained
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.site import Mention
 from agent.inventory.template.render import HostValues, Renderer, TemplateProblem, render
@@ -27,7 +27,7 @@ from agent.system.yaml import Node, Position, Value, locate
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedDeploy:
+class HostDeploy:
     """One deploy of one host with every value filled in.
 
     A built-in has a ``spec``; a deploy file has a ``source`` (its path in the config repo, or in ``repository``) and
@@ -89,7 +89,7 @@ class PlacedDeploy:
 
 
 @dataclass(slots=True)
-class Placing:
+class PlayMerge:
     """The deploys of one host while they are put together; what is wrong goes to ``complaints``."""
 
     host: str
@@ -101,14 +101,14 @@ class Placing:
     complaints: Complaints
     _broken: set[str]
     """Deploys that were complained of: who needs them is not to blame."""
-    _placed: dict[str, PlacedDeploy] = field(default_factory=dict)
+    _placed: dict[str, HostDeploy] = field(default_factory=dict)
     _data: dict[str, JSON] | None = None
 
-    def deploys(self, mentions: Iterable[Mention]) -> tuple[PlacedDeploy, ...]:
+    def deploys(self, mentions: Iterable[Mention]) -> tuple[HostDeploy, ...]:
         for mention in mentions:
             try:
                 self._place(mention)
-            except Refused:
+            except Complained:
                 self._broken.add(mention.name)
         return self._ordered()
 
@@ -135,14 +135,14 @@ class Placing:
                 mentions=(*earlier.mentions, mention),
             )
 
-    def _filled_in(self, mention: Mention) -> PlacedDeploy:
-        typed = Typed(self.complaints, self.host)
+    def _filled_in(self, mention: Mention) -> HostDeploy:
+        reader = ArgumentReader(self.complaints, self.host)
         arguments = self._rendered(mention.arguments, mention.path)
         built_in = mention.source is None
-        return PlacedDeploy(
+        return HostDeploy(
             name=mention.name,
             kind=mention.kind,
-            spec=typed.spec(mention, arguments) if built_in else None,
+            spec=reader.spec(mention, arguments) if built_in else None,
             source=mention.source,
             data=self._with(mention, None if built_in else arguments) if mention.runs_files else {},
             needs=mention.needs,
@@ -151,7 +151,7 @@ class Placing:
             position=mention.position,
             repository=mention.repository,
             on_remove=mention.on_remove,
-            health=tuple(typed.checks(mention, self._rendered(mention.health, (*mention.path[:-1], "health")))),
+            health=tuple(reader.checks(mention, self._rendered(mention.health, (*mention.path[:-1], "health")))),
             mentions=(mention,),
         )
 
@@ -166,7 +166,7 @@ class Placing:
         for problem in problems:
             self._complain(problem.position, path, problem.problem, problem.remedy)
         if problems:
-            raise Refused
+            raise Complained
         return value
 
     def _merged(self, earlier: Spec, later: Spec, mention: Mention) -> Spec:
@@ -175,7 +175,7 @@ class Placing:
         except (InventoryError, ValueError) as error:
             problem = f"cannot be merged with what an earlier play says: {error}"
             self._complain(mention.position, mention.path, problem, "correct one of the two, or write `merge: replace`")
-        raise Refused
+        raise Complained
 
     def _with(self, mention: Mention, arguments: Value) -> Mapping[str, JSON]:
         """What the host is called and its groups, its variables, rendered, and ``with`` laid over them."""
@@ -189,7 +189,7 @@ class Placing:
         own = self._json({} if arguments is None else arguments, mention.position, mention.path)
         if not isinstance(own, Mapping):
             self._complain(mention.position, mention.path, "a mapping is expected here", "write `name: value` lines")
-            raise Refused
+            raise Complained
         return {"inventory_hostname": self.host, "group_names": [*self.lineage], **self._data, **own}
 
     def _json(self, value: object, position: Position, path: Path) -> JSON:
@@ -203,7 +203,7 @@ class Placing:
             return None
         return str(value) if isinstance(value, str) else value  # type: ignore[return-value]
 
-    def _ordered(self) -> tuple[PlacedDeploy, ...]:
+    def _ordered(self) -> tuple[HostDeploy, ...]:
         """By first mention, each behind what it needs (Kahn's algorithm, always taking the first that may go)."""
         waiting = list(self._placed.values())
         for deploy in waiting:
@@ -212,7 +212,7 @@ class Placing:
                     remedy = nearest(name, self._placed, otherwise="name a deploy that the same hosts have")
                     problem = f'"{deploy.name}" needs "{name}", which this host does not have'
                     self._complain(*deploy.place_of_need(name), problem, remedy)
-        ordered: dict[str, PlacedDeploy] = {}
+        ordered: dict[str, HostDeploy] = {}
         while waiting:
             ready = next((d for d in waiting if all(n in ordered or n not in self._placed for n in d.needs)), None)
             if ready is None:

@@ -14,7 +14,7 @@ from agent.domain.memory import FleetSettings
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 from agent.inventory.check.fleet_hosts import windows_of
-from agent.inventory.environment import Environment, Found, PlacedDeploy, Repositories, load, not_fetched
+from agent.inventory.environment import ConcreteDeploys, Environment, HostDeploy, Repositories, load, not_fetched
 
 DEPLOYS_FOLDERS = ("deploys", "files", "group_data", "tasks", "templates")
 """What deploy files import and read by the custom of pyinfra."""
@@ -47,16 +47,16 @@ def desired_state(environment: Environment, tree: Tree, *, host: str, commit: st
     return state_of(environment, tree, environment.concrete(host), host=host, commit=commit)
 
 
-def state_of(environment: Environment, tree: Tree, found: Found, *, host: str, commit: str) -> DesiredState:
+def state_of(environment: Environment, tree: Tree, found: ConcreteDeploys, *, host: str, commit: str) -> DesiredState:
     """What was found of a host's deploys as its desired state; what ``check`` asks of a working copy."""
     deploys = tuple(
         replace(
-            _built_in(placed, concrete) if concrete is not None else _from_file(placed, tree, environment.pins),
-            on_remove=OnRemove(placed.on_remove, placed.data, commit) if placed.on_remove else None,
-            health=placed.health,
-            looking=placed.looking if concrete is None or not concrete.needs_more_to_look else Looking.PRIVILEGED,
+            _built_in(deploy, concrete) if concrete is not None else _from_file(deploy, tree, environment.pins),
+            on_remove=OnRemove(deploy.on_remove, deploy.data, commit) if deploy.on_remove else None,
+            health=deploy.health,
+            looking=deploy.looking if concrete is None or not concrete.needs_more_to_look else Looking.PRIVILEGED,
         )
-        for placed, concrete in found
+        for deploy, concrete in found
     )
     digest = digest_of({"format": FORMAT, "deploys": [[deploy.name, deploy.digest] for deploy in deploys]})
     return DesiredState(host=host, commit=commit, deploys=deploys, digest=digest)
@@ -85,53 +85,53 @@ def fleet_settings(environment: Environment, host: str) -> FleetSettings:
     )
 
 
-def _built_in(placed: PlacedDeploy, concrete: Concrete) -> DesiredDeploy:
+def _built_in(deploy: HostDeploy, concrete: Concrete) -> DesiredDeploy:
     return DesiredDeploy(
-        name=placed.name,
-        kind=placed.kind,
+        name=deploy.name,
+        kind=deploy.kind,
         arguments=concrete.arguments,
         resources=concrete.resources,
-        needs=placed.needs,
-        mode=placed.mode,
+        needs=deploy.needs,
+        mode=deploy.mode,
         digest=digest_of(
-            {"format": FORMAT, "agent": __version__, "kind": placed.kind, "arguments": concrete.arguments}
+            {"format": FORMAT, "agent": __version__, "kind": deploy.kind, "arguments": concrete.arguments}
         ),
     )
 
 
-def _from_file(placed: PlacedDeploy, tree: Tree, pins: Pins) -> DesiredDeploy:
-    if placed.repository is None:
-        return _from_config_repo(placed, tree)
-    return _from_repository(placed, pins.repository(placed.repository))
+def _from_file(deploy: HostDeploy, tree: Tree, pins: Pins) -> DesiredDeploy:
+    if deploy.repository is None:
+        return _from_config_repo(deploy, tree)
+    return _from_repository(deploy, pins.repository(deploy.repository))
 
 
-def _from_repository(placed: PlacedDeploy, pin: RepositoryPin) -> DesiredDeploy:
+def _from_repository(deploy: HostDeploy, pin: RepositoryPin) -> DesiredDeploy:
     pinned = [pin.commit, pin.tree]
     return DesiredDeploy(
-        name=placed.name,
-        kind=placed.kind,
+        name=deploy.name,
+        kind=deploy.kind,
         arguments={},
-        source=placed.source,
+        source=deploy.source,
         repository=pin,
-        data=placed.data,
-        needs=placed.needs,
-        mode=placed.mode,
-        digest=digest_of({"format": FORMAT, "repository": pinned, "source": placed.source, "data": placed.data}),
+        data=deploy.data,
+        needs=deploy.needs,
+        mode=deploy.mode,
+        digest=digest_of({"format": FORMAT, "repository": pinned, "source": deploy.source, "data": deploy.data}),
     )
 
 
-def _from_config_repo(placed: PlacedDeploy, tree: Tree) -> DesiredDeploy:
+def _from_config_repo(deploy: HostDeploy, tree: Tree) -> DesiredDeploy:
     # A deploy file may import its neighbours and read their files, so all of these folders counts.
     entries = (entry for folder in DEPLOYS_FOLDERS for entry in tree.entries(folder))
     sources: Sequence[JSON] = [[entry.path, entry.mode, entry.blob] for entry in entries]
-    data: Mapping[str, JSON] = placed.data
+    data: Mapping[str, JSON] = deploy.data
     return DesiredDeploy(
-        name=placed.name,
-        kind=placed.kind,
+        name=deploy.name,
+        kind=deploy.kind,
         arguments={},
-        source=placed.source,
+        source=deploy.source,
         data=data,
-        needs=placed.needs,
-        mode=placed.mode,
-        digest=digest_of({"format": FORMAT, "source": placed.source, "data": data, "deploys": sources}),
+        needs=deploy.needs,
+        mode=deploy.mode,
+        digest=digest_of({"format": FORMAT, "source": deploy.source, "data": data, "deploys": sources}),
     )

@@ -6,13 +6,16 @@ import pytest
 
 from agent.deploys.items import Item, Kind
 from agent.domain.desired import Resource
-from agent.inventory.check.conflicts import clashes
+from agent.inventory.check.conflicts import conflicts
 from tests.inventory.samples import Repo
 
 
 def found(*wanted: tuple[str, str, str]) -> list[tuple[str, str]]:
     """Each: deploy, key, digest."""
-    return [(clash.resource, clash.other) for clash in clashes((name, [Resource(key, d)]) for name, key, d in wanted)]
+    return [
+        (conflict.resource, conflict.other)
+        for conflict in conflicts((name, [Resource(key, d)]) for name, key, d in wanted)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -60,8 +63,8 @@ PARENT = Item(key="directory:/srv/app", path="/srv/app", kind=Kind.DIRECTORY).re
 
 
 def test_a_link_to_a_folder_will_do_for_a_parent_and_a_file_will_not() -> None:
-    assert list(clashes([("a", [PARENT]), ("b", [Resource("link:/srv/app", "1")])])) == []
-    assert len(list(clashes([("a", [PARENT]), ("b", [Resource("file:/srv/app", "1")])]))) == 1
+    assert list(conflicts([("a", [PARENT]), ("b", [Resource("link:/srv/app", "1")])])) == []
+    assert len(list(conflicts([("a", [PARENT]), ("b", [Resource("file:/srv/app", "1")])]))) == 1
 
 
 WANTED_TWICE = [

@@ -12,7 +12,7 @@ from agent.deploys import catalogue
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.domain.desired import Looking, Mode, OnRemove
 from agent.errors import InventoryError
-from agent.inventory.environment import PlacedDeploy
+from agent.inventory.environment import HostDeploy
 from agent.steps.resolve import desired_state
 from tests.inventory.samples import Repo
 
@@ -57,7 +57,7 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
-def lines(deploy: PlacedDeploy) -> tuple[str, ...]:
+def lines(deploy: HostDeploy) -> tuple[str, ...]:
     assert isinstance(deploy.spec, NotesSpec)
     return deploy.spec.lines
 

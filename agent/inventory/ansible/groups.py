@@ -19,7 +19,7 @@ Variables = dict[str, Node]
 
 
 @dataclass(slots=True)
-class Group:
+class HostGroup:
     """``hosts`` and ``children`` in order of first mention; ``priority`` is ``ansible_group_priority``."""
 
     name: str
@@ -41,11 +41,11 @@ class Host:
     variables: Variables = field(default_factory=dict)
 
 
-class Groups:
+class HostGroups:
     """Filled while a hosts file is read, then ``close``d once."""
 
     def __init__(self, file: str) -> None:
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, HostGroup] = {}
         self.hosts: dict[str, Host] = {}
         self._lineages: dict[str, frozenset[str]] = {}
         self._depths: dict[str, int] = {}
@@ -53,8 +53,8 @@ class Groups:
             self.add_group(name, Position(file))
         self.add_child(ALL, UNGROUPED)
 
-    def add_group(self, name: str, position: Position) -> Group:
-        return self.groups.setdefault(name, Group(name, position))
+    def add_group(self, name: str, position: Position) -> HostGroup:
+        return self.groups.setdefault(name, HostGroup(name, position))
 
     def add_child(self, parent: str, child: str) -> None:
         """Raises ValueError when the group would contain itself."""
@@ -85,7 +85,7 @@ class Groups:
                 self.add_host(host.name, UNGROUPED, host.position)
         self._measure()
 
-    def lineage(self, host: str) -> tuple[Group, ...]:
+    def lineage(self, host: str) -> tuple[HostGroup, ...]:
         """All groups of ``host`` but ``all``, in the order in which their variables are laid over each other."""
         names = {name for group in self.hosts[host].groups for name in (group, *self._lineage(group))} - {ALL}
         return tuple(sorted((self.groups[name] for name in names), key=self._rank))
@@ -102,7 +102,7 @@ class Groups:
             level = {child: None for name in level for child in self.groups[name].children if child not in seen}
         return tuple(names)
 
-    def _rank(self, group: Group) -> tuple[int, int, str]:
+    def _rank(self, group: HostGroup) -> tuple[int, int, str]:
         return self._depths[group.name], group.priority, group.name
 
     def _measure(self) -> None:

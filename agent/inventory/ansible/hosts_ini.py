@@ -12,7 +12,7 @@ import shlex
 import warnings
 from dataclasses import dataclass, field
 
-from agent.inventory.ansible.groups import UNGROUPED, Group, Groups
+from agent.inventory.ansible.groups import UNGROUPED, HostGroup, HostGroups
 from agent.inventory.ansible.hosts_yaml import GROUP_GRAMMAR, HostsReader
 from agent.inventory.complaint import Complaints
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
@@ -27,7 +27,7 @@ _NAME = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _KINDS = ("hosts", "children", "vars")
 
 
-def read_ini(content: bytes, file: str, complaints: Complaints) -> Groups:
+def read_ini(content: bytes, file: str, complaints: Complaints) -> HostGroups:
     """The groups of an INI hosts file; what is wrong in it goes to ``complaints``."""
     reader = _Reader(HostsReader(file, complaints), complaints)
     try:
@@ -97,7 +97,7 @@ class _Reader:
         else:
             self.complaints.add(position, (), f'"{text}" is not a group name', GROUP_GRAMMAR)
 
-    def finish(self) -> Groups:
+    def finish(self) -> HostGroups:
         for name, position in self.mentioned.items():
             if name not in self.declared:
                 self.complaints.add(position, (), f"there is no section for the group {name}", f"write [{name}]")
@@ -130,7 +130,7 @@ class _Reader:
             else:
                 self.children.append((parent, child, position))
 
-    def _group(self, position: Position) -> Group | None:
+    def _group(self, position: Position) -> HostGroup | None:
         return self.hosts.group(self.section, position, ())
 
     def _host(self, text: str, position: Position) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from agent.domain.fault import Mistake, Path
-from agent.inventory.ansible.groups import ALL, UNGROUPED, Group, Groups, Host
+from agent.inventory.ansible.groups import ALL, UNGROUPED, Host, HostGroup, HostGroups
 from agent.inventory.ansible.ranges import expand
 from agent.inventory.complaint import Complaints, unknown_key
 from agent.system.document import key_text
@@ -22,7 +22,7 @@ PRIORITY = "ansible_group_priority"
 _SECTIONS = ("hosts", "children", "vars")
 
 
-def read_hosts(root: Node, file: str, complaints: Complaints) -> Groups:
+def read_hosts(root: Node, file: str, complaints: Complaints) -> HostGroups:
     """The groups of a hosts file; what is wrong in it goes to ``complaints``."""
     reader = HostsReader(file, complaints)
     if isinstance(root, Map) and "plugin" in root.values:
@@ -39,10 +39,10 @@ class HostsReader:
     """Adds groups, hosts and variables one by one and complains of what cannot be; the INI grammar uses it too."""
 
     def __init__(self, file: str, complaints: Complaints) -> None:
-        self.groups = Groups(file)
+        self.groups = HostGroups(file)
         self.complaints = complaints
 
-    def read_group(self, key: Key, parent: Map, path: Path) -> Group | None:
+    def read_group(self, key: Key, parent: Map, path: Path) -> HostGroup | None:
         path = (*path, str(key))
         position, node = parent.keys[key], parent.values[key]
         group = self.group(key, position, path)
@@ -69,7 +69,7 @@ class HostsReader:
         self.complaints.add(node.keys[section], (*path, str(section)), "a mapping is expected here", remedy)
         return None
 
-    def _read_section(self, group: Group, section: str, entries: Map, path: Path) -> None:
+    def _read_section(self, group: HostGroup, section: str, entries: Map, path: Path) -> None:
         for key, value in entries.values.items():
             if section == "vars":
                 self.group_variable(group, key, value, entries.keys[key], (*path, str(key)))
@@ -80,7 +80,7 @@ class HostsReader:
             else:
                 self._read_hosts(group, key, entries, path)
 
-    def _read_hosts(self, group: Group, key: Key, entries: Map, path: Path) -> None:
+    def _read_hosts(self, group: HostGroup, key: Key, entries: Map, path: Path) -> None:
         position, value = entries.keys[key], entries.values[key]
         path = (*path, str(key))
         hosts = self.hosts(key, group, position, path)
@@ -91,13 +91,13 @@ class HostsReader:
         elif not (isinstance(value, Scalar) and not value.value):
             self.complaints.add(position, path, "a host's variables are a mapping", "write `name: value` below it")
 
-    def group(self, name: Key, position: Position, path: Path) -> Group | None:
+    def group(self, name: Key, position: Position, path: Path) -> HostGroup | None:
         if not isinstance(name, str) or not GROUP.fullmatch(name):
             self.complaints.add(position, path, f'"{name}" is not a group name', GROUP_GRAMMAR)
             return None
         return self.groups.add_group(name, position)
 
-    def child(self, group: Group, child: str, position: Position, path: Path) -> None:
+    def child(self, group: HostGroup, child: str, position: Position, path: Path) -> None:
         if group.name == UNGROUPED or (child == UNGROUPED and group.name != ALL):
             self.complaints.add(position, path, "ungrouped has no children and no parent but all", "leave it out")
             return
@@ -106,7 +106,7 @@ class HostsReader:
         except Mistake as mistake:
             self.complaints.faults(mistake, position, path)
 
-    def hosts(self, pattern: Key, group: Group, position: Position, path: Path) -> list[Host]:
+    def hosts(self, pattern: Key, group: HostGroup, position: Position, path: Path) -> list[Host]:
         """The hosts that ``pattern`` stands for, added to ``group``; a port behind it becomes ``ansible_port``."""
         if not isinstance(pattern, str):
             self.complaints.add(position, path, "a host name is a string", "put it in quotes")
@@ -125,7 +125,7 @@ class HostsReader:
             hosts.append(host)
         return hosts
 
-    def group_variable(self, group: Group, name: Key, node: Node, position: Position, path: Path) -> None:
+    def group_variable(self, group: HostGroup, name: Key, node: Node, position: Position, path: Path) -> None:
         if name != PRIORITY:
             group.variables[key_text(name)] = node
             return
@@ -134,7 +134,7 @@ class HostsReader:
         except ValueError:
             self.complaints.add(position, path, "the priority of a group is a whole number", "write one, such as 10")
 
-    def finish(self) -> Groups:
+    def finish(self) -> HostGroups:
         for name in self.groups.groups.keys() & self.groups.hosts.keys():
             position = self.groups.hosts[name].position
             self.complaints.add(position, (), f'"{name}" is both a host and a group', "rename one of them")

@@ -11,7 +11,7 @@ from functools import cache
 
 from agent.errors import InventoryError
 from agent.inventory.ansible import patterns
-from agent.inventory.ansible.groups import ALL, Groups, Variables
+from agent.inventory.ansible.groups import ALL, HostGroups, Variables
 from agent.inventory.ansible.hosts_ini import is_yaml, read_ini
 from agent.inventory.ansible.hosts_yaml import read_hosts
 from agent.inventory.ansible.vars import GROUP_VARS, HOST_VARS, VarsFiles
@@ -50,7 +50,7 @@ class Inventory:
 
     def __init__(
         self,
-        groups: Groups,
+        groups: HostGroups,
         group_vars: Mapping[str, Variables],
         host_vars: Callable[[str], Variables],
         *,
@@ -176,27 +176,27 @@ def read_host_names(source: Source) -> frozenset[str] | None:
     return None if complaints else frozenset(groups.hosts)
 
 
-def _read_hosts(source: Source, complaints: Complaints) -> Groups:
+def _read_hosts(source: Source, complaints: Complaints) -> HostGroups:
     found = [name for name in HOSTS_FILES if source.has(name)]
     if not found:
         odd = next((name for name in HOSTS_FILES if name in source.tree.names(source.folder)), HOSTS_FILES[0])
         said = source.missing(odd, "hosts file", "begin with `all: {hosts: {…}}`")
         complaints.add(source.position(odd), (), *said)
-        return Groups(source.folder)
+        return HostGroups(source.folder)
     for other in found[1:]:
         complaints.add(source.position(other), (), f"{found[0]} says who already", "keep one of the two")
     file = source.position(found[0]).file
     if source.entry(found[0]).executable and "." not in found[0]:
         complaints.add(source.position(found[0]), (), "inventory scripts are not run", "write the hosts down")
-        return Groups(file)
+        return HostGroups(file)
     if found[0] == "hosts.ini" or (found[0] == "hosts" and not _is_yaml(source)):
         return read_ini(source.content(found[0], complaints) or b"", file, complaints)
     content = source.content(found[0], complaints)
     if content is not None and _INI.match(content):
         complaints.add(source.position(found[0]), (), "this is INI, not YAML", "call the file hosts.ini")
-        return Groups(file)
+        return HostGroups(file)
     root = source.read(found[0], complaints) if content is not None else None
-    return Groups(file) if root is None else read_hosts(root, file, complaints)
+    return HostGroups(file) if root is None else read_hosts(root, file, complaints)
 
 
 def _is_yaml(source: Source) -> bool:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from agent.domain.fault import Mistake
-from agent.inventory.ansible.groups import ALL, Groups
+from agent.inventory.ansible.groups import ALL, HostGroups
 
 EXAMPLE = "write one like web:&production:!canary"
 
@@ -24,7 +24,7 @@ _LOCAL = ("localhost", "127.0.0.1")
 _PLAIN = re.compile(r"[\w.-]+")
 
 
-def match(pattern: str, groups: Groups) -> tuple[str, ...]:
+def match(pattern: str, groups: HostGroups) -> tuple[str, ...]:
     """The hosts that ``pattern`` stands for, each once. Raises ValueError saying what is wrong with it."""
     parts = split(pattern)
     chosen: dict[str, None] = {}
@@ -52,13 +52,13 @@ def split(pattern: str) -> tuple[str, ...]:
     return parts
 
 
-def unknown_names(pattern: str, groups: Groups) -> tuple[str, ...]:
+def unknown_names(pattern: str, groups: HostGroups) -> tuple[str, ...]:
     """Plain names in ``pattern`` (no globs, no regexes) that are neither a group nor a host."""
     names = [_subscript(part.lstrip("&!"))[0] for part in split(pattern)]
     return tuple(n for n in names if _PLAIN.fullmatch(n) and n not in groups.groups and not _hosts(n, groups))
 
 
-def _one(part: str, groups: Groups) -> tuple[str, ...]:
+def _one(part: str, groups: HostGroups) -> tuple[str, ...]:
     if hosts := _hosts(part, groups):
         return hosts
     name, pick = (part, None) if part[0] == "~" else _subscript(part)
@@ -70,7 +70,7 @@ def _one(part: str, groups: Groups) -> tuple[str, ...]:
     return tuple(_picked(found, pick, part))
 
 
-def _hosts(name: str, groups: Groups) -> tuple[str, ...]:
+def _hosts(name: str, groups: HostGroups) -> tuple[str, ...]:
     """The host of this name, or of another name for this machine."""
     names = (name, *_LOCAL) if name in _LOCAL else (name,)
     return tuple(each for each in names if each in groups.hosts)[:1]

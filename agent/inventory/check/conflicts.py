@@ -16,7 +16,7 @@ each want a part; nobody may want a file where one of them wants a directory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
+class Conflict:
     """``deploy`` wants ``resource``; ``earlier`` wants ``other``, which is that too or lies at the same path."""
 
     deploy: str
@@ -25,7 +25,7 @@ class Clash:
     other: str
 
 
-def clashes(deploys: Iterable[tuple[str, Iterable[Resource]]]) -> Iterator[Clash]:
+def conflicts(deploys: Iterable[tuple[str, Iterable[Resource]]]) -> Iterator[Conflict]:
     """Between any two of ``deploys`` (by name, in order); at most one for a resource of the later."""
     taken: dict[str, tuple[str, Resource]] = {}
     for name, resources in deploys:
@@ -34,14 +34,14 @@ def clashes(deploys: Iterable[tuple[str, Iterable[Resource]]]) -> Iterator[Clash
             for earlier, other in (taken[place] for place in avoids if place in taken):
                 same = (other.key, other.digest) == (resource.key, resource.digest)
                 if earlier != name and not same:
-                    yield Clash(name, resource.key, earlier, other.key)
+                    yield Conflict(name, resource.key, earlier, other.key)
                     break
             for place in takes:
                 taken.setdefault(place, (name, resource))
 
 
 @dataclass(frozen=True, slots=True)
-class Unmet:
+class UnmetNeed:
     """``deploy`` relies on ``resource``, which ``other`` takes away (``absent``), or brings only after it."""
 
     deploy: str
@@ -51,7 +51,7 @@ class Unmet:
     absent: bool
 
 
-def unmet(deploys: Sequence[tuple[str, Concrete]]) -> Iterator[Unmet]:
+def unmet_needs(deploys: Sequence[tuple[str, Concrete]]) -> Iterator[UnmetNeed]:
     """Of ``deploys`` (by name, in order), what they rely on and will not find by what the inventory itself says. What
     no deploy mentions may be there."""
     said = [(name, resource) for name, concrete in deploys for resource in concrete.resources]
@@ -62,7 +62,7 @@ def unmet(deploys: Sequence[tuple[str, Concrete]]) -> Iterator[Unmet]:
             others = [(other, resource) for other, resource in said if resource.key == key]
             if others and key not in there:
                 other, resource = others[0]
-                yield Unmet(name, key, what_for, other, resource.absent)
+                yield UnmetNeed(name, key, what_for, other, resource.absent)
 
 
 def _places(resource: Resource) -> tuple[tuple[str, ...], tuple[str, ...]]:

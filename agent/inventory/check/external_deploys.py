@@ -17,7 +17,7 @@ from agent.domain.stand_in import stand_in
 from agent.domain.text import printable
 from agent.domain.tree import Tree, leads_out
 from agent.errors import InventoryError
-from agent.inventory.check.requirements import modules, unmet
+from agent.inventory.check.requirements import modules, unmet_requirements
 from agent.problems import ProblemKind
 
 _PROVIDED = frozenset({"pyinfra", "__future__"}) | sys.stdlib_module_names
@@ -44,7 +44,7 @@ def require_runnable(address: Address, tree: Tree) -> None:
         compile(code, address.path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InventoryError(f"{address} is not Python: {error}", hint="correct it there, and pin it anew") from error
-    reasons = (*unmet(tree), *_Modules(tree).foreign(address.path))
+    reasons = (*unmet_requirements(tree), *_Modules(tree).foreign(address.path))
     if reasons:
         raise InventoryError(
             f"{address} needs Python packages of its own: {'; '.join(reasons)}",

@@ -26,7 +26,7 @@ _ANOTHER = re.compile(r"(?:-r|--requirement|-c|--constraint)[ =]\s*(?P<path>.+)"
 _DEEPEST = 10
 
 
-def unmet(tree: Tree) -> Iterator[str]:
+def unmet_requirements(tree: Tree) -> Iterator[str]:
     """Why what the files at the top of a repository ask for is not there: a line each."""
     for path, line in (*_lines(tree, _FILE, 0), *_of_project(tree)):
         if (why := _unmet(line)) is not None:
