@@ -41,7 +41,7 @@ from agent.steps.trial import REMOTE_TIMEOUT_S
 from agent.system.files import discard, make_private_folder
 from agent.system.folder import FolderTree
 from agent.system.git import Mirror
-from agent.system.git_environment import Access, network_environment
+from agent.system.git_environment import Access
 from agent.system.remote import Remote, answers
 from agent.system.room import require_room
 from agent.system.working_copy import ask_clone, find
@@ -155,7 +155,7 @@ def cache() -> Path:
 def status_branch(folder: Path, settings: Settings, fleet: FleetSettings, access: Access) -> StatusBranch:
     """Where this host reports: what was said on the host counts before what fleet.yaml says."""
     remote = Remote.parse(settings.status_remote or fleet.status_remote or settings.remote)
-    return StatusBranch(folder, remote.url, network_environment(access, remote))
+    return StatusBranch(folder, remote, access)
 
 
 def identities_at(mirror: Mirror, inventory: str, sha: str | None) -> Mapping[str, str]:
@@ -214,7 +214,7 @@ def fleet_view(
     access = Access(known_hosts=None, deploy_key=None)
     found, wrong = admitted(tree, name)
     return FleetView(
-        StatusBranch(folder / "status.git", where.url, network_environment(access, where)),
+        StatusBranch(folder / "status.git", where, access),
         {host: identity.ssh for host, identity in found.items()},
         name,
         hosts_of(tree, name),
@@ -234,8 +234,7 @@ def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
     access = access_of_host(paths, settings, reporting=True)
     branch = status_branch(paths.var / "status-read.git", settings, memory.state().fleet, access)
     if remote is not None:
-        where = Remote.parse(remote)
-        branch = StatusBranch(branch.repo, where.url, network_environment(access, where))
+        branch = StatusBranch(branch.repo, Remote.parse(remote), access)
     mirror, last, now = mirror_of_host(paths, settings), memory.trust().last, clock()
     known = identities_at(mirror, settings.inventory, last)
     own = {settings.host: Identity.load(paths.identity, settings.host).public_line}

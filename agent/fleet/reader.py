@@ -26,15 +26,15 @@ from agent.domain.status import (
 from agent.domain.text import printable
 from agent.errors import TrustError
 from agent.system import sshsig
-from agent.system.git_plumbing import Branch, BranchFile
+from agent.system.git_branch import Branch, BranchFile
 
 TOTAL_LIMIT = 512 * 1024 * 1024
 """Bytes of all reports together that one reader takes into memory; 10,000 full ones of 50 KB."""
 
 
-def found_on(branch: Branch, commit: str, deadline: float) -> tuple[Found, ...]:
+def found_on(branch: Branch, commit: str) -> tuple[Found, ...]:
     """Every report of a commit that is in the cache, sorted by path. Raises what ``Branch`` raises, no more."""
-    files = {file.path: file for file in branch.files(commit, HOSTS, deadline)}
+    files = {file.path: file for file in branch.files(commit, HOSTS)}
     reports = [file for path, file in files.items() if not _signs_another(path, files)]
     readable: list[BranchFile] = []
     left = TOTAL_LIMIT
@@ -44,7 +44,7 @@ def found_on(branch: Branch, commit: str, deadline: float) -> tuple[Found, ...]:
             if file is not None and file.size is not None and file.size <= min(limit, left):
                 readable.append(file)
                 left -= file.size
-    contents = branch.contents(readable, deadline)
+    contents = branch.contents(readable)
     return tuple(
         Found(
             report.path,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +18,10 @@ from agent.errors import ReportError
 from agent.fleet.reader import found_on
 from agent.problems import ProblemKind
 from agent.system.files import discard
-from agent.system.git_plumbing import Branch, BranchFile, CacheDamaged, Contended, NewCommit, blob_id
+from agent.system.git_branch import Branch, BranchFile, Contended, NewCommit
+from agent.system.git_environment import Access
+from agent.system.git_objects import DamagedError, blob_id
+from agent.system.remote import Remote
 
 BACKOFF_FIRST_S = 0.25
 """About the time of one push over a WAN with a connection at hand."""
@@ -46,12 +49,12 @@ WITHOUT_GIANTS = "blob:limit=1m"
 class StatusBranch:
     """The status branch of ``remote``, cached in the folder ``repo`` (ours alone, and safe to delete at any time).
 
-    ``environment`` is what git runs with. The caller sees to it that no other process uses ``repo``.
+    The caller sees to it that no other process uses ``repo``.
     """
 
     repo: Path
-    remote: str
-    environment: Mapping[str, str]
+    remote: Remote
+    access: Access
     branch: str = "status"
 
     def publish(
@@ -68,7 +71,9 @@ class StatusBranch:
         the branch refuses, cannot be reached, or was too busy for ``deadline_s`` seconds. Raises Displaced where there
         is a report of this host whose document is not ``expected`` (None: whatever it is).
         """
-        return self._insist(lambda deadline: self._publish_once(reports, render, expected, deadline), deadline_s)
+        return self._insist(
+            _left_out(render), lambda branch: _publish_once(branch, reports, render, expected), deadline_s
+        )
 
     def withdraw(
         self, host: str, *, at: int, render: Render | None, expected: Collection[bytes], deadline_s: float
@@ -76,25 +81,23 @@ class StatusBranch:
         """One commit without the report of ``host``, where its document is ``expected``; none where it is not, or there
         is none. Raises ReportError."""
 
-        def attempt(deadline: float) -> None:
-            branch = self._cache(WITHOUT_REPORTS if render is None else WITHOUT_GIANTS)
-            tip = branch.fetch(deadline)
-            own = branch.files(tip, report_path(host), deadline) if tip is not None else ()
+        def attempt(branch: Branch) -> None:
+            tip = branch.fetch()
+            own = branch.files(tip, report_path(host)) if tip is not None else ()
             if tip is None or not own or not _are(own, expected):
                 return
             files: dict[str, bytes | None] = {report_path(host): None, signature_path(host): None}
             if render is not None:
-                files[PAGE] = render([each for each in found_on(branch, tip, deadline) if each.path != own[0].path])
-            new = branch.write(tip, [NewCommit(f"{host}: withdrawn", host, min(at, LATEST_DATE), files)], deadline)
-            branch.push(new, deadline)
+                files[PAGE] = render([each for each in found_on(branch, tip) if each.path != own[0].path])
+            branch.push(branch.write(tip, [NewCommit(f"{host}: withdrawn", host, min(at, LATEST_DATE), files)]))
 
-        self._insist(attempt, deadline_s)
+        self._insist(_left_out(render), attempt, deadline_s)
 
     def read(self, deadline_s: float) -> tuple[Found, ...]:
         """All reports on the branch, as they lie there. Raises ReportError."""
-        return self._insist(self._read_once, deadline_s)
+        return self._insist(WITHOUT_GIANTS, _read_once, deadline_s)
 
-    def _insist(self, attempt: Callable[[float], T], deadline_s: float) -> T:
+    def _insist(self, leave_out: str, attempt: Callable[[Branch], T], deadline_s: float) -> T:
         """``attempt`` until it succeeds: after a wait when others were quicker, once more when the cache was bad."""
         deadline = time.monotonic() + deadline_s
         bound = BACKOFF_FIRST_S
@@ -102,7 +105,7 @@ class StatusBranch:
         repaired = False
         while True:
             try:
-                return attempt(deadline)
+                return attempt(self._cache(leave_out, deadline))
             except Contended as lost:
                 busy = ReportError(
                     f"{self.remote}: too busy for {deadline_s:.0f} s: {lost}",
@@ -119,7 +122,7 @@ class StatusBranch:
                     raise
                 # Time that ran out after others were quicker ran out because of them.
                 raise busy from error
-            except CacheDamaged as damage:
+            except DamagedError as damage:
                 if repaired:
                     raise ReportError(
                         f"{self.remote}: what is on the branch {self.branch} cannot be built upon: {damage}",
@@ -128,36 +131,40 @@ class StatusBranch:
                     ) from damage
                 repaired = True
 
-    def _read_once(self, deadline: float) -> tuple[Found, ...]:
-        branch = self._cache(WITHOUT_GIANTS)
-        tip = branch.fetch(deadline)
-        return found_on(branch, tip, deadline) if tip is not None else ()
-
-    def _publish_once(
-        self, reports: Sequence[Signed], render: Render | None, expected: Collection[bytes] | None, deadline: float
-    ) -> str:
-        branch = self._cache(WITHOUT_REPORTS if render is None else WITHOUT_GIANTS)
-        tip = branch.fetch(deadline)
-        if tip is not None and expected is not None:
-            own = branch.files(tip, report_path(reports[-1].report.host), deadline)
-            if not _are(own, expected):
-                raise Displaced
-        commits = [_commit(signed) for signed in reports]
-        if render is not None:
-            others = found_on(branch, tip, deadline) if tip is not None else ()
-            last = commits[-1]
-            page = render(_with_own(others, reports))
-            commits[-1] = NewCommit(last.message, last.author, last.at, {**last.files, PAGE: page})
-        new = branch.write(tip, commits, deadline)
-        branch.push(new, deadline)
-        return new
-
-    def _cache(self, leave_out: str) -> Branch:
+    def _cache(self, leave_out: str, deadline: float) -> Branch:
         """The cache for this filter. Another filter's has other holes, so it is thrown away, not converted."""
         folder = self.repo / leave_out.replace(":", "-").replace("=", "-")
         if not folder.is_dir():
             discard(self.repo)
-        return Branch(folder, self.remote, self.branch, self.environment, leave_out)
+        return Branch(folder, self.remote, self.access, self.branch, leave_out, deadline)
+
+
+def _left_out(render: Render | None) -> str:
+    return WITHOUT_REPORTS if render is None else WITHOUT_GIANTS
+
+
+def _read_once(branch: Branch) -> tuple[Found, ...]:
+    tip = branch.fetch()
+    return found_on(branch, tip) if tip is not None else ()
+
+
+def _publish_once(
+    branch: Branch, reports: Sequence[Signed], render: Render | None, expected: Collection[bytes] | None
+) -> str:
+    tip = branch.fetch()
+    if tip is not None and expected is not None:
+        own = branch.files(tip, report_path(reports[-1].report.host))
+        if not _are(own, expected):
+            raise Displaced
+    commits = [_commit(signed) for signed in reports]
+    if render is not None:
+        others = found_on(branch, tip) if tip is not None else ()
+        last = commits[-1]
+        page = render(_with_own(others, reports))
+        commits[-1] = NewCommit(last.message, last.author, last.at, {**last.files, PAGE: page})
+    new = branch.write(tip, commits)
+    branch.push(new)
+    return new
 
 
 def _are(files: Sequence[BranchFile], expected: Collection[bytes]) -> bool:

@@ -15,14 +15,15 @@ from tempfile import TemporaryDirectory
 from agent.errors import SettingsError, SourceError
 from agent.system.files import discard, fsync_folder
 from agent.system.git import Mirror
-from agent.system.git_environment import local_environment
+from agent.system.git_command import git
 from agent.system.git_incoming import TIP
+from agent.system.git_objects import ObjectStore
 from agent.system.misplaced import begun_afresh, misplaced_folder, set_aside
-from agent.system.process import Completed, run
+from agent.system.process import Completed
 from agent.system.remote import checked_branch
 from agent.system.working_copy import ask_clone, resolve, working_copy
 
-GIT_TIMEOUT_S = 600.0
+FETCH_TIMEOUT_S = 600.0
 """For a large repository on a slow disk; a config repo takes far less than a second."""
 
 
@@ -62,11 +63,11 @@ def take_up(clone: Clone, origin: Path) -> bool:
     Raises SettingsError when the two have diverged (``origin`` stays as it is), SourceError when git cannot copy.
     """
     with TemporaryDirectory(prefix="hostwright-") as scratch:
-        environment = _environment(clone.folder, Path(scratch))
+        trust = _trust_in(clone.folder, Path(scratch))
         if origin.is_dir():
-            return _fast_forward(environment, clone, origin)
+            return _fast_forward(trust, clone, origin)
         new = origin.with_name(f"{origin.name}.new")
-        fetched = _copy(environment, clone.folder, f"refs/heads/{clone.branch}", clone.branch, new)
+        fetched = _copy(trust, clone.folder, f"refs/heads/{clone.branch}", clone.branch, new)
         if not fetched.ok:
             raise _not_copied(clone, fetched)
     new.rename(origin)
@@ -80,13 +81,12 @@ def mend(origin: Path, mirror: Mirror, branch: str) -> SettingsError | None:
 
     Returns what to report. Does nothing where there is no copy either. Raises OSError.
     """
-    environment = local_environment()
-    wrong = _damage(environment, origin, branch)
-    tip = _text(_git(environment, f"--git-dir={mirror.path}", "rev-parse", "--verify", "--quiet", TIP)) if wrong else ""
-    if not tip:
+    wrong = _damage(origin, branch)
+    tip = ObjectStore(mirror.path).ref(TIP) if wrong else None
+    if tip is None:
         return None
     new = origin.with_name(f"{origin.name}.new")
-    if not _copy(environment, mirror.path, TIP, branch, new).ok:
+    if not _copy({}, mirror.path, TIP, branch, new).ok:
         return None
     if os.path.lexists(origin):
         set_aside(origin)
@@ -99,38 +99,38 @@ def mend(origin: Path, mirror: Mirror, branch: str) -> SettingsError | None:
     )
 
 
-def _damage(environment: Mapping[str, str], origin: Path, branch: str) -> str:
+def _damage(origin: Path, branch: str) -> str:
     """What is wrong with it, in words; empty where it can be read."""
     if wrong := misplaced_folder(origin):
         return f"is {wrong}"
     if not origin.exists():
         return "is gone"
     ref = f"refs/heads/{branch}"
-    listed = _git(environment, f"--git-dir={origin}", "for-each-ref", "--format=%(refname)", ref)
+    listed = git("for-each-ref", "--format=%(refname)", ref, repository=origin)
     if not listed.ok:
         return "is no repository that git can read"
     there = ref in _text(listed).splitlines()
-    readable = _git(environment, f"--git-dir={origin}", "cat-file", "-e", f"{ref}^{{tree}}").ok
+    readable = git("cat-file", "-e", f"{ref}^{{tree}}", repository=origin).ok
     return f"does not hold the files of its branch {branch}" if there and not readable else ""
 
 
-def _copy(environment: Mapping[str, str], source: Path, ref: str, branch: str, new: Path) -> Completed:
+def _copy(trust: Mapping[str, str], source: Path, ref: str, branch: str, new: Path) -> Completed:
     """The bare repository ``new`` with ``ref`` of ``source`` as its ``branch``; nothing is there when that fails."""
     discard(new)
-    done = _git(environment, "init", "--quiet", "--bare", f"--initial-branch={branch}", str(new))
+    done = git("init", "--quiet", "--bare", f"--initial-branch={branch}", f"{new}")
     if done.ok:
-        done = _fetch(environment, source, f"{ref}:refs/heads/{branch}", new)
+        done = _fetch(trust, source, f"{ref}:refs/heads/{branch}", new)
     if not done.ok:
         discard(new)
     return done
 
 
-def _fast_forward(environment: Mapping[str, str], clone: Clone, origin: Path) -> bool:
+def _fast_forward(trust: Mapping[str, str], clone: Clone, origin: Path) -> bool:
     ref = f"refs/heads/{clone.branch}"
-    before = _text(_git(environment, f"--git-dir={origin}", "rev-parse", "--verify", "--quiet", ref))
-    if before == clone.tip or (before and _contains(environment, origin, clone.tip, before)):
+    before = _text(git("rev-parse", "--verify", "--quiet", ref, repository=origin))
+    if before and git("merge-base", "--is-ancestor", clone.tip, before, repository=origin).ok:
         return False
-    fetched = _fetch(environment, clone.folder, f"{ref}:{ref}", origin)
+    fetched = _fetch(trust, clone.folder, f"{ref}:{ref}", origin)
     if not fetched.ok and b"non-fast-forward" in fetched.error:
         raise SettingsError(
             f"{clone.folder} and {origin} have gone different ways on {clone.branch}",
@@ -145,34 +145,18 @@ def _not_copied(clone: Clone, failed: Completed) -> SourceError:
     return SourceError(f"{clone.folder} cannot be copied: {failed.complaint}", hint="does `git fsck` pass there?")
 
 
-def _contains(environment: Mapping[str, str], repository: Path, commit: str, tip: str) -> bool:
-    return _git(environment, f"--git-dir={repository}", "merge-base", "--is-ancestor", commit, tip).ok
+def _fetch(trust: Mapping[str, str], source: Path, refspec: str, into: Path) -> Completed:
+    command = ("fetch", "--no-tags", "--no-write-fetch-head", f"{source}", refspec)
+    return git(*command, repository=into, variables=trust, timeout_s=FETCH_TIMEOUT_S)
 
 
-def _fetch(environment: Mapping[str, str], source: Path, refspec: str, into: Path) -> Completed:
-    return _git(
-        environment,
-        f"--git-dir={into}",
-        "fetch",
-        "--no-tags",
-        "--no-write-fetch-head",
-        str(source),
-        refspec,
-    )
-
-
-def _environment(folder: Path, scratch: Path) -> Mapping[str, str]:
+def _trust_in(clone: Path, scratch: Path) -> Mapping[str, str]:
     """Git refuses to read what belongs to somebody else unless a file of the user's says that it may; a variable of
     the command line does not reach the other end of a fetch. So here is a file that says it of this one clone."""
     configuration = scratch / "gitconfig"
-    environment = local_environment() | {"GIT_CONFIG_GLOBAL": str(configuration)}
-    for path in (folder, folder / ".git"):
-        _git(environment, "config", "--file", str(configuration), "--add", "safe.directory", str(path))
-    return environment
-
-
-def _git(environment: Mapping[str, str], *arguments: str) -> Completed:
-    return run(["git", *arguments], timeout_s=GIT_TIMEOUT_S, env=environment)
+    for path in (clone, clone / ".git"):
+        git("config", "--file", f"{configuration}", "--add", "safe.directory", f"{path}")
+    return {"GIT_CONFIG_GLOBAL": f"{configuration}"}
 
 
 def _text(completed: Completed) -> str:

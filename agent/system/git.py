@@ -1,6 +1,6 @@
 """Git: remotes into commits, and commits into trees and folders, through a mirror of our own.
 
-Questions to the mirror are ``git_store``'s, conversations with remotes ``git_remote``'s.
+``git_objects`` answers questions to the mirror, ``git_remote`` talks to remotes.
 
 Every object that is read is hashed and compared with its name: what ``verify`` trusted must be what ``export`` writes,
 whatever became of the disk in between.
@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -24,8 +25,8 @@ from agent.system import git_remote, git_tree
 from agent.system.files import discard, fsync_folder
 from agent.system.git_environment import Access
 from agent.system.git_incoming import TIP, Incoming
+from agent.system.git_objects import DamagedError, ObjectStore
 from agent.system.git_remote import UnexplainedError
-from agent.system.git_store import DamagedError, Store
 from agent.system.git_tree import CommitTree
 from agent.system.remote import Remote, checked_branch
 
@@ -53,7 +54,7 @@ class Mirror:
     def __init__(self, path: Path, access: Access) -> None:
         self._access = access
         self._incoming = Incoming(path, access)
-        self._store = Store(path, beside=self._incoming.path)
+        self._store = ObjectStore(path, beside=self._incoming.path)
         self._source: tuple[Remote, str] | None = None
 
     @property
@@ -145,8 +146,7 @@ class Mirror:
 
     def beginning(self, digits: str) -> Sequence[str]:
         """The commits here whose names begin with these hex digits, at least four."""
-        _, names = self._store.ask("rev_parse", f"--disambiguate={digits}")
-        return [sha for sha in names.split() if self.has(sha)]
+        return [sha for sha in self._store.lines("rev-parse", f"--disambiguate={digits}") if self.has(sha)]
 
     def raw(self, sha: str) -> bytes:
         """The commit as git stores it: what a signature covers, and the signature."""
@@ -164,7 +164,7 @@ class Mirror:
                 hint="find out who made it, and take it off the branch",
                 consequence=Consequence.STALL,
             )
-        return self._healing(lambda: self._store.read(sha, "commit"))
+        return self._read(sha, "commit")
 
     def tag(self, sha: str) -> bytes | None:
         """An annotated tag as git stores it; None when there is no such tag here that could be read."""
@@ -186,13 +186,13 @@ class Mirror:
         """Whether ``ancestor`` is ``tip`` or in its history. False when ``ancestor`` is not here: then it is not."""
         if not self.has(ancestor):
             return False
-        asked = ("--is-ancestor", ancestor, _checked(tip))
-        return self._healing(lambda: self._store.ask("merge-base", *asked, fine=(0, 1))[0] == 0)
+        _checked(tip)
+        return self._healing(lambda: self._store.descends(tip, ancestor))
 
     def first_parent_range(self, last: str, tip: str) -> tuple[str, ...]:
         """The commits of ``tip``'s first-parent line that are not in the history of ``last``, oldest first."""
         asked = ("--first-parent", "--reverse", _checked(tip), f"^{_checked(last)}")
-        return tuple(self._healing(lambda: self._store.ask("rev-list", *asked)[1]).split())
+        return tuple(self._healing(lambda: self._store.lines("rev-list", *asked)))
 
     def tree(self, sha: str) -> CommitTree:
         """The files of a commit."""
@@ -201,16 +201,11 @@ class Mirror:
             raise SourceError(
                 f"the commit {sha} names no tree", kind=ProblemKind.BAD_OBJECTS, consequence=Consequence.STALL
             )
-        return CommitTree(
-            root[1].decode(),
-            lambda tree: self._healing(lambda: self._store.read(tree, "tree")),
-            lambda blob: self._healing(lambda: self._store.read(blob, "blob")),
-        )
+        return CommitTree(root[1].decode(), partial(self._read, kind="tree"), partial(self._read, kind="blob"))
 
     def inside(self, sha: str) -> tuple[Entry, ...]:
         """The files of a commit, without links that lead out of it."""
-        tree = self.tree(sha)
-        return git_tree.inside(tree.entries(), lambda blob: self._healing(lambda: self._store.read(blob, "blob")))
+        return git_tree.inside(self.tree(sha).entries(), partial(self._read, kind="blob"))
 
     def export(self, sha: str, target: Path, *, outward: bool = False) -> None:
         """All files of a commit below the new folder ``target``; read-only, durable, whole or not there at all. Links
@@ -219,17 +214,7 @@ class Mirror:
         Raises SourceError, kind ``unsafe-tree``, and SourceErrors of reading; OSError when it cannot be written.
         """
         entries = self.tree(sha).entries() if outward else self.inside(sha)
-
-        def write() -> None:
-            store = self._store
-            git_tree.export(
-                entries,
-                lambda blob, sink: store.copy(blob, "blob", sink),
-                lambda blob: store.read(blob, "blob"),
-                target,
-            )
-
-        self._healing(write)
+        self._healing(lambda: git_tree.export(entries, self._store, target))
 
     def close(self) -> None:
         """Ends the git process that answers questions; the next question starts another."""
@@ -270,6 +255,9 @@ class Mirror:
         self._store.make()
         fsync_folder(path.parent)
         return sha
+
+    def _read(self, sha: str, kind: str) -> bytes:
+        return self._healing(lambda: self._store.read(sha, kind))
 
     def _healing(self, read: Callable[[], T]) -> T:
         """``read``; when the mirror is damaged, once more from a new one."""

@@ -21,11 +21,6 @@ from agent.system.remote import Remote, Transport
 
 CONNECT_TIMEOUT_S: Final = 20
 """To reach a server at all; a dropped packet is sent again four times within that."""
-MEMORY_MOST: Final = 512 * 1024 * 1024
-"""Bytes of data that a program of a conversation may hold. A server that lists branches without end took git to 1.8 GB
-in 8 seconds; a repository with half a million of them, or with files of 100 MB, needs less than this."""
-FETCH_MOST: Final = 1024 * 1024 * 1024
-"""Bytes that one fetch may write, before anybody has judged them; and never more than half of what is free."""
 STALLED_S: Final = 30
 """A transfer slower than STALLED_BYTES_PER_S for so long is given up."""
 STALLED_BYTES_PER_S: Final = 512
@@ -48,7 +43,6 @@ class Access:
     timeout_s: int = 120
 
 
-_KEY_OPTION: Final = "-oIdentityFile="
 _CONFIG: Final = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -91,24 +85,6 @@ def network_environment(access: Access, remote: Remote) -> dict[str, str]:
     if access.deploy_key is None and (agent := os.environ.get("SSH_AUTH_SOCK")):
         ssh["SSH_AUTH_SOCK"] = agent  # an administrator at a desk has keys there
     return _base() | ssh | _as_variables(config)
-
-
-def key_of(environment: Mapping[str, str]) -> Path | None:
-    """The only ssh key that a conversation in this environment offers; None where ssh's own configuration counts."""
-    options = shlex.split(environment.get("GIT_SSH_COMMAND", ""))
-    given = next((option for option in options if option.startswith(_KEY_OPTION)), None)
-    return Path(given.removeprefix(_KEY_OPTION).strip('"').replace("%%", "%")) if given is not None else None
-
-
-def memory_limit() -> int:
-    """For one program that talks to a remote: never more than half of what this machine has."""
-    return min(MEMORY_MOST, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
-
-
-def room(folder: Path) -> int:
-    """Bytes that a fetch may write below ``folder``, whoever sends them: half of what is free."""
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize // 2
 
 
 def _base() -> dict[str, str]:

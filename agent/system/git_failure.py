@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from agent.domain.text import printable
 from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
-from agent.system.git_environment import key_of
+from agent.system.git_environment import Access
 from agent.system.process import Completed
 from agent.system.remote import Remote, without_password
 from agent.system.ssh_key import unusable
@@ -115,14 +115,13 @@ _CAUSES: Final = (
 )
 
 
-def known_failure(
-    done: Completed, remote: Remote | str, timeout_s: int, environment: Mapping[str, str] | None = None
-) -> SourceError | None:
+def known_failure(done: Completed, remote: Remote | str, access: Access | None = None) -> SourceError | None:
     """Why the conversation with ``remote`` failed, when that lies with the remote, the network or the disk; None when
-    it is nothing known, so that the repository here may be to blame."""
+    it is nothing known, so that the repository here may be to blame. ``access``: how git tried to reach it."""
     if done.timed_out:
+        within = f"within {access.timeout_s} s" if access is not None else "in time"
         return SourceError(
-            f"{remote} did not finish answering within {timeout_s} s",
+            f"{remote} did not finish answering {within}",
             kind=ProblemKind.TIMEOUT,
             hint="check the network between this host and the Git server; the next cycle tries again",
         )
@@ -130,8 +129,8 @@ def known_failure(
     for cause in _CAUSES:
         line = next((line for line in lines if cause.pattern.search(line)), None)
         if line is not None:
-            key = key_of(environment or {}) if cause.kind is ProblemKind.AUTH_REFUSED else None
-            if key is not None and (wrong := unusable(key)) is not None:
+            key = access.deploy_key if access is not None else None
+            if cause.kind is ProblemKind.AUTH_REFUSED and key is not None and (wrong := unusable(key)) is not None:
                 message = f"{remote}: the key {key} {wrong.why}"
                 return SourceError(
                     message, kind=ProblemKind.KEY_UNUSABLE, hint=wrong.remedy, consequence=Consequence.STALL

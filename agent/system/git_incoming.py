@@ -15,8 +15,8 @@ from agent.errors import SourceError
 from agent.problems import ProblemKind
 from agent.system import git_remote
 from agent.system.files import discard, fsync_folder, make_private_folder, read_bounded, write_atomic
-from agent.system.git_environment import FETCH_MOST, Access
-from agent.system.git_store import DamagedError, Store
+from agent.system.git_environment import Access
+from agent.system.git_objects import DamagedError, ObjectStore
 from agent.system.misplaced import misplaced_folder
 from agent.system.remote import Remote
 
@@ -38,7 +38,7 @@ def incoming_of(mirror: Path) -> Path:
 def mirror_tip(mirror: Path) -> str | None:
     """The commit that was trusted last, as far as the mirror knows; nothing is made or mended."""
     there = not misplaced_folder(mirror) and mirror.is_dir()
-    return Store(mirror).ref(TIP) if there else None
+    return ObjectStore(mirror).ref(TIP) if there else None
 
 
 class Incoming:
@@ -53,7 +53,7 @@ class Incoming:
         """The commit that was fetched and is not yet trusted, its whole history here or in the mirror."""
         if misplaced_folder(self.path) or not self.path.is_dir():
             return None
-        return Store(self.path).ref(TIP)
+        return ObjectStore(self.path).ref(TIP)
 
     def fetch(self, remote: Remote, branch: str, expected: str, *, alone: bool = False) -> str:
         """The commit that ``branch`` is at, in the place of what was here. ``expected``: what it was said to be at;
@@ -61,7 +61,7 @@ class Incoming:
         disk's fault, else DamagedError or UnexplainedError."""
         self._require_room_for(remote, expected)
         self.drop()
-        incoming = Store(self.path) if alone else self.open()
+        incoming = ObjectStore(self.path) if alone else self.open()
         try:
             incoming.make()
             git_remote.fetch(incoming.path, remote, f"refs/heads/{branch}", TIP, self._access)
@@ -84,14 +84,14 @@ class Incoming:
         work = self._mirror.with_name(f"{self._mirror.name}.sighting")
         discard(work)
         found: dict[str, str] = {}
-        sighted = Store(work)
+        sighted = ObjectStore(work)
         try:
             sighted.make()
             (work / "objects/info/alternates").write_text(f"{self._mirror}/objects\n")
             if git_remote.fetch_commits(work, remote, list(some), _SIGHTED, self._access):
                 excluded = (f"^{since}",) if since is not None else ()
                 commits = (f"--max-count={COMMITS_AT_ONCE}", "--source", "--format=%H %S", "--all", *excluded)
-                lines = (line.partition(" ") for line in sighted.ask("log", *commits)[1].splitlines())
+                lines = (line.partition(" ") for line in sighted.lines("log", *commits))
                 found = {sha: ref.removeprefix(f"{_SIGHTED}/") for sha, _, ref in lines}
         except (DamagedError, SourceError):
             pass  # then only what the branches are at is known
@@ -100,17 +100,17 @@ class Incoming:
             discard(work)
         return {**found, **{sha: name for name, sha in some.items()}}
 
-    def open(self) -> Store:
+    def open(self) -> ObjectStore:
         """The repository, which knows what is in the mirror."""
-        incoming = Store(self.path)
+        incoming = ObjectStore(self.path)
         incoming.make()
         (self.path / "objects/info/alternates").write_text(f"{self._mirror}/objects\n")
         return incoming
 
-    def move(self, mirror: Store) -> None:
+    def move(self, mirror: ObjectStore) -> None:
         """Makes all of it part of the mirror. Raises OSError where that is damaged."""
         for suffix in ("pack", "rev", "idx"):  # in git's own order: a pack counts once its index is there
-            for file in Store(self.path).packs.glob(f"*.{suffix}"):
+            for file in ObjectStore(self.path).packs.glob(f"*.{suffix}"):
                 file.rename(mirror.packs / file.name)
         fsync_folder(mirror.packs)
 
@@ -125,7 +125,7 @@ class Incoming:
         except OSError:
             return
         if known and lately:
-            raise git_remote.too_large(remote, FETCH_MOST)
+            raise git_remote.too_large(remote, git_remote.FETCH_MOST)
 
     @property
     def _too_large(self) -> Path:

@@ -1,8 +1,4 @@
-"""Conversations with a remote: which commit a branch is at, and its history into a bare repository.
-
-Each is git in a process group of its own with a time limit. GitPython's limit finds git's children with pgrep or ps,
-which a bare host does not have, and an ssh that survives git keeps its pipe open, and the reader waiting, for ever.
-"""
+"""Conversations with a remote: which commit a branch is at, and its history into a bare repository."""
 
 from __future__ import annotations
 
@@ -15,21 +11,16 @@ from typing import Final
 from agent.domain.commit import Tag
 from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
-from agent.system.git_environment import (
-    FETCH_MOST,
-    Access,
-    local_environment,
-    memory_limit,
-    network_environment,
-    room,
-)
+from agent.system.git_command import Oversized, bounded_fetch, converse, git
+from agent.system.git_environment import Access
 from agent.system.git_failure import known_failure, unknown_failure
-from agent.system.git_leftovers import drop_leftovers
-from agent.system.process import Completed, run
+from agent.system.process import Completed
 from agent.system.remote import Remote, can_be_a_branch
 
 REFS_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of what a remote lists: half a million tags."""
+FETCH_MOST: Final = 1024 * 1024 * 1024
+"""Bytes that one fetch may write, before anybody has judged them; and never more than half of what is free."""
 HISTORY_MOST: Final = 64 * 1024 * 1024
 """Bytes of what may be fetched of other branches: some 200,000 commits without their files."""
 _HEADS: Final = "refs/heads/"
@@ -95,7 +86,7 @@ def fetch_commit(repository: Path, remote: Remote, sha: str, ref: str, access: A
         return True
     if re.search(rb"not our ref|unadvertised object|remote error|no such remote ref|find remote ref", done.error):
         return False
-    raise _known(done, remote, access) or unknown_failure(done, remote)
+    raise known_failure(done, remote, access) or unknown_failure(done, remote)
 
 
 def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Access) -> None:
@@ -138,28 +129,23 @@ def may_push(repository: Path, remote: Remote, sha: str, access: Access, reader:
     """Whether the remote would take a push of the commit ``sha`` of ``repository`` under a new name; nothing is sent.
     What does not succeed where ``reader`` is let in is not allowed, whatever words the server has for it. Raises
     SourceError where neither can be told."""
-    here = ["git", f"--git-dir={repository}", "cat-file", "-e", f"{sha}^{{commit}}"]
-    if not run(here, timeout_s=access.timeout_s, env=local_environment(), cwd=Path("/")).ok:
+    if not git("cat-file", "-e", f"{sha}^{{commit}}", repository=repository).ok:
         raise SourceError(
             f"{repository} does not hold the commit {sha[:12]}, so nothing was asked",
             kind=ProblemKind.COMMIT_MISSING,
             hint="the next cycle fetches it",
         )
     dry = ("push", "--dry-run", "--quiet", "--no-verify", "--", remote.url, f"{sha}:refs/heads/hostwright-doctor")
-    if _converse(remote, access, f"--git-dir={repository}", *dry).ok:
+    if converse(remote, access, *dry, repository=repository).ok:
         return True
     require_reachable(remote, reader)
     return False
 
 
-def _known(done: Completed, remote: Remote, access: Access) -> SourceError | None:
-    return known_failure(done, remote, access.timeout_s, network_environment(access, remote))
-
-
 def _require_done(done: Completed, remote: Remote, access: Access) -> None:
     if done.ok:
         return
-    known = _known(done, remote, access)
+    known = known_failure(done, remote, access)
     if known is not None and known.kind is not ProblemKind.TRANSFER_DAMAGED:
         raise known
     raise UnexplainedError(known or unknown_failure(done, remote))
@@ -167,9 +153,10 @@ def _require_done(done: Completed, remote: Remote, access: Access) -> None:
 
 def _refs(remote: Remote, access: Access, *patterns: str, options: Sequence[str] = ()) -> dict[str, str]:
     """What the remote's refs are at, by their names; ``name^{}`` for what a tag stands for in the end."""
-    done = _converse(remote, access, "ls-remote", *options, "--", remote.url, *patterns)
+    asked = ("ls-remote", *options, "--", remote.url, *patterns)
+    done = converse(remote, access, *asked, output_limit=REFS_LIMIT)
     if not done.ok:
-        raise _known(done, remote, access) or unknown_failure(done, remote)
+        raise known_failure(done, remote, access) or unknown_failure(done, remote)
     if done.cut:
         raise SourceError(f"{remote} lists more branches and tags than there is room for", kind=ProblemKind.BAD_ANSWER)
     listed = (line.partition("\t") for line in done.output.decode(errors="replace").splitlines())
@@ -197,14 +184,12 @@ def _fetch(
 ) -> Completed:
     """Raises SourceError where the remote sends more than may be written, kind ``too-large``, or ``disk-full`` where it
     is the host that has no room for that much; nothing of it stays."""
-    quietly = ("--quiet", "--no-tags", "--no-write-fetch-head", *options)
-    most = FETCH_MOST if most is None else most
-    limit = min(most, room(repository))
-    command = (f"--git-dir={repository}", "fetch", *quietly, "--", remote.url, *refspecs)
-    done = _converse(remote, access, *command, file_limit=limit)
-    if not done.ok and drop_leftovers(repository) >= limit:
-        raise too_large(remote, limit) if limit == most else _no_room(remote, limit)
-    return done
+    command = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options, "--", remote.url, *refspecs)
+    try:
+        return bounded_fetch(repository, remote, access, *command, most=FETCH_MOST if most is None else most)
+    except Oversized as oversized:
+        error = _no_room if oversized.disk_full else too_large
+        raise error(remote, oversized.limit) from oversized
 
 
 def too_large(remote: Remote, limit: int) -> SourceError:
@@ -222,26 +207,6 @@ def _no_room(remote: Remote, limit: int) -> SourceError:
         kind=ProblemKind.DISK_FULL,
         hint="make room below /var/lib/hostwright",
     )
-
-
-def git_missing() -> SourceError:
-    return SourceError("git cannot be started", kind=ProblemKind.GIT_MISSING, hint="install the package `git`")
-
-
-def _converse(remote: Remote, access: Access, *arguments: str, file_limit: int | None = None) -> Completed:
-    environment = network_environment(access, remote)
-    try:
-        return run(
-            ["git", *arguments],
-            timeout_s=access.timeout_s,
-            env=environment,
-            cwd=Path("/"),
-            output_limit=REFS_LIMIT,
-            memory_limit=memory_limit(),
-            file_limit=file_limit,
-        )
-    except FileNotFoundError as error:
-        raise git_missing() from error
 
 
 def _supported(sha: str, remote: Remote) -> str:

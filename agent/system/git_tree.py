@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from typing import Final
 
 from agent.domain.stand_in import StandIn, link_stand_in
 from agent.domain.text import printable
@@ -19,6 +19,7 @@ from agent.domain.tree import Absence, Entry, in_submodule, leads_out, odd_name
 from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
 from agent.system.files import discard, fsync_folder, sync_file_system
+from agent.system.git_objects import ObjectStore
 
 ENTRIES_LIMIT: Final = 100_000
 """Files of one commit; a few kilobytes of trees that name each other can stand for billions."""
@@ -32,8 +33,6 @@ _IGNORED_BY_HFS: Final = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\uf
 
 ReadObject = Callable[[str], bytes]
 """Object id to content."""
-CopyBlob = Callable[[str, BinaryIO], None]
-"""Object id of a blob, and where its content is to be written."""
 
 
 class CommitTree:
@@ -137,10 +136,10 @@ class CommitTree:
         return self._folders[tree]
 
 
-def export(entries: tuple[Entry, ...], copy_blob: CopyBlob, read_link: ReadObject, target: Path) -> None:
+def export(entries: tuple[Entry, ...], store: ObjectStore, target: Path) -> None:
     """Writes all files below ``target``, which appears when the last of them is on the disk, and not before.
 
-    Folders 0555, files 0444 or 0555. Raises OSError and what the readers raise; then there is nothing at ``target``.
+    Folders 0555, files 0444 or 0555. Raises OSError and what ``store`` raises; then there is nothing at ``target``.
     """
     temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     discard(temporary)
@@ -150,9 +149,9 @@ def export(entries: tuple[Entry, ...], copy_blob: CopyBlob, read_link: ReadObjec
             (temporary / folder).mkdir(mode=0o700)
         for entry in entries:
             if entry.link:
-                (temporary / entry.path).symlink_to(os.fsdecode(read_link(entry.blob)))
+                (temporary / entry.path).symlink_to(os.fsdecode(store.read(entry.blob, "blob")))
             else:
-                _write(temporary / entry.path, entry, copy_blob)
+                _write(temporary / entry.path, entry, store)
         for folder in reversed(folders):
             (temporary / folder).chmod(0o555)
         sync_file_system(temporary)
@@ -170,10 +169,10 @@ def inside(entries: tuple[Entry, ...], read_link: ReadObject) -> tuple[Entry, ..
     )
 
 
-def _write(path: Path, entry: Entry, copy_blob: CopyBlob) -> None:
+def _write(path: Path, entry: Entry, store: ObjectStore) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        copy_blob(entry.blob, file)
+        store.copy(entry.blob, "blob", file)
         os.fchmod(descriptor, 0o555 if entry.executable else 0o444)
 
 

@@ -8,7 +8,7 @@ names are unknown there. What the clone itself is asked is where its branches ar
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,8 +21,8 @@ from agent.domain.tree import Absence, Entry, in_submodule, leads_out, odd_name
 from agent.errors import SourceError
 from agent.system.files import read_bounded
 from agent.system.folder import FolderTree
-from agent.system.git_environment import local_environment
-from agent.system.process import Completed, run
+from agent.system.git_command import git as run_git
+from agent.system.process import Completed
 
 TIMEOUT_S: Final = 60.0
 INDEX_LIMIT: Final = 256 * 1024 * 1024
@@ -138,7 +138,7 @@ def resolve(repository: Path, name: str) -> str | None:
 
 def ask_clone(repository: Path, *arguments: str) -> Completed:
     """A question about refs and settings: git starts nothing for it that the clone could name."""
-    return _git(local_environment(), f"--git-dir={repository}", *arguments)
+    return run_git(*arguments, repository=repository, timeout_s=TIMEOUT_S)
 
 
 class CommittedTree(FolderTree):
@@ -201,21 +201,22 @@ def _beside(top: Path, git: Path, common: Path, head: str | None) -> Iterator[Ca
     """A way to ask git about the working copy, in a repository of our own that has the clone's index and objects."""
     with TemporaryDirectory(prefix="hostwright-") as folder:
         own = Path(folder) / "own.git"
-        environment = local_environment()
-        _git(environment, "init", "--quiet", "--bare", "--initial-branch=none", f"{own}")
+        run_git("init", "--quiet", "--bare", "--initial-branch=none", f"{own}")
         if head is not None:
             (own / "HEAD").write_text(f"{head}\n")
         for index in (git / "index", *git.glob("sharedindex.*")):
             _copy(index, own / index.name)
         (own / "info").mkdir(exist_ok=True)
         _copy(common / "info/exclude", own / "info/exclude")
-        environment |= {
+        variables = {
             "GIT_DIR": f"{own}",
             "GIT_WORK_TREE": f"{top}",
             "GIT_INDEX_FILE": f"{own}/index",
             "GIT_OBJECT_DIRECTORY": f"{common}/objects",
         }
-        yield lambda *arguments, given=None: _git(environment, *arguments, cwd=top, given=given)
+        yield lambda *arguments, given=None: run_git(
+            *arguments, variables=variables, input=given, cwd=top, timeout_s=TIMEOUT_S, output_limit=INDEX_LIMIT
+        )
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -226,14 +227,6 @@ def _copy(source: Path, target: Path) -> None:
     except OSError:
         return
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def _git(
-    environment: Mapping[str, str], *arguments: str, cwd: Path = Path("/"), given: bytes | None = None
-) -> Completed:
-    return run(
-        ["git", *arguments], timeout_s=TIMEOUT_S, input=given, env=environment, cwd=cwd, output_limit=INDEX_LIMIT
-    )
 
 
 def _staged(line: str) -> tuple[str, str]:

@@ -12,6 +12,8 @@ from agent.domain.report import Commits, Digests, Phase, Report
 from agent.domain.status import Signed
 from agent.fleet.writer import StatusBranch
 from agent.host.identity import Identity
+from agent.system.git_environment import Access
+from agent.system.remote import Remote
 
 NOW = 1_700_000_000
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -43,7 +45,7 @@ def signed(folder: Path, host: str = "web1", sequence: int = NOW * 1000, **chang
 
 
 def branch(folder: Path, remote: Path | str, cache: str = "cache") -> StatusBranch:
-    return StatusBranch(folder / cache, str(remote), dict(os.environ))
+    return StatusBranch(folder / cache, Remote.parse(f"{remote}"), Access(None, None))
 
 
 def bare(path: Path) -> Path:

@@ -12,7 +12,7 @@ import pytest
 from agent.domain.status import report_path
 from agent.errors import ReportError
 from agent.fleet.writer import StatusBranch
-from agent.system.git_environment import Access, network_environment
+from agent.system.git_environment import Access
 from agent.system.remote import Remote
 from tests.fleet.samples import DEADLINE_S, bare, history, paths, signed
 from tests.fleet.test_writer import render
@@ -26,8 +26,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
 
 
 def over(folder: Path, url: str, access: Access, cache: str = "cache") -> StatusBranch:
-    remote = Remote.parse(url)
-    return StatusBranch(folder / cache, remote.url, network_environment(access, remote))
+    return StatusBranch(folder / cache, Remote.parse(url), access)
 
 
 def publish_one(folder: Path, url: str, access: Access, host: str) -> None:

@@ -15,7 +15,7 @@ from agent.domain.status import Found, Verdict, report_path, signature_path
 from agent.errors import ReportError
 from agent.fleet.reader import judge_all
 from agent.fleet.render import readme
-from agent.system import git_plumbing
+from agent.system import git_branch
 from tests.fleet import samples
 from tests.fleet.samples import DEADLINE_S, NOW, bare, branch, history, paths, show, signed, tamper
 
@@ -197,12 +197,17 @@ def test_a_remote_that_is_not_there_is_an_error_that_says_what_to_do(tmp_path: P
     assert "check the address" in error.hint
 
 
-def test_a_remote_that_does_not_answer_ends_at_the_deadline(tmp_path: Path) -> None:
-    slow = tmp_path / "slow-ssh"
-    slow.write_text("#!/bin/sh\nsleep 60\n")
-    slow.chmod(0o755)
+def program(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands before the real program of this name."""
+    (folder / "bin").mkdir()
+    (folder / "bin" / name).write_text(text)
+    (folder / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+
+
+def test_a_remote_that_does_not_answer_ends_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, "ssh", "#!/bin/sh\nsleep 60\n", monkeypatch)
     status = branch(tmp_path, "ssh://nowhere.invalid/r.git")
-    status.environment["GIT_SSH_COMMAND"] = str(slow)  # type: ignore[index]
     begun = time.monotonic()
     with pytest.raises(ReportError) as caught:
         status.publish([signed(tmp_path)], render=None, deadline_s=1.0)
@@ -223,7 +228,7 @@ def test_more_on_the_branch_than_a_host_takes_is_an_error_and_leaves_nothing(
     remote = bare(tmp_path / "r.git")
     samples.git("config", "uploadpack.allowFilter", "false", cwd=remote)
     tamper(remote, {"garbage": os.urandom(3 * 1024 * 1024)})
-    monkeypatch.setattr(git_plumbing, "CACHE_MOST", 1024 * 1024)
+    monkeypatch.setattr(git_branch, "CACHE_MOST", 1024 * 1024)
     with pytest.raises(ReportError) as refused:
         branch(tmp_path, remote, "cache").publish([signed(tmp_path)], render=None, deadline_s=DEADLINE_S)
     assert refused.value.kind == "status-damaged"
@@ -238,7 +243,7 @@ def test_a_cache_that_has_grown_too_large_is_begun_anew(tmp_path: Path, monkeypa
     tamper(remote, {"garbage": os.urandom(3 * 1024 * 1024)})
     status.read(DEADLINE_S)
     samples.git("update-ref", "-d", "refs/heads/status", cwd=remote)
-    monkeypatch.setattr(git_plumbing, "CACHE_MOST", 1024 * 1024)
+    monkeypatch.setattr(git_branch, "CACHE_MOST", 1024 * 1024)
     status.publish([signed(tmp_path)], render=None, deadline_s=DEADLINE_S)
     assert sum(file.lstat().st_size for file in (tmp_path / "cache").rglob("*")) < 500_000
 
@@ -250,26 +255,23 @@ def test_a_malformed_object_on_the_branch_silences_nobody(tmp_path: Path) -> Non
     tree = samples.git("hash-object", "-t", "tree", "-w", "--stdin", "--literally", cwd=remote, input=entries)
     tip = samples.git("commit-tree", "-m", "x", tree.decode().strip(), cwd=remote).decode().strip()
     samples.git("update-ref", "refs/heads/status", tip, cwd=remote)
-    strict = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "transfer.fsckObjects", "GIT_CONFIG_VALUE_0": "true"}
     status = branch(tmp_path, remote)
-    status.environment.update(strict)  # type: ignore[attr-defined]
     status.publish([signed(tmp_path)], render=render, deadline_s=DEADLINE_S)
     assert [found.path for found in status.read(DEADLINE_S)] == [report_path("web1")]
 
 
-def test_a_server_that_drops_connections_is_asked_again(tmp_path: Path) -> None:
+def test_a_server_that_drops_connections_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As sshd does (MaxStartups) when many hosts begin at once."""
-    remote, ssh = bare(tmp_path / "r.git"), tmp_path / "ssh"
-    ssh.write_text(
+    remote = bare(tmp_path / "r.git")
+    ssh = (
         "#!/bin/sh\n"
         f"if mkdir {tmp_path}/dropped; then\n"
         "  echo 'kex_exchange_identification: Connection closed by remote host' >&2; exit 255\n"
         "fi\n"
         'while [ $# -gt 1 ]; do shift; done; exec sh -c "$1"\n'
     )
-    ssh.chmod(0o755)
+    program(tmp_path, "ssh", ssh, monkeypatch)
     status = branch(tmp_path, f"ssh://git@server{remote}")
-    status.environment.update({"GIT_SSH_COMMAND": str(ssh), "GIT_SSH_VARIANT": "simple"})  # type: ignore[attr-defined]
     status.publish([signed(tmp_path)], render=None, deadline_s=DEADLINE_S)
     assert history(remote) == ["web1: converged"]
 

@@ -13,7 +13,7 @@ import pytest
 
 from agent.errors import Consequence, SettingsError, SourceError
 from agent.system.git import Access, Mirror
-from agent.system.git_store import PACKS_LIMIT
+from agent.system.git_objects import PACKS_LIMIT
 from tests.gitserver import (
     ConfigRepo,
     SshServer,

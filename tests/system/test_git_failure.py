@@ -72,7 +72,7 @@ CASES = [*((kept(name), *told) for name, told in TOLD.items()), *AS_QUOTED]
 
 @pytest.mark.parametrize(("said", "kind", "line"), CASES, ids=[*TOLD, *(line for _, _, line in AS_QUOTED)])
 def test_the_line_that_says_why_is_the_one_that_is_told(said: str, kind: str, line: str) -> None:
-    found = known_failure(Completed(128, b"", said.encode()), "git@git.example.org:x.git", 120)
+    found = known_failure(Completed(128, b"", said.encode()), "git@git.example.org:x.git")
     assert found is not None
     assert found.kind == kind
     assert line in found.message

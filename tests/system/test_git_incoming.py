@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import Consequence, SourceError
-from agent.system import git_remote
+from agent.system import git_command, git_remote
 from agent.system.git import Mirror
 from tests.gitserver import ConfigRepo, damaging_proxy, http_server, trickling_proxy
 from tests.system.conftest import NOWHERE, trusting
@@ -93,7 +93,7 @@ def test_a_full_disk_is_the_hosts_own_fault_and_is_tried_again_at_once(
 ) -> None:
     repo.commit("Large", {"large": os.urandom(3 * MIB)})
     with monkeypatch.context() as full:
-        full.setattr(git_remote, "room", lambda _: MIB)
+        full.setattr(git_command, "room", lambda _: MIB)
         with pytest.raises(SourceError) as refused:
             trusted.fetch(f"{repo.path}", "main")
     assert (refused.value.kind, refused.value.consequence) == ("disk-full", Consequence.RETRY)

@@ -15,9 +15,8 @@ from agent.host.paths import Paths
 from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.system.files import others_hand, require_owned_throughout
-from agent.system.git_environment import local_environment
+from agent.system.git_command import git as run_git
 from agent.system.misplaced import misplaced_file
-from agent.system.process import run
 
 QUERY_TIMEOUT_S = 20.0
 TOLD = 5
@@ -141,8 +140,8 @@ def git(paths: Paths, settings: Settings) -> Iterator[Answer]:
     if not config.exists():
         yield Verdict.OK, "nothing has been fetched yet", ""
         return
-    argv = ["git", "config", "--file", f"{config}", "--no-includes", "--list", "--name-only"]
-    done = run(argv, timeout_s=QUERY_TIMEOUT_S, env=local_environment(), cwd=Path("/"))
+    asked = ("config", "--file", f"{config}", "--no-includes", "--list", "--name-only")
+    done = run_git(*asked, timeout_s=QUERY_TIMEOUT_S)
     foreign = sorted(set(done.output.decode(errors="replace").split()) - _OF_A_MIRROR)
     hooks = sorted(hook.name for hook in (paths.mirror / "hooks").glob("*"))
     if not done.ok:

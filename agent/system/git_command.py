@@ -1,0 +1,119 @@
+"""Running git: the one place from which the agent starts it. (``git_objects`` reads objects by GitPython.)
+
+Each run is a process group of its own with limits for its time, memory, output and files. GitPython's own time limit
+finds git's children with pgrep or ps, which a bare host does not have, and waits for ever for an ssh that survives git
+and keeps its pipe open.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from agent.errors import SourceError
+from agent.problems import ProblemKind
+from agent.system.git_environment import Access, local_environment, network_environment
+from agent.system.process import OUTPUT_LIMIT, Completed, run
+from agent.system.remote import Remote
+
+LOCAL_TIMEOUT_S: Final = 120.0
+"""For a question to a repository on the disk; on a busy disk a walk through a long history may take seconds."""
+MEMORY_MOST: Final = 512 * 1024 * 1024
+"""Bytes of data that a program of a conversation may hold. A server that lists branches without end took git to 1.8 GB
+in 8 seconds; a repository with half a million of them, or with files of 100 MB, needs less than this."""
+_LEFTOVERS: Final = ("pack/tmp_*", "pack/.tmp-*", "[0-9a-f][0-9a-f]/tmp_obj_*", "tmp_obj_*")
+"""Half a pack and half an object, below ``objects``."""
+
+
+class Oversized(Exception):
+    """A fetch brought more than ``limit`` bytes. ``disk_full``: the limit is half of what is free on the disk."""
+
+    def __init__(self, limit: int, *, disk_full: bool) -> None:
+        super().__init__(f"more than {limit} bytes")
+        self.limit = limit
+        self.disk_full = disk_full
+
+
+def git(
+    *arguments: str,
+    repository: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    timeout_s: float = LOCAL_TIMEOUT_S,
+    input: bytes | None = None,
+    cwd: Path = Path("/"),
+    output_limit: int = OUTPUT_LIMIT,
+    memory_limit: int | None = None,
+    file_limit: int | None = None,
+) -> Completed:
+    """One run of git, in the environment of ``local_environment`` and ``variables``. ``repository`` is a bare one, or
+    the ``.git`` of a clone. The limits are those of ``process.run``. Raises SourceError, kind ``git-missing``."""
+    named = [f"--git-dir={repository}"] if repository is not None else []
+    try:
+        return run(
+            ["git", *named, *arguments],
+            timeout_s=timeout_s,
+            input=input,
+            env={**local_environment(), **(variables or {})},
+            cwd=cwd,
+            output_limit=output_limit,
+            memory_limit=memory_limit,
+            file_limit=file_limit,
+        )
+    except FileNotFoundError as error:
+        raise git_missing() from error
+
+
+def converse(
+    remote: Remote,
+    access: Access,
+    *arguments: str,
+    repository: Path | None = None,
+    timeout_s: float | None = None,
+    output_limit: int = OUTPUT_LIMIT,
+    file_limit: int | None = None,
+) -> Completed:
+    """One run of git that talks to ``remote``. ``timeout_s`` is by default the one of ``access``."""
+    return git(
+        *arguments,
+        repository=repository,
+        variables=network_environment(access, remote),
+        timeout_s=access.timeout_s if timeout_s is None else timeout_s,
+        output_limit=output_limit,
+        memory_limit=min(MEMORY_MOST, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2),
+        file_limit=file_limit,
+    )
+
+
+def bounded_fetch(
+    repository: Path, remote: Remote, access: Access, *arguments: str, most: int, timeout_s: float | None = None
+) -> Completed:
+    """``git fetch`` with these arguments into the bare ``repository``. Raises Oversized for more than ``most`` bytes or
+    half of what is free on the disk; nothing of it stays."""
+    limit = min(most, room(repository))
+    done = converse(remote, access, *arguments, repository=repository, timeout_s=timeout_s, file_limit=limit)
+    if not done.ok and drop_leftovers(repository) >= limit:
+        raise Oversized(limit, disk_full=limit < most)
+    return done
+
+
+def drop_leftovers(repository: Path) -> int:
+    """Removes what a fetch that was cut off left, and returns the bytes of the largest piece. Nobody else may be
+    writing there."""
+    largest = 0
+    for pattern in _LEFTOVERS:
+        for left in (repository / "objects").glob(pattern):
+            largest = max(largest, left.lstat().st_size)
+            left.unlink(missing_ok=True)
+    return largest
+
+
+def room(folder: Path) -> int:
+    """Bytes that a fetch may write below ``folder``, whoever sends them: half of what is free."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize // 2
+
+
+def git_missing() -> SourceError:
+    return SourceError("git cannot be started", kind=ProblemKind.GIT_MISSING, hint="install the package `git`")

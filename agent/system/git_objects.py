@@ -1,0 +1,222 @@
+"""A bare repository on the disk: its objects, by GitPython, and questions about its refs and history.
+
+Every object that is read is hashed and compared with its name: git does not do that on reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, importing must not fail: we say so ourselves
+
+from git import Git
+
+from agent.domain.text import printable
+from agent.errors import SourceError
+from agent.problems import ProblemKind
+from agent.system.files import make_private_folder
+from agent.system.git_command import LOCAL_TIMEOUT_S, drop_leftovers, git, git_missing
+from agent.system.git_environment import local_environment
+from agent.system.git_failure import known_failure
+from agent.system.misplaced import misplaced_folder
+from agent.system.process import Completed
+
+PACKS_LIMIT: Final = 40
+"""Packs before they are made one; below git's own limit of 50, where looking things up gets slow."""
+ANSWER_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes of an answer: half a million files, 1.6 million commits."""
+_CHUNK_BYTES: Final = 1024 * 1024
+_HEADER_BYTES: Final = 128
+"""What cat-file writes around one object, generously."""
+
+
+class DamagedError(Exception):
+    """The repository does not hold what it should, or holds something else."""
+
+
+class _CleanGit(Git):
+    """GitPython hands git the environment of this process. Ours gets ``variables`` alone: a cycle started from a hook
+    of the very repository would otherwise work in that one."""
+
+    variables: Mapping[str, str]
+
+    def execute(self, command: Any, *arguments: Any, **options: Any) -> Any:
+        variables = (f"{name}={value}" for name, value in self.variables.items())
+        return super().execute(["env", "-i", *variables, *command], *arguments, **options)
+
+
+class ObjectStore:
+    """The bare repository at ``path``. Objects of the repository ``beside`` are found here too.
+
+    Methods raise DamagedError, and SourceError where git is missing, the disk is full or the time is over.
+    """
+
+    def __init__(self, path: Path, beside: Path | None = None) -> None:
+        self.path = path
+        self._beside = beside
+        self._session: _CleanGit | None = None
+
+    def make(self) -> None:
+        """Makes the repository unless it is there."""
+        if not misplaced_folder(self.path) and not self.path.exists():
+            make_private_folder(self.path)
+            self.ask("init", "--quiet", "--bare", "--initial-branch=none")
+        self.ask("rev-parse", "--git-dir")
+
+    def header(self, sha: str) -> str | None:
+        """The type of an object; None when it is not here, as far as can be told."""
+        try:
+            return os.fsdecode(self._objects().get_object_header(sha)[1])  # typed str, but bytes
+        except (ValueError, OSError, DamagedError):
+            self.close()
+            return None
+
+    def size(self, sha: str) -> int:
+        """Bytes of an object that is here."""
+        try:
+            return int(self._objects().get_object_header(sha)[2])
+        except (ValueError, OSError) as error:
+            self.close()
+            raise DamagedError(f"{sha} cannot be read") from error
+
+    def copy(self, sha: str, kind: str, sink: BinaryIO) -> None:
+        """Writes the content of an object to ``sink``, checked against its name when it is complete."""
+        try:
+            _, type_, size, stream = self._objects().stream_object_data(sha)
+        except (ValueError, OSError) as error:
+            self.close()
+            raise DamagedError(f"{sha} cannot be read") from error
+        found = os.fsdecode(type_)
+        digest = hashlib.sha1(f"{found} {size}\0".encode(), usedforsecurity=False)
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            sink.write(chunk)
+        del stream  # its finalizer reads what is left, which must be before the pipe is closed
+        if found != kind or digest.hexdigest() != sha:
+            self.close()
+            raise DamagedError(f"{sha} is not what it was")
+
+    def read(self, sha: str, kind: str) -> bytes:
+        content = io.BytesIO()
+        self.copy(sha, kind, content)
+        return content.getvalue()
+
+    def read_blobs(self, sizes: Mapping[str, int], *, timeout_s: float = LOCAL_TIMEOUT_S) -> Mapping[str, bytes]:
+        """The content of many blobs, whose sizes in bytes are known, by name. One run of git: asking for 20,000 of them
+        one by one takes twice as long."""
+        if not sizes:
+            return {}
+        limit = sum(size + _HEADER_BYTES for size in sizes.values())
+        names = "".join(f"{sha}\n" for sha in sizes).encode()
+        done = self.ask("cat-file", "--batch", input=names, output_limit=limit, timeout_s=timeout_s)
+        return dict(_parsed_batch(done.output, sizes))
+
+    def ask(
+        self,
+        *arguments: str,
+        fine: Collection[int] = (0,),
+        input: bytes | None = None,
+        output_limit: int = ANSWER_LIMIT,
+        timeout_s: float = LOCAL_TIMEOUT_S,
+    ) -> Completed:
+        """One run of git in the repository that no remote has a part in. ``fine``: exit statuses that are answers."""
+        done = git(
+            *arguments,
+            repository=self._checked_path(),
+            variables=self._alternates(),
+            input=input,
+            output_limit=output_limit,
+            timeout_s=timeout_s,
+        )
+        if done.cut:
+            limit = f"{output_limit // 1024**2} MiB"
+            raise SourceError(
+                f"{self.path}: git {arguments[0]} answers with more than {limit}", kind=ProblemKind.BAD_ANSWER
+            )
+        if done.code in fine and not done.timed_out:
+            return done
+        known = known_failure(done, f"{self.path}")
+        if known is not None and known.kind in (ProblemKind.DISK_FULL, ProblemKind.TIMEOUT):
+            raise known
+        raise DamagedError(f"git {arguments[0]}: {printable(done.complaint)}")
+
+    def lines(self, *arguments: str) -> list[str]:
+        """The lines of git's answer."""
+        return self.ask(*arguments).output.decode(errors="replace").splitlines()
+
+    def ref(self, name: str) -> str | None:
+        """The commit that a ref is at; None where there is no such ref, as far as can be told."""
+        try:
+            return self.lines("rev-parse", "--quiet", "--verify", name)[0]
+        except (DamagedError, IndexError):
+            return None
+
+    def point(self, name: str, sha: str) -> None:
+        """Puts a ref on a commit that is here."""
+        self.ask("update-ref", name, sha)
+
+    def descends(self, tip: str, ancestor: str) -> bool:
+        """Whether the commit ``ancestor`` is ``tip`` or in its history."""
+        return self.ask("merge-base", "--is-ancestor", ancestor, tip, fine=(0, 1)).code == 0
+
+    def tidy(self) -> None:
+        """Drops what killed fetches left, and makes many packs one. Nothing that ever was here is dropped: a commit
+        trusted once must still be known when the remote has rewritten its history."""
+        drop_leftovers(self.path)
+        if sum(1 for _ in self.packs.glob("*.pack")) > PACKS_LIMIT:
+            self.ask("repack", "-a", "-d", "-l", "-k", "-q")
+            self.close()
+
+    @property
+    def packs(self) -> Path:
+        return self.path / "objects/pack"
+
+    def close(self) -> None:
+        """Ends the git process that reads objects; the next object starts another."""
+        if self._session is not None:
+            self._session.clear_cache()
+            self._session = None
+
+    def _objects(self) -> _CleanGit:
+        if self._session is None:
+            path = self._checked_path()
+            if shutil.which("git") is None:
+                raise git_missing()
+            self._session = _CleanGit("/")
+            self._session.variables = local_environment() | self._alternates()
+            self._session.set_persistent_git_options(git_dir=f"{path}")
+        return self._session
+
+    def _checked_path(self) -> Path:
+        if wrong := misplaced_folder(self.path):
+            raise DamagedError(f"it is {wrong}")
+        return self.path
+
+    def _alternates(self) -> dict[str, str]:
+        there = self._beside is not None and not misplaced_folder(self._beside) and self._beside.is_dir()
+        return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": f"{self._beside}/objects"} if there else {}
+
+
+def blob_id(content: bytes) -> str:
+    """The name that git gives to a file with this content."""
+    return hashlib.sha1(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
+
+
+def _parsed_batch(output: bytes, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """git-cat-file(1), --batch: ``<name> SP <type> SP <size> LF <content> LF``, again and again."""
+    start = 0
+    for sha in names:
+        end = output.find(b"\n", start)
+        _, _, size = output[start:end].rpartition(b" ")
+        if end < 0 or not size.isdigit():
+            raise DamagedError(f"{sha} cannot be read")
+        content, start = output[end + 1 : end + 1 + int(size)], end + int(size) + 2
+        if blob_id(content) != sha:
+            raise DamagedError(f"{sha} is not what it was")
+        yield sha, content
