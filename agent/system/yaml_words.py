@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from agent.domain.merge_conflict import MERGE_CONFLICT, conflict_line
 from agent.system.document import Key, Position, key_text
 
 
@@ -51,12 +52,6 @@ class Stop:
         return self.line(at.line)[at.column - 1 : at.column]
 
 
-CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)")
-CONFLICT_SAID = (
-    "a merge conflict was left in here",
-    "keep one of the two sides and remove the lines with <<<<<<<, ======= and >>>>>>>",
-)
-"""Problem and remedy; in a file of any format."""
 _UNQUOTED = re.compile(r"(?:^|[:\-,\[{])\s+(?P<begin>\{\{|[*&!@%`|>])")
 _NAMES = {"*": "an alias", "&": "an anchor", "!": "a tag", "%": "a directive", "|": "a block", ">": "a block"}
 _QUOTE_IT = "put the whole text in quotes"
@@ -84,10 +79,8 @@ def twice(key: Key, keys: Mapping[Key, Position]) -> tuple[str, str]:
 
 
 def _conflict(stop: Stop) -> Said | None:
-    for number, line in enumerate(stop.lines, 1):
-        if CONFLICT.match(line):
-            return Said(At(number, 1), *CONFLICT_SAID)
-    return None
+    line = conflict_line(stop.text)
+    return Said(At(line, 1), *MERGE_CONFLICT) if line is not None else None
 
 
 def _no_key(stop: Stop) -> Said | None:

@@ -35,6 +35,14 @@ def test_what_is_committed_is_fine_without_further_words(repo: ConfigRepo, capsy
     assert check(capsys) == (0, "prod: 1 host, fine\n")
 
 
+def test_a_hint_is_said_and_is_no_mistake(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.commit("Singular", {"deploy/app.py": "x = 1\n"})
+    assert check(capsys) == (
+        0,
+        'prod: 1 host, fine\ndeploy/: nobody reads this folder; did you mean "deploys"?\n',
+    )
+
+
 def test_a_source_that_is_not_added_is_refused(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
     repo.git("rm", "--quiet", "--cached", "parts/motd")
     repo.git("commit", "--quiet", "-m", "Forgotten")

@@ -31,7 +31,7 @@ def test_a_mistake_is_told_in_our_words(repo: Repo, title: str, files: str, said
     for name, text in re.findall(r"^> (\S+)\n((?:(?!^> ).*\n)*)", files, re.MULTILINE):
         if name.startswith("hosts"):
             (repo.inventory_folder / "hosts.yaml").unlink()
-        path = repo.inventory_folder / name
+        path = repo.root / name[1:] if name.startswith("/") else repo.inventory_folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text.replace("\\t", "\t"))
     told = repo.complaints()

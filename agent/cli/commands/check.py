@@ -15,6 +15,7 @@ from agent.cli.output import Output
 from agent.domain.text import some
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError
+from agent.inventory.check.hints import hints
 from agent.inventory.check.people import complain_of_people
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import read
@@ -39,9 +40,12 @@ def check(output: Output, repo: ConfigRepo) -> int:
     checked: dict[str, Any] = {}
     for line in unlike_the_commit(copy) if copy is not None else ():
         output.say(line)
+    tree = tree_of(root, copy)
+    for line in hints(tree):
+        output.say(line)
     for name in names:
         try:
-            checked[name] = _check(output, tree_of(root, copy), name)
+            checked[name] = _check(output, tree, name)
         except ComplaintsError as error:
             complaints.take(error)
         except InventoryError as error:

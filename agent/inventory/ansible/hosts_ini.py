@@ -12,11 +12,11 @@ import shlex
 import warnings
 from dataclasses import dataclass, field
 
+from agent.domain.merge_conflict import MERGE_CONFLICT, conflict_line
 from agent.inventory.ansible.groups import UNGROUPED, HostGroup, HostGroups
 from agent.inventory.ansible.hosts_yaml import GROUP_GRAMMAR, HostsReader
 from agent.inventory.complaint import Complaints
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
-from agent.system.yaml_words import CONFLICT, CONFLICT_SAID
 
 LITERAL_LIMIT = 10_000
 """Characters of a value that is tried as a Python literal; the parser's memory grows with it."""
@@ -61,8 +61,8 @@ def _other(lines: list[str]) -> tuple[int, str, str] | None:
     """The line, problem and remedy where this is something else than INI."""
     if is_yaml("\n".join(lines)):
         return 1, "this is YAML, not INI", "call the file hosts.yaml"
-    conflict = next((number for number, line in enumerate(lines, 1) if CONFLICT.match(line)), None)
-    return (conflict, *CONFLICT_SAID) if conflict is not None else None
+    line = conflict_line("\n".join(lines))
+    return (line, *MERGE_CONFLICT) if line is not None else None
 
 
 @dataclass(slots=True)

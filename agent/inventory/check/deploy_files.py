@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agent.domain.deploy_file import CALL_IT, imported, uncalled
+from agent.domain.merge_conflict import MERGE_CONFLICT, conflict_line
 from agent.domain.stand_in import stand_in
 from agent.domain.tree import Tree
 from agent.inventory.complaint import Complaints
@@ -24,8 +25,8 @@ def require_python(tree: Tree, plays: Iterable[Play], complaints: Complaints) ->
 
 
 def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaints) -> None:
+    code = tree.read(source)
     try:
-        code = tree.read(source)
         if found := stand_in(code):
             complaints.add(mentioned, (), f"{source} {found.what}", found.remedy)
             return
@@ -35,6 +36,9 @@ def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaint
             problem = f"{source} defines {', '.join(functions)} and calls nothing: nothing would be done"
             complaints.add(mentioned, (), problem, CALL_IT)
     except SyntaxError as error:
+        if line := conflict_line(code.decode(errors="replace")):
+            complaints.add(Position(source, line, 1), (), *MERGE_CONFLICT)
+            return
         position = Position(source, error.lineno or 1, error.offset or 1)
         complaints.add(position, (), f"not Python: {error.msg}", "correct it, and try `python3 -m py_compile`")
     except (ValueError, RecursionError, MemoryError) as error:
