@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from agent.cli.main import cli
 from agent.cli.table import load_command
 from agent.deploys import catalogue
-from agent.deploys.resource import REMOVAL_ORDER
+from agent.deploys.kind_table import NAMES
 from agent.domain.ownership import Standing
 from agent.domain.pins import RepositoryPin
 from agent.domain.plan import HoldKind
@@ -169,7 +169,7 @@ def test_every_key_of_fleet_yaml_stands_in_the_docs() -> None:
 
 
 def test_every_kind_of_resource_that_can_be_taken_away_stands_in_the_docs() -> None:
-    assert [kind for kind in REMOVAL_ORDER if f"{kind}:" not in names_in_code(CONFIGURATION)] == []
+    assert [kind for kind in NAMES if f"{kind}:" not in names_in_code(CONFIGURATION)] == []
 
 
 def test_every_fate_of_what_left_git_and_what_holds_it_stand_in_the_docs() -> None:

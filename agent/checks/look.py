@@ -7,7 +7,7 @@ import stat
 import time
 from pathlib import Path
 
-from agent.checks.spec import Command, File, Process, Unit
+from agent.checks.spec import Command, FileCheck, Process, Unit
 from agent.deploys.as_user import User
 from agent.deploys.command.program import run_as
 from agent.system import host, systemd
@@ -46,7 +46,7 @@ def unit(spec: Unit) -> str:
     return ""
 
 
-def file(spec: File) -> str:
+def file(spec: FileCheck) -> str:
     path = Path(spec.file)
     status = path.stat()
     age = int(time.time() - status.st_mtime)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from agent.checks import look, network
-from agent.checks.spec import Certificate, CheckSpec, Command, File, Http, Process, Tcp, Unit, spec_of
+from agent.checks.spec import Certificate, CheckSpec, Command, FileCheck, Http, Process, Tcp, Unit, spec_of
 from agent.domain.check import Check, CheckResult
 from agent.errors import HostwrightError
 
@@ -23,7 +23,7 @@ _ASK: dict[type[CheckSpec], Callable[..., str]] = {
     Certificate: network.certificate,
     Command: look.command,
     Unit: look.unit,
-    File: look.file,
+    FileCheck: look.file,
     Process: look.process,
 }
 """Each says why it is not well; nothing where it is."""

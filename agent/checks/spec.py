@@ -123,7 +123,7 @@ class Unit(CheckSpec):
     enabled: Annotated[bool | None, Field(description="whether it starts at boot")] = None
 
 
-class File(CheckSpec):
+class FileCheck(CheckSpec):
     """A file, or anything else at a path, that is there."""
 
     kind = "file"
@@ -159,7 +159,7 @@ class Certificate(CheckSpec):
 
 
 KINDS: Mapping[str, type[CheckSpec]] = {
-    model.kind: model for model in (Http, Tcp, Command, Unit, File, Process, Certificate)
+    model.kind: model for model in (Http, Tcp, Command, Unit, FileCheck, Process, Certificate)
 }
 
 

@@ -13,7 +13,7 @@ from itertools import groupby
 
 from agent.deploys import systemctl
 from agent.deploys.files.places import names_in
-from agent.deploys.resource import judged, removal_rank, resource_kind
+from agent.deploys.kind_table import judged, kind_named, removal_rank
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
@@ -95,7 +95,7 @@ def give_back(entries: Iterable[LedgerEntry], ledger: Ledger, progress: Callable
 
 def give_back_one(entry: LedgerEntry, ledger: Ledger) -> None:
     """One entry, whoever changed it since. Raises DeployError with why it stays."""
-    kind = resource_kind(entry.kind)
+    kind = kind_named(entry.kind)
     if kind is None:
         raise DeployError(f"nothing of the kind {entry.kind} can be given back")
     if entry.origin is Origin.ADOPTED:
@@ -111,7 +111,7 @@ def give_back_one(entry: LedgerEntry, ledger: Ledger) -> None:
 
 
 def _foreseen(entry: LedgerEntry) -> Foreseen:
-    kind = resource_kind(entry.kind)
+    kind = kind_named(entry.kind)
     fate = Return.REMOVED if entry.origin is Origin.CREATED else Return.RESTORED
     try:
         now = kind.look(entry.name) if kind is not None else None
@@ -137,7 +137,7 @@ _AT_A_PATH = ("file", "link", "directory")
 
 def _restore(foreseen: Foreseen, ledger: Ledger, given: Given) -> None:
     entry = foreseen.entry
-    kind = resource_kind(entry.kind)
+    kind = kind_named(entry.kind)
     try:
         if kind is not None:
             kind.restore(entry, ledger.image(entry.key))
@@ -149,7 +149,7 @@ def _restore(foreseen: Foreseen, ledger: Ledger, given: Given) -> None:
 
 def _remove(foreseen: Sequence[Foreseen], ledger: Ledger, given: Given) -> None:
     entries = [each.entry for each in foreseen]
-    kind = resource_kind(entries[0].kind)
+    kind = kind_named(entries[0].kind)
     try:
         stayed = kind.remove(entries, purge=True) if kind is not None else {}
     except (DeployError, OSError) as error:
@@ -174,7 +174,7 @@ def _told(entries: Iterable[LedgerEntry]) -> list[str]:
 
 def _in_order(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
     """Those of a kind that can be given back, in the order in which they go."""
-    known = (entry for entry in entries if resource_kind(entry.kind) is not None)
+    known = (entry for entry in entries if kind_named(entry.kind) is not None)
     return sorted(known, key=lambda entry: (removal_rank(entry.key), entry.key))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.deploys.edits import REPLACING
-from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, Kind, Policy
+from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, ItemType, Policy
 from agent.deploys.place import CONTENT_LIMIT, Found, leads_into
 from agent.domain.tree import blob_id
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, acl_words, capability_words, packed_capabilities
@@ -49,15 +49,15 @@ class Accounts(Protocol):
 def compare(item: Item, found: Found, content: Callable[[], bytes], accounts: Accounts) -> Difference | None:
     """None where all is as it should be. ``content`` gives what a file should hold; asked for only where needed."""
     match item.kind:
-        case Kind.FILE:
+        case ItemType.FILE:
             difference = _compare_file(item, found, content, accounts)
-        case Kind.DIRECTORY:
+        case ItemType.DIRECTORY:
             difference = _compare_directory(item, found, accounts)
-        case Kind.LINK:
+        case ItemType.LINK:
             difference = _compare_link(item, found)
-        case Kind.EDIT:
+        case ItemType.EDIT:
             difference = _compare_edit(item, found)
-        case Kind.ABSENT:
+        case ItemType.ABSENT:
             difference = _compare_absent(item, found)
     if difference is None or found.status is None:
         return difference
@@ -171,7 +171,7 @@ def _is_private(found: Found) -> bool:
 
 
 def _attributes(item: Item, accounts: Accounts) -> str:
-    default = FOLDER_MODE if item.kind is Kind.DIRECTORY else FILE_MODE
+    default = FOLDER_MODE if item.kind is ItemType.DIRECTORY else FILE_MODE
     mode = default if item.mode is None else item.mode
     capabilities = f", capabilities {' '.join(item.capabilities)}" if item.capabilities else ""
     return f"mode {mode:04o}, owner {_owner(item, accounts)}{capabilities}"

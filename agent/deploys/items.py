@@ -20,7 +20,7 @@ FOLDER_MODE = 0o755
 EXECUTABLE_MODE = 0o755
 
 
-class Kind(StrEnum):
+class ItemType(StrEnum):
     FILE = "file"
     DIRECTORY = "directory"
     LINK = "link"
@@ -50,7 +50,7 @@ class Item:
 
     key: str
     path: str
-    kind: Kind
+    kind: ItemType
     text: str | None = None
     source: str | None = None
     blob: str | None = None
@@ -83,7 +83,7 @@ class Item:
         plain = replace(self, text=None, source=None, repository=None, blob=content)
         plain = replace(plain, policy=Policy.OVERWRITE, backup=False, links_into=None)
         digest = digest_of(_ITEMS.dump_python([plain], mode="json", exclude={"__all__": {"validate"}}))
-        return Resource(self.key, digest, absent=self.kind is Kind.ABSENT)
+        return Resource(self.key, digest, absent=self.kind is ItemType.ABSENT)
 
 
 _ITEMS = TypeAdapter(list[Item])
@@ -103,8 +103,8 @@ def items_from_json(value: JSON) -> list[Item]:
 def in_order(items: Iterable[Item]) -> list[Item]:
     """Parents before what they hold; what is to go comes last, the deepest first."""
     items = list(items)
-    present = sorted((item for item in items if item.kind is not Kind.ABSENT), key=_parts)
-    absent = sorted((item for item in items if item.kind is Kind.ABSENT), key=_parts, reverse=True)
+    present = sorted((item for item in items if item.kind is not ItemType.ABSENT), key=_parts)
+    absent = sorted((item for item in items if item.kind is ItemType.ABSENT), key=_parts, reverse=True)
     return present + absent
 
 

@@ -19,7 +19,7 @@ from itertools import groupby
 from pathlib import Path
 
 from agent.deploys.difference import Difference, compare, edited, giving, holds
-from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, Kind, in_order, parents
+from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, ItemType, in_order, parents
 from agent.deploys.place import CONTENT_LIMIT, Found, holds_only_links, look
 from agent.deploys.validating import approval
 from agent.deploys.writing import (
@@ -51,7 +51,7 @@ class Step:
 
     @property
     def makes_folder(self) -> bool:
-        return self.item.kind is Kind.DIRECTORY and not self.difference.blocked
+        return self.item.kind is ItemType.DIRECTORY and not self.difference.blocked
 
 
 class HostAccounts:
@@ -165,7 +165,7 @@ class _Survey:
 
     def step(self, start: int, parent: int | DeployError | OSError | None, item: Item) -> Step | None:
         if isinstance(parent, Exception):
-            gone = item.kind is Kind.ABSENT and isinstance(parent, NotADirectoryError)
+            gone = item.kind is ItemType.ABSENT and isinstance(parent, NotADirectoryError)
             return None if gone else _blocked(item, parent)
         item = _as_its_folder(item, parent, self._planned.get(posixpath.dirname(item.path)))
         try:
@@ -178,11 +178,11 @@ class _Survey:
         difference = _mounted(parent, item, found, compare(item, found, content, self.accounts))
         if difference is None:
             return None
-        if item.kind is Kind.DIRECTORY and not difference.blocked:
+        if item.kind is ItemType.DIRECTORY and not difference.blocked:
             self._planned[item.path] = item
-        if item.kind is Kind.EDIT and not difference.blocked:
+        if item.kind is ItemType.EDIT and not difference.blocked:
             self._edited[item.path] = edited(item, found.content)
-        held = content() if item.kind is Kind.FILE else None
+        held = content() if item.kind is ItemType.FILE else None
         if instead := _instead(item, held):
             difference = Difference(instead, blocked=True)
         return Step(item, difference, held)
@@ -225,9 +225,9 @@ def _mounted(parent: int | None, item: Item, found: Found, difference: Differenc
         return difference
     if not is_mount_point(parent, posixpath.basename(item.path)):
         return difference
-    if found.type == stat.S_IFREG and item.kind in (Kind.FILE, Kind.EDIT):
+    if found.type == stat.S_IFREG and item.kind in (ItemType.FILE, ItemType.EDIT):
         return replace(difference, operation=f"{difference.operation}, in place because something is mounted there")
-    if found.type == stat.S_IFDIR and item.kind is Kind.DIRECTORY:
+    if found.type == stat.S_IFDIR and item.kind is ItemType.DIRECTORY:
         return difference
     return Difference("something is mounted there; unmount it, or leave it out", blocked=True)
 
@@ -247,7 +247,7 @@ def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts:
     name = posixpath.basename(item.path)
 
     match item.kind:
-        case Kind.FILE:
+        case ItemType.FILE:
             assert item.mode is not None
             if content is None:  # its way was closed when it was planned
                 raise Refused(
@@ -261,17 +261,17 @@ def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts:
                     parent, name, content, attributes, backup=item.backup, approve=approval(base, item, attributes.mode)
                 )
             set_attributes(parent, name, attributes)
-        case Kind.DIRECTORY:
+        case ItemType.DIRECTORY:
             attributes = accounts.attributes(item, FOLDER_MODE if item.mode is None else item.mode)
             if found.type != stat.S_IFDIR:
                 return put_folder(parent, name, attributes, backup=item.backup)
             set_attributes(parent, name, replace(attributes, giving=giving(item, found)))
-        case Kind.LINK:
+        case ItemType.LINK:
             assert item.target is not None
             if item.links_into is not None and found.type == stat.S_IFDIR:
                 remove_links(parent, name, item.links_into)
             return put_link(parent, name, item.target, backup=item.backup)
-        case Kind.EDIT:
+        case ItemType.EDIT:
             if found.status is not None:
                 attributes = Attributes(found.mode, found.status.st_uid, found.status.st_gid, found.giving)
             else:
@@ -280,7 +280,7 @@ def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts:
             return put_file(
                 parent, name, text, attributes, backup=item.backup, approve=approval(base, item, attributes.mode)
             )
-        case Kind.ABSENT:
+        case ItemType.ABSENT:
             remove(parent, name, backup=item.backup)
     return ""
 
@@ -295,7 +295,7 @@ def _is_ours_alone(found: Found) -> bool:
 def _as_its_folder(item: Item, parent: int | None, planned: Item | None = None) -> Item:
     """A mere parent that is made in a user's folder is that user's, as what lies below it could not be reached
     otherwise. ``planned``: the folder that it is to lie in, as it is going to be."""
-    if item.kind is not Kind.DIRECTORY or item.mode is not None:
+    if item.kind is not ItemType.DIRECTORY or item.mode is not None:
         return item
     if planned is not None:
         return replace(item, owner=planned.owner, group=planned.group) if planned.owner != "root" else item
@@ -309,11 +309,11 @@ def _find(base: Base, start: int, parent: int | None, item: Item) -> Found:
     if parent is None:
         return Found()
     found = look(parent, posixpath.basename(item.path))
-    if found.type == stat.S_IFLNK and item.kind is Kind.DIRECTORY and item.mode is None:
+    if found.type == stat.S_IFLNK and item.kind is ItemType.DIRECTORY and item.mode is None:
         # A mere parent may be a link that is allowed to be followed, such as /var/run.
         with suppress(Refused, OSError), folder(start, item.path, root_links=base.root_links) as descriptor:
             return Found(os.fstat(descriptor))
-    if found.type == stat.S_IFDIR and item.kind is Kind.LINK and item.links_into is not None:
+    if found.type == stat.S_IFDIR and item.kind is ItemType.LINK and item.links_into is not None:
         return replace(found, empty=holds_only_links(parent, posixpath.basename(item.path), item.links_into))
     return found
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from types import MappingProxyType
 
-from agent.deploys.resource import changed_since, judged, removal_rank, resource_kind, same_place
+from agent.deploys.kind_table import changed_since, judged, kind_named, removal_rank, same_place
 from agent.domain.desired import DesiredState, Mode
 from agent.domain.digest import JSON
 from agent.domain.memory import Applied, AppliedDeploy, FleetSettings, State
@@ -194,7 +194,7 @@ def _may_go(entry: LedgerEntry) -> bool:
 
 def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], Seen | None]) -> Removal | None:
     """What is to become of it; None where that has become of it already."""
-    kind = resource_kind(entry.kind)
+    kind = kind_named(entry.kind)
     if kind is None or entry.standing is Standing.RELEASED:
         return None
     if any(other in wanted for other in same_place(entry.key)):

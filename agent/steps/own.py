@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from agent.deploys.resource import REMOVAL_ORDER, changed_since, resource_kind, same_place, same_thing
+from agent.deploys.kind_table import NAMES, changed_since, kind_named, same_place, same_thing
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome
@@ -23,7 +23,7 @@ from agent.system.descent import Refused
 def look(key: str) -> Seen | None:
     """What is there of a resource now; None for nothing. Raises OSError, DeployError where nobody may look."""
     kind, _, name = key.partition(":")
-    found = resource_kind(kind)
+    found = kind_named(kind)
     return None if found is None else found.look(name)
 
 
@@ -65,7 +65,7 @@ def owned_by(deploy: DesiredDeploy, plans: Iterable[DeployPlan], before: Applied
 
 
 def removable(key: str) -> bool:
-    return key.partition(":")[0] in REMOVAL_ORDER
+    return key.partition(":")[0] in NAMES
 
 
 def record(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan, now: int) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def record(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan, now: int)
     new: list[str] = []
     with ledger.together():
         for key in dict.fromkeys((*changing, *planned.resources)):
-            if resource_kind(key.partition(":")[0]) is None:
+            if kind_named(key.partition(":")[0]) is None:
                 continue
             if _is_owned(ledger.entry(key)):
                 if key in changing:

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import groupby
 
 from agent.deploys import systemctl
-from agent.deploys.resource import Releasable, removal_rank, resource_kind, units_of
+from agent.deploys.kind_table import kind_named, removal_rank, units_of
 from agent.deploys.units import template_of
 from agent.domain.account import Account
 from agent.domain.desired import DesiredDeploy, DesiredState, Mode
@@ -236,9 +236,9 @@ def _release(removals: Sequence[Removal]) -> tuple[list[Removal], list[Hostwrigh
     released: list[Removal] = []
     failures: list[HostwrightError] = []
     for removal in removals:
-        kind: object = resource_kind(removal.entry.kind)
+        kind = kind_named(removal.entry.kind)
         try:
-            if isinstance(kind, Releasable):
+            if kind is not None:
                 kind.release(removal.entry)
             released.append(removal)
         except (DeployError, OSError) as error:
@@ -255,7 +255,7 @@ def _remove(
     failures: list[HostwrightError] = []
     for _, group in groupby(going, lambda entry: removal_rank(entry.key)):
         entries = list(group)
-        kind = resource_kind(entries[0].kind)
+        kind = kind_named(entries[0].kind)
         try:
             reasons = kind.remove(entries, purge=False) if kind is not None else {}
         except (DeployError, OSError) as error:

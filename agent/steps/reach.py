@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from agent.deploys.resource import same_thing
+from agent.deploys.kind_table import same_thing
 from agent.domain.check import Check
 from agent.domain.desired import DesiredDeploy, DesiredState, Resource
 from agent.domain.memory import AppliedDeploy

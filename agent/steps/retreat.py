@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.deploys.resource import judged, removal_rank, resource_kind
+from agent.deploys.kind_table import judged, kind_named, removal_rank
 from agent.domain.account import Account
 from agent.domain.ownership import LedgerEntry, Origin, Standing
 from agent.domain.removal import Fate, Removal
@@ -65,7 +65,7 @@ def _put_back(entries: Sequence[LedgerEntry], ledger: Ledger) -> tuple[list[Remo
     done: list[Removal] = []
     refused: list[str] = []
     for entry in entries:
-        kind = resource_kind(entry.kind)
+        kind = kind_named(entry.kind)
         try:
             if entry.settled and (reason := judged(entry, look(entry.key))):
                 refused.append(f"{entry.key}: {reason}")

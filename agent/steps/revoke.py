@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agent.deploys.resource import Revocable, resource_kind
+from agent.deploys.kind import Kind
+from agent.deploys.kind_table import kind_named
 from agent.domain.account import Account
 from agent.domain.plan import HoldKind
 from agent.domain.removal import Fate, Removal
@@ -39,11 +40,10 @@ def revoke(account: Account, removals: Iterable[Removal]) -> tuple[tuple[str, ..
     return tuple(revoked), tuple(failures)
 
 
-def _revocable(removal: Removal) -> Revocable | None:
+def _revocable(removal: Removal) -> Kind | None:
     held = removal.hold is not None and removal.hold.kind in _HOLDS
-    kind: object = resource_kind(removal.entry.kind)
     goes = removal.fate in (Fate.REMOVE, Fate.RELEASE) and not held
-    return kind if goes and isinstance(kind, Revocable) else None
+    return kind_named(removal.entry.kind) if goes else None
 
 
 def _left_alone(account: Account) -> bool:

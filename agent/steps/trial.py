@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from agent.deploys.kind_table import kind_named
 from agent.domain.check import CheckResult
 from agent.domain.desired import DesiredState
 from agent.domain.health import Health
@@ -28,9 +29,6 @@ LOOK_AGAIN_S = 2.0
 
 REMOTE_TIMEOUT_S = 5.0
 """For the config repo's server to take a connection."""
-
-CALM = frozenset({"block", "cron", "directory", "file", "group", "line", "link", "tool", "user"})
-"""Kinds of resources whose change is all that happens: nothing starts by it that could go wrong a while later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +87,9 @@ def _touched(state: DesiredState, plans: Iterable[DeployPlan], *, again: bool = 
 
 def is_calm(outcome: Outcome) -> bool:
     """Whether nothing that changed can have an after-effect. False where nobody knows what did."""
-    kinds = {result.resource.partition(":")[0] for deploy in outcome.deploys for result in deploy.results}
-    return bool(kinds) and kinds <= CALM
+    names = {result.resource.partition(":")[0] for deploy in outcome.deploys for result in deploy.results}
+    kinds = [kind_named(name) for name in names]
+    return bool(kinds) and all(kind is not None and kind.calm for kind in kinds)
 
 
 def watch(trial: Trial, senses: Senses, *, settle_s: int, to_the_end: bool) -> tuple[Health, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.giving_back import Given, Return, counts, foresee, give_back, give_back_one
-from agent.deploys.resource import resource_kind
+from agent.deploys.kind_table import kind_named
 from agent.domain.ownership import unseen
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> Path:
 
 def owned(ledger: Ledger, path: Path, text: str | None, kind: str = "file") -> str:
     """What the agent does to a file, in short: look, record, change, settle. Without a text it is taken away."""
-    key, found = f"{kind}:{path}", resource_kind(kind)
+    key, found = f"{kind}:{path}", kind_named(kind)
     assert found is not None
     ledger.record(key, "files", 0, found.look(f"{path}"))
     if kind == "directory":
@@ -84,7 +84,7 @@ def test_what_a_change_that_did_not_end_well_brought_stays_but_where_nothing_was
     (place / "theirs").write_text("theirs")
     (place / "untouched").write_text("theirs")
     keys = [f"file:{place}/{name}" for name in ("made", "never", "theirs", "untouched")]
-    found = resource_kind("file")
+    found = kind_named("file")
     assert found is not None
     for key in keys:
         ledger.record(key, "files", 0, found.look(key.partition(":")[2]))
@@ -108,7 +108,7 @@ def test_a_file_that_a_block_made_goes_with_it(ledger: Ledger, place: Path) -> N
     path.write_text("# BEGIN hostwright lab\n1\n# END hostwright lab\n")
     for key in (file, block):
         kind, _, name = key.partition(":")
-        found = resource_kind(kind)
+        found = kind_named(kind)
         assert found is not None
         ledger.settle(key, found.look(name))
     told = given(ledger)

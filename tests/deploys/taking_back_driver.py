@@ -1,10 +1,10 @@
-"""Runs on a booted host, in the agent's environment: one call of a ``ResourceKind``; JSON in, JSON out."""
+"""Runs on a booted host, in the agent's environment: one call of a ``Kind``; JSON in, JSON out."""
 
 import base64
 import json
 import sys
 
-from agent.deploys.resource import resource_kind
+from agent.deploys.kind_table import kind_named
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import HostwrightError
 
@@ -23,7 +23,7 @@ def entry_of(key, before, left):
 
 
 def answer(order):
-    kind = resource_kind(order["keys"][0].partition(":")[0])
+    kind = kind_named(order["keys"][0].partition(":")[0])
     key, before, left = order["keys"][0], order.get("before"), order.get("left")
     match order["call"]:
         case "look":

@@ -13,7 +13,7 @@ import pytest
 
 from agent.deploys import place
 from agent.deploys.edits import Block, Line
-from agent.deploys.items import Item, Kind, Policy
+from agent.deploys.items import Item, ItemType, Policy
 from agent.deploys.tree import carry_out
 from agent.domain.tree import blob_id
 from agent.errors import DeployError
@@ -256,7 +256,7 @@ def test_a_backup_is_kept_whatever_takes_the_place(tmp_path: Path, item: object)
 
 
 def edit(path: Path, name: str, change: Line | Block) -> Item:
-    return Item(key=f"block:{path}#{name}", path=f"{path}", kind=Kind.EDIT, edit=change)
+    return Item(key=f"block:{path}#{name}", path=f"{path}", kind=ItemType.EDIT, edit=change)
 
 
 def test_edits_of_one_file_add_up_and_keep_its_mode(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from agent.deploys.files.resource import resource_kind
+from agent.deploys.files.resource import File
 from agent.deploys.items import Item
 from agent.deploys.services import resource as units
 from agent.domain.ownership import LedgerEntry, Origin
@@ -162,7 +162,7 @@ def test_what_cannot_be_removed_keeps_nothing_else(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     entries = [LedgerEntry(f"file:{tmp_path / name}", "files", 5, Origin.CREATED) for name in names]
     with flagged(tmp_path / "locked", IMMUTABLE):
-        stayed = with_mount(tmp_path / "f", lambda: resource_kind("file").remove(entries, purge=False))
+        stayed = with_mount(tmp_path / "f", lambda: File().remove(entries, purge=False))
     below = f"{tmp_path}".removeprefix("/")
     assert stayed == {
         f"file:{tmp_path}/f": f"{below}/f: something is mounted there; `umount {tmp_path}/f`, or leave it out",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.deploys.edits import Line
-from agent.deploys.items import Item, Kind
+from agent.deploys.items import Item, ItemType
 from agent.deploys.tree import Step, carry_out, survey
 from agent.system.descent import SYSTEM, Base
 
@@ -19,24 +19,24 @@ ME = {"owner": f"{os.geteuid()}", "group": f"{os.getegid()}"}
 
 
 def file(path: Path | str, text: str = "wanted\n", **more: object) -> Item:
-    given = {"key": f"file:{path}", "path": f"{path}", "kind": Kind.FILE, "text": text, "mode": 0o644} | ME | more
+    given = {"key": f"file:{path}", "path": f"{path}", "kind": ItemType.FILE, "text": text, "mode": 0o644} | ME | more
     return Item(**given)  # type: ignore[arg-type]
 
 
 def directory(path: Path | str, mode: int | None = None) -> Item:
-    return Item(key=f"directory:{path}", path=f"{path}", kind=Kind.DIRECTORY, mode=mode, **ME)
+    return Item(key=f"directory:{path}", path=f"{path}", kind=ItemType.DIRECTORY, mode=mode, **ME)
 
 
 def link(path: Path | str, target: str) -> Item:
-    return Item(key=f"link:{path}", path=f"{path}", kind=Kind.LINK, target=target)
+    return Item(key=f"link:{path}", path=f"{path}", kind=ItemType.LINK, target=target)
 
 
 def absent(path: Path | str, **more: bool) -> Item:
-    return Item(key=f"file:{path}", path=f"{path}", kind=Kind.ABSENT, **more)
+    return Item(key=f"file:{path}", path=f"{path}", kind=ItemType.ABSENT, **more)
 
 
 def edit_line(path: Path | str, line: str = "b") -> Item:
-    return Item(key=f"line:{path}#{line}", path=f"{path}", kind=Kind.EDIT, edit=Line(line, None), **ME)
+    return Item(key=f"line:{path}#{line}", path=f"{path}", kind=ItemType.EDIT, edit=Line(line, None), **ME)
 
 
 def plan(*items: Item, base: Base = SYSTEM, root: Path = Path("/nowhere")) -> list[Step]:

@@ -184,7 +184,7 @@ def test_what_a_sick_disk_does_not_give_up_is_a_problem_and_stays_owned(
             raise DeployError("f: Read-only file system", kind=ProblemKind.HOST_IO)
 
     key = host.gave("f")
-    monkeypatch.setattr(step, "resource_kind", lambda _: Sick())
+    monkeypatch.setattr(step, "kind_named", lambda _: Sick())
     pruned = host.prune()
     (failure,) = pruned.failures
     assert (failure.kind, failure.message) == ("not-pruned", f"{key} could not be removed: f: Read-only file system")
@@ -201,8 +201,8 @@ def test_a_kind_that_fails_keeps_no_other_kind(host: Host, monkeypatch: pytest.M
     (host.folder / "l").symlink_to("x")
     host.ledger.settle(link, look(link))
     host.gave("f")
-    real = step.resource_kind
-    monkeypatch.setattr(step, "resource_kind", lambda kind: Failing() if kind == "link" else real(kind))
+    real = step.kind_named
+    monkeypatch.setattr(step, "kind_named", lambda kind: Failing() if kind == "link" else real(kind))
     pruned = host.prune()
     assert [failure.message for failure in pruned.failures] == [f"{link} could not be removed: it does not answer"]
     assert fates(pruned) == {"f": Fate.REMOVE}
@@ -211,7 +211,7 @@ def test_a_kind_that_fails_keeps_no_other_kind(host: Host, monkeypatch: pytest.M
 @pytest.fixture
 def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
     kind = Busy("it has running processes")
-    monkeypatch.setattr(step, "resource_kind", lambda _: kind)
+    monkeypatch.setattr(step, "kind_named", lambda _: kind)
     return kind
 
 

@@ -40,8 +40,8 @@ class Opening(Busy):
 @pytest.fixture
 def access(monkeypatch: pytest.MonkeyPatch) -> Opening:
     kind = Opening("its process 7 (sleep) runs")
-    monkeypatch.setattr(step, "resource_kind", lambda _: kind)
-    monkeypatch.setattr(revoking, "resource_kind", lambda _: kind)
+    monkeypatch.setattr(step, "kind_named", lambda _: kind)
+    monkeypatch.setattr(revoking, "kind_named", lambda _: kind)
     return kind
 
 

@@ -13,9 +13,9 @@ from typing import cast
 from agent.deploys import system_items, systemctl
 from agent.deploys.containers.quadlet import service_of
 from agent.deploys.containers.spec import FOLDER, file_name, quadlet_item
-from agent.deploys.items import Item, Kind
+from agent.deploys.items import Item, ItemType
+from agent.deploys.kind import Kind, State, state_before
 from agent.deploys.place import Found, look
-from agent.deploys.resource import state_before
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
@@ -24,7 +24,7 @@ from agent.system.process import run
 from agent.system.systemd import booted
 
 
-class Quadlets:
+class Quadlets(Kind):
     """The kind ``quadlet``; names are those of files, ``web.container``."""
 
     def look(self, name: str) -> Seen | None:
@@ -48,26 +48,19 @@ class Quadlets:
             content = b""
         return (service_of(entry.name, content.decode(errors="replace")),)
 
-    def changed(self, left: Mapping[str, JSON], now: Seen) -> str:
+    def changed(self, left: State, now: Seen) -> str:
         if left.get("sha256") != now.state["sha256"]:
             return "its content changed"
         return "its mode changed" if left.get("mode") != now.state["mode"] else ""
 
     def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
-        """``purge`` is nothing more here. None keeps the others."""
-        del purge
-        stayed: dict[str, str] = {}
-        for entry in entries:
-            try:
-                _remove(entry.name)
-            except DeployError as error:
-                reason = error.message.partition("\n")[0]
-                stayed[entry.key] = f"{reason}; {error.hint}" if error.hint else reason
-            except OSError as error:
-                stayed[entry.key] = f"{error.strerror or error}"
+        stayed = super().remove(entries, purge=purge)
         if booted():
             systemctl.systemctl(FOLDER, "daemon-reload")
         return stayed
+
+    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:  # noqa: ARG002 - a quadlet has no more to purge
+        _remove(entry.name)
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
         before = state_before(entry)
@@ -84,11 +77,6 @@ class Quadlets:
             systemctl.systemctl(service, "stop", service)
 
 
-def resource_kind(kind: str) -> Quadlets:
-    del kind
-    return Quadlets()
-
-
 def _remove(name: str) -> None:
     found = _file(name)
     if found.status is None:
@@ -97,7 +85,7 @@ def _remove(name: str) -> None:
     if _running(service):
         systemctl.systemctl(service, "stop", service)
     path = f"{FOLDER}/{name}"
-    system_items.put(Item(key=f"quadlet:{name}", path=path, kind=Kind.ABSENT), None)
+    system_items.put(Item(key=f"quadlet:{name}", path=path, kind=ItemType.ABSENT), None)
     # Many containers end with the signal's number when they are stopped; a unit that is gone must not count as failed.
     run(["systemctl", "reset-failed", "--", service], timeout_s=systemctl.QUERY_TIMEOUT_S)
 

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.deploys.containers.quadlet import KINDS, Container, rendered, service_of
-from agent.deploys.items import FILE_MODE, Item, Kind, items_to_json, parents
+from agent.deploys.items import FILE_MODE, Item, ItemType, items_to_json, parents
 from agent.deploys.spec import ByName, Concrete, Sources, overlaid, text_of
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
@@ -205,7 +205,7 @@ def file_name(name: str) -> str:
 
 def quadlet_item(name: str, text: str) -> Item:
     """The quadlet's file as an item; its key is the quadlet's."""
-    return Item(key=f"quadlet:{name}", path=f"{FOLDER}/{name}", kind=Kind.FILE, text=text, mode=FILE_MODE)
+    return Item(key=f"quadlet:{name}", path=f"{FOLDER}/{name}", kind=ItemType.FILE, text=text, mode=FILE_MODE)
 
 
 def _reads(quadlet: Quadlet) -> tuple[str, ...]:
@@ -215,7 +215,7 @@ def _reads(quadlet: Quadlet) -> tuple[str, ...]:
 
 
 def _folder(path: str) -> Item:
-    return Item(key=f"directory:{path}", path=path, kind=Kind.DIRECTORY)
+    return Item(key=f"directory:{path}", path=path, kind=ItemType.DIRECTORY)
 
 
 def _concrete(name: str, quadlet: Quadlet, sources: Sources) -> Mapping[str, JSON]:

@@ -5,38 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from agent.deploys import resource
 from agent.deploys.cron.place import path_of
-from agent.deploys.resource import ResourceKind
-from agent.domain.digest import JSON
+from agent.deploys.files.resource import File
 from agent.domain.ownership import LedgerEntry, Seen
 
 
-class CronJobs:
-    """``ResourceKind`` of ``cron:``; states are those of ``file:``."""
-
-    def __init__(self, files: ResourceKind) -> None:
-        self._files = files
+class CronJobs(File):
+    """``cron:``; states are those of ``file:``."""
 
     def look(self, name: str) -> Seen | None:
-        return self._files.look(path_of(name))
-
-    def changed(self, left: Mapping[str, JSON], now: Seen) -> str:
-        return self._files.changed(left, now)
+        return super().look(path_of(name))
 
     def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
         files = {_as_file(entry).key: entry.key for entry in entries}
-        stayed = self._files.remove([_as_file(entry) for entry in entries], purge=purge)
+        stayed = super().remove([_as_file(entry) for entry in entries], purge=purge)
         return {files[key]: reason for key, reason in stayed.items()}
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
-        self._files.restore(_as_file(entry), image)
-
-
-def resource_kind(kind: str) -> CronJobs:  # noqa: ARG001 - there is one
-    files = resource.resource_kind("file")
-    assert files is not None
-    return CronJobs(files)
+        super().restore(_as_file(entry), image)
 
 
 def _as_file(entry: LedgerEntry) -> LedgerEntry:

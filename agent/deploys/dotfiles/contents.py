@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from agent.deploys.items import FILE_MODE, Kind, Policy, parents
+from agent.deploys.items import FILE_MODE, ItemType, Policy, parents
 from agent.deploys.spec import content_of
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import Entry, Tree
@@ -50,7 +50,7 @@ class Leaf:
     path: str
     origin: str
     entry: Entry
-    kind: Kind = Kind.FILE
+    kind: ItemType = ItemType.FILE
     target: str | None = None
     template: bool = False
     mode: int = FILE_MODE

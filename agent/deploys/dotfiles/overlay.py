@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from agent.deploys.dotfiles.contents import IGNORE, Contents, Leaf, SetFiles
-from agent.deploys.items import Item, Kind, Policy, parents
+from agent.deploys.items import Item, ItemType, Policy, parents
 from agent.domain.fault import Mistake
 
 STABLE = ".local/share/hostwright"
@@ -120,7 +120,7 @@ class _Overlay:
             elif _is_one_link(path, winning):
                 self._fold(path, laid, [leaf for _, leaf in winning])
             else:
-                if any(leaf.kind is not Kind.ABSENT for _, leaf in winning):
+                if any(leaf.kind is not ItemType.ABSENT for _, leaf in winning):
                     self._folder(path, path)
                 self.lay(path, winning)
 
@@ -128,7 +128,7 @@ class _Overlay:
         """Those that sets want even where they want nothing in them."""
         for path in self._folders:
             above = (path, *parents(path))
-            if all(part not in self.items or self.items[part].kind is Kind.DIRECTORY for part in above):
+            if all(part not in self.items or self.items[part].kind is ItemType.DIRECTORY for part in above):
                 for part in above:
                     self._folder(part, part)
 
@@ -136,14 +136,14 @@ class _Overlay:
         for path, item in self.items.items():
             for parent in parents(path):
                 above = self.items.get(parent)
-                if item.kind is not Kind.ABSENT and above is not None and above.kind is not Kind.DIRECTORY:
+                if item.kind is not ItemType.ABSENT and above is not None and above.kind is not ItemType.DIRECTORY:
                     problem = f"~{self._user}/{parent} cannot be a {above.kind} and hold {path}"
                     raise Mistake(problem, "leave one of the two out with `ignore`")
 
     def _place(self, laid: Laid, leaf: Leaf) -> None:
         if f"{leaf.path}/".startswith(f"{STABLE}/"):
             raise Mistake(f"{leaf.entry.path} is for {leaf.path}, and ~/{STABLE} is hostwright's own", IGNORE)
-        if laid.stable is None or leaf.kind is Kind.ABSENT or (leaf.kind is Kind.LINK and not laid.links_too):
+        if laid.stable is None or leaf.kind is ItemType.ABSENT or (leaf.kind is ItemType.LINK and not laid.links_too):
             item = self._item(laid, leaf, leaf.path)
             self.items[leaf.path] = replace(item, backup=self._rules.backup)
         else:
@@ -168,7 +168,7 @@ class _Overlay:
         self.items[path] = self._item(laid, leaf, path)
 
     def _item(self, laid: Laid, leaf: Leaf, path: str) -> Item:
-        kind = "link" if leaf.kind is Kind.LINK else "file"
+        kind = "link" if leaf.kind is ItemType.LINK else "file"
         item = Item(
             key=f"{kind}:~{self._user}/{path}",
             path=path,
@@ -177,12 +177,12 @@ class _Overlay:
             policy=self._rules.policy_of(leaf.path, leaf.policy),
         )
         match leaf.kind:
-            case Kind.FILE:
+            case ItemType.FILE:
                 item = replace(item, mode=self._rules.file_mode(leaf.path, leaf.mode))
                 if leaf.template:
                     return replace(item, text=self._render(laid, leaf))
                 return replace(item, source=leaf.entry.path, blob=leaf.entry.blob, repository=laid.repository)
-            case Kind.LINK:
+            case ItemType.LINK:
                 return replace(item, target=leaf.target)
             case _:
                 return item
@@ -193,7 +193,7 @@ class _Overlay:
         self.items[path] = Item(
             key=key,
             path=path,
-            kind=Kind.LINK,
+            kind=ItemType.LINK,
             target=target,
             owner=self._user,
             policy=policy,
@@ -206,14 +206,14 @@ class _Overlay:
         if path not in self.items:
             mode = self._rules.folder_mode(home_path, self._folders.get(home_path))
             key = f"directory:~{self._user}/{path}"
-            folder = Item(key=key, path=path, kind=Kind.DIRECTORY, mode=mode, owner=self._user)
+            folder = Item(key=key, path=path, kind=ItemType.DIRECTORY, mode=mode, owner=self._user)
             self.items[path] = replace(folder, links_into=STABLE)
 
 
 def _is_one_link(path: str, found: _Found) -> bool:
     """Whether a folder is folded: it is one set's alone, and the stable place does not lie in it."""
     first, _ = found[0]
-    alone = all(laid is first and leaf.kind is not Kind.ABSENT for laid, leaf in found)
+    alone = all(laid is first and leaf.kind is not ItemType.ABSENT for laid, leaf in found)
     return first.fold and first.stable is not None and alone and path not in parents(STABLE)
 
 

@@ -16,21 +16,19 @@ import os
 import pwd
 import re
 import stat
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
 from agent.deploys.edits import REPLACING, Block, Line, body, split
 from agent.deploys.files.places import Place, Works, giving_of, place_of, state_of
+from agent.deploys.kind import Kind, State, state_before
 from agent.deploys.place import Found, look
-from agent.deploys.resource import state_before
 from agent.deploys.writing import Attributes, forget_backup, put_file, put_folder, put_link, remove, set_attributes
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
-
-State = Mapping[str, JSON]
 
 _LINES_LIMIT = 1000
 """Lines that one may have taken the place of; a pattern that finds more is hardly meant to."""
@@ -45,18 +43,11 @@ _WORDS = {
 }
 
 
-def resource_kind(kind: str) -> Whole | Part:
-    match kind:
-        case "block":
-            return MarkedBlock()
-        case "line":
-            return OneLine()
-    return Whole()
-
-
-class Whole:
+class File(Kind):
     """State: ``type``, ``uid``, ``gid``, and ``mode`` of all but links; of a file its ``sha256`` (of one that is too
     large to be read ``size`` and ``mtime_ns``), of a link its ``target``. The image is a file's content."""
+
+    calm = True
 
     def look(self, name: str) -> Seen | None:
         place = place_of(name)
@@ -112,8 +103,16 @@ class Whole:
         remove(parent, name, backup=False)
 
 
-class Part(ABC):
+class Folder(File):
+    """A directory; what is in it may be somebody else's."""
+
+    may_hold_others = True
+
+
+class Part(Kind):
     """What is in a file whose other lines are not the agent's."""
+
+    calm = True
 
     def look(self, name: str) -> Seen | None:
         path, _, part = name.partition("#")

@@ -21,7 +21,7 @@ from pydantic import ConfigDict, model_validator
 
 from agent.deploys.edits import REPLACING, Block, Edit
 from agent.deploys.files.entry import Entry
-from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, Kind, items_to_json, parents
+from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, ItemType, items_to_json, parents
 from agent.deploys.spec import Concrete, Sources, Spec, file_of, require_content, text_of
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import nearest_path
@@ -83,7 +83,7 @@ class _Items:
                     Item(
                         key=_edit_key(path, name, edit),
                         path=path,
-                        kind=Kind.EDIT,
+                        kind=ItemType.EDIT,
                         edit=edit,
                         backup=entry.backup,
                         validate=entry.validating or (),
@@ -100,17 +100,17 @@ class _Items:
         items += self._parents(items, wholes)
         if self._faults:
             raise Mistake.of(self._faults)
-        return sorted(items, key=lambda item: (item.path, item.key if item.kind is not Kind.EDIT else ""))
+        return sorted(items, key=lambda item: (item.path, item.key if item.kind is not ItemType.EDIT else ""))
 
     def _whole(self, path: str, entry: Entry) -> Item | None:
         if entry.absent:
-            return Item(key=f"file:{path}", path=path, kind=Kind.ABSENT, backup=entry.backup)
+            return Item(key=f"file:{path}", path=path, kind=ItemType.ABSENT, backup=entry.backup)
         if entry.link is not None:
-            return Item(key=f"link:{path}", path=path, kind=Kind.LINK, target=entry.link, backup=entry.backup)
+            return Item(key=f"link:{path}", path=path, kind=ItemType.LINK, target=entry.link, backup=entry.backup)
         if entry.directory:
             mode = _mode(entry, FOLDER_MODE)
-            return Item(key=f"directory:{path}", path=path, kind=Kind.DIRECTORY, mode=mode, **entry.attributes)
-        file = Item(key=f"file:{path}", path=path, kind=Kind.FILE, mode=_mode(entry, FILE_MODE), **entry.attributes)
+            return Item(key=f"directory:{path}", path=path, kind=ItemType.DIRECTORY, mode=mode, **entry.attributes)
+        file = Item(key=f"file:{path}", path=path, kind=ItemType.FILE, mode=_mode(entry, FILE_MODE), **entry.attributes)
         file = replace(file, capabilities=tuple(sorted(set(entry.capabilities))))
         if entry.content is not None:
             return replace(file, text=entry.content)
@@ -147,26 +147,26 @@ class _Items:
             folders.update(posixpath.join(path, parent) for parent in parents(relative))
             if file.link:
                 link = self._sources.tree.read(file.path).decode(errors="surrogateescape")
-                yield Item(key=f"link:{target}", path=target, kind=Kind.LINK, target=link, backup=entry.backup)
+                yield Item(key=f"link:{target}", path=target, kind=ItemType.LINK, target=link, backup=entry.backup)
             else:
                 mode = _mode(entry, EXECUTABLE_MODE if file.executable else FILE_MODE)
-                item = Item(key=f"file:{target}", path=target, kind=Kind.FILE, mode=mode, **entry.attributes)
+                item = Item(key=f"file:{target}", path=target, kind=ItemType.FILE, mode=mode, **entry.attributes)
                 yield replace(item, source=file.path, blob=file.blob)
         for name in folders:
-            item = Item(key=f"directory:{name}", path=name, kind=Kind.DIRECTORY, **entry.attributes)
+            item = Item(key=f"directory:{name}", path=name, kind=ItemType.DIRECTORY, **entry.attributes)
             yield replace(item, backup=False, validate=())
 
     def _parents(self, items: list[Item], wholes: dict[str, Item]) -> list[Item]:
         """Folders that nobody named and something lies in; a complaint for those that are named as something else."""
         wanted: dict[str, Item] = {}
         for item in items:
-            if item.kind is Kind.ABSENT:
+            if item.kind is ItemType.ABSENT:
                 continue
             for parent in parents(item.path):
                 whole = wholes.get(parent)
                 if whole is None:
-                    wanted[parent] = Item(key=f"directory:{parent}", path=parent, kind=Kind.DIRECTORY)
-                elif whole.kind is not Kind.DIRECTORY:
+                    wanted[parent] = Item(key=f"directory:{parent}", path=parent, kind=ItemType.DIRECTORY)
+                elif whole.kind is not ItemType.DIRECTORY:
                     problem = f"{item.path} lies in {parent}, which is to be {_WORDS[whole.kind]}"
                     self._faults.append(Fault(problem, "leave one of the two out", (parent,)))
         return list(wanted.values())
@@ -183,7 +183,7 @@ def _edit_key(path: str, name: str, edit: Edit) -> str:
     return f"line:{path}#{REPLACING}{edit.match}" + ("" if found else f"|^{re.escape(f'{edit.line}')}$")
 
 
-_WORDS = {Kind.FILE: "a file", Kind.LINK: "a link", Kind.ABSENT: "absent"}
+_WORDS = {ItemType.FILE: "a file", ItemType.LINK: "a link", ItemType.ABSENT: "absent"}
 
 
 def _mode(entry: Entry, default: int) -> int:

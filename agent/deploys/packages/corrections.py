@@ -40,7 +40,7 @@ def _files(written: JSON, root: Path) -> list[Correction]:
     if not written:
         return []
     from agent.deploys import system_items
-    from agent.deploys.items import Item, Kind, items_from_json
+    from agent.deploys.items import Item, ItemType, items_from_json
 
     def put_and_fetch(item: Item) -> None:
         system_items.put(item, (item.text or "").encode())
@@ -48,13 +48,13 @@ def _files(written: JSON, root: Path) -> list[Correction]:
             apt.require_sources()
         except DeployError:
             # apt reads all of its sources or none: a host where it does nothing any more is worse than one source less.
-            system_items.put(Item(key=item.key, path=item.path, kind=Kind.ABSENT), None)
+            system_items.put(Item(key=item.key, path=item.path, kind=ItemType.ABSENT), None)
             raise
         apt.fetch(Path(item.path))
 
     items = items_from_json(written)
     found = {correction.change.resource: correction for correction in system_items.corrections(items, root)}
-    wanted = [item for item in items if item.kind is Kind.FILE and item.path.endswith(".sources")]
+    wanted = [item for item in items if item.kind is ItemType.FILE and item.path.endswith(".sources")]
     listed = apt.listed() if wanted else {}
     for item in wanted:
         if item.key not in found and f"file:{apt.keyring_of(item.path)}" not in found and item.path in listed:

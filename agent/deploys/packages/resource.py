@@ -7,17 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from agent.deploys.kind import Kind, State, state_before, state_left
 from agent.deploys.packages import apt, holds, removal
 from agent.deploys.packages.besides_apt import Manager, manager_of_host
 from agent.deploys.packages.dpkg import Installed
-from agent.deploys.resource import state_before, state_left
-from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
 from agent.host.baseline import read_baseline
 from agent.host.paths import Paths
-
-State = Mapping[str, JSON]
 
 _AUTO = Path("/var/lib/apt/extended_states")
 _STATUS = Path("/var/lib/dpkg/status")
@@ -25,13 +22,13 @@ _JOURNAL = Path("/var/lib/dpkg/updates")
 """Where dpkg writes what it is about to put into its status."""
 
 
-def resource_kind(kind: str) -> AptPackages | OtherPackages:
-    del kind
+def packages_of_host() -> Kind:
+    """The kind ``package`` by the package manager of this host."""
     manager = manager_of_host()
     return AptPackages(Paths()) if manager is None else OtherPackages(manager)
 
 
-class AptPackages:
+class AptPackages(Kind):
     """State: ``version``, ``held`` (apt-mark hold) and ``auto`` (it came along as a dependency)."""
 
     def __init__(self, paths: Paths) -> None:
@@ -87,7 +84,7 @@ class AptPackages:
         holds.disclaim([name])
 
 
-class OtherPackages:
+class OtherPackages(Kind):
     """State: ``version``."""
 
     def __init__(self, manager: Manager) -> None:
@@ -151,7 +148,8 @@ def came_since(before: Collection[str], asked: Collection[str]) -> Mapping[str, 
     them, as far as that can be told from what somebody else installed meanwhile."""
     new = installed() - frozenset(before)
     if manager_of_host() is not None:
-        return {name: seen for name in sorted(new) if (seen := resource_kind("package").look(name)) is not None}
+        kind = packages_of_host()
+        return {name: seen for name in sorted(new) if (seen := kind.look(name)) is not None}
     auto, known = auto_installed(), _installed()
     return {
         name: Seen({"version": known[name].version, "held": known[name].held, "auto": name in auto})

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from agent.deploys.resource import state_before
+from agent.deploys.kind import Kind, State, state_before
 from agent.deploys.services.host import UNIT_FOLDER
 from agent.deploys.systemctl import JOB_TIMEOUT_S, QUERY_TIMEOUT_S, query, start, systemctl
 from agent.deploys.units import Found, is_template
@@ -20,9 +20,6 @@ from agent.system.files import explained, fsync_folder, read_bounded, write_atom
 from agent.system.process import run
 from agent.system.systemd import booted
 
-State = Mapping[str, JSON]
-
-
 VENDOR_FOLDERS = tuple(map(Path, ("/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")))
 """Where units of packages lie (systemd.unit(5)); /lib/systemd/system is the same folder, or its content is known to
 systemd all the same."""
@@ -30,17 +27,12 @@ systemd all the same."""
 _ABSENT = Found("not-found", "inactive", "dead", "", stale=False, started_us=0, started_monotonic_us=0)
 
 
-def resource_kind(kind: str) -> Units:
-    del kind
-    return Units(UNIT_FOLDER)
-
-
-class Units:
+class Units(Kind):
     """State: ``file`` is what lies at /etc/systemd/system/<name> (type, mode and sha256, or a link's target; None for
     nothing), ``enabled`` what systemd says of it (UnitFileState), ``active`` whether it runs, ``id`` its own name where
     ``name`` is another one. The image is the file's content."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path = UNIT_FOLDER) -> None:
         self._folder = folder
 
     def look(self, name: str) -> Seen | None:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.deploys import system_items, systemctl
-from agent.deploys.items import Item, Kind
+from agent.deploys.items import Item, ItemType
 from agent.deploys.ssh.reading import Configuration
 from agent.deploys.ssh.spec import DROP_IN
 from agent.errors import DeployError
@@ -132,7 +132,7 @@ def _as_it_is(item: Item) -> Item:
     try:
         text, status = read_bounded(item.path).decode(), Path(item.path).lstat()
     except (OSError, UnicodeDecodeError):
-        return replace(item, kind=Kind.ABSENT, text=None, mode=None)
+        return replace(item, kind=ItemType.ABSENT, text=None, mode=None)
     return replace(
         item, text=text, mode=stat.S_IMODE(status.st_mode), owner=f"{status.st_uid}", group=f"{status.st_gid}"
     )

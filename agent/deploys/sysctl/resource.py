@@ -6,10 +6,10 @@ itself, as a comment on the line (``Line.was``), and so in what a cycle left.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 
-from agent.deploys.resource import state_before
+from agent.deploys.kind import Kind, State, state_before
 from agent.deploys.sysctl import keys
 from agent.deploys.sysctl.host import Kernel
 from agent.deploys.sysctl.keys import Line
@@ -18,12 +18,12 @@ from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
 
 
-class Settings:
-    """``ResourceKind`` of ``sysctl:``. A state is ``line`` (our file's value), ``optional``, ``was`` (the kernel's
+class KernelSettings(Kind):
+    """``sysctl:``. A state is ``line`` (our file's value), ``optional``, ``was`` (the kernel's
     value before), ``value`` (the kernel's)."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+    def __init__(self, kernel: Kernel | None = None) -> None:
+        self._kernel = kernel or Kernel()
 
     def look(self, name: str) -> Seen | None:
         line = self._kernel.lines().get(name)
@@ -32,30 +32,22 @@ class Settings:
         value = self._kernel.value(name)
         return Seen({"line": line.value, "optional": line.optional, "was": line.was, "value": value})
 
-    def changed(self, left: Mapping[str, JSON], now: Seen) -> str:
+    def changed(self, left: State, now: Seen) -> str:
         """Another value in the kernel alone is no reason to keep the line: it would not last anyway."""
         return "" if left.get("line") == now.state.get("line") else f"its line now says {now.state.get('line')}"
 
-    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:  # noqa: ARG002 - all of it goes
+    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:  # noqa: ARG002 - all of it goes
         """The line goes. The kernel gets the value that the next boot would give it by the other files, or else the
         one that it had before; where somebody has set another value since, that stays."""
-        stayed: dict[str, str] = {}
-        others = self._kernel.files(after_ours=False)
-        for entry in entries:
-            try:
-                line = self._kernel.lines().get(entry.name)
-                if line is None:
-                    continue
-                self._kernel.write(entry.name, None)
-            except (OSError, DeployError) as error:
-                stayed[entry.key] = f"{error}"
-                continue
-            said = keys.said_last(others, entry.name)
-            before = said[1] if said else line.was or _text(entry.left, "was")
-            with suppress(OSError, DeployError):  # the line is gone: at the next boot at the latest it is as before
-                if before is not None and self._kernel.value(entry.name) == line.value:
-                    self._kernel.set(entry.name, before)
-        return stayed
+        line = self._kernel.lines().get(entry.name)
+        if line is None:
+            return
+        self._kernel.write(entry.name, None)
+        said = keys.said_last(self._kernel.files(after_ours=False), entry.name)
+        before = said[1] if said else line.was or _text(entry.left, "was")
+        with suppress(OSError, DeployError):  # the line is gone: at the next boot at the latest it is as before
+            if before is not None and self._kernel.value(entry.name) == line.value:
+                self._kernel.set(entry.name, before)
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:  # noqa: ARG002 - a line has no image
         before = state_before(entry)
@@ -65,10 +57,6 @@ class Settings:
         self._kernel.write(entry.name, Line(line, bool(before.get("optional")), _text(before, "was")))
         if value is not None:
             self._kernel.set(entry.name, value)
-
-
-def resource_kind(kind: str) -> Settings:  # noqa: ARG001 - there is one
-    return Settings(Kernel())
 
 
 def _text(state: Mapping[str, JSON] | None, word: str) -> str | None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import cast
 
+from agent.deploys.kind import Kind, State
 from agent.deploys.tools.links import Wrong, described, linked, put_right, wrong
 from agent.deploys.tools.store import Active, Store, damage, read_active, read_mark, write_active
-from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
-from agent.errors import DeployError, HostwrightError
+from agent.errors import DeployError
 
 
-def resource_kind(_kind: str) -> Tools:
-    return Tools(Store())
-
-
-class Tools:
+class Tools(Kind):
     """A tool's state: ``version`` that is linked, ``commands`` with what is in the place of each, and ``damage``."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    calm = True
+
+    def __init__(self, store: Store | None = None) -> None:
+        self._store = store or Store()
 
     def look(self, name: str) -> Seen | None:
         active = read_active(self._store, name)
@@ -39,7 +37,7 @@ class Tools:
             }
         )
 
-    def changed(self, left: Mapping[str, JSON], now: Seen) -> str:
+    def changed(self, left: State, now: Seen) -> str:
         if now.state["version"] != left["version"]:
             return f"version {now.state['version'] or 'none'} is linked"
         there = cast("Mapping[str, str]", now.state["commands"])
@@ -57,18 +55,10 @@ class Tools:
         tools = f"{self._store.tools}/"
         return target.removeprefix(tools).partition("/")[0] if target.startswith(tools) else ""
 
-    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:  # noqa: ARG002
-        """The links, then all versions. Nothing of a tool is configuration, so ``purge`` makes no difference."""
-        stayed: dict[str, str] = {}
-        for entry in entries:
-            try:
-                put_right(self._store, (Wrong(command, "", "") for command in linked(self._store, entry.name)))
-                self._store.take_away(self._store.tool(entry.name))
-            except HostwrightError as error:
-                stayed[entry.key] = error.message
-            except OSError as error:
-                stayed[entry.key] = f"{error}"
-        return stayed
+    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:  # noqa: ARG002 - nothing of it is configuration
+        """The links, then all versions."""
+        put_right(self._store, (Wrong(command, "", "") for command in linked(self._store, entry.name)))
+        self._store.take_away(self._store.tool(entry.name))
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:  # noqa: ARG002 - a tool has no image
         """Back to the version that was linked, which has to be on the host still: nothing else says what it was."""

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from agent.deploys.as_user import User, as_user
+from agent.deploys.kind import Kind, State, state_before, state_left
 from agent.deploys.place import look
-from agent.deploys.resource import state_before, state_left
 from agent.deploys.users import accounts, departed, host, keys, memberships, revoking
 from agent.deploys.users.accounts import Accounts, Person
 from agent.deploys.users.decide import Command
@@ -24,17 +24,13 @@ from agent.domain.ownership import UNSEEN, LedgerEntry, Origin, Seen, unseen
 from agent.errors import DeployError
 from agent.system.descent import Refused, folder
 
-State = Mapping[str, JSON]
 
-
-def resource_kind(kind: str) -> Users | Groups:
-    return Users() if kind == "user" else Groups()
-
-
-class Users:
+class Users(Kind):
     """State: the fields of passwd(5) and shadow(5), ``groups`` besides the primary one, ``sudo`` (whether there is a
     drop-in of ours), ``ssh_mode`` of ~/.ssh, ``keys_mode`` and ``keys`` of authorized_keys (its sha256, ``unseen``
     where nobody may look). The image is the content of authorized_keys."""
+
+    calm = True
 
     def look(self, name: str) -> Seen | None:
         found = accounts.read()
@@ -123,8 +119,10 @@ class Users:
         _give_back_keys(entry, image)
 
 
-class Groups:
+class Groups(Kind):
     """State: ``gid`` and ``members``."""
+
+    calm = True
 
     def look(self, name: str) -> Seen | None:
         group = accounts.read().groups.get(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.deploys.items import Item, Kind
+from agent.deploys.items import Item, ItemType
 from agent.deploys.spec import Concrete
 from agent.domain.desired import Resource
 
@@ -70,7 +70,7 @@ def _places(resource: Resource) -> tuple[tuple[str, ...], tuple[str, ...]]:
     own parts of it. A folder may lie where others want it too, but neither file nor link may."""
     key = resource.key
     kind, _, name = key.partition(":")
-    if kind == "directory" and resource == Item(key=key, path=name, kind=Kind.DIRECTORY).resource:
+    if kind == "directory" and resource == Item(key=key, path=name, kind=ItemType.DIRECTORY).resource:
         return (f"parent {name}",), (f"file {name}", f"parts {name}")  # a link to a folder will do as well
     if kind == "directory":
         return (f"folder {name}",), (f"whole {name}", f"parts {name}")

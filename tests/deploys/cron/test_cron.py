@@ -48,9 +48,9 @@ def test_a_user_who_does_not_exist_is_named_and_keeps_no_other_job_away(host: De
 
 LEDGER = """
 import json, pathlib
-from agent.deploys.resource import resource_kind
+from agent.deploys.kind_table import kind_named
 from agent.domain.ownership import LedgerEntry, Origin
-kind = resource_kind("cron")
+kind = kind_named("cron")
 seen = kind.look("gone")
 entry = LedgerEntry("cron:gone", "cron", 0, Origin.CREATED, left=seen.state)
 file = pathlib.Path("/etc/cron.d/hostwright-gone")

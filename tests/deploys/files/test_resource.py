@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from agent.deploys.edits import Block
-from agent.deploys.files.resource import resource_kind
-from agent.deploys.resource import ResourceKind
+from agent.deploys.kind import Kind
+from agent.deploys.kind_table import kind_named
 from agent.domain.ownership import LedgerEntry, Origin, Seen
 from agent.errors import DeployError
 from agent.system.descent import Refused
@@ -25,8 +26,8 @@ UID = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users")
 
 
-def kind_of(key: str) -> ResourceKind:
-    return resource_kind(key.partition(":")[0])
+def kind_of(key: str) -> Kind:
+    return cast("Kind", kind_named(key.partition(":")[0]))
 
 
 def look(key: str) -> Seen | None:
@@ -42,10 +43,7 @@ def remove(*keys: str) -> dict[str, str]:
 
 
 def changed(key: str, left: Seen | None) -> str:
-    now = look(key)
-    assert left is not None
-    assert now is not None
-    return kind_of(key).changed(left.state, now)
+    return kind_of(key).changed(cast("Seen", left).state, cast("Seen", look(key)))
 
 
 def adopted(key: str, seen: Seen | None) -> LedgerEntry:

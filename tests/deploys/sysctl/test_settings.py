@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.deploys.sysctl.host import Kernel
-from agent.deploys.sysctl.resource import Settings
+from agent.deploys.sysctl.resource import KernelSettings
 from agent.deploys.sysctl.settings import Wanted, carry_out, steps
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import DeployError
@@ -112,14 +112,14 @@ def test_a_later_file_that_agrees_and_an_earlier_one_are_fine(kernel: Kernel) ->
     assert converge(kernel, Wanted(FORWARD, "1")) == ["set to 1 (was 0), write it to our file for the next boot"]
 
 
-def entry(settings: Settings, origin: Origin = Origin.CREATED) -> LedgerEntry:
+def entry(settings: KernelSettings, origin: Origin = Origin.CREATED) -> LedgerEntry:
     seen = settings.look(FORWARD)
     assert seen is not None
     return LedgerEntry(f"sysctl:{FORWARD}", "sysctl", 0, origin, left=seen.state, before=seen.state, settled=True)
 
 
 def test_it_is_ours_once_our_file_has_it(kernel: Kernel) -> None:
-    settings = Settings(kernel)
+    settings = KernelSettings(kernel)
     assert settings.look(FORWARD) is None
     converge(kernel, Wanted(FORWARD, "1"))
     seen = settings.look(FORWARD)
@@ -129,7 +129,7 @@ def test_it_is_ours_once_our_file_has_it(kernel: Kernel) -> None:
 
 def test_one_that_left_git_goes_from_the_file_and_the_kernel_has_the_value_from_before(kernel: Kernel) -> None:
     converge(kernel, Wanted(FORWARD, "1"), Wanted("net.ipv4.ports", "1 2"))
-    settings = Settings(kernel)
+    settings = KernelSettings(kernel)
     assert settings.remove([entry(settings)], purge=False) == {}
     assert kernel.value(FORWARD) == "0"
     assert FORWARD not in kernel.file.read_text()
@@ -138,7 +138,7 @@ def test_one_that_left_git_goes_from_the_file_and_the_kernel_has_the_value_from_
 
 def test_the_last_one_takes_the_file_with_it(kernel: Kernel) -> None:
     converge(kernel, Wanted(FORWARD, "1"))
-    settings = Settings(kernel)
+    settings = KernelSettings(kernel)
     settings.remove([entry(settings)], purge=True)
     assert not kernel.file.exists()
 
@@ -146,14 +146,14 @@ def test_the_last_one_takes_the_file_with_it(kernel: Kernel) -> None:
 def test_what_another_file_says_counts_more_than_the_value_from_before(kernel: Kernel) -> None:
     converge(kernel, Wanted(FORWARD, "1"))
     late(kernel, "50-mine.conf", f"{FORWARD} = 2\n")
-    settings = Settings(kernel)
+    settings = KernelSettings(kernel)
     settings.remove([entry(settings)], purge=False)
     assert kernel.value(FORWARD) == "2"
 
 
 def test_a_value_that_somebody_set_since_stays(kernel: Kernel) -> None:
     converge(kernel, Wanted(FORWARD, "1"))
-    settings = Settings(kernel)
+    settings = KernelSettings(kernel)
     left = entry(settings)
     kernel.set(FORWARD, "7")
     now = settings.look(FORWARD)
@@ -165,7 +165,7 @@ def test_a_value_that_somebody_set_since_stays(kernel: Kernel) -> None:
 
 def test_a_line_that_somebody_changed_is_changed(kernel: Kernel) -> None:
     converge(kernel, Wanted(FORWARD, "1"))
-    settings = Settings(kernel)
+    settings = KernelSettings(kernel)
     left = entry(settings)
     kernel.file.write_text(f"{FORWARD} = 5\n")
     now = settings.look(FORWARD)
@@ -175,7 +175,7 @@ def test_a_line_that_somebody_changed_is_changed(kernel: Kernel) -> None:
 
 def test_one_that_was_adopted_comes_back_as_it_was(kernel: Kernel) -> None:
     converge(kernel, Wanted(FORWARD, "1"))
-    settings = Settings(kernel)
+    settings = KernelSettings(kernel)
     adopted = entry(settings, Origin.ADOPTED)
     converge(kernel, Wanted(FORWARD, "2"))
     settings.restore(adopted, None)

@@ -67,9 +67,9 @@ def test_one_that_a_later_file_undoes_fails_and_says_where(deploys: Deploys) -> 
 
 
 REMOVE = f"""
-from agent.deploys.resource import resource_kind
+from agent.deploys.kind_table import kind_named
 from agent.domain.ownership import LedgerEntry, Origin
-kind = resource_kind("sysctl")
+kind = kind_named("sysctl")
 entry = LedgerEntry("sysctl:{FORWARD}", "sysctl", 0, Origin.CREATED, left=kind.look("{FORWARD}").state)
 print(dict(kind.remove([entry], purge=False)), kind.look("{FORWARD}"))
 """

@@ -130,9 +130,9 @@ def test_a_wheel_with_another_hash_is_refused(deploys: Deploys) -> None:
 
 REMOVED = """
 import json, sys
-from agent.deploys.resource import resource_kind
+from agent.deploys.kind_table import kind_named
 from agent.domain.ownership import LedgerEntry, Origin
-kind = resource_kind("tool")
+kind = kind_named("tool")
 seen = kind.look(sys.argv[1])
 kept = kind.remove([LedgerEntry("tool:" + sys.argv[1], "tools", 0, Origin.CREATED)], purge=False)
 json.dump([dict(seen.state), dict(kept), kind.look(sys.argv[1]) is None], sys.stdout)
