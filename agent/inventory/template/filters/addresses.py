@@ -122,6 +122,14 @@ def ipaddr(value: Any, query: str | int = "", version: int | None = None) -> Any
     return _if(fits, given)
 
 
+def ipv4(value: Any, query: str | int = "") -> Any:
+    return ipaddr(value, query, 4)
+
+
+def ipv6(value: Any, query: str | int = "") -> Any:
+    return ipaddr(value, query, 6)
+
+
 def _is_within(of: _Interface, other: _Interface) -> bool:
     return of.version == other.version and of.ip in other.network and of.network.prefixlen >= other.network.prefixlen
 
@@ -194,16 +202,3 @@ def hwaddr(value: Any, query: str = "") -> Any:
     if query and query not in _HWADDR:
         refuse(f'hwaddr: "{query}" is none of {", ".join(_HWADDR)}')
     return _HWADDR[query](digits) if query else value
-
-
-FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    "cidr_merge": cidr_merge,
-    "hwaddr": hwaddr,
-    "ipaddr": ipaddr,
-    "ipmath": ipmath,
-    "ipv4": lambda value, query="": ipaddr(value, query, 4),
-    "ipv6": lambda value, query="": ipaddr(value, query, 6),
-    "ipwrap": ipwrap,
-    "macaddr": hwaddr,
-    "nthhost": nthhost,
-}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from agent.inventory.template.filters.refusal import refuse
+from agent.inventory.template.filters.refusal import compiled, refuse
 
 _OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     **dict.fromkeys(("==", "=", "eq"), operator.eq),
@@ -26,28 +26,21 @@ _SEMANTIC: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-
 
 
 def match(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
-    return _compiled(pattern, ignorecase, multiline).match(str(value)) is not None
+    return compiled(pattern, ignorecase, multiline).match(str(value)) is not None
 
 
 def search(value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False) -> bool:
-    return _compiled(pattern, ignorecase, multiline).search(str(value)) is not None
+    return compiled(pattern, ignorecase, multiline).search(str(value)) is not None
 
 
 def regex(
     value: object, pattern: str = "", ignorecase: bool = False, multiline: bool = False, match_type: str = "search"
 ) -> bool:
-    found: object = getattr(_compiled(pattern, ignorecase, multiline), _MATCH_TYPES[match_type])(str(value))
+    found: object = getattr(compiled(pattern, ignorecase, multiline), _MATCH_TYPES[match_type])(str(value))
     return found is not None
 
 
 _MATCH_TYPES: Final = {name: name for name in ("search", "match", "fullmatch")}
-
-
-def _compiled(pattern: str, ignorecase: bool, multiline: bool) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern, (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0))
-    except re.error as error:
-        refuse(f'"{pattern}" is no regular expression: {error}')
 
 
 def version(
@@ -136,5 +129,5 @@ def urn(value: str) -> bool:
     return uri(value, ["urn"])
 
 
-def absolute(value: str) -> bool:
+def abs_(value: str) -> bool:
     return posixpath.isabs(value)

@@ -136,7 +136,7 @@ def symmetric_difference(first: Iterable[Any], second: Iterable[Any]) -> list[An
     return difference(one, two) + difference(two, one)
 
 
-def drawn(value: Any, start: int | None = None, step: int | None = None, seed: Any = None) -> Any:
+def random_(value: Any, start: int | None = None, step: int | None = None, seed: Any = None) -> Any:
     if seed is None:
         refuse("random: give a seed, random(seed=inventory_hostname): the value has to stay the same in each cycle")
     lot = random.Random(seed)  # noqa: S311  # no secret comes of it

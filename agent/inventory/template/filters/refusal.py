@@ -1,7 +1,8 @@
-"""How a filter says that it cannot: as a template error, which becomes a complaint with its place."""
+"""Refusals of filters: a template error, which becomes a complaint with its place."""
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 
 from jinja2 import TemplateError
@@ -9,3 +10,11 @@ from jinja2 import TemplateError
 
 def refuse(problem: str) -> NoReturn:
     raise TemplateError(problem)
+
+
+def compiled(pattern: str, ignorecase: bool, multiline: bool) -> re.Pattern[str]:
+    """``pattern`` with these flags. Refuses what is no regular expression."""
+    try:
+        return re.compile(pattern, (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0))
+    except re.error as error:
+        refuse(f'"{pattern}" is no regular expression: {error}')

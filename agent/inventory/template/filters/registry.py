@@ -1,5 +1,9 @@
 """Ansible's filters and tests for templates: each gives what ansible-core 2.19 gives for the same value.
 
+A public function of ``addresses``, ``documents``, ``lists``, ``texts`` or ``values`` is the filter of its name, one of
+``conditions`` the test of its name; an underscore behind a name that Python needs is dropped. Further names and
+functions of Python's own library stand here.
+
 All of them are pure. What looks at the machine that renders, asks the clock or draws lots without a seed is a
 complaint: each host renders for itself, in each cycle, and has to come to the same value. Tests compare them with
 Ansible's own.
@@ -7,12 +11,14 @@ Ansible's own.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 import ntpath
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
+from types import ModuleType
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote_plus
 
@@ -22,8 +28,19 @@ from agent.errors import InventoryError
 from agent.inventory.template.filters import addresses, conditions, documents, lists, texts, values
 from agent.inventory.template.filters.refusal import refuse
 
+_Functions = Mapping[str, Callable[..., Any]]
+
 _COMBINATIONS_LIMIT: Final = 10_000
 """Results of ``product``, ``permutations`` and the like."""
+
+
+def _public(*modules: ModuleType) -> _Functions:
+    return {
+        name.rstrip("_"): function
+        for module in modules
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
+    }
 
 
 def _strict(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,100 +82,36 @@ def _not_here(name: str) -> Callable[..., NoReturn]:
     return refused
 
 
-_PURE: Final[Mapping[str, Callable[..., Any]]] = {
-    "b64decode": texts.b64decode,
-    "b64encode": texts.b64encode,
-    "basename": _text(posixpath.basename),
-    "bool": values.to_bool,
-    "checksum": texts.hashed,
-    "combinations": _listed(itertools.combinations),
-    "combine": lists.combine,
-    "comment": texts.comment,
+_STRICT: Final[_Functions] = {
+    **_public(addresses, documents, lists, texts, values),
+    **{name: _text(getattr(posixpath, name)) for name in ("basename", "dirname", "normpath", "splitext")},
+    **{f"win_{name}": _text(getattr(ntpath, name)) for name in ("basename", "dirname", "splitdrive")},
+    **{name: _listed(getattr(itertools, name)) for name in ("combinations", "permutations", "product")},
+    "checksum": texts.hash_,
     "commonpath": posixpath.commonpath,
-    "dict2items": lists.dict2items,
-    "difference": lists.difference,
-    "dirname": _text(posixpath.dirname),
-    "extract": lists.extract,
-    "flatten": lists.flatten,
-    "from_json": documents.from_json,
-    "from_yaml": documents.from_yaml,
-    "from_yaml_all": documents.from_yaml_all,
-    "hash": texts.hashed,
-    "human_readable": values.human_readable,
-    "human_to_bytes": values.human_to_bytes,
-    "intersect": lists.intersect,
-    "items2dict": lists.items2dict,
-    "log": values.log,
-    "md5": lambda value: texts.hashed(value, "md5"),
-    "normpath": _text(posixpath.normpath),
-    "password_hash": texts.password_hash,
-    "path_join": texts.path_join,
-    "permutations": _listed(itertools.permutations),
+    "macaddr": addresses.hwaddr,
+    "md5": lambda value: texts.hash_(value, "md5"),
     "pow": math.pow,
-    "product": _listed(itertools.product),
-    "quote": texts.quote,
-    "random": lists.drawn,
-    "regex_escape": texts.regex_escape,
-    "regex_findall": texts.regex_findall,
-    "regex_replace": texts.regex_replace,
-    "regex_search": texts.regex_search,
-    "rekey_on_member": lists.rekey_on_member,
-    "relpath": texts.relpath,
-    "root": values.root,
-    "sha1": texts.hashed,
-    "shuffle": lists.shuffle,
-    "split": texts.split,
-    "splitext": _text(posixpath.splitext),
-    "strftime": values.strftime,
-    "subelements": lists.subelements,
-    "symmetric_difference": lists.symmetric_difference,
-    "to_datetime": values.to_datetime,
-    "to_json": documents.to_json,
-    "to_nice_json": documents.to_nice_json,
-    "to_nice_yaml": documents.to_nice_yaml,
-    "to_uuid": texts.to_uuid,
-    "to_yaml": documents.to_yaml,
-    "union": lists.union,
-    "unique": lists.unique,
+    "sha1": texts.hash_,
     "urldecode": unquote_plus,
-    "urlsplit": texts.url_split,
-    "win_basename": _text(ntpath.basename),
-    "win_dirname": _text(ntpath.dirname),
-    "win_splitdrive": _text(ntpath.splitdrive),
     "zip": lambda *lists: list(zip(*lists, strict=False)),
     "zip_longest": lambda *lists, fillvalue=None: list(itertools.zip_longest(*lists, fillvalue=fillvalue)),
-    **addresses.FILTERS,
 }
 
-FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
-    **{name: _strict(name, function) for name, function in _PURE.items()},
+FILTERS: Final[_Functions] = {
+    **{name: _strict(name, function) for name, function in _STRICT.items()},
+    **{name: getattr(values, name) for name in ("mandatory", "ternary", "type_debug")},  # undefined is fine there
     **{name: _not_here(name) for name in ("expanduser", "expandvars", "fileglob", "realpath")},
-    "mandatory": values.mandatory,
-    "ternary": values.ternary,
-    "type_debug": values.type_debug,
 }
 
-_CONDITIONS: Final[Mapping[str, Callable[..., Any]]] = {
-    "abs": conditions.absolute,
+_CONDITIONS: Final[_Functions] = {
+    **_public(conditions),
     "all": all,
     "any": any,
-    "contains": conditions.contains,
-    "falsy": conditions.falsy,
-    "is_abs": conditions.absolute,
+    "is_abs": conditions.abs_,
     "isnan": conditions.nan,
     "issubset": conditions.subset,
     "issuperset": conditions.superset,
-    "match": conditions.match,
-    "nan": conditions.nan,
-    "regex": conditions.regex,
-    "search": conditions.search,
-    "subset": conditions.subset,
-    "superset": conditions.superset,
-    "truthy": conditions.truthy,
-    "uri": conditions.uri,
-    "url": conditions.url,
-    "urn": conditions.urn,
-    "version": conditions.version,
     "version_compare": conditions.version,
 }
 
@@ -166,7 +119,7 @@ _OF_THE_HOST: Final = (
     *("directory", "exists", "file", "is_dir", "is_file", "is_link", "is_mount", "is_same_file", "link"),
     *("link_exists", "mount", "same_file"),
 )
-CONDITIONS: Final[Mapping[str, Callable[..., Any]]] = {
+CONDITIONS: Final[_Functions] = {
     **{name: _strict(name, function) for name, function in _CONDITIONS.items()},
     **{name: _not_here(f"the test {name}") for name in _OF_THE_HOST},
 }

@@ -10,9 +10,9 @@ import shlex
 import uuid
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib import parse
 
-from agent.inventory.template.filters.refusal import refuse
+from agent.inventory.template.filters.refusal import compiled, refuse
 from agent.system.crypt import CryptError, crypt
 
 _NAMESPACE: Final = uuid.UUID("361e6d51-faec-444a-9079-341386da8e2e")
@@ -30,17 +30,6 @@ _COMMENTS: Final = {
 _CRYPTS: Final = {"md5": "$1$", "blowfish": "$2b$12$", "sha256": "$5$", "sha512": "$6$"}
 
 
-def _flags(ignorecase: bool, multiline: bool) -> int:
-    return (re.IGNORECASE if ignorecase else 0) | (re.MULTILINE if multiline else 0)
-
-
-def _pattern(pattern: str, ignorecase: bool, multiline: bool) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern, _flags(ignorecase, multiline))
-    except re.error as error:
-        refuse(f'"{pattern}" is no regular expression: {error}')
-
-
 def regex_replace(  # noqa: PLR0917  # as Ansible's
     value: object = "",
     pattern: str = "",
@@ -50,19 +39,19 @@ def regex_replace(  # noqa: PLR0917  # as Ansible's
     count: int = 0,
     mandatory_count: int = 0,
 ) -> str:
-    text, times = _pattern(pattern, ignorecase, multiline).subn(replacement, str(value), count=count)
+    text, times = compiled(pattern, ignorecase, multiline).subn(replacement, str(value), count=count)
     if mandatory_count and times != mandatory_count:
         refuse(f'regex_replace: "{pattern}" should match {mandatory_count} times, and matches {times} times')
     return text
 
 
 def regex_findall(value: object, regex: str, multiline: bool = False, ignorecase: bool = False) -> list[Any]:
-    return _pattern(regex, ignorecase, multiline).findall(str(value))
+    return compiled(regex, ignorecase, multiline).findall(str(value))
 
 
 def regex_search(value: object, regex: str, *groups: str, ignorecase: bool = False, multiline: bool = False) -> Any:
     wanted = [_group(group) for group in groups]
-    found = _pattern(regex, ignorecase, multiline).search(str(value))
+    found = compiled(regex, ignorecase, multiline).search(str(value))
     if found is None:
         return None
     return [found.group(group) for group in wanted] if wanted else found.group()
@@ -129,7 +118,7 @@ def to_uuid(value: object, namespace: object = _NAMESPACE) -> str:
         refuse(f"to_uuid: {namespace} is no namespace: {error}")
 
 
-def hashed(value: object, hashtype: str = "sha1") -> str:
+def hash_(value: object, hashtype: str = "sha1") -> str:
     try:
         return hashlib.new(hashtype, str(value).encode(), usedforsecurity=False).hexdigest()
     except ValueError:
@@ -158,9 +147,9 @@ def split(value: str, separator: str | None = None, limit: int = -1) -> list[str
     return str(value).split(separator, limit)
 
 
-def url_split(value: str, query: str = "") -> Any:
+def urlsplit(value: str, query: str = "") -> Any:
     names = ("fragment", "hostname", "netloc", "password", "path", "port", "query", "scheme", "username")
-    found = urlsplit(value)
+    found = parse.urlsplit(value)
     parts = {name: getattr(found, name) for name in names}
     if query and query not in parts:
         refuse(f'urlsplit: "{query}" is none of {", ".join(parts)}')

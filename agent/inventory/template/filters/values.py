@@ -20,7 +20,7 @@ _UNIT_NAMES: Final = tuple(
 _SIZE: Final = re.compile(r"([0-9]*\.?[0-9]+)(?:\s*([A-Za-z]+))?\s*")
 
 
-def to_bool(value: object) -> bool:
+def bool_(value: object) -> bool:
     """False for everything else, as Ansible; it warns."""
     if isinstance(value, (str, int)):
         return str(value).lower() in _TRUE
