@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agent import __version__
 from agent.deploys.spec import Concrete
@@ -11,7 +10,7 @@ from agent.domain.commit import TrustedCommit
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking, OnRemove
 from agent.domain.digest import FORMAT, JSON, digest_of
 from agent.domain.memory import FleetSettings
-from agent.domain.pins import Pins, RepositoryPin
+from agent.domain.pins import Pins
 from agent.domain.tree import Tree
 from agent.inventory.check.fleet_hosts import windows_of
 from agent.inventory.environment import ConcreteDeploys, Environment, HostDeploy, Repositories, load, not_fetched
@@ -49,15 +48,7 @@ def desired_state(environment: Environment, tree: Tree, *, host: str, commit: st
 
 def state_of(environment: Environment, tree: Tree, found: ConcreteDeploys, *, host: str, commit: str) -> DesiredState:
     """What was found of a host's deploys as its desired state; what ``check`` asks of a working copy."""
-    deploys = tuple(
-        replace(
-            _built_in(deploy, concrete) if concrete is not None else _from_file(deploy, tree, environment.pins),
-            on_remove=OnRemove(deploy.on_remove, deploy.data, commit) if deploy.on_remove else None,
-            health=deploy.health,
-            looking=deploy.looking if concrete is None or not concrete.needs_more_to_look else Looking.PRIVILEGED,
-        )
-        for deploy, concrete in found
-    )
+    deploys = tuple(_desired(deploy, concrete, environment.pins, tree, commit) for deploy, concrete in found)
     digest = digest_of({"format": FORMAT, "deploys": [[deploy.name, deploy.digest] for deploy in deploys]})
     return DesiredState(host=host, commit=commit, deploys=deploys, digest=digest)
 
@@ -85,53 +76,31 @@ def fleet_settings(environment: Environment, host: str) -> FleetSettings:
     )
 
 
-def _built_in(deploy: HostDeploy, concrete: Concrete) -> DesiredDeploy:
+def _desired(deploy: HostDeploy, concrete: Concrete | None, pins: Pins, tree: Tree, commit: str) -> DesiredDeploy:
+    pin = pins.repository(deploy.repository) if deploy.repository is not None else None
+    wants: dict[str, JSON]
+    if concrete is not None:
+        wants = {"agent": __version__, "kind": deploy.kind, "arguments": concrete.arguments}
+    elif pin is not None:
+        wants = {"repository": [pin.commit, pin.tree], "source": deploy.source, "data": deploy.data}
+    else:
+        # A deploy file may import its neighbours and read their files, so all of these folders counts.
+        entries = (entry for folder in DEPLOYS_FOLDERS for entry in tree.entries(folder))
+        files: list[JSON] = [[entry.path, entry.mode, entry.blob] for entry in entries]
+        wants = {"source": deploy.source, "data": deploy.data, "deploys": files}
+    privileged = concrete is not None and concrete.needs_more_to_look
     return DesiredDeploy(
         name=deploy.name,
         kind=deploy.kind,
-        arguments=concrete.arguments,
-        resources=concrete.resources,
+        arguments=concrete.arguments if concrete is not None else {},
+        digest=digest_of({"format": FORMAT, **wants}),
+        resources=concrete.resources if concrete is not None else (),
+        source=deploy.source,
+        data=deploy.data if concrete is None else {},
         needs=deploy.needs,
         mode=deploy.mode,
-        digest=digest_of(
-            {"format": FORMAT, "agent": __version__, "kind": deploy.kind, "arguments": concrete.arguments}
-        ),
-    )
-
-
-def _from_file(deploy: HostDeploy, tree: Tree, pins: Pins) -> DesiredDeploy:
-    if deploy.repository is None:
-        return _from_config_repo(deploy, tree)
-    return _from_repository(deploy, pins.repository(deploy.repository))
-
-
-def _from_repository(deploy: HostDeploy, pin: RepositoryPin) -> DesiredDeploy:
-    pinned = [pin.commit, pin.tree]
-    return DesiredDeploy(
-        name=deploy.name,
-        kind=deploy.kind,
-        arguments={},
-        source=deploy.source,
         repository=pin,
-        data=deploy.data,
-        needs=deploy.needs,
-        mode=deploy.mode,
-        digest=digest_of({"format": FORMAT, "repository": pinned, "source": deploy.source, "data": deploy.data}),
-    )
-
-
-def _from_config_repo(deploy: HostDeploy, tree: Tree) -> DesiredDeploy:
-    # A deploy file may import its neighbours and read their files, so all of these folders counts.
-    entries = (entry for folder in DEPLOYS_FOLDERS for entry in tree.entries(folder))
-    sources: Sequence[JSON] = [[entry.path, entry.mode, entry.blob] for entry in entries]
-    data: Mapping[str, JSON] = deploy.data
-    return DesiredDeploy(
-        name=deploy.name,
-        kind=deploy.kind,
-        arguments={},
-        source=deploy.source,
-        data=data,
-        needs=deploy.needs,
-        mode=deploy.mode,
-        digest=digest_of({"format": FORMAT, "source": deploy.source, "data": data, "deploys": sources}),
+        on_remove=OnRemove(deploy.on_remove, deploy.data, commit) if deploy.on_remove else None,
+        health=deploy.health,
+        looking=Looking.PRIVILEGED if privileged else deploy.looking,
     )
