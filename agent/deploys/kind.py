@@ -28,7 +28,7 @@ class Kind(ABC):
 
     @abstractmethod
     def look(self, name: str) -> Seen | None:
-        """What is there now; None for nothing. Changes nothing. Raises Refused or OSError where nobody may look."""
+        """What is there now; None for nothing. Changes nothing. Raises UnsafePath or OSError where nobody may look."""
 
     @abstractmethod
     def changed(self, left: State, now: Seen) -> str:

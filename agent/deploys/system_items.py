@@ -10,7 +10,7 @@ from agent.deploys.correction import Correction
 from agent.deploys.items import Item
 from agent.deploys.tree import Step, carry_out, survey
 from agent.domain.plan import WantedChange
-from agent.system.descent import SYSTEM
+from agent.system.safe_open import SYSTEM
 
 
 def corrections(items: Iterable[Item], root: Path) -> list[Correction]:

@@ -36,9 +36,9 @@ from agent.domain.stand_in import stand_in
 from agent.domain.tree import blob_id
 from agent.errors import DeployError
 from agent.problems import ProblemKind
-from agent.system.descent import Base, Refused, folder, renamer
 from agent.system.files import read_bounded
 from agent.system.obstacle import is_mount_point
+from agent.system.safe_open import Base, UnsafePath, folder, renamer
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | N
     """What differs, parents first; what cannot be put right comes last, so that the rest is done before it fails.
 
     ``root`` is the folder of the commit's files, ``repositories`` the one of other repositories' trees. Raises
-    DeployError when one of those files is missing or damaged, and OSError or Refused when ``base`` itself cannot be
+    DeployError when one of those files is missing or damaged, and OSError or UnsafePath when ``base`` itself cannot be
     opened. Changes nothing.
     """
     look_at = _Survey(base, root, repositories)
@@ -131,7 +131,7 @@ def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | N
                     parent = stack.enter_context(folder(start, path, root_links=base.root_links))
                 except FileNotFoundError:
                     parent = None
-                except (Refused, OSError) as error:
+                except (UnsafePath, OSError) as error:
                     parent = error if made.isdisjoint((path, *parents(path))) else None
                 found = [step for item in group if (step := look_at.step(start, parent, item))]
             steps += found
@@ -210,7 +210,7 @@ def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
             if difference is None:
                 return ""
             if difference.blocked:
-                raise Refused(f"{item.path}: {difference.operation}")
+                raise UnsafePath(f"{item.path}: {difference.operation}")
             return _put(parent, item, found, content, accounts, base=base)
     except OSError as error:
         raise DeployError(f"{item.path}: {error.strerror or error}", kind=ProblemKind.NOT_WRITTEN) from error
@@ -250,11 +250,11 @@ def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts:
         case ItemType.FILE:
             assert item.mode is not None
             if content is None:  # its way was closed when it was planned
-                raise Refused(
+                raise UnsafePath(
                     f"{item.path}: somebody moves the folders on the way to it", hint="the next cycle tries again"
                 )
             if instead := _instead(item, content):
-                raise Refused(f"{item.path}: {instead}")
+                raise UnsafePath(f"{item.path}: {instead}")
             attributes = replace(accounts.attributes(item, item.mode), giving=giving(item, found))
             if not (holds(item, found.content) and _is_ours_alone(found)):
                 return put_file(
@@ -311,7 +311,7 @@ def _find(base: Base, start: int, parent: int | None, item: Item) -> Found:
     found = look(parent, posixpath.basename(item.path))
     if found.type == stat.S_IFLNK and item.kind is ItemType.DIRECTORY and item.mode is None:
         # A mere parent may be a link that is allowed to be followed, such as /var/run.
-        with suppress(Refused, OSError), folder(start, item.path, root_links=base.root_links) as descriptor:
+        with suppress(UnsafePath, OSError), folder(start, item.path, root_links=base.root_links) as descriptor:
             return Found(os.fstat(descriptor))
     if found.type == stat.S_IFDIR and item.kind is ItemType.LINK and item.links_into is not None:
         return replace(found, empty=holds_only_links(parent, posixpath.basename(item.path), item.links_into))

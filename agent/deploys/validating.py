@@ -11,8 +11,8 @@ from agent.deploys.items import Item
 from agent.deploys.telling import reason
 from agent.errors import DeployError
 from agent.problems import ProblemKind
-from agent.system.descent import Base
 from agent.system.process import run
+from agent.system.safe_open import Base
 
 PLACEHOLDER = "%s"
 """Stands for the path of the new file."""

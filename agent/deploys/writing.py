@@ -22,7 +22,7 @@ from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system import obstacle
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, carry_over, give
-from agent.system.descent import Refused, renamer, user_name
+from agent.system.safe_open import UnsafePath, renamer, user_name
 
 BACKUP_SUFFIX = ".before-hostwright"
 
@@ -171,7 +171,7 @@ def explained(parent: int, name: str, path: str) -> Iterator[None]:
 
 
 def set_attributes(parent: int, name: str, attributes: Attributes) -> None:
-    """Owner and mode of a file or a folder, as it is. Raises OSError, Refused."""
+    """Owner and mode of a file or a folder, as it is. Raises OSError, UnsafePath."""
     with readable(parent, name) as descriptor:
         _require_not_given_away(parent, name, descriptor, attributes)
         _own(descriptor, attributes)
@@ -188,7 +188,7 @@ def _require_not_given_away(parent: int, name: str, descriptor: int, attributes:
         return
     hand = renamer(parent)
     if hand is not None and not hand.vouches_for(status):
-        raise Refused(
+        raise UnsafePath(
             f"{hand.folder}/{name} is not empty and keeps its owner and mode: {hand}, who may have put it there",
             hint=f"give {hand.folder} to root, or set them by hand",
         )

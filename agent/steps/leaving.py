@@ -28,9 +28,9 @@ from agent.errors import DeployError
 from agent.host.ledger import Ledger
 from agent.inventory.source import INVENTORIES
 from agent.steps.own import look, wanted_by
-from agent.system.descent import Refused
 from agent.system.git import Mirror
 from agent.system.git_trailers import trailers
+from agent.system.safe_open import UnsafePath
 
 TRAILER = "Hostwright-Prune"
 ALLOW = "allow"
@@ -205,7 +205,7 @@ def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], 
     try:
         now = look(entry.key)
         found = _of_owed(entry, now) if owed else _of_created(entry, now)
-    except Refused as error:
+    except UnsafePath as error:
         found = Removal(entry, Fate.ORPHAN, error.message)
     except (OSError, DeployError) as error:
         found = Removal(entry, Fate.REMOVE, hold=Hold(HoldKind.UNSEEN, f"it cannot be looked at: {error}"))

@@ -17,7 +17,7 @@ from agent.domain.ownership import LedgerEntry, Origin, Seen, Standing, file_of,
 from agent.domain.plan import Cause, DeployPlan, Plan
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
-from agent.system.descent import Refused
+from agent.system.safe_open import UnsafePath
 
 
 def look(key: str) -> Seen | None:
@@ -151,7 +151,7 @@ def _own(ledger: Ledger, state: DesiredState, wanted: Mapping[str, set[str]], no
                 ledger.record(entry.key, whose, now, seen, reloads)
             else:
                 ledger.own(entry.key, whose, reloads)
-        except Refused:
+        except UnsafePath:
             continue  # A deploy refuses that way too.
 
 
@@ -200,7 +200,7 @@ def _found(key: str, ledger: Ledger) -> Iterator[tuple[str, Seen | None]]:
         if file is not None and not _is_owned(ledger.entry(file)) and _seen(file) is None:
             yield file, None
         yield key, seen
-    except Refused:
+    except UnsafePath:
         return
 
 
@@ -208,7 +208,7 @@ def _seen(key: str) -> Seen | None:
     """What nobody can look at counts as there: it is never to be taken for the agent's."""
     try:
         return look(key)
-    except Refused:
+    except UnsafePath:
         raise
     except OSError as error:
         return unseen(f"{error.strerror or error}")

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from agent.domain.stand_in import fetched_stand_in
-from agent.system import descent
+from agent.system import safe_open
 from agent.system.archive_check import HONEST, ArchiveError, Content, Limits, Member, Type
 from agent.system.archive_formats import CHUNK, reading
 
@@ -32,7 +32,7 @@ def members(archive: Path, name: str, *, limits: Limits = HONEST) -> tuple[Membe
 
 
 def unpack(archive: Path, name: str, folder: Path, *, limits: Limits = HONEST) -> tuple[Member, ...]:
-    """``members`` written below ``folder``, which must be empty. Raises ArchiveError, Refused (somebody put a link
+    """``members`` written below ``folder``, which must be empty. Raises ArchiveError, UnsafePath (somebody put a link
     into ``folder`` meanwhile), OSError; then what is there is half of it. Nothing is synced."""
     top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -87,7 +87,7 @@ class _Writer:
             self._links.append(member)  # last: until then nothing here leads anywhere
         else:
             self._make(above)
-            with descent.folder(self._top, above, root_links=False) as parent:
+            with safe_open.folder(self._top, above, root_links=False) as parent:
                 if content is not None:
                     _write(parent, name, content, executable=member.executable)
                 else:
@@ -98,12 +98,12 @@ class _Writer:
         for link in self._links:
             above, _, name = link.path.rpartition("/")
             self._make(above)
-            with descent.folder(self._top, above, root_links=False) as parent:
+            with safe_open.folder(self._top, above, root_links=False) as parent:
                 os.symlink(link.target, name, dir_fd=parent)
 
     def _link_again(self, parent: int, name: str, target: str) -> None:
         above, _, first = target.rpartition("/")
-        with descent.folder(self._top, above, root_links=False) as source:
+        with safe_open.folder(self._top, above, root_links=False) as source:
             os.link(first, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
 
     def _make(self, path: str) -> None:
@@ -111,7 +111,7 @@ class _Writer:
             return
         above, _, name = path.rpartition("/")
         self._make(above)
-        with descent.folder(self._top, above, root_links=False) as parent:
+        with safe_open.folder(self._top, above, root_links=False) as parent:
             os.mkdir(name, 0o700, dir_fd=parent)
             made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
             try:

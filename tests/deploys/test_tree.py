@@ -17,7 +17,7 @@ from agent.deploys.items import Item, ItemType, Policy
 from agent.deploys.tree import carry_out
 from agent.domain.tree import blob_id
 from agent.errors import DeployError
-from agent.system.descent import SYSTEM
+from agent.system.safe_open import SYSTEM
 from tests.deploys.commit import snapshot
 from tests.deploys.trees import ROOT, absent, as_root, converge, directory, file, link, only, plan
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.system.attributes import CAPABILITY, packed_capabilities
-from agent.system.descent import SYSTEM
+from agent.system.safe_open import SYSTEM
 from tests.deploys.trees import absent, as_root, carry_out, converge, directory, edit_line, file, link, only, plan
 from tests.system import acls
 

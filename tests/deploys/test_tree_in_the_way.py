@@ -20,8 +20,8 @@ from agent.deploys.items import Item
 from agent.deploys.services import resource as units
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import DeployError
-from agent.system.descent import SYSTEM
 from agent.system.files import write_atomic
+from agent.system.safe_open import SYSTEM
 from tests.deploys.trees import absent, carry_out, converge, directory, edit_line, file, link, only, plan
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts, which only root may")

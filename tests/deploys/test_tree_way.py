@@ -11,7 +11,7 @@ import pytest
 
 from agent.deploys.tree import carry_out
 from agent.errors import DeployError, InventoryError
-from agent.system.descent import SYSTEM, Base
+from agent.system.safe_open import SYSTEM, Base
 from tests.deploys.commit import snapshot
 from tests.deploys.trees import as_root, converge, directory, file, link, only, plan
 

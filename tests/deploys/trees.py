@@ -10,7 +10,7 @@ import pytest
 from agent.deploys.edits import Line
 from agent.deploys.items import Item, ItemType
 from agent.deploys.tree import Step, carry_out, survey
-from agent.system.descent import SYSTEM, Base
+from agent.system.safe_open import SYSTEM, Base
 
 ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not ROOT, reason="gives files to other users, which only root may")

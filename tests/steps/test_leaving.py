@@ -15,8 +15,8 @@ from agent.domain.plan import Hold, HoldKind
 from agent.domain.removal import Departure, Fate, Leaving, Removal
 from agent.errors import DeployError
 from agent.steps.leaving import Rules, allows, find, judge, rules_for
-from agent.system.descent import Refused
 from agent.system.git import Access, Mirror
+from agent.system.safe_open import UnsafePath
 from tests.gitserver import ConfigRepo
 from tests.steps.build import SHA, deploy, state
 
@@ -120,7 +120,7 @@ def test_where_something_else_is_wanted_now_nothing_goes() -> None:
 
 
 def test_what_lies_behind_somebodys_link_stays() -> None:
-    assert fate(entry(), Refused("way is a link")) == ("orphan", "way is a link")
+    assert fate(entry(), UnsafePath("way is a link")) == ("orphan", "way is a link")
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), DeployError("dpkg is at work")])

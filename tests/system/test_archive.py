@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from agent.system.archive import HONEST, ArchiveError, Limits, Member, Type, located, members, unpack
-from agent.system.descent import Refused
+from agent.system.safe_open import UnsafePath
 from tests.deploys.commit import snapshot
 
 if sys.version_info >= (3, 14):
@@ -386,7 +386,7 @@ def test_a_link_put_into_the_folder_meanwhile_is_not_followed(place: Place, monk
             (place.inside / "d").symlink_to("../folder")
 
     monkeypatch.setattr(os, "fchmod", swap)
-    with pytest.raises(Refused, match="is a link, and is not followed"):
+    with pytest.raises(UnsafePath, match="is a link, and is not followed"):
         place.unpack("a.tar", tar(entry("d/first", b"1"), entry("d/second", b"2")))
 
 

@@ -19,8 +19,8 @@ from agent.deploys.place import Found, look
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
-from agent.system.descent import SYSTEM, Refused, folder
 from agent.system.process import run
+from agent.system.safe_open import SYSTEM, UnsafePath, folder
 from agent.system.systemd import booted
 
 
@@ -32,7 +32,7 @@ class Quadlets(Kind):
         if found.status is None:
             return None
         if found.content is None:
-            raise Refused(f"{FOLDER}/{name} is {found.name}, and is left alone")
+            raise UnsafePath(f"{FOLDER}/{name} is {found.name}, and is left alone")
         state: dict[str, JSON] = {
             "sha256": hashlib.sha256(found.content).hexdigest(),
             "mode": found.mode,
@@ -44,7 +44,7 @@ class Quadlets(Kind):
         """As its text says that lies there now; the text may name the unit itself."""
         try:
             content = _file(entry.name).content or b""
-        except (Refused, OSError):
+        except (UnsafePath, OSError):
             content = b""
         return (service_of(entry.name, content.decode(errors="replace")),)
 
@@ -99,13 +99,13 @@ def _file(name: str) -> Found:
 
 
 def _checked(name: str) -> str:
-    """Raises Refused for what is not the name of a quadlet's file."""
+    """Raises UnsafePath for what is not the name of a quadlet's file."""
     try:
         proper = file_name(name) == name
     except ValueError:
         proper = False
     if not proper:
-        raise Refused(f"{name!r} is not the name of a quadlet")
+        raise UnsafePath(f"{name!r} is not the name of a quadlet")
     return name
 
 

@@ -18,7 +18,7 @@ from agent.domain.plan import WantedChange
 from agent.errors import DeployError
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
-from agent.system.descent import Base
+from agent.system.safe_open import Base
 
 
 def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:

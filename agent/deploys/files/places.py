@@ -19,7 +19,7 @@ from agent.domain.digest import JSON
 from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT
-from agent.system.descent import SYSTEM, Base, Refused, folder
+from agent.system.safe_open import SYSTEM, Base, UnsafePath, folder
 
 _GIVING = {"acl": ACCESS, "default_acl": DEFAULT, "capabilities": CAPABILITY}
 
@@ -35,7 +35,7 @@ class Place:
     user: User | None = None
 
     def look(self) -> Found:
-        """Raises OSError where nobody may look, Refused for a link on the way."""
+        """Raises OSError where nobody may look, UnsafePath for a link on the way."""
         above, _, name = self.path.rpartition("/")
         try:
             with self.base.opened() as start, folder(start, above, root_links=self.base.root_links) as parent:
@@ -54,7 +54,7 @@ class Place:
         try:
             with self.base.opened() as start:
                 if self.user is not None and os.fstat(start).st_uid != self.user.uid:
-                    raise Refused(f"the home {self.base.path} of {self.user.name} belongs to somebody else")
+                    raise UnsafePath(f"the home {self.base.path} of {self.user.name} belongs to somebody else")
                 yield start
         except OSError as error:
             raise DeployError(f"{self.path}: {error.strerror or error}", kind=ProblemKind.NOT_WRITTEN) from error
@@ -95,7 +95,7 @@ class Works:
 
 
 def place_of(name: str) -> Place | None:
-    """Where something lies, by its name in a key. None for the home of a user who does not exist. Raises Refused."""
+    """Where something lies, by its name in a key. None for the home of a user who does not exist. Raises UnsafePath."""
     if name.startswith("~"):
         account, _, path = name[1:].partition("/")
         try:
@@ -106,12 +106,12 @@ def place_of(name: str) -> Place | None:
     else:
         place = Place(SYSTEM, name.removeprefix("/"))
     if any(part in ("", ".", "..") for part in place.path.split("/")):
-        raise Refused(f"{name!r} is not a path that anything may be written to")
+        raise UnsafePath(f"{name!r} is not a path that anything may be written to")
     return place
 
 
 def names_in(name: str) -> list[str]:
-    """What the folder of this name holds. Raises OSError, Refused."""
+    """What the folder of this name holds. Raises OSError, UnsafePath."""
     place = place_of(name)
     if place is None:
         return []

@@ -16,7 +16,7 @@ from agent.deploys.place import Found, look
 from agent.deploys.tools.store import Store, read_active
 from agent.deploys.writing import put_link, remove
 from agent.errors import Consequence, DeployError
-from agent.system import descent
+from agent.system import safe_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Wrong:
 
 def wrong(store: Store, name: str, version: str, targets: Mapping[str, str | None]) -> list[Wrong]:
     """What is not right about the commands of this version of a tool. ``targets``: where each leads in the version's
-    folder, None where that is not known yet. Changes nothing. Raises Refused, OSError."""
+    folder, None where that is not known yet. Changes nothing. Raises UnsafePath, OSError."""
     active = read_active(store, name)
     known = active.commands if active else []
     place = store.version(name, version)
@@ -47,11 +47,11 @@ def wrong(store: Store, name: str, version: str, targets: Mapping[str, str | Non
 
 def put_right(store: Store, links: Iterable[Wrong]) -> None:
     """Each in one step: whoever types a command meanwhile gets the old or the new. Raises DeployError before the first
-    where one is blocked; Refused, OSError."""
+    where one is blocked; UnsafePath, OSError."""
     links = list(links)
     refuse_blocked(links)
     store.commands.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with descent.folder(None, f"{store.commands}", root_links=True) as parent:
+    with safe_open.folder(None, f"{store.commands}", root_links=True) as parent:
         for link in links:
             if link.target:
                 put_link(parent, link.command, link.target, backup=False)
@@ -88,7 +88,7 @@ def described(store: Store, command: str) -> str:
 
 def _found(store: Store, command: str) -> Found:
     try:
-        with descent.folder(None, f"{store.commands}", root_links=True) as parent:
+        with safe_open.folder(None, f"{store.commands}", root_links=True) as parent:
             return look(parent, command, read=False)
     except FileNotFoundError:
         return Found()

@@ -11,7 +11,7 @@ from agent.domain.pins import Asset, ToolPin
 def wanted_change(store: Store, pin: ToolPin, machine: str) -> str | None:
     """What has to happen to have the tool as pinned, in a few words; None where it is. Changes nothing.
 
-    Raises DeployError for a platform without a pin, Refused and OSError where nobody may look.
+    Raises DeployError for a platform without a pin, UnsafePath and OSError where nobody may look.
     """
     asset = asset_for(pin, machine)
     mark = read_mark(store.version(pin.name, pin.version))

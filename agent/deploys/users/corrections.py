@@ -19,7 +19,7 @@ from agent.deploys.users.spec import SUDO_RULE, Account, Group, UsersSpec
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.errors import Consequence, DeployError
-from agent.system.descent import Refused
+from agent.system.safe_open import UnsafePath
 
 Action = Callable[[], object]
 """A text that it returns is what it has to tell."""
@@ -234,7 +234,7 @@ def _keys(found: Accounts, name: str, wanted: Account) -> _Extra | None:
     write = partial(host.write_keys, name, wanted.keys, wanted.exclusive_keys)
     try:
         now = host.ssh_folder(person.home) if person is not None else host.NOTHING
-    except (Refused, OSError) as error:
+    except (UnsafePath, OSError) as error:
         # Without keys in Git a home that cannot be looked into (a link, one on a network) need not be.
         return _Extra("set authorized keys", partial(_fail, error), stuck=True) if required else None
     if not required and not (person is not None and now.is_of(person.uid)):

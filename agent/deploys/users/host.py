@@ -18,9 +18,9 @@ from agent.deploys.users import keys
 from agent.deploys.users.decide import Command
 from agent.deploys.writing import Attributes, put_file, put_folder, set_attributes
 from agent.errors import DeployError
-from agent.system.descent import Refused, folder
 from agent.system.files import read_bounded, write_atomic
 from agent.system.process import run
+from agent.system.safe_open import UnsafePath, folder
 
 SUDOERS_FOLDER = Path("/etc/sudoers.d")
 SUDOERS_MODE = 0o440
@@ -77,7 +77,7 @@ NOTHING = SshFolder(Found(), Found())
 
 
 def ssh_folder(path: str) -> SshFolder:
-    """What the home at ``path`` has. Raises OSError, and Refused where following it could lead out of the home."""
+    """What the home at ``path`` has. Raises OSError, and UnsafePath where following it could lead out of the home."""
     try:
         with folder(None, path.strip("/"), root_links=True) as home:
             found = _required(look(home, _SSH, read=False), stat.S_IFDIR, f"{path}/{_SSH}")
@@ -86,7 +86,7 @@ def ssh_folder(path: str) -> SshFolder:
             with folder(home, _SSH, root_links=False) as ssh:
                 file = _required(look(ssh, _KEYS), stat.S_IFREG, f"{path}/{_SSH}/{_KEYS}")
                 if file.status is not None and file.content is None:
-                    raise Refused(f"{path}/{_SSH}/{_KEYS} is too large to be read, and is left alone")
+                    raise UnsafePath(f"{path}/{_SSH}/{_KEYS} is too large to be read, and is left alone")
                 return SshFolder(found, file)
     except (FileNotFoundError, NotADirectoryError):
         return NOTHING
@@ -191,7 +191,7 @@ def remove_sudoers(name: str) -> None:
 
 def _required(found: Found, kind: int, path: str) -> Found:
     if found.type not in (0, kind):
-        raise Refused(f"{path} is {found.name}, and is left alone", hint="put a plain one in its place")
+        raise UnsafePath(f"{path} is {found.name}, and is left alone", hint="put a plain one in its place")
     return found
 
 

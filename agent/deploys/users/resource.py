@@ -22,7 +22,7 @@ from agent.deploys.writing import Attributes, put_file, remove, set_attributes
 from agent.domain.digest import JSON
 from agent.domain.ownership import UNSEEN, LedgerEntry, Origin, Seen, unseen
 from agent.errors import DeployError
-from agent.system.descent import Refused, folder
+from agent.system.safe_open import UnsafePath, folder
 
 
 class Users(Kind):
@@ -51,7 +51,7 @@ class Users(Kind):
         }
         try:
             ssh = host.ssh_folder(person.home)
-        except Refused:
+        except UnsafePath:
             return Seen(state | {"keys": UNSEEN})
         image = ssh.file.content
         state["ssh_mode"] = ssh.folder.mode if ssh.folder.status is not None else None
@@ -184,7 +184,7 @@ def _goes(entry: LedgerEntry) -> bool:
 def _has_our_keys(person: Person) -> bool:
     try:
         text = host.ssh_folder(person.home).text
-    except (Refused, OSError):
+    except (UnsafePath, OSError):
         return False
     return keys.updated(text, (), exclusive=False) != text
 

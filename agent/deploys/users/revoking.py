@@ -15,8 +15,8 @@ from agent.deploys.users import accounts, departed, host, memberships
 from agent.deploys.users.accounts import Accounts, Person
 from agent.deploys.users.decide import Command, lock
 from agent.errors import DeployError
-from agent.system.descent import Refused
 from agent.system.files import read_bounded
+from agent.system.safe_open import UnsafePath
 
 _PROC = Path("/proc")
 _SUBUID = Path("/etc/subuid")
@@ -30,7 +30,7 @@ def has_access(found: Accounts, person: Person) -> bool:
         return True
     try:
         ssh = host.ssh_folder(person.home)
-    except (Refused, OSError):
+    except (UnsafePath, OSError):
         return False  # Nothing that could be taken away: the lock has to do.
     return ssh.is_of(person.uid) and bool(ssh.text.strip())
 

@@ -12,7 +12,7 @@ from agent.deploys.items import Item, items_from_json
 from agent.deploys.tree import Step, carry_out, survey
 from agent.domain.address import Address
 from agent.domain.pins import Pins, RepositoryPin
-from agent.system.descent import Base
+from agent.system.safe_open import Base
 from tests.deploys.commit import Commit, snapshot
 
 ME = pwd.getpwuid(os.geteuid()).pw_name

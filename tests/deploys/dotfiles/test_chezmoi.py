@@ -183,7 +183,7 @@ def test_no_pattern_takes_long(tmp_path: Path) -> None:
         items(commit(tmp_path / "x", **{".chezmoiignore": "{a,b}" * 12}), {"sets": ["a"], "layout": "chezmoi"})
 
 
-# Refused
+# UnsafePath
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from agent.deploys.as_user import User, as_user
 from agent.deploys.tree import carry_out
 from agent.errors import DeployError
-from agent.system.descent import Base
+from agent.system.safe_open import Base
 from tests.deploys.commit import Commit, snapshot
 from tests.deploys.dotfiles.home import STABLE, items, lay, plan, told
 

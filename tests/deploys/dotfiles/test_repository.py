@@ -12,8 +12,8 @@ from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, SourceError
 from agent.host.repositories import Repositories
-from agent.system.descent import Base
 from agent.system.git import Access
+from agent.system.safe_open import Base
 from tests.deploys.commit import Commit, snapshot
 from tests.deploys.dotfiles import samples
 from tests.deploys.dotfiles.home import items

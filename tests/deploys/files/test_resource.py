@@ -17,7 +17,7 @@ from agent.deploys.kind import Kind
 from agent.deploys.kind_table import kind_named
 from agent.domain.ownership import LedgerEntry, Origin, Seen
 from agent.errors import DeployError
-from agent.system.descent import Refused
+from agent.system.safe_open import UnsafePath
 from tests.deploys.commit import snapshot
 from tests.system import acls
 
@@ -160,7 +160,7 @@ def test_nothing_is_taken_away_or_given_back_where_a_user_may_have_renamed_the_w
     (tmp_path / "app/other").rename(tmp_path / "app/conf")
     kept = snapshot(tmp_path)
     assert "is not entered" in remove(key)[key]
-    with pytest.raises(Refused, match="is not entered"):
+    with pytest.raises(UnsafePath, match="is not entered"):
         restore(key, before)
     assert snapshot(tmp_path) == kept
 
@@ -270,7 +270,7 @@ def test_a_way_that_leads_through_somebody_elses_link_is_refused(tmp_path: Path)
     (tmp_path / "real").mkdir()
     (tmp_path / "way").symlink_to(tmp_path / "real")
     os.chown(tmp_path / "way", UID, UID, follow_symlinks=False)
-    with pytest.raises(Refused):
+    with pytest.raises(UnsafePath):
         look(f"file:{tmp_path}/way/f")
     (tmp_path / "real/f").touch()
     assert "is a link" in remove(f"file:{tmp_path}/way/f")[f"file:{tmp_path}/way/f"]
@@ -280,7 +280,7 @@ def test_a_way_that_leads_through_somebody_elses_link_is_refused(tmp_path: Path)
 @pytest.mark.parametrize("name", ["/etc/../passwd", "/", "", "~ann/", "~ann/../x", "~ann"])
 def test_what_is_no_path_is_refused(home: Path, name: str) -> None:
     del home
-    with pytest.raises(Refused):
+    with pytest.raises(UnsafePath):
         look(f"file:{name}")
 
 
@@ -338,7 +338,7 @@ def test_no_link_in_a_home_is_followed(home: Path, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/f").touch()
     (home / "way").symlink_to(tmp_path / "outside")
-    with pytest.raises(Refused):
+    with pytest.raises(UnsafePath):
         look("file:~ann/way/f")
     assert remove("file:~ann/way/f") != {}
     assert (tmp_path / "outside/f").exists()

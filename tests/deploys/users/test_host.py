@@ -7,7 +7,7 @@ import pytest
 
 from agent.deploys.place import CONTENT_LIMIT
 from agent.deploys.users import host
-from agent.system.descent import Refused
+from agent.system.safe_open import UnsafePath
 from tests.deploys.users.test_keys import ANN
 
 
@@ -40,20 +40,20 @@ def test_without_a_home_or_a_folder_there_are_no_keys(tmp_path: Path) -> None:
 def test_a_link_out_of_the_home_is_not_followed(home: Path, tmp_path: Path) -> None:
     (home / ".ssh").rename(tmp_path / "elsewhere")
     (home / ".ssh").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(Refused, match="is a link"):
+    with pytest.raises(UnsafePath, match="is a link"):
         host.ssh_folder(str(home))
 
 
 def test_a_link_in_place_of_the_file_is_not_followed(home: Path) -> None:
     (home / ".ssh/authorized_keys").rename(home / ".ssh/mine")
     (home / ".ssh/authorized_keys").symlink_to("mine")
-    with pytest.raises(Refused, match="is a link"):
+    with pytest.raises(UnsafePath, match="is a link"):
         host.ssh_folder(str(home))
 
 
 def test_a_file_too_large_to_read_is_left_alone(home: Path) -> None:
     os.truncate(home / ".ssh/authorized_keys", CONTENT_LIMIT + 1)
-    with pytest.raises(Refused, match="too large"):
+    with pytest.raises(UnsafePath, match="too large"):
         host.ssh_folder(str(home))
 
 
@@ -67,7 +67,7 @@ def test_a_file_belongs_to_its_owner_and_no_file_to_nobody(home: Path) -> None:
 def test_a_fifo_in_place_of_the_file_is_not_waited_for(home: Path) -> None:
     (home / ".ssh/authorized_keys").unlink()
     os.mkfifo(home / ".ssh/authorized_keys")
-    with pytest.raises(Refused, match="FIFO"):
+    with pytest.raises(UnsafePath, match="FIFO"):
         host.ssh_folder(str(home))
 
 

@@ -1,4 +1,4 @@
-"""The way down to a folder: a path turned into a descriptor, one component at a time.
+"""Opening a folder safely: a path turned into a descriptor, one component at a time.
 
 Each component is opened relative to the one before, so that nobody can put a link in between the check and the use.
 The way also remembers who may rename what lies in a folder that it passed: below that folder an owner proves nothing,
@@ -25,8 +25,8 @@ _LINK_HOPS = 40
 """The kernel's own bound on links in one path."""
 
 
-class Refused(DeployError):
-    """Something stands in the way that only a person may remove, or that could lead astray."""
+class UnsafePath(DeployError):
+    """A path that the agent does not write to: following it could lead elsewhere, or only a person may clear it."""
 
     default_kind = ProblemKind.PATH_REFUSED
 
@@ -44,7 +44,7 @@ class Base:
 
     @contextmanager
     def opened(self) -> Iterator[int]:
-        """A descriptor of the folder at ``path``. Raises OSError, Refused."""
+        """A descriptor of the folder at ``path``. Raises OSError, UnsafePath."""
         with folder(None, self.path.strip("/"), root_links=True) as descriptor:
             yield descriptor
 
@@ -92,7 +92,7 @@ def folder(start: int | None, path: str, *, root_links: bool) -> Iterator[int]:
     in a folder on the way, no link below is followed, and each further folder has to be that user's own (systemd's
     "unsafe path transition"); where several may, there is no way further down. Without, no link is followed.
 
-    Raises Refused for what may not be passed, OSError for what is missing or no folder.
+    Raises UnsafePath for what may not be passed, OSError for what is missing or no folder.
     """
     current = os.open(".", _FOLDER, dir_fd=start) if start is not None else os.open("/", _FOLDER)
     try:
@@ -136,7 +136,7 @@ def _require_vouched(hand: Renamer, following: int) -> None:
         hint = f"`chmod g-w,o-w {hand.folder}`, or `chmod +t` it: then each may rename only what is his own"
     else:
         hint = f"give {hand.folder} to root, or {below} and the folders in it to {user_name(hand.uid)}"
-    raise Refused(f"{below} is not entered: {hand}, who may have put it there", hint=hint)
+    raise UnsafePath(f"{below} is not entered: {hand}, who may have put it there", hint=hint)
 
 
 def _root_link(parent: int, name: str) -> str | None:
@@ -155,7 +155,9 @@ def _root_link(parent: int, name: str) -> str | None:
 def _refuse_link(parent: int, name: str, path: str, hand: Renamer | None) -> None:
     if stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
         why = f": {hand}" if hand is not None else ""
-        raise Refused(f"{name} on the way to {path} is a link, and is not followed{why}", hint="name the real folder")
+        raise UnsafePath(
+            f"{name} on the way to {path} is a link, and is not followed{why}", hint="name the real folder"
+        )
 
 
 def _trusted(uid: int) -> bool:
