@@ -23,8 +23,8 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", 
 """Module names that say nothing about what is inside."""
 
 SHARED_NAMES = """
-Account Accounts Check Command Difference Entry Foreseen Found Job Line Prepared Problem Rules Said Settings Stage
-Standing Step Stop Store Unit Verdict Wanted
+Account Accounts Check Command Difference Entry Foreseen Found Job Line Problem Rules Said Settings Stage
+Standing Step Store Unit Verdict Wanted
 """
 """Names that two public classes of the agent still share. This list only shrinks."""
 

@@ -46,7 +46,7 @@ _STOPPED = "stopped before it began"
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class FoundDeploy:
     """One deploy as it was found. With an ``error`` it could not be prepared, and there are no changes to name.
 
     ``resources``: the keys of all that it looks after, as far as they are known, changed or not; of a config repo's
@@ -103,14 +103,14 @@ class Engine:
         self.unconfined = ""
         """Why plans here are made without walls around them; empty where they are confined, or none was made yet."""
 
-    def plan(self, state: DesiredState, root: Path, interrupted: frozenset[str]) -> tuple[Prepared, ...]:
+    def plan(self, state: DesiredState, root: Path, interrupted: frozenset[str]) -> tuple[FoundDeploy, ...]:
         """What each deploy of ``state`` would change now; ``root`` holds the commit's files. Changes nothing.
 
         Raises DeployError when the engine says what nobody understands (kind ``engine``) or was stopped.
         """
-        found: list[Prepared] = []
+        found: list[FoundDeploy] = []
 
-        def look(prepared: Prepared) -> Decision:
+        def look(prepared: FoundDeploy) -> Decision:
             found.append(prepared)
             return Skip()
 
@@ -125,7 +125,7 @@ class Engine:
             outcomes += self._converse(part, root, interrupted, decide=look, confined=confined)
         if any(outcome.error == _STOPPED for outcome in outcomes):
             raise DeployError("planning was stopped", kind=ProblemKind.STOPPED, hint="the next cycle plans again")
-        return (*found, *(Prepared(outcome.deploy, error=outcome.error) for outcome in outcomes[len(found) :]))
+        return (*found, *(FoundDeploy(outcome.deploy, error=outcome.error) for outcome in outcomes[len(found) :]))
 
     def apply(
         self,
@@ -133,7 +133,7 @@ class Engine:
         root: Path,
         interrupted: frozenset[str],
         *,
-        decide: Callable[[Prepared], Decision],
+        decide: Callable[[FoundDeploy], Decision],
         on_started: Callable[[str, str, str], None] = _ignore,
         on_operated: Callable[[OperationResult], None] = _ignore,
         on_done: Callable[[DeployOutcome], None] = _ignore,
@@ -169,7 +169,7 @@ class Engine:
         root: Path,
         interrupted: frozenset[str],
         *,
-        decide: Callable[[Prepared], Decision],
+        decide: Callable[[FoundDeploy], Decision],
         on_started: Callable[[str, str, str], None] = _ignore,
         on_operated: Callable[[OperationResult], None] = _ignore,
         on_done: Callable[[DeployOutcome], None] = _ignore,
@@ -248,7 +248,7 @@ class _Talk:
         child: Child,
         timeout_s: int,
         *,
-        decide: Callable[[Prepared], Decision],
+        decide: Callable[[FoundDeploy], Decision],
         on_started: Callable[[str, str, str], None],
         on_operated: Callable[[OperationResult], None],
     ) -> None:
@@ -273,10 +273,10 @@ class _Talk:
             self._send(begin)
         match self._receive():
             case UnpreparedDeploy(error=error):
-                self._decide(Prepared(self.deploy, error=error))
+                self._decide(FoundDeploy(self.deploy, error=error))
                 return self.ended(Status.FAILED, error)
             case PreparedDeploy(changes=changes, resources=resources, unowned=unowned):
-                decision = self._decide(Prepared(self.deploy, changes, resources, unowned=unowned))
+                decision = self._decide(FoundDeploy(self.deploy, changes, resources, unowned=unowned))
             case other:
                 raise ProtocolError(f"{other.type} before {self.deploy} was prepared")
         if isinstance(decision, Skip):

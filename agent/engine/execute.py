@@ -18,12 +18,12 @@ from agent.domain.outcome import OperationResult, Status
 from agent.engine.code import is_no_hosts, one_line
 from agent.engine.logs import tail
 from agent.engine.output import Reading
-from agent.engine.prepare import Operation, Prepared, forget_files
+from agent.engine.prepare import Operation, PyinfraDeploy, forget_files
 from agent.engine.protocol import Done, Operated, Started
 
 
 def execute(
-    deploy: Prepared,
+    deploy: PyinfraDeploy,
     allowed: frozenset[str],
     *,
     send: Callable[[Started | Operated], None],
@@ -37,7 +37,7 @@ def execute(
     deploy.state.set_stage(StateStage.Execute)
     deploy.state.is_executing = True
     for operation in deploy.operations:
-        deploy.meta(operation).foreseen = None
+        deploy.meta(operation).expected = None
     held = {change.resource for change in deploy.changes} - allowed
     changed = False
     with deploy.context():
@@ -66,7 +66,7 @@ def execute(
 class _Run:
     """One operation while it runs."""
 
-    deploy: Prepared
+    deploy: PyinfraDeploy
     operation: Operation
     allowed: frozenset[str]
     send: Callable[[Started | Operated], None]

@@ -23,12 +23,12 @@ from agent.deploys.correction import Correction
 from agent.deploys.operations import CorrectionCommand, correct
 from agent.domain.deploy_file import CALL_IT, uncalled
 from agent.domain.plan import WantedChange
-from agent.engine.adapt import run_source
 from agent.engine.code import UnpreparedError, enter, explain, misses_something
 from agent.engine.connector import read_group_data, this_host
-from agent.engine.foreseen import ForeseeingState, ForeseenMeta
+from agent.engine.dry_run import DryRunMeta, DryRunState
 from agent.engine.logs import Diff, LogCapture
 from agent.engine.ownership import call_of, owned
+from agent.engine.patches import run_source
 from agent.engine.protocol import Order
 from agent.errors import DeployError
 
@@ -50,7 +50,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PyinfraDeploy:
     """A deploy ready to run. ``context`` puts pyinfra's globals in place for as long as it lasts."""
 
     name: str
@@ -75,9 +75,9 @@ class Prepared:
         """How many operations look after nothing that could be pruned."""
         return sum(not operation.owns for operation in self.operations)
 
-    def meta(self, operation: Operation) -> ForeseenMeta:
+    def meta(self, operation: Operation) -> DryRunMeta:
         meta = self.data(operation).operation_meta
-        assert isinstance(meta, ForeseenMeta)
+        assert isinstance(meta, DryRunMeta)
         return meta
 
     def data(self, operation: Operation) -> StateOperationHostData:
@@ -90,7 +90,7 @@ class Prepared:
         disconnect_all(self.state)
 
 
-def prepare(order: Order, root: Path, temp: Path, log: LogCapture) -> Prepared:
+def prepare(order: Order, root: Path, temp: Path, log: LogCapture) -> PyinfraDeploy:
     """The deploy file of ``order`` with pyinfra's state for it. Raises UnpreparedError; then the next deploy can still
     be prepared.
 
@@ -110,22 +110,22 @@ def prepare(order: Order, root: Path, temp: Path, log: LogCapture) -> Prepared:
         raise
 
 
-def prepare_corrections(name: str, corrections: Sequence[Correction], temp: Path, log: LogCapture) -> Prepared:
+def prepare_corrections(name: str, corrections: Sequence[Correction], temp: Path, log: LogCapture) -> PyinfraDeploy:
     """One operation that makes ``corrections``, with pyinfra's state for it."""
     log.clear()
-    ForeseenMeta.interrupted = False
-    state = ForeseeingState(this_host({}), Config(TEMP_DIR=str(temp)))
+    DryRunMeta.interrupted = False
+    state = DryRunState(this_host({}), Config(TEMP_DIR=str(temp)))
     return _prepare(name, state, lambda: correct(name, corrections), log)
 
 
-def _prepare_file(order: Order, path: Path, start: tuple[Path, Path], temp: Path, log: LogCapture) -> Prepared:
+def _prepare_file(order: Order, path: Path, start: tuple[Path, Path], temp: Path, log: LogCapture) -> PyinfraDeploy:
     """``start``: the root of the repository, and the folder to run from."""
     root, folder = start
     log.clear()
-    ForeseenMeta.interrupted = order.interrupted
+    DryRunMeta.interrupted = order.interrupted
     try:
         enter(root, folder)
-        state = ForeseeingState(this_host(order.data), Config(TEMP_DIR=str(temp)))
+        state = DryRunState(this_host(order.data), Config(TEMP_DIR=str(temp)))
         state.cwd = str(folder)
 
         def run() -> None:
@@ -137,7 +137,7 @@ def _prepare_file(order: Order, path: Path, start: tuple[Path, Path], temp: Path
         raise UnpreparedError(explain(error, root, log.complaints)) from error
 
 
-def _prepare(name: str, state: State, code: Callable[[], None], log: LogCapture) -> Prepared:
+def _prepare(name: str, state: State, code: Callable[[], None], log: LogCapture) -> PyinfraDeploy:
     forget_files()
     (host,) = state.inventory
     with _context(state, host):
@@ -145,7 +145,7 @@ def _prepare(name: str, state: State, code: Callable[[], None], log: LogCapture)
         connect_all(state)
         state.set_stage(StateStage.Prepare)
         code()
-        return Prepared(name, state, host, _operations(state, host, log), log)
+        return PyinfraDeploy(name, state, host, _operations(state, host, log), log)
 
 
 def forget_files() -> None:
@@ -194,12 +194,12 @@ def _operations(state: State, host: Host, log: LogCapture) -> tuple[Operation, .
         key = f"op:{name}#{counts[name]}"
         owns = owned(call_of(data.command_generator))
         meta = data.operation_meta
-        assert isinstance(meta, ForeseenMeta)
+        assert isinstance(meta, DryRunMeta)
         # Not will_change: of an interrupted deploy that is true of everything.
-        meta.foreseen = bool(meta._maybe_is_change) and _condition_holds(data)
-        corrections, diff = _look(state, data, log) if meta.foreseen else ([], None)
+        meta.expected = bool(meta._maybe_is_change) and _condition_holds(data)
+        corrections, diff = _look(state, data, log) if meta.expected else ([], None)
         changes = tuple(correction.change for correction in corrections)
-        if meta.foreseen and not changes:
+        if meta.expected and not changes:
             changes = (WantedChange(key, name, diff.text if diff else None, bool(diff and diff.private), owns),)
         found.append(Operation(op_hash, key, name, changes, bool(corrections), owns))
     return tuple(found)

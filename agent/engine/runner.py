@@ -35,7 +35,7 @@ from agent.engine.protocol import (
 )
 
 if TYPE_CHECKING:
-    from agent.engine.prepare import Prepared
+    from agent.engine.prepare import PyinfraDeploy
 
 
 class ParentGoneError(Exception):
@@ -68,7 +68,7 @@ class Channel:
             raise ParentGoneError from None
 
 
-class Stop:
+class StopSignal:
     """Remembers that SIGTERM came. The operation that runs then is finished; nothing is begun after it."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Stop:
 class Runner:
     """Prepares deploys and carries out what the parent says of each."""
 
-    def __init__(self, channel: Channel, stop: Stop, begin: Begin, *, confined: bool) -> None:
+    def __init__(self, channel: Channel, stop: StopSignal, begin: Begin, *, confined: bool) -> None:
         self._channel = channel
         self._stop = stop
         self._begin = begin
@@ -107,18 +107,18 @@ class Runner:
     def _built_in(self, order: Order) -> BuiltIn:
         return look(order, Path(self._begin.root))
 
-    def _deploy_file(self, order: Order) -> Prepared:
+    def _deploy_file(self, order: Order) -> PyinfraDeploy:
         self._load_pyinfra()
         from agent.engine.prepare import prepare
 
         return prepare(order, Path(self._begin.root), Path(self._begin.temp), self._log)
 
     def _load_pyinfra(self) -> None:
-        from agent.engine.adapt import adapt_pyinfra
+        from agent.engine.patches import patch_pyinfra
 
-        adapt_pyinfra(confined=self._confined)
+        patch_pyinfra(confined=self._confined)
 
-    def _converse(self, deploy: BuiltIn | Prepared) -> None:
+    def _converse(self, deploy: BuiltIn | PyinfraDeploy) -> None:
         """Says what ``deploy`` would change, and does what it is told."""
         self._channel.send(PreparedDeploy(deploy.name, deploy.changes, deploy.resources, deploy.unowned))
         answer = self._channel.receive()
@@ -129,7 +129,7 @@ class Runner:
         if not isinstance(deploy, BuiltIn):
             deploy.close()
 
-    def _execute(self, deploy: BuiltIn | Prepared, allowed: frozenset[str]) -> Done:
+    def _execute(self, deploy: BuiltIn | PyinfraDeploy, allowed: frozenset[str]) -> Done:
         if isinstance(deploy, BuiltIn):
             if allowed.isdisjoint(deploy.resources):
                 return Done(deploy.name, Status.DONE, "")
@@ -143,7 +143,7 @@ class Runner:
 
 
 def main(*, confined: bool = False) -> int:
-    stop = Stop()
+    stop = StopSignal()
     channel = Channel()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # last words have to get out
     sys.dont_write_bytecode = True  # a commit's folder is not ours to write to

@@ -17,7 +17,7 @@ from agent.domain.desired import DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import DeployOutcome, OperationResult, Outcome, Status
 from agent.domain.plan import Cause, DeployPlan, PermittedPlan
-from agent.engine.client import Decision, Engine, Execute, Prepared, Skip
+from agent.engine.client import Decision, Engine, Execute, FoundDeploy, Skip
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.steps.own import record
@@ -75,7 +75,7 @@ def apply(
     decided = _Decisions()
     interrupted = journal.interrupted(state.enforced)
 
-    def decide(found: Prepared) -> Decision:
+    def decide(found: FoundDeploy) -> Decision:
         deploy = state.deploy(found.deploy)
         planned = classify(deploy, found, applied, interrupted, made)
         decided.plans[deploy.name] = planned

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.domain.desired import DesiredDeploy, DesiredState, Resource
 from agent.domain.memory import AppliedDeploy
 from agent.domain.plan import Cause, Change, DeployPlan, Plan, WantedChange
-from agent.engine.client import Engine, Prepared
+from agent.engine.client import Engine, FoundDeploy
 from agent.steps.reach import Made
 
 
@@ -52,7 +52,7 @@ def _perhaps(change: Change) -> Change:
 
 def classify(
     deploy: DesiredDeploy,
-    found: Prepared,
+    found: FoundDeploy,
     applied: Mapping[str, AppliedDeploy],
     interrupted: frozenset[str],
     made: Made,

@@ -18,7 +18,7 @@ from agent.domain.health import Vitals
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import WantedChange
 from agent.domain.report import Report
-from agent.engine.client import Decision, Execute, Prepared
+from agent.engine.client import Decision, Execute, FoundDeploy
 from agent.fleet.compose import Envelope, compose
 from agent.host.events import Events
 from agent.host.exports import Exports
@@ -62,7 +62,7 @@ class SpyEngine:
     drifted: bool = False
     has: str = ""
 
-    def plan(self, state: DesiredState, _root: Path, _interrupted: frozenset[str]) -> tuple[Prepared, ...]:
+    def plan(self, state: DesiredState, _root: Path, _interrupted: frozenset[str]) -> tuple[FoundDeploy, ...]:
         self.planned.append(state.commit)
         return tuple(self._found(deploy.name, state) for deploy in state.deploys)
 
@@ -72,7 +72,7 @@ class SpyEngine:
         _root: Path,
         _interrupted: frozenset[str],
         *,
-        decide: Callable[[Prepared], Decision],
+        decide: Callable[[FoundDeploy], Decision],
         on_done: Callable[[DeployOutcome], None],
         **_: object,
     ) -> tuple[DeployOutcome, ...]:
@@ -87,9 +87,9 @@ class SpyEngine:
                 self.has, self.drifted = state.digest, False
         return tuple(ended)
 
-    def _found(self, deploy: str, state: DesiredState) -> Prepared:
+    def _found(self, deploy: str, state: DesiredState) -> FoundDeploy:
         wanted = self.drifted or self.has != state.digest
-        return Prepared(deploy, (WantedChange("file:/srv/motd", "write /srv/motd"),) if wanted else ())
+        return FoundDeploy(deploy, (WantedChange("file:/srv/motd", "write /srv/motd"),) if wanted else ())
 
 
 @dataclass

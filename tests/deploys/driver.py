@@ -20,7 +20,7 @@ from agent.deploys.catalogue import spec_class
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.pins import Pins, ToolPin
 from agent.domain.tree import Entry, Tree, blob_id
-from agent.engine.client import Engine, Execute, Prepared
+from agent.engine.client import Engine, Execute, FoundDeploy
 
 TIMEOUT_S = 600
 
@@ -57,10 +57,10 @@ def desired(order: dict[str, Any]) -> DesiredState:
 
 
 def apply(engine: Engine, state: DesiredState, root: Path, only: list[str]) -> dict[str, Any]:
-    found: list[Prepared] = []
+    found: list[FoundDeploy] = []
     results: list[list[Any]] = []
 
-    def decide(prepared: Prepared) -> Execute:
+    def decide(prepared: FoundDeploy) -> Execute:
         found.append(prepared)
         return Execute(frozenset(only or (change.resource for change in prepared.changes)))
 
@@ -80,7 +80,7 @@ def plan(engine: Engine, state: DesiredState, root: Path) -> dict[str, Any]:
     return {**described(prepared), "status": "planned", "results": []}
 
 
-def described(prepared: Prepared) -> dict[str, Any]:
+def described(prepared: FoundDeploy) -> dict[str, Any]:
     changes = [[change.resource, change.operation, change.diff] for change in prepared.changes]
     return {"changes": changes, "error": prepared.error or ""}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.outcome import DeployOutcome, OperationResult
 from agent.domain.plan import WantedChange
-from agent.engine.client import Engine, Execute, Prepared
+from agent.engine.client import Engine, Execute, FoundDeploy
 
 TIMEOUT_S = 60
 
@@ -24,17 +24,17 @@ class Run:
         return {change.resource: change.operation for change in self.changes}
 
 
-def plan(deploy: DesiredDeploy, root: Path, work: Path) -> Prepared:
+def plan(deploy: DesiredDeploy, root: Path, work: Path) -> FoundDeploy:
     (prepared,) = Engine(work=work, timeout_s=TIMEOUT_S).plan(_state(deploy), root, frozenset())
     return prepared
 
 
 def apply(deploy: DesiredDeploy, root: Path, work: Path) -> Run:
     """Plans it and carries all of it out."""
-    found: list[Prepared] = []
+    found: list[FoundDeploy] = []
     results: list[OperationResult] = []
 
-    def decide(prepared: Prepared) -> Execute:
+    def decide(prepared: FoundDeploy) -> Execute:
         found.append(prepared)
         return Execute(frozenset(change.resource for change in prepared.changes))
 

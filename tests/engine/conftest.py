@@ -12,12 +12,12 @@ import pytest
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.digest import JSON
 from agent.domain.outcome import DeployOutcome, OperationResult
-from agent.engine.client import Decision, Engine, Execute, Prepared
+from agent.engine.client import Decision, Engine, Execute, FoundDeploy
 
 TIMEOUT_S = 60
 
 
-def everything(found: Prepared) -> Decision:
+def everything(found: FoundDeploy) -> Decision:
     return Execute(frozenset(change.resource for change in found.changes))
 
 
@@ -53,14 +53,14 @@ class Bench:
     def engine(self, timeout_s: int = TIMEOUT_S, inherit: tuple[int, ...] = ()) -> Engine:
         return Engine(work=self.work, timeout_s=timeout_s, inherit=inherit)
 
-    def plan(self, *interrupted: str) -> dict[str, Prepared]:
+    def plan(self, *interrupted: str) -> dict[str, FoundDeploy]:
         found = self.engine().plan(self.state(), self.root, frozenset(interrupted))
         return {prepared.deploy: prepared for prepared in found}
 
     def apply(
         self,
         *interrupted: str,
-        decide: Callable[[Prepared], Decision] = everything,
+        decide: Callable[[FoundDeploy], Decision] = everything,
         engine: Engine | None = None,
         on_started: Callable[[str, str, str], None] = lambda *_: None,
     ) -> dict[str, DeployOutcome]:

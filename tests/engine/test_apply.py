@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.domain.outcome import DeployOutcome, Status
-from agent.engine.client import Decision, Execute, Prepared, Skip
+from agent.engine.client import Decision, Execute, FoundDeploy, Skip
 from tests.engine.conftest import Bench, everything
 from tests.engine.test_plan import BULK, keys
 
@@ -106,7 +106,7 @@ def done(shared_bench: Bench) -> dict[str, DeployOutcome]:
     bench.deploy("unprepared", "raise ValueError('no')")
     bench.deploy("later", 'files.put(name="copy", src=str(target / "new"), dest=str(target / "copy"))')
 
-    def decide(found: Prepared) -> Decision:
+    def decide(found: FoundDeploy) -> Decision:
         if found.deploy == "skipped":
             return Skip()
         allowed = everything(found)

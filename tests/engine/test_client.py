@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.outcome import Status
-from agent.engine.client import Decision, Engine, Execute, Prepared
+from agent.engine.client import Decision, Engine, Execute, FoundDeploy
 from agent.errors import DeployError
 from tests.engine.conftest import Bench, everything
 
@@ -130,7 +130,7 @@ def test_an_engine_whose_parent_was_killed_finishes_its_operation_and_begins_no_
 def test_what_a_decision_raises_ends_the_engine_before_anything_changed(bench: Bench) -> None:
     bench.deploy("after", AFTER)
 
-    def full(_found: Prepared) -> Decision:
+    def full(_found: FoundDeploy) -> Decision:
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from agent.domain.outcome import DeployOutcome, Status
-from agent.engine.client import Prepared
+from agent.engine.client import FoundDeploy
 from tests.engine.conftest import Bench
 
 IN_TURN = """
@@ -94,33 +94,33 @@ def bench(shared_bench: Bench) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def plan(bench: Bench) -> dict[str, Prepared]:
+def plan(bench: Bench) -> dict[str, FoundDeploy]:
     return bench.plan()
 
 
 @pytest.fixture(scope="module")
-def done(bench: Bench, plan: dict[str, Prepared]) -> dict[str, DeployOutcome]:
+def done(bench: Bench, plan: dict[str, FoundDeploy]) -> dict[str, DeployOutcome]:
     del plan
     return bench.apply()
 
 
-def names(prepared: Prepared) -> list[str]:
+def names(prepared: FoundDeploy) -> list[str]:
     return [change.operation for change in prepared.changes]
 
 
 def test_what_an_operation_looks_at_may_be_what_one_before_it_makes(
-    bench: Bench, plan: dict[str, Prepared], done: dict[str, DeployOutcome]
+    bench: Bench, plan: dict[str, FoundDeploy], done: dict[str, DeployOutcome]
 ) -> None:
     assert names(plan["in_turn"]) == ["make", "by a fact", "by code"]
     assert done["in_turn"].error == ""
     assert {path.name for path in bench.target.glob("late*")} == {"late", "late-copy", "late-again"}
 
 
-def test_a_host_is_called_and_grouped_as_in_our_inventory(plan: dict[str, Prepared]) -> None:
+def test_a_host_is_called_and_grouped_as_in_our_inventory(plan: dict[str, FoundDeploy]) -> None:
     assert names(plan["names"]) == ["atlas atlas ['prod', 'web', '@local']"]
 
 
-def test_group_data_is_read_from_the_general_to_the_special_and_below_our_own(plan: dict[str, Prepared]) -> None:
+def test_group_data_is_read_from_the_general_to_the_special_and_below_our_own(plan: dict[str, FoundDeploy]) -> None:
     assert names(plan["group_data"]) == ["port=3 user=vars place=prod home=None colour=beside shout=ATLAS"]
 
 
@@ -130,22 +130,22 @@ def test_a_deploy_file_finds_its_files_also_from_its_own_folder(bench: Bench, do
     assert (bench.target / "own-template").read_text() == "me too"
 
 
-def test_a_file_that_is_nowhere_is_told_with_where_paths_count_from(plan: dict[str, Prepared]) -> None:
+def test_a_file_that_is_nowhere_is_told_with_where_paths_count_from(plan: dict[str, FoundDeploy]) -> None:
     assert "No such file: " in (plan["nowhere"].error or "")
     assert "from the root of the repository" in (plan["nowhere"].error or "")
 
 
-def test_a_deploy_file_that_only_defines_functions_is_told(plan: dict[str, Prepared]) -> None:
+def test_a_deploy_file_that_only_defines_functions_is_told(plan: dict[str, FoundDeploy]) -> None:
     assert "deploys/only_functions.py defines install and calls nothing" in (plan["only_functions"].error or "")
     assert "at the end of the file" in (plan["only_functions"].error or "")
 
 
-def test_a_deploy_file_may_find_nothing_to_do(plan: dict[str, Prepared]) -> None:
-    assert plan["nothing_to_do"] == Prepared("nothing_to_do")
+def test_a_deploy_file_may_find_nothing_to_do(plan: dict[str, FoundDeploy]) -> None:
+    assert plan["nothing_to_do"] == FoundDeploy("nothing_to_do")
 
 
-def test_what_lies_elsewhere_is_written_to_by_whatever_way(plan: dict[str, Prepared]) -> None:
-    assert plan["elsewhere"] == Prepared("elsewhere")
+def test_what_lies_elsewhere_is_written_to_by_whatever_way(plan: dict[str, FoundDeploy]) -> None:
+    assert plan["elsewhere"] == FoundDeploy("elsewhere")
 
 
 @pytest.mark.parametrize("way", WRITES)

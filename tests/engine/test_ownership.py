@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.engine.client import Prepared
+from agent.engine.client import FoundDeploy
 from agent.engine.ownership import Call, owned, require_closure
 from tests.engine.conftest import Bench
 
@@ -87,7 +87,7 @@ def test_another_pyinfra_whose_operations_hide_their_call_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def plan(shared_bench: Bench) -> dict[str, Prepared]:
+def plan(shared_bench: Bench) -> dict[str, FoundDeploy]:
     bench = shared_bench
     (bench.target / "same").write_text("same\n")
     bench.deploy(
@@ -123,22 +123,22 @@ def plan(shared_bench: Bench) -> dict[str, Prepared]:
     return bench.plan()
 
 
-def test_a_change_says_what_its_operation_owns(plan: dict[str, Prepared], shared_bench: Bench) -> None:
+def test_a_change_says_what_its_operation_owns(plan: dict[str, FoundDeploy], shared_bench: Bench) -> None:
     changes = {change.resource: change.owns for change in plan["everything"].changes}
     assert changes == {"op:files.put#1": (f"file:{shared_bench.target}/new",), "op:relative#1": ()}
 
 
-def test_what_has_nothing_to_do_owns_all_the_same(plan: dict[str, Prepared], shared_bench: Bench) -> None:
+def test_what_has_nothing_to_do_owns_all_the_same(plan: dict[str, FoundDeploy], shared_bench: Bench) -> None:
     operations = ["op:files.put#1", "op:same#1", "op:link#1", "op:shell#1", "op:relative#1"]
     owned = [f"file:{shared_bench.target}/new", f"file:{shared_bench.target}/same", f"link:{shared_bench.target}/link"]
     assert sorted(plan["everything"].resources) == sorted([*operations, *owned])
 
 
-def test_what_owns_nothing_is_counted(plan: dict[str, Prepared]) -> None:
+def test_what_owns_nothing_is_counted(plan: dict[str, FoundDeploy]) -> None:
     assert {name: found.unowned for name, found in plan.items()} == {"everything": 2, "nested": 1, "built_in": 0}
 
 
-def test_a_nested_operation_counts_to_the_outer_one(plan: dict[str, Prepared], shared_bench: Bench) -> None:
+def test_a_nested_operation_counts_to_the_outer_one(plan: dict[str, FoundDeploy], shared_bench: Bench) -> None:
     owns = {change.resource: change.owns for change in plan["nested"].changes}
     assert owns == {"op:outer#1": (), "op:Part | greet#1": (f"file:{shared_bench.target}/greeting",)}
     assert f"file:{shared_bench.target}/inner" not in plan["nested"].resources

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.engine.client import Prepared
+from agent.engine.client import FoundDeploy
 from tests.engine.conftest import HEADER_LINES, Bench
 
 BULK = """
@@ -26,7 +26,7 @@ tree(["bulk-a", "bulk-b"])
 
 
 @pytest.fixture(scope="module")
-def plan(shared_bench: Bench) -> dict[str, Prepared]:
+def plan(shared_bench: Bench) -> dict[str, FoundDeploy]:
     bench = shared_bench
     (bench.target / "old").write_text("one\ntwo\n")
     (bench.target / "secret").write_text("hush\n")
@@ -109,20 +109,22 @@ def snapshot(bench: Bench) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in everything if path.is_file()}
 
 
-def keys(prepared: Prepared) -> list[str]:
+def keys(prepared: FoundDeploy) -> list[str]:
     return [change.resource for change in prepared.changes]
 
 
-def test_a_plan_changes_nothing_and_leaves_no_temporary_files(plan: dict[str, Prepared], shared_bench: Bench) -> None:
+def test_a_plan_changes_nothing_and_leaves_no_temporary_files(
+    plan: dict[str, FoundDeploy], shared_bench: Bench
+) -> None:
     assert not (shared_bench.target / "new").exists()
     assert list(shared_bench.work.iterdir()) == []
 
 
-def test_every_deploy_is_answered_in_order(plan: dict[str, Prepared], shared_bench: Bench) -> None:
+def test_every_deploy_is_answered_in_order(plan: dict[str, FoundDeploy], shared_bench: Bench) -> None:
     assert list(plan) == [deploy.name for deploy in shared_bench.deploys]
 
 
-def test_a_new_file_has_a_diff_and_is_private_because_its_mode_is_not_known(plan: dict[str, Prepared]) -> None:
+def test_a_new_file_has_a_diff_and_is_private_because_its_mode_is_not_known(plan: dict[str, FoundDeploy]) -> None:
     (change,) = plan["creates"].changes
     assert change.operation == "a file"
     assert change.diff is not None
@@ -130,7 +132,7 @@ def test_a_new_file_has_a_diff_and_is_private_because_its_mode_is_not_known(plan
     assert change.private
 
 
-def test_a_modified_file_has_a_unified_diff(plan: dict[str, Prepared], shared_bench: Bench) -> None:
+def test_a_modified_file_has_a_unified_diff(plan: dict[str, FoundDeploy], shared_bench: Bench) -> None:
     (change,) = plan["modifies"].changes
     old = shared_bench.target / "old"
     assert change.diff == f"--- {old}\n+++ {old}\n@@ -1,2 +1,2 @@\n one\n-two\n+2\n"
@@ -138,42 +140,44 @@ def test_a_modified_file_has_a_unified_diff(plan: dict[str, Prepared], shared_be
     assert not change.private
 
 
-def test_the_diff_of_a_file_that_not_everybody_may_read_is_private(plan: dict[str, Prepared]) -> None:
+def test_the_diff_of_a_file_that_not_everybody_may_read_is_private(plan: dict[str, FoundDeploy]) -> None:
     assert [change.private for change in plan["private"].changes] == [True]
 
 
-def test_a_binary_file_is_planned_without_its_content(plan: dict[str, Prepared], shared_bench: Bench) -> None:
+def test_a_binary_file_is_planned_without_its_content(plan: dict[str, FoundDeploy], shared_bench: Bench) -> None:
     (change,) = plan["binary"].changes
     assert change.diff == f"Binary files {shared_bench.target / 'blob'} differ\n"
 
 
-def test_what_is_in_sync_has_no_changes_and_keeps_its_resource(plan: dict[str, Prepared], shared_bench: Bench) -> None:
+def test_what_is_in_sync_has_no_changes_and_keeps_its_resource(
+    plan: dict[str, FoundDeploy], shared_bench: Bench
+) -> None:
     assert plan["in_sync"].changes == ()
     assert plan["in_sync"].resources == ("op:files.put#1", f"file:{shared_bench.target}/old")
 
 
-def test_the_key_of_an_operation_without_a_name_holds_no_arguments(plan: dict[str, Prepared]) -> None:
+def test_the_key_of_an_operation_without_a_name_holds_no_arguments(plan: dict[str, FoundDeploy]) -> None:
     (change,) = plan["secretive"].changes
     assert (change.resource, change.operation) == ("op:files.put#1", "files.put")
 
 
-def test_operations_of_the_same_name_are_numbered(plan: dict[str, Prepared]) -> None:
+def test_operations_of_the_same_name_are_numbered(plan: dict[str, FoundDeploy]) -> None:
     assert keys(plan["twice"]) == ["op:again#1", "op:again#2"]
 
 
-def test_a_condition_is_answered_by_what_is_foreseen(plan: dict[str, Prepared]) -> None:
+def test_a_condition_is_answered_by_what_the_plan_expects(plan: dict[str, FoundDeploy]) -> None:
     assert keys(plan["conditions"])[:2] == ["op:other#1", "op:after other#1"]
 
 
-def test_a_condition_on_what_only_running_can_tell_counts_as_true(plan: dict[str, Prepared]) -> None:
+def test_a_condition_on_what_only_running_can_tell_counts_as_true(plan: dict[str, FoundDeploy]) -> None:
     assert keys(plan["conditions"])[2:] == ["op:after output#1"]
 
 
-def test_in_an_interrupted_deploy_everything_counts_as_changed(plan: dict[str, Prepared]) -> None:
+def test_in_an_interrupted_deploy_everything_counts_as_changed(plan: dict[str, FoundDeploy]) -> None:
     assert keys(plan["interrupted"]) == ["op:restart#1", "op:restart by hand#1"]
 
 
-def test_each_correction_of_a_bulk_operation_is_a_change_of_its_own(plan: dict[str, Prepared]) -> None:
+def test_each_correction_of_a_bulk_operation_is_a_change_of_its_own(plan: dict[str, FoundDeploy]) -> None:
     assert keys(plan["bulk"]) == ["file:bulk-a", "file:bulk-b"]
     assert plan["bulk"].resources == ("file:bulk-a", "file:bulk-b")
     assert plan["bulk"].changes[0].diff == "+bulk-a"
@@ -191,7 +195,7 @@ def test_each_correction_of_a_bulk_operation_is_a_change_of_its_own(plan: dict[s
     ],
 )
 def test_what_cannot_be_prepared_says_in_one_line_where_and_why(
-    plan: dict[str, Prepared], deploy: str, line: int, words: str
+    plan: dict[str, FoundDeploy], deploy: str, line: int, words: str
 ) -> None:
     error = plan[deploy].error
     assert error is not None
@@ -199,41 +203,41 @@ def test_what_cannot_be_prepared_says_in_one_line_where_and_why(
     assert "\n" not in error
 
 
-def test_deploys_after_one_that_cannot_be_prepared_are_planned(plan: dict[str, Prepared]) -> None:
+def test_deploys_after_one_that_cannot_be_prepared_are_planned(plan: dict[str, FoundDeploy]) -> None:
     assert keys(plan["last"]) == ["op:still here#1"]
 
 
-def test_a_deploy_file_may_include_another(plan: dict[str, Prepared]) -> None:
+def test_a_deploy_file_may_include_another(plan: dict[str, FoundDeploy]) -> None:
     assert keys(plan["includes"]) == ["op:deploys/parts/inner.py | inner x#1"]
 
 
 @pytest.mark.parametrize("deploy", ["imports_1", "imports_2"])
 def test_operations_of_a_shared_module_belong_to_every_deploy_that_imports_it(
-    plan: dict[str, Prepared], deploy: str
+    plan: dict[str, FoundDeploy], deploy: str
 ) -> None:
     assert keys(plan[deploy]) == ["op:shared#1"]
 
 
-def test_deploy_code_starts_in_the_config_repo(plan: dict[str, Prepared]) -> None:
+def test_deploy_code_starts_in_the_config_repo(plan: dict[str, FoundDeploy]) -> None:
     assert keys(plan["reads_here"]) == ["op:words#1"]
 
 
-def test_a_deploy_may_have_a_lot_of_data(plan: dict[str, Prepared]) -> None:
+def test_a_deploy_may_have_a_lot_of_data(plan: dict[str, FoundDeploy]) -> None:
     assert keys(plan["large"]) == ["op:1000000#1"]
 
 
-def test_what_deploy_code_prints_is_no_message(plan: dict[str, Prepared]) -> None:
+def test_what_deploy_code_prints_is_no_message(plan: dict[str, FoundDeploy]) -> None:
     assert keys(plan["prints"]) == ["op:x#1"]
 
 
-def test_deploy_code_that_reads_stdin_is_at_its_end(plan: dict[str, Prepared]) -> None:
+def test_deploy_code_that_reads_stdin_is_at_its_end(plan: dict[str, FoundDeploy]) -> None:
     assert keys(plan["asks"]) == ["op:read ''#1"]
 
 
-def test_a_deploy_file_that_leads_out_of_the_repo_is_refused(plan: dict[str, Prepared]) -> None:
+def test_a_deploy_file_that_leads_out_of_the_repo_is_refused(plan: dict[str, FoundDeploy]) -> None:
     assert plan["escapes"].error == "deploys/escapes.py leads out of its repository"
 
 
-def test_a_kind_that_does_not_exist_is_an_error_of_that_deploy(plan: dict[str, Prepared]) -> None:
+def test_a_kind_that_does_not_exist_is_an_error_of_that_deploy(plan: dict[str, FoundDeploy]) -> None:
     assert "agent.deploys.nonesuch" in (plan["no_such_kind"].error or "")
     assert plan["bad_kind"].error == "'../files' is not the name of a built-in deploy"

@@ -20,7 +20,7 @@ from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import WantedChange
 from agent.domain.report import Phase
 from agent.domain.trial import Trial
-from agent.engine.client import Decision, Execute, Prepared
+from agent.engine.client import Decision, Execute, FoundDeploy
 from agent.errors import Consequence, DeployError, host_io_error
 from agent.host.events import Events
 from agent.host.exports import Exports
@@ -61,7 +61,7 @@ class PlayedEngine:
     breaks_after_apply: bool = False
     applied: list[str] = field(default_factory=list)
 
-    def plan(self, state: DesiredState, _root: Path, _interrupted: frozenset[str]) -> tuple[Prepared, ...]:
+    def plan(self, state: DesiredState, _root: Path, _interrupted: frozenset[str]) -> tuple[FoundDeploy, ...]:
         if self.applied and self.breaks_after_apply:
             raise DeployError("planning was stopped", kind=ProblemKind.STOPPED)
         return tuple(self._found(deploy.name) for deploy in state.deploys)
@@ -72,7 +72,7 @@ class PlayedEngine:
         _root: Path,
         _interrupted: frozenset[str],
         *,
-        decide: Callable[[Prepared], Decision],
+        decide: Callable[[FoundDeploy], Decision],
         on_operated: Callable[[OperationResult], None],
         on_done: Callable[[DeployOutcome], None],
         **_: object,
@@ -89,8 +89,8 @@ class PlayedEngine:
         self.wanted = False
         return tuple(ended)
 
-    def _found(self, deploy: str) -> Prepared:
-        return Prepared(deploy, (WantedChange("file:/srv/motd", "write /srv/motd"),) if self.wanted else ())
+    def _found(self, deploy: str) -> FoundDeploy:
+        return FoundDeploy(deploy, (WantedChange("file:/srv/motd", "write /srv/motd"),) if self.wanted else ())
 
 
 @dataclass

@@ -13,7 +13,7 @@ from agent.domain.desired import DesiredState
 from agent.domain.memory import LONGEST_BACKOFF_S
 from agent.domain.outcome import DeployOutcome, Status
 from agent.domain.plan import WantedChange
-from agent.engine.client import Execute, Prepared
+from agent.engine.client import Execute, FoundDeploy
 from tests.steps.test_cycle import HOSTS, INVENTORY, SHUT, Host, PlayedEngine
 from tests.steps.test_cycle import host as host  # noqa: PLC0414 - a fixture, used by its name
 
@@ -29,7 +29,7 @@ class Engine(PlayedEngine):
     ran = False
     prepared: tuple[str, ...] = ()
 
-    def plan(self, state: DesiredState, _root: Path, _interrupted: frozenset[str]) -> tuple[Prepared, ...]:
+    def plan(self, state: DesiredState, _root: Path, _interrupted: frozenset[str]) -> tuple[FoundDeploy, ...]:
         return tuple(self._found(deploy.name) for deploy in state.deploys)
 
     def apply(self, state, _root, _interrupted, *, decide, on_done, **_):  # type: ignore[no-untyped-def]
@@ -43,12 +43,12 @@ class Engine(PlayedEngine):
             on_done(ended[-1])
         return tuple(ended)
 
-    def _found(self, deploy: str) -> Prepared:
+    def _found(self, deploy: str) -> FoundDeploy:
         if deploy == "broken" and self.whole:
-            return Prepared(deploy)
+            return FoundDeploy(deploy)
         if deploy == "broken":
-            return Prepared(deploy, error="RuntimeError: boom")
-        return Prepared(deploy, (WantedChange("file:/srv/first", "w"),) if self.for_ever or not self.ran else ())
+            return FoundDeploy(deploy, error="RuntimeError: boom")
+        return FoundDeploy(deploy, (WantedChange("file:/srv/first", "w"),) if self.for_ever or not self.ran else ())
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 from agent.domain.memory import AppliedDeploy
 from agent.domain.plan import Cause, WantedChange
-from agent.engine.client import Prepared
+from agent.engine.client import FoundDeploy
 from agent.steps.plan import classify, make_plan
 from agent.steps.reach import Made
 from tests.steps.build import deploy, state
@@ -9,7 +9,7 @@ NOBODY = frozenset()
 
 
 def causes(desired, before, *, resources=("file:/etc/motd",), interrupted=NOBODY):
-    found = Prepared(desired.name, tuple(WantedChange(key, "write") for key in resources), (), None)
+    found = FoundDeploy(desired.name, tuple(WantedChange(key, "write") for key in resources), (), None)
     applied = {} if before is None else {desired.name: before}
     return [change.cause for change in classify(desired, found, applied, interrupted, Made()).changes]
 
@@ -80,12 +80,15 @@ def planned_errors(*found):
 
 
 def test_what_cannot_be_planned_behind_a_pending_deploy_is_unknown_until_applied():
-    pending = Prepared("first", (WantedChange("file:/a", "write"),), (), None)
-    assert planned_errors(pending, Prepared("second", (), (), "no such user")) == [(None, None), ("no such user", None)]
+    pending = FoundDeploy("first", (WantedChange("file:/a", "write"),), (), None)
+    assert planned_errors(pending, FoundDeploy("second", (), (), "no such user")) == [
+        (None, None),
+        ("no such user", None),
+    ]
 
 
 def test_what_cannot_be_planned_with_nothing_pending_is_an_error():
-    assert planned_errors(Prepared("first", (), (), None), Prepared("second", (), (), "boom")) == [
+    assert planned_errors(FoundDeploy("first", (), (), None), FoundDeploy("second", (), (), "boom")) == [
         (None, None),
         (None, "boom"),
     ]

@@ -13,7 +13,7 @@ from agent.domain.memory import AppliedDeploy, Attempt
 from agent.domain.outcome import DeployOutcome, OperationResult, Outcome, Status
 from agent.domain.plan import Cause, WantedChange
 from agent.domain.trial import Trial
-from agent.engine.client import Prepared
+from agent.engine.client import FoundDeploy
 from agent.steps.plan import make_plan
 from agent.steps.reach import Made, reach
 from agent.steps.trial import against, broken
@@ -175,10 +175,11 @@ class Found:
     def __init__(self, **changes: tuple[str, ...]) -> None:
         self._changes = changes
 
-    def plan(self, desired: object, *_: object) -> tuple[Prepared, ...]:
+    def plan(self, desired: object, *_: object) -> tuple[FoundDeploy, ...]:
         del desired
         return tuple(
-            Prepared(name, tuple(WantedChange(key, "reload") for key in keys)) for name, keys in self._changes.items()
+            FoundDeploy(name, tuple(WantedChange(key, "reload") for key in keys))
+            for name, keys in self._changes.items()
         )
 
 

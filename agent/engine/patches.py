@@ -15,24 +15,24 @@ import pyinfra.facts.git
 import pyinfra.local
 from pyinfra.context import ctx_config, ctx_host, ctx_state
 
-from agent.engine.become import becoming
 from agent.engine.code import repository, run_file
-from agent.engine.foreseen import ForeseenMeta
+from agent.engine.dry_run import DryRunMeta
 from agent.engine.output import read_buffer
 from agent.engine.ownership import require_closure
+from agent.engine.run_as import running_as
 
 
 @functools.cache
-def adapt_pyinfra(*, confined: bool) -> None:
+def patch_pyinfra(*, confined: bool) -> None:
     """Puts our parts in place of pyinfra's."""
     # Not by attribute: pyinfra.api has a function of that name, too.
     operation = importlib.import_module("pyinfra.api.operation")
     require_closure(operation._wrap_operation)
     connector: Any = pyinfra.connectors.local
     replacements: list[tuple[Any, str, Any]] = [
-        (operation, "OperationMeta", ForeseenMeta),
+        (operation, "OperationMeta", DryRunMeta),
         (pyinfra.connectors.util, "read_buffer", read_buffer),
-        (connector, "make_unix_command_for_host", becoming(connector.make_unix_command_for_host, confined=confined)),
+        (connector, "make_unix_command_for_host", running_as(connector.make_unix_command_for_host, confined=confined)),
         (pyinfra.local, "include", _include),
     ]
     if confined:

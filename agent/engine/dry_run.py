@@ -1,4 +1,4 @@
-"""An operation's result that can be asked for while planning: the answer is then what is foreseen."""
+"""An operation's result that can be asked for while planning: the answer is then what the plan expects."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from pyinfra.api.state import State, StateOperationHostData
 from agent.errors import HostwrightError
 
 
-class ForeseenMeta(OperationMeta):
+class DryRunMeta(OperationMeta):
     """pyinfra's own knows nothing before it ran, so that every ``_if=a.did_change`` reads as a change in a dry run.
     Of an interrupted deploy everything counts as changed: what waited for it may not have happened.
     """
 
     interrupted: ClassVar[bool] = False
-    foreseen: bool | None = None
+    expected: bool | None = None
 
     def did_change(self) -> bool:
         if self.is_complete():
             return self.interrupted or super().did_change()
-        if self.foreseen is None:
+        if self.expected is None:
             return super().did_change()
-        return self.interrupted or self.foreseen
+        return self.interrupted or self.expected
 
     def did_succeed(self, _raise_if_not_complete: bool = True) -> bool:
-        if self.foreseen is not None and not self.is_complete():
+        if self.expected is not None and not self.is_complete():
             return True
         return super().did_succeed(_raise_if_not_complete)
 
     def did_error(self) -> bool:
-        if self.foreseen is not None and not self.is_complete():
+        if self.expected is not None and not self.is_complete():
             return False
         return super().did_error()
 
@@ -41,7 +41,7 @@ class ForeseenMeta(OperationMeta):
         return self.interrupted or super().will_change
 
 
-class ForeseeingState(State):
+class DryRunState(State):
     """A state that finds out itself whether an operation would change something, when it is added.
 
     pyinfra gives up on all that follows where an operation cannot tell. What it looks at may be what an operation

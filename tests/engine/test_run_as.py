@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.engine.become import as_root, becoming
+from agent.engine.run_as import as_root, running_as
 from agent.errors import DeployError
 
 
@@ -38,7 +38,7 @@ def test_from_root_to_root_is_nothing(arguments: dict[str, object]) -> None:
         ),
     ],
 )
-def test_the_way_to_somebody_else_stays(arguments: dict[str, object], left: dict[str, object]) -> None:
+def test_the_way_to_other_user_stays(arguments: dict[str, object], left: dict[str, object]) -> None:
     assert as_root(arguments) == left
 
 
@@ -47,8 +47,8 @@ def test_a_login_is_a_login_shell_at_home(login: dict[str, object]) -> None:
     assert as_root({**login, "_shell_executable": "bash"}) == {"_chdir": "/root", "_shell_executable": "bash -l"}
 
 
-def test_a_plan_that_would_look_as_somebody_else_is_told_what_to_do_first() -> None:
-    make = becoming(lambda *_, **arguments: arguments, confined=True)
+def test_a_plan_that_would_look_as_other_user_is_told_what_to_do_first() -> None:
+    make = running_as(lambda *_, **arguments: arguments, confined=True)
     assert make(None, None, "true", _sudo=True) == {}
     with pytest.raises(DeployError, match=r'^give this deploy `plan: privileged`: .*_sudo_user="ann"'):
         make(None, None, "true", _sudo=True, _sudo_user="ann")

@@ -44,20 +44,20 @@ def as_root(arguments: dict[str, Any]) -> dict[str, Any]:
     return left
 
 
-def somebody_else(arguments: dict[str, Any]) -> str | None:
+def other_user(arguments: dict[str, Any]) -> str | None:
     """The first switch in ``arguments``, as ``_sudo_user="ann"``; None where there is none."""
     return next(
         (f'{user}="{arguments.get(user) or "root"}"' for switch, user, _ in _SWITCHES if arguments.get(switch)), None
     )
 
 
-def becoming(make_command: Callable[..., Any], *, confined: bool) -> Callable[..., Any]:
+def running_as(make_command: Callable[..., Any], *, confined: bool) -> Callable[..., Any]:
     """pyinfra's ``make_unix_command_for_host`` for a process that is root, or is ``confined`` and looks like it."""
 
     def made(state: Any, host: Any, command: Any, **arguments: Any) -> Any:
         if confined or os.geteuid() == 0:
             arguments = as_root(arguments)
-        if confined and (whom := somebody_else(arguments)):
+        if confined and (whom := other_user(arguments)):
             raise DeployError(
                 f"give this deploy `plan: privileged`: it looks as somebody else ({whom}), and a plan may only look,"
                 " as nobody"
