@@ -1,0 +1,1 @@
+"""Measurements: two things compared in one run, never a figure alone."""
