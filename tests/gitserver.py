@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -133,6 +134,13 @@ class ConfigRepo:
     @property
     def head(self) -> str:
         return self.git("rev-parse", "HEAD")
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The repository that is at ``path`` already."""
+        repo = cls.__new__(cls)
+        repo.path = path
+        return repo
 
     def bare(self, path: Path) -> Path:
         """A bare clone, which ``git push origin`` of this repository then reaches."""

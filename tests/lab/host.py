@@ -91,7 +91,9 @@ class Host:
         self._process: subprocess.Popen[bytes] | None = None
         self._disk = Disk(folder) if disk else None
         self._alone = alone
-        self._relays: dict[int, Relay | None] = {}
+        self._reached: dict[int, int] = {}
+        """Ports of this machine by the host's own ports that lead there."""
+        self._relays: dict[int, Relay] = {}
         upper = folder / "upper"
         (upper / "etc").mkdir(parents=True)
         (upper / "etc/hostname").write_text(f"{name}\n")
@@ -155,21 +157,26 @@ class Host:
         self._disk.cut(self._nspawn)
         self.kill()
 
-    def reach(self, port: int) -> None:
-        """Makes 127.0.0.1:``port`` of this machine 127.0.0.1:``port`` of the host as well, until it is destroyed."""
+    def freeze(self) -> Image:
+        """Stop it for good and return what it is by now as an image, which lasts as long as the lab."""
+        self.stop()
+        return (self.folder / "upper", *self._image)
+
+    def reach(self, port: int, at: int = 0) -> None:
+        """Make 127.0.0.1:``port`` of this machine 127.0.0.1:``at`` (0: ``port``) of the host, until it is destroyed.
+        Where that leads somewhere already, it stays so."""
         if self._alone:
-            self._relays.setdefault(port, None)
+            self._reached.setdefault(at or port, port)
             self._connect()
 
     def _connect(self) -> None:
-        for port, relay in self._relays.items():
-            if relay is None:
-                self._relays[port] = Relay(Path(f"/proc/{self.pid}/ns/net"), "127.0.0.1", port)
+        for at in self._reached.keys() - self._relays.keys():
+            self._relays[at] = Relay(Path(f"/proc/{self.pid}/ns/net"), "127.0.0.1", self._reached[at], at)
 
     def _disconnect(self) -> None:
-        for relay in filter(None, self._relays.values()):
+        for relay in self._relays.values():
             relay.close()
-        self._relays = dict.fromkeys(self._relays)
+        self._relays.clear()
 
     @property
     def running(self) -> bool:

@@ -79,7 +79,7 @@ class Network:
 
     def expose(self, port: int) -> str:
         """Makes 127.0.0.1:``port`` of this machine reachable for the hosts; the ``address:port`` that it has there."""
-        self._relays.append(Relay(NAMESPACES / self._name, self.address, port))
+        self._relays.append(Relay(NAMESPACES / self._name, self.address, port, port))
         return f"{self.address}:{port}"
 
     def close(self) -> None:
@@ -101,14 +101,14 @@ def clear_away() -> None:
 
 
 class Relay(socketserver.ThreadingTCPServer):
-    """Listens on ``address:port`` in a network namespace and passes all on to 127.0.0.1:``port`` of this machine."""
+    """Listens on ``address:at`` in a network namespace and passes all on to 127.0.0.1:``port`` of this machine."""
 
     daemon_threads = True
 
-    def __init__(self, namespace: Path, address: str, port: int) -> None:
+    def __init__(self, namespace: Path, address: str, port: int, at: int) -> None:
         super().__init__(("", 0), _Pump, bind_and_activate=False)
         self.socket.close()
-        self.socket = _listening_inside(namespace, address, port)
+        self.socket = _listening_inside(namespace, address, at)
         self.target = ("127.0.0.1", port)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.gitserver import HttpServer
+import pytest
+
 from tests.lab.host import Host
-from tests.stories.conftest import Boot
-from tests.stories.world import MOTD, World, apply, cycle, events, follow, kinds
+from tests.stories.world import MOTD, World, apply, cycle, events, kinds
 
 BROKEN_DEPLOY = f"""\
 {MOTD}    - name: broken
@@ -139,8 +139,7 @@ def test_a_status_remote_that_refuses_hides_nothing_and_stops_nothing(world: Wor
     assert world.report("web1")["commits"]["aimed"] == world.head
 
 
-def test_the_unit_s_exit_code_reaches_whoever_waits(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
+@pytest.mark.usefixtures("daemon")
+def test_the_unit_s_exit_code_reaches_whoever_waits(world: World, host: Host) -> None:
     world.site("- hosts: [\n")
     assert cycle(host) == 6

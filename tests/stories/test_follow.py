@@ -11,10 +11,10 @@ import pytest
 from agent.domain.status import report_path
 from agent.inventory.schema import schema
 from tests.fleet.samples import paths
-from tests.gitserver import HttpServer, ssh_server
+from tests.gitserver import ssh_server
 from tests.lab.host import Host
 from tests.stories.conftest import Boot
-from tests.stories.world import MOTD, World, apply, cycle, events, follow, kinds, rest, until
+from tests.stories.world import MOTD, World, apply, cycle, events, follow, kinds, until
 
 NEW_MOTD = MOTD.replace("from", "again from")
 
@@ -23,16 +23,15 @@ def is_new(host):
     return host.read("/etc/motd") == "hello again from web1\n"
 
 
-def test_the_daemon_applies_what_is_pushed_over_http(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
+@pytest.mark.usefixtures("daemon")
+def test_the_daemon_applies_what_is_pushed_over_http(world: World, host: Host) -> None:
     assert host.read("/etc/motd") == "hello from web1\n"
     world.site(NEW_MOTD)
     until(lambda: is_new(host), "the new motd")
 
 
-def test_the_daemon_applies_what_is_pushed_over_ssh(world: World, boot: Boot, tmp_path: Path) -> None:
-    host = boot()
+def test_the_daemon_applies_what_is_pushed_over_ssh(new_world: World, boot: Boot, tmp_path: Path) -> None:
+    host, world = boot(), new_world
     with ssh_server(tmp_path / "sshd") as server:
         host.push(server.known_hosts, "/root/known_hosts")
         host.push(server.client_key, "/root/.ssh/id_ed25519")
@@ -42,9 +41,9 @@ def test_the_daemon_applies_what_is_pushed_over_ssh(world: World, boot: Boot, tm
         until(lambda: world.report("web1")["commits"]["aimed"] == world.head, "the report of it")
 
 
-def test_the_daemon_applies_what_is_pushed_to_a_repository_on_the_host(world: World, boot: Boot) -> None:
+def test_the_daemon_applies_what_is_pushed_to_a_repository_on_the_host(new_world: World, boot: Boot) -> None:
     host = boot()
-    host.push(world.bare, "/srv/config.git")
+    host.push(new_world.bare, "/srv/config.git")
     follow(host, "/srv/config.git")
     script = "git clone -q /srv/config.git c && cd c && git config user.email a@b && git config user.name a"
     edit = "sed -i 's/from/again from/' inventories/lab/site.yaml && git commit -qam again && git push -q"
@@ -52,9 +51,8 @@ def test_the_daemon_applies_what_is_pushed_to_a_repository_on_the_host(world: Wo
     until(lambda: is_new(host), "the new motd")
 
 
-def test_a_file_changed_by_hand_is_repaired_and_told_with_its_diff(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
+@pytest.mark.usefixtures("daemon")
+def test_a_file_changed_by_hand_is_repaired_and_told_with_its_diff(world: World, host: Host) -> None:
     host.write("/etc/motd", "changed by hand\n")
     until(lambda: host.read("/etc/motd") == "hello from web1\n", "the repair")
     until(lambda: "drift-repaired" in kinds(host), "the event")
@@ -63,9 +61,8 @@ def test_a_file_changed_by_hand_is_repaired_and_told_with_its_diff(world: World,
     assert "-changed by hand\n+hello from web1\n" in event["diff"]
 
 
-def test_what_was_found_on_the_host_does_not_leave_it(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
+@pytest.mark.usefixtures("daemon")
+def test_what_was_found_on_the_host_does_not_leave_it(world: World, host: Host) -> None:
     host.write("/etc/motd", "password=hunter2\n")
     until(lambda: any(change["cause"] == "drift" for change in world.report("web1")["changes"]), "the report")
     (change,) = world.report("web1")["changes"]
@@ -73,18 +70,15 @@ def test_what_was_found_on_the_host_does_not_leave_it(world: World, http: HttpSe
     assert "hunter2" not in json.dumps(world.report("web1"))
 
 
-def test_a_dotfile_changed_in_git_is_intended(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    world.config.commit(
+def test_a_dotfile_changed_in_git_is_intended(world: World, host: Host) -> None:
+    world.commit(
         "Dotfiles",
         {
             "inventories/lab/site.yaml": "- hosts: all\n  deploys:\n    - dotfiles: {user: root, sets: [common]}\n",
             "dotfiles/common/.vimrc": "set number\n",
         },
     )
-    world.push()
-    follow(host, http.url("config.git"))
-    rest(host)
+    apply(host)
     world.commit("Quieter", {"dotfiles/common/.vimrc": "set nonumber\n"})
     apply(host)
     assert host.read("/root/.vimrc") == "set nonumber\n"
@@ -92,9 +86,7 @@ def test_a_dotfile_changed_in_git_is_intended(world: World, http: HttpServer, bo
     assert (change["cause"], change["state"], change["resource"]) == ("intended", "done", "file:~root/.vimrc")
 
 
-def test_a_host_in_sync_plans_nothing_and_exits_0(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
+def test_a_host_in_sync_plans_nothing_and_exits_0(world: World, host: Host) -> None:
     done = host.run(["hostwright", "plan"])
     assert done.output == f"in sync with commit {world.head[:12]}\n"
 
@@ -118,9 +110,8 @@ def test_drift_is_told_apart_from_what_git_wants(world: World, host: Host) -> No
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
-def test_the_report_is_valid_signed_and_in_the_table(world: World, http: HttpServer, boot: Boot, suite: str) -> None:
-    host = boot(suite)
-    follow(host, http.url("config.git"))
+def test_the_report_is_valid_signed_and_in_the_table(world: World, host: Host) -> None:
+    assert apply(host).code == 0
     report = world.report("web1")
     jsonschema.validate(report, schema("report"))
     assert (report["phase"], report["commits"]["aimed"], report["problems"]) == ("converged", world.head, [])
@@ -128,9 +119,8 @@ def test_the_report_is_valid_signed_and_in_the_table(world: World, http: HttpSer
     assert "web1" in world.page()
 
 
-def test_a_suspended_host_is_looked_at_and_not_touched(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
+@pytest.mark.usefixtures("daemon")
+def test_a_suspended_host_is_looked_at_and_not_touched(world: World, host: Host) -> None:
     host.run(["hostwright", "suspend", "the disk is being replaced", "--for", "1h"])
     assert "suspended on this host: the disk is being replaced, until" in host.run(["hostwright", "status"]).output
     world.site(NEW_MOTD)
@@ -145,9 +135,8 @@ def test_a_suspended_host_is_looked_at_and_not_touched(world: World, http: HttpS
     assert is_new(host)
 
 
-def test_a_host_that_is_uninstalled_leaves_no_report_behind(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
+@pytest.mark.usefixtures("daemon")
+def test_a_host_that_is_uninstalled_leaves_no_report_behind(world: World, host: Host) -> None:
     assert report_path("web1") in paths(world.bare)
     host.run(["hostwright", "uninstall", "--yes"])
     assert [path for path in paths(world.bare) if path.startswith("hosts/")] == []

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 
-from tests.gitserver import HttpServer
 from tests.lab.host import Host
-from tests.stories.conftest import Boot
-from tests.stories.world import MOTD, World, apply, follow, rest
+from tests.stories.world import MOTD, World, apply
 
 SHUT = """\
 schedule: {fetch: 1h, drift: 1h, settle: 0s}
@@ -74,10 +72,7 @@ def test_a_commit_that_was_named_takes_away_what_only_a_later_one_brought(world:
     assert host.run("test -e /etc/later", check=False).code == 1
 
 
-def test_a_commit_that_was_named_waits_for_no_window(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
-    follow(host, http.url("config.git"))
-    rest(host)
+def test_a_commit_that_was_named_waits_for_no_window(world: World, host: Host) -> None:
     yesterday = time.strftime("%a", time.gmtime(time.time() - 86400)).lower()
     world.commit("Windows", {"inventories/lab/fleet.yaml": SHUT % yesterday})
     newest = world.site(MOTD.replace("from", "again from"))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.gitserver import HttpServer
+from tests.gitserver import http_server
 from tests.lab.host import Host
 from tests.stories.conftest import Boot
 from tests.stories.world import World, follow
@@ -20,10 +20,11 @@ def together(hosts: list[Host], do: Callable[[Host], object], *, at_once: int) -
         list(pool.map(do, hosts))
 
 
-@pytest.mark.parametrize("count", [2, 8, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_every_report_of_hosts_that_report_at_the_same_moment_is_there(
-    world: World, http: HttpServer, boot: Boot, count: int
+    new_world: World, boot: Boot, count: int
 ) -> None:
+    world = new_world
     world.commit(
         "Many hosts",
         {
@@ -32,11 +33,11 @@ def test_every_report_of_hosts_that_report_at_the_same_moment_is_there(
         },
     )
     hosts = [boot(name=f"web{number}") for number in range(1, count + 1)]
-    together(hosts, lambda host: follow(host, http.url("config.git"), "--once", name=host.name), at_once=3)
-    world.commit(
-        "Now", {"inventories/lab/site.yaml": "- hosts: all\n  deploys:\n    - files: {/etc/a: {content: a}}\n"}
-    )
-    together(hosts, lambda host: host.run(["hostwright", "apply"], timeout_s=300), at_once=count)
+    with http_server(world.served) as http:
+        url = http.url("config.git")
+        together(hosts, lambda host: follow(host, url, "--once", name=host.name), at_once=3)
+        world.site("- hosts: all\n  deploys:\n    - files: {/etc/a: {content: a}}\n")
+        together(hosts, lambda host: host.run(["hostwright", "apply"], timeout_s=300), at_once=count)
     assert {host.name: world.report(host.name)["commits"]["aimed"] for host in hosts} == {
         host.name: world.head for host in hosts
     }

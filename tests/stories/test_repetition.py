@@ -6,10 +6,8 @@ import time
 
 import pytest
 
-from tests.gitserver import HttpServer
 from tests.lab.host import Host
-from tests.stories.conftest import Boot
-from tests.stories.world import World, apply, cycle, follow, rest, until
+from tests.stories.world import World, apply, cycle, until
 
 COUNTER = """\
 - hosts: all
@@ -48,7 +46,7 @@ from pyinfra.operations import files, server, systemd
 
 unit = files.put(name="unit", src=StringIO("""{UNIT}"""), dest="/etc/systemd/system/app.service", mode="644")
 conf = files.put(name="configuration", src=StringIO(f"color={{host.data.color}}\\n"), dest="/etc/app.conf", mode="644")
-server.shell(name="take a while", commands=["touch /root/between; sleep 3"], _if=conf.did_change)
+server.shell(name="take a while", commands=["touch /root/between"], _if=conf.did_change)
 systemd.service(name="running", service="app.service", running=True, daemon_reload=unit.will_change)
 systemd.service(name="restart", service="app.service", restarted=True, _if=conf.did_change)
 '''
@@ -62,10 +60,9 @@ def loaded(host: Host) -> str:
     return host.read("/run/app.loaded")
 
 
-def test_an_operation_that_always_says_changed_runs_once(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
+@pytest.mark.usefixtures("daemon")
+def test_an_operation_that_always_says_changed_runs_once(world: World, host: Host) -> None:
     world.commit("Count", {"inventories/lab/site.yaml": COUNTER, "deploys/counter.py": COUNT})
-    follow(host, http.url("config.git"))
     for _ in range(3):
         assert cycle(host) == 0
     assert runs(host) == 1
@@ -75,22 +72,18 @@ def test_an_operation_that_always_says_changed_runs_once(world: World, http: Htt
     assert host.run(["hostwright", "plan"]).code == 0
 
 
-def test_it_runs_again_when_its_deploy_changes_in_git(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
+def test_it_runs_again_when_its_deploy_changes_in_git(world: World, host: Host) -> None:
     world.commit("Count", {"inventories/lab/site.yaml": COUNTER, "deploys/counter.py": COUNT})
-    follow(host, http.url("config.git"))
-    rest(host)
+    assert apply(host).code == 0
     world.commit("Touch it", {"deploys/counter.py": COUNT + "# again\n"})
     apply(host)
     apply(host)
     assert runs(host) == 2
 
 
-def test_it_runs_along_with_a_real_change_of_its_deploy(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
+def test_it_runs_along_with_a_real_change_of_its_deploy(world: World, host: Host) -> None:
     world.commit("Count", {"inventories/lab/site.yaml": COUNTER, "deploys/counter.py": COUNT})
-    follow(host, http.url("config.git"))
-    rest(host)
+    assert apply(host).code == 0
     host.write("/root/line", "by hand\n")
     apply(host)
     assert runs(host) == 2
@@ -98,13 +91,9 @@ def test_it_runs_along_with_a_real_change_of_its_deploy(world: World, http: Http
     assert runs(host) == 2
 
 
-def test_a_service_is_restarted_when_its_configuration_changes_and_not_every_minute(
-    world: World, http: HttpServer, boot: Boot
-) -> None:
-    host = boot()
+def test_a_service_is_restarted_when_its_configuration_changes_and_not_every_minute(world: World, host: Host) -> None:
     world.commit("App", {"inventories/lab/site.yaml": APP % "red", "deploys/app.py": DEPLOY})
-    follow(host, http.url("config.git"))
-    rest(host)
+    assert apply(host).code == 0
     assert loaded(host) == "color=red\n"
     world.site(APP % "blue")
     apply(host)
@@ -117,14 +106,13 @@ def test_a_service_is_restarted_when_its_configuration_changes_and_not_every_min
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_a_cycle_killed_between_edit_and_restart_ends_with_the_service_on_the_new_configuration(
-    world: World, http: HttpServer, boot: Boot, suite: str
+    world: World, host: Host
 ) -> None:
-    host = boot(suite)
     world.commit("App", {"inventories/lab/site.yaml": APP % "red", "deploys/app.py": DEPLOY})
-    follow(host, http.url("config.git"))
-    rest(host)
+    assert apply(host).code == 0
     host.run("rm /root/between")
-    world.site(APP % "blue")
+    slow = DEPLOY.replace("between", "between; sleep 3")
+    world.commit("Blue", {"inventories/lab/site.yaml": APP % "blue", "deploys/app.py": slow})
     host.run("systemctl start --no-block hostwright-cycle")
     until(lambda: host.run("test -e /root/between", check=False).code == 0, "the moment between edit and restart")
     host.run("systemctl kill --signal=KILL hostwright-cycle")
@@ -134,12 +122,10 @@ def test_a_cycle_killed_between_edit_and_restart_ends_with_the_service_on_the_ne
     assert host.run(["hostwright", "plan"]).code == 0
 
 
-def test_a_restart_that_a_failure_swallowed_comes_with_the_next_run(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
+def test_a_restart_that_a_failure_swallowed_comes_with_the_next_run(world: World, host: Host) -> None:
     world.commit("App", {"inventories/lab/site.yaml": APP % "red", "deploys/app.py": DEPLOY})
-    follow(host, http.url("config.git"))
-    rest(host)
-    failing = DEPLOY.replace("sleep 3", "echo could not resolve host >&2; exit 1")
+    assert apply(host).code == 0
+    failing = DEPLOY.replace("between", "between; echo could not resolve host >&2; exit 1")
     world.commit("Blue, and broken", {"inventories/lab/site.yaml": APP % "blue", "deploys/app.py": failing})
     assert apply(host).code == 7
     assert (host.read("/etc/app.conf"), loaded(host)) == ("color=blue\n", "color=red\n")
@@ -148,13 +134,11 @@ def test_a_restart_that_a_failure_swallowed_comes_with_the_next_run(world: World
     assert loaded(host) == "color=blue\n"
 
 
-def test_sigterm_lets_the_operation_end_and_the_next_cycle_goes_on(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
+def test_sigterm_lets_the_operation_end_and_the_next_cycle_goes_on(world: World, host: Host) -> None:
     world.commit("App", {"inventories/lab/site.yaml": APP % "red", "deploys/app.py": DEPLOY})
-    follow(host, http.url("config.git"))
-    rest(host)
+    assert apply(host).code == 0
     host.run("rm /root/between")
-    slow = DEPLOY.replace("sleep 3", "sleep 3; touch /root/whole")
+    slow = DEPLOY.replace("between", "between; sleep 3; touch /root/whole")
     world.commit("Blue", {"inventories/lab/site.yaml": APP % "blue", "deploys/app.py": slow})
     host.run("systemctl start --no-block hostwright-cycle")
     until(lambda: host.run("test -e /root/between", check=False).code == 0, "the operation")
@@ -166,8 +150,7 @@ def test_sigterm_lets_the_operation_end_and_the_next_cycle_goes_on(world: World,
     assert loaded(host) == "color=blue\n"
 
 
-def test_the_built_in_services_need_no_memory_of_an_edit(world: World, http: HttpServer, boot: Boot) -> None:
-    host = boot()
+def test_the_built_in_services_need_no_memory_of_an_edit(world: World, host: Host) -> None:
     host.write("/etc/systemd/system/app.service", UNIT)
     site = """\
 - hosts: all
@@ -176,8 +159,7 @@ def test_the_built_in_services_need_no_memory_of_an_edit(world: World, http: Htt
     - services: {app.service: {running: true, restart_on: [/etc/app.conf]}}
 """
     world.site(site % "red")
-    follow(host, http.url("config.git"))
-    rest(host)
+    assert apply(host).code == 0
     assert loaded(host) == "color=red\n"
     world.site(site % "blue")
     assert apply(host).code == 0

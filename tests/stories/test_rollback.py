@@ -48,6 +48,11 @@ def network(lab: Lab) -> Network:
 
 
 @pytest.fixture
+def world(new_world: World) -> World:
+    return new_world
+
+
+@pytest.fixture
 def host(world: World, http: HttpServer, lab: Lab, network: Network) -> Iterator[Host]:
     """web1 serves something well, and reaches the config repo by a network of its own."""
     world.commit(

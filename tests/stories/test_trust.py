@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.gitserver import Author, HttpServer, author
+from tests.gitserver import Author, author
 from tests.lab.host import Host
-from tests.stories.conftest import Boot
-from tests.stories.world import MOTD, World, apply, follow, rest
+from tests.lab.lab import Lab
+from tests.stories.conftest import Followed, image_of
+from tests.stories.world import MOTD, World, apply
 
 EVIL = MOTD.replace("from", "evil from")
 
 
-@pytest.fixture
-def ann(tmp_path: Path) -> Author:
-    return author(tmp_path / "keys", "ann")
+@pytest.fixture(scope="module")
+def ann(tmp_path_factory: pytest.TempPathFactory) -> Author:
+    return author(tmp_path_factory.mktemp("keys"), "ann")
 
 
 @pytest.fixture
@@ -24,15 +25,13 @@ def mallory(tmp_path: Path) -> Author:
     return author(tmp_path / "keys", "mallory")
 
 
-@pytest.fixture
-def host(world: World, http: HttpServer, boot: Boot, ann: Author) -> Host:
-    """Follows a repository in which only Ann may sign, and rests."""
-    host = boot()
+@pytest.fixture(scope="module")
+def begun(lab: Lab, tmp_path_factory: pytest.TempPathFactory, ann: Author) -> Followed:
+    """A repository in which only Ann may sign."""
+    world = World(tmp_path_factory.mktemp("signed") / "world")
     world.site(MOTD, by=ann)
-    host.write("/root/signers", f"{ann.line}\n")
-    follow(host, http.url("config.git"), "--trusted-signers", "/root/signers")
-    rest(host)
-    return host
+    trust = ("--trusted-signers", "/root/signers")
+    return Followed(world, image_of(lab, world, "bookworm", *trust, files={"/root/signers": f"{ann.line}\n"}))
 
 
 def refused(world: World, host: Host, kind: str) -> None:

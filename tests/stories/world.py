@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -48,6 +49,13 @@ MOTD = """\
 
 class World:
     def __init__(self, folder: Path) -> None:
+        """A new one in ``folder``, or the one that is there."""
+        self.folder = folder
+        self.served = folder / "served"
+        self.bare = self.served / "config.git"
+        if self.bare.exists():
+            self.config = ConfigRepo.at(folder / "config")
+            return
         self.config = ConfigRepo(folder / "config")
         self.config.commit(
             "Begin",
@@ -57,9 +65,15 @@ class World:
                 "inventories/lab/site.yaml": MOTD,
             },
         )
-        self.served = folder / "served"
         self.served.mkdir()
-        self.bare = self.config.bare(self.served / "config.git")
+        self.config.bare(self.bare)
+
+    def copy(self, folder: Path) -> World:
+        """The same world in another folder, with a history of its own from now on."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        world = World(folder)
+        world.config.git("remote", "set-url", "origin", f"{world.bare}")
+        return world
 
     def commit(self, subject: str, files: Mapping[str, str | bytes | None], *, by: Author | None = None) -> str:
         """Commits and pushes; the commit's sha."""
