@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from agent.checks.spec import Command, FileCheck, Process, Unit
-from agent.deploys.as_user import User
+from agent.deploys.as_user import LocalUser
 from agent.deploys.command.program import run_as
 from agent.system import host, systemd
 
@@ -18,7 +18,7 @@ LOOKED_AT = 1024 * 1024
 
 def command(spec: Command) -> str:
     ended = run_as(
-        User.named(spec.user), [str(word) for word in spec.command], cwd="/", env={}, timeout_s=float(spec.timeout)
+        LocalUser.named(spec.user), [str(word) for word in spec.command], cwd="/", env={}, timeout_s=float(spec.timeout)
     )
     lines = [line.strip() for line in ended.output.splitlines() if line.strip()]
     last = f": {lines[-1]}" if lines else ""

@@ -27,7 +27,7 @@ _ANSWER_LIMIT = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class LocalUser:
     """An account as the host knows it now."""
 
     name: str
@@ -49,7 +49,7 @@ class User:
         return cls(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
 
 
-def as_user(user: User, work: Callable[[], object], *, timeout_s: float = WORK_TIMEOUT_S) -> str:
+def as_user(user: LocalUser, work: Callable[[], object], *, timeout_s: float = WORK_TIMEOUT_S) -> str:
     """Runs ``work`` with the rights of ``user``, supplementary groups included, and none beside. Returns the text that
     ``work`` returned, where it was one.
 
@@ -66,7 +66,7 @@ class UserWorker:
     """A child with the rights of ``user`` that does any of ``works`` when it is asked. Forking the engine takes 35 ms:
     many works of one user share a child."""
 
-    def __init__(self, user: User, works: Sequence[Callable[[], object]]) -> None:
+    def __init__(self, user: LocalUser, works: Sequence[Callable[[], object]]) -> None:
         self.ended = False
         self._user = user
         asked, self._asking = os.pipe()
@@ -110,7 +110,7 @@ class UserWorker:
                 os.waitpid(self._child, 0)
 
 
-def _serve(user: User, works: Sequence[Callable[[], object]], asked: int, telling: int) -> NoReturn:
+def _serve(user: LocalUser, works: Sequence[Callable[[], object]], asked: int, telling: int) -> NoReturn:
     try:
         became = False
         with open(asked) as numbers:
@@ -132,7 +132,7 @@ def _serve(user: User, works: Sequence[Callable[[], object]], asked: int, tellin
         os._exit(0)
 
 
-def _become(user: User) -> None:
+def _become(user: LocalUser) -> None:
     """Irrevocably. A process that is this user already stays as it is (a working copy tried out without root)."""
     if os.geteuid() == user.uid != 0:
         return

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from agent.deploys.at_path import CONTENT_LIMIT, AtPath, leads_into
 from agent.deploys.edits import REPLACING
 from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, ItemType, Policy
-from agent.deploys.place import CONTENT_LIMIT, Found, leads_into
 from agent.domain.tree import blob_id
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, acl_words, capability_words, packed_capabilities
 
@@ -46,7 +46,7 @@ class Accounts(Protocol):
         ...
 
 
-def compare(item: Item, found: Found, content: Callable[[], bytes], accounts: Accounts) -> Difference | None:
+def compare(item: Item, found: AtPath, content: Callable[[], bytes], accounts: Accounts) -> Difference | None:
     """None where all is as it should be. ``content`` gives what a file should hold; asked for only where needed."""
     match item.kind:
         case ItemType.FILE:
@@ -75,7 +75,7 @@ def holds(item: Item, content: bytes | None) -> bool:
     return content == item.text.encode() if item.text is not None else blob_id(content) == item.blob
 
 
-def giving(item: Item, found: Found) -> Mapping[str, bytes]:
+def giving(item: Item, found: AtPath) -> Mapping[str, bytes]:
     """The ACLs and capabilities that a file or a folder should have: capabilities as the item says, no ACL, unless the
     item leaves those that are there."""
     wanted = {name: found.giving[name] for name in (ACCESS, DEFAULT) if item.keep_acl and name in found.giving}
@@ -89,7 +89,7 @@ def edited(item: Item, content: bytes | None) -> bytes:
     return item.edit.apply(text).encode(errors="surrogateescape")
 
 
-def _compare_file(item: Item, found: Found, content: Callable[[], bytes], accounts: Accounts) -> Difference | None:
+def _compare_file(item: Item, found: AtPath, content: Callable[[], bytes], accounts: Accounts) -> Difference | None:
     assert item.mode is not None
     private = not item.mode & _OTHERS_MAY_READ or _is_private(found)
     if found.type == stat.S_IFREG:
@@ -107,7 +107,7 @@ def _compare_file(item: Item, found: Found, content: Callable[[], bytes], accoun
     return Difference(operation, unified(item.path, before, content()), private)
 
 
-def _compare_directory(item: Item, found: Found, accounts: Accounts) -> Difference | None:
+def _compare_directory(item: Item, found: AtPath, accounts: Accounts) -> Difference | None:
     if found.type == stat.S_IFDIR:
         changes = _attribute_changes(item, found, accounts) if item.mode is not None else []
         return Difference(", ".join(changes)) if changes else None
@@ -119,7 +119,7 @@ def _compare_directory(item: Item, found: Found, accounts: Accounts) -> Differen
     return _in_the_way(found, "directory")
 
 
-def _compare_link(item: Item, found: Found) -> Difference | None:
+def _compare_link(item: Item, found: AtPath) -> Difference | None:
     if found.type == stat.S_IFLNK:
         if found.target == item.target:
             return None
@@ -131,7 +131,7 @@ def _compare_link(item: Item, found: Found) -> Difference | None:
     return _in_the_way(found, "link")
 
 
-def _compare_edit(item: Item, found: Found) -> Difference | None:
+def _compare_edit(item: Item, found: AtPath) -> Difference | None:
     name = item.key.partition("#")[2].removeprefix(REPLACING)
     if found.type not in (0, stat.S_IFREG):
         hint = "; name the file that it leads to" if found.type == stat.S_IFLNK else ""
@@ -145,7 +145,7 @@ def _compare_edit(item: Item, found: Found) -> Difference | None:
     return Difference(operation, unified(item.path, found.content or b"", after), _is_private(found))
 
 
-def _compare_absent(item: Item, found: Found) -> Difference | None:
+def _compare_absent(item: Item, found: AtPath) -> Difference | None:
     if found.type == 0:
         return None
     if found.type == stat.S_IFDIR and not found.empty:
@@ -154,11 +154,11 @@ def _compare_absent(item: Item, found: Found) -> Difference | None:
     return Difference(f"remove {_described(found)}", diff, _is_private(found))
 
 
-def _in_the_way(found: Found, wanted: str) -> Difference:
+def _in_the_way(found: AtPath, wanted: str) -> Difference:
     return Difference(f"{_described(found)} is in the way of a {wanted}; move it away", blocked=True)
 
 
-def _described(found: Found) -> str:
+def _described(found: AtPath) -> str:
     if found.type == stat.S_IFLNK:
         return f"a link to {found.target}"
     if found.type == stat.S_IFDIR:
@@ -166,7 +166,7 @@ def _described(found: Found) -> str:
     return found.name
 
 
-def _is_private(found: Found) -> bool:
+def _is_private(found: AtPath) -> bool:
     return found.type == stat.S_IFREG and not found.mode & _OTHERS_MAY_READ
 
 
@@ -177,7 +177,7 @@ def _attributes(item: Item, accounts: Accounts) -> str:
     return f"mode {mode:04o}, owner {_owner(item, accounts)}{capabilities}"
 
 
-def _attribute_changes(item: Item, found: Found, accounts: Accounts) -> list[str]:
+def _attribute_changes(item: Item, found: AtPath, accounts: Accounts) -> list[str]:
     assert item.mode is not None
     assert found.status is not None
     changes = []

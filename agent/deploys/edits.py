@@ -16,7 +16,7 @@ other line is known by what it says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LineEdit:
     """One line of a text. Where ``match`` (a regular expression) is given, the first line that it is found in (or
     that already is as wanted) becomes ``line``, and the other lines that it is found in go: two settings of one
     thing would contradict each other. Nothing found: ``line`` is appended. Without ``line``, what matches goes."""
@@ -41,7 +41,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BlockEdit:
     """Lines between two marker lines that name them. ``comment`` begins a comment in the file's language. Without
     ``content`` the block goes, with its markers. A marker that lost its partner is dropped, the lines around it
     stay: they may be a person's."""
@@ -95,7 +95,7 @@ class Block:
         return any(line.rstrip().endswith(f" {word} hostwright {self.name}") for word in words)
 
 
-Edit = Line | Block
+Edit = LineEdit | BlockEdit
 
 
 def split(text: str) -> list[str]:

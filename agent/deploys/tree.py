@@ -18,9 +18,9 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+from agent.deploys.at_path import CONTENT_LIMIT, AtPath, holds_only_links, look
 from agent.deploys.difference import Difference, compare, edited, giving, holds
 from agent.deploys.items import FILE_MODE, FOLDER_MODE, Item, ItemType, in_order, parents
-from agent.deploys.place import CONTENT_LIMIT, Found, holds_only_links, look
 from agent.deploys.validating import approval
 from agent.deploys.writing import (
     Attributes,
@@ -219,7 +219,7 @@ def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
         raise
 
 
-def _mounted(parent: int | None, item: Item, found: Found, difference: Difference | None) -> Difference | None:
+def _mounted(parent: int | None, item: Item, found: AtPath, difference: Difference | None) -> Difference | None:
     """``difference``, where it is to be put right at a mount point: nothing can take its place there."""
     if parent is None or difference is None or difference.blocked or found.status is None:
         return difference
@@ -243,7 +243,7 @@ def _foreign(start: int, path: str, accounts: HostAccounts) -> str:
     return ""
 
 
-def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts: HostAccounts, *, base: Base) -> str:
+def _put(parent: int, item: Item, found: AtPath, content: bytes | None, accounts: HostAccounts, *, base: Base) -> str:
     name = posixpath.basename(item.path)
 
     match item.kind:
@@ -285,7 +285,7 @@ def _put(parent: int, item: Item, found: Found, content: bytes | None, accounts:
     return ""
 
 
-def _is_ours_alone(found: Found) -> bool:
+def _is_ours_alone(found: AtPath) -> bool:
     """Whether a file's owner and mode may be set in place: it has no second name (in a folder of somebody who would
     like to own what it is a name of), and this process may."""
     assert found.status is not None
@@ -305,14 +305,14 @@ def _as_its_folder(item: Item, parent: int | None, planned: Item | None = None) 
     return replace(item, owner=f"{hand.uid}", group=f"{os.fstat(parent).st_gid}")
 
 
-def _find(base: Base, start: int, parent: int | None, item: Item) -> Found:
+def _find(base: Base, start: int, parent: int | None, item: Item) -> AtPath:
     if parent is None:
-        return Found()
+        return AtPath()
     found = look(parent, posixpath.basename(item.path))
     if found.type == stat.S_IFLNK and item.kind is ItemType.DIRECTORY and item.mode is None:
         # A mere parent may be a link that is allowed to be followed, such as /var/run.
         with suppress(UnsafePath, OSError), folder(start, item.path, root_links=base.root_links) as descriptor:
-            return Found(os.fstat(descriptor))
+            return AtPath(os.fstat(descriptor))
     if found.type == stat.S_IFDIR and item.kind is ItemType.LINK and item.links_into is not None:
         return replace(found, empty=holds_only_links(parent, posixpath.basename(item.path), item.links_into))
     return found

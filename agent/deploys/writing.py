@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.deploys.place import Found, leads_into, look, names, readable
+from agent.deploys.at_path import AtPath, leads_into, look, names, readable
 from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system import obstacle
@@ -234,7 +234,7 @@ def _described(parent: int, name: str) -> list[str]:
     with contextlib.suppress(OSError):
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         folder = Path(f"/proc/self/fd/{parent}").readlink()
-        return [f"{folder / name}, {Found(status).name} of {user_name(status.st_uid)}"]
+        return [f"{folder / name}, {AtPath(status).name} of {user_name(status.st_uid)}"]
     return []
 
 

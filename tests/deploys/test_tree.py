@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys import place
-from agent.deploys.edits import Block, Line
+from agent.deploys import at_path
+from agent.deploys.edits import BlockEdit, LineEdit
 from agent.deploys.items import Item, ItemType, Policy
 from agent.deploys.tree import carry_out
 from agent.domain.tree import blob_id
@@ -255,7 +255,7 @@ def test_a_backup_is_kept_whatever_takes_the_place(tmp_path: Path, item: object)
 # Edits
 
 
-def edit(path: Path, name: str, change: Line | Block) -> Item:
+def edit(path: Path, name: str, change: LineEdit | BlockEdit) -> Item:
     return Item(key=f"block:{path}#{name}", path=f"{path}", kind=ItemType.EDIT, edit=change)
 
 
@@ -263,7 +263,7 @@ def test_edits_of_one_file_add_up_and_keep_its_mode(tmp_path: Path) -> None:
     target = tmp_path / "f"
     target.write_bytes(b"latin \xe9\n#p yes\n")
     target.chmod(0o640)
-    steps = converge(edit(target, "p", Line("p no", "^#?p ")), edit(target, "b", Block("b", "one\n")))
+    steps = converge(edit(target, "p", LineEdit("p no", "^#?p ")), edit(target, "b", BlockEdit("b", "one\n")))
     assert target.read_bytes() == b"latin \xe9\np no\n# BEGIN hostwright b\none\n# END hostwright b\n"
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
     assert [step.difference.operation for step in steps] == ["edit p", "edit b"]
@@ -272,10 +272,10 @@ def test_edits_of_one_file_add_up_and_keep_its_mode(tmp_path: Path) -> None:
 
 def test_an_edit_of_a_missing_file_creates_it_and_of_a_link_is_refused(tmp_path: Path) -> None:
     if ROOT:
-        converge(edit(tmp_path / "f", "x", Line("x", None)))
+        converge(edit(tmp_path / "f", "x", LineEdit("x", None)))
         assert snapshot(tmp_path) == {"f": ("file", 0o644, b"x\n")}
     (tmp_path / "l").symlink_to("f")
-    step = only(plan(edit(tmp_path / "l", "x", Line("y", None))))
+    step = only(plan(edit(tmp_path / "l", "x", LineEdit("y", None))))
     assert step.difference.operation == "cannot edit a link to f; name the file that it leads to"
 
 
@@ -317,7 +317,7 @@ def test_the_worst_text_is_compared_in_bounded_time(tmp_path: Path) -> None:
 
 def test_a_host_file_that_is_too_long_to_read_is_replaced(tmp_path: Path) -> None:
     with open(tmp_path / "f", "wb") as found:
-        found.truncate(place.CONTENT_LIMIT + 1)
+        found.truncate(at_path.CONTENT_LIMIT + 1)
     assert only(converge(file(tmp_path / "f"))).difference.diff == "more than 67108864 → 7 bytes\n"
 
 

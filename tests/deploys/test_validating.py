@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.files.entry import Entry
+from agent.deploys.files.entry import FileEntry
 from agent.deploys.items import Item
 from agent.domain.fault import Mistake
 from agent.errors import DeployError
@@ -98,10 +98,10 @@ def test_how_a_file_is_judged_is_no_part_of_what_it_should_be(tmp_path: Path) ->
 )
 def test_a_program_that_cannot_be_meant_is_a_complaint(program: object) -> None:
     with pytest.raises(ValueError, match="validate"):
-        Entry.model_validate({"content": "x", "validate": program})
+        FileEntry.model_validate({"content": "x", "validate": program})
 
 
 @pytest.mark.parametrize("entry", [{"absent": True}, {"directory": True}, {"link": "/x"}])
 def test_what_has_no_content_has_nobody_to_judge_it(entry: dict[str, object]) -> None:
     with pytest.raises((ValueError, Mistake), match="validate"):
-        Entry.model_validate(entry | {"validate": ["true", "%s"]})
+        FileEntry.model_validate(entry | {"validate": ["true", "%s"]})

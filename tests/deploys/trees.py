@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.edits import Line
+from agent.deploys.edits import LineEdit
 from agent.deploys.items import Item, ItemType
 from agent.deploys.tree import Step, carry_out, survey
 from agent.system.safe_open import SYSTEM, Base
@@ -36,7 +36,7 @@ def absent(path: Path | str, **more: bool) -> Item:
 
 
 def edit_line(path: Path | str, line: str = "b") -> Item:
-    return Item(key=f"line:{path}#{line}", path=f"{path}", kind=ItemType.EDIT, edit=Line(line, None), **ME)
+    return Item(key=f"line:{path}#{line}", path=f"{path}", kind=ItemType.EDIT, edit=LineEdit(line, None), **ME)
 
 
 def plan(*items: Item, base: Base = SYSTEM, root: Path = Path("/nowhere")) -> list[Step]:

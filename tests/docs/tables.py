@@ -21,10 +21,10 @@ from pydantic.fields import FieldInfo
 from agent.checks.spec import KINDS, CheckSpec
 from agent.cli.table import SECTIONS, load_command
 from agent.deploys import catalogue
-from agent.deploys.command.spec import Command
+from agent.deploys.command.spec import CommandEntry
 from agent.deploys.containers.spec import Quadlet
 from agent.deploys.cron.spec import Job
-from agent.deploys.files.entry import BlockEntry, Entry, LineEntry
+from agent.deploys.files.entry import BlockEntry, FileEntry, LineEntry
 from agent.deploys.packages.repository import Repository
 from agent.deploys.services.spec import Unit
 from agent.deploys.sysctl.spec import Setting
@@ -268,7 +268,7 @@ def _options(command: click.Command) -> Iterator[str]:
 MODELS: dict[str, type[BaseModel]] = {
     **{kind: catalogue.spec_class(kind) for kind in ("dotfiles", "motd", "packages", "ssh", "tools")},
     "packages repository": Repository,
-    "files": Entry,
+    "files": FileEntry,
     "files line": LineEntry,
     "files block": BlockEntry,
     "services": Unit,
@@ -277,7 +277,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "containers": Quadlet,
     "sysctl": Setting,
     "cron": Job,
-    "command": Command,
+    "command": CommandEntry,
 }
 
 TABLES: dict[str, Callable[[], str]] = {

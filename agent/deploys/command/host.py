@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.deploys.as_user import User
+from agent.deploys.as_user import LocalUser
 from agent.deploys.command.program import Ended, run_as
 from agent.errors import DeployError
 from agent.host.paths import Paths
@@ -70,7 +70,7 @@ class Series:
     def is_done(self, command: Command) -> bool:
         """Whether there is nothing to do; of ``unless`` and ``creates`` one is enough. Raises DeployError where
         ``unless`` cannot be run or does not end, and for a user who does not exist."""
-        user = User.named(command.user)
+        user = LocalUser.named(command.user)
         if command.creates is not None and os.path.lexists(command.creates):
             return True
         if command.unless is None:
@@ -88,7 +88,7 @@ class Series:
         if self._failed:
             raise DeployError(f"not run, because {self._failed} failed before it")
         try:
-            ended = _run(command, User.named(command.user), command.argv, command.timeout_s)
+            ended = _run(command, LocalUser.named(command.user), command.argv, command.timeout_s)
             _require_success(ended, command.timeout_s)
             if command.unless is None and command.creates is None:
                 self._remember(command)
@@ -111,7 +111,7 @@ class Series:
             raise DeployError(f"ended well, but that could not be noted: {error}") from error
 
 
-def _run(command: Command, user: User, argv: Sequence[str], timeout_s: float) -> Ended:
+def _run(command: Command, user: LocalUser, argv: Sequence[str], timeout_s: float) -> Ended:
     try:
         return run_as(user, argv, cwd=command.cwd, env=command.env, timeout_s=timeout_s)
     except OSError as error:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.deploys.as_user import User
+from agent.deploys.as_user import LocalUser
 
 GRACE_S = 5
 """Between being asked to end and being killed."""
@@ -37,7 +37,7 @@ class Ended:
     timed_out: bool
 
 
-def run_as(user: User, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout_s: float) -> Ended:
+def run_as(user: LocalUser, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout_s: float) -> Ended:
     """Raises OSError where it cannot be started. What it started goes with it when the time is over."""
     known = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
     other = os.geteuid() != user.uid

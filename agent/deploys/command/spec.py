@@ -31,7 +31,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 DEFAULT_TIMEOUT = "10m"
 
 
-class Command(BaseModel):
+class CommandEntry(BaseModel):
     """One command."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,7 +105,7 @@ class Command(BaseModel):
             raise Mistake(f"{text!r} is not a time", "write a whole number and s, m or h, like 10m")
         return text
 
-    def merged(self, later: Command) -> Command:
+    def merged(self, later: CommandEntry) -> CommandEntry:
         merged = overlaid(self, later).model_copy(update={"env": {**self.env, **later.env}})
         for name in ("run", "unless"):  # a list of arguments is one thing: it is not united with another
             if getattr(later, name) is not None:
@@ -134,13 +134,13 @@ class CommandSpec(ByName):
     kind: ClassVar[str] = "command"
     level: ClassVar[str] = "commands"
 
-    commands: dict[str, Command] = Field(
+    commands: dict[str, CommandEntry] = Field(
         default_factory=dict, description="By name. In the short form this level is left out."
     )
 
     @field_validator("commands")
     @classmethod
-    def _named(cls, commands: dict[str, Command]) -> dict[str, Command]:
+    def _named(cls, commands: dict[str, CommandEntry]) -> dict[str, CommandEntry]:
         for name in commands:
             if not _NAME.fullmatch(name):
                 raise Mistake(f"{name!r} is not a name for a command", "write letters, digits, -, _ and dots")

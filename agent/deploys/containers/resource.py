@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import cast
 
 from agent.deploys import system_items, systemctl
+from agent.deploys.at_path import AtPath, look
 from agent.deploys.containers.quadlet import service_of
 from agent.deploys.containers.spec import FOLDER, file_name, quadlet_item
 from agent.deploys.items import Item, ItemType
 from agent.deploys.kind import Kind, State, state_before
-from agent.deploys.place import Found, look
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
@@ -90,12 +90,12 @@ def _remove(name: str) -> None:
     run(["systemctl", "reset-failed", "--", service], timeout_s=systemctl.QUERY_TIMEOUT_S)
 
 
-def _file(name: str) -> Found:
+def _file(name: str) -> AtPath:
     try:
         with folder(None, FOLDER.strip("/"), root_links=SYSTEM.root_links) as parent:
             return look(parent, _checked(name))
     except FileNotFoundError:
-        return Found()
+        return AtPath()
 
 
 def _checked(name: str) -> str:

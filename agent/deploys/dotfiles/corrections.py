@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from agent.deploys.as_user import User, UserWorker
+from agent.deploys.as_user import LocalUser, UserWorker
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.tree import Step, carry_out, survey
@@ -32,7 +32,7 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
     missing: dict[str, DeployError] = {}
     for name, items in homes.items():
         try:
-            found += home_corrections(User.named(name), items_from_json(items), root, Paths().repositories)
+            found += home_corrections(LocalUser.named(name), items_from_json(items), root, Paths().repositories)
         except DeployError as error:
             missing[name] = error
     if missing and len(missing) == len(homes):
@@ -41,7 +41,7 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
     return [*found, *(refusal(f"op:dotfiles-{name}#1", error) for name, error in missing.items())]
 
 
-def home_corrections(user: User, items: list[Item], root: Path, repositories: Path) -> list[Correction]:
+def home_corrections(user: LocalUser, items: list[Item], root: Path, repositories: Path) -> list[Correction]:
     """What is not as it should be in one home. ``root`` holds the commit's files, ``repositories`` other trees.
     Raises DeployError when the home cannot be opened, or is another's."""
     base = Base(user.home, root_links=False)
@@ -53,7 +53,7 @@ def home_corrections(user: User, items: list[Item], root: Path, repositories: Pa
 class _Home:
     """The corrections of one home, made by one child of its user."""
 
-    def __init__(self, user: User, base: Base, steps: Sequence[Step]) -> None:
+    def __init__(self, user: LocalUser, base: Base, steps: Sequence[Step]) -> None:
         self._user = user
         self._base = base
         self._steps = steps
@@ -73,7 +73,7 @@ class _Home:
 
 
 @contextmanager
-def _opened(base: Base, user: User) -> Iterator[int]:
+def _opened(base: Base, user: LocalUser) -> Iterator[int]:
     with ExitStack() as stack:
         try:
             home = stack.enter_context(base.opened())

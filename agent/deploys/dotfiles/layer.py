@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.deploys.dotfiles import chezmoi, plain, stow
 from agent.deploys.dotfiles.contents import IGNORE, SetFiles, complaints, matches, wrong_with
-from agent.deploys.dotfiles.foreign import STOW_SETTINGS, signs, stow_settings
+from agent.deploys.dotfiles.other_tools import STOW_SETTINGS, signs, stow_settings
 from agent.deploys.dotfiles.overlay import STABLE, Laid
 from agent.deploys.items import ItemType
 from agent.deploys.spec import Sources

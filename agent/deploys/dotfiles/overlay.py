@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class HomeRules:
     """What is said of a home by path or shell pattern; of several that match the last counts."""
 
     policy: Mapping[str, Policy] = field(default_factory=dict)
@@ -86,7 +86,7 @@ Render = Callable[[Laid, Leaf], str]
 _Found = list[tuple[Laid, Leaf]]
 
 
-def overlaid(user: str, sets: Sequence[Laid], rules: Rules, render: Render) -> list[Item]:
+def overlaid(user: str, sets: Sequence[Laid], rules: HomeRules, render: Render) -> list[Item]:
     """All that ``user``'s home should hold, sorted by path. Raises InventoryError for what cannot be together, and
     what ``render`` raises."""
     overlay = _Overlay(user, sets, rules, render)
@@ -97,7 +97,7 @@ def overlaid(user: str, sets: Sequence[Laid], rules: Rules, render: Render) -> l
 
 
 class _Overlay:
-    def __init__(self, user: str, sets: Sequence[Laid], rules: Rules, render: Render) -> None:
+    def __init__(self, user: str, sets: Sequence[Laid], rules: HomeRules, render: Render) -> None:
         self._user = user
         self._rules = rules
         self._render = render

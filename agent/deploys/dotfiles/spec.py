@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateA
 
 from agent.deploys.dotfiles.contents import Leaf
 from agent.deploys.dotfiles.layer import FOLDER, Folders, Layer, Ways
-from agent.deploys.dotfiles.overlay import Laid, Rules, overlaid
+from agent.deploys.dotfiles.overlay import HomeRules, Laid, overlaid
 from agent.deploys.items import Policy, items_to_json
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.deploys.spec import overlaid as laid_over
@@ -54,8 +54,8 @@ class _Home:
     backup: bool = False
 
     @property
-    def rules(self) -> Rules:
-        return Rules(self.policy, {pattern: int(mode, 8) for pattern, mode in self.modes.items()}, self.backup)
+    def rules(self) -> HomeRules:
+        return HomeRules(self.policy, {pattern: int(mode, 8) for pattern, mode in self.modes.items()}, self.backup)
 
 
 class _Whose(BaseModel):

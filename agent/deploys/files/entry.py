@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from agent.deploys.edits import Block, Edit, Line
+from agent.deploys.edits import BlockEdit, Edit, LineEdit
 from agent.deploys.validating import PLACEHOLDER
 from agent.domain.fault import Mistake
 from agent.system.attributes import CAPABILITIES
@@ -104,11 +104,11 @@ class LineEntry(_Part):
         return self
 
     @property
-    def edit(self) -> Line:
+    def edit(self) -> LineEdit:
         if not self.absent:
-            return Line(self.line, self.match)
+            return LineEdit(self.line, self.match)
         patterns = [] if self.line is None else [f"^{re.escape(self.line)}$"]
-        return Line(None, "|".join(f"(?:{pattern})" for pattern in (*patterns, *filter(None, [self.match]))))
+        return LineEdit(None, "|".join(f"(?:{pattern})" for pattern in (*patterns, *filter(None, [self.match]))))
 
 
 class BlockEntry(_Part):
@@ -133,7 +133,7 @@ def _one_content(schema: dict[str, Any]) -> None:
     schema["oneOf"] = [*({"required": [name]} for name in CONTENTS), edits]
 
 
-class Entry(_Part):
+class FileEntry(_Part):
     model_config = ConfigDict(json_schema_extra=_one_content)
 
     content: str | None = Field(default=None, description="A file with this text.")
@@ -241,7 +241,7 @@ class Entry(_Part):
         if both := sorted(lines.keys() & blocks.keys()):
             raise Mistake(f"a line and a block are both named {both[0]!r}", "give one of them another name")
         return {name: entry.edit for name, entry in lines.items()} | {
-            name: Block(name, entry.content, entry.comment) for name, entry in blocks.items()
+            name: BlockEdit(name, entry.content, entry.comment) for name, entry in blocks.items()
         }
 
     def named_lines(self) -> dict[str, LineEntry]:
@@ -256,11 +256,11 @@ class Entry(_Part):
             blocks[self.name or DEFAULT_BLOCK] = BlockEntry(content=self.block)
         return blocks
 
-    def merged(self, later: Entry) -> Entry:
+    def merged(self, later: FileEntry) -> FileEntry:
         """Lines and blocks are united by name; of everything else the later stands alone."""
         if not (self.edits() and later.edits()):
             return later
-        return Entry(
+        return FileEntry(
             lines=self.named_lines() | later.named_lines(),
             blocks=self.named_blocks() | later.named_blocks(),
             backup=later.backup if "backup" in later.model_fields_set else self.backup,

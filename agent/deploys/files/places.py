@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from agent.deploys.as_user import User, UserWorker
-from agent.deploys.place import Found, look
+from agent.deploys.as_user import LocalUser, UserWorker
+from agent.deploys.at_path import AtPath, look
 from agent.deploys.writing import explained
 from agent.domain.digest import JSON
 from agent.errors import DeployError
@@ -32,16 +32,16 @@ class Place:
 
     base: Base
     path: str
-    user: User | None = None
+    user: LocalUser | None = None
 
-    def look(self) -> Found:
+    def look(self) -> AtPath:
         """Raises OSError where nobody may look, UnsafePath for a link on the way."""
         above, _, name = self.path.rpartition("/")
         try:
             with self.base.opened() as start, folder(start, above, root_links=self.base.root_links) as parent:
                 return look(parent, name)
         except (FileNotFoundError, NotADirectoryError):
-            return Found()
+            return AtPath()
 
     def work(self, act: Callable[[int, str], object]) -> None:
         """``act`` on the open folder that it is in, and its name there. Raises DeployError."""
@@ -70,7 +70,7 @@ class Works:
 
     def __init__(self, works: Mapping[str, tuple[Place, Callable[[int, str], object]]]) -> None:
         self._works = works
-        self._workers: dict[User, UserWorker] = {}
+        self._workers: dict[LocalUser, UserWorker] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +99,7 @@ def place_of(name: str) -> Place | None:
     if name.startswith("~"):
         account, _, path = name[1:].partition("/")
         try:
-            user = User.named(account)
+            user = LocalUser.named(account)
         except DeployError:
             return None
         place = Place(Base(user.home, root_links=False), path, user)
@@ -123,7 +123,7 @@ def names_in(name: str) -> list[str]:
         return [entry.name for entry in entries]
 
 
-def state_of(found: Found) -> dict[str, JSON]:
+def state_of(found: AtPath) -> dict[str, JSON]:
     """``type``, ``uid``, ``gid``, and ``mode`` of all but links; of a file its ``sha256`` (of one that is too large to
     be read ``size`` and ``mtime_ns``), of a link its ``target``; of nothing only the ``type``. ``acl``,
     ``default_acl`` and ``capabilities``, in hex, where there are any."""

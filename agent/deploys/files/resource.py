@@ -21,10 +21,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
-from agent.deploys.edits import REPLACING, Block, Line, body, split
+from agent.deploys.at_path import AtPath, look
+from agent.deploys.edits import REPLACING, BlockEdit, LineEdit, body, split
 from agent.deploys.files.places import Place, Works, giving_of, place_of, state_of
 from agent.deploys.kind import Kind, State, state_before
-from agent.deploys.place import Found, look
 from agent.deploys.writing import Attributes, forget_backup, put_file, put_folder, put_link, remove, set_attributes
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
@@ -51,7 +51,7 @@ class File(Kind):
 
     def look(self, name: str) -> Seen | None:
         place = place_of(name)
-        found = place.look() if place is not None else Found()
+        found = place.look() if place is not None else AtPath()
         return None if found.status is None else Seen(state_of(found), found.content)
 
     def changed(self, left: State, now: Seen) -> str:
@@ -117,7 +117,7 @@ class Part(Kind):
     def look(self, name: str) -> Seen | None:
         path, _, part = name.partition("#")
         place = place_of(path)
-        found = place.look() if place is not None else Found()
+        found = place.look() if place is not None else AtPath()
         if found.type == stat.S_IFREG and found.content is None:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
         return self.seen(part, _text(found))
@@ -154,14 +154,14 @@ class MarkedBlock(Part):
     """State: ``sha256`` of its lines with their markers, which are also the image."""
 
     def seen(self, part: str, text: str) -> Seen | None:
-        block = Block(part, None).found(text).encode(errors="surrogateescape")
+        block = BlockEdit(part, None).found(text).encode(errors="surrogateescape")
         return Seen({"sha256": hashlib.sha256(block).hexdigest()}, block) if block else None
 
     def changed(self, left: State, now: Seen) -> str:
         return "" if left == now.state else "content"
 
     def without(self, part: str, text: str) -> str:
-        block = Block(part, None)
+        block = BlockEdit(part, None)
         return block.apply(text) if block.found(text) else text
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
@@ -201,7 +201,7 @@ class OneLine(Part):
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
         path, _, part = entry.name.partition("#")
         if not part.startswith(REPLACING):
-            _edit(path, Line(part, None).apply)
+            _edit(path, LineEdit(part, None).apply)
             return
         before = state_before(entry)
         if image is None:
@@ -258,7 +258,7 @@ def _why_not_kept(kind: JSON) -> str:
 def _edit(path: str, edit: Callable[[str], str]) -> None:
     """A file with another text and everything else as it was; one that is not there stays so. Raises DeployError."""
     place = place_of(path)
-    found = place.look() if place is not None else Found()
+    found = place.look() if place is not None else AtPath()
     if place is None or found.status is None or found.content is None:
         return
     before = found.content.decode(errors="surrogateescape")
@@ -283,7 +283,7 @@ def _reasons(removals: Mapping[str, Callable[[], None]]) -> dict[str, str]:
     return stayed
 
 
-def _text(found: Found) -> str:
+def _text(found: AtPath) -> str:
     return (found.content or b"").decode(errors="surrogateescape")
 
 

@@ -19,8 +19,8 @@ from typing import ClassVar, Self
 
 from pydantic import ConfigDict, model_validator
 
-from agent.deploys.edits import REPLACING, Block, Edit
-from agent.deploys.files.entry import Entry
+from agent.deploys.edits import REPLACING, BlockEdit, Edit
+from agent.deploys.files.entry import FileEntry
 from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, ItemType, items_to_json, parents
 from agent.deploys.spec import Concrete, Sources, Spec, file_of, require_content, text_of
 from agent.domain.fault import Fault, Mistake
@@ -38,7 +38,7 @@ class FilesSpec(Spec):
 
     kind: ClassVar[str] = "files"
 
-    __pydantic_extra__: dict[str, Entry]
+    __pydantic_extra__: dict[str, FileEntry]
 
     @model_validator(mode="after")
     def _paths(self) -> Self:
@@ -48,7 +48,7 @@ class FilesSpec(Spec):
         return self
 
     @property
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, FileEntry]:
         """What is wanted, by path."""
         return self.__pydantic_extra__
 
@@ -70,7 +70,7 @@ class _Items:
         self._sources = sources
         self._faults: list[Fault] = []
 
-    def of(self, entries: dict[str, Entry]) -> list[Item]:
+    def of(self, entries: dict[str, FileEntry]) -> list[Item]:
         """All items, sorted by path. Raises InventoryError."""
         wholes: dict[str, Item] = {}
         for path, entry in entries.items():
@@ -102,7 +102,7 @@ class _Items:
             raise Mistake.of(self._faults)
         return sorted(items, key=lambda item: (item.path, item.key if item.kind is not ItemType.EDIT else ""))
 
-    def _whole(self, path: str, entry: Entry) -> Item | None:
+    def _whole(self, path: str, entry: FileEntry) -> Item | None:
         if entry.absent:
             return Item(key=f"file:{path}", path=path, kind=ItemType.ABSENT, backup=entry.backup)
         if entry.link is not None:
@@ -120,7 +120,7 @@ class _Items:
             self._faults += mistake.faults
             return None
 
-    def _from_repo(self, item: Item, entry: Entry) -> Item:
+    def _from_repo(self, item: Item, entry: FileEntry) -> Item:
         field, origin = ("source", entry.source) if entry.source is not None else ("template", entry.template or "")
         found = file_of(self._sources.tree, origin, (item.path, field))
         item = replace(item, mode=_mode(entry, EXECUTABLE_MODE if found.executable else FILE_MODE))
@@ -128,7 +128,7 @@ class _Items:
             return replace(item, source=found.path, blob=found.blob)
         return replace(item, text=text_of(origin, (item.path, field), self._sources, template=True))
 
-    def _tree(self, path: str, entry: Entry, folder: str) -> Iterator[Item]:
+    def _tree(self, path: str, entry: FileEntry, folder: str) -> Iterator[Item]:
         prefix = f"{folder.rstrip('/')}/"
         files = [file for file in self._sources.tree.entries(folder.rstrip("/")) if file.path.startswith(prefix)]
         if not files:
@@ -175,7 +175,7 @@ class _Items:
 def _edit_key(path: str, name: str, edit: Edit) -> str:
     """A line word for word is known by what it says, so that the old one goes when it says something else. One that
     may take another's place is known by the pattern that finds both, so that the other can be given back."""
-    if isinstance(edit, Block):
+    if isinstance(edit, BlockEdit):
         return f"block:{path}#{name}"
     if edit.match is None:
         return f"line:{path}#{edit.line}"
@@ -186,11 +186,11 @@ def _edit_key(path: str, name: str, edit: Edit) -> str:
 _WORDS = {ItemType.FILE: "a file", ItemType.LINK: "a link", ItemType.ABSENT: "absent"}
 
 
-def _mode(entry: Entry, default: int) -> int:
+def _mode(entry: FileEntry, default: int) -> int:
     return default if entry.mode is None else int(entry.mode, 8)
 
 
-def _complaint(path: str, entry: Entry) -> Fault | None:
+def _complaint(path: str, entry: FileEntry) -> Fault | None:
     """What is wrong with a path, or None."""
     if not path.startswith("/"):
         return Fault(f"{path!r} is not an absolute path", f"write {'/' + path!r}", (path,))

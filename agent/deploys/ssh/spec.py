@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
-from agent.deploys.edits import Block
+from agent.deploys.edits import BlockEdit
 from agent.deploys.items import FILE_MODE, Item, ItemType, items_to_json
 from agent.deploys.public_keys import KEY, complaint
 from agent.deploys.spec import Concrete, Sources, Spec
@@ -209,5 +209,5 @@ def _known_hosts(hosts: Mapping[str, tuple[str, ...]]) -> Item:
             marker = _MARKER.match(key.strip())
             bare = _MARKER.sub("", key.strip(), count=1)
             lines.append(f"{marker[0] if marker else ''}{name} {bare}")
-    block = Block(BLOCK, "".join(f"{line}\n" for line in lines))
+    block = BlockEdit(BLOCK, "".join(f"{line}\n" for line in lines))
     return Item(key=f"block:{KNOWN_HOSTS}#{BLOCK}", path=KNOWN_HOSTS, kind=ItemType.EDIT, edit=block)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.deploys.place import Found, look
+from agent.deploys.at_path import AtPath, look
 from agent.deploys.tools.store import Store, read_active
 from agent.deploys.writing import put_link, remove
 from agent.errors import Consequence, DeployError
@@ -86,15 +86,15 @@ def described(store: Store, command: str) -> str:
     return found.target if found.target is not None else found.name
 
 
-def _found(store: Store, command: str) -> Found:
+def _found(store: Store, command: str) -> AtPath:
     try:
         with safe_open.folder(None, f"{store.commands}", root_links=True) as parent:
             return look(parent, command, read=False)
     except FileNotFoundError:
-        return Found()
+        return AtPath()
 
 
-def _judged(store: Store, place: Path, found: Found, command: str, path: str | None, *, known: bool) -> Wrong | None:
+def _judged(store: Store, place: Path, found: AtPath, command: str, path: str | None, *, known: bool) -> Wrong | None:
     """``path``: in the version's folder ``place``, None where it is not known yet."""
     target = f"{place}/{path or ''}"
     if found.type == 0:

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.deploys.as_user import User, as_user
-from agent.deploys.place import Found, look
+from agent.deploys.as_user import LocalUser, as_user
+from agent.deploys.at_path import AtPath, look
 from agent.deploys.telling import reason
 from agent.deploys.users import keys
 from agent.deploys.users.decide import Command
@@ -54,8 +54,8 @@ def carry_out(command: Command) -> None:
 class SshFolder:
     """What a home has of keys: the folder and the file, each as found."""
 
-    folder: Found
-    file: Found
+    folder: AtPath
+    file: AtPath
 
     @property
     def text(self) -> str:
@@ -73,7 +73,7 @@ class SshFolder:
         )
 
 
-NOTHING = SshFolder(Found(), Found())
+NOTHING = SshFolder(AtPath(), AtPath())
 
 
 def ssh_folder(path: str) -> SshFolder:
@@ -94,7 +94,7 @@ def ssh_folder(path: str) -> SshFolder:
 
 def write_keys(name: str, wanted: Sequence[str], exclusive: bool) -> None:
     """Brings the account's authorized_keys up to date, as that user. Raises DeployError."""
-    user = User.named(name)
+    user = LocalUser.named(name)
 
     def work() -> None:
         try:
@@ -105,7 +105,7 @@ def write_keys(name: str, wanted: Sequence[str], exclusive: bool) -> None:
     as_user(user, work)
 
 
-def _put_keys(user: User, wanted: Sequence[str], exclusive: bool) -> None:
+def _put_keys(user: LocalUser, wanted: Sequence[str], exclusive: bool) -> None:
     now = ssh_folder(user.home)
     text = keys.updated(now.text, wanted, exclusive=exclusive)
     if not wanted and text == now.text:
@@ -124,7 +124,7 @@ def _put_keys(user: User, wanted: Sequence[str], exclusive: bool) -> None:
 def put_keys_aside(name: str) -> None:
     """Takes the account's keys out of sshd's sight, whoever put them there; they lie beside, for whoever asks. Done as
     that user. Raises DeployError."""
-    user = User.named(name)
+    user = LocalUser.named(name)
 
     def work() -> None:
         try:
@@ -189,7 +189,7 @@ def remove_sudoers(name: str) -> None:
         SUDOERS_FOLDER.rmdir()
 
 
-def _required(found: Found, kind: int, path: str) -> Found:
+def _required(found: AtPath, kind: int, path: str) -> AtPath:
     if found.type not in (0, kind):
         raise UnsafePath(f"{path} is {found.name}, and is left alone", hint="put a plain one in its place")
     return found

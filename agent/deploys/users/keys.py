@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from agent.deploys.edits import Block
+from agent.deploys.edits import BlockEdit
 from agent.deploys.public_keys import KEY
 
 _BLOCK = "keys"
@@ -22,14 +22,14 @@ def updated(text: str, keys: Iterable[str], *, exclusive: bool) -> str:
     wanted are the agent's again.
     """
     wanted = {_identity(key): key for key in keys}
-    torn = _is_torn(Block(_BLOCK, None).found(text))
+    torn = _is_torn(BlockEdit(_BLOCK, None).found(text))
     kept = [
         line for line in text.split("\n") if not (_identity(line) in wanted if torn else _contradicts(line, wanted))
     ]
     rest = "" if exclusive else "\n".join(kept)
-    theirs = {_identity(line) for line in Block(_BLOCK, None).apply(rest).split("\n")}
+    theirs = {_identity(line) for line in BlockEdit(_BLOCK, None).apply(rest).split("\n")}
     ours = [key for identity, key in wanted.items() if identity not in theirs]
-    after = Block(_BLOCK, "\n".join(ours) if ours else None).apply(rest)
+    after = BlockEdit(_BLOCK, "\n".join(ours) if ours else None).apply(rest)
     return text if after == f"{text}\n" else after
 
 

@@ -11,9 +11,9 @@ import pwd
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from agent.deploys.as_user import User, as_user
+from agent.deploys.as_user import LocalUser, as_user
+from agent.deploys.at_path import look
 from agent.deploys.kind import Kind, State, state_before, state_left
-from agent.deploys.place import look
 from agent.deploys.users import accounts, departed, host, keys, memberships, revoking
 from agent.deploys.users.accounts import Accounts, Person
 from agent.deploys.users.decide import Command
@@ -263,7 +263,7 @@ def _give_back_keys(entry: LedgerEntry, image: bytes | None) -> None:
             raise DeployError(f"{entry.name}: authorized_keys was changed since: only the agent's lines are taken out")
     if image is None and before.get("keys") is not None:
         raise DeployError(f"{entry.name}: what was in authorized_keys was not kept; it is left as it is")
-    user = User.named(entry.name)
+    user = LocalUser.named(entry.name)
 
     def work() -> None:
         try:
@@ -274,7 +274,7 @@ def _give_back_keys(entry: LedgerEntry, image: bytes | None) -> None:
     as_user(user, work)
 
 
-def _put_back_keys(user: User, image: bytes | None, before: State) -> None:
+def _put_back_keys(user: LocalUser, image: bytes | None, before: State) -> None:
     """Run as that user. A ~/.ssh that was not there goes again, if nothing else is in it."""
     with folder(None, user.home.strip("/"), root_links=True) as home:
         with folder(home, ".ssh", root_links=False) as ssh:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from agent.deploys.as_user import User, UserWorker, as_user
+from agent.deploys.as_user import LocalUser, UserWorker, as_user
 from agent.deploys.dotfiles.corrections import home_corrections
 from agent.deploys.dotfiles.spec import DotfilesSpec
 from agent.deploys.items import items_from_json
@@ -35,12 +35,12 @@ from pathlib import Path
 
 from pyinfra import host
 
-from agent.deploys.as_user import User
+from agent.deploys.as_user import LocalUser
 from agent.deploys.operations import correct
 from agent.deploys.dotfiles.corrections import home_corrections
 from agent.deploys.items import items_from_json
 
-user = User("nobody", host.data.uid, host.data.uid, host.data.home)
+user = LocalUser("nobody", host.data.uid, host.data.uid, host.data.home)
 root, repositories = Path(host.data.root), Path(host.data.repositories)
 correct("dotfiles", home_corrections(user, items_from_json(host.data.tree), root, repositories))
 """
@@ -178,7 +178,7 @@ def test_an_account_that_is_not_there_cannot_be_planned(tmp_path: Path, commit: 
 
 # Working as another user
 
-NOBODY = User("nobody", UID, UID, "/nonexistent")
+NOBODY = LocalUser("nobody", UID, UID, "/nonexistent")
 
 
 def test_work_is_done_with_the_rights_of_the_user_alone(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_home_is_written_by_one_child_of_its_user(
     spec = DotfilesSpec.model_validate({"user": "nobody", "sets": ["common"]}).concrete(commit)
     homes: Any = spec.arguments["homes"]
     found = home_corrections(
-        User("nobody", UID, UID, f"{home}"), items_from_json(homes["nobody"]), commit.root, commit.root
+        LocalUser("nobody", UID, UID, f"{home}"), items_from_json(homes["nobody"]), commit.root, commit.root
     )
     for correction in found:
         correction.allowed = True

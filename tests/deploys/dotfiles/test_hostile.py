@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agent.deploys.as_user import User, as_user
+from agent.deploys.as_user import LocalUser, as_user
 from agent.deploys.tree import carry_out
 from agent.errors import DeployError
 from agent.system.safe_open import Base
@@ -189,7 +189,7 @@ def test_what_a_user_cannot_tidy_away_in_the_home_is_gone_round_and_told(tmp_pat
     base = Base(f"{home}", root_links=False)
     step = next(step for step in plan(home, commit, items(commit, {"sets": ["a"]})) if step.item.path == ".vimrc")
     item = replace(step.item, owner="65534", group="65534")
-    user = User("nobody", 65534, 65534, f"{home}")
+    user = LocalUser("nobody", 65534, 65534, f"{home}")
     with base.opened() as start:
         told = as_user(user, partial(carry_out, base, start, item, step.content))
     assert told == f"called as if it were the agent's, and left alone: {home / name}, a directory of root"

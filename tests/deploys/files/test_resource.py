@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from agent.deploys.edits import Block
+from agent.deploys.edits import BlockEdit
 from agent.deploys.kind import Kind
 from agent.deploys.kind_table import kind_named
 from agent.domain.ownership import LedgerEntry, Origin, Seen
@@ -243,7 +243,7 @@ def test_a_backup_goes_when_the_file_is_again_what_it_says(tmp_path: Path, kept:
 def test_a_backup_goes_with_the_block_that_it_was_made_for(tmp_path: Path) -> None:
     path, backup = tmp_path / "f", tmp_path / "f.before-hostwright"
     backup.write_text("theirs\n")
-    path.write_text(Block("b", "ours\n").apply("theirs\n"))
+    path.write_text(BlockEdit("b", "ours\n").apply("theirs\n"))
     assert remove(f"block:{path}#b") == {}
     assert snapshot(tmp_path) == {"f": ("file", path.stat().st_mode & 0o777, b"theirs\n")}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.place import CONTENT_LIMIT
+from agent.deploys.at_path import CONTENT_LIMIT
 from agent.deploys.users import host
 from agent.system.safe_open import UnsafePath
 from tests.deploys.users.test_keys import ANN

@@ -18,7 +18,7 @@ _DEPTH_LIMIT = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AtPath:
     """What is at a path: nothing (``status`` is None), a regular file with its content (None beyond
     ``CONTENT_LIMIT``), a link with its target, a folder that is ``empty`` or not, or something else."""
 
@@ -53,37 +53,37 @@ _TYPE_NAMES = {
 }
 
 
-def look(parent: int, name: str, *, read: bool = True) -> Found:
+def look(parent: int, name: str, *, read: bool = True) -> AtPath:
     """What is at ``name`` in the folder ``parent``. Never waits on a FIFO or a device. Raises OSError."""
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
-        return Found()
+        return AtPath()
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFLNK:
-        return Found(status, target=os.readlink(name, dir_fd=parent))
+        return AtPath(status, target=os.readlink(name, dir_fd=parent))
     if kind == stat.S_IFDIR:
         return _folder(parent, name)
     if kind == stat.S_IFREG and read:
         return _read(parent, name)
-    return Found(status)
+    return AtPath(status)
 
 
-def _folder(parent: int, name: str) -> Found:
+def _folder(parent: int, name: str) -> AtPath:
     with readable(parent, name) as descriptor, os.scandir(descriptor) as entries:
         empty = next(entries, None) is None
-        return Found(os.fstat(descriptor), empty=empty, giving=attributes.giving(descriptor))
+        return AtPath(os.fstat(descriptor), empty=empty, giving=attributes.giving(descriptor))
 
 
-def _read(parent: int, name: str) -> Found:
+def _read(parent: int, name: str) -> AtPath:
     with readable(parent, name) as descriptor:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > CONTENT_LIMIT:
-            return Found(status, giving=attributes.giving(descriptor))
+            return AtPath(status, giving=attributes.giving(descriptor))
         # One byte more than there should be: a regular file is read to its end in one call, so a full buffer
         # means that it grows.
         content = os.read(descriptor, status.st_size + 1)
-        return Found(status, content=content, giving=attributes.giving(descriptor))
+        return AtPath(status, content=content, giving=attributes.giving(descriptor))
 
 
 def leads_into(target: str | None, place: str) -> bool:
