@@ -30,7 +30,7 @@ from agent.inventory.lock import AGENT, Lock, read_lock, stale
 from agent.inventory.merge_plays import HostDeploy, PlayMerge
 from agent.inventory.site import Play, read_site
 from agent.inventory.source import INVENTORIES, open_source
-from agent.inventory.template.render import HostValues, LazyValues, Renderer, TemplateProblem
+from agent.inventory.template.render import HostValues, Renderer, TemplateProblem
 from agent.inventory.tools import PythonTool, Tool, read_tools
 from agent.problems import ProblemKind
 from agent.system.yaml import Position
@@ -70,7 +70,7 @@ class HostSources:
         return self.repositories(pin)
 
     def render(self, template: str, origin: str) -> str:
-        return self.renderer.text(template, self.values.lazily, Position(origin))
+        return self.renderer.text(template, self.values, Position(origin))
 
 
 class Environment:
@@ -280,7 +280,7 @@ class Environment:
         return found
 
 
-class _HostVars(Mapping[str, LazyValues]):
+class _HostVars(Mapping[str, HostValues]):
     """``hostvars`` in templates: every host's values, made when asked for."""
 
     __slots__ = ("_environment",)
@@ -288,9 +288,9 @@ class _HostVars(Mapping[str, LazyValues]):
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
 
-    def __getitem__(self, host: str) -> LazyValues:
+    def __getitem__(self, host: str) -> HostValues:
         try:
-            return self._environment.values(host).lazily
+            return self._environment.values(host)
         except InventoryError as error:
             if isinstance(error, ComplaintsError):
                 raise

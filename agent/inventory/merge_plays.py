@@ -183,7 +183,7 @@ class PlayMerge:
             self._data = {}
             for name, node in self.variables.items():
                 try:
-                    self._data[name] = self._json(self.values[name], node.position, (name,))
+                    self._data[name] = self._json(self.values.settled(name), node.position, (name,))
                 except TemplateProblem as error:
                     self._complain(error.position, (), error.problem, error.remedy)
         own = self._json({} if arguments is None else arguments, mention.position, mention.path)

@@ -12,7 +12,7 @@ from tests.inventory.samples import Repo
 
 def value(repo: Repo, text: str, *, host: str = "web1") -> object:
     repo.write("host_vars/web1.yaml", text)
-    return repo.load().values(host)["x"]
+    return repo.load().values(host).settled("x")
 
 
 @pytest.mark.parametrize(

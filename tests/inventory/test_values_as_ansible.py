@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from jinja2 import TemplateError
 
 from agent.errors import InventoryError
 from agent.inventory.template.filters import registry
+from agent.inventory.template.render import HostValues
 from tests.inventory.samples import Repo
 
 init_plugin_loader([])
@@ -42,9 +42,9 @@ def ours(repo: Repo, variables: dict[str, Any]) -> Any:
     return value_of(repo.load().values("web1"), "x")
 
 
-def value_of(values: Mapping[str, Any], name: str) -> Any:
+def value_of(values: HostValues, name: str) -> Any:
     try:
-        return values[name]
+        return values.settled(name)
     except InventoryError:
         return REFUSED
 
@@ -204,7 +204,7 @@ def test_sets_hold_what_ansible_says_in_the_order_of_the_lists(repo: Repo, name:
 def test_what_differs_at_each_rendering_is_a_complaint_with_a_remedy(repo: Repo, expression: str) -> None:
     repo.write("host_vars/web1.yaml", json.dumps({"x": f"{{{{ {expression} }}}}"}))
     with pytest.raises(InventoryError) as caught:
-        repo.load().values("web1")["x"]
+        repo.load().values("web1").settled("x")
     told = f"{caught.value.message}; {caught.value.hint}"
     assert re.search(r"write (the value )?down|give a seed|give a salt|give the time", told)
 
@@ -212,7 +212,7 @@ def test_what_differs_at_each_rendering_is_a_complaint_with_a_remedy(repo: Repo,
 def test_facts_are_a_complaint_that_says_what_to_do_instead(repo: Repo) -> None:
     repo.write("host_vars/web1.yaml", "x: '{{ ansible_os_family }}'")
     with pytest.raises(InventoryError) as caught:
-        repo.load().values("web1")["x"]
+        repo.load().values("web1").settled("x")
     assert caught.value.hint == "facts are not gathered: set a variable, or look at the host in a deploy file"
 
 

@@ -58,7 +58,7 @@ def _undefined(message: str, names: Mapping[str, object]) -> Fault:
             name, hosts if isinstance(hosts, Mapping) else (), otherwise="write a full name of the hosts file"
         )
         return Fault(f'there is no host "{name}" in hostvars', near)
-    if what == "LazyValues":
+    if what == "HostValues":
         return Fault(f'that host has no variable "{name}"', nearest(name, names, otherwise=DEFAULT))
     groups = names.get("groups")
     near = nearest(name, groups) if isinstance(groups, Mapping) else ""

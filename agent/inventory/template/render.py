@@ -8,9 +8,10 @@ it, part by part, and never twice: what a template puts out is not a template ag
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError
 
@@ -75,7 +76,7 @@ class Renderer:
                 template = compiled(text)
                 # A shared context keeps the mapping itself, so that only what is asked for renders; a dict would hold
                 # it all.
-                scope: Any = _Scope(names, self._sandbox.globals)
+                scope: Any = ChainMap(cast("Any", names), self._sandbox.globals)
                 return self._sandbox.concat(template.root_render_func(template.new_context(scope, shared=True)))
         except TemplateProblem:
             raise
@@ -83,34 +84,9 @@ class Renderer:
             raise _problem(error, text, names, position) from error
 
 
-class HostValues(Mapping[str, Value]):
-    """One host's variables, rendered: plain data. Magic names come first. Raises TemplateProblem for one that does not
-    render."""
-
-    __slots__ = ("_settled", "lazily")
-
-    def __init__(self, variables: Mapping[str, Node], magic: Mapping[str, object], renderer: Renderer) -> None:
-        self.lazily = LazyValues(variables, magic, renderer)
-        """The same as templates see them."""
-        self._settled: dict[str, Value] = {}
-
-    def __getitem__(self, name: str) -> Value:
-        if name not in self._settled:
-            self._settled[name] = self.lazily.settled(name)
-        return self._settled[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.lazily)
-
-    def __len__(self) -> int:
-        return len(self.lazily)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.lazily
-
-
-class LazyValues(Mapping[str, object]):
-    """One host's variables as templates see them: rendered when asked for, part by part, each once."""
+class HostValues(Mapping[str, object]):
+    """One host's variables as templates see them: rendered when asked for, part by part, each once. Magic names come
+    first. ``settled`` gives plain data."""
 
     __slots__ = ("_found", "_magic", "_nodes", "_renderer", "_rendering")
 
@@ -174,7 +150,7 @@ def render(node: Node, names: HostValues, renderer: Renderer, problems: list[Tem
     Raises the first TemplateProblem, or puts all of them into ``problems`` where that is given.
     """
     found: list[TemplateProblem] = []
-    value = _rendered(node, names.lazily, renderer, found)
+    value = _rendered(node, names, renderer, found)
     if problems is not None:
         problems.extend(found)
     elif found:
@@ -185,7 +161,7 @@ def render(node: Node, names: HostValues, renderer: Renderer, problems: list[Tem
         raise TemplateProblem(*_parts(error), position=node.position) from error
 
 
-def _rendered(node: Node, names: LazyValues, renderer: Renderer, found: list[TemplateProblem]) -> Value:
+def _rendered(node: Node, names: HostValues, renderer: Renderer, found: list[TemplateProblem]) -> Value:
     if isinstance(node, List):
         return [_rendered(item, names, renderer, found) for item in node.items]
     if isinstance(node, Map):
@@ -205,28 +181,6 @@ def _last_newlines(text: str, rendered: str) -> str:
     """``rendered`` with as many newlines at its end as ``text`` has; Jinja2 drops one, Ansible puts it back."""
     wanted, found = _LAST_NEWLINES.findall(text), _LAST_NEWLINES.findall(rendered)
     return rendered + "".join(wanted[len(found) :])
-
-
-class _Scope(Mapping[str, object]):
-    """The host's values and behind them what the sandbox offers."""
-
-    __slots__ = ("_behind", "_names")
-
-    def __init__(self, names: Mapping[str, object], behind: Mapping[str, object]) -> None:
-        self._names = names
-        self._behind = behind
-
-    def __getitem__(self, name: str) -> object:
-        return self._names[name] if name in self._names else self._behind[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names or name in self._behind
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({**dict.fromkeys(self._behind), **dict.fromkeys(self._names)})
-
-    def __len__(self) -> int:
-        return len(set(self))
 
 
 def _parts(error: TemplateError) -> tuple[str, str]:
