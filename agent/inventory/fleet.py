@@ -11,7 +11,7 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from agent.domain import memory
 from agent.domain.commit import Accept, BranchRule
@@ -24,7 +24,7 @@ from agent.inventory import validation
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import Source, open_source
 from agent.system import timezone
-from agent.system.yaml import Map, Node, Scalar, locate, plain
+from agent.system.yaml import Node, locate
 
 FLEET_FILE = "fleet.yaml"
 
@@ -262,16 +262,9 @@ def read_fleet(tree: Tree, name: str) -> Fleet:
 
 def read_fleet_file(source: Source, complaints: Complaints) -> tuple[Fleet, Node | None]:
     """The fleet and the file's node for positions; what is wrong goes to ``complaints``, then all is default."""
-    root = source.read(FLEET_FILE, complaints) if source.has(FLEET_FILE) else None
-    if root is None or (isinstance(root, Scalar) and root.value is None):
-        return Fleet(), None
-    if not isinstance(root, Map):
-        complaints.add(root.position, (), "a mapping is expected", "write `schedule: …` and the like")
-        return Fleet(), None
-    try:
-        fleet = Fleet.model_validate(plain(root))
-    except ValidationError as error:
-        validation.complain(error, Fleet, root, complaints, place=root.position)
+    root = source.mapping(FLEET_FILE, complaints, "write `schedule: …` and the like")
+    fleet = validation.validated(Fleet, root, complaints) if root is not None else None
+    if root is None or fleet is None:
         return Fleet(), None
     for path in NOT_IN_FORCE:
         if _at(fleet, path) != _at(Fleet(), path):

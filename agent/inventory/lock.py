@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from agent.domain.address import Address
 from agent.domain.fault import Mistake, no_truth
@@ -30,7 +30,7 @@ from agent.inventory.tools import (
     checked_url,
 )
 from agent.problems import ProblemKind
-from agent.system.yaml import dump, plain
+from agent.system.yaml import dump
 
 LOCK_FILE = "lock.yaml"
 AGENT = "hostwright"
@@ -205,12 +205,8 @@ def _listed(bin: Mapping[str, str]) -> str:
 def read_lock(source: Source, complaints: Complaints) -> Lock:
     """The lock of an inventory, empty where there is none; what is wrong goes to ``complaints``."""
     root = source.read(LOCK_FILE, complaints) if source.has(LOCK_FILE) else None
-    if root is None:
-        return Lock()
-    try:
-        written = LockFile.model_validate(plain(root))
-    except ValidationError as error:
-        validation.complain(error, LockFile, root, complaints, place=root.position)
+    written = validation.validated(LockFile, root, complaints) if root is not None else None
+    if written is None:
         return Lock()
     return Lock(
         {name: _tool_pin(name, tool) for name, tool in written.tools.items()},

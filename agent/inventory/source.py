@@ -10,7 +10,7 @@ from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
 from agent.problems import ProblemKind
 from agent.system import yaml
-from agent.system.yaml import Node, Position, Scalar
+from agent.system.yaml import Map, Node, Position, Scalar
 
 INVENTORIES = "inventories"
 
@@ -76,6 +76,17 @@ class Source:
             complaints.take(error)
             return None
         return root if root is not None else Scalar(None, self.position(path))
+
+    def mapping(self, path: str, complaints: Complaints, example: str) -> Map | None:
+        """The mapping that a YAML file holds; None where there is no file, where it is empty, and for one that was
+        complained about. ``example``: what to write instead of something else than a mapping."""
+        root = self.read(path, complaints) if self.has(path) else None
+        if root is None or (isinstance(root, Scalar) and root.value is None):
+            return None
+        if not isinstance(root, Map):
+            complaints.add(root.position, (), "a mapping is expected", example)
+            return None
+        return root
 
 
 def open_source(tree: Tree, name: str) -> Source:

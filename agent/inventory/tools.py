@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from agent.domain.fault import Mistake, Path
 from agent.domain.pins import TOOL_NAME
@@ -20,7 +20,7 @@ from agent.inventory.complaint import Complaints
 from agent.inventory.source import Source
 from agent.inventory.template.render import Renderer, TemplateProblem
 from agent.system.remote import without_password
-from agent.system.yaml import Map, Node, Position, Scalar, locate, plain
+from agent.system.yaml import Map, Node, Position, locate
 
 TOOLS_FILE = "tools.yaml"
 
@@ -163,13 +163,8 @@ def tools_schema() -> dict[str, Any]:
 
 def read_tools(source: Source, complaints: Complaints) -> dict[str, Tool]:
     """The tools of an inventory by name; what is wrong goes to ``complaints``."""
-    root = source.read(TOOLS_FILE, complaints) if source.has(TOOLS_FILE) else None
-    if root is None or (isinstance(root, Scalar) and root.value is None):
-        return {}
-    if not isinstance(root, Map):
-        complaints.add(
-            root.position, (), "a mapping of tools is expected", "write `ripgrep: {version: …}` and the like"
-        )
+    root = source.mapping(TOOLS_FILE, complaints, "write `ripgrep: {version: …}` and the like")
+    if root is None:
         return {}
     reader = _Reader(complaints)
     found = (reader.tool(name, root.keys[name], node) for name, node in root.values.items())
@@ -191,15 +186,11 @@ class _Reader:
                 node.position, (name,), "a mapping is expected", "with version, url, platforms and bin, or with pip"
             )
             return None
-        model = Python if "pip" in node.values else Archive
-        try:
-            written = model.model_validate(plain(node))
-        except ValidationError as error:
-            validation.complain(error, model, node, self._complaints, place=position, path=(name,))
-            return None
-        if isinstance(written, Python):
-            return self._python(name, position, node, written)
-        return self._archive(name, position, node, written)
+        if "pip" in node.values:
+            python = validation.validated(Python, node, self._complaints, place=position, path=(name,))
+            return None if python is None else self._python(name, position, node, python)
+        archive = validation.validated(Archive, node, self._complaints, place=position, path=(name,))
+        return None if archive is None else self._archive(name, position, node, archive)
 
     def _python(self, name: str, position: Position, node: Map, written: Python) -> PythonTool | None:
         distribution = _DISTRIBUTION.fullmatch(written.pip)

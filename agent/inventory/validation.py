@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from agent.domain.fault import Fault, Mistake, Path
 from agent.inventory.complaint import Complaints, unknown_key
-from agent.system.yaml import List, Map, Node, Position, Scalar, locate
+from agent.system.yaml import List, Map, Node, Position, Scalar, locate, plain
 
 _MAPPING = ("a mapping is expected", "write `key: value` lines below it; where names are enough, [a, b]")
 _LIST = ("a list is expected", "write [a, b], or a line with a dash for each")
@@ -32,6 +32,20 @@ _TEMPLATE = re.compile(r"\{[{%#]")
 _TRUTHS = {True: "a truth value (true, yes, on)", False: "a truth value (false, no, off)"}
 _QUOTE_LIMIT = 60
 """Characters of a wrong value that a message repeats."""
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(
+    model: type[M], node: Node, complaints: Complaints, *, place: Position | None = None, path: Path = ()
+) -> M | None:
+    """``node`` as ``model``; None where it is none, which is complained of at its place, or at ``place``."""
+    try:
+        return model.model_validate(plain(node))
+    except ValidationError as error:
+        complain(error, model, node, complaints, place=place or node.position, path=path)
+    return None
 
 
 def complain(

@@ -66,7 +66,7 @@ def test_a_python_tool_becomes_the_requirement_that_pip_would_write(repo: Repo, 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[x]", "tools.yaml:1:1: a mapping of tools is expected"),
+        ("[x]", "tools.yaml:1:1: a mapping is expected"),
         ("x: 1", "tools.yaml:1:4: x: a mapping is expected"),
         ("a b: {pip: x}", 'tools.yaml:1:1: "a b" is not a name for a tool'),
         ("x: {pip: x, versoin: 1.*}", 'tools.yaml:1:13: x: unknown key "versoin"; did you mean "version"?'),

@@ -35,7 +35,6 @@ NUMBER_LIMIT = 10_000
 _OF_THE_MACHINE = ("lookup", "query", "q", "now")
 """Functions of Ansible that look at its controller."""
 
-_PADDING_FILTERS = ("batch", "center", "indent", "slice", "truncate", "wordwrap")
 _WIDE_PERCENT = re.compile(r"%[^a-zA-Z%]*(\d{5}|\*)")
 _WIDE_BRACES = re.compile(r":[^}]*(\d{5}|\{)")
 
@@ -93,10 +92,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals.update({name: _not_here(name) for name in _OF_THE_MACHINE})
         self.filters.update(FILTERS)
         self.tests.update(CONDITIONS)
-        for name in _PADDING_FILTERS:
-            self.filters[name] = _narrow(self.filters[name])
-        self.filters["replace"] = _bounded_replace(self.filters["replace"])
-        self.filters["format"] = _bounded_format(self.filters["format"])
+        for name, bound in _BOUNDS.items():
+            self.filters[name] = _bounded(self.filters[name], bound)
         self.filters = with_full_names(filters_of_defined(self.filters))
         self.tests = with_full_names(tests_of_defined(self.tests))
         self.filters["counted"] = self._counted
@@ -242,33 +239,23 @@ def _no_secret(_context: Context, *_: object) -> NoReturn:
     raise SecurityError("secrets are not in force in this version; remove the call of secret()")
 
 
-def _narrow(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that pads or cuts, with a bound on its numbers."""
+def _bounded(function: Callable[..., Any], require: Callable[..., None]) -> Callable[..., Any]:
+    """The filter ``function``; ``require`` looks at its arguments first."""
 
     @wraps(function)
-    def narrow(*args: Any, **named: Any) -> Any:
-        _require(all(_count(arg) <= NUMBER_LIMIT for arg in (*args, *named.values())), "a text")
+    def bounded(*args: Any, **named: Any) -> Any:
+        require(*args, **named)
         return function(*args, **named)
 
-    return narrow
+    return bounded
 
 
-def _bounded_replace(function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def replace(context: Any, text: Any, old: Any, new: Any, *args: Any, **named: Any) -> Any:
-        _require_replaced(str(text), str(old), str(new))
-        return function(context, text, old, new, *args, **named)
-
-    return replace
+def _require_narrow(*args: Any, **named: Any) -> None:
+    _require(all(_count(arg) <= NUMBER_LIMIT for arg in (*args, *named.values())), "a text")
 
 
-def _bounded_format(function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def formatted(text: Any, *args: Any, **named: Any) -> Any:
-        _require(not _WIDE_PERCENT.search(str(text)), "a text")
-        return function(text, *args, **named)
-
-    return formatted
+def _require_format(text: Any, *_: Any, **__: Any) -> None:
+    _require(not _WIDE_PERCENT.search(str(text)), "a text")
 
 
 def _require_replaced(text: str, old: str, new: str) -> None:
@@ -278,6 +265,14 @@ def _require_replaced(text: str, old: str, new: str) -> None:
 def _require_joined(separator: str, parts: list[Any] | tuple[Any, ...]) -> None:
     total = sum(len(part) for part in parts if isinstance(part, str)) + len(parts) * len(separator)
     _require(total <= TEXT_LIMIT, "a text")
+
+
+_BOUNDS: dict[str, Callable[..., None]] = {
+    **dict.fromkeys(("batch", "center", "indent", "slice", "truncate", "wordwrap"), _require_narrow),
+    "format": _require_format,
+    "replace": lambda _context, text, old, new, *_, **__: _require_replaced(str(text), str(old), str(new)),
+}
+"""By filter, what has to be true of its arguments."""
 
 
 def _length(value: object) -> int:
