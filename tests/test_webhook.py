@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent import webhook
+from agent.domain import codec
 from agent.domain.memory import FleetSettings, Webhook
 from agent.errors import SettingsError
 from agent.host.webhook_secret import read_secret
@@ -198,7 +199,7 @@ def test_a_secret_that_is_missing_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_where_it_listens_outlives_the_commit() -> None:
     settings = FleetSettings(webhook=Webhook("::1", 9443, "/etc/s"))
-    read = FleetSettings.from_json(settings.as_json())
+    read = codec.decode(codec.encode(settings), FleetSettings)
     assert read == settings
     assert read.webhook is not None
     assert read.webhook.listen == "[::1]:9443"

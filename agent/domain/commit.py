@@ -26,9 +26,10 @@ class BranchRule(StrEnum):
     """Nothing, as long as it does not name other branches only."""
 
     @classmethod
-    def of(cls, written: object) -> BranchRule:
-        """The rule of this name; the default for everything else."""
-        return next((known for known in cls if known == written), cls.UNSEEN)
+    def _missing_(cls, value: object) -> BranchRule:
+        """A newer agent's rule, which this one does not know: the default."""
+        del value
+        return cls.UNSEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,6 @@ class Accept:
     commits: bool = True
     tags: tuple[str, ...] = ()
     branch: BranchRule = BranchRule.UNSEEN
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, object]) -> Accept:
-        tags = data.get("tags", ())
-        return cls(
-            data.get("commits", True) is not False,
-            tuple(map(str, tags)) if isinstance(tags, list | tuple) else (),
-            BranchRule.of(data.get("branch")),
-        )
 
     def takes(self, tag: str) -> bool:
         """Whether a tag of this name counts."""

@@ -11,11 +11,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
 
 from agent.domain.commit import Accept, TrustedCommit
 from agent.domain.desired import OnRemove
@@ -30,20 +28,7 @@ ON_REMOVE = "on_remove:"
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """Turns itself into JSON and back. Unknown keys are dropped: an older agent may read what a newer one wrote."""
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        names = {item.name for item in dataclasses.fields(cls)}
-        return cls(**{key: value for key, value in data.items() if key in names})
-
-    def as_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class TrustRecord(Document):
+class TrustRecord:
     """``last`` was vouched for by ``principal`` with the key ``fingerprint`` (both empty: nobody was asked), under
     ``tag`` where ``tag_object`` is not empty. ``tags``: every tag that ever was trusted, and the commit it named."""
 
@@ -74,7 +59,7 @@ class TrustRecord(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class AppliedDeploy(Document):
+class AppliedDeploy:
     """One deploy as it was last applied and confirmed.
 
     ``owned`` and ``steady`` are of a config repo's deploy, whose code may ask the host before it names a thing: keys
@@ -91,22 +76,9 @@ class AppliedDeploy(Document):
     checks: tuple[str, ...] = ()
     """Labels of the checks by which the host was judged with it."""
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> AppliedDeploy:
-        said = data.get("on_remove")
-        return cls(
-            data["digest"],
-            dict(data.get("resources", {})),
-            tuple(data.get("not_idempotent", ())),
-            OnRemove(said["source"], said["data"], said["commit"]) if said is not None else None,
-            tuple(data.get("owned", ())),
-            tuple(data.get("steady", ())),
-            tuple(data.get("checks", ())),
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class AdoptedCommit(Document):
+class AdoptedCommit:
     """A commit that the host reached, and since when it has been well on it (None: not well now, or superseded;
     ``soaked_s`` then says for how long it was)."""
 
@@ -121,7 +93,7 @@ class AdoptedCommit(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class Applied(Document):
+class Applied:
     """``commit`` and ``digest`` are of the last desired state that was reached as a whole."""
 
     commit: str | None = None
@@ -134,21 +106,9 @@ class Applied(Document):
     served: bool = False
     """Whether the host was as wanted once and what is said above was lost since."""
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Applied:
-        return cls(
-            commit=data.get("commit"),
-            digest=data.get("digest"),
-            good=data.get("good"),
-            good_commit=data.get("good_commit"),
-            served=data.get("served") is True,
-            deploys={name: AppliedDeploy.from_json(item) for name, item in data.get("deploys", {}).items()},
-            adopted=tuple(AdoptedCommit.from_json(item) for item in data.get("adopted", ())),
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class Attempt(Document):
+class Attempt:
     """How often in a row a deploy failed with this digest, and when it may be tried again by itself."""
 
     digest: str
@@ -156,10 +116,6 @@ class Attempt(Document):
     not_before: int
     error: str = ""
     """Why, in one line: until the next try nothing else says it."""
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Attempt:
-        return cls(data["digest"], int(data["failures"]), int(data["not_before"]), str(data.get("error", "")))
 
     @property
     def told(self) -> str:
@@ -173,7 +129,7 @@ class Attempt(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class Webhook(Document):
+class Webhook:
     """Where a forge may say that something was pushed, and the file that holds the secret it says it with."""
 
     host: str
@@ -186,7 +142,7 @@ class Webhook(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class FleetSettings(Document):
+class FleetSettings:
     """What fleet.yaml last said of a host's rhythm and of where it reports; it outlives a commit nobody can read.
 
     ``hosts`` counts the inventory: the more there are, the more each of them spreads its reports.
@@ -221,21 +177,9 @@ class FleetSettings(Document):
         """What must be left of a window for something to begin in it."""
         return self.deploy_timeout_s + self.settle_s
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> FleetSettings:
-        names = {item.name for item in dataclasses.fields(cls)}
-        known = {key: value for key, value in data.items() if key in names}
-        accept = known.get("accept") or {}
-        windows = known.get("windows") or ()
-        known["windows"] = tuple(Window.from_json(item) for item in windows)
-        known["accept"] = Accept.from_json(accept)
-        if (webhook := known.get("webhook")) is not None:
-            known["webhook"] = Webhook.from_json(webhook)
-        return cls(**known)
-
 
 @dataclass(frozen=True, slots=True)
-class State(Document):
+class State:
     """Where the host stands after its last cycle. Times in seconds since the epoch, intervals in seconds."""
 
     aimed_commit: str | None = None
@@ -259,21 +203,9 @@ class State(Document):
     told: tuple[str, ...] = ()
     """Marks of the problems and holds that events have told, so that they are told once and not every minute."""
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> State:
-        names = {item.name for item in dataclasses.fields(cls)}
-        known = {key: value for key, value in data.items() if key in names}
-        known["fleet"] = FleetSettings.from_json(data.get("fleet") or {})
-        known["attempts"] = {name: Attempt.from_json(item) for name, item in data.get("attempts", {}).items()}
-        known["told"] = tuple(data.get("told", ()))
-        known["cause"] = (*map(str, data.get("cause", ())), "", "", "")[:3]
-        if known.get("failed_at_first") is not None:
-            known["failed_at_first"] = tuple(known["failed_at_first"])
-        return cls(**known)
-
 
 @dataclass(frozen=True, slots=True)
-class Pinned(Document):
+class Pinned:
     """A commit that a person named, and for how long the host stays on it; None: until it is resumed."""
 
     commit: str
@@ -298,7 +230,7 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Update(Document):
+class Update:
     """One version of the agent that was tried: ``name`` is of its environment, ``digest`` of its pin. ``troubles``:
     what was wrong before it; ``reverts``: how often the version before it did better."""
 
@@ -313,15 +245,9 @@ class Update(Document):
     not_before: int = 0
     why: str = ""
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Update:
-        names = {item.name for item in dataclasses.fields(cls)}
-        known = {key: value for key, value in data.items() if key in names}
-        return cls(**known | {"troubles": tuple(data.get("troubles", ()))})
-
 
 @dataclass(frozen=True, slots=True)
-class Suspension(Document):
+class Suspension:
     reason: str
     since: int
     until: int | None = None

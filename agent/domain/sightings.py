@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from agent.domain.memory import Document
-
 KEPT = 10_000
 """Commits that are remembered; about 700 KB. Those that branches are at now stay longest."""
 NAME_LIMIT = 100
@@ -14,19 +12,12 @@ NAME_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Sightings(Document):
+class Sightings:
     """``followed``: digest of the remote and branch that the host followed when it saw them; another one begins
     afresh. ``commits``: ``<commit> <branch where it was first seen>``, the oldest first."""
 
     followed: str = ""
     commits: tuple[str, ...] = ()
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, object]) -> Sightings:
-        commits, followed = data.get("commits", []), data.get("followed", "")
-        if not isinstance(commits, list) or not isinstance(followed, str):
-            raise TypeError("it does not hold a list of commits")
-        return cls(followed, tuple(commits))
 
     @property
     def branches(self) -> Mapping[str, str]:

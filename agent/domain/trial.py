@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from agent.domain.memory import LONGEST_BACKOFF_S, Document
+from agent.domain.memory import LONGEST_BACKOFF_S
 from agent.domain.plan import Hold, HoldKind
 
 MOST_TRIES = 2
@@ -21,7 +20,7 @@ FIRST_DOUBT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Trial(Document):
+class Trial:
     """An intended change from before it is applied until it is judged, with what held before it.
 
     ``touched``: the deploys that it changes. ``passed``: labels of the checks that passed before; ``known``: of those
@@ -39,18 +38,6 @@ class Trial(Document):
     failed_units: tuple[str, ...] = ()
     remote: bool = True
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Trial:
-        lists = ("touched", "passed", "known", "failed_units")
-        return cls(
-            str(data["digest"]),
-            str(data["commit"]),
-            int(data["at"]),
-            int(data["tries"]),
-            **{name: tuple(map(str, data.get(name, ()))) for name in lists},
-            remote=data.get("remote") is not False,
-        )
-
     @property
     def hopeless(self) -> bool:
         """Whether it has been begun as often as it may be, and never ended."""
@@ -58,7 +45,7 @@ class Trial(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class Bad(Document):
+class Bad:
     """A desired state that this host does not aim at again by itself: never, or not before ``until`` where it is in
     doubt whether it was to blame. ``times``: how often in a row it was taken back."""
 
@@ -70,19 +57,6 @@ class Bad(Document):
     times: int = 1
     forlorn: bool = False
     """Bad for what it did to the agent itself, whatever the host's signs say."""
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Bad:
-        until = data.get("until")
-        return cls(
-            str(data["digest"]),
-            str(data["commit"]),
-            int(data["at"]),
-            str(data["reason"]),
-            None if until is None else int(until),
-            int(data.get("times", 1)),
-            data.get("forlorn") is True,
-        )
 
     def holds(self, now: int) -> bool:
         """A doubt not longer than any can be: then a clock that was wrong has been put right since."""
@@ -103,11 +77,7 @@ class Bad(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts(Document):
+class Verdicts:
     """All that is bad or in doubt, by digest."""
 
     bad: Mapping[str, Bad] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Verdicts:
-        return cls({digest: Bad.from_json(item) for digest, item in data["bad"].items()})

@@ -7,10 +7,10 @@ of them. It lasts ``for`` by a clock that nobody puts forward or back. Pure: a z
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any, Final
+from typing import Final
 
 LONGEST_S: Final = 7 * 86400
 """Of one window: by then its next one has begun."""
@@ -31,12 +31,6 @@ class Window:
     for_s: int
     tz: str = "UTC"
     holds_drift: bool = False
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Window:
-        names = {item.name for item in fields(cls)}
-        known = {key: value for key, value in data.items() if key in names}
-        return cls(**{**known, "days": tuple(map(int, known["days"]))})
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NoReturn, cast
+from typing import Any, ClassVar, get_args
 
+from agent.domain import codec
 from agent.domain.digest import JSON
 from agent.domain.outcome import OperationResult, Status
 from agent.domain.plan import WantedChange
@@ -129,163 +130,30 @@ class Done:
 Message = Ready | Begin | PreparedDeploy | UnpreparedDeploy | ExecuteDeploy | SkipDeploy | Started | Operated | Done
 
 
+_MESSAGES: Mapping[str, type[Message]] = {kind.type: kind for kind in get_args(Message)}
+
+
 def encode(message: Message) -> bytes:
     """``message`` as one line. What is not UTF-8 (a file name in a diff) is sent with question marks."""
-    text = json.dumps({"type": message.type} | _fields(message), ensure_ascii=False, default=_plain)
+    fields = {field.name: getattr(message, field.name) for field in dataclasses.fields(message)}
+    text = json.dumps({"type": message.type} | fields, ensure_ascii=False, default=codec.plain)
     return text.encode(errors="replace") + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """One line as the message it is. Raises ProtocolError, also for a field too many."""
+    """One line as the message it is. Raises ProtocolError, also for a field too many or too few."""
     try:
-        raw = json.loads(line)
+        raw = codec.from_plain(json.loads(line), dict[str, Any])
+        if "type" not in raw:
+            raise ProtocolError("field 'type' is missing")
+        kind = codec.from_plain(raw.pop("type"), str)
+        if kind not in _MESSAGES:
+            raise ProtocolError(f"no message is called {kind[:80]!r}")
+        message = codec.from_plain(raw, _MESSAGES[kind], exact=True)
+    except codec.Mismatch as error:
+        raise ProtocolError(f"{error}") from error
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not JSON: {line[:80]!r}") from error
-    fields = _Fields(raw)
-    kind = fields.text("type")
-    if kind not in _READERS:
-        raise ProtocolError(f"no message is called {kind[:80]!r}")
-    message = _READERS[kind](fields)
-    fields.end()
+    if isinstance(message, Done) and message.status not in (Status.DONE, Status.FAILED, Status.STOPPED):
+        raise ProtocolError(f"a deploy does not end as {message.status!r}")
     return message
-
-
-def _plain(value: object) -> dict[str, object] | list[str]:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, frozenset):
-        return sorted(value)
-    return _fields(value)
-
-
-def _fields(value: object) -> dict[str, object]:
-    if not dataclasses.is_dataclass(value):
-        raise TypeError(f"{type(value).__name__} cannot be sent")
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-
-
-class _Fields:
-    """Takes the fields of one JSON object, each with its type, and in the end complains about those left."""
-
-    def __init__(self, raw: object) -> None:
-        if not isinstance(raw, dict):
-            self._refuse("an object", raw)
-        self._raw: dict[str, object] = raw
-
-    def end(self) -> None:
-        if self._raw:
-            raise ProtocolError(f"unknown field {next(iter(self._raw))!r}")
-
-    def text(self, name: str) -> str:
-        value = self._take(name)
-        return value if isinstance(value, str) else self._refuse("text", value)
-
-    def optional_text(self, name: str) -> str | None:
-        value = self._take(name)
-        return value if value is None or isinstance(value, str) else self._refuse("text or null", value)
-
-    def flag(self, name: str) -> bool:
-        value = self._take(name)
-        return value if isinstance(value, bool) else self._refuse("true or false", value)
-
-    def number(self, name: str) -> float:
-        value = self._take(name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            self._refuse("a number", value)
-        return float(value)
-
-    def count(self, name: str) -> int:
-        value = self._take(name)
-        if isinstance(value, bool) or not isinstance(value, int):
-            self._refuse("a whole number", value)
-        return value
-
-    def mapping(self, name: str) -> Mapping[str, JSON]:
-        value = self._take(name)
-        return cast("dict[str, JSON]", value) if isinstance(value, dict) else self._refuse("an object", value)
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        value = self._take(name)
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self._refuse("a list of texts", value)
-        return tuple(value)
-
-    def one(self, name: str) -> _Fields:
-        return _Fields(self._take(name))
-
-    def many(self, name: str) -> list[_Fields]:
-        value = self._take(name)
-        return [_Fields(item) for item in value] if isinstance(value, list) else self._refuse("a list", value)
-
-    def _take(self, name: str) -> object:
-        try:
-            return self._raw.pop(name)
-        except KeyError:
-            raise ProtocolError(f"field {name!r} is missing") from None
-
-    def _refuse(self, wanted: str, value: object) -> NoReturn:
-        raise ProtocolError(f"{wanted} was expected, not {str(value)[:80]!r}")
-
-
-def _order(fields: _Fields) -> Order:
-    order = Order(
-        name=fields.text("name"),
-        kind=fields.text("kind"),
-        source=fields.optional_text("source"),
-        arguments=fields.mapping("arguments"),
-        data=fields.mapping("data"),
-        interrupted=fields.flag("interrupted"),
-        root=fields.optional_text("root"),
-    )
-    fields.end()
-    return order
-
-
-def _change(fields: _Fields) -> WantedChange:
-    change = WantedChange(
-        resource=fields.text("resource"),
-        operation=fields.text("operation"),
-        diff=fields.optional_text("diff"),
-        private=fields.flag("private"),
-        owns=fields.texts("owns"),
-        refused=fields.flag("refused"),
-    )
-    fields.end()
-    return change
-
-
-def _result(fields: _Fields) -> OperationResult:
-    result = OperationResult(
-        deploy=fields.text("deploy"),
-        resource=fields.text("resource"),
-        operation=fields.text("operation"),
-        succeeded=fields.flag("succeeded"),
-        changed=fields.flag("changed"),
-        seconds=fields.number("seconds"),
-        output=fields.text("output"),
-        error=fields.text("error"),
-    )
-    fields.end()
-    return result
-
-
-def _done(fields: _Fields) -> Done:
-    deploy, status, error = fields.text("deploy"), fields.text("status"), fields.text("error")
-    if status not in (Status.DONE, Status.FAILED, Status.STOPPED):
-        raise ProtocolError(f"a deploy does not end as {status[:80]!r}")
-    return Done(deploy, Status(status), error)
-
-
-_READERS: Mapping[str, Callable[[_Fields], Message]] = {
-    Ready.type: lambda f: Ready(f.flag("confined"), f.text("reason")),
-    Begin.type: lambda f: Begin(f.text("root"), f.text("temp"), tuple(_order(item) for item in f.many("deploys"))),
-    PreparedDeploy.type: lambda f: PreparedDeploy(
-        f.text("deploy"), tuple(_change(item) for item in f.many("changes")), f.texts("resources"), f.count("unowned")
-    ),
-    UnpreparedDeploy.type: lambda f: UnpreparedDeploy(f.text("deploy"), f.text("error")),
-    ExecuteDeploy.type: lambda f: ExecuteDeploy(f.text("deploy"), frozenset(f.texts("resources"))),
-    SkipDeploy.type: lambda f: SkipDeploy(f.text("deploy")),
-    Started.type: lambda f: Started(f.text("deploy"), f.text("resource"), f.text("operation")),
-    Operated.type: lambda f: Operated(_result(f.one("result"))),
-    Done.type: _done,
-}

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from agent.domain import codec
 from agent.domain.event import Event
 from agent.system.files import read_bounded, write_atomic
 
@@ -65,14 +66,6 @@ def _line(event: Event) -> str:
 
 def _parse(line: bytes) -> Event | None:
     try:
-        data = json.loads(line)
-        return Event(
-            at=int(data["at"]),
-            kind=str(data["kind"]),
-            message=str(data["message"]),
-            deploy=str(data.get("deploy", "")),
-            resource=str(data.get("resource", "")),
-            diff=None if data.get("diff") is None else str(data["diff"]),
-        )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return codec.decode(line, Event)
+    except ValueError:
         return None

@@ -8,15 +8,14 @@ named by what an inventory says. Who looks at the host is told in ``agent.deploy
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agent.domain.digest import JSON
+from agent.domain import codec
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standing, unseen
 from agent.errors import SettingsError
 from agent.system.files import make_private_folder, read_bounded, write_all, write_atomic
@@ -27,8 +26,6 @@ IMAGE_LIMIT = 1024 * 1024
 
 FEW = 50
 """Files that are quicker synced one by one: syncing all at once waits for whatever else the host is writing."""
-
-_TEXTS = ("key", "deploy", "reason")
 
 
 class Ledger:
@@ -181,7 +178,7 @@ class Ledger:
             self._keep(after)
 
     def _keep(self, entry: LedgerEntry) -> None:
-        self._write(self._file(entry.key), json.dumps(asdict(entry), sort_keys=True).encode() + b"\n")
+        self._write(self._file(entry.key), codec.encode(entry))
         self._entries[entry.key] = entry
 
     def _write(self, file: Path, data: bytes) -> None:
@@ -219,28 +216,8 @@ def _read(file: Path) -> LedgerEntry | None:
     try:
         if misplaced_file(file):
             return None
-        data: dict[str, Any] = json.loads(read_bounded(file))
-        entry = LedgerEntry(
-            key=data["key"],
-            deploy=data["deploy"],
-            at=int(data["at"]),
-            origin=Origin(data["origin"]),
-            before=_state(data["before"]),
-            left=_state(data.get("left")),
-            settled=data.get("settled") is True,
-            standing=Standing(data.get("standing", Standing.OWNED)),
-            reason=data.get("reason", ""),
-            reloads=tuple(map(str, data.get("reloads", ()))),
-            owed=data.get("owed") is True,
-        )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, OSError):
+        entry = codec.decode(read_bounded(file), LedgerEntry)
+    except (ValueError, OSError):
         return None
-    texts = all(isinstance(getattr(entry, name), str) for name in _TEXTS)
-    origin = entry.origin is not Origin.CREATED or entry.before is None
-    return entry if texts and origin and file.stem == _name(entry.key) else None
-
-
-def _state(value: object) -> Mapping[str, JSON] | None:
-    if value is not None and not isinstance(value, dict):
-        raise ValueError("a state is an object")
-    return value
+    origin = (entry.origin is Origin.CREATED) == (entry.before is None)
+    return entry if origin and file.stem == _name(entry.key) else None

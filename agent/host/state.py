@@ -6,12 +6,11 @@ Standard library only: the daemon reads them too, and it is to stay small. Only 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from typing import TypeVar
 
-from agent.domain.conform import conforms
-from agent.domain.memory import Applied, Document, Pinned, State, Suspension, TrustRecord, Update
+from agent.domain import codec
+from agent.domain.memory import Applied, Pinned, State, Suspension, TrustRecord, Update
 from agent.domain.sightings import Sightings
 from agent.domain.trial import Bad, Trial, Verdicts
 from agent.errors import SettingsError
@@ -20,7 +19,7 @@ from agent.problems import ProblemKind
 from agent.system.files import read_bounded, write_atomic
 from agent.system.misplaced import SUFFIX, begun_afresh, misplaced_file, set_aside
 
-D = TypeVar("D", bound=Document)
+D = TypeVar("D")
 
 ADOPTED_KEPT = 20
 """Commits of which the report says when they were reached."""
@@ -142,24 +141,18 @@ class Memory:
         else:
             self._write("suspended", suspension)
 
-    def _write(self, name: str, document: Document) -> None:
-        text = json.dumps(document.as_json(), indent=1, sort_keys=True)
-        write_atomic(self._paths.document(name), text.encode() + b"\n")
+    def _write(self, name: str, document: object) -> None:
+        write_atomic(self._paths.document(name), codec.encode(document, indent=1))
 
     def _read(self, name: str, kind: type[D]) -> D | None:
         path = self._paths.document(name)
         try:
             if wrong := misplaced_file(path):
                 raise ValueError(f"it is {wrong}")
-            data = json.loads(read_bounded(path))
-            if not isinstance(data, dict):
-                raise ValueError("it does not hold a JSON object")
-            document = kind.from_json(data)
-            if not conforms(document, kind):
-                raise ValueError("a value in it is of another type than was written")
+            return codec.decode(read_bounded(path), kind)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk refused it; what is too large to be a document has no number
             raise SettingsError(
@@ -167,7 +160,6 @@ class Memory:
                 kind=ProblemKind.STATE_CORRUPT,
                 hint=f"move it away (mv {path} {path}{SUFFIX}): {_WITHOUT[name]}",
             ) from error
-        return document
 
 
 _WITHOUT = {

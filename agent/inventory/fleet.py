@@ -126,7 +126,7 @@ class Trust(_Part):
     @property
     def accepts(self) -> Accept:
         tags = tuple(item.tags for item in self.accept if isinstance(item, Tags))
-        return Accept("commits" in self.accept, tags, BranchRule.of(self.branch))
+        return Accept("commits" in self.accept, tags, BranchRule(self.branch))
 
 
 class StatusSettings(_Part):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.domain import codec
 from agent.domain.window import Opening, Window, calendar, first_moment, next_start
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia")
@@ -104,5 +105,5 @@ def test_what_needs_more_than_is_left_waits_for_the_next_that_is_long_enough() -
 def test_it_survives_being_remembered() -> None:
     each = Window((5, 6), 120, 4 * HOUR, "Europe/Berlin", holds_drift=True)
     data = {"days": [5, 6], "from_minute": 120, "for_s": 4 * HOUR, "tz": "Europe/Berlin", "holds_drift": True, "new": 1}
-    assert Window.from_json(data) == each
+    assert codec.from_plain(data, Window) == each
     assert timedelta(seconds=each.for_s) == timedelta(hours=4)

@@ -1,3 +1,4 @@
+from agent.domain import codec
 from agent.domain.desired import Mode, OnRemove
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
@@ -134,4 +135,4 @@ def test_code_that_puts_something_else_in_its_place_has_let_it_go():
 
 def test_what_code_owns_outlives_the_process():
     first = own(None, found=[GUARDED, PLAIN], after=[PLAIN])
-    assert AppliedDeploy.from_json(first.as_json()) == first
+    assert codec.decode(codec.encode(first), AppliedDeploy) == first

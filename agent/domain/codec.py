@@ -1,0 +1,182 @@
+"""Typed values to JSON and back: a dataclass is an object, read by the types of its fields.
+
+What parses as JSON may still hold anything: a failing disk or a hand may have changed it, and a value of the wrong type
+would be found out much later. Standard library only, for the daemon reads with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+Reader = Callable[[Any], Any]
+
+_WORDS = {str: "text", int: "a whole number", bool: "true or false"}
+_SHOWN = 80
+
+
+class Mismatch(ValueError):
+    """A value is not of the type that its place asks for; ``path`` leads there."""
+
+    def __init__(self, why: str, *path: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.path)}: {self.why}" if self.path else self.why
+
+
+def encode(value: object, *, indent: int | None = None) -> bytes:
+    """``value`` as one JSON document with sorted keys and a line break at its end."""
+    return json.dumps(value, indent=indent, sort_keys=True, default=plain).encode() + b"\n"
+
+
+def plain(value: object) -> object:
+    """One value that the module ``json`` does not know, in types that it knows; what is in it may need the same."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def decode(document: bytes, kind: type[T]) -> T:
+    """The value of the dataclass ``kind`` that a JSON document holds. Unknown keys are ignored: an older agent may read
+    what a newer one wrote. Raises ValueError, of which Mismatch is one."""
+    try:
+        return from_plain(json.loads(document), kind)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def from_plain(value: object, kind: type[T], *, exact: bool = False) -> T:
+    """What ``json.loads`` gave, as a value of ``kind``. ``exact``: objects have all fields of their class and no other.
+    Raises Mismatch."""
+    hint: Any = kind
+    found: T = _reader(hint, exact)(value)
+    return found
+
+
+@cache
+def _reader(hint: Any, exact: bool) -> Reader:
+    """``hint``: Any, str, int, bool, float, an enum, a dataclass; a mapping, list, tuple, frozenset or union of these.
+    None is one of a union."""
+    if hint is Any:
+        return lambda value: value
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if inner:
+        return _collection(kind, [_reader(each, exact) for each in inner if each not in (type(None), ...)], inner)
+    if dataclasses.is_dataclass(kind):
+        return _object(kind, exact)
+    if issubclass(kind, Enum):
+        return _enum(kind)
+    return _float if kind is float else _scalar(kind)
+
+
+def _collection(kind: Any, readers: list[Reader], inner: tuple[Any, ...]) -> Reader:
+    if kind in (Union, types.UnionType):
+        return _union(readers, optional=len(readers) < len(inner))
+    if issubclass(kind, Mapping):
+        return _mapping(readers[1])
+    return _row(readers) if kind is tuple and inner[-1] is not ... else _list(kind, readers[0])
+
+
+def _refuse(wanted: str, value: object) -> Any:
+    raise Mismatch(f"{wanted} was expected, not {str(value)[:_SHOWN]!r}")
+
+
+def _scalar(kind: type) -> Reader:
+    return lambda value: value if type(value) is kind else _refuse(_WORDS[kind], value)
+
+
+def _float(value: Any) -> float:
+    return float(value) if type(value) in (int, float) else _refuse("a number", value)
+
+
+def _union(readers: list[Reader], *, optional: bool) -> Reader:
+    def read(value: Any) -> Any:
+        if value is None and optional:
+            return None
+        for reader in readers[:-1]:
+            with suppress(Mismatch):
+                return reader(value)
+        return readers[-1](value)
+
+    return read
+
+
+def _enum(kind: type[Enum]) -> Reader:
+    def read(value: Any) -> Enum:
+        try:
+            return kind(value)
+        except ValueError:
+            raise Mismatch(f"{kind.__name__} has no {str(value)[:_SHOWN]!r}") from None
+
+    return read
+
+
+def _object(kind: Any, exact: bool) -> Reader:
+    # An alias that names itself has no end: what is called JSON came from JSON.
+    hints = get_type_hints(kind, localns={"JSON": Any})
+    names = {field.name for field in dataclasses.fields(kind)}
+    needed = {field.name for field in dataclasses.fields(kind) if exact or _has_no_default(field)}
+    readers = {name: _reader(hints[name], exact) for name in names}
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            _refuse("an object", value)
+        if exact and (more := value.keys() - names):
+            raise Mismatch(f"unknown field {min(more)!r}")
+        if missing := needed - value.keys():
+            raise Mismatch(f"field {min(missing)!r} is missing")
+        return kind(**{name: _at(name, reader, value[name]) for name, reader in readers.items() if name in value})
+
+    return read
+
+
+def _has_no_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _mapping(reader: Reader) -> Reader:
+    def read(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            _refuse("an object", value)
+        return {key: _at(key, reader, item) for key, item in value.items()}
+
+    return read
+
+
+def _list(kind: type, reader: Reader) -> Reader:
+    def read(value: Any) -> Any:
+        if not isinstance(value, list):
+            _refuse("a list", value)
+        return kind(_at(f"{number}", reader, item) for number, item in enumerate(value))
+
+    return read
+
+
+def _row(readers: list[Reader]) -> Reader:
+    def read(value: Any) -> Any:
+        if not isinstance(value, list) or len(value) != len(readers):
+            _refuse(f"a list of {len(readers)}", value)
+        return tuple(_at(f"{n}", reader, item) for n, (reader, item) in enumerate(zip(readers, value, strict=True)))
+
+    return read
+
+
+def _at(name: str, reader: Reader, value: Any) -> Any:
+    try:
+        return reader(value)
+    except Mismatch as mismatch:
+        raise Mismatch(mismatch.why, name, *mismatch.path) from None
