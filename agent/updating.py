@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 from agent.domain.account import Account, Trigger
-from agent.domain.event import Event
+from agent.domain.event import Event, EventKind
 from agent.domain.memory import Stage, Update
 from agent.errors import Exit, HostwrightError, host_io_error
 from agent.host.versions import STEADY_S
@@ -75,4 +75,4 @@ def _judge_trial(parts: Parts, account: Account, update: Update, trigger: Trigge
     if updates.does_well(account, update) and versions.daemon_runs(STEADY_S):
         versions.keep()
         parts.memory.keep_update(None)
-        parts.events.add([Event(parts.clock(), "updated", f"the agent runs version {update.version} now")])
+        parts.events.add([Event(parts.clock(), EventKind.UPDATED, f"the agent runs version {update.version} now")])

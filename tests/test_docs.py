@@ -19,6 +19,7 @@ from agent.cli.main import cli
 from agent.cli.table import load_command
 from agent.deploys import catalogue
 from agent.deploys.kind_table import NAMES
+from agent.domain.event import EventKind
 from agent.domain.ownership import Standing
 from agent.domain.pins import RepositoryPin
 from agent.domain.plan import HoldKind
@@ -141,9 +142,13 @@ def test_every_kind_of_hold_stands_in_the_docs() -> None:
     assert _first_column("\n### What a host waits for\n") == {kind.value for kind in HoldKind}
 
 
+def test_every_kind_of_event_stands_in_the_docs() -> None:
+    assert _first_column("\n### What events say\n") == {kind.value for kind in EventKind}
+
+
 def _first_column(heading: str) -> set[str]:
     """The slugs in the first column of the table below ``heading`` in docs/operations.md."""
-    section = OPERATIONS.read_text().partition(heading)[2].partition("\n## ")[0]
+    section = OPERATIONS.read_text().partition(heading)[2].partition("\n#")[0]
     return set(re.findall(r"`([a-z-]+)`", "".join(line.split("|")[1] for line in section.splitlines() if "|" in line)))
 
 

@@ -3,11 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EventKind(StrEnum):
+    """What happened. Beside these an event may be of the kind of a hold, ``held-<cause>`` or ``problem-<kind>``."""
+
+    APPLIED = "applied"
+    """A change that Git wanted was made."""
+    DRIFT_REPAIRED = "drift-repaired"
+    """A change that somebody made on the host was undone."""
+    RUN_AGAIN = "run-again"
+    """An operation that is not idempotent ran again, with a change of its deploy."""
+    INTERRUPTED_RESUMED = "interrupted-resumed"
+    """A deploy that had been interrupted was finished."""
+    FAILED = "failed"
+    """An operation failed."""
+    ADOPTED = "adopted"
+    """The host reached a commit as a whole."""
+    TAKEN_BACK = "taken-back"
+    """A rollback undid a change, or removed what the attempt had brought."""
+    NOT_TAKEN_BACK = "not-taken-back"
+    """A rollback could not undo something."""
+    PRUNED = "pruned"
+    """A resource that left Git was removed, or was gone already."""
+    ORPHANED = "orphaned"
+    """A resource that left Git stays, because somebody changed it."""
+    RELEASED = "released"
+    """A resource that left Git stays, because it was there before the agent."""
+    DEPARTED = "departed"
+    """The ``on_remove`` of a deploy that left Git ran."""
+    REVOKED = "revoked"
+    """Access that left Git was taken away."""
+    SIGNER = "signer"
+    """The signer of the trusted commit is worth a note, such as a key that has expired."""
+    UNHEALTHY = "unhealthy"
+    """A check of the host's health fails."""
+    RECOVERED = "recovered"
+    """Nothing is wrong or held any more."""
+    REBOOTING = "rebooting"
+    """The host reboots."""
+    UPDATED = "updated"
+    """The agent runs another version of itself."""
+    RESCUED = "rescued"
+    """The agent's environment was built anew."""
+    REPORT_GIVEN_UP = "report-given-up"
+    """A report that waited too long was dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``kind`` is for machines (``drift-repaired``); ``diff`` stays on the host."""
+    """``kind`` is for machines (``EventKind``); ``diff`` stays on the host."""
 
     at: int
     kind: str

@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from agent.domain.event import EventKind
 from agent.domain.memory import Applied, TrustRecord
 from agent.domain.ownership import BOOTSTRAP
 from agent.errors import Consequence, SettingsError
@@ -37,7 +38,7 @@ from agent.system.git_incoming import mirror_tip
 from agent.system.misplaced import SUFFIX, aside_of, begun_afresh, misplaced_file, misplaced_folder, set_aside
 
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
-_OF_WORK: Final = ("applied", "adopted", "drift-repaired", "rolled-back")
+_OF_WORK: Final = (EventKind.APPLIED, EventKind.ADOPTED, EventKind.DRIFT_REPAIRED, EventKind.TAKEN_BACK)
 EVENTS_ASKED: Final = 1000
 _WRITTEN_BY_OTHERS = ("suspended.json", "seen.json")
 """`suspend` and `status` do not wait for the lock."""

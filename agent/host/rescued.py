@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.domain.event import Event
+from agent.domain.event import Event, EventKind
 from agent.domain.text import printable
 from agent.host.events import Events
 from agent.host.paths import Paths
@@ -19,5 +19,7 @@ def tell_of_rescue(paths: Paths, events: Events, now: int) -> None:
         version = printable(read_bounded(mark, _MARK_LIMIT).decode(errors="replace").strip(), _MARK_LIMIT)
     except FileNotFoundError:
         return
-    events.add([Event(now, "rescued", f"the agent's Python was gone; its environment was built anew for {version}")])
+    events.add(
+        [Event(now, EventKind.RESCUED, f"the agent's Python was gone; its environment was built anew for {version}")]
+    )
     discard(mark)

@@ -13,7 +13,7 @@ from itertools import zip_longest
 
 from agent.domain.account import Account, Rollback, Stage
 from agent.domain.digest import digest_of
-from agent.domain.event import Event
+from agent.domain.event import Event, EventKind
 from agent.domain.memory import Applied
 from agent.domain.outcome import OperationResult
 from agent.domain.plan import Cause, Change, HoldKind
@@ -21,18 +21,18 @@ from agent.domain.removal import Fate, Leaving, Pruned
 from agent.problems import ProblemKind
 
 _DONE = {
-    Cause.INTENDED: "applied",
-    Cause.DRIFT: "drift-repaired",
-    Cause.NOT_IDEMPOTENT: "run-again",
-    Cause.INTERRUPTED: "interrupted-resumed",
+    Cause.INTENDED: EventKind.APPLIED,
+    Cause.DRIFT: EventKind.DRIFT_REPAIRED,
+    Cause.NOT_IDEMPOTENT: EventKind.RUN_AGAIN,
+    Cause.INTERRUPTED: EventKind.INTERRUPTED_RESUMED,
 }
 
 
 _FATES = {
-    Fate.REMOVE: ("pruned", "removed, left Git"),
-    Fate.ORPHAN: ("orphaned", "left Git, and stays"),
-    Fate.RELEASE: ("released", "left Git; it was there before the agent and stays as it is"),
-    Fate.FORGET: ("pruned", "was gone already"),
+    Fate.REMOVE: (EventKind.PRUNED, "removed, left Git"),
+    Fate.ORPHAN: (EventKind.ORPHANED, "left Git, and stays"),
+    Fate.RELEASE: (EventKind.RELEASED, "left Git; it was there before the agent and stays as it is"),
+    Fate.FORGET: (EventKind.PRUNED, "was gone already"),
 }
 
 _KEYS_TOLD = 5
@@ -52,14 +52,14 @@ def narrate(
     events += _taken_back(rollback, times.of(Stage.WENT_BACK)) if rollback is not None else ()
     reached = account.whole and not account.stuck
     if reached and account.state is not None and before.commit != account.state.commit:
-        events.append(Event(times.of(Stage.JUDGED), "adopted", f"reached commit {account.state.commit[:12]}"))
+        events.append(Event(times.of(Stage.JUDGED), EventKind.ADOPTED, f"reached commit {account.state.commit[:12]}"))
     events += _pruned(account, times.of(Stage.PRUNED))
     if account.reboot is not None and account.reboot.hold is None:
-        events.append(Event(now, "rebooting", "what was installed needs a reboot: the host goes down now"))
+        events.append(Event(now, EventKind.REBOOTING, "what was installed needs a reboot: the host goes down now"))
     standing = [*_problems(account, times), *_held(account, times)]
     events += [event for event in standing if _mark(event) not in told]
     if told and not standing:
-        events.append(Event(now, "recovered", "nothing is wrong or held any more"))
+        events.append(Event(now, EventKind.RECOVERED, "nothing is wrong or held any more"))
     events.sort(key=lambda event: event.at)
     return tuple(events), tuple(dict.fromkeys(_mark(event) for event in standing))
 
@@ -81,7 +81,7 @@ class _Times:
 
 
 def _done(account: Account, times: _Times) -> Iterator[Event]:
-    kinds = _DONE if account.rollback is None else dict.fromkeys(Cause, "taken-back")
+    kinds = _DONE if account.rollback is None else dict.fromkeys(Cause, EventKind.TAKEN_BACK)
     planned = {(change.deploy, change.resource): change for each in account.planned for change in each.changes}
     for deploy in account.outcome.deploys:
         for result, at in zip_longest(deploy.results, deploy.times[: len(deploy.results)]):
@@ -93,17 +93,17 @@ def _done(account: Account, times: _Times) -> Iterator[Event]:
 def _taken_back(rollback: Rollback, at: int) -> Iterator[Event]:
     for removal in rollback.removed:
         message = removal.reason or "removed, the attempt had brought it"
-        yield Event(at, "taken-back", message, removal.entry.deploy, removal.entry.key)
+        yield Event(at, EventKind.TAKEN_BACK, message, removal.entry.deploy, removal.entry.key)
     for line in rollback.stays:
-        yield Event(at, "not-taken-back", line)
+        yield Event(at, EventKind.NOT_TAKEN_BACK, line)
 
 
 def _pruned(account: Account, at: int) -> Iterator[Event]:
     pruned = account.pruned or Pruned()
     for name, source in pruned.departed.items():
-        yield Event(at, "departed", f"left Git: {source} was run", name)
+        yield Event(at, EventKind.DEPARTED, f"left Git: {source} was run", name)
     for key in pruned.revoked:
-        yield Event(at, "revoked", "left Git: its access to this host was taken away", resource=key)
+        yield Event(at, EventKind.REVOKED, "left Git: its access to this host was taken away", resource=key)
     for removal in pruned.done:
         kind, message = _FATES[removal.fate]
         message = f"{message}: {removal.reason}" if removal.reason else message
@@ -115,7 +115,7 @@ def _result(result: OperationResult, change: Change | None, kind: str, at: int) 
     if change is not None and change.set_off:
         message += f" ({change.set_off})"
     if not result.succeeded:
-        kind, message = "failed", f"{message}: {_told_by(result)}"
+        kind, message = EventKind.FAILED, f"{message}: {_told_by(result)}"
     diff = change.wanted.diff if change is not None else None
     return Event(at, kind, message, result.deploy, result.resource, diff)
 
@@ -133,10 +133,10 @@ def _problems(account: Account, times: _Times) -> Iterator[Event]:
         hint = f" ({failure.hint})" if failure.hint and failure.kind is not ProblemKind.BUG else ""
         yield Event(failure.at or times.now, f"problem-{failure.kind}", f"{failure.message}{hint}")
     if account.trusted is not None and account.trusted.note:
-        yield Event(times.of(Stage.AIMED), "signer", account.trusted.note)
+        yield Event(times.of(Stage.AIMED), EventKind.SIGNER, account.trusted.note)
     if account.health is not None:
         for complaint in account.health.complaints:
-            yield Event(times.of(Stage.JUDGED), "unhealthy", complaint)
+            yield Event(times.of(Stage.JUDGED), EventKind.UNHEALTHY, complaint)
 
 
 def _held(account: Account, times: _Times) -> Iterator[Event]:

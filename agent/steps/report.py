@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agent import __version__
 from agent.domain.account import Account, Surviving
-from agent.domain.event import Event
+from agent.domain.event import Event, EventKind
 from agent.domain.memory import FleetSettings
 from agent.domain.report import Phase, Report
 from agent.domain.status import Found, HostStatus, Signed, report_path
@@ -112,7 +112,7 @@ class StatusReporter:
             reports = "1 unsent report was" if len(given_up) == 1 else f"{len(given_up)} unsent reports were"
             oldest = min(report.sequence for report in given_up)
             message = f"{reports} given up for a newer one, the oldest with sequence {oldest}: the spool is full"
-            self.events.add([Event(self.clock(), "report-given-up", message)])
+            self.events.add([Event(self.clock(), EventKind.REPORT_GIVEN_UP, message)])
 
     def _publish(self, reports: Sequence[Signed], account: Account, box: Outbox, deadline_s: float) -> None:
         fleet = self._fleet(account)
