@@ -25,7 +25,7 @@ from agent.domain.pins import RepositoryPin
 from agent.domain.plan import HoldKind
 from agent.domain.removal import Fate
 from agent.domain.report import Phase
-from agent.domain.status import Verdict
+from agent.domain.status import ReportVerdict
 from agent.errors import EXIT_PRECEDENCE, Exit
 from agent.host.settings import Settings, parse
 from agent.inventory import fleet, tools
@@ -131,7 +131,7 @@ def test_every_phase_stands_in_the_docs(phase: Phase) -> None:
 
 def test_every_verdict_on_a_report_stands_in_the_docs() -> None:
     text = OPERATIONS.read_text()
-    assert [verdict.value for verdict in Verdict if verdict.value.removesuffix("d") not in text] == []
+    assert [verdict.value for verdict in ReportVerdict if verdict.value.removesuffix("d") not in text] == []
 
 
 def test_every_kind_of_problem_stands_in_the_docs() -> None:

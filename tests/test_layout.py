@@ -23,8 +23,7 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", 
 """Module names that say nothing about what is inside."""
 
 SHARED_NAMES = """
-Account Accounts Check Command Difference Entry Foreseen Found Job Problem Rules Said Settings Stage
-Standing Step Store Unit Verdict Wanted
+Account Accounts Command Difference Entry Foreseen Job Rules Stage Standing Step Unit Wanted
 """
 """Names that two public classes of the agent still share. This list only shrinks."""
 

@@ -75,7 +75,7 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RawReport:
     """One report as it lies on the branch, nothing judged: either part may be missing.
 
     ``flaw`` says why the content was not even read (too large, not a file).
@@ -87,7 +87,7 @@ class Found:
     flaw: str = ""
 
 
-class Verdict(StrEnum):
+class ReportVerdict(StrEnum):
     """How far a reader may believe what lies at a path."""
 
     VERIFIED = "verified"
@@ -109,13 +109,13 @@ class HostStatus:
 
     host: str
     report: Report | None
-    verdict: Verdict
+    verdict: ReportVerdict
     why: str
     path: str
 
     @property
     def verified(self) -> bool:
-        return self.verdict is Verdict.VERIFIED
+        return self.verdict is ReportVerdict.VERIFIED
 
     @property
     def well(self) -> bool:

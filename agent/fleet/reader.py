@@ -16,9 +16,9 @@ from agent.domain.status import (
     NAMESPACE,
     REPORT_LIMIT,
     SIGNATURE_LIMIT,
-    Found,
     HostStatus,
-    Verdict,
+    RawReport,
+    ReportVerdict,
     decode,
     host_of,
     report_path,
@@ -32,7 +32,7 @@ TOTAL_LIMIT = 512 * 1024 * 1024
 """Bytes of all reports together that one reader takes into memory; 10,000 full ones of 50 KB."""
 
 
-def found_on(branch: Branch, commit: str) -> tuple[Found, ...]:
+def found_on(branch: Branch, commit: str) -> tuple[RawReport, ...]:
     """Every report of a commit that is in the cache, sorted by path. Raises what ``Branch`` raises, no more."""
     files = {file.path: file for file in branch.files(commit, HOSTS)}
     reports = [file for path, file in files.items() if not _signs_another(path, files)]
@@ -46,7 +46,7 @@ def found_on(branch: Branch, commit: str) -> tuple[Found, ...]:
                 left -= file.size
     contents = branch.contents(readable)
     return tuple(
-        Found(
+        RawReport(
             report.path,
             contents.get(report.path),
             contents.get(f"{report.path}.sig"),
@@ -56,31 +56,31 @@ def found_on(branch: Branch, commit: str) -> tuple[Found, ...]:
     )
 
 
-def judge(found: Found, identities: Mapping[str, str], seen: Mapping[str, int]) -> HostStatus:
+def judge(found: RawReport, identities: Mapping[str, str], seen: Mapping[str, int]) -> HostStatus:
     """One report judged. ``identities``: host → line of its public key, from the newest trusted config commit.
     ``seen``: host → highest sequence that this reader verified before; a lower one is a replay."""
     host = host_of(found.path)
     if host is None:
         name = printable(found.path)
-        return HostStatus(name, None, Verdict.UNREADABLE, "not the place of any host's report", found.path)
+        return HostStatus(name, None, ReportVerdict.UNREADABLE, "not the place of any host's report", found.path)
     if found.document is None:
-        return HostStatus(host, None, Verdict.UNREADABLE, found.flaw, found.path)
+        return HostStatus(host, None, ReportVerdict.UNREADABLE, found.flaw, found.path)
     try:
         report = decode(found.document)
     except ValueError as error:
         why = printable(f"not a report: {_first_complaint(error)}")
-        return HostStatus(host, None, Verdict.UNREADABLE, why, found.path)
+        return HostStatus(host, None, ReportVerdict.UNREADABLE, why, found.path)
     if host not in identities and report.host == host:
         why = f"no identities/{host}.pub is merged: anybody could have written this"
-        return HostStatus(host, report, Verdict.UNADMITTED, why, found.path)
+        return HostStatus(host, report, ReportVerdict.UNADMITTED, why, found.path)
     refusal = _refusal(host, report, found, identities, seen)
     if refusal is not None:
-        return HostStatus(host, None, Verdict.REFUSED, refusal, found.path)
-    return HostStatus(host, report, Verdict.VERIFIED, "", found.path)
+        return HostStatus(host, None, ReportVerdict.REFUSED, refusal, found.path)
+    return HostStatus(host, report, ReportVerdict.VERIFIED, "", found.path)
 
 
 def _refusal(
-    host: str, report: Report, found: Found, identities: Mapping[str, str], seen: Mapping[str, int]
+    host: str, report: Report, found: RawReport, identities: Mapping[str, str], seen: Mapping[str, int]
 ) -> str | None:
     if report.host != host:
         return f"the report is about another host, {report.host}"
@@ -96,7 +96,7 @@ def _refusal(
 
 
 def judge_all(
-    found: Iterable[Found],
+    found: Iterable[RawReport],
     identities: Mapping[str, str],
     seen: Mapping[str, int] | None = None,
     hosts: Collection[str] = (),
@@ -106,7 +106,8 @@ def judge_all(
     statuses = [judge(one, identities, known) for one in found]
     silent = {*identities, *hosts} - {status.host for status in statuses}
     statuses += [
-        HostStatus(host, None, Verdict.MISSING, _silence(host, identities, known), report_path(host)) for host in silent
+        HostStatus(host, None, ReportVerdict.MISSING, _silence(host, identities, known), report_path(host))
+        for host in silent
     ]
     return tuple(sorted(statuses, key=lambda status: status.host))
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from agent.domain.report import Phase, Report
-from agent.domain.status import HostStatus, Verdict, ahead_s, due
+from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due
 from agent.domain.text import moment
 
 FULL_TABLE_HOSTS = 1000
@@ -21,8 +21,8 @@ SHORT_SHA = 8
 
 SILENT = "silent"
 _SYMBOLS = {
-    Verdict.REFUSED: "🚫",
-    Verdict.UNREADABLE: "❓",
+    ReportVerdict.REFUSED: "🚫",
+    ReportVerdict.UNREADABLE: "❓",
     Phase.FAILED: "❌",
     Phase.ROLLED_BACK: "⏪",
     Phase.INCONCLUSIVE: "❔",
@@ -32,7 +32,7 @@ _SYMBOLS = {
     Phase.WAITING: "⏸️",
     Phase.ATTEMPTING: "🔧",
     Phase.STARTING: "🌱",
-    Verdict.MISSING: "💤",
+    ReportVerdict.MISSING: "💤",
     Phase.CONVERGED: "✅",
 }
 """Also the order of the page: what most wants a person comes first. The word stands beside the symbol."""
@@ -117,7 +117,7 @@ class _Row:
     def _state_cell(self) -> str:
         report = self.status.report
         word = f"{SILENT}, was {report.phase}" if self.state == SILENT and report is not None else self.state
-        return f"{word} (not admitted)" if self.status.verdict is Verdict.UNADMITTED else word
+        return f"{word} (not admitted)" if self.status.verdict is ReportVerdict.UNADMITTED else word
 
 
 def _state(status: HostStatus, as_of: int) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from agent.domain.status import PAGE, Found, Signed, report_path, signature_path
+from agent.domain.status import PAGE, RawReport, Signed, report_path, signature_path
 from agent.errors import ReportError
 from agent.fleet.reader import found_on
 from agent.problems import ProblemKind
@@ -37,7 +37,7 @@ class Displaced(Exception):
     """In the place of this host's report stands one that was not expected there."""
 
 
-Render = Callable[[Sequence[Found]], bytes]
+Render = Callable[[Sequence[RawReport]], bytes]
 """Everything on the branch, as it will be after this push, into the page that forges show."""
 
 WITHOUT_REPORTS = "blob:none"
@@ -93,7 +93,7 @@ class StatusBranch:
 
         self._insist(_left_out(render), attempt, deadline_s)
 
-    def read(self, deadline_s: float) -> tuple[Found, ...]:
+    def read(self, deadline_s: float) -> tuple[RawReport, ...]:
         """All reports on the branch, as they lie there. Raises ReportError."""
         return self._insist(WITHOUT_GIANTS, _read_once, deadline_s)
 
@@ -143,7 +143,7 @@ def _left_out(render: Render | None) -> str:
     return WITHOUT_REPORTS if render is None else WITHOUT_GIANTS
 
 
-def _read_once(branch: Branch) -> tuple[Found, ...]:
+def _read_once(branch: Branch) -> tuple[RawReport, ...]:
     tip = branch.fetch()
     return found_on(branch, tip) if tip is not None else ()
 
@@ -182,9 +182,9 @@ def _commit(signed: Signed) -> NewCommit:
     )
 
 
-def _with_own(others: Sequence[Found], reports: Sequence[Signed]) -> tuple[Found, ...]:
+def _with_own(others: Sequence[RawReport], reports: Sequence[Signed]) -> tuple[RawReport, ...]:
     found = {other.path: other for other in others}
     for signed in reports:
         path = report_path(signed.report.host)
-        found[path] = Found(path, signed.document, signed.signature)
+        found[path] = RawReport(path, signed.document, signed.signature)
     return tuple(found[path] for path in sorted(found))

@@ -17,7 +17,7 @@ from agent.domain.account import Account, Surviving
 from agent.domain.event import Event, EventKind
 from agent.domain.memory import FleetSettings
 from agent.domain.report import Phase, Report
-from agent.domain.status import Found, HostStatus, Signed, report_path
+from agent.domain.status import HostStatus, RawReport, Signed, report_path
 from agent.domain.text import moment
 from agent.errors import Consequence, ReportError
 from agent.fleet.compose import EVENTS_TOLD, Envelope, compose
@@ -135,7 +135,7 @@ class StatusReporter:
         if not fleet.render or trusted is None:
             return None
 
-        def render(found: Sequence[Found]) -> bytes:
+        def render(found: Sequence[RawReport]) -> bytes:
             known, hosts = {**self.identities(trusted), **own}, self.hosts(trusted)
             told = judge_all(found, known, hosts=hosts or ())
             return readme(

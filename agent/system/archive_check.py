@@ -72,12 +72,12 @@ class Content(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
-Found = Iterator[tuple[Member, Content | None]]
+Members = Iterator[tuple[Member, Content | None]]
 """Members, each with its content, which is to be read before the next; None for what is no file."""
 
 
 @dataclass(slots=True)
-class Check:
+class MemberCheck:
     """Judges members as they come, and what they make together."""
 
     name: str
@@ -88,7 +88,7 @@ class Check:
     def refused(self, reason: str) -> ArchiveError:
         return ArchiveError(f"{self.name}: {printable(reason, 500)}", hint="nothing of it is used")
 
-    def checked(self, found: Found) -> Found:
+    def checked(self, found: Members) -> Members:
         for count, (member, content) in enumerate(found, 1):
             if count > self.limits.members:
                 raise self.refused(f"it holds more than {self.limits.members} files")

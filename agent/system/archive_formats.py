@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from agent.domain.stand_in import LOOKED_AT, fetched_stand_in
-from agent.system.archive_check import ArchiveError, Check, Content, Found, Limits, Member, Type
+from agent.system.archive_check import ArchiveError, Content, Limits, Member, MemberCheck, Members, Type
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -80,7 +80,7 @@ _SHORT = {".tgz": ".tar.gz", ".txz": ".tar.xz", ".tbz": ".tar.bz2", ".tbz2": ".t
 
 
 @contextmanager
-def reading(archive: Path, name: str, limits: Limits) -> Iterator[Found]:
+def reading(archive: Path, name: str, limits: Limits) -> Iterator[Members]:
     """The members, each with its content, which is to be read before the next. Whatever a library finds wrong with
     the archive, then or now, becomes an ArchiveError."""
     long = next((name.removesuffix(short) + full for short, full in _SHORT.items() if name.endswith(short)), name)
@@ -89,7 +89,7 @@ def reading(archive: Path, name: str, limits: Limits) -> Iterator[Found]:
     with archive.open("rb") as file, contextlib.ExitStack() as stack:
         size = os.fstat(file.fileno()).st_size
         allowed = limits.bytes_for(size)
-        check = Check(name, limits, allowed)
+        check = MemberCheck(name, limits, allowed)
         if not size:
             raise check.refused("it is empty")
         if meant := fetched_stand_in(file.read(LOOKED_AT)):
@@ -125,7 +125,7 @@ _BROKEN = (
 class _Stream(io.BufferedIOBase):
     """A decompressed stream that ends in an error behind ``limit`` bytes; it can be sought forward."""
 
-    def __init__(self, raw: Content, check: Check, limit: int) -> None:
+    def __init__(self, raw: Content, check: MemberCheck, limit: int) -> None:
         self._raw = raw
         self._check = check
         self._limit = limit + check.limits.floor  # headers and padding
@@ -155,7 +155,7 @@ class _Stream(io.BufferedIOBase):
         return self._position
 
 
-def _tar(stream: _Stream, check: Check) -> Found:
+def _tar(stream: _Stream, check: MemberCheck) -> Members:
     with tarfile.open(fileobj=stream, mode="r:", encoding="utf-8") as tar:
         while (info := tar.next()) is not None:
             tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
@@ -176,7 +176,7 @@ class _Directory(io.BufferedIOBase):
     """The file that a zip is in. zipfile takes all that describes its members into memory at once, by the archive's
     own word for how long that is, and makes more of it."""
 
-    def __init__(self, file: IO[bytes], check: Check) -> None:
+    def __init__(self, file: IO[bytes], check: MemberCheck) -> None:
         self._file = file
         self._check = check
 
@@ -195,7 +195,7 @@ class _Directory(io.BufferedIOBase):
         return self._file.seek(offset, whence)
 
 
-def _zip(file: IO[bytes], check: Check) -> Found:
+def _zip(file: IO[bytes], check: MemberCheck) -> Members:
     with zipfile.ZipFile(_Directory(file, check)) as archive:
         for info in archive.infolist():
             path = check.path(info.filename)
@@ -215,6 +215,6 @@ def _zip(file: IO[bytes], check: Check) -> Found:
                     yield Member(path, Type.FILE, info.file_size, bool(mode & 0o111)), content
 
 
-def _single(stream: _Stream, name: str) -> Found:
+def _single(stream: _Stream, name: str) -> Members:
     """How long it is only its end tells; the stream's own limit holds."""
     yield Member(PurePosixPath(name).name or "file", Type.FILE, executable=True), stream

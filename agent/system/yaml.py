@@ -21,7 +21,7 @@ from agent.errors import InventoryError
 from agent.problems import ProblemKind
 from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value, locate, plain
 from agent.system.yaml_scalars import SCALARS, constructed, implied
-from agent.system.yaml_words import At, Stop, said, twice
+from agent.system.yaml_words import At, ParserStop, explain, twice
 
 __all__ = [
     "Key",
@@ -29,11 +29,11 @@ __all__ = [
     "Map",
     "Node",
     "Position",
-    "Problem",
     "Scalar",
     "Unsafe",
     "Value",
     "YamlError",
+    "YamlProblem",
     "dump",
     "load",
     "locate",
@@ -67,7 +67,7 @@ class _MergeKey(Scalar):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class YamlProblem:
     position: Position
     problem: str
     remedy: str
@@ -76,7 +76,7 @@ class Problem:
 class YamlError(InventoryError):
     """A file that cannot be read; ``problems`` holds all that was found before the reader gave up."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[YamlProblem]) -> None:
         self.problems = tuple(problems)
         lines = (f"{found.position}: {found.problem}" for found in self.problems)
         super().__init__("\n".join(lines), hint=self.problems[0].remedy, kind=ProblemKind.YAML)
@@ -137,7 +137,7 @@ class _Frame:
 
 class _Reader:
     def __init__(self, file: str, *, last_wins: bool) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[YamlProblem] = []
         self._file = file
         self._last_wins = last_wins
         self._anchors: dict[str, tuple[Node, int]] = {}
@@ -156,15 +156,15 @@ class _Reader:
             raise YamlError(self.problems)
         return self._root
 
-    def problem(self, error: yaml.YAMLError, text: str) -> Problem:
+    def problem(self, error: yaml.YAMLError, text: str) -> YamlProblem:
         """What ``error``, which ended ``read``, means to who wrote ``text``."""
         mark: _Mark = getattr(error, "problem_mark", None)
         if mark is None:
             return _unreadable(error, self._file, text)
         began: _Mark = getattr(error, "context_mark", None)
         opened = [frame.position for frame in self._frames if frame.in_brackets]
-        found = said(
-            Stop(
+        found = explain(
+            ParserStop(
                 text,
                 _at(mark),
                 f"{getattr(error, 'context', '')} {getattr(error, 'problem', '')}",
@@ -173,7 +173,7 @@ class _Reader:
                 quote=self._quote,
             )
         )
-        return Problem(Position(self._file, *found.at), found.problem, found.remedy)
+        return YamlProblem(Position(self._file, *found.at), found.problem, found.remedy)
 
     def _take(self, event: yaml.Event) -> None:
         match event:
@@ -211,7 +211,9 @@ class _Reader:
         frame.size += size
         if frame.size > NODE_LIMIT:
             problem = f"more than {NODE_LIMIT} values once its aliases are written out"
-            raise YamlError([*self.problems, Problem(node.position, problem, "name fewer anchors, or split the file")])
+            raise YamlError(
+                [*self.problems, YamlProblem(node.position, problem, "name fewer anchors, or split the file")]
+            )
 
     def _anchored(self, event: yaml.AliasEvent) -> tuple[Node, int]:
         if event.anchor is None or event.anchor not in self._anchors:
@@ -292,10 +294,10 @@ class _Reader:
         self._complain(position, f"the tag {name} is not supported", remedy)
 
     def _complain(self, position: Position, problem: str, remedy: str) -> None:
-        self.problems.append(Problem(position, problem, remedy))
+        self.problems.append(YamlProblem(position, problem, remedy))
 
     def _stop(self, mark: _Mark, problem: str, remedy: str) -> NoReturn:
-        raise YamlError([*self.problems, Problem(self._position(mark), problem, remedy)])
+        raise YamlError([*self.problems, YamlProblem(self._position(mark), problem, remedy)])
 
     def _position(self, mark: _Mark) -> Position:
         return Position(self._file, mark.line + 1, mark.column + 1)
@@ -304,15 +306,15 @@ class _Reader:
 def _text(content: bytes, file: str) -> str:
     if content.startswith(b"$ANSIBLE_VAULT"):
         remedy = "write its values in clear where they are no secrets; secrets belong to a later version"
-        raise YamlError([Problem(Position(file, 1, 1), "a file of Ansible Vault, which is not read here", remedy)])
+        raise YamlError([YamlProblem(Position(file, 1, 1), "a file of Ansible Vault, which is not read here", remedy)])
     if len(content) > SIZE_LIMIT:
-        raise YamlError([Problem(Position(file), f"larger than {SIZE_LIMIT // 1024**2} MiB", "split it")])
+        raise YamlError([YamlProblem(Position(file), f"larger than {SIZE_LIMIT // 1024**2} MiB", "split it")])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
-        raise YamlError([Problem(Position(file, line, column), "not UTF-8 text", "save it as UTF-8")]) from error
+        raise YamlError([YamlProblem(Position(file, line, column), "not UTF-8 text", "save it as UTF-8")]) from error
 
 
 def _is_json(text: str) -> bool:
@@ -326,14 +328,14 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _unreadable(error: yaml.YAMLError, file: str, text: str) -> Problem:
+def _unreadable(error: yaml.YAMLError, file: str, text: str) -> YamlProblem:
     """About a character that YAML does not allow anywhere."""
     found = _FORBIDDEN.search(text)
     if found is None:
-        return Problem(Position(file), f"not YAML: {error}", "save it as plain text")
+        return YamlProblem(Position(file), f"not YAML: {error}", "save it as plain text")
     line, column = text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start())
     problem = f"the character U+{ord(found[0]):04X} cannot stand in a file"
-    return Problem(Position(file, line, column), problem, 'remove it; in double quotes write it as "\\u…"')
+    return YamlProblem(Position(file, line, column), problem, 'remove it; in double quotes write it as "\\u…"')
 
 
 def _at(mark: _Mark) -> At:

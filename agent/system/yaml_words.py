@@ -23,14 +23,14 @@ class At(NamedTuple):
     column: int
 
 
-class Said(NamedTuple):
+class Explanation(NamedTuple):
     at: At
     problem: str
     remedy: str
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class ParserStop:
     """Where and why a parser stopped. ``began``: where what it was in the middle of begins. ``opened``: the innermost
     bracket that is open there. ``quote``: the last text in quotes before it, from its first to behind its last."""
 
@@ -57,11 +57,11 @@ _NAMES = {"*": "an alias", "&": "an anchor", "!": "a tag", "%": "a directive", "
 _QUOTE_IT = "put the whole text in quotes"
 
 
-def said(stop: Stop) -> Said:
+def explain(stop: ParserStop) -> Explanation:
     for look in _LOOKS:
         if (found := look(stop)) is not None:
             return found
-    return Said(
+    return Explanation(
         stop.at, "this cannot be read", "look at the quotes, brackets and indentation of this line and the last"
     )
 
@@ -78,75 +78,85 @@ def twice(key: Key, keys: Mapping[Key, Position]) -> tuple[str, str]:
     return f"the keys {key_text(first)} (line {line}) and {words} count as one", remedy
 
 
-def _conflict(stop: Stop) -> Said | None:
+def _conflict(stop: ParserStop) -> Explanation | None:
     line = conflict_line(stop.text)
-    return Said(At(line, 1), *MERGE_CONFLICT) if line is not None else None
+    return Explanation(At(line, 1), *MERGE_CONFLICT) if line is not None else None
 
 
-def _no_key(stop: Stop) -> Said | None:
+def _no_key(stop: ParserStop) -> Explanation | None:
     if "could not find expected ':'" not in stop.why or stop.began is None:
         return None
-    return Said(stop.began, "neither `key: value` nor `- item`", "end a key with a colon, begin an item with a dash")
+    return Explanation(
+        stop.began, "neither `key: value` nor `- item`", "end a key with a colon, begin an item with a dash"
+    )
 
 
-def _directive(stop: Stop) -> Said | None:
+def _directive(stop: ParserStop) -> Explanation | None:
     for number, line in enumerate(stop.lines, 1):
         if line.startswith("%") and ("directive" in stop.why or "document start" in stop.why):
-            return Said(At(number, 1), "a line begins with %", "put a text that begins with % in quotes")
+            return Explanation(At(number, 1), "a line begins with %", "put a text that begins with % in quotes")
     return None
 
 
-def _tab(stop: Stop) -> Said | None:
+def _tab(stop: ParserStop) -> Explanation | None:
     line = stop.line(stop.at.line)
     indentation = line[: len(line) - len(line.lstrip())]
     if "\t" in indentation:
-        return Said(At(stop.at.line, indentation.index("\t") + 1), "a tab indents this line", "indent with spaces")
+        return Explanation(
+            At(stop.at.line, indentation.index("\t") + 1), "a tab indents this line", "indent with spaces"
+        )
     if stop.character(stop.at) == "\t":
-        return Said(stop.at, "a tab stands here", "write a space")
+        return Explanation(stop.at, "a tab stands here", "write a space")
     return None
 
 
-def _escape(stop: Stop) -> Said | None:
+def _escape(stop: ParserStop) -> Explanation | None:
     if "escape" not in stop.why and "hexdecimal" not in stop.why:
         return None
-    return Said(stop.at, "a backslash in double quotes begins something else here", r"write \\, or use single quotes")
+    return Explanation(
+        stop.at, "a backslash in double quotes begins something else here", r"write \\, or use single quotes"
+    )
 
 
-def _open_quote(stop: Stop) -> Said | None:
+def _open_quote(stop: ParserStop) -> Explanation | None:
     mark = stop.character(stop.began) if stop.began is not None else ""
     if stop.began is None or mark not in ("'", '"') or "quoted" not in stop.why:
         return None
-    return Said(stop.began, f"the {mark} that opens here is never closed", f"end the text with {mark}")
+    return Explanation(stop.began, f"the {mark} that opens here is never closed", f"end the text with {mark}")
 
 
-def _late_quote(stop: Stop) -> Said | None:
+def _late_quote(stop: ParserStop) -> Explanation | None:
     if stop.quote is None or stop.quote[1].line != stop.at.line or stop.opened is not None:
         return None
     first, last = stop.quote
     mark = stop.character(first)
     if first.line != last.line:
         problem = f"the {mark} that opens here is closed only in line {last.line}"
-        return Said(first, problem, f"end the text with {mark} where it ends")
+        return Explanation(first, problem, f"end the text with {mark} where it ends")
     if stop.at.column < last.column:
         return None
     inside = "two of them" if mark == "'" else r"\""
-    return Said(last, f"text follows behind the closing {mark}", f"{_QUOTE_IT}; for a {mark} in it write {inside}")
+    return Explanation(
+        last, f"text follows behind the closing {mark}", f"{_QUOTE_IT}; for a {mark} in it write {inside}"
+    )
 
 
-def _open_bracket(stop: Stop) -> Said | None:
+def _open_bracket(stop: ParserStop) -> Explanation | None:
     if stop.opened is None:
         return None
     mark = stop.line(stop.opened.line)[stop.opened.column - 1 :][:2]
     if mark == "{{":
-        return Said(stop.opened, "a text that begins with {{ stands without quotes", _QUOTE_IT)
+        return Explanation(stop.opened, "a text that begins with {{ stands without quotes", _QUOTE_IT)
     closing = "]" if mark[:1] == "[" else "}"
     if stop.opened.line == stop.at.line and closing in stop.line(stop.at.line)[stop.at.column - 1 :]:
         remedy = "put a comma between two entries, and a text that holds : or , in quotes"
-        return Said(stop.at, f"this does not belong between {mark[:1]} and {closing}", remedy)
-    return Said(stop.opened, f"the {mark[:1]} that opens here is never closed", f"end what it holds with {closing}")
+        return Explanation(stop.at, f"this does not belong between {mark[:1]} and {closing}", remedy)
+    return Explanation(
+        stop.opened, f"the {mark[:1]} that opens here is never closed", f"end what it holds with {closing}"
+    )
 
 
-def _unquoted(stop: Stop) -> Said | None:
+def _unquoted(stop: ParserStop) -> Explanation | None:
     line = stop.line(stop.at.line)
     for found in _UNQUOTED.finditer(line):
         begin, column = found["begin"], found.start("begin") + 1
@@ -154,23 +164,23 @@ def _unquoted(stop: Stop) -> Said | None:
             break
         what = _NAMES.get(begin, "")
         problem = f"{begin} begins {what} in YAML" if what else f"a text that begins with {begin} stands without quotes"
-        return Said(At(stop.at.line, column), problem, _QUOTE_IT)
+        return Explanation(At(stop.at.line, column), problem, _QUOTE_IT)
     return None
 
 
-def _by_kind(stop: Stop) -> Said | None:
+def _by_kind(stop: ParserStop) -> Explanation | None:
     """What is left, by the parser's word for it."""
     line = stop.line(stop.at.line)
     start = At(stop.at.line, len(line) - len(line.lstrip()) + 1)
     if "mapping values are not allowed" in stop.why and re.search(r":\s", line[: stop.at.column - 1]):
-        return Said(stop.at, "a second colon in one line", "put a text that holds ': ' in quotes")
+        return Explanation(stop.at, "a second colon in one line", "put a text that holds ': ' in quotes")
     if "block mapping" in stop.why and line.lstrip().startswith("- "):
-        return Said(
+        return Explanation(
             start, "an item of a list among the keys of a mapping", "indent it below the key that it belongs to"
         )
     for word, problem, remedy in _BY_KIND:
         if word in stop.why:
-            return Said(start, problem, remedy)
+            return Explanation(start, problem, remedy)
     return None
 
 

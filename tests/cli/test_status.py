@@ -16,7 +16,15 @@ from agent.cli.commands.status import COLUMNS, row
 from agent.cli.output import Output
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.report import LATEST, Phase, Problem, Report, ReportedHold
-from agent.domain.status import CLOCKS_DIFFER_S, LONGEST_SILENCE_S, HostStatus, Verdict, decode, encode, report_path
+from agent.domain.status import (
+    CLOCKS_DIFFER_S,
+    LONGEST_SILENCE_S,
+    HostStatus,
+    ReportVerdict,
+    decode,
+    encode,
+    report_path,
+)
 from agent.fleet.reader import belongs, judge_all
 from agent.fleet.render import readme
 from tests.fleet import hostile
@@ -25,7 +33,7 @@ from tests.fleet.samples import NOW, report
 HOSTILE_REPORTS = 10_000
 
 
-def status(told: Report, verdict: Verdict = Verdict.VERIFIED) -> HostStatus:
+def status(told: Report, verdict: ReportVerdict = ReportVerdict.VERIFIED) -> HostStatus:
     return HostStatus(told.host, told, verdict, "", report_path(told.host))
 
 
@@ -135,14 +143,14 @@ def test_a_host_of_the_inventory_that_never_reported_is_listed() -> None:
     lines = {"db1": "ssh-ed25519 AAAA"}
     statuses = judge_all([], lines, {"db2": 7}, {"db1", "db2", "db3"})
     assert [(each.host, each.verdict, each.why) for each in statuses] == [
-        ("db1", Verdict.MISSING, "admitted, and no report yet"),
-        ("db2", Verdict.MISSING, "there was a report, and it is gone from the branch"),
-        ("db3", Verdict.MISSING, "no report yet, no identities/db3.pub is merged"),
+        ("db1", ReportVerdict.MISSING, "admitted, and no report yet"),
+        ("db2", ReportVerdict.MISSING, "there was a report, and it is gone from the branch"),
+        ("db3", ReportVerdict.MISSING, "no report yet, no identities/db3.pub is merged"),
     ]
 
 
 def test_a_host_is_of_the_fleet_while_it_is_in_the_inventory_or_admitted() -> None:
-    old, junk = status(report("old1")), HostStatus("hosts/x", None, Verdict.UNREADABLE, "", "hosts/x")
+    old, junk = status(report("old1")), HostStatus("hosts/x", None, ReportVerdict.UNREADABLE, "", "hosts/x")
     cases = itertools.product((old,), ({}, {"old1": "ssh-ed25519 AAAA"}), (frozenset(), frozenset({"old1"})))
     assert [belongs(*case) for case in cases] == [False, True, True, True]
     assert belongs(junk, {}, frozenset())
@@ -151,7 +159,7 @@ def test_a_host_is_of_the_fleet_while_it_is_in_the_inventory_or_admitted() -> No
 
 def test_a_report_of_a_host_that_nobody_admitted_says_why() -> None:
     told = report()
-    claim = HostStatus(told.host, told, Verdict.UNADMITTED, "identities/web1.pub: no key", report_path(told.host))
+    claim = HostStatus(told.host, told, ReportVerdict.UNADMITTED, "identities/web1.pub: no key", report_path(told.host))
     cells = dict(zip(COLUMNS, row(claim, NOW), strict=True))
     assert "(not-admitted)" in cells["state"]
     assert cells["what"].startswith("identities/web1.pub: no key")

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.cli.commands.status import row
-from agent.domain.status import Found, HostStatus, Signed, Verdict, encode, report_path, signature_path
+from agent.domain.status import HostStatus, RawReport, ReportVerdict, Signed, encode, report_path, signature_path
 from agent.fleet.reader import judge, judge_all, now_seen
 from agent.fleet.render import readme
 from tests.fleet import hostile, samples
 from tests.fleet.samples import DEADLINE_S, bare, branch, identity, report, signed, tamper
 
 
-def found(one: Signed, path: str | None = None) -> Found:
-    return Found(path or report_path(one.report.host), one.document, one.signature)
+def found(one: Signed, path: str | None = None) -> RawReport:
+    return RawReport(path or report_path(one.report.host), one.document, one.signature)
 
 
 def line(folder: Path, host: str = "web1") -> Mapping[str, str]:
@@ -28,7 +28,7 @@ def line(folder: Path, host: str = "web1") -> Mapping[str, str]:
 
 def test_a_report_signed_by_its_host_is_verified(tmp_path: Path) -> None:
     status = judge(found(signed(tmp_path)), line(tmp_path), {})
-    assert (status.verdict, status.report) == (Verdict.VERIFIED, report())
+    assert (status.verdict, status.report) == (ReportVerdict.VERIFIED, report())
     assert status.verified
     assert status.well
 
@@ -50,11 +50,11 @@ def test_a_report_about_another_host_is_refused_even_where_nobody_is_admitted(tm
 def test_a_report_with_one_byte_altered_is_refused(tmp_path: Path) -> None:
     one = signed(tmp_path)
     altered = one.document.replace(b'"unowned": 0', b'"unowned": 1')
-    refused(judge(Found(report_path("web1"), altered, one.signature), line(tmp_path), {}), "does not match")
+    refused(judge(RawReport(report_path("web1"), altered, one.signature), line(tmp_path), {}), "does not match")
 
 
 def test_a_report_without_a_signature_is_refused(tmp_path: Path) -> None:
-    refused(judge(Found(report_path("web1"), signed(tmp_path).document, None), line(tmp_path), {}), "not signed")
+    refused(judge(RawReport(report_path("web1"), signed(tmp_path).document, None), line(tmp_path), {}), "not signed")
 
 
 def test_a_report_older_than_one_seen_before_is_refused(tmp_path: Path) -> None:
@@ -72,14 +72,14 @@ def test_what_was_seen_is_remembered_of_verified_reports_only_and_never_lowered(
 
 def test_a_host_that_is_not_admitted_is_shown_with_its_claim(tmp_path: Path) -> None:
     status = judge(found(signed(tmp_path)), {}, {})
-    assert (status.verdict, status.verified) == (Verdict.UNADMITTED, False)
+    assert (status.verdict, status.verified) == (ReportVerdict.UNADMITTED, False)
     assert status.report == report()
     assert "identities/web1.pub" in status.why
 
 
 def test_a_host_that_is_admitted_and_never_reported_is_listed(tmp_path: Path) -> None:
     (status,) = judge_all([], line(tmp_path))
-    assert (status.host, status.verdict) == ("web1", Verdict.MISSING)
+    assert (status.host, status.verdict) == ("web1", ReportVerdict.MISSING)
 
 
 HOSTILE = {
@@ -98,8 +98,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("document", HOSTILE.values(), ids=HOSTILE.keys())
 def test_what_is_not_a_report_is_shown_as_unreadable(tmp_path: Path, document: bytes) -> None:
-    status = judge(Found(report_path("web1"), document, b""), line(tmp_path), {})
-    assert (status.host, status.report, status.verdict) == ("web1", None, Verdict.UNREADABLE)
+    status = judge(RawReport(report_path("web1"), document, b""), line(tmp_path), {})
+    assert (status.host, status.report, status.verdict) == ("web1", None, ReportVerdict.UNREADABLE)
     assert status.why.startswith("not a report: ")
 
 
@@ -108,13 +108,13 @@ def test_what_is_not_a_report_is_shown_as_unreadable(tmp_path: Path, document: b
 )
 def test_a_path_that_is_no_host_s_is_shown_as_unreadable(tmp_path: Path, path: str) -> None:
     status = judge(found(signed(tmp_path), path), line(tmp_path), {})
-    assert (status.host, status.report, status.verdict) == (path, None, Verdict.UNREADABLE)
+    assert (status.host, status.report, status.verdict) == (path, None, ReportVerdict.UNREADABLE)
 
 
 def test_a_valid_report_is_judged_and_shown_whatever_it_says() -> None:
     for told in map(hostile.report, range(300)):
-        status = judge(Found(report_path(told.host), encode(told), None), {}, {})
-        assert (status.verdict, status.report) == (Verdict.UNADMITTED, told)
+        status = judge(RawReport(report_path(told.host), encode(told), None), {}, {})
+        assert (status.verdict, status.report) == (ReportVerdict.UNADMITTED, told)
         assert all(cell.isprintable() for cell in row(status, samples.NOW))
         assert readme([status], inventory="production", as_of=samples.NOW).decode().count("\n| ") == 2
 
@@ -122,7 +122,7 @@ def test_a_valid_report_is_judged_and_shown_whatever_it_says() -> None:
 @given(path=st.text(max_size=60), document=st.binary(max_size=300), signature=st.none() | st.binary(max_size=300))
 def test_no_noise_makes_a_reader_fail(path: str, document: bytes, signature: bytes | None) -> None:
     for place in (path, f"hosts/{path}", report_path("web1")):
-        assert judge(Found(place, document, signature), {"web1": "ssh-ed25519 AAAA"}, {}).report is None
+        assert judge(RawReport(place, document, signature), {"web1": "ssh-ed25519 AAAA"}, {}).report is None
 
 
 @settings(deadline=None)  # it makes a key in its first run
@@ -135,7 +135,7 @@ def test_no_change_to_a_signed_report_keeps_it_verified(
     position = data.draw(st.integers(0, len(one.document) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != one.document[position]))
     altered = one.document[:position] + bytes([byte]) + one.document[position + 1 :]
-    assert not judge(Found(report_path("web1"), altered, one.signature), line(folder), {}).verified
+    assert not judge(RawReport(report_path("web1"), altered, one.signature), line(folder), {}).verified
 
 
 def test_a_hostile_branch_is_read_to_its_end(tmp_path: Path) -> None:
@@ -163,18 +163,18 @@ def test_a_hostile_branch_is_read_to_its_end(tmp_path: Path) -> None:
     statuses = judge_all(branch(tmp_path, remote.as_uri()).read(DEADLINE_S), identities)
     verdicts = {status.host: status.verdict for status in statuses}
     assert verdicts == {
-        "web1": Verdict.VERIFIED,
-        "huge": Verdict.UNREADABLE,
-        "giant": Verdict.UNREADABLE,
-        "unsigned": Verdict.REFUSED,
-        "hugesig": Verdict.REFUSED,
-        "hosts/00/alone.json.sig": Verdict.UNREADABLE,
-        "hosts/README": Verdict.UNREADABLE,
-        "hosts/aa/|<b>`x`.json": Verdict.UNREADABLE,
-        "hosts/link.json": Verdict.UNREADABLE,
-        "hosts/module": Verdict.UNREADABLE,
-        "hosts/new\\nline.json": Verdict.UNREADABLE,
-        "hosts/\\xff.json": Verdict.UNREADABLE,
+        "web1": ReportVerdict.VERIFIED,
+        "huge": ReportVerdict.UNREADABLE,
+        "giant": ReportVerdict.UNREADABLE,
+        "unsigned": ReportVerdict.REFUSED,
+        "hugesig": ReportVerdict.REFUSED,
+        "hosts/00/alone.json.sig": ReportVerdict.UNREADABLE,
+        "hosts/README": ReportVerdict.UNREADABLE,
+        "hosts/aa/|<b>`x`.json": ReportVerdict.UNREADABLE,
+        "hosts/link.json": ReportVerdict.UNREADABLE,
+        "hosts/module": ReportVerdict.UNREADABLE,
+        "hosts/new\\nline.json": ReportVerdict.UNREADABLE,
+        "hosts/\\xff.json": ReportVerdict.UNREADABLE,
     }
 
 
@@ -201,5 +201,5 @@ def test_a_report_is_valid_against_the_published_schema(tmp_path: Path) -> None:
 
 
 def refused(status: HostStatus, why: str) -> None:
-    assert (status.verdict, status.report, status.verified) == (Verdict.REFUSED, None, False)
+    assert (status.verdict, status.report, status.verified) == (ReportVerdict.REFUSED, None, False)
     assert why in status.why

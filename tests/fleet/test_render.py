@@ -14,15 +14,17 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from agent.domain.report import LATEST, Adoption, Commits, Phase, Problem, ReportedChange
-from agent.domain.status import LONGEST_SILENCE_S, HostStatus, Verdict, report_path
+from agent.domain.status import LONGEST_SILENCE_S, HostStatus, ReportVerdict, report_path
 from agent.fleet.render import PAGE_LIMIT, escape, readme
 from tests.fleet.samples import NOW, SHA, report
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def status(host: str = "web1", verdict: Verdict = Verdict.VERIFIED, why: str = "", **changed: object) -> HostStatus:
-    claimed = report(host, **changed) if verdict in (Verdict.VERIFIED, Verdict.UNADMITTED) else None
+def status(
+    host: str = "web1", verdict: ReportVerdict = ReportVerdict.VERIFIED, why: str = "", **changed: object
+) -> HostStatus:
+    claimed = report(host, **changed) if verdict in (ReportVerdict.VERIFIED, ReportVerdict.UNADMITTED) else None
     return HostStatus(host, claimed, verdict, why, report_path(host))
 
 
@@ -39,11 +41,13 @@ FLEET = (
     status("web2", phase=Phase.DRIFTED, changes=(drift(), drift("file:/etc/issue"))),
     status("db1", phase=Phase.FAILED, problems=(problem("nginx: port 80 is taken | by apache", "stop apache2"),)),
     status("db2", phase=Phase.WAITING, commits=Commits()),
-    status("new1", Verdict.UNADMITTED, "no identities/new1.pub is merged"),
-    status("new2", Verdict.MISSING, "admitted, and no report yet"),
+    status("new1", ReportVerdict.UNADMITTED, "no identities/new1.pub is merged"),
+    status("new2", ReportVerdict.MISSING, "admitted, and no report yet"),
     status("old1", next_due=NOW - 1),
-    status("forged1", Verdict.REFUSED, "the signature does not match the message"),
-    HostStatus("hosts/<script>", None, Verdict.UNREADABLE, "not the place of any host's report", "hosts/<script>"),
+    status("forged1", ReportVerdict.REFUSED, "the signature does not match the message"),
+    HostStatus(
+        "hosts/<script>", None, ReportVerdict.UNREADABLE, "not the place of any host's report", "hosts/<script>"
+    ),
 )
 
 
@@ -61,7 +65,7 @@ def test_a_silent_host_is_not_shown_as_well() -> None:
 
 
 def test_a_refused_report_shows_no_claim() -> None:
-    assert "converged" not in page([status("web1", Verdict.REFUSED, "why")])
+    assert "converged" not in page([status("web1", ReportVerdict.REFUSED, "why")])
 
 
 def test_a_big_fleet_shows_totals_and_those_that_are_not_well() -> None:
@@ -79,7 +83,7 @@ def test_a_big_fleet_that_is_well_says_so() -> None:
 
 
 def test_the_page_stays_below_what_forges_show_even_if_everything_is_wrong() -> None:
-    fleet = [status("-" * 200 + str(number), Verdict.REFUSED, "<" * 4000) for number in range(10_000)]
+    fleet = [status("-" * 200 + str(number), ReportVerdict.REFUSED, "<" * 4000) for number in range(10_000)]
     written = readme(fleet, inventory="production", as_of=NOW)
     assert PAGE_LIMIT - 5000 < len(written) < 512_000
     assert written.endswith(b"see `hostwright status`.\n")
@@ -120,7 +124,7 @@ def test_a_markdown_reader_sees_every_value_as_plain_text_in_its_own_cell(
     host: str, why: str, message: str, version: str
 ) -> None:
     statuses = [
-        HostStatus(host, None, Verdict.UNREADABLE, why, host),
+        HostStatus(host, None, ReportVerdict.UNREADABLE, why, host),
         status("web1", phase=Phase.FAILED, agent_version=version, problems=(problem(message),)),
     ]
     tokens = MarkdownIt("commonmark").enable("table").parse(page(statuses))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.domain.status import Found, Verdict, report_path, signature_path
+from agent.domain.status import RawReport, ReportVerdict, report_path, signature_path
 from agent.errors import ReportError
 from agent.fleet.reader import judge_all
 from agent.fleet.render import readme
@@ -20,7 +20,7 @@ from tests.fleet import samples
 from tests.fleet.samples import DEADLINE_S, NOW, bare, branch, history, paths, show, signed, tamper
 
 
-def render(found: tuple[Found, ...]) -> bytes:
+def render(found: tuple[RawReport, ...]) -> bytes:
     return readme(judge_all(found, {}), inventory="production", as_of=NOW)
 
 
@@ -284,8 +284,8 @@ def test_the_hosts_that_were_written_are_read_back_verified(tmp_path: Path) -> N
     identities = {host: samples.identity(tmp_path, host).public_line for host in ("web1", "web2")}
     statuses = judge_all(found, identities)
     assert [(status.host, status.verdict) for status in statuses] == [
-        ("web1", Verdict.VERIFIED),
-        ("web2", Verdict.VERIFIED),
+        ("web1", ReportVerdict.VERIFIED),
+        ("web2", ReportVerdict.VERIFIED),
     ]
 
 

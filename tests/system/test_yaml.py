@@ -181,7 +181,7 @@ SCRAPS = st.lists(st.sampled_from((*WORDS, *MORE_WORDS, *SPACES, *TAGS, *TAGGED)
 @settings(max_examples=1500, deadline=None)
 @given(st.one_of(SCRAPS.map(str.encode), st.binary(max_size=40)))
 def test_no_input_ends_in_anything_but_a_value_or_a_complaint(content: bytes) -> None:
-    problems: tuple[yaml.Problem, ...] = ()
+    problems: tuple[yaml.YamlProblem, ...] = ()
     try:
         yaml.load(content, "f.yaml")
     except YamlError as error:

@@ -16,7 +16,7 @@ from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.report import LATEST, Phase, Report
-from agent.domain.status import HostStatus, Verdict, ahead_s, due
+from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due
 from agent.domain.text import moment, printable, waiting
 from agent.errors import UsageError
 from agent.fleet.reader import belongs, judge_all, now_seen
@@ -73,7 +73,7 @@ def status(
 
 def _with_reason(status: HostStatus, broken: Mapping[str, str]) -> HostStatus:
     """``status`` with what is wrong with the file that is to admit the host, where there is one."""
-    if status.verdict is not Verdict.UNADMITTED or status.host not in broken:
+    if status.verdict is not ReportVerdict.UNADMITTED or status.host not in broken:
         return status
     return replace(status, why=broken[status.host])
 
