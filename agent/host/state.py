@@ -100,10 +100,7 @@ class Memory:
         self._write("state", state)
 
     def keep_trial(self, trial: Trial | None) -> None:
-        if trial is None:
-            self._paths.document("attempt").unlink(missing_ok=True)
-        else:
-            self._write("attempt", trial)
+        self._write("attempt", trial)
 
     def keep_bad(self, bad: Bad) -> None:
         """Adds it, or puts it in the place of what was known of this digest. The oldest are forgotten."""
@@ -118,31 +115,25 @@ class Memory:
             self._write("bad", Verdicts(known))
 
     def keep_pinned(self, pinned: Pinned | None) -> None:
-        if pinned is None:
-            self._paths.document("pinned").unlink(missing_ok=True)
-        else:
-            self._write("pinned", pinned)
+        self._write("pinned", pinned)
 
     def keep_sightings(self, sightings: Sightings | None) -> None:
-        if sightings is None:
-            self._paths.document("sighted").unlink(missing_ok=True)
-        elif sightings != self.sightings():
+        if sightings is None or sightings != self.sightings():
             self._write("sighted", sightings)
 
     def keep_update(self, update: Update | None) -> None:
-        if update is None:
-            self._paths.document("update").unlink(missing_ok=True)
-        else:
-            self._write("update", update)
+        self._write("update", update)
 
     def keep_suspension(self, suspension: Suspension | None) -> None:
-        if suspension is None:
-            self._paths.document("suspended").unlink(missing_ok=True)
-        else:
-            self._write("suspended", suspension)
+        self._write("suspended", suspension)
 
     def _write(self, name: str, document: object) -> None:
-        write_atomic(self._paths.document(name), codec.encode(document, indent=1))
+        """Keeps the document, or removes it where it is None."""
+        path = self._paths.document(name)
+        if document is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_atomic(path, codec.encode(document, indent=1))
 
     def _read(self, name: str, kind: type[D]) -> D | None:
         path = self._paths.document(name)

@@ -1,24 +1,20 @@
-"""Host keys: what known_hosts says of a server, and what the server itself says.
+"""Host keys: what known_hosts says of a server, as ssh-keygen finds it there, and what the server itself says.
 
-Format: sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT", with wildcard, negated and hashed names, and ``@revoked``. Keys of
-certificate authorities (``@cert-authority``) pin a server too, but which certificate a server would show is not asked:
-such a server's plain key is reported as unknown.
+Keys of certificate authorities (``@cert-authority``) pin a server too, but which certificate a server would show is not
+asked: such a server's plain key is reported as unknown.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
-import hmac
 import logging
-import re
+import os
 import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +22,10 @@ import paramiko
 
 from agent.errors import SourceError
 from agent.problems import ProblemKind
-from agent.system.files import read_bounded
+from agent.system.process import run
 from agent.system.remote import SSH_PORT, Remote, Transport
 
-_HASHED: Final = re.compile(r"\|1\|([A-Za-z0-9+/=]+)\|([A-Za-z0-9+/=]+)")
+KEYGEN_TIMEOUT_S: Final = 20.0
 _RSA: Final = "ssh-rsa"
 _RSA_SIGNATURES: Final = ("rsa-sha2-512", "rsa-sha2-256")
 """What a server is asked for to show its RSA key; the key's own type names the signature with SHA-1."""
@@ -79,26 +75,9 @@ class Probe:
         return f"{shown}; known_hosts says {others}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    marker: str
-    names: tuple[str, ...]
-    key: HostKey
-
-    def about(self, name: str) -> bool:
-        matches = [pattern for pattern in self.names if _names(pattern.removeprefix("!"), name)]
-        return bool(matches) and not any(pattern.startswith("!") for pattern in matches)
-
-
 def is_ssh(url: str) -> bool:
     """Whether this remote is reached by ssh. Raises SettingsError when it cannot be a remote."""
     return Remote.parse(url).transport is Transport.SSH
-
-
-def pinned(known_hosts: Path, url: str) -> bool:
-    """Whether known_hosts holds a key, or an authority, for the server of this ssh remote."""
-    name = _name(Remote.parse(url))
-    return any(line.about(name) for line in _lines(known_hosts) if line.marker != "@revoked")
 
 
 def probe(url: str, known_hosts: Path, timeout_s: float) -> Probe:
@@ -108,13 +87,26 @@ def probe(url: str, known_hosts: Path, timeout_s: float) -> Probe:
     """
     remote = Remote.parse(url)
     name = _name(remote)
-    lines = [line for line in _lines(known_hosts) if line.about(name)]
-    known = tuple(line.key for line in lines if not line.marker)
+    found = marked_keys(known_hosts, remote)
+    known = tuple(key for marker, key in found if not marker)
     offered = _offered(remote, [key.type for key in known], timeout_s)
-    revoked = any(line.key == offered for line in lines if line.marker == "@revoked")
-    if revoked or (known and offered not in known):
+    if ("@revoked", offered) in found or (known and offered not in known):
         return Probe(HostKeyStatus.DIFFERS, name, offered, known)
     return Probe(HostKeyStatus.MATCHES if known else HostKeyStatus.UNKNOWN, name, offered, known)
+
+
+def marked_keys(known_hosts: Path, remote: Remote) -> tuple[tuple[str, HostKey], ...]:
+    """The keys that known_hosts holds for the server of an ssh remote, each with its marker: empty, ``@revoked`` or
+    ``@cert-authority``. Raises SourceError where ssh-keygen cannot be run."""
+    asked = ["ssh-keygen", "-F", _name(remote), "-f", f"{known_hosts}"]
+    try:
+        done = run(asked, timeout_s=KEYGEN_TIMEOUT_S, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"})
+    except FileNotFoundError as error:
+        why = "there is no ssh-keygen to look into known_hosts"
+        raise _unreachable(remote, why, ProblemKind.SSH_KEYGEN_MISSING) from error
+    lines = [line.split() for line in done.output.decode(errors="replace").splitlines() if not line.startswith("#")]
+    marked = [(line.pop(0) if line[0].startswith("@") else "", line) for line in lines]
+    return tuple((marker, HostKey(line[1], line[2])) for marker, line in marked)
 
 
 def _offered(remote: Remote, preferred: Iterable[str], timeout_s: float) -> HostKey:
@@ -152,35 +144,3 @@ def _unreachable(remote: Remote, why: str, kind: ProblemKind) -> SourceError:
 def _name(remote: Remote) -> str:
     host = remote.host.lower()
     return host if remote.port in (None, SSH_PORT) else f"[{host}]:{remote.port}"
-
-
-def _lines(known_hosts: Path) -> tuple[_Line, ...]:
-    try:
-        text = read_bounded(known_hosts).decode(errors="replace")
-    except FileNotFoundError:
-        return ()
-    return tuple(line for line in map(_parsed, text.splitlines()) if line is not None)
-
-
-def _parsed(text: str) -> _Line | None:
-    """One line; None for comments and for what ssh would skip as well."""
-    fields = text.split()
-    marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
-    if len(fields) < 3 or fields[0].startswith("#"):
-        return None
-    try:
-        base64.b64decode(fields[2], validate=True)
-    except binascii.Error:
-        return None
-    return _Line(marker, tuple(fields[0].split(",")), HostKey(fields[1], fields[2]))
-
-
-def _names(pattern: str, name: str) -> bool:
-    hashed = _HASHED.fullmatch(pattern)
-    if hashed is None:
-        return fnmatchcase(name, pattern.lower().replace("[", "[[]"))
-    try:
-        salt, digest = (base64.b64decode(part, validate=True) for part in hashed.groups())
-    except binascii.Error:
-        return False
-    return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)

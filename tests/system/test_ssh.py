@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import SourceError
-from agent.system.ssh import HostKeyStatus, is_ssh, pinned, probe
+from agent.system.remote import Remote
+from agent.system.ssh import HostKey, HostKeyStatus, is_ssh, marked_keys, probe
 from tests.gitserver import SshServer, author, free_port, silent_server, ssh_server
 
 TIMEOUT_S = 20.0
@@ -71,38 +72,34 @@ def test_names_hashed_by_ssh_keygen_are_found(sshd: SshServer, known_hosts: Path
     known_hosts.write_text(sshd.known_as(sshd.host_key))
     subprocess.run(["ssh-keygen", "-q", "-H", "-f", known_hosts], check=True, capture_output=True)
     assert "127.0.0.1" not in known_hosts.read_text()
-    assert pinned(known_hosts, sshd.url(Path("/x")))
-    assert not pinned(known_hosts, "ssh://127.0.0.1/x")
     assert probe(sshd.url(Path("/x")), known_hosts, TIMEOUT_S).status is HostKeyStatus.MATCHES
 
 
 @pytest.mark.parametrize(
-    ("names", "url", "expected"),
+    ("line", "url", "found"),
     [
-        ("git.example.org", "git@git.example.org:x.git", True),
-        ("git.example.org", "ssh://git@GIT.example.org/x.git", True),
-        ("git.example.org", "ssh://git@git.example.org:22/x.git", True),
-        ("git.example.org", "ssh://git@git.example.org:2222/x.git", False),
-        ("[git.example.org]:2222", "ssh://git@git.example.org:2222/x.git", True),
-        ("a,git.example.org,b", "git@git.example.org:x.git", True),
-        ("*.example.org", "git@git.example.org:x.git", True),
-        ("*.example.org,!git.example.org", "git@git.example.org:x.git", False),
-        ("[*.example.org]:2222", "ssh://git@git.example.org:2222/x.git", True),
-        ("@cert-authority *.example.org", "git@git.example.org:x.git", True),
-        ("@revoked git.example.org", "git@git.example.org:x.git", False),
-        ("#git.example.org", "git@git.example.org:x.git", False),
-        ("|1|not base64|x", "git@git.example.org:x.git", False),
+        ("git.example.org", "git@git.example.org:x.git", [""]),
+        ("git.example.org", "ssh://git@GIT.example.org/x.git", [""]),
+        ("git.example.org", "ssh://git@git.example.org:22/x.git", [""]),
+        ("git.example.org", "ssh://git@git.example.org:2222/x.git", []),
+        ("[git.example.org]:2222", "ssh://git@git.example.org:2222/x.git", [""]),
+        ("*.example.org,!git.example.org", "git@git.example.org:x.git", []),
+        ("@cert-authority *.example.org", "git@git.example.org:x.git", ["@cert-authority"]),
+        ("@revoked git.example.org", "git@git.example.org:x.git", ["@revoked"]),
+        ("#git.example.org", "git@git.example.org:x.git", []),
+        ("|1|not base64|x", "git@git.example.org:x.git", []),
     ],
 )
-def test_a_server_is_pinned_by_its_name_as_ssh_matches_it(
-    known_hosts: Path, names: str, url: str, expected: bool
+def test_a_server_is_found_by_its_name_as_ssh_matches_it(
+    known_hosts: Path, line: str, url: str, found: list[str]
 ) -> None:
-    known_hosts.write_text(f"{names} {KEY}\n")
-    assert pinned(known_hosts, url) is expected
+    known_hosts.write_text(f"{line} {KEY}\n")
+    kind, key = KEY.split()
+    assert marked_keys(known_hosts, Remote.parse(url)) == tuple((marker, HostKey(kind, key)) for marker in found)
 
 
-def test_nothing_is_pinned_where_there_is_no_file(tmp_path: Path) -> None:
-    assert not pinned(tmp_path / "none", "git@git.example.org:x.git")
+def test_nothing_is_found_where_there_is_no_file(tmp_path: Path) -> None:
+    assert marked_keys(tmp_path / "none", Remote.parse("git@git.example.org:x.git")) == ()
 
 
 def test_a_server_that_never_answers_times_out(known_hosts: Path) -> None:
