@@ -1,8 +1,9 @@
 """From the state aimed at to a host that is so: plan, permit, apply, confirm; then its trial, and the way back.
 
-An intended change is confirmed when the host is well with it after a while. One that did harm is taken back: the last
-good state is applied again, what the attempt brought is removed, and its digest is remembered as bad. Where that does
-not help either, the change may not be to blame: the verdict is withdrawn and it is tried again later.
+An intended change is confirmed when the host is well with it after a while, and again after what left Git with it has
+gone. One that did harm is taken back: the last good state is applied again, which brings back what was removed, what
+the attempt brought is removed, and its digest is remembered as bad. Where that does not help either, the change may not
+be to blame: the verdict is withdrawn and it is tried again later.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ from agent.steps.own import settle, wanted_by
 from agent.steps.permit import Rules, permit, rules_for
 from agent.steps.plan import make_plan
 from agent.steps.probe import probe
+from agent.steps.prune import Farewell, prune
 from agent.steps.reach import Made
 from agent.steps.resolve import Resolution
 from agent.steps.retreat import retreat
-from agent.steps.trial import Senses
+from agent.steps.trial import Senses, left_calm
 from agent.steps.verify import recall
 
 
@@ -66,16 +68,57 @@ def converge(parts: Parts, account: Account, aim: Aim, trigger: Trigger) -> None
 
 def conclude(parts: Parts, account: Account) -> None:
     """Looks at how the host is. Judges the intended change of this cycle, if there was one, and goes back where it did
-    harm."""
+    harm; where it is well so far, its trial stays open for what is removed."""
     senses = senses_of(parts, account)
     trial = account.trial
     if trial is None:
         account.health = senses.health()
+        account.unsettled = senses.stopped()
     elif account.rollback is not None:
         _come_back(parts, account, trial, account.rollback)
     else:
         _judge(parts, account, trial, senses)
     account.reached(Stage.JUDGED)
+
+
+def clear(parts: Parts, account: Account, aim: Aim, trigger: Trigger) -> None:
+    """Removes what has left Git, on the trial of the commit that it left with."""
+    last = account.trusted or aim.resolution.commit
+    account.pruned = prune(
+        account,
+        before=parts.memory.applied(),
+        idle=aim.resolution.environment.idle(),
+        memory=parts.memory.state(),
+        ledger=parts.ledger,
+        farewell=Farewell(
+            parts.engine, parts.exports, parts.mirror, parts.progress, last.sha, parts.settings.inventory
+        ),
+        now=parts.clock(),
+        patient=trigger is Trigger.CLOCK,
+        begin=lambda: _begin_removal(parts, account),
+    )
+    account.failures.extend(account.pruned.failures)
+    account.reached(Stage.PRUNED)
+
+
+def finish(parts: Parts, account: Account) -> bool:
+    """Ends the trial of a change that was well until something was removed: watches again where that was so. Returns
+    whether the host went back."""
+    pruned, trial = account.pruned, account.trial
+    if account.rollback is not None or account.harm or account.unsettled or account.health is None:
+        return False
+    removed = pruned is None or pruned.changed
+    senses = senses_of(parts, account)
+    if trial is None:
+        if removed:
+            account.health = senses.health()
+        return False
+    reasons: tuple[str, ...] = ()
+    if removed:
+        failed = pruned.told.failed if pruned is not None else ()
+        to_the_end = pruned is None or not left_calm(pruned)
+        reasons = _watched(parts, account, trial, senses, failed=failed, to_the_end=to_the_end)
+    return _verdict(parts, account, trial, reasons, doubtful=False)
 
 
 def unended(parts: Parts) -> None:
@@ -154,7 +197,7 @@ def _make_so(parts: Parts, account: Account, resolution: Resolution, rules: Rule
                 parts.memory.keep_trial(account.trial)
         account.outcome = apply_now(account.permitted, state, None)
         account.after = plan_now()
-        if behind := _set_off(account.outcome, account.after):
+        if behind := _set_off(state, account.outcome, account.after, made):
             # By a deploy whose turn was later, or within its own: what a change sets off belongs to it.
             names = {name for name, _ in behind}
             part = dataclasses.replace(state, deploys=tuple(each for each in state.deploys if each.name in names))
@@ -167,53 +210,93 @@ def _make_so(parts: Parts, account: Account, resolution: Resolution, rules: Rule
     settle(parts.ledger, state, account.outcome, account.after, account.applied, now=parts.clock())
 
 
-def _set_off(outcome: Outcome, after: Plan) -> frozenset[tuple[str, str]]:
-    """What is still wanted ``after`` only because of what this cycle changed, by deploy and resource. Nothing where a
-    change of Git did not end well: then it is not the time to go on."""
+def _set_off(state: DesiredState, outcome: Outcome, after: Plan, made: Made) -> frozenset[tuple[str, str]]:
+    """What is still wanted ``after`` only because of what this cycle changed, by deploy and resource; also of a new
+    deploy, where that was as wanted when its turn came. Nothing where a change of Git did not end well: then it is not
+    the time to go on."""
     intended = {planned.deploy for planned in outcome.found if planned.intends}
     ended = {deploy.status for deploy in outcome.deploys if deploy.deploy in intended}
     if ended & {Status.FAILED, Status.STOPPED, Status.SKIPPED}:
         return frozenset()
     done = {(result.deploy, result.resource) for deploy in outcome.deploys for result in deploy.results}
-    return frozenset((each.deploy, each.resource) for each in after.changes if each.set_off) - done
+    had_their_turn = {planned.deploy for planned in outcome.found if planned.in_sync}
+    resources = (
+        (deploy.name, each) for deploy in state.deploys if deploy.name in had_their_turn for each in deploy.resources
+    )
+    stirred = {(name, each.key) for name, each in resources if made.sets_off(each)}
+    wanted = {(each.deploy, each.resource): each.set_off for each in after.changes}
+    return frozenset(key for key, why in wanted.items() if why or key in stirred) - done
 
 
 def _judge(parts: Parts, account: Account, trial: Trial, senses: Senses) -> None:
-    memory = parts.memory
-    failed, doubtful = trials.broken(trial, account.outcome, memory.state().attempts)
-    # Where there is nothing to go back to, well is well: nobody would act on what falls a while later.
-    to_the_end = memory.applied().good_commit is not None and not trials.is_calm(account.outcome)
+    failed, doubtful = trials.broken(trial, account.outcome, parts.memory.state().attempts)
+    to_the_end = not trials.is_calm(account.outcome)
+    if reasons := _watched(parts, account, trial, senses, failed=failed, to_the_end=to_the_end):
+        _verdict(parts, account, trial, reasons, doubtful=doubtful)
+
+
+def _watched(
+    parts: Parts, account: Account, trial: Trial, senses: Senses, *, failed: tuple[str, ...], to_the_end: bool
+) -> tuple[str, ...]:
+    """What speaks against the change by the time that the host has settled; nothing where the cycle is to end before:
+    then the next one judges it."""
     settle_s = 0 if failed else _settle_s(parts, account)  # what has failed need not be waited for
+    # Where there is nothing to go back to, well is well: nobody would act on what falls a while later.
+    to_the_end = to_the_end and parts.memory.applied().good_commit is not None
     account.health, signs = trials.watch(trial, senses, settle_s=settle_s, to_the_end=to_the_end)
-    account.harm = reasons = (*failed, *signs)
-    if senses.stopped():
-        # Nobody has seen it settle: the next cycle judges it, and this try does not count.
-        memory.keep_trial(dataclasses.replace(trial, tries=trial.tries - 1))
-        return
+    account.harm = (*failed, *signs)
+    account.unsettled = senses.stopped()
+    if account.unsettled:
+        # Nobody has seen it settle: this try does not count.
+        parts.memory.keep_trial(dataclasses.replace(trial, tries=trial.tries - 1))
+        return ()
+    return account.harm
+
+
+def _verdict(parts: Parts, account: Account, trial: Trial, reasons: tuple[str, ...], *, doubtful: bool) -> bool:
+    """Ends the trial, and returns whether the host went back."""
+    memory = parts.memory
+    if account.unsettled:
+        return False
     if not reasons:
         # What did not come to be has shown nothing: a doubt stays until it has.
         if all(account.outcome.status(name) is not Status.FAILED for name in trial.touched):
             memory.forgive(trial.digest)
         memory.keep_trial(None)
-        return
+        return False
     good = _last_good(parts, account)
     if good is None or good.state.digest == trial.digest:
         account.failures.append(trials.nothing_to_go_back_to(trial.commit, "; ".join(reasons)))
         memory.keep_trial(None)
-        return
+        return False
     earlier = memory.bad().get(trial.digest)
     times = earlier.times + 1 if earlier is not None else 1
     bad = Bad(trial.digest, trial.commit, parts.clock(), "; ".join(reasons), times=times)
     memory.keep_bad(bad.in_doubt(parts.clock()) if doubtful else bad)
     _come_back(parts, account, trial, _go_back(parts, account, good, memory.bad()[bad.digest]))
+    return True
+
+
+def _begin_removal(parts: Parts, account: Account) -> None:
+    """Puts what is about to be removed on the trial of its commit, also where nothing else of that changes the host.
+    What has waited until its commit is the good one is on none: there is nothing older to go back to."""
+    state, health = account.state, account.health
+    if state is None or health is None:
+        return
+    if account.trial is None:
+        if state.digest == parts.memory.applied().good:
+            return
+        parts.reporter.attempting(account)
+    account.trial = trials.removing(account.trial, state, health, remote=parts.remote_answers, now=parts.clock())
+    parts.memory.keep_trial(account.trial)
 
 
 def _go_back(parts: Parts, account: Account, good: Resolution, bad: Bad) -> Rollback:
     """Applies the last good state again, whatever windows and suspensions say."""
-    attempted = dataclasses.replace(account, failures=[*account.failures])
+    attempted = dataclasses.replace(account, failures=[*account.failures], times={**account.times})
     account.rollback = rollback = Rollback(bad, good.commit.sha, attempted)
     account.hold = bad.hold
-    account.outcome = Outcome()
+    account.outcome, account.pruned = Outcome(), None
     # What the attempt left wanting is no habit of the state that the host goes back to.
     known = parts.memory.applied().deploys
     account.applied = {
@@ -239,7 +322,7 @@ def _come_back(parts: Parts, account: Account, trial: Trial, rollback: Rollback)
     bad = rollback.bad
     if account.state is not None and account.after is not None:
         wanted = wanted_by(account.state, account.after, account.applied)
-        done = retreat(parts.ledger, since=trial.at, wanted=wanted, attempted=rollback.attempted)
+        done = retreat(parts.ledger, account.state, since=trial.at, wanted=wanted, attempted=rollback.attempted)
         rollback = dataclasses.replace(rollback, removed=done.removed, stays=done.stays)
     account.reached(Stage.WENT_BACK)
     senses = senses_of(parts, account)

@@ -1,14 +1,15 @@
 """The agent on one page: what one cycle does, in order. Start reading here.
 
     fetch ─Commit→ verify ─TrustedCommit→ resolve ─Resolution→ choose ─Aim→ plan ─Plan→ permit ─PermittedPlan→
-    apply ─Outcome→ confirm ─Applied→ own (settle) → probe ─Health→ trial ┬→ prune ─Pruned→ remember → keep → report
-                                                                          └ harm: back to the last good state
+    apply ─Outcome→ confirm ─Applied→ own (settle) → probe ─Health→ trial ┬→ prune ─Pruned→ probe → trial ┬→ remember
+                                                                          └ harm: the last good state ────┤  keep
+                                                                                 harm: the last good state ┘  report
     and at the very end, where the host needs it and may, a reboot, or the switch to another version of the agent
 
 Each step is a module of ``agent.steps`` named like it; ``aiming`` strings together those up to the Aim, ``converging``
-those up to the trial, ``updating`` is about the agent itself, and ``wiring`` hands in the real things they work on. A
-step that fails leaves the host on what it had: without the remote, on the newest commit that is trusted; without a
-usable commit, on the one aimed at before. Whatever happened, the account of it is reported.
+those up to the end of the trial, ``updating`` is about the agent itself, and ``wiring`` hands in the real things they
+work on. A step that fails leaves the host on what it had: without the remote, on the newest commit that is trusted;
+without a usable commit, on the one aimed at before. Whatever happened, the account of it is reported.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import dataclasses
 
 from agent import updating
 from agent.aiming import aim
-from agent.converging import conclude, converge, unended
+from agent.converging import clear, conclude, converge, finish, unended
 from agent.domain.account import Account, Reboot, Stage, Trigger
 from agent.errors import HostwrightError
 from agent.parts import Parts
@@ -25,7 +26,6 @@ from agent.steps.choose import Aim
 from agent.steps.confirm import failures
 from agent.steps.keep import keep
 from agent.steps.probe import forgiven, probe
-from agent.steps.prune import Farewell, prune
 from agent.steps.reboot import reboot
 from agent.steps.remember import remember
 
@@ -51,7 +51,10 @@ def run(parts: Parts, trigger: Trigger) -> Account:
         conclude(parts, account)
     with account.surviving():
         if chosen is not None:
-            _prune(parts, account, chosen, trigger)
+            clear(parts, account, chosen, trigger)
+    with account.surviving():
+        if chosen is not None and finish(parts, account):
+            clear(parts, account, chosen, trigger)
     with account.surviving():
         account.reboot = _reboot(parts, account, trigger)
     with account.surviving():
@@ -113,21 +116,3 @@ def _only_told(parts: Parts, account: Account, why: HostwrightError) -> Account:
     with account.surviving():
         parts.reporter.report(account)
     return account
-
-
-def _prune(parts: Parts, account: Account, aim: Aim, trigger: Trigger) -> None:
-    last = account.trusted or aim.resolution.commit
-    account.pruned = prune(
-        account,
-        before=parts.memory.applied(),
-        idle=aim.resolution.environment.idle(),
-        memory=parts.memory.state(),
-        ledger=parts.ledger,
-        farewell=Farewell(
-            parts.engine, parts.exports, parts.mirror, parts.progress, last.sha, parts.settings.inventory
-        ),
-        now=parts.clock(),
-        patient=trigger is Trigger.CLOCK,
-    )
-    account.failures.extend(account.pruned.failures)
-    account.reached(Stage.PRUNED)

@@ -1,170 +1,27 @@
-"""Confirmed apply: a commit that does harm is taken back, through whole cycles with the real engine.
-
-Only the clock, the status branch and the moments at which the agent dies are played.
-"""
+"""Confirmed apply: a commit that does harm is taken back."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from agent.cycle import run
-from agent.domain.account import Account, Trigger
-from agent.domain.commit import TrustMode
-from agent.domain.health import Vitals
-from agent.domain.outcome import DeployOutcome
 from agent.domain.report import Phase
 from agent.domain.trial import FIRST_DOUBT_S
-from agent.engine.client import Engine
 from agent.errors import Consequence
-from agent.host.events import Events
-from agent.host.exports import Exports
-from agent.host.journal import Journal
-from agent.host.ledger import Ledger
-from agent.host.paths import Paths
-from agent.host.repositories import Repositories
-from agent.host.settings import Settings
-from agent.host.state import Memory
-from agent.host.versions import Versions
-from agent.parts import Parts
-from agent.steps.apply import Progress
 from agent.steps.remember import phase_of
-from agent.system import host as machine
-from agent.system import systemd
-from agent.system.git import Access, Mirror
-from tests.gitserver import ConfigRepo
-
-INVENTORY = "inventories/prod"
-HOSTS = {
-    f"{INVENTORY}/hosts.yaml": "all: {hosts: {web1: {}}}\n",
-    f"{INVENTORY}/fleet.yaml": "schedule: {settle: 4s}\n",
-}
-
-
-class Dead(BaseException):
-    """What a SIGKILL is to the code that it hits: nothing runs after it."""
-
-
-class MortalEngine(Engine):
-    """Applies for real, and dies right afterwards as often as it is told."""
-
-    deaths = 0
-
-    def apply(self, *arguments: Any, **named: Any) -> tuple[DeployOutcome, ...]:
-        outcomes = super().apply(*arguments, **named)
-        if self.deaths:
-            self.deaths -= 1
-            raise Dead
-        return outcomes
-
-
-@dataclass
-class Reporter:
-    attempts: int = 0
-
-    def attempting(self, _: Account) -> None:
-        self.attempts += 1
-
-    def report(self, account: Account) -> None:
-        pass
-
-
-@dataclass
-class Host:
-    """web1, whose deploy ``web`` writes below ``target`` and is judged by ``target/web`` saying good."""
-
-    repo: ConfigRepo
-    parts: Parts
-    engine: MortalEngine
-    reporter: Reporter
-    target: Path
-    now: int = 1_790_000_000
-    answers: Callable[[], bool] = lambda: True
-    slept: list[float] = field(default_factory=list)
-    while_it_settles: Callable[[], None] = lambda: None
-
-    def commit(self, word: str, *more: str, check: str = "good", plays: str = "") -> str:
-        entries = [f"{self.target}/web: {{content: {word}}}"]
-        entries += [f"{self.target}/{name}: {{content: {word}}}" for name in more]
-        site = f"""\
-- hosts: all
-  deploys:
-    - name: web
-      deploy: files
-      with: {{{", ".join(entries)}}}
-      health: [{{command: [grep, -qx, {check}, "{self.target}/web"], name: says {check}}}]
-{plays}"""
-        return self.repo.commit(f"Say {word}", HOSTS | {f"{INVENTORY}/site.yaml": site})
-
-    def cycle(self) -> Account:
-        return run(self.parts, Trigger.CLOCK)
-
-    def dies(self, times: int) -> None:
-        """Cycle after cycle, each of which applies and does not live to see it."""
-        for _ in range(times):
-            self.engine.deaths = 1
-            with pytest.raises(Dead):
-                self.cycle()
-
-    def files(self) -> dict[str, str]:
-        return {path.name: path.read_text().strip() for path in self.target.iterdir()}
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.while_it_settles()
+from tests.mortal import FAILS, Dead, Host, at_rest, host_below, problems
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setattr(systemd, "failed_units", lambda: ())
-    monkeypatch.setattr(machine, "vitals", lambda _: Vitals(10, 5, 100, 50, 0, 1000, 900, 90, 3))
-    repo, paths, target = ConfigRepo(tmp_path / "work"), Paths(tmp_path / "host"), tmp_path / "target"
-    paths.var.mkdir(parents=True, mode=0o700)
-    target.mkdir()
-    mirror, reporter = Mirror(paths.mirror, Access(None, None)), Reporter()
-    engine = MortalEngine(work=tmp_path / "engine", timeout_s=60)
-    host: Host
-
-    parts = Parts(
-        paths=paths,
-        settings=Settings(remote=f"{repo.path}", inventory="prod", host="web1", trust=TrustMode.UNSIGNED),
-        memory=Memory(paths),
-        mirror=mirror,
-        exports=Exports(paths.commits, mirror),
-        repositories=Repositories(paths.repositories, Access(None, None)),
-        engine=engine,
-        journal=Journal(paths.journal),
-        ledger=Ledger(paths.ledger),
-        events=Events(paths.events),
-        reporter=reporter,
-        progress=Progress(started=lambda *_: None, operated=lambda _: None),
-        clock=lambda: host.now,
-        remote_answers=lambda: host.answers(),  # noqa: PLW0108 - nor here
-        sleep=lambda seconds: host.sleep(seconds),  # noqa: PLW0108 - there is no host yet
-        monotonic=lambda: sum(host.slept),
-        versions=Versions(paths),
-    )
-    host = Host(repo, parts, engine, reporter, target)
-    return host
+    return host_below(tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def good(host: Host) -> Host:
-    """At rest on a good commit."""
-    host.commit("good")
-    account = host.cycle()
-    assert (int(account.exit), phase_of(account)) == (0, Phase.CONVERGED)
-    host.now += 100
-    return host
-
-
-def problems(account: Account) -> dict[str, str]:
-    return {failure.kind: failure.message for failure in account.failures}
+    return at_rest(host)
 
 
 def test_a_commit_that_does_harm_is_taken_back_with_what_it_brought(good: Host) -> None:
@@ -225,9 +82,6 @@ def test_a_check_that_failed_before_does_not_count(good: Host) -> None:
     account = good.cycle()
     assert good.files()["web"] == "good", "repaired"
     assert account.trial is None, "a repair is no change on trial"
-
-
-FAILS = "    - {name: after, deploy: command, with: {try: {run: [sh, -c, '%s', sh]}}}\n"
 
 
 def test_a_deploy_that_fails_on_a_new_state_is_harm_and_what_is_half_done_is_taken_back(good: Host) -> None:

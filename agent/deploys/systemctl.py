@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,24 +78,26 @@ def reload(unit: str) -> None:
     os.utime(stamp, ns=(begun_ns, begun_ns))
 
 
-def tell(unit: str) -> None:
-    """Has ``unit`` go by what is there now, after a file that it reads has gone: a drop-in of systemd's (it is then
-    restarted) or one of its own. Raises DeployError."""
+def tell(unit: str, *, restart: bool = False) -> None:
+    """Has ``unit`` go by what is there now, after a file that it reads has gone. It is restarted where ``restart`` says
+    so or systemd has to read a drop-in again, else reloaded. Raises DeployError."""
     asked = run(["systemctl", "show", "--property=NeedDaemonReload", "--value", "--", unit], timeout_s=QUERY_TIMEOUT_S)
     if asked.output.strip() == b"yes":
         systemctl(unit, "daemon-reload")
+        restart = True
+    if restart:
         start(unit, "restart")
     else:
         reload(unit)
 
 
-def tell_active(units: Iterable[str]) -> list[str]:
-    """Tells those of ``units`` that run; what went wrong, a line each."""
+def tell_active(units: Iterable[str], restarts: Collection[str] = ()) -> list[str]:
+    """Tells those of ``units`` that run; of these, ``restarts`` are restarted. Returns what went wrong, a line each."""
     complaints = []
-    for unit in sorted(set(units)):
+    for unit in sorted({*units, *restarts}):
         try:
             if is_active(unit):
-                tell(unit)
+                tell(unit, restart=unit in restarts)
         except DeployError as error:
             complaints.append(error.message.partition("\n")[0])
     return complaints

@@ -142,6 +142,8 @@ class Account:
     """The intended change of this cycle, and what held before it."""
     harm: tuple[str, ...] = ()
     """What spoke against the intended change, a text each."""
+    unsettled: bool = False
+    """Whether the cycle was asked to end before the host had settled with what it did."""
     rollback: Rollback | None = None
     """Set where the host went back; then ``state`` and all that follows from it are of the way back."""
     fleet: FleetSettings | None = None

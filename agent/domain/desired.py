@@ -30,13 +30,16 @@ class Looking(StrEnum):
 class Resource:
     """One owned thing. ``key`` names it (``file:/etc/motd``, ``package:nginx``); ``digest`` is what it should be.
     ``reloads``: units that read it, to be told when it goes. ``absent``: it should not be.
-    ``reads``: paths of files and folders that it reads."""
+    ``reads``: paths of files and folders that it reads; of those, it is restarted or reloaded when something goes that
+    ``restart_on`` and ``reload_on`` name."""
 
     key: str
     digest: str
     reloads: tuple[str, ...] = ()
     absent: bool = False
     reads: tuple[str, ...] = ()
+    restart_on: tuple[str, ...] = ()
+    reload_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,14 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """Units that read what has gone, and of those that could not be told, why, a line each."""
+
+    units: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Pruned:
     """What a cycle did about what had left Git.
 
@@ -87,6 +95,13 @@ class Pruned:
     stayed: Mapping[str, str] = field(default_factory=dict)
     standing: tuple[LedgerEntry, ...] = ()
     failures: tuple[HostwrightError, ...] = ()
+    told: Told = field(default_factory=Told)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything on the host is not as it was."""
+        fates = {removal.fate for removal in self.done}
+        return bool(self.departed or self.stayed or self.told.units or fates & {Fate.REMOVE, Fate.RELEASE})
 
     @property
     def held(self) -> bool:

@@ -47,7 +47,10 @@ def narrate(
     """The events of this cycle, and marks of what stands, to be handed in as ``told`` next time."""
     times = _Times(account, now)
     rollback = account.rollback
-    events = list(_done(rollback.attempted, times)) if rollback is not None and rollback.attempted is not None else []
+    events: list[Event] = []
+    if rollback is not None and rollback.attempted is not None:
+        events += _done(rollback.attempted, times)
+        events += _pruned(rollback.attempted, rollback.attempted.times.get(Stage.PRUNED, now))
     events += _done(account, times)
     events += _taken_back(rollback, times.of(Stage.WENT_BACK)) if rollback is not None else ()
     reached = account.whole and not account.stuck

@@ -1,13 +1,13 @@
-"""prune: turns what has left Git into what is gone; last in a cycle, and only in one that left the host well.
+"""prune: turns what has left Git into what is gone, in a cycle that left the host as wanted and well.
 
 First the access goes that left Git (``revoke``), in whichever cycle; then what the deploys that left have said is to be
-run (``on_remove``), then resource by resource, kind by kind.
+run (``on_remove``), then resource by resource, kind by kind; then the units are told that read what has gone.
 A removal that was cut off is taken up again: what is gone already counts as removed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -20,9 +20,9 @@ from agent.domain.desired import DesiredDeploy, DesiredState, Mode
 from agent.domain.health import Health
 from agent.domain.memory import ON_REMOVE, Applied, Attempt, State
 from agent.domain.outcome import Status
-from agent.domain.ownership import LedgerEntry, Standing
+from agent.domain.ownership import LedgerEntry, Origin, Standing
 from agent.domain.plan import Hold, HoldKind, Plan
-from agent.domain.removal import Departure, Fate, Leaving, Pruned, Removal
+from agent.domain.removal import Departure, Fate, Leaving, Pruned, Removal, Told
 from agent.engine.client import Engine, Execute
 from agent.errors import DeployError, HostwrightError
 from agent.host.exports import Exports
@@ -32,6 +32,7 @@ from agent.problems import ProblemKind
 from agent.steps.apply import Progress
 from agent.steps.leaving import foresee
 from agent.steps.own import wanted_by
+from agent.steps.reach import told_of
 from agent.steps.revoke import revoke
 from agent.steps.verify import recall
 from agent.system.git import Mirror
@@ -59,11 +60,12 @@ def prune(
     farewell: Farewell,
     now: int,
     patient: bool,
+    begin: Callable[[], None] = lambda: None,
 ) -> Pruned:
     """Takes away what has left Git, as far as it may go now.
 
     ``idle`` says which deploys may have left by mistake (``Environment.idle``). A ``patient`` cycle waits for a backoff
-    to end. Raises OSError when the ledger cannot be written.
+    to end. ``begin`` is called before anything is removed. Raises OSError when the ledger cannot be written.
     """
     state, after = account.state, account.after
     wanted = wanted_by(state, after, account.applied) if state is not None and after is not None else {}
@@ -90,6 +92,8 @@ def prune(
     there = {deploy.name for deploy in state.deploys}
     waiting = _backoff(before, memory.attempts, there, now) if patient else {}
     leaving = left_git(waiting=waiting)
+    if leaving.permitted.due:
+        begin()
     departed: dict[str, str] = {}
     stayed: dict[str, str] = {}
     for departure in leaving.permitted.departures:
@@ -102,12 +106,12 @@ def prune(
     if stayed or departed:  # It may have removed all of it, or changed it.
         failed = {name: Hold(HoldKind.ON_REMOVE, f"its on_remove failed: {why}") for name, why in stayed.items()}
         leaving = left_git(waiting={**waiting, **failed}, departed=departed)
-    done, refused, failures = carry_out(leaving.permitted.removals, ledger)
+    done, refused, failures, told = carry_out(leaving.permitted.removals, ledger, state)
     leaving = replace(leaving, removals=tuple(_told(removal, refused) for removal in leaving.removals))
     failures += [_unfinished(name, f"failed: {why}") for name, why in stayed.items()]
     failures += [_unfinished(name, hold.reason) for name, hold in waiting.items()]
     standing = _standing(ledger)
-    return Pruned("", leaving, tuple(done), revoked, departed, stayed, standing, (*untaken, *failures))
+    return Pruned("", leaving, tuple(done), revoked, departed, stayed, standing, (*untaken, *failures), told)
 
 
 def unfit(account: Account, *, converged: bool, going: Set[str] = frozenset()) -> str:
@@ -120,6 +124,7 @@ def unfit(account: Account, *, converged: bool, going: Set[str] = frozenset()) -
         account.hold.reason if account.hold is not None and account.hold.kind is not HoldKind.PINNED else "",
         account.shut.reason if account.shut is not None else "",
         "something failed" if account.harmed else "",
+        "the cycle was asked to end" if account.unsettled else "",
         _not_in_sync(account, account.state, account.after),
         _not_well(account.health, going),
     )
@@ -203,10 +208,11 @@ def _run(departure: Departure, host: str, farewell: Farewell, *, again: bool) ->
 
 
 def carry_out(
-    removals: Sequence[Removal], ledger: Ledger
-) -> tuple[list[Removal], dict[str, str], list[HostwrightError]]:
-    """Removes, orphans, releases. Returns what became of each, by key why some could not be removed now, and what went
-    wrong: that is left for the next cycle."""
+    removals: Sequence[Removal], ledger: Ledger, state: DesiredState
+) -> tuple[list[Removal], dict[str, str], list[HostwrightError], Told]:
+    """Removes, orphans, releases, and tells the units that read what has gone, as ``state`` asks for it. Returns what
+    became of each, by key why some could not be removed now, what went wrong (that is left for the next cycle), and
+    what telling the units came to."""
     released, failures = _release([each for each in removals if each.fate is Fate.RELEASE])
     gone, stayed, unremoved = _remove([each.entry for each in removals if each.fate is Fate.REMOVE])
     orphaned = [each for each in removals if each.fate is Fate.ORPHAN]
@@ -225,10 +231,11 @@ def carry_out(
             ledger.refuse(key, reason)
     done = [*orphaned, *released, *(Removal(entry, Fate.REMOVE) for entry in gone)]
     gone += [each.entry for each in removals if each.fate is Fate.FORGET]
-    failures += [*unremoved, *_reload({unit for entry in gone for unit in entry.reloads})]
-    for entry in gone:
+    told = _tell(gone, state)
+    failures += [*unremoved, *(DeployError(why, kind=ProblemKind.RELOAD_FAILED, hint=_STATUS) for why in told.failed)]
+    for entry in gone:  # only now: what is cut off before is told by the next cycle
         ledger.forget(entry.key)
-    return done, stayed, failures
+    return done, stayed, failures, told
 
 
 def _release(removals: Sequence[Removal]) -> tuple[list[Removal], list[HostwrightError]]:
@@ -282,10 +289,19 @@ def _not_pruned(entries: Sequence[LedgerEntry], done: str, error: DeployError | 
     )
 
 
-def _reload(units: Iterable[str]) -> list[DeployError]:
-    """Tells those who read what has gone, if they run."""
-    hint = "it may still go by what has been removed; `systemctl status` of it says more"
-    return [DeployError(why, kind=ProblemKind.RELOAD_FAILED, hint=hint) for why in systemctl.tell_active(units)]
+_STATUS = "it may still go by what has been removed; `systemctl status` of it says more"
+
+
+def _tell(gone: Sequence[LedgerEntry], state: DesiredState) -> Told:
+    """Tells the units that read what has gone, if they run."""
+    reloads, restarts = told_of(state, (entry.key for entry in gone))
+    again = {unit for entry in gone for unit in entry.reloads} | _units(reloads)
+    anew = _units(restarts)
+    return Told(tuple(sorted(again | anew)), tuple(systemctl.tell_active(again, anew)))
+
+
+def _units(keys: Iterable[str]) -> set[str]:
+    return {unit for key in keys for unit in units_of(LedgerEntry(key, "", 0, Origin.CREATED))}
 
 
 def _standing(ledger: Ledger) -> tuple[LedgerEntry, ...]:

@@ -7,12 +7,12 @@ that ask for the unit or the file, and of those that need one of all these.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from agent.deploys.kind_table import same_thing
 from agent.domain.check import Check
-from agent.domain.desired import DesiredDeploy, DesiredState, Resource
+from agent.domain.desired import DesiredDeploy, DesiredState, Mode, Resource
 from agent.domain.memory import AppliedDeploy
 from agent.domain.ownership import file_of
 from agent.domain.plan import Change, Plan, WantedChange
@@ -97,6 +97,20 @@ def reach(state: DesiredState, changes: Iterable[Change], deploys: Iterable[str]
     while more := {deploy.name for deploy in state.deploys if names.intersection(deploy.needs)} - names:
         names |= more
     return tuple(deploy.name for deploy in state.deploys if deploy.name in names)
+
+
+def told_of(state: DesiredState, keys: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Keys of the resources that ask to be reloaded and to be restarted when these ``keys`` go; only of deploys that
+    may change the host."""
+    paths = [path for key in keys if (path := _path(key)) is not None]
+    deploys = (deploy for deploy in state.deploys if deploy.mode is Mode.ENFORCE)
+    readers = [resource for deploy in deploys for resource in deploy.resources if resource.reads]
+
+    def covering(places: Callable[[Resource], Iterable[str]]) -> frozenset[str]:
+        return frozenset(each.key for each in readers if any(_covers(places(each), path) for path in paths))
+
+    restarts = covering(lambda each: each.restart_on)
+    return covering(lambda each: each.reload_on) - restarts, restarts
 
 
 def _asks(check: Check, units: Collection[str], made: Made) -> bool:

@@ -112,8 +112,10 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
         applied = dataclasses.replace(applied, deploys=deploys)
     if state is None or not account.whole:
         return dataclasses.replace(applied, adopted=_breathe(applied.adopted, well=False, now=now))
-    well = not account.stuck and (account.health is None or account.health.healthy)
+    well = not (account.stuck or account.unsettled) and (account.health is None or account.health.healthy)
     well = well and not any(failure.exit is Exit.DEPLOY for failure in account.lasting)
+    # What leaves with a commit is on its trial: until it may go, the way back leads behind that commit.
+    good = well and not (account.pruned is not None and account.pruned.waits and account.pruned.leaving.due)
     adopted = applied.adopted
     if not adopted or adopted[-1].sha != state.commit:
         adopted = (*_end(adopted, now), AdoptedCommit(state.commit, now))
@@ -121,8 +123,8 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
         applied,
         commit=state.commit,
         digest=state.digest,
-        good=state.digest if well else applied.good,
-        good_commit=state.commit if well else applied.good_commit,
+        good=state.digest if good else applied.good,
+        good_commit=state.commit if good else applied.good_commit,
         adopted=_breathe(adopted, well=well, now=now),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from agent.deploys.kind_table import judged, kind_named, removal_rank
 from agent.domain.account import Account
+from agent.domain.desired import DesiredState
 from agent.domain.ownership import LedgerEntry, Origin, Standing
 from agent.domain.removal import Fate, Removal
 from agent.errors import DeployError
@@ -30,9 +31,11 @@ class Retreat:
     stays: tuple[str, ...] = ()
 
 
-def retreat(ledger: Ledger, *, since: int, wanted: Collection[str], attempted: Account | None) -> Retreat:
+def retreat(
+    ledger: Ledger, state: DesiredState, *, since: int, wanted: Collection[str], attempted: Account | None
+) -> Retreat:
     """Takes back what came into the ledger after ``since`` (seconds since the epoch) and is not among the keys that
-    are ``wanted`` now. Raises OSError when the ledger cannot be written."""
+    are ``wanted`` now, by ``state``. Raises OSError when the ledger cannot be written."""
     brought = [
         entry
         for entry in ledger.entries()
@@ -41,7 +44,7 @@ def retreat(ledger: Ledger, *, since: int, wanted: Collection[str], attempted: A
     brought.sort(key=lambda entry: removal_rank(entry.key))
     created = [_created(entry) for entry in brought if entry.origin is Origin.CREATED]
     restored, refused = _put_back([entry for entry in brought if entry.origin is Origin.ADOPTED], ledger)
-    done, stayed, failures = carry_out(created, ledger)
+    done, stayed, failures, _ = carry_out(created, ledger, state)
     stays = [*refused, *(f"{key}: {reason}" for key, reason in stayed.items())]
     stays += [f"{each.entry.key}: {each.reason}" for each in done if each.fate is Fate.ORPHAN]
     stays += [failure.message for failure in failures]

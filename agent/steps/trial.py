@@ -19,6 +19,7 @@ from agent.domain.memory import AppliedDeploy, Attempt
 from agent.domain.outcome import DeployOutcome, Outcome, Status
 from agent.domain.passing import passes, same_failure
 from agent.domain.plan import Cause, DeployPlan, PermittedPlan
+from agent.domain.removal import Pruned
 from agent.domain.trial import Bad, Trial
 from agent.errors import Consequence, HealthError
 from agent.problems import ProblemKind
@@ -78,6 +79,21 @@ def widened(trial: Trial, state: DesiredState, outcome: Outcome) -> Trial:
     return replace(trial, touched=tuple(deploy.name for deploy in state.deploys if deploy.name in touched))
 
 
+def removing(
+    trial: Trial | None, state: DesiredState, health: Health, *, remote: Callable[[], bool], now: int
+) -> Trial:
+    """``trial``, or a new one, of a commit that is about to remove something, on a host that is as ``health`` says.
+    Nothing says who uses what goes: every check that passes now has to pass then."""
+    labels = tuple(label_of(result) for result in health.checks)
+    return replace(
+        trial or Trial(state.digest, state.commit, now, remote=remote()),
+        touched=tuple(deploy.name for deploy in state.deploys),
+        passed=tuple(label_of(result) for result in health.checks if result.passed),
+        known=labels,
+        failed_units=health.failed_units,
+    )
+
+
 def _touched(state: DesiredState, plans: Iterable[DeployPlan], *, again: bool = False) -> tuple[str, ...]:
     plans = tuple(plans)
     changes = (change for planned in plans for change in planned.changes)
@@ -87,8 +103,17 @@ def _touched(state: DesiredState, plans: Iterable[DeployPlan], *, again: bool = 
 
 def is_calm(outcome: Outcome) -> bool:
     """Whether nothing that changed can have an after-effect. False where nobody knows what did."""
-    names = {result.resource.partition(":")[0] for deploy in outcome.deploys for result in deploy.results}
-    kinds = [kind_named(name) for name in names]
+    return _are_calm(result.resource for deploy in outcome.deploys for result in deploy.results)
+
+
+def left_calm(pruned: Pruned) -> bool:
+    """The same of what was removed. A unit that was told, or what an ``on_remove`` did, may fall later."""
+    told = pruned.departed or pruned.stayed or pruned.told.units
+    return not told and _are_calm(removal.entry.key for removal in pruned.done)
+
+
+def _are_calm(keys: Iterable[str]) -> bool:
+    kinds = [kind_named(name) for name in {key.partition(":")[0] for key in keys}]
     return bool(kinds) and all(kind is not None and kind.calm for kind in kinds)
 
 

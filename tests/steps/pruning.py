@@ -77,7 +77,7 @@ class Host:
         self.deploys[name] = AppliedDeploy("1" * 64, on_remove=said)
         self.ledger.record("package:git", BOOTSTRAP, NOW, None)
 
-    def prune(self, *, patient: bool = True, now: int = NOW) -> Pruned:
+    def prune(self, *, patient: bool = True, now: int = NOW, begin: Callable[[], None] = lambda: None) -> Pruned:
         progress = Progress(started=lambda *_: None, operated=lambda _: None)
         return prune(
             self.told,
@@ -88,6 +88,7 @@ class Host:
             farewell=Farewell(self.engine, self.exports, self.mirror, progress, self.commit, "lab"),  # type: ignore[arg-type]
             now=now,
             patient=patient,
+            begin=begin,
         )
 
     @property

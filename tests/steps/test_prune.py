@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.deploys.containers import resource as containers
-from agent.domain.desired import Mode, OnRemove
+from agent.domain.desired import Mode, OnRemove, Resource
 from agent.domain.memory import ON_REMOVE, AppliedDeploy, Attempt, State
 from agent.domain.ownership import LedgerEntry, Origin, Seen, Standing
 from agent.domain.plan import Cause, Hold, HoldKind
@@ -282,6 +283,45 @@ def test_units_that_run_and_read_what_has_gone_are_told_once(host: Host, monkeyp
     host.prune()
     assert told == ["cron.service", "ssh.service"]
     assert host.ledger.entries() == ()
+
+
+def test_units_that_ask_for_a_file_that_has_gone_are_restarted_or_reloaded_as_they_ask(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, bool]] = []
+    monkeypatch.setattr(step.systemctl, "is_active", lambda unit: unit != "off.service")
+    monkeypatch.setattr(step.systemctl, "tell", lambda unit, *, restart: told.append((unit, restart)))
+    below, there = f"{host.folder}/sites", f"{host.folder}/there"
+    units = (
+        Resource("unit:again.service", "1", reads=(below,), reload_on=(below,)),
+        Resource("unit:anew.service", "1", reads=(below,), restart_on=(below,), reload_on=(below,)),
+        Resource("unit:off.service", "1", reads=(below,), restart_on=(below,)),
+        Resource("quadlet:web.container", "1", reads=(below,), restart_on=(f"{below}/a",)),
+        Resource("quadlet:sees.container", "1", reads=(below,)),
+        Resource("unit:other.service", "1", reads=(there,), restart_on=(there,)),
+    )
+    watched = (Resource("unit:watched.service", "1", reads=(below,), restart_on=(below,)),)
+    services = replace(deploy("services"), resources=units)
+    observed = replace(deploy("observed", mode=Mode.OBSERVE), resources=watched)
+    host.told = replace(host.told, state=state(services, observed), after=plan())
+    (host.folder / "sites").mkdir()
+    for name in ("sites/a", "sites/b"):
+        host.gave(name)
+    host.gave("there", deploy="services")
+    pruned = host.prune()
+    assert told == [("again.service", False), ("anew.service", True), ("other.service", True), ("web.service", True)]
+    assert pruned.changed
+
+
+def test_a_removal_begins_before_anything_has_gone_and_only_where_something_goes(host: Host) -> None:
+    begun: list[list[str]] = []
+    host.prune(begin=lambda: begun.append(host.there))
+    assert begun == []
+    host.gave("f")
+    host.left()
+    host.engine.work = lambda: "" if begun else "nothing was begun"
+    assert host.prune(begin=lambda: begun.append(host.there)).stayed == {}
+    assert (begun, host.there) == ([["f"]], [])
 
 
 def test_a_unit_that_does_not_reload_is_a_problem_of_its_own(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,6 +164,18 @@ def test_the_commit_at_which_nothing_was_left_to_remove_is_remembered():
         assert state_after(State(pruned="b" * 40), whole(pruned=unsettled), 5).pruned == "b" * 40
 
 
+def test_a_state_is_not_the_good_one_while_what_left_with_it_waits():
+    entry = LedgerEntry("file:/etc/old", "old", 1, Origin.CREATED)
+    for waits, removals in (("motd is not as wanted", [Removal(entry, Fate.REMOVE)]), ("not fit", []), ("", [])):
+        left = Pruned(waits, Leaving(tuple(removals)))
+        after = applied_after(Applied(good="before"), whole(health=health(), pruned=left), 100)
+        assert (after.good == "before") is bool(removals)
+
+
+def test_a_state_with_which_the_host_had_no_time_to_settle_is_not_the_good_one():
+    assert applied_after(Applied(), whole(health=health(), unsettled=True), 100).good is None
+
+
 def test_what_was_run_when_a_deploy_left_is_forgotten_with_it_and_not_before():
     assert "app" in applied_after(Applied(), departing(), 5).deploys
     done = Pruned(departed={"app": LEAVES.source})

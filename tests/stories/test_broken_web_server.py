@@ -1,12 +1,14 @@
 """The five ways in which the configuration of a web server goes wrong, on a real host. The check stands with the deploy
-of the file, with that of the unit, or with a third one; whichever it is, the commit is taken back.
+of the file, with that of the unit, or with a third one; whichever it is, the commit is taken back. So is one that
+removes what the server needs, with which nothing else changes.
 
 ``tests/steps/test_reach.py`` has all fifteen; the server is small, so that each takes seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -114,6 +116,45 @@ def test_a_commit_that_breaks_the_web_server_is_taken_back(
     done = (each for each in told if each["kind"] in ("applied", "failed"))
     reloads = [each["message"] for each in done if each.get("resource") == "unit:web.service"]
     assert "set off by file:/etc/web/web.conf of deploy config" in reloads[-1]
+
+
+PIECE, DROP_IN = "/etc/web/port.conf", "/etc/systemd/system/web.service.d/where.conf"
+NEEDED = {PIECE: "port 8081\n", "/srv/www/page": "hello", DROP_IN: "[Service]\nEnvironment=WEB_ROOT=/srv/www\n"}
+
+
+@pytest.fixture(scope="module")
+def rich(world: World, host: Host) -> Host:
+    """A server that needs a drop-in, and an include and a page of deploys that name no other."""
+    host.run("sed -i 's|os.chdir(settings\\[.root.\\])|os.chdir(os.environ[\"WEB_ROOT\"])|' /usr/local/lib/web.py")
+    world.site(_needing(NEEDED))
+    assert apply(host).code == 0
+    return host
+
+
+def _needing(files: Mapping[str, str]) -> str:
+    drop_ins = {"where.conf": files[DROP_IN]} if DROP_IN in files else {}
+    unit = f"{{unit: web.service, running: true, reload_on: [{PIECE}], drop_ins: {json.dumps(drop_ins)}}}"
+    lines = ["- hosts: all", "  deploys:"]
+    # The folder that the server is in stays: one that was made anew would be another.
+    others = {"/etc/web/web.conf": f"root /srv/www\ninclude {PIECE}\n", "/srv/www/robots.txt": ""}
+    for path, text in {**files, **others}.items():
+        if path != DROP_IN:
+            entry = f"{path}: {{content: {json.dumps(text)}}}"
+            lines.append(f"    - {{name: part-{path.rpartition('/')[2]}, deploy: files, with: {{{entry}}}}}")
+    lines.append(f"    - {{name: units, deploy: services, with: {{web.service: {unit}}}, health: [{{{CHECK}}}]}}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("gone", [PIECE, DROP_IN, "/srv/www/page"])
+def test_a_commit_that_removes_what_the_web_server_needs_is_taken_back(world: World, rich: Host, gone: str) -> None:
+    world.site(_needing({path: text for path, text in NEEDED.items() if path != gone}))
+    assert apply(rich).code in (7, 8)
+    report = world.report("web1")
+    assert (report["phase"], report["problems"][-1]["kind"]) == ("rolled-back", "rolled-back")
+    assert rich.run(["cat", gone]).output == NEEDED[gone]
+    rich.run("python3 -c 'import urllib.request as u; u.urlopen(\"http://127.0.0.1:8081/page\")'")
+    told = [each["kind"] for each in events(rich) if each.get("resource") == f"file:{gone}"]
+    assert told[-2:] == ["pruned", "taken-back"]
 
 
 def test_who_waits_for_a_cycle_is_told_why_it_failed(world: World, host: Host) -> None:

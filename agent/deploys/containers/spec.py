@@ -187,8 +187,9 @@ class ContainersSpec(ByName):
         folders = [_folder(path) for path in (FOLDER, *parents(FOLDER)) if path != "/etc"] if wanted else []
         resources = [folder.resource for folder in folders]
         resources += [
-            Resource(f"quadlet:{name}", digest_of(entry), reads=_reads(self.quadlets[name]))
+            Resource(f"quadlet:{name}", digest_of(entry), reads=_reads(quadlet), restart_on=_restarts_on(quadlet))
             for name, entry in wanted.items()
+            for quadlet in (self.quadlets[name],)
         ]
         files = (Resource(f"file:{FOLDER}/{name}", digest_of(entry)) for name, entry in wanted.items())
         arguments: dict[str, JSON] = {"quadlets": wanted, "items": items_to_json(folders)}
@@ -211,7 +212,11 @@ def quadlet_item(name: str, text: str) -> Item:
 def _reads(quadlet: Quadlet) -> tuple[str, ...]:
     """Paths of the host that it sees, or is restarted for."""
     volumes = (volume.partition(":")[0] for volume in quadlet.volumes)
-    return (*quadlet.restart_on, *quadlet.env_files, *(path for path in volumes if path.startswith("/")))
+    return (*_restarts_on(quadlet), *(path for path in volumes if path.startswith("/")))
+
+
+def _restarts_on(quadlet: Quadlet) -> tuple[str, ...]:
+    return (*quadlet.restart_on, *quadlet.env_files)
 
 
 def _folder(path: str) -> Item:
@@ -230,7 +235,7 @@ def _concrete(name: str, quadlet: Quadlet, sources: Sources) -> Mapping[str, JSO
     return {
         "text": text,
         "running": runs if runs or quadlet.running is not None else None,
-        "restart_on": sorted({*quadlet.restart_on, *quadlet.env_files}),
+        "restart_on": sorted({*_restarts_on(quadlet)}),
     }
 
 

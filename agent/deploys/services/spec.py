@@ -156,7 +156,13 @@ class ServicesSpec(ByName):
         ]
         # A drop-in that Git changes is why its unit is restarted: the unit's digest has to move with it.
         resources += [
-            Resource(f"unit:{name}", digest_of([units[name], dict(unit.drop_ins)]), reads=_reads(name, unit))
+            Resource(
+                f"unit:{name}",
+                digest_of([units[name], dict(unit.drop_ins)]),
+                reads=(*unit.restart_on, *unit.reload_on, *_own_files(name)),
+                restart_on=() if is_template(name) else (*unit.restart_on, *_own_files(name)),
+                reload_on=unit.reload_on,
+            )
             for name, unit in self.units.items()
         ]
         # A unit that only runs may have its file from another deploy.
@@ -192,10 +198,10 @@ def _concrete(name: str, unit: Unit, sources: Sources) -> Mapping[str, JSON]:
     }
 
 
-def _reads(name: str, unit: Unit) -> tuple[str, ...]:
-    """Paths whose change has the unit restarted or reloaded; its own files may be written by another deploy."""
+def _own_files(name: str) -> tuple[str, ...]:
+    """Paths of the unit's file and of its drop-ins, and those of its template; another deploy may write them."""
     files = dict.fromkeys(f"{UNIT_FOLDER}/{each}" for each in (name, template_of(name)))
-    return (*unit.restart_on, *unit.reload_on, *files, *(f"{file}.d" for file in files))
+    return (*files, *(f"{file}.d" for file in files))
 
 
 def _drop_in_items(name: str, unit: Unit) -> list[Item]:
