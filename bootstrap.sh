@@ -1,9 +1,8 @@
 #!/bin/sh
 # Turns a bare Linux machine into one that is what Git says, and keeps it so.
 #
-# This script does only what must happen before Python of ours can run: it finds the package manager, installs
-# what is missing, and builds /opt/hostwright/versions/<version>. `hostwright setup` does the rest. A copy stays in
-# /opt/hostwright/rescue: when an upgrade of the distribution takes the environment's Python away, it builds another.
+# This script does only what must happen before Python of ours can run: it installs what is missing, fetches the agent
+# and has its agent/host/environment.py build /opt/hostwright/versions/<version>. `hostwright setup` does the rest.
 # POSIX sh: dash, bash and busybox sh run it. All of it is functions, so that a half-loaded pipe does nothing.
 
 set -eu
@@ -19,16 +18,10 @@ COMMAND=/usr/local/bin/hostwright
 LOG=/var/log/hostwright-bootstrap.log
 LOCK=/run/hostwright-bootstrap.lock
 RESCUE=$OPT/rescue
-RESCUE_FAILED=$RUN/rescue.failed
-RESCUE_AGAIN_MIN=10
-CYCLE_ENDS_S=1500
-CYCLE_LASTS_S=1800
 # What was on the machine before the first of our packages, then "+name" for each that was asked for. It survives a
 # try that fails, so that the next one knows what was ours, and not a reboot: by then others may have installed some.
 PACKAGES=/run/hostwright-bootstrap.packages
 
-# An environment takes 110 MB; while it is built, the downloads lie beside it.
-NEEDED_KB=256000
 # Unattended upgrades hold dpkg's lock for minutes on a machine that has just booted.
 PACKAGE_LOCK_S=120
 
@@ -75,12 +68,6 @@ What to do
   --plan                 install the agent, show what it would change, start nothing
   --once                 converge once, install no service
   --uninstall            give the machine back as it was, and take the agent away
-  --rescue               build the agent's environment anew if its Python is gone; its units ask for
-                         this by themselves
-  --update FILE          build the environment of the agent that this lock names, beside the current
-                         one; the agent asks for this by itself
-  --revert               switch back to the agent that was there before the one on trial; a timer
-                         asks for this by itself
   --verbose, -v          with --plan: show new files whole
   --version, --help      print and exit
 
@@ -146,13 +133,12 @@ parse() {
         esac
         case $1 in
         --repo | --branch | --inventory | --host | --status-repo | --trust | --trusted-signers | --min-commit | \
-            --known-hosts | --wheelhouse | --index | --proxy | --ca | --update)
+            --known-hosts | --wheelhouse | --index | --proxy | --ca)
             [ $# -ge 2 ] || die "$EXIT_USAGE" "$1 needs a value" "see --help"
             remember "$1" "$2"
-            [ "$1" != --update ] || choose_action "$1"
             shift 2
             ;;
-        --plan | --once | --uninstall | --rescue | --revert | --version | --help | -h)
+        --plan | --once | --uninstall | --version | --help | -h)
             [ "$given" = apart ] || die "$EXIT_USAGE" "$1 takes no value" "write it without ="
             case $1 in
             --help | -h) usage && exit 0 ;;
@@ -183,48 +169,24 @@ remember() {
     -*) die "$EXIT_USAGE" "$1 cannot be '$2'" "a value does not begin with a dash" ;;
     *[![:print:]]*) die "$EXIT_USAGE" "$1 holds a control character" "write it as one plain line" ;;
     esac
+    value=$2
     case $1 in
-    --repo)
-        remote "$1" "$2"
-        repo=$2
-        ;;
-    --branch) branch=$2 ;;
-    --inventory) inventory=$2 ;;
-    --host) host=$2 ;;
-    --status-repo)
-        remote "$1" "$2"
-        status_repo=$2
-        ;;
-    --trust)
-        case $2 in
-        signed | unsigned) trust=$2 ;;
-        *) die "$EXIT_USAGE" "--trust cannot be '$2'" "write signed or unsigned" ;;
-        esac
-        ;;
+    --repo | --status-repo) remote "$1" "$2" ;;
+    --trust) [ "$2" = signed ] || [ "$2" = unsigned ] || die "$EXIT_USAGE" "$1 cannot be '$2'" "write signed or unsigned" ;;
     --min-commit)
         case $2 in
         *[!0-9a-f]*) die "$EXIT_USAGE" "--min-commit '$2' is no commit" "give all 40 hex digits" ;;
         esac
         [ ${#2} -eq 40 ] || die "$EXIT_USAGE" "--min-commit '$2' is no full commit" "give all 40 hex digits"
-        min_commit=$2
         ;;
-    --trusted-signers) trusted_signers=$(readable "$1" "$2") ;;
-    --known-hosts) known_hosts=$(readable "$1" "$2") ;;
-    --ca) ca=$(readable "$1" "$2") ;;
-    --update) requirements=$(readable "$1" "$2") ;;
+    --trusted-signers | --known-hosts | --ca) value=$(readable "$1" "$2") ;;
     --wheelhouse)
         [ -d "$2" ] || die "$EXIT_USAGE" "--wheelhouse $2 is no folder" "name the folder that holds the wheels"
-        wheelhouse=$(absolute "$2")
+        value=$(absolute "$2")
         ;;
-    --index)
-        url "$1" "$2"
-        index=$2
-        ;;
-    --proxy)
-        url "$1" "$2"
-        proxy=$2
-        ;;
+    --index | --proxy) url "$1" "$2" ;;
     esac
+    eval "$(printf '%s' "${1#--}" | tr - _)=\$value"
 }
 
 readable() {
@@ -379,29 +341,32 @@ check_found() {
 
 # --- Packages -----------------------------------------------------------------------------------------------------
 
+# What this machine has: sets $manager, how it is asked, the $names of git, an ssh client and certificates there, and the
+# names of Python to try, the best first.
 find_manager() {
-    for manager in apt-get dnf apk pacman zypper; do
-        if command -v "$manager" >/dev/null; then return; fi
+    for manager in apt-get dnf apk pacman zypper ''; do
+        [ -z "$manager" ] || ! command -v "$manager" >/dev/null || break
     done
-    manager=
-}
-
-# One line per manager: git, ssh client, certificates, then the names of Python to try, the best first.
-package_names() {
+    names='git openssh-client ca-certificates' pythons=python3 refresh=:
     case $manager in
-    apt-get) names='git openssh-client ca-certificates' pythons='python3-venv python3.13-venv python3.12-venv python3.11-venv' ;;
-    dnf) names='git-core openssh-clients ca-certificates' pythons='python3 python3.13 python3.12 python3.11' ;;
-    apk) names='git openssh-client ca-certificates' pythons='python3' ;;
-    pacman) names='git openssh ca-certificates' pythons='python' ;;
-    zypper) names='git-core openssh-clients ca-certificates' pythons='python313 python312 python311 python3' ;;
-    esac
-}
-
-refresh_packages() {
-    case $manager in
-    apt-get) quiet apt-get -q -o DPkg::Lock::Timeout="$PACKAGE_LOCK_S" update ;;
-    apk) quiet apk update ;;
-    *) ;; # the others refresh when they install
+    apt-get)
+        pythons='python3-venv python3.13-venv python3.12-venv python3.11-venv'
+        set -- apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout="$PACKAGE_LOCK_S" -o Dpkg::Use-Pty=0
+        install="env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l $* install" refresh="$* update"
+        ;;
+    dnf)
+        names='git-core openssh-clients ca-certificates' pythons='python3 python3.13 python3.12 python3.11'
+        install='dnf -q -y --setopt=install_weak_deps=False install' # it refreshes when it installs
+        ;;
+    apk) install='apk add --no-progress' refresh='apk update' ;;
+    pacman)
+        names='git openssh ca-certificates' pythons=python
+        install='pacman -Sy --noconfirm --needed' # a bare machine has no package lists yet
+        ;;
+    zypper)
+        names='git-core openssh-clients ca-certificates' pythons='python313 python312 python311 python3'
+        install='zypper --non-interactive install --no-recommends'
+        ;;
     esac
 }
 
@@ -430,16 +395,8 @@ note_packages() {
 
 add_packages() {
     note_packages "$@"
-    case $manager in
-    apt-get)
-        quiet env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l apt-get -q -y --no-install-recommends \
-            -o DPkg::Lock::Timeout="$PACKAGE_LOCK_S" -o Dpkg::Use-Pty=0 install "$@"
-        ;;
-    dnf) quiet dnf -q -y --setopt=install_weak_deps=False install "$@" ;;
-    apk) quiet apk add --no-progress "$@" ;;
-    pacman) quiet pacman -Sy --noconfirm --needed "$@" ;; # a bare machine has no package lists yet
-    zypper) quiet zypper --non-interactive install --no-recommends "$@" ;;
-    esac
+    # shellcheck disable=SC2086 # words, split on purpose
+    quiet $install "$@"
 }
 
 # The agent's Python: 3.11 or newer, able to make environments. Sets $python.
@@ -469,11 +426,10 @@ install_packages() {
     if ! command -v ssh >/dev/null || ! command -v ssh-keygen >/dev/null; then missing="$missing ssh"; fi
     has_certificates || missing="$missing certificates"
     find_python || missing="$missing Python"
-    [ -n "$missing" ] || return 0
     find_manager
+    [ -n "$missing" ] || return 0
     [ -n "$manager" ] || die "$EXIT_HOST" "missing: $missing, and no apt, dnf, apk, pacman or zypper to get it with" \
         "install git, an ssh client and Python 3.11 or newer with venv, then run this again"
-    package_names
     # shellcheck disable=SC2086 # lists of plain names, split on purpose
     set -- $names
     wanted=
@@ -483,7 +439,8 @@ install_packages() {
     first=
     case " $missing " in *' Python '*) first=${pythons%% *} ;; esac
     say "installing $wanted $first ($manager)"
-    refresh_packages || : # one broken repository of many is no reason to stop; the next command tells
+    # shellcheck disable=SC2086
+    quiet $refresh || : # one broken repository of many is no reason to stop; the next command tells
     # shellcheck disable=SC2086
     add_packages $wanted $first || explain "$manager could not install$wanted${first:+ $first}" "see $LOG"
     for name in $pythons; do
@@ -497,23 +454,18 @@ install_packages() {
 
 # --- Where the agent comes from -----------------------------------------------------------------------------------
 
-# Sets $agent (what to install), $requirements (its lock) and $version.
+# Sets $source, which holds the agent (the clone, the config repository or a wheel), and $builder in it.
 find_agent() {
-    if [ -n "$clone" ]; then
-        agent=$clone
-    else
+    source=$clone
+    if [ -z "$source" ]; then
         clone_config_repo
-        agent=$work/source
-        { [ -f "$agent/agent/__init__.py" ] && [ -f "$agent/requirements.txt" ]; } || fetch_wheel
+        source=$work/source
+        { [ -f "$source/agent/__init__.py" ] && [ -f "$source/requirements.txt" ]; } || fetch_wheel
     fi
-    if [ -d "$agent" ]; then
-        requirements=$agent/requirements.txt
-        version=$(sed -n 's/^__version__ = "\([0-9][0-9A-Za-z.+]*\)"$/\1/p' "$agent/agent/__init__.py")
-        digest=$(cd "$agent" && find agent pyproject.toml requirements.txt -type f ! -name '*.pyc' -exec sha256sum {} + |
-            LC_ALL=C sort | sha256sum)
-    fi
-    [ -n "$version" ] || die "$EXIT_SOURCE" "$agent/agent/__init__.py names no version" "get a fresh clone"
-    [ -s "$requirements" ] || die "$EXIT_SOURCE" "$requirements is missing or empty" "get a fresh clone"
+    builder=$source
+    [ -d "$builder" ] || builder=$work/unpacked
+    builder=$builder/agent/host/environment.py
+    [ -f "$builder" ] || die "$EXIT_SOURCE" "the agent there is older than this script" "use the bootstrap.sh beside it"
 }
 
 clone_config_repo() {
@@ -547,94 +499,33 @@ check_signature() {
         die "$EXIT_TRUST" "$(masked "$repo") does not contain the commit $min_commit" "this is not the history you expect"
 }
 
-# A config repository without the agent: the wheel, from where the administrator said. Its lock lies inside.
+# A config repository without the agent: the wheel, from where the administrator said.
 fetch_wheel() {
     [ -n "$index$wheelhouse" ] || die "$EXIT_SOURCE" "$(masked "$repo") does not hold the agent" \
         "run bootstrap.sh from a clone of Hostwright with --repo, or name an --index or --wheelhouse that has it"
-    version=$VERSION
-    pip download --no-deps --dest "$work/wheel" "hostwright==$version" ||
-        explain "hostwright $version cannot be downloaded" "see $LOG" "$EXIT_SOURCE"
-    agent=$(echo "$work/wheel/"hostwright-*.whl)
-    quiet "$python" -I -m zipfile -e "$agent" "$work/unpacked"
-    requirements=$work/unpacked/hostwright-$version.dist-info/extra_metadata/requirements.txt
-    digest=$(sha256sum <"$agent")
-}
-
-# pip straight from the wheel that every Python carries for ensurepip: an environment without pip is made in a
-# twentieth of a second, one with pip takes two and a half.
-pip() {
-    pip_wheel=$("$python" -I -c '
-import ensurepip, pathlib, sysconfig
-folders = [sysconfig.get_config_var("WHEEL_PKG_DIR"), pathlib.Path(ensurepip.__file__).parent / "_bundled"]
-print(next(wheel for folder in folders if folder for wheel in pathlib.Path(folder).glob("pip-*.whl")))') ||
-        die "$EXIT_HOST" "$python carries no pip" "install your distribution's package of Python's venv"
-    command=$1
-    shift
-    set -- "$command" --no-cache-dir --no-input --only-binary :all: --disable-pip-version-check "$@"
+    set -- --no-cache-dir --no-input --only-binary :all: --no-deps --dest "$work/wheel"
     [ -z "$wheelhouse" ] || set -- "$@" --no-index --find-links "$wheelhouse"
     [ -z "$index" ] || set -- "$@" --index-url "$index"
-    quiet "${environment_python:-$python}" -I "$pip_wheel/pip" "$@"
+    { quiet "$python" -I -m venv "$work/pip" && quiet "$work/pip/bin/pip" download "$@" "hostwright==$VERSION"; } ||
+        explain "hostwright $VERSION cannot be downloaded" "see $LOG" "$EXIT_SOURCE"
+    source=$(echo "$work/wheel/"hostwright-*.whl)
+    quiet "$python" -I -m zipfile -e "$source" "$work/unpacked"
 }
 
-# --- The environment ----------------------------------------------------------------------------------------------
-
-is_complete() {
-    [ -f "$environment/.complete" ] && [ "$(cat "$environment/.complete")" = "$digest" ] &&
-        "$environment/bin/hostwright" --version >/dev/null 2>&1
-}
-
-check_space() {
-    for folder in /opt /usr /var; do
-        free=$(df -Pk "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }')
-        [ -z "$free" ] || [ "$free" -ge "$NEEDED_KB" ] ||
-            die "$EXIT_HOST" "the disk of $folder is almost full" "it needs $((NEEDED_KB / 1000)) MB, free some and run this again"
-    done
-}
-
-# Environments cannot be moved, so it is built where it stays. What tells a whole one from one that was killed half
-# way is the mark, written last. One of the same version with other content waits aside, to be put back on failure.
+# The builder tells of itself on stderr; of what it calls in the log. Sets $version.
 make_environment() {
+    printf '%s\n' "index $index" "wheelhouse $wheelhouse" "proxy $proxy" "ca $ca" \
+        "install $install" "pythons $pythons" >"$work/sources"
+    "$python" -I "$builder" "$source" "$work/sources" </dev/null >"$work/said" && code=0 || code=$?
+    cat "$work/said" >>"$LOG"
+    told=$(tail -n 1 "$work/said")
+    [ "$code" -eq 0 ] || explain "${told%%: *}" "${told#*: } (log: $LOG)" "$code"
+    version=${told#* }
     environment=$OPT/versions/$version
-    if is_complete; then
-        say "agent $version is already in $environment"
-        return
+    if [ "$told" = "built $version" ]; then
+        building=$environment
+        renewed=yes
     fi
-    say "installing agent $version in $environment"
-    check_space
-    mkdir -p "$OPT/versions"
-    if [ -f "$environment/.complete" ]; then
-        rm -rf "$environment.old"
-        mv "$environment" "$environment.old"
-    fi
-    building=$environment
-    rm -rf "$environment"
-    quiet "$python" -I -m venv --without-pip "$environment" || explain "no environment in $environment" "see $LOG"
-    environment_python=$environment/bin/python
-    sed -n '/^uv==/,/[^\\]$/p' "$requirements" >"$work/uv.txt"
-    pip install --no-compile --no-deps --require-hashes -r "$work/uv.txt" ||
-        explain "uv cannot be installed" "see $LOG" "$EXIT_SOURCE"
-    # A lock that holds the agent itself brings it too; else it comes behind what it needs.
-    [ -n "$agent" ] || compile=--compile-bytecode
-    uv --only-binary :all: --require-hashes ${compile:+"$compile"} -r "$requirements" ||
-        explain "the agent's dependencies cannot be installed" "see $LOG" "$EXIT_SOURCE"
-    [ -z "$agent" ] || uv --no-build-isolation --compile-bytecode "$agent" ||
-        explain "the agent cannot be installed" "see $LOG"
-    rm -rf "$environment/.cache"
-    # Also compiles what the daemon imports: it may not write there itself.
-    quiet "$environment_python" -I -c 'import agent.cli.main, agent.daemon' || explain "the agent does not start" "see $LOG"
-    # uv makes its lock writable to all.
-    find "$environment" ! -type l -exec chmod go-w {} +
-    sync -f "$environment" 2>/dev/null || sync
-    printf '%s\n' "$digest" >"$environment/.complete"
-    renewed=yes
-}
-
-uv() {
-    set -- pip install --python "$environment_python" --no-config --no-deps "$@"
-    [ -z "$wheelhouse" ] || set -- "$@" --no-index --find-links "$wheelhouse"
-    [ -z "$index" ] || set -- "$@" --index-url "$index"
-    # The cache beside what is installed: on one file system, files are linked and not copied.
-    quiet env UV_CACHE_DIR="$environment/.cache" UV_NO_PROGRESS=1 "$environment/bin/uv" "$@"
 }
 
 # Much that can stand in the environment changes what Python, pip, uv, git, ssh, apt, dpkg and its scripts do: only who
@@ -670,176 +561,6 @@ use_proxy_and_certificates() {
     fi
 }
 
-# --- Rescue --------------------------------------------------------------------------------------------------------
-
-# What it takes to build this environment again, for another Python too, in a folder of its version: the agent, its
-# lock, and where packages come from, a line each. Root's alone: an index may be named with a password. The script
-# beside them is of the version that was installed or has shown that it is well.
-keep_for_rescue() {
-    mkdir -p "$work/rescue"
-    if [ -z "$agent" ]; then
-        cp "$requirements" "$work/rescue/requirements.txt"
-        for script in "$environment"/lib/python3*/site-packages/hostwright-*.dist-info/extra_metadata/bootstrap.sh; do
-            cp "$script" "$work/rescue/"
-        done
-    elif [ -d "$agent" ]; then
-        for name in agent pyproject.toml requirements.txt README.md LICENSE bootstrap.sh; do
-            [ ! -e "$agent/$name" ] || cp -R "$agent/$name" "$work/rescue/"
-        done
-        find "$work/rescue" -name __pycache__ -prune -exec rm -rf {} +
-    else
-        cp "$agent" "$requirements" "${requirements%/*}/bootstrap.sh" "$work/rescue/"
-    fi
-    [ -f "$work/rescue/bootstrap.sh" ] || [ ! -f "$0" ] || cp "$0" "$work/rescue/bootstrap.sh"
-    printf '%s\n' "index $index" "wheelhouse $wheelhouse" "proxy $proxy" "ca $ca" >"$work/rescue/sources"
-    (umask 077 && mkdir -p "$RESCUE")
-    kept=$RESCUE/$version
-    if ! diff -r "$work/rescue" "$kept" >/dev/null 2>&1; then
-        rm -rf "$kept.new" "$kept.old"
-        (umask 077 && mkdir -p "$kept.new")
-        cp -R "$work/rescue/." "$kept.new"
-        chmod 700 "$kept.new"
-        [ ! -d "$kept" ] || mv "$kept" "$kept.old"
-        mv "$kept.new" "$kept"
-        rm -rf "$kept.old"
-    fi
-    [ "$action" = --update ] || cmp -s "$kept/bootstrap.sh" "$RESCUE/bootstrap.sh" || {
-        cp "$kept/bootstrap.sh" "$RESCUE/bootstrap.sh.new"
-        mv "$RESCUE/bootstrap.sh.new" "$RESCUE/bootstrap.sh"
-    }
-}
-
-# What keep_for_rescue kept of the current version: sets $agent, $requirements, $version, $digest and where packages
-# come from. The agent stays empty where its lock holds it.
-find_kept() {
-    version=$(readlink "$OPT/current")
-    version=${version##*/}
-    kept=$RESCUE/$version
-    if [ -d "$kept/agent" ]; then
-        clone=$kept
-        find_agent
-        clone=
-    else
-        requirements=$kept/requirements.txt
-        agent=$(echo "$kept/"hostwright-*.whl)
-        [ -f "$agent" ] || agent=
-        digest=$(sha256sum <"${agent:-$requirements}")
-    fi
-    find_sources
-}
-
-find_sources() {
-    while read -r key value; do
-        case $key in
-        index) index=$value ;;
-        wheelhouse) wheelhouse=$value ;;
-        proxy) proxy=$value ;;
-        ca) ca=$value ;;
-        esac
-    done <"$kept/sources"
-    [ ! -f "$ETC/ca.pem" ] || ca=$ETC/ca.pem # setup took a copy; the one that was named may be gone
-}
-
-runs() { "$OPT/current/bin/python" -I -c 'import agent' 2>/dev/null; }
-
-# Called before each start of the daemon and of a cycle: what is well costs the start of one Python.
-check_rescue() {
-    ! runs || exit 0
-    [ -L "$OPT/current" ] || die "$EXIT_HOST" "there is no $OPT/current" "run bootstrap.sh"
-    if [ -n "$(find "$RESCUE_FAILED" -mmin "-$RESCUE_AGAIN_MIN" 2>/dev/null)" ]; then
-        die "$EXIT_HOST" "the agent's environment is broken, and it was tried a short while ago" \
-            "$(cat "$RESCUE_FAILED"); tried every $RESCUE_AGAIN_MIN minutes"
-    fi
-    mkdir -p "$RUN"
-    echo "see $LOG, or run bootstrap.sh by hand" >"$RESCUE_FAILED"
-    [ -d "$RESCUE/$(basename "$(readlink "$OPT/current")")" ] ||
-        die "$EXIT_HOST" "the agent's Python does not run, and nothing was kept to build another" \
-        "run bootstrap.sh again"
-    say "the agent's Python does not run any more: building the environment anew"
-    # A cycle that is at work, upgrading this very machine perhaps, has the old one open.
-    exec 8>>"$RUN/lock"
-    ! command -v flock >/dev/null || flock -w "$CYCLE_ENDS_S" 8 ||
-        die "$EXIT_LOCKED" "a cycle does not end" "look at systemctl status hostwright-cycle"
-}
-
-rescued() {
-    settled=yes
-    runs || die "$EXIT_HOST" "the new environment does not run either" "see $LOG"
-    rm -f "$RESCUE_FAILED"
-    "$OPT/current/bin/python" -I -c 'import platform; print(platform.python_version())' >"$VAR/rescued.new"
-    mv "$VAR/rescued.new" "$VAR/rescued" # the next cycle tells of it
-    say "the agent runs on Python $(cat "$VAR/rescued") now"
-    # A daemon that was running has what is gone in its memory.
-    [ ! -d /run/systemd/system ] ||
-        systemctl -q --no-block try-restart hostwright.service hostwright-webhook.service || :
-    exit 0
-}
-
-# --- Other versions ------------------------------------------------------------------------------------------------
-
-# What the agent wants to become, from where the current one came.
-find_update() {
-    kept=$RESCUE/$(basename "$(readlink "$OPT/current")")
-    [ -f "$kept/sources" ] || die "$EXIT_HOST" "it is not known where the agent came from" "run bootstrap.sh again"
-    find_sources
-    agent=
-    version=$(sed -n 's/^hostwright==\([0-9][0-9A-Za-z.+!]*\).*/\1/p' "$requirements")
-    [ -n "$version" ] || die "$EXIT_SOURCE" "$requirements names no version of the agent" "lock it: hostwright lock"
-    digest=$(sha256sum <"$requirements")
-    version=$version-$(printf '%s' "$digest" | cut -c 1-8)
-}
-
-updated() {
-    keep_for_rescue
-    settled=yes
-    exit 0
-}
-
-# Needs nothing but links: neither a Python, nor room on the disk, nor what is on trial. It can be cut off anywhere, and
-# run again. A cycle that is at work is waited for, whoever began it: it may be in the middle of an apply, and it may
-# keep the version yet; one that lasts is asked to end.
-revert() {
-    [ -L "$OPT/previous" ] || exit 0
-    systemctl -q stop hostwright.service || :
-    mkdir -p "$RUN"
-    exec 8>>"$RUN/lock"
-    if ! cycle_ends; then
-        say "a cycle does not end; tried again in a while"
-        code=$EXIT_LOCKED
-    else
-        switch_back && code=0 || code=$?
-    fi
-    ! systemctl -q is-enabled hostwright.service || systemctl -q --no-block start hostwright.service || code=$EXIT_HOST
-    systemctl -q --no-block try-restart hostwright-webhook.service || :
-    exit "$code"
-}
-
-# Within its time, or when it is asked to: it then finishes the operation it is in.
-cycle_ends() {
-    ! command -v flock >/dev/null || flock -w "$CYCLE_LASTS_S" 8 || {
-        systemctl -q stop hostwright-cycle.service || :
-        flock -w "$CYCLE_ENDS_S" 8
-    }
-}
-
-switch_back() {
-    [ -L "$OPT/previous" ] || return 0 # it was kept
-    from=$(readlink "$OPT/current") && to=$(readlink "$OPT/previous") || return
-    [ -x "$OPT/$to/bin/hostwright" ] || {
-        say "there is no $OPT/$to to go back to"
-        return "$EXIT_HOST"
-    }
-    if [ "$from" != "$to" ]; then
-        say "agent ${from##*/} did not report well in its time: switching back to ${to##*/}"
-        # The mark for the version gone back to; without it that one tries again.
-        rm -f "$OPT/reverted"
-        ln -s "$from" "$OPT/reverted" || :
-        rm -f "$OPT/current.new" && ln -s "$to" "$OPT/current.new" && mv -T "$OPT/current.new" "$OPT/current" || return
-        sync
-    fi
-    "$OPT/current/bin/hostwright" internal units || : # the other one had put its own in their place
-}
-
 # --- The whole ----------------------------------------------------------------------------------------------------
 
 # Nothing half done stays: an environment that nothing points at goes again, one that was replaced comes back.
@@ -862,8 +583,8 @@ clean_up() {
             if [ -d "$building.old" ]; then mv "$building.old" "$building"; fi
         fi
         if [ ! -e "$OPT/current" ] && [ ! -L "$OPT/current" ]; then rm -rf "$RESCUE" "$RESCUE".*; fi
-        rmdir "$OPT/versions" "$OPT" 2>/dev/null || :
     fi
+    rmdir "$OPT/versions" "$OPT" 2>/dev/null || :
     [ -z "$work" ] || rm -rf "$work"
     if [ -n "$interrupted" ] && [ "$settled" = yes ]; then
         say "bootstrap: interrupted by SIG$interrupted: run this again to go on, or --uninstall to give the machine back"
@@ -876,17 +597,10 @@ clean_up() {
 hand_over() {
     set -- ${verbose:+"$verbose"} setup
     [ -z "$clone" ] || set -- "$@" --source "$clone"
-    [ -z "$repo" ] || set -- "$@" --repo "$repo"
-    [ -z "$branch" ] || set -- "$@" --branch "$branch"
-    [ -z "$inventory" ] || set -- "$@" --inventory "$inventory"
-    [ -z "$host" ] || set -- "$@" --host "$host"
-    [ -z "$status_repo" ] || set -- "$@" --status-repo "$status_repo"
-    [ -z "$trust" ] || set -- "$@" --trust "$trust"
-    [ -z "$trusted_signers" ] || set -- "$@" --trusted-signers "$trusted_signers"
-    [ -z "$min_commit" ] || set -- "$@" --min-commit "$min_commit"
-    [ -z "$known_hosts" ] || set -- "$@" --known-hosts "$known_hosts"
-    [ -z "$proxy" ] || set -- "$@" --proxy "$proxy"
-    [ -z "$ca" ] || set -- "$@" --ca "$ca"
+    for name in repo branch inventory host status_repo trust trusted_signers min_commit known_hosts proxy ca; do
+        eval "value=\$$name"
+        [ -z "$value" ] || set -- "$@" "--$(printf '%s' "$name" | tr _ -)" "$value"
+    done
     [ -z "$action" ] || set -- "$@" "$action"
     [ -z "$renewed" ] || set -- "$@" --renewed
     [ ! -s "$PACKAGES" ] || set -- "$@" --packages-before "$PACKAGES"
@@ -926,23 +640,18 @@ uninstall() {
     exit 0
 }
 
+# shellcheck disable=SC2034 # hand_over passes the options on by name
 main() {
     action='' verbose='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
     known_hosts='' wheelhouse='' index='' proxy='' ca=''
-    clone='' work='' building='' settled='' renewed='' bundle='' environment_python='' version=''
-    requirements='' compile='' setup='' interrupted=''
+    clone='' work='' building='' settled='' renewed='' bundle='' version='' setup='' interrupted='' install=''
     umask 022
     parse "$@"
     find_clone
-    case $action in
-    --uninstall | --rescue | --update | --revert) ;;
-    *) check_arguments ;;
-    esac
+    [ "$action" = --uninstall ] || check_arguments
     check_machine
     clean_environment
     [ "$action" != --uninstall ] || { check_places && uninstall; }
-    [ "$action" != --rescue ] || check_rescue
-    [ "$action" != --revert ] || revert
     cd /
     check_places
     trap clean_up EXIT
@@ -955,24 +664,12 @@ main() {
     if command -v flock >/dev/null; then
         flock -n 9 || die "$EXIT_LOCKED" "another bootstrap is running" "wait until it has ended"
     fi
-    case $action in
-    --rescue) find_kept ;;
-    --update) find_update ;;
-    esac
     has_certificates || :
     use_proxy_and_certificates
     install_packages
     use_proxy_and_certificates
-    case $action in
-    --rescue | --update) ;;
-    *) find_agent ;;
-    esac
+    find_agent
     make_environment
-    case $action in
-    --rescue) rescued ;;
-    --update) updated ;;
-    esac
-    keep_for_rescue
     hand_over
 }
 

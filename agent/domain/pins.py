@@ -61,7 +61,7 @@ class AgentPin:
 
     @property
     def digest(self) -> str:
-        """sha256 of the lock, which bootstrap.sh computes too."""
+        """sha256 of the lock, which host/environment.py computes too."""
         return hashlib.sha256(self.lock).hexdigest()
 
     @property

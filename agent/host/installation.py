@@ -1,7 +1,7 @@
 """The agent on a host: links, units and folders, put there and taken away again.
 
 Everything here can be done twice: what is already right is left alone, and the functions say whether they changed
-anything. The environment itself (/opt/hostwright/versions/<version>) is made by bootstrap.sh.
+anything. The environment itself (/opt/hostwright/versions/<version>) is made by environment.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent.errors import Consequence, SettingsError
 from agent.host.paths import Paths
-from agent.system.files import discard, fsync_folder, temporary_name, write_atomic
+from agent.system.files import discard, fsync_folder, make_private_folder, temporary_name, write_atomic
 from agent.system.process import run
 from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_TIMER, REVERT_UNIT, WEBHOOK_UNIT
 
@@ -22,6 +22,10 @@ REVERT_UNITS = (REVERT_TIMER, REVERT_UNIT)
 
 UNITS = (*REVERT_UNITS, WEBHOOK_UNIT, DAEMON_UNIT, CYCLE_UNIT, RESCUE_UNIT)
 """In the order in which they are stopped: without the daemon nobody starts another cycle."""
+
+RESCUE_SCRIPT = "rescue.sh"
+RESCUE_PROGRAMS = (RESCUE_SCRIPT, "environment.py")
+"""What the units of rescue and revert run, apart from any environment."""
 
 SYSTEMCTL_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 16 * 60.0
@@ -63,15 +67,24 @@ def link(paths: Paths, version: str) -> bool:
 
 def write_units(paths: Paths, names: Sequence[str] = UNITS) -> bool:
     """Puts unit files in place; whether that changed any. systemd does not know of it yet. Raises OSError."""
-    changed = False
-    for name in names:
-        content = (files("agent.host") / "units" / name).read_bytes()
-        target = units_folder(paths) / name
-        if target.is_symlink() or not target.is_file() or target.read_bytes() != content:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(target, content, mode=0o644)
-            changed = True
-    return changed
+    changed = [_write(units_folder(paths) / name, f"units/{name}") for name in names]
+    return any(changed)
+
+
+def write_rescue(paths: Paths) -> bool:
+    """Puts the programs of rescue and revert in place; whether that changed any. Raises OSError."""
+    make_private_folder(paths.rescue)
+    changed = [_write(paths.rescue / name, name) for name in RESCUE_PROGRAMS]
+    return any(changed)
+
+
+def _write(target: Path, source: str) -> bool:
+    content = (files("agent.host") / source).read_bytes()
+    if target.is_file() and not target.is_symlink() and target.read_bytes() == content:
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(target, content, mode=0o644)
+    return True
 
 
 def systemctl(*arguments: str, timeout_s: float = SYSTEMCTL_TIMEOUT_S) -> None:

@@ -123,7 +123,7 @@ class Paths:
 
     @property
     def rescued(self) -> Path:
-        """Left by ``bootstrap.sh --rescue``: the Python that the environment was built anew for."""
+        """Left by ``rescue.sh build``: the Python that the environment was built anew for."""
         return self.var / "rescued"
 
     @property
@@ -143,12 +143,12 @@ class Paths:
 
     @property
     def rescue(self) -> Path:
-        """bootstrap.sh, and for each version what its environment can be built from again."""
+        """rescue.sh and what it needs, and for each version what its environment can be built from again."""
         return self.opt / "rescue"
 
     @property
     def reverted(self) -> Path:
-        """Left by ``bootstrap.sh --revert``: a link to the version that it switched back from."""
+        """Left by ``rescue.sh revert``: a link to the version that it switched back from."""
         return self.opt / "reverted"
 
     @property

@@ -1,4 +1,4 @@
-"""The mark that ``bootstrap.sh --rescue`` leaves when it has built the environment anew, to an event."""
+"""The mark that ``rescue.sh build`` leaves when it has built the environment anew, to an event."""
 
 from __future__ import annotations
 

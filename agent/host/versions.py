@@ -1,10 +1,11 @@
 """Versions of the agent beside each other: one is built, looked into, switched to on trial, kept or given up.
 
     build ─environment→ check itself ─→ previous, timer, current ─→ a cycle of its own ─well→ keep
-                                                  └ not in time: bootstrap.sh --revert, by hostwright-revert.timer
+                                                  └ not in time: rescue.sh revert, by hostwright-revert.timer
 
-bootstrap.sh builds, as it built the first one, and switches back: it needs no Python. Each step can be cut off: the
-link ``current`` says what runs, the link ``previous`` that it is on trial. Whoever changes them holds the host's lock.
+environment.py builds, as it built the first one. rescue.sh switches back: it needs no Python. Each step can be cut
+off: the link ``current`` says what runs, the link ``previous`` that it is on trial. Whoever changes them holds the
+host's lock.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from agent.host import installation
 from agent.host.paths import Paths
 from agent.host.state import Memory
 from agent.problems import ProblemKind
-from agent.system.files import discard, fsync_folder, make_private_folder, read_bounded, write_atomic
+from agent.system.files import discard, fsync_folder, make_private_folder, write_atomic
 from agent.system.process import Completed, run
 from agent.system.systemd import DAEMON_UNIT, REVERT_TIMER, REVERT_UNIT, WEBHOOK_UNIT, state_of
 
@@ -33,7 +34,6 @@ CHECK_TIMEOUT_S = 10 * 60.0
 STEADY_S = 15
 """A daemon that has run for so long is none that systemd starts every ten seconds."""
 QUERY_TIMEOUT_S = 20.0
-SCRIPT = "bootstrap.sh"
 _SAID = 400
 """Characters of a complaint that are passed on."""
 
@@ -59,7 +59,7 @@ class Versions:
 
     def lacks(self) -> str:
         """Why no other version can be tried here: what would switch back from it is not there. Empty where it is."""
-        if self.running is None or not (self.paths.rescue / SCRIPT).is_file():
+        if self.running is None or not (self.paths.rescue / installation.RESCUE_SCRIPT).is_file():
             return "this agent was not installed by bootstrap.sh"
         if not self.daemon_runs():
             return f"{DAEMON_UNIT} does not run"
@@ -78,8 +78,9 @@ class Versions:
         make_private_folder(self.paths.work)
         requirements = self.paths.work / "agent-requirements.txt"
         write_atomic(requirements, pin.lock)
-        script = ["/bin/sh", f"{self.paths.rescue / SCRIPT}", "--update", f"{requirements}"]
-        done = run(script, timeout_s=BUILD_TIMEOUT_S, stopped=stopped)
+        sources = self.paths.rescue / f"{self.running}" / "sources"
+        build = [sys.executable, "-I", "-m", "agent.host.environment", f"{requirements}", f"{sources}"]
+        done = run(build, timeout_s=BUILD_TIMEOUT_S, stopped=stopped)
         _require(done, f"agent {pin.version} cannot be installed")
         program = self.paths.versions / pin.name / "bin/hostwright"
         done = run([f"{program}", "internal", "self-check"], timeout_s=CHECK_TIMEOUT_S, stopped=stopped)
@@ -116,7 +117,7 @@ class Versions:
         name, previous = self.running, self._target("previous")
         if name is None:
             return
-        write_atomic(self.paths.rescue / SCRIPT, read_bounded(self.paths.rescue / name / SCRIPT), mode=0o644)
+        installation.write_rescue(self.paths)
         self._write_units(installation.UNITS)
         self.end_trial()
         if previous is not None:

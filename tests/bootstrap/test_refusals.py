@@ -157,7 +157,7 @@ def test_a_full_disk_is_seen_before_anything_is_written(boot: Boot) -> None:
 
 def test_a_disk_that_fills_up_half_way_is_given_back(boot: Boot) -> None:
     with boot(options=("--tmpfs=/opt:size=60M",)) as machine:
-        machine.run(f"sed -i 's/^NEEDED_KB=.*/NEEDED_KB=1000/' {CLONE}/bootstrap.sh")
+        machine.run(f"sed -i 's/^NEEDED_BYTES = .*/NEEDED_BYTES = 10**6/' {CLONE}/agent/host/environment.py")
         refused(machine, bootstrap(machine), 3, "the disk is full")
 
 

@@ -81,7 +81,7 @@ def test_on_a_host_that_is_well_it_changes_nothing(boot: Boot) -> None:
         assert bootstrap(machine).code == 0
         machine.run("systemctl stop hostwright")
         before = machine.run(SNAPSHOT).output
-        done = machine.run("sh /opt/hostwright/rescue/bootstrap.sh --rescue")
+        done = machine.run("sh /opt/hostwright/rescue/rescue.sh build")
         assert (done.output, done.error) == ("", "")
         assert machine.run(SNAPSHOT).output == before
 

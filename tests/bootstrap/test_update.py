@@ -154,6 +154,7 @@ def test_a_switch_that_was_cut_off_before_the_link_is_begun_again(fleet: Fleet) 
 
 def test_what_a_person_installs_is_not_switched_back_from(fleet: Fleet) -> None:
     fleet.machine.run("systemctl stop hostwright hostwright-cycle")
+    fleet.machine.run(f"rm -f {DROP_IN} && systemctl daemon-reload")
     fleet.machine.run("ln -s versions/nothing /opt/hostwright/previous && systemctl start hostwright-revert.timer")
     done = bootstrap(fleet.machine)
     assert "first cycle" in done.error

@@ -36,9 +36,11 @@ _AGENT = f"""\
 {_PIP_INSTALL} --no-build-isolation /source
 ln -s "versions/$version" /opt/hostwright/current
 ln -s /opt/hostwright/current/bin/hostwright /usr/local/bin/hostwright
-cd /source
-find agent pyproject.toml requirements.txt -type f ! -name '*.pyc' -exec sha256sum {{}} + |
-    LC_ALL=C sort | sha256sum > "$environment/.complete"
+"$environment/bin/python" -I - > "$environment/.complete" <<'END'
+from pathlib import Path
+from agent.host.environment import find_agent
+print(find_agent(Path("/source")).digest)
+END
 """
 
 _PODMAN = """\
@@ -66,7 +68,15 @@ CONTAINER_ENVIRONMENT = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
 hierarchy, and overlayfs does not lie on overlayfs. Podman's netavark needs a network of the host's own, too."""
 
 _LOCK = "requirements.txt"
-_DECIDING = ("pyproject.toml", "requirements.txt", "README.md", "LICENSE", "agent/**/*.py", "agent/host/units/*")
+_DECIDING = (
+    "pyproject.toml",
+    "requirements.txt",
+    "README.md",
+    "LICENSE",
+    "agent/**/*.py",
+    "agent/host/units/*",
+    "agent/host/rescue.sh",
+)
 """What the wheel of the agent is made from."""
 
 

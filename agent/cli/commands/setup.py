@@ -151,7 +151,9 @@ def _install(options: SetupOptions, paths: Paths, undo: Undo, *, service: bool) 
     installation.require_free_command(paths)
     undo.restored(paths.current)
     undo.restored(installation.command(paths))
-    changed = installation.link(paths, __version__)
+    for name in installation.RESCUE_PROGRAMS:
+        undo.restored(paths.rescue / name)
+    changed = installation.write_rescue(paths) | installation.link(paths, __version__)
     begin_ledger(options.packages_before, paths, undo)
     if service:
         if paths.previous.is_symlink():

@@ -13,7 +13,7 @@ from agent.host import installation
 from agent.host.paths import Paths
 from agent.host.settings import Settings
 from agent.host.state import Memory
-from agent.host.versions import SCRIPT, Versions
+from agent.host.versions import Versions
 from agent.system import systemd
 from agent.system.process import run
 
@@ -98,7 +98,11 @@ def rescue(paths: Paths, settings: Settings) -> Iterator[Answer]:
     """Without it the host is lost with the next upgrade of its distribution."""
     del settings
     kept = paths.rescue / (Versions(paths).running or __version__)
-    missing = [f"{path}" for path in (paths.rescue / SCRIPT, kept / "sources") if not path.is_file()]
+    missing = [
+        f"{path}"
+        for path in (*(paths.rescue / name for name in installation.RESCUE_PROGRAMS), kept / "sources")
+        if not path.is_file()
+    ]
     if missing:
         hint = "run bootstrap.sh again"
         yield Verdict.WARNING, f"agent {__version__} cannot be built again here: {', '.join(missing)} is missing", hint

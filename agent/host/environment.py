@@ -1,0 +1,262 @@
+"""Builds an environment of the agent below /opt/hostwright/versions, and keeps what it takes to build it again.
+
+It runs where no agent is installed yet (bootstrap.sh), where the agent's Python is gone (rescue.sh) and as a child of
+the cycle that tries another version. So it is a program of its own, and imports nothing but the standard library:
+
+    python3 -I environment.py SOURCE SOURCES
+
+SOURCE holds the agent: a clone, a wheel, a lock with the agent in it, or what an earlier build kept of one of these.
+SOURCES is a file with the lines ``index``, ``wheelhouse``, ``proxy`` and ``ca``: where packages come from; rescue.sh
+reads others of its lines. The last line on stdout is ``built NAME``, ``found NAME``, or what is wrong and why. Exit
+codes: 0, 3 (this machine), 4 (packages).
+"""
+
+from __future__ import annotations
+
+import ensurepip
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+OPT = Path("/opt/hostwright")
+CERTIFICATES = Path("/etc/hostwright/ca.pem")
+"""The copy that `hostwright setup` takes of what ``--ca`` named."""
+BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""What this machine trusts, which knows a company's authority. uv and pip bring certificates of their own."""
+
+NEEDED_BYTES = 256 * 1000 * 1000
+"""An environment takes 110 MB; while it is built, the downloads lie beside it."""
+
+CODE = ("agent", "pyproject.toml", "requirements.txt")
+"""The part of a clone that an environment is made of."""
+KEPT = (*CODE, "README.md", "LICENSE", "bootstrap.sh")
+"""The part that its build needs."""
+
+MACHINE, PACKAGES = 3, 4
+
+
+class BuildError(Exception):
+    """No environment. The message is ``what: why``; ``code`` is the exit code."""
+
+    def __init__(self, what: str, code: int) -> None:
+        super().__init__(what)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSource:
+    """An agent to install. ``package`` is its folder or wheel, None where the lock brings it. ``digest`` covers all."""
+
+    name: str
+    lock: bytes
+    digest: str
+    package: Path | None = None
+
+
+def find_agent(source: Path) -> AgentSource:
+    """The agent in ``source``. Raises BuildError, OSError."""
+    if (source / "agent").is_dir():
+        return _of_folder(source)
+    wheel = next(source.glob("hostwright-*.whl"), source)
+    if wheel.suffix == ".whl":
+        version = wheel.name.split("-")[1]
+        with zipfile.ZipFile(wheel) as packed:
+            lock = packed.read(f"hostwright-{version}.dist-info/extra_metadata/requirements.txt")
+        return AgentSource(version, lock, _sha256(wheel.read_bytes()), wheel)
+    lock = (source / "requirements.txt" if source.is_dir() else source).read_bytes()
+    named = re.search(rb"^hostwright==([0-9][0-9A-Za-z.+!]*)", lock, re.MULTILINE)
+    if named is None:
+        raise BuildError(
+            f"{source} names no version of the agent: lock it in the config repo with `hostwright lock`", PACKAGES
+        )
+    digest = _sha256(lock)
+    return AgentSource(f"{named[1].decode()}-{digest[:8]}", lock, digest)
+
+
+def _of_folder(folder: Path) -> AgentSource:
+    named = re.search(r'^__version__ = "([0-9][0-9A-Za-z.+]*)"$', (folder / "agent/__init__.py").read_text(), re.M)
+    if named is None:
+        raise BuildError(f"{folder}/agent/__init__.py names no version: get a fresh clone", PACKAGES)
+    lock = folder / "requirements.txt"
+    if not lock.is_file() or not lock.stat().st_size:
+        raise BuildError(f"{lock} is missing or empty: get a fresh clone", PACKAGES)
+    paths = sorted(path for name in CODE for path in (folder / name, *(folder / name).rglob("*")) if path.is_file())
+    lines = [f"{_sha256(path.read_bytes())} {path.relative_to(folder)}" for path in paths if path.suffix != ".pyc"]
+    return AgentSource(named[1], lock.read_bytes(), _sha256("\n".join(lines).encode()), folder)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def ensure_environment(agent: AgentSource, sources: Mapping[str, str]) -> bool:
+    """Builds the environment of ``agent``; False where it is there already. Raises BuildError, OSError.
+
+    An environment cannot be moved, so it is built where it stays. The mark, written last, tells a whole one from one
+    that was killed half way. One with other content waits aside as ``<name>.old``: whoever asked for the new one
+    removes it, or puts it back.
+    """
+    environment = OPT / "versions" / agent.name
+    mark, old = environment / ".complete", environment.with_name(f"{agent.name}.old")
+    if mark.is_file() and mark.read_text().strip() == agent.digest and _starts(environment):
+        print(f"agent {agent.name} is already in {environment}", file=sys.stderr)
+        return False
+    print(f"installing agent {agent.name} in {environment}", file=sys.stderr)
+    for folder in filter(os.path.isdir, ("/opt", "/usr", "/var")):
+        if shutil.disk_usage(folder).free < NEEDED_BYTES:
+            needed = f"it needs {NEEDED_BYTES // 10**6} MB, free some and run this again"
+            raise BuildError(f"the disk of {folder} is almost full: {needed}", MACHINE)
+    if mark.is_file():
+        shutil.rmtree(old, ignore_errors=True)
+        environment.rename(old)
+    try:
+        shutil.rmtree(environment, ignore_errors=True)
+        _build(agent, environment, sources)
+        mark.write_text(f"{agent.digest}\n")
+    except BaseException:
+        shutil.rmtree(environment, ignore_errors=True)
+        if old.is_dir():
+            old.rename(environment)
+        raise
+    return True
+
+
+def _starts(environment: Path) -> bool:
+    with suppress(OSError):
+        argv = [f"{environment}/bin/hostwright", "--version"]
+        return subprocess.run(argv, check=False, capture_output=True).returncode == 0
+    return False
+
+
+def _build(agent: AgentSource, environment: Path, sources: Mapping[str, str]) -> None:
+    # The cache beside what is installed: on one file system, files are linked and not copied.
+    work, python = environment / ".cache", f"{environment}/bin/python"
+    environ = _environ(sources) | {"UV_CACHE_DIR": f"{work}", "UV_NO_PROGRESS": "1"}
+    venv.EnvBuilder(symlinks=True).create(environment)
+    work.mkdir()
+    lock, uv_lock = work / "requirements.txt", work / "uv.txt"
+    lock.write_bytes(agent.lock)
+    uv_lock.write_bytes(b"".join(re.findall(rb"^uv==(?:.*\\\n)*.*\n", agent.lock, re.MULTILINE)))
+    where = ["--no-index", "--find-links", sources["wheelhouse"]] if sources.get("wheelhouse") else []
+    where += ["--index-url", sources["index"]] if sources.get("index") else []
+    locked = [*where, "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r"]
+    # An environment without pip is made in a twentieth of a second, one with pip takes two and a half.
+    pip = [python, "-I", f"{_pip()}", "install", "--no-cache-dir", "--no-input", "--disable-pip-version-check"]
+    _call([*pip, "--no-compile", *locked, f"{uv_lock}"], environ, "uv cannot be installed", PACKAGES)
+    uv = [f"{environment}/bin/uv", "pip", "install", "--python", python, "--no-config", "--compile-bytecode"]
+    _call([*uv, *locked, f"{lock}"], environ, "the agent's dependencies cannot be installed", PACKAGES)
+    if agent.package is not None:
+        package = [*where, "--no-deps", "--no-build-isolation", f"{agent.package}"]
+        _call([*uv, *package], environ, "the agent cannot be installed", MACHINE)
+    _call([python, "-I", "-c", "import agent.cli.main, agent.daemon"], environ, "the agent does not start", MACHINE)
+    shutil.rmtree(work)
+    for path in (environment, *environment.rglob("*")):  # uv makes its lock writable to all
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o7755)
+    os.sync()
+
+
+def _call(argv: Sequence[str], environ: Mapping[str, str], what: str, code: int) -> None:
+    pipe = subprocess.PIPE
+    done = subprocess.run(
+        argv, check=False, env=environ, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT, text=True
+    )
+    print(f"$ {' '.join(argv)}\n{done.stdout}", flush=True)
+    if done.returncode:
+        last = done.stdout.rstrip().rpartition("\n")[2]
+        raise BuildError(f"{what}: {last or f'exit status {done.returncode}'}", code)
+
+
+def _environ(sources: Mapping[str, str]) -> dict[str, str]:
+    """The environment of pip and uv, with the proxy and the certificates that ``sources`` names."""
+    environ = dict(os.environ)
+    if sources.get("proxy"):
+        environ |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), sources["proxy"])
+    named = [path for path in (sources.get("ca"), f"{CERTIFICATES}") if path and Path(path).is_file()]
+    trusted = {"SSL_CERT_FILE": named[0], "PIP_CERT": named[0]} if named else {}
+    bundle = next((path for path in BUNDLES if Path(path).is_file()), None)
+    return (dict.fromkeys(("SSL_CERT_FILE", "PIP_CERT"), bundle) if bundle else {}) | environ | trusted
+
+
+def _pip() -> Path:
+    """pip in the wheel that every Python carries for ensurepip. Raises BuildError."""
+    folders = (sysconfig.get_config_var("WHEEL_PKG_DIR"), Path(ensurepip.__file__).parent / "_bundled")
+    for wheel in (wheel for folder in folders if folder for wheel in Path(folder).glob("pip-*.whl")):
+        return wheel / "pip"
+    raise BuildError("this Python carries no pip: install your distribution's package of Python's venv", MACHINE)
+
+
+def keep_source(agent: AgentSource, sources: Mapping[str, str]) -> None:
+    """Keeps what ``agent`` can be built from again, for another Python too; root's alone: an index may hold a password.
+
+    Raises OSError.
+    """
+    kept = OPT / "rescue" / agent.name
+    new = kept.with_name(f"{kept.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new.mkdir(mode=0o700)
+    if agent.package is None:
+        (new / "requirements.txt").write_bytes(agent.lock)
+        for script in (OPT / "versions" / agent.name).glob("lib/python3*/site-packages/hostwright-*/*/bootstrap.sh"):
+            shutil.copy(script, new)  # version 0.1.0 counts on it
+    elif agent.package.is_file():
+        shutil.copy(agent.package, new)
+    else:
+        for path in (agent.package / name for name in KEPT):
+            if path.is_dir():
+                shutil.copytree(path, new / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+            elif path.exists():
+                shutil.copy(path, new)
+    (new / "sources").write_text(_text(sources))
+    shutil.rmtree(kept, ignore_errors=True)
+    new.rename(kept)
+
+
+def _text(sources: Mapping[str, str]) -> str:
+    kept = {**sources, "ca": f"{CERTIFICATES}" if sources.get("ca") else ""}  # the file named may go
+    return "".join(f"{key} {value}\n" for key, value in kept.items())
+
+
+def main(source: Path, sources_file: Path) -> int:
+    """Builds, keeps and prints; returns the exit code."""
+    os.umask(0o022)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        lines = (line.partition(" ") for line in sources_file.read_text().splitlines())
+        sources = {key: value for key, _, value in lines}
+        agent = find_agent(source)
+        built = ensure_environment(agent, sources)
+        kept = OPT / "rescue" / agent.name / "sources"
+        if source != kept.parent and (built or not kept.is_file() or kept.read_text() != _text(sources)):
+            keep_source(agent, sources)
+    except BuildError as error:
+        print(error)
+        return error.code
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        print(f"{source} cannot be installed: {error}")
+        return MACHINE
+    print(f"{'built' if built else 'found'} {agent.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
