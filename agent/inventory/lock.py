@@ -36,6 +36,7 @@ LOCK_FILE = "lock.yaml"
 AGENT = "hostwright"
 """The distribution, and what `hostwright lock` calls it."""
 _ANEW = "run `hostwright lock` in the config repo to write it anew"
+_HASH = " --hash="
 HEADER = "# Written by `hostwright lock`; do not edit.\n"
 
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,2000}$")]
@@ -63,6 +64,16 @@ class LockedRequirement(_Part):
         str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._,\[\]-]*==[A-Za-z0-9.+!_-]+( ; [^\x00-\x1f#\\]+)?$")
     ]
     hashes: Annotated[tuple[Hash, ...], Field(strict=False, min_length=1)]
+
+    @classmethod
+    def of(cls, line: str) -> Self:
+        """A line as pip writes it."""
+        requirement, *hashes = line.split(_HASH)
+        return cls(requirement=requirement, hashes=tuple(sorted(hashes)))
+
+    @property
+    def line(self) -> str:
+        return _HASH.join((self.requirement, *self.hashes))
 
 
 class LockedTool(_Part):
@@ -253,15 +264,11 @@ def _tool(pin: ToolPin, asked: str | None) -> LockedTool:
 
 
 def _lines(requirements: Iterable[LockedRequirement]) -> tuple[str, ...]:
-    return tuple(" ".join((line.requirement, *(f"--hash={digest}" for digest in line.hashes))) for line in requirements)
+    return tuple(requirement.line for requirement in requirements)
 
 
 def _requirements(lines: Iterable[str]) -> tuple[LockedRequirement, ...]:
-    parts = (line.partition(" --hash=") for line in sorted(lines))
-    return tuple(
-        LockedRequirement(requirement=requirement, hashes=tuple(sorted(hashes.split(" --hash="))))
-        for requirement, _, hashes in parts
-    )
+    return tuple(map(LockedRequirement.of, sorted(lines)))
 
 
 def _repository_pin(repository: LockedRepository) -> RepositoryPin:

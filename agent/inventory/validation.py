@@ -91,12 +91,12 @@ def _words(entry: Any, model: type[BaseModel], path: Path) -> tuple[Fault, ...]:
     if isinstance(error, Mistake):
         return error.faults
     if kind == "extra_forbidden":
-        problem, remedy = unknown_key(location[-1], _keys(model, location[:-1]))
+        problem, remedy = unknown_key(location[-1], _known(model, location[:-1])[1])
         doubled = len(path) > 1 and path[-1] == path[-2]
         return (Fault(problem, f'leave out one of the two "{path[-1]}"' if doubled else remedy),)
     if kind == "missing":
         return (Fault(f'the key "{location[-1]}" is missing', "add it"),)
-    wanted, remedy = _wanted(entry, _field(model, location))
+    wanted, remedy = _wanted(entry, _known(model, location)[0])
     value = _TRUTHS[entry["input"]] if isinstance(entry["input"], bool) else repr(entry["input"])
     shown = value if len(value) <= _QUOTE_LIMIT else value[:_QUOTE_LIMIT] + "…"
     return (Fault(f"{wanted}, not {shown}", remedy),)
@@ -140,13 +140,16 @@ def holds_template(node: Node | None) -> bool:
 
 
 def at(node: Node | None, path: Path) -> Node | None:
-    """What is at ``path`` of ``node``, as far as it leads."""
+    """The node at ``path`` of ``node``, or the last one on the way."""
     for part in path:
-        if isinstance(node, Map) and part in node.values:
-            node = node.values[part]
-        elif isinstance(node, List) and isinstance(part, int) and part < len(node.items):
-            node = node.items[part]
+        node = _inner(node, part) or node
     return node
+
+
+def _inner(node: Node | None, part: str | int) -> Node | None:
+    if isinstance(node, Map):
+        return node.values.get(part)
+    return node.items[part] if isinstance(node, List) and isinstance(part, int) and part < len(node.items) else None
 
 
 def find(node: Node, name: str) -> Path | None:
@@ -167,37 +170,24 @@ def real(location: Path, node: Node | None) -> Path:
     those that a short form leaves out."""
     path: list[int | str] = []
     for part in location:
-        if isinstance(node, Map) and part in node.values:
-            node = node.values[part]
-        elif isinstance(node, List) and isinstance(part, int) and part < len(node.items):
-            node = node.items[part]
-        elif node is not None:
-            continue
-        path.append(part)
+        inner = _inner(node, part)
+        if inner is not None or node is None:
+            path.append(part)
+            node = inner
     return tuple(path)
 
 
-def _field(model: type[BaseModel], location: Path) -> str:
-    """How the field at ``location`` is described, or the nearest above it."""
+def _known(model: type[BaseModel], location: Path) -> tuple[str, list[str]]:
+    """The description of the field at ``location``, or of the nearest above it, and the keys known there in order."""
     models, meaning = [model], ""
     for part in location:
         fields = [
             field for known in models for name, field in known.model_fields.items() if part in (name, field.alias)
         ]
         meaning = next((field.description.split(". ")[0] for field in fields if field.description), meaning)
-        models = _below(models, fields) or models
-    return meaning
-
-
-def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys known at ``location``, in the order of the models' fields."""
-    models = [model]
-    for part in location:
-        fields = [
-            field for known in models for name, field in known.model_fields.items() if part in (name, field.alias)
-        ]
         models = _below(models, fields) or [found for found in models if found.__name__ == part] or models
-    return list(dict.fromkeys(f.alias or name for known in models for name, f in known.model_fields.items()))
+    keys = [field.alias or name for known in models for name, field in known.model_fields.items()]
+    return meaning, list(dict.fromkeys(keys))
 
 
 def _below(models: list[type[BaseModel]], fields: list[FieldInfo]) -> list[type[BaseModel]]:
