@@ -38,6 +38,7 @@ from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
 from tests.deploys.packages.vendor import Key
 from tests.docs.tables import MODELS, PAGES, TABLES, refreshed
+from tests.inventory.samples import checked
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -245,7 +246,7 @@ def check(repo: Path) -> None:
     """What ``hostwright check`` does, with the same result, where other repositories have been fetched."""
     tree = FolderTree(repo)
     environment = environment_of(repo)
-    assert environment.check() == ()
+    assert checked(environment) == ()
     for host in environment.inventory.hosts:
         desired_state(environment, tree, host=host, commit="0" * 40)
 

@@ -11,6 +11,7 @@ import pytest
 
 from agent.inventory.environment import load
 from agent.system.folder import FolderTree
+from tests.inventory.samples import checked
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,7 +22,7 @@ ANSIBLE = Path(sys.executable).with_name("ansible-inventory")
 
 @pytest.mark.parametrize("name", INVENTORIES)
 def test_nobody_complains_about_an_inventory_of_this_repository(name: str) -> None:
-    load(FolderTree(ROOT), name).check()
+    checked(load(FolderTree(ROOT), name))
 
 
 @pytest.mark.parametrize("name", INVENTORIES)

@@ -161,16 +161,6 @@ class Environment:
             complaints.include(own)
             unseen.update(away)
 
-    def check(self) -> tuple[str, ...]:
-        """Everything that can be known of all hosts without touching one. Raises InventoryError with all complaints.
-
-        Returns what could not be looked at: a line for each repository that is not here."""
-        complaints, unseen = Complaints(), dict[str, HostwrightError]()
-        for _ in self.each(complaints, unseen):
-            pass
-        complaints.raise_if_any()
-        return tuple(unseen)
-
     def addresses(self) -> frozenset[Address]:
         """The other repositories that the plays ask for, with a path where it is for a deploy file. Raises
         InventoryError with every complaint about the plays."""

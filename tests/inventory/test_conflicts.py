@@ -7,7 +7,7 @@ import pytest
 from agent.deploys.items import Item, ItemType
 from agent.domain.desired import Resource
 from agent.inventory.check.conflicts import conflicts
-from tests.inventory.samples import Repo
+from tests.inventory.samples import Repo, checked
 
 
 def found(*wanted: tuple[str, str, str]) -> list[tuple[str, str]]:
@@ -86,7 +86,7 @@ def test_a_unit_that_only_runs_may_have_its_file_from_elsewhere(repo: Repo) -> N
     file = "/etc/systemd/system/x.service: {content: '[Service]'}"
     deploys = f"  - files: {{{file}}}\n  - services: {{x: {{running: true}}}}\n"
     repo.write("site.yaml", f"- hosts: web1\n  deploys:\n{deploys}")
-    assert repo.load().check() == ()
+    assert checked(repo.load()) == ()
 
 
 SUDO = "users: {ann: {sudo: true}}"
@@ -120,7 +120,7 @@ def test_check_knows_which_package_a_deploy_relies_on(repo: Repo, deploys: tuple
 )
 def test_what_comes_before_or_may_be_there_is_relied_on(repo: Repo, deploys: tuple[str, ...]) -> None:
     repo.write("site.yaml", "- hosts: web1\n  deploys:\n" + "".join(f"    - {each}\n" for each in deploys))
-    assert repo.load().check() == ()
+    assert checked(repo.load()) == ()
 
 
 SITE = """

@@ -7,7 +7,7 @@ import pytest
 from agent.errors import InventoryError
 from agent.system import folder
 from agent.system.folder import SIZE_LIMIT
-from tests.inventory.samples import Repo
+from tests.inventory.samples import Repo, checked
 
 
 def test_what_a_deploy_cannot_find_is_told_with_its_place_once_for_all_deploys_of_a_host(repo: Repo) -> None:
@@ -36,7 +36,7 @@ def test_what_nobody_names_is_not_looked_at(repo: Repo) -> None:
     (repo.root / ".venv" / os.fsdecode(b"\xff")).write_text("")
     with (repo.root / "image").open("wb") as file:
         file.truncate(SIZE_LIMIT + 1)
-    assert repo.load().check() == ()
+    assert checked(repo.load()) == ()
 
 
 def test_a_file_that_is_named_and_cannot_be_read_is_named(repo: Repo) -> None:
@@ -52,7 +52,7 @@ def test_a_file_is_read_once_however_many_hosts_want_it(repo: Repo, monkeypatch:
     repo.write("site.yaml", "- {hosts: all, deploys: [{files: {/etc/a: {source: files/a}}}]}")
     read: list[bytes] = []
     monkeypatch.setattr(folder, "blob_id", lambda content: read.append(content) or "b" * 40)
-    repo.load().check()
+    checked(repo.load())
     assert read.count(b"1\n") == 1
 
 

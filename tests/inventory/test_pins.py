@@ -14,7 +14,7 @@ from agent.inventory.environment import Environment, load
 from agent.problems import ProblemKind
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
-from tests.inventory.samples import NAME, Repo
+from tests.inventory.samples import NAME, Repo, checked
 
 URL = "git+ssh://h.example/d.git"
 SITE = f"""
@@ -102,7 +102,7 @@ def test_without_a_pin_the_place_and_the_remedy_are_said(repo: Repo) -> None:
 
 
 def test_what_is_not_fetched_here_is_said_and_everything_else_checked(locked: Repo) -> None:
-    assert locked.load().check() == (f"{URL}@v1 is not fetched here",)
+    assert checked(locked.load()) == (f"{URL}@v1 is not fetched here",)
     locked.write("site.yaml", SITE + "\n    - {hosts: all, deploys: [dotfiles: {user: ann, sets: [nope]}]}\n")
     (complaint,) = locked.complaints()
     assert "nope" in complaint
@@ -137,12 +137,12 @@ def test_all_that_cannot_be_had_is_told_at_once_and_asked_for_once(locked: Repo)
 def test_what_is_fetched_is_looked_at_once_for_all_hosts(locked: Repo, other: Path) -> None:
     (other / "web/motd.py").write_text("def (:\n")
     with pytest.raises(InventoryError) as refused:
-        fetched(locked, other).check()
+        checked(fetched(locked, other))
     (complaint,) = refused.value.message.splitlines()
     assert f"[0].deploys[0].deploy: {URL}@v1//web/motd.py is not Python" in complaint
     (other / "web/motd.py").write_text("import requests\n")
     with pytest.raises(InventoryError, match=r"needs Python packages of its own: web/motd\.py:1 imports requests"):
-        fetched(locked, other).check()
+        checked(fetched(locked, other))
 
 
 @pytest.mark.parametrize(

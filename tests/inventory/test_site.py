@@ -14,7 +14,7 @@ from agent.domain.desired import Looking, Mode, OnRemove
 from agent.errors import InventoryError
 from agent.inventory.environment import HostDeploy
 from agent.steps.resolve import desired_state
-from tests.inventory.samples import Repo
+from tests.inventory.samples import Repo, checked
 
 
 class Limits(BaseModel):
@@ -210,7 +210,7 @@ def test_what_is_to_be_run_when_a_deploy_leaves_must_be_python(repo: Repo) -> No
         {"/deploys/a.py": "x = (", "site.yaml": "- {hosts: all, deploys: [{deploy: notes, on_remove: deploys/a.py}]}"}
     )
     with pytest.raises(InventoryError, match=r"deploys/a\.py:1:\d+: not Python"):
-        repo.load().check()
+        checked(repo.load())
 
 
 def test_deploys_of_plays_that_match_nobody_are_known_with_their_line(repo: Repo) -> None:
@@ -258,9 +258,9 @@ def test_a_deploy_file_that_only_defines_functions_is_a_complaint_unless_what_it
     repo.write("/deploys/other.py", f"from deploys import idle\n{functions}")
     repo.write("site.yaml", "- {hosts: web, deploys: [{name: a, deploy: deploys/idle.py}]}")
     with pytest.raises(InventoryError, match=r"site.yaml:1:.*deploys/idle.py defines install and calls nothing"):
-        repo.load().check()
+        checked(repo.load())
     repo.write("site.yaml", "- {hosts: web, deploys: [{name: a, deploy: deploys/other.py}]}")
-    repo.load().check()
+    checked(repo.load())
 
 
 def test_a_later_deploy_file_replaces_the_earlier(repo: Repo) -> None:
