@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from pydantic import TypeAdapter
-
 from agent.deploys.edits import Edit
+from agent.domain import codec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
@@ -82,22 +81,18 @@ class Item:
         content = blob_id(self.text.encode()) if self.text is not None else self.blob
         plain = replace(self, text=None, source=None, repository=None, blob=content)
         plain = replace(plain, policy=Policy.OVERWRITE, backup=False, links_into=None)
-        digest = digest_of(_ITEMS.dump_python([plain], mode="json", exclude={"__all__": {"validate"}}))
+        digest = digest_of([{name: value for name, value in codec.to_plain(plain).items() if name != "validate"}])
         return Resource(self.key, digest, absent=self.kind is ItemType.ABSENT)
-
-
-_ITEMS = TypeAdapter(list[Item])
 
 
 def items_to_json(items: Iterable[Item]) -> list[Mapping[str, JSON]]:
     """Items as arguments of a deploy."""
-    plain: list[Mapping[str, JSON]] = _ITEMS.dump_python(list(items), mode="json", exclude_defaults=True)
-    return plain
+    return [codec.to_plain(item, defaults=False) for item in items]
 
 
 def items_from_json(value: JSON) -> list[Item]:
     """The reverse of ``items_to_json``. Raises ValueError for anything else."""
-    return _ITEMS.validate_python(value)
+    return codec.from_plain(value, list[Item])
 
 
 def in_order(items: Iterable[Item]) -> list[Item]:

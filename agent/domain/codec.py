@@ -36,18 +36,31 @@ class Mismatch(ValueError):
 
 def encode(value: object, *, indent: int | None = None) -> bytes:
     """``value`` as one JSON document with sorted keys and a line break at its end."""
-    return json.dumps(value, indent=indent, sort_keys=True, default=plain).encode() + b"\n"
+    return json.dumps(to_plain(value), indent=indent, sort_keys=True).encode() + b"\n"
 
 
-def plain(value: object) -> object:
-    """One value that the module ``json`` does not know, in types that it knows; what is in it may need the same."""
-    if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+def to_plain(value: Any, *, defaults: bool = True) -> Any:
+    """``value`` as ``json.loads`` would give it. Without ``defaults``, fields that are at theirs are left out."""
+    kind: Any = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
     if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, frozenset):
-        return sorted(value)
-    raise TypeError(f"{type(value).__name__} is no JSON")
+        return {key: to_plain(item, defaults=defaults) for key, item in value.items()}
+    if isinstance(value, (list, tuple, frozenset)):
+        return [to_plain(item, defaults=defaults) for item in (sorted(value) if kind is frozenset else value)]
+    if not dataclasses.is_dataclass(value):
+        return value.value if isinstance(value, Enum) else value
+    found = ((name, getattr(value, name), default) for name, default in _fields(kind))
+    return {name: to_plain(item, defaults=defaults) for name, item, default in found if defaults or item != default}
+
+
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """The names and defaults of a dataclass's fields; of one without a default MISSING, which equals nothing else."""
+    return tuple(
+        (field.name, field.default if field.default_factory is dataclasses.MISSING else field.default_factory())
+        for field in dataclasses.fields(kind)
+    )
 
 
 def decode(document: bytes, kind: type[T]) -> T:
@@ -128,8 +141,8 @@ def _enum(kind: type[Enum]) -> Reader:
 def _object(kind: Any, exact: bool) -> Reader:
     # An alias that names itself has no end: what is called JSON came from JSON.
     hints = get_type_hints(kind, localns={"JSON": Any})
-    names = {field.name for field in dataclasses.fields(kind)}
-    needed = {field.name for field in dataclasses.fields(kind) if exact or _has_no_default(field)}
+    names = {name for name, _ in _fields(kind)}
+    needed = {name for name, default in _fields(kind) if exact or default is dataclasses.MISSING}
     readers = {name: _reader(hints[name], exact) for name in names}
 
     def read(value: Any) -> Any:
@@ -142,10 +155,6 @@ def _object(kind: Any, exact: bool) -> Reader:
         return kind(**{name: _at(name, reader, value[name]) for name, reader in readers.items() if name in value})
 
     return read
-
-
-def _has_no_default(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _mapping(reader: Reader) -> Reader:

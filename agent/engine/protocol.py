@@ -15,7 +15,6 @@ Deploy by deploy, in order. A child that is asked to stop ends between two deplo
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import signal
 from collections.abc import Mapping
@@ -135,8 +134,7 @@ _MESSAGES: Mapping[str, type[Message]] = {kind.type: kind for kind in get_args(M
 
 def encode(message: Message) -> bytes:
     """``message`` as one line. What is not UTF-8 (a file name in a diff) is sent with question marks."""
-    fields = {field.name: getattr(message, field.name) for field in dataclasses.fields(message)}
-    text = json.dumps({"type": message.type} | fields, ensure_ascii=False, default=codec.plain)
+    text = json.dumps({"type": message.type} | codec.to_plain(message), ensure_ascii=False)
     return text.encode(errors="replace") + b"\n"
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from agent.deploys.command.host import Command, Series
 from agent.deploys.correction import Correction
+from agent.domain import codec
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
-
-_COMMANDS = TypeAdapter(list[Command])
 
 
 def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correction]:
@@ -21,7 +18,8 @@ def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correcti
     Raises DeployError where it cannot be known whether there is something to do.
     """
     series = Series()
-    due = [command for command in _COMMANDS.validate_python(arguments["commands"]) if not series.is_done(command)]
+    wanted = codec.from_plain(arguments["commands"], list[Command])
+    due = [command for command in wanted if not series.is_done(command)]
     return [_correction(series, command) for command in due]
 
 

@@ -30,8 +30,8 @@ class Command:
 
     name: str
     digest: str
-    argv: Sequence[str]
-    unless: Sequence[str] | None
+    argv: tuple[str, ...]
+    unless: tuple[str, ...] | None
     creates: str | None
     user: str
     cwd: str

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.tools.install import platform
-from agent.deploys.tools.spec import pins_from_json
 from agent.deploys.tools.store import Store
 from agent.deploys.tools.tool import make_so, wanted_change
+from agent.domain import codec
 from agent.domain.digest import JSON
+from agent.domain.pins import ToolPin
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
 
@@ -23,7 +24,7 @@ def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correcti
     store, machine = Store(), platform()
     made: list[Correction] = []
     refused: list[Correction] = []
-    for pin in pins_from_json(arguments["tools"]):
+    for pin in codec.from_plain(arguments["tools"], list[ToolPin]):
         key = f"tool:{pin.name}"
         try:
             operation = wanted_change(store, pin, machine)

@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, TypeAdapter, field_validator
+from pydantic import Field, field_validator
 
 from agent.deploys.spec import NAMES, Concrete, Sources, Spec
+from agent.domain import codec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
@@ -27,8 +28,6 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~!-]{0,99}")
 """It becomes a folder on the host."""
 
 COMMANDS = "/usr/local/bin"
-
-_PINS = TypeAdapter(list[ToolPin])
 
 
 class ToolsSpec(Spec):
@@ -58,7 +57,7 @@ class ToolsSpec(Spec):
     def concrete(self, sources: Sources) -> Concrete:
         pins = _all_pinned(self.tools, sources.pins)
         _refuse_shared_commands(pins)
-        written: list[JSON] = _PINS.dump_python(pins, mode="json")
+        written: list[JSON] = [codec.to_plain(pin) for pin in pins]
         resources = [Resource(f"tool:{pin.name}", digest_of(one)) for pin, one in zip(pins, written, strict=True)]
         links = (
             Resource(f"link:{COMMANDS}/{command}", tool.digest)
@@ -66,11 +65,6 @@ class ToolsSpec(Spec):
             for command in pin.bin
         )
         return Concrete({"tools": written}, tuple(resources), tuple(links))
-
-
-def pins_from_json(value: JSON) -> list[ToolPin]:
-    """The pins in a deploy's arguments. Raises ValueError for anything else."""
-    return _PINS.validate_python(value)
 
 
 def _all_pinned(names: Iterable[str], pins: Pins) -> list[ToolPin]:

@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
+from agent.domain import codec
 from agent.errors import Consequence, DeployError, SettingsError
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
@@ -128,10 +127,6 @@ class Active:
     commands: list[str]
 
 
-_MARK = TypeAdapter(Mark)
-_ACTIVE_RECORD = TypeAdapter(Active)
-
-
 def seal(folder: Path, content: str, commands: dict[str, str], interpreter: str = "") -> None:
     """Gives all that is in ``folder`` its final modes, makes it durable, and marks it as whole.
 
@@ -148,13 +143,13 @@ def seal(folder: Path, content: str, commands: dict[str, str], interpreter: str 
         entries.append(_entry(path, f"{path.relative_to(folder)}"))
     sync_file_system(folder)
     mark = Mark(content, os.geteuid(), commands, interpreter, entries)
-    write_atomic(folder / MARK, _MARK.dump_json(mark), mode=0o600)
+    write_atomic(folder / MARK, codec.encode(mark), mode=0o600)
 
 
 def read_mark(folder: Path) -> Mark | None:
     """None for a folder that is not there, not whole, or not ours. Raises OSError where nobody may look."""
     try:
-        return _MARK.validate_json(read_bounded(folder / MARK, _MARK_LIMIT), strict=True)
+        return codec.decode(read_bounded(folder / MARK, _MARK_LIMIT), Mark)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
@@ -170,13 +165,13 @@ def damage(folder: Path, mark: Mark) -> str:
 
 def read_active(store: Store, name: str) -> Active | None:
     try:
-        return _ACTIVE_RECORD.validate_json(read_bounded(store.tool(name) / _ACTIVE), strict=True)
+        return codec.decode(read_bounded(store.tool(name) / _ACTIVE), Active)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 
 def write_active(store: Store, name: str, active: Active) -> None:
-    write_atomic(store.tool(name) / _ACTIVE, _ACTIVE_RECORD.dump_json(active), mode=0o644)
+    write_atomic(store.tool(name) / _ACTIVE, codec.encode(active), mode=0o644)
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from agent.deploys.spec import Concrete
-from agent.deploys.tools.spec import ToolsSpec, pins_from_json
+from agent.deploys.tools.spec import ToolsSpec
+from agent.domain import codec
 from agent.domain.pins import Asset, Pins, ToolPin
 from agent.errors import InventoryError
 from tests.deploys.commit import Commit
@@ -52,7 +53,7 @@ def test_a_name_that_could_be_no_folder_is_refused(name: str) -> None:
 
 def test_the_arguments_are_the_pins_of_all_platforms(tmp_path: Path) -> None:
     found = concrete(tmp_path, ["ruff", "ripgrep"])
-    assert pins_from_json(found.arguments["tools"]) == [RUFF, RG]
+    assert codec.from_plain(found.arguments["tools"], list[ToolPin]) == [RUFF, RG]
     assert list(digests(found)) == ["tool:ruff", "tool:ripgrep"]
 
 
