@@ -36,7 +36,7 @@ class ArgumentReader:
     host: str = ""
 
     def spec(self, mention: Mention, arguments: Value) -> Spec:
-        """``arguments`` as the spec of the mention's kind. Raises Complained."""
+        """``arguments`` as the spec of the deploy's kind. Raises Complained."""
         model = catalogue.spec_class(mention.kind)
         try:
             return model.model_validate(model.from_short({} if arguments is None else _keyed(arguments)))
@@ -45,7 +45,7 @@ class ArgumentReader:
         raise Complained
 
     def checks(self, mention: Mention, entries: Value) -> Iterator[Check]:
-        """Raises Complained."""
+        """``entries`` as health checks. Raises Complained."""
         path = (*mention.path[:-1], "health")
         if entries is None:
             return
@@ -60,7 +60,7 @@ class ArgumentReader:
             yield self.check(mention, entry, node, (*path, index))
 
     def check(self, mention: Mention, entry: Value, node: Node | None, path: Path) -> Check:
-        """One of them. Raises Complained."""
+        """``entry`` as one health check. Raises Complained."""
         entry = _keyed(entry)
         try:
             if not isinstance(entry, dict):
@@ -104,7 +104,7 @@ def complain_of_mention(mention: Mention, complaints: Complaints) -> bool:
 
 
 def _keyed(value: Value) -> Value:
-    """``value`` with strings as keys everywhere, as deploys expect them."""
+    """``value`` with every key as a string, as deploys expect them."""
     if isinstance(value, dict):
         return {key_text(key): _keyed(item) for key, item in value.items()}
     return [_keyed(item) for item in value] if isinstance(value, list) else value

@@ -14,8 +14,8 @@ from agent.system.yaml import Position, YamlError
 
 @dataclass(frozen=True, slots=True, order=True)
 class Complaint:
-    """``path`` is the path of the key as people write it: ``[0].deploys[1].files.mode``. ``host`` is the host at which
-    a template or a merged deploy turned out wrong; empty where the file itself is."""
+    """One mistake. ``path``: the key as people write it (``[0].deploys[1].files.mode``). ``host``: the host for which a
+    template or a merge fails; empty when the file itself is wrong."""
 
     position: Position
     path: str
@@ -24,7 +24,7 @@ class Complaint:
     host: str = ""
 
     def document(self) -> dict[str, JSON]:
-        """As programs read it; ``line`` and ``column`` count from 1, and are 0 where the file as a whole is meant."""
+        """The complaint for programs. ``line`` and ``column`` count from 1; 0 means the whole file."""
         return {
             "file": self.position.file,
             "line": self.position.line,
@@ -42,7 +42,7 @@ class Complaint:
 
 
 class ComplaintsError(InventoryError):
-    """Every complaint about an environment; ``complaints`` has them for programs."""
+    """All complaints about an inventory, as one error."""
 
     def __init__(self, complaints: Sequence[Complaint]) -> None:
         self.complaints = tuple(complaints)
@@ -57,7 +57,7 @@ class ComplaintsError(InventoryError):
 
 @dataclass(slots=True)
 class Complaints:
-    """Collects complaints while files are read. What is wrong in the same way for many hosts is said once."""
+    """A collection of complaints. The same complaint for several hosts is kept once."""
 
     _found: dict[Complaint, list[str]] = field(default_factory=dict)
 
@@ -68,7 +68,7 @@ class Complaints:
         self._found.setdefault(replace(complaint, host=""), []).append(complaint.host)
 
     def take(self, error: YamlError | ComplaintsError) -> None:
-        """Adds what another reader found."""
+        """Add the complaints of another reader."""
         if isinstance(error, ComplaintsError):
             for complaint in error.complaints:
                 self.put(complaint)
@@ -77,7 +77,7 @@ class Complaints:
                 self.add(problem.position, (), problem.problem, problem.remedy)
 
     def faults(self, mistake: Mistake, position: Position, path: Path = (), *, host: str = "") -> None:
-        """Adds each fault of what stands at one place."""
+        """Add each fault of a value at ``position``."""
         for fault in mistake.faults:
             self.add(position, (*path, *fault.path), fault.problem, fault.remedy, host=host)
 
@@ -89,12 +89,12 @@ class Complaints:
         return bool(self._found)
 
     def as_error(self) -> tuple[ComplaintsError, ...]:
-        """All of them as one, sorted by place; none where there is no complaint."""
+        """All complaints as one error, sorted by place; empty without complaints."""
         found = sorted(replace(found, host=_named(hosts)) for found, hosts in self._found.items())
         return (ComplaintsError(found),) if found else ()
 
     def raise_if_any(self) -> None:
-        """Raises ComplaintsError with all of them, sorted by place."""
+        """Raise all complaints as one ComplaintsError, sorted by place."""
         for error in self.as_error():
             raise error
 
@@ -106,7 +106,7 @@ def nearest(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
 
 
 def unknown_key(key: object, known: Sequence[str]) -> tuple[str, str]:
-    """Problem and remedy for a key that nobody reads."""
+    """Problem and remedy for an unknown key."""
     return f'unknown key "{key}"', nearest(str(key), known, otherwise=f"known here: {', '.join(known)}")
 
 

@@ -47,7 +47,7 @@ TrustError."""
 
 
 def not_fetched(pin: RepositoryPin) -> Tree:
-    """Where there are no other repositories."""
+    """Raise InventoryError: for use where no other repositories are available."""
     raise InventoryError(
         f"{pin.address} is not fetched here",
         kind=ProblemKind.NOT_FETCHED,
@@ -57,7 +57,7 @@ def not_fetched(pin: RepositoryPin) -> Tree:
 
 @dataclass(frozen=True, slots=True)
 class HostSources:
-    """``deploys.spec.Sources`` over the config repo's files and one host's values."""
+    """The files of the config repo and the values of one host (``deploys.spec.Sources``)."""
 
     tree: Tree
     values: HostValues
@@ -74,7 +74,8 @@ class HostSources:
 
 
 class Environment:
-    """``tools`` is tools.yaml, ``lock`` is lock.yaml as it is, ``pins`` what of it is in step with the tools."""
+    """One inventory with all its files. ``lock`` is lock.yaml as it is; ``pins`` leaves out tools whose pin is
+    outdated."""
 
     def __init__(
         self,
@@ -109,17 +110,17 @@ class Environment:
         self._hostvars = _HostVars(self)
 
     def deploys(self, host: str) -> tuple[HostDeploy, ...]:
-        """The host's deploys: rendered, merged, in the order in which they run. Raises InventoryError with every
-        complaint, of kind ``host-unknown`` for a name that is no host's full inventory name."""
+        """The deploys of ``host``: rendered, merged, in order. Raises InventoryError with every complaint; kind
+        ``host-unknown`` for an unknown host."""
         complaints = Complaints()
         deploys = self._deploys(host, complaints)
         complaints.raise_if_any()
         return deploys
 
     def concrete(self, host: str) -> ConcreteDeploys:
-        """``deploys``, each built-in with everything looked up and rendered; None beside a deploy file of the config
-        repo. Raises, as one, every complaint (InventoryError) and every repository that is not here (kind
-        ``not-fetched``) or cannot be had (SourceError, TrustError)."""
+        """``deploys``, each built-in with its concrete arguments; None for deploy files. Raises one error for all:
+        complaints (InventoryError), repositories that were not fetched (kind ``not-fetched``) or cannot be read
+        (SourceError, TrustError)."""
         complaints, unseen = Complaints(), dict[str, HostwrightError]()
         found = self._concretes(host, complaints, unseen)
         if errors := (*complaints.as_error(), *unseen.values()):
@@ -127,21 +128,21 @@ class Environment:
         return found
 
     def agent(self) -> PythonTool | None:
-        """The agent itself, as something to be locked; None where fleet.yaml does not say which."""
+        """The agent as a tool to lock; None where fleet.yaml names no version."""
         required = self.fleet.agent.requirement
         return None if required is None else PythonTool(AGENT, AGENT, required, {}, Position(FLEET_FILE))
 
     def stale(self) -> Iterator[str]:
-        """A line for everything that `hostwright lock` would change because of what the files say."""
+        """One line for everything that `hostwright lock` would change."""
         return stale(self.lock, self.tools, self.addresses(), self.fleet.agent.requirement)
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """What hosts do not have of the other repositories that have been looked at, in words."""
+        """What hosts do not get of the other repositories that were read, in words."""
         return left_out(self._used)
 
     def idle(self) -> dict[str, str]:
-        """By name, deploys that a play mentions which matches no host at all, and where and how it does."""
+        """Deploys of plays whose pattern matches no host: by name, the play and its pattern in words."""
         return {
             mention.name: f"{play.position} is for hosts: {play.hosts}, which matches no host of the inventory"
             for play, hosts in self._plays
@@ -152,8 +153,8 @@ class Environment:
     def each(
         self, complaints: Complaints, unseen: dict[str, HostwrightError]
     ) -> Iterator[tuple[str, ConcreteDeploys | None]]:
-        """What ``concrete`` gives for each host, and None where something is wrong, which goes to ``complaints``, or
-        takes a repository that is not here; ``unseen`` has a line for each of these."""
+        """Each host with what ``concrete`` returns, or None when it fails. Complaints go to ``complaints``,
+        repositories that are not available to ``unseen``."""
         for host in self.inventory.hosts:
             own, away = Complaints(), dict[str, HostwrightError]()
             found = self._concretes(host, own, away) if self.inventory.knows(host) else None
@@ -162,7 +163,7 @@ class Environment:
             unseen.update(away)
 
     def addresses(self) -> frozenset[Address]:
-        """The other repositories that the plays ask for, with a path where it is for a deploy file. Raises
+        """The other repositories that the plays name, with the path of the deploy file where there is one. Raises
         InventoryError with every complaint about the plays."""
         complaints = Complaints()
         mentions = (mention for play, _ in self._plays for mention in play.mentions)
@@ -179,7 +180,7 @@ class Environment:
         return frozenset(found)
 
     def sources(self, host: str) -> HostSources:
-        """What a spec of ``host`` may look at while it becomes concrete. Raises InventoryError (``host-unknown``)."""
+        """The files and values that a spec of ``host`` may use. Raises InventoryError (``host-unknown``)."""
         return HostSources(self._tree, self.values(host), self._renderer, self.pins, self.name, self._fetched)
 
     def values(self, host: str) -> HostValues:
@@ -271,7 +272,7 @@ class Environment:
 
 
 class _HostVars(Mapping[str, HostValues]):
-    """``hostvars`` in templates: every host's values, made when asked for."""
+    """``hostvars`` in templates: the values of every host, made on demand."""
 
     __slots__ = ("_environment",)
 
@@ -294,10 +295,10 @@ class _HostVars(Mapping[str, HostValues]):
 
 
 def load(tree: Tree, name: str, repositories: Repositories = not_fetched, *, locked: bool = True) -> Environment:
-    """The inventory ``name`` of a config repo. ``locked``: whether lock.yaml counts, or is about to be written.
+    """The inventory ``name`` of a config repo. ``locked``: False when lock.yaml is about to be written.
 
-    Raises InventoryError with every complaint that is one for each of its hosts: about hosts, groups, site, fleet,
-    tools and lock, whatever a host's values are; of kind ``inventory-unknown`` when there is no such folder.
+    Raises InventoryError with every complaint that concerns all hosts: about hosts, groups, site, fleet, tools and
+    lock; of kind ``inventory-unknown`` when there is no such folder.
     """
     environment, complaints = read(tree, name, repositories, locked=locked)
     complaints.raise_if_any()
@@ -307,7 +308,7 @@ def load(tree: Tree, name: str, repositories: Repositories = not_fetched, *, loc
 def read(
     tree: Tree, name: str, repositories: Repositories = not_fetched, *, locked: bool = True
 ) -> tuple[Environment, Complaints]:
-    """The same, as far as it can be read, beside the complaints."""
+    """The inventory as far as it can be read, and the complaints about it."""
     source = open_source(tree, name)
     complaints = Complaints()
     inventory = read_inventory(source, complaints)

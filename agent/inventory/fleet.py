@@ -102,7 +102,7 @@ def _listed(value: object) -> object:
 
 
 def _or_alone(schema: dict[str, Any]) -> None:
-    """Changes the schema of a list that is not empty so that one item by itself will do."""
+    """Change the schema of a non-empty list so that a single item is allowed too."""
     del schema["type"], schema["minLength"]  # pydantic takes what is behind a validator for a text
     item = schema.pop("items")
     schema["anyOf"] = [{"type": "array", "items": item, "minItems": 1}, item]
@@ -199,7 +199,7 @@ class Agent(_Part):
 
     @property
     def requirement(self) -> str | None:
-        """As pip writes it."""
+        """The requirement as pip writes it."""
         return None if self.version is None else f"hostwright=={self.version}"
 
 
@@ -253,7 +253,7 @@ class Fleet(_Part):
 
 
 def read_fleet(tree: Tree, name: str) -> Fleet:
-    """fleet.yaml of the inventory ``name``, by itself. Raises InventoryError with every complaint about it."""
+    """fleet.yaml of the inventory ``name`` alone. Raises InventoryError with every complaint about it."""
     complaints = Complaints()
     fleet, _ = read_fleet_file(open_source(tree, name), complaints)
     complaints.raise_if_any()
@@ -261,7 +261,8 @@ def read_fleet(tree: Tree, name: str) -> Fleet:
 
 
 def read_fleet_file(source: Source, complaints: Complaints) -> tuple[Fleet, Node | None]:
-    """The fleet and the file's node for positions; what is wrong goes to ``complaints``, then all is default."""
+    """The fleet, and the node of the file for positions. With mistakes, which go to ``complaints``: the defaults and
+    None."""
     root = source.mapping(FLEET_FILE, complaints, "write `schedule: …` and the like")
     fleet = validation.validated(Fleet, root, complaints) if root is not None else None
     if root is None or fleet is None:

@@ -67,7 +67,7 @@ class LockedRequirement(_Part):
 
     @classmethod
     def of(cls, line: str) -> Self:
-        """A line as pip writes it."""
+        """A requirement from a line that pip reads."""
         requirement, *hashes = line.split(_HASH)
         return cls(requirement=requirement, hashes=tuple(sorted(hashes)))
 
@@ -77,7 +77,8 @@ class LockedRequirement(_Part):
 
 
 class LockedTool(_Part):
-    """Either ``platforms``, or ``requirements`` and for what they were found (``asked``)."""
+    """A locked tool: ``platforms``, or ``requirements`` and the requirement that they were resolved from
+    (``asked``)."""
 
     version: Text
     bin: Bin
@@ -110,7 +111,7 @@ class LockedRepository(_Part):
 
 
 class LockedAgent(_Part):
-    """The agent itself; ``asked`` is for what it was found."""
+    """The locked agent. ``asked``: the requirement that it was resolved from."""
 
     version: Annotated[str, Field(pattern=r"^[0-9][0-9A-Za-z.+!]{0,60}$")]
     asked: Text
@@ -132,7 +133,8 @@ class LockFile(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """``asked``: by tool, the requirement that its ``requirements`` were found for; ``agent_asked``: the agent's."""
+    """The content of lock.yaml. ``asked``: by tool, the requirement that its lines were resolved from; ``agent_asked``:
+    the agent's."""
 
     tools: Mapping[str, ToolPin] = field(default_factory=dict)
     repositories: Mapping[str, RepositoryPin] = field(default_factory=dict)
@@ -141,7 +143,8 @@ class Lock:
     agent_asked: str | None = None
 
     def agent_for(self, requirement: str) -> AgentPin:
-        """Raises InventoryError, kind ``not-locked``, where what is locked was found for something else."""
+        """The pin of the agent. Raises InventoryError (``not-locked``) when it was resolved from another
+        requirement."""
         if self.agent is None or self.agent_asked != requirement:
             raise InventoryError(
                 f"lock.yaml has {self.agent_asked or 'no pin for the agent'}, fleet.yaml asks for {requirement}",
@@ -151,14 +154,14 @@ class Lock:
         return self.agent
 
     def pins(self, tools: Mapping[str, Tool]) -> Pins:
-        """What of it may be used: without tools that are behind tools.yaml."""
+        """The pins that may be used: without tools that are behind tools.yaml."""
         reasons = ((name, self.behind(tool)) for name, tool in tools.items())
         behind = {name: reason for name, reason in reasons if reason}
         sound = {name: pin for name, pin in self.tools.items() if name in tools and name not in behind}
         return Pins(sound, self.repositories, behind)
 
     def behind(self, tool: Tool) -> str:
-        """Why what is locked is not what ``tool`` asks for; empty where it is."""
+        """Why the pin of ``tool`` is not what tools.yaml asks for; empty where it is."""
         pin = self.tools.get(tool.name)
         if pin is None:
             return f"{tool.name}: lock.yaml has no pin for it"
@@ -175,8 +178,7 @@ class Lock:
 def stale(
     lock: Lock, tools: Mapping[str, Tool], addresses: Collection[Address], agent: str | None = None
 ) -> Iterator[str]:
-    """A line for everything that `hostwright lock` would change because of what the inventory says; ``agent`` is what
-    fleet.yaml requires."""
+    """One line for everything that `hostwright lock` would change. ``agent``: the requirement of fleet.yaml."""
     asked = {address.pinned for address in addresses}
     if lock.agent_asked != agent:
         locked, wanted = lock.agent_asked or "no version", agent or "none"
@@ -214,7 +216,7 @@ def _listed(bin: Mapping[str, str]) -> str:
 
 
 def read_lock(source: Source, complaints: Complaints) -> Lock:
-    """The lock of an inventory, empty where there is none; what is wrong goes to ``complaints``."""
+    """The lock of an inventory; empty without a file. Mistakes go to ``complaints``."""
     root = source.read(LOCK_FILE, complaints) if source.has(LOCK_FILE) else None
     written = validation.validated(LockFile, root, complaints) if root is not None else None
     if written is None:
@@ -229,7 +231,7 @@ def read_lock(source: Source, complaints: Complaints) -> Lock:
 
 
 def lock_text(lock: Lock) -> str:
-    """The file for ``lock``. The reverse of ``read_lock``."""
+    """The text of lock.yaml for ``lock``; the reverse of ``read_lock``."""
     tools = {name: _tool(pin, lock.asked.get(name)) for name, pin in sorted(lock.tools.items())}
     repositories = [_repository(pin) for _, pin in sorted(lock.repositories.items())]
     agent = None

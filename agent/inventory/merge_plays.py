@@ -51,8 +51,8 @@ class HostDeploy:
     """What the plays say of it, as far as it counts."""
 
     def place(self, path: Path) -> tuple[Position, Path]:
-        """Where in site.yaml the value stands that its spec has at ``path``, and the path that leads there; of several
-        plays the last that says so."""
+        """Position and key path in site.yaml of the value that the spec has at ``path``. Of several plays the last one
+        that sets it."""
         position, shown, depth = self.where, self.path, 0
         for mention in self.mentions:
             found = validation.real(path, mention.arguments) if mention.arguments is not None else ()
@@ -62,13 +62,13 @@ class HostDeploy:
         return position, shown
 
     def place_of_need(self, name: str) -> tuple[Position, Path]:
-        """Where a play says that it needs the deploy called ``name``, and the path that leads there."""
+        """Position and key path of the ``needs`` that names ``name``."""
         mention = next((mention for mention in reversed(self.mentions) if name in mention.needs), self.mentions[-1])
         return mention.needs_at or mention.position, (*mention.path[:-1], "needs")
 
     def place_of_resource(self, key: str) -> tuple[Position, Path]:
-        """Where a play names what a resource's ``key`` names, and the path that leads there; where none does, the
-        deploy."""
+        """Position and key path of the value in site.yaml that names the resource ``key``; the deploy's own where there
+        is none."""
         name = key.partition(":")[2].partition("#")[0]
         for mention in reversed(self.mentions):
             path = validation.find(mention.arguments, name) if mention.arguments is not None else None
@@ -78,19 +78,19 @@ class HostDeploy:
 
     @property
     def where(self) -> Position:
-        """Where the kind stands, or the deploy file, in the last play that names it."""
+        """Position of the kind or deploy file in the last play that names it."""
         return self.mentions[-1].where
 
     @property
     def path(self) -> Path:
-        """The path of that."""
+        """Key path of the kind or deploy file in the last play that names it."""
         *above, last = self.mentions[-1].path
         return (*above, "deploy") if last == "with" else (*above, last)
 
 
 @dataclass(slots=True)
 class PlayMerge:
-    """The deploys of one host while they are put together; what is wrong goes to ``complaints``."""
+    """The merge of all plays of one host. Mistakes go to ``complaints``."""
 
     host: str
     lineage: tuple[str, ...]
@@ -178,7 +178,7 @@ class PlayMerge:
         raise Complained
 
     def _with(self, mention: Mention, arguments: Value) -> Mapping[str, JSON]:
-        """What the host is called and its groups, its variables, rendered, and ``with`` laid over them."""
+        """The data of a deploy file: host name, groups, rendered variables, and ``with`` laid over them."""
         if self._data is None:
             self._data = {}
             for name, node in self.variables.items():
@@ -193,7 +193,7 @@ class PlayMerge:
         return {"inventory_hostname": self.host, "group_names": [*self.lineage], **self._data, **own}
 
     def _json(self, value: object, position: Position, path: Path) -> JSON:
-        """``value`` as a deploy finds it. Numbers with a fraction are refused: digests are taken of what is left."""
+        """``value`` as JSON for a deploy file. Complains of numbers with a fraction: digests must be exact."""
         if isinstance(value, dict):
             return {key_text(key): self._json(item, position, (*path, str(key))) for key, item in value.items()}
         if isinstance(value, list):
@@ -204,7 +204,8 @@ class PlayMerge:
         return str(value) if isinstance(value, str) else value  # type: ignore[return-value]
 
     def _ordered(self) -> tuple[HostDeploy, ...]:
-        """By first mention, each behind what it needs (Kahn's algorithm, always taking the first that may go)."""
+        """The deploys in order of first mention, each after what it needs (Kahn's algorithm, always the first that is
+        ready)."""
         waiting = list(self._placed.values())
         for deploy in waiting:
             for name in deploy.needs:

@@ -45,7 +45,7 @@ def _headed(document: Schema, identifier: str) -> Schema:
 
 
 def _closed(node: Any) -> Any:
-    """A schema in which keys that are to match a pattern do; pydantic leaves the others open."""
+    """``node`` with unknown keys forbidden beside ``patternProperties``; pydantic leaves them open."""
     if isinstance(node, list):
         return [_closed(item) for item in node]
     if not isinstance(node, dict):
@@ -92,7 +92,7 @@ def _site() -> Schema:
 
 
 def _long(short: Schema, health: Schema) -> Schema:
-    """Under ``with`` stands what the short form of the kind takes."""
+    """The schema of the long form. ``with`` takes what the short form of the kind takes."""
     kinds = list(short)
     withs = [
         {
@@ -125,12 +125,12 @@ def _long(short: Schema, health: Schema) -> Schema:
 
 
 def _other_short_forms(spec: type[Spec]) -> list[Schema]:
-    """A kind may be written shorter than its fields say, left empty, or be a template as a whole."""
+    """Schemas of the shorter forms of a kind: a template, nothing, or the kind's own."""
     return [_TEMPLATE, {"type": "null"}, *([dict(spec.short)] if spec.short is not None else [])]
 
 
 def _health() -> tuple[Schema, Schema]:
-    """What may stand under ``health``, and the definitions that it needs."""
+    """The schema of ``health``, and the definitions that it refers to."""
     definitions: Schema = {}
     for kind, model in CHECKS.items():
         own = model.model_json_schema(ref_template="#/$defs/health.{model}")
@@ -141,7 +141,7 @@ def _health() -> tuple[Schema, Schema]:
 
 
 def _templated(node: Any) -> Any:
-    """A schema in which a template may stand wherever something else than text is expected."""
+    """``node`` with a template allowed for every value that is not text."""
     if isinstance(node, list):
         return [_templated(item) for item in node]
     if not isinstance(node, dict):
@@ -161,7 +161,7 @@ def _or_template(node: Schema) -> Schema:
 
 
 def _with_written_defaults(document: Schema) -> Schema:
-    """Durations are kept in seconds and written ``60s``; the schema shows what people write."""
+    """``document`` with defaults as people write them: ``60s`` for durations kept in seconds."""
     for definition in document.get("$defs", {}).values():
         for name, field in definition.get("properties", {}).items():
             if name in _DURATION_FIELDS and isinstance(field.get("default"), int):

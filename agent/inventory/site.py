@@ -32,10 +32,10 @@ _LONG_KEYS = ("name", "deploy", "with", "needs", "mode", "plan", "merge", "healt
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mention:
-    """``kind`` is a built-in's or ``deploy``, then with ``source``, a path in the config repo. ``arguments`` is what
-    stands behind the kind or under ``with``; ``path`` leads there. ``mode`` is None where the play does not say.
-    ``repository``: the other one that ``source`` lies in. ``on_remove``: a deploy file of the config repo, to be run
-    when the deploy has left Git."""
+    """What one play says of one deploy. ``kind``: a built-in, or ``deploy`` with ``source``, a path in the config
+    repo or in ``repository``. ``arguments``: the value behind the kind or under ``with``; ``path`` leads to it.
+    ``mode`` is None where the play sets none. ``on_remove``: a deploy file of the config repo to run when the deploy
+    has left Git."""
 
     name: str
     kind: str
@@ -62,13 +62,13 @@ class Mention:
 
     @property
     def runs_files(self) -> bool:
-        """Whether deploy files belong to it, which find data."""
+        """Whether it runs deploy files, which read data."""
         return self.source is not None or self.on_remove is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Play:
-    """``hosts`` is a host pattern that is known to be sound."""
+    """One play. ``hosts`` is a valid host pattern."""
 
     hosts: str
     mentions: tuple[Mention, ...]
@@ -78,7 +78,7 @@ class Play:
 
 
 def read_site(source: Source, inventory: Inventory, complaints: Complaints) -> tuple[Play, ...]:
-    """The plays of an inventory; what is wrong goes to ``complaints``."""
+    """The plays of an inventory. Mistakes go to ``complaints``."""
     if not source.has(SITE_FILE):
         complaints.add(
             source.position(SITE_FILE),
@@ -238,7 +238,7 @@ class _Reader:
         return False
 
     def _address(self, text: str, position: Position, path: Path) -> Address | None:
-        """The deploy file of another repository that ``text`` names."""
+        """``text`` as the address of a deploy file in another repository; None after a complaint."""
         try:
             address = Address.parse(text)
         except Mistake as mistake:
@@ -310,7 +310,7 @@ def _is_null(node: Node) -> bool:
 
 
 def _names(node: Node) -> set[str]:
-    """What a deploy that was complained of may be called."""
+    """The names that a deploy with mistakes may have."""
     if not isinstance(node, Map):
         return {str(node.value)} if isinstance(node, Scalar) else set()
     said = (node.values[key] for key in ("name", "deploy") if key in node.values)

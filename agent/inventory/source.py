@@ -17,7 +17,7 @@ INVENTORIES = "inventories"
 
 @dataclass(slots=True)
 class Source:
-    """``folder`` is ``inventories/<name>``; ``paths`` are those of everything below it, inside the folder."""
+    """The files of one inventory. ``folder`` is ``inventories/<name>``; ``paths`` are all files below it."""
 
     tree: Tree
     folder: str
@@ -27,7 +27,7 @@ class Source:
         return path in self.paths
 
     def entry(self, path: str) -> Entry:
-        """The file at ``path``, which is there."""
+        """The entry of ``path``, which must exist."""
         entry = self.tree.entry(f"{self.folder}/{path}")
         assert entry is not None
         return entry
@@ -36,13 +36,13 @@ class Source:
         return Position(f"{self.folder}/{path}")
 
     def missing(self, path: str, what: str, remedy: str) -> tuple[str, str]:
-        """Problem and remedy where there is no file ``path``, which is ``what``."""
+        """Problem and remedy where the file ``path`` does not exist. ``what``: its name for people."""
         if path in self.tree.names(self.folder):
             return f"{what} is expected here, and this is no file", "put the file in its place"
         return f"there is no {what}", remedy
 
     def real(self, path: str) -> str | None:
-        """The path in the tree that ``path`` leads to; None for a link that leads out of the tree."""
+        """The path in the tree after following links; None when a link leads out of the tree."""
         return followed(self.tree, f"{self.folder}/{path}")
 
     def below(self, path: str) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ class Source:
         return tuple(f"{path}{file.removeprefix(found or '')}" for file in files) or (path,)
 
     def content(self, path: str, complaints: Complaints) -> bytes | None:
-        """The bytes of a file that is there; None and a complaint for a link that leads to none of the repository's."""
+        """The bytes of ``path``, which must exist. None, after a complaint, for a link to nothing in the repository."""
         found = self.real(path)
         entry = self.tree.entry(found) if found is not None else None
         if found is None or entry is None:
@@ -66,7 +66,7 @@ class Source:
         return content
 
     def read(self, path: str, complaints: Complaints) -> Node | None:
-        """The YAML of a file that is there, a null for an empty one; None for one that was complained about."""
+        """The YAML of ``path``, which must exist; a null node for an empty file. None after a complaint."""
         content = self.content(path, complaints)
         if content is None:
             return None
@@ -78,8 +78,8 @@ class Source:
         return root if root is not None else Scalar(None, self.position(path))
 
     def mapping(self, path: str, complaints: Complaints, example: str) -> Map | None:
-        """The mapping that a YAML file holds; None where there is no file, where it is empty, and for one that was
-        complained about. ``example``: what to write instead of something else than a mapping."""
+        """The mapping in a YAML file. None when the file is missing, empty or, after a complaint, something else.
+        ``example``: what to write instead."""
         root = self.read(path, complaints) if self.has(path) else None
         if root is None or (isinstance(root, Scalar) and root.value is None):
             return None

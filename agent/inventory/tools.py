@@ -35,8 +35,8 @@ _DOWNLOADED = ("https://", "http://", "file:///")
 
 @dataclass(frozen=True, slots=True)
 class WantedAsset:
-    """One platform's download, and what it must be where the administrator says so. ``bin``: by command, the path in
-    the archive; the same as the command where none is given."""
+    """The download for one platform, and its sha256 where the administrator gives one. ``bin``: by command, the path in
+    the archive; the command itself where none is given."""
 
     url: str
     sha256: str | None
@@ -45,7 +45,8 @@ class WantedAsset:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveTool:
-    """``assets`` by platform. ``found``: commands whose place in the archive is to be found."""
+    """A tool from an archive or a binary. ``assets``: by platform. ``found``: commands whose path in the archive is to
+    be found."""
 
     name: str
     version: str
@@ -61,7 +62,8 @@ class ArchiveTool:
 
 @dataclass(frozen=True, slots=True)
 class PythonTool:
-    """``requirement`` as pip writes it (``ruff==0.6.*``). ``bin`` is empty where all scripts are wanted."""
+    """A tool from a Python distribution. ``requirement``: as pip writes it (``ruff==0.6.*``). ``bin``: empty where all
+    scripts are wanted."""
 
     name: str
     distribution: str
@@ -79,7 +81,7 @@ Tool = ArchiveTool | PythonTool
 
 
 def checked_url(url: str) -> str:
-    """``url`` when it is one that can be downloaded. Raises ValueError."""
+    """``url`` if it can be downloaded. Raises Mistake."""
     if not url.startswith(_DOWNLOADED) or re.search(r"[\x00-\x20\x7f]|://[^/]*@", url):
         raise Mistake(
             f'"{without_password(url)}" cannot be downloaded', "write https://…, without a name or password in it"
@@ -88,7 +90,7 @@ def checked_url(url: str) -> str:
 
 
 def checked_path(path: str) -> str:
-    """``path`` when it leads from the top of an archive to something inside. Raises ValueError."""
+    """``path`` if it is a relative path inside an archive. Raises Mistake."""
     if any(part in ("", ".", "..") for part in path.split("/")) or re.search(r"[\x00-\x1f\x7f\\]", path):
         raise Mistake(f'"{path}" is not a path in an archive', 'write a relative one, without ".."')
     return path
@@ -146,7 +148,7 @@ class Python(_Part):
 
 
 def tools_schema() -> dict[str, Any]:
-    """The JSON Schema of the file, but for its heading."""
+    """The JSON Schema of tools.yaml, without its heading."""
     definitions: dict[str, Any] = {}
     for model in (Archive, Python):
         own = model.model_json_schema(ref_template="#/$defs/{model}")
@@ -162,7 +164,7 @@ def tools_schema() -> dict[str, Any]:
 
 
 def read_tools(source: Source, complaints: Complaints) -> dict[str, Tool]:
-    """The tools of an inventory by name; what is wrong goes to ``complaints``."""
+    """The tools of an inventory by name. Mistakes go to ``complaints``."""
     root = source.mapping(TOOLS_FILE, complaints, "write `ripgrep: {version: …}` and the like")
     if root is None:
         return {}

@@ -40,7 +40,7 @@ M = TypeVar("M", bound=BaseModel)
 def validated(
     model: type[M], node: Node, complaints: Complaints, *, place: Position | None = None, path: Path = ()
 ) -> M | None:
-    """``node`` as ``model``; None where it is none, which is complained of at its place, or at ``place``."""
+    """``node`` as ``model``. None after complaints, at their places in ``node`` or at ``place``."""
     try:
         return model.model_validate(plain(node))
     except ValidationError as error:
@@ -59,8 +59,8 @@ def complain(
     host: str = "",
     rendered: bool = True,
 ) -> None:
-    """Adds every problem of ``error``, at its place in ``node`` or, without one, at ``place``. Of values that are not
-    ``rendered`` nothing is said where there is a template in them."""
+    """Add every problem of ``error``, at its place in ``node`` or, without a node, at ``place``. ``rendered``: False to
+    skip values that hold a template."""
     entries = error.errors(include_url=False)
     places = [real(entry["loc"], node) for entry in entries]
     for index, (entry, found) in enumerate(zip(entries, places, strict=True)):
@@ -76,7 +76,8 @@ def complain(
 
 
 def _is_echo(kind: str, place: Path, others: list[Path]) -> bool:
-    """Whether this only says that another alternative of a union did not fit, or that a list with errors is short."""
+    """Whether the error only says that another alternative of a union does not fit, or that a list with errors is
+    short."""
     if kind in ("model_type", "dataclass_type", "too_short"):
         return any(other[: len(place)] == place for other in others)
     return kind.endswith(("_type", "literal_error")) and any(
@@ -85,7 +86,7 @@ def _is_echo(kind: str, place: Path, others: list[Path]) -> bool:
 
 
 def _words(entry: Any, model: type[BaseModel], path: Path) -> tuple[Fault, ...]:
-    """What pydantic says of one value, as a person would; the paths begin at that value."""
+    """The faults of one pydantic error in our words. Their paths begin at the value."""
     location: tuple[int | str, ...] = entry["loc"]
     kind, error = entry["type"], entry.get("ctx", {}).get("error")
     if isinstance(error, Mistake):
@@ -103,7 +104,7 @@ def _words(entry: Any, model: type[BaseModel], path: Path) -> tuple[Fault, ...]:
 
 
 def _wanted(entry: Any, meaning: str) -> tuple[str, str]:
-    """What is expected, and what to write; ``meaning`` is how the field is described."""
+    """What is expected, and what to write. ``meaning``: the description of the field."""
     context: Mapping[str, Any] = entry.get("ctx", {})
     if (known := _WANTED.get(entry["type"])) is not None:
         return known
@@ -131,7 +132,7 @@ def is_template(node: Node | None) -> bool:
 
 
 def holds_template(node: Node | None) -> bool:
-    """Whether a template is somewhere in ``node``."""
+    """Whether any string in ``node`` is a template."""
     if isinstance(node, List):
         return any(holds_template(item) for item in node.items)
     if isinstance(node, Map):
@@ -166,8 +167,8 @@ def find(node: Node, name: str) -> Path | None:
 
 
 def real(location: Path, node: Node | None) -> Path:
-    """``location`` without the parts that only pydantic knows (names of union members and validators), and without
-    those that a short form leaves out."""
+    """``location`` without parts that only pydantic has (names of union members and validators) or that a short form
+    leaves out."""
     path: list[int | str] = []
     for part in location:
         inner = _inner(node, part)
@@ -191,7 +192,8 @@ def _known(model: type[BaseModel], location: Path) -> tuple[str, list[str]]:
 
 
 def _below(models: list[type[BaseModel]], fields: list[FieldInfo]) -> list[type[BaseModel]]:
-    """The models of what ``fields`` hold; of one whose keys are names, such as paths, of what each of them holds."""
+    """The models of the values of ``fields``; for models whose keys are names, such as paths, the models of their
+    entries."""
     if fields:
         return [found for field in fields for found in _models(field.annotation)]
     return [found for known in models for found in _models(get_type_hints(known).get("__pydantic_extra__"))]

@@ -20,7 +20,8 @@ Variables = dict[str, Node]
 
 @dataclass(slots=True)
 class HostGroup:
-    """``hosts`` and ``children`` in order of first mention; ``priority`` is ``ansible_group_priority``."""
+    """A group of hosts. ``hosts`` and ``children`` are in order of first mention; ``priority`` is
+    ``ansible_group_priority``."""
 
     name: str
     position: Position
@@ -33,7 +34,7 @@ class HostGroup:
 
 @dataclass(slots=True)
 class Host:
-    """``groups`` are those that name it; ``variables`` what stands beside its name."""
+    """A host. ``groups``: the groups that name it. ``variables``: its variables in the hosts file."""
 
     name: str
     position: Position
@@ -42,7 +43,7 @@ class Host:
 
 
 class HostGroups:
-    """Filled while a hosts file is read, then ``close``d once."""
+    """All groups and hosts. A reader adds them one by one and then calls ``close`` once."""
 
     def __init__(self, file: str) -> None:
         self.groups: dict[str, HostGroup] = {}
@@ -57,7 +58,7 @@ class HostGroups:
         return self.groups.setdefault(name, HostGroup(name, position))
 
     def add_child(self, parent: str, child: str) -> None:
-        """Raises ValueError when the group would contain itself."""
+        """Make ``child`` a child of ``parent``. Raises Mistake when a group would contain itself."""
         if parent == child or child in self._ancestors(parent):
             raise Mistake(
                 f'"{child}" contains "{parent}", so it cannot be a child of it', "groups cannot contain each other"
@@ -72,7 +73,7 @@ class HostGroups:
         return host
 
     def close(self) -> None:
-        """Puts every group under ``all`` and every host without a group of its own under ``ungrouped``."""
+        """Put every group without a parent under ``all`` and every host without a group under ``ungrouped``."""
         for group in list(self.groups.values()):
             if group.name != ALL and not group.parents:
                 self.add_child(ALL, group.name)
@@ -86,7 +87,7 @@ class HostGroups:
         self._measure()
 
     def lineage(self, host: str) -> tuple[HostGroup, ...]:
-        """All groups of ``host`` but ``all``, in the order in which their variables are laid over each other."""
+        """All groups of ``host`` but ``all``, in the order in which their variables override each other."""
         names = {name for group in self.hosts[host].groups for name in (group, *self._lineage(group))} - {ALL}
         return tuple(sorted((self.groups[name] for name in names), key=self._rank))
 
@@ -106,7 +107,7 @@ class HostGroups:
         return self._depths[group.name], group.priority, group.name
 
     def _measure(self) -> None:
-        """Depths by Kahn's algorithm: a group is measured once all of its parents are."""
+        """Compute the depth of every group by Kahn's algorithm: parents before children."""
         waiting = {name: len(group.parents) for name, group in self.groups.items()}
         self._depths = dict.fromkeys(waiting, 0)
         ready = [ALL]
@@ -119,7 +120,7 @@ class HostGroups:
                     ready.append(child)
 
     def _lineage(self, name: str) -> frozenset[str]:
-        """The ancestors of a group, once nothing is added any more."""
+        """The ancestors of a group, cached. For use after ``close``."""
         if name not in self._lineages:
             self._lineages[name] = frozenset(self._ancestors(name))
         return self._lineages[name]

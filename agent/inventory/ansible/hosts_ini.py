@@ -28,7 +28,7 @@ _KINDS = ("hosts", "children", "vars")
 
 
 def read_ini(content: bytes, file: str, complaints: Complaints) -> HostGroups:
-    """The groups of an INI hosts file; what is wrong in it goes to ``complaints``."""
+    """The groups of an INI hosts file. Mistakes go to ``complaints``."""
     reader = _Reader(HostsReader(file, complaints), complaints)
     try:
         lines = content.decode("utf-8-sig").splitlines()
@@ -49,8 +49,7 @@ def read_ini(content: bytes, file: str, complaints: Complaints) -> HostGroups:
 
 
 def is_yaml(text: str) -> bool:
-    """Whether this was written as YAML, sound or not: its first line that says something is a key, or begins a
-    document."""
+    """Whether the text was meant as YAML: its first line with content is a key, or begins a document."""
     return (
         _YAML.match(next((line for line in text.splitlines() if line.strip() and line.strip()[0] not in "#;"), ""))
         is not None
@@ -58,7 +57,7 @@ def is_yaml(text: str) -> bool:
 
 
 def _other(lines: list[str]) -> tuple[int, str, str] | None:
-    """The line, problem and remedy where this is something else than INI."""
+    """Line, problem and remedy for a text that is not INI; None for INI."""
     if is_yaml("\n".join(lines)):
         return 1, "this is YAML, not INI", "call the file hosts.yaml"
     line = conflict_line("\n".join(lines))
@@ -121,7 +120,7 @@ class _Reader:
             self._adopt(name)
 
     def _adopt(self, name: str) -> None:
-        """Makes a group the child of those that named it, as soon as it is there."""
+        """Make a group the child of the groups that named it before it was defined."""
         waiting, self.children = self.children, []
         for parent, child, position in waiting:
             group = self.hosts.groups.groups.get(parent)
@@ -173,7 +172,7 @@ def _node(value: object, position: Position) -> Node:
 
 
 def _key(value: object) -> Key:
-    """A literal that inventories have, or its text: Python knows more kinds of them."""
+    """``value`` where inventories have such a literal, else its text."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, bytes):

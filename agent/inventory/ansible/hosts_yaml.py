@@ -23,7 +23,7 @@ _SECTIONS = ("hosts", "children", "vars")
 
 
 def read_hosts(root: Node, file: str, complaints: Complaints) -> HostGroups:
-    """The groups of a hosts file; what is wrong in it goes to ``complaints``."""
+    """The groups of a YAML hosts file. Mistakes go to ``complaints``."""
     reader = HostsReader(file, complaints)
     if isinstance(root, Map) and "plugin" in root.values:
         complaints.add(root.keys["plugin"], ("plugin",), "inventory plugins are not run", "write the hosts down")
@@ -36,7 +36,7 @@ def read_hosts(root: Node, file: str, complaints: Complaints) -> HostGroups:
 
 
 class HostsReader:
-    """Adds groups, hosts and variables one by one and complains of what cannot be; the INI grammar uses it too."""
+    """Collects groups, hosts and variables, and complains of mistakes. Both grammars, YAML and INI, use it."""
 
     def __init__(self, file: str, complaints: Complaints) -> None:
         self.groups = HostGroups(file)
@@ -107,7 +107,7 @@ class HostsReader:
             self.complaints.faults(mistake, position, path)
 
     def hosts(self, pattern: Key, group: HostGroup, position: Position, path: Path) -> list[Host]:
-        """The hosts that ``pattern`` stands for, added to ``group``; a port behind it becomes ``ansible_port``."""
+        """The hosts that ``pattern`` names, added to ``group``. A port in the pattern becomes ``ansible_port``."""
         if not isinstance(pattern, str):
             self.complaints.add(position, path, "a host name is a string", "put it in quotes")
             return []

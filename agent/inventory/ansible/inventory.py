@@ -43,9 +43,9 @@ _ANSIBLE_OWN = re.compile(
 
 
 class Inventory:
-    """One environment's hosts. Values are as the files hold them, templates not rendered.
+    """The hosts of one inventory and their variables, templates not rendered.
 
-    ``complete`` is false where the hosts file was complained of: then a name may be missing that was meant to be there.
+    ``complete`` is False when the hosts file has mistakes: then names may be missing.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Inventory:
         *,
         complete: bool = True,
     ) -> None:
-        """``group_vars`` lacks the groups whose files were complained of."""
+        """``group_vars``: variables by group, without groups whose files have mistakes."""
         self.complete = complete
         self._groups = groups
         self._group_vars = group_vars
@@ -67,8 +67,8 @@ class Inventory:
         self.groups: dict[str, tuple[str, ...]] = {name: groups.members(name) for name in groups.groups}
 
     def variables(self, host: str) -> Variables:
-        """The host's variables with positions, by Ansible's precedence: inventory file (all, then groups from the
-        outermost in), group_vars (in the same order), the host's own, host_vars. Raises InventoryError."""
+        """The variables of ``host`` with positions, by Ansible's precedence: hosts file (``all``, then groups from the
+        outermost in), group_vars/ in the same order, the host's own, host_vars/. Raises InventoryError."""
         self.require(host)
         groups = self._groups.groups
         lineage = self._groups.lineage(host)
@@ -80,40 +80,41 @@ class Inventory:
         return merged | self._groups.hosts[host].variables | self._host_vars(host)
 
     def knows(self, host: str) -> bool:
-        """Whether no file was complained of that says what the variables of ``host`` are, but for its own in
-        host_vars/, which are read when they are asked for: there are as many as hosts."""
+        """Whether every file about ``host`` could be read, host_vars/ aside. Files in host_vars/ are read on demand:
+        there are as many as hosts."""
         groups = (ALL, *(group.name for group in self._groups.lineage(host)))
         return self.complete and all(group in self._group_vars for group in groups)
 
     def vars(self, host: str) -> dict[str, Value]:
-        """``variables`` without positions. Parts are shared between hosts: read them only."""
+        """``variables`` as plain values. Hosts share parts of them: do not change them."""
         return {name: self._value(node) for name, node in self.variables(host).items()}
 
     def group_names(self, host: str) -> tuple[str, ...]:
-        """The groups that ``host`` is in, all but ``all``, sorted. Raises InventoryError."""
+        """The groups of ``host`` but ``all``, sorted. Raises InventoryError."""
         self.require(host)
         return tuple(sorted(group.name for group in self._groups.lineage(host)))
 
     def lineage(self, host: str) -> tuple[str, ...]:
-        """``group_names``, each behind those whose variables it may override. Raises InventoryError."""
+        """The groups of ``host`` but ``all``, in the order in which their variables override each other. Raises
+        InventoryError."""
         self.require(host)
         return tuple(group.name for group in self._groups.lineage(host))
 
     def match(self, pattern: str) -> tuple[str, ...]:
-        """The hosts that a host pattern stands for, in inventory order. Raises Mistake for no pattern."""
+        """The hosts that a host pattern matches, in inventory order. Raises Mistake for a malformed pattern."""
         if pattern not in self._matches:
             self._matches[pattern] = patterns.match(pattern, self._groups)
         return self._matches[pattern]
 
     def unknown_names(self, pattern: str) -> tuple[str, ...]:
-        """Plain names in a pattern that are neither a group nor a host; none where the inventory is not complete."""
+        """Plain names in a pattern that are neither a group nor a host. Empty while the inventory is not complete."""
         return patterns.unknown_names(pattern, self._groups) if self.complete else ()
 
     def nearest(self, name: str) -> str:
         return nearest(name, (*self.groups, *self.hosts))
 
     def require(self, host: str) -> None:
-        """Raises InventoryError for a name that is no host's full inventory name."""
+        """Raise InventoryError (``host-unknown``) unless ``host`` is the full name of a host."""
         if host not in self._groups.hosts:
             hint = nearest(host, self.hosts, otherwise="add it to the hosts file, with its full name")
             raise InventoryError(
@@ -121,11 +122,11 @@ class Inventory:
             )
 
     def as_host(self, host: str) -> dict[str, Document]:
-        """What ``ansible-inventory --host`` prints."""
+        """The document that ``ansible-inventory --host`` prints."""
         return {name: _document(value) for name, value in self.vars(host).items() if not _ANSIBLE_OWN.fullmatch(name)}
 
     def as_list(self) -> dict[str, Document]:
-        """What ``ansible-inventory --list`` prints."""
+        """The document that ``ansible-inventory --list`` prints."""
         document: dict[str, Document] = {}
         for name, group in self._groups.groups.items():
             hosts: Document = [] if name == ALL else list(group.hosts)
@@ -162,7 +163,8 @@ def read_inventory(source: Source, complaints: Complaints) -> Inventory:
 
 
 def complain_of_unread(source: Source, inventory: Inventory, complaints: Complaints) -> None:
-    """Of files in the two folders of variables that speak for nobody; of none while names may be missing."""
+    """Complain of files in group_vars/ and host_vars/ whose name is no group or host. Skipped while the inventory is
+    not complete."""
     if inventory.complete:
         groups, hosts = frozenset(inventory.groups), frozenset(inventory.hosts)
         VarsFiles(source, GROUP_VARS).complain_of_unread(groups, "group", (HOST_VARS, hosts), complaints)
@@ -170,7 +172,7 @@ def complain_of_unread(source: Source, inventory: Inventory, complaints: Complai
 
 
 def read_host_names(source: Source) -> frozenset[str] | None:
-    """The hosts of one inventory folder, without any variables; None where the hosts file is not in order."""
+    """The names of all hosts, variables not read. None when the hosts file has mistakes."""
     complaints = Complaints()
     groups = _read_hosts(source, complaints)
     return None if complaints else frozenset(groups.hosts)
@@ -200,20 +202,20 @@ def _read_hosts(source: Source, complaints: Complaints) -> HostGroups:
 
 
 def _is_yaml(source: Source) -> bool:
-    """Whether the file ``hosts`` is YAML; Ansible too tries that first and INI then."""
+    """Whether the file ``hosts`` is YAML. Ansible tries YAML first, then INI."""
     content = source.content("hosts", Complaints()) or b""
     return is_yaml(content.decode("utf-8-sig", errors="replace"))
 
 
 def _document(value: Value) -> Document:
-    """``value`` as JSON has it: keys are strings."""
+    """``value`` as JSON: keys are strings."""
     if isinstance(value, dict):
         return {key_text(key): _document(item) for key, item in value.items()}
     return [_document(item) for item in value] if isinstance(value, list) else value
 
 
 def _marked(value: Document) -> Document:
-    """``value`` with what is never a template marked as the list document marks it."""
+    """``value`` with each ``!unsafe`` text marked as ``ansible-inventory --list`` marks it."""
     if isinstance(value, dict):
         return {key: _marked(item) for key, item in value.items()}
     if isinstance(value, list):

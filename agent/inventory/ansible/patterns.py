@@ -25,7 +25,7 @@ _PLAIN = re.compile(r"[\w.-]+")
 
 
 def match(pattern: str, groups: HostGroups) -> tuple[str, ...]:
-    """The hosts that ``pattern`` stands for, each once. Raises ValueError saying what is wrong with it."""
+    """The hosts that ``pattern`` matches, each once. Raises Mistake."""
     parts = split(pattern)
     chosen: dict[str, None] = {}
     for part in [part for part in parts if part[0] not in "&!"] or [ALL]:
@@ -42,7 +42,7 @@ def match(pattern: str, groups: HostGroups) -> tuple[str, ...]:
 
 
 def split(pattern: str) -> tuple[str, ...]:
-    """The single patterns in ``pattern``. Raises ValueError when there is none, or an ``&`` or ``!`` before nothing."""
+    """The parts of ``pattern``. Raises Mistake when there is none, or when nothing follows an ``&`` or ``!``."""
     if _PORT.fullmatch(pattern):
         raise Mistake(f'"{pattern}" looks like a host with a port', "join patterns with commas")
     found = pattern.split(",") if "," in pattern else _PARTS.findall(pattern)
@@ -71,7 +71,7 @@ def _one(part: str, groups: HostGroups) -> tuple[str, ...]:
 
 
 def _hosts(name: str, groups: HostGroups) -> tuple[str, ...]:
-    """The host of this name, or of another name for this machine."""
+    """The host called ``name``; for a name of this machine also its other name."""
     names = (name, *_LOCAL) if name in _LOCAL else (name,)
     return tuple(each for each in names if each in groups.hosts)[:1]
 
@@ -86,7 +86,8 @@ def _matcher(name: str) -> Callable[[str], object]:
 
 
 def _subscript(part: str) -> tuple[str, tuple[int, int | None] | None]:
-    """The name and what is picked: (n, None) for one, (first, last) for several, last -1 for all that follow."""
+    """The name, and the subscript behind it: (n, None) for one host, (first, last) for several; last is -1 for an open
+    end."""
     found = _SUBSCRIPT.fullmatch(part)
     if found is None:
         return part, None

@@ -27,7 +27,7 @@ _LETTERS = re.compile(r"([A-Za-z]):([A-Za-z])(?::([0-9]{1,9}))?")
 
 
 def expand(pattern: str) -> tuple[tuple[str, ...], int | None]:
-    """The host names that ``pattern`` stands for, and the port behind it. Raises Mistake."""
+    """The host names of ``pattern``, and the port behind it or None. Raises Mistake."""
     bare = pattern.removeprefix("[").partition("]")[0]
     if _is_ipv6(bare) and not (_NUMBERS.fullmatch(bare) or _LETTERS.fullmatch(bare)):
         raise Mistake(f'"{pattern}" is not a host name', _IPV6)
@@ -49,7 +49,7 @@ def _is_ipv6(name: str) -> bool:
 
 
 def _masked(found: re.Match[str]) -> str:
-    """A range with its colons hidden, so that they are not taken for a port's."""
+    """A range with its colons replaced, so that they are not taken for a port's colon."""
     return "x" * len(found[0])
 
 

@@ -18,7 +18,7 @@ _EXTENSIONS = (".yml", ".yaml", ".json")
 
 
 class VarsFiles:
-    """The files of one of the two folders, by the name that they speak for."""
+    """The files of group_vars/ or host_vars/, by the group or host that they are about."""
 
     def __init__(self, source: Source, folder: str) -> None:
         self._source = source
@@ -31,7 +31,7 @@ class VarsFiles:
                     self._below.setdefault(rest.split("/")[0], []).append(rest)
 
     def variables(self, name: str) -> Variables:
-        """What the files of ``name`` say together; a later file of a folder wins. Raises ComplaintsError."""
+        """The variables of ``name``. Of several files in a folder the later one wins. Raises ComplaintsError."""
         variables: Variables = {}
         complaints = Complaints()
         for path in self._files(name):
@@ -46,8 +46,8 @@ class VarsFiles:
     def complain_of_unread(
         self, names: Collection[str], what: str, others: tuple[str, Collection[str]], complaints: Complaints
     ) -> None:
-        """Of files that nobody reads, ``names`` being those that files may speak for; ``others`` is the other folder,
-        and for whom its files may speak."""
+        """Complain of files that nobody reads. ``names``: the groups or hosts (``what``) that files may be about.
+        ``others``: the other folder and its names."""
         other, there = others
         if self._source.has(self._folder):
             place = self._source.position(self._folder)
@@ -82,7 +82,8 @@ class VarsFiles:
         return next((stem for stem in (name, *(name + end for end in _EXTENSIONS)) if stem in self._below), None)
 
     def _files(self, name: str) -> Iterator[str]:
-        """A folder called like the name comes first, then the name itself, .yml, .yaml and .json; only one counts."""
+        """The files about ``name``, in order. Only the first that exists counts: a folder, then name, .yml, .yaml,
+        .json."""
         found = self._stem(name)
         for path in sorted(self._below.get(found or "", ()), key=_by_part):
             if path == found or _speaks(path.split("/")[1:]):
@@ -94,7 +95,7 @@ def _by_part(path: str) -> list[str]:
 
 
 def _speaks(parts: list[str]) -> bool:
-    """Whether a file inside a vars folder counts: nothing hidden, no backups, no folders with an extension."""
+    """Whether a file inside a vars folder is read: not hidden, no backup, no folder with an extension in its path."""
     if any(part.startswith(".") or part.endswith("~") for part in parts):
         return False
     return not any(_extension(part) for part in parts[:-1]) and _extension(parts[-1]) in ("", *_EXTENSIONS)

@@ -17,7 +17,8 @@ each want a part; nobody may want a file where one of them wants a directory."""
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """``deploy`` wants ``resource``; ``earlier`` wants ``other``, which is that too or lies at the same path."""
+    """Two deploys want the same differently: ``deploy`` wants ``resource``, ``earlier`` wants ``other``. Both are one
+    resource, or lie at one path."""
 
     deploy: str
     resource: str
@@ -26,7 +27,7 @@ class Conflict:
 
 
 def conflicts(deploys: Iterable[tuple[str, Iterable[Resource]]]) -> Iterator[Conflict]:
-    """Between any two of ``deploys`` (by name, in order); at most one for a resource of the later."""
+    """Conflicts between ``deploys`` (by name, in order), at most one for each resource of the later deploy."""
     taken: dict[str, tuple[str, Resource]] = {}
     for name, resources in deploys:
         for resource in resources:
@@ -42,7 +43,7 @@ def conflicts(deploys: Iterable[tuple[str, Iterable[Resource]]]) -> Iterator[Con
 
 @dataclass(frozen=True, slots=True)
 class UnmetNeed:
-    """``deploy`` relies on ``resource``, which ``other`` takes away (``absent``), or brings only after it."""
+    """``deploy`` relies on ``resource``. The deploy ``other`` removes it (``absent``), or brings it too late."""
 
     deploy: str
     resource: str
@@ -52,8 +53,8 @@ class UnmetNeed:
 
 
 def unmet_needs(deploys: Sequence[tuple[str, Concrete]]) -> Iterator[UnmetNeed]:
-    """Of ``deploys`` (by name, in order), what they rely on and will not find by what the inventory itself says. What
-    no deploy mentions may be there."""
+    """What ``deploys`` (by name, in order) rely on and the inventory itself takes away or brings too late. Resources
+    that no deploy mentions may be on the host."""
     said = [(name, resource) for name, concrete in deploys for resource in concrete.resources]
     there: set[str] = set()
     for name, concrete in deploys:
@@ -66,8 +67,8 @@ def unmet_needs(deploys: Sequence[tuple[str, Concrete]]) -> Iterator[UnmetNeed]:
 
 
 def _places(resource: Resource) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What a resource takes for itself, and what nobody else may have taken. A file has one owner, or several who
-    own parts of it. A folder may lie where others want it too, but neither file nor link may."""
+    """The places that a resource takes, and the places that must be free for it. A file has one owner, or several that
+    own parts of it. Several deploys may want one folder; a file or link at its path is a conflict."""
     key = resource.key
     kind, _, name = key.partition(":")
     if kind == "directory" and resource == Item(key=key, path=name, kind=ItemType.DIRECTORY).resource:

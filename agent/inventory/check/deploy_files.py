@@ -14,7 +14,7 @@ from agent.system.yaml import Position
 
 
 def require_python(tree: Tree, plays: Iterable[Play], complaints: Complaints) -> None:
-    """Complains of each file that a play names and that cannot be compiled, or calls nothing."""
+    """Complain of each deploy file named in a play that is not Python or calls nothing."""
     named: dict[str, Position] = {}
     for mention in (mention for play in plays for mention in play.mentions):
         own = mention.source if mention.repository is None else None

@@ -25,8 +25,8 @@ _CAUGHT = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseExc
 
 
 def require_runnable(address: Address, tree: Tree) -> None:
-    """Raises InventoryError when the deploy file that ``address`` names in ``tree`` is missing, is no Python, or needs
-    packages of its own (kind ``needs-packages``)."""
+    """Raise InventoryError when the deploy file of ``address`` is missing in ``tree``, is not Python, or needs packages
+    of its own (kind ``needs-packages``)."""
     entry = tree.entry(address.path)
     if entry is None or entry.link:
         what = "no file" if entry is None else "a symbolic link, which is not followed,"
@@ -44,7 +44,7 @@ def require_runnable(address: Address, tree: Tree) -> None:
         compile(code, address.path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InventoryError(f"{address} is not Python: {error}", hint="correct it there, and pin it anew") from error
-    reasons = (*unmet_requirements(tree), *_Modules(tree).foreign(address.path))
+    reasons = (*unmet_requirements(tree), *_Modules(tree).elsewhere(address.path))
     if reasons:
         raise InventoryError(
             f"{address} needs Python packages of its own: {'; '.join(reasons)}",
@@ -54,15 +54,15 @@ def require_runnable(address: Address, tree: Tree) -> None:
 
 
 class _Modules:
-    """The Python modules of one repository, which is where its deploys import from."""
+    """The Python modules of one repository."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._paths = {entry.path for entry in tree.entries() if entry.path.endswith(".py") and not entry.link}
         self._own = {path.split("/")[0].removesuffix(".py") for path in self._paths}
 
-    def foreign(self, path: str) -> Iterator[str]:
-        """One line for each module from elsewhere that ``path`` and what it imports need."""
+    def elsewhere(self, path: str) -> Iterator[str]:
+        """One line for each module from elsewhere that ``path`` or its imports need."""
         pending, seen, named = [path], {path}, set[str]()
         while pending:
             path = pending.pop(0)
@@ -77,7 +77,7 @@ class _Modules:
                     yield f"{path}:{line} imports {top}"
 
     def _imports(self, path: str) -> Iterator[tuple[int, str, bool]]:
-        """Line, absolute name of the module, and whether it may be missing."""
+        """For each import of the file: line, absolute name of the module, and whether it may fail."""
         try:
             body = ast.parse(self._tree.read(path)).body
         except (SyntaxError, ValueError, RecursionError, MemoryError, KeyError):
@@ -99,7 +99,7 @@ class _Modules:
                 ]
 
     def _files(self, module: str) -> Iterator[str]:
-        """The files that importing ``module`` runs, its packages' first."""
+        """The files that importing ``module`` runs, packages first."""
         parts = module.split(".")
         for count in range(1, len(parts) + 1):
             above = "/".join(parts[:count])
@@ -115,7 +115,7 @@ def _absolute(path: str, node: ast.ImportFrom) -> str:
 
 
 def _below(base: str, node: ast.ImportFrom) -> Iterator[str]:
-    """``from a import b`` may mean the module ``a.b``."""
+    """The modules that ``from a import b`` may mean: ``a.b``."""
     return (f"{base}.{name.name}" for name in node.names if base and name.name != "*")
 
 

@@ -16,7 +16,7 @@ _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def windows_of(fleet: Fleet, host: str, match: Callable[[str], Collection[str]]) -> tuple[Window, ...]:
-    """The windows that name ``host``; ``match`` says which hosts a pattern stands for."""
+    """The windows of ``host``. ``match`` gives the hosts of a pattern."""
     return tuple(
         Window(
             days=tuple(_DAYS.index(day) for day in window.days),
@@ -31,7 +31,7 @@ def windows_of(fleet: Fleet, host: str, match: Callable[[str], Collection[str]])
 
 
 def check_windows(fleet: Fleet, root: Node | None, complaints: Complaints) -> None:
-    """A window must be long enough for a deploy that takes as long as it may, and for looking how the host is then."""
+    """Complain of windows that are too short for the longest deploy and the settling after it."""
     budget = fleet.schedule.deploy_timeout + fleet.schedule.settle
     for index, window in enumerate(fleet.windows):
         if window.for_ < budget:
@@ -45,7 +45,7 @@ def check_windows(fleet: Fleet, root: Node | None, complaints: Complaints) -> No
 
 
 def check_hosts(fleet: Fleet, root: Node | None, inventory: Inventory, complaints: Complaints) -> None:
-    """A suspension of hosts that do not exist would suspend nobody, and a window would keep nobody waiting."""
+    """Complain of patterns in fleet.yaml with unknown names. Such a suspension would suspend nobody."""
     entries: list[tuple[Path, str]] = []
     entries += [(("suspend", index, "hosts"), entry.hosts) for index, entry in enumerate(fleet.suspend)]
     entries += [(("windows", index, "hosts"), window.hosts) for index, window in enumerate(fleet.windows)]

@@ -48,7 +48,7 @@ def _identity(source: Source, path: str, hosts: tuple[str, ...], complaints: Com
 
 
 def _first_bad_line(content: bytes) -> int:
-    """The line from which on the file is no identity."""
+    """The first line at which the file stops being an identity."""
     lines = content.decode(errors="replace").splitlines()
     said = [number for number, line in enumerate(lines, 1) if line.strip() and not line.strip().startswith("#")]
     for count in range(1, len(said) + 1):

@@ -27,7 +27,7 @@ _DEEPEST = 10
 
 
 def unmet_requirements(tree: Tree) -> Iterator[str]:
-    """Why what the files at the top of a repository ask for is not there: a line each."""
+    """One line for each requirement at the top of a repository that is not met here."""
     for path, line in (*_lines(tree, _FILE, 0), *_of_project(tree)):
         if (why := _unmet(line)) is not None:
             yield f"{path} asks for {line}{why}"
@@ -35,7 +35,7 @@ def unmet_requirements(tree: Tree) -> Iterator[str]:
 
 @cache
 def there() -> dict[str, str]:
-    """pyinfra and all that it needs here: name (normal form) to version."""
+    """pyinfra and its dependencies as installed here: normal name to version."""
     found: dict[str, str] = {}
     pending = ["pyinfra"]
     while pending:
@@ -54,14 +54,14 @@ def there() -> dict[str, str]:
 
 @cache
 def modules() -> frozenset[str]:
-    """The top-level modules of what is ``there``."""
+    """The top-level modules of pyinfra and its dependencies."""
     held = there()
     owners = importlib.metadata.packages_distributions()
     return frozenset(module for module, names in owners.items() if held.keys() & map(canonicalize_name, names))
 
 
 def _unmet(line: str) -> str | None:
-    """Behind the requirement, what is there instead; None where it is met."""
+    """Words to go behind an unmet requirement: the version installed here, or empty. None where it is met."""
     try:
         asked = Requirement(re.split(r"\s--hash[= ]", line)[0].strip())
     except InvalidRequirement:
@@ -82,8 +82,8 @@ def _applies(marker: Marker | None) -> bool:
 
 
 def _lines(tree: Tree, path: str, depth: int) -> Iterator[tuple[str, str]]:
-    """Requirements with the file that each stands in; those of files that it names, too. Other options say from where
-    pip installs, and nothing is installed."""
+    """Requirements, each with its file; files named by ``-r`` and ``-c`` are included. Options about where pip installs
+    from are skipped, because nothing is installed."""
     text = _text(tree, path)
     if text is None or depth > _DEEPEST:
         return

@@ -27,7 +27,7 @@ _POLICIES = "policies"
 
 
 def backup_of(name: str) -> str | None:
-    """The file that one of this name is a copy of, as editors and merges leave them."""
+    """The name of the file that ``name`` is a backup of, by the habits of editors and merges; else None."""
     found = _BACKUP.fullmatch(name)
     return found["of"] if found else None
 
@@ -38,7 +38,7 @@ def is_expected_beside(name: str) -> bool:
 
 
 def complain_of_strays(source: Source, complaints: Complaints) -> None:
-    """Of what lies in the inventory's folder and in ``policies/`` and is not read."""
+    """Complain of files in the inventory's folder and in ``policies/`` that nobody reads."""
     known = (*FILES, *PEOPLE, *FOLDERS)
     for name in source.tree.names(source.folder):
         if name not in known and not is_expected_beside(name) and (said := _unread(source, name)) is not None:
@@ -54,8 +54,7 @@ def complain_of_strays(source: Source, complaints: Complaints) -> None:
 
 
 def _unread(source: Source, name: str) -> tuple[str, str] | None:
-    """Problem and remedy, but for what a deploy may name as its source: folders and files that are called like
-    nothing of ours."""
+    """Problem and remedy for a name that nobody reads; None for names that a deploy may use as a source."""
     if backup_of(name) is not None:
         return COPY
     folder = any(path.startswith(f"{name}/") for path in source.paths)

@@ -24,7 +24,8 @@ _TAGS = ("if", "elif", "else", "endif", "for", "endfor", "set", "endset", "raw",
 
 
 def said(error: Exception, text: str, names: Mapping[str, object], known: Callable[[str], Collection[str]]) -> Fault:
-    """What ``error`` means to who wrote ``text`` over ``names``; ``known`` gives the names of filters and tests."""
+    """Problem and remedy for ``error`` in the template ``text`` over ``names``. ``known`` gives the names of filters
+    and tests."""
     message = str(error).replace("\n", " ")
     if found := _UNKNOWN.search(message):
         kind, name = found.groups()

@@ -24,18 +24,18 @@ _SEQUENCES = (list, tuple, set, frozenset, range, Iterator, KeysView, ItemsView,
 
 
 class Absent(ChainableUndefined, StrictUndefined):
-    """An undefined value. What is below it is undefined as well; every other use raises."""
+    """An undefined value. Attributes and items of it are undefined too; every other use raises."""
 
     __slots__ = ()
 
 
 def absent(problem: Exception) -> Absent:
-    """A value that is undefined because of ``problem``, which each use raises."""
+    """An undefined value whose use raises ``problem``."""
     return Absent(exc=cast("Any", lambda _message: problem))
 
 
 class LazyMap(dict[Key, Any]):  # noqa: PLW1641  # mappings have no hash
-    """A mapping of nodes. ``render`` turns one of them into its value; each is asked for once."""
+    """A mapping of nodes. ``render`` makes a value of each, on demand and once."""
 
     __slots__ = ("_render",)
 
@@ -74,7 +74,7 @@ class LazyMap(dict[Key, Any]):  # noqa: PLW1641  # mappings have no hash
 
 
 class LazyList(list[Any]):  # noqa: PLW1641  # lists have no hash
-    """A list of nodes. ``render`` turns one of them into its value; each is asked for once."""
+    """A list of nodes. ``render`` makes a value of each, on demand and once."""
 
     __slots__ = ("_render",)
 
@@ -142,9 +142,9 @@ class LazyList(list[Any]):  # noqa: PLW1641  # lists have no hash
 
 
 def settled(value: object) -> Value:
-    """``value`` as plain data of its own; iterators and tuples become lists.
+    """``value`` as plain data; iterators and tuples become lists.
 
-    Raises what an ``Absent`` inside raises, and TemplateError for something that is no value or too large.
+    Raises the problem of an ``Absent`` inside, and TemplateError for a value that is no data or too large.
     """
     return _Settling().value(value, 0)
 

@@ -29,8 +29,8 @@ _LAST_NEWLINES = re.compile(r"\r?\n(?=(?:\r?\n)*\Z)")
 
 
 class TemplateProblem(InventoryError):
-    """A template that does not render. ``position`` is where its text begins. ``undefined``: because something that it
-    needs is undefined, so that a test or a default may take its place."""
+    """A template that does not render. ``position``: where its text begins. ``undefined``: True when a name is
+    undefined, so that a test or a default may replace it."""
 
     def __init__(self, problem: str, remedy: str, *, position: Position, undefined: bool = False) -> None:
         super().__init__(f"{position}: {problem}", hint=remedy, kind=ProblemKind.TEMPLATE)
@@ -41,20 +41,20 @@ class TemplateProblem(InventoryError):
 
 
 class Renderer:
-    """Renders texts in one sandbox, which compiles each of them once."""
+    """Renders templates in one sandbox, which compiles each text once."""
 
     def __init__(self) -> None:
         self._sandbox = Sandbox()
 
     def value(self, text: str, names: Mapping[str, object], position: Position) -> object:
-        """What the template ``text`` stands for; its parts may be lazy. Raises TemplateProblem."""
+        """The value of the template ``text``; its parts may be lazy. Raises TemplateProblem."""
         if not _MARKS.search(text):
             return text
         found = self._put_out(text, names, position, self._sandbox.compiled_value)
         return _last_newlines(text, found) if isinstance(found, str) else found
 
     def text(self, text: str, names: Mapping[str, object], position: Position) -> str:
-        """``text`` rendered, whatever it is made of. Raises TemplateProblem."""
+        """The template ``text`` rendered as text. Raises TemplateProblem."""
         try:
             found = settled(self._put_out(text, names, position, self._sandbox.compiled))
         except TemplateError as error:
@@ -85,8 +85,8 @@ class Renderer:
 
 
 class HostValues(Mapping[str, object]):
-    """One host's variables as templates see them: rendered when asked for, part by part, each once. Magic names come
-    first. ``settled`` gives plain data."""
+    """The variables of one host as templates see them: rendered on demand, part by part, each once. Magic names come
+    first."""
 
     __slots__ = ("_found", "_magic", "_nodes", "_renderer", "_rendering")
 
@@ -114,7 +114,7 @@ class HostValues(Mapping[str, object]):
         return name in self._magic or name in self._nodes
 
     def settled(self, name: str) -> Value:
-        """The value of ``name`` with all its parts. Raises TemplateProblem; KeyError for an unknown name."""
+        """The value of ``name`` as plain data. Raises TemplateProblem; KeyError for an unknown name."""
         found = self[name]
         try:
             return settled(found)
@@ -145,9 +145,9 @@ class HostValues(Mapping[str, object]):
 
 
 def render(node: Node, names: HostValues, renderer: Renderer, problems: list[TemplateProblem] | None = None) -> Value:
-    """``node`` with every string in it rendered over ``names``; keys are not templates.
+    """``node`` with every string rendered over ``names``; keys are not templates.
 
-    Raises the first TemplateProblem, or puts all of them into ``problems`` where that is given.
+    Raises the first TemplateProblem, or adds all of them to ``problems`` when that is given.
     """
     found: list[TemplateProblem] = []
     value = _rendered(node, names, renderer, found)
@@ -178,13 +178,13 @@ def _rendered(node: Node, names: HostValues, renderer: Renderer, found: list[Tem
 
 
 def _last_newlines(text: str, rendered: str) -> str:
-    """``rendered`` with as many newlines at its end as ``text`` has; Jinja2 drops one, Ansible puts it back."""
+    """``rendered`` with as many final newlines as ``text``; Jinja2 drops one, Ansible puts it back."""
     wanted, found = _LAST_NEWLINES.findall(text), _LAST_NEWLINES.findall(rendered)
     return rendered + "".join(wanted[len(found) :])
 
 
 def _parts(error: TemplateError) -> tuple[str, str]:
-    """Problem and remedy of an error of our own."""
+    """Problem and remedy of a TemplateError raised here."""
     problem, _, remedy = str(error).partition("; ")
     return problem, remedy or (DEFAULT if isinstance(error, UndefinedError) else "correct the expression")
 
@@ -201,7 +201,7 @@ def _problem(error: Exception, text: str, names: Mapping[str, object], position:
 
 
 def _line(traceback: TracebackType | None) -> int | None:
-    """The line of the template's text in which an exception came up."""
+    """The line of the template that raised."""
     line = None
     while traceback is not None:
         template = traceback.tb_frame.f_globals.get("__jinja_template__")

@@ -43,7 +43,7 @@ _RETURN, _LONE_RETURN = "\x1f\x1e\x1f", "\x1d\x1e\x1d"
 
 
 class Budget:
-    """Counts the steps of what renders now; values that render inside of it count to it too."""
+    """A counter of steps. Values that render inside another one count towards the same budget."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -64,7 +64,7 @@ class Budget:
 
 
 class _ObjectCode(NativeCodeGenerator):
-    """Compiles a template to code that puts out objects. A constant alone stays one, too."""
+    """Compiles a template to code that yields objects, for a lone constant too."""
 
     def _output_const_repr(self, group: Iterable[Any]) -> str:
         parts = [part for part in group if part is not None]
@@ -72,7 +72,7 @@ class _ObjectCode(NativeCodeGenerator):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """``trim_blocks`` is as in Ansible, so that a template gives the same text here."""
+    """The environment of all templates. ``trim_blocks`` is set as in Ansible."""
 
     intercepted_binops = frozenset(("+", "*", "**", "%"))
     code_generator_class = _ObjectCode
@@ -99,7 +99,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters["counted"] = self._counted
 
     def compiled(self, text: str) -> Template:
-        """``text`` with every loop counted and every ``~`` made a ``+``, which is bounded; each text once. Raises
+        """The compiled template, cached. Loops are counted, and ``~`` becomes the bounded ``+``. Raises
         TemplateError."""
         if text not in self._compiled:
             tree = self.parse(_with_returns_aside(text))
@@ -109,8 +109,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self._compiled[text]
 
     def compiled_value(self, text: str) -> Template:
-        """The same for a variable, where as in Ansible a backslash in a ``{{ '\\1' }}`` is one. In a template file it
-        begins an escape sequence."""
+        """``compiled`` for a variable, where a backslash in ``{{ '\\1' }}`` is literal, as in Ansible. In a template
+        file it begins an escape sequence."""
         return self.compiled(self._backslashes_doubled(_with_returns_aside(text)) if "\\" in text else text)
 
     def _backslashes_doubled(self, text: str) -> str:
@@ -122,7 +122,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     @staticmethod
     def concat(pieces: Iterable[Any]) -> Any:
-        """The one piece that there is; of several a text, in which None is nothing. Raises TemplateError."""
+        """The only piece; of several pieces a text, in which None is empty. Raises TemplateError."""
         found: list[Any] = []
         length = 0
         for piece in pieces:
@@ -181,7 +181,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _is_there(piece: object) -> bool:
-    """Whether ``piece`` of a text is something. An ``if`` without an ``else`` gives an Undefined of Jinja2's own."""
+    """Whether ``piece`` adds to a text. An ``if`` without ``else`` yields an Undefined of Jinja2's own, which does
+    not."""
     return not isinstance(piece, Undefined) or isinstance(piece, Absent)
 
 
@@ -201,7 +202,7 @@ class _Bounded(NodeTransformer):
 
 
 class _Returns(NodeTransformer):
-    """Puts the carriage returns of a template's own text back."""
+    """Restores the carriage returns of a template's own text."""
 
     def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.TemplateData:  # noqa: N802 as in Jinja2
         # What stands alone was behind a newline that ``trim_blocks`` took.
@@ -215,8 +216,8 @@ class _Returns(NodeTransformer):
 
 
 def _with_returns_aside(text: str) -> str:
-    """``text`` with newlines alone: Jinja2 makes one of every ``\\r\\n`` and ``\\r``, and a file's line ends are
-    its own. What stands for a return is white space to Jinja2, so that ``{%- -%}`` strips it."""
+    """``text`` with carriage returns replaced by marks, because Jinja2 would normalise them. The marks are white space
+    to Jinja2, so that ``{%- -%}`` strips them."""
     return text.replace("\r\n", f"\n{_RETURN}").replace("\r", _LONE_RETURN) if "\r" in text else text
 
 
@@ -240,7 +241,7 @@ def _no_secret(_context: Context, *_: object) -> NoReturn:
 
 
 def _bounded(function: Callable[..., Any], require: Callable[..., None]) -> Callable[..., Any]:
-    """The filter ``function``; ``require`` looks at its arguments first."""
+    """The filter ``function`` with ``require`` called on its arguments first."""
 
     @wraps(function)
     def bounded(*args: Any, **named: Any) -> Any:
@@ -294,6 +295,6 @@ def _refuse(problem: str) -> NoReturn:
 
 @cache
 def known(kind: str) -> tuple[str, ...]:
-    """The names of what templates have: of ``filter`` or ``test``."""
+    """The names of all filters (``filter``) or tests (``test``)."""
     sandbox = Sandbox()
     return tuple(name for name in (sandbox.filters if kind == "filter" else sandbox.tests) if "." not in name)

@@ -23,19 +23,19 @@ def first_undefined(*values: Any) -> Absent | None:
 
 
 def require_defined(value: Any) -> Any:
-    """``value``. Raises for what is undefined, where the line of the template is known."""
+    """``value``, which must not be undefined. Raising here keeps the line of the template."""
     if isinstance(value, Absent):
         str(value)
     return value
 
 
 def filters_of_defined(filters: Functions) -> Functions:
-    """``filters``, which give what is undefined where they are given that, but for those made for it."""
+    """``filters``, each returning an undefined argument unchanged, apart from filters made for undefined values."""
     return {name: each if name in _FILTERS_OF_UNDEFINED else _passing_on(each) for name, each in filters.items()}
 
 
 def tests_of_defined(tests: Functions) -> Functions:
-    """``tests``, which raise where a value is undefined, but for those made for it."""
+    """``tests``, each raising for an undefined argument, apart from tests made for undefined values."""
     return {name: each if name in _TESTS_OF_UNDEFINED else _raising(each) for name, each in tests.items()}
 
 
