@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from agent.deploys.packages import resource as packages
+from agent.deploys.packages import package as packages
 from agent.domain.ownership import BOOTSTRAP
 from agent.host.baseline import LIMIT, read_baseline, write_baseline
 from agent.host.ledger import Ledger

@@ -22,13 +22,13 @@ _KINDS: Mapping[str, str] = {
     "link": "files.resource:File",
     "file": "files.resource:File",
     "tool": "tools.resource:Tools",
-    "package": "packages.resource:packages_of_host",
+    "package": "packages.package:Package",
     "sysctl": "sysctl.resource:KernelSettings",
     "user": "users.resource:Users",
     "group": "users.resource:Groups",
     "directory": "files.resource:Folder",
 }
-"""By kind, its class (of packages the function that knows which), below ``agent.deploys``; imported when first asked
+"""By kind, its class, below ``agent.deploys``; imported when first asked
 for. In the order in which they go: what runs before what it reads, what is in a folder before the folder."""
 
 NAMES = tuple(_KINDS)

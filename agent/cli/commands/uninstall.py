@@ -14,7 +14,8 @@ from agent import wiring
 from agent.cli.arguments import pass_output, require_root
 from agent.cli.giving_back import counts, foresee, give_back
 from agent.cli.output import Output, error_document
-from agent.deploys.packages import resource as packages
+from agent.deploys.packages.apt import environment
+from agent.deploys.packages.package_manager import require_manager
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
 from agent.errors import DeployError, Exit, HostwrightError, SettingsError
 from agent.host import installation
@@ -95,7 +96,7 @@ def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
             output.say(line)
         with suppress(DeployError, OSError):  # it is said when it is tried
             own = [entry.name for entry in entries if _is_own(entry)]
-            if going := len(own) - len(packages.farewell(own)[1] if own else ()):
+            if going := len(own) - len(require_manager().farewell(own)[1] if own else ()):
                 output.say(f"removed last: {packages_told(going)}")
     output.say("the agent itself is taken off" + (", and nothing else" if keep else ""))
     return output.ask("go on?")
@@ -154,7 +155,7 @@ def _give_back(paths: Paths, gone: Gone, talk: Talk) -> bool:
     gone.failed += [f"{paths.ledger / name}: the entry is damaged; nobody knows what it was about" for name in damaged]
     own = [entry.name for entry in entries if _is_own(entry)]
     try:
-        gone.last, stayed = packages.farewell(own) if own else ((), {})
+        gone.last, stayed = require_manager().farewell(own) if own else ((), {})
     except (DeployError, OSError) as error:
         gone.failed.append(f"the packages that the agent needs: {error}")
     else:
@@ -199,4 +200,4 @@ exit 3
 def exec_last(command: Sequence[str], code: int, fine: str, failed: str) -> None:
     """Becomes a shell that runs ``command``: it needs neither this program nor Python any more, and takes them away."""
     argv = ["sh", "-c", _LAST, "sh", f"{code}", fine, failed, *command]
-    os.execve("/bin/sh", argv, packages.environment())  # noqa: S606 - of a shell there is one, and it is this one
+    os.execve("/bin/sh", argv, environment())  # noqa: S606 - of a shell there is one, and it is this one

@@ -1,7 +1,4 @@
-"""apt and dpkg as programs, unattended: each call asks nothing, waits for whoever is at it, and ends in time.
-
-What is done to several packages together is in ``transaction``.
-"""
+"""apt and dpkg as programs, unattended: each call asks nothing, waits for whoever is at it, and ends in time."""
 
 from __future__ import annotations
 
@@ -11,30 +8,26 @@ import os
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.deploys.packages import dpkg, policy, refusals
 from agent.errors import DeployError
-from agent.system.process import Completed, run
-
-SOURCES = "/etc/apt/sources.list.d"
-_KEYRINGS = "/etc/apt/keyrings"
+from agent.system.process import Completed, passed_on, run
 
 QUERY_TIMEOUT_S = 60.0
-REFRESH_TIMEOUT_S = 300.0
 RUN_TIMEOUT_S = 1500.0
 """Below a deploy's default of 30 minutes, so that the reason is ours to tell."""
 
 LOCK_TIMEOUT_S = 600
 """An unattended upgrade holds apt's locks for minutes."""
 
+LOCK_POLL_S = 1.0
+
 _FRONTEND_LOCK = Path("/var/lib/dpkg/lock-frontend")
-_LISTS_LOCK = Path("/var/lib/apt/lists/lock")
-_LISTS = (Path("/var/lib/apt/lists"), Path("/var/lib/apt/lists/partial"))
-"""``partial`` is written to by every update, also by one that finds nothing new."""
 _JOURNAL = Path("/var/lib/dpkg/updates")
 
-APT_GET = (
+_APT_GET = (
     "apt-get",
     "--quiet",
     "--yes",
@@ -45,9 +38,6 @@ APT_GET = (
 )
 """A configuration file that somebody edited stays; the package's own goes beside it as .dpkg-dist."""
 
-_STRICT = "--option=APT::Update::Error-Mode=any"
-"""Without it apt-get update ends well when servers could not be reached."""
-
 _SILENCE = {
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBIAN_PRIORITY": "critical",
@@ -57,25 +47,45 @@ _SILENCE = {
     "UCF_FORCE_CONFFOLD": "1",
     "LC_ALL": "C.UTF-8",
 }
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _STEM = 4
 """Letters that the nearest name has in common: with them a hundred thousand names are a few hundred."""
-LOCK_POLL_S = 1.0
 _OUTPUT_LIMIT = 32 * 1024 * 1024
-"""Bytes; dpkg-query writes about 100 a package, apt-cache policy 300."""
+"""Bytes; dpkg-query writes about 200 a package, apt-cache policy 300, a dry run 100."""
 
-_PASSED_ON = ("PATH", "http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
+_GOES = re.compile(r"^(?:Remv|Purg) (\S+)", re.MULTILINE)
+_COMES = re.compile(r"^Inst (\S+)", re.MULTILINE)
 
-_REMOVAL = re.compile(r"^(?:Remv|Purg) (\S+)", re.MULTILINE)
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a run of apt-get would remove, and what it would install."""
+
+    goes: Collection[str]
+    comes: Collection[str]
+
+    @classmethod
+    def parsed(cls, output: str) -> DryRun:
+        return cls(sorted(set(_GOES.findall(output))), sorted(set(_COMES.findall(output))))
+
+
+def unnamed(packages: Iterable[str], named: Iterable[str]) -> list[str]:
+    """Those of ``packages`` that are not among ``named``, whatever their architecture."""
+    plain = {name.partition(":")[0] for name in named}
+    return [name for name in packages if name.partition(":")[0] not in plain]
 
 
 def query() -> dpkg.Packages:
     """What is on the host now. Raises DeployError."""
-    return dpkg.parsed(_asked(dpkg.QUERY))
+    done = _run(dpkg.QUERY)
+    if not done.ok:
+        raise DeployError(f"{dpkg.QUERY[0]} failed: {done.complaint}")
+    return dpkg.parsed(_output(done))
 
 
 def candidates(names: Sequence[str]) -> dict[str, frozenset[str]]:
     """By name, the versions that could be installed; none for a virtual package; unknown names are left out."""
-    found = policy.versions(_told([*policy.QUERY, "--", *names]))
+    found = policy.versions(ask([*policy.QUERY, "--", *names])) if names else {}
     # apt prints packages of the host's own architecture without it, and does not print those it does not know.
     return {name: found[key] for name in names for key in (name, name.partition(":")[0]) if key in found}
 
@@ -83,13 +93,30 @@ def candidates(names: Sequence[str]) -> dict[str, frozenset[str]]:
 def nearest(name: str) -> str:
     """What apt knows that is called much like ``name``; empty for nothing."""
     stem = name.partition(":")[0]
-    known = _told(["apt-cache", "pkgnames", stem[:_STEM]]).split()
+    known = ask(["apt-cache", "pkgnames", stem[:_STEM]]).split()
     return next(iter(difflib.get_close_matches(stem, known, 1)), "")
 
 
 def offers(names: Collection[str]) -> str:
     """What ``apt-cache policy`` says of the sources and of these packages."""
-    return _told(policy.QUERY) + (_told([*policy.QUERY, "--", *names]) if names else "")
+    return ask(policy.QUERY) + (ask([*policy.QUERY, "--", *names]) if names else "")
+
+
+def automatic(names: Collection[str]) -> Sequence[str]:
+    """Those of ``names`` that were only installed because others need them."""
+    return ask(["apt-mark", "showauto", "--", *names]).split() if names else ()
+
+
+def ask(argv: Sequence[str]) -> str:
+    """What a question is answered with; one that apt does not understand has no answer."""
+    return _output(_run(argv))
+
+
+def require(argv: Sequence[str]) -> None:
+    """Raises DeployError with what apt has to complain of."""
+    done = _run(argv)
+    if not done.ok:
+        raise failure(done)
 
 
 def mend() -> None:
@@ -103,8 +130,8 @@ def mend() -> None:
     if not any(_JOURNAL.iterdir()) and not packages.interrupted:
         return
     # Packages whose scripts fail again are left to apt's own judgement.
-    _run(["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"])
-    if damaged := packages.damaged:
+    _run(["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"], RUN_TIMEOUT_S)
+    if damaged := {found.name: found.version for found in packages.by_name.values() if found.damaged}:
         offered = candidates(list(damaged))
         names = [f"{name}={old}" if old in offered.get(name, ()) else name for name, old in damaged.items()]
         _unless_it_removes("--reinstall", "install", "--", *names)
@@ -113,95 +140,35 @@ def mend() -> None:
 
 
 def _unless_it_removes(*arguments: str) -> None:
-    dry = run([*APT_GET, "--simulate", *arguments], timeout_s=QUERY_TIMEOUT_S, env=environment())
-    if dry.ok and not removed_besides(dry.output.decode(errors="replace"), ()):
-        _run([*APT_GET, *arguments])
+    dry = _run([*_APT_GET, "--simulate", *arguments])
+    if dry.ok and not DryRun.parsed(_output(dry)).goes:
+        _run([*_APT_GET, *arguments], RUN_TIMEOUT_S)
 
 
-def apt_get(arguments: Sequence[str]) -> Completed:
-    """One run of apt-get that changes packages."""
-    return _run([*APT_GET, *arguments])
+def command(*arguments: str) -> tuple[str, ...]:
+    """A run of apt-get that asks nothing."""
+    return (*_APT_GET, *arguments)
 
 
-def refresh() -> str:
-    """Fetches the package lists. Where some cannot be had, the others count; returns why, empty where all were had."""
-    wait_for(_LISTS_LOCK)
-    done = run([*APT_GET, _STRICT, "update"], timeout_s=REFRESH_TIMEOUT_S, env=environment())
-    return "" if done.ok else failure(done).message
-
-
-def fetch(sources: Path) -> None:
-    """Fetches the lists of the repositories in one sources file alone. Raises DeployError where they cannot be had.
-
-    Lists that are there already, and may have been checked with another key, do not count any more.
-    """
-    wait_for(_LISTS_LOCK)
-    for file in listed().get(f"{sources}", ()):
-        Path(file).unlink(missing_ok=True)
-    times = {folder: folder.stat() for folder in _LISTS if folder.exists()}
-    only = (f"--option=Dir::Etc::SourceList={sources}", "--option=Dir::Etc::SourceParts=/dev/null")
-    keep = "--option=APT::Get::List-Cleanup=0"
-    done = run([*APT_GET, _STRICT, *only, keep, "update"], timeout_s=REFRESH_TIMEOUT_S, env=environment())
-    for folder, status in times.items():
-        os.utime(folder, ns=(status.st_atime_ns, status.st_mtime_ns))  # the other lists are as old as they were
+def apt_get(*arguments: str, more: Mapping[str, str] | None = None, timeout_s: float = RUN_TIMEOUT_S) -> None:
+    """``more``: of the environment. Raises DeployError where apt-get did not end well."""
+    done = _run(command(*arguments), timeout_s, more)
     if not done.ok:
         raise failure(done)
 
 
-LISTED = ("apt-get", "indextargets", "--format", "$(SOURCESENTRY)|$(FILENAME)", "Created-By: Packages")
-"""Which package lists are there, and by which entry of which sources file; it takes 30 ms."""
-
-
-def listed() -> Mapping[str, Sequence[str]]:
-    """By sources file, the package lists that were fetched for it."""
-    return listed_in(_told(LISTED))
-
-
-def listed_in(output: str) -> Mapping[str, Sequence[str]]:
-    """What ``LISTED`` wrote."""
-    found: dict[str, list[str]] = {}
-    for line in output.splitlines():
-        entry, _, file = line.partition("|")
-        found.setdefault(entry.rpartition(":")[0], []).append(file)
-    return found
-
-
-def require_sources() -> None:
-    """Raises DeployError where apt cannot make sense of all its sources together, such as of one repository that is
-    named twice with different keys."""
-    completed = run(LISTED, timeout_s=QUERY_TIMEOUT_S, env=environment())
-    if not completed.ok:
-        raise failure(completed)
-
-
-def lists_age_s() -> float:
-    """Seconds since package lists were last fetched; many where they never were."""
-    return time.time() - max((folder.stat().st_mtime for folder in _LISTS if folder.exists()), default=0.0)
-
-
-def keyring_of(sources: str) -> str:
-    """Where the keyring of a repository lies, by its sources file."""
-    name = sources.removeprefix(f"{SOURCES}/").removesuffix(".sources")
-    return f"{_KEYRINGS}/{name}.asc"
+def dry_run(*arguments: str) -> DryRun:
+    """What ``apt_get`` would do; changes nothing. Raises DeployError where apt would refuse."""
+    done = _run(command("--simulate", *arguments))
+    if not done.ok:
+        raise failure(done)
+    return DryRun.parsed(_output(done))
 
 
 def mark(word: str, names: Iterable[str]) -> None:
-    """``apt-mark word``: hold, unhold, auto. Raises DeployError."""
+    """``apt-mark word``: hold, unhold, auto, manual. Raises DeployError."""
     wait_for(_FRONTEND_LOCK)
-    completed = run(["apt-mark", word, "--", *names], timeout_s=QUERY_TIMEOUT_S, env=environment())
-    if not completed.ok:
-        raise failure(completed)
-
-
-def automatic(names: Collection[str]) -> Sequence[str]:
-    """Those of ``names`` that were only installed because others need them."""
-    return _told(["apt-mark", "showauto", "--", *names]).split() if names else ()
-
-
-def removed_besides(dry_run: str, named: Collection[str]) -> list[str]:
-    """Packages that a dry run says would be removed although nobody named them."""
-    plain = {name.partition(":")[0] for name in named}
-    return sorted({name for name in _REMOVAL.findall(dry_run) if name.partition(":")[0] not in plain})
+    require(["apt-mark", word, "--", *names])
 
 
 def wait_for(lock: Path) -> None:
@@ -227,8 +194,7 @@ def wait_for(lock: Path) -> None:
 
 def environment() -> dict[str, str]:
     """What apt and maintainer scripts run in: nothing in it leads to a question."""
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **passed_on, **_SILENCE}
+    return {"PATH": _PATH, **passed_on(os.environ), **_SILENCE}
 
 
 def failure(completed: Completed) -> DeployError:
@@ -242,18 +208,10 @@ def failure(completed: Completed) -> DeployError:
     return DeployError("; ".join(found) or completed.complaint, hint=refusals.remedy(output, error))
 
 
-def _run(argv: Sequence[str]) -> Completed:
-    return run(argv, timeout_s=RUN_TIMEOUT_S, env=environment())
+def _run(argv: Sequence[str], timeout_s: float = QUERY_TIMEOUT_S, more: Mapping[str, str] | None = None) -> Completed:
+    env = {**environment(), **(more or {})}
+    return run(argv, timeout_s=timeout_s, output_limit=_OUTPUT_LIMIT, env=env)
 
 
-def _asked(argv: Sequence[str]) -> str:
-    completed = run(argv, timeout_s=QUERY_TIMEOUT_S, output_limit=_OUTPUT_LIMIT, env=environment())
-    if not completed.ok:
-        raise DeployError(f"{argv[0]} failed: {completed.complaint}")
-    return completed.output.decode(errors="replace")
-
-
-def _told(argv: Sequence[str]) -> str:
-    """What a question is answered with; one that apt does not understand has no answer."""
-    completed = run(argv, timeout_s=QUERY_TIMEOUT_S, output_limit=_OUTPUT_LIMIT, env=environment())
-    return completed.output.decode(errors="replace")
+def _output(done: Completed) -> str:
+    return done.output.decode(errors="replace")

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import cast
 
 from agent.deploys.correction import Correction
-from agent.deploys.packages import apt, dpkg, holds, policy
-from agent.deploys.packages.besides_apt import MANAGERS, Manager, manager_of_host
-from agent.deploys.packages.transaction import Transaction
+from agent.deploys.packages import apt, changes, holds, lists, policy
+from agent.deploys.packages.changes import Holds, PackageChange
+from agent.deploys.packages.dpkg import Packages
+from agent.deploys.packages.other_managers import MANAGERS, OtherManager
+from agent.deploys.packages.transaction import Batch, Transaction
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.errors import Consequence, DeployError
@@ -26,13 +29,28 @@ _WORDS = {"security": "security upgrade", "all": "upgrade"}
 def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
     """One for each package that is not as it should be. Raises DeployError where there is no package manager, or a wish
     beyond it."""
+    wanted = _Wanted(**arguments)  # type: ignore[arg-type]  # as the spec made them
     if shutil.which("apt-get"):
-        return [*_files(arguments["items"], root), *_packages(arguments)]
-    manager = manager_of_host()
-    if manager is None:
-        message = f"none of apt-get, {', '.join(MANAGERS)} is on this host"
-        raise DeployError(message, consequence=Consequence.STALL)
-    return _by_another(manager, arguments)
+        return [*_files(wanted.items, root), *_by_apt(wanted)]
+    for name, manager in MANAGERS.items():
+        if shutil.which(name):
+            return _by_another(manager, wanted)
+    message = f"none of apt-get, {', '.join(MANAGERS)} is on this host"
+    raise DeployError(message, consequence=Consequence.STALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The arguments (``PackagesSpec.concrete``)."""
+
+    present: Mapping[str, str | None]
+    held: Sequence[str]
+    absent: Sequence[str]
+    repositories: Sequence[str]
+    items: JSON
+    upgrades: str | None
+    update_s: int
+    recommends: bool | None
 
 
 def _files(written: JSON, root: Path) -> list[Correction]:
@@ -45,19 +63,19 @@ def _files(written: JSON, root: Path) -> list[Correction]:
     def put_and_fetch(item: Item) -> None:
         system_items.put(item, (item.text or "").encode())
         try:
-            apt.require_sources()
+            lists.require_sources()
         except DeployError:
             # apt reads all of its sources or none: a host where it does nothing any more is worse than one source less.
             system_items.put(Item(key=item.key, path=item.path, kind=ItemType.ABSENT), None)
             raise
-        apt.fetch(Path(item.path))
+        lists.fetch(Path(item.path))
 
     items = items_from_json(written)
     found = {correction.change.resource: correction for correction in system_items.corrections(items, root)}
     wanted = [item for item in items if item.kind is ItemType.FILE and item.path.endswith(".sources")]
-    listed = apt.listed() if wanted else {}
+    listed = lists.by_sources() if wanted else {}
     for item in wanted:
-        if item.key not in found and f"file:{apt.keyring_of(item.path)}" not in found and item.path in listed:
+        if item.key not in found and f"file:{lists.keyring_of(item.path)}" not in found and item.path in listed:
             continue
         file = found.pop(item.key, None)
         words = [file.change.operation] if file is not None else []
@@ -67,70 +85,64 @@ def _files(written: JSON, root: Path) -> list[Correction]:
     return list(found.values())
 
 
-def _packages(arguments: Mapping[str, JSON]) -> list[Correction]:
-    """One for each package that is not as it should be; those that may run are carried out by one apt run."""
-    present = cast("Mapping[str, str | None]", arguments["present"])
-    absent = cast("Sequence[str]", arguments["absent"])
-    held = {*cast("Sequence[str]", arguments["held"]), *(name for name, version in present.items() if version)}
-    upgrades = cast("str | None", arguments["upgrades"])
-    update_s = cast("int", arguments["update_s"])
+def _by_apt(wanted: _Wanted) -> list[Correction]:
+    """Those that may run are carried out by one apt run."""
     packages = apt.query()
-    unclear = dpkg.unclear(packages, present)
-    versions = apt.candidates(unclear) if unclear else {}
-    virtual = frozenset(name for name in unclear if not versions.get(name))
-    jobs = dpkg.jobs(packages, present, absent, virtual, dpkg.Holds(held, holds.ours()))
-    transaction = Transaction(cast("bool | None", arguments["recommends"]), update_s)
-    found: list[Correction] = []
-    if upgrades is not None:
-        found += _renewal(transaction)
-        jobs = _with_upgrades(jobs, packages, apt.offers(packages.by_name), upgrades, present)
-        transaction.upgrades = lambda now: _with_upgrades((), now, apt.offers(now.by_name), upgrades, present)
-    members = [Correction(WantedChange(job.key, job.text, refused=job.held), transaction.settle, job) for job in jobs]
-    transaction.members = lambda: [job for job, correction in zip(jobs, members, strict=True) if correction.allowed]
-    transaction.planned = frozenset(job.name for job in jobs)
-    return [*found, *members]
+    offered = apt.candidates(unclear) if (unclear := changes.unclear(packages, wanted.present)) else {}
+    virtual = frozenset(name for name in unclear if not offered.get(name))
+    held = {*wanted.held, *(name for name, version in wanted.present.items() if version)}
+    due = changes.changes(packages, wanted.present, wanted.absent, virtual, Holds(held, holds.ours()))
+    transaction = Transaction(wanted.recommends, wanted.update_s)
+    members: list[Correction] = []
+    batch = Batch(transaction, lambda: [change for change, member in zip(due, members, strict=True) if member.allowed])
+    renewal: list[Correction] = []
+    if wanted.upgrades is not None:
+        due = _with_upgrades(due, wanted.upgrades, wanted.present, packages)
+        transaction.upgrades = partial(_with_upgrades, (), wanted.upgrades, wanted.present)
+        renewal = _renewal(batch, wanted.update_s)
+    members += [Correction(WantedChange(each.key, each.text, refused=each.refused), batch.settle, each) for each in due]
+    transaction.planned = frozenset(change.name for change in due)
+    return [*renewal, *members]
 
 
-def _renewal(transaction: Transaction) -> list[Correction]:
+def _renewal(batch: Batch, update_s: int) -> list[Correction]:
     """What has apt look for upgrades where it has not done so for too long."""
-    age_s = apt.lists_age_s()
-    if age_s <= transaction.update_s:
+    age_s = lists.age_s()
+    if age_s <= update_s:
         return []
     age = f"{age_s / 3600:.0f} h old" if age_s < _NEVER_S else "missing"
     words = f"fetch package lists, which are {age}, and what upgrades they bring"
-    return [Correction(WantedChange(LISTS, words), transaction.renew)]
+    return [Correction(WantedChange(LISTS, words), batch.renew)]
 
 
 def _with_upgrades(
-    jobs: Sequence[dpkg.Job], packages: dpkg.Packages, offers: str, kind: str, present: Mapping[str, str | None]
-) -> tuple[dpkg.Job, ...]:
-    """``jobs`` with an upgrade for each package of which ``offers`` (the output of apt-cache policy) has a newer
-    version of this kind."""
+    due: Sequence[PackageChange], kind: str, present: Mapping[str, str | None], packages: Packages
+) -> tuple[PackageChange, ...]:
+    """``due`` with an upgrade for each package of which apt's lists have a newer version of this kind."""
+    offers = apt.offers(packages.by_name)
     sources = policy.security_sources(offers) if kind == "security" else None
     newer = {name: table.upgrade(sources) for name, table in policy.tables(offers).items()}
     versions = {name: version for name, version in newer.items() if version is not None}
-    return dpkg.with_upgrades(packages, jobs, versions, _WORDS[kind], present=present)
+    return changes.with_upgrades(packages, due, versions, _WORDS[kind], present=present)
 
 
-def _by_another(manager: Manager, arguments: Mapping[str, JSON]) -> list[Correction]:
-    """One for each package that is not as it should be; each is a run of the package manager of its own."""
-    wishes = {"held packages": "held", "upgrades": "upgrades", "repositories": "repositories"}
-    asked = [words for words, name in wishes.items() if arguments[name]]
+def _by_another(manager: OtherManager, wanted: _Wanted) -> list[Correction]:
+    """Each is a run of the package manager of its own."""
+    wishes = {"held packages": wanted.held, "upgrades": wanted.upgrades, "repositories": wanted.repositories}
+    asked = [words for words, wish in wishes.items() if wish]
     if asked:
         raise DeployError(
             f"{' and '.join(asked)} can be had with apt only; this host has {manager.name}",
             hint="leave that out for this host",
             consequence=Consequence.STALL,
         )
-    present = cast("Mapping[str, str | None]", arguments["present"])
-    absent = cast("Sequence[str]", arguments["absent"])
     there = manager.versions()
     made = []
-    for name, version in present.items():
+    for name, version in wanted.present.items():
         if not manager.has(there, name, version):
-            wanted = manager.pinned(name, version)
-            made.append(_change(name, f"install {wanted}", manager.install, wanted, name not in there))
-    return made + [_change(name, f"remove {name}", manager.erase, name) for name in absent if name in there]
+            package = manager.pinned(name, version)
+            made.append(_change(name, f"install {package}", manager.install, package, name not in there))
+    return made + [_change(name, f"remove {name}", manager.erase, name) for name in wanted.absent if name in there]
 
 
 def _change(name: str, words: str, function: Callable[..., object], *args: object) -> Correction:

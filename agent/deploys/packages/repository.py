@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from agent.deploys.items import FILE_MODE, Item, ItemType
 from agent.deploys.packages import openpgp
-from agent.deploys.packages.apt import SOURCES, keyring_of
+from agent.deploys.packages.lists import SOURCES, keyring_of
 from agent.deploys.spec import content_of, file_of
 from agent.domain.fault import Mistake
 from agent.domain.tree import Tree

@@ -1,165 +1,155 @@
-"""A deploy's packages change together, in one run of apt that removes nothing unnamed.
+"""One run of apt that installs and removes packages together, and takes nothing along that nobody named.
 
-A run mends what an earlier one left half done, fetches package lists only where it needs them, and is tried dry first:
-a package that cannot be had keeps no other from being installed.
+It mends what an earlier run left half done, fetches package lists only where it needs them, and is tried dry first: a
+package that cannot be had, or has to stay, keeps no other from changing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.deploys.packages import apt, dpkg, holds
+from agent.deploys.packages import apt, holds, lists
+from agent.deploys.packages.changes import PackageChange
+from agent.deploys.packages.dpkg import Packages
 from agent.errors import Consequence, DeployError
-from agent.system.process import run
 
 _FETCH_FAILED = "Unable to fetch some archives"
 
 
 @dataclass(slots=True)
 class Transaction:
-    """The packages of one deploy that change. The first job that runs carries out all that may run."""
+    """Packages that change together. ``recommends``: whether what they recommend comes along; None: as apt is set.
+    ``update_s``: how old package lists may be. ``options`` of apt-get, and ``environment``, are for all its runs.
 
-    recommends: bool | None
-    update_s: int
-    members: Callable[[], Sequence[dpkg.Job]] = tuple
-    """The jobs that may run; known only when the first one does."""
-    upgrades: Callable[[dpkg.Packages], Sequence[dpkg.Job]] = lambda _packages: ()
+    ``refusals``: by name, why some cannot change; filled by ``run``.
+    """
+
+    recommends: bool | None = None
+    update_s: float = float("inf")
+    options: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    upgrades: Callable[[Packages], Sequence[PackageChange]] = lambda _packages: ()
     """Looks for upgrades in the lists as they are then."""
     planned: Collection[str] = frozenset()
-    """Names that have a job, be it one that may run or not."""
-    _errors: dict[str, DeployError | None] = field(default_factory=dict)
-    _unread: str = ""
+    """Names that have a change, be it one that may run or not."""
+    refusals: dict[str, DeployError | None] = field(default_factory=dict)
+    unread: str = ""
     """Why package lists could not be fetched."""
 
-    def settle(self, job: dpkg.Job) -> None:
-        """Carries out ``job``, with all others unless they are. Raises DeployError with why it is not as wanted."""
-        if job.name not in self._errors:
-            self._begin(self.members() or (job,), renew=False)
-        if error := self._errors[job.name]:
-            raise error
+    def run(self, changes: Sequence[PackageChange], *, renew: bool = False) -> None:
+        """Carries out what can be. ``renew``: with package lists that are fetched now, and the upgrades in them.
 
-    def renew(self) -> None:
-        """Fetches the lists whatever their age, and carries out all jobs and what upgrades nobody could plan before.
-        Raises DeployError for lists that could not be had and for those upgrades."""
-        jobs = self.members()
-        self._begin(jobs, renew=True)
-        if self._unread:
-            raise DeployError(f"package lists could not be fetched: {self._unread}")
-        known = {job.name for job in jobs}
-        for name, error in self._errors.items():
-            if error is not None and name not in known:
-                raise DeployError(f"{name}: {error.message}", hint=error.hint, consequence=error.consequence)
-
-    def _begin(self, jobs: Sequence[dpkg.Job], *, renew: bool) -> None:
+        Raises DeployError only where nothing was to change.
+        """
         try:
-            self._run(jobs, renew=renew)
+            self._run(changes, renew=renew)
         except DeployError as failure:
             # What kept one of them from being tried kept all of them.
-            self._errors.update((job.name, self._errors.get(job.name) or failure) for job in jobs)
-            if not jobs:
+            self.refusals.update((change.name, self.refusals.get(change.name) or failure) for change in changes)
+            if not changes:
                 raise
 
-    def _run(self, jobs: Sequence[dpkg.Job], *, renew: bool) -> None:
-        self._errors.update((job.name, refused(job)) for job in jobs)
-        jobs = [job for job in jobs if self._errors[job.name] is None]
+    def _run(self, changes: Sequence[PackageChange], *, renew: bool) -> None:
+        self.refusals.update((change.name, refused(change)) for change in changes)
+        changes = self._left(changes)
         apt.mend()
-        fresh = renew or not self._suffice(jobs)
+        coming = [change for change in changes if change.install and not change.remove]
+        offered = apt.candidates([change.name for change in coming])
+        fresh = renew or (bool(coming) and (lists.age_s() > self.update_s or not _has_all(offered, coming)))
         if fresh:
-            self._unread = apt.refresh()
-            jobs = self._looked_at_anew(jobs)
-        self._refuse_unknown([job.name for job in jobs if job.install and not job.remove])
-        jobs = [job for job in jobs if not self._errors.get(job.name)]
-        lifted = [job.name for job in jobs if job.hold is not None and job.found is not None and job.found.held]
+            self.unread = lists.refresh()
+            changes = self._looked_at_anew(changes)
+            offered = apt.candidates([change.name for change in coming])
+        self._refuse_unknown([change.name for change in coming if change.name not in offered])
+        changes = self._left(changes)
         try:
-            if lifted:
+            if lifted := [change.name for change in changes if change.hold is not None and change.is_held]:
                 apt.mark("unhold", lifted)
-            self._carry_out([job for job in jobs if job.install], fresh=fresh)
+            self._carry_out([change for change in changes if change.install], fresh=fresh)
         finally:
-            packages = _held(apt.query(), [job.name for job in jobs if job.hold])
+            packages = _held(apt.query(), [change.name for change in changes if change.hold])
             holds.disclaim([name for name in holds.ours() if not _is_held(packages, name)])
-        for job in jobs:
-            if not self._errors.get(job.name) and not dpkg.done(packages, job):
-                self._errors[job.name] = DeployError(f"apt ended well, but did not {job.text}")
+        for change in self._left(changes):
+            if not change.done(packages):
+                self.refusals[change.name] = DeployError(f"apt ended well, but did not {change.text}")
 
-    def _suffice(self, jobs: Sequence[dpkg.Job]) -> bool:
-        """Whether the package lists are new enough, and have what is to be installed."""
-        wanted = [job for job in jobs if job.install and not job.remove]
-        return not wanted or (apt.lists_age_s() <= self.update_s and known(wanted))
+    def _left(self, changes: Sequence[PackageChange]) -> list[PackageChange]:
+        return [change for change in changes if not self.refusals.get(change.name)]
 
     def _refuse_unknown(self, names: Sequence[str]) -> None:
         """apt-get takes a name that it does not know for a regular expression, and installs all that match."""
-        offered = apt.candidates(names) if names else {}
         for name in names:
-            if name not in offered:
-                near = apt.nearest(name)
-                hint = f"package lists could not be fetched: {self._unread}" if self._unread else ""
-                self._errors[name] = DeployError(
-                    f"apt knows no package {name}", hint=hint or (f"did you mean {near}?" if near else "")
-                )
+            near = "" if self.unread else apt.nearest(name)
+            hint = f"did you mean {near}?" if near else self._unread_hint
+            self.refusals[name] = DeployError(f"apt knows no package {name}", hint=hint)
 
-    def _looked_at_anew(self, jobs: Sequence[dpkg.Job]) -> list[dpkg.Job]:
-        """``jobs`` with the upgrades that are in the lists now."""
-        found = {job.name: job for job in self.upgrades(apt.query())}
-        current = [replace(job, version=found[job.name].version) if job.name in found else job for job in jobs]
-        more = [job for name, job in found.items() if name not in self.planned]
-        self._errors.update((job.name, None) for job in more)
+    def _looked_at_anew(self, changes: Sequence[PackageChange]) -> list[PackageChange]:
+        """``changes`` with the upgrades that are in the lists now."""
+        found = {change.name: change for change in self.upgrades(apt.query())}
+        current = [replace(each, version=found[each.name].version) if each.name in found else each for each in changes]
+        more = [change for name, change in found.items() if name not in self.planned]
+        self.refusals.update((change.name, None) for change in more)
         return [*current, *more]
 
-    def _carry_out(self, jobs: Sequence[dpkg.Job], *, fresh: bool) -> None:
-        jobs = self._possible((), jobs)
-        automatic = apt.automatic([job.name for job in jobs if job.upgrade])
-        if not jobs:
+    def _carry_out(self, changes: Sequence[PackageChange], *, fresh: bool) -> None:
+        changes = self.possible(changes)
+        automatic = apt.automatic([change.name for change in changes if change.upgrade])
+        if not changes:
             return
-        failure = self._apt(jobs)
+        failure = self._apt(changes)
         if failure is not None and _FETCH_FAILED in failure.message and not fresh:
-            apt.refresh()  # The lists name a version that the mirror has replaced since.
-            failure = self._apt(jobs)
+            lists.refresh()  # The lists name a version that the mirror has replaced since.
+            failure = self._apt(changes)
         if failure is not None:
-            failure = self._without_the_guilty(jobs, failure)
+            failure = self._without_the_guilty(changes, failure)
         if automatic:
             apt.mark("auto", automatic)  # apt takes whatever it is told by name for wanted by a person
-        packages = apt.query()
-        for job in jobs:
-            if failure is not None and not dpkg.done(packages, replace(job, hold=None)):
-                self._errors[job.name] = _share(failure, job)
+        if failure is not None:
+            self.refusals.update((change.name, _share(failure, change)) for change in _undone(changes))
 
-    def _without_the_guilty(self, jobs: Sequence[dpkg.Job], failure: DeployError) -> DeployError:
+    def _without_the_guilty(self, changes: Sequence[PackageChange], failure: DeployError) -> DeployError:
         """One package that fails must not keep others away: those that apt broke off before are tried once more."""
         apt.mend()
-        packages = apt.query()
-        innocent = [
-            job for job in jobs if not dpkg.done(packages, replace(job, hold=None)) and _share(failure, job) is failure
-        ]
-        if not innocent or len(innocent) == len(jobs):
+        innocent = [change for change in _undone(changes) if _share(failure, change) is failure]
+        if not innocent or len(innocent) == len(changes):
             return failure
         again = self._apt(innocent)
         return failure if again is None else DeployError(f"{failure.message}; {again.message}")
 
-    def _possible(self, before: Sequence[dpkg.Job], jobs: Sequence[dpkg.Job]) -> list[dpkg.Job]:
-        """Those of ``jobs`` that apt takes together with ``before``, found by halves. The others have errors then."""
-        if not jobs:
-            return []
-        refusal = self._refusal([*before, *jobs])
-        if refusal is None:
-            return list(jobs)
-        if len(jobs) == 1:
-            self._errors[jobs[0].name] = refusal
-            return []
-        half = len(jobs) // 2
-        first = self._possible(before, jobs[:half])
-        return [*first, *self._possible([*before, *first], jobs[half:])]
+    def possible(self, changes: Sequence[PackageChange]) -> list[PackageChange]:
+        """Those of ``changes`` that apt takes together. The others have refusals then. What is to go may take along
+        what is to go too, as long as that is not refused itself."""
+        found = list(changes)
+        while True:
+            kept = self._by_halves((), found, [change.name for change in found if change.remove])
+            if len(kept) == len(found):
+                return kept
+            found = kept
 
-    def _refusal(self, jobs: Sequence[dpkg.Job]) -> DeployError | None:
+    def _by_halves(
+        self, before: Sequence[PackageChange], changes: Sequence[PackageChange], going: Collection[str]
+    ) -> list[PackageChange]:
+        """Those of ``changes`` that apt takes together with ``before``."""
+        if not changes:
+            return []
+        refusal = self.refusal([*before, *changes], going)
+        if refusal is None:
+            return list(changes)
+        if len(changes) == 1:
+            self.refusals[changes[0].name] = refusal
+            return []
+        half = len(changes) // 2
+        first = self._by_halves(before, changes[:half], going)
+        return [*first, *self._by_halves([*before, *first], changes[half:], going)]
+
+    def refusal(self, changes: Sequence[PackageChange], going: Collection[str]) -> DeployError | None:
         """Why apt, or we, would not do this, found out by a dry run."""
-        argv = [*apt.APT_GET, "--simulate", *self._arguments(jobs)]
-        dry = run(argv, timeout_s=apt.QUERY_TIMEOUT_S, env=apt.environment())
-        if not dry.ok:
-            reason = apt.failure(dry)
-            hint = f"package lists could not be fetched: {self._unread}" if self._unread else reason.hint
-            return DeployError(reason.message, hint=hint)
-        extra = apt.removed_besides(dry.output.decode(errors="replace"), [job.name for job in jobs if job.remove])
+        try:
+            extra = apt.unnamed(apt.dry_run(*self.arguments(changes)).goes, going)
+        except DeployError as error:
+            return DeployError(error.message, hint=self._unread_hint or error.hint)
         if not extra:
             return None
         return DeployError(
@@ -168,37 +158,76 @@ class Transaction:
             consequence=Consequence.STALL,
         )
 
-    def _apt(self, jobs: Sequence[dpkg.Job]) -> DeployError | None:
-        done = apt.apt_get(self._arguments(jobs))
-        return None if done.ok else apt.failure(done)
+    @property
+    def _unread_hint(self) -> str:
+        return f"package lists could not be fetched: {self.unread}" if self.unread else ""
 
-    def _arguments(self, jobs: Sequence[dpkg.Job]) -> list[str]:
-        options = []
+    def _apt(self, changes: Sequence[PackageChange]) -> DeployError | None:
+        try:
+            apt.apt_get(*self.arguments(changes), more=self.environment)
+        except DeployError as failure:
+            return failure
+        return None
+
+    def arguments(self, changes: Sequence[PackageChange]) -> list[str]:
+        """What apt-get is told."""
+        options = [*self.options]
         if self.recommends is not None:
             options.append("--install-recommends" if self.recommends else "--no-install-recommends")
-        if any(job.version and not job.upgrade for job in jobs):
+        if any(change.version and not change.upgrade for change in changes):
             options.append("--allow-downgrades")
-        return [*options, "install", "--", *(job.argument for job in jobs)]
+        return [*options, "install", "--", *(change.argument for change in changes)]
 
 
-def refused(job: dpkg.Job) -> DeployError | None:
-    """Why ``job`` is refused, where an administrator told the host to leave the package as it is."""
-    if not job.held:
+class Batch:
+    """The changes of one deploy: the first one that runs carries out all that may run. ``members``: those; known only
+    when the first one does."""
+
+    def __init__(self, transaction: Transaction, members: Callable[[], Sequence[PackageChange]]) -> None:
+        self._transaction = transaction
+        self._members = members
+
+    def settle(self, change: PackageChange) -> None:
+        """Carries out ``change``, with all others unless they are. Raises DeployError with why it is not as wanted."""
+        if change.name not in self._transaction.refusals:
+            self._transaction.run(self._members() or (change,))
+        if error := self._transaction.refusals[change.name]:
+            raise error
+
+    def renew(self) -> None:
+        """Fetches the lists whatever their age, and carries out all changes and what upgrades nobody could plan before.
+        Raises DeployError for lists that could not be had and for those upgrades."""
+        changes = self._members()
+        self._transaction.run(changes, renew=True)
+        if self._transaction.unread:
+            raise DeployError(f"package lists could not be fetched: {self._transaction.unread}")
+        known = {change.name for change in changes}
+        for name, error in self._transaction.refusals.items():
+            if error is not None and name not in known:
+                raise DeployError(f"{name}: {error.message}", hint=error.hint, consequence=error.consequence)
+
+
+def refused(change: PackageChange) -> DeployError | None:
+    """Why ``change`` is refused, where an administrator told the host to leave the package as it is."""
+    if not change.refused:
         return None
     return DeployError(
-        f"{job.name} is held on this host",
-        hint=f"`apt-mark unhold {job.name}` there, or take it out of the inventory",
+        f"{change.name} is held on this host",
+        hint=f"`apt-mark unhold {change.name}` there, or take it out of the inventory",
         consequence=Consequence.STALL,
     )
 
 
-def known(jobs: Sequence[dpkg.Job]) -> bool:
-    """Whether the package lists have everything that ``jobs`` would install."""
-    versions = apt.candidates([job.name for job in jobs])
-    return all(job.name in versions and (job.version is None or job.version in versions[job.name]) for job in jobs)
+def _has_all(offered: Mapping[str, Collection[str]], coming: Sequence[PackageChange]) -> bool:
+    return all(each.name in offered and each.version in (None, *offered[each.name]) for each in coming)
 
 
-def _held(packages: dpkg.Packages, names: Sequence[str]) -> dpkg.Packages:
+def _undone(changes: Sequence[PackageChange]) -> list[PackageChange]:
+    packages = apt.query()
+    return [change for change in changes if not replace(change, hold=None).done(packages)]
+
+
+def _held(packages: Packages, names: Sequence[str]) -> Packages:
     """Holds those of ``names`` that are on the host, and returns what is there then."""
     due = [name for name in names if name in packages.by_name and not _is_held(packages, name)]
     if not due:
@@ -208,14 +237,13 @@ def _held(packages: dpkg.Packages, names: Sequence[str]) -> dpkg.Packages:
     return apt.query()
 
 
-def _is_held(packages: dpkg.Packages, name: str) -> bool:
-    installed = packages.by_name.get(name)
-    return installed is not None and installed.held
+def _is_held(packages: Packages, name: str) -> bool:
+    return name in packages.by_name and packages.by_name[name].held
 
 
-def _share(failure: DeployError, job: dpkg.Job) -> DeployError:
-    """The part of ``failure`` that names the job's package; all of it where none does."""
-    name = job.name.partition(":")[0]
+def _share(failure: DeployError, change: PackageChange) -> DeployError:
+    """The part of ``failure`` that names the change's package; all of it where none does."""
+    name = change.name.partition(":")[0]
     own = [part for part in failure.message.split("; ") if _names(part, name)]
     return DeployError("; ".join(own), hint=failure.hint) if own else failure
 

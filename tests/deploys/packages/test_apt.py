@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.packages import apt, refusals, transaction
-from agent.deploys.packages.dpkg import Installed, Job
+from agent.deploys.packages import apt, lists, refusals, transaction
+from agent.deploys.packages.changes import PackageChange
+from agent.deploys.packages.dpkg import Installed
 from agent.errors import Consequence, DeployError
 
 DRY_RUN = """\
@@ -23,8 +24,8 @@ Conf git (1:2.39.5-0+deb12u3 Debian:12.15/oldstable [amd64])
 
 
 def test_what_a_dry_run_removes_must_have_been_named() -> None:
-    assert apt.removed_besides(DRY_RUN, ["libjq1"]) == ["jq", "libonig5:i386"]
-    assert apt.removed_besides(DRY_RUN, ["libjq1", "jq:amd64", "libonig5:i386"]) == []
+    assert apt.unnamed(apt.DryRun.parsed(DRY_RUN).goes, ["libjq1"]) == ["jq", "libonig5:i386"]
+    assert apt.unnamed(apt.DryRun.parsed(DRY_RUN).goes, ["libjq1", "jq:amd64", "libonig5:i386"]) == []
 
 
 POSTINST = """\
@@ -68,18 +69,18 @@ def test_a_summary_stands_where_there_is_nothing_else() -> None:
 
 def test_lists_belong_to_the_file_that_names_their_repository() -> None:
     output = "/etc/apt/sources.list.d/a.sources:1|/l/a_Packages\n/etc/apt/sources.list.d/a.sources:2|/l/b_Packages\n"
-    assert apt.listed_in(output) == {"/etc/apt/sources.list.d/a.sources": ["/l/a_Packages", "/l/b_Packages"]}
+    assert lists.listed_in(output) == {"/etc/apt/sources.list.d/a.sources": ["/l/a_Packages", "/l/b_Packages"]}
 
 
 def test_a_hold_is_refused_until_a_person_lifts_it() -> None:
-    error = transaction.refused(Job("tree", version="3", found=Installed("2", complete=True, held=True)))
+    error = transaction.refused(PackageChange("tree", version="3", found=Installed("2", complete=True, held=True)))
     assert error is not None
     assert error.consequence is Consequence.STALL
     assert "apt-mark unhold tree" in error.hint
 
 
 def test_a_held_package_whose_installation_was_cut_off_is_finished() -> None:
-    assert transaction.refused(Job("tree", found=Installed("2", complete=False, held=True))) is None
+    assert transaction.refused(PackageChange("tree", found=Installed("2", complete=False, held=True))) is None
 
 
 def test_maintainer_scripts_see_proxies_and_no_reason_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.packages.dpkg import Holds, Installed, Job, Packages, done, jobs, parsed, unclear, with_upgrades
+from agent.deploys.packages.changes import Holds, PackageChange, changes, unclear, with_upgrades
+from agent.deploys.packages.dpkg import Installed, Packages, parsed
 from agent.deploys.packages.policy import security_sources, tables, versions
 
 HERE = Path(__file__).parent
@@ -20,7 +21,7 @@ def found() -> Packages:
 
 
 def texts(found: Packages, present: Mapping[str, str | None], *absent: str, virtual: tuple[str, ...] = ()) -> list[str]:
-    return [job.text for job in jobs(found, present, absent, frozenset(virtual))]
+    return [job.text for job in changes(found, present, absent, frozenset(virtual))]
 
 
 def test_what_is_installed_needs_nothing(found: Packages) -> None:
@@ -46,9 +47,10 @@ def test_a_half_installed_package_is_not_there_yet(found: Packages) -> None:
 
 
 def test_what_was_cut_off_while_it_was_unpacked_has_to_be_unpacked_anew() -> None:
-    rows = ("dpkg\tamd64\tii \t1\t\t.", "jq\tamd64\tiHR\t1.7\t\t.", "nano\tall\tiU \t7\t\t.", "jq\ti386\tiHR\t1.6\t\t.")
-    packages = parsed("\n".join(rows))
-    assert packages.damaged == {"jq": "1.7", "jq:i386": "1.6"}
+    rows = ("dpkg\tamd64\tii \t1", "jq\tamd64\tiHR\t1.7", "nano\tall\tiU \t7", "jq\ti386\tiHR\t1.6")
+    packages = parsed("\n".join(f"{row}\t\t\t\t\t." for row in rows))
+    damaged = {found.name: found.version for found in packages.installed.values() if found.damaged}
+    assert damaged == {"jq": "1.7", "jq:i386": "1.6"}
     assert packages.interrupted
 
 
@@ -72,34 +74,34 @@ def test_a_real_package_that_another_provides_is_installed_nevertheless(found: P
 
 def test_a_hold_is_seen_where_it_would_be_broken(found: Packages) -> None:
     assert texts(found, {"tree": None}) == []
-    (job,) = jobs(found, {"tree": "3"}, ())
-    assert job.held
+    (job,) = changes(found, {"tree": "3"}, ())
+    assert job.refused
 
 
 @pytest.mark.parametrize(
     ("job", "argument"),
     [
-        (Job("git"), "git"),
-        (Job("git", version="1:2.39"), "git=1:2.39"),
-        (Job("libc6:i386"), "libc6:i386"),
-        (Job("nano", remove=True), "nano-"),
-        (Job("g++", remove=True), "g++-"),
+        (PackageChange("git"), "git"),
+        (PackageChange("git", version="1:2.39"), "git=1:2.39"),
+        (PackageChange("libc6:i386"), "libc6:i386"),
+        (PackageChange("nano", remove=True), "nano-"),
+        (PackageChange("g++", remove=True), "g++-"),
     ],
 )
-def test_a_job_is_told_to_apt_as_apt_reads_it(job: Job, argument: str) -> None:
+def test_a_job_is_told_to_apt_as_apt_reads_it(job: PackageChange, argument: str) -> None:
     assert job.argument == argument
 
 
 def test_a_job_is_done_when_the_host_is_as_it_says(found: Packages) -> None:
-    assert done(found, Job("apt"))
-    assert done(found, Job("nano", remove=True))
-    assert done(found, Job("awk"))
-    assert not done(found, Job("apt", version="9"))
-    assert not done(found, Job("tree", remove=True))
+    assert PackageChange("apt").done(found)
+    assert PackageChange("nano", remove=True).done(found)
+    assert PackageChange("awk").done(found)
+    assert not PackageChange("apt", version="9").done(found)
+    assert not PackageChange("tree", remove=True).done(found)
 
 
 def held_texts(found: Packages, present: dict[str, str | None], *absent: str, holds: Holds) -> list[str]:
-    return [job.text for job in jobs(found, present, absent, holds=holds)]
+    return [job.text for job in changes(found, present, absent, holds=holds)]
 
 
 def test_a_hold_that_git_wants_is_part_of_the_package(found: Packages) -> None:
@@ -117,16 +119,16 @@ def test_a_hold_that_git_gave_and_wants_no_more_is_lifted(found: Packages) -> No
 
 
 def test_git_may_change_and_remove_what_it_holds_itself(found: Packages) -> None:
-    (pinned,) = jobs(found, {"tree": "3"}, (), holds=Holds(wanted={"tree"}))
-    (removed,) = jobs(found, {}, ("tree",), holds=Holds(ours={"tree"}))
-    assert not pinned.held
-    assert not removed.held
+    (pinned,) = changes(found, {"tree": "3"}, (), holds=Holds(wanted={"tree"}))
+    (removed,) = changes(found, {}, ("tree",), holds=Holds(ours={"tree"}))
+    assert not pinned.refused
+    assert not removed.refused
 
 
 def test_a_job_with_a_hold_is_done_when_the_package_is_held(found: Packages) -> None:
-    assert done(found, Job("tree", hold=True))
-    assert not done(found, Job("tree", hold=False))
-    assert not done(found, Job("apt", hold=True))
+    assert PackageChange("tree", hold=True).done(found)
+    assert not PackageChange("tree", hold=False).done(found)
+    assert not PackageChange("apt", hold=True).done(found)
 
 
 OFFERS = (HERE / "apt-cache-offers.txt").read_text()
@@ -152,7 +154,7 @@ def test_all_upgrades_are_what_apt_would_choose() -> None:
     assert (found["dpkg"], found["libbetween"], found["libpinned"]) == ("1.21.23", "1.2", None)
 
 
-def upgraded(found: Packages, versions: dict[str, str], before: tuple[Job, ...] = ()) -> dict[str, str]:
+def upgraded(found: Packages, versions: dict[str, str], before: tuple[PackageChange, ...] = ()) -> dict[str, str]:
     jobs = with_upgrades(found, before, versions, "security upgrade", present=["apt", "libc6:amd64", "tree"])
     return {job.key: job.text for job in jobs}
 
@@ -168,12 +170,12 @@ def test_an_upgrade_belongs_to_the_package_that_git_names_and_else_to_nobody(fou
 
 def test_what_is_held_half_installed_or_has_a_job_is_not_upgraded(found: Packages) -> None:
     assert upgraded(found, {"tree": "3", "hello": "3", "nano": "9"}) == {}
-    pinned = Job("apt", version="2.6.1", found=found.by_name["apt"], install=False, hold=True)
+    pinned = PackageChange("apt", version="2.6.1", found=found.by_name["apt"], install=False, hold=True)
     assert upgraded(found, {"apt": "2.7"}, (pinned,)) == {"package:apt": "hold apt"}
 
 
 def test_what_a_lifted_hold_kept_back_comes_with_it(found: Packages) -> None:
-    lifted = Job("tree", found=Installed("2.1.0-1", complete=True, held=True), install=False, hold=False)
+    lifted = PackageChange("tree", found=Installed("2.1.0-1", complete=True, held=True), install=False, hold=False)
     assert upgraded(found, {"tree": "3"}, (lifted,)) == {"package:tree": "security upgrade 2.1.0-1 → 3"}
 
 

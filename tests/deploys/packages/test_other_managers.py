@@ -27,18 +27,27 @@ esac
 RPM = "bash 5.1.8-9.el9\\nnginx 1.20.1-14.el9\\ntzdata 2024a-1.el9\\n"
 ANSWERS: dict[str, dict[str, dict[str, str]]] = {
     "dnf": {
-        "rpm": {"*-qa": f"printf '{RPM}'"},
-        "dnf": {"*repoquery*nginx": "echo nginx 1.20.1-14.el9", "*repoquery*": ":"},
+        "rpm": {"*-qa": f"printf '{RPM}'", "--query --whatprovides webserver": ":", "--query *": "exit 1"},
+        "dnf": {},
     },
-    "zypper": {"rpm": {"*-qa": f"printf '{RPM}'"}, "zypper": {}},
+    "zypper": {"rpm": {"*-qa": f"printf '{RPM}'", "--query *": "exit 1"}, "zypper": {}},
     "apk": {
         "apk": {
             "list --installed": "printf 'nginx-1.24.0-r7 x86_64 {nginx} (BSD-2-Clause) [installed]\\n"
-            "tzdata-2024a-r0 x86_64 {tzdata} (Public-Domain) [installed]\\n'"
+            "tzdata-2024a-r0 x86_64 {tzdata} (Public-Domain) [installed]\\n'",
+            "info --installed webserver": ":",
+            "info *": "exit 1",
         }
     },
     "pacman": {
-        "pacman": {"-Q": "printf 'nginx 1.26.0-1\\ntzdata 2024a-1\\n'", "-S --print-format %n *": 'echo "$4"'},
+        "pacman": {
+            "-Q": "printf 'nginx 1.26.0-1\\ntzdata 2024a-1\\n'",
+            "--deptest webserver": ":",
+            "--deptest *": "exit 127",
+            "-Sgq base": "printf 'nginx\\ntzdata\\n'",
+            "-Sgq more": "printf 'nginx\\nvim\\n'",
+            "-Sgq *": "exit 1",
+        },
     },
 }
 PROGRAMS = ("sh", "env", "cat", "mkdir", "rm", "awk", "grep", "sed", "uname", "id")
@@ -80,6 +89,9 @@ CASES = [
         WISHES,
         ["zypper --non-interactive install --oldpackage jq", "rpm --erase nginx"],
     ),
+    *((manager, ["webserver"], []) for manager in ("dnf", "apk", "pacman")),
+    ("pacman", ["base"], []),
+    ("pacman", ["more"], ["pacman --noconfirm -S more"]),
     ("zypper", PINS[:2], ["zypper --non-interactive install --oldpackage tzdata=2023"]),
 ]
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.deploys.packages import apt, dpkg
-from agent.deploys.packages.transaction import Transaction
+from agent.deploys.packages import apt
+from agent.deploys.packages.changes import PackageChange
+from agent.deploys.packages.transaction import Batch, Transaction
 from agent.errors import DeployError
 
 
@@ -15,9 +16,9 @@ def test_what_kept_one_package_from_being_tried_is_told_of_all_and_tried_once(mo
         raise DeployError("another package manager is at work")
 
     monkeypatch.setattr(apt, "mend", busy)
-    jobs = [dpkg.Job(name=name) for name in ("git", "jq")]
-    transaction = Transaction(recommends=None, update_s=0, members=lambda: jobs)
-    for job in jobs:
+    changes = [PackageChange(name=name) for name in ("git", "jq")]
+    batch = Batch(Transaction(), lambda: changes)
+    for change in changes:
         with pytest.raises(DeployError, match="another package manager"):
-            transaction.settle(job)
+            batch.settle(change)
     assert tries == ["mend"]

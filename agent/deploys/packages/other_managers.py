@@ -6,12 +6,14 @@ None of them takes along what is not named: rpm and pacman refuse where somethin
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.deploys.kind import State, state_before, state_left
+from agent.deploys.packages.package_manager import PackageManager
 from agent.deploys.telling import reason
+from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
 from agent.system.process import Completed, run
 
@@ -24,21 +26,24 @@ Versions = Mapping[str, Collection[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Manager:
+class OtherManager(PackageManager):
     """Commands of one package manager; names of packages stand behind them.
 
-    ``listing`` prints a package a line, name and version. ``keep`` leaves configuration that was changed, ``purge``
-    does not where it can tell. ``refresh`` fetches package lists where it has to be told. ``join`` stands between name
-    and version; empty: there is one version of each package.
+    ``listing`` prints a package a line, name and version. ``provides`` ends well where what is installed provides a
+    name; ``group`` prints the packages of a group. ``keep`` leaves configuration that was changed, ``purge`` does not
+    where it can tell. ``refresh`` fetches package lists where it has to be told. ``join`` stands between name and
+    version; empty: there is one version of each package.
     """
 
     name: str
     listing: tuple[str, ...]
+    provides: tuple[str, ...]
     install_command: tuple[str, ...]
     keep: tuple[str, ...]
     purge: tuple[str, ...]
     join: str
     refresh: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
 
     def versions(self) -> Versions:
         """Everything that is installed. Raises DeployError."""
@@ -59,14 +64,19 @@ class Manager:
         name = package.rsplit("-", 2)[0]
         return name, package.removeprefix(f"{name}-")
 
-    def version(self, name: str) -> str | None:
-        """The newest of a package; None where it is not installed."""
-        return max(self.versions().get(name, ()), default=None)
-
     def has(self, there: Versions, name: str, version: str | None) -> bool:
-        """Whether this version is there, with the distribution's release number behind it or without."""
-        found = there.get(name, ())
-        return bool(found) if version is None else any(f"{each}-".startswith(f"{version}-") for each in found)
+        """Whether this version is there, with the distribution's release number behind it or without. Without a
+        version, also whether another package provides the name, or it is a group of which every package is there."""
+        if version is not None:
+            return any(f"{each}-".startswith(f"{version}-") for each in there.get(name, ()))
+        return name in there or self._query(self.provides, name).ok or self._has_group(there, name)
+
+    def _has_group(self, there: Versions, name: str) -> bool:
+        members = self._query(self.group, name).output.decode(errors="replace").split() if self.group else []
+        return bool(members) and all(member in there for member in members)
+
+    def _query(self, command: Sequence[str], name: str) -> Completed:
+        return run([*command, name], timeout_s=_QUERY_TIMEOUT_S)
 
     def pinned(self, name: str, version: str | None) -> str:
         """A package as the manager is told of it. Raises DeployError where it has no versions to choose from."""
@@ -86,22 +96,40 @@ class Manager:
         """Removes one. Raises DeployError."""
         _require(run([*self.keep, name], timeout_s=_RUN_TIMEOUT_S), name)
 
+    def command(self, *, purge: bool) -> tuple[str, ...]:
+        return self.purge if purge else self.keep
+
+    def installed(self) -> Mapping[str, State]:
+        return {name: {"version": max(versions)} for name, versions in self.versions().items()}
+
+    def state(self, name: str) -> State | None:
+        return self.installed().get(name)
+
     def take_away(self, names: Sequence[str], *, purge: bool) -> Mapping[str, str]:
-        """By name, why some had to stay. One that something needs keeps the others from going at first."""
-        there = [name for name in names if name in self.versions()]
+        """One that something needs keeps the others from going at first."""
+        there = self._there(names)
         if not there:
             return {}
         run([*self.command(purge=purge), *there], timeout_s=_RUN_TIMEOUT_S)
         stayed = {}
-        for name in there:
-            if name in self.versions():
-                done = run([*self.command(purge=purge), name], timeout_s=_RUN_TIMEOUT_S)
-                if name in self.versions():
-                    stayed[name] = "another package needs it" if done.ok else reason(done)
+        for name in self._there(there):
+            done = run([*self.command(purge=purge), name], timeout_s=_RUN_TIMEOUT_S)
+            if self._there([name]):
+                stayed[name] = "another package needs it" if done.ok else reason(done)
         return stayed
 
-    def command(self, *, purge: bool) -> tuple[str, ...]:
-        return self.purge if purge else self.keep
+    def farewell(self, names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
+        there = self._there(names)
+        return ([*self.command(purge=True), *there] if there else []), {}
+
+    def put_back(self, entry: LedgerEntry, now: Seen | None) -> None:
+        version = state_before(entry).get("version")
+        if (now is None and state_left(entry) is None) or (now is not None and now.state["version"] != version):
+            raise DeployError(f"{entry.name} was here in version {version}", hint="install that version by hand")
+
+    def _there(self, names: Sequence[str]) -> list[str]:
+        versions = self.versions()
+        return [name for name in names if name in versions]
 
 
 def _require(done: Completed, package: str) -> None:
@@ -110,36 +138,41 @@ def _require(done: Completed, package: str) -> None:
 
 
 _RPM = ("rpm", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}\\n", "-qa")
+_PROVIDES = ("rpm", "--query", "--whatprovides")
 _ERASE = ("rpm", "--erase")
 
-MANAGERS: Mapping[str, Manager] = {
+MANAGERS: Mapping[str, OtherManager] = {
     manager.name: manager
     for manager in (
-        Manager("dnf", _RPM, ("dnf", "install", "-y"), _ERASE, _ERASE, join="-"),
-        Manager(
+        OtherManager("dnf", _RPM, _PROVIDES, ("dnf", "install", "-y"), _ERASE, _ERASE, join="-"),
+        OtherManager(
             "apk",
             listing=("apk", "list", "--installed"),
+            provides=("apk", "info", "--installed"),
             install_command=("apk", "add"),
             keep=("apk", "del"),
             purge=("apk", "del", "--purge"),
             join="=",
             refresh=("apk", "update"),  # its lists may be missing altogether (`apk --no-cache` images)
         ),
-        Manager(
+        OtherManager(
             "pacman",
             listing=("pacman", "-Q"),
+            provides=("pacman", "--deptest"),
+            group=("pacman", "-Sgq"),
             install_command=("pacman", "--noconfirm", "-S"),
             keep=("pacman", "--noconfirm", "-R"),
             purge=("pacman", "--noconfirm", "-R", "--nosave"),
             join="",
         ),
-        Manager("zypper", _RPM, ("zypper", "--non-interactive", "install", "--oldpackage"), _ERASE, _ERASE, join="="),
+        OtherManager(
+            "zypper",
+            _RPM,
+            _PROVIDES,
+            ("zypper", "--non-interactive", "install", "--oldpackage"),
+            _ERASE,
+            _ERASE,
+            join="=",
+        ),
     )
 }
-
-
-def manager_of_host() -> Manager | None:
-    """None where it is apt, or nobody."""
-    if shutil.which("apt-get") is not None:
-        return None
-    return next((manager for name, manager in MANAGERS.items() if shutil.which(name)), None)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.deploys.packages.besides_apt import MANAGERS
+from agent.deploys.packages.other_managers import MANAGERS
 from tests.deploys.on_host import Deploys
 from tests.deploys.taking_back import Kinds
 

@@ -1,0 +1,195 @@
+"""Packages by apt and dpkg outside of any deploy: what is there, taking away, and putting back.
+
+What is not named stays, but for what only those needed that go: dependencies that came along with them. Those go too,
+if they were not on the host before the agent; what had been unneeded before stays for whoever left it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from agent.deploys.kind import State, reason_of, state_before, state_left
+from agent.deploys.packages import apt, holds
+from agent.deploys.packages.changes import PackageChange
+from agent.deploys.packages.dpkg import Packages
+from agent.deploys.packages.package_manager import PackageManager
+from agent.deploys.packages.transaction import Transaction
+from agent.domain.ownership import LedgerEntry, Seen
+from agent.errors import DeployError
+from agent.host.baseline import read_baseline
+from agent.host.paths import Paths
+
+_AUTO = Path("/var/lib/apt/extended_states")
+_SOURCES = (Path("/var/lib/dpkg/status"), Path("/var/lib/dpkg/updates"), _AUTO)
+"""Where dpkg writes what is there, and what it is about to write there; and where apt does."""
+
+_FOR_GOOD = {"SUDO_FORCE_REMOVE": "yes"}
+"""Where root has no password, sudo refuses to go, lest nobody is root any more. When the host is given back as it was
+before sudo came, whoever was root then is root again."""
+
+_HELD_TOO = "--allow-change-held-packages"
+"""Held packages among those named are held by the agent itself: whoever else held one is asked before."""
+
+_ONLY_WHAT_IS_NEEDED = (
+    "--option=APT::AutoRemove::SuggestsImportant=false",
+    "--option=APT::AutoRemove::RecommendsImportant=false",
+)
+"""Otherwise apt keeps what anything on the host suggests or recommends, also what did without it before."""
+
+
+class AptPackages(PackageManager):
+    def installed(self) -> Mapping[str, State]:
+        return {name: _state(_packages(), name) for name in _packages().installed}
+
+    def state(self, name: str) -> State | None:
+        packages = _packages()
+        return _state(packages, name) if name in packages.by_name else None
+
+    def take_away(self, names: Sequence[str], *, purge: bool) -> Mapping[str, str]:
+        removal = PackageRemoval(names, purge=purge)
+        if removal.changes:
+            removal.run(removal.changes)
+        return removal.stayed
+
+    def farewell(self, names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
+        apt.mend()
+        removal = PackageRemoval(names, purge=True)
+        going = removal.possible(removal.changes)
+        return (apt.command(*removal.arguments(going)) if going else ()), removal.stayed
+
+    def put_back(self, entry: LedgerEntry, now: Seen | None) -> None:
+        name, before, left = entry.name, state_before(entry), state_left(entry)
+        if now is None and left is not None:
+            return  # The agent left it there: somebody else took it away since.
+
+        def ours(field: str) -> bool:
+            """Whether it differs, and nobody else changed it since."""
+            differs = now is None or before.get(field) != now.state[field]
+            return differs and (now is None or left is None or left.get(field) == now.state[field])
+
+        comes = ours("version")
+        hold = bool(before.get("held")) if comes or ours("held") else None
+        if comes or hold is not None:
+            version = f"{before.get('version')}"
+            found = apt.query().by_name.get(name)
+            change = PackageChange(name, version=version if comes else None, found=found, install=comes, hold=hold)
+            transaction = Transaction(recommends=False)
+            transaction.run([change])
+            if refusal := transaction.refusals[name]:
+                raise DeployError(f"{name} {version} cannot be had any more: {reason_of(refusal)}")
+        if bool(before.get("auto")) != _state(apt.query(), name)["auto"] and (comes or ours("auto")):
+            apt.mark("auto" if before.get("auto") else "manual", [name])
+        holds.disclaim([name])
+
+    def release(self, name: str) -> None:
+        """Also where it is gone: whoever holds it later is somebody else."""
+        if name not in holds.ours():
+            return
+        now = self.state(name)
+        if now is not None and now["held"]:
+            apt.mark("unhold", [name])
+        holds.disclaim([name])
+
+
+class PackageRemoval(Transaction):
+    """Takes packages away with what came along. ``changes``: what of ``names`` can go by itself. Raises DeployError
+    when dpkg cannot tell."""
+
+    def __init__(self, names: Sequence[str], *, purge: bool) -> None:
+        options = [_HELD_TOO, "--purge"] if purge else [_HELD_TOO]
+        super().__init__(options=options, environment=_FOR_GOOD if purge else {})
+        self._names = names
+        self._packages = packages = apt.query()
+        there = [name for name in names if name in packages.by_name or (purge and name in packages.configured)]
+        self._vital = [name for name in there if name in packages.by_name and packages.by_name[name].vital]
+        self.changes = [
+            PackageChange(name, remove=True, found=packages.by_name.get(name), hold=False)
+            for name in there
+            if name not in self._vital
+        ]
+
+    @property
+    def stayed(self) -> Mapping[str, str]:
+        """By name, why some of ``names`` stay."""
+        refusals = {name: error for name, error in self.refusals.items() if error is not None and name in self._names}
+        return {
+            **dict.fromkeys(self._vital, "the system cannot do without it"),
+            **{name: reason_of(error) for name, error in refusals.items()},
+        }
+
+    def possible(self, changes: Sequence[PackageChange]) -> list[PackageChange]:
+        kept = super().possible(changes)
+        baseline = read_baseline(Paths())
+        # Where nobody knows what was on the host before the agent, nothing goes along.
+        along = [] if baseline is None or not kept else self._along([change.name for change in kept], baseline)
+        more = [*kept, *(PackageChange(name, remove=True) for name in along)]
+        return more if self.refusal(more, [change.name for change in more]) is None else kept
+
+    def refusal(self, changes: Sequence[PackageChange], going: Collection[str]) -> DeployError | None:
+        try:
+            dry = apt.dry_run(*self.arguments(changes))
+        except DeployError as error:
+            return error
+        others = apt.unnamed([*dry.goes, *dry.comes], going)
+        return DeployError(f"{', '.join(others)} need{'s' * (len(others) == 1)} it") if others else None
+
+    def _along(self, going: Sequence[str], baseline: Collection[str]) -> list[str]:
+        there = self._packages.installed
+        stays = {*self._unneeded((), baseline), *going, *baseline}
+        return [
+            name
+            for name in self._unneeded(going, baseline)
+            if name not in stays and name in there and not there[name].held
+        ]
+
+    def _unneeded(self, going: Sequence[str], baseline: Collection[str]) -> Sequence[str]:
+        """What nobody needs after ``going``. What a package recommends that stays counts as needed, unless that one
+        was on the host before the agent."""
+        kept: set[str] = set()
+        while True:
+            names = (*going, *(f"{name}+" for name in sorted(kept)))
+            gone = apt.dry_run(_HELD_TOO, *_ONLY_WHAT_IS_NEEDED, "--auto-remove", "remove", *names).goes
+            staying = self._packages.installed.keys() - {*gone, *going, *baseline}
+            recommended = {name for stays in staying for name in self._packages.installed[stays].recommends}
+            if not (more := recommended.intersection(gone) - kept):
+                return list(gone)
+            kept |= more
+
+
+def _state(packages: Packages, name: str) -> State:
+    found = packages.by_name[name]
+    return {"version": found.version, "held": found.held, "auto": found.name in _auto()}
+
+
+def _packages() -> Packages:
+    """What dpkg says, asked once for as long as nothing changes: a ledger looks at packages one by one."""
+    return _packages_at(_stamps())
+
+
+@lru_cache(maxsize=1)
+def _packages_at(stamps: object) -> Packages:
+    del stamps
+    return apt.query()
+
+
+def _auto() -> frozenset[str]:
+    """Names of the packages that came along as dependencies (apt-mark(8))."""
+    return _auto_at(_stamps())
+
+
+@lru_cache(maxsize=1)
+def _auto_at(stamps: object) -> frozenset[str]:
+    del stamps
+    found: set[str] = set()
+    for stanza in _AUTO.read_text().split("\n\n") if _AUTO.exists() else ():
+        fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line)
+        if fields.get("Auto-Installed") == "1":
+            found |= {fields["Package"], f"{fields['Package']}:{fields['Architecture']}"}
+    return frozenset(found)
+
+
+def _stamps() -> object:
+    stats = [path.stat() for path in _SOURCES if path.exists()]
+    return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)
