@@ -360,7 +360,7 @@ CONTAINERS = Row(
     before="podman import --quiet /opt/tiny.tar localhost/tiny:1",
     wanted="""
         - containers:
-            lab.container:
+            pod.container:
               content: |
                 [Container]
                 Image=localhost/tiny:1
@@ -371,18 +371,18 @@ CONTAINERS = Row(
                 [Install]
                 WantedBy=multi-user.target
     """,
-    keys=("quadlet:lab.container",),
-    there="systemctl is-active --quiet lab.service",
+    keys=("quadlet:pod.container",),
+    there="systemctl is-active --quiet pod.service",
     drifts=(
-        ("systemctl stop lab", "quadlet:lab.container"),
-        ("echo '# mine' >> /etc/containers/systemd/lab.container", "quadlet:lab.container"),
-        ("rm /etc/containers/systemd/lab.container", "quadlet:lab.container"),
+        ("systemctl stop pod", "quadlet:pod.container"),
+        ("echo '# mine' >> /etc/containers/systemd/pod.container", "quadlet:pod.container"),
+        ("rm /etc/containers/systemd/pod.container", "quadlet:pod.container"),
     ),
     gone="""
-        [ ! -e /etc/containers/systemd/lab.container ] && [ "$(systemctl is-active lab)" = inactive ]
+        [ ! -e /etc/containers/systemd/pod.container ] && [ "$(systemctl is-active pod)" = inactive ]
         [ -z "$(podman ps -q)" ]
     """,
-    fates={"quadlet:lab.container": "gone"},
+    fates={"quadlet:pod.container": "gone"},
 )
 """bookworm's podman is too old for quadlets, and the deploy says so (tests/deploys/containers)."""
 
@@ -420,4 +420,5 @@ greet:
     fates={"tool:greet": "gone"},
 )
 
-ROWS = (*(FILES, USERS, SERVICES, PACKAGES, DOTFILES, SYSCTL, CRON, MOTD, COMMAND, SSH, CONTAINERS, TOOLS),)
+ROWS = (FILES, USERS, SERVICES, PACKAGES, DOTFILES, SYSCTL, COMMAND, CRON, MOTD, SSH, CONTAINERS, TOOLS)
+"""Their suites take turns: what goes online is on the same one."""
