@@ -5,18 +5,18 @@ each is, and believes none. Eve can push; web1 and web2 are admitted, web3 is in
 from __future__ import annotations
 
 import json
-import os
-import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.cli.main import run
 from agent.domain.report import LATEST
 from agent.domain.status import Signed, report_path, signature_path
 from agent.domain.text import escaped
-from agent.system.process import run
 from tests.adversary.victim import INVENTORY
 from tests.fleet import hostile
 from tests.fleet.samples import NOW, bare, identity, report, signed, tamper
@@ -42,10 +42,10 @@ class Administrator:
         return next(each for each in json.loads(self.status("--json"))["data"] if each["host"] == host)
 
     def status(self, *options: str) -> str:
-        argv = [sys.executable, "-I", "-m", "agent", "--repo", f"{self.config.path}", "status", *options]
-        done = run([*argv, "--remote", f"{self.branch}"], timeout_s=60, env=dict(os.environ))
-        assert done.ok, done.complaint
-        return done.output.decode()
+        with redirect_stdout(StringIO()) as told, redirect_stderr(StringIO()) as complained:
+            code = run(["--repo", f"{self.config.path}", "status", *options, "--remote", f"{self.branch}"])
+        assert code == 0, complained.getvalue()
+        return told.getvalue()
 
     def table(self, *options: str) -> list[str]:
         """The rows, without their heading."""
@@ -83,7 +83,7 @@ def test_a_replayed_report(admin: Administrator) -> None:
 def test_a_replayed_report_on_a_branch_that_begins_anew(admin: Administrator) -> None:
     admin.push(signed(admin.keys, "web1", sequence=11))
     admin.sees()
-    run(["git", "-C", f"{admin.branch}", "update-ref", "-d", "refs/heads/status"], timeout_s=20)
+    admin.config.git("-C", f"{admin.branch}", "update-ref", "-d", "refs/heads/status")
     admin.push(signed(admin.keys, "web1", sequence=10))
     refused(admin, "an old report")
 
