@@ -22,7 +22,7 @@ from tests.stories.world import World, follow, rest
 DRIVER = Path(__file__).with_name("killing.py")
 PYTHON = "/opt/hostwright/current/bin/python"
 
-FEW = 12
+FEW = 6
 MANY = 500
 CALLS = 320
 """More calls of this kind than any process of such a cycle makes."""
@@ -67,7 +67,7 @@ def test_a_cycle_can_be_killed_at_any_moment(host: Host) -> None:
     assert killed(host, "random", seed(), FEW) == FEW
 
 
-@pytest.mark.parametrize("first", [1, 9])
+@pytest.mark.parametrize("first", [1, pytest.param(9, marks=pytest.mark.long)])
 def test_a_cycle_can_be_killed_before_any_call_that_changes_the_disk(host: Host, first: int) -> None:
     assert killed(host, "boundaries", first, 23, 4) >= 2
 

@@ -19,7 +19,7 @@ from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.stories.world import World, follow, rest
 
-FEW, MANY = 4, 100
+FEW, MANY = 3, 100
 CYCLE_S = 4.0
 """Longer than such a cycle takes: some cuts come when it is over, and then nothing of it may be lost."""
 

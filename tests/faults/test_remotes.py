@@ -12,6 +12,7 @@ import pytest
 
 from tests.gitserver import answering_server, silent_server
 from tests.lab.host import Completed, Host
+from tests.lab.images import Image
 from tests.lab.lab import Lab
 from tests.stories.world import MOTD, World, apply, follow, kinds, rest
 
@@ -38,22 +39,32 @@ ILLS: dict[str, Callable[[], AbstractContextManager[int]]] = {
 NAMED = {"problem-timeout", "problem-source-unreachable", "problem-bad-answer"}
 
 
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
-    return {ill: World(tmp_path_factory.mktemp("world") / "world") for ill in ILLS}
+def boot(lab: Lab, world: World, image: str | Image) -> Host:
+    """A host that holds the repository of ``world`` as a folder of its own."""
+    return lab.boot("bookworm", image=image, name="web1", options=(f"--bind={world.served}:/srv",))
 
 
 @pytest.fixture(scope="module")
-def hosts(lab: Lab, worlds: dict[str, World]) -> Iterator[dict[str, Host]]:
+def well(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Image]:
+    """A world, and what a host is that follows it."""
+    world = World(tmp_path_factory.mktemp("world") / "world")
+    host = boot(lab, world, "agent")
+    follow(host, LOCAL)
+    rest(host)
+    host.run("systemctl disable --quiet hostwright.service")
+    return world, host.freeze()
+
+
+@pytest.fixture(scope="module")
+def worlds(well: tuple[World, Image], tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
+    return {ill: well[0].copy(tmp_path_factory.mktemp("world") / "world") for ill in ILLS}
+
+
+@pytest.fixture(scope="module")
+def hosts(lab: Lab, well: tuple[World, Image], worlds: dict[str, World]) -> Iterator[dict[str, Host]]:
     """One for each illness: half a minute of patience with each server is waited for once."""
     with contextlib.ExitStack() as stack:
-        hosts = {}
-        for ill, world in worlds.items():
-            bind = f"--bind={world.served}:/srv"
-            hosts[ill] = host = stack.enter_context(lab.boot("bookworm", image="agent", name="web1", options=(bind,)))
-            follow(host, LOCAL)
-            rest(host)
-        yield hosts
+        yield {ill: stack.enter_context(boot(lab, world, well[1])) for ill, world in worlds.items()}
 
 
 def point(host: Host, remote: str) -> None:
