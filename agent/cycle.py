@@ -1,15 +1,16 @@
 """The agent on one page: what one cycle does, in order. Start reading here.
 
-    fetch ─Commit→ verify ─TrustedCommit→ resolve ─Resolution→ choose ─Aim→ plan ─Plan→ permit ─PermittedPlan→
-    apply ─Outcome→ confirm ─Applied→ own (settle) → probe ─Health→ trial ┬→ prune ─Pruned→ probe → trial ┬→ remember
-                                                                          └ harm: the last good state ────┤  keep
-                                                                                 harm: the last good state ┘  report
+    fetch ─Commit→ verify ─TrustedCommit→ resolve ─Resolution→ choose ─Target→ plan ─Plan→ permit ─PermittedPlan→
+    apply ─Outcome→ confirm ─Applied→ record → probe ─Health→ trial ┬→ prune ─Pruned→ probe → trial ┬→ remember
+                                                                    └─ harm: back to the last good ─┤  collect_garbage
+                                                                       harm: back to the last good ─┘  report
     and at the very end, where the host needs it and may, a reboot, or the switch to another version of the agent
 
-Each step is a module of ``agent.steps`` named like it; ``aiming`` strings together those up to the Aim, ``converging``
-those up to the end of the trial, ``updating`` is about the agent itself, and ``wiring`` hands in the real things they
-work on. A step that fails leaves the host on what it had: without the remote, on the newest commit that is trusted;
-without a usable commit, on the one aimed at before. Whatever happened, the account of it is reported.
+Each step is a module of ``agent.steps`` named like it. ``select_target`` strings together those up to the Target,
+``converge`` those up to the record, ``judge_trial`` those up to the end of the trial. ``updating`` is about the agent
+itself, and ``wiring`` hands in the real things they work on. A step that fails leaves the host on what it had: without
+the remote, on the newest commit that is trusted; without a usable commit, on the one aimed at before. Its account
+is reported, whatever happened.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from __future__ import annotations
 import dataclasses
 
 from agent import updating
-from agent.aiming import aim
-from agent.converging import clear, conclude, converge, finish, unended
-from agent.domain.account import Account, Reboot, Stage, Trigger
+from agent.converge import converge
+from agent.domain.account import Account, Milestone, Reboot, Trigger
 from agent.errors import HostwrightError
+from agent.judge_trial import judge_removal, judge_trial, mark_crashed_attempts, remove_what_left
 from agent.parts import Parts
-from agent.steps.choose import Aim
+from agent.select_target import select_target
+from agent.steps.choose import Target
+from agent.steps.collect_garbage import collect_garbage
 from agent.steps.confirm import failures
-from agent.steps.keep import keep
-from agent.steps.probe import forgiven, probe
+from agent.steps.probe import baseline_failed_units, probe
 from agent.steps.reboot import reboot
 from agent.steps.remember import remember
 
@@ -35,30 +37,30 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     account = Account(clock=parts.clock, failures=[*parts.healed])
     if parts.unusable is not None:
         return _only_told(parts, account, parts.unusable)
-    chosen: Aim | None = None
+    chosen: Target | None = None
     with account.surviving():
-        account.forgiven = forgiven(parts.memory.state().failed_at_first)
+        account.forgiven = baseline_failed_units(parts.memory.state().failed_at_first)
     with account.surviving():
-        unended(parts)
+        mark_crashed_attempts(parts)
     with account.surviving():
-        chosen = aim(parts, account)
-        account.reached(Stage.AIMED)
+        chosen = select_target(parts, account)
+        account.reached(Milestone.AIMED)
         if chosen is not None:
             converge(parts, account, chosen, trigger)
     with account.surviving():
         account.failures.extend(failures(account))
     with account.surviving():
-        conclude(parts, account)
+        judge_trial(parts, account)
     with account.surviving():
         if chosen is not None:
-            clear(parts, account, chosen, trigger)
+            remove_what_left(parts, account, chosen, trigger)
     with account.surviving():
-        if chosen is not None and finish(parts, account):
-            clear(parts, account, chosen, trigger)
+        if chosen is not None and judge_removal(parts, account):
+            remove_what_left(parts, account, chosen, trigger)
     with account.surviving():
         account.reboot = _reboot(parts, account, trigger)
     with account.surviving():
-        updating.look(parts, account, trigger)
+        updating.plan_update(parts, account, trigger)
     with account.surviving():
         remember(
             account,
@@ -70,9 +72,9 @@ def run(parts: Parts, trigger: Trigger) -> Account:
             now=parts.clock(),
         )
     with account.surviving():
-        parts.listen(parts.memory.state().fleet.webhook)
+        parts.ensure_webhook_service(parts.memory.state().fleet.webhook)
     with account.surviving():
-        keep(
+        collect_garbage(
             account.trusted,
             memory=parts.memory,
             mirror=parts.mirror,
@@ -92,7 +94,7 @@ def run(parts: Parts, trigger: Trigger) -> Account:
         cause = (why.kind, why.message, why.hint) if why is not None else ("", "", "")
         parts.memory.keep_state(dataclasses.replace(parts.memory.state(), exit=int(account.exit), cause=cause))
     with account.surviving():
-        updating.conclude(parts, account, trigger)
+        updating.finish_update(parts, account, trigger)
     return account
 
 

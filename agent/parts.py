@@ -21,7 +21,7 @@ from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
 from agent.steps.apply import Progress
-from agent.steps.listen import listen
+from agent.steps.webhook_service import ensure_webhook_service
 from agent.system import systemd
 from agent.system.git import Mirror
 
@@ -65,7 +65,7 @@ class Parts:
     versions: Versions
     remote_answers: Callable[[], bool]
     """Whether the config repo's server takes connections."""
-    listen: Callable[[Webhook | None], None] = listen
+    ensure_webhook_service: Callable[[Webhook | None], None] = ensure_webhook_service
     reboot: Callable[[], None] = systemd.reboot
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent import wiring
-from agent.aiming import gate_of
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
 from agent.domain.plan import Hold, HoldKind, Plan
@@ -23,19 +22,20 @@ from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.problems import ProblemKind
+from agent.select_target import gate_of
 from agent.steps.choose import suspension
-from agent.steps.leaving import foresee
-from agent.steps.own import wanted_by
-from agent.steps.permit import permit, rules_for
+from agent.steps.permit import permit, permit_rules
 from agent.steps.plan import make_plan
+from agent.steps.plan_removals import plan_removals
 from agent.steps.probe import probe
 from agent.steps.prune import unfit, units_going, untold
+from agent.steps.record import wanted_by
 from agent.steps.resolve import Resolution, resolve
 from agent.steps.verify import recall
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
+class HostPlan:
     """``holds``: by deploy, why it may not begin now. ``newest``: a trusted commit that wants something else and is not
     aimed at, and why not, in words."""
 
@@ -46,7 +46,7 @@ class Foreseen:
     newest: tuple[str, str] | None
 
 
-def foreseen(paths: Paths, work: Path) -> Foreseen:
+def plan_host(paths: Paths, work: Path) -> HostPlan:
     """Scratch files go to ``work``. Raises HostwrightError where the host has followed nothing yet, or the commit
     cannot be read."""
     settings, memory = read_settings(paths), Memory(paths)
@@ -80,13 +80,13 @@ def foreseen(paths: Paths, work: Path) -> Foreseen:
     shut = gate_of(memory, memory.state().fleet, now)
     suspended = suspension(memory.suspension(now), resolution.environment, settings.host, now)
     attempts = memory.state().attempts
-    rules = rules_for(state, suspension=suspended, attempts=attempts, now=now, patient=True, gate=shut)
+    rules = permit_rules(state, suspension=suspended, attempts=attempts, now=now, waits_for_backoff=True, gate=shut)
     holds = permit(found, rules).deploy_holds
     waits = suspended or shut.intended
     why = _why_not(memory, state, lambda: resolved(last).state, waits, now) if last != aimed else ""
     newest = (last, why) if why else None
     if untold(state, found) or before.commit is None:
-        return Foreseen(state, found, holds, Leaving(), newest)  # what is wanted is not known, or nothing ever was
+        return HostPlan(state, found, holds, Leaving(), newest)  # what is wanted is not known, or nothing ever was
     then = Account(
         state=state,
         after=dataclasses.replace(found, deploys=()),
@@ -97,7 +97,7 @@ def foreseen(paths: Paths, work: Path) -> Foreseen:
     )
     ledger = Ledger(paths.ledger)
     going = units_going(ledger.entries(), wanted_by(state, found, before.deploys))
-    leaving = foresee(
+    leaving = plan_removals(
         state,
         found,
         idle=resolution.environment.idle(),
@@ -110,7 +110,7 @@ def foreseen(paths: Paths, work: Path) -> Foreseen:
         ledger=ledger,
         mirror=mirror,
     )
-    return Foreseen(state, found, holds, leaving, newest)
+    return HostPlan(state, found, holds, leaving, newest)
 
 
 def _why_not(memory: Memory, state: DesiredState, read: Callable[[], DesiredState], held: Hold | None, now: int) -> str:

@@ -7,14 +7,14 @@ import dataclasses
 
 from agent.domain.account import Account, Trigger
 from agent.domain.event import Event, EventKind
-from agent.domain.memory import Stage, Update
+from agent.domain.memory import Update, UpdateStage
 from agent.errors import Exit, HostwrightError, host_io_error
 from agent.host.versions import STEADY_S
 from agent.parts import Parts
 from agent.steps import update as updates
 
 
-def look(parts: Parts, account: Account, trigger: Trigger) -> None:
+def plan_update(parts: Parts, account: Account, trigger: Trigger) -> None:
     """Whether the pinned version is to be tried when this cycle ends, or what it waits for. Raises HostwrightError for
     what came of it before."""
     pin, update = account.agent, parts.memory.update()
@@ -32,15 +32,15 @@ def look(parts: Parts, account: Account, trigger: Trigger) -> None:
     account.ready = account.update is None
 
 
-def conclude(parts: Parts, account: Account, trigger: Trigger) -> None:
+def finish_update(parts: Parts, account: Account, trigger: Trigger) -> None:
     """The last act of a cycle, when all that it did is remembered and reported: a verdict on the version that runs, or
     the next one built, looked into and switched to. Raises HostwrightError, OSError."""
     update = parts.memory.update()
-    if update is not None and update.stage == Stage.TRIAL:
+    if update is not None and update.stage == UpdateStage.TRIAL:
         _judge_trial(parts, account, update, trigger)
-    elif update is not None and update.stage == Stage.REVERTED:
+    elif update is not None and update.stage == UpdateStage.REVERTED:
         helped = updates.does_well(account, update)
-        parts.memory.keep_update(updates.judged(update, helped=helped, now=parts.clock()))
+        parts.memory.keep_update(updates.after_revert(update, helped=helped, now=parts.clock()))
     elif account.ready:
         _try(parts, account, update)
 

@@ -33,7 +33,7 @@ from agent.inventory.environment import Environment, load
 from agent.inventory.fleet import Fleet
 from agent.inventory.lock import lock_text
 from agent.problems import ProblemKind
-from agent.steps.leaving import ALLOW, TRAILER
+from agent.steps.plan_removals import ALLOW, TRAILER
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
 from tests.deploys.packages.vendor import Key

@@ -23,11 +23,11 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", 
 """Module names that say nothing about what is inside."""
 
 SHARED_NAMES = """
-Account Accounts Command Difference Entry Foreseen Rules Stage Standing Step Unit Wanted
+Account Accounts Command Difference Entry Step Unit Wanted
 """
 """Names that two public classes of the agent still share. This list only shrinks."""
 
-SOUND_ALIKE = {("leavers", "leaving")}
+SOUND_ALIKE: set[tuple[str, ...]] = set()
 """Modules of one folder that still sound alike. This list only shrinks."""
 
 GENERATED = {"tests/requirements.txt", "requirements.txt"}

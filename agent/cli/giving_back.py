@@ -28,7 +28,7 @@ class Return(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
+class PlannedRestore:
     """What is to become of one entry, and why it is left where it is."""
 
     entry: LedgerEntry
@@ -40,12 +40,12 @@ class Foreseen:
 class Given:
     """What is ``done``, with the fate that it met. What ``stayed`` by rule, or ``failed`` against it: a line each."""
 
-    done: list[Foreseen] = field(default_factory=list)
+    done: list[PlannedRestore] = field(default_factory=list)
     stayed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
-def foresee(entries: Iterable[LedgerEntry]) -> list[Foreseen]:
+def foresee(entries: Iterable[LedgerEntry]) -> list[PlannedRestore]:
     """What would become of ``entries``, in the order in which it would happen. Looks, and changes nothing."""
     found = [_foreseen(entry) for entry in _in_order(entries)]
     going = {each.entry.key for each in found if each.fate is Return.REMOVED}
@@ -56,7 +56,7 @@ def foresee(entries: Iterable[LedgerEntry]) -> list[Foreseen]:
     return found
 
 
-def counts(foreseen: Iterable[Foreseen]) -> list[str]:
+def counts(foreseen: Iterable[PlannedRestore]) -> list[str]:
     """One line for each fate: how many of which kind."""
     lines: dict[Return, dict[str, int]] = {}
     for each in foreseen:
@@ -110,17 +110,17 @@ def give_back_one(entry: LedgerEntry, ledger: Ledger) -> None:
         raise DeployError(complaints[0])
 
 
-def _foreseen(entry: LedgerEntry) -> Foreseen:
+def _foreseen(entry: LedgerEntry) -> PlannedRestore:
     kind = kind_named(entry.kind)
     fate = Return.REMOVED if entry.origin is Origin.CREATED else Return.RESTORED
     try:
         now = kind.look(entry.name) if kind is not None else None
     except (DeployError, OSError) as error:
-        return Foreseen(entry, Return.LEFT, f"it cannot be looked at: {error}")
+        return PlannedRestore(entry, Return.LEFT, f"it cannot be looked at: {error}")
     if (now.state if now is not None else None) == entry.before:
-        return Foreseen(entry, fate)
+        return PlannedRestore(entry, fate)
     reason = judged(entry, now)
-    return Foreseen(entry, Return.LEFT, reason) if reason else Foreseen(entry, fate)
+    return PlannedRestore(entry, Return.LEFT, reason) if reason else PlannedRestore(entry, fate)
 
 
 def _stays_filled(folder: str, going: Set[str]) -> bool:
@@ -135,7 +135,7 @@ def _stays_filled(folder: str, going: Set[str]) -> bool:
 _AT_A_PATH = ("file", "link", "directory")
 
 
-def _restore(foreseen: Foreseen, ledger: Ledger, given: Given) -> None:
+def _restore(foreseen: PlannedRestore, ledger: Ledger, given: Given) -> None:
     entry = foreseen.entry
     kind = kind_named(entry.kind)
     try:
@@ -147,7 +147,7 @@ def _restore(foreseen: Foreseen, ledger: Ledger, given: Given) -> None:
         given.failed.append(f"{entry.key}: {_first_line(error)}")
 
 
-def _remove(foreseen: Sequence[Foreseen], ledger: Ledger, given: Given) -> None:
+def _remove(foreseen: Sequence[PlannedRestore], ledger: Ledger, given: Given) -> None:
     entries = [each.entry for each in foreseen]
     kind = kind_named(entries[0].kind)
     try:

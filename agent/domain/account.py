@@ -102,7 +102,7 @@ class Reboot:
     hold: Hold | None = None
 
 
-class Stage(StrEnum):
+class Milestone(StrEnum):
     """A point of a cycle whose time is noted."""
 
     AIMED = "aimed"
@@ -116,7 +116,7 @@ class Stage(StrEnum):
 class Account:
     clock: Callable[[], int] = lambda: 0
     """Seconds since the epoch."""
-    times: dict[Stage, int] = field(default_factory=dict)
+    times: dict[Milestone, int] = field(default_factory=dict)
     """When the cycle came to each point."""
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
@@ -165,7 +165,7 @@ class Account:
         """What goes wrong inside is noted here, and whoever opened this goes on behind it."""
         return Surviving(self.failures, self.clock)
 
-    def reached(self, stage: Stage) -> None:
+    def reached(self, stage: Milestone) -> None:
         self.times[stage] = self.clock()
 
     @property

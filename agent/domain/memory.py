@@ -216,7 +216,7 @@ class Pinned:
         return self.until is None or now < self.until
 
 
-class Stage(StrEnum):
+class UpdateStage(StrEnum):
     """How far the agent is with a version of itself."""
 
     FAILED = "failed"

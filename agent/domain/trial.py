@@ -39,7 +39,7 @@ class Trial:
     remote: bool = True
 
     @property
-    def hopeless(self) -> bool:
+    def out_of_tries(self) -> bool:
         """Whether it has been begun as often as it may be, and never ended."""
         return self.tries >= MOST_TRIES
 

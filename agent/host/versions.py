@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.domain.memory import Stage
+from agent.domain.memory import UpdateStage
 from agent.domain.pins import AgentPin
 from agent.domain.text import printable
 from agent.errors import Consequence, SourceError
@@ -99,12 +99,12 @@ class Versions:
         """What is done at the start of a cycle: what became of the last version is taken down, and one on trial gets
         units of its own. Whether it did not run by them until now. Raises SettingsError, OSError."""
         update, current, previous = memory.update(), self._target("current"), self._target("previous")
-        if update is None or update.stage != Stage.TRIAL:
+        if update is None or update.stage != UpdateStage.TRIAL:
             if previous is not None and previous == current:
                 self.end_trial()  # of a version that nobody remembers
         elif previous is None or current != update.name:
             if self._target("reverted") == update.name:
-                memory.keep_update(dataclasses.replace(update, stage=Stage.REVERTED.value))
+                memory.keep_update(dataclasses.replace(update, stage=UpdateStage.REVERTED.value))
             else:
                 memory.keep_update(None)  # cut off before it was switched to or after it was kept; or a person chose
             self.end_trial()

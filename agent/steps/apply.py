@@ -20,10 +20,10 @@ from agent.domain.plan import Cause, DeployPlan, PermittedPlan
 from agent.engine.client import Decision, Engine, Execute, FoundDeploy, Skip
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
-from agent.steps.own import record
-from agent.steps.permit import Rules, judge
+from agent.steps.permit import PermitRules, permit_deploy
 from agent.steps.plan import classify
 from agent.steps.reach import Made
+from agent.steps.record import record_ownership
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def apply(
     *,
     engine: Engine,
     root: Path,
-    rules: Rules,
+    rules: PermitRules,
     applied: Mapping[str, AppliedDeploy],
     journal: Journal,
     ledger: Ledger,
@@ -83,7 +83,7 @@ def apply(
         if missing and not planned.in_sync:
             decided.skipped[deploy.name] = f"needs {missing[0]}, which did not end well"
             return Skip()
-        judged = judge(planned, rules)
+        judged = permit_deploy(planned, rules)
         allowed = frozenset(key for key in judged.allowed if only is None or (deploy.name, key) in only)
         if found.error is None:
             made.there(deploy, found.changes, applied.get(deploy.name))
@@ -91,7 +91,7 @@ def apply(
             if judged.put_off and planned.pending:
                 decided.held.add(deploy.name)
             return Skip()
-        decided.recorded += record(ledger, deploy, planned, clock())
+        decided.recorded += record_ownership(ledger, deploy, planned, clock())
         journal.begin(deploy.name, deploy.digest)
         return Execute(allowed)
 

@@ -13,7 +13,7 @@ from agent.domain.pins import AgentPin
 from agent.domain.plan import Hold, HoldKind
 from agent.inventory.environment import Environment
 from agent.steps.gate import OPEN, Gate
-from agent.steps.leavers import kept_out
+from agent.steps.lock_out import kept_out
 from agent.steps.resolve import Resolution
 
 """The hold of a host that stays on a commit because a person said so."""
@@ -22,7 +22,7 @@ HERE = "suspended on this host"
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class Target:
     """What to make true now.
 
     ``hold`` keeps the host from the newest commit, if something does. ``suspension`` keeps it from being touched at
@@ -62,7 +62,7 @@ def choose(
     bad: Hold | None = None,
     gate: Gate = OPEN,
     pinned: Hold | None = None,
-) -> Aim | None:
+) -> Target | None:
     """``candidate`` unless something holds it; then ``current``, what was aimed at before. None without either.
 
     ``candidate`` is None when the newest commit cannot be used (the cycle has said why). A candidate with the
@@ -70,12 +70,12 @@ def choose(
     candidate is not the newest commit, but one that a person named.
     """
     if candidate is None:
-        return None if current is None else Aim(current, suspension=suspension, gate=gate)
+        return None if current is None else Target(current, suspension=suspension, gate=gate)
     if bad is not None:
         if current is None:
             return None
-        return Aim(replace(current, state=kept_out(current.state, candidate.state)), bad, suspension, gate)
+        return Target(replace(current, state=kept_out(current.state, candidate.state)), bad, suspension, gate)
     waits = suspension or gate.intended
     if waits is None or current is None or candidate.state.digest == current.state.digest:
-        return Aim(candidate, pinned, suspension, gate)
-    return Aim(current, waits, suspension, gate)
+        return Target(candidate, pinned, suspension, gate)
+    return Target(current, waits, suspension, gate)

@@ -16,7 +16,7 @@ from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import DeployPlan, HoldKind, Plan
 from agent.errors import DeployError
 from agent.problems import ProblemKind
-from agent.steps.own import owned_by
+from agent.steps.record import owned_by
 
 
 def confirm(

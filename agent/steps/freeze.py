@@ -10,11 +10,11 @@ from agent.domain.commit import TrustMode
 from agent.domain.memory import TrustRecord
 from agent.errors import TrustError
 from agent.problems import ProblemKind
-from agent.steps.judge import NEVER_TRUSTED, Judge, read_anchors
+from agent.steps.signatures import NEVER_TRUSTED, SignatureVerifier, read_anchors
 from agent.system.git import Mirror
 
 
-class Standing(StrEnum):
+class SignerStanding(StrEnum):
     """Whether whoever vouched for the commit trusted last still counts."""
 
     COUNTS = "counts"
@@ -34,8 +34,8 @@ def revoked(
     """Why this host is frozen; None where it is not. Raises SourceError where the commit cannot be read."""
     if record.last is None or mode is TrustMode.UNSIGNED:
         return None
-    found, why = standing(record, record.last, Judge(mirror, inventory, read_anchors(anchors), now))
-    if found is not Standing.REVOKED:
+    found, why = standing(record, record.last, SignatureVerifier(mirror, inventory, read_anchors(anchors), now))
+    if found is not SignerStanding.REVOKED:
         return None
     who = f" ({record.principal} when it was trusted)" if record.principal else ""
     return TrustError(
@@ -46,22 +46,24 @@ def revoked(
     )
 
 
-def standing(record: TrustRecord, last: str, judge: Judge) -> tuple[Standing, str]:
+def standing(record: TrustRecord, last: str, judge: SignatureVerifier) -> tuple[SignerStanding, str]:
     """Whether who vouched for ``last``, the commit trusted last, counts now, and if not, why."""
     try:
         judge.in_force(record, last)
     except TrustError as error:
         if error.kind in NEVER_TRUSTED:
-            return Standing.UNSIGNED, error.message
+            return SignerStanding.UNSIGNED, error.message
         if error.kind is ProblemKind.EXPIRED_KEY or (
             error.kind is ProblemKind.WRONG_SIGNER and _counted(judge, record, last)
         ):
-            return Standing.EXPIRED, error.message
-        return (Standing.REVOKED if error.kind is ProblemKind.WRONG_SIGNER else Standing.UNKNOWN), error.message
-    return Standing.COUNTS, ""
+            return SignerStanding.EXPIRED, error.message
+        return (
+            SignerStanding.REVOKED if error.kind is ProblemKind.WRONG_SIGNER else SignerStanding.UNKNOWN
+        ), error.message
+    return SignerStanding.COUNTS, ""
 
 
-def _counted(judge: Judge, record: TrustRecord, last: str) -> bool:
+def _counted(judge: SignatureVerifier, record: TrustRecord, last: str) -> bool:
     """Whether the same keys vouched for it when it was trusted: certificates do not say that they have expired."""
     try:
         replace(judge, now=record.at).in_force(record, last)

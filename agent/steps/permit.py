@@ -22,7 +22,7 @@ _TRIED_OR_NEVER = frozenset({HoldKind.OBSERVE, HoldKind.NOT_IDEMPOTENT, HoldKind
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class PermitRules:
     """What holds changes on this host now: all of them (suspended), those of some deploys, or those of some causes."""
 
     everything: Hold | None = None
@@ -33,7 +33,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Permission:
     """For one deploy: the resources it may change, or the hold on all of it."""
 
     allowed: frozenset[str]
@@ -45,16 +45,17 @@ class Judgement:
         return self.hold is not None and self.hold.kind not in _TRIED_OR_NEVER
 
 
-def rules_for(
+def permit_rules(
     state: DesiredState,
     *,
     suspension: Hold | None,
     attempts: Mapping[str, Attempt],
     now: int,
-    patient: bool,
+    waits_for_backoff: bool,
     gate: Gate = OPEN,
-) -> Rules:
-    """The rules of this moment. ``patient`` cycles wait for a backoff to end; a person's does not."""
+) -> PermitRules:
+    """The rules of this moment. ``waits_for_backoff``: whether a deploy that failed waits for its backoff to end; in a
+    person's cycle it does not."""
     holds: dict[str, Hold] = {}
     failing: dict[str, str] = {}
     for deploy in state.deploys:
@@ -64,7 +65,7 @@ def rules_for(
             failing[deploy.name] = attempt.told
         if deploy.mode is Mode.OBSERVE:
             holds[deploy.name] = OBSERVE
-        elif patient and attempt is not None and attempt.waits(now):
+        elif waits_for_backoff and attempt is not None and attempt.waits(now):
             holds[deploy.name] = Hold(HoldKind.BACKOFF, f"{attempt.told}; will be tried again", attempt.not_before)
         else:
             # What needs a deploy that waits to be tried again waits with it.
@@ -74,13 +75,13 @@ def rules_for(
                 holds[deploy.name] = Hold(
                     HoldKind.BACKOFF, f"waits for {waiting[0]}, which {first.reason}", first.until
                 )
-    return Rules(everything=suspension, deploys=holds, gate=gate, failing=failing)
+    return PermitRules(everything=suspension, deploys=holds, gate=gate, failing=failing)
 
 
-def permit(plan: Plan, rules: Rules) -> PermittedPlan:
+def permit(plan: Plan, rules: PermitRules) -> PermittedPlan:
     """Every change of ``plan`` allowed, or held with its reason."""
     wanted = [deploy for deploy in plan.deploys if not deploy.in_sync]
-    judgements = {deploy.deploy: judge(deploy, rules) for deploy in wanted}
+    judgements = {deploy.deploy: permit_deploy(deploy, rules) for deploy in wanted}
     holds = {name: judged.hold for name, judged in judgements.items() if judged.hold is not None}
     return PermittedPlan(
         plan=plan,
@@ -96,14 +97,14 @@ def permit(plan: Plan, rules: Rules) -> PermittedPlan:
     )
 
 
-def judge(deploy: DeployPlan, rules: Rules) -> Judgement:
+def permit_deploy(deploy: DeployPlan, rules: PermitRules) -> Permission:
     """The rules over one deploy; asked again while applying, when what it wants has become clear."""
     hold = rules.everything or rules.deploys.get(deploy.deploy) or _shut(deploy, rules.gate)
     if hold is None and deploy.changes and all(change.cause is Cause.NOT_IDEMPOTENT for change in deploy.changes):
         hold = NOT_IDEMPOTENT
     if hold is not None:
-        return Judgement(frozenset(), hold)
-    return Judgement(frozenset(change.resource for change in deploy.changes))
+        return Permission(frozenset(), hold)
+    return Permission(frozenset(change.resource for change in deploy.changes))
 
 
 def _shut(deploy: DeployPlan, gate: Gate) -> Hold | None:

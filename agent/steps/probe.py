@@ -14,35 +14,35 @@ DISK_LOW_PERCENT = 5
 """Below this much room packages stop installing and logs stop being written."""
 
 
-def forgiven(remembered: tuple[str, ...] | None) -> tuple[str, ...]:
+def baseline_failed_units(remembered: tuple[str, ...] | None) -> tuple[str, ...]:
     """The failed units that do not count against the host: ``remembered``, or in the very first cycle, before it has
     changed anything, all that have failed by then."""
     return systemd.failed_units() if remembered is None else remembered
 
 
-def probe(state_folder: Path, forgiven: tuple[str, ...], checks: Sequence[Check] = ()) -> Health:
+def probe(state_folder: Path, baseline_failed_units: tuple[str, ...], checks: Sequence[Check] = ()) -> Health:
     """How the host feels now; ``checks`` are those of its deploys."""
-    return judge(
+    return assess(
         host.vitals(state_folder),
         systemd.failed_units(),
-        forgiven,
+        baseline_failed_units,
         reboot_required=host.reboot_required(),
         checks=run_checks(checks),
     )
 
 
-def judge(
+def assess(
     vitals: Vitals,
     failed_units: tuple[str, ...],
-    forgiven: tuple[str, ...],
+    baseline_failed_units: tuple[str, ...],
     *,
     reboot_required: bool,
     checks: tuple[CheckResult, ...] = (),
 ) -> Health:
     """Pure: which of the signs count against the host, and which are only told."""
-    complaints = [f"{unit} has failed" for unit in failed_units if unit not in forgiven]
+    complaints = [f"{unit} has failed" for unit in failed_units if unit not in baseline_failed_units]
     complaints += [f"{check.deploy}: {check.label}: {check.output}" for check in checks if not check.passed]
-    notes = [f"{unit} has failed since before the agent came" for unit in failed_units if unit in forgiven]
+    notes = [f"{unit} has failed since before the agent came" for unit in failed_units if unit in baseline_failed_units]
     if vitals.disk_total and 100 * vitals.disk_free < DISK_LOW_PERCENT * vitals.disk_total:
         notes.append(f"less than {DISK_LOW_PERCENT} % of the disk is free")
     if vitals.inodes_free_percent < DISK_LOW_PERCENT:

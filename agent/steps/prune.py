@@ -30,16 +30,16 @@ from agent.host.ledger import Ledger
 from agent.inventory.site import DEPLOY_KIND
 from agent.problems import ProblemKind
 from agent.steps.apply import Progress
-from agent.steps.leaving import foresee
-from agent.steps.own import wanted_by
+from agent.steps.plan_removals import plan_removals
 from agent.steps.reach import told_of
+from agent.steps.record import wanted_by
 from agent.steps.revoke import revoke
 from agent.steps.verify import recall
 from agent.system.git import Mirror
 
 
 @dataclass(frozen=True, slots=True)
-class Farewell:
+class OnRemoveRunner:
     """What it takes to run an ``on_remove``. ``last``: the commit trusted last."""
 
     engine: Engine
@@ -57,15 +57,16 @@ def prune(
     idle: Mapping[str, str],
     memory: State,
     ledger: Ledger,
-    farewell: Farewell,
+    farewell: OnRemoveRunner,
     now: int,
-    patient: bool,
+    waits_for_backoff: bool,
     begin: Callable[[], None] = lambda: None,
 ) -> Pruned:
     """Takes away what has left Git, as far as it may go now.
 
-    ``idle`` says which deploys may have left by mistake (``Environment.idle``). A ``patient`` cycle waits for a backoff
-    to end. ``begin`` is called before anything is removed. Raises OSError when the ledger cannot be written.
+    ``idle`` says which deploys may have left by mistake (``Environment.idle``). ``waits_for_backoff``: whether an
+    ``on_remove`` that failed waits for its backoff.
+    ``begin`` is called before anything is removed. Raises OSError when the ledger cannot be written.
     """
     state, after = account.state, account.after
     wanted = wanted_by(state, after, account.applied) if state is not None and after is not None else {}
@@ -73,7 +74,7 @@ def prune(
     if state is None:
         return Pruned(waits=why, standing=_standing(ledger))
     left_git = partial(
-        foresee,
+        plan_removals,
         state,
         after or Plan(state.commit, state.digest, ()),
         idle=idle,
@@ -90,7 +91,7 @@ def prune(
         leaving = left_git(waits=why) if after is not None else Leaving()
         return Pruned(why, leaving, revoked=revoked, standing=_standing(ledger), failures=untaken)
     there = {deploy.name for deploy in state.deploys}
-    waiting = _backoff(before, memory.attempts, there, now) if patient else {}
+    waiting = _backoff(before, memory.attempts, there, now) if waits_for_backoff else {}
     leaving = left_git(waiting=waiting)
     if leaving.permitted.due:
         begin()
@@ -188,7 +189,7 @@ def _unfinished(deploy: str, why: str) -> DeployError:
     return DeployError(f"on_remove of {deploy} {why}", kind=ProblemKind.ON_REMOVE_FAILED, hint=hint)
 
 
-def _run(departure: Departure, host: str, farewell: Farewell, *, again: bool) -> str:
+def _run(departure: Departure, host: str, farewell: OnRemoveRunner, *, again: bool) -> str:
     """Runs what a deploy said is to be run when it has left. Returns why that did not end well, in one line."""
     said, name = departure.on_remove, departure.deploy
     deploy = DesiredDeploy(name, DEPLOY_KIND, {}, "", source=said.source, data=said.data)

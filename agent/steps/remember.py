@@ -19,7 +19,7 @@ from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.journal import Journal
 from agent.host.state import Memory
-from agent.steps.narrate import narrate
+from agent.steps.derive_events import derive_events
 
 FIRST_BACKOFF_S = 60
 """A failing deploy is tried again after one minute, then two, four … and every half hour in the end: often enough
@@ -66,7 +66,7 @@ def remember(
     """
     before, state = memory.applied(), memory.state()
     after = applied_after(before, account, now)
-    news, told = narrate(account, before, state.told, now)
+    news, told = derive_events(account, before, state.told, now)
     events.add(news)
     if account.after is not None:
         enforced = account.state.enforced if account.state is not None else ()

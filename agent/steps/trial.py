@@ -33,7 +33,7 @@ REMOTE_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Senses:
+class HealthSource:
     """How the host is looked at: its health, and whether the config repo's server answers."""
 
     health: Callable[[], Health]
@@ -46,12 +46,12 @@ class Senses:
     monotonic: Callable[[], float] = time.monotonic
 
 
-def begin(
+def begin_trial(
     state: DesiredState,
     permitted: PermittedPlan,
     *,
     applied: Mapping[str, AppliedDeploy],
-    senses: Senses,
+    senses: HealthSource,
     now: int,
     again: bool = False,
 ) -> Trial:
@@ -79,7 +79,7 @@ def widened(trial: Trial, state: DesiredState, outcome: Outcome) -> Trial:
     return replace(trial, touched=tuple(deploy.name for deploy in state.deploys if deploy.name in touched))
 
 
-def removing(
+def begin_removal_trial(
     trial: Trial | None, state: DesiredState, health: Health, *, remote: Callable[[], bool], now: int
 ) -> Trial:
     """``trial``, or a new one, of a commit that is about to remove something, on a host that is as ``health`` says.
@@ -101,12 +101,12 @@ def _touched(state: DesiredState, plans: Iterable[DeployPlan], *, again: bool = 
     return reach(state, (each for each in changes if again or each.cause is Cause.INTENDED), unclear)
 
 
-def is_calm(outcome: Outcome) -> bool:
+def settles_at_once(outcome: Outcome) -> bool:
     """Whether nothing that changed can have an after-effect. False where nobody knows what did."""
     return _are_calm(result.resource for deploy in outcome.deploys for result in deploy.results)
 
 
-def left_calm(pruned: Pruned) -> bool:
+def removal_settles_at_once(pruned: Pruned) -> bool:
     """The same of what was removed. A unit that was told, or what an ``on_remove`` did, may fall later."""
     told = pruned.departed or pruned.stayed or pruned.told.units
     return not told and _are_calm(removal.entry.key for removal in pruned.done)
@@ -117,7 +117,7 @@ def _are_calm(keys: Iterable[str]) -> bool:
     return bool(kinds) and all(kind is not None and kind.calm for kind in kinds)
 
 
-def watch(trial: Trial, senses: Senses, *, settle_s: int, to_the_end: bool) -> tuple[Health, tuple[str, ...]]:
+def watch(trial: Trial, senses: HealthSource, *, settle_s: int, to_the_end: bool) -> tuple[Health, tuple[str, ...]]:
     """The host's health when the change has settled, and what speaks against the change: nothing, when it is good.
 
     What is bad at first may still come up: it has ``settle_s`` for that. What is well at first may still fall: with
@@ -127,7 +127,7 @@ def watch(trial: Trial, senses: Senses, *, settle_s: int, to_the_end: bool) -> t
     told = False
     while True:
         health = senses.health()
-        reasons = against(trial, health, remote=not trial.remote or senses.remote())
+        reasons = evaluate_trial(trial, health, remote=not trial.remote or senses.remote())
         left = deadline - senses.monotonic()
         if left <= 0 or senses.stopped() or not (reasons or to_the_end):
             return health, reasons
@@ -137,7 +137,7 @@ def watch(trial: Trial, senses: Senses, *, settle_s: int, to_the_end: bool) -> t
         senses.sleep(min(LOOK_AGAIN_S, left))
 
 
-def against(trial: Trial, health: Health, *, remote: bool) -> tuple[str, ...]:
+def evaluate_trial(trial: Trial, health: Health, *, remote: bool) -> tuple[str, ...]:
     """Pure: what of the host's signs speaks against the change, a text each. ``remote``: whether that is well."""
     counting = [
         result

@@ -12,7 +12,7 @@ import dataclasses
 import re
 
 from agent.domain.account import Account, Trigger
-from agent.domain.memory import Stage, Update
+from agent.domain.memory import Update, UpdateStage
 from agent.domain.pins import AgentPin
 from agent.domain.plan import Hold, HoldKind
 from agent.errors import Exit, HealthError, HostwrightError, SourceError
@@ -27,9 +27,9 @@ REVERTS_MOST = 2
 """So often a version is tried that the one before it did better than: once may have been the network's doing."""
 
 _AGAIN = {
-    Stage.FAILED: "it is tried once more by itself",
-    Stage.REVERTED: "whether that helps is to be seen",
-    Stage.BAD: "it is not tried again",
+    UpdateStage.FAILED: "it is tried once more by itself",
+    UpdateStage.REVERTED: "whether that helps is to be seen",
+    UpdateStage.BAD: "it is not tried again",
 }
 _OWN_KINDS = frozenset({ProblemKind.UPDATE_FAILED, ProblemKind.UPDATE_REVERTED})
 _NUMBER = re.compile(r"\d+")
@@ -37,15 +37,15 @@ _NUMBER = re.compile(r"\d+")
 
 def obstacle(pin: AgentPin, update: Update | None, *, trigger: Trigger, now: int) -> HostwrightError | None:
     """Why ``pin`` is not tried now, for what came of it before; None when it may be. A person does not wait."""
-    if update is None or update.digest != pin.digest or update.stage == Stage.TRIAL:
+    if update is None or update.digest != pin.digest or update.stage == UpdateStage.TRIAL:
         return None
     early = now < update.not_before <= now + LONGEST_BACKOFF_S
-    if update.stage == Stage.FAILED and (not early or trigger is Trigger.PERSON):
+    if update.stage == UpdateStage.FAILED and (not early or trigger is Trigger.PERSON):
         return None
-    if update.stage == Stage.BAD and trigger is Trigger.PERSON:
+    if update.stage == UpdateStage.BAD and trigger is Trigger.PERSON:
         return None
-    if update.reverts or update.stage in (Stage.REVERTED, Stage.BAD):
-        again = _AGAIN[Stage(update.stage)]
+    if update.reverts or update.stage in (UpdateStage.REVERTED, UpdateStage.BAD):
+        again = _AGAIN[UpdateStage(update.stage)]
         return HealthError(
             f"agent {pin.version} did not report well in its time, and the host was switched back: {again}",
             kind=ProblemKind.UPDATE_REVERTED,
@@ -78,11 +78,11 @@ def waits(account: Account, *, lacks: str, pending: bool, unheard: bool, stopped
 
 def failed(update: Update | None, pin: AgentPin, why: str, *, now: int) -> Update:
     """To be tried again, later each time."""
-    return _again(_begun(update, pin, Stage.FAILED, (), now), why, now)
+    return _again(_begun(update, pin, UpdateStage.FAILED, (), now), why, now)
 
 
 def on_trial(pin: AgentPin, account: Account, update: Update | None, *, now: int) -> Update:
-    return _begun(update, pin, Stage.TRIAL, tuple(sorted(troubles(account))), now)
+    return _begun(update, pin, UpdateStage.TRIAL, tuple(sorted(troubles(account))), now)
 
 
 def does_well(account: Account, update: Update) -> bool:
@@ -110,17 +110,17 @@ def troubles(account: Account) -> frozenset[str]:
     )
 
 
-def judged(update: Update, *, helped: bool, now: int) -> Update:
+def after_revert(update: Update, *, helped: bool, now: int) -> Update:
     """A version that was switched back from, once the one before it has run. ``helped``: that does well."""
     if not helped:
         return _again(update, f"agent {update.version} did not report well, and neither does the one before it", now)
     update = dataclasses.replace(update, reverts=update.reverts + 1)
     if update.reverts >= REVERTS_MOST:
-        return dataclasses.replace(update, stage=Stage.BAD.value)
+        return dataclasses.replace(update, stage=UpdateStage.BAD.value)
     return dataclasses.replace(_again(update, "", now), not_before=now + LONGEST_BACKOFF_S)
 
 
-def _begun(update: Update | None, pin: AgentPin, stage: Stage, known: tuple[str, ...], now: int) -> Update:
+def _begun(update: Update | None, pin: AgentPin, stage: UpdateStage, known: tuple[str, ...], now: int) -> Update:
     before = update if update is not None and update.digest == pin.digest else None
     failures, reverts = (before.failures, before.reverts) if before is not None else (0, 0)
     return Update(pin.version, pin.name, pin.digest, stage.value, now, known, failures, reverts)
@@ -128,7 +128,7 @@ def _begun(update: Update | None, pin: AgentPin, stage: Stage, known: tuple[str,
 
 def _again(update: Update, why: str, now: int) -> Update:
     delay = min(FIRST_BACKOFF_S * 2 ** min(update.failures, 16), LONGEST_BACKOFF_S)
-    failures, stage = update.failures + 1, Stage.FAILED.value
+    failures, stage = update.failures + 1, UpdateStage.FAILED.value
     return dataclasses.replace(update, stage=stage, failures=failures, not_before=now + delay, why=why)
 
 

@@ -28,8 +28,8 @@ from agent.domain.memory import TrustRecord
 from agent.errors import TrustError
 from agent.problems import ProblemKind
 from agent.steps.accept import accepted
-from agent.steps.judge import NEVER_TRUSTED, Judge, moved, read_anchors
 from agent.steps.meant import require_meant
+from agent.steps.signatures import NEVER_TRUSTED, SignatureVerifier, moved, read_anchors
 from agent.system import openssh
 from agent.system.git import Mirror
 
@@ -68,7 +68,7 @@ def verify(
             hint="who removed it? is the branch as you want it? then run `hostwright trust reset` on the host",
         )
     _require_history(commit, mirror, record.last, min_commit)
-    judge = Judge(mirror, inventory, None if mode is TrustMode.UNSIGNED else _anchors(anchors), now)
+    judge = SignatureVerifier(mirror, inventory, None if mode is TrustMode.UNSIGNED else _anchors(anchors), now)
     if record.last is not None:
         start = _in_force(record, record.last, judge)
     else:
@@ -122,7 +122,7 @@ def recall_last(record: TrustRecord, last: str, *, mirror: Mirror) -> TrustedCom
     return TrustedCommit(commit.sha, commit.subject, signer, tag)
 
 
-def _in_force(record: TrustRecord, last: str, judge: Judge) -> TrustedCommit:
+def _in_force(record: TrustRecord, last: str, judge: SignatureVerifier) -> TrustedCommit:
     """The commit trusted last. Raises TrustError for one that was only trusted while the host asked for no signatures;
     a key that has gone since is ``freeze``'s business."""
     found = recall_last(record, last, mirror=judge.mirror)

@@ -18,7 +18,7 @@ EVERYWHERE = {"status"}
 """It reads the host's own settings, or those of the config repo at hand."""
 
 ON_HOSTS = re.compile(
-    r"(steps|engine|converging|updating|aiming|planning|control|daemon|webhook|cycle|host/(?!repositories)"
+    r"(steps|engine|converge|judge_trial|updating|select_target|planning|control|daemon|webhook|cycle|host/(?!repositories)"
     r"|cli/(?!commands/(check|inventory|lock|schema|status)|config_repo|main|output|table))"
 )
 """Modules whose messages come up on a managed host alone."""

@@ -18,8 +18,8 @@ from agent.errors import DeployError
 from agent.host.exports import Exports
 from agent.host.ledger import Ledger
 from agent.steps.apply import Progress
-from agent.steps.own import look
-from agent.steps.prune import Farewell, prune
+from agent.steps.prune import OnRemoveRunner, prune
+from agent.steps.record import look
 from agent.system.git import Access, Mirror
 from tests.gitserver import ConfigRepo
 from tests.steps.build import SHA, account, health, plan, planned, state
@@ -77,7 +77,9 @@ class Host:
         self.deploys[name] = AppliedDeploy("1" * 64, on_remove=said)
         self.ledger.record("package:git", BOOTSTRAP, NOW, None)
 
-    def prune(self, *, patient: bool = True, now: int = NOW, begin: Callable[[], None] = lambda: None) -> Pruned:
+    def prune(
+        self, *, waits_for_backoff: bool = True, now: int = NOW, begin: Callable[[], None] = lambda: None
+    ) -> Pruned:
         progress = Progress(started=lambda *_: None, operated=lambda _: None)
         return prune(
             self.told,
@@ -85,9 +87,9 @@ class Host:
             idle=self.idle,
             memory=self.memory,
             ledger=self.ledger,
-            farewell=Farewell(self.engine, self.exports, self.mirror, progress, self.commit, "lab"),  # type: ignore[arg-type]
+            farewell=OnRemoveRunner(self.engine, self.exports, self.mirror, progress, self.commit, "lab"),  # type: ignore[arg-type]
             now=now,
-            patient=patient,
+            waits_for_backoff=waits_for_backoff,
             begin=begin,
         )
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.aiming import resolved
 from agent.cycle import run
 from agent.domain.account import Account, Trigger
 from agent.domain.address import Address
@@ -35,6 +34,7 @@ from agent.host.versions import Versions
 from agent.inventory.lock import Lock, lock_text
 from agent.parts import Parts
 from agent.problems import ProblemKind
+from agent.select_target import resolved
 from agent.steps.apply import Progress
 from agent.steps.remember import phase_of
 from agent.steps.verify import recall

@@ -6,7 +6,7 @@ from agent.domain.plan import Cause, Hold, HoldKind
 from agent.domain.window import Window
 from agent.steps.choose import choose
 from agent.steps.gate import OPEN, Gate, gate
-from agent.steps.permit import Rules, permit
+from agent.steps.permit import PermitRules, permit
 from tests.steps.build import change, plan, planned
 from tests.steps.test_choose import resolution
 
@@ -65,7 +65,7 @@ def test_a_commit_that_changes_nothing_waits_for_no_window():
 
 
 def test_what_git_newly_wants_waits_and_a_repair_does_not():
-    rules = Rules(gate=Gate(SHUT))
+    rules = PermitRules(gate=Gate(SHUT))
     assert permit(plan(planned(change(cause=Cause.INTENDED))), rules).held[0].hold == SHUT
     assert permit(plan(planned(unknown="no such user")), rules).deploy_holds == {"motd": SHUT}
     assert permit(plan(planned(change(cause=Cause.DRIFT))), rules).allowed
@@ -73,4 +73,4 @@ def test_what_git_newly_wants_waits_and_a_repair_does_not():
 
 
 def test_a_repair_waits_where_the_windows_say_so():
-    assert permit(plan(planned(change(cause=Cause.DRIFT))), Rules(gate=Gate(SHUT, SHUT))).held[0].hold == SHUT
+    assert permit(plan(planned(change(cause=Cause.DRIFT))), PermitRules(gate=Gate(SHUT, SHUT))).held[0].hold == SHUT

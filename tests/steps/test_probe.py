@@ -1,27 +1,27 @@
 import dataclasses
 
-from agent.steps.probe import forgiven, judge
+from agent.steps.probe import assess, baseline_failed_units
 from tests.steps.build import VITALS
 
 
 def test_a_unit_that_fails_counts_against_the_host():
-    seen = judge(VITALS, ("web.service",), (), reboot_required=False)
+    seen = assess(VITALS, ("web.service",), (), reboot_required=False)
     assert (seen.healthy, seen.complaints) == (False, ("web.service has failed",))
 
 
 def test_one_that_had_failed_before_the_agent_came_is_noted_and_not_counted():
-    seen = judge(VITALS, ("old.service",), ("old.service",), reboot_required=False)
+    seen = assess(VITALS, ("old.service",), ("old.service",), reboot_required=False)
     assert (seen.healthy, seen.notes) == (True, ("old.service has failed since before the agent came",))
 
 
 def test_what_was_forgiven_at_first_is_remembered_and_not_asked_again():
-    assert forgiven(()) == ()
-    assert forgiven(("old.service",)) == ("old.service",)
+    assert baseline_failed_units(()) == ()
+    assert baseline_failed_units(("old.service",)) == ("old.service",)
 
 
 def test_a_disk_or_inodes_almost_full_are_noted():
     full = dataclasses.replace(VITALS, disk_free=1, inodes_free_percent=1)
-    assert [note.split(" of the ")[1] for note in judge(full, (), (), reboot_required=False).notes] == [
+    assert [note.split(" of the ")[1] for note in assess(full, (), (), reboot_required=False).notes] == [
         "disk is free",
         "inodes are free",
     ]

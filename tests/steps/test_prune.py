@@ -17,8 +17,8 @@ from agent.domain.removal import Fate
 from agent.errors import DeployError, ReportError, SourceError
 from agent.problems import ProblemKind
 from agent.steps import prune as step
-from agent.steps.own import look
 from agent.steps.prune import unfit, units_going
+from agent.steps.record import look
 from tests.steps.build import change, deploy, health, plan, planned, state
 from tests.steps.pruning import NOW, Busy, Host, fates, host_below, well
 
@@ -379,15 +379,15 @@ def test_where_it_fails_what_came_with_its_deploy_stays_and_everything_else_goes
     assert [(failure.kind, int(failure.exit)) for failure in pruned.failures] == [("on-remove-failed", 7)]
 
 
-@pytest.mark.parametrize(("patient", "after_s", "runs"), [(True, 30, 0), (True, 60, 1), (False, 30, 1)])
+@pytest.mark.parametrize(("waits_for_backoff", "after_s", "runs"), [(True, 30, 0), (True, 60, 1), (False, 30, 1)])
 def test_it_is_tried_again_when_its_time_has_come_or_a_person_asks(
-    host: Host, patient: bool, after_s: int, runs: int
+    host: Host, waits_for_backoff: bool, after_s: int, runs: int
 ) -> None:
     host.left()
     host.gave("f", deploy="app")
     attempts = {f"{ON_REMOVE}app": Attempt(host.commit, 1, NOW + 60, "exit status 1")}
     host.memory = State(attempts=attempts, fleet=host.memory.fleet)
-    pruned = host.prune(patient=patient, now=NOW + after_s)
+    pruned = host.prune(waits_for_backoff=waits_for_backoff, now=NOW + after_s)
     assert [interrupted for *_, interrupted in host.engine.ran] == [True] * runs
     assert (host.there, len(pruned.failures)) == ([] if runs else ["f"], 0 if runs else 1)
 

@@ -16,7 +16,7 @@ from agent.domain.trial import Trial
 from agent.engine.client import FoundDeploy
 from agent.steps.plan import make_plan
 from agent.steps.reach import Made, reach
-from agent.steps.trial import against, broken
+from agent.steps.trial import broken, evaluate_trial
 from tests.steps.build import change, deploy, health, planned, result, state
 
 FILE, UNIT = "file:/etc/nginx/site.conf", "unit:nginx.service"
@@ -101,7 +101,7 @@ def test_each_way_to_break_a_web_server_counts_wherever_its_check_stands(asked: 
     trial = Trial("d" * 64, "c" * 40, 1, touched=reach(HOST, [change("config", FILE)]), passed=(f"{asked}: http",))
     seen = replace(health(failed=failed_units), checks=(check,))
     failed, doubtful = broken(trial, outcome, {})
-    signs = against(trial, seen, remote=True)
+    signs = evaluate_trial(trial, seen, remote=True)
     assert ((*failed, *signs) != (), doubtful) == (True, False)
     if not answers:
         assert f"{asked}: http: 404, wanted 200" in signs

@@ -10,7 +10,7 @@ from agent.domain.account import Account, Reboot, Trigger
 from agent.domain.health import Health
 from agent.domain.plan import Hold, HoldKind, Plan
 from agent.errors import DeployError
-from agent.steps.probe import judge
+from agent.steps.probe import assess
 from agent.steps.reboot import AGAIN_S, reboot
 from agent.system import host
 from tests.steps.build import deploy, state
@@ -20,7 +20,7 @@ NOW = 1_790_000_000
 
 @pytest.fixture
 def health(tmp_path) -> Health:
-    return judge(host.vitals(tmp_path), (), (), reboot_required=True)
+    return assess(host.vitals(tmp_path), (), (), reboot_required=True)
 
 
 @pytest.fixture

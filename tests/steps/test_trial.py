@@ -12,7 +12,7 @@ from agent.domain.memory import LONGEST_BACKOFF_S, AppliedDeploy
 from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import Cause, PermittedPlan
 from agent.domain.trial import FIRST_DOUBT_S, Bad, Trial
-from agent.steps.trial import Senses, against, begin, is_calm, watch
+from agent.steps.trial import HealthSource, begin_trial, evaluate_trial, settles_at_once, watch
 from tests.steps.build import change, deploy, health, outcome, plan, planned, result, state
 
 NOW = 1_790_000_000
@@ -33,8 +33,8 @@ class Course:
         self.now = 0.0
         self.stopping = False
 
-    def senses(self) -> Senses:
-        return Senses(
+    def senses(self) -> HealthSource:
+        return HealthSource(
             self._health, lambda: self._remote, lambda: self.stopping, sleep=self._sleep, monotonic=lambda: self.now
         )
 
@@ -60,16 +60,18 @@ class Course:
 def test_a_failing_check_counts_if_its_deploy_was_touched_and_it_passed_or_is_new(
     trial: Trial, sign: CheckResult, counts: bool
 ) -> None:
-    assert against(trial, seen(sign), remote=True) == (("web: http 8080: 502, wanted 200",) if counts else ())
+    assert evaluate_trial(trial, seen(sign), remote=True) == (("web: http 8080: 502, wanted 200",) if counts else ())
 
 
 def test_a_unit_counts_that_has_failed_since() -> None:
     trial = replace(WEB, failed_units=("old.service",))
-    assert against(trial, seen(failed=("old.service", "new.service")), remote=True) == ("new.service has failed",)
+    assert evaluate_trial(trial, seen(failed=("old.service", "new.service")), remote=True) == (
+        "new.service has failed",
+    )
 
 
 def test_a_config_repo_that_cannot_be_reached_any_more_counts() -> None:
-    assert len(against(WEB, seen(), remote=False)) == 1
+    assert len(evaluate_trial(WEB, seen(), remote=False)) == 1
 
 
 def test_what_could_not_be_reached_before_does_not_count() -> None:
@@ -92,11 +94,11 @@ def test_what_falls_while_it_settles_is_bad() -> None:
     ("resource", "calm"), [("file:/etc/motd", True), ("unit:web.service", False), ("op:x#1", False)]
 )
 def test_only_what_may_have_an_after_effect_is_watched(resource: str, calm: bool) -> None:
-    assert is_calm(outcome(Status.DONE, result(resource=resource))) is calm
+    assert settles_at_once(outcome(Status.DONE, result(resource=resource))) is calm
 
 
 def test_of_what_nobody_knows_anything_is_expected() -> None:
-    assert not is_calm(Outcome())
+    assert not settles_at_once(Outcome())
 
 
 @pytest.mark.parametrize(("to_the_end", "seconds"), [(True, 60), (False, 0)])
@@ -124,7 +126,7 @@ def test_what_is_tried_again_is_on_trial_with_all_that_it_changes() -> None:
     permitted = PermittedPlan(wanted, {"web": frozenset({"file:/etc/motd"})}, (), {})
     course = Course(seen(FAILING), remote=True)
     for again, touched in ((False, ()), (True, ("web",))):
-        trial = begin(state(deploy("web")), permitted, applied={}, senses=course.senses(), again=again, now=NOW)
+        trial = begin_trial(state(deploy("web")), permitted, applied={}, senses=course.senses(), again=again, now=NOW)
         assert trial.touched == touched
 
 
@@ -137,7 +139,7 @@ def test_a_trial_remembers_what_held_before_it() -> None:
     )
     allowed = {name: frozenset({"file:/etc/motd"}) for name in ("web", "motd", "late")}
     course = Course(seen(FAILING, CheckResult("web", "tcp 22", passed=True), failed=("old.service",)), remote=False)
-    trial = begin(
+    trial = begin_trial(
         state(deploy("web"), deploy(), deploy("late"), deploy("held")),
         PermittedPlan(wanted, allowed, (), {}),
         applied={"web": AppliedDeploy("d", checks=("http 8080",))},

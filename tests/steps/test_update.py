@@ -8,13 +8,13 @@ import pytest
 
 from agent.domain.account import Account, Reboot, Rollback, Trigger
 from agent.domain.desired import DesiredState
-from agent.domain.memory import Stage, Update
+from agent.domain.memory import Update, UpdateStage
 from agent.domain.outcome import DeployOutcome, Outcome, Status
 from agent.domain.pins import AgentPin
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.trial import Bad
 from agent.errors import DeployError, HealthError, ReportError, SourceError
-from agent.steps.update import LONGEST_BACKOFF_S, does_well, failed, judged, obstacle, on_trial, waits
+from agent.steps.update import LONGEST_BACKOFF_S, after_revert, does_well, failed, obstacle, on_trial, waits
 from tests.steps.build import deploy, state
 
 NOW = 1_790_000_000
@@ -89,8 +89,8 @@ def test_a_clock_that_was_wrong_puts_nothing_off_for_long() -> None:
     assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=NOW) is None
 
 
-@pytest.mark.parametrize("stage", [Stage.REVERTED, Stage.BAD])
-def test_what_was_switched_back_from_is_not_tried_again_and_said(stage: Stage) -> None:
+@pytest.mark.parametrize("stage", [UpdateStage.REVERTED, UpdateStage.BAD])
+def test_what_was_switched_back_from_is_not_tried_again_and_said(stage: UpdateStage) -> None:
     told = obstacle(PIN, Update(PIN.version, PIN.name, PIN.digest, stage.value, NOW), trigger=Trigger.CLOCK, now=NOW)
     assert isinstance(told, HealthError)
     assert told.kind == "update-reverted"
@@ -98,7 +98,9 @@ def test_what_was_switched_back_from_is_not_tried_again_and_said(stage: Stage) -
 
 def test_another_pin_begins_afresh() -> None:
     assert (
-        obstacle(OTHER, Update(PIN.version, PIN.name, PIN.digest, Stage.BAD.value, NOW), trigger=Trigger.CLOCK, now=NOW)
+        obstacle(
+            OTHER, Update(PIN.version, PIN.name, PIN.digest, UpdateStage.BAD.value, NOW), trigger=Trigger.CLOCK, now=NOW
+        )
         is None
     )
     assert failed(failed(None, PIN, "x", now=NOW), OTHER, "y", now=NOW).failures == 1
@@ -121,19 +123,21 @@ def test_one_that_does_not_report_does_not_whatever_the_one_before_did() -> None
 
 
 def test_where_going_back_helped_the_version_is_tried_once_more_and_then_never() -> None:
-    once = judged(Update(PIN.version, PIN.name, PIN.digest, Stage.REVERTED.value, NOW), helped=True, now=NOW)
+    once = after_revert(
+        Update(PIN.version, PIN.name, PIN.digest, UpdateStage.REVERTED.value, NOW), helped=True, now=NOW
+    )
     told = obstacle(PIN, once, trigger=Trigger.CLOCK, now=NOW)
     assert told is not None
     assert told.kind == "update-reverted"
     assert obstacle(PIN, once, trigger=Trigger.CLOCK, now=NOW + LONGEST_BACKOFF_S) is None
     again = on_trial(PIN, Account(), once, now=NOW)
-    twice = judged(replace(again, stage=Stage.REVERTED.value), helped=True, now=NOW)
-    assert twice.stage == Stage.BAD
+    twice = after_revert(replace(again, stage=UpdateStage.REVERTED.value), helped=True, now=NOW)
+    assert twice.stage == UpdateStage.BAD
     assert obstacle(PIN, twice, trigger=Trigger.CLOCK, now=NOW + 10 * LONGEST_BACKOFF_S) is not None
 
 
 def test_a_person_does_not_wait() -> None:
-    for stage in (Stage.FAILED, Stage.BAD):
+    for stage in (UpdateStage.FAILED, UpdateStage.BAD):
         update = replace(failed(None, PIN, "x", now=NOW), stage=stage.value)
         assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=NOW) is not None
         assert obstacle(PIN, update, trigger=Trigger.PERSON, now=NOW) is None
@@ -157,13 +161,15 @@ def deploys() -> DesiredState:
 
 
 def test_where_it_did_not_the_version_is_tried_again_later() -> None:
-    update = judged(Update(PIN.version, PIN.name, PIN.digest, Stage.REVERTED.value, NOW), helped=False, now=NOW)
+    update = after_revert(
+        Update(PIN.version, PIN.name, PIN.digest, UpdateStage.REVERTED.value, NOW), helped=False, now=NOW
+    )
     assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=NOW) is not None
     assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=update.not_before) is None
 
 
 def test_that_it_was_switched_back_does_not_count_against_the_version_before() -> None:
-    update = Update(PIN.version, PIN.name, PIN.digest, Stage.REVERTED.value, NOW)
+    update = Update(PIN.version, PIN.name, PIN.digest, UpdateStage.REVERTED.value, NOW)
     told = obstacle(PIN, update, trigger=Trigger.CLOCK, now=NOW)
     assert told is not None
     assert does_well(Account(failures=[told]), update)

@@ -18,7 +18,7 @@ from agent.host.ledger import Ledger
 from agent.host.lock import locked
 from agent.host.paths import Paths
 from agent.host.state import Memory
-from agent.steps.own import with_theirs
+from agent.steps.record import with_theirs
 
 _SHOWN = 5
 """Keys that a complaint about an unknown one names."""

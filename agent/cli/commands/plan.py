@@ -15,7 +15,7 @@ from agent.domain.plan import Cause, Hold
 from agent.domain.removal import Departure, Removal
 from agent.errors import DeployError, Exit, first_exit
 from agent.host.paths import Paths
-from agent.planning import Foreseen, foreseen
+from agent.planning import HostPlan, plan_host
 
 
 @click.command()
@@ -26,14 +26,14 @@ def plan(output: Output, diff: bool) -> int:
     return show(output, "plan", planned(), diff=diff, calm="in sync with commit")
 
 
-def planned() -> Foreseen:
+def planned() -> HostPlan:
     """What the commit that the last cycle aimed at would change now, and take away when that is done."""
     require_root()
     with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
-        return foreseen(Paths(), Path(work))
+        return plan_host(Paths(), Path(work))
 
 
-def show(output: Output, command: str, told: Foreseen, *, diff: bool, calm: str) -> int:
+def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str) -> int:
     found, leaving = told.plan, told.leaving
     wanted = [change for change in found.changes if change.cause is not Cause.NOT_IDEMPOTENT]
     pending = bool(wanted) or leaving.due or any(deploy.unknown is not None for deploy in found.deploys)

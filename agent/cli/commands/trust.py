@@ -19,7 +19,7 @@ from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.steps.accept import accepted
 from agent.steps.freeze import standing as standing_of
-from agent.steps.judge import Judge, read_anchors
+from agent.steps.signatures import SignatureVerifier, read_anchors
 from agent.system.allowed_signers import AllowedSigner, parse
 from agent.wiring import clock, mirror_of_host
 
@@ -50,7 +50,7 @@ def show(output: Output) -> int:
     accept = Accept()
     if record.last is not None and paths.mirror.exists():
         with closing(mirror_of_host(paths, settings)) as mirror, suppress(SourceError):  # the next cycle mends it
-            judge = Judge(mirror, settings.inventory, anchors, now)
+            judge = SignatureVerifier(mirror, settings.inventory, anchors, now)
             accept = accepted(mirror, settings.inventory, record.last, state.fleet.accept)
             signers = judge.signers(record.last)
             if settings.trust is TrustMode.SIGNED:

@@ -1,4 +1,4 @@
-"""own: what is recorded before deploys run, and what is known of it afterwards; on real files."""
+"""record: what is recorded before deploys run, and what is known of it afterwards; on real files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agent.domain.ownership import LedgerEntry, Origin, Standing
 from agent.domain.plan import Cause, DeployPlan
 from agent.host import ledger as host_ledger
 from agent.host.ledger import Ledger
-from agent.steps.own import record, settle, wanted_by
+from agent.steps.record import record_ownership, record_result, wanted_by
 from tests.steps.build import change, deploy, outcome, plan, planned, result, state
 
 Run = Callable[..., None]
@@ -54,11 +54,11 @@ def apply(
     one = state(deploy(resources=resources or tuple(each.resource for each in wanted.changes)))
     (each,) = one.deploys
     one = state(replace(each, resources=tuple(replace(key, absent=absent) for key in each.resources)))
-    recorded = record(ledger, one.deploys[0], wanted, 5)
+    recorded = record_ownership(ledger, one.deploys[0], wanted, 5)
     work()
     name = ran or wanted.changes[0].resource
     ended = outcome(Status.DONE if succeeded else Status.FAILED, result(resource=name, succeeded=succeeded))
-    settle(ledger, one, Outcome(ended.deploys, (wanted,), recorded), plan(after or planned()), now=6)
+    record_result(ledger, one, Outcome(ended.deploys, (wanted,), recorded), plan(after or planned()), now=6)
 
 
 def test_what_a_deploy_makes_is_created_and_settled(ledger: Ledger, host: Path) -> None:
@@ -118,19 +118,19 @@ def test_what_was_cut_off_is_settled_when_its_deploy_is_found_in_sync(ledger: Le
     key = f"file:{host}/f"
     wanted = planned(change(resource=key))
     one = state(deploy(resources=(key,)))
-    record(ledger, one.deploys[0], wanted, 5)
+    record_ownership(ledger, one.deploys[0], wanted, 5)
     (host / "f").write_text("ours\n")  # and here it was killed
-    settle(ledger, one, Outcome(), plan(wanted), now=6)
+    record_result(ledger, one, Outcome(), plan(wanted), now=6)
     assert not entry(ledger, key).settled
-    settle(ledger, one, Outcome(), plan(planned()), now=6)
+    record_result(ledger, one, Outcome(), plan(planned()), now=6)
     assert entry(ledger, key).settled
 
 
 def test_what_nobody_wants_any_more_is_not_settled_by_what_happens_to_be_there(ledger: Ledger, host: Path) -> None:
     key = f"file:{host}/f"
-    record(ledger, deploy(resources=(key,)), planned(change(resource=key)), 5)
+    record_ownership(ledger, deploy(resources=(key,)), planned(change(resource=key)), 5)
     (host / "f").write_text("half\n")
-    settle(ledger, state(deploy(resources=())), Outcome(), plan(planned()), now=6)
+    record_result(ledger, state(deploy(resources=())), Outcome(), plan(planned()), now=6)
     assert not entry(ledger, key).settled
 
 
@@ -193,7 +193,7 @@ def test_what_comes_back_or_moves_belongs_to_the_deploy_that_wants_it_now(ledger
     key = f"file:{host}/f"
     apply(ledger, planned(change(resource=key)), (host / "f").touch)
     ledger.orphan(key, "content")
-    settle(ledger, state(deploy("other", resources=(key,))), Outcome(), plan(planned(deploy="other")), now=6)
+    record_result(ledger, state(deploy("other", resources=(key,))), Outcome(), plan(planned(deploy="other")), now=6)
     assert (entry(ledger, key).standing, entry(ledger, key).deploy) == (Standing.OWNED, "other")
 
 
@@ -206,9 +206,9 @@ def test_what_repeats_for_ever_keeps_nothing_open(ledger: Ledger, host: Path) ->
     key = f"file:{host}/f"
     wanted = planned(change(resource=key))
     one = state(deploy(resources=(key,)))
-    record(ledger, one.deploys[0], wanted, 5)
+    record_ownership(ledger, one.deploys[0], wanted, 5)
     again = planned(change(resource="op:restart#1", cause=Cause.NOT_IDEMPOTENT))
-    settle(ledger, one, Outcome(), plan(again), now=6)
+    record_result(ledger, one, Outcome(), plan(again), now=6)
     assert entry(ledger, key).settled
 
 
@@ -216,13 +216,13 @@ def test_who_reads_a_file_is_remembered_with_it(ledger: Ledger, host: Path) -> N
     key = f"file:{host}/f"
     one = deploy(resources=(key,))
     one = replace(one, resources=(replace(one.resources[0], reloads=("ssh.service",)),))
-    record(ledger, one, planned(change(resource=key)), 5)
+    record_ownership(ledger, one, planned(change(resource=key)), 5)
     assert entry(ledger, key).reloads == ("ssh.service",)
 
 
 def test_what_cannot_be_looked_at_counts_as_adopted(ledger: Ledger, host: Path) -> None:
     key = f"file:{host}/{'x' * 300}"
-    record(ledger, deploy(resources=(key,)), planned(change(resource=key)), 5)
+    record_ownership(ledger, deploy(resources=(key,)), planned(change(resource=key)), 5)
     assert (entry(ledger, key).origin, entry(ledger, key).before) == (
         Origin.ADOPTED,
         {"unseen": "File name too long"},
@@ -234,7 +234,7 @@ def test_a_way_that_is_refused_leaves_no_entry(ledger: Ledger, host: Path) -> No
     (host / "way").symlink_to("/etc")
     os.chown(host / "way", 65534, 65534, follow_symlinks=False)
     key = f"file:{host}/way/passwd"
-    record(ledger, deploy(resources=(key,)), planned(change(resource=key)), 5)
+    record_ownership(ledger, deploy(resources=(key,)), planned(change(resource=key)), 5)
     assert ledger.entries() == ()
 
 
@@ -282,7 +282,7 @@ def test_who_is_to_be_told_when_it_goes_can_change_in_git(ledger: Ledger, host: 
     apply(ledger, planned(change(resource=key)), (host / "f").touch)
     one = deploy(resources=(key,))
     one = replace(one, resources=(replace(one.resources[0], reloads=("ssh.service",)),))
-    settle(ledger, state(one), Outcome(), plan(planned()), now=6)
+    record_result(ledger, state(one), Outcome(), plan(planned()), now=6)
     assert entry(ledger, key).reloads == ("ssh.service",)
 
 
@@ -334,7 +334,7 @@ def test_what_was_let_go_and_changed_since_begins_anew_when_it_comes_back(
     if rewritten:
         apply(ledger, planned(change(resource=key)), lambda: (host / "f").write_text("ours again\n"))
     else:
-        settle(ledger, state(deploy(resources=(key,))), Outcome(), plan(planned()), now=6)
+        record_result(ledger, state(deploy(resources=(key,))), Outcome(), plan(planned()), now=6)
     found = entry(ledger, key)
     assert (found.origin, found.standing, found.settled, found.reason) == (Origin.ADOPTED, Standing.OWNED, True, "")
     assert ledger.image(key) == b"precious\n"
@@ -349,7 +349,7 @@ def test_what_comes_back_as_the_agent_left_it_keeps_its_past(
     if rewritten:
         apply(ledger, planned(change(resource=key)), lambda: (host / "f").write_text("ours again\n"))
     else:
-        settle(ledger, state(deploy(resources=(key,))), Outcome(), plan(planned()), now=6)
+        record_result(ledger, state(deploy(resources=(key,))), Outcome(), plan(planned()), now=6)
     found = entry(ledger, key)
     origin = Origin.CREATED if before is None else Origin.ADOPTED
     assert (found.origin, found.standing, found.settled) == (origin, Standing.OWNED, True)
@@ -386,5 +386,5 @@ def test_who_wants_what_is_written_together(ledger: Ledger, host: Path, monkeypa
     write_all = host_ledger.write_all
     monkeypatch.setattr(host_ledger, "write_all", lambda *each: (calls.append(1), write_all(*each)))
     monkeypatch.setattr(host_ledger, "write_atomic", lambda *_: pytest.fail("one by one"))
-    settle(ledger, state(deploy("other", resources=keys)), Outcome(), plan(), now=6)
+    record_result(ledger, state(deploy("other", resources=keys)), Outcome(), plan(), now=6)
     assert ({each.deploy for each in ledger.entries()}, calls) == ({"other"}, [1])

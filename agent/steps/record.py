@@ -1,4 +1,4 @@
-"""own: turns changes about to be made into entries of the ledger, and what was made into what the agent left.
+"""record: turns changes about to be made into entries of the ledger, and what was made into what the agent left.
 
 Before a deploy may run, everything that it looks after is looked at and recorded, also what is not expected to change:
 an operation may find work that an earlier one made. What turned out untouched is forgotten again.
@@ -68,7 +68,7 @@ def removable(key: str) -> bool:
     return key.partition(":")[0] in NAMES
 
 
-def record(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan, now: int) -> tuple[str, ...]:
+def record_ownership(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan, now: int) -> tuple[str, ...]:
     """Writes down what is there of everything that ``planned`` is about to change, and for the first time of what
     else it looks after. Returns the keys of new entries. Raises OSError: then nothing may be changed."""
     reloads = {resource.key: resource.reloads for resource in deploy.resources}
@@ -93,7 +93,7 @@ def record(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan, now: int)
     return tuple(new)
 
 
-def settle(
+def record_result(
     ledger: Ledger,
     state: DesiredState,
     outcome: Outcome,

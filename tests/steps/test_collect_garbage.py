@@ -1,4 +1,4 @@
-"""keep: other repositories' files stay while a commit that the host may need pins them."""
+"""collect_garbage: other repositories' files stay while a commit that the host may need pins them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.domain.memory import Applied, State
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
 from agent.host.state import Memory
-from agent.steps.keep import keep
+from agent.steps.collect_garbage import collect_garbage
 from agent.system.git import Access, Mirror
 from tests.gitserver import ConfigRepo
 
@@ -50,7 +50,7 @@ def kept(store: Path, mirror: Mirror, trusted: str, aimed: str | None, applied: 
     memory.keep_state(State(aimed_commit=aimed))
     memory.keep_applied(Applied(commit=applied))
     commit = TrustedCommit(trusted, "", None)
-    keep(commit, memory=memory, mirror=mirror, inventory="prod", repositories=Repositories(store, None))
+    collect_garbage(commit, memory=memory, mirror=mirror, inventory="prod", repositories=Repositories(store, None))
     return sorted(path.name for path in store.iterdir())
 
 

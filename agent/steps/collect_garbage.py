@@ -1,4 +1,4 @@
-"""keep: turns the commits that a host may still need into the other repositories' files that stay; the rest goes."""
+"""collect_garbage: removes the files of other repositories that no commit needs any more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.inventory.source import open_source
 from agent.system.git import Mirror
 
 
-def keep(
+def collect_garbage(
     trusted: TrustedCommit | None, *, memory: Memory, mirror: Mirror, inventory: str, repositories: Repositories
 ) -> None:
     """Keeps what lock.yaml pins in the commit that is trusted, aimed at, applied or good, and everything while one of

@@ -1,4 +1,4 @@
-"""leavers: keeps out whoever the newest commit wants absent, also while the host is on an older one. Pure.
+"""lock_out: keeps out whoever the newest commit wants absent, also while the host is on an older one. Pure.
 
 A commit that does harm is taken back, and with it all that it wanted; but for one thing: whom it locks out on purpose
 stays locked out. Who is merely no longer in it may be missing by mistake, and is not meant here.

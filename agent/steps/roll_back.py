@@ -1,4 +1,4 @@
-"""retreat: turns what a failed attempt brought to the host into what is gone again.
+"""roll_back: turns what a failed attempt brought to the host into what is gone again.
 
 The last good state is applied by then. What is left is what that says nothing about: things the attempt created are
 removed, and what it changed for the first time is put back as it was found.
@@ -16,24 +16,24 @@ from agent.domain.ownership import LedgerEntry, Origin, Standing
 from agent.domain.removal import Fate, Removal
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
-from agent.steps.own import look
 from agent.steps.prune import carry_out
+from agent.steps.record import look
 
 NEVER_UNDONE = frozenset({"command", "upgrade"})
 """Kinds of changes that are deeds, not things."""
 
 
 @dataclass(frozen=True, slots=True)
-class Retreat:
+class RolledBack:
     """``removed``: what is gone, or as it was. ``stays``: what could not be undone, a line each."""
 
     removed: tuple[Removal, ...] = ()
     stays: tuple[str, ...] = ()
 
 
-def retreat(
+def roll_back(
     ledger: Ledger, state: DesiredState, *, since: int, wanted: Collection[str], attempted: Account | None
-) -> Retreat:
+) -> RolledBack:
     """Takes back what came into the ledger after ``since`` (seconds since the epoch) and is not among the keys that
     are ``wanted`` now, by ``state``. Raises OSError when the ledger cannot be written."""
     brought = [
@@ -49,7 +49,7 @@ def retreat(
     stays += [f"{each.entry.key}: {each.reason}" for each in done if each.fate is Fate.ORPHAN]
     stays += [failure.message for failure in failures]
     removed = [*restored, *(each for each in done if each.fate is not Fate.ORPHAN)]
-    return Retreat(tuple(removed), (*stays, *(_deeds(attempted) if attempted is not None else ())))
+    return RolledBack(tuple(removed), (*stays, *(_deeds(attempted) if attempted is not None else ())))
 
 
 def _created(entry: LedgerEntry) -> Removal:

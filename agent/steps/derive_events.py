@@ -1,4 +1,4 @@
-"""narrate: turns the account of a cycle into the events worth remembering. Pure.
+"""derive_events: turns the account of a cycle into the events worth remembering. Pure.
 
 What happened is told each time. What merely stands (a problem, a change that is held) is told when it begins and
 when it ends, not every minute.
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from agent.domain.account import Account, Rollback, Stage
+from agent.domain.account import Account, Milestone, Rollback
 from agent.domain.digest import digest_of
 from agent.domain.event import Event, EventKind
 from agent.domain.memory import Applied
@@ -41,7 +41,7 @@ _KEYS_TOLD = 5
 _NUMBER = re.compile(r"\d+")
 
 
-def narrate(
+def derive_events(
     account: Account, before: Applied, told: Collection[str], now: int
 ) -> tuple[tuple[Event, ...], tuple[str, ...]]:
     """The events of this cycle, and marks of what stands, to be handed in as ``told`` next time."""
@@ -50,13 +50,15 @@ def narrate(
     events: list[Event] = []
     if rollback is not None and rollback.attempted is not None:
         events += _done(rollback.attempted, times)
-        events += _pruned(rollback.attempted, rollback.attempted.times.get(Stage.PRUNED, now))
+        events += _pruned(rollback.attempted, rollback.attempted.times.get(Milestone.PRUNED, now))
     events += _done(account, times)
-    events += _taken_back(rollback, times.of(Stage.WENT_BACK)) if rollback is not None else ()
+    events += _taken_back(rollback, times.of(Milestone.WENT_BACK)) if rollback is not None else ()
     reached = account.whole and not account.stuck
     if reached and account.state is not None and before.commit != account.state.commit:
-        events.append(Event(times.of(Stage.JUDGED), EventKind.ADOPTED, f"reached commit {account.state.commit[:12]}"))
-    events += _pruned(account, times.of(Stage.PRUNED))
+        events.append(
+            Event(times.of(Milestone.JUDGED), EventKind.ADOPTED, f"reached commit {account.state.commit[:12]}")
+        )
+    events += _pruned(account, times.of(Milestone.PRUNED))
     if account.reboot is not None and account.reboot.hold is None:
         events.append(Event(now, EventKind.REBOOTING, "what was installed needs a reboot: the host goes down now"))
     standing = [*_problems(account, times), *_held(account, times)]
@@ -79,7 +81,7 @@ class _Times:
     account: Account
     now: int
 
-    def of(self, stage: Stage) -> int:
+    def of(self, stage: Milestone) -> int:
         return self.account.times.get(stage, self.now)
 
 
@@ -136,15 +138,15 @@ def _problems(account: Account, times: _Times) -> Iterator[Event]:
         hint = f" ({failure.hint})" if failure.hint and failure.kind is not ProblemKind.BUG else ""
         yield Event(failure.at or times.now, f"problem-{failure.kind}", f"{failure.message}{hint}")
     if account.trusted is not None and account.trusted.note:
-        yield Event(times.of(Stage.AIMED), EventKind.SIGNER, account.trusted.note)
+        yield Event(times.of(Milestone.AIMED), EventKind.SIGNER, account.trusted.note)
     if account.health is not None:
         for complaint in account.health.complaints:
-            yield Event(times.of(Stage.JUDGED), EventKind.UNHEALTHY, complaint)
+            yield Event(times.of(Milestone.JUDGED), EventKind.UNHEALTHY, complaint)
 
 
 def _held(account: Account, times: _Times) -> Iterator[Event]:
     if account.hold is not None:
-        stage = Stage.AIMED if account.rollback is None else Stage.WENT_BACK
+        stage = Milestone.AIMED if account.rollback is None else Milestone.WENT_BACK
         yield Event(times.of(stage), account.hold.kind, account.hold.reason)
     for put_off in account.put_off:
         yield Event(times.now, put_off.kind, put_off.reason)
@@ -153,11 +155,13 @@ def _held(account: Account, times: _Times) -> Iterator[Event]:
         keys = [removal.entry.key for removal in leaving.removals if removal.hold == hold]
         keys += [departure.deploy for departure in leaving.departures if departure.hold == hold]
         more = ", …" if len(keys) > _KEYS_TOLD else ""
-        yield Event(times.of(Stage.PRUNED), HoldKind.PRUNE_HELD, f"{', '.join(keys[:_KEYS_TOLD])}{more}: {hold.reason}")
+        yield Event(
+            times.of(Milestone.PRUNED), HoldKind.PRUNE_HELD, f"{', '.join(keys[:_KEYS_TOLD])}{more}: {hold.reason}"
+        )
     for held in account.permitted.held if account.permitted is not None else ():
         change, hold = held.change, held.hold
         yield Event(
-            times.of(Stage.PERMITTED),
+            times.of(Milestone.PERMITTED),
             f"held-{change.cause.value}",
             f"{change.wanted.operation}: {hold.reason}",
             change.deploy,

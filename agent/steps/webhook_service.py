@@ -1,4 +1,4 @@
-"""listen: turns what fleet.yaml says of a webhook into a service that listens, or into what is in its way."""
+"""webhook_service: turns what fleet.yaml says of a webhook into a service that listens, or into what is in its way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.system.systemd import WEBHOOK_UNIT, start, state_of
 TIMEOUT_S = 20.0
 
 
-def listen(webhook: Webhook | None) -> None:
+def ensure_webhook_service(webhook: Webhook | None) -> None:
     """One that listens is left alone: it looks itself whether it is wanted elsewhere, or no more. Raises SourceError:
     without it the host goes on asking by the clock."""
     if webhook is None:

@@ -1,4 +1,4 @@
-"""What has left Git: turns the ledger and what is wanted into what is to become of each resource, and what holds it.
+"""plan_removals: turns the ledger and what is wanted into what is to become of each resource, and what holds it.
 
     created, and as the agent left it     removed
     created, and changed since            orphaned: left, and reported
@@ -27,7 +27,7 @@ from agent.domain.tree import Entry
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
 from agent.inventory.source import INVENTORIES
-from agent.steps.own import look, wanted_by
+from agent.steps.record import look, wanted_by
 from agent.system.git import Mirror
 from agent.system.git_trailers import trailers
 from agent.system.safe_open import UnsafePath
@@ -40,7 +40,7 @@ ALWAYS_FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RemovalRules:
     """What may keep resources on the host. ``idle``: by name, deploys for which there may be no host only by mistake,
     and how that came. ``limit``: how many may go at once."""
 
@@ -57,7 +57,7 @@ class Rules:
     """A commit has said so."""
 
 
-def foresee(
+def plan_removals(
     state: DesiredState,
     plan: Plan,
     *,
@@ -82,25 +82,25 @@ def foresee(
     """
     entries = ledger.entries()
     pending = {name: applied for name, applied in before.deploys.items() if name not in departed}
-    found = find(entries, pending, state=state, wanted=wanted_by(state, plan, applied), look=look)
-    rules = replace(rules_for(state, idle, fleet, entries, waiting), waits=waits)
-    leaving = judge(found, rules)
+    found = find_removals(entries, pending, state=state, wanted=wanted_by(state, plan, applied), look=look)
+    rules = replace(removal_rules(state, idle, fleet, entries, waiting), waits=waits)
+    leaving = hold_removals(found, rules)
     held = any(hold.kind is HoldKind.PRUNE_HELD for hold in leaving.holds)
     if held and allows(mirror, inventory, aimed=state.commit, settled=memory.pruned):
-        return judge(found, replace(rules, allowed=True))
+        return hold_removals(found, replace(rules, allowed=True))
     return leaving
 
 
-def rules_for(
+def removal_rules(
     state: DesiredState,
     idle: Mapping[str, str],
     fleet: FleetSettings,
     entries: Iterable[LedgerEntry],
     waiting: Mapping[str, Hold],
-) -> Rules:
+) -> RemovalRules:
     """The rules of this moment; of ``entries`` those count that could ever be removed."""
     ours = sum(1 for entry in entries if _may_go(entry))
-    return Rules(
+    return RemovalRules(
         bare="" if state.deploys else f"site.yaml gives {state.host} no deploys at all",
         idle=idle,
         observed={deploy.name for deploy in state.deploys if deploy.mode is Mode.OBSERVE},
@@ -109,7 +109,7 @@ def rules_for(
     )
 
 
-def find(
+def find_removals(
     entries: Iterable[LedgerEntry],
     applied: Mapping[str, AppliedDeploy],
     *,
@@ -137,7 +137,7 @@ def find(
     )
 
 
-def judge(leaving: Leaving, rules: Rules) -> Leaving:
+def hold_removals(leaving: Leaving, rules: RemovalRules) -> Leaving:
     """``leaving`` with what holds each of it. Pure."""
     departures = tuple(replace(each, hold=_hold(each.deploy, rules)) for each in leaving.departures)
     removals = tuple(
@@ -241,7 +241,7 @@ def _known_before(entry: LedgerEntry) -> Mapping[str, JSON] | None:
     return state if state is not None and UNSEEN not in state else None
 
 
-def _hold(deploy: str, rules: Rules) -> Hold | None:
+def _hold(deploy: str, rules: RemovalRules) -> Hold | None:
     """What holds whatever came from ``deploy``."""
     if rules.waits:
         return Hold(HoldKind.PRUNE_WAITS, rules.waits)

@@ -1,5 +1,7 @@
-"""Who vouches for a commit, by the keys that count for it: the anchors of the host, and the trusted_signers of a commit
-that the host trusts already. A commit is vouched for by its own signature, or by that of a tag on it.
+"""signatures: who vouches for a commit, by the keys that count for it.
+
+Those keys are the anchors of the host, and the trusted_signers of a commit that the host trusts already. A commit is
+vouched for by its own signature, or by that of a tag on it.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ _TAG: Final = re.compile(rb"object ([0-9a-f]{40})\ntype (\w+)\ntag ([^\n]*)\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class SignatureVerifier:
     """``anchors``: a file in allowed_signers format; None on a host that asks for no signatures: nobody is named then.
     ``now``: the host's clock; what commits say of their dates is not looked at.
 

@@ -13,7 +13,7 @@ from agent.domain.sightings import Sightings
 from agent.domain.trial import Trial
 from agent.host.state import Memory
 from agent.parts import Parts
-from agent.steps.choose import Aim, agent_of, choose, suspension
+from agent.steps.choose import Target, agent_of, choose, suspension
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
 from agent.steps.gate import OPEN, Gate, gate
@@ -24,7 +24,7 @@ from agent.steps.verify import recall, recall_last, verify
 from agent.system.timezone import zone
 
 
-def aim(parts: Parts, account: Account) -> Aim | None:
+def select_target(parts: Parts, account: Account) -> Target | None:
     """The newest commit that is trusted and can be read; else, or while something holds it, the one aimed at before: it
     may not be applied as a whole, but going back behind it would undo what is. One that turned out bad is given up for
     the last good one."""

@@ -14,7 +14,7 @@ from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standin
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.removal import Departure, Fate, Leaving, Removal
 from agent.errors import DeployError
-from agent.steps.leaving import Rules, allows, find, judge, rules_for
+from agent.steps.plan_removals import RemovalRules, allows, find_removals, hold_removals, removal_rules
 from agent.system.git import Access, Mirror
 from agent.system.safe_open import UnsafePath
 from tests.gitserver import ConfigRepo
@@ -37,7 +37,7 @@ def fate(of: LedgerEntry, now: Mapping[str, str] | Exception | None = None) -> t
             raise now
         return Seen(LEFT if now is None else now) if now != {} else None
 
-    found = find([of], {}, state=state(), wanted={"file:/etc/motd"}, look=look).removals
+    found = find_removals([of], {}, state=state(), wanted={"file:/etc/motd"}, look=look).removals
     return (found[0].fate.value, found[0].reason) if found else None
 
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_looked_at_waits(error: Exception) -> None:
     def look(_: str) -> Seen | None:
         raise error
 
-    leaving = judge(find([entry()], {}, state=state(), wanted=(), look=look), Rules(limit=9))
+    leaving = hold_removals(find_removals([entry()], {}, state=state(), wanted=(), look=look), RemovalRules(limit=9))
     assert (holds(leaving), leaving.permitted.removals) == (["unseen"], ())
 
 
@@ -137,7 +137,7 @@ def test_things_go_in_an_order_in_which_they_can() -> None:
         *("directory:/srv", "group:app", "user:app", "directory:~app/.config", "file:~app/.config/rc", "file:/srv/x"),
         *("package:nginx", "block:/srv/x#a", "unit:nginx.service"),
     ]
-    found = find([entry(key) for key in keys], {}, state=state(), wanted=(), look=lambda _: None)
+    found = find_removals([entry(key) for key in keys], {}, state=state(), wanted=(), look=lambda _: None)
     assert [removal.entry.key for removal in found.removals] == [
         *("unit:nginx.service", "block:/srv/x#a", "file:~app/.config/rc", "file:/srv/x", "directory:~app/.config"),
         *("package:nginx", "user:app", "group:app", "directory:/srv"),
@@ -150,7 +150,9 @@ def test_a_deploy_that_left_and_said_what_to_run_then_departs_and_no_other() -> 
         "motd": AppliedDeploy("2" * 64, on_remove=ON_REMOVE),
         "plain": AppliedDeploy("3" * 64),
     }
-    assert find([], applied, state=state(), wanted=(), look=lambda _: None).departures == (Departure("app", ON_REMOVE),)
+    assert find_removals([], applied, state=state(), wanted=(), look=lambda _: None).departures == (
+        Departure("app", ON_REMOVE),
+    )
 
 
 # --- Holds ------------------------------------------------------------------------------------------------------------
@@ -158,36 +160,38 @@ def test_a_deploy_that_left_and_said_what_to_run_then_departs_and_no_other() -> 
 
 @pytest.mark.parametrize(("count", "held"), [(2, []), (3, ["prune-held"])])
 def test_more_than_may_go_at_once_is_held_as_a_whole(count: int, held: list[str]) -> None:
-    leaving = judge(Leaving(tuple(removal(f"file:/{n}") for n in range(count))), Rules(limit=2))
+    leaving = hold_removals(Leaving(tuple(removal(f"file:/{n}") for n in range(count))), RemovalRules(limit=2))
     assert (holds(leaving), len(leaving.permitted.removals)) == (held, 0 if held else count)
 
 
 def test_only_what_really_goes_is_counted() -> None:
     staying = [removal(f"file:/{fate}", fate=fate) for fate in (Fate.RELEASE, Fate.ORPHAN, Fate.FORGET)]
-    assert holds(judge(Leaving((removal(), *staying)), Rules(limit=1))) == []
+    assert holds(hold_removals(Leaving((removal(), *staying)), RemovalRules(limit=1))) == []
 
 
 def test_what_could_not_be_removed_the_last_time_is_not_counted_again() -> None:
     refused = replace(removal("user:ann"), reason="has running processes")
-    assert holds(judge(Leaving((removal(), refused)), Rules(limit=1))) == []
+    assert holds(hold_removals(Leaving((removal(), refused)), RemovalRules(limit=1))) == []
 
 
 def test_in_a_cycle_that_removes_nothing_all_that_is_due_says_why() -> None:
     gone = removal("file:/gone", fate=Fate.FORGET)
-    leaving = judge(Leaving((removal(), gone), (Departure("app", ON_REMOVE),)), Rules(waits="the host is not well"))
+    leaving = hold_removals(
+        Leaving((removal(), gone), (Departure("app", ON_REMOVE),)), RemovalRules(waits="the host is not well")
+    )
     (hold,) = leaving.holds
     assert (hold.kind, hold.reason, leaving.permitted.removals) == ("prune-waits", "the host is not well", (gone,))
 
 
 def test_what_a_deploy_has_said_to_run_counts_too() -> None:
-    leaving = judge(Leaving((removal(),), (Departure("app", ON_REMOVE),)), Rules(limit=1))
+    leaving = hold_removals(Leaving((removal(),), (Departure("app", ON_REMOVE),)), RemovalRules(limit=1))
     assert holds(leaving) == ["prune-held"]
     assert leaving.permitted == Leaving()
 
 
 def test_what_is_gone_already_waits_for_nobody() -> None:
     gone = removal("file:/gone", fate=Fate.FORGET)
-    leaving = judge(Leaving((removal("file:/1"), removal("file:/2"), gone)), Rules(limit=1))
+    leaving = hold_removals(Leaving((removal("file:/1"), removal("file:/2"), gone)), RemovalRules(limit=1))
     assert leaving.permitted.removals == (gone,)
 
 
@@ -201,12 +205,12 @@ def test_what_is_gone_already_waits_for_nobody() -> None:
     ],
 )
 def test_the_smaller_limit_counts(entries: int, fleet: FleetSettings, limit: int) -> None:
-    assert rules_for(state(), {}, fleet, [entry()] * entries, {}).limit == limit
+    assert removal_rules(state(), {}, fleet, [entry()] * entries, {}).limit == limit
 
 
 @pytest.mark.parametrize(("fleet", "limit"), [(FleetSettings(), 5), (FleetSettings(prune_max=2), 2)])
 def test_of_a_small_ledger_a_few_may_go_unless_max_says_otherwise(fleet: FleetSettings, limit: int) -> None:
-    assert rules_for(state(), {}, fleet, [entry()], {}).limit == limit
+    assert removal_rules(state(), {}, fleet, [entry()], {}).limit == limit
 
 
 @pytest.mark.parametrize(
@@ -219,42 +223,46 @@ def test_of_a_small_ledger_a_few_may_go_unless_max_says_otherwise(fleet: FleetSe
     ],
 )
 def test_what_could_never_be_removed_does_not_count_for_the_limit(other: dict[str, object]) -> None:
-    assert rules_for(state(), {}, FleetSettings(prune_max=99), [entry()] * 40 + [entry(**other)] * 60, {}).limit == 8
+    assert (
+        removal_rules(state(), {}, FleetSettings(prune_max=99), [entry()] * 40 + [entry(**other)] * 60, {}).limit == 8
+    )
 
 
 def test_a_host_that_is_given_nothing_any_more_keeps_everything() -> None:
     nothing = state()
     nothing = type(nothing)(nothing.host, nothing.commit, (), nothing.digest)
-    rules = rules_for(nothing, {}, FleetSettings(), [entry()] * 100, {})
-    (hold,) = judge(Leaving((removal(),), (Departure("app", ON_REMOVE),)), rules).holds
+    rules = removal_rules(nothing, {}, FleetSettings(), [entry()] * 100, {})
+    (hold,) = hold_removals(Leaving((removal(),), (Departure("app", ON_REMOVE),)), rules).holds
     assert hold.kind == "prune-held"
     assert "gives web1 no deploys at all" in hold.reason
 
 
 def test_what_came_by_a_play_that_matches_nobody_stays_and_names_the_line() -> None:
-    rules = Rules(idle={"web": "site.yaml:5 is for hosts: web"}, limit=9)
-    leaving = judge(Leaving((removal(deploy="web"), removal("file:/other")), (Departure("web", ON_REMOVE),)), rules)
+    rules = RemovalRules(idle={"web": "site.yaml:5 is for hosts: web"}, limit=9)
+    leaving = hold_removals(
+        Leaving((removal(deploy="web"), removal("file:/other")), (Departure("web", ON_REMOVE),)), rules
+    )
     (hold,) = leaving.holds
     assert hold.reason.startswith("site.yaml:5 is for hosts: web; a commit with the trailer `Hostwright-Prune: allow`")
     assert [each.entry.key for each in leaving.permitted.removals] == ["file:/other"]
 
 
 def test_a_commit_can_say_that_all_of_it_may_go() -> None:
-    rules = Rules(bare="nothing", idle={"motd": "nobody"}, limit=0, allowed=True)
+    rules = RemovalRules(bare="nothing", idle={"motd": "nobody"}, limit=0, allowed=True)
     leaving = Leaving((removal(),), (Departure("app", ON_REMOVE),))
-    assert judge(leaving, rules) == leaving
+    assert hold_removals(leaving, rules) == leaving
 
 
 def test_an_observed_deploy_removes_nothing_whoever_allows_it() -> None:
-    rules = rules_for(state(deploy(mode=Mode.OBSERVE)), {}, FleetSettings(), [], {})
-    leaving = judge(Leaving((removal(), removal("file:/other", deploy="other"))), rules)
+    rules = removal_rules(state(deploy(mode=Mode.OBSERVE)), {}, FleetSettings(), [], {})
+    leaving = hold_removals(Leaving((removal(), removal("file:/other", deploy="other"))), rules)
     assert holds(leaving) == ["observe"]
     assert [each.entry.key for each in leaving.permitted.removals] == ["file:/other"]
 
 
 def test_what_waits_for_an_on_remove_waits_with_it() -> None:
-    rules = Rules(limit=9, waiting={"app": Hold(HoldKind.BACKOFF, "failed")})
-    leaving = judge(Leaving((removal(deploy="app"),), (Departure("app", ON_REMOVE),)), rules)
+    rules = RemovalRules(limit=9, waiting={"app": Hold(HoldKind.BACKOFF, "failed")})
+    leaving = hold_removals(Leaving((removal(deploy="app"),), (Departure("app", ON_REMOVE),)), rules)
     assert (holds(leaving), leaving.permitted) == (["backoff"], Leaving())
 
 
