@@ -7,12 +7,13 @@ a line, the same for the same pins.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from agent.domain.address import Address
+from agent.domain.codec import to_plain
 from agent.domain.fault import Mistake, no_truth
 from agent.domain.pins import AgentPin, Asset, Pins, RepositoryPin, ToolPin
 from agent.errors import InventoryError
@@ -64,16 +65,6 @@ class LockedRequirement(_Part):
         str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._,\[\]-]*==[A-Za-z0-9.+!_-]+( ; [^\x00-\x1f#\\]+)?$")
     ]
     hashes: Annotated[tuple[Hash, ...], Field(strict=False, min_length=1)]
-
-    @classmethod
-    def of(cls, line: str) -> Self:
-        """A requirement from a line that pip reads."""
-        requirement, *hashes = line.split(_HASH)
-        return cls(requirement=requirement, hashes=tuple(sorted(hashes)))
-
-    @property
-    def line(self) -> str:
-        return _HASH.join((self.requirement, *self.hashes))
 
 
 class LockedTool(_Part):
@@ -221,9 +212,10 @@ def read_lock(source: Source, complaints: Complaints) -> Lock:
     written = validation.validated(LockFile, root, complaints) if root is not None else None
     if written is None:
         return Lock()
+    pins = (RepositoryPin(**{"ref": "", **each.model_dump(exclude_none=True)}) for each in written.repositories)
     return Lock(
         {name: _tool_pin(name, tool) for name, tool in written.tools.items()},
-        {pin.address.pinned: pin for pin in map(_repository_pin, written.repositories)},
+        {pin.address.pinned: pin for pin in pins},
         {name: tool.asked for name, tool in written.tools.items() if tool.asked is not None},
         AgentPin(written.agent.version, _lines(written.agent.requirements)) if written.agent is not None else None,
         written.agent.asked if written.agent is not None else None,
@@ -232,56 +224,50 @@ def read_lock(source: Source, complaints: Complaints) -> Lock:
 
 def lock_text(lock: Lock) -> str:
     """The text of lock.yaml for ``lock``; the reverse of ``read_lock``."""
-    tools = {name: _tool(pin, lock.asked.get(name)) for name, pin in sorted(lock.tools.items())}
-    repositories = [_repository(pin) for _, pin in sorted(lock.repositories.items())]
-    agent = None
-    if lock.agent is not None:
-        requirements = _requirements(lock.agent.requirements)
-        agent = LockedAgent(version=lock.agent.version, asked=lock.agent_asked or "", requirements=requirements)
-    document = LockFile(version=1, agent=agent, tools=tools, repositories=tuple(repositories))
-    said: dict[str, Any] = document.model_dump(mode="json", exclude_none=True)
-    return HEADER + dump({key: value for key, value in said.items() if value})
+    agent = lock.agent
+    said: Any = _without_empty(
+        version=1,
+        agent=agent and _agent(agent, lock.agent_asked),
+        tools={name: _tool(pin, lock.asked.get(name)) for name, pin in sorted(lock.tools.items())},
+        repositories=[_without_empty(**to_plain(pin)) for _, pin in sorted(lock.repositories.items())],
+    )
+    LockFile.model_validate(said)  # nothing is written that could not be read
+    return HEADER + dump(said)
 
 
 def _tool_pin(name: str, tool: LockedTool) -> ToolPin:
-    assets = {
-        platform: Asset(asset.url, asset.sha256, asset.size, asset.bin or {})
-        for platform, asset in sorted((tool.platforms or {}).items())
-    }
+    platforms = sorted((tool.platforms or {}).items())
+    assets = {platform: Asset(**asset.model_dump(exclude_none=True)) for platform, asset in platforms}
     return ToolPin(name, tool.version, tool.bin, assets, _lines(tool.requirements or ()))
 
 
-def _tool(pin: ToolPin, asked: str | None) -> LockedTool:
-    assets = {
-        platform: LockedAsset(url=asset.url, sha256=asset.sha256, size=asset.size, bin=_sorted(asset.bin) or None)
-        for platform, asset in sorted(pin.assets.items())
-    }
-    return LockedTool(
+def _tool(pin: ToolPin, asked: str | None) -> dict[str, Any]:
+    assets = ((platform, replace(asset, bin=_sorted(asset.bin))) for platform, asset in sorted(pin.assets.items()))
+    return _without_empty(
         version=pin.version,
         bin=_sorted(pin.bin),
-        platforms=assets or None,
+        platforms={platform: to_plain(asset, defaults=False) for platform, asset in assets},
         asked=asked,
-        requirements=_requirements(pin.requirements) or None,
+        requirements=_requirements(pin.requirements),
     )
 
 
 def _lines(requirements: Iterable[LockedRequirement]) -> tuple[str, ...]:
-    return tuple(requirement.line for requirement in requirements)
+    """Requirements as pip reads them."""
+    return tuple(_HASH.join((line.requirement, *line.hashes)) for line in requirements)
 
 
-def _requirements(lines: Iterable[str]) -> tuple[LockedRequirement, ...]:
-    return tuple(map(LockedRequirement.of, sorted(lines)))
+def _requirements(lines: Iterable[str]) -> list[dict[str, Any]]:
+    parts = (line.split(_HASH) for line in sorted(lines))
+    return [{"requirement": requirement, "hashes": sorted(hashes)} for requirement, *hashes in parts]
 
 
-def _repository_pin(repository: LockedRepository) -> RepositoryPin:
-    left_out = repository.left_out or ()
-    return RepositoryPin(repository.url, repository.ref or "", repository.commit, repository.tree, left_out)
+def _agent(pin: AgentPin, asked: str | None) -> dict[str, Any]:
+    return {"version": pin.version, "asked": asked, "requirements": _requirements(pin.requirements)}
 
 
-def _repository(pin: RepositoryPin) -> LockedRepository:
-    return LockedRepository(
-        url=pin.url, ref=pin.ref or None, commit=pin.commit, tree=pin.tree, left_out=pin.left_out or None
-    )
+def _without_empty(**said: Any) -> dict[str, Any]:
+    return {key: value for key, value in said.items() if value}
 
 
 def _sorted(values: Mapping[str, str]) -> dict[str, str]:
