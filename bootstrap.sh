@@ -662,7 +662,10 @@ main() {
     : >>"$LOG" && chmod 600 "$LOG"
     exec 9>"$LOCK"
     if command -v flock >/dev/null; then
-        flock -n 9 || die "$EXIT_LOCKED" "another bootstrap is running" "wait until it has ended"
+        flock -n 9 || {
+            say "waiting for another bootstrap.sh, or an uninstall, to end"
+            flock -w "$PACKAGE_LOCK_S" 9 || die "$EXIT_LOCKED" "another bootstrap is running" "wait until it has ended"
+        }
     fi
     has_certificates || :
     use_proxy_and_certificates

@@ -58,6 +58,11 @@ class Paths:
         return self.var / "status.git"
 
     @property
+    def bootstrap_lock(self) -> Path:
+        """Held by bootstrap.sh and uninstall, one of which installs packages and the other takes them away."""
+        return self.root / "run/hostwright-bootstrap.lock"
+
+    @property
     def origin(self) -> Path:
         """The remote itself, where there is no other."""
         return self.var / "origin.git"

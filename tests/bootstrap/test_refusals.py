@@ -181,6 +181,7 @@ def test_a_wheel_that_is_not_the_locked_one_is_refused(boot: Boot) -> None:
 
 def test_two_at_once_do_not_meet(boot: Boot) -> None:
     with boot() as machine:
+        machine.run(f"sed -i 's/^PACKAGE_LOCK_S=.*/PACKAGE_LOCK_S=1/' {CLONE}/bootstrap.sh")
         machine.run("systemd-run --quiet flock /run/hostwright-bootstrap.lock sleep 60; sleep 0.3")
         refused(machine, bootstrap(machine), 75, "another bootstrap is running")
 

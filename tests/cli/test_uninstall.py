@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from agent.cli.commands import uninstall
+from agent.cli.main import run
 from agent.domain.desired import OnRemove
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.ownership import Seen
@@ -60,3 +63,20 @@ def test_how_much_was_given_back_is_told(paths: Paths, tmp_path: Path) -> None:
     said: list[str] = []
     assert gone(paths, said).failed == []
     assert "removed: 1 file" in said
+
+
+def test_bootstrap_waits_until_the_last_package_is_gone(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    Ledger(paths.ledger).record("package:git", "(bootstrap)", 0, None)
+    monkeypatch.setattr(uninstall, "require_root", lambda: None)
+    monkeypatch.setattr(uninstall, "Paths", lambda: paths)
+    manager = SimpleNamespace(farewell=lambda names: (["apt-get", "purge", *names], {}))
+    monkeypatch.setattr(uninstall, "require_manager", lambda: manager)
+    held = []
+
+    def exec_last(*_: object) -> None:
+        with paths.bootstrap_lock.open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.append(True)
+
+    monkeypatch.setattr(uninstall, "exec_last", exec_last)
+    assert (run(["uninstall", "--yes"]), held) == (0, [True])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import click
@@ -17,7 +17,7 @@ from agent.cli.output import Output, error_document
 from agent.deploys.packages.apt import environment
 from agent.deploys.packages.package_manager import require_manager
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
-from agent.errors import DeployError, Exit, HostwrightError, SettingsError
+from agent.errors import DeployError, Exit, HostwrightError, LockedError, SettingsError
 from agent.host import installation
 from agent.host.ledger import Ledger
 from agent.host.lock import locked
@@ -55,10 +55,27 @@ def uninstall(output: Output, keep: bool, yes: bool) -> int:
     in them. On a terminal it says what it will do and asks.
     """
     require_root()
-    if sys.stdin.isatty() and not yes and not output.as_json and not agreed(Paths(), output, keep=keep):
+    paths = Paths()
+    if sys.stdin.isatty() and not yes and not output.as_json and not agreed(paths, output, keep=keep):
         output.say("nothing was changed")
         return Exit.INTERRUPTED
-    gone = take_off(Paths(), keep=keep, talk=output.say)
+    with _no_bootstrap(paths) as lock:
+        return _uninstall(output, paths, lock, keep=keep)
+
+
+@contextmanager
+def _no_bootstrap(paths: Paths) -> Iterator[int]:
+    """Hold the lock of bootstrap.sh and yield its descriptor: one run must not install what the other removes."""
+    with ExitStack() as held:
+        try:
+            lock = held.enter_context(locked(paths.bootstrap_lock, wait_s=LOCK_WAIT_S))
+        except LockedError as error:
+            raise LockedError("bootstrap.sh is at work on this host", hint="wait until it has ended") from error
+        yield lock
+
+
+def _uninstall(output: Output, paths: Paths, lock: int, *, keep: bool) -> int:
+    gone = take_off(paths, keep=keep, talk=output.say)
     for line in gone.stayed:
         output.say(f"stays   {line}")
     for line in gone.failed:
@@ -79,6 +96,7 @@ def uninstall(output: Output, keep: bool, yes: bool) -> int:
     if gone.last:
         output.say(f"taking away {packages_told(gone.own)}, last")
         output.flush()
+        os.set_inheritable(lock, True)
         exec_last(gone.last, code, failed if gone.failed else fine, failed)
     output.write(failed if gone.failed else fine)
     return code
@@ -89,17 +107,18 @@ def packages_told(number: int) -> str:
 
 
 def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
-    """Says what uninstalling would do and asks whoever sits at the terminal."""
-    if not keep:
-        entries = Ledger(paths.ledger).entries()
-        for line in counts(foresee(entry for entry in entries if not _is_own(entry))):
-            output.say(line)
-        with suppress(DeployError, OSError):  # it is said when it is tried
-            own = [entry.name for entry in entries if _is_own(entry)]
-            if going := len(own) - len(require_manager().farewell(own)[1] if own else ()):
-                output.say(f"removed last: {packages_told(going)}")
-    output.say("the agent itself is taken off" + (", and nothing else" if keep else ""))
-    return output.ask("go on?")
+    """Says what uninstalling would do and asks whoever sits at the terminal. Meanwhile no cycle changes that."""
+    with locked(paths.lock, wait_s=LOCK_WAIT_S):
+        if not keep:
+            entries = Ledger(paths.ledger).entries()
+            for line in counts(foresee(entry for entry in entries if not _is_own(entry))):
+                output.say(line)
+            with suppress(DeployError, OSError):  # it is said when it is tried
+                own = [entry.name for entry in entries if _is_own(entry)]
+                if going := len(own) - len(require_manager().farewell(own)[1] if own else ()):
+                    output.say(f"removed last: {packages_told(going)}")
+        output.say("the agent itself is taken off" + (", and nothing else" if keep else ""))
+        return output.ask("go on?")
 
 
 def take_off(paths: Paths, *, keep: bool, talk: Talk) -> Gone:
