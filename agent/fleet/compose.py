@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from agent.domain.account import Account
 from agent.domain.event import Event
@@ -12,43 +13,40 @@ from agent.domain.memory import Applied
 from agent.domain.outcome import OperationResult, Status
 from agent.domain.ownership import LedgerEntry, Standing
 from agent.domain.plan import Change, DeployPlan, Hold
-from agent.domain.report import (
-    LATEST,
-    Adoption,
-    Commits,
-    Digests,
-    Phase,
-    Problem,
-    Report,
-    ReportedChange,
-    ReportedDeploy,
-    ReportedEvent,
-    ReportedHealth,
-    ReportedHold,
-    ReportedResource,
-    ReportedVitals,
-)
+from agent.domain.report import LATEST, Phase, Report
 from agent.domain.status import REPORT_LIMIT, encode
 from agent.domain.text import some
 from agent.errors import HostwrightError
 
 EVENTS_TOLD = 20
 
+Section = dict[str, Any]
+"""A part of the report, as its class takes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much a report says: ``items`` of each long list, ``text`` characters of one message."""
+    """How much a report says: ``items`` of each long list, ``text`` characters of one message, ``problem`` characters
+    of a problem's."""
 
     items: int
     text: int
 
+    @property
+    def problem(self) -> int:
+        return 4 * self.text
+
 
 BOUNDS = (Bounds(200, 1000), Bounds(200, 160), Bounds(50, 160), Bounds(10, 80))
 """The first with which a report is not longer than readers take: what says less is better than what nobody reads."""
+_LONG_LISTS = frozenset({"changes", "holds", "problems", "prune_held", "orphaned", "released"}) | frozenset(
+    {"not_idempotent", "complaints", "notes", "failed_units"}
+)
+"""The fields whose end is left out where there is too much of them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class ReportMeta:
     """What a report says besides the cycle: who sends it, when, and when the next one is due."""
 
     host: str
@@ -63,108 +61,97 @@ class Envelope:
     """Whether it says how many lines a change adds and removes."""
 
 
-def compose(account: Account, phase: Phase, applied: Applied, events: Iterable[Event], envelope: Envelope) -> Report:
+def compose(account: Account, phase: Phase, applied: Applied, events: Iterable[Event], meta: ReportMeta) -> Report:
     """The report of ``account``; ``applied`` is what the host remembers after it. Never longer than REPORT_LIMIT."""
-    told = tuple(events)
-    reports = (_composed(account, phase, applied, told, envelope, bounds=bounds) for bounds in BOUNDS)
+    whole = _sections(account, applied, tuple(events), meta)
+    names = {"host": meta.host, "inventory": meta.inventory, "agent_version": meta.agent_version, "phase": phase}
+    reports = (Report.model_validate(names | _bounded(whole, bounds, bounds.text)) for bounds in BOUNDS)
     report = next(reports)
     while len(encode(report)) > REPORT_LIMIT:
         report = next(reports)
     return report
 
 
-def _composed(
-    account: Account, phase: Phase, applied: Applied, events: Sequence[Event], envelope: Envelope, *, bounds: Bounds
-) -> Report:
-    changes = tuple(change for planned in account.planned for change in planned.changes)
-    return Report(
-        host=envelope.host,
-        inventory=envelope.inventory,
-        agent_version=envelope.agent_version,
-        sequence=envelope.sequence,
-        at=_instant(envelope.at),
-        next_due=_instant(envelope.next_due),
-        phase=phase,
-        commits=_commits(account, bounds),
-        digests=Digests(
-            aimed=account.state.digest if account.state else None,
-            applied=applied.digest,
-            good=applied.good,
-            bad=envelope.bad,
-        ),
-        adopted=tuple(
-            Adoption(sha=adopted.sha, at=_instant(adopted.at), soaked_s=adopted.soaked(envelope.at))
+def _sections(account: Account, applied: Applied, events: Sequence[Event], meta: ReportMeta) -> Section:
+    """All but the names, of any length."""
+    changes = [change for planned in account.planned for change in planned.changes]
+    removals = account.pruned.leaving.removals if account.pruned is not None else ()
+    entries = account.pruned.standing if account.pruned is not None else ()
+    return {
+        "sequence": meta.sequence,
+        "at": _instant(meta.at),
+        "next_due": _instant(meta.next_due),
+        "commits": _commits(account),
+        "digests": {
+            "aimed": account.state.digest if account.state else None,
+            "applied": applied.digest,
+            "good": applied.good,
+            "bad": meta.bad,
+        },
+        "adopted": [
+            {"sha": adopted.sha, "at": _instant(adopted.at), "soaked_s": adopted.soaked(meta.at)}
             for adopted in applied.adopted
-        ),
-        deploys=_deploys(account, bounds),
-        changes=tuple(_change(account, change, envelope.counts, bounds) for change in changes[: bounds.items]),
-        changes_total=len(changes),
-        holds=_holds(account, bounds),
-        problems=tuple(_problem(failure, bounds) for failure in account.failures[: bounds.items]),
-        unowned=sum(planned.unowned for planned in account.after.deploys) if account.after is not None else 0,
-        prune_held=_prune_held(account, bounds),
-        orphaned=_standing(account, Standing.ORPHANED, bounds),
-        released=_standing(account, Standing.RELEASED, bounds),
-        health=_health(account.health, bounds) if account.health is not None else None,
-        events=tuple(
-            ReportedEvent(
-                at=_instant(event.at),
-                kind=_short(event.kind, bounds.text),
-                message=_short(_headline(event), bounds.text),
-            )
+        ],
+        "deploys": _deploys(account),
+        "changes": [_change(account, change, meta.counts) for change in changes[: BOUNDS[0].items]],
+        "changes_total": len(changes),
+        "holds": _holds(account),
+        "problems": [_problem(failure) for failure in account.failures],
+        "unowned": sum(planned.unowned for planned in account.after.deploys) if account.after is not None else 0,
+        "prune_held": [_resource(each.entry, each.hold.reason) for each in removals if each.hold is not None],
+        "orphaned": [_resource(entry, entry.reason) for entry in entries if entry.standing is Standing.ORPHANED],
+        "released": [_resource(entry, entry.reason) for entry in entries if entry.standing is Standing.RELEASED],
+        "health": _health(account.health) if account.health is not None else None,
+        "events": [
+            {"at": _instant(event.at), "kind": event.kind, "message": _headline(event)}
             for event in events[-EVENTS_TOLD:]
-        ),
-    )
+        ],
+    }
 
 
-def _commits(account: Account, bounds: Bounds) -> Commits:
+def _bounded(value: Any, bounds: Bounds, text: int) -> Any:
+    """``value`` with no text longer than ``text`` characters, and all of it Unicode: names of files on a host need not
+    be."""
+    if isinstance(value, str):
+        short = value if len(value) <= text else f"{value[: text - 1]}…"
+        return short.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        found = ((key, item[: bounds.items] if key in _LONG_LISTS else item) for key, item in value.items())
+        return {key: _bounded(item, bounds, bounds.problem if key == "problems" else text) for key, item in found}
+    return [_bounded(item, bounds, text) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _commits(account: Account) -> Section:
     trusted = account.trusted
-    signer, tag = (trusted.signer, trusted.tag) if trusted else (None, None)
-    return Commits(
-        seen=account.fetched.sha if account.fetched else None,
-        trusted=trusted.sha if trusted else None,
-        aimed=account.state.commit if account.state else None,
-        signer=_short(signer.principal, bounds.text) if signer else None,
-        tag=_short(tag.name, bounds.text) if tag else None,
-        note=_short("; ".join((*((trusted.note,) if trusted.note else ()), *_left_out(account.left_out))), bounds.text)
-        if trusted
-        else "",
-    )
+    left_out = [f"without {some(account.left_out, 3)}"] if account.left_out else []
+    return {
+        "seen": account.fetched.sha if account.fetched else None,
+        "trusted": trusted.sha if trusted else None,
+        "aimed": account.state.commit if account.state else None,
+        "signer": trusted.signer.principal if trusted and trusted.signer else None,
+        "tag": trusted.tag.name if trusted and trusted.tag else None,
+        "note": "; ".join([*([trusted.note] if trusted.note else []), *left_out]) if trusted else "",
+    }
 
 
-def _left_out(names: Sequence[str]) -> Iterable[str]:
-    if names:
-        yield f"without {some(names, 3)}"
-
-
-def _deploys(account: Account, bounds: Bounds) -> tuple[ReportedDeploy, ...]:
-    if account.state is None:
-        return ()
+def _deploys(account: Account) -> list[Section]:
     planned = {plan.deploy: plan for plan in account.planned}
     outcomes = {outcome.deploy: outcome for outcome in account.outcome.deploys}
     reported = []
-    for deploy in account.state.deploys:
-        plan, outcome = planned.get(deploy.name), outcomes.get(deploy.name)
-        status, error = _plan_status(plan)
+    for deploy in account.state.deploys if account.state is not None else ():
+        outcome = outcomes.get(deploy.name)
+        status, error = _plan_status(planned.get(deploy.name))
         if outcome is not None and outcome.status is not Status.HELD:
             status, error = outcome.status.value, outcome.error
-        elif status == "wanted" and account.permitted is not None and deploy.name in account.permitted.deploy_holds:
+        elif status == "wanted" and _hold(account, deploy.name) is not None:
             status = "held"
         applied = account.applied.get(deploy.name)
         repeated = applied.not_idempotent if applied is not None else ()
         reported.append(
-            ReportedDeploy.model_validate(
-                {
-                    "name": deploy.name,
-                    "kind": deploy.kind,
-                    "digest": deploy.digest,
-                    "status": status,
-                    "error": _short(error, bounds.text),
-                    "not_idempotent": tuple(_short(resource, bounds.text) for resource in repeated[: bounds.items]),
-                }
-            )
+            {"name": deploy.name, "kind": deploy.kind, "digest": deploy.digest, "status": status, "error": error}
+            | {"not_idempotent": repeated}
         )
-    return tuple(reported)
+    return reported
 
 
 def _plan_status(plan: DeployPlan | None) -> tuple[str, str]:
@@ -177,7 +164,7 @@ def _plan_status(plan: DeployPlan | None) -> tuple[str, str]:
     return ("in-sync" if plan.in_sync else "wanted"), ""
 
 
-def _change(account: Account, change: Change, counts: bool, bounds: Bounds) -> ReportedChange:
+def _change(account: Account, change: Change, counts: bool) -> Section:
     result = _result(account, change)
     hold = _hold(account, change.deploy)
     if result is not None:
@@ -189,18 +176,16 @@ def _change(account: Account, change: Change, counts: bool, bounds: Bounds) -> R
     else:
         state, reason = "wanted", change.set_off
     counts = counts and not change.wanted.private
-    return ReportedChange.model_validate(
-        {
-            "deploy": change.deploy,
-            "resource": _short(change.resource, bounds.text),
-            "operation": _short(change.wanted.operation, bounds.text),
-            "cause": change.cause.value,
-            "state": state,
-            "added": change.wanted.lines_added if counts else 0,
-            "removed": change.wanted.lines_removed if counts else 0,
-            "reason": _short(reason, bounds.text),
-        }
-    )
+    return {
+        "deploy": change.deploy,
+        "resource": change.resource,
+        "operation": change.wanted.operation,
+        "cause": change.cause.value,
+        "state": state,
+        "added": change.wanted.lines_added if counts else 0,
+        "removed": change.wanted.lines_removed if counts else 0,
+        "reason": reason,
+    }
 
 
 def _result(account: Account, change: Change) -> OperationResult | None:
@@ -220,7 +205,7 @@ def _hold(account: Account, deploy: str) -> Hold | None:
     return account.permitted.deploy_holds.get(deploy) if account.permitted is not None else None
 
 
-def _holds(account: Account, bounds: Bounds) -> tuple[ReportedHold, ...]:
+def _holds(account: Account) -> list[Section]:
     """Each hold once, with the deploys that wait for it, where it is not on all of them."""
     held: dict[Hold, list[str]] = {} if account.hold is None else {account.hold: []}
     if account.permitted is not None:
@@ -228,71 +213,39 @@ def _holds(account: Account, bounds: Bounds) -> tuple[ReportedHold, ...]:
             held.setdefault(hold, []).append(name)
     for hold in (*(account.pruned.leaving.holds if account.pruned is not None else ()), *account.put_off):
         held.setdefault(hold, [])
-    return tuple(
-        ReportedHold(
-            kind=_short(hold.kind, bounds.text),
-            reason=_short(_held(hold, [] if hold == account.hold else names), bounds.text),
-            until=_until(hold),
-        )
-        for hold, names in list(held.items())[: bounds.items]
-    )
-
-
-def _held(hold: Hold, deploys: Sequence[str]) -> str:
-    return f"{', '.join(deploys)}: {hold.reason}" if deploys else hold.reason
-
-
-def _until(hold: Hold) -> int | None:
-    return None if hold.until is None else _instant(hold.until)
-
-
-def _prune_held(account: Account, bounds: Bounds) -> tuple[ReportedResource, ...]:
-    removals = account.pruned.leaving.removals if account.pruned is not None else ()
-    held = [(removal.entry, removal.hold.reason) for removal in removals if removal.hold is not None]
-    return _resources(held, bounds)
-
-
-def _standing(account: Account, standing: Standing, bounds: Bounds) -> tuple[ReportedResource, ...]:
-    entries = account.pruned.standing if account.pruned is not None else ()
-    return _resources([(entry, entry.reason) for entry in entries if entry.standing is standing], bounds)
-
-
-def _resources(told: Sequence[tuple[LedgerEntry, str]], bounds: Bounds) -> tuple[ReportedResource, ...]:
-    return tuple(
-        ReportedResource(
-            resource=_short(entry.key, bounds.text),
-            deploy=_short(entry.deploy, bounds.text),
-            reason=_short(reason, bounds.text),
-        )
-        for entry, reason in told[: bounds.items]
-    )
-
-
-def _problem(failure: HostwrightError, bounds: Bounds) -> Problem:
-    return Problem.model_validate(
+    return [
         {
-            "kind": failure.kind,
-            "message": _short(failure.message, 4 * bounds.text),
-            "hint": _short(failure.hint, 4 * bounds.text),
-            "consequence": failure.consequence.value,
-            "exit": int(failure.exit),
+            "kind": hold.kind,
+            "reason": f"{', '.join(names)}: {hold.reason}" if names and hold != account.hold else hold.reason,
+            "until": None if hold.until is None else _instant(hold.until),
         }
-    )
+        for hold, names in held.items()
+    ]
 
 
-def _health(health: Health, bounds: Bounds) -> ReportedHealth:
+def _resource(entry: LedgerEntry, reason: str) -> Section:
+    return {"resource": entry.key, "deploy": entry.deploy, "reason": reason}
 
-    def told(texts: Sequence[str]) -> tuple[str, ...]:
-        return tuple(_short(text, bounds.text) for text in texts[: bounds.items])
 
-    return ReportedHealth(
-        healthy=health.healthy,
-        complaints=told(health.complaints),
-        notes=told(health.notes),
-        failed_units=told(health.failed_units),
-        reboot_required=health.reboot_required,
-        vitals=ReportedVitals(**asdict(health.vitals)),
-    )
+def _problem(failure: HostwrightError) -> Section:
+    return {
+        "kind": failure.kind,
+        "message": failure.message,
+        "hint": failure.hint,
+        "consequence": failure.consequence.value,
+        "exit": int(failure.exit),
+    }
+
+
+def _health(health: Health) -> Section:
+    return {
+        "healthy": health.healthy,
+        "complaints": health.complaints,
+        "notes": health.notes,
+        "failed_units": health.failed_units,
+        "reboot_required": health.reboot_required,
+        "vitals": asdict(health.vitals),
+    }
 
 
 def _headline(event: Event) -> str:
@@ -309,8 +262,3 @@ def _last_line(text: str) -> str:
 def _instant(at: int) -> int:
     """The nearest moment that readers take: a clock, or a document from before a disk failed, may say anything."""
     return min(max(at, 0), LATEST)
-
-
-def _short(text: str, limit: int) -> str:
-    short = text if len(text) <= limit else f"{text[: limit - 1]}…"
-    return short.encode(errors="backslashreplace").decode()  # names of files on a host need not be UTF-8

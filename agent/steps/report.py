@@ -20,7 +20,7 @@ from agent.domain.report import Phase, Report
 from agent.domain.status import HostStatus, RawReport, Signed, report_path
 from agent.domain.text import moment
 from agent.errors import Consequence, ReportError
-from agent.fleet.compose import EVENTS_TOLD, Envelope, compose
+from agent.fleet.compose import EVENTS_TOLD, ReportMeta, compose
 from agent.fleet.due import heartbeat_s, should_send, window_s
 from agent.fleet.reader import belongs, judge, judge_all
 from agent.fleet.render import readme
@@ -207,7 +207,7 @@ class StatusReporter:
     def _compose(self, account: Account, phase: Phase) -> Report:
         now = self.clock()
         fleet = self._fleet(account)
-        envelope = Envelope(
+        meta = ReportMeta(
             host=self.settings.host,
             inventory=self.settings.inventory,
             agent_version=__version__,
@@ -217,7 +217,7 @@ class StatusReporter:
             bad=tuple(sorted(self.memory.bad())),
             counts=fleet.counts,
         )
-        return compose(account, phase, self.memory.applied(), self.events.last(EVENTS_TOLD), envelope)
+        return compose(account, phase, self.memory.applied(), self.events.last(EVENTS_TOLD), meta)
 
     def _signed(self, report: Report, box: Outbox) -> Signed:
         above = max(each.spool.highest() for each in self.outboxes)

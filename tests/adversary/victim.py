@@ -19,7 +19,7 @@ from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import WantedChange
 from agent.domain.report import Report
 from agent.engine.client import Decision, Execute, FoundDeploy
-from agent.fleet.compose import Envelope, compose
+from agent.fleet.compose import ReportMeta, compose
 from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.journal import Journal
@@ -104,9 +104,9 @@ class Reporter:
         pass
 
     def report(self, account: Account) -> None:
-        envelope = Envelope("web1", "prod", "1", len(self.reports), NOW, NOW + 60)
+        meta = ReportMeta("web1", "prod", "1", len(self.reports), NOW, NOW + 60)
         applied, events = self.memory.applied(), self.events.last(20)
-        self.reports.append(compose(account, phase_of(account), applied, events, envelope))
+        self.reports.append(compose(account, phase_of(account), applied, events, meta))
 
 
 @dataclass

@@ -14,13 +14,13 @@ from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.domain.report import LATEST, Phase, Report
 from agent.domain.status import REPORT_LIMIT, decode, encode
 from agent.errors import DeployError
-from agent.fleet.compose import Envelope, compose
+from agent.fleet.compose import ReportMeta, compose
 from tests.steps.build import account, change, deploy, outcome, plan, planned, result, state
 
 
 def report(told: Account, **more: Any) -> Report:
-    envelope = Envelope("web1", "prod", "1.0.0", sequence=1, at=1000, next_due=2000, **more)
-    return compose(told, Phase.FAILED, Applied(), (), envelope)
+    meta = ReportMeta("web1", "prod", "1.0.0", sequence=1, at=1000, next_due=2000, **more)
+    return compose(told, Phase.FAILED, Applied(), (), meta)
 
 
 def test_a_report_is_never_longer_than_readers_take() -> None:
@@ -56,8 +56,8 @@ def test_counts_of_lines_are_told_where_the_fleet_wants_them() -> None:
 
 def test_of_what_a_command_wrote_only_the_line_that_says_why_leaves_the_host() -> None:
     event = Event(5, "failed", "run it: exit 3\npassword=hunter2", "app", "op:run it#1")
-    envelope = Envelope("web1", "prod", "1.0.0", sequence=1, at=1000, next_due=2000)
-    (told,) = compose(account(), Phase.FAILED, Applied(), [event], envelope).events
+    meta = ReportMeta("web1", "prod", "1.0.0", sequence=1, at=1000, next_due=2000)
+    (told,) = compose(account(), Phase.FAILED, Applied(), [event], meta).events
     assert told.message == "op:run it#1: run it: exit 3"
 
 
@@ -65,8 +65,8 @@ def test_what_is_no_text_or_no_time_does_not_keep_a_host_from_reporting() -> Non
     event = Event(10**30, "failed", "file:/srv/\udcff: no", "app", "file:/srv/\udcff")
     hold = Hold(HoldKind.WINDOW, "x", 10**30)
     told = account(hold=hold, failures=[DeployError("/srv/\udcff")])
-    envelope = Envelope("web1", "prod", "1.0.0", sequence=1, at=-1, next_due=10**30)
-    composed = decode(encode(compose(told, Phase.FAILED, Applied(), [event], envelope)))
+    meta = ReportMeta("web1", "prod", "1.0.0", sequence=1, at=-1, next_due=10**30)
+    composed = decode(encode(compose(told, Phase.FAILED, Applied(), [event], meta)))
     assert composed.problems[0].message == "/srv/\\udcff"
     assert (composed.at, composed.next_due, composed.holds[0].until, composed.events[0].at) == (0, *[LATEST] * 3)
 
