@@ -7,7 +7,7 @@ import stat
 import time
 from pathlib import Path
 
-from agent.checks.spec import Command, FileCheck, Process, Unit
+from agent.checks.spec import CommandCheck, FileCheck, ProcessCheck, UnitCheck
 from agent.deploys.as_user import LocalUser
 from agent.deploys.command.program import run_as
 from agent.system import host, systemd
@@ -16,7 +16,7 @@ LOOKED_AT = 1024 * 1024
 """Bytes of a file or of an answer."""
 
 
-def command(spec: Command) -> str:
+def command(spec: CommandCheck) -> str:
     ended = run_as(
         LocalUser.named(spec.user), [str(word) for word in spec.command], cwd="/", env={}, timeout_s=float(spec.timeout)
     )
@@ -31,7 +31,7 @@ def command(spec: Command) -> str:
     return ""
 
 
-def unit(spec: Unit) -> str:
+def unit(spec: UnitCheck) -> str:
     found = systemd.state_of(spec.unit, timeout_s=float(spec.timeout))
     if found is None:
         return "systemd does not answer"
@@ -70,7 +70,7 @@ def beginning(path: Path | str) -> bytes:
         os.close(descriptor)
 
 
-def process(spec: Process) -> str:
+def process(spec: ProcessCheck) -> str:
     count = host.processes(spec.process, spec.user)
     of = f" of {spec.user}" if spec.user is not None else ""
     if count < spec.min:

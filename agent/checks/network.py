@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from agent.checks.look import LOOKED_AT, beginning
-from agent.checks.spec import Certificate, Http, Tcp, host_and_port
+from agent.checks.spec import CertificateCheck, HttpCheck, TcpCheck, host_and_port
 from agent.system.http import Watch
 
 _CHUNK = 64 * 1024
@@ -20,7 +20,7 @@ _SHOWN = 80
 _NAMES_SHOWN = 5
 
 
-def http(spec: Http) -> str:
+def http(spec: HttpCheck) -> str:
     """Asks directly: no proxy of the environment, no redirect followed."""
     parts = urlsplit(spec.http)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
@@ -47,7 +47,7 @@ def http(spec: Http) -> str:
     return ""
 
 
-def tcp(spec: Tcp) -> str:
+def tcp(spec: TcpCheck) -> str:
     host, port = host_and_port(spec.tcp)
     deadline = time.monotonic() + spec.timeout
     with _connected(host, port, spec.timeout) as connection:
@@ -69,7 +69,7 @@ def tcp(spec: Tcp) -> str:
     return ""
 
 
-def certificate(spec: Certificate) -> str:
+def certificate(spec: CertificateCheck) -> str:
     try:
         found = _certificate(spec)
     except ValueError:
@@ -88,7 +88,7 @@ def certificate(spec: Certificate) -> str:
     return ""
 
 
-def _certificate(spec: Certificate) -> x509.Certificate:
+def _certificate(spec: CertificateCheck) -> x509.Certificate:
     """Who issued it is not judged here: whether it is trusted is a question of ``http``."""
     if spec.certificate.startswith("/"):
         return x509.load_pem_x509_certificate(beginning(spec.certificate))
@@ -123,7 +123,7 @@ def _connected(host: str, port: int, timeout_s: float) -> socket.socket:
     return socket.create_connection((host, port), timeout_s)
 
 
-def _secured(plain: socket.socket, host: str, spec: Http) -> ssl.SSLSocket:
+def _secured(plain: socket.socket, host: str, spec: HttpCheck) -> ssl.SSLSocket:
     return _context(spec.ca, insecure=spec.insecure).wrap_socket(plain, server_hostname=host)
 
 

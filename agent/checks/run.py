@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from agent.checks import look, network
-from agent.checks.spec import Certificate, CheckSpec, Command, FileCheck, Http, Process, Tcp, Unit, spec_of
+from agent.checks.spec import spec_of
 from agent.domain.check import Check, CheckResult
 from agent.errors import HostwrightError
 
@@ -17,16 +17,16 @@ AT_ONCE = 8
 OUTPUT_KEPT = 1000
 """Characters of what a failing check says."""
 
-_ASK: dict[type[CheckSpec], Callable[..., str]] = {
-    Http: network.http,
-    Tcp: network.tcp,
-    Certificate: network.certificate,
-    Command: look.command,
-    Unit: look.unit,
-    FileCheck: look.file,
-    Process: look.process,
+_ASK: Mapping[str, Callable[..., str]] = {
+    "http": network.http,
+    "tcp": network.tcp,
+    "certificate": network.certificate,
+    "command": look.command,
+    "unit": look.unit,
+    "file": look.file,
+    "process": look.process,
 }
-"""Each says why it is not well; nothing where it is."""
+"""By kind: the function that says why what is checked is not well; nothing where it is."""
 
 
 def run_checks(checks: Sequence[Check]) -> tuple[CheckResult, ...]:
@@ -41,7 +41,7 @@ def _answer(check: Check) -> CheckResult:
     began = time.monotonic()
     spec = spec_of(check)
     try:
-        why = _ASK[type(spec)](spec)
+        why = _ASK[spec.kind](spec)
     except HostwrightError as error:
         why = error.message
     except TimeoutError:

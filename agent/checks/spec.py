@@ -57,7 +57,7 @@ class CheckSpec(BaseModel):
         return " ".join(map(str, found)) if isinstance(found, tuple) else str(found)
 
 
-class Http(CheckSpec):
+class HttpCheck(CheckSpec):
     """One request to a URL, by no proxy; redirects are an answer like any other."""
 
     kind = "http"
@@ -88,7 +88,7 @@ class Http(CheckSpec):
         return headers
 
 
-class Tcp(CheckSpec):
+class TcpCheck(CheckSpec):
     """A connection to `host:port`, and what is said on it."""
 
     kind = "tcp"
@@ -102,7 +102,7 @@ class Tcp(CheckSpec):
         return _address(where)
 
 
-class Command(CheckSpec):
+class CommandCheck(CheckSpec):
     """A program and its arguments, as a list that no shell reads. It must be quick and change nothing."""
 
     kind = "command"
@@ -112,7 +112,7 @@ class Command(CheckSpec):
     user: Annotated[str, Field(pattern=f"^{_USER.pattern}$", description="who runs it")] = "root"
 
 
-class Unit(CheckSpec):
+class UnitCheck(CheckSpec):
     """A unit of systemd that is active."""
 
     kind = "unit"
@@ -132,7 +132,7 @@ class FileCheck(CheckSpec):
     max_age: Annotated[Duration | None, Field(description="written to not longer ago than this")] = None
 
 
-class Process(CheckSpec):
+class ProcessCheck(CheckSpec):
     """Processes by the name of their program."""
 
     kind = "process"
@@ -142,7 +142,7 @@ class Process(CheckSpec):
     max: Annotated[Number | None, Field(ge=0, description="so many at most")] = None
 
 
-class Certificate(CheckSpec):
+class CertificateCheck(CheckSpec):
     """A certificate that is still good for a while: of the PEM file at a path, or of whoever answers at `host:port`."""
 
     kind = "certificate"
@@ -159,7 +159,8 @@ class Certificate(CheckSpec):
 
 
 KINDS: Mapping[str, type[CheckSpec]] = {
-    model.kind: model for model in (Http, Tcp, Command, Unit, FileCheck, Process, Certificate)
+    model.kind: model
+    for model in (HttpCheck, TcpCheck, CommandCheck, UnitCheck, FileCheck, ProcessCheck, CertificateCheck)
 }
 
 
