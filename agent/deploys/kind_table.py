@@ -14,9 +14,9 @@ from agent.deploys.kind import Kind, State
 from agent.domain.ownership import LedgerEntry, Seen
 
 _KINDS: Mapping[str, str] = {
-    "unit": "services.resource:Units",
-    "quadlet": "containers.resource:Quadlets",
-    "cron": "cron.resource:CronJobs",
+    "unit": "services.unit:Unit",
+    "quadlet": "containers.quadlet:Quadlet",
+    "cron": "cron.entry:CronEntry",
     "block": "files.resource:MarkedBlock",
     "line": "files.resource:OneLine",
     "link": "files.resource:File",

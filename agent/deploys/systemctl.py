@@ -1,4 +1,4 @@
-"""systemd's units from the host's side: systemctl doing one thing to a unit, and when what a unit reads changed."""
+"""systemd's units on this host: asked for their state, told one thing, and when the files that one reads changed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from agent.deploys.telling import reason, telling_line
-from agent.deploys.units import CLOCK_GRAIN_US, INIT_SCRIPTS, QUERY, Clock, Found, parsed
-from agent.errors import DeployError
+from agent.deploys.unit_state import (
+    CLOCK_GRAIN_US,
+    INIT_SCRIPTS,
+    QUERY,
+    UNIT_FOLDERS,
+    Clock,
+    LoadedUnit,
+    is_template,
+    parsed,
+)
+from agent.errors import Consequence, DeployError
 from agent.host.paths import Paths
 from agent.system.files import write_atomic
 from agent.system.process import run
-from agent.system.systemd import is_active
+from agent.system.systemd import booted, is_active
 
 JOB_TIMEOUT_S = 300.0
 """systemd itself gives a unit 90 s to start unless it says otherwise."""
@@ -40,24 +49,49 @@ def systemctl(unit: str, verb: str, *names: str, runtime: bool = False) -> None:
     raise DeployError("\n".join([told, *words]))
 
 
-def query(names: Sequence[str]) -> Mapping[str, Found]:
-    """How systemd has these units loaded, by name. Raises DeployError where it does not tell."""
-    if not names:
-        return {}
-    done = run([*QUERY, "--", *names], timeout_s=QUERY_TIMEOUT_S)
-    if not done.ok:
-        raise DeployError(f"systemctl show: {done.complaint}")
-    found = parsed(done.output.decode(errors="replace"), names)
-    return {name: as_installed(found[name]) for name in names}
+def require_systemd(consequence: str) -> None:
+    """Raises DeployError where systemd does not run this host; ``consequence``: what the host then cannot have."""
+    if not booted():
+        raise DeployError(
+            f"systemd does not run this host, so {consequence}",
+            hint="leave the deploy out for this host",
+            consequence=Consequence.STALL,
+        )
 
 
-def as_installed(found: Found) -> Found:
-    """``found`` with the state that an init script has by its links: to systemd each script is a unit, and whether it
-    starts at boot it reads at its next reload only."""
-    if not found.source.startswith(INIT_SCRIPTS):
-        return found
-    links = Path("/etc").glob(f"rc[S2345].d/S[0-9][0-9]{Path(found.source).name}")
-    return replace(found, file_state="enabled" if any(links) else "disabled")
+def query(names: Iterable[str]) -> dict[str, LoadedUnit]:
+    """The state of each of these units, by name; absent where systemd does not run. systemd shows no templates: of
+    those it is known whether there is a file. Raises DeployError where systemd does not tell."""
+    states = _shown(names)
+    triggers = {name for state in states.values() if state.started_by_others for name in state.triggers}
+    triggering = {**_shown(triggers - states.keys()), **states}
+    return {name: state.triggered(triggering) for name, state in states.items()}
+
+
+def _shown(names: Iterable[str]) -> dict[str, LoadedUnit]:
+    states = {name: _template(name) if is_template(name) else LoadedUnit() for name in names}
+    asked = [name for name in states if not is_template(name)] if booted() else []
+    if asked:
+        done = run([*QUERY, "--", *asked], timeout_s=QUERY_TIMEOUT_S)
+        if not done.ok:
+            raise DeployError(f"systemctl show: {done.complaint}")
+        found = parsed(done.output.decode(errors="replace"), asked)
+        states |= {name: _as_installed(state) for name, state in found.items()}
+    return states
+
+
+def _template(name: str) -> LoadedUnit:
+    there = any((folder / name).exists() for folder in UNIT_FOLDERS)
+    return LoadedUnit("loaded" if there else "not-found", id=name)
+
+
+def _as_installed(state: LoadedUnit) -> LoadedUnit:
+    """``state`` with the file state that an init script has by its links: to systemd each script is a unit, and whether
+    it starts at boot systemd reads at its next reload only."""
+    if not state.source.startswith(INIT_SCRIPTS):
+        return state
+    links = Path("/etc").glob(f"rc[S2345].d/S[0-9][0-9]{Path(state.source).name}")
+    return replace(state, file_state="enabled" if any(links) else "disabled")
 
 
 def start(unit: str, verb: str) -> None:
@@ -81,8 +115,7 @@ def reload(unit: str) -> None:
 def tell(unit: str, *, restart: bool = False) -> None:
     """Has ``unit`` go by what is there now, after a file that it reads has gone. It is restarted where ``restart`` says
     so or systemd has to read a drop-in again, else reloaded. Raises DeployError."""
-    asked = run(["systemctl", "show", "--property=NeedDaemonReload", "--value", "--", unit], timeout_s=QUERY_TIMEOUT_S)
-    if asked.output.strip() == b"yes":
+    if query([unit])[unit].stale:
         systemctl(unit, "daemon-reload")
         restart = True
     if restart:

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from agent.deploys import systemctl
 from agent.deploys.kind_table import kind_named, removal_rank, units_of
-from agent.deploys.units import template_of
+from agent.deploys.unit_state import template_of
 from agent.domain.account import Account
 from agent.domain.desired import DesiredDeploy, DesiredState, Mode
 from agent.domain.health import Health

@@ -22,11 +22,11 @@ from agent.checks.spec import KINDS, CheckSpec
 from agent.cli.table import SECTIONS, load_command
 from agent.deploys import catalogue
 from agent.deploys.command.spec import CommandEntry
-from agent.deploys.containers.spec import Quadlet
-from agent.deploys.cron.spec import Job
+from agent.deploys.containers.spec import QuadletEntry
+from agent.deploys.cron.spec import CronJob
 from agent.deploys.files.entry import BlockEntry, FileEntry, LineEntry
 from agent.deploys.packages.repository import Repository
-from agent.deploys.services.spec import Unit
+from agent.deploys.services.spec import UnitEntry
 from agent.deploys.sysctl.spec import Setting
 from agent.deploys.users.spec import Account, Group
 from agent.engine import ownership
@@ -271,12 +271,12 @@ MODELS: dict[str, type[BaseModel]] = {
     "files": FileEntry,
     "files line": LineEntry,
     "files block": BlockEntry,
-    "services": Unit,
+    "services": UnitEntry,
     "users": Account,
     "users group": Group,
-    "containers": Quadlet,
+    "containers": QuadletEntry,
     "sysctl": Setting,
-    "cron": Job,
+    "cron": CronJob,
     "command": CommandEntry,
 }
 

@@ -1,97 +1,173 @@
-"""A container as the text of a quadlet, and what can be read from one (podman-systemd.unit(5)). Pure."""
+"""The kind ``quadlet``: what podman runs, each a file that becomes a unit of systemd's. Images and what is in volumes
+are not the agent's."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
 
-KINDS = ("container", "volume", "network", "pod", "kube", "image", "build")
+from agent.deploys import system_items, systemctl
+from agent.deploys.at_path import AtPath, look
+from agent.deploys.containers import podman
+from agent.deploys.containers.quadlet_text import FOLDER, file_name, service_of
+from agent.deploys.correction import Correction
+from agent.deploys.items import FILE_MODE, Item, ItemType
+from agent.deploys.kind import Kind, State, state_before
+from agent.deploys.unit_state import LoadedUnit, Times, UnitStep, WantedUnit, steps
+from agent.domain.ownership import LedgerEntry, Seen
+from agent.domain.plan import WantedChange
+from agent.errors import DeployError
+from agent.system.process import run
+from agent.system.safe_open import SYSTEM, UnsafePath, folder
+from agent.system.systemd import booted
 
-_SUFFIX = {"volume": "-volume", "network": "-network", "pod": "-pod", "image": "-image", "build": "-build"}
-"""What the generator puts behind the name of the unit; nothing for containers and kubes."""
-
-_PLAIN = re.compile(r"[A-Za-z0-9_./:=,@+-]+")
-_SERVICE_NAME = re.compile(r"^\s*ServiceName\s*=\s*([A-Za-z0-9:_.\\-]+)\s*$", re.MULTILINE)
-_IMAGE = re.compile(r"^\s*Image\s*=\s*(\S+)\s*$", re.MULTILINE)
-_PULL = re.compile(r"^\s*Pull\s*=\s*(\S+)\s*$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
-    """What becomes a ``.container`` file."""
-
-    name: str
-    image: str
-    command: tuple[str, ...] = ()
-    ports: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    env_files: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
-    user: str | None = None
-    pull: str = "missing"
-    restart: str = "always"
-    enabled: bool = True
+_ORDER = ("network", "volume", "image", "build", "pod", "kube", "container")
+"""What containers need before them."""
 
 
-def rendered(container: Container) -> str:
-    settings = [("ContainerName", container.name), ("Image", container.image)]
-    if container.command:
-        settings.append(("Exec", " ".join(quoted(word) for word in container.command)))
-    settings += [("PublishPort", port) for port in container.ports]
-    settings += [("Volume", _escaped(volume)) for volume in container.volumes]
-    settings += [("Environment", quoted(f"{name}={value}")) for name, value in container.env.items()]
-    settings += [("EnvironmentFile", _escaped(path)) for path in container.env_files]
-    settings += [("Network", network) for network in container.networks]
-    if container.user is not None:
-        settings.append(("User", container.user))
-    if container.pull != "missing":
-        settings.append(("Pull", container.pull))
-    lines = [
-        "# Written by hostwright, from the inventory: what is changed here by hand does not last.",
-        "[Unit]",
-        f"Description=Container {container.name}",
-        "",
-        "[Container]",
-        *(f"{key}={value}" for key, value in settings),
-        "",
-        "[Service]",
-        f"Restart={container.restart}",
-    ]
-    if container.enabled:
-        lines += ["", "[Install]", "WantedBy=multi-user.target"]
-    return "".join(f"{line}\n" for line in lines)
+@dataclass(frozen=True, slots=True)
+class WantedQuadlet:
+    """One quadlet as it should be. ``running`` None: as it is. ``restart_on``: paths of the host."""
+
+    text: str
+    running: bool | None
+    restart_on: tuple[str, ...] = ()
 
 
-def service_of(name: str, text: str = "") -> str:
-    """The unit that the generator makes of the quadlet ``name``: ``data.volume`` is ``data-volume.service``."""
-    stem, _, kind = name.rpartition(".")
-    chosen = _SERVICE_NAME.findall(text)
-    return f"{chosen[-1] if chosen else stem + _SUFFIX.get(kind, '')}.service"
+class Quadlet(Kind):
+    """Names are those of files, ``web.container``. State: ``sha256`` and ``mode`` of the file, and whether its unit is
+    ``running``. The image is the file's content."""
+
+    def look(self, name: str) -> Seen | None:
+        found = _file(name)
+        if found.status is None:
+            return None
+        if found.content is None:
+            raise UnsafePath(f"{FOLDER}/{name} is {found.name}, and is left alone")
+        digest = hashlib.sha256(found.content).hexdigest()
+        return Seen({"sha256": digest, "mode": found.mode, "running": _runs(_service(name, found))}, found.content)
+
+    def corrections(self, wanted: Mapping[str, WantedQuadlet]) -> list[Correction]:
+        """What differs from ``wanted``, by one question to systemd; in the order in which quadlets need each other."""
+        names = sorted(wanted, key=lambda name: _ORDER.index(name.rpartition(".")[2]))
+        services = {name: service_of(name, wanted[name].text) for name in names}
+        found = systemctl.query(services.values())
+        made = (self._correction(name, wanted, found[services[name]]) for name in names)
+        return [correction for correction in made if correction is not None]
+
+    def make(self, name: str, needed: Sequence[UnitStep], texts: Mapping[str, str]) -> None:
+        """Does the steps to the quadlet and its unit, in order. ``texts``: those of all quadlets of its deploy. Raises
+        DeployError with the unit's last words; what was done stays. Before podman takes the quadlet and its image is
+        there, nothing is touched."""
+        text = texts[name]
+        service = service_of(name, text)
+        if UnitStep.WRITE in needed:
+            podman.require_sound(name, texts)
+        if UnitStep.START in needed or UnitStep.RESTART in needed:
+            podman.pull(name, text)
+        for step in needed:
+            if step is UnitStep.WRITE:
+                system_items.put(_item(name, text), text.encode())
+            elif step is UnitStep.REREAD:
+                systemctl.systemctl(service, "daemon-reload")
+            elif step in (UnitStep.START, UnitStep.RESTART):
+                systemctl.start(service, step.value)
+            else:
+                systemctl.systemctl(service, step.value, service)
+
+    def changed(self, left: State, now: Seen) -> str:
+        if left.get("sha256") != now.state["sha256"]:
+            return "its content changed"
+        return "its mode changed" if left.get("mode") != now.state["mode"] else ""
+
+    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
+        stayed = super().remove(entries, purge=purge)
+        if booted():
+            systemctl.systemctl(FOLDER, "daemon-reload")
+        return stayed
+
+    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:  # noqa: ARG002 - a quadlet has no more to purge
+        found = _file(entry.name)
+        if found.status is None:
+            return
+        service = _service(entry.name, found)
+        if _runs(service):
+            systemctl.systemctl(service, "stop", service)
+        system_items.put(replace(_item(entry.name, ""), kind=ItemType.ABSENT, text=None, mode=None), None)
+        # Many containers end with the signal's number when stopped; a unit that is gone must not count as failed.
+        run(["systemctl", "reset-failed", "--", service], timeout_s=systemctl.QUERY_TIMEOUT_S)
+
+    def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
+        before = state_before(entry)
+        if image is None:
+            raise DeployError(f"{entry.key}: what was in it was not kept; it is left as it is")
+        text = image.decode(errors="surrogateescape")
+        service = service_of(entry.name, text)
+        system_items.put(replace(_item(entry.name, text), mode=cast("int", before["mode"])), image)
+        systemctl.systemctl(service, "daemon-reload")
+        if before.get("running"):
+            systemctl.start(service, "restart")
+        else:
+            systemctl.systemctl(service, "stop", service)
+
+    def units(self, entry: LedgerEntry) -> Collection[str]:
+        """The unit that the text names which lies there now."""
+        try:
+            return (_service(entry.name, _file(entry.name)),)
+        except (UnsafePath, OSError):
+            return (service_of(entry.name),)
+
+    def _correction(self, name: str, wanted: Mapping[str, WantedQuadlet], found: LoadedUnit) -> Correction | None:
+        quadlet = wanted[name]
+        item = _item(name, quadlet.text)
+        file = next(iter(system_items.corrections([item], Path("/"))), None)
+        needed = steps(
+            found,
+            WantedUnit(running=quadlet.running, content=quadlet.text),
+            same_file=file is None,
+            times=Times(restart_us=systemctl.changed_us([*quadlet.restart_on, item.path])),
+            clock=systemctl.now(),
+        )
+        if not needed:
+            return None
+        words = [file.change.operation if file and step is UnitStep.WRITE else step.value for step in needed]
+        change = WantedChange(item.key, ", ".join(words), file.change.diff if file else None)
+        return Correction(change, self.make, name, needed, {each: wanted[each].text for each in wanted})
 
 
-def image_of(name: str, text: str) -> str:
-    """The image that a container needs before it can start, where its registry may be asked for it; else empty.
-
-    Not of images that another quadlet brings, and those that ``Pull`` keeps from being asked for.
-    """
-    images, pulls = _IMAGE.findall(text), _PULL.findall(text)
-    if not name.endswith(".container") or not images or pulls[-1:] == ["never"]:
-        return ""
-    image: str = images[-1]
-    local = image.endswith((".image", ".build")) or "%" in image or image.startswith("/")
-    return "" if local else image
+def _item(name: str, text: str) -> Item:
+    """The quadlet's file. Raises UnsafePath for what is not the name of one."""
+    path = f"{FOLDER}/{_checked(name)}"
+    return Item(key=f"quadlet:{name}", path=path, kind=ItemType.FILE, text=text, mode=FILE_MODE)
 
 
-def quoted(word: str) -> str:
-    """A word of systemd's grammar (systemd.syntax(7)) that stands for exactly this text, whatever it holds: neither a
-    specifier nor a variable of the unit is expanded in it."""
-    if _PLAIN.fullmatch(word):
-        return word
-    text = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
-    return f'"{_escaped(text).replace("$", "$$")}"'
+def _file(name: str) -> AtPath:
+    try:
+        with folder(None, FOLDER.strip("/"), root_links=SYSTEM.root_links) as parent:
+            return look(parent, _checked(name))
+    except FileNotFoundError:
+        return AtPath()
 
 
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")
+def _checked(name: str) -> str:
+    """Raises UnsafePath for what is not the name of a quadlet's file."""
+    try:
+        proper = file_name(name) == name
+    except ValueError:
+        proper = False
+    if not proper:
+        raise UnsafePath(f"{name!r} is not the name of a quadlet")
+    return name
+
+
+def _service(name: str, found: AtPath) -> str:
+    return service_of(name, (found.content or b"").decode(errors="replace"))
+
+
+def _runs(service: str) -> bool:
+    """Whether its unit is there and not at rest: one that waits to be restarted is stopped, too."""
+    found = systemctl.query([service])[service]
+    return found.running or found.restarting

@@ -21,24 +21,20 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from agent.deploys.containers.quadlet import KINDS, Container, rendered, service_of
-from agent.deploys.items import FILE_MODE, Item, ItemType, items_to_json, parents
+from agent.deploys.containers.quadlet_text import FOLDER, Container, file_name, rendered, service_of
+from agent.deploys.items import Item, ItemType, items_to_json, parents
 from agent.deploys.spec import ByName, Concrete, Sources, overlaid, text_of
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
 
-FOLDER = "/etc/containers/systemd"
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
-"""podman's own grammar of names; no template and no path."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 _OURS = ("image", "command", "ports", "volumes", "env", "env_files", "networks", "user", "pull", "restart", "enabled")
 """Fields that become a quadlet's text."""
 
 
-class Quadlet(BaseModel):
+class QuadletEntry(BaseModel):
     """One container, or another thing that podman looks after."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,7 +121,7 @@ class Quadlet(BaseModel):
             raise Mistake("a word of a command holds no NUL", "leave the NUL out")
         return words
 
-    def merged(self, later: Quadlet) -> Quadlet:
+    def merged(self, later: QuadletEntry) -> QuadletEntry:
         merged = overlaid(self, later).model_copy(update={"env": {**self.env, **later.env}})
         if "command" in later.model_fields_set:
             merged = merged.model_copy(update={"command": later.command})
@@ -156,12 +152,12 @@ class ContainersSpec(ByName):
     kind: ClassVar[str] = "containers"
     level: ClassVar[str] = "quadlets"
 
-    quadlets: dict[str, Quadlet] = Field(default_factory=dict, description="By name. This level can be left out.")
+    quadlets: dict[str, QuadletEntry] = Field(default_factory=dict, description="By name. This level can be left out.")
 
     @field_validator("quadlets")
     @classmethod
-    def _named(cls, quadlets: dict[str, Quadlet]) -> dict[str, Quadlet]:
-        named: dict[str, Quadlet] = {}
+    def _named(cls, quadlets: dict[str, QuadletEntry]) -> dict[str, QuadletEntry]:
+        named: dict[str, QuadletEntry] = {}
         for given, quadlet in quadlets.items():
             name = file_name(given)
             if name in named:
@@ -197,25 +193,13 @@ class ContainersSpec(ByName):
         return Concrete(arguments, tuple(resources), tuple(files), relies_on)
 
 
-def file_name(name: str) -> str:
-    """``web`` as ``web.container``. Raises ValueError."""
-    if not _NAME.fullmatch(name):
-        raise Mistake(f"{name!r} cannot be a name", "letters, digits, _ . and -")
-    return name if name.rpartition(".")[2] in KINDS and "." in name else f"{name}.container"
-
-
-def quadlet_item(name: str, text: str) -> Item:
-    """The quadlet's file as an item; its key is the quadlet's."""
-    return Item(key=f"quadlet:{name}", path=f"{FOLDER}/{name}", kind=ItemType.FILE, text=text, mode=FILE_MODE)
-
-
-def _reads(quadlet: Quadlet) -> tuple[str, ...]:
+def _reads(quadlet: QuadletEntry) -> tuple[str, ...]:
     """Paths of the host that it sees, or is restarted for."""
     volumes = (volume.partition(":")[0] for volume in quadlet.volumes)
     return (*_restarts_on(quadlet), *(path for path in volumes if path.startswith("/")))
 
 
-def _restarts_on(quadlet: Quadlet) -> tuple[str, ...]:
+def _restarts_on(quadlet: QuadletEntry) -> tuple[str, ...]:
     return (*quadlet.restart_on, *quadlet.env_files)
 
 
@@ -223,7 +207,7 @@ def _folder(path: str) -> Item:
     return Item(key=f"directory:{path}", path=path, kind=ItemType.DIRECTORY)
 
 
-def _concrete(name: str, quadlet: Quadlet, sources: Sources) -> Mapping[str, JSON]:
+def _concrete(name: str, quadlet: QuadletEntry, sources: Sources) -> Mapping[str, JSON]:
     kind = name.rpartition(".")[2]
     if why := quadlet.complaint(kind):
         raise Mistake.of([replace(why, path=("quadlets", name, *why.path))])
@@ -239,7 +223,7 @@ def _concrete(name: str, quadlet: Quadlet, sources: Sources) -> Mapping[str, JSO
     }
 
 
-def _container(name: str, quadlet: Quadlet) -> Container:
+def _container(name: str, quadlet: QuadletEntry) -> Container:
     assert quadlet.image is not None
     return Container(
         name=name.removesuffix(".container"),

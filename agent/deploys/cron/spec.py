@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.deploys.cron import schedule
-from agent.deploys.cron.place import path_of
+from agent.deploys.cron.entry import path_of
 from agent.deploys.items import FILE_MODE, Item, ItemType, items_to_json
 from agent.deploys.spec import ByName, Concrete, Number, Sources, overlaid
 from agent.domain.desired import Resource
@@ -32,7 +32,7 @@ LINE_LIMIT = 998
 _HEADER = "# Managed by Hostwright: what is changed here by hand is put back.\n"
 
 
-class Job(BaseModel):
+class CronJob(BaseModel):
     """One job."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,7 +98,7 @@ class Job(BaseModel):
     def _comment(cls, comment: str | None) -> str | None:
         return comment if comment is None else _line(comment, "comment")
 
-    def merged(self, later: Job) -> Job:
+    def merged(self, later: CronJob) -> CronJob:
         env = {**self.env, **later.env}
         return overlaid(self, later).model_copy(update={"env": env})
 
@@ -116,14 +116,14 @@ class CronSpec(ByName):
     kind: ClassVar[str] = "cron"
     level: ClassVar[str] = "jobs"
 
-    jobs: dict[str, Job] = Field(
+    jobs: dict[str, CronJob] = Field(
         default_factory=dict,
         description="By name: letters, digits, `-` and `_`. In the short form this level is left out.",
     )
 
     @field_validator("jobs")
     @classmethod
-    def _named(cls, jobs: dict[str, Job]) -> dict[str, Job]:
+    def _named(cls, jobs: dict[str, CronJob]) -> dict[str, CronJob]:
         for name in jobs:
             if not _NAME.fullmatch(name):
                 raise Mistake(

@@ -13,6 +13,7 @@ A name without a type is a service. What an entry does not mention is left as it
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,21 +23,22 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.deploys.items import FILE_MODE, Item, ItemType, items_to_json
 from agent.deploys.spec import NAMES, ByName, Concrete, Sources, overlaid, text_of
-from agent.deploys.units import is_template, template_of
+from agent.deploys.unit_state import UNIT_FOLDER, is_template, template_of
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
 
 _TYPES = ("service", "socket", "timer", "path", "mount", "automount", "swap", "target", "slice")
+_MISSPELT = 0.8
+"""From this likeness on an ending is a misspelt type: `servce` and `timers` are, the `d` of `fluent.d` is not."""
+
 _NAME = re.compile(r"(?!-)[A-Za-z0-9:_.\\@-]{1,240}")
 """systemd.unit(5), "Description"; nothing that systemctl takes for a pattern or an option."""
 
 _DROP_IN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}\.conf")
 
-UNIT_FOLDER = "/etc/systemd/system"
 
-
-class Unit(BaseModel):
+class UnitEntry(BaseModel):
     """One unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,7 +86,7 @@ class Unit(BaseModel):
                 raise Mistake(f"{name!r} is not the name of a drop-in", "write a file name that ends in .conf")
         return drop_ins
 
-    def merged(self, later: Unit) -> Unit:
+    def merged(self, later: UnitEntry) -> UnitEntry:
         merged = overlaid(self, later).model_copy(update={"drop_ins": {**self.drop_ins, **later.drop_ins}})
         if later.unit is not None:
             return merged.model_copy(update={"content": None})
@@ -110,7 +112,7 @@ class ServicesSpec(ByName):
     level: ClassVar[str] = "units"
     bare: ClassVar[bool] = True
 
-    units: dict[str, Unit] = Field(
+    units: dict[str, UnitEntry] = Field(
         default_factory=dict,
         description="By name. In the short form this level is left out; a list of names means running and enabled.",
     )
@@ -125,8 +127,8 @@ class ServicesSpec(ByName):
 
     @field_validator("units")
     @classmethod
-    def _named(cls, units: dict[str, Unit]) -> dict[str, Unit]:
-        named: dict[str, Unit] = {}
+    def _named(cls, units: dict[str, UnitEntry]) -> dict[str, UnitEntry]:
+        named: dict[str, UnitEntry] = {}
         for given, unit in units.items():
             name = full_name(given)
             if name in named:
@@ -178,13 +180,19 @@ _UP: Mapping[str, bool] = {"running": True, "enabled": True}
 
 
 def full_name(name: str) -> str:
-    """``nginx`` as ``nginx.service``. Raises ValueError."""
+    """``nginx`` as ``nginx.service``. Raises ValueError, also for a misspelt type (``shop.servce``)."""
     if not _NAME.fullmatch(name):
         raise Mistake(f"{name!r} is not the name of a unit", "write one like nginx or backup.timer")
-    return name if name.rpartition(".")[2] in _TYPES and "." in name else f"{name}.service"
+    stem, _, suffix = name.rpartition(".")
+    if stem and suffix in _TYPES:
+        return name
+    if stem and (meant := difflib.get_close_matches(suffix, _TYPES, n=1, cutoff=_MISSPELT)):
+        remedy = f"did you mean {stem}.{meant[0]}? A service of that name is {name}.service"
+        raise Mistake(f"{name}: {suffix} is not a type of unit", remedy)
+    return f"{name}.service"
 
 
-def _concrete(name: str, unit: Unit, sources: Sources) -> Mapping[str, JSON]:
+def _concrete(name: str, unit: UnitEntry, sources: Sources) -> Mapping[str, JSON]:
     if (why := unit.contradiction) is not None:
         raise Mistake.of([replace(why, path=("units", name, *why.path))])
     return {
@@ -204,7 +212,7 @@ def _own_files(name: str) -> tuple[str, ...]:
     return (*files, *(f"{file}.d" for file in files))
 
 
-def _drop_in_items(name: str, unit: Unit) -> list[Item]:
+def _drop_in_items(name: str, unit: UnitEntry) -> list[Item]:
     """The folder and its files, as items like those of ``files``."""
     if not unit.drop_ins:
         return []

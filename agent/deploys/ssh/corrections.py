@@ -12,7 +12,7 @@ from agent.deploys.correction import Correction, refusal
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.ssh import host
 from agent.deploys.ssh.spec import DROP_IN, UNITS
-from agent.deploys.units import Found, changed_since, started_at
+from agent.deploys.unit_state import LoadedUnit, changed_since, started_at
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.errors import Consequence, DeployError
@@ -75,7 +75,7 @@ def _sshd() -> tuple[str | None, str, bool]:
     return unit, verb, changed_since(systemctl.changed_us([DROP_IN]), read_us, clock)
 
 
-def _failed(unit: Found) -> bool:
+def _failed(unit: LoadedUnit) -> bool:
     return unit.load == "loaded" and (unit.active == "failed" or unit.restarting)
 
 

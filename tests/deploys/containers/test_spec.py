@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from agent.deploys.containers.quadlet import image_of, quoted, service_of
+from agent.deploys.containers.quadlet_text import image_of, quoted, service_of
 from agent.deploys.containers.spec import ContainersSpec
 from agent.errors import InventoryError
 from tests.deploys.commit import Commit

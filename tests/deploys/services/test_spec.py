@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from agent.deploys.services.spec import ServicesSpec, full_name
-from agent.deploys.units import template_of
+from agent.deploys.unit_state import template_of
 from agent.errors import InventoryError
 from tests.deploys.commit import Commit
 
@@ -126,6 +126,8 @@ def test_what_contradicts_itself_after_merging_is_refused(commit: Commit, unit: 
         ({"--now": None}, "not the name of a unit"),
         ({"nginx*": None}, "not the name of a unit"),
         ({"../x": None}, "not the name of a unit"),
+        ({"shop.servce": None}, "did you mean shop.service"),
+        ({"backup.timers": None}, "did you mean backup.timer"),
         ({"a": {}, "a.service": {}}, "twice"),
         ({"a@": {"running": True}}, "template"),
         ({"a": {"restart_on": ["etc/a"]}}, "absolute"),

@@ -1,4 +1,4 @@
-"""Units of a machine without systemd: their files."""
+"""Unit of a machine without systemd: their files."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.services import resource
-from agent.deploys.services.resource import Units
+from agent.deploys import systemctl
+from agent.deploys.services import unit
+from agent.deploys.services.unit import Unit
 from agent.domain.ownership import LedgerEntry, Origin
 
 
 @pytest.fixture
-def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Units:
-    monkeypatch.setattr(resource, "booted", lambda: False)  # else it would speak to the systemd of this machine
-    return Units(tmp_path)
+def units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Unit:
+    for module in (systemctl, unit):  # else it would speak to the systemd of this machine
+        monkeypatch.setattr(module, "booted", lambda: False)
+    return Unit(tmp_path)
 
 
-def test_a_unit_file_that_was_changed_after_the_first_look_stays(units: Units, tmp_path: Path) -> None:
+def test_a_unit_file_that_was_changed_after_the_first_look_stays(units: Unit, tmp_path: Path) -> None:
     entries = []
     for name in ("changed.service", "same.service"):
         (tmp_path / name).write_text("ours")

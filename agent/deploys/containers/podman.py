@@ -1,18 +1,15 @@
-"""The host's side of containers: podman, its generator of units asked before a quadlet counts, and the files."""
+"""podman on this host: its generator asked whether it takes a quadlet, and images pulled."""
 
 from __future__ import annotations
 
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from agent.deploys import system_items, systemctl
-from agent.deploys.containers.quadlet import image_of, service_of
-from agent.deploys.containers.spec import FOLDER, quadlet_item
+from agent.deploys.containers.quadlet_text import FOLDER, image_of, service_of
 from agent.deploys.telling import reason
-from agent.deploys.units import Step
 from agent.errors import DeployError
 from agent.system.files import read_bounded
 from agent.system.process import run
@@ -77,25 +74,6 @@ def _generated(texts: Mapping[str, str]) -> tuple[frozenset[str], Mapping[str, s
         raise DeployError(f"podman's generator of units was not done after {CHECK_TIMEOUT_S:.0f} s")
     complaints = (match for line in said.splitlines() if (match := _COMPLAINT.match(line.strip())))
     return frozenset(_UNIT.findall(output)), {match[1]: match[2] for match in complaints}
-
-
-def carry_out(name: str, service: str, steps: Sequence[Step], texts: Mapping[str, str]) -> None:
-    """Does ``steps`` to the quadlet and its unit, in order. Raises DeployError with the unit's last words; what was
-    done stays. Before the quadlet is sound and its image there, nothing is touched."""
-    text = texts[name]
-    if Step.WRITE in steps:
-        require_sound(name, texts)
-    if Step.START in steps or Step.RESTART in steps:
-        pull(name, text)
-    for step in steps:
-        if step is Step.WRITE:
-            system_items.put(quadlet_item(name, text), text.encode())
-        elif step is Step.REREAD:
-            systemctl.systemctl(service, "daemon-reload")
-        elif step in (Step.START, Step.RESTART):
-            systemctl.start(service, step.value)
-        else:
-            systemctl.systemctl(service, step.value, service)
 
 
 def pull(name: str, text: str) -> None:

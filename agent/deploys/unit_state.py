@@ -1,11 +1,19 @@
-"""What systemd says of units, in one question, and what of it is not as it should be. Pure: text in, steps out."""
+"""The state of systemd's units, read from the answer to one question, and the steps to a wanted state. Pure."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
+
+UNIT_FOLDER = Path("/etc/systemd/system")
+UNIT_FOLDERS = (
+    UNIT_FOLDER,
+    *map(Path, ("/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")),
+)
+"""Where unit files lie (systemd.unit(5)). /lib/systemd/system is the last one, or systemd reads both."""
 
 QUERY = (
     "systemctl",
@@ -13,7 +21,7 @@ QUERY = (
     "--timestamp=us+utc",
     "--property=Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload"
     ",InactiveExitTimestamp,InactiveExitTimestampMonotonic"
-    ",FragmentPath,SourcePath,WantedBy,RequiredBy,UpheldBy,TriggeredBy,BusName",
+    ",SourcePath,WantedBy,RequiredBy,UpheldBy,TriggeredBy,BusName",
 )
 """Followed by ``--`` and names: one block of lines for each, in that order, an empty line between two."""
 
@@ -26,35 +34,36 @@ _RUNNING = frozenset({"active", "activating", "reloading", "refreshing"})
 _UNINSTALLABLE = frozenset({"static", "generated", "transient"})
 """States of units without an [Install] section (systemctl(1), is-enabled): enabling and disabling does nothing to
 them. Whether they start at boot is for those to say who want them."""
-_STARTS_AT_BOOT = frozenset({"enabled", "alias", *_UNINSTALLABLE})
 _ENABLED = frozenset({"enabled", "enabled-runtime"})
 INIT_SCRIPTS = "/etc/init.d/"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One unit as systemd has it loaded."""
+class LoadedUnit:
+    """One unit as systemd has it loaded. Moments are microseconds, 0 where it has not left the inactive state since
+    boot."""
 
-    load: str
-    active: str
-    sub: str
-    file_state: str
-    stale: bool
+    load: str = "not-found"
+    active: str = "inactive"
+    sub: str = "dead"
+    file_state: str = ""
+    """UnitFileState: enabled, disabled, static, masked …"""
+    stale: bool = False
     """Its files changed and systemd has not read them again."""
-    started_us: int
-    """When it last left the inactive state: microseconds since the epoch, as the clock then was; 0: not since boot."""
-    started_monotonic_us: int
+    started_us: int = 0
+    """When it last left the inactive state, since the epoch, as the clock then was."""
+    started_monotonic_us: int = 0
     """The same moment, CLOCK_MONOTONIC."""
     id: str = ""
     """Its own name; who asked may have used another."""
-    fragment: str = ""
-    """Its unit file."""
     source: str = ""
     """What a generator made it from: an init script, a line of fstab."""
     wanters: frozenset[str] = frozenset()
     """Units that start it along with themselves."""
+    triggers: frozenset[str] = frozenset()
+    """Sockets, timers and paths that start it when they run."""
     on_demand: bool = False
-    """A socket, a timer, a path or a name on the bus starts it."""
+    """A name on the bus starts it, or one of its triggers that runs or starts at boot."""
 
     @property
     def exists(self) -> bool:
@@ -71,15 +80,28 @@ class Found:
         return self.load == "masked" and self.file_state != "masked-runtime"
 
     @property
+    def started_by_others(self) -> bool:
+        """Whether only other units decide if it starts at boot: enabling it would do nothing."""
+        return self.file_state in _UNINSTALLABLE or self.file_state == "indirect"
+
+    @property
     def starts_at_boot(self) -> bool:
         """Also on demand, where it can be neither enabled nor disabled."""
-        if self.file_state in _UNINSTALLABLE or self.file_state == "indirect":
+        if self.started_by_others:
             return self.on_demand or bool(self.wanters)
-        return self.file_state in _STARTS_AT_BOOT
+        return self.file_state in ("enabled", "alias")
 
     @property
     def restarting(self) -> bool:
         return self.sub.startswith("auto-restart")
+
+    def triggered(self, triggers: Mapping[str, LoadedUnit]) -> LoadedUnit:
+        """This state, on demand where one of ``triggers`` (by name) starts it and runs or starts at boot."""
+        live = (name for name in self.triggers if name in triggers)
+        return replace(
+            self,
+            on_demand=self.on_demand or any(triggers[name].running or triggers[name].starts_at_boot for name in live),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +115,8 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One unit as it should be; None: as it is."""
+class WantedUnit:
+    """One unit as it should be, by the names that a deploy's arguments have; None: as it is."""
 
     running: bool | None = None
     enabled: bool | None = None
@@ -121,7 +143,7 @@ class Times:
     """When we last reloaded the unit."""
 
 
-class Step(StrEnum):
+class UnitStep(StrEnum):
     """What is done to a unit, in this order."""
 
     WRITE = "write unit file"
@@ -146,8 +168,8 @@ def template_of(name: str) -> str:
     return f"{stem.partition('@')[0]}@.{suffix}" if "@" in stem else name
 
 
-def parsed(output: str, names: Sequence[str]) -> Mapping[str, Found]:
-    """What ``QUERY`` wrote about ``names``. Raises ValueError when it does not fit."""
+def parsed(output: str, names: Sequence[str]) -> Mapping[str, LoadedUnit]:
+    """The answer to ``QUERY`` about ``names``, by name. Raises ValueError where it is about more or fewer."""
     blocks = [block for block in output.strip().split("\n\n") if block]
     if len(blocks) != len(names):
         raise ValueError(f"systemctl show told of {len(blocks)} units, asked for {len(names)}")
@@ -155,31 +177,31 @@ def parsed(output: str, names: Sequence[str]) -> Mapping[str, Found]:
 
 
 def steps(
-    found: Found, wanted: Wanted, *, same_file: bool, same_drop_ins: bool = True, times: Times, clock: Clock
-) -> tuple[Step, ...]:
-    """What makes ``found`` as ``wanted``; nothing where it is. ``same_file``: the unit file is as it should be.
-    ``same_drop_ins``: so is what belongs to it and is written before its turn comes."""
+    found: LoadedUnit, wanted: WantedUnit, *, same_file: bool, same_drop_ins: bool = True, times: Times, clock: Clock
+) -> tuple[UnitStep, ...]:
+    """The steps from ``found`` to ``wanted``, in order; none where nothing differs. ``same_file``: the unit file is as
+    it should be. ``same_drop_ins``: the same of its drop-ins and its template, which are written before it."""
     same = same_file and same_drop_ins
     last = _start(found, wanted, same=same, times=times, clock=clock)
     # Of a drop-in in a folder that is new, systemd 252 does not know that it has not read it.
-    unread = bool(wanted.drop_ins) and (found.stale or last in (Step.START, Step.RESTART))
+    unread = bool(wanted.drop_ins) and (found.stale or last in (UnitStep.START, UnitStep.RESTART))
     unmask = found.load == "masked" and same_file and (wanted.needs_unit or wanted.masked is False)
     needed = {
-        Step.WRITE: not same_file,
-        Step.REREAD: not same or unread or (found.stale and wanted.content is not None),
-        Step.UNMASK: unmask,
-        Step.ENABLE: wanted.enabled is True and not found.starts_at_boot,
-        Step.DISABLE: wanted.enabled is False and found.file_state in _ENABLED,
-        Step.STOP: wanted.running is False and (found.running or found.restarting),
-        Step.MASK: wanted.masked is True and not found.masked_for_good,
+        UnitStep.WRITE: not same_file,
+        UnitStep.REREAD: not same or unread or (found.stale and wanted.content is not None),
+        UnitStep.UNMASK: unmask,
+        UnitStep.ENABLE: wanted.enabled is True and not found.starts_at_boot,
+        UnitStep.DISABLE: wanted.enabled is False and found.file_state in _ENABLED,
+        UnitStep.STOP: wanted.running is False and (found.running or found.restarting),
+        UnitStep.MASK: wanted.masked is True and not found.masked_for_good,
     }
     chosen = [step for step, due in needed.items() if due]
     return tuple(chosen) if last is None else (*chosen, last)
 
 
-def obstacle(found: Found, wanted: Wanted, running: Collection[str]) -> str:
-    """Why no step makes ``found`` as ``wanted``; empty where one does, or none is needed. ``running``: of the units
-    that want it, those that run."""
+def obstacle(found: LoadedUnit, wanted: WantedUnit, running: Collection[str]) -> str:
+    """The reason why no step leads from ``found`` to ``wanted``; empty where one does, or none is needed. ``running``:
+    of the units that want it, those that run."""
     if wanted.content is not None or found.file_state not in _UNINSTALLABLE:
         return ""
     made = f" is made of {found.source}" if found.source else " has no [Install] section"
@@ -190,35 +212,35 @@ def obstacle(found: Found, wanted: Wanted, running: Collection[str]) -> str:
     return ""
 
 
-def undone(found: Found, steps: Collection[Step]) -> Step | None:
-    """The first of ``steps`` that has not come to be, though systemctl ended well."""
+def undone(found: LoadedUnit, steps: Collection[UnitStep]) -> UnitStep | None:
+    """The first of ``steps`` that had no effect, though systemctl ended well; None where all had."""
     failed = {
-        Step.UNMASK: found.load == "masked",
-        Step.ENABLE: not found.starts_at_boot,
-        Step.DISABLE: found.file_state in _ENABLED,
-        Step.STOP: found.running,
-        Step.MASK: not found.masked_for_good,
+        UnitStep.UNMASK: found.load == "masked",
+        UnitStep.ENABLE: not found.starts_at_boot,
+        UnitStep.DISABLE: found.file_state in _ENABLED,
+        UnitStep.STOP: found.running,
+        UnitStep.MASK: not found.masked_for_good,
     }
     return next((step for step, so in failed.items() if so and step in steps), None)
 
 
-def _start(found: Found, wanted: Wanted, *, same: bool, times: Times, clock: Clock) -> Step | None:
+def _start(found: LoadedUnit, wanted: WantedUnit, *, same: bool, times: Times, clock: Clock) -> UnitStep | None:
     if wanted.running is False or wanted.masked:
         return None
     if not found.running:
-        return Step.START if wanted.running else None
+        return UnitStep.START if wanted.running else None
     if not same:
-        return Step.RESTART
+        return UnitStep.RESTART
     started_us = started_at(found, clock)
     if changed_since(times.restart_us, started_us, clock):
-        return Step.RESTART
+        return UnitStep.RESTART
     if changed_since(times.reload_us, max(started_us, times.reloaded_us), clock):
-        return Step.RELOAD
+        return UnitStep.RELOAD
     return None
 
 
-def started_at(found: Found, clock: Clock) -> int:
-    """When a unit left the inactive state, by today's wall clock: microseconds since the epoch.
+def started_at(found: LoadedUnit, clock: Clock) -> int:
+    """The moment when a unit left the inactive state, by today's wall clock: microseconds since the epoch.
 
     systemd noted the wall clock of that moment, which may have been set since. The monotonic clock is not set, but
     stands while the machine is suspended: it bounds the moment from both sides, and the note counts within.
@@ -237,9 +259,9 @@ def changed_since(changed_us: int, moment_us: int, clock: Clock) -> bool:
     return moment_us - CLOCK_GRAIN_US < changed_us <= clock.wall_us
 
 
-def _found(block: str) -> Found:
+def _found(block: str) -> LoadedUnit:
     values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-    return Found(
+    return LoadedUnit(
         load=values.get("LoadState", ""),
         active=values.get("ActiveState", ""),
         sub=values.get("SubState", ""),
@@ -248,10 +270,10 @@ def _found(block: str) -> Found:
         started_us=_microseconds(values.get("InactiveExitTimestamp", "")),
         started_monotonic_us=int(values.get("InactiveExitTimestampMonotonic") or 0),
         id=values.get("Id", ""),
-        fragment=values.get("FragmentPath", ""),
         source=values.get("SourcePath", ""),
         wanters=frozenset(" ".join(values.get(name, "") for name in ("WantedBy", "RequiredBy", "UpheldBy")).split()),
-        on_demand=bool(values.get("TriggeredBy") or values.get("BusName")),
+        triggers=frozenset(values.get("TriggeredBy", "").split()),
+        on_demand=bool(values.get("BusName")),
     )
 
 

@@ -1,0 +1,77 @@
+"""The kind ``cron``: a job for the system's cron daemon, which is a file of its own in /etc/cron.d."""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from agent.deploys import system_items
+from agent.deploys.correction import Correction, refusal
+from agent.deploys.files.resource import File
+from agent.deploys.items import Item
+from agent.domain.ownership import LedgerEntry, Seen
+from agent.errors import DeployError
+
+FOLDER = Path("/etc/cron.d")
+
+_READERS = (
+    "/usr/sbin/cron",
+    "/usr/sbin/crond",
+    "/usr/lib/systemd/system-generators/systemd-crontab-generator",
+    "/lib/systemd/system-generators/systemd-crontab-generator",
+)
+"""Vixie's cron and cronie, and systemd-cron. Busybox's crond does not read /etc/cron.d, and has no such folder."""
+
+
+def path_of(name: str) -> str:
+    return f"{FOLDER}/hostwright-{name}"
+
+
+class CronEntry(File):
+    """States and images are those of its file."""
+
+    def look(self, name: str) -> Seen | None:
+        return super().look(path_of(name))
+
+    def corrections(self, wanted: Sequence[Item], users: Mapping[str, str]) -> list[Correction]:
+        """What differs from ``wanted``. ``users``: by key, who runs the job; one of a user who does not exist is
+        refused, for cron passes over such a file without a word. Raises DeployError where no cron daemon reads
+        FOLDER."""
+        if wanted and not (FOLDER.is_dir() and any(Path(reader).exists() for reader in _READERS)):
+            raise DeployError(
+                "there is no cron daemon on this host that reads /etc/cron.d",
+                hint="add its package (cron, on Fedora cronie) to `packages` before, or use a systemd timer in"
+                " `services`",
+            )
+        missing = {key: user for key, user in users.items() if not _exists(user)}
+        made = system_items.corrections([item for item in wanted if item.key not in missing], Path("/"))
+        return [*made, *(refusal(key, _nobody(user)) for key, user in missing.items())]
+
+    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
+        files = {_as_file(entry).key: entry.key for entry in entries}
+        stayed = super().remove([_as_file(entry) for entry in entries], purge=purge)
+        return {files[key]: reason for key, reason in stayed.items()}
+
+    def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
+        super().restore(_as_file(entry), image)
+
+
+def _as_file(entry: LedgerEntry) -> LedgerEntry:
+    return replace(entry, key=f"file:{path_of(entry.name)}")
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
+
+
+def _nobody(user: str) -> DeployError:
+    return DeployError(
+        f"user {user} does not exist, who should run it",
+        hint="create it with an earlier `users` deploy, or correct the name",
+    )

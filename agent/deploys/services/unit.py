@@ -1,0 +1,346 @@
+"""The kind ``unit``: services, timers, sockets and every other type of systemd's units."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from agent.deploys import systemctl
+from agent.deploys.correction import Correction, refusal
+from agent.deploys.difference import unified
+from agent.deploys.kind import Kind, State, state_before
+from agent.deploys.services.startable import require_startable
+from agent.deploys.systemctl import JOB_TIMEOUT_S, QUERY_TIMEOUT_S
+from agent.deploys.unit_state import (
+    UNIT_FOLDER,
+    LoadedUnit,
+    Times,
+    UnitStep,
+    WantedUnit,
+    is_template,
+    obstacle,
+    steps,
+    template_of,
+    undone,
+)
+from agent.domain.digest import JSON
+from agent.domain.ownership import LedgerEntry, Seen
+from agent.domain.plan import WantedChange
+from agent.errors import Consequence, DeployError
+from agent.system.files import explained, fsync_folder, read_bounded, write_atomic
+from agent.system.process import run
+from agent.system.systemd import booted
+
+UNIT_MODE = 0o644
+_CHECKED_AFTERWARDS = frozenset({UnitStep.UNMASK, UnitStep.ENABLE, UnitStep.DISABLE, UnitStep.STOP, UnitStep.MASK})
+_VENDOR = ("/etc/systemd/", "/run/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/")
+"""A link to below one of these is an alias; one to elsewhere is a linked unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFile:
+    """The file at a unit's place in /etc/systemd/system. ``state``: its type with mode and sha256, or a link's target;
+    None for nothing. ``proper``: mode and owner are as the agent gives them."""
+
+    state: Mapping[str, JSON] | None = None
+    content: bytes | None = None
+    proper: bool = False
+
+
+class Unit(Kind):
+    """State: ``file`` is that of the ``UnitFile``, ``enabled`` the unit's UnitFileState, ``active`` whether it runs,
+    ``id`` its own name where ``name`` is another one. The image is the file's content."""
+
+    def __init__(self, folder: Path = UNIT_FOLDER) -> None:
+        self._folder = folder
+
+    def look(self, name: str) -> Seen | None:
+        file = self._file(name)
+        unit = systemctl.query([name])[name]
+        if file.state is None and not unit.exists:
+            return None
+        state: dict[str, JSON] = {"file": file.state, "enabled": unit.file_state, "active": unit.running}
+        if unit.id not in ("", name):
+            state["id"] = unit.id
+        return Seen(state, file.content)
+
+    def corrections(self, wanted: Mapping[str, WantedUnit], changing: Collection[str]) -> list[Correction]:
+        """What differs from ``wanted``, by one look; what cannot be made comes last. ``changing``: keys of the drop-ins
+        that are written before. Templates come before instances, services before the timers, sockets and paths that
+        start them."""
+        found = systemctl.query(wanted)
+        arriving = {name for name, unit in wanted.items() if unit.running or unit.enabled}
+        found = {name: state.triggered(dict.fromkeys(arriving, _COMING)) for name, state in found.items()}
+        starters = {by for name, state in found.items() if wanted[name].enabled is False for by in state.wanters}
+        running = {name for name, state in systemctl.query(sorted(starters)).items() if state.running}
+        looks = {name: _Look(name, unit, self._wanted_file(name, unit), changing) for name, unit in wanted.items()}
+        made: list[Correction] = []
+        refused: list[Correction] = []
+        for name in sorted(wanted, key=lambda name: (not is_template(name), not name.endswith(".service"))):
+            try:
+                _require_possible(name, wanted, found, running)
+                correction = self._correction(looks[name], looks.get(template_of(name), looks[name]), found[name])
+            except DeployError as error:
+                refused.append(refusal(f"unit:{name}", error))
+            else:
+                made += [correction] if correction is not None else []
+        return [*made, *refused]
+
+    def make(self, name: str, needed: Sequence[UnitStep], content: str | None) -> str:
+        """Does the steps to the unit ``name`` (its own name), in order, and looks whether they had an effect. Returns
+        what it has to tell, mostly nothing. Raises DeployError with the unit's last words; what was done stays."""
+        told = require_startable(name, content or "") if UnitStep.WRITE in needed else ""
+        for step in needed:
+            self._do(name, step, content or "", written=UnitStep.WRITE in needed)
+        asked = _CHECKED_AFTERWARDS.intersection(needed)
+        found = systemctl.query([name])[name] if asked else LoadedUnit()
+        if asked and (failed := undone(found, asked)) is not None:
+            state = found.file_state or found.load
+            hint = "give it an [Install] section, or leave `enabled` out" if failed is UnitStep.ENABLE else ""
+            raise DeployError(f"{name}: {failed}: systemctl ended well, and the unit is {state}", hint=hint)
+        return told
+
+    def changed(self, left: State, now: Seen) -> str:
+        was, is_now = left.get("file"), now.state.get("file")
+        if was == is_now:
+            return ""
+        if was is None:
+            return "somebody put a unit file there"
+        return "its unit file was taken away" if is_now is None else "its unit file was changed"
+
+    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
+        """Stops and disables the units, and removes their files and links. ``purge``: and the times when persistent
+        timers were last up."""
+        names = [entry.name for entry in entries]
+        stayed: dict[str, str] = {}
+        if booted():
+            there = {name for name, state in systemctl.query(names).items() if state.exists or is_template(name)}
+            # Timers and sockets would start their services again, so all are stopped by one command.
+            _tell("stop", [name for name in names if name in there and not is_template(name)], JOB_TIMEOUT_S)
+            running = {name for name, state in systemctl.query(names).items() if state.running}
+            stayed = {entry.key: "it does not stop" for entry in entries if entry.name in running}
+            _tell("disable", [name for name in names if name in there - running])
+            if purge:
+                timers = [name for name in names if name in there - running and name.endswith(".timer")]
+                _tell("clean --what=state", timers)
+        gone = []
+        for entry in entries:
+            if entry.key in stayed:
+                continue
+            try:
+                self._require_unchanged(entry)
+                self._erase(entry.name)
+                gone.append(entry.name)
+            except DeployError as error:
+                stayed[entry.key] = error.message
+            except OSError as error:
+                stayed[entry.key] = f"{explained(error, self._folder / entry.name).strerror}"
+        if booted() and gone:
+            run(["systemctl", "--quiet", "daemon-reload"], timeout_s=JOB_TIMEOUT_S)
+            _tell("reset-failed", gone)
+        return stayed
+
+    def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
+        name, before = entry.name, state_before(entry)
+        was = cast("Mapping[str, JSON] | None", before.get("file"))
+        moved = self._file(name).state != was
+        if moved:
+            self._put_back(name, was, image)
+        if not booted():
+            return
+        if moved:
+            systemctl.systemctl(name, "daemon-reload")
+        name = cast("str", before.get("id", name))  # the other name may have gone with its being enabled
+        found = systemctl.query([name])[name]
+        if not found.exists and not is_template(name):
+            return  # Its package has gone, and nothing of it is left to be given back.
+        enabled = before.get("enabled")
+        if enabled != found.file_state and enabled in ("enabled", "disabled"):
+            systemctl.systemctl(name, "enable" if enabled == "enabled" else "disable", name)
+        if is_template(name):
+            return
+        if not before.get("active"):
+            if found.running:
+                systemctl.systemctl(name, "stop", name)
+        elif not found.running or moved:
+            systemctl.start(name, "restart")
+
+    def units(self, entry: LedgerEntry) -> Collection[str]:
+        return (entry.name,)
+
+    def _file(self, name: str) -> UnitFile:
+        """Raises OSError, also for what is neither a file nor a link."""
+        path = self._folder / name
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return UnitFile()
+        if stat.S_ISLNK(status.st_mode):
+            return UnitFile({"type": "link", "target": f"{path.readlink()}"})
+        content, mode = read_bounded(path), stat.S_IMODE(status.st_mode)
+        proper = mode == UNIT_MODE and status.st_uid == status.st_gid == 0
+        digest = hashlib.sha256(content).hexdigest()
+        return UnitFile({"type": "file", "mode": mode, "sha256": digest}, content, proper)
+
+    def _wanted_file(self, name: str, wanted: WantedUnit) -> UnitFile:
+        """The file of a unit whose content is wanted; one that cannot be read is as good as none."""
+        try:
+            return self._file(name) if wanted.content is not None else UnitFile()
+        except OSError:
+            return UnitFile()
+
+    def _correction(self, look: _Look, template: _Look, found: LoadedUnit) -> Correction | None:
+        """``template``: what an instance is made from, where this deploy knows it; else ``look`` itself."""
+        wanted = look.wanted
+        unit = found.id if found.exists and wanted.content is None and found.id else look.name
+        clock = systemctl.now()
+        needed = steps(
+            found,
+            wanted,
+            same_file=look.same_file,
+            same_drop_ins=look.same_drop_ins and template.same_drop_ins and (template is look or template.same_file),
+            times=Times(
+                restart_us=systemctl.changed_us({*wanted.restart_on, *look.files, *template.files}),
+                reload_us=systemctl.changed_us(wanted.reload_on),
+                reloaded_us=systemctl.reloaded_us(unit, clock),
+            ),
+            clock=clock,
+        )
+        if not needed:
+            return None
+        content = (wanted.content or "").encode()
+        path = f"{self._folder / look.name}"
+        diff = unified(path, look.file.content or b"", content) if UnitStep.WRITE in needed else None
+        change = WantedChange(f"unit:{look.name}", ", ".join(needed), diff)
+        return Correction(change, self.make, unit, needed, wanted.content)
+
+    def _do(self, name: str, step: UnitStep, content: str, *, written: bool) -> None:
+        """``written``: the unit's file is new, so that its [Install] section may have changed."""
+        match step:
+            case UnitStep.WRITE:
+                write_atomic(self._folder / name, content.encode(), mode=UNIT_MODE)
+            case UnitStep.REREAD:
+                systemctl.systemctl(name, "daemon-reload")
+            case UnitStep.ENABLE if written:
+                # Links that the [Install] section no longer asks for must go.
+                systemctl.systemctl(name, "reenable", name)
+            case UnitStep.ENABLE:
+                systemctl.systemctl(name, "enable", self._linked_from(name) or name)
+            case UnitStep.START | UnitStep.RESTART:
+                systemctl.start(name, step.value)
+            case UnitStep.RELOAD:
+                systemctl.reload(name)
+            case UnitStep.MASK:
+                self._mask(name)
+            case UnitStep.STOP:
+                systemctl.systemctl(name, "stop", name)
+            case UnitStep.UNMASK | UnitStep.DISABLE:
+                systemctl.systemctl(name, step.value, name)
+                if undone(systemctl.query([name])[name], [step]) is not None:
+                    # What holds until the next boot only, systemctl leaves unless it is told so.
+                    systemctl.systemctl(name, step.value, name, runtime=True)
+
+    def _mask(self, name: str) -> None:
+        """Masks also a unit whose file lies where the mask goes: systemctl would refuse it, after it was stopped."""
+        path = self._folder / name
+        if path.is_symlink() or not path.is_file():
+            systemctl.systemctl(name, "mask", name)
+            return
+        aside = path.with_name(f".{name}.hostwright")
+        aside.unlink(missing_ok=True)
+        aside.symlink_to("/dev/null")
+        aside.replace(path)
+        fsync_folder(self._folder)
+        systemctl.systemctl(name, "daemon-reload")
+
+    def _linked_from(self, name: str) -> str:
+        """Where the file of a linked unit lies, by which alone it can be enabled; empty for another."""
+        path = self._folder / name
+        target = path.resolve() if path.is_symlink() else Path()
+        return f"{target}" if target.name == name and not f"{target}".startswith(_VENDOR) else ""
+
+    def _require_unchanged(self, entry: LedgerEntry) -> None:
+        """Raises DeployError where a person wrote to the file while the units were stopped."""
+        file = self._file(entry.name).state
+        reason = self.changed(entry.left, Seen({"file": file})) if entry.left is not None and file else ""
+        if reason:
+            raise DeployError(f"changed since: {reason}")
+
+    def _erase(self, name: str) -> None:
+        """Removes the unit's file and the links by which others want it; their folders too, where they are empty."""
+        for link in self._folder.glob(f"*.*/{name}"):
+            if link.is_symlink() and link.parent.suffix in (".wants", ".requires", ".upholds"):
+                link.unlink()
+                if not any(link.parent.iterdir()):
+                    link.parent.rmdir()
+        if self._file(name).state is not None:
+            (self._folder / name).unlink()
+            fsync_folder(self._folder)
+
+    def _put_back(self, name: str, was: Mapping[str, JSON] | None, image: bytes | None) -> None:
+        """Gives the unit its file of before. Raises DeployError where its content was not kept."""
+        path = self._folder / name
+        if was is None:
+            path.unlink(missing_ok=True)
+        elif "target" in was:
+            path.unlink(missing_ok=True)
+            path.symlink_to(cast("str", was["target"]))
+        elif image is None:
+            raise DeployError(f"{name}: what was in {path} was not kept; it is left as it is")
+        else:
+            write_atomic(path, image, mode=cast("int", was["mode"]))
+        fsync_folder(self._folder)
+
+
+class _Look:
+    """A unit's wanted state beside its files on the host. ``changing``: keys of the drop-ins that are written first."""
+
+    def __init__(self, name: str, wanted: WantedUnit, file: UnitFile, changing: Collection[str]) -> None:
+        self.name = name
+        self.wanted = wanted
+        self.file = file
+        content = None if wanted.content is None else wanted.content.encode()
+        self.same_file = content is None or (file.content == content and file.proper)
+        self.same_drop_ins = not any(f"file:{path}" in changing for path in wanted.drop_ins)
+        self.files = (*([f"{UNIT_FOLDER / name}"] if content is not None else []), *wanted.drop_ins)
+
+
+_COMING = LoadedUnit(active="active")
+"""A unit that the same deploy starts or enables."""
+
+
+def _require_possible(
+    name: str, wanted: Mapping[str, WantedUnit], found: Mapping[str, LoadedUnit], running: Collection[str]
+) -> None:
+    """Raises DeployError for a unit that cannot be as it is wanted. ``running``: units that run and start others."""
+    written = any(each in wanted and wanted[each].content is not None for each in (name, template_of(name)))
+    if wanted[name].needs_unit and not found[name].exists and not written:
+        raise DeployError(
+            f"there is no unit {name} on this host",
+            hint="install its package in a deploy before this one, or give its unit file with unit or content",
+        )
+    if why := obstacle(found[name], wanted[name], running):
+        raise DeployError(why, hint="change it where it comes from, or leave `enabled` out")
+    same = (other for other in wanted if other < name and found[other].id == found[name].id)
+    for other in same if found[name].exists else ():
+        if _contradict(wanted[other], wanted[name]):
+            raise DeployError(
+                f"{name} and {other} are the same unit ({found[name].id}), and are wanted differently",
+                hint="keep one of them",
+                consequence=Consequence.STALL,
+            )
+
+
+def _contradict(one: WantedUnit, other: WantedUnit) -> bool:
+    pairs = ((one.running, other.running), (one.enabled, other.enabled), (one.masked, other.masked))
+    return any(a is not None and b is not None and a is not b for a, b in pairs)
+
+
+def _tell(verb: str, names: Sequence[str], timeout_s: float = QUERY_TIMEOUT_S) -> None:
+    """Tells systemctl; what came of it shows in what the units do then."""
+    if names:
+        run(["systemctl", "--quiet", "--no-ask-password", *verb.split(), "--", *names], timeout_s=timeout_s)
