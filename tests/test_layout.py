@@ -23,7 +23,7 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", 
 """Module names that say nothing about what is inside."""
 
 SHARED_NAMES = """
-Account Accounts Command Difference Entry Step Unit Wanted
+Account Accounts Command Difference Step Wanted
 """
 """Names that two public classes of the agent still share. This list only shrinks."""
 

@@ -27,7 +27,7 @@ _UNITED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SshdSetting:
     """One setting that holds for every connection. ``keyword`` is in lower case."""
 
     keyword: str
@@ -71,7 +71,7 @@ class Configuration:
         files = [place if file == self._drop_in else file for file in self._files(match[2])]
         return f"Include {' '.join(files)}"
 
-    def _said(self, file: str, read: list[str], depth: int = 0) -> Iterator[Said]:
+    def _said(self, file: str, read: list[str], depth: int = 0) -> Iterator[SshdSetting]:
         """The settings of ``file`` in the order in which sshd comes by them; what is below a Match is not for all.
         ``read`` gathers the files."""
         if depth > _DEPTH:
@@ -86,7 +86,7 @@ class Configuration:
                 for included in self._files(match[2]):
                     yield from self._said(included, read, depth + 1)
             elif keyword:
-                yield Said(keyword, file, number)
+                yield SshdSetting(keyword, file, number)
 
     def _leads_to_drop_in(self, patterns: str) -> bool:
         return any(PurePosixPath(self._drop_in).match(pattern) for pattern in self._patterns(patterns))

@@ -76,18 +76,18 @@ Value = Annotated[
     BeforeValidator(_words),
     WithJsonSchema({"anyOf": [_VALUE, {"type": "array", "items": _VALUE, "minItems": 1}]}),
 ]
-Settings = Mapping[str, Value]
+SshdSettings = Mapping[str, Value]
 
 
 class SshSpec(Spec):
     kind: ClassVar[str] = "ssh"
 
-    settings: Settings = Field(
+    settings: SshdSettings = Field(
         default_factory=dict,
         description="Settings of sshd by keyword, see sshd_config(5): true and false are yes and no, lists are written"
         f" as the keyword wants them. They go to {DROP_IN}, and only once sshd itself finds no fault with the whole.",
     )
-    match: Mapping[str, Settings] = Field(
+    match: Mapping[str, SshdSettings] = Field(
         default_factory=dict,
         description="Settings for some connections only, by what stands behind `Match`: `User deploy`,"
         " `Address 10.0.0.0/8`.",
@@ -100,12 +100,12 @@ class SshSpec(Spec):
 
     @field_validator("settings")
     @classmethod
-    def _keywords(cls, settings: Settings) -> Settings:
+    def _keywords(cls, settings: SshdSettings) -> SshdSettings:
         return _checked_settings(settings)
 
     @field_validator("match")
     @classmethod
-    def _criteria(cls, match: Mapping[str, Settings]) -> Mapping[str, Settings]:
+    def _criteria(cls, match: Mapping[str, SshdSettings]) -> Mapping[str, SshdSettings]:
         for criteria, settings in match.items():
             if len(_checked(criteria).split()) < 2 and criteria.strip().lower() != "all":
                 raise Mistake(f"{criteria!r} is no condition", "write one like `User deploy`, see sshd_config(5)")
@@ -157,7 +157,7 @@ class SshSpec(Spec):
         return Concrete({"items": items_to_json(items), "keywords": keywords}, tuple(resources), relies_on=relies_on)
 
 
-def _checked_settings(settings: Settings) -> Settings:
+def _checked_settings(settings: SshdSettings) -> SshdSettings:
     seen: dict[str, str] = {}
     for keyword in settings:
         if not _KEYWORD.fullmatch(keyword):
@@ -172,7 +172,7 @@ def _checked_settings(settings: Settings) -> Settings:
     return settings
 
 
-def _laid_over(earlier: Settings, later: Settings) -> Settings:
+def _laid_over(earlier: SshdSettings, later: SshdSettings) -> SshdSettings:
     """By keyword, whose case does not matter. A list is replaced whole: which ciphers, in which order, is one thing."""
     said = {keyword.lower() for keyword in later}
     return {**{keyword: value for keyword, value in earlier.items() if keyword.lower() not in said}, **later}
@@ -182,7 +182,7 @@ def _folder(path: str) -> Item:
     return Item(key=f"directory:{path}", path=path, kind=ItemType.DIRECTORY)
 
 
-def _rendered(settings: Settings, match: Mapping[str, Settings]) -> str:
+def _rendered(settings: SshdSettings, match: Mapping[str, SshdSettings]) -> str:
     lines = [
         "# Written by hostwright, from the inventory: what is changed here by hand does not last.",
         *_lines(settings),
@@ -192,7 +192,7 @@ def _rendered(settings: Settings, match: Mapping[str, Settings]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _lines(settings: Settings) -> list[str]:
+def _lines(settings: SshdSettings) -> list[str]:
     lines = []
     for keyword, words in sorted(settings.items(), key=lambda setting: setting[0].lower()):
         if keyword.lower() in _ONE_LINE_EACH:

@@ -22,7 +22,7 @@ _HEADER = "# Managed by Hostwright: what is changed here by hand is put back. Ed
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SettingLine:
     """One setting of the file. ``was``: the value that the kernel had before the line was first written, where that
     was another. ``optional``: no complaint at boot where the kernel does not have it."""
 
@@ -55,9 +55,9 @@ def normalised(value: str) -> str:
     return " ".join(value.split())
 
 
-def parsed(text: str) -> dict[str, Line]:
+def parsed(text: str) -> dict[str, SettingLine]:
     """The settings of a file by canonical name, the last of a name. What is no setting or a pattern is passed over."""
-    lines: dict[str, Line] = {}
+    lines: dict[str, SettingLine] = {}
     was = values_before(text)
     for raw in text.splitlines():
         match = None if raw.lstrip().startswith(("#", ";")) else _LINE.fullmatch(raw.strip())
@@ -67,7 +67,7 @@ def parsed(text: str) -> dict[str, Line]:
             key = canonical(match["key"])
         except ValueError:
             continue
-        lines[key] = Line(normalised(match["value"]), bool(match["optional"]), was.get(key))
+        lines[key] = SettingLine(normalised(match["value"]), bool(match["optional"]), was.get(key))
     return lines
 
 
@@ -76,7 +76,7 @@ def values_before(text: str) -> dict[str, str]:
     return {note["key"]: note["value"] for raw in text.splitlines() if (note := _WAS.fullmatch(raw))}
 
 
-def written(lines: Mapping[str, Line]) -> str:
+def written(lines: Mapping[str, SettingLine]) -> str:
     """The file, sorted by name; empty where there is nothing to set."""
     return _HEADER + "".join(_written(key, lines[key]) for key in sorted(lines)) if lines else ""
 
@@ -91,6 +91,6 @@ def said_last(files: Iterable[tuple[str, str]], key: str) -> tuple[str, str] | N
     return found
 
 
-def _written(key: str, line: Line) -> str:
+def _written(key: str, line: SettingLine) -> str:
     note = f"# {key} was {line.was}\n" if line.was else ""
     return f"{note}{'-' if line.optional else ''}{key} = {line.value}\n"

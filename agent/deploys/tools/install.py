@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.deploys.tools import python
-from agent.deploys.tools.store import Mark, Store, damage, seal
+from agent.deploys.tools.store import Mark, ToolStore, damage, seal
 from agent.domain.digest import digest_of
 from agent.domain.pins import Asset, ToolPin
 from agent.domain.stand_in import LOOKED_AT, fetched_stand_in
@@ -56,7 +56,7 @@ def content_of(pin: ToolPin, asset: Asset | None) -> str:
     )
 
 
-def flaw(store: Store, pin: ToolPin, asset: Asset | None, mark: Mark | None) -> str:
+def flaw(store: ToolStore, pin: ToolPin, asset: Asset | None, mark: Mark | None) -> str:
     """Why this version, which has this ``mark``, has to be installed (again), in a few words; empty where it stands as
     it was pinned."""
     folder = store.version(pin.name, pin.version)
@@ -69,7 +69,7 @@ def flaw(store: Store, pin: ToolPin, asset: Asset | None, mark: Mark | None) -> 
     return damage(folder, mark)
 
 
-def install(store: Store, pin: ToolPin, asset: Asset | None) -> None:
+def install(store: ToolStore, pin: ToolPin, asset: Asset | None) -> None:
     """Puts the version in its place, also in place of one that is not as pinned. Links are not touched.
 
     Raises SourceError, ArchiveError, DeployError for what cannot be had or is not as pinned, OSError; then what was
@@ -94,7 +94,7 @@ def install(store: Store, pin: ToolPin, asset: Asset | None) -> None:
         discard(store.downloads / asset.sha256)
 
 
-def _unpack(store: Store, asset: Asset, folder: Path) -> tuple[archive.Member, ...]:
+def _unpack(store: ToolStore, asset: Asset, folder: Path) -> tuple[archive.Member, ...]:
     fetched = store.downloads / asset.sha256
     download.download_pinned(asset, fetched)
     return archive.unpack(fetched, download.file_name(asset.url), folder)
@@ -123,7 +123,7 @@ def _made_executable(pin: ToolPin, folder: Path, wanted: str, path: str | None, 
 
 
 @contextmanager
-def _staged(store: Store) -> Iterator[Path]:
+def _staged(store: ToolStore) -> Iterator[Path]:
     """A new folder that only root can enter the way to; gone afterwards, unless it went to its place."""
     for left in store.staging.iterdir():  # of an installation that was killed
         discard(left)
@@ -135,7 +135,7 @@ def _staged(store: Store) -> Iterator[Path]:
             discard(left)
 
 
-def _settle(store: Store, folder: Path, place: Path) -> None:
+def _settle(store: ToolStore, folder: Path, place: Path) -> None:
     place.parent.mkdir(mode=0o755, exist_ok=True)
     place.parent.chmod(0o755)
     if os.path.lexists(place):
@@ -146,7 +146,7 @@ def _settle(store: Store, folder: Path, place: Path) -> None:
     fsync_folder(store.tools)
 
 
-def _collect(store: Store) -> None:
+def _collect(store: ToolStore) -> None:
     """Downloads that nobody came back for."""
     for left in store.downloads.iterdir():
         with contextlib.suppress(FileNotFoundError):

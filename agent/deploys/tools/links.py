@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.deploys.at_path import AtPath, look
-from agent.deploys.tools.store import Store, read_active
+from agent.deploys.tools.store import ToolStore, read_active
 from agent.deploys.writing import put_link, remove
 from agent.errors import Consequence, DeployError
 from agent.system import safe_open
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class WrongLink:
     """A command whose link is not as it should be, and what would happen, in a few words. ``target``: where it is to
     lead, empty for a link that is to go. ``blocked``: nothing will happen, and this says why."""
 
@@ -30,7 +30,7 @@ class Wrong:
     blocked: bool = False
 
 
-def wrong(store: Store, name: str, version: str, targets: Mapping[str, str | None]) -> list[Wrong]:
+def wrong(store: ToolStore, name: str, version: str, targets: Mapping[str, str | None]) -> list[WrongLink]:
     """What is not right about the commands of this version of a tool. ``targets``: where each leads in the version's
     folder, None where that is not known yet. Changes nothing. Raises UnsafePath, OSError."""
     active = read_active(store, name)
@@ -41,11 +41,11 @@ def wrong(store: Store, name: str, version: str, targets: Mapping[str, str | Non
         _judged(store, place, found[command], command, path, known=command in known)
         for command, path in targets.items()
     ]
-    strays = [Wrong(command, "", f"unlink {command}") for command in linked(store, name) if command not in targets]
+    strays = [WrongLink(command, "", f"unlink {command}") for command in linked(store, name) if command not in targets]
     return [*filter(None, judged), *strays]
 
 
-def put_right(store: Store, links: Iterable[Wrong]) -> None:
+def put_right(store: ToolStore, links: Iterable[WrongLink]) -> None:
     """Each in one step: whoever types a command meanwhile gets the old or the new. Raises DeployError before the first
     where one is blocked; UnsafePath, OSError."""
     links = list(links)
@@ -59,7 +59,7 @@ def put_right(store: Store, links: Iterable[Wrong]) -> None:
                 remove(parent, link.command, backup=False)
 
 
-def refuse_blocked(links: Iterable[Wrong]) -> None:
+def refuse_blocked(links: Iterable[WrongLink]) -> None:
     """Raises DeployError where something is in the way that is not ours."""
     for link in links:
         if link.blocked:
@@ -70,7 +70,7 @@ def refuse_blocked(links: Iterable[Wrong]) -> None:
             )
 
 
-def linked(store: Store, name: str) -> dict[str, str]:
+def linked(store: ToolStore, name: str) -> dict[str, str]:
     """The commands that lead into any version of a tool, and where."""
     try:
         names = sorted(entry.name for entry in os.scandir(store.commands) if entry.is_symlink())
@@ -80,13 +80,13 @@ def linked(store: Store, name: str) -> dict[str, str]:
     return {command: target for command, target in found.items() if target.startswith(f"{store.tool(name)}/")}
 
 
-def described(store: Store, command: str) -> str:
+def described(store: ToolStore, command: str) -> str:
     """What is in a command's place: where a link leads, else ``a file`` or ``nothing``."""
     found = _found(store, command)
     return found.target if found.target is not None else found.name
 
 
-def _found(store: Store, command: str) -> AtPath:
+def _found(store: ToolStore, command: str) -> AtPath:
     try:
         with safe_open.folder(None, f"{store.commands}", root_links=True) as parent:
             return look(parent, command, read=False)
@@ -94,17 +94,19 @@ def _found(store: Store, command: str) -> AtPath:
         return AtPath()
 
 
-def _judged(store: Store, place: Path, found: AtPath, command: str, path: str | None, *, known: bool) -> Wrong | None:
+def _judged(
+    store: ToolStore, place: Path, found: AtPath, command: str, path: str | None, *, known: bool
+) -> WrongLink | None:
     """``path``: in the version's folder ``place``, None where it is not known yet."""
     target = f"{place}/{path or ''}"
     if found.type == 0:
-        return Wrong(command, target, f"link {command}")
+        return WrongLink(command, target, f"link {command}")
     if found.target is not None and found.target.startswith(f"{store.tools}/"):
         if found.target == target or (path is None and found.target.startswith(target)):
             return None
         there = found.target.removeprefix(f"{store.tools}/").split("/")
-        return Wrong(command, target, f"point {command} to {place.name} (was {' '.join(there[:2])})")
+        return WrongLink(command, target, f"point {command} to {place.name} (was {' '.join(there[:2])})")
     if known and found.type in (stat.S_IFLNK, stat.S_IFREG):
         was = f"a link to {found.target}" if found.target is not None else found.name
-        return Wrong(command, target, f"link {command} in place of {was}")
-    return Wrong(command, target, f"{store.commands / command} is {found.name} that is not ours", blocked=True)
+        return WrongLink(command, target, f"link {command} in place of {was}")
+    return WrongLink(command, target, f"{store.commands / command} is {found.name} that is not ours", blocked=True)

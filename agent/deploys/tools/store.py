@@ -34,7 +34,7 @@ _MARK_LIMIT = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class ToolStore:
     """The places of all tools of a host."""
 
     root: Path = Path("/")
@@ -88,7 +88,7 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SealedPath:
     """One file, folder (``.`` for the whole) or link of a version. ``digest`` is a file's sha256, ``target`` a
     link's; the four numbers are a file's as stat(2) gave them."""
 
@@ -116,7 +116,7 @@ class Mark:
     owner: int
     commands: dict[str, str]
     interpreter: str
-    entries: list[Entry]
+    entries: list[SealedPath]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +163,14 @@ def damage(folder: Path, mark: Mark) -> str:
     return ", ".join(told[:_NAMED_REASONS]) + (f" and {more} more" if more > 0 else "")
 
 
-def read_active(store: Store, name: str) -> Active | None:
+def read_active(store: ToolStore, name: str) -> Active | None:
     try:
         return codec.decode(read_bounded(store.tool(name) / _ACTIVE), Active)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 
-def write_active(store: Store, name: str, active: Active) -> None:
+def write_active(store: ToolStore, name: str, active: Active) -> None:
     write_atomic(store.tool(name) / _ACTIVE, codec.encode(active), mode=0o644)
 
 
@@ -181,20 +181,20 @@ def _below(folder: Path) -> Iterator[Path]:
             yield Path(parent, name)
 
 
-def _entry(path: Path, relative: str) -> Entry:
+def _entry(path: Path, relative: str) -> SealedPath:
     status = path.lstat()
     kind, mode = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode)
     if kind == stat.S_IFLNK:
-        return Entry(relative, kind, target=f"{path.readlink()}")
+        return SealedPath(relative, kind, target=f"{path.readlink()}")
     if kind == stat.S_IFDIR:
-        return Entry(relative, kind, mode)
+        return SealedPath(relative, kind, mode)
     if kind != stat.S_IFREG:
         raise OSError(f"{path} is no file, folder or link")
     times = (status.st_mtime_ns, status.st_ctime_ns)
-    return Entry(relative, kind, mode, _sha256(path), "", status.st_size, *times, status.st_ino)
+    return SealedPath(relative, kind, mode, _sha256(path), "", status.st_size, *times, status.st_ino)
 
 
-def _difference(path: str, entry: Entry, owner: int) -> str:
+def _difference(path: str, entry: SealedPath, owner: int) -> str:
     try:
         status = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,59 +1,135 @@
-"""One tool compared with its pin, and made as pinned: the version's folder first, the links last."""
+"""The kind ``tool``: a program at an exact version, whose commands are linked."""
 
 from __future__ import annotations
 
-from agent.deploys.tools.install import asset_for, bin_of, flaw, install
-from agent.deploys.tools.links import put_right, refuse_blocked, wrong
-from agent.deploys.tools.store import Active, Store, read_active, read_mark, write_active
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from agent.deploys.correction import Correction, refusal
+from agent.deploys.kind import Kind, State
+from agent.deploys.tools.install import asset_for, bin_of, flaw, install, platform
+from agent.deploys.tools.links import WrongLink, described, linked, put_right, refuse_blocked, wrong
+from agent.deploys.tools.store import Active, ToolStore, damage, read_active, read_mark, write_active
+from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.pins import Asset, ToolPin
+from agent.domain.plan import WantedChange
+from agent.errors import DeployError
 
 
-def wanted_change(store: Store, pin: ToolPin, machine: str) -> str | None:
-    """What has to happen to have the tool as pinned, in a few words; None where it is. Changes nothing.
+class Tool(Kind):
+    """State: ``version`` that is linked, ``commands`` with what is in the place of each, and ``damage``."""
 
-    Raises DeployError for a platform without a pin, UnsafePath and OSError where nobody may look.
-    """
-    asset = asset_for(pin, machine)
-    mark = read_mark(store.version(pin.name, pin.version))
-    reason = flaw(store, pin, asset, mark)
-    commands = mark.commands if mark and not reason else dict.fromkeys(bin_of(pin, asset))
-    links = wrong(store, pin.name, pin.version, commands)
-    words = [_installing(store, pin, asset, reason)] if reason else []
-    words += [link.operation for link in links]
-    return ", ".join(words) or None
+    calm = True
 
+    def __init__(self, store: ToolStore | None = None, machine: str = "") -> None:
+        """``machine``: the platform as pins call it; this one's by default."""
+        self._store = store or ToolStore()
+        self._machine = machine or platform()
 
-def make_so(store: Store, pin: ToolPin, machine: str) -> None:
-    """Does what ``wanted_change`` says, looking once more. What was in force stays so until all else is in place.
+    def look(self, name: str) -> Seen | None:
+        active = read_active(self._store, name)
+        places = linked(self._store, name)
+        if active is None and not places and not self._store.versions(name):
+            return None
+        commands = sorted({*places, *(active.commands if active else ())})
+        version = active.version if active else ""
+        folder = self._store.version(name, version)
+        mark = read_mark(folder) if version else None
+        return Seen(
+            {
+                "version": version,
+                "commands": {command: described(self._store, command) for command in commands},
+                "damage": damage(folder, mark) if mark else "it is not whole",
+            }
+        )
 
-    Raises DeployError, SourceError, ArchiveError for what cannot be had, is not as pinned, or is in the way; OSError.
-    """
-    asset = asset_for(pin, machine)
-    refuse_blocked(wrong(store, pin.name, pin.version, dict.fromkeys(bin_of(pin, asset))))
-    place = store.version(pin.name, pin.version)
-    mark = read_mark(place)
-    if flaw(store, pin, asset, mark):
-        install(store, pin, asset)
+    def corrections(self, wanted: Iterable[ToolPin]) -> list[Correction]:
+        """What differs from ``wanted``; a tool that has no pin for this platform is refused alone, and comes last.
+        Raises UnsafePath and OSError where nobody may look."""
+        made: list[Correction] = []
+        refused: list[Correction] = []
+        for pin in wanted:
+            key = f"tool:{pin.name}"
+            try:
+                operation = self.difference(pin)
+            except DeployError as error:
+                refused.append(refusal(key, error))
+                continue
+            made += [Correction(WantedChange(key, operation), self.make, pin)] if operation else []
+        return [*made, *refused]
+
+    def difference(self, pin: ToolPin) -> str:
+        """What has to happen to have the tool as pinned, in words; empty where it is. Raises DeployError for a platform
+        without a pin, UnsafePath and OSError where nobody may look."""
+        asset = asset_for(pin, self._machine)
+        mark = read_mark(self._store.version(pin.name, pin.version))
+        reason = flaw(self._store, pin, asset, mark)
+        commands = mark.commands if mark and not reason else dict.fromkeys(bin_of(pin, asset))
+        links = wrong(self._store, pin.name, pin.version, commands)
+        words = [self._installing(pin, asset, reason)] if reason else []
+        return ", ".join([*words, *(link.operation for link in links)])
+
+    def make(self, pin: ToolPin) -> None:
+        """Installs and links the tool as pinned, the links last: what was in force stays so until all else is in place.
+        Raises DeployError, SourceError, ArchiveError for what cannot be had, is not as pinned, or is in the way;
+        OSError."""
+        store = self._store
+        asset = asset_for(pin, self._machine)
+        refuse_blocked(wrong(store, pin.name, pin.version, dict.fromkeys(bin_of(pin, asset))))
+        place = store.version(pin.name, pin.version)
         mark = read_mark(place)
-    assert mark is not None
-    before = read_active(store, pin.name)
-    put_right(store, wrong(store, pin.name, pin.version, mark.commands))
-    write_active(store, pin.name, Active(pin.version, sorted(mark.commands)))
-    if before is not None and before.version != pin.version:
-        _prune(store, pin.name, keep={pin.version, before.version})
+        if flaw(store, pin, asset, mark):
+            install(store, pin, asset)
+            mark = read_mark(place)
+        assert mark is not None
+        before = read_active(store, pin.name)
+        put_right(store, wrong(store, pin.name, pin.version, mark.commands))
+        write_active(store, pin.name, Active(pin.version, sorted(mark.commands)))
+        if before is not None and before.version != pin.version:
+            # The version before stays: going back to it needs no download.
+            for version in set(store.versions(pin.name)) - {pin.version, before.version}:
+                store.take_away(store.version(pin.name, version))
 
+    def changed(self, left: State, now: Seen) -> str:
+        if now.state["version"] != left["version"]:
+            return f"version {now.state['version'] or 'none'} is linked"
+        there = cast("Mapping[str, str]", now.state["commands"])
+        before = cast("Mapping[str, str]", left["commands"])
+        own = set(map(self._tool_of, before.values()))
+        for command in sorted({*there, *before}):
+            place = there.get(command, "nothing")
+            # Another tool may have the command now: that is no person's doing.
+            if place != before.get(command) and self._tool_of(place) in {"", *own}:
+                return f"{command} is {place} now"
+        return f"{now.state['damage']}" if now.state["damage"] != left["damage"] else ""
 
-def _installing(store: Store, pin: ToolPin, asset: Asset | None, reason: str) -> str:
-    if not store.version(pin.name, pin.version).exists():
-        return f"install {pin.version}" + (f" ({_size(asset.size)} to download)" if asset else "")
-    return f"install {pin.version} again: {reason}"
+    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:  # noqa: ARG002 - nothing of it is configuration
+        """Removes the links, then all versions."""
+        put_right(self._store, (WrongLink(command, "", "") for command in linked(self._store, entry.name)))
+        self._store.take_away(self._store.tool(entry.name))
 
+    def restore(self, entry: LedgerEntry, image: bytes | None) -> None:  # noqa: ARG002 - a tool has no image
+        """Links the version of before, which has to be on the host still: nothing else says what it was."""
+        version = f"{(entry.before or {}).get('version', '')}"
+        folder = self._store.version(entry.name, version)
+        mark = read_mark(folder) if version else None
+        if mark is None or damage(folder, mark):
+            raise DeployError(
+                f"{entry.name} {version or 'of before'} is not on this host any more",
+                hint="pin that version again in lock.yaml and have a deploy want it",
+            )
+        put_right(self._store, wrong(self._store, entry.name, version, mark.commands))
+        write_active(self._store, entry.name, Active(version, sorted(mark.commands)))
 
-def _prune(store: Store, name: str, keep: set[str]) -> None:
-    """The version before stays: going back to it needs no download."""
-    for version in store.versions(name):
-        if version not in keep:
-            store.take_away(store.version(name, version))
+    def _tool_of(self, target: str) -> str:
+        """The name of the tool that a link leads into; empty for none of the store's."""
+        tools = f"{self._store.tools}/"
+        return target.removeprefix(tools).partition("/")[0] if target.startswith(tools) else ""
+
+    def _installing(self, pin: ToolPin, asset: Asset | None, reason: str) -> str:
+        if not self._store.version(pin.name, pin.version).exists():
+            return f"install {pin.version}" + (f" ({_size(asset.size)} to download)" if asset else "")
+        return f"install {pin.version} again: {reason}"
 
 
 def _size(size: int) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.deploys.sysctl.keys import Line, canonical, parsed, path_below, said_last, written
+from agent.deploys.sysctl.keys import SettingLine, canonical, parsed, path_below, said_last, written
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ net.ipv4.ip_forward = 1
 """
 
 LINES = {
-    "net.ipv4.ip_forward": Line("1", was="0"),
-    "net.ipv4.ip_local_port_range": Line("1024 65000", optional=True),
+    "net.ipv4.ip_forward": SettingLine("1", was="0"),
+    "net.ipv4.ip_local_port_range": SettingLine("1024 65000", optional=True),
 }
 
 
@@ -52,9 +52,9 @@ def test_a_file_without_settings_is_empty() -> None:
 def test_the_notation_of_other_files_is_read() -> None:
     text = "; c\n  net/ipv4/ip_forward=1\nvm.swappiness =\t10 \nnet.ipv4.conf.*.rp_filter = 2\nnonsense\n- vm.x = 1\n"
     assert parsed(text) == {
-        "net.ipv4.ip_forward": Line("1"),
-        "vm.swappiness": Line("10"),
-        "vm.x": Line("1", optional=True),
+        "net.ipv4.ip_forward": SettingLine("1"),
+        "vm.swappiness": SettingLine("10"),
+        "vm.x": SettingLine("1", optional=True),
     }
 
 

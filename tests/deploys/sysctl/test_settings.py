@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.sysctl.host import Kernel
-from agent.deploys.sysctl.resource import KernelSettings
-from agent.deploys.sysctl.settings import Wanted, carry_out, steps
+from agent.deploys.sysctl.kernel import Kernel
+from agent.deploys.sysctl.setting import KernelSetting, WantedSetting
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import DeployError
 
@@ -27,16 +26,23 @@ def kernel(tmp_path: Path) -> Kernel:
     return Kernel(tmp_path)
 
 
+Wanted = tuple[str, WantedSetting]
+
+
+def one(key: str, value: str, *, optional: bool = False) -> Wanted:
+    return key, WantedSetting(value, optional)
+
+
 def operations(kernel: Kernel, *wanted: Wanted) -> list[str]:
-    return [step.operation for step in steps(kernel, wanted)]
+    return [correction.change.operation for correction in KernelSetting(kernel).corrections(dict(wanted))]
 
 
 def converge(kernel: Kernel, *wanted: Wanted) -> list[str]:
-    found = steps(kernel, wanted)
-    for step in found:
-        carry_out(kernel, step)
-    assert steps(kernel, wanted) == []
-    return [step.operation for step in found]
+    found = KernelSetting(kernel).corrections(dict(wanted))
+    for correction in found:
+        correction.run()
+    assert operations(kernel, *wanted) == []
+    return [correction.change.operation for correction in found]
 
 
 def late(kernel: Kernel, name: str, text: str) -> None:
@@ -45,24 +51,24 @@ def late(kernel: Kernel, name: str, text: str) -> None:
 
 
 def test_a_setting_is_set_and_written_and_stays_so(kernel: Kernel) -> None:
-    assert converge(kernel, Wanted(FORWARD, "1")) == ["set to 1 (was 0), write it to our file for the next boot"]
+    assert converge(kernel, one(FORWARD, "1")) == ["set to 1 (was 0), write it to our file for the next boot"]
     assert kernel.value(FORWARD) == "1"
     assert kernel.file.read_text() == f"{HEADER}# {FORWARD} was 0\n{FORWARD} = 1\n"
     assert kernel.file.stat().st_mode & 0o7777 == 0o644
 
 
 def test_the_value_from_before_is_kept_when_git_wants_another(kernel: Kernel) -> None:
-    converge(kernel, Wanted(FORWARD, "1"))
-    converge(kernel, Wanted(FORWARD, "2"))
+    converge(kernel, one(FORWARD, "1"))
+    converge(kernel, one(FORWARD, "2"))
     assert kernel.file.read_text() == f"{HEADER}# {FORWARD} was 0\n{FORWARD} = 2\n"
 
 
 def test_space_between_words_makes_no_difference(kernel: Kernel) -> None:
-    assert operations(kernel, Wanted("net.ipv4.ports", "32768 60999")) == ["write it to our file for the next boot"]
+    assert operations(kernel, one("net.ipv4.ports", "32768 60999")) == ["write it to our file for the next boot"]
 
 
 def test_every_drift_is_found_and_repaired(kernel: Kernel) -> None:
-    wanted = Wanted(FORWARD, "1")
+    wanted = one(FORWARD, "1")
     converge(kernel, wanted)
     kernel.set(FORWARD, "0")
     assert converge(kernel, wanted) == ["set to 1 (was 0)"]
@@ -75,13 +81,17 @@ def test_every_drift_is_found_and_repaired(kernel: Kernel) -> None:
 
 
 def test_a_setting_that_the_kernel_does_not_have_keeps_no_other_from_being_set(kernel: Kernel) -> None:
-    possible, *refused = steps(kernel, [Wanted("net.x", "1"), Wanted(FORWARD, "1"), Wanted("net.y", "1")])
-    assert (possible.wanted.key, possible.refused) == (FORWARD, None)
-    assert [f"{step.refused}" for step in refused] == [f"the kernel of this host has no net.{name}" for name in "xy"]
+    wanted = [one(key, "1") for key in ("net.x", FORWARD, "net.y")]
+    changes = [correction.change for correction in KernelSetting(kernel).corrections(dict(wanted))]
+    assert [change.refused for change in changes] == [False, True, True]
+    assert changes[0].resource == f"sysctl:{FORWARD}"
+    assert [change.operation.partition(": ")[2] for change in changes[1:]] == [
+        f"the kernel of this host has no net.{name}" for name in "xy"
+    ]
 
 
 def test_an_optional_one_is_written_and_set_once_it_is_there(kernel: Kernel) -> None:
-    wanted = Wanted("net.ipv4.later", "1", optional=True)
+    wanted = one("net.ipv4.later", "1", optional=True)
     converge(kernel, wanted)
     assert "-net.ipv4.later = 1\n" in kernel.file.read_text()
     (kernel.root / "proc/sys/net/ipv4/later").write_text("0\n")
@@ -98,38 +108,38 @@ def test_a_value_that_the_kernel_does_not_take_is_told(kernel: Kernel) -> None:
 @pytest.mark.parametrize("name", ["95-mine.conf", "99-sysctl.conf"])
 def test_a_later_file_that_undoes_it_is_named_and_nothing_else_waits_for_that(kernel: Kernel, name: str) -> None:
     late(kernel, name, f"{FORWARD} = 0\n")
-    (step,) = steps(kernel, [Wanted(FORWARD, "1")])
+    (correction,) = KernelSetting(kernel).corrections(dict([one(FORWARD, "1")]))
     told = f"/etc/sysctl.d/{name} sets it to 0 at the next boot; take that line away"
-    assert step.operation.endswith(told)
+    assert correction.change.operation.endswith(told)
     with pytest.raises(DeployError, match="take that line away"):
-        carry_out(kernel, step)
+        correction.run()
     assert kernel.value(FORWARD) == "1"
 
 
 def test_a_later_file_that_agrees_and_an_earlier_one_are_fine(kernel: Kernel) -> None:
     late(kernel, "99-mine.conf", f"{FORWARD}=1\n")
     late(kernel, "10-mine.conf", f"{FORWARD}=0\n")
-    assert converge(kernel, Wanted(FORWARD, "1")) == ["set to 1 (was 0), write it to our file for the next boot"]
+    assert converge(kernel, one(FORWARD, "1")) == ["set to 1 (was 0), write it to our file for the next boot"]
 
 
-def entry(settings: KernelSettings, origin: Origin = Origin.CREATED) -> LedgerEntry:
+def entry(settings: KernelSetting, origin: Origin = Origin.CREATED) -> LedgerEntry:
     seen = settings.look(FORWARD)
     assert seen is not None
     return LedgerEntry(f"sysctl:{FORWARD}", "sysctl", 0, origin, left=seen.state, before=seen.state, settled=True)
 
 
 def test_it_is_ours_once_our_file_has_it(kernel: Kernel) -> None:
-    settings = KernelSettings(kernel)
+    settings = KernelSetting(kernel)
     assert settings.look(FORWARD) is None
-    converge(kernel, Wanted(FORWARD, "1"))
+    converge(kernel, one(FORWARD, "1"))
     seen = settings.look(FORWARD)
     assert seen is not None
     assert seen.state == {"line": "1", "optional": False, "was": "0", "value": "1"}
 
 
 def test_one_that_left_git_goes_from_the_file_and_the_kernel_has_the_value_from_before(kernel: Kernel) -> None:
-    converge(kernel, Wanted(FORWARD, "1"), Wanted("net.ipv4.ports", "1 2"))
-    settings = KernelSettings(kernel)
+    converge(kernel, one(FORWARD, "1"), one("net.ipv4.ports", "1 2"))
+    settings = KernelSetting(kernel)
     assert settings.remove([entry(settings)], purge=False) == {}
     assert kernel.value(FORWARD) == "0"
     assert FORWARD not in kernel.file.read_text()
@@ -137,23 +147,23 @@ def test_one_that_left_git_goes_from_the_file_and_the_kernel_has_the_value_from_
 
 
 def test_the_last_one_takes_the_file_with_it(kernel: Kernel) -> None:
-    converge(kernel, Wanted(FORWARD, "1"))
-    settings = KernelSettings(kernel)
+    converge(kernel, one(FORWARD, "1"))
+    settings = KernelSetting(kernel)
     settings.remove([entry(settings)], purge=True)
     assert not kernel.file.exists()
 
 
 def test_what_another_file_says_counts_more_than_the_value_from_before(kernel: Kernel) -> None:
-    converge(kernel, Wanted(FORWARD, "1"))
+    converge(kernel, one(FORWARD, "1"))
     late(kernel, "50-mine.conf", f"{FORWARD} = 2\n")
-    settings = KernelSettings(kernel)
+    settings = KernelSetting(kernel)
     settings.remove([entry(settings)], purge=False)
     assert kernel.value(FORWARD) == "2"
 
 
 def test_a_value_that_somebody_set_since_stays(kernel: Kernel) -> None:
-    converge(kernel, Wanted(FORWARD, "1"))
-    settings = KernelSettings(kernel)
+    converge(kernel, one(FORWARD, "1"))
+    settings = KernelSetting(kernel)
     left = entry(settings)
     kernel.set(FORWARD, "7")
     now = settings.look(FORWARD)
@@ -164,8 +174,8 @@ def test_a_value_that_somebody_set_since_stays(kernel: Kernel) -> None:
 
 
 def test_a_line_that_somebody_changed_is_changed(kernel: Kernel) -> None:
-    converge(kernel, Wanted(FORWARD, "1"))
-    settings = KernelSettings(kernel)
+    converge(kernel, one(FORWARD, "1"))
+    settings = KernelSetting(kernel)
     left = entry(settings)
     kernel.file.write_text(f"{FORWARD} = 5\n")
     now = settings.look(FORWARD)
@@ -174,10 +184,10 @@ def test_a_line_that_somebody_changed_is_changed(kernel: Kernel) -> None:
 
 
 def test_one_that_was_adopted_comes_back_as_it_was(kernel: Kernel) -> None:
-    converge(kernel, Wanted(FORWARD, "1"))
-    settings = KernelSettings(kernel)
+    converge(kernel, one(FORWARD, "1"))
+    settings = KernelSetting(kernel)
     adopted = entry(settings, Origin.ADOPTED)
-    converge(kernel, Wanted(FORWARD, "2"))
+    converge(kernel, one(FORWARD, "2"))
     settings.restore(adopted, None)
     seen = settings.look(FORWARD)
     assert seen is not None

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.deploys.tools import install
-from agent.deploys.tools.store import MARK, Store, read_mark
-from agent.deploys.tools.tool import make_so, wanted_change
+from agent.deploys.tools.store import MARK, ToolStore, read_mark
+from agent.deploys.tools.tool import Tool
 from agent.domain.pins import Asset, ToolPin
 from agent.errors import DeployError, SourceError
 from agent.system.archive import ArchiveError
@@ -22,8 +22,8 @@ from tests.system.file_server import file_server
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "host")
+def store(tmp_path: Path) -> ToolStore:
+    return ToolStore(tmp_path / "host")
 
 
 @pytest.fixture
@@ -31,21 +31,21 @@ def shelf(tmp_path: Path) -> Path:
     return tmp_path / "shelf"
 
 
-def converge(store: Store, pin: ToolPin) -> str | None:
+def converge(store: ToolStore, pin: ToolPin) -> str:
     """Makes it so, and returns what had to be done; nothing may be left to do."""
-    change = wanted_change(store, pin, MACHINE)
-    if change is not None:
-        make_so(store, pin, MACHINE)
-    assert wanted_change(store, pin, MACHINE) is None, "the second run wants something"
+    change = Tool(store, MACHINE).difference(pin)
+    if change:
+        Tool(store, MACHINE).make(pin)
+    assert Tool(store, MACHINE).difference(pin) == "", "the second run wants something"
     assert list(store.staging.iterdir()) == list(store.downloads.iterdir()) == []
     return change
 
 
-def said(store: Store, command: str) -> str:
+def said(store: ToolStore, command: str) -> str:
     return subprocess.run([store.commands / command], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_a_tool_comes_with_all_its_commands(store: Store, shelf: Path) -> None:
+def test_a_tool_comes_with_all_its_commands(store: ToolStore, shelf: Path) -> None:
     pin = go("1.22", shelf, "go", "gofmt")
     size = pin.assets[MACHINE].size
     assert converge(store, pin) == f"install 1.22 ({size} bytes to download), link go, link gofmt"
@@ -53,7 +53,7 @@ def test_a_tool_comes_with_all_its_commands(store: Store, shelf: Path) -> None:
     assert (store.commands / "go").readlink() == store.version("go", "1.22") / "go-1.22/bin/go"
 
 
-def test_everybody_may_run_it_and_only_its_owner_may_write(store: Store, shelf: Path) -> None:
+def test_everybody_may_run_it_and_only_its_owner_may_write(store: ToolStore, shelf: Path) -> None:
     old = os.umask(0o077)
     try:
         converge(store, go("1.22", shelf, "go"))
@@ -66,20 +66,20 @@ def test_everybody_may_run_it_and_only_its_owner_may_write(store: Store, shelf: 
         assert stat.S_IMODE(mode) & 0o444 == (0o400 if private else 0o444), path
 
 
-def test_a_single_program_has_the_name_of_its_command(store: Store, shelf: Path) -> None:
+def test_a_single_program_has_the_name_of_its_command(store: ToolStore, shelf: Path) -> None:
     pin = ToolPin("jq", "1.7", {"jq": "jq"}, {MACHINE: put(shelf, "jq-linux-amd64", says("jq 1.7").encode())})
     converge(store, pin)
     assert said(store, "jq") == "jq 1.7"
 
 
-def test_a_platform_may_hold_its_commands_elsewhere(store: Store, shelf: Path) -> None:
+def test_a_platform_may_hold_its_commands_elsewhere(store: ToolStore, shelf: Path) -> None:
     content = put(shelf, "a.tar.gz", tarball({"x86/odd": says("odd"), "x86/README": "-"}))
     pin = ToolPin("a", "1", {"a": "arm/a"}, {MACHINE: replace(content, bin={"a": "x86/odd"})})
     converge(store, pin)
     assert said(store, "a") == "odd"
 
 
-Drift = Callable[[Store], object]
+Drift = Callable[[ToolStore], object]
 LIBRARY = "go-1/lib/runtime"
 DRIFTS: dict[str, tuple[Drift, str]] = {
     "link gone": (lambda store: (store.commands / "go").unlink(), "link go"),
@@ -131,7 +131,7 @@ DRIFTS: dict[str, tuple[Drift, str]] = {
 
 
 @pytest.mark.parametrize("case", DRIFTS)
-def test_every_drift_is_found_and_repaired(store: Store, shelf: Path, case: str) -> None:
+def test_every_drift_is_found_and_repaired(store: ToolStore, shelf: Path, case: str) -> None:
     pin = go("1", shelf, "go", "gofmt")
     converge(store, pin)
     by_hand, repair = DRIFTS[case]
@@ -140,35 +140,35 @@ def test_every_drift_is_found_and_repaired(store: Store, shelf: Path, case: str)
     assert said(store, "go") == "go 1"
 
 
-def test_an_altered_file_of_the_same_size_and_time_is_found(store: Store, shelf: Path) -> None:
+def test_an_altered_file_of_the_same_size_and_time_is_found(store: ToolStore, shelf: Path) -> None:
     converge(store, pin := go("1", shelf, "go"))
     program = store.version("go", "1") / "go-1/bin/go"
     before = program.stat()
     program.write_text(program.read_text().replace("1", "2"))
     os.utime(program, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert "was altered" in (wanted_change(store, pin, MACHINE) or "")
+    assert "was altered" in Tool(store, MACHINE).difference(pin)
 
 
-def test_a_file_that_was_only_touched_is_as_good_as_before(store: Store, shelf: Path) -> None:
+def test_a_file_that_was_only_touched_is_as_good_as_before(store: ToolStore, shelf: Path) -> None:
     converge(store, pin := go("1", shelf, "go"))
     (store.version("go", "1") / "go-1/bin/go").touch()
-    assert wanted_change(store, pin, MACHINE) is None
+    assert Tool(store, MACHINE).difference(pin) == ""
 
 
-def test_what_a_tool_keeps_in_its_own_folder_is_no_drift(store: Store, shelf: Path) -> None:
+def test_what_a_tool_keeps_in_its_own_folder_is_no_drift(store: ToolStore, shelf: Path) -> None:
     converge(store, pin := go("1", shelf, "go"))
     (store.version("go", "1") / "go-1/cache").write_text("warm")
-    assert wanted_change(store, pin, MACHINE) is None
+    assert Tool(store, MACHINE).difference(pin) == ""
 
 
-def test_of_old_versions_only_the_one_before_stays(store: Store, shelf: Path) -> None:
+def test_of_old_versions_only_the_one_before_stays(store: ToolStore, shelf: Path) -> None:
     for version in ("1", "2", "3"):
         converge(store, go(version, shelf, "go"))
     assert store.versions("go") == ["2", "3"]
     assert said(store, "go") == "go 3"
 
 
-def test_going_back_needs_no_download(store: Store, shelf: Path) -> None:
+def test_going_back_needs_no_download(store: ToolStore, shelf: Path) -> None:
     first, second = go("1", shelf, "go"), go("2", shelf, "go")
     converge(store, first)
     converge(store, second)
@@ -177,21 +177,21 @@ def test_going_back_needs_no_download(store: Store, shelf: Path) -> None:
     assert said(store, "go") == "go 1"
 
 
-def test_a_command_that_a_version_lacks_goes_with_the_old_one(store: Store, shelf: Path) -> None:
+def test_a_command_that_a_version_lacks_goes_with_the_old_one(store: ToolStore, shelf: Path) -> None:
     converge(store, go("1", shelf, "go", "gofmt"))
     change = converge(store, go("2", shelf, "go"))
-    assert change is not None
+    assert change
     assert change.endswith("point go to 2 (was go 1), unlink gofmt")
     assert sorted(path.name for path in store.commands.iterdir()) == ["go"]
 
 
-def test_a_command_may_move_from_one_tool_to_another(store: Store, shelf: Path) -> None:
+def test_a_command_may_move_from_one_tool_to_another(store: ToolStore, shelf: Path) -> None:
     converge(store, go("1", shelf, "go"))
     converge(store, replace(go("2", shelf, "go"), name="golang"))
     assert said(store, "go") == "go 2"
 
 
-def test_the_same_version_with_other_bytes_is_installed_again(store: Store, shelf: Path) -> None:
+def test_the_same_version_with_other_bytes_is_installed_again(store: ToolStore, shelf: Path) -> None:
     pin = go("1", shelf, "go")
     converge(store, pin)
     content = tarball({"go-1/bin/go": says("rebuilt"), "go-1/lib/runtime": "code"})
@@ -201,17 +201,17 @@ def test_the_same_version_with_other_bytes_is_installed_again(store: Store, shel
     assert said(store, "go") == "rebuilt"
 
 
-def test_another_mirror_or_platform_changes_nothing(store: Store, shelf: Path) -> None:
+def test_another_mirror_or_platform_changes_nothing(store: ToolStore, shelf: Path) -> None:
     pin = go("1", shelf, "go")
     converge(store, pin)
     here = replace(pin.assets[MACHINE], url="https://mirror.example.org/elsewhere/go-1.tar.gz")
     more = replace(pin, assets={MACHINE: here, "linux-riscv64": here})
-    assert wanted_change(store, more, MACHINE) is None
+    assert Tool(store, MACHINE).difference(more) == ""
 
 
-def test_a_platform_without_a_pin_is_refused_with_those_that_have_one(store: Store, shelf: Path) -> None:
+def test_a_platform_without_a_pin_is_refused_with_those_that_have_one(store: ToolStore, shelf: Path) -> None:
     with pytest.raises(DeployError, match="not pinned for linux-mips, only for linux-x86_64"):
-        wanted_change(store, go("1", shelf, "go"), "linux-mips")
+        Tool(store, "linux-mips").difference(go("1", shelf, "go"))
 
 
 FOREIGN: dict[str, Callable[[Path], object]] = {
@@ -223,14 +223,14 @@ FOREIGN: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("what", FOREIGN)
-def test_what_is_not_ours_stays_and_stops_the_whole_tool(store: Store, shelf: Path, what: str) -> None:
+def test_what_is_not_ours_stays_and_stops_the_whole_tool(store: ToolStore, shelf: Path, what: str) -> None:
     store.commands.mkdir(parents=True)
     FOREIGN[what](store.commands / "gofmt")
     before = snapshot(store.commands)
     pin = go("1", shelf, "go", "gofmt")
-    assert f"gofmt is {what} that is not ours" in (wanted_change(store, pin, MACHINE) or "")
+    assert f"gofmt is {what} that is not ours" in Tool(store, MACHINE).difference(pin)
     with pytest.raises(DeployError, match=f"gofmt is {what} that is not ours"):
-        make_so(store, pin, MACHINE)
+        Tool(store, MACHINE).make(pin)
     assert snapshot(store.commands) == before
     assert store.versions("go") == []
 
@@ -267,21 +267,21 @@ def failing(shelf: Path) -> dict[str, tuple[Asset, type[Exception], str]]:
     ],
 )
 def test_what_cannot_be_had_as_pinned_leaves_everything_as_it_was(
-    store: Store, shelf: Path, tmp_path: Path, case: str
+    store: ToolStore, shelf: Path, tmp_path: Path, case: str
 ) -> None:
     first = go("1", shelf, "go")
     converge(store, first)
     before = snapshot(tmp_path / "host")
     new, error, said_so = failing(shelf)[case]
     with pytest.raises(error, match=said_so):
-        make_so(store, replace(first, version="2", assets={MACHINE: new}), MACHINE)
+        Tool(store, MACHINE).make(replace(first, version="2", assets={MACHINE: new}))
     after = snapshot(tmp_path / "host")
     cache = f"{store.downloads.relative_to(tmp_path / 'host')}/"
     assert {path: what for path, what in after.items() if not path.startswith(cache)} == before
     assert said(store, "go") == "go 1"
 
 
-def test_what_an_installation_left_that_was_killed_is_cleared_away(store: Store, shelf: Path) -> None:
+def test_what_an_installation_left_that_was_killed_is_cleared_away(store: ToolStore, shelf: Path) -> None:
     store.prepare()
     (store.staging / "half/bin").mkdir(parents=True)
     old = store.downloads / "abandoned.part"
@@ -293,7 +293,7 @@ def test_what_an_installation_left_that_was_killed_is_cleared_away(store: Store,
     assert store.versions("go") == ["1"]
 
 
-def test_a_download_that_broke_off_goes_on_in_the_next_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_broke_off_goes_on_in_the_next_run(store: ToolStore, monkeypatch: pytest.MonkeyPatch) -> None:
     content = says("#" * 50_000).encode()
     with file_server() as server:
         server.files["/tool"] = content
@@ -304,14 +304,16 @@ def test_a_download_that_broke_off_goes_on_in_the_next_run(store: Store, monkeyp
         assert server.requests == [("/tool", "bytes=20000-")]
 
 
-def test_a_folder_that_others_can_write_to_is_no_place_for_tools(store: Store, shelf: Path) -> None:
+def test_a_folder_that_others_can_write_to_is_no_place_for_tools(store: ToolStore, shelf: Path) -> None:
     (store.root / "opt").mkdir(parents=True)
     (store.root / "opt").chmod(0o777)
     with pytest.raises(DeployError, match="can be written to by others"):
-        make_so(store, go("1", shelf, "go"), MACHINE)
+        Tool(store, MACHINE).make(go("1", shelf, "go"))
 
 
-def test_nothing_is_on_path_before_it_was_checked(store: Store, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_on_path_before_it_was_checked(
+    store: ToolStore, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At every file that is written on the way, the command is the one of before; then a whole new one."""
     converge(store, go("1", shelf, "go"))
     seen: set[str] = set()
@@ -323,7 +325,7 @@ def test_nothing_is_on_path_before_it_was_checked(store: Store, shelf: Path, mon
         real(descriptor, mode)
 
     monkeypatch.setattr(os, "fchmod", look)
-    make_so(store, go("2", shelf, "go"), MACHINE)
+    Tool(store, MACHINE).make(go("2", shelf, "go"))
     monkeypatch.undo()
     assert seen == {"go 1", "go 2"}
 
@@ -336,10 +338,10 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 
 
 @pytest.mark.parametrize("name", ["jq-linux-amd64", "jq.tar.gz"])
-def test_a_program_that_is_only_a_pointer_is_not_installed(store: Store, shelf: Path, name: str) -> None:
+def test_a_program_that_is_only_a_pointer_is_not_installed(store: ToolStore, shelf: Path, name: str) -> None:
     content = tarball({"jq": POINTER, "README": "x"}) if name.endswith("gz") else POINTER.encode()
     pin = ToolPin("jq", "1.7", {"jq": "jq"}, {MACHINE: put(shelf, name, content)})
     with pytest.raises(DeployError, match="is a pointer of Git LFS, not the content"):
-        make_so(store, pin, MACHINE)
+        Tool(store, MACHINE).make(pin)
     assert not store.version("jq", "1.7").exists()
     assert not (store.commands / "jq").exists()

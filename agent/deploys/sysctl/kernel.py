@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.deploys.sysctl import keys
-from agent.deploys.sysctl.keys import Line
+from agent.deploys.sysctl.keys import SettingLine
 from agent.errors import DeployError
 from agent.system.files import explained, read_bounded, write_atomic
 from agent.system.systemd import booted
@@ -57,7 +56,7 @@ class Kernel:
             hint = "write the value as the kernel shows it"
             raise DeployError(f"{key} was set to {value}, and the kernel made it {has}", hint=hint)
 
-    def lines(self) -> dict[str, Line]:
+    def lines(self) -> dict[str, SettingLine]:
         """What our file sets; nothing where there is none."""
         return keys.parsed(self._text())
 
@@ -69,7 +68,7 @@ class Kernel:
             return False
         return (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (FILE_MODE, 0, 0)
 
-    def write(self, key: str, line: Line | None) -> None:
+    def write(self, key: str, line: SettingLine | None) -> None:
         """Our file with this line for ``key``, or without one; no file without a line. Raises DeployError."""
         try:
             text = self._text()
@@ -113,14 +112,3 @@ class Kernel:
 
     def _path(self, key: str) -> Path:
         return self.root / "proc/sys" / keys.path_below(key)
-
-
-def overrides(kernel: Kernel, wanted: Mapping[str, str]) -> dict[str, str]:
-    """By setting, which later file would undo it at the next boot, and how."""
-    files = kernel.files(after_ours=True)
-    found: dict[str, str] = {}
-    for key, value in wanted.items():
-        said = keys.said_last(files, key)
-        if said is not None and said[1] != value:
-            found[key] = f"{said[0]} sets it to {said[1]} at the next boot; take that line away"
-    return found
