@@ -1,15 +1,13 @@
-"""Runs on a booted host, with the agent installed there: one built-in deploy through the real engine.
+"""Runs on a booted host, with the agent installed there, by ``serving``: one built-in deploy through the real engine.
 
-Reads {"kind", "written", "files", "pins", "only", "apply"} from stdin: what an inventory would write, the commit's
-files, the tools of lock.yaml, the resources that may change (all, when empty), and whether to apply or only to plan.
-Writes {"status", "error", "changes": [[resource, operation, diff]], "results": [[resource, succeeded, error]],
+Takes {"kind", "written", "files", "pins", "only", "apply"}: what an inventory would write, the commit's files, the
+tools of lock.yaml, the resources that may change (all, when empty), and whether to apply or only to plan.
+Returns {"status", "error", "changes": [[resource, operation, diff]], "results": [[resource, succeeded, error]],
 "left": …}; ``left`` is what a plan right after wants and complains of.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -85,8 +83,7 @@ def described(prepared: FoundDeploy) -> dict[str, Any]:
     return {"changes": changes, "error": prepared.error or ""}
 
 
-def main() -> None:
-    order: dict[str, Any] = json.load(sys.stdin)
+def answer(order: dict[str, Any]) -> dict[str, Any]:
     state = desired(order)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -95,11 +92,5 @@ def main() -> None:
             (root / path).write_text(text)
         engine = Engine(work=root / "work", timeout_s=TIMEOUT_S)
         if order["apply"]:
-            told = {**apply(engine, state, root, order["only"]), "left": plan(engine, state, root)}
-        else:
-            told = plan(engine, state, root)
-    json.dump(told, sys.stdout)
-
-
-if __name__ == "__main__":
-    main()
+            return {**apply(engine, state, root, order["only"]), "left": plan(engine, state, root)}
+        return plan(engine, state, root)

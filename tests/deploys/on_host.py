@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,33 @@ from typing import Any
 from tests.lab.host import Host
 
 PYTHON = "/opt/hostwright/current/bin/python"
-DRIVER = "/root/driver.py"
-TIMEOUT_S = 600
+
+
+class Script:
+    """A script of this folder that answers questions on a host; ``serving.py`` says how. It is started with the first
+    question, and anew where the host was booted again."""
+
+    def __init__(self, host: Host, name: str) -> None:
+        self._host = host
+        self._path = f"/root/{name}"
+        self._process: subprocess.Popen[str] | None = None
+        self._log = host.folder / f"{name}.log"
+        for each in (name, "serving.py"):
+            host.push(Path(__file__).with_name(each), f"/root/{each}")
+
+    def ask(self, question: Mapping[str, Any]) -> Any:
+        """The answer. Raises AssertionError with what the script raised."""
+        if self._process is None or self._process.poll() is not None:
+            with self._log.open("w") as log:
+                self._process = self._host.start([PYTHON, "-I", "/root/serving.py", self._path], stderr=log)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps(question)}\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        told = json.loads(line) if line else {"raised": f"it ended: {self._log.read_text()[-4000:]}"}
+        assert "raised" not in told, told["raised"]
+        return told["answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +60,7 @@ class Deploys:
         self.host = host
         self.pins: list[Any] = []
         """The tools of lock.yaml, as ``ToolPin`` has them."""
-        host.push(Path(__file__).with_name("driver.py"), DRIVER)
+        self._driver = Script(host, "driver.py")
 
     def plan(self, kind: str, written: Any) -> Told:
         return self._run(kind, written, apply=False)
@@ -53,9 +79,8 @@ class Deploys:
         return told.changes
 
     def _run(self, kind: str, written: Any, **order: Any) -> Told:
-        document = json.dumps({"kind": kind, "written": written, "only": [], "files": {}, "pins": self.pins, **order})
-        done = self.host.run([PYTHON, "-I", DRIVER], input=document.encode(), timeout_s=TIMEOUT_S)
-        told = json.loads(done.output)
+        question = {"kind": kind, "written": written, "only": [], "files": {}, "pins": self.pins, **order}
+        told = self._driver.ask(question)
         left = told.get("left", {"changes": [], "error": ""})
         return Told(
             status=told["status"],

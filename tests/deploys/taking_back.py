@@ -8,22 +8,17 @@ kinds.remove("user:ann")          or restore
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-from tests.deploys.on_host import PYTHON, TIMEOUT_S
+from tests.deploys.on_host import Script
 from tests.lab.host import Host
-
-_DRIVER = "/root/taking_back_driver.py"
 
 
 class Kinds:
     def __init__(self, host: Host) -> None:
-        self._host = host
+        self._driver = Script(host, "taking_back_driver.py")
         self._before: dict[str, Any] = {}
         self._left: dict[str, Any] = {}
-        host.push(Path(__file__).with_name("taking_back_driver.py"), _DRIVER)
 
     def look(self, key: str) -> dict[str, Any] | None:
         """The state, None for nothing."""
@@ -53,6 +48,4 @@ class Kinds:
         return told
 
     def _call(self, call: str, keys: list[str], **order: Any) -> Any:
-        document = json.dumps({"call": call, "keys": keys, **order})
-        done = self._host.run([PYTHON, "-I", _DRIVER], input=document.encode(), timeout_s=TIMEOUT_S)
-        return json.loads(done.output)
+        return self._driver.ask({"call": call, "keys": keys, **order})

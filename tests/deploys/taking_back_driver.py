@@ -1,8 +1,6 @@
-"""Runs on a booted host, in the agent's environment: one call of a ``Kind``; JSON in, JSON out."""
+"""Runs on a booted host, in the agent's environment, by ``serving``: one call of a ``Kind``."""
 
 import base64
-import json
-import sys
 
 from agent.deploys.kind_table import kind_named
 from agent.domain.ownership import LedgerEntry, Origin
@@ -42,6 +40,3 @@ def answer(order):
             except HostwrightError as error:
                 return f"{error.message}"
             return ""
-
-
-json.dump(answer(json.load(sys.stdin)), sys.stdout)

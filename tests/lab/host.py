@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import psutil
 
@@ -196,18 +196,26 @@ class Host:
         It enters the host's namespaces from outside, which takes milliseconds; what a unit of the host may do
         differs, see ``unit``.
         """
-        if not self.running:
-            raise HostError(f"{self.name} is down")
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-        assignments = [f"{key}={value}" for key, value in {**ENVIRONMENT, **reaching_out(), **(env or {})}.items()]
-        enter = ["nsenter", f"--target={self.pid}", "--all", "env", "-i", "--chdir=/root", *assignments, *_KEEPS_TIME]
-        done = process.run([*enter, *argv], timeout_s=timeout_s, input=input)
+        done = process.run([*self._enter(env or {}), *argv], timeout_s=timeout_s, input=input)
         completed = Completed(done.code, done.output.decode(errors="replace"), done.error.decode(errors="replace"))
         if done.timed_out:
             raise HostError(f"{self.name}: not done after {timeout_s} s: {shlex.join(argv)}\n{_told(completed)}")
         if check and done.code:
             raise HostError(f"{self.name}: {shlex.join(argv)} ended with {done.code}\n{_told(completed)}")
         return completed
+
+    def start(self, argv: Sequence[str], *, stderr: IO[str]) -> subprocess.Popen[str]:
+        """Starts argv as ``run`` does, to talk to it by its stdin and stdout; it ends with the host at the latest."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen([*self._enter({}), *argv], stdin=pipe, stdout=pipe, stderr=stderr, text=True)
+
+    def _enter(self, env: Mapping[str, str]) -> list[str]:
+        """What begins a command line that runs inside. Raises HostError while it is down."""
+        if not self.running:
+            raise HostError(f"{self.name} is down")
+        assignments = [f"{key}={value}" for key, value in {**ENVIRONMENT, **reaching_out(), **env}.items()]
+        return ["nsenter", f"--target={self.pid}", "--all", "env", "-i", "--chdir=/root", *assignments, *_KEEPS_TIME]
 
     def unit(
         self,
