@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote_plus
 
-from jinja2 import TemplateError, Undefined
+from jinja2 import TemplateError
 
 from agent.errors import InventoryError
 from agent.inventory.template.filters import addresses, conditions, documents, lists, texts, values
@@ -44,13 +44,10 @@ def _public(*modules: ModuleType) -> _Functions:
 
 
 def _strict(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` with an error that names it where a value is undefined or of the wrong kind."""
+    """``function`` with an error that names it where a value is of the wrong kind."""
 
     @wraps(function)
     def strict(*args: Any, **named: Any) -> Any:
-        for value in (*args, *named.values()):
-            if isinstance(value, Undefined):
-                str(value)  # raises, and names what is undefined
         try:
             return function(*args, **named)
         except (TemplateError, InventoryError):
