@@ -59,7 +59,7 @@ EXIT_PRECEDENCE = (
 
 
 class Consequence(StrEnum):
-    """What has to happen before the same thing can succeed."""
+    """What must happen before the same thing can succeed."""
 
     RETRY = "retry"
     STALL = "stall"
@@ -93,7 +93,7 @@ class HostwrightError(Exception):
             self.consequence = consequence
 
     def details(self) -> Mapping[str, object]:
-        """What programs learn of it beyond message and hint."""
+        """What programs get beside message and hint."""
         return {}
 
 
@@ -108,7 +108,7 @@ class SettingsError(HostwrightError):
 
 
 class InventoryError(HostwrightError):
-    """The message holds every complaint, one a line, each with file, line and column."""
+    """Mistakes in the config repo. The message has one line for each, with file, line and column."""
 
     exit = Exit.INVENTORY
     default_kind = ProblemKind.INVENTORY
@@ -149,7 +149,7 @@ class LockedError(HostwrightError):
 
 
 def host_io_error(error: OSError) -> SettingsError:
-    """The host's own disk refused something: full, read-only or failing."""
+    """The error for a disk of this host that is full, read-only or failing."""
     kind, hint = _REFUSALS.get(error.errno or 0, _FAILING)
     return SettingsError(
         f"{error.filename or 'this host'}: {error.strerror or error}",
@@ -173,13 +173,13 @@ _REFUSALS = {
 
 
 def first_exit(codes: list[Exit]) -> Exit:
-    """The one exit code for several causes, in the order of ``EXIT_PRECEDENCE``; FINE when there is none."""
+    """The exit code for several causes, by ``EXIT_PRECEDENCE``; FINE for none."""
     return next((code for code in EXIT_PRECEDENCE if code in codes), Exit.FINE)
 
 
 def together(errors: Sequence[HostwrightError]) -> HostwrightError:
-    """Several failures, at least one, as one: with the exit code of the first that counts, every message a line with
-    what to do behind it. A single one stays as it is."""
+    """One error for several, at least one: with the exit code that takes precedence, and each message and hint on a
+    line. A single error is returned unchanged."""
     if len(errors) == 1:
         return errors[0]
     code = first_exit([error.exit for error in errors])

@@ -1,4 +1,4 @@
-"""A deploy's own health checks: what is asked of the host, and what it answered."""
+"""The health checks of a deploy, and their results."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from agent.domain.digest import JSON
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question. ``kind`` is http, tcp, command, unit, file, process or certificate; ``label`` names it among those
-    of its deploy; ``spec`` is what the kind takes, concrete."""
+    """One check. ``kind``: http, tcp, command, unit, file, process or certificate. ``label``: its name within the
+    deploy. ``spec``: its arguments, concrete."""
 
     deploy: str
     kind: str
@@ -21,7 +21,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The answer. ``output``: at most 1,000 characters, what says most first."""
+    """The result of a check. ``output``: at most 1,000 characters, the most telling first."""
 
     deploy: str
     label: str

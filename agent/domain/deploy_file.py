@@ -1,4 +1,4 @@
-"""What the text of a pyinfra deploy file says without being run."""
+"""What can be read off a pyinfra deploy file without running it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _NOTHING_DONE = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionD
 
 
 def uncalled(code: bytes, *, ran: bool) -> tuple[str, ...]:
-    """The functions that a file defines, where it does nothing else at its top level but import and assign: run, it
-    does nothing. A block under ``__name__ == "__main__"`` is not run by pyinfra either.
+    """The functions of a file that only imports, assigns and defines: running it does nothing. pyinfra does not run a
+    block under ``__name__ == "__main__"`` either.
 
-    ``ran``: it has been run and had no operations; before, what is assigned may be one.
-    Raises SyntaxError and ValueError for what is not Python.
+    ``ran``: the file has been run and had no operations; before that, an assignment may be one. Raises SyntaxError and
+    ValueError for what is not Python.
     """
     body = ast.parse(code).body
     if not all(_idle(node, ran=ran) for node in body):
@@ -23,7 +23,7 @@ def uncalled(code: bytes, *, ran: bool) -> tuple[str, ...]:
 
 
 def imported(code: bytes) -> frozenset[str]:
-    """The top-level modules that a file imports, anywhere in it."""
+    """The top-level modules that a file imports."""
     nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}

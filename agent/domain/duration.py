@@ -12,7 +12,7 @@ _LONGEST_S = 366 * 86400
 
 
 def seconds(value: object) -> int:
-    """The seconds of a duration as people write it (``30m``). Raises ValueError with what to write instead."""
+    """The seconds of a duration such as ``30m``. Raises Mistake."""
     found = DURATION.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise Mistake(f"{value!r} is not a duration", "write 60s, 30m, 4h or 2d")

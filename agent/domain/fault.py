@@ -1,4 +1,4 @@
-"""What is wrong with what a person wrote: the value that it is about, the problem, and what to write instead."""
+"""Mistakes in files that people write: the value, the problem, and what to write instead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``path`` leads to the value from where its reader began."""
+    """One mistake. ``path`` leads to the value, counted from the value that its reader was given."""
 
     problem: str
     remedy: str
@@ -27,13 +27,13 @@ class Fault:
 
 
 def key_path(path: Path) -> str:
-    """``[0].deploys[1].files.mode``"""
+    """``path`` as people write it: ``[0].deploys[1].files.mode``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
 
 
 class Mistake(InventoryError, ValueError):
-    """Faults of what a person wrote. A ValueError too, so that validators of pydantic may raise it."""
+    """One or more faults. A ValueError too, so that pydantic's validators may raise it."""
 
     def __init__(self, problem: str, remedy: str, path: Path = (), *, kind: ProblemKind | None = None) -> None:
         super().__init__(problem, hint=remedy, kind=kind)
@@ -41,7 +41,7 @@ class Mistake(InventoryError, ValueError):
 
     @classmethod
     def of(cls, faults: Iterable[Fault], *, kind: ProblemKind | None = None) -> Mistake:
-        """All of ``faults``, of which there is at least one."""
+        """One Mistake for all of ``faults``, at least one."""
         faults = tuple(dict.fromkeys(faults))
         remedies = "; ".join(dict.fromkeys(fault.remedy for fault in faults))
         mistake = cls("\n".join(fault.problem for fault in faults), remedies, kind=kind)
@@ -52,12 +52,12 @@ class Mistake(InventoryError, ValueError):
         return "\n".join(map(str, self.faults))
 
     def below(self, *path: str | int) -> tuple[Fault, ...]:
-        """The faults as one who began further up sees them."""
+        """The faults with ``path`` put before theirs."""
         return tuple(replace(fault, path=(*path, *fault.path)) for fault in self.faults)
 
 
 def no_truth(value: object) -> object:
-    """``value``, but for true and false. Raises Mistake."""
+    """``value`` unless it is true or false. Raises Mistake for these."""
     if isinstance(value, bool):
         raise Mistake(
             "a truth value (true, yes, on and the like) is no number", "write the number, or put it in quotes"

@@ -1,7 +1,7 @@
-"""What stands in a repository, or comes from a server, in place of the content that is meant. Pure.
+"""Stand-ins: what lies in a repository, or comes from a server, instead of the content that is meant. Pure.
 
-Large files and secrets are often kept elsewhere, and Git holds a few lines that say where, or ciphertext. Whoever has
-the program for it sees the content; a host would install the stand-in and call it done.
+Large files and secrets are often kept elsewhere. Git then holds a pointer of a few lines, or ciphertext. People with
+the right program see the content; a host would install the pointer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ LOOKED_AT = 1024
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """``what`` goes on after the name of the file; ``remedy`` says what to do."""
+    """A kind of stand-in. ``what`` continues a sentence that begins with the file's name; ``remedy`` says what to
+    do."""
 
     what: str
     remedy: str
@@ -49,17 +50,18 @@ FILTERS = ("lfs", "annex", "fat", "git-crypt", "crypt")
 
 
 def stand_in(content: bytes, *, filtered: bool = False) -> StandIn | None:
-    """Which stand-in this is, by its first ``LOOKED_AT`` bytes. ``filtered``: one of ``FILTERS`` made it."""
+    """The stand-in that ``content`` is, by its first ``LOOKED_AT`` bytes; None for real content. ``filtered``: one of
+    ``FILTERS`` made it."""
     head = content[:LOOKED_AT]
     found = next((known for beginning, known in _BEGINNINGS if beginning.match(head)), None)
     return TRANSCRYPT if found is None and filtered and head.startswith(_SALTED) else found
 
 
 def fetched_stand_in(content: bytes) -> StandIn | None:
-    """The same of a download: a server that does not have a file, or wants a login, sends a page."""
+    """The stand-in that a download is. A server sends a page when it does not have a file or wants a login."""
     return PAGE if _PAGE.match(content[:LOOKED_AT]) else stand_in(content)
 
 
 def link_stand_in(target: str) -> StandIn | None:
-    """The same of a symbolic link."""
+    """The stand-in that a symbolic link to ``target`` is."""
     return ANNEX if "/annex/objects/" in f"/{target}" else None

@@ -1,4 +1,4 @@
-"""Text of strangers made fit to be shown: one line, no control characters, bounded; and moments as text."""
+"""Foreign text made safe to show: one line, no control characters, bounded. Moments as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DAY = "%Y-%m-%d"
 
 
 def printable(text: str, limit: int = 200) -> str:
-    """``text``, ``escaped`` and cut after ``limit`` characters."""
+    """``text`` escaped and cut after ``limit`` characters."""
     shown = escaped(text[: limit + 1])
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
@@ -32,7 +32,7 @@ def some(names: Sequence[str], most: int) -> str:
 
 
 def moment(instant: int, form: str = MINUTE) -> str:
-    """``instant`` (seconds since the epoch) in UTC; words where no calendar has it."""
+    """``instant`` (seconds since the epoch) in UTC; words for a time beyond the calendar."""
     try:
         return datetime.fromtimestamp(instant, UTC).strftime(form)
     except (OverflowError, ValueError, OSError):
@@ -40,5 +40,5 @@ def moment(instant: int, form: str = MINUTE) -> str:
 
 
 def waiting(reason: str, until: int | None) -> str:
-    """Why something waits, and until when (seconds since the epoch), where that is known."""
+    """``reason``, with the end of the wait where ``until`` (seconds since the epoch) is known."""
     return reason if until is None else f"{reason}, until {moment(until)}"

@@ -23,8 +23,8 @@ _AHEAD: Final = timedelta(days=16)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """``days``: 0 is Monday; empty: every day. ``from_minute``: of the day. ``for_s``: seconds, ``LONGEST_S`` at most.
-    ``holds_drift``: outside of it nothing is repaired either."""
+    """A recurring window. ``days``: 0 is Monday; empty for every day. ``from_minute``: minute of the day. ``for_s``:
+    seconds, at most ``LONGEST_S``. ``holds_drift``: outside of it drift is not repaired either."""
 
     days: tuple[int, ...]
     from_minute: int
@@ -42,7 +42,7 @@ class Opening:
 
 
 def calendar(windows: Iterable[Window], now: int, zone: Callable[[str], tzinfo]) -> tuple[Opening, ...]:
-    """When ``windows`` are open, now and for the next week or two: what overlaps or adjoins is one opening."""
+    """The openings of ``windows``, now and for the next one or two weeks. Openings that overlap or adjoin are one."""
     joined: list[Opening] = []
     for opening in sorted(_all(windows, now, zone), key=lambda each: each.start):
         if joined and opening.start <= joined[-1].end:
@@ -53,8 +53,8 @@ def calendar(windows: Iterable[Window], now: int, zone: Callable[[str], tzinfo])
 
 
 def next_start(openings: Sequence[Opening], now: int, budget_s: int) -> int | None:
-    """When something that may take ``budget_s`` may begin: ``now``, or the start of the first opening that is long
-    enough; None when none is."""
+    """When something that takes up to ``budget_s`` may begin: ``now``, or the start of the first opening that is long
+    enough; None without one."""
     fits = (max(now, each.start) for each in openings if each.end - max(now, each.start) >= budget_s)
     return next(fits, None)
 

@@ -1,4 +1,4 @@
-"""Complaints: what is wrong with the administrator's files, where, and what to write instead; all of them at once."""
+"""Complaints: mistakes in the administrator's files, each with its place and what to write instead, all at once."""
 
 from __future__ import annotations
 

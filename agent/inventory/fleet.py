@@ -1,7 +1,7 @@
-"""fleet.yaml: how a fleet is kept: cadence, trust, status, suspensions; all keys optional.
+"""fleet.yaml: rhythm, trust, status, windows and suspensions of a fleet. All keys are optional.
 
-Keys that a later version brings are read and, where they ask for something else than the default, refused: nobody
-shall believe in waves that do nothing. A version that brings one deletes its row in ``NOT_IN_FORCE``.
+This version reads some keys that only a later version honours. It refuses every value but their default: nobody shall
+believe in waves that do nothing. The version that honours a key deletes its row in ``NOT_IN_FORCE``.
 """
 
 from __future__ import annotations

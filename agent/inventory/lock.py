@@ -1,7 +1,7 @@
-"""lock.yaml: exactly which bytes the names in tools.yaml and site.yaml stand for. Text to values and back.
+"""lock.yaml: the exact bytes that names in tools.yaml and site.yaml stand for. Text to values and back.
 
-People do not edit it, so a file that is odd in any way is refused as a whole. The text is stable: sorted, one fact to
-a line, the same for the same pins.
+People do not edit it, so a file with any mistake is refused as a whole. The text is stable: sorted, one fact a line,
+the same for the same pins.
 """
 
 from __future__ import annotations

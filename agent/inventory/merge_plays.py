@@ -1,7 +1,7 @@
-"""Turns what the plays say of a host's deploys into the deploys themselves: rendered, merged, in order.
+"""The deploys of one host from all plays: rendered, merged, in order.
 
-A deploy is known by its name. A later play's deploy of the config repo replaces the earlier one, a built-in is merged
-into it. The place is that of the first mention; ``needs`` only moves a deploy behind what it needs.
+A deploy is known by its name. A later play's deploy file replaces the earlier one; a later play's built-in is merged
+into it. The first mention decides the place in the order; ``needs`` moves a deploy behind the deploys that it needs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""site.yaml: turns the list of plays into mentions of deploys, in order, each with its place in the file.
+"""site.yaml: its plays and what they say of deploys, in order, each with its place in the file.
 
-A mention is what one play says of one deploy. Nothing is rendered or merged here; that needs a host (``merge``).
+A mention is what one play says of one deploy. Nothing is rendered or merged here; ``merge_plays`` does that for a host.
 """
 
 from __future__ import annotations

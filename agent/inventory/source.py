@@ -1,4 +1,4 @@
-"""The files of one inventory: looked up in the tree, read once, links followed as far as the tree goes."""
+"""The files of one inventory: looked up in the tree and read. Links are followed inside the tree."""
 
 from __future__ import annotations
 

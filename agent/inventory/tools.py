@@ -1,7 +1,7 @@
-"""tools.yaml: where the tools that plays ask for come from; ``hostwright lock`` turns it into pins.
+"""tools.yaml: the sources of tools; ``hostwright lock`` turns them into pins.
 
-An archive or a binary has a URL for each platform, made from a template over ``version``, ``platform`` and ``arch``; a
-tool written in Python has the name of its distribution. Nothing else is known here: no host, no variables.
+An archive or a binary has a URL for each platform, made from a template over ``version``, ``platform`` and ``arch``. A
+tool written in Python has the name of its distribution. Hosts and variables are not known here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""pydantic's complaints in our words: turns a ValidationError into problems with key paths and remedies."""
+"""pydantic's errors in our words: problems with key paths and remedies."""
 
 from __future__ import annotations
 

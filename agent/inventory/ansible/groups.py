@@ -1,7 +1,7 @@
-"""Groups and hosts as Ansible relates them: who contains whom, how deep, in which order, and what each one's file says.
+"""Groups and hosts as Ansible relates them: parents, depths, order and variables.
 
-Depth is the longest way from ``all``; the host order of a group is its own hosts, then level by level those of its
-children. A host in no other group is in ``ungrouped``.
+The depth of a group is its longest way from ``all``. The hosts of a group are its own, then level by level the hosts of
+its children. A host without a group is in ``ungrouped``.
 """
 
 from __future__ import annotations

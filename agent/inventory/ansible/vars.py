@@ -1,4 +1,4 @@
-"""group_vars/ and host_vars/: which files speak for a group or host, read and laid over each other as Ansible does."""
+"""group_vars/ and host_vars/: the files about a group or host, merged as Ansible merges them."""
 
 from __future__ import annotations
 

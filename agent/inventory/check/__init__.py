@@ -1,1 +1,1 @@
-"""Mistakes that only show when files are held against each other, or that nobody would read."""
+"""Mistakes that show only when files are compared with each other, and files that nobody reads."""

@@ -1,8 +1,8 @@
-"""Deploys of other repositories: refused, unexecuted, where they could not run here.
+"""Deploys of other repositories: refused, without running them, when they could not run on a host.
 
-Nobody installs packages for a deploy: it runs with Python's own library, with pyinfra and what that needs, and with the
-modules of its own repository, which are looked through as well as far as it imports them. An import that may fail (in a
-``try`` that catches it, below ``if TYPE_CHECKING``) is no need.
+Nobody installs packages for a deploy. It runs with Python's library, with pyinfra and its dependencies, and with the
+modules of its own repository. Imports are followed through those modules. An import that may fail (in a ``try`` that
+catches it, below ``if TYPE_CHECKING``) is no need.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Windows as fleet.yaml has them: turns those that name a host into what its cycles go by, and complains of those in
-which nothing could ever begin."""
+"""The parts of fleet.yaml that depend on hosts: the windows of one host, unknown names in patterns, windows that are
+too short."""
 
 from __future__ import annotations
 

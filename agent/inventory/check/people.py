@@ -1,6 +1,6 @@
-"""trusted_signers and identities: lines that git, ssh-keygen and every reader of reports pass over without a word.
+"""trusted_signers and identities: mistakes in lines that git, ssh-keygen and readers of reports skip silently.
 
-Told by `check` alone: no host is to stop for a line that says nothing.
+Only `check` complains of them. No host stops for such a line.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What a repository asks to be installed (requirements.txt, pyproject.toml), compared with what is there for pyinfra.
+"""The requirements of a repository (requirements.txt, pyproject.toml), compared with pyinfra and its dependencies here.
 
-Nobody installs anything for a deploy. What pyinfra itself is made of is there all the same: requirements for that are
-met by it, or are not. An exact version stands for its major version, for what `pip freeze` writes is what somebody had,
-not what the deploy needs.
+Nobody installs anything for a deploy, so a requirement is met by what pyinfra brings, or not at all. An exact version
+stands for its major version: `pip freeze` writes what somebody had, not what the deploy needs.
 """
 
 from __future__ import annotations

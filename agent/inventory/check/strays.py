@@ -1,6 +1,6 @@
-"""Files in an inventory that nobody reads: a name that is nearly right says nothing to any host, and nobody notices.
+"""Files in an inventory that nobody reads. A name that is nearly right would have no effect, and nobody would notice.
 
-What people put beside their files is left alone: hidden files, README, Markdown, licences.
+Files for people are left alone: hidden files, README, Markdown, licences.
 """
 
 from __future__ import annotations

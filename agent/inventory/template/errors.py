@@ -1,4 +1,4 @@
-"""What Jinja2 says of a template turned into what its writer did, and what to write instead."""
+"""Jinja2's errors in our words: what the writer of the template did, and what to write instead."""
 
 from __future__ import annotations
 

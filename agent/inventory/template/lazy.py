@@ -1,7 +1,7 @@
-"""Variables as templates see them: each part of a mapping or a list renders when something first asks for it.
+"""Variables as templates see them: each part of a mapping or a list renders on demand.
 
-So a broken part is no matter for whoever needs another one, and parts of one variable may use each other, as in
-Ansible. What is undefined is an ``Absent``: a test or a default may look at it, everything else fails.
+So a broken part only matters to those who use it, and parts of one variable may use each other, as in Ansible. An
+undefined value is an ``Absent``: tests and defaults may look at it, everything else fails.
 """
 
 from __future__ import annotations

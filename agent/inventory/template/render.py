@@ -1,8 +1,8 @@
-"""Templates: turns the strings of an inventory into values, over the variables of one host.
+"""Templates: the strings of an inventory rendered to values, over the variables of one host.
 
-As in Ansible 2.19 a template that puts out one thing yields that object (``{{ ports }}`` a list), one that puts out
-nothing yields None, every other one a text in which None is nothing. A variable renders when something first asks for
-it, part by part, and never twice: what a template puts out is not a template again.
+As in Ansible 2.19 a template with one output yields that object (``{{ ports }}`` a list), one without output yields
+None, and every other one a text in which None is empty. A variable renders on demand, part by part, and once: the
+output of a template is not a template again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How filters, tests and calls of templates take what is undefined: as in Ansible.
+"""Undefined values in filters, tests and calls, handled as in Ansible.
 
-A filter passes it on, so that a default may stand behind it: ``{{ port | int | default(80) }}``. A test raises, for
-neither yes nor no is true of it: a misspelt ``{% if prot is none %}`` is no quiet "no".
+A filter returns an undefined argument unchanged, so that a default may follow: ``{{ port | int | default(80) }}``. A
+test raises, because neither yes nor no is true: a misspelt ``{% if prot is none %}`` must not be a quiet no.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""``ipaddr`` and its relatives, as the collection ansible.utils has them: IP addresses and networks asked and reckoned
-with. What is no address, or not of the kind asked for, gives false; of a list what does not fit is left out."""
+"""``ipaddr`` and its relatives as in the collection ansible.utils. They return false for what is no address, or not of
+the kind asked for; from a list they leave it out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ansible's tests, what may stand behind ``is``."""
+"""Ansible's tests, for use behind ``is``."""
 
 from __future__ import annotations
 
