@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -106,8 +107,9 @@ LINK_HOPS = 40
 """Links on one way, as the kernel has it."""
 
 
-def followed(tree: Tree, path: str) -> str | None:
-    """Where ``path`` leads to by links inside the tree; None where one leads out of it, or in circles."""
+def destination(path: str, target_of: Callable[[str], str | None]) -> str | None:
+    """Where ``path`` leads to by the links of a tree; None where one leads out of it, or in circles. ``target_of``
+    gives the text of the link at a path, None for what is no link."""
     found: list[str] = []
     left, hops = path.split("/")[::-1], 0
     while left:
@@ -118,15 +120,24 @@ def followed(tree: Tree, path: str) -> str | None:
             found.pop()
         elif part not in ("", "."):
             found.append(part)
-            entry = tree.entry("/".join(found))
-            if entry is not None and entry.link:
-                target = tree.read(entry.path).decode(errors="replace")
+            target = target_of("/".join(found))
+            if target is not None:
                 hops += 1
                 if target.startswith("/") or hops > LINK_HOPS:
                     return None
                 found.pop()
                 left.extend(target.split("/")[::-1])
     return "/".join(found)
+
+
+def followed(tree: Tree, path: str) -> str | None:
+    """Where ``path`` leads to by links inside the tree; None where one leads out of it, or in circles."""
+
+    def target_of(found: str) -> str | None:
+        entry = tree.entry(found)
+        return tree.read(found).decode(errors="replace") if entry is not None and entry.link else None
+
+    return destination(path, target_of)
 
 
 def nearest_path(tree: Tree, path: str) -> str | None:

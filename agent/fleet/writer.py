@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.domain.status import PAGE, RawReport, Signed, report_path, signature_path
+from agent.domain.tree import blob_id
 from agent.errors import ReportError
 from agent.fleet.reader import found_on
 from agent.problems import ProblemKind
 from agent.system.files import discard
 from agent.system.git_branch import Branch, BranchFile, Contended, NewCommit
 from agent.system.git_environment import Access
-from agent.system.git_objects import DamagedError, blob_id
+from agent.system.git_objects import DamagedError
 from agent.system.remote import Remote
 
 BACKOFF_FIRST_S = 0.25

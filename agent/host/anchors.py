@@ -14,13 +14,11 @@ from pathlib import Path
 from agent.errors import Exit, SettingsError
 from agent.problems import ProblemKind
 from agent.system.files import read_bounded
-from agent.system.process import run
-from agent.system.remote import SSH_PORT, Remote, Transport
+from agent.system.known_hosts import lines_about, server_name
+from agent.system.remote import Remote, Transport
 
 SIZE_LIMIT = 4 * 1024 * 1024
 """Bytes of one file that is taken over; a bundle with all authorities of the world has 220 KB."""
-
-QUERY_TIMEOUT_S = 20.0
 
 
 def read_given(path: Path, marker: bytes, what: str) -> bytes:
@@ -37,11 +35,6 @@ def read_given(path: Path, marker: bytes, what: str) -> bytes:
     return content
 
 
-def name_of(remote: Remote) -> str:
-    """How known_hosts files call the server of an ssh remote (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT")."""
-    return remote.host if remote.port in (None, SSH_PORT) else f"[{remote.host}]:{remote.port}"
-
-
 def host_keys(remotes: Iterable[Remote], sources: Sequence[Path]) -> bytes:
     """The lines that name the servers of the ssh remotes among ``remotes``, each from the first of ``sources`` that
     has some; empty without such a remote.
@@ -52,14 +45,14 @@ def host_keys(remotes: Iterable[Remote], sources: Sequence[Path]) -> bytes:
     for remote in remotes:
         if remote.transport is not Transport.SSH:
             continue
-        candidates = (_lines_for(name_of(remote), source) for source in sources)
-        found = next((lines for lines in candidates if lines), [])
+        candidates = (lines_about(remote, source) for source in sources)
+        found = next((lines for lines in candidates if lines), ())
         if not found:
             error = SettingsError(
-                f"no host key of {name_of(remote)} is known here",
+                f"no host key of {server_name(remote)} is known here",
                 kind=ProblemKind.HOST_KEY_UNKNOWN,
                 hint="give --known-hosts FILE with its line, from a machine that knows it: "
-                f"ssh-keygen -F '{name_of(remote)}' > FILE",
+                f"ssh-keygen -F '{server_name(remote)}' > FILE",
             )
             error.exit = Exit.TRUST
             raise error
@@ -77,12 +70,3 @@ def known_to_the_person() -> tuple[Path, ...]:
         except KeyError:
             homes = homes[-1:]
     return (*(home / ".ssh/known_hosts" for home in homes), Path("/etc/ssh/ssh_known_hosts"))
-
-
-def _lines_for(name: str, source: Path) -> list[str]:
-    """The lines about one server, also those with a hashed name."""
-    if not source.is_file():
-        return []
-    found = run(["ssh-keygen", "-F", name, "-f", str(source)], timeout_s=QUERY_TIMEOUT_S)
-    text = found.output.decode(errors="replace") if found.ok else ""
-    return [line for line in text.splitlines() if line and not line.startswith("#")]

@@ -10,11 +10,9 @@ from typing import Protocol
 
 from agent.domain.stand_in import StandIn
 from agent.domain.text import printable
+from agent.domain.tree import destination
 from agent.errors import Consequence, DeployError
 from agent.problems import ProblemKind
-
-_LINK_HOPS = 40
-"""The kernel's own bound on links in one path."""
 
 
 class ArchiveError(DeployError):
@@ -98,8 +96,8 @@ class MemberCheck:
             if self._take(member):
                 yield member, content
         for member in self._seen.values():
-            if member.type is Type.LINK:
-                self._follow(member)
+            if member.type is Type.LINK and destination(member.path, self._target) is None:
+                raise self.refused(f"{member.path} is a link that leads out of it, to {member.target}, or in a circle")
 
     def path(self, written: str) -> str:
         """``a/b`` for ``./a/b/``, empty for the top itself."""
@@ -136,30 +134,6 @@ class MemberCheck:
                 raise self.refused(f"{member.path} is to be the same as {member.target}, which is no file before it")
         return known is member
 
-    def _follow(self, link: Member) -> None:
-        """Refuses a link that leads out, by whatever other links."""
-        place = link.path.split("/")[:-1]
-        left = link.target.split("/")[::-1]
-        outside = self.refused(f"{link.path} is a link that leads out of it, to {link.target}")
-        hops = 0
-        if link.target.startswith("/"):
-            raise outside
-        while left:
-            part = left.pop()
-            if part in ("", "."):
-                continue
-            if part == "..":
-                if not place:
-                    raise outside
-                place.pop()
-                continue
-            place.append(part)
-            met = self._seen.get("/".join(place))
-            if met is not None and met.type is Type.LINK:
-                hops += 1
-                if hops > _LINK_HOPS:
-                    raise self.refused(f"{link.path} is a link that leads round in a circle")
-                if met.target.startswith("/"):
-                    raise outside
-                place.pop()
-                left.extend(met.target.split("/")[::-1])
+    def _target(self, path: str) -> str | None:
+        met = self._seen.get(path)
+        return met.target if met is not None and met.type is Type.LINK else None

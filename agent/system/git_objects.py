@@ -18,6 +18,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, importing m
 from git import Git
 
 from agent.domain.text import printable
+from agent.domain.tree import blob_id
 from agent.errors import SourceError
 from agent.problems import ProblemKind
 from agent.system.files import make_private_folder
@@ -201,11 +202,6 @@ class ObjectStore:
     def _alternates(self) -> dict[str, str]:
         there = self._beside is not None and not misplaced_folder(self._beside) and self._beside.is_dir()
         return {"GIT_ALTERNATE_OBJECT_DIRECTORIES": f"{self._beside}/objects"} if there else {}
-
-
-def blob_id(content: bytes) -> str:
-    """The name that git gives to a file with this content."""
-    return hashlib.sha1(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
 
 
 def _parsed_batch(output: bytes, names: Collection[str]) -> Iterator[tuple[str, bytes]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-import os
 import socket
 import time
 from collections.abc import Iterable
@@ -22,10 +21,9 @@ import paramiko
 
 from agent.errors import SourceError
 from agent.problems import ProblemKind
-from agent.system.process import run
+from agent.system.known_hosts import lines_about, server_name
 from agent.system.remote import SSH_PORT, Remote, Transport
 
-KEYGEN_TIMEOUT_S: Final = 20.0
 _RSA: Final = "ssh-rsa"
 _RSA_SIGNATURES: Final = ("rsa-sha2-512", "rsa-sha2-256")
 """What a server is asked for to show its RSA key; the key's own type names the signature with SHA-1."""
@@ -86,7 +84,7 @@ def probe(url: str, known_hosts: Path, timeout_s: float) -> Probe:
     Raises SourceError, kinds ``source-unreachable`` and ``timeout``; SettingsError when ``url`` cannot be a remote.
     """
     remote = Remote.parse(url)
-    name = _name(remote)
+    name = server_name(remote)
     found = marked_keys(known_hosts, remote)
     known = tuple(key for marker, key in found if not marker)
     offered = _offered(remote, [key.type for key in known], timeout_s)
@@ -98,13 +96,7 @@ def probe(url: str, known_hosts: Path, timeout_s: float) -> Probe:
 def marked_keys(known_hosts: Path, remote: Remote) -> tuple[tuple[str, HostKey], ...]:
     """The keys that known_hosts holds for the server of an ssh remote, each with its marker: empty, ``@revoked`` or
     ``@cert-authority``. Raises SourceError where ssh-keygen cannot be run."""
-    asked = ["ssh-keygen", "-F", _name(remote), "-f", f"{known_hosts}"]
-    try:
-        done = run(asked, timeout_s=KEYGEN_TIMEOUT_S, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"})
-    except FileNotFoundError as error:
-        why = "there is no ssh-keygen to look into known_hosts"
-        raise _unreachable(remote, why, ProblemKind.SSH_KEYGEN_MISSING) from error
-    lines = [line.split() for line in done.output.decode(errors="replace").splitlines() if not line.startswith("#")]
+    lines = [line.split() for line in lines_about(remote, known_hosts)]
     marked = [(line.pop(0) if line[0].startswith("@") else "", line) for line in lines]
     return tuple((marker, HostKey(line[1], line[2])) for marker, line in marked)
 
@@ -139,8 +131,3 @@ def _unreachable(remote: Remote, why: str, kind: ProblemKind) -> SourceError:
     return SourceError(
         f"{remote}: {why}", kind=kind, hint="check that the Git server is up and can be reached from this host"
     )
-
-
-def _name(remote: Remote) -> str:
-    host = remote.host.lower()
-    return host if remote.port in (None, SSH_PORT) else f"[{host}]:{remote.port}"
