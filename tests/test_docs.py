@@ -390,3 +390,15 @@ def test_every_line_about_us_beside_the_peers_is_a_claim_with_a_test_or_says_not
 def test_the_commands_of_the_changelog_are_all_there_are() -> None:
     (names,) = re.findall(r"^- Commands `([a-z\s]+)`", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert sorted(names.split()) == sorted(name for name, command in cli.commands.items() if not command.hidden)
+
+
+VERBS = ["fetch", "verify", "resolve", "choose", "plan", "permit", "apply", "confirm", "probe", "prune", "report"]
+
+
+def test_the_glossary_has_each_word_once_and_every_verb_of_a_cycle() -> None:
+    section = (DOCS / "architecture.md").read_text().partition("## Words")[2].partition("\n## ")[0]
+    words = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")][1:]
+    names = [word for entry in words for word in entry.split(", ")]
+    assert words == sorted(words, key=str.lower)
+    assert len(names) == len(set(names))
+    assert set(VERBS) <= set(names)
