@@ -12,8 +12,8 @@ from enum import StrEnum
 from itertools import groupby
 
 from agent.deploys import systemctl
-from agent.deploys.files.places import names_in
-from agent.deploys.kind_table import judged, kind_named, removal_rank
+from agent.deploys.kind_table import AT_A_PATH, judged, kind_named, removal_rank
+from agent.deploys.place import place_of
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
@@ -126,13 +126,11 @@ def _foreseen(entry: LedgerEntry) -> PlannedRestore:
 def _stays_filled(folder: str, going: Set[str]) -> bool:
     """Whether something will be in it that is not the agent's, or stays."""
     try:
-        names = names_in(folder)
+        place = place_of(folder)
+        names = place.names() if place is not None else []
     except (DeployError, OSError):
         return False  # whoever removes it will say so
-    return any(going.isdisjoint(f"{kind}:{folder}/{name}" for kind in _AT_A_PATH) for name in names)
-
-
-_AT_A_PATH = ("file", "link", "directory")
+    return any(going.isdisjoint(f"{kind}:{folder}/{name}" for kind in AT_A_PATH) for name in names)
 
 
 def _restore(foreseen: PlannedRestore, ledger: Ledger, given: Given) -> None:

@@ -42,6 +42,15 @@ class AtPath:
     def name(self) -> str:
         return _TYPE_NAMES.get(self.type, "a device")
 
+    @property
+    def described(self) -> str:
+        """``name``, and where a link leads, or whether a directory is empty."""
+        if self.type == stat.S_IFLNK:
+            return f"a link to {self.target}"
+        if self.type == stat.S_IFDIR:
+            return "an empty directory" if self.empty else "a directory that is not empty"
+        return self.name
+
 
 _TYPE_NAMES = {
     0: "nothing",

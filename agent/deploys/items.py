@@ -1,13 +1,12 @@
-"""Items: what ``files`` and ``dotfiles`` want at one path each. Made by their specs, read by their operations."""
+"""Items: what a deploy wants at one path each, made by specs and read by the kinds of ``agent.deploys.files``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from agent.deploys.edits import Edit
 from agent.domain import codec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
@@ -18,14 +17,8 @@ FILE_MODE = 0o644
 FOLDER_MODE = 0o755
 EXECUTABLE_MODE = 0o755
 
-
-class ItemType(StrEnum):
-    FILE = "file"
-    DIRECTORY = "directory"
-    LINK = "link"
-    EDIT = "edit"
-    """A line or a block of a file whose rest is not ours."""
-    ABSENT = "absent"
+_WAYS = ("repository", "source", "policy", "backup", "validate", "links_into")
+"""Fields that say how the thing gets there, not what it should be."""
 
 
 class Policy(StrEnum):
@@ -40,24 +33,36 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One owned thing. ``key`` is its resource's; ``path`` is absolute, or relative to a home.
+    """One owned thing.
 
     A file has either ``text`` or ``source`` (a path in the commit, or in the ``repository`` of that tree digest) with
-    its ``blob`` id. ``owner`` and ``group`` are names or numbers; no group: the owner's own. A directory without
-    ``mode`` is a parent: it is made when it is missing (0755), and left as it is when it is there.
+    its ``blob`` id. A directory without ``mode`` is a parent: it is made when it is missing (0755), and left as it is
+    when it is there. A block has ``text`` between its markers, a line is ``text``; without ``text`` they go.
     """
 
-    key: str
+    kind: str
+    """``file``, ``directory``, ``link``, ``block`` or ``line``."""
     path: str
-    kind: ItemType
+    """Absolute, or relative to the home of the user ``home``."""
+    home: str = ""
+    absent: bool = False
+    """Nothing is to be there: a file, a link or an empty directory goes."""
+    part: str | None = None
+    """Of a block or a line, what stands behind the # in its key."""
+    resource_key: str = ""
+    """The key, where it is not made of kind, path and part: ``cron:backup``."""
     text: str | None = None
     source: str | None = None
     blob: str | None = None
     repository: str | None = None
     target: str | None = None
-    edit: Edit | None = None
+    match: str | None = None
+    """Of a line, a regular expression: see ``LineEdit``."""
+    comment: str = "#"
+    """Of a block, what begins a comment in the file's language."""
     mode: int | None = None
     owner: str = "root"
+    """A name or a number, as ``group``; without a group the owner's own."""
     group: str | None = None
     capabilities: tuple[str, ...] = ()
     """Those that a file gives to whoever runs it, by name; it has no others."""
@@ -76,18 +81,33 @@ class Item:
             raise Mistake(f"{self.path!r} is not a path that anything may be written to", "write it without . and ..")
 
     @property
+    def key(self) -> str:
+        """The resource's key."""
+        name = f"~{self.home}/{self.path}" if self.home else self.path
+        return self.resource_key or f"{self.kind}:{name}" + (f"#{self.part}" if self.part is not None else "")
+
+    @property
+    def is_parent(self) -> bool:
+        """Whether it is a folder only for what lies in it."""
+        return self.kind == "directory" and self.mode is None and not self.absent
+
+    @property
     def resource(self) -> Resource:
         """Its digest is over what the thing should be, not over how it gets there."""
-        content = blob_id(self.text.encode()) if self.text is not None else self.blob
-        plain = replace(self, text=None, source=None, repository=None, blob=content)
-        plain = replace(plain, policy=Policy.OVERWRITE, backup=False, links_into=None)
-        digest = digest_of([{name: value for name, value in codec.to_plain(plain).items() if name != "validate"}])
-        return Resource(self.key, digest, absent=self.kind is ItemType.ABSENT)
+        plain = {name: value for name, value in self.to_json().items() if name not in _WAYS}
+        if self.kind == "file" and self.text is not None:
+            plain["blob"] = blob_id(f"{plain.pop('text')}".encode())
+        return Resource(self.key, digest_of(plain), absent=self.absent)
+
+    def to_json(self) -> dict[str, JSON]:
+        """The fields that differ from their defaults."""
+        plain: dict[str, JSON] = codec.to_plain(self, defaults=False)
+        return plain
 
 
 def items_to_json(items: Iterable[Item]) -> list[Mapping[str, JSON]]:
     """Items as arguments of a deploy."""
-    return [codec.to_plain(item, defaults=False) for item in items]
+    return [item.to_json() for item in items]
 
 
 def items_from_json(value: JSON) -> list[Item]:
@@ -98,8 +118,8 @@ def items_from_json(value: JSON) -> list[Item]:
 def in_order(items: Iterable[Item]) -> list[Item]:
     """Parents before what they hold; what is to go comes last, the deepest first."""
     items = list(items)
-    present = sorted((item for item in items if item.kind is not ItemType.ABSENT), key=_parts)
-    absent = sorted((item for item in items if item.kind is ItemType.ABSENT), key=_parts, reverse=True)
+    present = sorted((item for item in items if not item.absent), key=_parts)
+    absent = sorted((item for item in items if item.absent), key=_parts, reverse=True)
     return present + absent
 
 

@@ -17,23 +17,24 @@ _KINDS: Mapping[str, str] = {
     "unit": "services.unit:Unit",
     "quadlet": "containers.quadlet:Quadlet",
     "cron": "cron.entry:CronEntry",
-    "block": "files.resource:MarkedBlock",
-    "line": "files.resource:OneLine",
-    "link": "files.resource:File",
-    "file": "files.resource:File",
+    "block": "files.block:Block",
+    "line": "files.line:Line",
+    "link": "files.link:Link",
+    "file": "files.file:File",
     "tool": "tools.tool:Tool",
     "package": "packages.package:Package",
     "sysctl": "sysctl.setting:KernelSetting",
     "user": "users.resource:Users",
     "group": "users.resource:Groups",
-    "directory": "files.resource:Folder",
+    "directory": "files.directory:Directory",
 }
 """By kind, its class, below ``agent.deploys``; imported when first asked
 for. In the order in which they go: what runs before what it reads, what is in a folder before the folder."""
 
 NAMES = tuple(_KINDS)
 
-_AT_A_PATH = ("file", "directory", "link")
+AT_A_PATH = ("file", "directory", "link")
+"""Kinds of which one alone is at a path."""
 
 _FOLDERS = {"unit": "/etc/systemd/system/", "quadlet": "/etc/containers/systemd/"}
 """Kinds that are a file in one folder, too."""
@@ -87,7 +88,7 @@ def removal_rank(key: str) -> tuple[int, bool]:
 def same_place(key: str) -> tuple[str, ...]:
     """Keys of what else can be at the path of a file, a directory or a link, instead of it."""
     kind, _, name = key.partition(":")
-    return tuple(f"{other}:{name}" for other in _AT_A_PATH if other != kind) if kind in _AT_A_PATH else ()
+    return tuple(f"{other}:{name}" for other in AT_A_PATH if other != kind) if kind in AT_A_PATH else ()
 
 
 def same_thing(key: str) -> str | None:

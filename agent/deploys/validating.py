@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from agent.deploys.items import Item
+from agent.deploys.place import Spot
 from agent.deploys.telling import reason
 from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system.process import run
-from agent.system.safe_open import Base
 
 PLACEHOLDER = "%s"
 """Stands for the path of the new file."""
@@ -22,10 +22,11 @@ TIMEOUT_S = 30.0
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
-def approval(base: Base, item: Item, mode: int) -> Callable[[str], None]:
+def approval(spot: Spot, item: Item, mode: int) -> Callable[[str], None]:
     """What asks the program of ``item``, if it has one, about a file with a temporary name in the folder of the item,
     which is to have this mode. It raises DeployError."""
-    return partial(_ask, posixpath.join(base.path, item.path.lstrip("/")), item.validate, not mode & stat.S_IROTH)
+    target = posixpath.join(spot.base.path, spot.path.lstrip("/"))
+    return partial(_ask, target, item.validate, not mode & stat.S_IROTH)
 
 
 def _ask(target: str, argv: Sequence[str], private: bool, temporary: str) -> None:

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.deploys.at_path import AtPath, leads_into, look, names, readable
-from agent.errors import DeployError
-from agent.problems import ProblemKind
 from agent.system import obstacle
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, carry_over, give
 from agent.system.safe_open import UnsafePath, renamer, user_name
@@ -158,16 +156,6 @@ def remove_links(parent: int, name: str, place: str) -> None:
                 os.rmdir(inner, dir_fd=folder)
             elif leads_into(found.target, place):
                 os.unlink(inner, dir_fd=folder)
-
-
-@contextmanager
-def explained(parent: int, name: str, path: str) -> Iterator[None]:
-    """Turns an OSError about ``name`` into a DeployError that says why, and what to do. ``path``: what it is called."""
-    try:
-        yield
-    except OSError as error:
-        reason, hint = obstacle.explained(error, parent, name)
-        raise DeployError(f"{path}: {reason}", hint=hint, kind=ProblemKind.NOT_WRITTEN) from error
 
 
 def set_attributes(parent: int, name: str, attributes: Attributes) -> None:

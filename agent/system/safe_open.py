@@ -32,27 +32,6 @@ class UnsafePath(DeployError):
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """Where the paths of items begin.
-
-    ``root_links``: a component may be a link that belongs to root (``/lib``, ``/var/run``), as far as root alone may
-    rename what is on the way to it. In a home no link is followed at all.
-    """
-
-    path: str
-    root_links: bool
-
-    @contextmanager
-    def opened(self) -> Iterator[int]:
-        """A descriptor of the folder at ``path``. Raises OSError, UnsafePath."""
-        with folder(None, self.path.strip("/"), root_links=True) as descriptor:
-            yield descriptor
-
-
-SYSTEM = Base("/", root_links=True)
-
-
-@dataclass(frozen=True, slots=True)
 class Renamer:
     """Who besides root may rename what lies in ``folder``: the user ``uid``, or several (None) by its ``mode``."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli.show import DIFF_HEAD, NEW_LINES, newest_line, plan_lines
-from agent.deploys.difference import unified
+from agent.deploys.files.diff import unified
 from agent.domain.desired import OnRemove
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.plan import Hold, HoldKind

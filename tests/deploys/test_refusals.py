@@ -23,7 +23,7 @@ def changes(tmp_path: Path, kind: str, arguments: Mapping[str, JSON]) -> list[tu
 
 def test_a_user_who_is_not_there_keeps_no_other_from_having_their_dotfiles(tmp_path: Path) -> None:
     item: JSON = {
-        "key": "file:~root/.hostwright-none",
+        "home": "root",
         "path": ".hostwright-none",
         "kind": "file",
         "text": "",

@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from agent.deploys import at_path
-from agent.deploys.edits import BlockEdit, LineEdit
-from agent.deploys.items import Item, ItemType, Policy
+from agent.deploys.items import Item, Policy
+from agent.deploys.place import SYSTEM
 from agent.deploys.tree import carry_out
 from agent.domain.tree import blob_id
 from agent.errors import DeployError
-from agent.system.safe_open import SYSTEM
 from tests.deploys.commit import snapshot
 from tests.deploys.trees import ROOT, absent, as_root, converge, directory, file, link, only, plan
 
@@ -53,10 +52,10 @@ def test_a_change_is_told_with_the_old_mode_and_a_diff(tmp_path: Path) -> None:
     target = tmp_path / "f"
     target.write_text("a\nfound\n")
     target.chmod(0o600)
-    difference = only(plan(file(target, "a\nwanted\n"))).difference
-    assert difference.operation == "write content, set mode 0644 (was 0600)"
-    assert difference.diff == (f"--- {target} (found)\n+++ {target} (wanted)\n@@ -1,2 +1,2 @@\n a\n-found\n+wanted\n")
-    assert difference.private
+    change = only(plan(file(target, "a\nwanted\n"))).change
+    assert change.operation == "write content, set mode 0644 (was 0600)"
+    assert change.diff == (f"--- {target} (found)\n+++ {target} (wanted)\n@@ -1,2 +1,2 @@\n a\n-found\n+wanted\n")
+    assert change.private
 
 
 def test_a_wrong_mode_alone_is_set_without_writing_the_content(tmp_path: Path) -> None:
@@ -64,7 +63,7 @@ def test_a_wrong_mode_alone_is_set_without_writing_the_content(tmp_path: Path) -
     target.write_text("wanted\n")
     target.chmod(0o666)
     inode = target.stat().st_ino
-    assert only(converge(file(target))).difference.operation == "set mode 0644 (was 0666)"
+    assert only(converge(file(target))).change.operation == "set mode 0644 (was 0666)"
     assert target.stat().st_ino == inode
 
 
@@ -73,7 +72,7 @@ def test_owner_and_group_are_exact_and_survive_set_id_bits(tmp_path: Path) -> No
     target = tmp_path / "f"
     target.write_text("wanted\n")
     step = only(converge(file(target, mode=0o4755, owner="65534", group="12345")))
-    assert step.difference.operation == "set mode 4755 (was 0644), set owner nobody:12345 (was root:root)"
+    assert step.change.operation == "set mode 4755 (was 0644), set owner nobody:12345 (was root:root)"
     status = target.stat()
     assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (65534, 12345, 0o4755)
 
@@ -81,7 +80,7 @@ def test_owner_and_group_are_exact_and_survive_set_id_bits(tmp_path: Path) -> No
 def test_an_owner_who_does_not_exist_is_shown_in_a_plan_and_refused_when_applied(tmp_path: Path) -> None:
     item = file(tmp_path / "f", owner="no-such-user", group=None)
     step = only(plan(item))
-    assert step.difference.operation == "create file, mode 0644, owner no-such-user, who does not exist yet"
+    assert step.change.operation == "create file, mode 0644, owner no-such-user, who does not exist yet"
     with pytest.raises(DeployError, match="user no-such-user does not exist"), SYSTEM.opened() as start:
         carry_out(SYSTEM, start, item, step.content)
     assert snapshot(tmp_path) == {}
@@ -108,7 +107,7 @@ def test_a_file_takes_the_place_of_what_may_be_replaced(tmp_path: Path, found: s
 
 def test_a_named_directory_takes_the_place_of_a_file_and_a_mere_parent_does_not(tmp_path: Path) -> None:
     (tmp_path / "d").write_text("x")
-    assert only(plan(directory(tmp_path / "d"))).difference.blocked
+    assert only(plan(directory(tmp_path / "d"))).change.refused
     converge(directory(tmp_path / "d", 0o750))
     assert snapshot(tmp_path) == {"d": ("directory", 0o750, None)}
 
@@ -153,8 +152,8 @@ def test_what_only_a_person_may_remove_is_refused_and_stands(tmp_path: Path, wan
     item = {"file": file(target), "link": link(target, "x"), "directory": directory(target, 0o755)}[wanted]
     before = snapshot(tmp_path)
     step = only(plan(item))
-    assert step.difference.blocked
-    assert "in the way" in step.difference.operation
+    assert step.change.refused
+    assert "in the way" in step.change.operation
     with pytest.raises(DeployError, match="in the way"), SYSTEM.opened() as start:
         carry_out(SYSTEM, start, item, step.content)
     assert snapshot(tmp_path) == before
@@ -162,14 +161,14 @@ def test_what_only_a_person_may_remove_is_refused_and_stands(tmp_path: Path, wan
 
 def test_a_directory_that_is_not_empty_is_never_removed(tmp_path: Path) -> None:
     _make(tmp_path / "x", "full")
-    assert only(plan(absent(tmp_path / "x"))).difference.blocked
+    assert only(plan(absent(tmp_path / "x"))).change.refused
     assert (tmp_path / "x/kept").exists()
 
 
 def test_what_is_blocked_comes_last(tmp_path: Path) -> None:
     _make(tmp_path / "a", "fifo")
     steps = plan(file(tmp_path / "a"), file(tmp_path / "b"))
-    assert [(step.item.path, step.difference.blocked) for step in steps] == [
+    assert [(step.item.path, step.change.refused) for step in steps] == [
         (f"{tmp_path}/b", False),
         (f"{tmp_path}/a", True),
     ]
@@ -191,7 +190,7 @@ def test_keep_leaves_what_is_there_and_creates_what_is_not(tmp_path: Path) -> No
 def test_fail_leaves_what_is_there_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("mine\n")
     step = only(plan(file(tmp_path / "f", policy=Policy.FAIL)))
-    assert step.difference.operation.startswith("differs, and its policy is fail")
+    assert step.change.operation.startswith("differs, and its policy is fail")
     with pytest.raises(DeployError, match="its policy is fail"), SYSTEM.opened() as start:
         carry_out(SYSTEM, start, step.item, step.content)
     assert (tmp_path / "f").read_text() == "mine\n"
@@ -255,28 +254,32 @@ def test_a_backup_is_kept_whatever_takes_the_place(tmp_path: Path, item: object)
 # Edits
 
 
-def edit(path: Path, name: str, change: LineEdit | BlockEdit) -> Item:
-    return Item(key=f"block:{path}#{name}", path=f"{path}", kind=ItemType.EDIT, edit=change)
+def line(path: Path, text: str, match: str | None = None, part: str = "x") -> Item:
+    return Item(path=f"{path}", kind="line", part=part, text=text, match=match)
+
+
+def block(path: Path, name: str, text: str) -> Item:
+    return Item(path=f"{path}", kind="block", part=name, text=text)
 
 
 def test_edits_of_one_file_add_up_and_keep_its_mode(tmp_path: Path) -> None:
     target = tmp_path / "f"
     target.write_bytes(b"latin \xe9\n#p yes\n")
     target.chmod(0o640)
-    steps = converge(edit(target, "p", LineEdit("p no", "^#?p ")), edit(target, "b", BlockEdit("b", "one\n")))
+    steps = converge(line(target, "p no", "^#?p ", part="p"), block(target, "b", "one\n"))
     assert target.read_bytes() == b"latin \xe9\np no\n# BEGIN hostwright b\none\n# END hostwright b\n"
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
-    assert [step.difference.operation for step in steps] == ["edit p", "edit b"]
-    assert all(step.difference.private for step in steps)
+    assert [step.change.operation for step in steps] == ["edit p", "edit b"]
+    assert all(step.change.private for step in steps)
 
 
 def test_an_edit_of_a_missing_file_creates_it_and_of_a_link_is_refused(tmp_path: Path) -> None:
     if ROOT:
-        converge(edit(tmp_path / "f", "x", LineEdit("x", None)))
+        converge(line(tmp_path / "f", "x"))
         assert snapshot(tmp_path) == {"f": ("file", 0o644, b"x\n")}
     (tmp_path / "l").symlink_to("f")
-    step = only(plan(edit(tmp_path / "l", "x", LineEdit("y", None))))
-    assert step.difference.operation == "cannot edit a link to f; name the file that it leads to"
+    step = only(plan(line(tmp_path / "l", "y")))
+    assert step.change.operation == "cannot edit a link to f; name the file that it leads to"
 
 
 # Files of the commit
@@ -297,15 +300,15 @@ def test_a_file_of_the_commit_that_is_not_what_git_holds_is_refused(tmp_path: Pa
 def test_binary_content_is_told_by_its_size(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"\0\1\2")
     step = only(converge(source(tmp_path, tmp_path / "f", b"\0\xff\xfe\xfd"), root=tmp_path))
-    assert step.difference.diff == "binary, 3 → 4 bytes\n"
+    assert step.change.diff == "binary, 3 → 4 bytes\n"
 
 
 def test_a_long_diff_is_cut(tmp_path: Path) -> None:
     text = "".join(f"line {number}\n" for number in range(20_000))
-    difference = only(plan(file(tmp_path / "f", text))).difference
-    assert difference.diff is not None
-    assert len(difference.diff) < 66_000
-    assert difference.diff.endswith("… (cut at 65536 characters)\n")
+    change = only(plan(file(tmp_path / "f", text))).change
+    assert change.diff is not None
+    assert len(change.diff) < 66_000
+    assert change.diff.endswith("… (cut at 65536 characters)\n")
 
 
 def test_the_worst_text_is_compared_in_bounded_time(tmp_path: Path) -> None:
@@ -318,7 +321,7 @@ def test_the_worst_text_is_compared_in_bounded_time(tmp_path: Path) -> None:
 def test_a_host_file_that_is_too_long_to_read_is_replaced(tmp_path: Path) -> None:
     with open(tmp_path / "f", "wb") as found:
         found.truncate(at_path.CONTENT_LIMIT + 1)
-    assert only(converge(file(tmp_path / "f"))).difference.diff == "more than 67108864 → 7 bytes\n"
+    assert only(converge(file(tmp_path / "f"))).change.diff == "more than 67108864 → 7 bytes\n"
 
 
 def test_a_thousand_files_in_sync_are_looked_at_in_a_tenth_of_a_second(tmp_path: Path) -> None:
@@ -365,8 +368,8 @@ def test_a_stand_in_for_content_is_refused_and_nothing_else(tmp_path: Path) -> N
     said = "x is encrypted by git-crypt; "
     steps = plan(pointer, file(tmp_path / "g"), root=tmp_path)
     blocked = next(step for step in steps if step.item is pointer)
-    assert blocked.difference.blocked
-    assert blocked.difference.operation.startswith(said)
+    assert blocked.change.refused
+    assert blocked.change.operation.startswith(said)
     for step in steps:
         if step is not blocked:
             with SYSTEM.opened() as start:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.deploys.place import SYSTEM
 from agent.system.attributes import CAPABILITY, packed_capabilities
-from agent.system.safe_open import SYSTEM
 from tests.deploys.trees import absent, as_root, carry_out, converge, directory, edit_line, file, link, only, plan
 from tests.system import acls
 
@@ -43,7 +43,7 @@ def test_an_acl_that_nobody_asked_for_is_told_and_removed(tmp_path: Path) -> Non
     acls.give(tmp_path / "f", MAL, 4)
     inode = (tmp_path / "f").stat().st_ino
     step = only(converge(file(tmp_path / "f", mode=0o640)))
-    assert step.difference.operation == f"remove ACL: u:{MAL}:r--"
+    assert step.change.operation == f"remove ACL: u:{MAL}:r--"
     assert acls.of(tmp_path / "f") == set()
     assert (tmp_path / "f").stat().st_ino == inode
 
@@ -53,7 +53,7 @@ def test_acls_of_a_named_directory_are_told_and_removed(tmp_path: Path) -> None:
     acls.give(tmp_path / "d", MAL, 5)
     acls.give(tmp_path / "d", MAL, 4, default=True)
     step = only(converge(directory(tmp_path / "d", 0o750)))
-    assert step.difference.operation == f"remove ACL: u:{MAL}:r-x, remove default ACL: u:{MAL}:r--"
+    assert step.change.operation == f"remove ACL: u:{MAL}:r-x, remove default ACL: u:{MAL}:r--"
     assert acls.of(tmp_path / "d") == set()
 
 
@@ -61,7 +61,7 @@ def test_an_acl_goes_with_the_content_that_is_replaced_and_that_is_told(tmp_path
     converge(file(tmp_path / "f", mode=0o640))
     acls.give(tmp_path / "f", MAL, 4)
     step = only(converge(file(tmp_path / "f", "new\n", mode=0o640)))
-    assert step.difference.operation == f"write content, remove ACL: u:{MAL}:r--"
+    assert step.change.operation == f"write content, remove ACL: u:{MAL}:r--"
     assert acls.of(tmp_path / "f") == set()
 
 
@@ -87,13 +87,13 @@ def test_an_edit_keeps_the_acl(tmp_path: Path) -> None:
 def test_a_program_gets_the_capabilities_that_git_says_and_keeps_them(tmp_path: Path) -> None:
     program = file(tmp_path / "p", mode=0o755, capabilities=("cap_net_bind_service",))
     (step,) = converge(program)
-    assert step.difference.operation.endswith(", capabilities cap_net_bind_service")
+    assert step.change.operation.endswith(", capabilities cap_net_bind_service")
     assert os.getxattr(tmp_path / "p", CAPABILITY) == NET_BIND
     converge(replace(program, text="new\n", owner="65534"))
     assert os.getxattr(tmp_path / "p", CAPABILITY) == NET_BIND
     os.removexattr(tmp_path / "p", CAPABILITY)
     step = only(converge(replace(program, text="new\n", owner="65534")))
-    assert step.difference.operation == "set capabilities cap_net_bind_service (had none)"
+    assert step.change.operation == "set capabilities cap_net_bind_service (had none)"
 
 
 @as_root
@@ -102,7 +102,7 @@ def test_capabilities_that_git_does_not_say_are_told_and_removed(tmp_path: Path,
     converge(file(tmp_path / "p", mode=0o755))
     os.setxattr(tmp_path / "p", CAPABILITY, NET_BIND)
     step = only(converge(file(tmp_path / "p", content, mode=0o755)))
-    assert step.difference.operation == f"{told}remove capabilities: cap_net_bind_service"
+    assert step.change.operation == f"{told}remove capabilities: cap_net_bind_service"
     assert CAPABILITY not in os.listxattr(tmp_path / "p")
 
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from agent.deploys.files.resource import File
+from agent.deploys.files.file import File
 from agent.deploys.items import Item
+from agent.deploys.place import SYSTEM
 from agent.deploys.services import unit
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import DeployError
 from agent.system.files import write_atomic
-from agent.system.safe_open import SYSTEM
 from tests.deploys.trees import absent, carry_out, converge, directory, edit_line, file, link, only, plan
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts, which only root may")
@@ -90,7 +90,7 @@ def test_content_at_a_mount_point_is_written_in_place(
     tmp_path: Path, item: Callable[[Path], Item], operation: str, content: str
 ) -> None:
     target = tmp_path / "f"
-    told = with_mount(target, lambda: [step.difference.operation for step in converge(item(target))])
+    told = with_mount(target, lambda: [step.change.operation for step in converge(item(target))])
     assert told == [f"{operation}, in place because something is mounted there"]
     assert (tmp_path / "other").read_text() == content
     assert target.read_text() == "below\n"
@@ -105,7 +105,7 @@ def test_what_nothing_can_take_the_place_of_is_told_when_planned(tmp_path: Path,
         step = only(plan(wanted))
         with SYSTEM.opened() as start, pytest.raises(DeployError) as refused:
             carry_out(SYSTEM, start, wanted, None)
-        return step.difference.blocked, step.difference.operation, refused.value.message
+        return step.change.refused, step.change.operation, refused.value.message
 
     told = "something is mounted there; unmount it, or leave it out"
     assert with_mount(tmp_path / "f", planned) == [True, told, f"{tmp_path}/f: {told}"]
@@ -163,9 +163,8 @@ def test_what_cannot_be_removed_keeps_nothing_else(tmp_path: Path) -> None:
     entries = [LedgerEntry(f"file:{tmp_path / name}", "files", 5, Origin.CREATED) for name in names]
     with flagged(tmp_path / "locked", IMMUTABLE):
         stayed = with_mount(tmp_path / "f", lambda: File().remove(entries, purge=False))
-    below = f"{tmp_path}".removeprefix("/")
     assert stayed == {
-        f"file:{tmp_path}/f": f"{below}/f: something is mounted there; `umount {tmp_path}/f`, or leave it out",
-        f"file:{tmp_path}/locked": f"{below}/locked: {tmp_path}/locked is immutable; `chattr -i {tmp_path}/locked`",
+        f"file:{tmp_path}/f": f"{tmp_path}/f: something is mounted there; `umount {tmp_path}/f`, or leave it out",
+        f"file:{tmp_path}/locked": f"{tmp_path}/locked: {tmp_path}/locked is immutable; `chattr -i {tmp_path}/locked`",
     }
     assert {path.name for path in tmp_path.iterdir()} == {"f", "other", "locked"}

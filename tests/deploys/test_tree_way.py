@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.deploys.place import SYSTEM, Base
 from agent.deploys.tree import carry_out
 from agent.errors import DeployError, InventoryError
-from agent.system.safe_open import SYSTEM, Base
 from tests.deploys.commit import snapshot
 from tests.deploys.trees import as_root, converge, directory, file, link, only, plan
 
@@ -37,8 +37,8 @@ def test_a_link_of_root_that_a_user_renamed_into_the_way_is_refused(tmp_path: Pa
     (app / "conf").rename(app / "conf.bak")
     (app / "current").rename(app / "conf")
     step = next(step for step in plan(wanted))
-    assert step.difference.blocked
-    assert f"is not followed: {app} belongs to nobody" in step.difference.operation
+    assert step.change.refused
+    assert f"is not followed: {app} belongs to nobody" in step.change.operation
     with pytest.raises(DeployError, match="not followed"), SYSTEM.opened() as start:
         carry_out(SYSTEM, start, wanted, b"wanted\n")
     assert snapshot(opt) == {"app.ini": ("file", 0o644, b"root's\n")}
@@ -66,7 +66,7 @@ def test_a_parent_that_is_made_in_a_users_folder_is_that_users(tmp_path: Path) -
     app = tmp_path / "app"
     theirs = replace(directory(app, 0o755), owner="65534", group="12345")
     steps = converge(theirs, directory(app / "a"), directory(app / "a/b"), file(app / "a/b/f"), file(app / "g"))
-    assert [step.difference.operation for step in steps[:3]] == ["create directory, mode 0755, owner nobody:12345"] * 3
+    assert [step.change.operation for step in steps[:3]] == ["create directory, mode 0755, owner nobody:12345"] * 3
     found = {path: path.stat() for path in (app / "a", app / "a/b", app / "a/b/f")}
     assert [(status.st_uid, status.st_gid) for status in found.values()] == [(65534, 12345), (65534, 12345), (0, 0)]
     (app / "a/b/f").unlink()
@@ -79,7 +79,7 @@ def test_a_link_of_somebody_else_on_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "theirs").symlink_to("target")
     os.lchown(tmp_path / "theirs", 65534, 65534)
     step = only(plan(file(tmp_path / "theirs/f")))
-    assert f"theirs on the way to {tmp_path}/theirs is a link, and is not followed" in step.difference.operation
+    assert f"theirs on the way to {tmp_path}/theirs is a link, and is not followed" in step.change.operation
     with pytest.raises(DeployError, match="not followed"), SYSTEM.opened() as start:
         carry_out(SYSTEM, start, step.item, b"")
     assert snapshot(tmp_path / "target") == {}
@@ -90,8 +90,8 @@ def test_no_link_is_followed_in_a_home_not_even_roots(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home/.config").symlink_to("../outside")
     step = only(plan(file(".config/f"), base=Base(f"{tmp_path}/home", root_links=False)))
-    assert step.difference.blocked
-    assert "not followed" in step.difference.operation
+    assert step.change.refused
+    assert "not followed" in step.change.operation
     assert snapshot(tmp_path / "outside") == {}
 
 
@@ -110,7 +110,7 @@ def test_a_link_swapped_in_after_the_plan_is_not_followed(tmp_path: Path) -> Non
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    assert only(plan(file(tmp_path / "a/f"))).difference.blocked
+    assert only(plan(file(tmp_path / "a/f"))).change.refused
 
 
 @pytest.mark.parametrize("path", ["../f", "a/../f", "/etc/./x", "a//b", "a/", ""])

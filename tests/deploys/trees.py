@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.edits import LineEdit
-from agent.deploys.items import Item, ItemType
-from agent.deploys.tree import Step, carry_out, survey
-from agent.system.safe_open import SYSTEM, Base
+from agent.deploys.items import Item
+from agent.deploys.place import SYSTEM, Base
+from agent.deploys.tree import Deviation, carry_out, survey
 
 ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not ROOT, reason="gives files to other users, which only root may")
@@ -19,31 +18,31 @@ ME = {"owner": f"{os.geteuid()}", "group": f"{os.getegid()}"}
 
 
 def file(path: Path | str, text: str = "wanted\n", **more: object) -> Item:
-    given = {"key": f"file:{path}", "path": f"{path}", "kind": ItemType.FILE, "text": text, "mode": 0o644} | ME | more
+    given = {"path": f"{path}", "kind": "file", "text": text, "mode": 0o644} | ME | more
     return Item(**given)  # type: ignore[arg-type]
 
 
 def directory(path: Path | str, mode: int | None = None) -> Item:
-    return Item(key=f"directory:{path}", path=f"{path}", kind=ItemType.DIRECTORY, mode=mode, **ME)
+    return Item(path=f"{path}", kind="directory", mode=mode, **ME)
 
 
 def link(path: Path | str, target: str) -> Item:
-    return Item(key=f"link:{path}", path=f"{path}", kind=ItemType.LINK, target=target)
+    return Item(path=f"{path}", kind="link", target=target)
 
 
 def absent(path: Path | str, **more: bool) -> Item:
-    return Item(key=f"file:{path}", path=f"{path}", kind=ItemType.ABSENT, **more)
+    return Item(path=f"{path}", kind="file", absent=True, **more)
 
 
 def edit_line(path: Path | str, line: str = "b") -> Item:
-    return Item(key=f"line:{path}#{line}", path=f"{path}", kind=ItemType.EDIT, edit=LineEdit(line, None), **ME)
+    return Item(path=f"{path}", kind="line", part=line, text=line, **ME)
 
 
-def plan(*items: Item, base: Base = SYSTEM, root: Path = Path("/nowhere")) -> list[Step]:
+def plan(*items: Item, base: Base = SYSTEM, root: Path = Path("/nowhere")) -> list[Deviation]:
     return survey(base, items, root)
 
 
-def converge(*items: Item, base: Base = SYSTEM, root: Path = Path("/nowhere")) -> list[Step]:
+def converge(*items: Item, base: Base = SYSTEM, root: Path = Path("/nowhere")) -> list[Deviation]:
     """Carries out what is planned, and holds the rule that the second plan is empty."""
     steps = plan(*items, base=base, root=root)
     with base.opened() as start:
@@ -53,6 +52,6 @@ def converge(*items: Item, base: Base = SYSTEM, root: Path = Path("/nowhere")) -
     return steps
 
 
-def only(steps: list[Step]) -> Step:
+def only(steps: list[Deviation]) -> Deviation:
     (step,) = steps
     return step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 
-from agent.deploys.items import Item, ItemType, items_to_json
+from agent.deploys.items import Item, items_to_json
 from agent.domain.outcome import Status
 from agent.engine.client import Execute
 from tests.engine.conftest import Bench
@@ -12,7 +12,7 @@ from tests.engine.conftest import Bench
 
 def wanted(bench: Bench, *names: str) -> None:
     paths = [str(bench.target / name) for name in names]
-    items = [Item(key=f"file:{path}", path=path, kind=ItemType.FILE, mode=0o644, text="hello\n") for path in paths]
+    items = [Item(path=path, kind="file", mode=0o644, text="hello\n") for path in paths]
     bench.built_in("files", "files", {"items": items_to_json(items)})
 
 

@@ -119,7 +119,7 @@ def plan(shared_bench: Bench) -> dict[str, FoundDeploy]:
     )
     bench.write("greeting.j2", "hello {{ who }}\n")
     place = f"{bench.target}/x"
-    bench.built_in("built_in", "files", {"items": [{"key": f"file:{place}", "path": place, "kind": "absent"}]})
+    bench.built_in("built_in", "files", {"items": [{"path": place, "kind": "file", "absent": True}]})
     return bench.plan()
 
 

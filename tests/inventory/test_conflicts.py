@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.deploys.items import Item, ItemType
+from agent.deploys.items import Item
 from agent.domain.desired import Resource
 from agent.inventory.check.conflicts import conflicts
 from tests.inventory.samples import Repo, checked
@@ -59,7 +59,7 @@ def test_one_deploy_may_edit_what_it_writes() -> None:
     assert found(("a", "file:/etc/motd", "1"), ("a", "block:/etc/motd#a", "2")) == []
 
 
-PARENT = Item(key="directory:/srv/app", path="/srv/app", kind=ItemType.DIRECTORY).resource
+PARENT = Item(path="/srv/app", kind="directory").resource
 
 
 def test_a_link_to_a_folder_will_do_for_a_parent_and_a_file_will_not() -> None:

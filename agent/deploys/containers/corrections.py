@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent.deploys import system_items
+from agent.deploys import tree
 from agent.deploys.containers import podman
 from agent.deploys.containers.quadlet import Quadlet, WantedQuadlet
 from agent.deploys.correction import Correction
@@ -21,5 +21,5 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
     require_systemd("it cannot run containers")
     podman.generator()
     wanted = from_plain(arguments["quadlets"], dict[str, WantedQuadlet])
-    folders = system_items.corrections(items_from_json(arguments["items"]), root)
+    folders = tree.corrections(items_from_json(arguments["items"]), root)
     return [*folders, *Quadlet().corrections(wanted)]

@@ -9,19 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from agent.deploys import system_items, systemctl
-from agent.deploys.at_path import AtPath, look
+from agent.deploys import systemctl, tree
+from agent.deploys.at_path import AtPath
 from agent.deploys.containers import podman
 from agent.deploys.containers.quadlet_text import FOLDER, file_name, service_of
 from agent.deploys.correction import Correction
-from agent.deploys.items import FILE_MODE, Item, ItemType
+from agent.deploys.items import FILE_MODE, Item
 from agent.deploys.kind import Kind, State, state_before
+from agent.deploys.place import SYSTEM, Place
 from agent.deploys.unit_state import LoadedUnit, Times, UnitStep, WantedUnit, steps
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
 from agent.system.process import run
-from agent.system.safe_open import SYSTEM, UnsafePath, folder
+from agent.system.safe_open import UnsafePath
 from agent.system.systemd import booted
 
 _ORDER = ("network", "volume", "image", "build", "pod", "kube", "container")
@@ -70,7 +71,7 @@ class Quadlet(Kind):
             podman.pull(name, text)
         for step in needed:
             if step is UnitStep.WRITE:
-                system_items.put(_item(name, text), text.encode())
+                tree.put(_item(name, text), text.encode())
             elif step is UnitStep.REREAD:
                 systemctl.systemctl(service, "daemon-reload")
             elif step in (UnitStep.START, UnitStep.RESTART):
@@ -96,7 +97,7 @@ class Quadlet(Kind):
         service = _service(entry.name, found)
         if _runs(service):
             systemctl.systemctl(service, "stop", service)
-        system_items.put(replace(_item(entry.name, ""), kind=ItemType.ABSENT, text=None, mode=None), None)
+        tree.put(replace(_item(entry.name, ""), absent=True), None)
         # Many containers end with the signal's number when stopped; a unit that is gone must not count as failed.
         run(["systemctl", "reset-failed", "--", service], timeout_s=systemctl.QUERY_TIMEOUT_S)
 
@@ -106,7 +107,7 @@ class Quadlet(Kind):
             raise DeployError(f"{entry.key}: what was in it was not kept; it is left as it is")
         text = image.decode(errors="surrogateescape")
         service = service_of(entry.name, text)
-        system_items.put(replace(_item(entry.name, text), mode=cast("int", before["mode"])), image)
+        tree.put(replace(_item(entry.name, text), mode=cast("int", before["mode"])), image)
         systemctl.systemctl(service, "daemon-reload")
         if before.get("running"):
             systemctl.start(service, "restart")
@@ -123,7 +124,7 @@ class Quadlet(Kind):
     def _correction(self, name: str, wanted: Mapping[str, WantedQuadlet], found: LoadedUnit) -> Correction | None:
         quadlet = wanted[name]
         item = _item(name, quadlet.text)
-        file = next(iter(system_items.corrections([item], Path("/"))), None)
+        file = next(iter(tree.corrections([item], Path("/"))), None)
         needed = steps(
             found,
             WantedUnit(running=quadlet.running, content=quadlet.text),
@@ -141,15 +142,11 @@ class Quadlet(Kind):
 def _item(name: str, text: str) -> Item:
     """The quadlet's file. Raises UnsafePath for what is not the name of one."""
     path = f"{FOLDER}/{_checked(name)}"
-    return Item(key=f"quadlet:{name}", path=path, kind=ItemType.FILE, text=text, mode=FILE_MODE)
+    return Item(resource_key=f"quadlet:{name}", path=path, kind="file", text=text, mode=FILE_MODE)
 
 
 def _file(name: str) -> AtPath:
-    try:
-        with folder(None, FOLDER.strip("/"), root_links=SYSTEM.root_links) as parent:
-            return look(parent, _checked(name))
-    except FileNotFoundError:
-        return AtPath()
+    return Place(SYSTEM, f"{FOLDER}/{_checked(name)}").look()
 
 
 def _checked(name: str) -> str:

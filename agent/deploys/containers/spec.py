@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.deploys.containers.quadlet_text import FOLDER, Container, file_name, rendered, service_of
-from agent.deploys.items import Item, ItemType, items_to_json, parents
+from agent.deploys.items import Item, items_to_json, parents
 from agent.deploys.spec import ByName, Concrete, Sources, overlaid, text_of
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
@@ -204,7 +204,7 @@ def _restarts_on(quadlet: QuadletEntry) -> tuple[str, ...]:
 
 
 def _folder(path: str) -> Item:
-    return Item(key=f"directory:{path}", path=path, kind=ItemType.DIRECTORY)
+    return Item(path=path, kind="directory")
 
 
 def _concrete(name: str, quadlet: QuadletEntry, sources: Sources) -> Mapping[str, JSON]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pwd
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from agent.deploys import system_items
+from agent.deploys import tree
 from agent.deploys.correction import Correction, refusal
-from agent.deploys.files.resource import File
+from agent.deploys.files.file import File
 from agent.deploys.items import Item
-from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
 
 FOLDER = Path("/etc/cron.d")
@@ -32,8 +30,8 @@ def path_of(name: str) -> str:
 class CronEntry(File):
     """States and images are those of its file."""
 
-    def look(self, name: str) -> Seen | None:
-        return super().look(path_of(name))
+    def path(self, name: str) -> str:
+        return path_of(name)
 
     def corrections(self, wanted: Sequence[Item], users: Mapping[str, str]) -> list[Correction]:
         """What differs from ``wanted``. ``users``: by key, who runs the job; one of a user who does not exist is
@@ -46,20 +44,8 @@ class CronEntry(File):
                 " `services`",
             )
         missing = {key: user for key, user in users.items() if not _exists(user)}
-        made = system_items.corrections([item for item in wanted if item.key not in missing], Path("/"))
+        made = tree.corrections([item for item in wanted if item.key not in missing], Path("/"))
         return [*made, *(refusal(key, _nobody(user)) for key, user in missing.items())]
-
-    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
-        files = {_as_file(entry).key: entry.key for entry in entries}
-        stayed = super().remove([_as_file(entry) for entry in entries], purge=purge)
-        return {files[key]: reason for key, reason in stayed.items()}
-
-    def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
-        super().restore(_as_file(entry), image)
-
-
-def _as_file(entry: LedgerEntry) -> LedgerEntry:
-    return replace(entry, key=f"file:{path_of(entry.name)}")
 
 
 def _exists(user: str) -> bool:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from agent.deploys.cron import schedule
 from agent.deploys.cron.entry import path_of
-from agent.deploys.items import FILE_MODE, Item, ItemType, items_to_json
+from agent.deploys.items import FILE_MODE, Item, items_to_json
 from agent.deploys.spec import ByName, Concrete, Number, Sources, overlaid
 from agent.domain.desired import Resource
 from agent.domain.fault import Mistake
@@ -140,7 +140,7 @@ class CronSpec(ByName):
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
         items = [
-            Item(key=f"cron:{name}", path=path_of(name), kind=ItemType.FILE, text=job.text(name), mode=FILE_MODE)
+            Item(resource_key=f"cron:{name}", path=path_of(name), kind="file", text=job.text(name), mode=FILE_MODE)
             for name, job in self.jobs.items()
         ]
         users = {f"cron:{name}": job.user for name, job in self.jobs.items()}

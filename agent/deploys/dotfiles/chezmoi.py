@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from itertools import product
 
 from agent.deploys.dotfiles.contents import IGNORE, TEMPLATE, Contents, Leaf, SetFiles, wrong_with
-from agent.deploys.items import FILE_MODE, FOLDER_MODE, ItemType, Policy, parents
+from agent.deploys.items import FILE_MODE, FOLDER_MODE, Policy, parents
 from agent.domain.fault import Mistake
 from agent.domain.tree import blob_id
 
@@ -193,9 +193,9 @@ class _Source:
             return
         leaf = Leaf(path=self._home_path(path), origin=self._home_path(path), entry=entry, mode=name.mode)
         if name.type == "symlink_":
-            yield replace(leaf, kind=ItemType.LINK, target=self._target(path))
+            yield replace(leaf, target=self._target(path))
         elif name.type == "remove_" or (entry.blob == _EMPTY and not name.type and "empty_" not in name.attributes):
-            yield replace(leaf, kind=ItemType.ABSENT)
+            yield replace(leaf, absent=True)
         else:
             policy = Policy.KEEP if name.type == "create_" else Policy.OVERWRITE
             yield replace(leaf, template=name.template, policy=policy)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from agent.deploys.items import FILE_MODE, ItemType, Policy, parents
+from agent.deploys.items import FILE_MODE, Policy, parents
 from agent.deploys.spec import content_of
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import Entry, Tree
@@ -41,7 +41,7 @@ class SetFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """What a set wants at ``path`` of a home: a file, a link to ``target``, or nothing.
+    """What a set wants at ``path`` of a home: a file, a link where there is a ``target``, or nothing (``absent``).
 
     ``origin`` is the path in the set, without the suffix of a template: what its copy is called where links lead to.
     ``ignored`` is the number of parts of ``path`` up to the one that the set's own rules leave out; 0 for none.
@@ -50,7 +50,7 @@ class Leaf:
     path: str
     origin: str
     entry: Entry
-    kind: ItemType = ItemType.FILE
+    absent: bool = False
     target: str | None = None
     template: bool = False
     mode: int = FILE_MODE

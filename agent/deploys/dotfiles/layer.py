@@ -15,7 +15,6 @@ from agent.deploys.dotfiles import chezmoi, plain, stow
 from agent.deploys.dotfiles.contents import IGNORE, SetFiles, complaints, matches, wrong_with
 from agent.deploys.dotfiles.other_tools import STOW_SETTINGS, signs, stow_settings
 from agent.deploys.dotfiles.overlay import STABLE, Laid
-from agent.deploys.items import ItemType
 from agent.deploys.spec import Sources
 from agent.domain.address import Address
 from agent.domain.fault import Mistake
@@ -101,7 +100,7 @@ class Layer:
         contents = contents.without(ways.ignore, ignored=ways.mode is Way.COPY)
         wrong = complaints(contents)
         for leaf in contents.leaves:
-            if leaf.kind is not ItemType.ABSENT and not leaf.ignored and (found_there := tree.stand_in(leaf.entry)):
+            if not leaf.absent and not leaf.ignored and (found_there := tree.stand_in(leaf.entry)):
                 wrong.append(f"{leaf.entry.path} {found_there.what}; {found_there.remedy}, or {IGNORE}")
         if self.repo is not None and not ways.templates:
             wrong += [

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agent.deploys.dotfiles.contents import IGNORE, Contents, Leaf, SetFiles
-from agent.deploys.items import Item, ItemType, Policy, parents
+from agent.deploys.items import Item, Policy, parents
 from agent.domain.fault import Mistake
 
 STABLE = ".local/share/hostwright"
@@ -120,7 +120,7 @@ class _Overlay:
             elif _is_one_link(path, winning):
                 self._fold(path, laid, [leaf for _, leaf in winning])
             else:
-                if any(leaf.kind is not ItemType.ABSENT for _, leaf in winning):
+                if any(not leaf.absent for _, leaf in winning):
                     self._folder(path, path)
                 self.lay(path, winning)
 
@@ -128,7 +128,7 @@ class _Overlay:
         """Those that sets want even where they want nothing in them."""
         for path in self._folders:
             above = (path, *parents(path))
-            if all(part not in self.items or self.items[part].kind is ItemType.DIRECTORY for part in above):
+            if all(part not in self.items or self.items[part].kind == "directory" for part in above):
                 for part in above:
                     self._folder(part, part)
 
@@ -136,14 +136,15 @@ class _Overlay:
         for path, item in self.items.items():
             for parent in parents(path):
                 above = self.items.get(parent)
-                if item.kind is not ItemType.ABSENT and above is not None and above.kind is not ItemType.DIRECTORY:
-                    problem = f"~{self._user}/{parent} cannot be a {above.kind} and hold {path}"
+                if not item.absent and above is not None and (above.absent or above.kind != "directory"):
+                    what = "absent" if above.absent else f"a {above.kind}"
+                    problem = f"~{self._user}/{parent} cannot be {what} and hold {path}"
                     raise Mistake(problem, "leave one of the two out with `ignore`")
 
     def _place(self, laid: Laid, leaf: Leaf) -> None:
         if f"{leaf.path}/".startswith(f"{STABLE}/"):
             raise Mistake(f"{leaf.entry.path} is for {leaf.path}, and ~/{STABLE} is hostwright's own", IGNORE)
-        if laid.stable is None or leaf.kind is ItemType.ABSENT or (leaf.kind is ItemType.LINK and not laid.links_too):
+        if laid.stable is None or leaf.absent or (leaf.target is not None and not laid.links_too):
             item = self._item(laid, leaf, leaf.path)
             self.items[leaf.path] = replace(item, backup=self._rules.backup)
         else:
@@ -168,52 +169,35 @@ class _Overlay:
         self.items[path] = self._item(laid, leaf, path)
 
     def _item(self, laid: Laid, leaf: Leaf, path: str) -> Item:
-        kind = "link" if leaf.kind is ItemType.LINK else "file"
-        item = Item(
-            key=f"{kind}:~{self._user}/{path}",
-            path=path,
-            kind=leaf.kind,
-            owner=self._user,
-            policy=self._rules.policy_of(leaf.path, leaf.policy),
-        )
-        match leaf.kind:
-            case ItemType.FILE:
-                item = replace(item, mode=self._rules.file_mode(leaf.path, leaf.mode))
-                if leaf.template:
-                    return replace(item, text=self._render(laid, leaf))
-                return replace(item, source=leaf.entry.path, blob=leaf.entry.blob, repository=laid.repository)
-            case ItemType.LINK:
-                return replace(item, target=leaf.target)
-            case _:
-                return item
+        policy = self._rules.policy_of(leaf.path, leaf.policy)
+        if leaf.target is not None:
+            return self._wanted("link", path, target=leaf.target, policy=policy)
+        if leaf.absent:
+            return self._wanted("file", path, absent=True, policy=policy)
+        item = self._wanted("file", path, mode=self._rules.file_mode(leaf.path, leaf.mode), policy=policy)
+        if leaf.template:
+            return replace(item, text=self._render(laid, leaf))
+        return replace(item, source=leaf.entry.path, blob=leaf.entry.blob, repository=laid.repository)
 
     def _link(self, path: str, stable: str, policy: Policy) -> None:
         target = "../" * path.count("/") + stable
-        key = f"link:~{self._user}/{path}"
-        self.items[path] = Item(
-            key=key,
-            path=path,
-            kind=ItemType.LINK,
-            target=target,
-            owner=self._user,
-            policy=policy,
-            backup=self._rules.backup,
-            links_into=STABLE,
-        )
+        backup = self._rules.backup
+        self.items[path] = self._wanted("link", path, target=target, policy=policy, backup=backup, links_into=STABLE)
 
     def _folder(self, path: str, home_path: str) -> None:
         """``home_path`` is the one that its mode goes by."""
         if path not in self.items:
             mode = self._rules.folder_mode(home_path, self._folders.get(home_path))
-            key = f"directory:~{self._user}/{path}"
-            folder = Item(key=key, path=path, kind=ItemType.DIRECTORY, mode=mode, owner=self._user)
-            self.items[path] = replace(folder, links_into=STABLE)
+            self.items[path] = self._wanted("directory", path, mode=mode, links_into=STABLE)
+
+    def _wanted(self, kind: str, path: str, **more: Any) -> Item:
+        return Item(kind=kind, path=path, home=self._user, owner=self._user, **more)
 
 
 def _is_one_link(path: str, found: _Found) -> bool:
     """Whether a folder is folded: it is one set's alone, and the stable place does not lie in it."""
     first, _ = found[0]
-    alone = all(laid is first and leaf.kind is not ItemType.ABSENT for laid, leaf in found)
+    alone = all(laid is first and not leaf.absent for laid, leaf in found)
     return first.fold and first.stable is not None and alone and path not in parents(STABLE)
 
 

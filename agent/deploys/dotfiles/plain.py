@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.deploys.dotfiles.contents import Contents, Leaf, SetFiles, without_suffix
-from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, ItemType
+from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE
 
 
 def read(files: SetFiles) -> Contents:
@@ -15,7 +15,7 @@ def leaf(files: SetFiles, path: str, home_path: str, ignored: int = 0) -> Leaf:
     entry = files.entries[path]
     if entry.link:
         target = files.target(entry)
-        return Leaf(path=home_path, origin=path, entry=entry, kind=ItemType.LINK, target=target, ignored=ignored)
+        return Leaf(path=home_path, origin=path, entry=entry, target=target, ignored=ignored)
     origin, template = without_suffix(path)
     if template:
         home_path, _ = without_suffix(home_path)

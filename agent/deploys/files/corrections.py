@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent.deploys import system_items
+from agent.deploys import tree
 from agent.deploys.correction import Correction
 from agent.deploys.items import items_from_json
 from agent.domain.digest import JSON
@@ -16,4 +16,4 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
 
     Raises DeployError when a file of the commit cannot be read.
     """
-    return system_items.corrections(items_from_json(arguments["items"]), root)
+    return tree.corrections(items_from_json(arguments["items"]), root)

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from agent.deploys.edits import BlockEdit, Edit, LineEdit
+from agent.deploys.edits import REPLACING
+from agent.deploys.items import Item
 from agent.deploys.validating import PLACEHOLDER
 from agent.domain.fault import Mistake
 from agent.system.attributes import CAPABILITIES
@@ -103,12 +104,18 @@ class LineEntry(_Part):
             raise Mistake("it is not said which line", "give `line`, or `match` together with `absent: true`")
         return self
 
-    @property
-    def edit(self) -> LineEdit:
-        if not self.absent:
-            return LineEdit(self.line, self.match)
-        patterns = [] if self.line is None else [f"^{re.escape(self.line)}$"]
-        return LineEdit(None, "|".join(f"(?:{pattern})" for pattern in (*patterns, *filter(None, [self.match]))))
+    def item(self, **more: Any) -> Item:
+        """A line word for word is known by what it says, so that the old one goes when it says something else. One
+        that may take another's place is known by the pattern that finds both, so that the other can be given back."""
+        line, match = self.line, self.match
+        if self.absent:
+            patterns = [] if line is None else [f"^{re.escape(line)}$"]
+            line, match = None, "|".join(f"(?:{pattern})" for pattern in (*patterns, *filter(None, [match])))
+        if match is None:
+            return Item(kind="line", part=line, text=line, **more)
+        known = line is None or re.search(match, line)
+        part = f"{REPLACING}{match}" + ("" if known else f"|^{re.escape(f'{line}')}$")
+        return Item(kind="line", part=part, text=line, match=match, **more)
 
 
 class BlockEntry(_Part):
@@ -232,17 +239,23 @@ class FileEntry(_Part):
             raise Mistake(
                 "`name` names one `line` or one `block`", "leave it out: in `lines` and `blocks` the key is the name"
             )
-        self.edits()
+        if both := sorted(self.named_lines().keys() & self.named_blocks().keys()):
+            raise Mistake(f"a line and a block are both named {both[0]!r}", "give one of them another name")
         return self
 
-    def edits(self) -> dict[str, Edit]:
-        """Lines and blocks by name. Raises ValueError where two have the same."""
-        lines, blocks = self.named_lines(), self.named_blocks()
-        if both := sorted(lines.keys() & blocks.keys()):
-            raise Mistake(f"a line and a block are both named {both[0]!r}", "give one of them another name")
-        return {name: entry.edit for name, entry in lines.items()} | {
-            name: BlockEdit(name, entry.content, entry.comment) for name, entry in blocks.items()
-        }
+    @property
+    def has_parts(self) -> bool:
+        """Whether it wants lines or blocks."""
+        return any(getattr(self, name) for name in EDITS)
+
+    def parts(self, path: str) -> list[Item]:
+        """The lines and blocks of the file at ``path``."""
+        more: dict[str, Any] = {"path": path, "backup": self.backup, "validate": self.validating or ()}
+        lines = [line.item(**more) for line in self.named_lines().values()]
+        blocks = self.named_blocks().items()
+        return lines + [
+            Item(kind="block", part=name, text=block.content, comment=block.comment, **more) for name, block in blocks
+        ]
 
     def named_lines(self) -> dict[str, LineEntry]:
         lines = dict(self.lines)
@@ -258,7 +271,7 @@ class FileEntry(_Part):
 
     def merged(self, later: FileEntry) -> FileEntry:
         """Lines and blocks are united by name; of everything else the later stands alone."""
-        if not (self.edits() and later.edits()):
+        if not (self.has_parts and later.has_parts):
             return later
         return FileEntry(
             lines=self.named_lines() | later.named_lines(),

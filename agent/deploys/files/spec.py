@@ -12,16 +12,14 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar, Self
 
 from pydantic import ConfigDict, model_validator
 
-from agent.deploys.edits import REPLACING, BlockEdit, Edit
 from agent.deploys.files.entry import FileEntry
-from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, ItemType, items_to_json, parents
+from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, items_to_json, parents
 from agent.deploys.spec import Concrete, Sources, Spec, file_of, require_content, text_of
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import nearest_path
@@ -78,18 +76,8 @@ class _Items:
                 wholes |= {item.path: item for item in self._tree(path, entry, entry.tree)}
         edits: list[Item] = []
         for path, entry in entries.items():  # after the trees: what is named by its own path counts more
-            if named := entry.edits():
-                edits.extend(
-                    Item(
-                        key=_edit_key(path, name, edit),
-                        path=path,
-                        kind=ItemType.EDIT,
-                        edit=edit,
-                        backup=entry.backup,
-                        validate=entry.validating or (),
-                    )
-                    for name, edit in named.items()
-                )
+            if parts := entry.parts(path):
+                edits += parts
             elif entry.tree is None and (item := self._whole(path, entry)):
                 wholes[path] = item
         for item in edits:
@@ -100,17 +88,17 @@ class _Items:
         items += self._parents(items, wholes)
         if self._faults:
             raise Mistake.of(self._faults)
-        return sorted(items, key=lambda item: (item.path, item.key if item.kind is not ItemType.EDIT else ""))
+        return sorted(items, key=lambda item: (item.path, "" if item.part is not None else item.key))
 
     def _whole(self, path: str, entry: FileEntry) -> Item | None:
         if entry.absent:
-            return Item(key=f"file:{path}", path=path, kind=ItemType.ABSENT, backup=entry.backup)
+            return Item(path=path, kind="file", absent=True, backup=entry.backup)
         if entry.link is not None:
-            return Item(key=f"link:{path}", path=path, kind=ItemType.LINK, target=entry.link, backup=entry.backup)
+            return Item(path=path, kind="link", target=entry.link, backup=entry.backup)
         if entry.directory:
             mode = _mode(entry, FOLDER_MODE)
-            return Item(key=f"directory:{path}", path=path, kind=ItemType.DIRECTORY, mode=mode, **entry.attributes)
-        file = Item(key=f"file:{path}", path=path, kind=ItemType.FILE, mode=_mode(entry, FILE_MODE), **entry.attributes)
+            return Item(path=path, kind="directory", mode=mode, **entry.attributes)
+        file = Item(path=path, kind="file", mode=_mode(entry, FILE_MODE), **entry.attributes)
         file = replace(file, capabilities=tuple(sorted(set(entry.capabilities))))
         if entry.content is not None:
             return replace(file, text=entry.content)
@@ -147,43 +135,30 @@ class _Items:
             folders.update(posixpath.join(path, parent) for parent in parents(relative))
             if file.link:
                 link = self._sources.tree.read(file.path).decode(errors="surrogateescape")
-                yield Item(key=f"link:{target}", path=target, kind=ItemType.LINK, target=link, backup=entry.backup)
+                yield Item(path=target, kind="link", target=link, backup=entry.backup)
             else:
                 mode = _mode(entry, EXECUTABLE_MODE if file.executable else FILE_MODE)
-                item = Item(key=f"file:{target}", path=target, kind=ItemType.FILE, mode=mode, **entry.attributes)
+                item = Item(path=target, kind="file", mode=mode, **entry.attributes)
                 yield replace(item, source=file.path, blob=file.blob)
         for name in folders:
-            item = Item(key=f"directory:{name}", path=name, kind=ItemType.DIRECTORY, **entry.attributes)
+            item = Item(path=name, kind="directory", **entry.attributes)
             yield replace(item, backup=False, validate=())
 
     def _parents(self, items: list[Item], wholes: dict[str, Item]) -> list[Item]:
         """Folders that nobody named and something lies in; a complaint for those that are named as something else."""
         wanted: dict[str, Item] = {}
         for item in items:
-            if item.kind is ItemType.ABSENT:
+            if item.absent:
                 continue
             for parent in parents(item.path):
                 whole = wholes.get(parent)
                 if whole is None:
-                    wanted[parent] = Item(key=f"directory:{parent}", path=parent, kind=ItemType.DIRECTORY)
-                elif whole.kind is not ItemType.DIRECTORY:
-                    problem = f"{item.path} lies in {parent}, which is to be {_WORDS[whole.kind]}"
+                    wanted[parent] = Item(path=parent, kind="directory")
+                elif whole.absent or whole.kind != "directory":
+                    what = "absent" if whole.absent else f"a {whole.kind}"
+                    problem = f"{item.path} lies in {parent}, which is to be {what}"
                     self._faults.append(Fault(problem, "leave one of the two out", (parent,)))
         return list(wanted.values())
-
-
-def _edit_key(path: str, name: str, edit: Edit) -> str:
-    """A line word for word is known by what it says, so that the old one goes when it says something else. One that
-    may take another's place is known by the pattern that finds both, so that the other can be given back."""
-    if isinstance(edit, BlockEdit):
-        return f"block:{path}#{name}"
-    if edit.match is None:
-        return f"line:{path}#{edit.line}"
-    found = edit.line is None or re.search(edit.match, edit.line)
-    return f"line:{path}#{REPLACING}{edit.match}" + ("" if found else f"|^{re.escape(f'{edit.line}')}$")
-
-
-_WORDS = {ItemType.FILE: "a file", ItemType.LINK: "a link", ItemType.ABSENT: "absent"}
 
 
 def _mode(entry: FileEntry, default: int) -> int:
@@ -202,7 +177,7 @@ def _complaint(path: str, entry: FileEntry) -> Fault | None:
         )
     if any(ord(character) < 32 for character in path):
         return Fault(f"{path!r} holds a control character", "leave it out", (path,))
-    if "#" in path and entry.edits():
+    if "#" in path and entry.has_parts:
         problem = f"lines and blocks of a file with # in its name cannot be told apart: {path!r}"
         return Fault(problem, "write the whole file", (path,))
     return None

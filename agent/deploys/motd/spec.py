@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from agent.deploys.items import FILE_MODE, Item, ItemType, items_to_json
+from agent.deploys.items import FILE_MODE, Item, items_to_json
 from agent.deploys.spec import Concrete, Sources, Spec, text_of
 from agent.domain.fault import Mistake
 
@@ -56,7 +56,7 @@ class MotdSpec(Spec):
     def concrete(self, sources: Sources) -> Concrete:
         text = self._said(sources)
         whole = text if text.endswith("\n") or not text else f"{text}\n"
-        item = Item(key=f"file:{PATH}", path=PATH, kind=ItemType.FILE, text=whole, mode=FILE_MODE)
+        item = Item(path=PATH, kind="file", text=whole, mode=FILE_MODE)
         return Concrete({"items": items_to_json([item])}, (item.resource,))
 
     def _said(self, sources: Sources) -> str:

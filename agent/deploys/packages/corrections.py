@@ -57,22 +57,22 @@ def _files(written: JSON, root: Path) -> list[Correction]:
     """Files for apt to read; the lists of a repository are fetched as soon as it or its key is new."""
     if not written:
         return []
-    from agent.deploys import system_items
-    from agent.deploys.items import Item, ItemType, items_from_json
+    from agent.deploys import tree
+    from agent.deploys.items import Item, items_from_json
 
     def put_and_fetch(item: Item) -> None:
-        system_items.put(item, (item.text or "").encode())
+        tree.put(item, (item.text or "").encode())
         try:
             lists.require_sources()
         except DeployError:
             # apt reads all of its sources or none: a host where it does nothing any more is worse than one source less.
-            system_items.put(Item(key=item.key, path=item.path, kind=ItemType.ABSENT), None)
+            tree.put(Item(path=item.path, kind="file", absent=True), None)
             raise
         lists.fetch(Path(item.path))
 
     items = items_from_json(written)
-    found = {correction.change.resource: correction for correction in system_items.corrections(items, root)}
-    wanted = [item for item in items if item.kind is ItemType.FILE and item.path.endswith(".sources")]
+    found = {correction.change.resource: correction for correction in tree.corrections(items, root)}
+    wanted = [item for item in items if not item.absent and item.path.endswith(".sources")]
     listed = lists.by_sources() if wanted else {}
     for item in wanted:
         if item.key not in found and f"file:{lists.keyring_of(item.path)}" not in found and item.path in listed:

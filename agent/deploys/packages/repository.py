@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from agent.deploys.items import FILE_MODE, Item, ItemType
+from agent.deploys.items import FILE_MODE, Item
 from agent.deploys.packages import openpgp
 from agent.deploys.packages.lists import SOURCES, keyring_of
 from agent.deploys.spec import content_of, file_of
@@ -85,15 +85,12 @@ class Repository(BaseModel):
         sources = f"{SOURCES}/hostwright-{name}.sources"
         keyring = keyring_of(sources)
         if self.absent:
-            return [Item(key=f"file:{path}", path=path, kind=ItemType.ABSENT) for path in (sources, keyring)]
+            return [Item(path=path, kind="file", absent=True) for path in (sources, keyring)]
         own = self.key is not None and not self.key.startswith("/")
         files = {sources: self._text(keyring if own else self.key)}
         if own:
             files[keyring] = _key(name, self.key or "", tree)
-        return [
-            Item(key=f"file:{path}", path=path, kind=ItemType.FILE, text=text, mode=FILE_MODE)
-            for path, text in files.items()
-        ]
+        return [Item(path=path, kind="file", text=text, mode=FILE_MODE) for path, text in files.items()]
 
     def _text(self, keyring: str | None) -> str:
         flat = self.suites[0].endswith("/")

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agent.deploys.items import FILE_MODE, Item, ItemType, items_to_json, parents
+from agent.deploys.items import FILE_MODE, Item, items_to_json, parents
 from agent.deploys.packages.repository import Name, Repository
 from agent.deploys.spec import NAMES, Concrete, Sources, Spec
 from agent.domain.desired import Resource
@@ -32,9 +32,8 @@ _AGE = re.compile(r"(\d{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 _PERIODIC = Item(
-    key="file:/etc/apt/apt.conf.d/60hostwright",
     path="/etc/apt/apt.conf.d/60hostwright",
-    kind=ItemType.FILE,
+    kind="file",
     text='APT::Periodic::Update-Package-Lists "always";\n',
     mode=FILE_MODE,
 )
@@ -164,8 +163,8 @@ class PackagesSpec(Spec):
                 faults += mistake.faults
         if faults:
             raise Mistake.of(faults)
-        folders = {parents(item.path)[0]: None for item in items if item.kind is not ItemType.ABSENT}
-        items += [Item(key=f"directory:{path}", path=path, kind=ItemType.DIRECTORY) for path in folders]
+        folders = {parents(item.path)[0]: None for item in items if not item.absent}
+        items += [Item(path=path, kind="directory") for path in folders]
         return items
 
 

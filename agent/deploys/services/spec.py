@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from agent.deploys.items import FILE_MODE, Item, ItemType, items_to_json
+from agent.deploys.items import FILE_MODE, Item, items_to_json
 from agent.deploys.spec import NAMES, ByName, Concrete, Sources, overlaid, text_of
 from agent.deploys.unit_state import UNIT_FOLDER, is_template, template_of
 from agent.domain.desired import Resource
@@ -152,7 +152,7 @@ class ServicesSpec(ByName):
         files = {name: _drop_in_items(name, unit) for name, unit in self.units.items()}
         items = [item for some in files.values() for item in some]
         resources = [
-            replace(item.resource, reloads=(name,) if item.kind is ItemType.FILE else ())
+            replace(item.resource, reloads=(name,) if item.kind == "file" else ())
             for name, some in files.items()
             for item in some
         ]
@@ -217,8 +217,8 @@ def _drop_in_items(name: str, unit: UnitEntry) -> list[Item]:
     if not unit.drop_ins:
         return []
     folder = f"{UNIT_FOLDER}/{name}.d"
-    items = [Item(key=f"directory:{folder}", path=folder, kind=ItemType.DIRECTORY)]
+    items = [Item(path=folder, kind="directory")]
     for file, text in unit.drop_ins.items():
         path = f"{folder}/{file}"
-        items.append(Item(key=f"file:{path}", path=path, kind=ItemType.FILE, text=text, mode=FILE_MODE))
+        items.append(Item(path=path, kind="file", text=text, mode=FILE_MODE))
     return items

@@ -11,7 +11,7 @@ from typing import cast
 
 from agent.deploys import systemctl
 from agent.deploys.correction import Correction, refusal
-from agent.deploys.difference import unified
+from agent.deploys.files.diff import unified
 from agent.deploys.kind import Kind, State, state_before
 from agent.deploys.services.startable import require_startable
 from agent.deploys.systemctl import JOB_TIMEOUT_S, QUERY_TIMEOUT_S

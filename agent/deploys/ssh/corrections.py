@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from agent.deploys import system_items, systemctl
+from agent.deploys import systemctl, tree
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.ssh import host
@@ -26,7 +26,7 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
     """
     items = items_from_json(arguments["items"])
     keywords = cast("list[str]", arguments["keywords"])
-    corrections = system_items.corrections(items, root)
+    corrections = tree.corrections(items, root)
     drop_in = next((item for item in items if item.path == DROP_IN), None)
     if drop_in is not None:
         try:

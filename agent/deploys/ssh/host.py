@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from agent.deploys import system_items, systemctl
-from agent.deploys.items import Item, ItemType
+from agent.deploys import systemctl, tree
+from agent.deploys.items import Item
 from agent.deploys.ssh.reading import Configuration
 from agent.deploys.ssh.spec import DROP_IN
 from agent.errors import DeployError
@@ -74,13 +74,13 @@ def put_settings(item: Item, content: bytes | None, keywords: Sequence[str], uni
     is there again, and a unit that ran runs."""
     require_sound(item.text or "", keywords)
     before = _as_it_is(item)
-    system_items.put(item, content)
+    tree.put(item, content)
     if unit is None:
         return
     try:
         tell(unit, verb)
     except DeployError as error:
-        system_items.put(before, (before.text or "").encode())
+        tree.put(before, (before.text or "").encode())
         hint = "correct the settings; what was there before is there again"
         if verb == RELOAD and not is_active(unit):
             try:
@@ -132,7 +132,7 @@ def _as_it_is(item: Item) -> Item:
     try:
         text, status = read_bounded(item.path).decode(), Path(item.path).lstat()
     except (OSError, UnicodeDecodeError):
-        return replace(item, kind=ItemType.ABSENT, text=None, mode=None)
+        return replace(item, absent=True, text=None, mode=None)
     return replace(
         item, text=text, mode=stat.S_IMODE(status.st_mode), owner=f"{status.st_uid}", group=f"{status.st_gid}"
     )

@@ -17,8 +17,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
-from agent.deploys.edits import BlockEdit
-from agent.deploys.items import FILE_MODE, Item, ItemType, items_to_json
+from agent.deploys.items import FILE_MODE, Item, items_to_json
 from agent.deploys.public_keys import KEY, complaint
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.domain.fault import Mistake
@@ -143,14 +142,14 @@ class SshSpec(Spec):
         if self.settings or self.match:
             text = _rendered(self.settings, self.match)
             items.append(_folder(FOLDER))
-            item = Item(key=f"file:{DROP_IN}", path=DROP_IN, kind=ItemType.FILE, text=text, mode=FILE_MODE)
+            item = Item(path=DROP_IN, kind="file", text=text, mode=FILE_MODE)
             items.append(item)
             resources.append(replace(item.resource, reloads=UNITS))
         if self.known_hosts:
             item = _known_hosts(self.known_hosts)
             items.append(item)
             resources.append(item.resource)
-        folders = [item.resource for item in items if item.kind is ItemType.DIRECTORY]
+        folders = [item.resource for item in items if item.kind == "directory"]
         keywords = sorted(keyword.lower() for keyword in self.settings)
         relies_on = {"package:openssh-server": "sshd is to have settings"} if self.settings else {}
         resources = [*folders, *resources]
@@ -179,7 +178,7 @@ def _laid_over(earlier: SshdSettings, later: SshdSettings) -> SshdSettings:
 
 
 def _folder(path: str) -> Item:
-    return Item(key=f"directory:{path}", path=path, kind=ItemType.DIRECTORY)
+    return Item(path=path, kind="directory")
 
 
 def _rendered(settings: SshdSettings, match: Mapping[str, SshdSettings]) -> str:
@@ -209,5 +208,4 @@ def _known_hosts(hosts: Mapping[str, tuple[str, ...]]) -> Item:
             marker = _MARKER.match(key.strip())
             bare = _MARKER.sub("", key.strip(), count=1)
             lines.append(f"{marker[0] if marker else ''}{name} {bare}")
-    block = BlockEdit(BLOCK, "".join(f"{line}\n" for line in lines))
-    return Item(key=f"block:{KNOWN_HOSTS}#{BLOCK}", path=KNOWN_HOSTS, kind=ItemType.EDIT, edit=block)
+    return Item(path=KNOWN_HOSTS, kind="block", part=BLOCK, text="".join(f"{line}\n" for line in lines))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.deploys.items import Item, ItemType
+from agent.deploys.items import Item
 from agent.deploys.spec import Concrete
 from agent.domain.desired import Resource
 
@@ -71,7 +71,7 @@ def _places(resource: Resource) -> tuple[tuple[str, ...], tuple[str, ...]]:
     own parts of it. Several deploys may want one folder; a file or link at its path is a conflict."""
     key = resource.key
     kind, _, name = key.partition(":")
-    if kind == "directory" and resource == Item(key=key, path=name, kind=ItemType.DIRECTORY).resource:
+    if kind == "directory" and resource == Item(path=name, kind="directory").resource:
         return (f"parent {name}",), (f"file {name}", f"parts {name}")  # a link to a folder will do as well
     if kind == "directory":
         return (f"folder {name}",), (f"whole {name}", f"parts {name}")

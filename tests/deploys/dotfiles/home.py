@@ -9,10 +9,10 @@ from typing import Any
 
 from agent.deploys.dotfiles.spec import DotfilesSpec
 from agent.deploys.items import Item, items_from_json
-from agent.deploys.tree import Step, carry_out, survey
+from agent.deploys.place import Base
+from agent.deploys.tree import Deviation, carry_out, survey
 from agent.domain.address import Address
 from agent.domain.pins import Pins, RepositoryPin
-from agent.system.safe_open import Base
 from tests.deploys.commit import Commit, snapshot
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -28,7 +28,7 @@ def items(commit: Commit, *plays: dict[str, Any]) -> list[Item]:
     return items_from_json(homes[ME])
 
 
-def plan(home: Path, commit: Commit, wanted: list[Item]) -> list[Step]:
+def plan(home: Path, commit: Commit, wanted: list[Item]) -> list[Deviation]:
     return survey(Base(f"{home}", root_links=False), wanted, commit.root, commit.root)
 
 
@@ -46,7 +46,7 @@ def lay(home: Path, commit: Commit, *plays: dict[str, Any]) -> dict[str, tuple[s
 
 def told(home: Path, commit: Commit, wanted: list[Item]) -> dict[str, str]:
     """By path what would be done."""
-    return {step.item.path: step.difference.operation for step in plan(home, commit, wanted)}
+    return {step.item.path: step.change.operation for step in plan(home, commit, wanted)}
 
 
 def followed(home: Path) -> dict[str, bytes]:

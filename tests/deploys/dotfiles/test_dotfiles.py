@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from agent.deploys import tree
 from agent.deploys.as_user import LocalUser, UserWorker, as_user
-from agent.deploys.dotfiles.corrections import home_corrections
 from agent.deploys.dotfiles.spec import DotfilesSpec
 from agent.deploys.items import items_from_json
+from agent.deploys.place import home_of
 from agent.domain.desired import DesiredDeploy
 from agent.domain.outcome import Status
 from agent.errors import DeployError
@@ -37,12 +38,13 @@ from pyinfra import host
 
 from agent.deploys.as_user import LocalUser
 from agent.deploys.operations import correct
-from agent.deploys.dotfiles.corrections import home_corrections
+from agent.deploys import tree
 from agent.deploys.items import items_from_json
+from agent.deploys.place import home_of
 
 user = LocalUser("nobody", host.data.uid, host.data.uid, host.data.home)
 root, repositories = Path(host.data.root), Path(host.data.repositories)
-correct("dotfiles", home_corrections(user, items_from_json(host.data.tree), root, repositories))
+correct("dotfiles", tree.corrections(items_from_json(host.data.tree), root, home_of(user), repositories))
 """
 
 
@@ -236,8 +238,8 @@ def test_a_home_is_written_by_one_child_of_its_user(
     monkeypatch.setattr(os, "fork", counted)
     spec = DotfilesSpec.model_validate({"user": "nobody", "sets": ["common"]}).concrete(commit)
     homes: Any = spec.arguments["homes"]
-    found = home_corrections(
-        LocalUser("nobody", UID, UID, f"{home}"), items_from_json(homes["nobody"]), commit.root, commit.root
+    found = tree.corrections(
+        items_from_json(homes["nobody"]), commit.root, home_of(LocalUser("nobody", UID, UID, f"{home}")), commit.root
     )
     for correction in found:
         correction.allowed = True

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.deploys.dotfiles.spec import DotfilesSpec
+from agent.deploys.items import items_from_json
 from agent.domain.digest import canonical
 from agent.errors import InventoryError
 from tests.deploys.commit import Commit
@@ -42,7 +43,7 @@ def homes(commit: Commit, *plays: dict[str, Any]) -> dict[str, dict[str, dict[st
     canonical(concrete.arguments)
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for user, items in concrete.arguments["homes"].items():  # type: ignore[union-attr]
-        found[user] = {item["path"]: item for item in items}  # type: ignore[index, union-attr, misc, call-overload]
+        found[user] = {item.path: item.to_json() | {"key": item.key} for item in items_from_json(items)}
     keys = [item["key"] for items in found.values() for item in items.values()]
     assert keys == [resource.key for resource in concrete.resources]
     return found

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from agent.deploys.as_user import LocalUser, as_user
+from agent.deploys.place import Base
 from agent.deploys.tree import carry_out
 from agent.errors import DeployError
-from agent.system.safe_open import Base
 from tests.deploys.commit import Commit, snapshot
 from tests.deploys.dotfiles.home import STABLE, items, lay, plan, told
 

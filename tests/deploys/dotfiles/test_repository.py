@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.deploys.place import Base
 from agent.deploys.tree import carry_out, survey
 from agent.domain.address import Address
 from agent.domain.pins import Pins, RepositoryPin
@@ -13,7 +14,6 @@ from agent.domain.tree import Tree
 from agent.errors import InventoryError, SourceError
 from agent.host.repositories import Repositories
 from agent.system.git import Access
-from agent.system.safe_open import Base
 from tests.deploys.commit import Commit, snapshot
 from tests.deploys.dotfiles import samples
 from tests.deploys.dotfiles.home import items

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from agent.deploys.files.spec import FilesSpec
+from agent.deploys.items import items_from_json
 from agent.domain.digest import canonical
 from agent.domain.fault import Mistake
 from agent.domain.tree import blob_id
@@ -35,9 +36,9 @@ def items(commit: Commit, written: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Items by key, without the folders that nobody named."""
     concrete = FilesSpec.model_validate(written).concrete(commit)
     canonical(concrete.arguments)  # or a TypeError: what crosses to the engine is JSON without floats
-    by_key: dict[str, dict[str, Any]] = {}
-    for item in concrete.arguments["items"]:  # type: ignore[union-attr]
-        by_key[item["key"]] = item  # type: ignore[call-overload, index]
+    by_key: dict[str, dict[str, Any]] = {
+        item.key: item.to_json() for item in items_from_json(concrete.arguments["items"])
+    }
     assert list(by_key) == [resource.key for resource in concrete.resources]
     return {key: item for key, item in by_key.items() if item["kind"] != "directory" or "mode" in item}
 
@@ -77,38 +78,38 @@ def complaints(commit: Commit, written: dict[str, Any]) -> str:
         ({"template": "files/tpl.j2"}, "file:/p", {"kind": "file", "text": "port = 8080\n", "mode": 0o644}),
         ({"directory": True}, "directory:/p", {"kind": "directory", "mode": 0o755}),
         ({"link": "/etc/app"}, "link:/p", {"kind": "link", "target": "/etc/app"}),
-        ({"absent": True, "backup": True}, "file:/p", {"kind": "absent", "backup": True}),
+        ({"absent": True, "backup": True}, "file:/p", {"kind": "file", "absent": True, "backup": True}),
         (
             {"line": "a no", "match": "^#?a "},
             "line:/p#~^#?a ",
-            {"kind": "edit", "edit": {"line": "a no", "match": "^#?a "}},
+            {"kind": "line", "part": "~^#?a ", "text": "a no", "match": "^#?a "},
         ),
-        ({"line": "a no"}, "line:/p#a no", {"kind": "edit", "edit": {"line": "a no", "match": None}}),
+        ({"line": "a no"}, "line:/p#a no", {"kind": "line", "part": "a no", "text": "a no"}),
         (
             {"line": "a.no", "match": "^b", "name": "a line that its match does not find"},
             r"line:/p#~^b|^a\.no$",
-            {"kind": "edit", "edit": {"line": "a.no", "match": "^b"}},
+            {"kind": "line", "part": r"~^b|^a\.no$", "text": "a.no", "match": "^b"},
         ),
         (
             {"block": "x\n", "name": "lab"},
             "block:/p#lab",
-            {"kind": "edit", "edit": {"name": "lab", "content": "x\n"}},
+            {"kind": "block", "part": "lab", "text": "x\n"},
         ),
-        ({"block": "x\n"}, "block:/p#managed", {"kind": "edit", "edit": {"name": "managed", "content": "x\n"}}),
+        ({"block": "x\n"}, "block:/p#managed", {"kind": "block", "part": "managed", "text": "x\n"}),
         (
             {"lines": {"a": {"line": "a.b", "absent": True, "match": "^c"}}},
             r"line:/p#~(?:^a\.b$)|(?:^c)",
-            {"kind": "edit", "edit": {"line": None, "match": r"(?:^a\.b$)|(?:^c)"}},
+            {"kind": "line", "part": r"~(?:^a\.b$)|(?:^c)", "match": r"(?:^a\.b$)|(?:^c)"},
         ),
         (
             {"blocks": {"a": {"absent": True, "comment": ";"}}},
             "block:/p#a",
-            {"kind": "edit", "edit": {"name": "a", "content": None, "comment": ";"}},
+            {"kind": "block", "part": "a", "comment": ";"},
         ),
     ],
 )
 def test_an_entry_becomes_one_item(commit: Commit, entry: dict[str, Any], key: str, expected: dict[str, Any]) -> None:
-    assert items(commit, {"/p": entry}) == {key: {"key": key, "path": "/p"} | expected}
+    assert items(commit, {"/p": entry}) == {key: {"path": "/p"} | expected}
 
 
 def test_a_tree_becomes_its_files_links_and_folders(commit: Commit) -> None:

@@ -25,7 +25,7 @@ def spec(written: Any) -> MotdSpec:
 def said(written: Any, commit: Commit) -> str:
     (item,) = spec(written).concrete(commit).arguments["items"]  # type: ignore[misc, union-attr]
     assert isinstance(item, dict)
-    assert (item["key"], item["path"], item["mode"]) == ("file:/etc/motd", "/etc/motd", 0o644)
+    assert (item["kind"], item["path"], item["mode"]) == ("file", "/etc/motd", 0o644)
     return str(item["text"])
 
 

@@ -60,13 +60,8 @@ def test_known_hosts_are_a_block_with_a_line_for_each_key(tmp_path: Path) -> Non
         for item in items_from_json(spec({"known_hosts": hosts}).concrete(Commit(tmp_path, {})).arguments["items"])
         if item.path == KNOWN_HOSTS
     )
-    assert item.edit is not None
-    assert item.edit.apply("old.example.org ssh-rsa AAAA\n") == (
-        "old.example.org ssh-rsa AAAA\n"
-        "# BEGIN hostwright ssh\n"
-        f"@cert-authority *.example.org {KEY} our CA\ngit.example.org,10.0.0.5 {KEY}\n"
-        "# END hostwright ssh\n"
-    )
+    assert item.key == f"block:{KNOWN_HOSTS}#ssh"
+    assert item.text == f"@cert-authority *.example.org {KEY} our CA\ngit.example.org,10.0.0.5 {KEY}\n"
 
 
 def test_what_is_not_asked_for_is_no_resource(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""Two contents turned into a diff for people."""
+
+from __future__ import annotations
+
+import difflib
+
+from agent.deploys.at_path import CONTENT_LIMIT
+
+DIFF_LIMIT = 64 * 1024
+"""Characters of a diff that are kept; who needs more of it looks at the files."""
+
+TEXT_LIMIT = 256 * 1024
+"""Bytes of a text that is compared line by line; comparing takes long for more, and nobody reads it."""
+
+
+def unified(path: str, before: bytes | None, after: bytes) -> str:
+    """A unified diff of at most about ``DIFF_LIMIT`` characters; sizes only for what is no text, or a large one.
+    ``before`` is None where it was too large to be read."""
+    if before is None:
+        return f"more than {CONTENT_LIMIT} → {len(after)} bytes\n"
+    old, new = _lines(before), _lines(after)
+    if old is None or new is None:
+        return f"binary, {len(before)} → {len(after)} bytes\n"
+    if max(len(before), len(after)) > TEXT_LIMIT:
+        return f"text, {len(before)} → {len(after)} bytes\n"
+    text = ""
+    for line in difflib.unified_diff(old, new, f"{path} (found)", f"{path} (wanted)"):
+        text += line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        if len(text) > DIFF_LIMIT:
+            return f"{text[:DIFF_LIMIT]}\n… (cut at {DIFF_LIMIT} characters)\n"
+    return text
+
+
+def _lines(content: bytes) -> list[str] | None:
+    if b"\0" in content:
+        return None
+    try:
+        return content.decode().splitlines(keepends=True)
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,63 @@
+"""A directory: ``directory:/srv/app``. What is in it is left alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+
+from agent.deploys.at_path import AtPath, leads_into
+from agent.deploys.files.path_kind import Content, in_the_way
+from agent.deploys.files.whole import Whole, attributes_of, giving
+from agent.deploys.items import FOLDER_MODE, Item
+from agent.deploys.kind import State
+from agent.deploys.owners import Owner
+from agent.deploys.place import Spot
+from agent.deploys.writing import put_folder, set_attributes
+from agent.domain.plan import WantedChange
+from agent.system.safe_open import UnsafePath
+
+
+class Directory(Whole):
+    """``directory``."""
+
+    default_mode = FOLDER_MODE
+    in_place = stat.S_IFDIR
+    may_hold_others = True
+
+    def find(self, spot: Spot, item: Item) -> AtPath:
+        found = spot.look()
+        if found.type == stat.S_IFLNK and item.is_parent:
+            # A mere parent may be a link that is allowed to be followed, such as /var/run.
+            with suppress(UnsafePath, OSError), spot.base.folder(spot.start, spot.path) as descriptor:
+                return AtPath(os.fstat(descriptor))
+        return found
+
+    def correction(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+        del content
+        if found.type == stat.S_IFDIR:
+            changes = [] if item.is_parent else self.attribute_changes(item, found, owner)
+            return WantedChange(item.key, ", ".join(changes)) if changes else None
+        if found.type == 0:
+            return WantedChange(item.key, f"create directory, {self.described(item, owner)}")
+        own = item.links_into is not None and leads_into(found.target, item.links_into)
+        if own or (found.type == stat.S_IFREG and not item.is_parent):
+            words = f"put a directory in place of {found.described}, {self.described(item, owner)}"
+            return WantedChange(item.key, words)
+        return in_the_way(item, found)
+
+    def put(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+        del content
+        mode = self.wanted_mode(item)
+        if found.type != stat.S_IFDIR:
+            return put_folder(spot.parent, spot.name, owner.attributes(item.path, mode), backup=item.backup)
+        set_attributes(spot.parent, spot.name, owner.attributes(item.path, mode, giving(item, found)))
+        return ""
+
+    def put_back(self, spot: Spot, before: State, image: bytes | None) -> None:
+        del image
+        attributes = attributes_of(before)
+        if spot.look().type == stat.S_IFDIR:
+            set_attributes(spot.parent, spot.name, attributes)
+        else:
+            put_folder(spot.parent, spot.name, attributes, backup=False)

@@ -1,0 +1,106 @@
+"""A file, whole: ``file:/etc/motd``."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from agent.deploys.at_path import CONTENT_LIMIT, AtPath
+from agent.deploys.files.diff import unified
+from agent.deploys.files.path_kind import Content, in_the_way, is_private, refused
+from agent.deploys.files.whole import Whole, attributes_of, giving, state_of
+from agent.deploys.items import FILE_MODE, Item
+from agent.deploys.kind import State
+from agent.deploys.owners import Owner
+from agent.deploys.place import Spot
+from agent.deploys.validating import approval
+from agent.deploys.writing import put_file, set_attributes
+from agent.domain.plan import WantedChange
+from agent.domain.stand_in import stand_in
+from agent.domain.tree import blob_id
+from agent.errors import DeployError
+from agent.problems import ProblemKind
+from agent.system.files import read_bounded
+from agent.system.safe_open import UnsafePath
+
+
+class File(Whole):
+    """``file``."""
+
+    default_mode = FILE_MODE
+    in_place = stat.S_IFREG
+
+    def content(self, item: Item, root: Path) -> bytes:
+        """The blob id is checked, so that what is written is what the digest was taken of."""
+        if item.absent or item.text is not None:
+            return (item.text or "").encode()
+        assert item.source is not None
+        try:
+            content = read_bounded(root / item.source, CONTENT_LIMIT)
+        except OSError as error:
+            why = f"{item.source} of the commit cannot be read: {error}"
+            raise DeployError(why, kind=ProblemKind.SOURCE_UNREADABLE) from error
+        if blob_id(content) != item.blob:
+            why = f"{item.source} in {root} is not what the commit holds"
+            hint = "something changed the export just now; the next cycle exports it anew"
+            raise DeployError(why, hint=hint, kind=ProblemKind.SOURCE_DAMAGED)
+        return content
+
+    def correction(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+        private = not self.wanted_mode(item) & stat.S_IROTH or is_private(found)
+        is_file = found.type == stat.S_IFREG
+        if is_file:
+            changes = self.attribute_changes(item, found, owner)
+            if not _holds(item, found):
+                changes.insert(0, "write content")
+            elif not changes:
+                return None
+            operation = ", ".join(changes)
+        elif found.type == 0:
+            operation = f"create file, {self.described(item, owner)}"
+        elif found.type == stat.S_IFLNK or found.empty:
+            operation = f"put a file in place of {found.described}, {self.described(item, owner)}"
+        else:
+            return in_the_way(item, found)
+        wanted = content()
+        if item.source is not None and (instead := stand_in(wanted)):
+            return refused(item, f"{item.source} {instead.what}; {instead.remedy}")
+        diff = (
+            None if is_file and _holds(item, found) else unified(item.path, found.content if is_file else b"", wanted)
+        )
+        return WantedChange(item.key, operation, diff, private)
+
+    def put(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+        if content is None:
+            why = f"{item.path}: somebody moves the folders on the way to it"  # the way was closed when it was planned
+            raise UnsafePath(why, hint="the next cycle tries again")
+        attributes = owner.attributes(item.path, self.wanted_mode(item), giving(item, found))
+        if _holds(item, found) and _is_ours_alone(found):
+            set_attributes(spot.parent, spot.name, attributes)
+            return ""
+        approve = approval(spot, item, attributes.mode)
+        return put_file(spot.parent, spot.name, content, attributes, backup=item.backup, approve=approve)
+
+    def put_back(self, spot: Spot, before: State, image: bytes | None) -> None:
+        attributes = attributes_of(before)
+        if image is not None:
+            put_file(spot.parent, spot.name, image, attributes, backup=False)
+        elif state_of(spot.look()).get("sha256", "") == before.get("sha256"):
+            set_attributes(spot.parent, spot.name, attributes)
+        else:
+            raise DeployError(f"{spot.path}: what was there was not kept: the file was too large")
+
+
+def _holds(item: Item, found: AtPath) -> bool:
+    """Whether the content is the one that is wanted."""
+    if found.content is None:
+        return False
+    return found.content == item.text.encode() if item.text is not None else blob_id(found.content) == item.blob
+
+
+def _is_ours_alone(found: AtPath) -> bool:
+    """Whether a file's owner and mode may be set in place: it has no second name (in a folder of somebody who would
+    like to own what it is a name of), and this process may."""
+    assert found.status is not None
+    return found.status.st_nlink == 1 and os.geteuid() in (0, found.status.st_uid)

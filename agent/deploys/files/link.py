@@ -1,0 +1,48 @@
+"""A symbolic link: ``link:/etc/localtime``."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+
+from agent.deploys.at_path import AtPath, holds_only_links
+from agent.deploys.files.path_kind import Content, in_the_way, is_private
+from agent.deploys.files.whole import Whole
+from agent.deploys.items import Item
+from agent.deploys.kind import State
+from agent.deploys.owners import Owner
+from agent.deploys.place import Spot
+from agent.deploys.writing import put_link, remove_links
+from agent.domain.plan import WantedChange
+
+
+class Link(Whole):
+    """``link``."""
+
+    def find(self, spot: Spot, item: Item) -> AtPath:
+        found = spot.look()
+        if found.type == stat.S_IFDIR and item.links_into is not None:
+            return replace(found, empty=holds_only_links(spot.parent, spot.name, item.links_into))
+        return found
+
+    def correction(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+        del owner, content
+        if found.type == stat.S_IFLNK:
+            words = f"point the link to {item.target} (was {found.target})"
+            return WantedChange(item.key, words) if found.target != item.target else None
+        if found.type == 0:
+            return WantedChange(item.key, f"create link to {item.target}")
+        if found.type == stat.S_IFREG or found.empty:
+            words = f"put a link to {item.target} in place of {found.described}"
+            return WantedChange(item.key, words, private=is_private(found))
+        return in_the_way(item, found)
+
+    def put(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+        del owner, content
+        if item.links_into is not None and found.type == stat.S_IFDIR:
+            remove_links(spot.parent, spot.name, item.links_into)
+        return put_link(spot.parent, spot.name, item.target or "", backup=item.backup)
+
+    def put_back(self, spot: Spot, before: State, image: bytes | None) -> None:
+        del image
+        put_link(spot.parent, spot.name, f"{before['target']}", backup=False)

@@ -1,0 +1,121 @@
+"""A part of a file whose other lines are not the agent's: what Block and Line have in common."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from abc import abstractmethod
+from collections.abc import Callable
+
+from agent.deploys.at_path import AtPath
+from agent.deploys.edits import REPLACING, Edit
+from agent.deploys.files.diff import unified
+from agent.deploys.files.path_kind import Content, PathKind, is_private, refused
+from agent.deploys.files.whole import work_at
+from agent.deploys.items import FILE_MODE, Item
+from agent.deploys.owners import Owner
+from agent.deploys.place import Spot, place_of
+from agent.deploys.validating import approval
+from agent.deploys.writing import Attributes, forget_backup, put_file
+from agent.domain.ownership import LedgerEntry, Seen
+from agent.domain.plan import WantedChange
+from agent.errors import DeployError
+
+
+class Part(PathKind):
+    """A part of a file, by what stands behind the # in its key."""
+
+    in_place = stat.S_IFREG
+
+    @abstractmethod
+    def edit(self, item: Item) -> Edit:
+        """What makes a text hold the item."""
+
+    @abstractmethod
+    def seen(self, part: str, text: str) -> Seen | None:
+        """``part`` as it stands in a file's text."""
+
+    @abstractmethod
+    def without(self, part: str, text: str) -> str:
+        """The text without ``part``."""
+
+    def content_after(self, item: Item, found: AtPath) -> bytes:
+        return _encoded(self.edit(item).apply(_text(found)))
+
+    def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+        del owner, content
+        if found.type not in (0, stat.S_IFREG):
+            hint = "; name the file that it leads to" if found.type == stat.S_IFLNK else ""
+            return refused(item, f"cannot edit {found.described}{hint}")
+        if found.status is not None and found.content is None:
+            return refused(item, "cannot edit a file of this size")
+        before, after = found.content or b"", self.content_after(item, found)
+        if after == before:
+            return None
+        name = (item.part or "").removeprefix(REPLACING)
+        operation = f"edit {name}" if found.status else f"create file with {name}"
+        return WantedChange(item.key, operation, unified(item.path, before, after), is_private(found))
+
+    def make(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+        del content
+        attributes = _attributes(found) or owner.attributes(item.path, FILE_MODE)
+        after = self.content_after(item, found)
+        approve = approval(spot, item, attributes.mode)
+        return put_file(spot.parent, spot.name, after, attributes, backup=item.backup, approve=approve)
+
+    def look(self, name: str) -> Seen | None:
+        path, _, part = name.partition("#")
+        place = place_of(path)
+        found = place.look() if place is not None else AtPath()
+        if found.type == stat.S_IFREG and found.content is None:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+        return self.seen(part, _text(found))
+
+    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:
+        del purge
+        path, _, part = entry.name.partition("#")
+
+        def unchanged(text: str) -> str:
+            now = self.seen(part, text)
+            if now is None:
+                return text
+            if entry.left is not None and (reason := self.changed(entry.left, now)):
+                raise DeployError(f"changed since: {reason}")
+            return self.without(part, text)
+
+        rewrite(path, unchanged)
+
+
+def rewrite(path: str, change: Callable[[str], str]) -> None:
+    """Gives a file another text and leaves everything else as it was; one that is not there stays so. Raises
+    DeployError, OSError."""
+    place = place_of(path)
+    found = place.look() if place is not None else AtPath()
+    attributes = _attributes(found)
+    if place is None or attributes is None or found.content is None:
+        return
+    after = change(_text(found))
+    if after == _text(found):
+        return
+
+    def put(spot: Spot) -> None:
+        put_file(spot.parent, spot.name, _encoded(after), attributes, backup=False)
+        forget_backup(spot.parent, spot.name)
+
+    work_at(place, put)
+
+
+def _attributes(found: AtPath) -> Attributes | None:
+    """The attributes of a file that is there."""
+    status = found.status
+    return Attributes(found.mode, status.st_uid, status.st_gid, found.giving) if status is not None else None
+
+
+def _text(found: AtPath) -> str:
+    """Bytes that are no UTF-8 pass through unharmed."""
+    return (found.content or b"").decode(errors="surrogateescape")
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")

@@ -1,0 +1,80 @@
+"""The owner that an item names, looked up among the host's users and groups."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from agent.deploys.items import Item
+from agent.deploys.writing import Attributes
+from agent.errors import DeployError
+from agent.problems import ProblemKind
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who should own an item. ``uid`` and ``gid`` are None for a user or a group that does not exist (yet)."""
+
+    user: str
+    group: str | None
+    uid: int | None
+    gid: int | None
+
+    @property
+    def exists(self) -> bool:
+        return self.uid is not None and self.gid is not None
+
+    def __str__(self) -> str:
+        if self.uid is None:
+            return f"{self.user}, who does not exist yet"
+        if self.gid is None:
+            return f"{self.user}:{self.group}, a group that does not exist yet"
+        return names(self.uid, self.gid)
+
+    def attributes(self, path: str, mode: int, giving: Mapping[str, bytes] | None = None) -> Attributes:
+        """Attributes of what is to lie at ``path``. Raises DeployError for an owner who does not exist."""
+        if self.uid is None or self.gid is None:
+            missing = f"user {self.user}" if self.uid is None else f"group {self.group}"
+            why = f"{missing} does not exist, who should own {path}"
+            hint = "name an earlier deploy that creates it in `needs`, or correct the name"
+            raise DeployError(why, hint=hint, kind=ProblemKind.NO_SUCH_OWNER)
+        return Attributes(mode, self.uid, self.gid, giving or {})
+
+
+class Owners:
+    """The owners of many items, each looked up once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str | None], Owner] = {}
+
+    def of(self, item: Item) -> Owner:
+        """Without a group the user's own, or the group of the same number where the user is only a number."""
+        asked = item.owner, item.group
+        if asked not in self._found:
+            number = int(item.owner) if item.owner.isdecimal() else None
+            uid, gid = number, number
+            with suppress(KeyError):
+                user = pwd.getpwnam(item.owner)
+                uid, gid = user.pw_uid, user.pw_gid
+            self._found[asked] = Owner(*asked, uid, gid if item.group is None else _gid(item.group))
+        return self._found[asked]
+
+
+def names(uid: int, gid: int) -> str:
+    """``ann:users``; numbers for those who have no name."""
+    user, group = f"{uid}", f"{gid}"
+    with suppress(KeyError):
+        user = pwd.getpwuid(uid).pw_name
+    with suppress(KeyError):
+        group = grp.getgrgid(gid).gr_name
+    return f"{user}:{group}"
+
+
+def _gid(group: str) -> int | None:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        return int(group) if group.isdecimal() else None
