@@ -1,14 +1,14 @@
 """The arguments and checks that a play gives a deploy, as the types of the deploy's kind.
 
-``complain_of_mention`` reads them before any host's values are known: values that hold a template are left out, and
-every mistake found is one for all hosts. ``ArgumentReader`` reads them with one host's values filled in.
+``read_constants`` reads them before any host's values are known: values that hold a template are left out, and every
+mistake found is one for all hosts. ``ArgumentReader`` reads the others with one host's values filled in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ValidationError
 
@@ -84,23 +84,32 @@ class ArgumentReader:
         )
 
 
-def complain_of_mention(mention: Mention, complaints: Complaints) -> bool:
-    """Add what is wrong with ``mention`` for every host. Return whether nothing is."""
+def read_constants(mention: Mention, complaints: Complaints) -> Mention | None:
+    """``mention`` with what is the same for every host, read: arguments and checks without a template. None after a
+    complaint."""
     own = Complaints()
     reader = ArgumentReader(own)
+    spec: Spec | None = None
+    checks: list[Check] = []
     if mention.source is None and not validation.is_template(mention.arguments):
         with suppress(Complained):
-            reader.spec(mention, plain(mention.arguments) if mention.arguments is not None else None)
+            spec = reader.spec(mention, plain(mention.arguments) if mention.arguments is not None else None)
     if isinstance(mention.health, List):
         for index, node in enumerate(mention.health.items):
             if not validation.is_template(node):
                 with suppress(Complained):
-                    reader.check(mention, plain(node), node, (*mention.path[:-1], "health", index))
+                    checks.append(reader.check(mention, plain(node), node, (*mention.path[:-1], "health", index)))
     elif mention.health is not None and not validation.is_template(mention.health):
         with suppress(Complained):
-            list(reader.checks(mention, plain(mention.health)))
+            checks += reader.checks(mention, plain(mention.health))
     complaints.include(own)
-    return not own
+    if own:
+        return None
+    return replace(
+        mention,
+        spec=None if validation.holds_template(mention.arguments) else spec,
+        checks=None if validation.holds_template(mention.health) else tuple(checks),
+    )
 
 
 def _keyed(value: Value) -> Value:

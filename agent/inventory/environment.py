@@ -18,7 +18,7 @@ from agent.domain.pins import Pins, RepositoryPin, left_out
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory.ansible.inventory import Inventory, complain_of_unread, read_inventory
-from agent.inventory.arguments import complain_of_mention
+from agent.inventory.arguments import read_constants
 from agent.inventory.check.conflicts import conflicts, unmet_needs
 from agent.inventory.check.deploy_files import require_python
 from agent.inventory.check.external_deploys import require_runnable
@@ -330,6 +330,6 @@ def read(
 
 def _sound(play: Play, complaints: Complaints) -> Play:
     """``play`` without the deploys that are wrong for every host."""
-    sound = tuple(mention for mention in play.mentions if complain_of_mention(mention, complaints))
-    broken = {mention.name for mention in play.mentions if mention not in sound}
-    return replace(play, mentions=sound, broken=play.broken | broken)
+    read = [(mention.name, read_constants(mention, complaints)) for mention in play.mentions]
+    sound = tuple(mention for _, mention in read if mention is not None)
+    return replace(play, mentions=sound, broken=play.broken | {name for name, mention in read if mention is None})

@@ -137,12 +137,17 @@ class PlayMerge:
 
     def _filled_in(self, mention: Mention) -> HostDeploy:
         reader = ArgumentReader(self.complaints, self.host)
-        arguments = self._rendered(mention.arguments, mention.path)
         built_in = mention.source is None
+        arguments = self._rendered(mention.arguments, mention.path) if mention.spec is None else None
+        spec = reader.spec(mention, arguments) if built_in and mention.spec is None else mention.spec
+        checks = mention.checks
+        if checks is None:
+            health = self._rendered(mention.health, (*mention.path[:-1], "health"))
+            checks = tuple(reader.checks(mention, health))
         return HostDeploy(
             name=mention.name,
             kind=mention.kind,
-            spec=reader.spec(mention, arguments) if built_in else None,
+            spec=spec,
             source=mention.source,
             data=self._with(mention, None if built_in else arguments) if mention.runs_files else {},
             needs=mention.needs,
@@ -151,7 +156,7 @@ class PlayMerge:
             position=mention.position,
             repository=mention.repository,
             on_remove=mention.on_remove,
-            health=tuple(reader.checks(mention, self._rendered(mention.health, (*mention.path[:-1], "health")))),
+            health=checks,
             mentions=(mention,),
         )
 

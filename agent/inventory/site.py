@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.deploys import catalogue
+from agent.deploys.spec import Spec
 from agent.domain.address import SCHEME, Address
+from agent.domain.check import Check
 from agent.domain.desired import Looking, Mode
 from agent.domain.fault import Mistake, Path
 from agent.inventory.ansible.inventory import Inventory
@@ -52,6 +54,10 @@ class Mention:
     """A list of checks, not rendered yet."""
     looking: Looking | None = None
     """None where the play does not say."""
+    spec: Spec | None = None
+    """``arguments`` of a built-in, read; None where they hold a template."""
+    checks: tuple[Check, ...] | None = None
+    """``health``, read; None where it holds a template, or is not read yet."""
     needs_at: Position | None = None
     named_at: Position | None = None
     """Where its kind or its deploy file stands, if elsewhere than ``position``."""
