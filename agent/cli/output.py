@@ -1,23 +1,21 @@
 """What people and programs see: data on stdout, talk on stderr, one JSON envelope for every command.
 
-The one door to a terminal, and the one home of rich. All text that comes here is text: nothing in it is markup, moves
-a cursor, or begins another row, whoever wrote it.
+The one door to a terminal, and the one home of rich, which is loaded only where something moves. All text that comes
+here is text: nothing in it is markup, moves a cursor, or begins another row, whoever wrote it.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, TextIO
-
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.text import Text
 
 from agent import __version__
 from agent.domain.text import escaped
@@ -25,6 +23,7 @@ from agent.errors import Consequence, HostwrightError
 from agent.problems import ProblemKind
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.status import Status
 
 ENVELOPE_VERSION = 1
@@ -42,19 +41,22 @@ Watch = Callable[[int, int | None], None]
 
 @dataclass(slots=True)
 class Spinner:
-    """One line that says what goes on now; nothing where there is no terminal."""
+    """One line that says what goes on now; nothing where there is no console."""
 
-    _console: Console
+    _console: Console | None
     _status: Status | None = None
 
     def show(self, text: str) -> None:
-        if not self._console.is_terminal:
+        from rich.text import Text
+
+        if self._console is None:
             return
+        line = Text(escaped(text))  # a str may hold markup
         if self._status is None:
-            self._status = self._console.status(_cell(text))
+            self._status = self._console.status(line)
             self._status.start()
         else:
-            self._status.update(_cell(text))
+            self._status.update(line)
 
     def stop(self) -> None:
         if self._status is not None:
@@ -62,18 +64,25 @@ class Spinner:
             self._status = None
 
 
-@dataclass(frozen=True, slots=True)
 class Output:
     """Where a command's words go. With ``as_json`` stdout carries the envelope and nothing else."""
 
-    as_json: bool = False
-    verbose: bool = False
-    _out: Console = field(default_factory=lambda: _console(sys.stdout))
-    _err: Console = field(default_factory=lambda: _console(sys.stderr))
+    def __init__(
+        self, as_json: bool = False, verbose: bool = False, *, out: TextIO | None = None, err: TextIO | None = None
+    ) -> None:
+        self.as_json, self.verbose = as_json, verbose
+        self._out, self._err = _stream(out or sys.stdout), _stream(err or sys.stderr)
+
+    @cached_property
+    def _console(self) -> Console:
+        """stderr as rich draws on it. While something moves there, lines go by way of it too."""
+        from rich.console import Console
+
+        return Console(file=self._err, highlight=False, soft_wrap=True, emoji=False)
 
     def say(self, text: str) -> None:
         """Talk: one line on stderr."""
-        self._err.print(Text(fit(text)))
+        self._talk(fit(text), end="\n")
 
     def detail(self, text: str) -> None:
         """Talk that only ``-v`` wants."""
@@ -82,29 +91,39 @@ class Output:
 
     def ask(self, question: str) -> bool:
         """Asks whoever sits at the terminal; whether the answer is yes."""
-        self._err.print(Text(fit(f"{question} [y/N] ")), end="")
+        self._talk(f"{fit(question)} [y/N] ", end="")
         return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def _talk(self, text: str, *, end: str) -> None:
+        if "_console" in vars(self):
+            self._console.out(text, end=end, highlight=False)
+        else:
+            self._err.write(f"{text}{end}")
+            self._err.flush()
 
     def show(self, text: str) -> None:
         """Data for people. Not printed with ``--json``."""
         if not self.as_json:
-            self._out.file.write(f"{fit(text)}\n")
+            self._out.write(f"{fit(text)}\n")
 
     def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Data for people, a line for each row; only the last column wraps, where a terminal is narrow."""
+        from rich.cells import cell_len, set_cell_size
+
         if self.as_json:
             return
         lines = [tuple(map(escaped, row)) for row in (columns, *rows)]
         widths = [max(map(cell_len, column)) + len(_GAP) for column in list(zip(*lines, strict=True))[:-1]]
-        room = max(self._out.width - sum(widths), _NARROWEST)
+        terminal = shutil.get_terminal_size().columns if self._out.isatty() else UNLIMITED_WIDTH
+        room = max(terminal - sum(widths), _NARROWEST)
         for *cells, last in lines:
             start = "".join(set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=True))
             for part in wrap(last, room) or [""]:
-                self._out.file.write(f"{start}{part}".rstrip() + "\n")
+                self._out.write(f"{start}{part}".rstrip() + "\n")
                 start = " " * sum(widths)
 
     def spinner(self) -> Spinner:
-        return Spinner(self._err)
+        return Spinner(self._console if self._err.isatty() else None)
 
     @contextmanager
     def downloads(self) -> Iterator[Callable[[str], Watch]]:
@@ -112,7 +131,7 @@ class Output:
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
-        with Progress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal) as progress:
+        with Progress(*columns, console=self._console, transient=True, disable=not self._err.isatty()) as progress:
 
             def watch(what: str) -> Watch:
                 for done in progress.task_ids:
@@ -125,14 +144,14 @@ class Output:
     @property
     def symbols(self) -> bool:
         """Whether stderr can show more than ASCII."""
-        return self._err.encoding.lower().replace("-", "") == "utf8"
+        return (self._err.encoding or "").lower().replace("-", "") == "utf8"
 
     def envelope(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> None:
         """Data for programs, with ``--json`` only."""
         self.write(self.enveloped(command, exit_code, data, error))
 
     def enveloped(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> str:
-        """The same for whoever writes it; empty without ``--json``."""
+        """The envelope as text, for whoever writes it later; empty without ``--json``."""
         if not self.as_json:
             return ""
         document = {
@@ -146,13 +165,13 @@ class Output:
         return f"{json_text(document, indent=1)}\n"
 
     def write(self, enveloped: str) -> None:
-        """What ``enveloped`` made."""
-        self._out.file.write(enveloped)
+        """Print what ``enveloped`` returned."""
+        self._out.write(enveloped)
 
     def flush(self) -> None:
-        """Nothing that was said or shown is still on its way."""
-        self._out.file.flush()
-        self._err.file.flush()
+        """Write out all that was said and shown."""
+        self._out.flush()
+        self._err.flush()
 
     def problem(self, error: HostwrightError) -> None:
         """One line of what happened and one of what to do."""
@@ -161,7 +180,7 @@ class Output:
             self.say(f"  → {error.hint}")
 
     def failure(self, command: str, error: HostwrightError) -> int:
-        """One line of what happened and one of what to do; the exit code."""
+        """Tell of the error, to people and programs; return its exit code."""
         self.problem(error)
         self.envelope(command, int(error.exit), None, error_document(error))
         return int(error.exit)
@@ -184,17 +203,11 @@ def _json_escaped(character: str) -> str:
     return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]  # DEL is ASCII, and json leaves that
 
 
-def _cell(text: str) -> Text:
-    """``text`` as one line without markup, which a ``str`` is to rich."""
-    return Text(escaped(text))
-
-
-def _console(file: TextIO) -> Console:
-    """A table is as wide as it has to be, unless a terminal has less room."""
+def _stream(file: TextIO) -> TextIO:
+    """``file`` such that a locale that lacks a sign is no reason to say nothing."""
     if isinstance(file, io.TextIOWrapper):
-        file.reconfigure(errors="backslashreplace")  # a locale that lacks a sign is no reason to say nothing
-    width = None if file.isatty() else UNLIMITED_WIDTH
-    return Console(file=file, highlight=False, soft_wrap=True, emoji=False, width=width)
+        file.reconfigure(errors="backslashreplace")
+    return file
 
 
 def error_document(error: HostwrightError) -> dict[str, Any]:

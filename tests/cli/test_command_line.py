@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import signal
@@ -12,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from agent.cli.commands.cycle import first_interrupt
 from agent.cli.config_repo import inventory_names
@@ -20,6 +18,7 @@ from agent.cli.main import cli, run
 from agent.cli.output import Output
 from agent.cli.table import load_command
 from agent.errors import SettingsError
+from tests.cli.terminal import Terminal
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -159,18 +158,34 @@ def test_a_row_of_a_table_is_one_line_where_there_is_no_terminal(capsys):
 MARKUP = "file:[/etc/x] [a-z]+ {task} :smile: \x1b[2J"
 
 
-def test_what_goes_on_now_is_no_markup():
-    written = io.StringIO()
-    spinner = Output(_err=Console(file=written, force_terminal=True, width=200)).spinner()
+def test_a_line_that_is_said_while_something_moves_stands_above_it(terminal):
+    written = Terminal()
+    output = Output(err=written)
+    spinner = output.spinner()
+    spinner.show("moving")
+    output.say("done [1]")
+    spinner.stop()
+    assert "done [1]\n" in written.getvalue()
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    for name, value in {"TERM": "xterm", "COLUMNS": "200"}.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_what_goes_on_now_is_no_markup(terminal):
+    written = Terminal()
+    spinner = Output(err=written).spinner()
     for _ in range(2):
         spinner.show(MARKUP)
     spinner.stop()
     assert "[/etc/x] [a-z]+ {task} :smile: \\x1b[2J" in written.getvalue()
 
 
-def test_what_is_fetched_now_is_no_markup():
-    written = io.StringIO()
-    with Output(_err=Console(file=written, force_terminal=True, width=200)).downloads() as watch:
+def test_what_is_fetched_now_is_no_markup(terminal):
+    written = Terminal()
+    with Output(err=written).downloads() as watch:
         watch(MARKUP)(1, 2)
     assert "[/etc/x] [a-z]+ {task} :smile: \\x1b[2J" in written.getvalue()
 

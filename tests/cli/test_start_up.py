@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("cryptography", "git", "jinja2", "paramiko", "psutil", "pydantic", "pyinfra", "yaml")
+HEAVY = ("cryptography", "git", "jinja2", "paramiko", "psutil", "pydantic", "pyinfra", "rich", "yaml")
 
 
 def loaded(*modules: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import string
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from rich.console import Console
 
 from agent.cli.commands.status import COLUMNS, row
 from agent.cli.output import Output
@@ -27,6 +25,7 @@ from agent.domain.status import (
 )
 from agent.fleet.reader import belongs, judge_all
 from agent.fleet.render import readme
+from tests.cli.terminal import Terminal
 from tests.fleet import hostile
 from tests.fleet.samples import NOW, report
 
@@ -66,10 +65,10 @@ def test_hostile_reports_make_a_page() -> None:
 
 
 @pytest.mark.parametrize("text", hostile.TEXTS)
-def test_a_cell_shows_what_was_written(text: str) -> None:
-    written = io.StringIO()
-    console = Console(file=written, force_terminal=True, width=60, highlight=False, soft_wrap=True, emoji=False)
-    Output(_out=console).show_table(("key", "what"), [("unit", text)])
+def test_a_cell_shows_what_was_written(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    written = Terminal()
+    Output(out=written).show_table(("key", "what"), [("unit", text)])
     assert all(line.isprintable() for line in written.getvalue().split("\n"))
     letters = [character for character in text if character in string.ascii_letters + string.digits + "[]{}%"]
     found = iter(written.getvalue())
