@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,32 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes; runs with --long (bash tests/run --long)")
 
 
+LONGEST_FIRST = (
+    "tests/stories/test_life_cycle.py",
+    "tests/bootstrap/test_install.py",
+    "tests/bootstrap/test_refusals.py",
+    "tests/faults/test_kill.py",
+    "tests/test_rollback.py",
+    "tests/stories/test_uninstall.py",
+    "tests/bootstrap/test_rescue.py",
+    "tests/bootstrap/test_update.py",
+    "tests/stories/test_repetition.py",
+    "tests/faults/test_remotes.py",
+    "tests/stories/test_example.py",
+    "tests/deploys/users/test_on_host.py",
+    "tests/deploys/packages/test_on_host.py",
+    "tests/deploys/packages/test_resource.py",
+    "tests/stories/test_windows.py",
+    "tests/stories/test_prune.py",
+    "tests/faults/test_power.py",
+    "tests/adversary/test_reports.py",
+)
+"""Files that take more than half a minute: what begins last is to be short, for the other workers wait for it."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    place = {path: number for number, path in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
     unusable = missing()
     for item in items:
         if "lab" in getattr(item, "fixturenames", ()):
@@ -64,7 +90,8 @@ def _examples(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def guard(tmp_path_factory: pytest.TempPathFactory) -> Guard:
-    return Guard([tmp_path_factory.getbasetemp(), images.CACHE])
+    compiled = [Path(sys.pycache_prefix)] if sys.pycache_prefix else []
+    return Guard([tmp_path_factory.getbasetemp(), images.CACHE, *compiled])
 
 
 @pytest.fixture(scope="session")

@@ -51,20 +51,35 @@ def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=_name)
-def test_a_module_says_what_it_is_for_and_holds_one_thought(path: Path) -> None:
-    text = path.read_text()
-    assert len(text.splitlines()) <= (LINES_MAX if path in MODULES else TEST_LINES_MAX)
-    assert path.stem not in FORBIDDEN_NAMES
-    named_by_its_tests = path.name == "conftest.py" or path.name.startswith("test_")
-    assert path.name == "__init__.py" or named_by_its_tests or ast.get_docstring(ast.parse(text)), "no docstring"
+def test_a_module_holds_one_thought() -> None:
+    lines = {path: len(path.read_text().splitlines()) for path in (*MODULES, *TESTS)}
+    most = dict.fromkeys(TESTS, TEST_LINES_MAX) | dict.fromkeys(MODULES, LINES_MAX)
+    assert [(_name(path), count) for path, count in lines.items() if count > most[path]] == []
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=_name)
-def test_packages_are_empty_so_that_importing_one_module_loads_only_that(path: Path) -> None:
-    body = ast.parse(path.read_text()).body
-    rest = [node for node in body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
-    assert [ast.unparse(node) for node in rest] in ([], [f"__version__ = {_version()!r}"])
+def test_a_module_is_named_by_what_it_is_for() -> None:
+    assert [_name(path) for path in (*MODULES, *TESTS) if path.stem in FORBIDDEN_NAMES] == []
+
+
+def test_a_module_says_what_it_is_for() -> None:
+    """But a package, and a module that the names of its tests say it of."""
+    named_otherwise = re.compile(r"__init__|conftest|test_.*")
+    modules = [path for path in (*MODULES, *TESTS) if not named_otherwise.fullmatch(path.stem)]
+    assert [_name(path) for path in modules if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+def test_packages_are_empty_so_that_importing_one_module_loads_only_that() -> None:
+    bodies = {path: ast.parse(path.read_text()).body for path in MODULES if path.name == "__init__.py"}
+    held = {
+        _name(path): [ast.unparse(node) for node in body if not _is_docstring(node)] for path, body in bodies.items()
+    }
+    assert {name: rest for name, rest in held.items() if rest} == {
+        "agent/__init__.py": [f"__version__ = {_version()!r}"]
+    }
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _version() -> str:
