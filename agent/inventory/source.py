@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from agent.domain.stand_in import VAULT, stand_in
@@ -13,6 +14,17 @@ from agent.system import yaml
 from agent.system.yaml import Map, Node, Position, Scalar
 
 INVENTORIES = "inventories"
+
+HOSTS_FILES = ("hosts.yaml", "hosts.yml", "hosts.ini", "hosts")
+FILES = (*HOSTS_FILES, "site.yaml", "fleet.yaml", "tools.yaml", "lock.yaml")
+PEOPLE = ("trusted_signers", "admins")
+FOLDERS = ("group_vars", "host_vars", "identities", "secrets")
+"""What an inventory holds at its top."""
+
+COPY = ("nobody reads this copy", "remove it: Git keeps what was there before")
+
+_BACKUP = re.compile(r".+?(~|\.(bak|orig|old|save|swp|tmp|rej|disabled|dpkg-(old|new|dist))|\.\d+)")
+_BESIDE = re.compile(r"\..*|(README|LICENSE|LICENCE|COPYING|NOTICE|CODEOWNERS|Makefile)(\..*)?|.*\.(md|rst|txt)")
 
 
 @dataclass(slots=True)
@@ -87,6 +99,16 @@ class Source:
             complaints.add(root.position, (), "a mapping is expected", example)
             return None
         return root
+
+
+def is_backup(name: str) -> bool:
+    """Whether a file of this name is a backup, by the habits of editors and merges."""
+    return _BACKUP.fullmatch(name) is not None
+
+
+def is_expected_beside(name: str) -> bool:
+    """Whether a file of this name is for people."""
+    return _BESIDE.fullmatch(name) is not None
 
 
 def open_source(tree: Tree, name: str) -> Source:

@@ -15,17 +15,14 @@ from agent.inventory.ansible.groups import ALL, HostGroups, Variables
 from agent.inventory.ansible.hosts_ini import is_yaml, read_ini
 from agent.inventory.ansible.hosts_yaml import read_hosts
 from agent.inventory.ansible.vars import GROUP_VARS, HOST_VARS, VarsFiles
-from agent.inventory.check.strays import FILES
 from agent.inventory.complaint import Complaints, ComplaintsError, nearest
-from agent.inventory.source import Source
+from agent.inventory.source import HOSTS_FILES, Source
 from agent.problems import ProblemKind
 from agent.system.document import key_text
 from agent.system.yaml import Node, Unsafe, Value, plain
 
 Document = None | bool | int | float | str | list["Document"] | dict[str, "Document"]
 """JSON to print. Unlike what digests are made of it may hold floats."""
-
-HOSTS_FILES = FILES[:4]
 
 _INI = re.compile(rb"(\s*([#;].*)?\n)*\[[\w.-]+(:\w+)?\]\s*\n")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from agent.inventory.ansible.groups import Variables
-from agent.inventory.check.strays import COPY, backup_of, is_expected_beside
 from agent.inventory.complaint import Complaints, nearest
-from agent.inventory.source import Source
+from agent.inventory.source import COPY, Source, is_backup, is_expected_beside
 from agent.system.document import key_text
 from agent.system.yaml import Map, Scalar
 
@@ -58,7 +57,7 @@ class VarsFiles:
             place = self._source.position(f"{self._folder}/{stem}")
             if is_expected_beside(stem):
                 continue
-            if backup_of(stem) is not None and name not in names:
+            if is_backup(stem) and name not in names:
                 complaints.add(place, (), *COPY)
             elif name not in names:
                 otherwise = f"call it after one of the hosts file, or move it to {other}/"
@@ -75,7 +74,7 @@ class VarsFiles:
         for path in self._below[stem]:
             inside = path.split("/")[1:]
             if inside and not _speaks(inside) and not is_expected_beside(inside[-1]):
-                said = COPY if backup_of(inside[-1]) is not None else ("nobody reads this", "end its name in .yaml")
+                said = COPY if is_backup(inside[-1]) else ("nobody reads this", "end its name in .yaml")
                 complaints.add(self._source.position(f"{self._folder}/{path}"), (), *said)
 
     def _stem(self, name: str) -> str | None:

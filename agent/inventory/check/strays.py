@@ -5,36 +5,15 @@ Files for people are left alone: hidden files, README, Markdown, licences.
 
 from __future__ import annotations
 
-import re
-
 from agent.inventory.complaint import Complaints, nearest
-from agent.inventory.source import Source
+from agent.inventory.source import COPY, FILES, FOLDERS, HOSTS_FILES, PEOPLE, Source, is_backup, is_expected_beside
 from agent.system.yaml import Position
-
-FILES = ("hosts.yaml", "hosts.yml", "hosts.ini", "hosts", "site.yaml", "fleet.yaml", "tools.yaml", "lock.yaml")
-PEOPLE = ("trusted_signers", "admins")
-FOLDERS = ("group_vars", "host_vars", "identities", "secrets")
 
 NOT_IN_FORCE = ("not in force in this version", "remove it")
 """Problem and remedy of what a later version reads."""
 
-COPY = ("nobody reads this copy", "remove it: Git keeps what was there before")
-
-_BACKUP = re.compile(r"(?P<of>.+?)(~|\.(bak|orig|old|save|swp|tmp|rej|disabled|dpkg-(old|new|dist))|\.\d+)")
-_BESIDE = re.compile(r"\..*|(README|LICENSE|LICENCE|COPYING|NOTICE|CODEOWNERS|Makefile)(\..*)?|.*\.(md|rst|txt)")
 _OF_INVENTORIES = (".yaml", ".yml", ".ini")
 _POLICIES = "policies"
-
-
-def backup_of(name: str) -> str | None:
-    """The name of the file that ``name`` is a backup of, by the habits of editors and merges; else None."""
-    found = _BACKUP.fullmatch(name)
-    return found["of"] if found else None
-
-
-def is_expected_beside(name: str) -> bool:
-    """Whether a file of this name is for people."""
-    return _BESIDE.fullmatch(name) is not None
 
 
 def complain_of_strays(source: Source, complaints: Complaints) -> None:
@@ -43,7 +22,7 @@ def complain_of_strays(source: Source, complaints: Complaints) -> None:
     for name in source.tree.names(source.folder):
         if name not in known and not is_expected_beside(name) and (said := _unread(source, name)) is not None:
             complaints.add(source.position(name), (), *said)
-        elif name in (*FILES, *PEOPLE) and not source.has(name) and name not in ("site.yaml", *FILES[:4]):
+        elif name in (*FILES, *PEOPLE) and not source.has(name) and name not in ("site.yaml", *HOSTS_FILES):
             complaints.add(source.position(name), (), *source.missing(name, "a file", ""))
     for path in sorted(source.paths):
         if path.startswith("secrets/"):
@@ -55,7 +34,7 @@ def complain_of_strays(source: Source, complaints: Complaints) -> None:
 
 def _unread(source: Source, name: str) -> tuple[str, str] | None:
     """Problem and remedy for a name that nobody reads; None for names that a deploy may use as a source."""
-    if backup_of(name) is not None:
+    if is_backup(name):
         return COPY
     folder = any(path.startswith(f"{name}/") for path in source.paths)
     meant = FOLDERS if folder else (*FILES, *PEOPLE)
