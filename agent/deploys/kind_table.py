@@ -24,8 +24,8 @@ _KINDS: Mapping[str, str] = {
     "tool": "tools.tool:Tool",
     "package": "packages.package:Package",
     "sysctl": "sysctl.setting:KernelSetting",
-    "user": "users.resource:Users",
-    "group": "users.resource:Groups",
+    "user": "users.user:User",
+    "group": "users.group:Group",
     "directory": "files.directory:Directory",
 }
 """By kind, its class, below ``agent.deploys``; imported when first asked

@@ -28,7 +28,7 @@ from agent.deploys.files.entry import BlockEntry, FileEntry, LineEntry
 from agent.deploys.packages.repository import Repository
 from agent.deploys.services.spec import UnitEntry
 from agent.deploys.sysctl.spec import Setting
-from agent.deploys.users.spec import Account, Group
+from agent.deploys.users.spec import AccountEntry, GroupEntry
 from agent.engine import ownership
 from agent.inventory.environment import Environment
 from agent.inventory.fleet import NOT_IN_FORCE, Fleet
@@ -272,8 +272,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "files line": LineEntry,
     "files block": BlockEntry,
     "services": UnitEntry,
-    "users": Account,
-    "users group": Group,
+    "users": AccountEntry,
+    "users group": GroupEntry,
     "containers": QuadletEntry,
     "sysctl": Setting,
     "cron": CronJob,

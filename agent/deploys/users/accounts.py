@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.domain.digest import JSON
 from agent.system.files import read_bounded
 
 FIRST_ORDINARY_ID = 1000
@@ -39,16 +41,16 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupEntry:
+class GroupLine:
     name: str
     gid: int
     members: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
+class AccountFiles:
     people: Mapping[str, Person]
-    groups: Mapping[str, GroupEntry]
+    groups: Mapping[str, GroupLine]
 
     def groups_of(self, name: str) -> frozenset[str]:
         """The groups that list ``name``; not its primary one."""
@@ -58,18 +60,31 @@ class Accounts:
         return next((group.name for group in self.groups.values() if group.gid == gid), str(gid))
 
 
+def known_elsewhere(name: str) -> bool:
+    """Whether a directory service (nsswitch.conf) knows an account that is not in the files."""
+    try:
+        return pwd.getpwnam(name) is not None
+    except KeyError:
+        return False
+
+
+def names_in(value: JSON) -> list[str]:
+    """The names in a list that a ledger has kept."""
+    return [name for name in value if isinstance(name, str)] if isinstance(value, (list, tuple)) else []
+
+
 def is_system_id(number: int) -> bool:
     return number < FIRST_ORDINARY_ID or number == NOBODY_ID
 
 
-def read(etc: Path = Path("/etc")) -> Accounts:
+def read(etc: Path = Path("/etc")) -> AccountFiles:
     """Raises OSError."""
     return parsed(
         *(read_bounded(etc / name).decode(errors="surrogateescape") for name in ("passwd", "group", "shadow"))
     )
 
 
-def parsed(passwd: str, group: str, shadow: str) -> Accounts:
+def parsed(passwd: str, group: str, shadow: str) -> AccountFiles:
     """Lines that do not fit, such as those of NIS, are passed over."""
     secrets = {fields[0]: fields for fields in _rows(shadow, 9)}
     people = {}
@@ -79,11 +94,11 @@ def parsed(passwd: str, group: str, shadow: str) -> Accounts:
             expires_day = int(expires) if expires.isdigit() else None
             people[name] = Person(name, int(uid), int(gid), comment, home, shell, password, expires_day)
     groups = {
-        name: GroupEntry(name, int(gid), frozenset(filter(None, members.split(","))))
+        name: GroupLine(name, int(gid), frozenset(filter(None, members.split(","))))
         for name, _, gid, members in _rows(group, 4)
         if gid.isdigit()
     }
-    return Accounts(people, groups)
+    return AccountFiles(people, groups)
 
 
 def _rows(text: str, width: int) -> list[list[str]]:

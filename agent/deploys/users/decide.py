@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
-from agent.deploys.users.accounts import Accounts, Person, is_system_id
-from agent.deploys.users.spec import Account, Group
+from agent.deploys.users.accounts import AccountFiles, Person, is_system_id
+from agent.deploys.users.commands import ShadowCommand, leave_group, lock, set_password
+from agent.deploys.users.wanted import WantedAccount, WantedGroup
 from agent.errors import Consequence, DeployError
 
 _NO_GROUP = 6
@@ -16,37 +18,27 @@ _ADJUSTABLE = "only shell, groups and keys of a system account may be changed"
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """One program to run: useradd(8), usermod(8), groupadd(8), …; ``input`` is for what nobody may see in ps."""
-
-    argv: tuple[str, ...]
-    input: bytes | None = field(default=None, repr=False)
-    fine: tuple[int, ...] = (0,)
-    """Exit codes after which all is well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
+class UserDifference:
     """``words`` for people, ``lines`` of a diff, and the commands that do away with it. ``joins``: the groups that
     these add an account to. ``refusals``: why some of what is wanted of an account cannot be; the rest can."""
 
     words: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
-    commands: tuple[Command, ...] = ()
+    commands: tuple[ShadowCommand, ...] = ()
     joins: tuple[str, ...] = ()
     refusals: tuple[DeployError, ...] = ()
 
 
-def group_difference(found: Accounts, name: str, wanted: Group) -> Difference:
+def group_difference(found: AccountFiles, name: str, wanted: WantedGroup) -> UserDifference:
     """Raises DeployError for what must not be done to a group."""
     group = found.groups.get(name)
     if wanted.absent:
         if group is None:
-            return Difference()
+            return UserDifference()
         if is_system_id(group.gid):
             raise _refused(f"{name} is a system group (gid {group.gid}) and is not deleted")
-        return Difference(
-            ("delete",), (f"-gid: {group.gid}",), (Command(("groupdel", "--", name), fine=(0, _NO_GROUP)),)
+        return UserDifference(
+            ("delete",), (f"-gid: {group.gid}",), (ShadowCommand(("groupdel", "--", name), fine=(0, _NO_GROUP)),)
         )
     holder = next((other.name for other in found.groups.values() if other.gid == wanted.gid and other.name != name), "")
     if holder:
@@ -55,24 +47,24 @@ def group_difference(found: Accounts, name: str, wanted: Group) -> Difference:
     if group is None:
         system = ("--system",) if wanted.system else ()
         line = "+gid: " + ("the next free one" if wanted.gid is None else str(wanted.gid))
-        return Difference(("create",), (line,), (Command(("groupadd", *number, *system, "--", name)),))
+        return UserDifference(("create",), (line,), (ShadowCommand(("groupadd", *number, *system, "--", name)),))
     if wanted.gid in (None, group.gid):
-        return Difference()
+        return UserDifference()
     if is_system_id(group.gid):
         raise _refused(f"{name} is a system group (gid {group.gid}); its number stays")
     lines = (f"-gid: {group.gid}", f"+gid: {wanted.gid}")
-    return Difference((f"set gid {wanted.gid}",), lines, (Command(("groupmod", *number, "--", name)),))
+    return UserDifference((f"set gid {wanted.gid}",), lines, (ShadowCommand(("groupmod", *number, "--", name)),))
 
 
 def account_difference(
-    found: Accounts,
+    found: AccountFiles,
     name: str,
-    wanted: Account,
+    wanted: WantedAccount,
     *,
-    groups: Mapping[str, Group],
+    groups: Mapping[str, WantedGroup],
     given: Collection[str],
     exists: Callable[[str], bool],
-) -> Difference:
+) -> UserDifference:
     """``groups``: those of the same deploy, made before; ``given``: those that the agent once added it to;
     ``exists``: whether a path is there.
 
@@ -88,11 +80,15 @@ def account_difference(
 
 
 def _possible(
-    found: Accounts, name: str, wanted: Account, groups: Mapping[str, Group], exists: Callable[[str], bool]
-) -> tuple[Account, tuple[DeployError, ...]]:
+    found: AccountFiles,
+    name: str,
+    wanted: WantedAccount,
+    groups: Mapping[str, WantedGroup],
+    exists: Callable[[str], bool],
+) -> tuple[WantedAccount, tuple[DeployError, ...]]:
     """``wanted`` without what cannot be on this host, and why not."""
     refusals: list[DeployError] = []
-    without: dict[str, object] = {}
+    without: dict[str, Any] = {}
 
     def missing(group: str) -> bool:
         return groups[group].absent if group in groups else group not in found.groups
@@ -118,10 +114,10 @@ def _possible(
     if holder:
         refusals.append(_refused(f"uid {wanted.uid}, wanted for {name}, belongs to {holder}"))
         without["uid"] = None
-    return wanted.model_copy(update=without), tuple(refusals)
+    return replace(wanted, **without), tuple(refusals)
 
 
-def _created(name: str, wanted: Account, *, has_group: bool) -> Difference:
+def _created(name: str, wanted: WantedAccount, *, has_group: bool) -> UserDifference:
     """``has_group``: there is a group of that name, which useradd would refuse to make again."""
     primary = wanted.group or (name if has_group else None)
     settings = {
@@ -136,21 +132,21 @@ def _created(name: str, wanted: Account, *, has_group: bool) -> Difference:
     given = {key: value for key, value in settings.items() if value is not None}
     options = [f"--{key}={value}" for key, value in given.items()]
     options += ["--system", "--no-create-home"] if wanted.system else ["--create-home"]
-    commands = [Command(("useradd", *options, "--", name))]
+    commands = [ShadowCommand(("useradd", *options, "--", name))]
     words = ["create"]
     if wanted.password_hash is not None:
-        commands.append(_password(name, wanted.password_hash, wanted.locked))
+        commands.append(set_password(name, _marked(wanted)))
         words.append("set password")
     if wanted.locked:
         commands.append(lock(name))
         words.append("lock")
     lines = tuple(f"+{key}: {value}" for key, value in given.items())
-    return Difference(tuple(words), lines, tuple(commands), wanted.groups)
+    return UserDifference(tuple(words), lines, tuple(commands), wanted.groups)
 
 
 def _changed(
-    found: Accounts, person: Person, wanted: Account, given: Collection[str], exists: Callable[[str], bool]
-) -> Difference:
+    found: AccountFiles, person: Person, wanted: WantedAccount, given: Collection[str], exists: Callable[[str], bool]
+) -> UserDifference:
     options: list[str] = []
     words: list[str] = []
     lines: list[str] = []
@@ -181,14 +177,14 @@ def _changed(
     lines += [*(f"+group: {group}" for group in joins), *(f"-group: {group}" for group in leaves)]
     options += ["--append", f"--groups={','.join(joins)}"] if joins else []
     # What is taken away goes first: usermod may fail, such as where the account is in use.
-    commands = [Command(("gpasswd", f"--delete={person.name}", "--", group)) for group in leaves]
-    commands += [Command(("usermod", *options, "--", person.name))] if options else []
+    commands = [leave_group(person.name, group) for group in leaves]
+    commands += [ShadowCommand(("usermod", *options, "--", person.name))] if options else []
     password = _protected(person, wanted)
-    return Difference((*words, *password.words), tuple(lines), (*commands, *password.commands), joins)
+    return UserDifference((*words, *password.words), tuple(lines), (*commands, *password.commands), joins)
 
 
 def _memberships(
-    found: Accounts, person: Person, wanted: Account, given: Collection[str]
+    found: AccountFiles, person: Person, wanted: WantedAccount, given: Collection[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The groups to join, and those to leave."""
     now = found.groups_of(person.name)
@@ -198,34 +194,29 @@ def _memberships(
     return joins, tuple(sorted(ours.difference(wanted.groups)))
 
 
-def _protected(person: Person, wanted: Account) -> Difference:
+def _protected(person: Person, wanted: WantedAccount) -> UserDifference:
     """Password and lock."""
     hidden = person.password.lstrip("!")
     words: list[str] = []
-    commands: list[Command] = []
+    commands: list[ShadowCommand] = []
     if wanted.password_hash is not None and hidden != wanted.password_hash:
         words.append("set password")
-        commands.append(_password(person.name, wanted.password_hash, wanted.locked))
+        commands.append(set_password(person.name, _marked(wanted)))
     if wanted.locked and not person.locked:
         words.append("lock")
         commands.append(lock(person.name))
     if wanted.locked is False and (person.locked or (person.password.startswith("!") and hidden.startswith("$"))):
         words.append("unlock")
         reveal = ("--unlock",) if hidden.startswith("$") and person.password.startswith("!") else ()
-        commands.append(Command(("usermod", f"--expiredate={wanted.expiry}", *reveal, "--", person.name)))
+        commands.append(ShadowCommand(("usermod", f"--expiredate={wanted.expiry}", *reveal, "--", person.name)))
     if words and person.is_system:
         raise _refused(f"{person.name}: {' and '.join(words)}: {_ADJUSTABLE}")
-    return Difference(tuple(words), (), tuple(commands))
+    return UserDifference(tuple(words), (), tuple(commands))
 
 
-def _password(name: str, value: str, locked: bool | None) -> Command:
-    mark = "!" if locked else ""
-    return Command(("chpasswd", "--encrypted"), f"{name}:{mark}{value}\n".encode())
-
-
-def lock(name: str) -> Command:
-    """A locked password keeps no key out; an account that has expired does (usermod(8), --lock)."""
-    return Command(("usermod", "--lock", "--expiredate=1", "--", name))
+def _marked(wanted: WantedAccount) -> str:
+    """The hash of its password; with a mark in front, nobody logs in with it."""
+    return f"{'!' if wanted.locked else ''}{wanted.password_hash}"
 
 
 def _refused(message: str) -> DeployError:

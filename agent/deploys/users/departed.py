@@ -6,12 +6,12 @@ file that is lost gives nobody anything: the owners of what lies in /home still 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.deploys.users.accounts import Person
+from agent.domain import codec
 from agent.host.paths import Paths
 from agent.system.files import make_private_folder, read_bounded, write_atomic
 
@@ -62,7 +62,7 @@ def remember(person: Person, folder: Path = FOLDER) -> None:
         person.name, person.uid, person.gid, person.home, person.expires_day, person.password.startswith("!")
     )
     make_private_folder(folder)
-    write_atomic(folder / f"{_USER}{person.name}", json.dumps(asdict(entry), sort_keys=True).encode())
+    write_atomic(folder / f"{_USER}{person.name}", codec.encode(entry))
 
 
 def remember_group(name: str, gid: int, folder: Path = FOLDER) -> None:
@@ -77,15 +77,6 @@ def forget(name: str, folder: Path = FOLDER) -> None:
 
 def _read(path: Path) -> Departed | None:
     try:
-        data = json.loads(read_bounded(path))
-        expires = data["expires_day"]
-        return Departed(
-            path.name.removeprefix(_USER),
-            int(data["uid"]),
-            int(data["gid"]),
-            str(data["home"]),
-            None if expires is None else int(expires),
-            data["locked"] is True,
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return codec.decode(read_bounded(path), Departed)
+    except (OSError, ValueError):
         return None

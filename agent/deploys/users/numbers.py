@@ -9,11 +9,14 @@ import os
 import re
 import stat
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
-from agent.deploys.users.accounts import Accounts, is_system_id
-from agent.deploys.users.departed import Departed
+from agent.deploys.users import departed
+from agent.deploys.users.accounts import AccountFiles, is_system_id
+from agent.deploys.users.wanted import WantedAccount, WantedGroup, WantedUsers
+from agent.errors import Consequence, DeployError
 from agent.system.files import read_bounded
 
 HOMES = Path("/home")
@@ -33,51 +36,76 @@ _DEFAULTS = {
 """login.defs(5), where it is silent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Numbers that nobody has any more. ``homes``: by number, a home that it owns. ``others`` may own files anywhere:
-    a group's, those of accounts without a home."""
+class Numbering:
+    """Numbers for the accounts and groups that one deploy makes: none that is taken, wanted, or owns what an earlier
+    one left behind."""
 
-    homes: Mapping[int, str] = field(default_factory=dict)
-    others: Collection[int] = ()
+    def __init__(self, found: AccountFiles, wanted: WantedUsers) -> None:
+        self._found = found
+        self._uids = {person.uid for person in found.people.values()}
+        self._uids |= {account.uid for account in wanted.accounts.values() if account.uid is not None}
+        self._taken = self._uids | {group.gid for group in found.groups.values()}
+        self._taken |= {group.gid for group in wanted.groups.values() if group.gid is not None}
 
-    def __bool__(self) -> bool:
-        return bool(self.homes or self.others)
+    def group(self, wanted: WantedGroup) -> WantedGroup:
+        return replace(wanted, gid=self._next("GID", system=wanted.system)) if wanted.gid is None else wanted
 
-    def number(self, taken: Collection[int], *, system: bool, kind: str = "UID") -> int | None:
+    def account(self, name: str, wanted: WantedAccount) -> WantedAccount:
+        """Who comes back gets the number that the account had. Raises DeployError where the wanted one owns somebody
+        else's home."""
+        before = departed.account(name)
+        uid = wanted.uid
+        # Only another account stands against it: a group may have had the same number all along.
+        if uid is None and before is not None and before.uid not in self._uids:
+            uid = before.uid if is_system_id(before.uid) or not wanted.system else None
+        home = self._left_behind[0].get(uid) if uid is not None else None
+        if home is not None and home not in (wanted.home or f"{HOMES}/{name}", before and before.home):
+            raise DeployError(
+                f"{name}: uid {uid} owns {home}, which somebody left behind",
+                hint="give it another uid, or take that folder away on the host",
+                consequence=Consequence.STALL,
+            )
+        uid = self._next("UID", system=wanted.system) if uid is None else uid
+        if uid is not None:
+            self._taken.add(uid)
+            self._uids.add(uid)
+        return replace(wanted, uid=uid)
+
+    def _next(self, kind: str, *, system: bool) -> int | None:
         """A number that nobody has or had; None where whoever makes the account may choose."""
-        if not self:
+        homes, others = self._left_behind
+        if not homes and not others:
             return None
-        limits = _limits()
-        prefix = "SYS_" if system else ""
+        limits, prefix = _limits(), "SYS_" if system else ""
         low, high = limits[f"{prefix}{kind}_MIN"], limits[f"{prefix}{kind}_MAX"]
-        used = {*taken, *self.homes, *self.others}
-        if system:
-            return next((number for number in range(high, low - 1, -1) if number not in used), None)
+        used = {*self._taken, *homes, *others}
         above = max((number for number in used if low <= number <= high), default=low - 1) + 1
-        candidates = (*range(above, high + 1), *range(low, high + 1)) if above <= high else range(low, high + 1)
-        return next((number for number in candidates if number not in used), None)
+        candidates = range(high, low - 1, -1) if system else (*range(above, high + 1), *range(low, above))
+        number = next((number for number in candidates if number not in used), None)
+        self._taken |= {number} if number is not None else set()
+        return number
+
+    @cached_property
+    def _left_behind(self) -> tuple[Mapping[int, str], Collection[int]]:
+        """Numbers that nobody has any more: by number, a home that it owns; and others that may own files anywhere (a
+        group's, those of accounts without a home). The owners of what lies in ``HOMES`` count, whoever deleted their
+        accounts."""
+        gone, groups = tuple(departed.accounts()), departed.group_numbers()
+        uids = {person.uid for person in self._found.people.values()}
+        gids = {group.gid for group in self._found.groups.values()}
+        others = {gid for name, gid in groups.items() if name not in self._found.groups} - gids
+        others |= {entry.uid for entry in gone} - uids | {entry.gid for entry in gone} - gids
+        owners: dict[int, str] = {}
+        for path in (*(entry.home for entry in gone), *_folders(HOMES)):
+            status = _folder(path)
+            if status is not None and status.st_uid not in {*uids, 0}:
+                owners.setdefault(status.st_uid, path)
+            if status is not None and status.st_gid not in gids:
+                others.add(status.st_gid)
+        return owners, others
 
 
-def kept(found: Accounts, departed: Collection[Departed], groups: Mapping[str, int], homes: Path = HOMES) -> Kept:
-    """``departed`` and ``groups``: accounts and groups that the agent deleted. The owners of what lies in ``homes``
-    count too, whoever deleted their accounts."""
-    uids = {person.uid for person in found.people.values()}
-    gids = {group.gid for group in found.groups.values()}
-    owners: dict[int, str] = {}
-    left: set[int] = {gid for name, gid in groups.items() if name not in found.groups and gid not in gids}
-    left |= {entry.uid for entry in departed} - uids | {entry.gid for entry in departed} - gids
-    paths = [*(entry.home for entry in departed), *_folders(homes)]
-    for path in paths:
-        status = _folder(path)
-        if status is not None and status.st_uid not in uids and status.st_uid != 0:
-            owners.setdefault(status.st_uid, path)
-        if status is not None and status.st_gid not in gids:
-            left.add(status.st_gid)
-    return Kept(owners, frozenset(left))
-
-
-def home_of_another(found: Accounts, name: str, uid: int, home: str) -> str:
+def home_of_another(found: AccountFiles, name: str, uid: int, home: str) -> str:
     """Whose the home is, where it is somebody else's than the account's; empty where it is its own, is not there, or is
     shared on purpose: with root, a system account, or another account of the same home."""
     status = _folder(home)

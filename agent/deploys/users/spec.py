@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 
 from agent.deploys.public_keys import complaint
 from agent.deploys.spec import NAMES, Concrete, Number, Sources, Spec, overlaid
+from agent.deploys.users.wanted import SUDO_RULE
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
@@ -37,9 +38,6 @@ _FIELD = re.compile(r"[^:\n\0]*")
 ID_LIMIT = 2**32 - 2
 """The highest uid and gid; the one above means "none" to the kernel."""
 
-_EPOCH = date(1970, 1, 1)
-
-SUDO_RULE = "ALL=(ALL:ALL) ALL"
 SUDO_PACKAGE = "package:sudo"
 """So called by every distribution."""
 
@@ -48,7 +46,7 @@ Day = Annotated[date, WithJsonSchema({"type": "string", "format": "date", "patte
 """Written ``2027-03-31``."""
 
 
-class Group(BaseModel):
+class GroupEntry(BaseModel):
     """One group."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,7 +56,7 @@ class Group(BaseModel):
     absent: bool = Field(default=False, description="It must not exist. System groups are never deleted.")
 
 
-class Account(BaseModel):
+class AccountEntry(BaseModel):
     """One account."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,16 +105,6 @@ class Account(BaseModel):
     absent: bool = Field(
         default=False, description="It must not exist. Its home is kept. System accounts are never deleted."
     )
-
-    @property
-    def expires_day(self) -> int | None:
-        """Days from 1970 to the day on which it expires, as in shadow(5); None for never."""
-        return (self.expires - _EPOCH).days if isinstance(self.expires, date) else None
-
-    @property
-    def expiry(self) -> str:
-        """That day as shadow's tools take it; empty for never."""
-        return self.expires.isoformat() if isinstance(self.expires, date) else ""
 
     @field_validator("group")
     @classmethod
@@ -180,10 +168,10 @@ class UsersSpec(Spec):
     kind: ClassVar[str] = "users"
     short = NAMES
 
-    accounts: dict[str, Account] = Field(
+    accounts: dict[str, AccountEntry] = Field(
         default_factory=dict, description="By name. This level can be left out; a list of names means: they exist."
     )
-    groups: dict[str, Group] = Field(default_factory=dict, description="By name.")
+    groups: dict[str, GroupEntry] = Field(default_factory=dict, description="By name.")
 
     @classmethod
     def from_short(cls, value: Any) -> Any:
@@ -205,12 +193,12 @@ class UsersSpec(Spec):
 
     @field_validator("accounts")
     @classmethod
-    def _account_names(cls, accounts: dict[str, Account]) -> dict[str, Account]:
+    def _account_names(cls, accounts: dict[str, AccountEntry]) -> dict[str, AccountEntry]:
         return {checked_name(name): account for name, account in accounts.items()}
 
     @field_validator("groups")
     @classmethod
-    def _group_names(cls, groups: dict[str, Group]) -> dict[str, Group]:
+    def _group_names(cls, groups: dict[str, GroupEntry]) -> dict[str, GroupEntry]:
         return {checked_name(name): group for name, group in groups.items()}
 
     def merged(self, later: Self) -> Self:

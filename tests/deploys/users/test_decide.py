@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from agent.deploys.users.accounts import parsed
-from agent.deploys.users.decide import Command, Difference, account_difference, group_difference
-from agent.deploys.users.spec import Account, Group
+from agent.deploys.users.commands import ShadowCommand
+from agent.deploys.users.decide import UserDifference, account_difference, group_difference
+from agent.deploys.users.wanted import WantedAccount, WantedGroup
 from agent.errors import DeployError
 from tests.deploys.users.host_files import GROUP, PASSWD, SHADOW
 
@@ -16,13 +17,15 @@ HASH = "$6$new$hash"
 
 
 def account(
-    name: str, *, made: dict[str, Group] | None = None, given: frozenset[str] = frozenset(), **wanted: Any
-) -> Difference:
+    name: str, *, made: dict[str, WantedGroup] | None = None, given: frozenset[str] = frozenset(), **wanted: Any
+) -> UserDifference:
     """``made``: the groups of the same deploy; ``given``: those that the agent once added it to."""
-    return account_difference(FOUND, name, Account(**wanted), groups=made or {}, given=given, exists=PATHS.__contains__)
+    return account_difference(
+        FOUND, name, WantedAccount(**wanted), groups=made or {}, given=given, exists=PATHS.__contains__
+    )
 
 
-def commands(difference: Difference) -> list[str]:
+def commands(difference: UserDifference) -> list[str]:
     return [" ".join(command.argv) for command in difference.commands]
 
 
@@ -45,22 +48,22 @@ def test_a_missing_account_is_created_at_once(wanted: dict[str, Any], command: s
 
 def test_a_new_account_joins_the_group_of_its_name_that_is_there_or_just_made() -> None:
     found = parsed(PASSWD, f"{GROUP}bob:x:1300:\n", SHADOW)
-    there = account_difference(found, "bob", Account(), groups={}, given=(), exists=PATHS.__contains__)
+    there = account_difference(found, "bob", WantedAccount(), groups={}, given=(), exists=PATHS.__contains__)
     assert commands(there) == ["useradd --gid=bob --create-home -- bob"]
-    assert commands(account("bob", made={"bob": Group(gid=1300)})) == commands(there)
-    assert commands(account("bob", made={"bob": Group(absent=True)})) == ["useradd --create-home -- bob"]
+    assert commands(account("bob", made={"bob": WantedGroup(gid=1300)})) == commands(there)
+    assert commands(account("bob", made={"bob": WantedGroup(absent=True)})) == ["useradd --create-home -- bob"]
 
 
 def test_a_password_goes_in_by_stdin_and_is_not_shown() -> None:
     difference = account("bob", password_hash=HASH)
-    assert difference.commands[1] == Command(("chpasswd", "--encrypted"), f"bob:{HASH}\n".encode())
+    assert difference.commands[1] == ShadowCommand(("chpasswd", "--encrypted"), f"bob:{HASH}\n".encode())
     assert HASH not in repr(difference)
 
 
 def test_an_account_as_wanted_needs_nothing() -> None:
     wanted = {"uid": 1201, "group": "ann", "groups": ["dev"], "shell": "/bin/bash", "home": "/home/ann"}
-    assert account("ann", **wanted, comment="Ann", locked=False, password_hash="$6$salt$hash") == Difference()
-    assert account("ann") == Difference()
+    assert account("ann", **wanted, comment="Ann", locked=False, password_hash="$6$salt$hash") == UserDifference()
+    assert account("ann") == UserDifference()
 
 
 def test_what_differs_changes_in_one_command() -> None:
@@ -82,7 +85,7 @@ def test_groups_are_added_and_others_stay() -> None:
 
 
 def test_a_new_account_owes_all_its_groups_to_the_agent() -> None:
-    assert account("bob", groups=["dev", "audio"]).joins == ("dev", "audio")
+    assert account("bob", groups=("dev", "audio")).joins == ("dev", "audio")
 
 
 def test_a_group_that_the_agent_gave_and_nobody_wants_is_taken_away() -> None:
@@ -92,11 +95,11 @@ def test_a_group_that_the_agent_gave_and_nobody_wants_is_taken_away() -> None:
 
 
 def test_a_group_that_a_person_gave_stays() -> None:
-    assert account("ann", given=frozenset({"dev"}), groups=["dev"]) == Difference()
+    assert account("ann", given=frozenset({"dev"}), groups=["dev"]) == UserDifference()
 
 
 def test_a_group_that_was_taken_away_by_hand_is_not_taken_away_again() -> None:
-    assert account("eve", given=frozenset({"audio", "gone"})) == Difference()
+    assert account("eve", given=frozenset({"audio", "gone"})) == UserDifference()
 
 
 def test_what_is_taken_away_goes_before_what_may_fail() -> None:
@@ -118,24 +121,24 @@ def test_exclusive_groups_are_joined_too() -> None:
 
 
 def test_a_primary_group_counts_as_membership() -> None:
-    assert account("ann", groups=["ann"]) == Difference()
+    assert account("ann", groups=["ann"]) == UserDifference()
 
 
 def test_a_lock_keeps_keys_out_too_and_is_lifted_whole() -> None:
     assert commands(account("ann", locked=True)) == ["usermod --lock --expiredate=1 -- ann"]
-    assert account("eve", locked=True) == Difference()
+    assert account("eve", locked=True) == UserDifference()
     assert commands(account("eve", locked=False)) == ["usermod --expiredate= --unlock -- eve"]
 
 
 def test_an_account_expires_on_its_day_and_never_again_on_wish() -> None:
     assert commands(account("ann", expires="2027-03-31")) == ["usermod --expiredate=2027-03-31 -- ann"]
-    assert account("ann", expires="never") == Difference()
+    assert account("ann", expires="never") == UserDifference()
     assert commands(account("eve", expires="never")) == ["usermod --expiredate= -- eve"]
     assert commands(account("bob", expires="2027-03-31")) == ["useradd --expiredate=2027-03-31 --create-home -- bob"]
 
 
 def test_a_lock_is_stronger_than_the_day_on_which_an_account_expires() -> None:
-    assert account("eve", locked=True, expires="2027-03-31") == Difference()
+    assert account("eve", locked=True, expires="2027-03-31") == UserDifference()
     unlocked = commands(account("eve", locked=False, expires="2027-03-31"))
     assert unlocked[-1] == "usermod --expiredate=2027-03-31 --unlock -- eve"
 
@@ -180,9 +183,9 @@ def test_a_system_account_may_get_a_shell_and_groups() -> None:
 
 
 def test_a_group_that_the_same_deploy_makes_counts_as_there() -> None:
-    difference = account("eve", made={"ops": Group()}, groups=["ops"])
+    difference = account("eve", made={"ops": WantedGroup()}, groups=["ops"])
     assert commands(difference) == ["usermod --append --groups=ops -- eve"]
-    (refused,) = account("eve", made={"dev": Group(absent=True)}, group="dev").refusals
+    (refused,) = account("eve", made={"dev": WantedGroup(absent=True)}, group="dev").refusals
     assert refused.message == "eve: there is no group dev on this host"
 
 
@@ -199,7 +202,7 @@ def test_a_group_that_the_same_deploy_makes_counts_as_there() -> None:
     ],
 )
 def test_groups_are_made_changed_and_deleted(name: str, wanted: dict[str, Any], command: list[str]) -> None:
-    assert commands(group_difference(FOUND, name, Group(**wanted))) == command
+    assert commands(group_difference(FOUND, name, WantedGroup(**wanted))) == command
 
 
 @pytest.mark.parametrize(
@@ -212,4 +215,4 @@ def test_groups_are_made_changed_and_deleted(name: str, wanted: dict[str, Any], 
 )
 def test_system_groups_and_taken_numbers_are_left(name: str, wanted: dict[str, Any], complaint: str) -> None:
     with pytest.raises(DeployError, match=complaint):
-        group_difference(FOUND, name, Group(**wanted))
+        group_difference(FOUND, name, WantedGroup(**wanted))

@@ -1,0 +1,127 @@
+"""How an account loses access. One that leaves loses all of it at once, and goes when its last process has ended; one
+that stays, because it was there before the agent, loses what the agent gave it.
+
+It is the same for an account that Git wants absent and for one that is no longer in Git. Each right is taken away by
+itself: one that cannot be taken keeps no other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from agent.deploys.users import accounts, departed, keys, memberships, sudoers
+from agent.deploys.users.accounts import AccountFiles, Person
+from agent.deploys.users.commands import ShadowCommand, leave_group, lock
+from agent.deploys.users.ssh_folder import put_keys_aside, ssh_folder, write_keys
+from agent.errors import DeployError
+from agent.system.files import read_bounded
+from agent.system.safe_open import UnsafePath
+
+_PROC = Path("/proc")
+_SUBUID = Path("/etc/subuid")
+_SHOWN = 3
+"""Processes that are named."""
+
+
+def has_access(found: AccountFiles, name: str, *, leaves: bool) -> bool:
+    """Whether an account that ``leaves`` has a way in, or more rights than its own; of one that stays, whether it has
+    any that the agent gave it."""
+    person = found.people.get(name)
+    if person is None or person.uid == 0:
+        return False
+    groups = found.groups_of(name) if leaves else memberships.given(name)
+    if sudoers.is_there(name) or groups or (leaves and not person.locked):
+        return True
+    try:
+        ssh = ssh_folder(person.home)
+    except (UnsafePath, OSError):
+        return False  # Nothing that could be taken away: the lock has to do.
+    return person.uid in ssh.lets_in if leaves else keys.updated(ssh.text, (), exclusive=False) != ssh.text
+
+
+def revoke(name: str, *, leaves: bool) -> list[str]:
+    """Takes that access away; nothing where there is none. Returns what could not be taken, a line each."""
+    found = accounts.read()
+    person = found.people.get(name)
+    steps: list[tuple[str, Callable[[], object]]] = [("its sudo could not be taken", lambda: sudoers.remove(name))]
+    groups = found.groups_of(name) if leaves else memberships.given(name) & found.groups_of(name)
+    steps += [(f"it is still in the group {group}", leave_group(name, group).run) for group in sorted(groups)]
+    steps.append(("its memberships are still remembered", lambda: memberships.remember(name, ())))
+    if leaves:
+        if person is None or not has_access(found, name, leaves=True):
+            return []
+        locking = [] if person.locked else [("it could not be locked", lock(name).run)]
+        remembering = ("what it was is not remembered", lambda: departed.remember(person))
+        steps = [remembering, *locking, *steps, ("its keys could not be taken", lambda: put_keys_aside(name))]
+    elif person is not None:
+        steps.append(("its keys could not be taken", lambda: write_keys(name, (), exclusive=False)))
+    untaken = []
+    for what, step in steps:
+        try:
+            step()
+        except (DeployError, OSError) as error:
+            untaken.append(f"{what}: {error}")
+    return untaken
+
+
+def remove(name: str) -> str:
+    """Revokes all access and deletes an account; its home stays. Returns why the account has to stay for now, empty
+    where it is gone."""
+    person = accounts.read().people.get(name)
+    if person is None:
+        return ""
+    if person.uid == 0:
+        return "it is the superuser's"
+    untaken = revoke(name, leaves=True)
+    with suppress(OSError):
+        departed.remember(person)  # one without any access, too, has had its number
+    if busy := processes(person):
+        why = f"waits for {busy}"
+    else:
+        try:
+            ShadowCommand(("userdel", "--", name)).run()
+        except DeployError as error:
+            why = error.message
+        else:
+            return ""
+    locked = person.locked or accounts.read().people[name].locked
+    return "; ".join([f"{'it is locked' if locked else 'it could not be locked'}, and {why}", *untaken])
+
+
+def processes(person: Person) -> str:
+    """The processes of an account, and of what it may give to containers of its own: the first few; empty for none."""
+    found = sorted(_pids(person))
+    if not found:
+        return ""
+    named = [f"{pid} ({_command(pid)})" for pid in found[:_SHOWN]]
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"its process{'es' * (len(found) > 1)} {', '.join(named)}{more}"
+
+
+def _pids(person: Person) -> Iterator[int]:
+    ranges = [(person.uid, 1), *_given_to(person)]
+    for entry in os.scandir(_PROC):
+        if entry.name.isdigit():
+            with suppress(OSError):
+                uid = entry.stat().st_uid
+                if any(first <= uid < first + count for first, count in ranges):
+                    yield int(entry.name)
+
+
+def _given_to(person: Person) -> Iterator[tuple[int, int]]:
+    """subuid(5)."""
+    with suppress(OSError):
+        for line in read_bounded(_SUBUID).decode(errors="replace").splitlines():
+            whose, _, numbers = line.partition(":")
+            first, _, count = numbers.partition(":")
+            if whose in (person.name, f"{person.uid}") and first.isdigit() and count.isdigit():
+                yield int(first), int(count)
+
+
+def _command(pid: int) -> str:
+    with suppress(OSError):
+        return ascii(read_bounded(_PROC / f"{pid}/comm").decode(errors="replace").strip())[1:-1]
+    return "ended"

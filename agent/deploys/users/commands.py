@@ -1,0 +1,47 @@
+"""The programs that change accounts and groups: useradd(8), usermod(8), groupadd(8), gpasswd(1), …"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.deploys.telling import reason
+from agent.errors import DeployError
+from agent.system.process import run
+
+TIMEOUT_S = 300.0
+"""usermod walks a whole home when a uid changes or a home moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowCommand:
+    """One program to run. ``input`` is for what nobody may see in ps; ``fine``: exit codes after which all is well."""
+
+    argv: tuple[str, ...]
+    input: bytes | None = field(default=None, repr=False)
+    fine: tuple[int, ...] = (0,)
+
+    def run(self) -> None:
+        """Raises DeployError with the program's last words."""
+        try:
+            done = run(self.argv, timeout_s=TIMEOUT_S, input=self.input)
+        except FileNotFoundError:
+            raise DeployError(
+                f"{self.argv[0]} is not on this host", hint="install the package shadow or passwd"
+            ) from None
+        if done.timed_out or done.code not in self.fine:
+            said = f"not done after {TIMEOUT_S:.0f} s" if done.timed_out else reason(done)
+            raise DeployError(f"{self.argv[0]}: {said}")
+
+
+def lock(name: str) -> ShadowCommand:
+    """A locked password keeps no key out; an account that has expired does (usermod(8), --lock)."""
+    return ShadowCommand(("usermod", "--lock", "--expiredate=1", "--", name))
+
+
+def leave_group(name: str, group: str) -> ShadowCommand:
+    return ShadowCommand(("gpasswd", f"--delete={name}", "--", group))
+
+
+def set_password(name: str, value: str) -> ShadowCommand:
+    """``value`` as crypt(5) writes it, with a ``!`` in front where it is locked."""
+    return ShadowCommand(("chpasswd", "--encrypted"), f"{name}:{value}\n".encode(errors="surrogateescape"))

@@ -1,0 +1,156 @@
+"""~/.ssh of an account: read by root, written as the account, by descriptors that lead nowhere out of the home."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from agent.deploys.as_user import LocalUser, as_user
+from agent.deploys.at_path import AtPath, look
+from agent.deploys.users import keys
+from agent.deploys.writing import Attributes, put_file, put_folder, remove, set_attributes
+from agent.errors import DeployError
+from agent.system.safe_open import UnsafePath, folder
+
+SSH_MODE = 0o700
+KEYS_MODE = 0o600
+ASIDE = ".revoked"
+
+_SSH, _KEYS = ".ssh", "authorized_keys"
+_KEY_FILES = (_KEYS, "authorized_keys2")
+"""All that sshd reads in a home where nobody told it otherwise (sshd_config(5), AuthorizedKeysFile)."""
+
+
+_ABSENT = AtPath()
+
+
+@dataclass(frozen=True, slots=True)
+class SshFolder:
+    """What a home has of keys: the folder and the file, each as found. ``lets_in``: whose files with keys are in it,
+    by uid."""
+
+    folder: AtPath = _ABSENT
+    file: AtPath = _ABSENT
+    lets_in: frozenset[int] = frozenset()
+
+    @property
+    def text(self) -> str:
+        return (self.file.content or b"").decode(errors="surrogateescape")
+
+    def is_of(self, uid: int) -> bool:
+        """Whether there is a file, and it is that account's: two may share a home, and we write as the account."""
+        return self.file.status is not None and self.file.status.st_uid == uid
+
+    def proper(self, uid: int) -> bool:
+        """Whether sshd would accept modes and owners (StrictModes), and they are as we write them."""
+        return all(
+            found.status is None or (found.mode == mode and found.status.st_uid == uid)
+            for found, mode in ((self.folder, SSH_MODE), (self.file, KEYS_MODE))
+        )
+
+
+NOTHING = SshFolder()
+
+
+def ssh_folder(path: str) -> SshFolder:
+    """What the home at ``path`` has. Raises OSError, and UnsafePath where following it could lead out of the home."""
+    try:
+        with folder(None, path.strip("/"), root_links=True) as home:
+            found = _required(look(home, _SSH, read=False), stat.S_IFDIR, f"{path}/{_SSH}")
+            if found.status is None:
+                return NOTHING
+            with folder(home, _SSH, root_links=False) as ssh:
+                files = [look(ssh, name) for name in _KEY_FILES]
+                file = _required(files[0], stat.S_IFREG, f"{path}/{_SSH}/{_KEYS}")
+                if file.status is not None and file.content is None:
+                    raise UnsafePath(f"{path}/{_SSH}/{_KEYS} is too large to be read, and is left alone")
+                lets_in = {each.status.st_uid for each in files if each.status and (each.content or b"").strip()}
+                return SshFolder(found, file, frozenset(lets_in))
+    except (FileNotFoundError, NotADirectoryError):
+        return NOTHING
+
+
+def write_keys(name: str, wanted: Sequence[str], exclusive: bool) -> None:
+    """Brings the account's authorized_keys up to date, as that user. Raises DeployError."""
+
+    def work(user: LocalUser, home: int) -> None:
+        now = ssh_folder(user.home)
+        text = keys.updated(now.text, wanted, exclusive=exclusive)
+        if not wanted and text == now.text:
+            return  # Nothing of ours is in there.
+        private = Attributes(SSH_MODE, user.uid, user.gid)
+        if now.folder.status is None:
+            put_folder(home, _SSH, private, backup=False)
+        else:
+            set_attributes(home, _SSH, private)
+        with folder(home, _SSH, root_links=False) as ssh:
+            attributes = Attributes(KEYS_MODE, user.uid, user.gid)
+            put_file(ssh, _KEYS, text.encode(errors="surrogateescape"), attributes, backup=False)
+
+    _as_owner(name, work, home_needed=bool(wanted))
+
+
+def put_keys_aside(name: str) -> None:
+    """Takes the account's keys out of sshd's sight, whoever put them there; they lie beside, for whoever asks. Done as
+    that user. Raises DeployError."""
+
+    def work(user: LocalUser, home: int) -> None:
+        with suppress(FileNotFoundError), folder(home, _SSH, root_links=False) as ssh:
+            if look(home, _SSH, read=False).mode & SSH_MODE != SSH_MODE:  # its owner may have made it read-only
+                set_attributes(home, _SSH, Attributes(SSH_MODE, user.uid, user.gid))
+            for file in _KEY_FILES:
+                _put_aside(ssh, file)
+
+    _as_owner(name, work, home_needed=False)
+
+
+def put_back(name: str, image: bytes | None, keys_mode: int | None, ssh_mode: int | None) -> None:
+    """Makes authorized_keys ``image``, or nothing, and both modes as given. A ~/.ssh without a mode was not there: it
+    goes again, if nothing else is in it. Done as that user. Raises DeployError."""
+
+    def work(user: LocalUser, home: int) -> None:
+        with folder(home, _SSH, root_links=False) as ssh:
+            if image is None or keys_mode is None:
+                remove(ssh, _KEYS, backup=False)
+            else:
+                put_file(ssh, _KEYS, image, Attributes(keys_mode, user.uid, user.gid), backup=False)
+        if ssh_mode is not None:
+            set_attributes(home, _SSH, Attributes(ssh_mode, user.uid, user.gid))
+        elif look(home, _SSH).empty:
+            remove(home, _SSH, backup=False)
+
+    _as_owner(name, work)
+
+
+def _as_owner(name: str, work: Callable[[LocalUser, int], None], *, home_needed: bool = True) -> None:
+    """Runs ``work`` as the account, with its home open. Raises DeployError."""
+    user = LocalUser.named(name)
+
+    def done() -> None:
+        try:
+            with folder(None, user.home.strip("/"), root_links=True) as home:
+                work(user, home)
+        except OSError as error:
+            if home_needed or not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                raise DeployError(f"{user.home}/{_SSH}/{_KEYS}: {error.strerror or error}") from error
+
+    as_user(user, done)
+
+
+def _put_aside(ssh: int, file: str) -> None:
+    """Under a name that nobody can guess, where the account has put something in the way of the usual one."""
+    with suppress(FileNotFoundError):
+        try:
+            os.rename(file, f"{file}{ASIDE}", src_dir_fd=ssh, dst_dir_fd=ssh)
+        except (IsADirectoryError, NotADirectoryError):
+            os.rename(file, f"{file}{ASIDE}-{secrets.token_hex(8)}", src_dir_fd=ssh, dst_dir_fd=ssh)
+
+
+def _required(found: AtPath, kind: int, path: str) -> AtPath:
+    if found.type not in (0, kind):
+        raise UnsafePath(f"{path} is {found.name}, and is left alone", hint="put a plain one in its place")
+    return found

@@ -1,0 +1,164 @@
+"""Accounts as the ledger knows them: looked at, taken away, and given back as they were.
+
+A home always stays. What shadow has of a password is remembered like the rest, in the ledger, which root alone can
+read: who gives an account back gives back its password.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from agent.deploys.kind import Kind, State, state_before, state_left
+from agent.deploys.users import access, accounts, memberships, ssh_folder, sudoers
+from agent.deploys.users.accounts import AccountFiles, names_in
+from agent.deploys.users.commands import ShadowCommand, set_password
+from agent.deploys.users.decide import account_difference
+from agent.deploys.users.wanted import WantedAccount, day_named
+from agent.domain.digest import JSON
+from agent.domain.ownership import UNSEEN, LedgerEntry, Origin, Seen, unseen
+from agent.errors import DeployError
+from agent.system.safe_open import UnsafePath
+
+_KEYS = ("keys", "keys_mode", "ssh_mode")
+
+
+class User(Kind):
+    """State: the fields of passwd(5) and shadow(5), ``groups`` besides the primary one, ``sudo`` (whether there is a
+    drop-in of ours), ``ssh_mode`` of ~/.ssh, ``keys_mode`` and ``keys`` of authorized_keys (its sha256, ``unseen``
+    where nobody may look). The image is the content of authorized_keys."""
+
+    calm = True
+
+    def look(self, name: str) -> Seen | None:
+        found = accounts.read()
+        person = found.people.get(name)
+        if person is None:
+            # Those of a directory service are never ours, though nothing of them is in the files.
+            return unseen("it comes from a directory service") if accounts.known_elsewhere(name) else None
+        state: dict[str, JSON] = {
+            "uid": person.uid,
+            "gid": person.gid,
+            "comment": person.comment,
+            "home": person.home,
+            "shell": person.shell,
+            "password": person.password,
+            "expires_day": person.expires_day,
+            "groups": sorted(found.groups_of(name)),
+            "sudo": sudoers.is_there(name),
+        }
+        try:
+            ssh = ssh_folder.ssh_folder(person.home)
+        except UnsafePath:
+            return Seen(state | {"keys": UNSEEN})
+        image = ssh.file.content
+        state["ssh_mode"] = ssh.folder.mode if ssh.folder.status is not None else None
+        state["keys_mode"] = ssh.file.mode if ssh.file.status is not None else None
+        state["keys"] = hashlib.sha256(image).hexdigest() if image is not None else None
+        return Seen(state, image)
+
+    def changed(self, left: State, now: Seen) -> str:
+        moved = [
+            f"its {field} is {now.state.get(field)}, not {left[field]}"
+            for field in ("uid", "home")
+            if field in left and now.state.get(field) != left[field]
+        ]
+        return " and ".join(moved)
+
+    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:
+        """Whoever has such an account loses sudo, keys, memberships and the way in at once, also where the account
+        has to stay until its last process has ended. ``purge`` is nothing more here: homes stay."""
+        del purge
+        if why := access.remove(entry.name):
+            raise DeployError(why)
+        sudoers.remove(entry.name)
+        memberships.remember(entry.name, ())
+
+    def has_access(self, entry: LedgerEntry) -> bool:
+        return access.has_access(accounts.read(), entry.name, leaves=_goes(entry))
+
+    def revoke(self, entry: LedgerEntry) -> Sequence[str]:
+        return access.revoke(entry.name, leaves=_goes(entry))
+
+    def release(self, entry: LedgerEntry) -> None:
+        """Its sudo, the memberships that Git gave it, and its block of keys go."""
+        if untaken := access.revoke(entry.name, leaves=False):
+            raise DeployError("; ".join(untaken))
+
+    def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
+        """Groups, a password and keys that somebody else gave the account since the agent left it stay."""
+        name, before, left = entry.name, state_before(entry), state_left(entry)
+        if name not in accounts.read().people:
+            if left is not None:
+                return  # The agent left it there: somebody else took it away since, or a package did.
+            _create(name, before)
+        found = accounts.read()
+        wanted = _as_before(found, name, before, left or {})
+        difference = account_difference(found, name, wanted, groups={}, given=(), exists=os.path.exists)
+        for command in difference.commands:
+            command.run()
+        password = found.people[name].password
+        if before["password"] != password and (left or {}).get("password", password) == password:
+            set_password(name, f"{before['password']}").run()
+        memberships.remember(name, ())
+        if not before.get("sudo"):
+            sudoers.remove(name)
+        _give_back_keys(entry, image)
+        if difference.refusals:
+            raise difference.refusals[0]
+
+
+def _goes(entry: LedgerEntry) -> bool:
+    """Whether the account itself goes when its entry does."""
+    return entry.owed or entry.origin is Origin.CREATED
+
+
+def _create(name: str, before: State) -> None:
+    """An account with its old numbers; its home is where it was left."""
+    gid = before["gid"]
+    if not any(group.gid == gid for group in accounts.read().groups.values()):
+        ShadowCommand(("groupadd", f"--gid={gid}", "--", name)).run()
+    options = [f"--uid={before['uid']}", f"--gid={gid}", f"--home-dir={before['home']}"]
+    ShadowCommand(("useradd", "--no-create-home", "--no-user-group", *options, "--", name)).run()
+
+
+def _as_before(found: AccountFiles, name: str, before: State, left: State) -> WantedAccount:
+    """What makes the account's lines in passwd, shadow and group those of before. Of a system account, the agent
+    changes shell and groups only."""
+    now, was = found.groups_of(name), set(names_in(before["groups"]))
+    given = set(names_in(left.get("groups"))) if left else set(now)
+    groups = tuple(sorted(((now - (given - was)) | was) & set(found.groups)))
+    was_so: Any = before
+    wanted = WantedAccount(shell=was_so["shell"], groups=groups, exclusive_groups=True)
+    if found.people[name].is_system:
+        return wanted
+    return replace(
+        wanted,
+        uid=was_so["uid"],
+        group=found.group_name(was_so["gid"]),
+        home=was_so["home"],
+        comment=was_so["comment"],
+        expires=day_named(was_so["expires_day"]),
+    )
+
+
+def _give_back_keys(entry: LedgerEntry, image: bytes | None) -> None:
+    """authorized_keys as it was; where somebody changed it since, only what the agent put there goes. Raises
+    DeployError, then too."""
+    name, before, left, now = entry.name, state_before(entry), state_left(entry) or {}, User().look(entry.name)
+    if now is None or UNSEEN in (before.get("keys"), now.state.get("keys")):
+        return
+    if all(now.state.get(field) == before.get(field) for field in _KEYS):
+        return
+    if left and now.state.get("keys") != left.get("keys"):
+        ssh_folder.write_keys(name, (), exclusive=False)
+        now = User().look(name)
+        if now is None or (now.image or b"") != (image or b""):
+            raise DeployError(f"{name}: authorized_keys was changed since: only the agent's lines are taken out")
+    if image is None and before.get("keys") is not None:
+        raise DeployError(f"{name}: what was in authorized_keys was not kept; it is left as it is")
+    modes = [cast("int | None", before[field]) for field in ("keys_mode", "ssh_mode")]
+    ssh_folder.put_back(name, image, *modes)

@@ -1,0 +1,64 @@
+"""Accounts and groups as they are to be: the arguments of the deploy, read in the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+SUDO_RULE = "ALL=(ALL:ALL) ALL"
+NEVER = "never"
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedGroup:
+    """``GroupEntry`` says what the fields mean."""
+
+    gid: int | None = None
+    system: bool = False
+    absent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WantedAccount:
+    """``AccountEntry`` says what the fields mean. ``expires``: a day as ISO 8601 writes it, or ``NEVER``."""
+
+    uid: int | None = None
+    group: str | None = None
+    groups: tuple[str, ...] = ()
+    exclusive_groups: bool = False
+    shell: str | None = None
+    home: str | None = None
+    comment: str | None = None
+    keys: tuple[str, ...] = ()
+    exclusive_keys: bool = False
+    sudo: bool | str = False
+    password_hash: str | None = field(default=None, repr=False)
+    locked: bool | None = None
+    expires: str | None = None
+    system: bool = False
+    absent: bool = False
+
+    @property
+    def expiry(self) -> str:
+        """The day on which it expires as shadow's tools take it; empty for never."""
+        return self.expires if self.expires is not None and self.expires != NEVER else ""
+
+    @property
+    def expires_day(self) -> int | None:
+        """Days from 1970 to that day, as in shadow(5); None for never."""
+        return (date.fromisoformat(self.expiry) - _EPOCH).days if self.expiry else None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedUsers:
+    """Both by name."""
+
+    accounts: Mapping[str, WantedAccount] = field(default_factory=dict)
+    groups: Mapping[str, WantedGroup] = field(default_factory=dict)
+
+
+def day_named(number: int | None) -> str:
+    """``WantedAccount.expires`` of a day in shadow(5)."""
+    return NEVER if number is None else date.fromordinal(_EPOCH.toordinal() + number).isoformat()
