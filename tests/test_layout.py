@@ -22,11 +22,6 @@ TEST_LINES_MAX = 500
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 """Module names that say nothing about what is inside."""
 
-SHARED_NAMES = """
-Account Accounts Command Difference Step Wanted
-"""
-"""Names that two public classes of the agent still share. This list only shrinks."""
-
 SOUND_ALIKE: set[tuple[str, ...]] = set()
 """Modules of one folder that still sound alike. This list only shrinks."""
 
@@ -92,7 +87,7 @@ def test_no_two_public_classes_share_a_name() -> None:
     bodies = (ast.parse(path.read_text()).body for path in MODULES)
     names = Counter(node.name for body in bodies for node in body if isinstance(node, ast.ClassDef))
     shared = {name for name, times in names.items() if times > 1 and not name.startswith("_")}
-    assert shared <= set(SHARED_NAMES.split())
+    assert shared == set()
 
 
 def test_no_two_modules_of_a_folder_sound_alike() -> None:

@@ -1,45 +1,37 @@
-"""The one table of built-in deploys: the kind that an inventory names, and the Spec that understands it.
+"""The built-in deploys, by the kind that an inventory names: each is a folder beside this module.
 
-Specs are imported when first asked for, so that reading the table costs nothing.
+``<kind>/spec.py`` holds its Spec, called ``<Kind>Spec``. Specs are imported when first asked for, so that listing the
+kinds costs nothing.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import cast
 
 from agent.deploys.spec import Spec
 
-_SPECS: dict[str, str | type[Spec]] = {
-    "command": "CommandSpec",
-    "containers": "ContainersSpec",
-    "cron": "CronSpec",
-    "dotfiles": "DotfilesSpec",
-    "files": "FilesSpec",
-    "motd": "MotdSpec",
-    "packages": "PackagesSpec",
-    "services": "ServicesSpec",
-    "ssh": "SshSpec",
-    "sysctl": "SysctlSpec",
-    "tools": "ToolsSpec",
-    "users": "UsersSpec",
-}
+_SPECS: dict[str, type[Spec]] = {}
+"""Those that are loaded or registered."""
+
+_BUILT_IN = frozenset(module.name for module in iter_modules([f"{Path(__file__).parent}"]) if module.ispkg)
 
 
 def kinds() -> tuple[str, ...]:
     """All kinds in force, sorted."""
-    return tuple(sorted(_SPECS))
+    return tuple(sorted({*_BUILT_IN, *_SPECS}))
 
 
 def spec_class(kind: str) -> type[Spec]:
-    """The Spec of ``kind``. Raises KeyError for a kind that is not in the table."""
-    entry = _SPECS[kind]
-    if isinstance(entry, str):
+    """The Spec of ``kind``. Raises KeyError where there is no such kind."""
+    if kind in _BUILT_IN and kind not in _SPECS:
         module = import_module(f"agent.deploys.{kind}.spec")
-        entry = _SPECS[kind] = cast("type[Spec]", getattr(module, entry))
-    return entry
+        _SPECS[kind] = cast("type[Spec]", getattr(module, f"{kind.capitalize()}Spec"))
+    return _SPECS[kind]
 
 
 def register(spec: type[Spec]) -> None:
-    """Puts a further kind into the table, under ``spec.kind``; one of the same kind is replaced."""
+    """Puts a further kind beside them, under ``spec.kind``; one of the same kind is replaced."""
     _SPECS[spec.kind] = spec

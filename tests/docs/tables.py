@@ -266,7 +266,7 @@ def _options(command: click.Command) -> Iterator[str]:
 
 
 MODELS: dict[str, type[BaseModel]] = {
-    **{kind: catalogue.spec_class(kind) for kind in ("dotfiles", "motd", "packages", "ssh", "tools")},
+    **{kind: catalogue.spec_class(kind) for kind in catalogue.kinds()},  # of some, rather one of its entries:
     "packages repository": Repository,
     "files": FileEntry,
     "files line": LineEntry,

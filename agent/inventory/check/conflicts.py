@@ -10,9 +10,8 @@ from agent.deploys.spec import Concrete
 from agent.domain.desired import Resource
 
 _PARTS = frozenset({"block", "line"})
-_OTHERS = frozenset({"sysctl", "cron", "quadlet", "tool", "package", "command"})
-"""Kinds of which one deploy says everything there is to say. Of a user, a group, a unit or a directory several may
-each want a part; nobody may want a file where one of them wants a directory."""
+_SHARED = frozenset({"user", "group", "unit"})
+"""Kinds of which several deploys may each want a part. Of all others one deploy says everything there is to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +81,4 @@ def _places(resource: Resource) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if kind in _PARTS:
         path = name.partition("#")[0]
         return (key, f"parts {path}"), (key, f"whole {path}", f"folder {path}", f"parent {path}")
-    return ((key,), (key,)) if kind in _OTHERS else ((), ())
+    return ((), ()) if kind in _SHARED else ((key,), (key,))
