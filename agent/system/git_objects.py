@@ -11,11 +11,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
-
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, importing must not fail: we say so ourselves
-
-from git import Git
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from agent.domain.text import printable
 from agent.domain.tree import blob_id
@@ -27,6 +23,9 @@ from agent.system.git_environment import local_environment
 from agent.system.git_failure import known_failure
 from agent.system.misplaced import misplaced_folder
 from agent.system.process import Completed
+
+if TYPE_CHECKING:
+    from agent.system.git_session import Session
 
 PACKS_LIMIT: Final = 40
 """Packs before they are made one; below git's own limit of 50, where looking things up gets slow."""
@@ -41,17 +40,6 @@ class DamagedError(Exception):
     """The repository does not hold what it should, or holds something else."""
 
 
-class _CleanGit(Git):
-    """GitPython hands git the environment of this process. Ours gets ``variables`` alone: a cycle started from a hook
-    of the very repository would otherwise work in that one."""
-
-    variables: Mapping[str, str]
-
-    def execute(self, command: Any, *arguments: Any, **options: Any) -> Any:
-        variables = (f"{name}={value}" for name, value in self.variables.items())
-        return super().execute(["env", "-i", *variables, *command], *arguments, **options)
-
-
 class ObjectStore:
     """The bare repository at ``path``. Objects of the repository ``beside`` are found here too.
 
@@ -61,7 +49,7 @@ class ObjectStore:
     def __init__(self, path: Path, beside: Path | None = None) -> None:
         self.path = path
         self._beside = beside
-        self._session: _CleanGit | None = None
+        self._session: Session | None = None
 
     def make(self) -> None:
         """Makes the repository unless it is there."""
@@ -184,14 +172,14 @@ class ObjectStore:
             self._session.clear_cache()
             self._session = None
 
-    def _objects(self) -> _CleanGit:
+    def _objects(self) -> Session:
         if self._session is None:
             path = self._checked_path()
             if shutil.which("git") is None:
                 raise git_missing()
-            self._session = _CleanGit("/")
-            self._session.variables = local_environment() | self._alternates()
-            self._session.set_persistent_git_options(git_dir=f"{path}")
+            from agent.system.git_session import Session  # whoever reads no object pays for no GitPython
+
+            self._session = Session.of(path, local_environment() | self._alternates())
         return self._session
 
     def _checked_path(self) -> Path:

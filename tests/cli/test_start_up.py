@@ -20,6 +20,10 @@ def test_a_command_that_only_reads_or_tells_the_daemon_loads_no_library_that_it_
     assert loaded("agent.cli.main", f"agent.cli.commands.{command}") == []
 
 
+def test_whoever_reads_no_commit_loads_no_git_library() -> None:
+    assert "git" not in loaded("agent.wiring", "agent.cli.commands.status")
+
+
 @pytest.mark.parametrize("question", ["--help", "--version", "--no-such-option", "nosuch"])
 def test_who_asks_what_there_is_loads_no_command(question: str) -> None:
     program = "import sys; from agent.cli.main import run; run(sys.argv[1:]); print(*sys.modules)"
