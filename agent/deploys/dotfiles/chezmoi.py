@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import product
 
-from agent.deploys.dotfiles.contents import IGNORE, TEMPLATE, Contents, Leaf, SetFiles, wrong_with
+from agent.deploys.dotfiles.contents import IGNORE, TEMPLATE, Contents, Leaf, SetFiles
 from agent.deploys.items import FILE_MODE, FOLDER_MODE, Policy, parents
-from agent.domain.fault import Mistake
+from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import blob_id
 
 SPECIAL = ".chezmoi"
@@ -109,8 +109,8 @@ def read(files: SetFiles) -> Contents:
     """Raises InventoryError with all that cannot be what chezmoi would make of it."""
     source = _Source(_rooted(files))
     contents = source.contents()
-    if source.complaints:
-        raise wrong_with(source.complaints)
+    if source.faults:
+        raise Mistake.of(source.faults)
     return contents
 
 
@@ -134,7 +134,7 @@ def _rooted(files: SetFiles) -> SetFiles:
 class _Source:
     def __init__(self, files: SetFiles) -> None:
         self._files = files
-        self.complaints: list[str] = []
+        self.faults: list[Fault] = []
         self._folders: dict[str, Name] = {}
 
     def contents(self) -> Contents:
@@ -179,7 +179,7 @@ class _Source:
     def _leaf(self, path: str) -> Iterator[Leaf]:
         name = file_name(posixpath.basename(path))
         entry = self._files.entries[path]
-        before = len(self.complaints)
+        before = len(self.faults)
         for refused in (name.type, *name.attributes):
             if refused in _REFUSED and refused not in ("remove_", "readonly_"):
                 self._complain(path, _REFUSED[refused])
@@ -189,7 +189,7 @@ class _Source:
         if entry.link:
             self._complain(path, "is a link: chezmoi's are files named symlink_…, that hold the target")
         self._judge_target(path, name)
-        if len(self.complaints) > before:
+        if len(self.faults) > before:
             return
         leaf = Leaf(path=self._home_path(path), origin=self._home_path(path), entry=entry, mode=name.mode)
         if name.type == "symlink_":
@@ -232,7 +232,7 @@ class _Source:
                     yield posixpath.join(self._home_folder(folder), plain) if folder else plain, pattern[0] == "!"
 
     def _complain(self, path: str, why: str) -> None:
-        self.complaints.append(f"{self._files.name}/{path} {why}; or {IGNORE}")
+        self.faults.append(Fault(f"{self._files.name}/{path} {why}", f"or {IGNORE}"))
 
 
 class _Ignored:

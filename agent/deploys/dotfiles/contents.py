@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from agent.deploys.items import FILE_MODE, Policy, parents
+from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, Policy, parents
 from agent.deploys.spec import content_of
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import Entry, Tree
@@ -34,9 +34,17 @@ class SetFiles:
         except UnicodeDecodeError:
             raise Mistake(f"{entry.path} is not UTF-8 text", f"save it as UTF-8, or {IGNORE}") from None
 
-    def target(self, entry: Entry) -> str:
-        """Of a link."""
-        return self.tree.read(entry.path).decode(errors="surrogateescape")
+    def leaf(self, path: str, home_path: str, ignored: int = 0) -> Leaf:
+        """The set's file at ``path`` for ``home_path`` in the home, with Git's mode; ``*.j2`` are templates."""
+        entry = self.entries[path]
+        if entry.link:
+            target = self.tree.read(entry.path).decode(errors="surrogateescape")
+            return Leaf(path=home_path, origin=path, entry=entry, target=target, ignored=ignored)
+        origin, template = _without_suffix(path)
+        if template:
+            home_path, _ = _without_suffix(home_path)
+        mode = EXECUTABLE_MODE if entry.executable else FILE_MODE
+        return Leaf(path=home_path, origin=origin, entry=entry, template=template, mode=mode, ignored=ignored)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +80,8 @@ class Contents:
         return Contents(tuple(leaves), folders)
 
 
-def without_suffix(path: str) -> tuple[str, bool]:
-    """The path that a file has in the home, and whether it is a template."""
+def _without_suffix(path: str) -> tuple[str, bool]:
+    """``path`` without the suffix of a template, and whether it had one."""
     if path.endswith(TEMPLATE) and posixpath.basename(path) != TEMPLATE:
         return path.removesuffix(TEMPLATE), True
     return path, False
@@ -84,26 +92,15 @@ def matches(path: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(part, pattern) for pattern in patterns for part in (path, *parents(path)))
 
 
-def wrong_with(complaints: Iterable[str]) -> Mistake:
-    """Complaints about a set, each of which ends in its remedy behind the last semicolon, if it has one of its own."""
-    parts = (complaint.rpartition("; ") for complaint in complaints)
-    return Mistake.of(Fault(problem or remedy, remedy if problem else IGNORE) for problem, _, remedy in parts)
-
-
-def complaints(contents: Contents) -> list[str]:
-    """Why these cannot all lie in one home, or may not."""
-    found: list[str] = []
+def contradictions(contents: Contents) -> Iterator[Fault]:
+    """Why these cannot all lie in one home."""
     wanted: dict[str, Leaf] = {}
     for leaf in contents.leaves:
         if leaf.path in wanted:
-            found.append(f"both {wanted[leaf.path].entry.path} and {leaf.entry.path} are for {leaf.path}")
+            yield Fault(f"both {wanted[leaf.path].entry.path} and {leaf.entry.path} are for {leaf.path}", IGNORE)
         wanted[leaf.path] = leaf
-        if leaf.entry.path.endswith(ENCRYPTED) and not leaf.ignored:
-            found.append(f"{leaf.entry.path} is encrypted: that comes with secrets, in a later version; {IGNORE}")
     for leaf in contents.leaves:
-        found += [
-            f"{leaf.entry.path} is for {leaf.path}, so {parent} cannot be what {wanted[parent].entry.path} says"
-            for parent in parents(leaf.path)
-            if parent in wanted
-        ]
-    return found
+        for parent in parents(leaf.path):
+            if parent in wanted:
+                other = wanted[parent].entry.path
+                yield Fault(f"{leaf.entry.path} is for {leaf.path}, so {parent} cannot be what {other} says", IGNORE)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import difflib
 import hashlib
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.deploys.dotfiles import chezmoi, plain, stow
-from agent.deploys.dotfiles.contents import IGNORE, SetFiles, complaints, matches, wrong_with
+from agent.deploys.dotfiles import chezmoi, stow
+from agent.deploys.dotfiles.contents import ENCRYPTED, IGNORE, Contents, Leaf, SetFiles, contradictions, matches
 from agent.deploys.dotfiles.other_tools import STOW_SETTINGS, signs, stow_settings
 from agent.deploys.dotfiles.overlay import STABLE, Laid
 from agent.deploys.spec import Sources
 from agent.domain.address import Address
-from agent.domain.fault import Mistake
-from agent.domain.pins import RepositoryPin
+from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import Entry, Tree
 
 FOLDER = "dotfiles"
@@ -79,55 +78,55 @@ class Layer:
     def identity(self) -> tuple[str, Address | None]:
         return self.name, self.repo
 
-    def read(self, found: Folders) -> Laid:
-        """Raises InventoryError with everything that is wrong with the set."""
-        tree, pin, folder = found.of(self.repo)
-        entries = found.sets(self.repo).get(self.name) if self.name else _below(tree, folder)
+    def read(self, sources: Sources) -> Laid:
+        """Raises Mistake with everything that is wrong with the set, or with its repository."""
+        pin = sources.pins.repository(self.repo) if self.repo is not None else None
+        tree = sources.tree if pin is None else sources.repository(pin)
+        folder = FOLDER if self.repo is None else self.repo.path
+        entries = _below(tree, posixpath.join(folder, self.name))
         if not entries:
-            raise self._missing(found.sets(self.repo))
-        ways = self.ways
-        kept = {path: entry for path, entry in entries.items() if not matches(path, ways.ignore)}
+            raise self._missing({path.partition("/")[0] for path in _below(tree, folder) if "/" in path})
+        kept = {path: entry for path, entry in entries.items() if not matches(path, self.ways.ignore)}
         files = SetFiles(posixpath.join(folder, self.name) if self.repo is None else self._label, tree, kept)
-        if wrong := [*signs(files.name, kept, ways.layout), *self._stow_settings(tree, folder)]:
-            raise wrong_with(wrong)
-        match ways.layout:
-            case Layout.PLAIN:
-                contents = plain.read(files)
-            case Layout.STOW:
-                contents = stow.read(files, dots=ways.dot_prefix)
-            case Layout.CHEZMOI:
-                contents = chezmoi.read(files)
-        contents = contents.without(ways.ignore, ignored=ways.mode is Way.COPY)
-        wrong = complaints(contents)
-        for leaf in contents.leaves:
-            if not leaf.absent and not leaf.ignored and (found_there := tree.stand_in(leaf.entry)):
-                wrong.append(f"{leaf.entry.path} {found_there.what}; {found_there.remedy}, or {IGNORE}")
-        if self.repo is not None and not ways.templates:
-            wrong += [
-                f"{self._label}: {leaf.entry.path} is a template, and would see all variables of the host: allow that"
-                f" with `templates: true`, or {IGNORE}"
-                for leaf in contents.leaves
-                if leaf.template
-            ]
-        if wrong:
-            raise wrong_with(wrong)
+        if faults := [*signs(files.name, kept, self.ways.layout), *self._stow_settings(tree, folder)]:
+            raise Mistake.of(faults)
+        contents = self._contents(files).without(self.ways.ignore, ignored=self.ways.mode is Way.COPY)
+        faults = [*contradictions(contents), *(fault for leaf in contents.leaves for fault in self._faults(tree, leaf))]
+        if faults:
+            raise Mistake.of(faults)
         return Laid(
             contents,
             files,
-            stable=self._stable if ways.mode is Way.LINK else None,
-            fold=ways.fold,
-            links_too=ways.layout is Layout.STOW,
+            stable=self._stable if self.ways.mode is Way.LINK else None,
+            fold=self.ways.fold,
+            links_too=self.ways.layout is Layout.STOW,
             repository=pin.tree if pin else None,
         )
 
-    def _stow_settings(self, tree: Tree, folder: str) -> list[str]:
+    def _contents(self, files: SetFiles) -> Contents:
+        match self.ways.layout:
+            case Layout.PLAIN:
+                return Contents(tuple(files.leaf(path, path) for path in files.entries))
+            case Layout.STOW:
+                return stow.read(files, dots=self.ways.dot_prefix)
+            case Layout.CHEZMOI:
+                return chezmoi.read(files)
+
+    def _faults(self, tree: Tree, leaf: Leaf) -> Iterator[Fault]:
+        path = leaf.entry.path
+        if path.endswith(ENCRYPTED) and not leaf.ignored:
+            yield Fault(f"{path} is encrypted: that comes with secrets, in a later version", IGNORE)
+        if not leaf.absent and not leaf.ignored and (found := tree.stand_in(leaf.entry)):
+            yield Fault(f"{path} {found.what}", f"{found.remedy}, or {IGNORE}")
+        if leaf.template and self.repo is not None and not self.ways.templates:
+            problem = f"{self._label}: {path} is a template, and would see all variables of the host"
+            yield Fault(problem, f"allow that with `templates: true`, or {IGNORE}")
+
+    def _stow_settings(self, tree: Tree, folder: str) -> Iterator[Fault]:
         """What is wrong with the options of GNU Stow that lie beside its packages."""
         path = posixpath.join(folder, STOW_SETTINGS)
-        ours = self.ways.layout is Layout.STOW and any(entry.path == path for entry in tree.entries(folder))
-        if not ours or matches(STOW_SETTINGS, self.ways.ignore):
-            return []
-        text = tree.read(path).decode(errors="replace")
-        return [*stow_settings(path, text, dots=self.ways.dot_prefix)]
+        if self.ways.layout is Layout.STOW and not matches(STOW_SETTINGS, self.ways.ignore) and tree.entry(path):
+            yield from stow_settings(path, tree.read(path).decode(errors="replace"), dots=self.ways.dot_prefix)
 
     @property
     def _label(self) -> str:
@@ -152,33 +151,8 @@ class Layer:
         return Mistake(f"there is no set {where}", hint)
 
 
-class Folders:
-    """The folders that sets lie in: of the config repo and of others, each listed once."""
-
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
-        self._sets: dict[Address | None, dict[str, dict[str, Entry]]] = {}
-
-    def of(self, repo: Address | None) -> tuple[Tree, RepositoryPin | None, str]:
-        """Raises InventoryError for a repository that lock.yaml does not pin, or that is not here."""
-        if repo is None:
-            return self._sources.tree, None, FOLDER
-        pin = self._sources.pins.repository(repo)
-        return self._sources.repository(pin), pin, repo.path
-
-    def sets(self, repo: Address | None) -> Mapping[str, Mapping[str, Entry]]:
-        """Of each set its files by their path in the set."""
-        if repo not in self._sets:
-            tree, _, folder = self.of(repo)
-            found: dict[str, dict[str, Entry]] = {}
-            for inside, entry in _below(tree, folder).items():
-                name, _, path = inside.partition("/")
-                if path:
-                    found.setdefault(name, {})[path] = entry
-            self._sets[repo] = found
-        return self._sets[repo]
-
-
 def _below(tree: Tree, folder: str) -> dict[str, Entry]:
-    prefix = f"{folder}/" if folder else ""
-    return {entry.path.removeprefix(prefix): entry for entry in tree.entries(folder) if entry.path != folder}
+    """The files below a folder by their path in it."""
+    prefix = f"{folder.rstrip('/')}/".lstrip("/")
+    found = (entry for entry in tree.entries(folder.rstrip("/")) if entry.path.startswith(prefix))
+    return {entry.path.removeprefix(prefix): entry for entry in found}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.deploys.dotfiles.contents import IGNORE
+from agent.domain.fault import Fault
 
 STOW_SETTINGS = ".stowrc"
 
@@ -58,37 +59,40 @@ _PACKAGED = re.compile(r"(?P<package>[^./][^/]*)/\.[^/]+.*")
 _OF_A_HOME = re.compile(r"\.(?!git(ignore|attributes|modules|hub/|lab-ci\.yml)|editorconfig|travis|pre-commit).+")
 
 
-def signs(name: str, paths: Iterable[str], layout: str) -> Iterator[str]:
-    """Complaints about the set ``name`` with files at these paths, each with its remedy behind the last semicolon."""
+def signs(name: str, paths: Iterable[str], layout: str) -> Iterator[Fault]:
+    """What is wrong with the set ``name`` that has files at these paths."""
     known = sorted(paths)
     found = False
     for sign in _SIGNS[layout]:
         pattern = re.compile(sign.pattern)
         if first := next((path for path in known if pattern.fullmatch(path)), None):
             found = True
-            yield f"{name}/{first} is of a layout that is not `{layout}`: it looks like {sign.tool}; {sign.remedy}"
+            problem = f"{name}/{first} is of a layout that is not `{layout}`: it looks like {sign.tool}"
+            yield Fault(problem, sign.remedy)
     if layout == "plain" and not found:
         yield from _packages(name, known)
 
 
-def _packages(name: str, paths: list[str]) -> Iterator[str]:
+def _packages(name: str, paths: list[str]) -> Iterator[Fault]:
     """Dotfiles in several folders, and none beside these: what GNU Stow calls packages."""
     if any(_OF_A_HOME.fullmatch(path) for path in paths):
         return
     matches = (_PACKAGED.fullmatch(path) for path in paths if not _NOT_A_DOTFILE.fullmatch(path))
     packages = list(dict.fromkeys(found["package"] for found in matches if found))
     if len(packages) > 1:
-        yield (
+        yield Fault(
             f"{name}/ has its dotfiles in folders of their own and would make ~/{packages[0]}/: it looks like packages"
-            f" of GNU Stow; say `layout: stow` and `sets: [{', '.join(packages[:5])}]`"
+            " of GNU Stow",
+            f"say `layout: stow` and `sets: [{', '.join(packages[:5])}]`",
         )
 
 
-def stow_settings(name: str, text: str, *, dots: bool) -> Iterator[str]:
-    """Complaints about what the options of a ``.stowrc`` beside the packages ask for, which is not done."""
+def stow_settings(name: str, text: str, *, dots: bool) -> Iterator[Fault]:
+    """What the options of a ``.stowrc`` beside the packages ask for that is not done."""
     for option, target in re.findall(r"(?m)(?:^|\s)(-t|--target|--dotfiles)(?:(?:=|\s+)(\S+))?", text):
         if option == "--dotfiles":
             if not dots:
-                yield f"{name} says --dotfiles; say `dot_prefix: true`"
+                yield Fault(f"{name} says --dotfiles", "say `dot_prefix: true`")
         elif target.strip("\"'").rstrip("/") not in ("~", "$HOME", "${HOME}", ".."):
-            yield f"{name} says that {target} is the target, and not the home; use `files` for what lies elsewhere"
+            problem = f"{name} says that {target} is the target, and not the home"
+            yield Fault(problem, "use `files` for what lies elsewhere")

@@ -41,19 +41,24 @@ class HomeRules:
     """What is said of a home by path or shell pattern; of several that match the last counts."""
 
     policy: Mapping[str, Policy] = field(default_factory=dict)
-    modes: Mapping[str, int] = field(default_factory=dict)
-    """For files; for folders where the pattern ends in ``/``."""
+    modes: Mapping[str, str] = field(default_factory=dict)
+    """In octal. For files; for folders where the pattern ends in ``/``."""
     backup: bool = False
 
     def file_mode(self, path: str, mode: int) -> int:
         private = path.partition("/")[0] in PRIVATE_FOLDERS or path in PRIVATE_FILES
-        return _last(self.modes, path, mode & 0o700 if private else mode)
+        said = _last(self.modes, path, "")
+        return int(said, 8) if said else mode & 0o700 if private else mode
 
     def folder_mode(self, path: str, mode: int | None) -> int | None:
         """None for a folder that is left as it is where it is there."""
         private = path.partition("/")[0] in PRIVATE_FOLDERS
         modes = {pattern[:-1]: mode for pattern, mode in self.modes.items() if pattern.endswith("/")}
-        return _last(modes, path, 0o700 if private else mode)
+        said = _last(modes, path, "")
+        return int(said, 8) if said else 0o700 if private else mode
+
+    def overlaid(self, later: HomeRules, *, backup: bool) -> HomeRules:
+        return HomeRules({**self.policy, **later.policy}, {**self.modes, **later.modes}, backup)
 
     def policy_of(self, path: str, policy: Policy) -> Policy:
         return _last(self.policy, path, policy)
@@ -80,8 +85,8 @@ class Laid:
     repository: str | None = None
 
 
-Render = Callable[[Laid, Leaf], str]
-"""A template as text."""
+Render = Callable[[str, str], str]
+"""A template as text; the second argument is its path."""
 
 _Found = list[tuple[Laid, Leaf]]
 
@@ -176,7 +181,7 @@ class _Overlay:
             return self._wanted("file", path, absent=True, policy=policy)
         item = self._wanted("file", path, mode=self._rules.file_mode(leaf.path, leaf.mode), policy=policy)
         if leaf.template:
-            return replace(item, text=self._render(laid, leaf))
+            return replace(item, text=self._render(laid.files.text(leaf.entry), leaf.entry.path))
         return replace(item, source=leaf.entry.path, blob=leaf.entry.blob, repository=laid.repository)
 
     def _link(self, path: str, stable: str, policy: Policy) -> None:

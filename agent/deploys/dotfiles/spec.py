@@ -16,8 +16,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
-from agent.deploys.dotfiles.contents import Leaf
-from agent.deploys.dotfiles.layer import FOLDER, Folders, Layer, Ways
+from agent.deploys.dotfiles.layer import FOLDER, Layer, Ways
 from agent.deploys.dotfiles.overlay import HomeRules, Laid, overlaid
 from agent.deploys.items import Policy, items_to_json
 from agent.deploys.spec import Concrete, Sources, Spec
@@ -49,13 +48,7 @@ class _Home:
     """What one user gets, after all plays."""
 
     layers: tuple[Layer, ...] = ()
-    policy: Mapping[str, Policy] = field(default_factory=dict)
-    modes: Mapping[str, str] = field(default_factory=dict)
-    backup: bool = False
-
-    @property
-    def rules(self) -> HomeRules:
-        return HomeRules(self.policy, {pattern: int(mode, 8) for pattern, mode in self.modes.items()}, self.backup)
+    rules: HomeRules = field(default_factory=HomeRules)
 
 
 class _Whose(BaseModel):
@@ -114,7 +107,7 @@ class DotfilesSpec(Ways, _Whose, Spec):
         repo = Address.parse(self.repo) if self.repo else None
         names = self.sets or (("",) if repo else ())
         layers = tuple(Layer(name, repo, Ways(**said)) for name in dict.fromkeys(names))
-        home = _Home(layers, self.policy, self.modes, self.backup)
+        home = _Home(layers, HomeRules(self.policy, self.modes, self.backup))
         return dict.fromkeys(self.users or (self.user or "",), home)
 
     def merged(self, later: Self) -> Self:
@@ -122,12 +115,9 @@ class DotfilesSpec(Ways, _Whose, Spec):
         homes = dict(self.homes)
         for user, over in later.homes.items():
             under = homes.get(user, _Home())
-            homes[user] = _Home(
-                _merged(under.layers, over.layers),
-                {**under.policy, **over.policy},
-                {**under.modes, **over.modes},
-                over.backup if "backup" in later.model_fields_set else under.backup,
-            )
+            backup = (over if "backup" in later.model_fields_set else under).rules.backup
+            rules = under.rules.overlaid(over.rules, backup=backup)
+            homes[user] = _Home(_merged(under.layers, over.layers), rules)
         merged = later.model_copy()
         merged._homes = homes
         return merged
@@ -135,26 +125,22 @@ class DotfilesSpec(Ways, _Whose, Spec):
     def concrete(self, sources: Sources) -> Concrete:
         if bare := [user for user, home in self.homes.items() if not home.layers]:
             raise Mistake(f"{bare[0]} gets no sets", f"list folders of {FOLDER}/ in `sets`")
-        laid = self._read(Folders(sources))
-
-        def render(one: Laid, leaf: Leaf) -> str:
-            return sources.render(one.files.text(leaf.entry), leaf.entry.path)
-
+        laid = self._read(sources)
         homes: dict[str, JSON] = {}
         resources: list[Resource] = []
         for user, home in self.homes.items():
-            items = overlaid(user, [laid[layer] for layer in home.layers], home.rules, render)
+            items = overlaid(user, [laid[layer] for layer in home.layers], home.rules, sources.render)
             homes[user] = items_to_json(items)
             resources += [item.resource for item in items]
         return Concrete({"homes": homes}, tuple(resources))
 
-    def _read(self, folders: Folders) -> dict[Layer, Laid]:
+    def _read(self, sources: Sources) -> dict[Layer, Laid]:
         """Raises Mistake with the complaints about all sets."""
         laid: dict[Layer, Laid] = {}
         faults: list[Fault] = []
         for layer in dict.fromkeys(layer for home in self.homes.values() for layer in home.layers):
             try:
-                laid[layer] = layer.read(folders)
+                laid[layer] = layer.read(sources)
             except Mistake as mistake:
                 faults += mistake.below("sets" if layer.name else "repo")
         if faults:

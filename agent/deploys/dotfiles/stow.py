@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 
 from agent.deploys.dotfiles.contents import Contents, SetFiles
-from agent.deploys.dotfiles.plain import leaf
 from agent.domain.fault import Mistake
 
 IGNORE_FILE = ".stow-local-ignore"
@@ -55,7 +54,7 @@ def read(files: SetFiles, *, dots: bool) -> Contents:
         home = [_dotted(part) if dots else part for part in parts]
         paths = ("/".join([*home[:depth], part]) for depth, part in enumerate(parts))
         ignored = next((depth for depth, above in enumerate(paths, start=1) if ignores(above)), 0)
-        leaves.append(leaf(files, path, "/".join(home), ignored))
+        leaves.append(files.leaf(path, "/".join(home), ignored))
     return Contents(tuple(leaves))
 
 
