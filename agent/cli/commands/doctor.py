@@ -1,52 +1,44 @@
-"""doctor: checks of a host's installation, by name. Each says what it found; a failed one says what to do.
+"""doctor: the checks of an installation, a row each. They look and change nothing.
 
-It looks and changes nothing; what a check needs and cannot have is a finding of that check, and the others go on.
+What a check needs and cannot have is a finding of that check, and the others go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
 
 import click
 
+from agent import __version__
 from agent.cli.arguments import pass_output, require_root
 from agent.cli.doctor import files, host, remotes, units
-from agent.cli.doctor.answer import Answer, Verdict
+from agent.cli.doctor.finding import Finding, Installation, Look, Verdict, failed, ok
 from agent.cli.output import Output
 from agent.errors import Exit, HostwrightError
 from agent.host.paths import Paths
-from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
 
-CHECKS: Mapping[str, Callable[[Paths, Settings], Iterator[Answer]]] = {
-    "permissions": files.permissions,
-    "control socket": files.control_socket,
-    "git": files.git,
-    "programs": host.programs,
-    "trust": host.trust,
-    "identity": host.identity,
-    "clock": host.clock,
-    "host key": remotes.host_key,
-    "remote": remotes.remote,
-    "reports": remotes.reports,
-    "keys": remotes.keys,
-    "service": units.service,
-    "units": units.as_written,
-    "webhook": units.webhook,
-    "rescue": units.rescue,
-    "last cycle": host.last_cycle,
-    "disk": host.disk,
-    "confined plans": host.confined_plans,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
-    verdict: Verdict
-    message: str
-    hint: str = ""
+CHECKS: tuple[tuple[str, Look, str], ...] = (
+    ("permissions", files.permissions, "settings, state, keys and programs belong to root alone"),
+    ("control socket", files.control_socket, "only root can ask the daemon"),
+    ("git", files.git, "no configuration but the agent's own counts"),
+    ("programs", host.programs, ", ".join(host.PROGRAMS)),
+    ("trust", host.trust, "only signed commits are accepted"),
+    ("identity", host.identity, ""),
+    ("clock", host.clock, "the clock is kept right"),
+    ("host key", remotes.host_key, "no remote is reached by ssh"),
+    ("remote", remotes.remote, ""),
+    ("reports", remotes.reports, "reports go to a repository of their own"),
+    ("keys", remotes.keys, "this host can do no more with its keys than it has to"),
+    ("service", units.service, ""),
+    ("units", units.as_written, "the units are as the agent wrote them"),
+    ("webhook", units.webhook, ""),
+    ("rescue", units.rescue, f"agent {__version__} can be built again for another Python"),
+    ("last cycle", host.last_cycle, ""),
+    ("disk", host.disk, "there is room"),
+    ("confined plans", host.confined_plans, "plans can read everything and change nothing"),
+)
+"""Name, what looks, and what is said where that finds nothing."""
 
 
 @click.command()
@@ -55,27 +47,37 @@ def doctor(output: Output) -> int:
     """Check this host's installation, one line a check; exit 3 when one fails."""
     require_root()
     findings = list(findings_of(Paths()))
-    for finding in findings:
-        output.show(f"{finding.verdict.value:<8} {finding.check:<14} {finding.message}")
-        if finding.hint and finding.verdict is not Verdict.OK:
-            output.show(f"{'':<24}→ {finding.hint}")
-    failed = any(finding.verdict is Verdict.FAILED for finding in findings)
-    code = int(Exit.SETTINGS if failed else Exit.FINE)
-    output.envelope("doctor", code, [asdict(finding) for finding in findings])
+    for name, found in findings:
+        output.show(f"{found.verdict.value:<8} {name:<14} {found.message}")
+        if found.hint:
+            output.show(f"{'':<24}→ {found.hint}")
+    code = int(Exit.SETTINGS if any(found.verdict is Verdict.FAILED for _, found in findings) else Exit.FINE)
+    document = [
+        {"check": name, "verdict": found.verdict.value, "message": found.message, "hint": found.hint}
+        for name, found in findings
+    ]
+    output.envelope("doctor", code, document)
     return code
 
 
-def findings_of(paths: Paths) -> Iterator[Finding]:
+def findings_of(paths: Paths) -> Iterator[tuple[str, Finding]]:
+    """Each finding with the name of its check."""
     try:
         settings = read_settings(paths)
     except HostwrightError as error:
-        yield Finding("settings", Verdict.FAILED, error.message, error.hint)
+        yield "settings", failed(error.message, error.hint)
         return
-    yield Finding("settings", Verdict.OK, f"{settings.host} of {settings.inventory} from {settings.remote}")
-    for name, check in CHECKS.items():
-        try:
-            yield from (Finding(name, verdict, message, hint) for verdict, message, hint in check(paths, settings))
-        except HostwrightError as error:
-            yield Finding(name, Verdict.FAILED, error.message, error.hint)
-        except OSError as error:
-            yield Finding(name, Verdict.FAILED, f"{error.filename or ''}: {error.strerror or error}")
+    yield "settings", ok(f"{settings.host} of {settings.inventory} from {settings.remote}")
+    for name, look, fine in CHECKS:
+        yield from ((name, found) for found in _findings(look, Installation(paths, settings), fine))
+
+
+def _findings(look: Look, installation: Installation, fine: str) -> list[Finding]:
+    found: list[Finding] = []
+    try:
+        found += look(installation)
+    except HostwrightError as error:
+        found.append(failed(error.message, error.hint))
+    except OSError as error:
+        found.append(failed(f"{error.filename or ''}: {error.strerror or error}"))
+    return found or [ok(fine)]

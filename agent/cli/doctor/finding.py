@@ -1,0 +1,62 @@
+"""What a check of doctor looks at, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.host.paths import Paths
+from agent.host.settings import Settings
+from agent.host.state import Memory
+
+QUERY_TIMEOUT_S = 20.0
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``hint``: what to do about it."""
+
+    verdict: Verdict
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The agent on one host."""
+
+    paths: Paths
+    settings: Settings
+
+    @property
+    def memory(self) -> Memory:
+        return Memory(self.paths)
+
+    @property
+    def reports_to(self) -> str:
+        """The remote that takes this host's reports."""
+        settings = self.settings
+        return settings.status_remote or self.memory.state().fleet.status_remote or settings.remote
+
+
+Look = Callable[[Installation], Iterator[Finding]]
+"""Yields what is worth a line. Raises HostwrightError, OSError for what cannot be looked at."""
+
+
+def ok(message: str) -> Finding:
+    return Finding(Verdict.OK, message)
+
+
+def warning(message: str, hint: str) -> Finding:
+    return Finding(Verdict.WARNING, message, hint)
+
+
+def failed(message: str, hint: str = "") -> Finding:
+    return Finding(Verdict.FAILED, message, hint)
