@@ -64,7 +64,7 @@ class Address:
 
     @property
     def remote(self) -> str:
-        """What git takes."""
+        """The address as git takes it."""
         return self.url.removeprefix(SCHEME)
 
     @property
@@ -74,7 +74,7 @@ class Address:
 
     @property
     def exact(self) -> bool:
-        """Whether the ref is a commit, which cannot move."""
+        """True if the ref is a commit, which cannot move."""
         return _COMMIT.fullmatch(self.ref) is not None
 
     def __str__(self) -> str:

@@ -73,7 +73,7 @@ def decode(document: bytes, kind: type[T]) -> T:
 
 
 def from_plain(value: object, kind: type[T], *, exact: bool = False) -> T:
-    """What ``json.loads`` gave, as a value of ``kind``. ``exact``: objects have all fields of their class and no other.
+    """The value of ``kind`` that ``json.loads`` gave. ``exact``: objects have all fields of their class and no other.
     Raises Mismatch."""
     hint: Any = kind
     found: T = _reader(hint, exact)(value)

@@ -9,14 +9,14 @@ from fnmatch import fnmatchcase
 
 
 class TrustMode(StrEnum):
-    """Whether this host asks who signed what it runs."""
+    """Trust in signers, or in whoever can push."""
 
     SIGNED = "signed"
     UNSIGNED = "unsigned"
 
 
 class BranchRule(StrEnum):
-    """What a commit that no tag vouches for has to have besides a signature, to move the branch that a host follows."""
+    """The condition, besides a signature, for a commit without a trusted tag to move the branch that a host follows."""
 
     UNSEEN = "unseen"
     """It names this branch, or was not seen on another one before."""
@@ -34,15 +34,16 @@ class BranchRule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """What of the branch is taken as new: the tip where each commit is signed, commits under tags that match one of
-    the patterns ``tags`` (fnmatch, ``*`` also matches ``/``), or both. ``branch``: for which branch they have to be."""
+    """The commits of the branch that count as new: the tip where each commit is signed, commits under tags that match
+    one of the patterns ``tags`` (fnmatch, ``*`` also matches ``/``), or both. ``branch``: for which branch they have to
+    be."""
 
     commits: bool = True
     tags: tuple[str, ...] = ()
     branch: BranchRule = BranchRule.UNSEEN
 
     def takes(self, tag: str) -> bool:
-        """Whether a tag of this name counts."""
+        """True if a tag of this name counts."""
         return any(fnmatchcase(tag, pattern) for pattern in self.tags)
 
 
@@ -57,7 +58,7 @@ class Tag:
 
     @property
     def annotated(self) -> bool:
-        """Whether there is an object that somebody can have signed."""
+        """True if the tag has an object of its own, which somebody can have signed."""
         return self.object != self.commit
 
 
@@ -77,7 +78,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who vouched for a commit: a principal of allowed_signers and the key's SHA256 fingerprint."""
+    """The signer of a commit: a principal of allowed_signers and the key's SHA256 fingerprint."""
 
     principal: str
     fingerprint: str

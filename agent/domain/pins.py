@@ -66,7 +66,7 @@ class AgentPin:
 
     @property
     def name(self) -> str:
-        """Of its environment: the same version with other bytes is another one."""
+        """The name of its environment: the same version with other bytes is another one."""
         return f"{self.version}-{self.digest[:8]}"
 
 
@@ -88,7 +88,7 @@ class RepositoryPin:
 
 
 def left_out(pins: Iterable[RepositoryPin]) -> tuple[str, ...]:
-    """What hosts do not have of these repositories, in words."""
+    """The parts of these repositories that hosts do not have, in words."""
     return tuple(sorted(f"{pin.address.pinned}: {name}" for pin in pins for name in pin.left_out))
 
 

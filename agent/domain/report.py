@@ -26,7 +26,7 @@ Text = Annotated[str, Field(max_length=4096)]
 
 
 class Phase(StrEnum):
-    """Where the host stands, in one word."""
+    """The state of the host, in one word."""
 
     ATTEMPTING = "attempting"
     """About to apply an intended change; if nothing follows, the change took the host down."""

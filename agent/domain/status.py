@@ -28,7 +28,7 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 
 def report_path(host: str) -> str:
-    """Where ``host``'s report lies. Two hex digits between: a flat folder of 10,000 costs 40 times the traffic."""
+    """The path of ``host``'s report. Two hex digits between: a flat folder of 10,000 costs 40 times the traffic."""
     return f"{HOSTS}/{hashlib.sha256(host.encode()).hexdigest()[:2]}/{host}.json"
 
 
@@ -43,7 +43,7 @@ def host_of(path: str) -> str | None:
 
 
 def due(report: Report) -> int:
-    """When the next report has to be there (seconds since the epoch)."""
+    """The time by which the next report has to be there (seconds since the epoch)."""
     return min(report.next_due, report.at + LONGEST_SILENCE_S)
 
 
@@ -88,7 +88,7 @@ class RawReport:
 
 
 class ReportVerdict(StrEnum):
-    """How far a reader may believe what lies at a path."""
+    """The result of checking what lies at a path."""
 
     VERIFIED = "verified"
     UNADMITTED = "not-admitted"
@@ -103,7 +103,7 @@ class ReportVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """What is known of one host. There is a ``report`` where the verdict is VERIFIED, and a mere claim, to be shown as
+    """The knowledge of one host. There is a ``report`` where the verdict is VERIFIED, and a mere claim, to be shown as
     one, where it is UNADMITTED. ``host`` is taken from the path; where that names no host it is the path, printable.
     """
 

@@ -48,7 +48,7 @@ class Tree(Protocol):
         return tuple(entry.path for entry in self.entries(prefix))
 
     def names(self, folder: str = "") -> tuple[str, ...]:
-        """What lies in a folder, files and folders, sorted; nothing where there is no such folder."""
+        """The names of the files and folders in a folder, sorted; none where there is no such folder."""
         above = f"{folder.strip('/')}/".lstrip("/")
         inside = (path.removeprefix(above) for path in self.paths(folder) if path.startswith(above))
         return tuple(sorted({path.partition("/")[0] for path in inside}))
@@ -62,7 +62,7 @@ class Tree(Protocol):
         ...
 
     def stand_in(self, entry: Entry) -> StandIn | None:
-        """What stands at ``entry`` in place of the content that is meant."""
+        """The stand-in at ``entry`` for the content that is meant."""
         content = self.read(entry.path)
         return link_stand_in(content.decode(errors="replace")) if entry.link else stand_in(content)
 
@@ -88,14 +88,14 @@ def in_submodule(module: str) -> Absence:
 
 
 def odd_name(name: str) -> str:
-    """What is odd about a name that git takes: it could not be shown, or be told from another one."""
+    """The oddity of a name that git takes: it could not be shown, or not be told from another one."""
     if re.search(r"[\x00-\x1f\x7f]", name):
         return "holds a control character"
     return "is not UTF-8" if any("\udc80" <= letter <= "\udcff" for letter in name) else ""
 
 
 def leads_out(path: str, target: str) -> bool:
-    """Whether the link at ``path`` may lead out of its tree. ``..`` may only stand at the beginning of its ``target``,
+    """True if the link at ``path`` may lead out of its tree. ``..`` may only stand at the beginning of its ``target``,
     and not lead above the root: then no chain of such links leads out either."""
     parts = target.split("/")
     climbs = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
@@ -108,7 +108,7 @@ LINK_HOPS = 40
 
 
 def destination(path: str, target_of: Callable[[str], str | None]) -> str | None:
-    """Where ``path`` leads to by the links of a tree; None where one leads out of it, or in circles. ``target_of``
+    """The destination of ``path`` by the links of a tree; None where one leads out of it, or in circles. ``target_of``
     gives the text of the link at a path, None for what is no link."""
     found: list[str] = []
     left, hops = path.split("/")[::-1], 0
@@ -131,7 +131,7 @@ def destination(path: str, target_of: Callable[[str], str | None]) -> str | None
 
 
 def followed(tree: Tree, path: str) -> str | None:
-    """Where ``path`` leads to by links inside the tree; None where one leads out of it, or in circles."""
+    """The destination of ``path`` by links inside the tree; None where one leads out of it, or in circles."""
 
     def target_of(found: str) -> str | None:
         entry = tree.entry(found)

@@ -50,7 +50,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Whether the child of a plan could confine itself, and why not. Said before it has seen anything to obey: what
+    """The child of a plan could confine itself, or why not. Said before it has seen anything to obey: what
     comes later may be the word of deploy code."""
 
     type: ClassVar[str] = "ready"

@@ -26,7 +26,7 @@ Section = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much a report says: ``items`` of each long list, ``text`` characters of one message, ``problem`` characters
+    """The size of a report: ``items`` of each long list, ``text`` characters of one message, ``problem`` characters
     of a problem's."""
 
     items: int
@@ -47,7 +47,7 @@ _LONG_LISTS = frozenset({"changes", "holds", "problems", "prune_held", "orphaned
 
 @dataclass(frozen=True, slots=True)
 class ReportMeta:
-    """What a report says besides the cycle: who sends it, when, and when the next one is due."""
+    """The parts of a report that no cycle makes: who sends it, when, and when the next one is due."""
 
     host: str
     inventory: str
@@ -249,7 +249,7 @@ def _health(health: Health) -> Section:
 
 
 def _headline(event: Event) -> str:
-    """What an event is about, in one line. What a command wrote stays on the host, but for the line that says why."""
+    """An event in one line. Output of a command stays on the host, but for the line that says why."""
     first = event.message.partition("\n")[0]
     return f"{event.resource}: {first}" if event.resource else first
 

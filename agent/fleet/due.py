@@ -33,7 +33,7 @@ def slot_s(host: str, commit: str, window: int) -> int:
 
 
 def should_send(current: Report, last_sent: Report | None, *, now: int, heartbeat: int, window: int) -> bool:
-    """Whether ``current`` is to be sent now (seconds since the epoch).
+    """True if ``current`` is to be sent now (seconds since the epoch).
 
     At once: the first, any change of what a person would want to know, and after a clock that went back. In the
     slot: a host that was and is well, and is on another commit. Else: once every ``heartbeat`` seconds.
@@ -50,7 +50,7 @@ def should_send(current: Report, last_sent: Report | None, *, now: int, heartbea
 
 
 def _news(report: Report) -> tuple[object, ...]:
-    """What differs when something happened; not when only time went by."""
+    """The parts of a report that differ when something happened, and not when only time went by."""
     health = report.health
     return (
         report.inventory,

@@ -119,7 +119,7 @@ def _silence(host: str, identities: Mapping[str, str], seen: Mapping[str, int]) 
 
 
 def belongs(status: HostStatus, identities: Mapping[str, str], hosts: Collection[str] | None) -> bool:
-    """Whether ``status`` is of this fleet: of a host in the inventory or admitted to it, or at a place that is no
+    """True if ``status`` is of this fleet: of a host in the inventory or admitted to it, or at a place that is no
     host's. Else it is what a retired host left behind, or another inventory's. ``hosts`` None: nobody knows."""
     return hosts is None or status.host in hosts or status.host in identities or host_of(status.path) is None
 

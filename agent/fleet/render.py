@@ -146,7 +146,7 @@ def _totals(rows: Sequence[_Row]) -> str:
 
 
 def _details(rows: Sequence[_Row]) -> list[str]:
-    """What is wrong, host by host, for those of the table that say so."""
+    """The problems, host by host, of the hosts in the table."""
     lines: list[str] = []
     for row in rows:
         report = row.status.report

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class Displaced(Exception):
-    """In the place of this host's report stands one that was not expected there."""
+    """The branch holds another report in the place of this host's than was expected."""
 
 
 Render = Callable[[Sequence[RawReport]], bytes]

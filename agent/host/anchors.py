@@ -61,7 +61,7 @@ def host_keys(remotes: Iterable[Remote], sources: Sequence[Path]) -> bytes:
 
 
 def known_to_the_person() -> tuple[Path, ...]:
-    """Where the person who installs this host, root and the machine keep the host keys that they know."""
+    """The known_hosts files of the person who installs this host, of root and of the machine."""
     homes = [Path("/root")]
     person = os.environ.get("SUDO_USER", "root")
     if person != "root":

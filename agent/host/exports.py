@@ -44,7 +44,7 @@ class Exports:
                 discard(entry)
 
     def _holds(self, sha: str, target: Path) -> bool:
-        """Whether each file of the commit is there with its content, and no other. Nothing is followed on the way."""
+        """True if each file of the commit is there with its content, and no other. No link is followed."""
         if misplaced_folder(target) or not target.is_dir():
             return False
         try:

@@ -45,7 +45,8 @@ _WRITTEN_BY_OTHERS = ("suspended.json", "seen.json")
 
 
 def heal(paths: Paths, *, memory: Memory, journal: Journal, ledger: Ledger) -> tuple[SettingsError, ...]:
-    """What had to be set aside. The caller holds the lock. Raises OSError where the disk does not let it."""
+    """Set aside what cannot be read, and return what to report. The caller holds the lock. Raises
+    OSError where the disk does not let it."""
     gone = not os.path.lexists(paths.document("applied"))
     return (
         *_misplaced(paths),
@@ -117,7 +118,7 @@ def _forgotten_trust(paths: Paths, memory: Memory, ledger: Ledger) -> Iterator[S
 
 
 def _worked(ledger: Ledger, events: Events) -> bool:
-    """Whether something was done here, which a host does for a commit that it trusts."""
+    """True if the agent changed this host before, as it does for a trusted commit alone."""
     owned = any(entry.deploy != BOOTSTRAP for entry in ledger.entries())
     return owned or any(event.kind in _OF_WORK for event in events.last(EVENTS_ASKED))
 
@@ -141,7 +142,7 @@ def _once_trusted(paths: Paths, memory: Memory, applied: Applied) -> Iterator[st
 
 
 def _reported(sent: Path) -> str | None:
-    """What the last report that arrived said of it."""
+    """The trusted commit in the last report that arrived."""
     try:
         said = json.loads(read_bounded(sent))["commits"]["trusted"]
     except (OSError, ValueError, TypeError, KeyError):

@@ -39,12 +39,12 @@ def units_folder(paths: Paths) -> Path:
 
 
 def command(paths: Paths) -> Path:
-    """What people type."""
+    """The path of the command ``hostwright``."""
     return paths.root / "usr/local/bin/hostwright"
 
 
 def bootstrap_log(paths: Paths) -> Path:
-    """Where bootstrap.sh keeps the noisy parts."""
+    """The log with the noisy parts of bootstrap.sh."""
     return paths.root / "var/log/hostwright-bootstrap.log"
 
 

@@ -45,7 +45,7 @@ class Journal:
         write_atomic(self._path, "".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
 
     def damage(self) -> str:
-        """What keeps it from being believed, in words; empty where nothing does."""
+        """The reason not to believe the journal, in words; empty without one."""
         if wrong := misplaced_file(self._path):
             return f"is {wrong}"
         try:
@@ -63,7 +63,7 @@ class Journal:
         write_atomic(self._path, json.dumps(_LOST).encode() + b"\n")
 
     def _read(self) -> tuple[dict[str, dict[str, str]], frozenset[str], bool]:
-        """What has begun and not ended, what has ended, and whether there was more that was lost."""
+        """The entries that have begun and not ended, the names that have ended, and True if others were lost."""
         begun: dict[str, dict[str, str]] = {}
         ended: set[str] = set()
         lost = False
@@ -98,5 +98,5 @@ def _is_entry(line: bytes) -> bool:
 
 
 def _is_torn(line: bytes) -> bool:
-    """Whether it is the beginning of an entry, or the empty space that a power loss left in its place."""
+    """True for the beginning of an entry, or the empty space that a power loss left in its place."""
     return not line.strip(b"\0") or any(line.startswith(head[: len(line)]) for head in _HEADS)

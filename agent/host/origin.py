@@ -100,7 +100,7 @@ def mend(origin: Path, mirror: Mirror, branch: str) -> SettingsError | None:
 
 
 def _damage(origin: Path, branch: str) -> str:
-    """What is wrong with it, in words; empty where it can be read."""
+    """The damage of ``origin``, in words; empty where it can be read."""
     if wrong := misplaced_folder(origin):
         return f"is {wrong}"
     if not origin.exists():

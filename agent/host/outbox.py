@@ -41,7 +41,7 @@ class Outbox:
 
     @property
     def takes(self) -> bool:
-        """Whether anything can be written there now."""
+        """True if the folder takes files now."""
         return has_room(self.folder)
 
     def documents(self) -> tuple[bytes, ...]:
@@ -53,7 +53,7 @@ class Outbox:
         return tuple(kept)
 
     def last_sent(self) -> Report | None:
-        """None where there is none yet, or an older version's: then the next one is news."""
+        """The last report that arrived; None without one that can be read: then the next report is news."""
         return _report(self.sent)
 
     def last_rival(self) -> tuple[Report, int] | None:

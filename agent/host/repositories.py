@@ -56,7 +56,7 @@ class Repositories:
         return self._checked[pin.tree]
 
     def pin(self, address: Address) -> RepositoryPin:
-        """What ``address`` is at now, its files fetched. Raises SourceError, SettingsError."""
+        """The pin of what ``address`` holds now; its files are fetched. Raises SourceError, SettingsError."""
         access, remote = self._reached(address)
         if address.exact:
             name, commit = _BRANCHES, address.ref
@@ -74,7 +74,7 @@ class Repositories:
 
     @property
     def any(self) -> bool:
-        """Whether something is kept."""
+        """True if any repository is kept."""
         return self._folder.is_dir() and next(self._folder.iterdir(), None) is not None
 
     def collect(self, needed: frozenset[str]) -> None:
@@ -125,7 +125,7 @@ class Repositories:
 
 
 def _holds(folder: Path, digest: str) -> bool:
-    """Whether the files below ``folder`` have this digest; not, when they cannot all be read."""
+    """True if the files below ``folder`` have this digest; False also when one cannot be read."""
     try:
         return not misplaced_folder(folder) and folder.is_dir() and tree_digest(FolderTree(folder)) == digest
     except (HostwrightError, KeyError):
@@ -145,7 +145,7 @@ def _server(remote: Remote) -> str:
 
 
 def _discard(path: Path) -> None:
-    """Also where the folders are read-only and whoever runs this is not root."""
+    """Remove ``path``, also where the folders are read-only and this does not run as root."""
     if path.is_dir() and not path.is_symlink():
         for folder, _, _ in os.walk(path):
             os.chmod(folder, 0o700)  # noqa: PTH101  # os.walk gives text

@@ -37,7 +37,7 @@ _HEADER = """\
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What this host follows, and how it gets there."""
+    """The repository that this host follows, and the way there."""
 
     remote: str
     """The config repo: a URL, which may hold a password, or a path that only root can write to."""
@@ -123,7 +123,7 @@ def parse(content: bytes, file: str) -> Settings:
 
 
 def complaint(key: str, value: str) -> str | None:
-    """What is wrong with ``value`` for the setting ``key``, and what to write instead; None when it is fine."""
+    """The mistake in ``value`` for the setting ``key``, and what to write instead; None when it is fine."""
     pattern, wanted = _CHECKS[key]
     return None if pattern.fullmatch(value) else f"{key} cannot be {without_password(value)!r}: {wanted}"
 

@@ -44,12 +44,12 @@ class Memory:
         return self._read("state", State) or State()
 
     def suspension(self, now: int) -> Suspension | None:
-        """What a person said with ``hostwright suspend``; None when nothing, or when its time is over."""
+        """The suspension that a person set with ``hostwright suspend``; None without one, or when its time is over."""
         suspension = self._read("suspended", Suspension)
         return suspension if suspension is not None and suspension.holds(now) else None
 
     def sightings(self) -> Sightings | None:
-        """What was seen on the branches that are not followed; None where that was never written, or is lost."""
+        """The commits seen on branches that are not followed; None if never written, or lost."""
         return self._read("sighted", Sightings)
 
     def pinned(self, now: int) -> Pinned | None:

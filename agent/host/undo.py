@@ -22,7 +22,7 @@ class Undo(ExitStack):
             path.mkdir(mode=mode)
 
     def created(self, path: Path) -> None:
-        """Whatever is at ``path`` goes again, if there is nothing now."""
+        """Remove what will be at ``path``, if there is nothing now."""
         if not os.path.lexists(path):
             self.callback(discard, path)
 
@@ -39,7 +39,7 @@ class Undo(ExitStack):
         return True
 
     def restored(self, path: Path) -> None:
-        """Whatever is at ``path`` now, a file, a link or nothing, is there again."""
+        """Put back what is at ``path`` now: a file or a link."""
         if path.is_symlink():
             self.callback(point, path, path.readlink())
         elif path.is_file():

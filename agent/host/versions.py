@@ -40,7 +40,7 @@ _SAID = 400
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Those on one host, by the names of their environments."""
+    """The versions of the agent on one host, by the names of their environments."""
 
     paths: Paths
 
@@ -54,7 +54,7 @@ class Versions:
 
     @property
     def on_trial(self) -> bool:
-        """Whether the version that runs is to show that it is well."""
+        """True while the version that runs has to show that it is well."""
         return self.paths.previous.is_symlink() and self.running not in (None, self._target("previous"))
 
     def lacks(self) -> str:
@@ -87,7 +87,7 @@ class Versions:
         _require(done, f"agent {pin.version} is installed and does not pass its self-check")
 
     def switch(self, name: str) -> None:
-        """To the environment ``name``, on trial: from here on the timer switches back unless that is kept. Raises
+        """Switch to the environment ``name``, on trial: the timer switches back unless it is kept. Raises
         SettingsError, OSError; then the next cycle begins again."""
         installation.point(self.paths.previous, self.paths.current.readlink())
         installation.systemctl("enable", REVERT_TIMER)
@@ -124,7 +124,7 @@ class Versions:
             self.discard(previous)
 
     def end_trial(self) -> None:
-        """Whatever runs now stays. Raises SettingsError, OSError."""
+        """Keep the version that runs now. Raises SettingsError, OSError."""
         installation.systemctl("disable", "--now", REVERT_TIMER)
         for link in (self.paths.previous, self.paths.reverted):
             discard(link)
@@ -149,7 +149,7 @@ class Versions:
 
 
 def _restart() -> None:
-    """What runs. What a person stopped stays so."""
+    """Restart the units that run. Units that a person stopped stay stopped."""
     installation.systemctl("--no-block", "try-restart", DAEMON_UNIT, WEBHOOK_UNIT)
 
 

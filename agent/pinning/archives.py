@@ -74,7 +74,7 @@ def _require_content(tool: ArchiveTool, wanted: WantedAsset, place: str, held: t
 
 
 def _places(tool: ArchiveTool, wanted: WantedAsset, held: tuple[Member, ...]) -> Mapping[str, str]:
-    """Where the commands lie, without the one folder that all is in."""
+    """The paths of the commands, without the one folder that all is in."""
     files = [member.path for member in held if member.type is not Type.DIRECTORY]
     places: dict[str, str] = {}
     for command, path in wanted.bin.items():

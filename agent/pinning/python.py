@@ -82,7 +82,7 @@ def _compiled(tool: PythonTool, work: Path) -> list[str]:
 
 
 def _scripts(tool: PythonTool, lines: list[str], work: Path) -> list[str]:
-    """What the distribution itself puts on PATH. Only wheels are looked into: nothing is built or run."""
+    """The scripts that the distribution itself puts on PATH. Only wheels are looked into: nothing is built or run."""
     target = work / f"{tool.name}-scripts"
     argv = [
         *("pip", "install", "--quiet", "--target", f"{target}", "--no-deps", "--only-binary", ":all:"),
@@ -119,7 +119,7 @@ def _program() -> str:
 
 
 def _environment() -> Mapping[str, str]:
-    """Of who runs this, whose index, proxy and certificates count."""
+    """The environment of the person who runs this, whose index, proxy and certificates count."""
     told = {ours: os.environ[theirs] for theirs, ours in _INDEX.items() if theirs in os.environ}
     return {"UV_SYSTEM_CERTS": "1", **told, **os.environ, "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 

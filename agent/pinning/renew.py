@@ -91,7 +91,7 @@ class Renewal:
         return replace(lock, tools={**lock.tools, tool.name: old.tools[tool.name]}, asked={**lock.asked, **asked})
 
     def _repository_pinned(self, lock: Lock, old: Lock, pinned: str, *, keep: bool) -> Lock:
-        """With the repository of all addresses that ``pinned`` stands for, if every one of them can be run from it."""
+        """``lock`` with the repository of all addresses of ``pinned``, if each of them can be run from it."""
         rest = {name: pin for name, pin in lock.repositories.items() if name != pinned}
         before = {pinned: old.repositories[pinned]} if pinned in old.repositories else {}
         new, failures = replace(lock, repositories=rest), list[HostwrightError]()

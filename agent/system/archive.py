@@ -22,7 +22,7 @@ __all__ = ["HONEST", "ArchiveError", "Limits", "Member", "Type", "located", "mem
 
 
 def members(archive: Path, name: str, *, limits: Limits = HONEST) -> tuple[Member, ...]:
-    """What ``archive`` holds, all of it read; ``name`` is the file name it was published under.
+    """The members of ``archive``, all of it read; ``name`` is the file name it was published under.
 
     A single file is one member, executable, called as it is without a suffix of compression. Raises ArchiveError,
     OSError.

@@ -16,7 +16,7 @@ from agent.problems import ProblemKind
 
 
 class ArchiveError(DeployError):
-    """What an archive holds is broken, or nothing that may be unpacked."""
+    """An archive is broken, or holds something that may not be unpacked."""
 
     default_kind = ProblemKind.ARCHIVE_REFUSED
     consequence = Consequence.STALL
@@ -24,7 +24,7 @@ class ArchiveError(DeployError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an honest archive stays below. ``total``: bytes unpacked; the same as ``ratio`` times the archive, where
+    """Bounds that honest archives stay below. ``total``: bytes unpacked; the same as ``ratio`` times the archive, where
     that is less, but never less than ``floor``. ``header``: bytes that describe one member. ``path``: bytes."""
 
     members: int = 100_000
@@ -35,7 +35,7 @@ class Limits:
     path: int = 1024
 
     def bytes_for(self, size: int) -> int:
-        """How much an archive of ``size`` bytes may become."""
+        """The bytes that an archive of ``size`` bytes may unpack to."""
         return min(self.total, max(self.floor, self.ratio * size))
 
 

@@ -44,7 +44,7 @@ class _Closing(Content, Protocol):
 
 
 class _Xz:
-    """What ``lzma.LZMAFile`` reads, but for streams that ask for more memory than ``XZ_MEMORY``."""
+    """A reader like ``lzma.LZMAFile`` that refuses streams which ask for more memory than ``XZ_MEMORY``."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -216,5 +216,5 @@ def _zip(file: IO[bytes], check: MemberCheck) -> Members:
 
 
 def _single(stream: _Stream, name: str) -> Members:
-    """How long it is only its end tells; the stream's own limit holds."""
+    """The one file of a compressed stream. Its length is unknown before its end; the limit of the stream holds."""
     yield Member(PurePosixPath(name).name or "file", Type.FILE, executable=True), stream

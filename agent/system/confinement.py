@@ -72,7 +72,7 @@ class _Capabilities(ctypes.Structure):
 
 
 def confine(scratch: Path) -> None:
-    """Returns in a process that is confined and may write to ``scratch``, a folder, alone; what is written there is
+    """Go on in a process that is confined and may write to ``scratch``, a folder, alone; what is written there is
     gone with it. The process that called stays behind as its shell: it passes SIGTERM on and ends as it ends.
 
     Raises OSError where the kernel or the container lacks something. Then the process is neither one thing nor the

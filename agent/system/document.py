@@ -68,7 +68,7 @@ def plain(node: Node) -> Value:
 
 
 def locate(node: Node, path: Sequence[str | int]) -> Position:
-    """Where the value at ``path`` stands, or the last part of the path that is there; of a mapping's entry, its key."""
+    """The position of the value at ``path``, or of the last part that exists; for a mapping's entry, of its key."""
     position = node.position
     for part in path:
         if isinstance(node, Map) and part in node.values:

@@ -51,20 +51,20 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """What came: sha256 in 64 hex digits, size in bytes."""
+    """A file as it arrived: sha256 in 64 hex digits, size in bytes."""
 
     sha256: str
     size: int
 
 
 def _silent(_received: int, _total: int | None) -> None:
-    """For those who do not want to know."""
+    """A progress that tells nobody."""
 
 
 def download(
     url: str, target: Path, *, limit: int, progress: Progress = _silent, patience: Patience = Patience()
 ) -> Downloaded:
-    """Whatever lies at ``url``, at most ``limit`` bytes, as ``target`` (0600, replaced when it is there).
+    """Fetch the file at ``url``, at most ``limit`` bytes, as ``target`` (0600, replaced when it is there).
 
     Its folder must be one that nobody else can write to. Raises SourceError for all that the other side can do wrong,
     OSError where this side's disk refuses; then there is no ``target`` that was not there before.
@@ -114,7 +114,7 @@ def download_pinned(
 
 
 def digest(path: Path) -> Downloaded:
-    """Of a file that is there. Raises OSError."""
+    """Sha256 and size of an existing file. Raises OSError."""
     with path.open("rb") as file:
         return Downloaded(hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size)
 
@@ -219,7 +219,7 @@ class _Transfer:
             yield response
 
     def _refusal(self, status: int) -> Exception:
-        """What an answer means that is no success."""
+        """The error for an answer that is no success."""
         if status == _RANGE_REFUSED and self._received():
             discard(self._part)
             return _Interrupted("it has no such part")
@@ -231,7 +231,7 @@ class _Transfer:
         return self._failed(f"the server answers {status} {phrase}".rstrip())
 
     def _judge(self, response: http.client.HTTPResponse, received: int) -> int | None:
-        """How long the whole file is. Raises _Interrupted for an answer to another question, SourceError."""
+        """The length of the whole file. Raises _Interrupted for an answer to another question, SourceError."""
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise self._failed("the server sends it compressed, which was not asked for", _PERMANENT)
         length = response.headers.get("Content-Length", "")
@@ -319,7 +319,7 @@ def _number(text: str) -> int | None:
 
 @contextmanager
 def _interruptions() -> Iterator[None]:
-    """What breaks on the way is an interruption."""
+    """Turn what breaks on the way into an interruption."""
     try:
         yield
     except (OSError, http.client.HTTPException) as error:

@@ -64,7 +64,7 @@ def temporary_name(path: Path) -> Path:
 
 
 def _new_file(path: Path, mode: int) -> BinaryIO:
-    """With this mode exactly: a folder's default ACL gives nobody anything. Raises OSError."""
+    """Create a file with exactly this mode: a folder's default ACL gives nobody anything. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     give(descriptor, {}, (ACCESS,))
     os.fchmod(descriptor, mode)
@@ -83,7 +83,7 @@ def sweep(folder: Path, *, shared: Collection[str] = ()) -> None:
 
 
 def write_all(folder: Path, files: Mapping[Path, bytes], *, mode: int = 0o600) -> None:
-    """Like ``write_atomic`` for many files of one ``folder``, in a tenth of the time: each is old or new, and all are
+    """Write many files of one ``folder``, in a tenth of the time of ``write_atomic``: each is old or new, and all are
     durable when this returns. Raises OSError; then some may be new."""
     renames = {path: temporary_name(path) for path in files}
     try:

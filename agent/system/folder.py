@@ -81,7 +81,7 @@ class FolderTree:
         return None
 
     def _at(self, path: str, look: Callable[[int, str], T]) -> T | None:
-        """What ``look`` finds by the descriptor of the folder that ``path`` lies in, and the name in it."""
+        """The result of ``look``, which gets a descriptor of the folder of ``path`` and the name in it."""
         *parents, name = path.split("/")
         try:
             with self._folder(tuple(parents)) as folder:
@@ -160,7 +160,7 @@ def _entry(folder: int, name: str, path: str) -> Entry | None:
 
 
 def _content(folder: int, name: str) -> bytes | None:
-    """Of a file, or the target of a link; None for anything else."""
+    """The content of a file, or the target of a link; None for anything else."""
     mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     if stat.S_ISLNK(mode):
         return os.fsencode(os.readlink(name, dir_fd=folder))

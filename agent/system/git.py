@@ -70,7 +70,7 @@ class Mirror:
         return git_remote.offer(Remote.parse(remote), checked_branch(branch), self._access).tip
 
     def follow(self, remote: str, branch: str) -> None:
-        """From where this is cloned anew when it is found damaged while reading; ``fetch`` says so itself. Raises
+        """Set the remote from which a damaged mirror is cloned anew while reading; ``fetch`` sets it too. Raises
         SettingsError when remote or branch cannot be one."""
         self._source = (Remote.parse(remote), checked_branch(branch))
 
@@ -138,7 +138,7 @@ class Mirror:
         return self._incoming.behind(self._source[0], heads, since) if self._source is not None else {}
 
     def has(self, sha: str) -> bool:
-        """Whether the commit is here."""
+        """True if the commit is here."""
         try:
             return _SHA.fullmatch(sha) is not None and self._store.header(sha) == "commit"
         except DamagedError:
@@ -176,14 +176,14 @@ class Mirror:
             return None
 
     def commit(self, sha: str) -> Commit:
-        """What the commit says of itself; the subject escaped and cut to SUBJECT_LIMIT characters."""
+        """The subject and date of a commit; the subject escaped and cut to SUBJECT_LIMIT characters."""
         head, _, message = self.raw(sha).partition(b"\n\n")
         committed = _COMMITTED.search(head)
         subject = message.strip().split(b"\n", 1)[0].decode(errors="replace")
         return Commit(sha, printable(subject, SUBJECT_LIMIT), int(committed[1]) if committed else 0)
 
     def descends(self, tip: str, ancestor: str) -> bool:
-        """Whether ``ancestor`` is ``tip`` or in its history. False when ``ancestor`` is not here: then it is not."""
+        """True if ``ancestor`` is ``tip`` or in its history; False also when ``ancestor`` is not here."""
         if not self.has(ancestor):
             return False
         _checked(tip)

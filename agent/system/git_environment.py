@@ -28,7 +28,7 @@ STALLED_BYTES_PER_S: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How git reaches a remote.
+    """The way to a remote.
 
     ``known_hosts`` is the only place where host keys are looked up; None leaves ssh's own. ``deploy_key`` is then the
     only key offered, and no ssh configuration is read; None leaves the configuration and agent of who runs this. ``ca``
@@ -66,12 +66,12 @@ _CONFIG: Final = {
 
 
 def local_environment() -> dict[str, str]:
-    """For git at work in a repository of ours."""
+    """The environment of git in a repository on the disk."""
     return _base() | _as_variables(_CONFIG)
 
 
 def network_environment(access: Access, remote: Remote) -> dict[str, str]:
-    """For git talking to ``remote``. Raises SettingsError for a key that somebody else may have seen."""
+    """The environment of git that talks to ``remote``. Raises SettingsError for a key that others may have seen."""
     if remote.transport is Transport.SSH and access.deploy_key is not None:
         _require_key(access.deploy_key)
     config = dict(_CONFIG)

@@ -31,7 +31,7 @@ TRIED_AGAIN_S: Final = 3600
 
 
 def incoming_of(mirror: Path) -> Path:
-    """Where it lies."""
+    """The path of the incoming repository of a mirror."""
     return mirror.with_name(f"{mirror.name}.incoming")
 
 

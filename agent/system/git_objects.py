@@ -151,7 +151,7 @@ class ObjectStore:
         self.ask("update-ref", name, sha)
 
     def descends(self, tip: str, ancestor: str) -> bool:
-        """Whether the commit ``ancestor`` is ``tip`` or in its history."""
+        """True if the commit ``ancestor`` is ``tip`` or in its history."""
         return self.ask("merge-base", "--is-ancestor", ancestor, tip, fine=(0, 1)).code == 0
 
     def tidy(self) -> None:

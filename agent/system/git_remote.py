@@ -38,7 +38,7 @@ class UnexplainedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a remote lists: the commit that the asked branch is at, the other branches by name, and the tags of commits.
+    """The refs of a remote: the commit of the asked branch, the other branches by name, and the tags of commits.
     Names that git does not take are left out."""
 
     tip: str
@@ -126,7 +126,7 @@ def require_reachable(remote: Remote, access: Access) -> None:
 
 
 def may_push(repository: Path, remote: Remote, sha: str, access: Access, reader: Access) -> bool:
-    """Whether the remote would take a push of the commit ``sha`` of ``repository`` under a new name; nothing is sent.
+    """True if the remote would take a push of the commit ``sha`` of ``repository`` under a new name; nothing is sent.
     What does not succeed where ``reader`` is let in is not allowed, whatever words the server has for it. Raises
     SourceError where neither can be told."""
     if not git("cat-file", "-e", f"{sha}^{{commit}}", repository=repository).ok:
@@ -152,7 +152,7 @@ def _require_done(done: Completed, remote: Remote, access: Access) -> None:
 
 
 def _refs(remote: Remote, access: Access, *patterns: str, options: Sequence[str] = ()) -> dict[str, str]:
-    """What the remote's refs are at, by their names; ``name^{}`` for what a tag stands for in the end."""
+    """The objects of the remote's refs, by name; ``name^{}`` is the commit of an annotated tag."""
     asked = ("ls-remote", *options, "--", remote.url, *patterns)
     done = converse(remote, access, *asked, output_limit=REFS_LIMIT)
     if not done.ok:

@@ -80,7 +80,7 @@ class CommitTree:
         return self._read_blob(entry.blob)
 
     def stand_in(self, entry: Entry) -> StandIn | None:
-        """Of a link. A file is judged by whoever installs it: to read all of them in each cycle would cost too much."""
+        """The stand-in that a link is. Files are judged when installed: reading all in each cycle costs too much."""
         return link_stand_in(os.fsdecode(self._read_blob(entry.blob))) if entry.link else None
 
     def absence(self, path: str) -> Absence | None:
@@ -92,8 +92,8 @@ class CommitTree:
         return None
 
     def left_out(self, *, outward: bool = False) -> tuple[str, ...]:
-        """What of the commit hosts do not have, in words: what is not in this tree, and links out of it, but for those
-        of dotfiles, which are made in homes; ``outward``: they are made everywhere."""
+        """The parts of the commit that hosts do not have, in words: what is not in this tree, and links out of it, but
+        for those of dotfiles, which are made in homes; ``outward``: they are made everywhere."""
         if outward:
             self.entries()
             return tuple(sorted(self._left_out))
@@ -215,7 +215,7 @@ def _checked_name(name: str) -> str:
 
 
 def _means_git(name: str) -> bool:
-    """Whether some file system takes ``name`` for ``.git``: NTFS drops trailing dots, blanks and streams, and knows
+    """True if some file system takes ``name`` for ``.git``: NTFS drops trailing dots, blanks and streams, and knows
     ``git~1``; HFS+ drops invisible characters; both ignore case."""
     bare = _IGNORED_BY_HFS.sub("", name).partition(":")[0].rstrip(" .").casefold()
     return bare in (".git", "git~1")

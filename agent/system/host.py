@@ -38,7 +38,7 @@ def reboot_required() -> bool:
 
 
 def processes(program: str, user: str | None) -> int:
-    """How many processes there are whose program is called so, of ``user`` or of anybody."""
+    """The number of processes whose program has this name, of ``user`` or of anybody."""
     found = psutil.process_iter(["name", "username", "status"])
     return sum(
         each.info["name"] == program

@@ -128,7 +128,7 @@ class _Redirects(request.HTTPRedirectHandler):
 
 
 def _opener(watch: Watch) -> request.OpenerDirector:
-    """Not build_opener: that knows file: and ftp: as well, where a redirect might lead."""
+    """An opener for http and https alone. build_opener also follows redirects to file: and ftp:."""
     opener = request.OpenerDirector()
     handlers: tuple[request.BaseHandler, ...] = (
         request.ProxyHandler(),

@@ -29,13 +29,13 @@ _CALLED = {
 
 
 def misplaced_file(path: Path) -> str:
-    """What is there instead of a regular file of ours, in words; empty for such a file, and for nothing. Raises
+    """The thing at ``path`` that is no regular file of ours, in words; empty for such a file, and for nothing. Raises
     OSError where nobody can tell."""
     return _misplaced(path, stat.S_IFREG)
 
 
 def misplaced_folder(path: Path) -> str:
-    """The same of a folder."""
+    """The thing at ``path`` that is no folder of ours, in words; empty for such a folder, and for nothing."""
     return _misplaced(path, stat.S_IFDIR)
 
 

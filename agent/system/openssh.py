@@ -55,7 +55,7 @@ class RefusedSignatureError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignedText:
-    """What a commit's or tag's signature covers, and the signature as it stands there (armoured), if there is one."""
+    """The text that a commit's or tag's signature covers, and the armoured signature, if there is one."""
 
     payload: bytes
     signature: bytes | None
@@ -88,7 +88,7 @@ def split(raw: bytes) -> SignedText:
 
 
 def split_tag(raw: bytes) -> SignedText:
-    """The same of a tag object, whose signature stands at its end: as git has it, from the last line that begins one.
+    """A tag object without, and its signature, which begins with the last line that can begin one.
     Raises RefusedSignatureError where more follows it."""
     begins = [found.start() for found in _BEGINS.finditer(raw)]
     if not begins:
@@ -100,7 +100,7 @@ def split_tag(raw: bytes) -> SignedText:
 
 
 def signer_of(text: SignedText, allowed_signers: bytes, *, now: int) -> Signer:
-    """Who signed ``text``: somebody whom ``allowed_signers`` (ssh-keygen(1)) lets sign for git at ``now`` (seconds
+    """The signer of ``text``: somebody whom ``allowed_signers`` (ssh-keygen(1)) lets sign for git at ``now`` (seconds
     since the epoch). Raises RefusedSignatureError; TrustError when ssh-keygen cannot be run."""
     if text.signature is None:
         raise RefusedSignatureError(ProblemKind.UNSIGNED, "is not signed")
@@ -132,7 +132,7 @@ def allowed_signers(parts: Iterable[bytes]) -> bytes:
 
 
 def names_a_signer(text: bytes) -> bool:
-    """Whether an allowed_signers file has any line that is neither empty nor a comment."""
+    """True if an allowed_signers file has any line that is neither empty nor a comment."""
     return any(line.strip() and not line.lstrip().startswith(b"#") for line in text.splitlines())
 
 

@@ -140,7 +140,7 @@ class _Tail:
 
 
 class _Conversation:
-    """What goes into a program and comes out of it, at once: whoever only does one of them waits for ever.
+    """Write to a program and read from it at the same time: doing one of them alone can wait for ever.
 
     ``Popen.communicate`` does that too, and holds all that comes.
     """
@@ -172,7 +172,7 @@ class _Conversation:
         self._selector.close()
 
     def _write(self, descriptor: int) -> bool:
-        """Whether more is to be written. So few bytes at a time that it never waits (pipe(7))."""
+        """True if more is to be written. So few bytes at a time that it never waits (pipe(7))."""
         with contextlib.suppress(BrokenPipeError):
             self._left = self._left[os.write(descriptor, self._left[: select.PIPE_BUF]) :]
             return len(self._left) > 0
@@ -186,7 +186,7 @@ class _Conversation:
 
 @contextlib.contextmanager
 def _lending(limits: Mapping[int, int]) -> Iterator[None]:
-    """What begins meanwhile is limited from its first instruction on: a limit set from outside, a moment later, comes
+    """Limit a program that starts inside from its first instruction on: a limit set from outside, a moment later, comes
     too late for what a program has started by then. This process, far below the limits, lends its own."""
     with _LENDING if limits else contextlib.nullcontext(), contextlib.ExitStack() as lent:
         for kind, limit in limits.items():

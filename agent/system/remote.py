@@ -89,7 +89,7 @@ class Remote:
 
 
 def answers(remote: Remote, proxy: str | None, timeout_s: float) -> bool:
-    """Whether something listens where ``remote`` is; nothing is said to it. A local one answers while it is there."""
+    """True if something listens at ``remote``; nothing is said to it. A local repository answers while it exists."""
     if remote.transport is Transport.FILE:
         return Path(remote.url.removeprefix("file://")).is_dir()
     host, port = remote.host, remote.port or _PORTS[urlsplit(remote.url).scheme if "://" in remote.url else "ssh"]
@@ -104,7 +104,7 @@ def answers(remote: Remote, proxy: str | None, timeout_s: float) -> bool:
 
 
 def can_be_a_branch(name: str) -> bool:
-    """Whether git takes it as the name of a branch or tag, and nothing of git's takes it for an option."""
+    """True if git takes it as the name of a branch or tag, and never for an option."""
     return _BRANCH.fullmatch(name) is not None
 
 

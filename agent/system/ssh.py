@@ -55,7 +55,7 @@ class HostKey:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a server showed, and what known_hosts has for it. ``name`` is how known_hosts writes it."""
+    """The key that a server showed, and those in known_hosts. ``name`` is the server's name in known_hosts."""
 
     status: HostKeyStatus
     name: str
@@ -74,7 +74,7 @@ class Probe:
 
 
 def is_ssh(url: str) -> bool:
-    """Whether this remote is reached by ssh. Raises SettingsError when it cannot be a remote."""
+    """True if this remote is reached by ssh. Raises SettingsError when it cannot be a remote."""
     return Remote.parse(url).transport is Transport.SSH
 
 

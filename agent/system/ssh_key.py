@@ -27,7 +27,7 @@ class UnusableKey:
 
 
 def unusable(key: Path) -> UnusableKey | None:
-    """None where ssh can load the private key without asking anybody."""
+    """The reason why ssh cannot load the private key without asking anybody; None if it can."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     try:
         asked = run(["ssh-keygen", "-y", "-P", "", "-f", f"{key}"], timeout_s=TIMEOUT_S, env=environment)

@@ -50,7 +50,7 @@ def sign(private_key_openssh: bytes, message: bytes, namespace: str) -> bytes:
 
 
 def verify(public_key_line: str, message: bytes, signature: bytes, namespace: str) -> None:
-    """Returns when this key (``ssh-ed25519 AAAA… comment``) signed exactly ``message`` in this namespace.
+    """Check that this key (``ssh-ed25519 AAAA… comment``) signed exactly ``message`` in this namespace.
 
     Raises TrustError otherwise: kind ``bad-key`` when the line is no ed25519 key, else ``bad-signature``.
     """

@@ -24,7 +24,7 @@ QUERY_TIMEOUT_S = 20.0
 
 
 def booted() -> bool:
-    """Whether systemd is this machine's init (sd_booted(3))."""
+    """True if systemd is this machine's init (sd_booted(3))."""
     return Path("/run/systemd/system").is_dir()
 
 
@@ -52,7 +52,7 @@ class UnitState:
 
 
 def state_of(unit: str, *, timeout_s: float) -> UnitState | None:
-    """None where there is no systemd, or it does not answer in time."""
+    """The state of a unit; None where there is no systemd, or it does not answer in time."""
     names = ("LoadState", "ActiveState", "SubState", "ActiveEnterTimestampMonotonic", "UnitFileState")
     argv = ["systemctl", "show", f"--property={','.join(names)}", "--", unit]
     done = run(argv, timeout_s=timeout_s) if booted() else None
@@ -66,7 +66,7 @@ def state_of(unit: str, *, timeout_s: float) -> UnitState | None:
 
 
 def is_active(unit: str) -> bool:
-    """Whether a unit runs; False where there is no systemd, or no such unit."""
+    """True if a unit runs; False where there is no systemd, or no such unit."""
     return booted() and run(["systemctl", "is-active", "--quiet", "--", unit], timeout_s=QUERY_TIMEOUT_S).ok
 
 
@@ -108,7 +108,7 @@ def notify(state: str) -> None:
 
 
 def watchdog_interval_s() -> float | None:
-    """How often the watchdog wants to be fed (half of WatchdogSec, sd_watchdog_enabled(3)); None when it is off."""
+    """Seconds between two words to the watchdog (half of WatchdogSec, sd_watchdog_enabled(3)); None when it is off."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None

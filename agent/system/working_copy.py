@@ -50,7 +50,7 @@ class WorkingCopy:
     """Of these the commit holds what one of ``FILTERS`` made of them."""
 
     def staged(self, path: str) -> bytes:
-        """What the next commit holds at ``path``. Raises SourceError."""
+        """The content at ``path`` in the next commit. Raises SourceError."""
         with _beside(self.folder, self.git, self.common, self.head) as ask:
             done = ask("cat-file", "blob", f":{path}")
         if not done.ok:
@@ -59,7 +59,7 @@ class WorkingCopy:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """What hosts leave out of the commit besides submodules, and why."""
+        """The parts of the commit that hosts leave out, besides submodules, and why."""
         return tuple(sorted(self._left_out()))
 
     def _left_out(self) -> Iterator[str]:
@@ -220,7 +220,7 @@ def _beside(top: Path, git: Path, common: Path, head: str | None) -> Iterator[Ca
 
 
 def _copy(source: Path, target: Path) -> None:
-    """With its time: git tells by it which files it has to look at again."""
+    """Copy a file with its time, by which git knows which files to look at again."""
     try:
         target.write_bytes(read_bounded(source, INDEX_LIMIT))
         status = source.lstat()

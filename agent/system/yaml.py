@@ -157,7 +157,7 @@ class _Reader:
         return self._root
 
     def problem(self, error: yaml.YAMLError, text: str) -> YamlProblem:
-        """What ``error``, which ended ``read``, means to who wrote ``text``."""
+        """The meaning of ``error``, which ended ``read``, for the person who wrote ``text``."""
         mark: _Mark = getattr(error, "problem_mark", None)
         if mark is None:
             return _unreadable(error, self._file, text)

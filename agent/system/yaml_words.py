@@ -31,7 +31,7 @@ class Explanation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ParserStop:
-    """Where and why a parser stopped. ``began``: where what it was in the middle of begins. ``opened``: the innermost
+    """The place where a parser stopped, and why. ``began``: the start of what it was reading. ``opened``: the innermost
     bracket that is open there. ``quote``: the last text in quotes before it, from its first to behind its last."""
 
     text: str
@@ -169,7 +169,7 @@ def _unquoted(stop: ParserStop) -> Explanation | None:
 
 
 def _by_kind(stop: ParserStop) -> Explanation | None:
-    """What is left, by the parser's word for it."""
+    """The other mistakes, by the parser's word for them."""
     line = stop.line(stop.at.line)
     start = At(stop.at.line, len(line) - len(line.lstrip()) + 1)
     if "mapping values are not allowed" in stop.why and re.search(r":\s", line[: stop.at.column - 1]):
