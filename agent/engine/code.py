@@ -91,12 +91,10 @@ def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
         what += " (paths count from the root of the repository, or all of them from the deploy file's own folder)"
     if isinstance(error, SyntaxError) and error.filename and (place := _place(error.filename, root)):
         return one_line(f"{place}:{error.lineno}: {type(error).__name__}: {error.msg}")
-    places = [
-        f"{place}:{frame.lineno}: "
-        for frame in traceback.extract_tb(error.__traceback__)
-        if (place := _place(frame.filename, root))
-    ]
-    return one_line((places[-1] if places else "") + what)
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    places = [f"{place}:{frame.lineno}: " for frame in frames if (place := _place(frame.filename, root))]
+    of_repository = (place for place in places if not place.startswith(f"{_AGENT.name}/"))
+    return one_line(next(of_repository, "".join(places[:1])) + what)
 
 
 def hinted(complaint: str) -> str:

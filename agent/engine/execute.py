@@ -12,8 +12,8 @@ from pyinfra.api.operations import run_host_op
 from pyinfra.api.state import StateStage
 from pyinfra.connectors.util import CommandOutput
 
+from agent.deploys.correct import CorrectionCommand
 from agent.deploys.correction import Correction
-from agent.deploys.operations import CorrectionCommand
 from agent.domain.outcome import OperationResult, Status
 from agent.engine.code import is_no_hosts, one_line
 from agent.engine.logs import tail
@@ -38,7 +38,7 @@ def execute(
     deploy.state.is_executing = True
     for operation in deploy.operations:
         deploy.meta(operation).expected = None
-    held = {change.resource for change in deploy.changes} - allowed
+    planned = {change.resource for change in deploy.changes}
     changed = False
     with deploy.context():
         for operation in deploy.operations:
@@ -47,12 +47,14 @@ def execute(
             if operation.changes:
                 may_run = any(change.resource in allowed for change in operation.changes)
             else:
-                may_run = changed and operation.key not in held
+                may_run = changed and operation.key not in planned
             if not may_run:
                 # So that an _if on it reads "did not change".
                 deploy.meta(operation).set_complete(True, [], CommandOutput([]))
                 continue
-            run = _Run(deploy, operation, allowed, send, stopping)
+            # What an earlier operation changed may be why one of ours has more to do than was planned.
+            more = frozenset(operation.owns) - planned if changed else frozenset()
+            run = _Run(deploy, operation, allowed | more, send, stopping)
             failure = run.carry_out()
             changed = changed or run.changed
             if failure:

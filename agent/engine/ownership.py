@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from inspect import signature
 from types import CodeType, FunctionType
 
+from agent.deploys.kind_table import NAMES
+
 _OPERATIONS = "pyinfra.operations."
+
+CORRECT = "agent.deploys.correct.correct"
+"""Our own operation, which is called with the keys of all that it looks after."""
 
 _CLOSURE = ("func", "args", "kwargs")
 """What pyinfra's ``command_generator`` closes over: the operation as it was written and what it was called with, its
@@ -78,6 +83,8 @@ def owned(call: Call) -> tuple[str, ...]:
 
     Asks the host only which of two paths a call means: what is put into a folder has its own name there.
     """
+    if call.operation == CORRECT:
+        return tuple(key for key in call.texts("resources") if key.partition(":")[0] in NAMES)
     name = call.operation.removeprefix(_OPERATIONS)
     if name == call.operation or name not in _TABLE:
         return ()

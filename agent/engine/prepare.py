@@ -19,15 +19,15 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State, StateOperationHostData, StateStage
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
+from agent.deploys.correct import CorrectionCommand, correct
 from agent.deploys.correction import Correction
-from agent.deploys.operations import CorrectionCommand, correct
 from agent.domain.deploy_file import CALL_IT, uncalled
 from agent.domain.plan import WantedChange
 from agent.engine.code import UnpreparedError, enter, explain, misses_something
 from agent.engine.connector import read_group_data, this_host
 from agent.engine.dry_run import DryRunMeta, DryRunState
 from agent.engine.logs import Diff, LogCapture
-from agent.engine.ownership import call_of, owned
+from agent.engine.ownership import CORRECT, call_of, owned
 from agent.engine.patches import run_source
 from agent.engine.protocol import Order
 from agent.errors import DeployError
@@ -115,7 +115,7 @@ def prepare_corrections(name: str, corrections: Sequence[Correction], temp: Path
     log.clear()
     DryRunMeta.interrupted = False
     state = DryRunState(this_host({}), Config(TEMP_DIR=str(temp)))
-    return _prepare(name, state, lambda: correct(name, corrections), log)
+    return _prepare(name, state, lambda: correct(find=lambda: corrections, name=name, _continue_on_error=True), log)
 
 
 def _prepare_file(order: Order, path: Path, start: tuple[Path, Path], temp: Path, log: LogCapture) -> PyinfraDeploy:
@@ -137,7 +137,7 @@ def _prepare_file(order: Order, path: Path, start: tuple[Path, Path], temp: Path
         raise UnpreparedError(explain(error, root, log.complaints)) from error
 
 
-def _prepare(name: str, state: State, code: Callable[[], None], log: LogCapture) -> PyinfraDeploy:
+def _prepare(name: str, state: State, code: Callable[[], object], log: LogCapture) -> PyinfraDeploy:
     forget_files()
     (host,) = state.inventory
     with _context(state, host):
@@ -192,7 +192,8 @@ def _operations(state: State, host: Host, log: LogCapture) -> tuple[Operation, .
         name = ", ".join(sorted(state.get_op_meta(op_hash).names))
         counts[name] += 1
         key = f"op:{name}#{counts[name]}"
-        owns = owned(call_of(data.command_generator))
+        call = call_of(data.command_generator)
+        owns = owned(call)
         meta = data.operation_meta
         assert isinstance(meta, DryRunMeta)
         # Not will_change: of an interrupted deploy that is true of everything.
@@ -201,7 +202,7 @@ def _operations(state: State, host: Host, log: LogCapture) -> tuple[Operation, .
         changes = tuple(correction.change for correction in corrections)
         if meta.expected and not changes:
             changes = (WantedChange(key, name, diff.text if diff else None, bool(diff and diff.private), owns),)
-        found.append(Operation(op_hash, key, name, changes, bool(corrections), owns))
+        found.append(Operation(op_hash, key, name, changes, bool(corrections) or call.operation == CORRECT, owns))
     return tuple(found)
 
 

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from agent.checks.spec import KINDS, CheckSpec
 from agent.cli.table import SECTIONS, load_command
-from agent.deploys import catalogue
+from agent.deploys import catalogue, operations
 from agent.deploys.command.spec import CommandEntry
 from agent.deploys.containers.spec import QuadletEntry
 from agent.deploys.cron.spec import CronJob
@@ -159,6 +159,12 @@ def owned() -> str:
     return _table("resource | operations", ([f"`{kind}:`", " ".join(names)] for kind, names in kinds.items()))
 
 
+def operations_of_ours() -> str:
+    """One row for each built-in deploy that a deploy file can import."""
+    kinds = (kind for kind in catalogue.kinds() if hasattr(operations, kind))
+    return _table("operation | takes", ([f"`{kind}`", f"[what the inventory says](#{kind})"] for kind in kinds))
+
+
 # --- fleet.yaml -------------------------------------------------------------------------------------------------------
 
 
@@ -283,6 +289,7 @@ MODELS: dict[str, type[BaseModel]] = {
 TABLES: dict[str, Callable[[], str]] = {
     **{name: partial(fields, model) for name, model in MODELS.items()},
     "owned": owned,
+    "operations": operations_of_ours,
     "checks": checks,
     "fleet": fleet,
     "commands": commands,

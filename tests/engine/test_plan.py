@@ -10,7 +10,7 @@ from tests.engine.conftest import HEADER_LINES, Bench
 BULK = """
 from pyinfra.api import operation
 from agent.deploys.correction import Correction
-from agent.deploys.operations import CorrectionCommand
+from agent.deploys.correct import CorrectionCommand
 from agent.domain.plan import WantedChange
 
 @operation()

@@ -37,14 +37,15 @@ from pathlib import Path
 from pyinfra import host
 
 from agent.deploys.as_user import LocalUser
-from agent.deploys.operations import correct
 from agent.deploys import tree
+from agent.deploys.correct import correct
 from agent.deploys.items import items_from_json
 from agent.deploys.place import home_of
 
 user = LocalUser("nobody", host.data.uid, host.data.uid, host.data.home)
 root, repositories = Path(host.data.root), Path(host.data.repositories)
-correct("dotfiles", tree.corrections(items_from_json(host.data.tree), root, home_of(user), repositories))
+corrections = tree.corrections(items_from_json(host.data.tree), root, home_of(user), repositories)
+correct(lambda: corrections, name="dotfiles", _continue_on_error=True)
 """
 
 
