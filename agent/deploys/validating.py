@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import stat
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from agent.deploys.items import Item
 from agent.deploys.place import Spot
@@ -22,19 +21,21 @@ TIMEOUT_S = 30.0
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
-def approval(spot: Spot, item: Item, mode: int) -> Callable[[str], None]:
-    """What asks the program of ``item``, if it has one, about a file with a temporary name in the folder of the item,
-    which is to have this mode. It raises DeployError."""
+def approval(spot: Spot, item: Item, mode: int) -> Callable[[str], None] | None:
+    """Asks the program of ``item`` about a file with a temporary name in its folder, which is to have this mode. The
+    function raises DeployError. None where the item names no program."""
+    if not item.validate:
+        return None
     target = posixpath.join(spot.base.path, spot.path.lstrip("/"))
-    return partial(_ask, target, item.validate, not mode & stat.S_IROTH)
+
+    def ask(temporary: str) -> None:
+        new = posixpath.join(posixpath.dirname(target), temporary)
+        _require_valid(item.validate, new, target, private=not mode & stat.S_IROTH)
+
+    return ask
 
 
-def _ask(target: str, argv: Sequence[str], private: bool, temporary: str) -> None:
-    if argv:
-        require_valid(argv, posixpath.join(posixpath.dirname(target), temporary), target, private=private)
-
-
-def require_valid(argv: Sequence[str], new: str, target: str, *, private: bool) -> None:
+def _require_valid(argv: Sequence[str], new: str, target: str, *, private: bool) -> None:
     """Raises DeployError where the program ``argv`` does not take the file at ``new``, which is to become ``target``.
     It runs without a shell, in a bounded time. What it says of a ``private`` file is not repeated: it may quote it."""
     asked = [word.replace(PLACEHOLDER, new) for word in argv]

@@ -7,8 +7,7 @@ import stat
 from contextlib import suppress
 
 from agent.deploys.at_path import AtPath, leads_into
-from agent.deploys.files.path_kind import Content, in_the_way
-from agent.deploys.files.whole import Whole, attributes_of, giving
+from agent.deploys.files.path_kind import Content, Whole, attributes_of, giving, in_the_way
 from agent.deploys.items import FOLDER_MODE, Item
 from agent.deploys.kind import State
 from agent.deploys.owners import Owner

@@ -8,8 +8,16 @@ from pathlib import Path
 
 from agent.deploys.at_path import CONTENT_LIMIT, AtPath
 from agent.deploys.files.diff import unified
-from agent.deploys.files.path_kind import Content, in_the_way, is_private, refused
-from agent.deploys.files.whole import Whole, attributes_of, giving, state_of
+from agent.deploys.files.path_kind import (
+    Content,
+    Whole,
+    attributes_of,
+    giving,
+    in_the_way,
+    is_private,
+    refused,
+    state_of,
+)
 from agent.deploys.items import FILE_MODE, Item
 from agent.deploys.kind import State
 from agent.deploys.owners import Owner

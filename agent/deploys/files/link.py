@@ -6,8 +6,7 @@ import stat
 from dataclasses import replace
 
 from agent.deploys.at_path import AtPath, holds_only_links
-from agent.deploys.files.path_kind import Content, in_the_way, is_private
-from agent.deploys.files.whole import Whole
+from agent.deploys.files.path_kind import Content, Whole, in_the_way, is_private
 from agent.deploys.items import Item
 from agent.deploys.kind import State
 from agent.deploys.owners import Owner

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from agent.deploys.at_path import AtPath
 from agent.deploys.edits import REPLACING, Edit
 from agent.deploys.files.diff import unified
-from agent.deploys.files.path_kind import Content, PathKind, is_private, refused
-from agent.deploys.files.whole import work_at
+from agent.deploys.files.path_kind import Content, PathKind, is_private, refused, work_at
 from agent.deploys.items import FILE_MODE, Item
 from agent.deploys.owners import Owner
 from agent.deploys.place import Spot, place_of

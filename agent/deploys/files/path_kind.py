@@ -1,22 +1,48 @@
-"""What all kinds of things at a path have in common: File, Directory, Link, and Block and Line, which are in a file.
+"""Kinds of things at a path, ``/etc/motd`` or ``~ann/.bashrc``, and what they have in common.
 
-Beside what the ledger asks of a ``Kind``, each compares an item with what is at its path, and makes it so.
+Beside what the ledger asks of a ``Kind``, each compares an item with what is at its path, and makes it so. File,
+Directory and Link are the ``Whole`` of what lies there; Block and Line are a ``Part`` of a file.
 """
 
 from __future__ import annotations
 
+import hashlib
+import pwd
 import stat
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
+from agent.deploys import kind_table
 from agent.deploys.at_path import AtPath
+from agent.deploys.files.diff import unified
 from agent.deploys.items import Item
-from agent.deploys.kind import Kind
-from agent.deploys.owners import Owner
-from agent.deploys.place import Spot
+from agent.deploys.kind import Kind, State, reason_of, state_before
+from agent.deploys.owners import Owner, names
+from agent.deploys.place import Place, Spot, Works, place_of
+from agent.deploys.writing import Attributes, forget_backup, remove
+from agent.domain.digest import JSON
+from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
+from agent.errors import DeployError
+from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, acl_words, capability_words, packed_capabilities
+
+_TYPES = {0: "nothing", stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
+
+_GIVING = {"acl": ACCESS, "default_acl": DEFAULT, "capabilities": CAPABILITY}
+
+_WORDS = {
+    "sha256": "content",
+    "mtime_ns": "content",
+    "uid": "owner",
+    "gid": "group",
+    "acl": "ACL",
+    "default_acl": "ACL",
+}
+
 
 Content = Callable[[], bytes]
 """Reads what a file should hold. Raises DeployError."""
@@ -52,6 +78,110 @@ class PathKind(Kind):
         return None
 
 
+class Whole(PathKind):
+    """The whole of what lies at a path.
+
+    State: ``type``, ``uid``, ``gid``, and ``mode`` of all but links; of a file its ``sha256`` (of one that is too large
+    to be read ``size`` and ``mtime_ns``), of a link its ``target``; ``acl``, ``default_acl`` and ``capabilities``, in
+    hex, where there are any. The image is a file's content.
+    """
+
+    default_mode: ClassVar[int] = 0
+
+    def path(self, name: str) -> str:
+        """The path of the resource of this name, as it stands in the key of a file."""
+        return name
+
+    def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+        return _removal(item, found) if item.absent else self.correction(item, found, owner, content)
+
+    def make(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+        if not item.absent:
+            return self.put(spot, item, found, owner, content)
+        remove(spot.parent, spot.name, backup=item.backup)
+        return ""
+
+    @abstractmethod
+    def correction(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+        """``difference`` of an item that is to be there."""
+
+    @abstractmethod
+    def put(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+        """``make`` of an item that is to be there."""
+
+    @abstractmethod
+    def put_back(self, spot: Spot, before: State, image: bytes | None) -> object:
+        """Makes it as it was ``before``, whatever is there now. Raises DeployError, OSError."""
+
+    def wanted_mode(self, item: Item) -> int:
+        """The mode that the item is to have."""
+        return self.default_mode if item.mode is None else item.mode
+
+    def described(self, item: Item, owner: Owner) -> str:
+        """The attributes of something new, in words."""
+        capabilities = f", capabilities {' '.join(item.capabilities)}" if item.capabilities else ""
+        return f"mode {self.wanted_mode(item):04o}, owner {owner}{capabilities}"
+
+    def attribute_changes(self, item: Item, found: AtPath, owner: Owner) -> list[str]:
+        """What is wrong with mode, owner, ACLs and capabilities, in words."""
+        assert found.status is not None
+        changes = []
+        if found.mode != self.wanted_mode(item):
+            changes.append(f"set mode {self.wanted_mode(item):04o} (was {found.mode:04o})")
+        has = (found.status.st_uid, found.status.st_gid)
+        if has != (owner.uid, owner.gid):
+            changes.append(f"set owner {owner} (was {names(*has)})")
+        return [*changes, *_giving_changes(found.giving, giving(item, found))]
+
+    def look(self, name: str) -> Seen | None:
+        place = place_of(self.path(name))
+        found = place.look() if place is not None else AtPath()
+        return None if found.status is None else Seen(state_of(found), found.content)
+
+    def changed(self, left: State, now: Seen) -> str:
+        if left.get("type") != now.state["type"]:
+            return f"it is a {now.state['type']} now"
+        fields = [field for field in {**left, **now.state} if left.get(field) != now.state.get(field)]
+        return ", ".join(dict.fromkeys(_WORDS.get(field, field) for field in fields))
+
+    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
+        """The deepest go first."""
+        del purge
+        stayed: dict[str, str] = {}
+        going: list[tuple[LedgerEntry, Place]] = []
+        for entry in sorted(entries, key=lambda entry: entry.name.count("/"), reverse=True):
+            with _noting(stayed, entry):
+                if (place := place_of(self.path(entry.name))) is not None:
+                    going.append((entry, place))
+        with Works([(place, partial(self._remove_unchanged, entry.left)) for entry, place in going]) as works:
+            for number, (entry, place) in enumerate(going):
+                with _noting(stayed, entry):
+                    if _is_there_to_remove(place):
+                        works.do(number)
+        return stayed
+
+    def _remove_unchanged(self, left: State | None, spot: Spot) -> None:
+        """Looks again: between the first look and now a person may have written. What is empty by now, once blocks and
+        lines have gone from it, holds nothing of anybody's."""
+        found = spot.look()
+        if found.status is None:
+            return
+        if left is not None and found.content != b"" and (reason := self.changed(left, Seen(state_of(found)))):
+            raise DeployError(f"changed since: {reason}")
+        remove(spot.parent, spot.name, backup=False)
+
+    def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
+        place = place_of(self.path(entry.name))
+        if place is None:
+            raise DeployError(f"{entry.key}: there is no such user any more")
+        before = state_before(entry)
+        found = place.look()
+        if state_of(found) != before and (found.status is not None or before.get("type") != "nothing"):
+            work_at(place, partial(_put_back, before=before, image=image))
+        if place.look().status is not None:
+            work_at(place, lambda spot: forget_backup(spot.parent, spot.name))
+
+
 def refused(item: Item, why: str) -> WantedChange:
     """A change that fails because of what is there."""
     return WantedChange(item.key, why, refused=True)
@@ -65,3 +195,91 @@ def in_the_way(item: Item, found: AtPath) -> WantedChange:
 def is_private(found: AtPath) -> bool:
     """Whether it is a file that others may not read."""
     return found.type == stat.S_IFREG and not found.mode & stat.S_IROTH
+
+
+def work_at(place: Place, act: Callable[[Spot], object]) -> None:
+    """``act`` at one place, as the user whose home it is in. Raises DeployError."""
+    with Works([(place, act)]) as works:
+        works.do(0)
+
+
+def state_of(found: AtPath) -> dict[str, JSON]:
+    """What the ledger notes of it; of nothing only the ``type``."""
+    state: dict[str, JSON] = {"type": _TYPES.get(found.type, "special file")}
+    status = found.status
+    if status is None:
+        return state
+    state |= {"uid": status.st_uid, "gid": status.st_gid}
+    if found.type == stat.S_IFLNK:
+        return state | {"target": found.target}
+    state["mode"] = found.mode
+    state |= {word: found.giving[name].hex() for word, name in _GIVING.items() if name in found.giving}
+    if found.type != stat.S_IFREG:
+        return state
+    if found.content is None:
+        return state | {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    return state | {"sha256": hashlib.sha256(found.content).hexdigest()}
+
+
+def attributes_of(state: State) -> Attributes:
+    """The attributes that ``state_of`` noted."""
+    mode, uid, gid = (cast("int", state.get(field, 0)) for field in ("mode", "uid", "gid"))
+    return Attributes(
+        mode, uid, gid, {name: bytes.fromhex(f"{state[word]}") for word, name in _GIVING.items() if word in state}
+    )
+
+
+def giving(item: Item, found: AtPath) -> Mapping[str, bytes]:
+    """The ACLs and capabilities that a file or a folder should have: capabilities as the item says, no ACL, unless the
+    item leaves those that are there."""
+    wanted = {name: found.giving[name] for name in (ACCESS, DEFAULT) if item.keep_acl and name in found.giving}
+    return wanted | ({CAPABILITY: packed_capabilities(item.capabilities)} if item.capabilities else {})
+
+
+def _giving_changes(found: Mapping[str, bytes], wanted: Mapping[str, bytes]) -> Iterator[str]:
+    for name, what in ((ACCESS, "ACL"), (DEFAULT, "default ACL")):
+        if found.get(name) != wanted.get(name):
+            yield f"remove {what}: {acl_words(found[name])}"
+    before, after = found.get(CAPABILITY), wanted.get(CAPABILITY)
+    if before != after:
+        had = capability_words(before) if before is not None else "none"
+        yield f"set capabilities {capability_words(after)} (had {had})" if after else f"remove capabilities: {had}"
+
+
+def _removal(item: Item, found: AtPath) -> WantedChange | None:
+    if found.type == 0:
+        return None
+    if found.type == stat.S_IFDIR and not found.empty:
+        return refused(item, "cannot remove a directory that is not empty; empty it or leave it")
+    diff = unified(item.path, found.content, b"") if found.type == stat.S_IFREG else None
+    return WantedChange(item.key, f"remove {found.described}", diff, is_private(found))
+
+
+def _put_back(spot: Spot, before: State, image: bytes | None) -> None:
+    kind = before.get("type")
+    if kind == "nothing":
+        remove(spot.parent, spot.name, backup=False)
+    elif kind in _TYPES.values():
+        cast("Whole", kind_table.kind_named(f"{kind}")).put_back(spot, before, image)
+    else:
+        raise DeployError(f"{spot.path}: what was there was not kept: it was a {kind}")
+
+
+def _is_there_to_remove(place: Place) -> bool:
+    """False where it is gone already. Raises DeployError where it holds, or may hold, what is somebody else's."""
+    found = place.look()
+    if found.type == stat.S_IFDIR and not found.empty:
+        raise DeployError("it is not empty")
+    path = f"{place.base.path.rstrip('/')}/{place.path.lstrip('/')}"
+    if found.type == stat.S_IFDIR and any(user.pw_dir.rstrip("/") == path for user in pwd.getpwall()):
+        raise DeployError("it is somebody's home")
+    return found.status is not None
+
+
+@contextmanager
+def _noting(stayed: dict[str, str], entry: LedgerEntry) -> Iterator[None]:
+    """Notes why this one could not be removed: none keeps the others."""
+    try:
+        yield
+    except (DeployError, OSError) as error:
+        stayed[entry.key] = reason_of(error)
