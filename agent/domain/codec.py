@@ -34,9 +34,9 @@ class Mismatch(ValueError):
         return f"{'.'.join(self.path)}: {self.why}" if self.path else self.why
 
 
-def encode(value: object, *, indent: int | None = None) -> bytes:
-    """``value`` as one JSON document with sorted keys and a line break at its end."""
-    return json.dumps(to_plain(value), indent=indent, sort_keys=True).encode() + b"\n"
+def encode(value: object, *, indent: int | None = None, defaults: bool = True) -> bytes:
+    """``value`` as one JSON document with sorted keys and a line break at its end; ``defaults`` as in ``to_plain``."""
+    return json.dumps(to_plain(value, defaults=defaults), indent=indent, sort_keys=True).encode() + b"\n"
 
 
 def to_plain(value: Any, *, defaults: bool = True) -> Any:

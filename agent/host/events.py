@@ -58,10 +58,9 @@ def _private(path: str, flags: int) -> int:
 
 
 def _line(event: Event) -> str:
-    data = dataclasses.asdict(event)
     if event.diff is not None and len(event.diff) > DIFF_LIMIT:
-        data["diff"] = event.diff[:DIFF_LIMIT] + "\n… (cut)\n"
-    return json.dumps({key: value for key, value in data.items() if value not in ("", None)}) + "\n"
+        event = dataclasses.replace(event, diff=event.diff[:DIFF_LIMIT] + "\n… (cut)\n")
+    return json.dumps(codec.to_plain(event, defaults=False)) + "\n"
 
 
 def _parse(line: bytes) -> Event | None:

@@ -9,17 +9,26 @@ interrupted until it has ended well once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from agent.domain import codec
 from agent.system.files import append_durable, read_bounded, write_atomic
 from agent.system.misplaced import misplaced_file
 
-_LOST = {"lost": True}
-_KEYS = ("begin", "end")
-_HEADS = tuple(f'{{"{key}": "'.encode() for key in _KEYS)
-"""How each entry begins."""
+_HEADS = (b'{"begin": "', b'{"end": "')
+"""The first bytes of each entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One line: a deploy began with this ``digest``, a deploy ended well, or everything before is lost."""
+
+    begin: str = ""
+    digest: str = ""
+    end: str = ""
+    lost: bool = False
 
 
 class Journal:
@@ -27,10 +36,10 @@ class Journal:
         self._path = path
 
     def begin(self, deploy: str, digest: str) -> None:
-        self._append({"begin": deploy, "digest": digest})
+        self._append(JournalEntry(deploy, digest))
 
     def end(self, deploy: str) -> None:
-        self._append({"end": deploy})
+        self._append(JournalEntry(end=deploy))
 
     def interrupted(self, enforced: Iterable[str] = ()) -> frozenset[str]:
         """The names of deploys that began and did not end well. Where the journal was lost, these are all of
@@ -41,8 +50,8 @@ class Journal:
     def compact(self, wanted: frozenset[str], enforced: Iterable[str] = ()) -> None:
         """Forgets what has ended, and deploys that nobody wants any more. Called at the end of a cycle."""
         begun, _, _ = self._read()
-        entries = [begun.get(name, {"begin": name}) for name in sorted(self.interrupted(enforced) & wanted)]
-        write_atomic(self._path, "".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
+        entries = [begun.get(name, JournalEntry(name)) for name in sorted(self.interrupted(enforced) & wanted)]
+        write_atomic(self._path, b"".join(codec.encode(entry, defaults=False) for entry in entries))
 
     def damage(self) -> str:
         """The reason not to believe the journal, in words; empty without one."""
@@ -56,45 +65,43 @@ class Journal:
             if error.errno is not None:
                 raise
             return "is too large to be one"
-        return "" if all(_is_entry(line) or _is_torn(line) for line in lines) else "holds what nobody wrote there"
+        return "" if all(_entry(line) or _is_torn(line) for line in lines) else "holds what nobody wrote there"
 
     def lose(self) -> None:
         """Nobody knows any more what has begun."""
-        write_atomic(self._path, json.dumps(_LOST).encode() + b"\n")
+        write_atomic(self._path, codec.encode(JournalEntry(lost=True), defaults=False))
 
-    def _read(self) -> tuple[dict[str, dict[str, str]], frozenset[str], bool]:
+    def _read(self) -> tuple[dict[str, JournalEntry], frozenset[str], bool]:
         """The entries that have begun and not ended, the names that have ended, and True if others were lost."""
-        begun: dict[str, dict[str, str]] = {}
+        begun: dict[str, JournalEntry] = {}
         ended: set[str] = set()
         lost = False
         try:
             data = read_bounded(self._path)
         except FileNotFoundError:
             data = b""
-        for line in data.splitlines():
-            if not _is_entry(line):
-                continue
-            entry = json.loads(line)
-            lost = lost or entry == _LOST
-            if "begin" in entry:
-                begun[entry["begin"]] = entry
-                ended.discard(entry["begin"])
-            elif "end" in entry:
-                begun.pop(entry["end"], None)
-                ended.add(entry["end"])
+        for entry in filter(None, map(_entry, data.splitlines())):
+            lost = lost or entry.lost
+            if entry.begin:
+                begun[entry.begin] = entry
+                ended.discard(entry.begin)
+            elif entry.end:
+                begun.pop(entry.end, None)
+                ended.add(entry.end)
         return begun, frozenset(ended), lost
 
-    def _append(self, entry: dict[str, str]) -> None:
+    def _append(self, entry: JournalEntry) -> None:
         # A newline first: behind a torn line this one would be lost with it. Empty lines are skipped on reading.
-        append_durable(self._path, b"\n" + json.dumps(entry).encode() + b"\n")
+        append_durable(self._path, b"\n" + codec.encode(entry, defaults=False))
 
 
-def _is_entry(line: bytes) -> bool:
+def _entry(line: bytes) -> JournalEntry | None:
+    """The entry of a line; None for a line that is none."""
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return entry == _LOST or (isinstance(entry, dict) and any(isinstance(entry.get(key), str) for key in _KEYS))
+        entry = codec.decode(line, JournalEntry)
+    except ValueError:
+        return None
+    return entry if entry.begin or entry.end or entry.lost else None
 
 
 def _is_torn(line: bytes) -> bool:

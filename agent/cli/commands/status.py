@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from agent import wiring
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
+from agent.domain import codec
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.report import LATEST, Phase, Report
 from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due
@@ -148,16 +148,16 @@ def _document(status: HostStatus, now: int) -> dict[str, object]:
 
 def _read_seen(path: Path) -> Mapping[str, int]:
     try:
-        data = json.loads(read_bounded(path))
-        return {str(host): min(int(sequence), LATEST * 1000) for host, sequence in data.items()}
+        known = codec.decode(read_bounded(path), dict[str, int])
     except FileNotFoundError:
         return {}
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(
             f"{path} cannot be read: {error}", hint=f"rm {path}; it only remembers what was seen"
         ) from error
+    return {host: min(sequence, LATEST * 1000) for host, sequence in known.items()}
 
 
 def _keep_seen(path: Path, seen: Mapping[str, int]) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomic(path, json.dumps(seen, sort_keys=True).encode() + b"\n")
+    write_atomic(path, codec.encode(seen))
