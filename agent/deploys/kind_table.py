@@ -24,6 +24,7 @@ _KINDS: Mapping[str, str] = {
     "tool": "tools.tool:Tool",
     "package": "packages.package:Package",
     "sysctl": "sysctl.setting:KernelSetting",
+    "timezone": "timezone.timezone:Timezone",
     "user": "users.user:User",
     "group": "users.group:Group",
     "directory": "files.directory:Directory",

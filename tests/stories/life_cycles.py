@@ -279,6 +279,23 @@ SYSCTL = Row(
     fates={"sysctl:net.ipv4.ip_forward": "gone"},
 )
 
+TIMEZONE = Row(
+    name="timezone",
+    before="ln -sf /usr/share/zoneinfo/Etc/UTC /etc/localtime",
+    wanted="""
+        - timezone: Europe/Berlin
+    """,
+    keys=("timezone:host",),
+    there='[ "$(date -d 2026-07-01T12:00Z +%H:%M)" = 14:00 ] && [ "$(cat /etc/timezone)" = Europe/Berlin ]',
+    drifts=(
+        ("ln -sf ../usr/share/zoneinfo/Etc/UTC /etc/localtime", "timezone:host"),
+        ("rm /etc/localtime /etc/timezone", "timezone:host"),
+        ("echo Etc/UTC > /etc/timezone", "timezone:host"),
+    ),
+    gone="[ $(readlink /etc/localtime) = /usr/share/zoneinfo/Europe/Berlin ]",
+    fates={"timezone:host": "released"},
+)
+
 CRON = Row(
     name="cron",
     place=ONLINE,
@@ -420,5 +437,5 @@ greet:
     fates={"tool:greet": "gone"},
 )
 
-ROWS = (FILES, USERS, SERVICES, PACKAGES, DOTFILES, SYSCTL, COMMAND, CRON, MOTD, SSH, CONTAINERS, TOOLS)
+ROWS = (FILES, USERS, SERVICES, PACKAGES, DOTFILES, SYSCTL, COMMAND, CRON, MOTD, SSH, CONTAINERS, TOOLS, TIMEZONE)
 """Their suites take turns: what goes online is on the same one."""

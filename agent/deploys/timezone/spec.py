@@ -1,0 +1,50 @@
+"""timezone: which time the host tells.
+
+- timezone: Europe/Berlin
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, field_validator
+
+from agent.deploys.spec import Concrete, Sources, Spec
+from agent.domain.desired import Resource
+from agent.domain.digest import digest_of
+from agent.domain.fault import Mistake
+from agent.system import timezone
+
+
+class TimezoneSpec(Spec):
+    kind: ClassVar[str] = "timezone"
+    short: ClassVar[Mapping[str, Any] | None] = {"type": "string"}
+
+    zone: str = Field(description="Its IANA name, such as `Europe/Berlin` or `UTC`.")
+
+    @classmethod
+    def from_short(cls, value: Any) -> Any:
+        return {"zone": value} if isinstance(value, str) else value
+
+    @field_validator("zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        try:
+            timezone.zone(zone)
+        except ValueError as error:
+            near = difflib.get_close_matches(zone, timezone.names(), 1)
+            remedy = f"did you mean {near[0]}?" if near else "write it like Europe/Berlin"
+            raise Mistake(f"{error}", remedy) from None
+        return zone
+
+    def merged(self, later: Self) -> Self:
+        return later
+
+    def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
+        digest = digest_of({"zone": self.zone})
+        files = [Resource(key, digest) for key in ("link:/etc/localtime", "file:/etc/timezone")]
+        relies_on = {"package:tzdata": "it has the time zones"}
+        resource = Resource("timezone:host", digest)
+        return Concrete({"zone": self.zone}, (resource,), claims=tuple(files), relies_on=relies_on)
