@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
+from dataclasses import replace
 
-from agent.domain.account import Account, Milestone, Rollback, Trigger
+from agent.domain.account import Milestone, Rollback, Trigger
 from agent.domain.desired import DesiredState, Mode
 from agent.domain.health import Health
+from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import PermittedPlan, Plan
+from agent.domain.trial import Trial
 from agent.parts import Parts
+from agent.phases import Converged, Course, Cycle, Planned, TrialVerdict, compose
 from agent.steps import trial as trials
 from agent.steps.apply import apply
 from agent.steps.choose import Target
@@ -20,119 +24,181 @@ from agent.steps.plan import make_plan
 from agent.steps.probe import probe
 from agent.steps.reach import Made
 from agent.steps.record import record_result
-from agent.steps.resolve import Resolution
 from agent.steps.trial import HealthSource
 
 
-def converge(parts: Parts, account: Account, aim: Target, trigger: Trigger) -> None:
-    """Makes the host what ``aim`` says, as far as that is permitted. What it did is in ``account``."""
-    state, hold = aim.resolution.state, aim.hold or aim.suspension
-    account.hold = hold
-    pending = parts.memory.trial()
-    if pending is not None and hold is not None and pending.digest in parts.memory.bad():
-        # Cut off on the way back: the good state is aimed at already, and the rest of the way comes behind it.
-        account.trial = pending
-        account.rollback = Rollback(parts.memory.bad()[pending.digest], aim.resolution.commit.sha)
-    elif pending is not None and aim.suspension is None and pending.digest == state.digest:
+def converge(cycle: Cycle) -> Course:
+    """Makes the host what the target says, as far as that is permitted."""
+    if cycle.selection.target is None:
+        return Course()
+    course = Course(cycle.selection.target)
+    with cycle.log.surviving():
+        course = _resumed(cycle.parts, cycle.selection.target)
+        target, state = course.target or cycle.selection.target, cycle.selection.target.resolution.state
+        # A commit that wants something else may have mended what a failing deploy reads: its time is over.
+        same = cycle.parts.memory.state().aimed_digest == state.digest
+        rules = rules_now(cycle.parts, target, waits_for_backoff=cycle.trigger is Trigger.CLOCK and same)
+        return make_so(cycle, course, rules, cycle.parts.memory.applied().deploys)
+    return course
+
+
+def _resumed(parts: Parts, target: Target) -> Course:
+    """The course of the cycle before, where that was cut off; else a new one."""
+    pending, bad = parts.memory.trial(), parts.memory.bad()
+    held = target.hold is not None or target.suspension is not None
+    if pending is not None and held and pending.digest in bad:
+        # Cut off on the way back: the good state is aimed at already, the rest comes behind it, and no window counts.
+        rollback = Rollback(bad[pending.digest], target.resolution.commit.sha)
+        return Course(replace(target, gate=OPEN), trial=pending, rollback=rollback)
+    if pending is not None and target.suspension is None and pending.digest == target.resolution.state.digest:
         # Cut off before it was judged. Where nothing is left to apply, that counts as a try as well.
-        account.trial = dataclasses.replace(pending, tries=pending.tries + 1)
-        parts.memory.keep_trial(account.trial)
-    # The way back waits for no window.
-    gate = aim.gate if account.rollback is None else OPEN
-    account.shut = gate.intended
-    # A commit that wants something else may have mended what a failing deploy reads: its time is over.
-    same = parts.memory.state().aimed_digest == state.digest
-    rules = permit_rules(
-        state,
-        gate=gate,
-        suspension=aim.suspension,
-        attempts=parts.memory.state().attempts,
+        trial = replace(pending, tries=pending.tries + 1)
+        parts.memory.keep_trial(trial)
+        return Course(target, trial=trial)
+    return Course(target)
+
+
+def make_so(
+    cycle: Cycle,
+    course: Course,
+    rules: PermitRules,
+    before: Mapping[str, AppliedDeploy],
+) -> Course:
+    """``course`` with the phases gone through, as far as none raises. ``before``: what is remembered as applied."""
+    assert course.target is not None
+    with cycle.log.surviving():
+        planned = plan_changes(cycle.parts, course.target, rules, before)
+        cycle.log.reached(Milestone.PERMITTED)
+        course = replace(course, planned=planned)
+        if course.rollback is None:
+            course = replace(course, trial=open_trial(cycle, course))
+        course = replace(course, outcome=apply_changes(cycle.parts, planned))
+        converged = confirm_changes(cycle.parts, planned, course.outcome)
+        course = replace(course, converged=converged)
+        if course.trial is not None and course.rollback is None and planned.permitted.allowed:
+            trial = trials.widened(course.trial, planned.state, converged.outcome)
+            course = replace(course, trial=trial)
+            cycle.parts.memory.keep_trial(trial)
+    return course
+
+
+def rules_now(parts: Parts, target: Target, *, waits_for_backoff: bool) -> PermitRules:
+    state = parts.memory.state()
+    return permit_rules(
+        target.resolution.state,
+        gate=target.gate,
+        suspension=target.suspension,
+        attempts=state.attempts,
         now=parts.clock(),
-        waits_for_backoff=trigger is Trigger.CLOCK and same,
+        waits_for_backoff=waits_for_backoff,
     )
-    make_so(parts, account, aim.resolution, rules)
 
 
-def health_source(parts: Parts, account: Account) -> HealthSource:
-    """How the host is looked at, with the checks of what ``account`` aims at by then."""
+def plan_changes(parts: Parts, target: Target, rules: PermitRules, before: Mapping[str, AppliedDeploy]) -> Planned:
+    """What would change on the host, and what of that ``rules`` permit. Changes nothing."""
+    state, made = target.resolution.state, Made()
+    root = parts.exports.folder(target.resolution.commit)
+    interrupted = parts.journal.interrupted(state.enforced)
+    plan = make_plan(state, engine=parts.engine, root=root, applied=before, interrupted=interrupted, made=made)
+    made.foresee(plan)
+    return Planned(state, plan, permit(plan, rules), rules, before, root, made)
+
+
+def open_trial(cycle: Cycle, course: Course) -> Trial | None:
+    """The trial of what is about to be applied; None where Git intends nothing, or what it intends was judged."""
+    planned, applied = course.planned, cycle.parts.memory.applied()
+    if planned is None or not planned.permitted.allowed:
+        return course.trial
+    # Where the way back failed, the host remembers of what is in doubt that it was applied: it is on trial again.
+    again = planned.state.digest in cycle.parts.memory.bad()
+    if not planned.permitted.intends and not again:
+        return course.trial
+    cycle.parts.reporter.attempting(compose(cycle, TrialVerdict(course)))
+    if course.trial is not None or planned.state.digest == applied.good:
+        return course.trial
+    trial = trials.begin_trial(
+        planned.state,
+        planned.permitted,
+        applied=planned.before,
+        source=health_source(cycle, planned.state),
+        again=again,
+        now=cycle.parts.clock(),
+    )
+    cycle.parts.memory.keep_trial(trial)
+    return trial
+
+
+def apply_changes(parts: Parts, planned: Planned) -> Outcome:
+    """Carries out what is permitted."""
+    return _apply(parts, planned, planned.permitted, planned.state, None)
+
+
+def confirm_changes(parts: Parts, planned: Planned, outcome: Outcome) -> Converged:
+    """Plans again, carries out what the changes set off meanwhile, and writes down what came of it all."""
+    state, after = planned.state, planned.plan
+    if planned.permitted.allowed:
+        after = _plan_again(parts, planned)
+        if behind := _set_off(state, outcome, after, planned.made):
+            # By a deploy whose turn was later, or within its own: what a change sets off belongs to it.
+            names = {name for name, _ in behind}
+            part = replace(state, deploys=tuple(each for each in state.deploys if each.name in names))
+            outcome = outcome.then(_apply(parts, planned, permit(after, planned.rules), part, behind))
+            after = _plan_again(parts, planned)
+    applied = confirm(state, after, outcome, planned.before)
+    record_result(parts.ledger, state, outcome, after, applied, now=parts.clock())
+    return Converged(outcome, after, applied)
+
+
+def health_source(cycle: Cycle, state: DesiredState | None) -> HealthSource:
+    """How the host is looked at, with the checks of ``state``."""
+    deploys = state.deploys if state is not None else ()
+    checks = tuple(check for deploy in deploys if deploy.mode is Mode.ENFORCE for check in deploy.health)
 
     def health() -> Health:
-        deploys = account.state.deploys if account.state is not None else ()
-        enforced = [deploy for deploy in deploys if deploy.mode is Mode.ENFORCE]
-        return probe(parts.paths.var, account.forgiven, tuple(check for deploy in enforced for check in deploy.health))
+        return probe(cycle.parts.paths.var, cycle.selection.failed_at_first, checks)
 
     return HealthSource(
         health=health,
-        remote=parts.remote_answers,
-        stopped=lambda: parts.engine.stopped,
-        waiting=parts.progress.settling,
-        sleep=parts.sleep,
-        monotonic=parts.monotonic,
+        remote=cycle.parts.remote_answers,
+        stopped=lambda: cycle.parts.engine.stopped,
+        waiting=cycle.parts.progress.settling,
+        sleep=cycle.parts.sleep,
+        monotonic=cycle.parts.monotonic,
     )
 
 
-def make_so(parts: Parts, account: Account, resolution: Resolution, rules: PermitRules) -> None:
-    applied = parts.memory.applied()
-    before = account.applied or applied.deploys
-    state, account.state = resolution.state, resolution.state
-    root = parts.exports.folder(resolution.commit)
+def _plan_again(parts: Parts, planned: Planned) -> Plan:
+    return make_plan(
+        planned.state,
+        engine=parts.engine,
+        root=planned.root,
+        applied=planned.before,
+        interrupted=parts.journal.interrupted(planned.state.enforced),
+        made=planned.made,
+    )
 
-    made = Made()
 
-    def plan_now() -> Plan:
-        interrupted = parts.journal.interrupted(state.enforced)
-        return make_plan(state, engine=parts.engine, root=root, applied=before, interrupted=interrupted, made=made)
-
-    def apply_now(permitted: PermittedPlan, part: DesiredState, only: frozenset[tuple[str, str]] | None) -> Outcome:
-        return apply(
-            permitted,
-            part,
-            engine=parts.engine,
-            root=root,
-            rules=rules,
-            applied=before,
-            journal=parts.journal,
-            ledger=parts.ledger,
-            progress=parts.progress,
-            clock=parts.clock,
-            made=made,
-            only=only,
-        )
-
-    account.plan = plan_now()
-    made.foresee(account.plan)
-    account.permitted = permit(account.plan, rules)
-    account.reached(Milestone.PERMITTED)
-    if not account.permitted.allowed:
-        account.after = account.plan
-    else:
-        # Where the way back failed, the host remembers of what is in doubt that it was applied: it is on trial again.
-        again = state.digest in parts.memory.bad()
-        if (account.permitted.intends or again) and account.rollback is None:
-            parts.reporter.attempting(account)
-            if account.trial is None and state.digest != applied.good:
-                account.trial = trials.begin_trial(
-                    state,
-                    account.permitted,
-                    applied=before,
-                    senses=health_source(parts, account),
-                    again=again,
-                    now=parts.clock(),
-                )
-                parts.memory.keep_trial(account.trial)
-        account.outcome = apply_now(account.permitted, state, None)
-        account.after = plan_now()
-        if behind := _set_off(state, account.outcome, account.after, made):
-            # By a deploy whose turn was later, or within its own: what a change sets off belongs to it.
-            names = {name for name, _ in behind}
-            part = dataclasses.replace(state, deploys=tuple(each for each in state.deploys if each.name in names))
-            account.outcome = account.outcome.then(apply_now(permit(account.after, rules), part, behind))
-            account.after = plan_now()
-        if account.trial is not None and account.rollback is None:
-            account.trial = trials.widened(account.trial, state, account.outcome)
-            parts.memory.keep_trial(account.trial)
-    account.applied = confirm(state, account.after, account.outcome, before)
-    record_result(parts.ledger, state, account.outcome, account.after, account.applied, now=parts.clock())
+def _apply(
+    parts: Parts,
+    planned: Planned,
+    permitted: PermittedPlan,
+    part: DesiredState,
+    only: frozenset[tuple[str, str]] | None,
+) -> Outcome:
+    return apply(
+        permitted,
+        part,
+        engine=parts.engine,
+        root=planned.root,
+        rules=planned.rules,
+        applied=planned.before,
+        journal=parts.journal,
+        ledger=parts.ledger,
+        progress=parts.progress,
+        clock=parts.clock,
+        made=planned.made,
+        only=only,
+    )
 
 
 def _set_off(state: DesiredState, outcome: Outcome, after: Plan, made: Made) -> frozenset[tuple[str, str]]:

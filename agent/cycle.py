@@ -1,67 +1,83 @@
 """The agent on one page: what one cycle does, in order. Start reading here.
 
-    fetch ─Commit→ verify ─TrustedCommit→ resolve ─Resolution→ choose ─Target→ plan ─Plan→ permit ─PermittedPlan→
-    apply ─Outcome→ confirm ─Applied→ record → probe ─Health→ trial ┬→ prune ─Pruned→ probe → trial ┬→ remember
-                                                                    └─ harm: back to the last good ─┤  collect_garbage
-                                                                       harm: back to the last good ─┘  report
-    and at the very end, where the host needs it and may, a reboot, or the switch to another version of the agent
+A cycle goes through the phases of ``agent.phases``, which has them and the states of a trial as data. Each phase takes
+the values of those before it and returns its own:
 
-Each step is a module of ``agent.steps`` named like it. ``select_target`` strings together those up to the Target,
-``converge`` those up to the record, ``judge_trial`` those up to the end of the trial. ``updating`` is about the agent
-itself, and ``wiring`` hands in the real things they work on. A step that fails leaves the host on what it had: without
-the remote, on the newest commit that is trusted; without a usable commit, on the one aimed at before. Its account
-is reported, whatever happened.
+    select_target ─Selection→ plan_changes ─Planned→ open_trial ─Trial→ apply_changes ─Outcome→
+    confirm_changes ─Converged→ judge_trial ─TrialVerdict→ remove_what_left ─Removed→ judge_removal ─TrialVerdict→
+    put_off ─Ending
+
+``converge`` goes through those from the plan to the confirmation, once towards the target, and once more towards the
+last good state where a verdict is harm. Then the account of all this is composed, remembered and reported; last the
+host reboots, or the agent is switched to another version.
+
+Each phase strings together steps, modules of ``agent.steps``; ``wiring`` hands in the real things that they work on. A
+phase that fails leaves the host on what it had: without the remote, on the newest commit that is trusted; without a
+usable commit, on the one aimed at before. Its account is reported, whatever happened.
 """
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 
 from agent import updating
 from agent.converge import converge
-from agent.domain.account import Account, Milestone, Reboot, Trigger
+from agent.domain.account import Account, Log, Trigger
 from agent.errors import HostwrightError
 from agent.judge_trial import judge_removal, judge_trial, mark_crashed_attempts, remove_what_left
 from agent.parts import Parts
+from agent.phases import Course, Cycle, Ending, Selection, TrialVerdict, compose
 from agent.select_target import select_target
-from agent.steps.choose import Target
 from agent.steps.collect_garbage import collect_garbage
 from agent.steps.confirm import failures
-from agent.steps.probe import baseline_failed_units, probe
+from agent.steps.probe import probe
 from agent.steps.reboot import reboot
 from agent.steps.remember import remember
 
 
 def run(parts: Parts, trigger: Trigger) -> Account:
     """One whole cycle. The caller holds the lock. Expected failures end up in the account, they are not raised."""
-    account = Account(clock=parts.clock, failures=[*parts.healed])
+    log = Log(parts.clock)
+    log.note(parts.healed)
     if parts.unusable is not None:
-        return _only_told(parts, account, parts.unusable)
-    chosen: Target | None = None
-    with account.surviving():
-        account.forgiven = baseline_failed_units(parts.memory.state().failed_at_first)
-    with account.surviving():
+        return _report_only(Cycle(parts, trigger, log, Selection()), parts.unusable)
+    with log.surviving():
         mark_crashed_attempts(parts)
-    with account.surviving():
-        chosen = select_target(parts, account)
-        account.reached(Milestone.AIMED)
-        if chosen is not None:
-            converge(parts, account, chosen, trigger)
-    with account.surviving():
-        account.failures.extend(failures(account))
-    with account.surviving():
-        judge_trial(parts, account)
-    with account.surviving():
-        if chosen is not None:
-            remove_what_left(parts, account, chosen, trigger)
-    with account.surviving():
-        if chosen is not None and judge_removal(parts, account):
-            remove_what_left(parts, account, chosen, trigger)
-    with account.surviving():
-        account.reboot = _reboot(parts, account, trigger)
-    with account.surviving():
-        updating.plan_update(parts, account, trigger)
-    with account.surviving():
+    cycle = Cycle(parts, trigger, log, select_target(parts, log))
+    course = converge(cycle)
+    log.note(failures(compose(cycle, TrialVerdict(course))))
+    verdict = judge_trial(cycle, course)
+    removed = remove_what_left(cycle, verdict)
+    verdict, went_back = judge_removal(cycle, verdict, removed)
+    if went_back:
+        removed = remove_what_left(cycle, verdict)
+    ending = put_off(cycle, compose(cycle, verdict, removed))
+    return _end(cycle, compose(cycle, verdict, removed, ending))
+
+
+def put_off(cycle: Cycle, account: Account) -> Ending:
+    """What the host does when all of this is reported: a reboot, or the switch to another version of the agent."""
+    parts, ending = cycle.parts, Ending()
+    with cycle.log.surviving():
+        state = parts.memory.state()
+        found = reboot(
+            account,
+            allowed=(account.fleet or state.fleet).reboots,
+            rebooted=state.rebooted,
+            pending=parts.memory.trial() is not None,
+            trigger=cycle.trigger,
+            now=parts.clock(),
+        )
+        ending = Ending(found)
+    with cycle.log.surviving():
+        return updating.plan_update(parts, replace(account, reboot=ending.reboot), ending, cycle.trigger)
+    return ending
+
+
+def _end(cycle: Cycle, account: Account) -> Account:
+    """Remembers and reports what the phases came to; then the host reboots, or the agent is switched."""
+    parts, log = cycle.parts, cycle.log
+    with log.surviving():
         remember(
             account,
             memory=parts.memory,
@@ -71,9 +87,9 @@ def run(parts: Parts, trigger: Trigger) -> Account:
             commands=parts.paths.commands,
             now=parts.clock(),
         )
-    with account.surviving():
+    with log.surviving():
         parts.ensure_webhook_service(parts.memory.state().fleet.webhook)
-    with account.surviving():
+    with log.surviving():
         collect_garbage(
             account.trusted,
             memory=parts.memory,
@@ -81,40 +97,33 @@ def run(parts: Parts, trigger: Trigger) -> Account:
             inventory=parts.settings.inventory,
             repositories=parts.repositories,
         )
-    with account.surviving():
-        parts.reporter.report(account)
-    with account.surviving():
+    with log.surviving():
+        log.note(parts.reporter.report(replace(account, failures=(*log.failures,))))
+    with log.surviving():
         if account.reboot is not None and account.reboot.hold is None:
-            # Written down first: what does not know that it was rebooted would be so again and again.
-            parts.memory.keep_state(dataclasses.replace(parts.memory.state(), rebooted=parts.clock()))
+            # Written down first, or the host reboots in a loop.
+            parts.memory.keep_state(replace(parts.memory.state(), rebooted=parts.clock()))
             parts.reboot()
-    with account.surviving():
+    account = replace(account, failures=(*log.failures,))
+    with log.surviving():
         # Only now is it known whether the report was sent.
         why = account.cause
         cause = (why.kind, why.message, why.hint) if why is not None else ("", "", "")
-        parts.memory.keep_state(dataclasses.replace(parts.memory.state(), exit=int(account.exit), cause=cause))
-    with account.surviving():
-        updating.finish_update(parts, account, trigger)
-    return account
+        parts.memory.keep_state(replace(parts.memory.state(), exit=int(account.exit), cause=cause))
+    switched = False
+    with log.surviving():
+        switched = updating.finish_update(parts, account, cycle.trigger)
+    return replace(account, ready=switched, failures=(*log.failures,))
 
 
-def _reboot(parts: Parts, account: Account, trigger: Trigger) -> Reboot | None:
-    state = parts.memory.state()
-    return reboot(
-        account,
-        allowed=(account.fleet or state.fleet).reboots,
-        rebooted=state.rebooted,
-        pending=parts.memory.trial() is not None,
-        trigger=trigger,
-        now=parts.clock(),
-    )
-
-
-def _only_told(parts: Parts, account: Account, why: HostwrightError) -> Account:
-    """The account of a cycle that does nothing, for what it did could not be remembered."""
-    account.failures.append(why)
-    with account.surviving():
-        account.health = probe(parts.paths.var, parts.memory.state().failed_at_first or ())
-    with account.surviving():
-        parts.reporter.report(account)
-    return account
+def _report_only(cycle: Cycle, why: HostwrightError) -> Account:
+    """The account of a cycle that changes nothing, because what it did could not be remembered."""
+    parts, log, verdict = cycle.parts, cycle.log, TrialVerdict(Course())
+    log.note([why])
+    with log.surviving():
+        health = probe(parts.paths.var, parts.memory.state().failed_at_first or ())
+        verdict = replace(verdict, health=health)
+    account = compose(cycle, verdict)
+    with log.surviving():
+        log.note(parts.reporter.report(account))
+    return replace(account, failures=(*log.failures,))

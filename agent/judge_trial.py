@@ -8,81 +8,25 @@ be to blame: the verdict is withdrawn and it is tried again later.
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
+from dataclasses import replace
 
-from agent.converge import health_source, make_so
-from agent.domain.account import Account, Milestone, Rollback, Trigger
+from agent.converge import health_source, make_so, rules_now
+from agent.domain.account import Milestone, Rollback, Trigger
 from agent.domain.memory import AppliedDeploy
-from agent.domain.outcome import Outcome, Status
+from agent.domain.outcome import Status
 from agent.domain.trial import Bad, Trial
 from agent.parts import Parts
+from agent.phases import Course, Cycle, Removed, TrialVerdict, compose
 from agent.select_target import resolved
 from agent.steps import trial as trials
 from agent.steps.choose import Target
 from agent.steps.confirm import failures
 from agent.steps.lock_out import kept_out
-from agent.steps.permit import permit_rules
 from agent.steps.prune import OnRemoveRunner, prune
 from agent.steps.record import wanted_by
-from agent.steps.resolve import Resolution
 from agent.steps.roll_back import roll_back
-from agent.steps.trial import HealthSource, removal_settles_at_once
 from agent.steps.verify import recall
-
-
-def judge_trial(parts: Parts, account: Account) -> None:
-    """Looks at how the host is. Judges the intended change of this cycle, if there was one, and goes back where it did
-    harm; where it is well so far, its trial stays open for what is removed."""
-    senses = health_source(parts, account)
-    trial = account.trial
-    if trial is None:
-        account.health = senses.health()
-        account.unsettled = senses.stopped()
-    elif account.rollback is not None:
-        _come_back(parts, account, trial, account.rollback)
-    else:
-        _judge(parts, account, trial, senses)
-    account.reached(Milestone.JUDGED)
-
-
-def remove_what_left(parts: Parts, account: Account, aim: Target, trigger: Trigger) -> None:
-    """Removes what has left Git, on the trial of the commit that it left with."""
-    last = account.trusted or aim.resolution.commit
-    account.pruned = prune(
-        account,
-        before=parts.memory.applied(),
-        idle=aim.resolution.environment.idle(),
-        memory=parts.memory.state(),
-        ledger=parts.ledger,
-        farewell=OnRemoveRunner(
-            parts.engine, parts.exports, parts.mirror, parts.progress, last.sha, parts.settings.inventory
-        ),
-        now=parts.clock(),
-        waits_for_backoff=trigger is Trigger.CLOCK,
-        begin=lambda: _begin_removal(parts, account),
-    )
-    account.failures.extend(account.pruned.failures)
-    account.reached(Milestone.PRUNED)
-
-
-def judge_removal(parts: Parts, account: Account) -> bool:
-    """Ends the trial of a change that was well until something was removed: watches again where that was so. Returns
-    whether the host went back."""
-    pruned, trial = account.pruned, account.trial
-    if account.rollback is not None or account.harm or account.unsettled or account.health is None:
-        return False
-    removed = pruned is None or pruned.changed
-    senses = health_source(parts, account)
-    if trial is None:
-        if removed:
-            account.health = senses.health()
-        return False
-    reasons: tuple[str, ...] = ()
-    if removed:
-        failed = pruned.told.failed if pruned is not None else ()
-        to_the_end = pruned is None or not removal_settles_at_once(pruned)
-        reasons = _watched(parts, account, trial, senses, failed=failed, to_the_end=to_the_end)
-    return _verdict(parts, account, trial, reasons, doubtful=False)
 
 
 def mark_crashed_attempts(parts: Parts) -> None:
@@ -92,125 +36,206 @@ def mark_crashed_attempts(parts: Parts) -> None:
         parts.memory.keep_bad(trials.did_not_end(trial, parts.clock()))
 
 
-def _judge(parts: Parts, account: Account, trial: Trial, senses: HealthSource) -> None:
-    failed, doubtful = trials.broken(trial, account.outcome, parts.memory.state().attempts)
-    to_the_end = not trials.settles_at_once(account.outcome)
-    if reasons := _watched(parts, account, trial, senses, failed=failed, to_the_end=to_the_end):
-        _verdict(parts, account, trial, reasons, doubtful=doubtful)
+def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
+    """Looks at how the host is, and judges the intended change, if there was one. Where the host is well so far, the
+    trial stays open for what is removed; where the change did harm, the host goes back."""
+    verdict = TrialVerdict(course)
+    with cycle.log.surviving():
+        if course.trial is None:
+            source = health_source(cycle, course.state)
+            verdict = replace(verdict, health=source.health(), settled=not source.stopped())
+        elif course.rollback is not None:
+            verdict = _come_back(cycle, verdict, course.trial)
+        else:
+            outcome = compose(cycle, verdict).outcome
+            failed, doubtful = trials.broken(course.trial, outcome, cycle.parts.memory.state().attempts)
+            to_the_end = not trials.settles_at_once(outcome)
+            verdict = _watch(cycle, verdict, course.trial, failed=failed, to_the_end=to_the_end)
+            if verdict.harm:
+                verdict = _end_trial(cycle, verdict, course.trial, doubtful=doubtful)
+    cycle.log.reached(Milestone.JUDGED)
+    return verdict
 
 
-def _watched(
-    parts: Parts, account: Account, trial: Trial, senses: HealthSource, *, failed: tuple[str, ...], to_the_end: bool
-) -> tuple[str, ...]:
-    """What speaks against the change by the time that the host has settled; nothing where the cycle is to end before:
-    then the next one judges it."""
-    settle_s = 0 if failed else _settle_s(parts, account)  # what has failed need not be waited for
+def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Removed:
+    """Removes what has left Git, on the trial of the commit that it left with."""
+    parts, target = cycle.parts, cycle.selection.target
+    if target is None:
+        return Removed()
+    last = cycle.selection.trusted or target.resolution.commit
+    pruned = None
+    with cycle.log.surviving():
+        pruned = prune(
+            compose(cycle, verdict),
+            before=parts.memory.applied(),
+            idle=target.resolution.environment.idle(),
+            memory=parts.memory.state(),
+            ledger=parts.ledger,
+            on_remove=OnRemoveRunner(
+                parts.engine,
+                parts.exports,
+                parts.mirror,
+                parts.progress,
+                last.sha,
+                parts.settings.inventory,
+            ),
+            now=parts.clock(),
+            waits_for_backoff=cycle.trigger is Trigger.CLOCK,
+            begin=lambda: _begin_removal(cycle, verdict),
+        )
+        cycle.log.note(pruned.failures)
+        cycle.log.reached(Milestone.PRUNED)
+    with cycle.log.surviving():
+        trial, state = parts.memory.trial(), verdict.course.state
+        if trial is not None and state is not None and trial.digest == state.digest:
+            return Removed(pruned, trial)
+    return Removed(pruned)
+
+
+def judge_removal(cycle: Cycle, verdict: TrialVerdict, removed: Removed) -> tuple[TrialVerdict, bool]:
+    """Ends the trial of a change that was well until something was removed: watches again where that was so. Returns
+    whether the host went back now, too."""
+    course, pruned, trial = verdict.course, removed.pruned, removed.trial
+    if course.rollback is not None or verdict.harm or not verdict.settled or verdict.health is None:
+        return verdict, False
+    changed = pruned is None or pruned.changed
+    with cycle.log.surviving():
+        if trial is not None and changed:
+            failed = pruned.told.failed if pruned is not None else ()
+            to_the_end = pruned is None or not trials.removal_settles_at_once(pruned)
+            verdict = _watch(cycle, verdict, trial, failed=failed, to_the_end=to_the_end)
+        elif changed:
+            verdict = replace(verdict, health=health_source(cycle, course.state).health())
+        if trial is not None:
+            verdict = _end_trial(cycle, verdict, trial, removed)
+    return verdict, verdict.course.rollback is not None
+
+
+def _watch(
+    cycle: Cycle, verdict: TrialVerdict, trial: Trial, *, failed: tuple[str, ...], to_the_end: bool
+) -> TrialVerdict:
+    """``verdict`` with what speaks against the change by the time that the host has settled. Where the cycle is to end
+    before, the next one judges it."""
+    source = health_source(cycle, verdict.course.state)
+    settle_s = 0 if failed else _settle_s(cycle)  # what has failed need not be waited for
     # Where there is nothing to go back to, well is well: nobody would act on what falls a while later.
-    to_the_end = to_the_end and parts.memory.applied().good_commit is not None
-    account.health, signs = trials.watch(trial, senses, settle_s=settle_s, to_the_end=to_the_end)
-    account.harm = (*failed, *signs)
-    account.unsettled = senses.stopped()
-    if account.unsettled:
+    to_the_end = to_the_end and cycle.parts.memory.applied().good_commit is not None
+    health, signs = trials.watch(trial, source, settle_s=settle_s, to_the_end=to_the_end)
+    settled = not source.stopped()
+    if not settled:
         # Nobody has seen it settle: this try does not count.
-        parts.memory.keep_trial(dataclasses.replace(trial, tries=trial.tries - 1))
-        return ()
-    return account.harm
+        cycle.parts.memory.keep_trial(replace(trial, tries=trial.tries - 1))
+    return replace(verdict, health=health, harm=(*failed, *signs), settled=settled)
 
 
-def _verdict(parts: Parts, account: Account, trial: Trial, reasons: tuple[str, ...], *, doubtful: bool) -> bool:
-    """Ends the trial, and returns whether the host went back."""
-    memory = parts.memory
-    if account.unsettled:
-        return False
-    if not reasons:
+def _end_trial(
+    cycle: Cycle,
+    verdict: TrialVerdict,
+    trial: Trial,
+    removed: Removed | None = None,
+    *,
+    doubtful: bool = False,
+) -> TrialVerdict:
+    """Confirms the change, or goes back where it did harm."""
+    memory, harm = cycle.parts.memory, "; ".join(verdict.harm)
+    if not verdict.settled:
+        return verdict
+    account = compose(cycle, verdict, removed)
+    if not harm:
         # What did not come to be has shown nothing: a doubt stays until it has.
         if all(account.outcome.status(name) is not Status.FAILED for name in trial.touched):
             memory.forgive(trial.digest)
         memory.keep_trial(None)
-        return False
-    good = _last_good(parts, account)
-    if good is None or good.state.digest == trial.digest:
-        account.failures.append(trials.nothing_to_go_back_to(trial.commit, "; ".join(reasons)))
+        return verdict
+    good = _last_good(cycle, verdict.course)
+    if good is None or good.resolution.state.digest == trial.digest:
+        cycle.log.note([trials.nothing_to_go_back_to(trial.commit, harm)])
         memory.keep_trial(None)
-        return False
+        return verdict
     earlier = memory.bad().get(trial.digest)
     times = earlier.times + 1 if earlier is not None else 1
-    bad = Bad(trial.digest, trial.commit, parts.clock(), "; ".join(reasons), times=times)
-    memory.keep_bad(bad.in_doubt(parts.clock()) if doubtful else bad)
-    _come_back(parts, account, trial, _go_back(parts, account, good, memory.bad()[bad.digest]))
-    return True
+    bad = Bad(trial.digest, trial.commit, cycle.parts.clock(), harm, times=times)
+    bad = bad.in_doubt(cycle.parts.clock()) if doubtful else bad
+    memory.keep_bad(bad)
+    rollback = Rollback(bad, good.resolution.commit.sha, account)
+    verdict = _go_back(cycle, verdict, replace(good, hold=bad.hold), rollback)
+    with cycle.log.surviving():
+        return _come_back(cycle, verdict, trial)
+    return verdict
 
 
-def _begin_removal(parts: Parts, account: Account) -> None:
+def _begin_removal(cycle: Cycle, verdict: TrialVerdict) -> None:
     """Puts what is about to be removed on the trial of its commit, also where nothing else of that changes the host.
     What has waited until its commit is the good one is on none: there is nothing older to go back to."""
-    state, health = account.state, account.health
-    if state is None or health is None:
+    course = verdict.course
+    if course.state is None or verdict.health is None:
         return
-    if account.trial is None:
-        if state.digest == parts.memory.applied().good:
+    if course.trial is None:
+        if course.state.digest == cycle.parts.memory.applied().good:
             return
-        parts.reporter.attempting(account)
-    account.trial = trials.begin_removal_trial(
-        account.trial, state, health, remote=parts.remote_answers, now=parts.clock()
+        cycle.parts.reporter.attempting(compose(cycle, verdict))
+    trial = trials.begin_removal_trial(
+        course.trial, course.state, verdict.health, remote=cycle.parts.remote_answers, now=cycle.parts.clock()
     )
-    parts.memory.keep_trial(account.trial)
+    cycle.parts.memory.keep_trial(trial)
 
 
-def _go_back(parts: Parts, account: Account, good: Resolution, bad: Bad) -> Rollback:
+def _go_back(cycle: Cycle, verdict: TrialVerdict, good: Target, rollback: Rollback) -> TrialVerdict:
     """Applies the last good state again, whatever windows and suspensions say."""
-    attempted = dataclasses.replace(account, failures=[*account.failures], times={**account.times})
-    account.rollback = rollback = Rollback(bad, good.commit.sha, attempted)
-    account.hold = bad.hold
-    account.outcome, account.pruned = Outcome(), None
+    attempted, known = verdict.course, cycle.parts.memory.applied().deploys
+    applied = attempted.converged.applied if attempted.converged is not None else known
     # What the attempt left wanting is no habit of the state that the host goes back to.
-    known = parts.memory.applied().deploys
-    account.applied = {
-        name: dataclasses.replace(
-            entry, not_idempotent=tuple(key for key in entry.not_idempotent if key in _habits(known.get(name)))
-        )
-        for name, entry in account.applied.items()
+    before = {
+        name: replace(entry, not_idempotent=tuple(key for key in entry.not_idempotent if key in _habits(known, name)))
+        for name, entry in applied.items()
     }
-    rules = permit_rules(good.state, suspension=None, attempts={}, now=parts.clock(), waits_for_backoff=False)
-    make_so(parts, account, good, rules)
+    rules = replace(rules_now(cycle.parts, good, waits_for_backoff=False), failing={})
+    back = make_so(cycle, Course(good, trial=attempted.trial, rollback=rollback), rules, before)
+    verdict = replace(verdict, course=back)
+    account = compose(cycle, verdict)
     helpless = rollback.failed_alike(account.outcome)
     for failure in failures(account):
-        account.failures.append(failure if helpless else trials.rollback_failed(bad, good.commit.sha, failure.message))
-    return rollback
+        told = failure if helpless else trials.rollback_failed(rollback.bad, rollback.to, failure.message)
+        cycle.log.note([told])
+    return verdict
 
 
-def _habits(applied: AppliedDeploy | None) -> tuple[str, ...]:
-    return applied.not_idempotent if applied is not None else ()
+def _habits(known: Mapping[str, AppliedDeploy], name: str) -> tuple[str, ...]:
+    return known[name].not_idempotent if name in known else ()
 
 
-def _come_back(parts: Parts, account: Account, trial: Trial, rollback: Rollback) -> None:
-    """Removes what the attempt brought, and looks whether going back has helped."""
+def _come_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial) -> TrialVerdict:
+    """Removes what the attempt brought, and looks whether going back has helped. Nothing of that where the last good
+    state could not be applied: the next cycle takes it up again."""
+    course = verdict.course
+    rollback, planned, converged, target = course.rollback, course.planned, course.converged, course.target
+    if rollback is None or planned is None or converged is None or target is None:
+        return verdict
+    wanted = wanted_by(planned.state, converged.after, converged.applied)
+    done = roll_back(cycle.parts.ledger, planned.state, since=trial.at, wanted=wanted, attempted=rollback.attempted)
+    cycle.log.reached(Milestone.WENT_BACK)
+    source = health_source(cycle, planned.state)
+    health, reasons = trials.watch(trial, source, settle_s=_settle_s(cycle), to_the_end=False)
     bad = rollback.bad
-    if account.state is not None and account.after is not None:
-        wanted = wanted_by(account.state, account.after, account.applied)
-        done = roll_back(parts.ledger, account.state, since=trial.at, wanted=wanted, attempted=rollback.attempted)
-        rollback = dataclasses.replace(rollback, removed=done.removed, stays=done.stays)
-    account.reached(Milestone.WENT_BACK)
-    senses = health_source(parts, account)
-    account.health, reasons = trials.watch(trial, senses, settle_s=_settle_s(parts, account), to_the_end=False)
-    if (reasons or rollback.failed_alike(account.outcome)) and not bad.forlorn:
-        bad = bad.in_doubt(parts.clock())
-        parts.memory.keep_bad(bad)
-        account.hold = bad.hold
-    account.rollback = dataclasses.replace(rollback, bad=bad)
-    account.failures.append(trials.rolled_back(bad, rollback.to))
-    parts.memory.keep_trial(None)
+    if (reasons or rollback.failed_alike(converged.outcome)) and not bad.forlorn:
+        bad = bad.in_doubt(cycle.parts.clock())
+        cycle.parts.memory.keep_bad(bad)
+        target = replace(target, hold=bad.hold)
+    cycle.log.note([trials.rolled_back(bad, rollback.to)])
+    cycle.parts.memory.keep_trial(None)
+    rollback = replace(rollback, bad=bad, removed=done.removed, stays=done.stays)
+    return replace(verdict, course=replace(course, target=target, rollback=rollback), health=health)
 
 
-def _last_good(parts: Parts, account: Account) -> Resolution | None:
-    sha = parts.memory.applied().good_commit
-    last = account.trusted.sha if account.trusted is not None else parts.memory.trust().last
+def _last_good(cycle: Cycle, course: Course) -> Target | None:
+    """The state that the host was last well with, but for whom the attempt locks out."""
+    sha = cycle.parts.memory.applied().good_commit
+    last = cycle.selection.trusted.sha if cycle.selection.trusted is not None else cycle.parts.memory.trust().last
     if sha is None or last is None:
         return None
-    good = resolved(parts, recall(sha, mirror=parts.mirror, last=last))
-    attempted = account.state or good.state
-    return dataclasses.replace(good, state=kept_out(good.state, attempted))
+    good = resolved(cycle.parts, recall(sha, mirror=cycle.parts.mirror, last=last))
+    return Target(replace(good, state=kept_out(good.state, course.state or good.state)))
 
 
-def _settle_s(parts: Parts, account: Account) -> int:
-    return (account.fleet or parts.memory.state().fleet).settle_s
+def _settle_s(cycle: Cycle) -> int:
+    return (cycle.selection.fleet or cycle.parts.memory.state().fleet).settle_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,8 +40,9 @@ class Reporter(Protocol):
     def attempting(self, account: Account) -> None:
         """Says that an intended change is about to be applied. Best effort: silence afterwards is a signal."""
 
-    def report(self, account: Account) -> None:
-        """Sends the account of a whole cycle, or keeps it to be sent. Raises ReportError when it was not sent."""
+    def report(self, account: Account) -> Sequence[HostwrightError]:
+        """Sends the account of a whole cycle, or keeps it to be sent. Returns what is wrong with reporting itself.
+        Raises ReportError when it was not sent."""
 
 
 @dataclass(frozen=True, slots=True)

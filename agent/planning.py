@@ -3,34 +3,27 @@ a newer commit waits. By the steps of a cycle, without its lock, and with nothin
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent import wiring
+from agent.converge import plan_changes, rules_now
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
 from agent.domain.plan import Hold, HoldKind, Plan
 from agent.domain.removal import Leaving
-from agent.engine.client import Engine
 from agent.errors import DeployError, HostwrightError, InventoryError, SourceError
-from agent.host.exports import Exports
-from agent.host.journal import Journal
-from agent.host.ledger import Ledger
 from agent.host.paths import Paths
-from agent.host.settings import read as read_settings
 from agent.host.state import Memory
+from agent.parts import Parts
 from agent.problems import ProblemKind
-from agent.select_target import gate_of
-from agent.steps.choose import suspension
-from agent.steps.permit import permit, permit_rules
-from agent.steps.plan import make_plan
+from agent.select_target import gate_of, resolved
+from agent.steps.choose import Target, suspension
 from agent.steps.plan_removals import plan_removals
 from agent.steps.probe import probe
 from agent.steps.prune import unfit, units_going, untold
 from agent.steps.record import wanted_by
-from agent.steps.resolve import Resolution, resolve
 from agent.steps.verify import recall
 
 
@@ -49,54 +42,32 @@ class HostPlan:
 def plan_host(paths: Paths, work: Path) -> HostPlan:
     """Scratch files go to ``work``. Raises HostwrightError where the host has followed nothing yet, or the commit
     cannot be read."""
-    settings, memory = read_settings(paths), Memory(paths)
-    last = memory.trust().last
+    parts = wiring.parts_of_plan(paths, work)
+    memory, now = parts.memory, parts.clock()
+    last, fleet = memory.trust().last, memory.state().fleet
     aimed = memory.state().aimed_commit or last
     if aimed is None or last is None:
-        raise SourceError(
-            "no commit has been fetched yet", kind=ProblemKind.NO_COMMIT, hint="run `hostwright apply` first"
-        )
-    mirror = wiring.mirror_of_host(paths, settings)
-    repositories = wiring.repositories_of_host(paths, settings)
-
-    def resolved(sha: str) -> Resolution:
-        return resolve(
-            recall(sha, mirror=mirror, last=last),
-            mirror.tree(sha),
-            inventory=settings.inventory,
-            host=settings.host,
-            repositories=repositories.tree,
-        )
-
-    resolution = resolved(aimed)
-    state, before, now = resolution.state, memory.applied(), wiring.clock()
-    found = make_plan(
-        state,
-        engine=Engine(work=work, timeout_s=memory.state().fleet.deploy_timeout_s, repositories=paths.repositories),
-        root=Exports(work / "commits", mirror).folder(resolution.commit),  # a cycle may collect its own meanwhile
-        applied=before.deploys,
-        interrupted=Journal(paths.journal).interrupted(state.enforced),
-    )
-    shut = gate_of(memory, memory.state().fleet, now)
-    suspended = suspension(memory.suspension(now), resolution.environment, settings.host, now)
-    attempts = memory.state().attempts
-    rules = permit_rules(state, suspension=suspended, attempts=attempts, now=now, waits_for_backoff=True, gate=shut)
-    holds = permit(found, rules).deploy_holds
-    waits = suspended or shut.intended
-    why = _why_not(memory, state, lambda: resolved(last).state, waits, now) if last != aimed else ""
+        raise SourceError("no commit has been fetched yet", kind=ProblemKind.NO_COMMIT, hint="run `hostwright apply`")
+    resolution = resolved(parts, recall(aimed, mirror=parts.mirror, last=last))
+    suspended = suspension(memory.suspension(now), resolution.environment, parts.settings.host, now)
+    target = Target(resolution, suspension=suspended, gate=gate_of(memory, fleet, now))
+    before = memory.applied()
+    planned = plan_changes(parts, target, rules_now(parts, target, waits_for_backoff=True), before.deploys)
+    state, found, holds = planned.state, planned.plan, planned.permitted.deploy_holds
+    waits = suspended or target.gate.intended
+    why = _why_not(parts, state, last, waits, now) if last != aimed else ""
     newest = (last, why) if why else None
     if untold(state, found) or before.commit is None:
         return HostPlan(state, found, holds, Leaving(), newest)  # what is wanted is not known, or nothing ever was
     then = Account(
         state=state,
-        after=dataclasses.replace(found, deploys=()),
+        after=replace(found, deploys=()),
         hold=suspended,
-        shut=shut.intended,
+        shut=target.gate.intended,
         failures=_failed(memory, state, now),
         health=probe(paths.var, memory.state().failed_at_first or ()),
     )
-    ledger = Ledger(paths.ledger)
-    going = units_going(ledger.entries(), wanted_by(state, found, before.deploys))
+    going = units_going(parts.ledger.entries(), wanted_by(state, found, before.deploys))
     leaving = plan_removals(
         state,
         found,
@@ -105,24 +76,24 @@ def plan_host(paths: Paths, work: Path) -> HostPlan:
         applied=before.deploys,
         memory=memory.state(),
         waits=unfit(then, converged=True, going=going),
-        inventory=settings.inventory,
-        fleet=memory.state().fleet,
-        ledger=ledger,
-        mirror=mirror,
+        inventory=parts.settings.inventory,
+        fleet=fleet,
+        ledger=parts.ledger,
+        mirror=parts.mirror,
     )
     return HostPlan(state, found, holds, leaving, newest)
 
 
-def _why_not(memory: Memory, state: DesiredState, read: Callable[[], DesiredState], held: Hold | None, now: int) -> str:
+def _why_not(parts: Parts, state: DesiredState, last: str, held: Hold | None, now: int) -> str:
     """Why the commit trusted last is not aimed at; empty where it wants nothing else of this host."""
     try:
-        candidate = read()
+        candidate = resolved(parts, recall(last, mirror=parts.mirror, last=last)).state
     except InventoryError as error:
         return f"it cannot be read: {error.message.splitlines()[0]}"
     if candidate.digest == state.digest:
         return ""
-    bad = memory.bad().get(candidate.digest)
-    if (pinned := memory.pinned(now)) is not None:
+    bad = parts.memory.bad().get(candidate.digest)
+    if (pinned := parts.memory.pinned(now)) is not None:
         held = Hold(HoldKind.PINNED, "a person said so on this host", pinned.until)
     elif bad is not None and bad.holds(now):
         held = bad.hold

@@ -2,49 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
-from agent.domain.account import Account
-from agent.domain.commit import BranchRule, TrustedCommit, TrustMode
+from agent.domain.account import Log, Milestone
+from agent.domain.commit import BranchRule, Commit, TrustedCommit, TrustMode
 from agent.domain.memory import FleetSettings, TrustRecord
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.sightings import Sightings
 from agent.domain.trial import Trial
 from agent.host.state import Memory
 from agent.parts import Parts
+from agent.phases import Selection
 from agent.steps.choose import Target, agent_of, choose, suspension
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
 from agent.steps.gate import OPEN, Gate, gate
 from agent.steps.meant import followed, seen_before, sight
+from agent.steps.probe import baseline_failed_units
 from agent.steps.resolve import Resolution, fleet_settings, resolve
 from agent.steps.trial import nothing_to_go_back_to
 from agent.steps.verify import recall, recall_last, verify
 from agent.system.timezone import zone
 
 
-def select_target(parts: Parts, account: Account) -> Target | None:
-    """The newest commit that is trusted and can be read; else, or while something holds it, the one aimed at before: it
-    may not be applied as a whole, but going back behind it would undo what is. One that turned out bad is given up for
-    the last good one."""
-    newest = candidate = current = None
-    record = parts.memory.trust()
-    with account.surviving():
-        account.trusted = _newest_trusted(parts, account, record)
-    pinned: Hold | None = None
-    if account.trusted is not None:
-        with account.surviving():
-            newest = resolved(parts, account.trusted)
-            account.fleet = fleet_settings(newest.environment, parts.settings.host)
-            account.agent = agent_of(newest.environment)
-            account.left_out = (*parts.mirror.tree(account.trusted.sha).left_out(), *newest.environment.left_out)
-    held = _frozen(parts, account) or _suspension(parts, newest)
-    if account.trusted is not None:
-        with account.surviving():
-            candidate, pinned = _as_named(parts, account.trusted, newest)
+def select_target(parts: Parts, log: Log) -> Selection:
+    """The newest trusted commit, what it says of this host, and the target."""
+    selection, newest = Selection(), None
+    with log.surviving():
+        units = baseline_failed_units(parts.memory.state().failed_at_first)
+        selection = replace(selection, failed_at_first=units)
+    with log.surviving():
+        fetched, trusted = _newest_trusted(parts, log, parts.memory.trust())
+        selection = replace(selection, fetched=fetched, trusted=trusted)
+        if trusted is not None:
+            with log.surviving():
+                newest = resolved(parts, trusted)
+                selection = replace(selection, fleet=fleet_settings(newest.environment, parts.settings.host))
+                selection = replace(selection, agent=agent_of(newest.environment))
+                left_out = (*parts.mirror.tree(trusted.sha).left_out(), *newest.environment.left_out)
+                selection = replace(selection, left_out=left_out)
+        selection = replace(selection, target=_target(parts, log, selection, newest))
+        log.reached(Milestone.AIMED)
+    return selection
+
+
+def _target(parts: Parts, log: Log, selection: Selection, newest: Resolution | None) -> Target | None:
+    """The newest commit. While something holds it, or it cannot be used, it is the commit aimed at before: that may not
+    be applied as a whole, but going further back would undo work. A commit that turned out bad is given up for the last
+    good one."""
+    candidate = current = pinned = None
+    trusted = selection.trusted
+    held = _frozen(parts, log) or _suspension(parts, newest)
+    if trusted is not None:
+        with log.surviving():
+            candidate, pinned = _as_named(parts, trusted, newest)
     bad = _known_as_bad(parts, candidate)
-    shut, begun = _gate(parts, account), _begun(parts)
+    shut, begun = _gate(parts, selection), _begun(parts)
     applied = parts.memory.applied()
     before = parts.memory.state().aimed_commit or applied.commit
     if bad is not None:
@@ -52,31 +65,30 @@ def select_target(parts: Parts, account: Account) -> Target | None:
     elif begun is not None:
         before = begun.commit
     waits = candidate is None or any(hold is not None for hold in (held, bad, shut.intended))
-    if before is not None and account.trusted is not None and waits:
-        with account.surviving():
-            current = resolved(parts, recall(before, mirror=parts.mirror, last=account.trusted.sha))
+    if before is not None and trusted is not None and waits:
+        with log.surviving():
+            current = resolved(parts, recall(before, mirror=parts.mirror, last=trusted.sha))
             held = held or _suspension(parts, current)
     if bad is not None and current is None and candidate is not None:
-        account.failures.append(nothing_to_go_back_to(candidate.commit.sha, bad.reason))
-    chosen = choose(current, candidate, suspension=held, bad=bad, gate=shut, pinned=pinned)
-    if chosen is not None and begun is not None and chosen.resolution.state.digest == begun.digest:
-        return replace(chosen, gate=OPEN)  # what was cut off half way is brought to its end
-    return chosen
+        log.note([nothing_to_go_back_to(candidate.commit.sha, bad.reason)])
+    target = choose(current, candidate, suspension=held, bad=bad, gate=shut, pinned=pinned)
+    if target is not None and begun is not None and target.resolution.state.digest == begun.digest:
+        return replace(target, gate=OPEN)  # what was cut off half way is brought to its end
+    return target
 
 
-def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> TrustedCommit | None:
-    """The newest commit of the remote where it is to be trusted, else the one trusted last, if there is one."""
+def _newest_trusted(parts: Parts, log: Log, record: TrustRecord) -> tuple[Commit | None, TrustedCommit | None]:
+    """What was fetched, and the newest commit that is trusted: that one, or the one trusted last, if there is one."""
+    fetched: Commit | None = None
     trusted: TrustedCommit | None = None
-    others: Mapping[str, str] = {}
     remembered = parts.memory.state().fleet.accept
     known = parts.memory.sightings()
     if known is not None and known.followed != followed(parts.settings):
         known = Sightings(followed(parts.settings))
-    with account.surviving():
-        account.fetched = fetch(parts.mirror, parts.settings, record, remembered)
-        others = account.fetched.others
+    with log.surviving():
+        fetched = fetch(parts.mirror, parts.settings, record, remembered)
         trusted = verify(
-            account.fetched,
+            fetched,
             mirror=parts.mirror,
             inventory=parts.settings.inventory,
             mode=parts.settings.trust,
@@ -86,20 +98,20 @@ def _newest_trusted(parts: Parts, account: Account, record: TrustRecord) -> Trus
             anchors=parts.paths.trusted_signers,
             now=parts.clock(),
             branch=parts.settings.branch,
-            seen=seen_before(known, others, in_service=record.last is not None),
+            seen=seen_before(known, fetched.others, in_service=record.last is not None),
         )
         parts.mirror.keep(trusted.sha)
         if trusted.sha != record.last:
             parts.memory.keep_trust(record.after(trusted, parts.clock()))
     asks = parts.settings.trust is TrustMode.SIGNED and remembered.branch is BranchRule.UNSEEN
-    if asks and account.fetched is not None:
-        with account.surviving():
+    if asks and fetched is not None:
+        with log.surviving():
             before = known or Sightings(followed(parts.settings))
             since = trusted.sha if trusted is not None else record.last
-            parts.memory.keep_sightings(sight(before, others, mirror=parts.mirror, since=since))
+            parts.memory.keep_sightings(sight(before, fetched.others, mirror=parts.mirror, since=since))
     if trusted is None and record.last is not None:
-        return recall_last(record, record.last, mirror=parts.mirror)
-    return trusted
+        trusted = recall_last(record, record.last, mirror=parts.mirror)
+    return fetched, trusted
 
 
 def _as_named(parts: Parts, trusted: TrustedCommit, newest: Resolution | None) -> tuple[Resolution | None, Hold | None]:
@@ -118,9 +130,9 @@ def _as_named(parts: Parts, trusted: TrustedCommit, newest: Resolution | None) -
     return found, Hold(HoldKind.PINNED, f"on {named.commit[:12]}, not on the newest commit: {why}", named.until)
 
 
-def _frozen(parts: Parts, account: Account) -> Hold | None:
+def _frozen(parts: Parts, log: Log) -> Hold | None:
     """What keeps this host from being touched, where whoever vouched for the commit trusted last counts no more."""
-    with account.surviving():
+    with log.surviving():
         error = revoked(
             parts.memory.trust(),
             mirror=parts.mirror,
@@ -130,7 +142,7 @@ def _frozen(parts: Parts, account: Account) -> Hold | None:
             now=parts.clock(),
         )
         if error is not None:
-            account.failures.append(error)
+            log.note([error])
             return Hold(HoldKind.SIGNER_REVOKED, error.message)
     return None
 
@@ -158,11 +170,11 @@ def _begun(parts: Parts) -> Trial | None:
     return trial if trial is not None and trial.digest not in parts.memory.bad() else None
 
 
-def _gate(parts: Parts, account: Account) -> Gate:
+def _gate(parts: Parts, selection: Selection) -> Gate:
     """What may not begin now. A host that was never as wanted is not in service yet; who names a commit means now."""
     if parts.named is not None:
         return OPEN
-    return gate_of(parts.memory, account.fleet or parts.memory.state().fleet, parts.clock())
+    return gate_of(parts.memory, selection.fleet or parts.memory.state().fleet, parts.clock())
 
 
 def gate_of(memory: Memory, fleet: FleetSettings, now: int) -> Gate:

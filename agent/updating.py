@@ -3,7 +3,7 @@ when a cycle of its own has gone well."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 
 from agent.domain.account import Account, Trigger
 from agent.domain.event import Event, EventKind
@@ -11,30 +11,31 @@ from agent.domain.memory import Update, UpdateStage
 from agent.errors import Exit, HostwrightError, host_io_error
 from agent.host.versions import STEADY_S
 from agent.parts import Parts
+from agent.phases import Ending
 from agent.steps import update as updates
 
 
-def plan_update(parts: Parts, account: Account, trigger: Trigger) -> None:
-    """Whether the pinned version is to be tried when this cycle ends, or what it waits for. Raises HostwrightError for
-    what came of it before."""
+def plan_update(parts: Parts, account: Account, ending: Ending, trigger: Trigger) -> Ending:
+    """``ending`` with whether the pinned version is to be tried when this cycle ends, or what it waits for. Raises
+    HostwrightError for what came of it before."""
     pin, update = account.agent, parts.memory.update()
     if pin is None or pin.name == parts.versions.running:
-        return
+        return ending
     if (obstacle := updates.obstacle(pin, update, trigger=trigger, now=parts.clock())) is not None:
         raise obstacle
-    account.update = updates.waits(
+    hold = updates.waits(
         account,
         lacks=parts.versions.lacks(),
         pending=parts.memory.trial() is not None,
         unheard=parts.memory.state().exit == Exit.REPORT,
         stopped=parts.engine.stopped,
     )
-    account.ready = account.update is None
+    return replace(ending, update=hold, switches=hold is None)
 
 
-def finish_update(parts: Parts, account: Account, trigger: Trigger) -> None:
+def finish_update(parts: Parts, account: Account, trigger: Trigger) -> bool:
     """The last act of a cycle, when all that it did is remembered and reported: a verdict on the version that runs, or
-    the next one built, looked into and switched to. Raises HostwrightError, OSError."""
+    the next one built, looked into and switched to. Returns whether it was. Raises HostwrightError, OSError."""
     update = parts.memory.update()
     if update is not None and update.stage == UpdateStage.TRIAL:
         _judge_trial(parts, account, update, trigger)
@@ -42,29 +43,29 @@ def finish_update(parts: Parts, account: Account, trigger: Trigger) -> None:
         helped = updates.does_well(account, update)
         parts.memory.keep_update(updates.after_revert(update, helped=helped, now=parts.clock()))
     elif account.ready:
-        _try(parts, account, update)
+        return _try(parts, account, update)
+    return False
 
 
-def _try(parts: Parts, account: Account, update: Update | None) -> None:
+def _try(parts: Parts, account: Account, update: Update | None) -> bool:
     pin, now = account.agent, parts.clock()
     if pin is None:
-        return
+        return False
     trial = updates.on_trial(pin, account, update, now=now)
     if parts.engine.stopped or not updates.does_well(account, trial):  # its report was not taken
-        account.ready = False
-        return
+        return False
     try:
         if update is not None and update.digest != pin.digest:
             parts.versions.discard(update.name)
         parts.versions.prepare(pin, lambda: parts.engine.stopped)
-        parts.memory.keep_update(dataclasses.replace(trial, at=parts.clock()))
+        parts.memory.keep_update(replace(trial, at=parts.clock()))
         parts.versions.switch(pin.name)
     except (HostwrightError, OSError) as error:
         # The report is out: the next one tells it.
-        account.ready = False
         told = host_io_error(error) if isinstance(error, OSError) else error
         parts.memory.keep_update(updates.failed(update, pin, told.message, now=now))
         raise told from error
+    return True
 
 
 def _judge_trial(parts: Parts, account: Account, update: Update, trigger: Trigger) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.domain.memory import FleetSettings
@@ -78,6 +78,26 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
             healed = (*healed, error)
     except OSError as error:
         unusable = host_io_error(error)
+    return replace(
+        _parts(paths, settings, paths.work, progress, inherit=(lock,)),
+        renewed=renewed,
+        healed=healed,
+        unusable=unusable,
+        named=named,
+    )
+
+
+def parts_of_plan(paths: Paths, work: Path) -> Parts:
+    """What a plan without the lock works on: scratch files go to ``work``, for a cycle may collect its own meanwhile.
+
+    Raises SettingsError when this host follows no repository yet.
+    """
+    found = _parts(paths, read_settings(paths), work, Progress(started=lambda *_: None, operated=lambda _: None))
+    return replace(found, exports=Exports(work / "commits", found.mirror))
+
+
+def _parts(paths: Paths, settings: Settings, work: Path, progress: Progress, inherit: tuple[int, ...] = ()) -> Parts:
+    memory, mirror = Memory(paths), mirror_of_host(paths, settings)
     return Parts(
         paths=paths,
         settings=settings,
@@ -86,23 +106,19 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         exports=Exports(paths.commits, mirror),
         repositories=repositories_of_host(paths, settings),
         engine=Engine(
-            work=paths.work,
+            work=work,
             timeout_s=memory.state().fleet.deploy_timeout_s,
-            inherit=(lock,),
+            inherit=inherit,
             repositories=paths.repositories,
         ),
-        journal=journal,
-        ledger=ledger,
-        events=events,
+        journal=Journal(paths.journal),
+        ledger=Ledger(paths.ledger),
+        events=Events(paths.events),
         reporter=reporter_of_host(paths, settings, mirror),
         progress=progress,
         clock=clock,
-        versions=versions,
-        renewed=renewed,
+        versions=Versions(paths),
         remote_answers=lambda: answers(Remote.parse(settings.remote), settings.proxy, REMOTE_TIMEOUT_S),
-        healed=healed,
-        unusable=unusable,
-        named=named,
     )
 
 

@@ -19,6 +19,7 @@ from agent.domain.health import Vitals
 from agent.domain.outcome import DeployOutcome
 from agent.domain.report import Phase
 from agent.engine.client import Engine
+from agent.errors import HostwrightError
 from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.journal import Journal
@@ -70,8 +71,8 @@ class Reporter:
     def attempting(self, _: Account) -> None:
         self.attempts += 1
 
-    def report(self, account: Account) -> None:
-        pass
+    def report(self, _: Account) -> tuple[HostwrightError, ...]:
+        return ()
 
 
 @dataclass

@@ -1,12 +1,12 @@
-"""The account of one cycle: what each step turned out, filled in as it goes, and what went wrong.
+"""The account of one cycle: what each phase turned out, and what went wrong.
 
-The report is written from it. Whatever fails, the account holds what was known until then.
+The report is made from it. Whatever fails, the account holds what was known until then.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
@@ -39,12 +39,40 @@ class Trigger(StrEnum):
     PERSON = "person"
 
 
+class Milestone(StrEnum):
+    """A point of a cycle whose time is noted."""
+
+    AIMED = "aimed"
+    PERMITTED = "permitted"
+    WENT_BACK = "went-back"
+    JUDGED = "judged"
+    PRUNED = "pruned"
+
+
+@dataclass(slots=True)
+class Log:
+    """What goes wrong in a cycle, and when it came to each point; ``clock`` gives seconds since the epoch."""
+
+    clock: Callable[[], int] = lambda: 0
+    failures: list[HostwrightError] = field(default_factory=list)
+    times: dict[Milestone, int] = field(default_factory=dict)
+
+    def reached(self, milestone: Milestone) -> None:
+        self.times[milestone] = self.clock()
+
+    def note(self, failures: Iterable[HostwrightError]) -> None:
+        for failure in failures:
+            failure.at = failure.at or self.clock()
+            self.failures.append(failure)
+
+    def surviving(self) -> Surviving:
+        """What is raised inside is noted, and whoever opened this goes on behind it; only interrupts get through."""
+        return Surviving(self)
+
+
 @dataclass(frozen=True, slots=True)
 class Surviving:
-    """Notes what is raised inside, and when, and lets nothing through but interrupts."""
-
-    failures: list[HostwrightError]
-    clock: Callable[[], int] = lambda: 0
+    log: Log
 
     def __enter__(self) -> None:
         return None
@@ -52,21 +80,17 @@ class Surviving:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
         match error:
             case None:
-                pass
+                return True
             case HostwrightError():
-                self.failures.append(error)
+                self.log.note([error])
             case OSError():
-                self.failures.append(host_io_error(error))
+                self.log.note([host_io_error(error)])
             case Exception():
                 # A bug must reach the report as one, and must not keep the host from reporting.
                 trace = "".join(traceback.format_exception(error))[-_TRACE_LIMIT:]
-                self.failures.append(
-                    HostwrightError(f"{type(error).__name__}: {error}", kind=ProblemKind.BUG, hint=trace)
-                )
+                self.log.note([HostwrightError(f"{type(error).__name__}: {error}", kind=ProblemKind.BUG, hint=trace)])
             case _:
                 return False
-        for failure in self.failures:
-            failure.at = failure.at or self.clock()
         return True
 
 
@@ -102,21 +126,11 @@ class Reboot:
     hold: Hold | None = None
 
 
-class Milestone(StrEnum):
-    """A point of a cycle whose time is noted."""
-
-    AIMED = "aimed"
-    PERMITTED = "permitted"
-    WENT_BACK = "went-back"
-    JUDGED = "judged"
-    PRUNED = "pruned"
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Account:
-    clock: Callable[[], int] = lambda: 0
-    """Seconds since the epoch."""
-    times: dict[Milestone, int] = field(default_factory=dict)
+    """What a cycle turned out, as far as it got; the report is made from it."""
+
+    times: Mapping[Milestone, int] = field(default_factory=dict)
     """When the cycle came to each point."""
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
@@ -148,7 +162,7 @@ class Account:
     """Set where the host went back; then ``state`` and all that follows from it are of the way back."""
     fleet: FleetSettings | None = None
     """What fleet.yaml says, where it could be read."""
-    forgiven: tuple[str, ...] = ()
+    failed_at_first: tuple[str, ...] = ()
     """Units that had failed before the agent first changed anything here; they do not count against the host."""
     health: Health | None = None
     reboot: Reboot | None = None
@@ -159,14 +173,7 @@ class Account:
     """What that waits for."""
     ready: bool = False
     """Whether nothing is in its way when this cycle ends; then, whether it was switched to."""
-    failures: list[HostwrightError] = field(default_factory=list)
-
-    def surviving(self) -> Surviving:
-        """What goes wrong inside is noted here, and whoever opened this goes on behind it."""
-        return Surviving(self.failures, self.clock)
-
-    def reached(self, stage: Milestone) -> None:
-        self.times[stage] = self.clock()
+    failures: Sequence[HostwrightError] = ()
 
     @property
     def whole(self) -> bool:
@@ -194,9 +201,9 @@ class Account:
         return bool(self.harm) and self.rollback is None
 
     @property
-    def lasting(self) -> list[HostwrightError]:
+    def lasting(self) -> Sequence[HostwrightError]:
         """The failures that say something of the state that the host is on: not those of an attempt taken back."""
-        over = self.rollback.attempted.failures if self.rollback is not None and self.rollback.attempted else []
+        over = self.rollback.attempted.failures if self.rollback is not None and self.rollback.attempted else ()
         return [failure for failure in self.failures if not any(failure is each for each in over)]
 
     @property

@@ -57,7 +57,7 @@ def prune(
     idle: Mapping[str, str],
     memory: State,
     ledger: Ledger,
-    farewell: OnRemoveRunner,
+    on_remove: OnRemoveRunner,
     now: int,
     waits_for_backoff: bool,
     begin: Callable[[], None] = lambda: None,
@@ -83,8 +83,8 @@ def prune(
         memory=memory,
         fleet=account.fleet or memory.fleet,
         ledger=ledger,
-        mirror=farewell.mirror,
-        inventory=farewell.inventory,
+        mirror=on_remove.mirror,
+        inventory=on_remove.inventory,
     )
     revoked, untaken = revoke(account, left_git().removals)
     if why:
@@ -99,7 +99,7 @@ def prune(
     stayed: dict[str, str] = {}
     for departure in leaving.permitted.departures:
         again = f"{ON_REMOVE}{departure.deploy}" in memory.attempts
-        failure = _run(departure, state.host, farewell, again=again)
+        failure = _run(departure, state.host, on_remove, again=again)
         if failure:
             stayed[departure.deploy] = failure
         else:
@@ -189,19 +189,19 @@ def _unfinished(deploy: str, why: str) -> DeployError:
     return DeployError(f"on_remove of {deploy} {why}", kind=ProblemKind.ON_REMOVE_FAILED, hint=hint)
 
 
-def _run(departure: Departure, host: str, farewell: OnRemoveRunner, *, again: bool) -> str:
+def _run(departure: Departure, host: str, on_remove: OnRemoveRunner, *, again: bool) -> str:
     """Runs what a deploy said is to be run when it has left. Returns why that did not end well, in one line."""
     said, name = departure.on_remove, departure.deploy
     deploy = DesiredDeploy(name, DEPLOY_KIND, {}, "", source=said.source, data=said.data)
     try:
-        commit = recall(said.commit, mirror=farewell.mirror, last=farewell.last)
-        (outcome,) = farewell.engine.apply(
+        commit = recall(said.commit, mirror=on_remove.mirror, last=on_remove.last)
+        (outcome,) = on_remove.engine.apply(
             DesiredState(host, commit.sha, (deploy,), ""),
-            farewell.exports.folder(commit),
+            on_remove.exports.folder(commit),
             frozenset({name} if again else ()),
             decide=lambda found: Execute(frozenset(change.resource for change in found.changes)),
-            on_started=farewell.progress.started,
-            on_operated=farewell.progress.operated,
+            on_started=on_remove.progress.started,
+            on_operated=on_remove.progress.operated,
         )
     except HostwrightError as error:
         return error.message.partition("\n")[0]

@@ -98,7 +98,7 @@ def state_after(state: State, account: Account, now: int) -> State:
         refused=next((failure.message for failure in account.failures if failure.exit is Exit.TRUST), ""),
         # A unit that got well once counts from then on.
         failed_at_first=tuple(
-            unit for unit in account.forgiven if account.health is None or unit in account.health.failed_units
+            unit for unit in account.failed_at_first if account.health is None or unit in account.health.failed_units
         ),
     )
 
@@ -144,10 +144,10 @@ def attempts_after(
             kept[deploy.name] = _failed_again(before, deploy.digest, _why(account, deploy.name), now)
         elif before is not None and not _healed(account, deploy.name):
             kept[deploy.name] = before
-    return kept | _farewells_after(attempts, account, state, now)
+    return kept | _on_remove_after(attempts, account, state, now)
 
 
-def _farewells_after(
+def _on_remove_after(
     attempts: Mapping[str, Attempt], account: Account, state: DesiredState, now: int
 ) -> dict[str, Attempt]:
     """The same of what deploys that have left said is to be run then."""

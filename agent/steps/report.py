@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent import __version__
-from agent.domain.account import Account, Surviving
+from agent.domain.account import Account, Log
 from agent.domain.event import Event, EventKind
 from agent.domain.memory import FleetSettings
 from agent.domain.report import Phase, Report
 from agent.domain.status import HostStatus, RawReport, Signed, report_path
 from agent.domain.text import moment
-from agent.errors import Consequence, ReportError
+from agent.errors import Consequence, HostwrightError, ReportError
 from agent.fleet.compose import EVENTS_TOLD, ReportMeta, compose
 from agent.fleet.due import heartbeat_s, should_send, window_s
 from agent.fleet.reader import belongs, judge, judge_all
@@ -67,19 +67,20 @@ class StatusReporter:
 
     def attempting(self, account: Account) -> None:
         """Best effort: a host that goes silent behind this was taken down by its change."""
-        with Surviving([]):  # whatever is wrong, the report behind it says so
+        with Log().surviving():  # whatever is wrong, the report behind it says so
             box = self._box()
             signed = self._signed(self._compose(account, Phase.ATTEMPTING), box)
             # It waits in no spool: a host that is killed behind the push has to know it for its own.
             write_atomic(box.announced, signed.document)
             self._publish([signed], account, box, ATTEMPT_DEADLINE_S)
 
-    def report(self, account: Account) -> None:
-        """Sends what is new and what waits. Raises ReportError when it was not sent; an outbox has it then."""
+    def report(self, account: Account) -> Sequence[HostwrightError]:
+        """Sends what is new and what waits. Returns what else is wrong with this host's reports. Raises ReportError
+        when it was not sent; an outbox has it then."""
         fleet = self._fleet(account)
         box = self._box()
-        if (shared := self._shared(fleet)) is not None:
-            account.failures.append(shared)
+        wrong = [shared] if (shared := self._shared(fleet)) is not None else []
+        account = replace(account, failures=(*account.failures, *wrong))
         current = self._compose(account, phase_of(account))
         waiting = self._waiting(box)
         known = (*(each.last_sent() for each in self.outboxes), *(signed.report for signed in waiting))
@@ -93,6 +94,7 @@ class StatusReporter:
             self._publish(waiting, account, box, SEND_DEADLINE_S)
             for each in self._from(box):
                 each.spool.sent(waiting)
+        return wrong
 
     def _box(self) -> Outbox:
         return next((box for box in self.outboxes if box.takes), self.outboxes[-1])

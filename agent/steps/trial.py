@@ -51,13 +51,13 @@ def begin_trial(
     permitted: PermittedPlan,
     *,
     applied: Mapping[str, AppliedDeploy],
-    senses: HealthSource,
+    source: HealthSource,
     now: int,
     again: bool = False,
 ) -> Trial:
     """The trial of what ``permitted`` intends, or, ``again``, of all that it changes. It is begun once, however often
     it is cut off: later, what holds may be its own doing already."""
-    health = senses.health()
+    health = source.health()
     return Trial(
         state.digest,
         state.commit,
@@ -68,7 +68,7 @@ def begin_trial(
         passed=tuple(label_of(result) for result in health.checks if result.passed),
         known=tuple(f"{name}: {label}" for name, deploy in applied.items() for label in deploy.checks),
         failed_units=health.failed_units,
-        remote=senses.remote(),
+        remote=source.remote(),
     )
 
 
@@ -117,24 +117,24 @@ def _are_calm(keys: Iterable[str]) -> bool:
     return bool(kinds) and all(kind is not None and kind.calm for kind in kinds)
 
 
-def watch(trial: Trial, senses: HealthSource, *, settle_s: int, to_the_end: bool) -> tuple[Health, tuple[str, ...]]:
+def watch(trial: Trial, source: HealthSource, *, settle_s: int, to_the_end: bool) -> tuple[Health, tuple[str, ...]]:
     """The host's health when the change has settled, and what speaks against the change: nothing, when it is good.
 
     What is bad at first may still come up: it has ``settle_s`` for that. What is well at first may still fall: with
     ``to_the_end`` it is watched for as long.
     """
-    deadline = senses.monotonic() + settle_s
+    deadline = source.monotonic() + settle_s
     told = False
     while True:
-        health = senses.health()
-        reasons = evaluate_trial(trial, health, remote=not trial.remote or senses.remote())
-        left = deadline - senses.monotonic()
-        if left <= 0 or senses.stopped() or not (reasons or to_the_end):
+        health = source.health()
+        reasons = evaluate_trial(trial, health, remote=not trial.remote or source.remote())
+        left = deadline - source.monotonic()
+        if left <= 0 or source.stopped() or not (reasons or to_the_end):
             return health, reasons
         if not told:
             told = True
-            senses.waiting(left)
-        senses.sleep(min(LOOK_AGAIN_S, left))
+            source.waiting(left)
+        source.sleep(min(LOOK_AGAIN_S, left))
 
 
 def evaluate_trial(trial: Trial, health: Health, *, remote: bool) -> tuple[str, ...]:

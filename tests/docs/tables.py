@@ -33,10 +33,11 @@ from agent.engine import ownership
 from agent.inventory.environment import Environment
 from agent.inventory.fleet import NOT_IN_FORCE, Fleet
 from agent.inventory.schema import schema
+from agent.phases import PHASES, TRIAL
 from agent.steps.resolve import fleet_settings
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = (DOCS / "configuration.md", DOCS / "operations.md")
+PAGES = (DOCS / "architecture.md", DOCS / "configuration.md", DOCS / "operations.md")
 
 BY_STEPS = ("reboot", "suspend", "webhook", "windows")
 """Keys of fleet.yaml that are something or nothing: no default that could be changed."""
@@ -286,6 +287,26 @@ MODELS: dict[str, type[BaseModel]] = {
     "command": CommandEntry,
 }
 
+# --- Phases -----------------------------------------------------------------------------------------------------------
+
+
+def phases() -> str:
+    """One row for each phase of a cycle."""
+
+    def steps(names: Iterable[str]) -> str:
+        return ", ".join(f"[{name}](../agent/steps/{name}.py)" for name in names)
+
+    return _table(
+        "phase | gives | steps | what it does",
+        ([f"`{each.name}`", f"`{each.gives}`", steps(each.steps), each.does] for each in PHASES),
+    )
+
+
+def trial() -> str:
+    """One row for each way from a state of a trial to the next."""
+    return _table("state | when | next", TRIAL)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     **{name: partial(fields, model) for name, model in MODELS.items()},
     "owned": owned,
@@ -293,4 +314,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "checks": checks,
     "fleet": fleet,
     "commands": commands,
+    "phases": phases,
+    "trial": trial,
 }

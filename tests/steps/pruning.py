@@ -87,7 +87,7 @@ class Host:
             idle=self.idle,
             memory=self.memory,
             ledger=self.ledger,
-            farewell=OnRemoveRunner(self.engine, self.exports, self.mirror, progress, self.commit, "lab"),  # type: ignore[arg-type]
+            on_remove=OnRemoveRunner(self.engine, self.exports, self.mirror, progress, self.commit, "lab"),  # type: ignore[arg-type]
             now=now,
             waits_for_backoff=waits_for_backoff,
             begin=begin,

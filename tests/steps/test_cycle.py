@@ -20,7 +20,7 @@ from agent.domain.plan import WantedChange
 from agent.domain.report import Phase
 from agent.domain.trial import Trial
 from agent.engine.client import Decision, Execute, FoundDeploy
-from agent.errors import Consequence, DeployError, host_io_error
+from agent.errors import Consequence, DeployError, HostwrightError, host_io_error
 from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.healing import heal
@@ -101,8 +101,9 @@ class PlayedReporter:
     def attempting(self, _: Account) -> None:
         self.attempts += 1
 
-    def report(self, account: Account) -> None:
+    def report(self, account: Account) -> tuple[HostwrightError, ...]:
         self.reported.append(account)
+        return ()
 
 
 @dataclass

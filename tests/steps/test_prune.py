@@ -139,7 +139,7 @@ def test_each_resource_meets_its_fate_and_the_ledger_knows(host: Host) -> None:
 
 def test_in_a_bad_cycle_nothing_goes_and_the_reason_is_known(host: Host) -> None:
     key = host.gave("f")
-    host.told.health = health("nginx.service has failed")
+    host.told = replace(host.told, health=health("nginx.service has failed"))
     pruned = host.prune()
     assert (host.there, pruned.waits, pruned.settled) == (
         ["f"],
@@ -238,7 +238,7 @@ def test_what_git_wants_absent_and_could_not_go_yet_is_tried_again_in_each_cycle
     key = host.key("ann")
     (host.folder / "ann").touch()
     for wanted in ((key,), ()):  # and after the entry has left Git, too
-        host.told.state = state(deploy(resources=wanted or ("file:/etc/motd",)), commit=host.commit)
+        host.told = replace(host.told, state=state(deploy(resources=wanted or ("file:/etc/motd",)), commit=host.commit))
         host.ledger.record(key, "motd", NOW, look(key), owed=True)
         host.ledger.settle(key, look(key))
         (hold,) = host.prune().leaving.holds
@@ -265,10 +265,10 @@ def test_what_the_agent_put_beside_what_was_there_goes_before_that_is_released(h
 def test_what_code_names_only_while_it_is_missing_stays(host: Host) -> None:
     code = deploy("app", resources=(), source="deploys/app.py")
     key = host.gave("f", deploy="app")
-    host.told.state = state(code, commit=host.commit)
-    host.told.applied = {"app": AppliedDeploy(code.digest, owned=(key,))}
+    host.told = replace(host.told, state=state(code, commit=host.commit))
+    host.told = replace(host.told, applied={"app": AppliedDeploy(code.digest, owned=(key,))})
     assert (host.prune().done, host.there) == ((), ["f"])
-    host.told.applied = {"app": AppliedDeploy(code.digest)}
+    host.told = replace(host.told, applied={"app": AppliedDeploy(code.digest)})
     assert fates(host.prune()) == {"f": Fate.REMOVE}
 
 

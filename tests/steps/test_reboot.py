@@ -47,7 +47,7 @@ def test_a_converged_host_goes_down(account):
 
 
 def test_a_host_that_needs_none_stays_up(account, health):
-    account.health = replace(health, reboot_required=False)
+    account = replace(account, health=replace(health, reboot_required=False))
     assert decided(account) is None
 
 
@@ -56,19 +56,19 @@ def test_a_host_that_is_never_to_reboot_stays_up(account):
 
 
 def test_it_waits_for_its_window(account):
-    account.shut = Hold(HoldKind.WINDOW, "it is outside its windows", NOW + 60)
+    account = replace(account, shut=Hold(HoldKind.WINDOW, "it is outside its windows", NOW + 60))
     decision = decided(account)
     assert "windows" in waits(decision)
     assert decision.hold.until == NOW + 60
 
 
 def test_it_waits_for_a_host_that_has_not_converged(account):
-    account.failures.append(DeployError("nginx failed"))
+    account = replace(account, failures=[DeployError("nginx failed")])
     assert "failed" in waits(decided(account))
 
 
 def test_it_waits_for_a_host_that_is_suspended(account):
-    account.hold = Hold(HoldKind.SUSPENDED, "disk")
+    account = replace(account, hold=Hold(HoldKind.SUSPENDED, "disk"))
     assert "waiting" in waits(decided(account))
 
 

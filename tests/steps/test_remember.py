@@ -121,8 +121,8 @@ def test_a_cycle_that_waits_learns_nothing_and_keeps_the_count():
 
 
 def test_units_that_had_failed_at_first_are_forgiven_until_they_recover():
-    ill = account(health=health(failed=("old.service",)), forgiven=("old.service",))
-    well = account(health=health(), forgiven=("old.service",))
+    ill = account(health=health(failed=("old.service",)), failed_at_first=("old.service",))
+    well = account(health=health(), failed_at_first=("old.service",))
     assert state_after(State(), ill, 1).failed_at_first == ("old.service",)
     assert state_after(State(), well, 2).failed_at_first == ()
 
@@ -137,7 +137,7 @@ def test_a_host_whose_deploy_fails_does_not_soak():
 
 
 def test_units_stay_forgiven_when_nobody_could_look():
-    assert state_after(State(), account(forgiven=("old.service",)), 1).failed_at_first == ("old.service",)
+    assert state_after(State(), account(failed_at_first=("old.service",)), 1).failed_at_first == ("old.service",)
 
 
 ENTRY = LedgerEntry("file:/etc/x", "app", 5, Origin.CREATED, standing=Standing.ORPHANED)

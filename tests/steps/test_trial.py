@@ -126,7 +126,7 @@ def test_what_is_tried_again_is_on_trial_with_all_that_it_changes() -> None:
     permitted = PermittedPlan(wanted, {"web": frozenset({"file:/etc/motd"})}, (), {})
     course = Course(seen(FAILING), remote=True)
     for again, touched in ((False, ()), (True, ("web",))):
-        trial = begin_trial(state(deploy("web")), permitted, applied={}, senses=course.senses(), again=again, now=NOW)
+        trial = begin_trial(state(deploy("web")), permitted, applied={}, source=course.senses(), again=again, now=NOW)
         assert trial.touched == touched
 
 
@@ -143,7 +143,7 @@ def test_a_trial_remembers_what_held_before_it() -> None:
         state(deploy("web"), deploy(), deploy("late"), deploy("held")),
         PermittedPlan(wanted, allowed, (), {}),
         applied={"web": AppliedDeploy("d", checks=("http 8080",))},
-        senses=course.senses(),
+        source=course.senses(),
         now=NOW,
     )
     assert (trial.touched, trial.passed, trial.failed_units) == (("web", "late"), ("web: tcp 22",), ("old.service",))

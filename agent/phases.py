@@ -1,0 +1,192 @@
+"""The phases of a cycle, and the value that each turns out. ``agent.cycle`` goes through them.
+
+Values are frozen. Where a phase raised, the values behind it are missing. The account that the report is made from is
+composed of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.domain.account import Account, Log, Reboot, Rollback, Trigger
+from agent.domain.commit import Commit, TrustedCommit
+from agent.domain.desired import DesiredState
+from agent.domain.health import Health
+from agent.domain.memory import AppliedDeploy, FleetSettings
+from agent.domain.outcome import Outcome
+from agent.domain.pins import AgentPin
+from agent.domain.plan import Hold, PermittedPlan, Plan
+from agent.domain.removal import Pruned
+from agent.domain.trial import Trial
+from agent.parts import Parts
+from agent.steps.choose import Target
+from agent.steps.permit import PermitRules
+from agent.steps.reach import Made
+
+
+@dataclass(frozen=True, slots=True)
+class CyclePhase:
+    """A function that a cycle calls, the type that it ``gives``, and the ``steps`` that it strings together."""
+
+    name: str
+    gives: str
+    steps: tuple[str, ...]
+    does: str
+
+
+PHASES = (
+    CyclePhase("select_target", "Selection", ("fetch", "verify", "resolve", "choose"), "finds the state to make true"),
+    CyclePhase("plan_changes", "Planned", ("plan", "permit"), "says what would change, and what of that may be"),
+    CyclePhase("open_trial", "Trial", ("trial",), "notes how the host is before an intended change"),
+    CyclePhase("apply_changes", "Outcome", ("apply",), "carries out what may happen, after journal and ledger"),
+    CyclePhase("confirm_changes", "Converged", ("plan", "confirm", "record"), "plans again: what is as wanted now"),
+    CyclePhase("judge_trial", "TrialVerdict", ("probe", "trial"), "says whether the host is well with it"),
+    CyclePhase("remove_what_left", "Removed", ("revoke", "prune"), "removes what has left Git, on the same trial"),
+    CyclePhase("judge_removal", "TrialVerdict", ("probe", "trial"), "says whether the host is well without it"),
+    CyclePhase("put_off", "Ending", ("reboot", "update"), "says whether the host reboots or the agent is switched"),
+)
+"""In order. ``hostwright plan`` calls ``plan_changes`` and none that changes the host."""
+
+TRIAL = (
+    ("no trial", "Git intends a change, or something has to go", "open"),
+    ("open", "the host is well with the change", "removing"),
+    ("open", "the change did harm, or twice did not end", "going back"),
+    ("open", "the cycle ends before the host has settled", "open"),
+    ("removing", "the host is well without what has gone, or nothing had to go", "confirmed"),
+    ("removing", "the removal did harm", "going back"),
+    ("going back", "the host is well with the last good state", "rolled-back"),
+    ("going back", "it is no better", "inconclusive"),
+    ("inconclusive", "its wait is over", "open"),
+)
+"""The states of a trial: from which, when, to which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the newest trusted commit says, and the target; None: there is no commit that could be used."""
+
+    fetched: Commit | None = None
+    trusted: TrustedCommit | None = None
+    left_out: tuple[str, ...] = ()
+    """What of the trusted commit, and of the repositories pinned in it, this host does not have, in words."""
+    fleet: FleetSettings | None = None
+    agent: AgentPin | None = None
+    target: Target | None = None
+    failed_at_first: tuple[str, ...] = ()
+    """Units that had failed before the agent first changed anything here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """What the phases of one cycle work on and go by."""
+
+    parts: Parts
+    trigger: Trigger
+    log: Log
+    selection: Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan and what of it is permitted. ``before``: what is remembered as applied by then; ``root``: where the commit
+    is exported to; ``made``: what is made of the changes of Git."""
+
+    state: DesiredState
+    plan: Plan
+    permitted: PermittedPlan
+    rules: PermitRules
+    before: Mapping[str, AppliedDeploy]
+    root: Path
+    made: Made
+
+
+@dataclass(frozen=True, slots=True)
+class Converged:
+    """What was done, and what is still wanted ``after`` it."""
+
+    outcome: Outcome
+    after: Plan
+    applied: Mapping[str, AppliedDeploy]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How far the host came towards a target: the values of the phases that were gone through. ``rollback``: set on the
+    way back from another course."""
+
+    target: Target | None = None
+    planned: Planned | None = None
+    trial: Trial | None = None
+    outcome: Outcome = field(default_factory=Outcome)
+    converged: Converged | None = None
+    rollback: Rollback | None = None
+
+    @property
+    def state(self) -> DesiredState | None:
+        return self.target.resolution.state if self.target is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialVerdict:
+    """How the host is with a ``course``: the one judged, or the way back from it. ``harm``: what spoke against the
+    change, a text each. ``settled``: False where the cycle was asked to end before anybody could see."""
+
+    course: Course
+    health: Health | None = None
+    harm: tuple[str, ...] = ()
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What became of what has left Git; None: the phase raised. ``trial``: the one that it was on, still open."""
+
+    pruned: Pruned | None = None
+    trial: Trial | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a cycle does last. ``update``: why the agent is not switched now; ``switches``: whether it is."""
+
+    reboot: Reboot | None = None
+    update: Hold | None = None
+    switches: bool = False
+
+
+def compose(
+    cycle: Cycle, verdict: TrialVerdict, removed: Removed | None = None, ending: Ending | None = None
+) -> Account:
+    """The account of the phases that were gone through by now."""
+    log, selection = cycle.log, cycle.selection
+    course, ending = verdict.course, ending or Ending()
+    target, planned, converged = course.target, course.planned, course.converged
+    return Account(
+        times={**log.times},
+        failures=(*log.failures,),
+        fetched=selection.fetched,
+        trusted=selection.trusted,
+        left_out=selection.left_out,
+        fleet=selection.fleet,
+        agent=selection.agent,
+        failed_at_first=selection.failed_at_first,
+        state=course.state,
+        hold=(target.hold or target.suspension) if target is not None else None,
+        shut=target.gate.intended if target is not None else None,
+        plan=planned.plan if planned is not None else None,
+        permitted=planned.permitted if planned is not None else None,
+        trial=course.trial,
+        outcome=converged.outcome if converged is not None else course.outcome,
+        after=converged.after if converged is not None else None,
+        applied=converged.applied if converged is not None else {},
+        rollback=course.rollback,
+        health=verdict.health,
+        harm=verdict.harm,
+        unsettled=not verdict.settled,
+        pruned=removed.pruned if removed is not None else None,
+        reboot=ending.reboot,
+        update=ending.update,
+        ready=ending.switches,
+    )
