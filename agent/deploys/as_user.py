@@ -133,7 +133,8 @@ def _serve(user: LocalUser, works: Sequence[Callable[[], object]], asked: int, t
 
 
 def _become(user: LocalUser) -> None:
-    """Irrevocably. A process that is this user already stays as it is (a working copy tried out without root)."""
+    """Takes the user's rights, for good. A process that is this user already (a working copy tried out without root)
+    stays as it is."""
     if os.geteuid() == user.uid != 0:
         return
     os.setgroups(os.getgrouplist(user.name, user.gid))

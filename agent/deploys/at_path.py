@@ -19,7 +19,7 @@ _DEPTH_LIMIT = 32
 
 @dataclass(frozen=True, slots=True)
 class AtPath:
-    """What is at a path: nothing (``status`` is None), a regular file with its content (None beyond
+    """The thing at a path: nothing (``status`` is None), a regular file with its content (None beyond
     ``CONTENT_LIMIT``), a link with its target, a folder that is ``empty`` or not, or something else."""
 
     status: os.stat_result | None = None
@@ -63,7 +63,7 @@ _TYPE_NAMES = {
 
 
 def look(parent: int, name: str, *, read: bool = True) -> AtPath:
-    """What is at ``name`` in the folder ``parent``. Never waits on a FIFO or a device. Raises OSError."""
+    """The thing called ``name`` in the open folder ``parent``. Never waits on a FIFO or a device. Raises OSError."""
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
@@ -96,14 +96,14 @@ def _read(parent: int, name: str) -> AtPath:
 
 
 def leads_into(target: str | None, place: str) -> bool:
-    """Whether a relative link somewhere in a home has this target in the home's folder ``place``."""
+    """True for the target of a relative link, anywhere in a home, that leads into the home's folder ``place``."""
     while target is not None and target.startswith("../"):
         target = target.removeprefix("../")
     return target is not None and target.startswith(f"{place}/")
 
 
 def holds_only_links(parent: int, name: str, place: str, depth: int = _DEPTH_LIMIT) -> bool:
-    """Whether the folder ``name`` holds nothing but links into ``place``, and folders of such. Raises OSError."""
+    """True for a folder that holds only links into ``place``, and folders that do. Raises OSError."""
     with readable(parent, name) as folder:
         for inner in names(folder):
             found = look(folder, inner, read=False)

@@ -17,9 +17,9 @@ other line is known by what it says."""
 
 @dataclass(frozen=True, slots=True)
 class LineEdit:
-    """One line of a text. Where ``match`` (a regular expression) is given, the first line that it is found in (or
-    that already is as wanted) becomes ``line``, and the other lines that it is found in go: two settings of one
-    thing would contradict each other. Nothing found: ``line`` is appended. Without ``line``, what matches goes."""
+    """One line of a text. ``match`` is a regular expression: the first line that it finds (or that is as wanted
+    already) becomes ``line``, and the other lines that it finds are removed, because two settings of one thing would
+    contradict each other. Where it finds none, ``line`` is appended. Without ``line``, all that it finds is removed."""
 
     line: str | None
     match: str | None
@@ -70,7 +70,7 @@ class BlockEdit:
         return "".join(lines[number] for span in self._spans(lines) for number in span)
 
     def _spans(self, lines: list[str]) -> list[range]:
-        """Where the block, and stray markers of it, stand."""
+        """Ranges of lines: the block, and stray markers of it."""
         spans: list[range] = []
         position = 0
         while position < len(lines):
@@ -82,7 +82,7 @@ class BlockEdit:
         return spans
 
     def _behind(self, lines: list[str], position: int) -> int:
-        """Where the text goes on behind the block, or the stray marker, that begins at ``position``."""
+        """The number of the line behind the block, or the stray marker, that begins at ``position``."""
         if self._is_marker(lines[position], "BEGIN"):
             for later in range(position + 1, len(lines)):
                 if self._is_marker(lines[later], "BEGIN"):

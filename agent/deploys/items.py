@@ -22,18 +22,18 @@ _WAYS = ("repository", "source", "policy", "backup", "validate", "links_into")
 
 
 class Policy(StrEnum):
-    """What happens to a file that is there and differs."""
+    """How the agent treats a file that is there and differs."""
 
     OVERWRITE = "overwrite"
     KEEP = "keep"
-    """It stays as it is, for ever."""
+    """The file stays as it is, for ever."""
     FAIL = "fail"
-    """It stays, and the deploy fails and says so."""
+    """The file stays, and the deploy fails and names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One owned thing.
+    """One thing that a deploy wants at a path.
 
     A file has either ``text`` or ``source`` (a path in the commit, or in the ``repository`` of that tree digest) with
     its ``blob`` id. A directory without ``mode`` is a parent: it is made when it is missing (0755), and left as it is
@@ -46,9 +46,9 @@ class Item:
     """Absolute, or relative to the home of the user ``home``."""
     home: str = ""
     absent: bool = False
-    """Nothing is to be there: a file, a link or an empty directory goes."""
+    """Wanted absent: a file, a link or an empty directory is removed."""
     part: str | None = None
-    """Of a block or a line, what stands behind the # in its key."""
+    """The name of a block or a line: the text behind the # in its key."""
     resource_key: str = ""
     """The key, where it is not made of kind, path and part: ``cron:backup``."""
     text: str | None = None
@@ -57,17 +57,17 @@ class Item:
     repository: str | None = None
     target: str | None = None
     match: str | None = None
-    """Of a line, a regular expression: see ``LineEdit``."""
+    """Regular expression for a line: see ``LineEdit``."""
     comment: str = "#"
-    """Of a block, what begins a comment in the file's language."""
+    """The sign that begins a comment in the file's language, for the markers of a block."""
     mode: int | None = None
     owner: str = "root"
     """A name or a number, as ``group``; without a group the owner's own."""
     group: str | None = None
     capabilities: tuple[str, ...] = ()
-    """Those that a file gives to whoever runs it, by name; it has no others."""
+    """Names of the capabilities that a program gets; others are removed."""
     keep_acl: bool = False
-    """ACLs that are there stay. Without, there are none."""
+    """Keep the ACLs that are there. Without it, ACLs are removed."""
     policy: Policy = Policy.OVERWRITE
     validate: tuple[str, ...] = ()
     """A program and its arguments, which is asked whether it takes the new content (``validating.PLACEHOLDER``)."""
@@ -88,12 +88,12 @@ class Item:
 
     @property
     def is_parent(self) -> bool:
-        """Whether it is a folder only for what lies in it."""
+        """True for a directory that nobody named: it exists for the things in it."""
         return self.kind == "directory" and self.mode is None and not self.absent
 
     @property
     def resource(self) -> Resource:
-        """Its digest is over what the thing should be, not over how it gets there."""
+        """The resource. Its digest covers how the thing should be, not how it gets there."""
         plain = {name: value for name, value in self.to_json().items() if name not in _WAYS}
         if self.kind == "file" and self.text is not None:
             plain["blob"] = blob_id(f"{plain.pop('text')}".encode())

@@ -16,7 +16,7 @@ from agent.problems import ProblemKind
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who should own an item. ``uid`` and ``gid`` are None for a user or a group that does not exist (yet)."""
+    """The owner that an item should have. ``uid`` or ``gid`` is None where the user or the group does not exist yet."""
 
     user: str
     group: str | None

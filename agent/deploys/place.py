@@ -24,8 +24,8 @@ from agent.system.safe_open import UnsafePath, folder
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Where paths begin. ``root_links``: as in ``safe_open.folder``. ``user``: whose home it is, None for the system
-    (and for a home that this process may work in itself)."""
+    """The folder where paths begin. ``root_links``: as in ``safe_open.folder``. ``user``: the owner of a home, in which
+    a child of that user works; None where this process works itself."""
 
     path: str
     root_links: bool
@@ -91,7 +91,7 @@ class Spot:
         return posixpath.basename(self.path)
 
     def look(self) -> AtPath:
-        """Raises OSError."""
+        """The thing there now. Raises OSError."""
         return look(self.parent, self.name)
 
 
@@ -103,7 +103,7 @@ class Place:
     path: str
 
     def look(self) -> AtPath:
-        """What is there. Raises OSError where nobody may look, UnsafePath for a link on the way."""
+        """The thing there. Raises OSError where nobody may look, UnsafePath for a link on the way."""
         try:
             with self.base.opened() as start, self._opened(start) as spot:
                 return spot.look()
@@ -111,13 +111,14 @@ class Place:
             return AtPath()
 
     def names(self) -> list[str]:
-        """What the folder holds. Raises OSError, UnsafePath."""
+        """Names of the things in the folder. Raises OSError, UnsafePath."""
         with self.base.opened() as start, self.base.folder(start, self.path) as found:
             return [entry.name for entry in os.scandir(f"/proc/self/fd/{found}")]
 
     def work(self, act: Callable[[Spot], object], start: int) -> object:
-        """What ``act`` returns, with the base open at ``start``: whoever opened it may have had more rights than this
-        process has below it. Raises DeployError that says why something could not be done, and the way out."""
+        """Does ``act`` with the folder open, and returns what it returns. ``start`` is a descriptor of the base: the
+        process that opened it may have had more rights than this one. Raises DeployError with the reason and the way
+        out."""
         try:
             with self._opened(start) as spot:
                 try:
@@ -196,7 +197,7 @@ def place_of(name: str) -> Place | None:
 
 
 def _whose(start: int, path: str) -> str:
-    """What to do where somebody who is not root works below what is not theirs."""
+    """A hint for a process that is not root and works below a folder of somebody else; empty where that is not so."""
     parts = path.removeprefix("/").split("/")
     for depth in range(1, len(parts) + 1) if os.geteuid() else ():
         above = "/".join(parts[:depth])

@@ -41,7 +41,7 @@ class Deviation:
 def corrections(
     items: Iterable[Item], root: Path, base: Base = SYSTEM, repositories: Path | None = None
 ) -> list[Correction]:
-    """What differs now, in the order in which it can be put right; see ``survey``. Raises DeployError for a file of the
+    """Corrections in the order in which they can be made; see ``survey``. Raises DeployError for a file of the
     commit that cannot be read, and for a home that is missing or another's."""
     with base.entered():
         found = survey(base, items, root, repositories)
@@ -58,7 +58,7 @@ def put(item: Item, content: bytes | None) -> str:
 
 
 def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | None = None) -> list[Deviation]:
-    """What differs, parents first; what cannot be put right comes last, so that the rest is done before it fails.
+    """Deviations, parents first. Those that cannot be put right come last, so that the rest is done before one fails.
 
     ``root`` is the folder of the commit's files, ``repositories`` the one of other repositories' trees. Raises
     DeployError when one of those files is missing or damaged, and OSError or UnsafePath when ``base`` itself cannot be
@@ -110,7 +110,7 @@ def _make(item: Item, content: bytes | None, spot: Spot) -> str:
 
 
 class _Survey:
-    """What is remembered from one item to the next."""
+    """One walk over the items, and what it remembers from one to the next."""
 
     def __init__(self, base: Base, root: Path, repositories: Path | None) -> None:
         self.owners = Owners()
@@ -118,13 +118,13 @@ class _Survey:
         self._root = root
         self._repositories = repositories
         self._contents: dict[str, bytes] = {}
-        """By path, what it holds after the changes of parts of it that were found so far."""
+        """By path, the content of a file after the changes of parts found so far."""
         self._folders: dict[str, Item] = {}
-        """By path, folders that are made or changed."""
+        """By path, folders that will be made or changed."""
 
     def deviation(self, start: int, parent: int | DeployError | OSError | None, item: Item) -> Deviation | None:
-        """What is wrong with one item; ``parent`` is its folder, why that cannot be opened, or None where it is not
-        there."""
+        """The deviation of one item, None where it is as wanted. ``parent`` is a descriptor of its folder, the error
+        that kept it from being opened, or None where there is no such folder."""
         if isinstance(parent, Exception):
             gone = item.absent and isinstance(parent, NotADirectoryError)
             return None if gone else _blocked(item, parent)
@@ -161,7 +161,7 @@ def _kind_of(name: str) -> PathKind:
 
 
 def _change(kind: PathKind, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
-    """What is to be done by the item's policy."""
+    """The change that the item's policy allows."""
     change = kind.difference(item, found, owner, content)
     if change is None or found.status is None or item.policy is Policy.OVERWRITE:
         return change
@@ -171,7 +171,7 @@ def _change(kind: PathKind, item: Item, found: AtPath, owner: Owner, content: Co
 
 
 def _mounted(change: WantedChange | None, kind: PathKind, item: Item, found: AtPath, spot: Spot) -> WantedChange | None:
-    """``change``, where it is to be made at a mount point: nothing can take its place there."""
+    """``change``, adapted where something is mounted on the path: nothing can be renamed over a mount point."""
     if change is None or change.refused or found.status is None or not is_mount_point(spot.parent, spot.name):
         return change
     if item.absent or found.type != kind.in_place:
@@ -195,7 +195,8 @@ def _as_its_folder(item: Item, parent: int | None, planned: Item | None = None) 
 
 
 def _hopeless_last(found: list[Deviation], owners: Owners) -> list[Deviation]:
-    """Hopeless is what is refused, has an owner who does not exist, or lies in a folder that is hopeless."""
+    """Sorts hopeless deviations last: those that are refused, whose owner does not exist, or whose folder is
+    hopeless."""
     hopeless: set[str] = set()
     for each in found:
         owned = owners.of(each.item).exists

@@ -46,7 +46,7 @@ def put_file(
     backup: bool,
     approve: Callable[[str], None] | None = None,
 ) -> str:
-    """``content`` as the whole of ``name``, in place of a file, a link, an empty folder or nothing.
+    """Writes ``content`` as the whole of ``name``, in place of a file, a link, an empty folder or nothing.
 
     The SELinux label and other extended attributes of a file that it replaces stay. ``approve`` is called with the
     temporary name of the new file and may raise. Raises OSError; then the old file stands.
@@ -89,8 +89,8 @@ def _put_file(
 
 
 def _overwrite(parent: int, name: str, content: bytes, attributes: Attributes) -> None:
-    """The content of a file that something is mounted on, such as a container's ``/etc/hosts``: nothing can be renamed
-    over it. Who reads meanwhile may see half of it; what a loss of power leaves, the next look finds and puts right."""
+    """Writes into a file that something is mounted on, such as a container's ``/etc/hosts``: nothing can be renamed
+    over it. A reader may see half of it meanwhile. After a loss of power the next look finds it and puts it right."""
     descriptor = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     with os.fdopen(descriptor, "wb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -103,7 +103,7 @@ def _overwrite(parent: int, name: str, content: bytes, attributes: Attributes) -
 
 
 def put_link(parent: int, name: str, target: str, *, backup: bool) -> str:
-    """``name`` as a link to ``target``, in place of a file, a link, an empty folder or nothing. Raises OSError."""
+    """Makes ``name`` a link to ``target``, in place of a file, a link, an empty folder or nothing. Raises OSError."""
     told = _tidy(parent)
     if backup:
         _back_up(parent, name)
@@ -114,7 +114,7 @@ def put_link(parent: int, name: str, target: str, *, backup: bool) -> str:
 
 
 def put_folder(parent: int, name: str, attributes: Attributes, *, backup: bool) -> str:
-    """``name`` as a new folder, in place of a file, a link or nothing; it has its name only with its attributes.
+    """Makes ``name`` a new folder, in place of a file, a link or nothing. It gets its name once it has its attributes.
     Raises OSError."""
     told = _tidy(parent)
     if backup:
@@ -129,7 +129,7 @@ def put_folder(parent: int, name: str, attributes: Attributes, *, backup: bool) 
 
 
 def remove(parent: int, name: str, *, backup: bool) -> None:
-    """No ``name`` any more: a file, a link or an empty folder goes. Raises OSError."""
+    """Removes a file, a link or an empty folder. Raises OSError."""
     if backup:
         _back_up(parent, name)
     _unlink(parent, name)
@@ -137,7 +137,7 @@ def remove(parent: int, name: str, *, backup: bool) -> None:
 
 
 def forget_backup(parent: int, name: str) -> None:
-    """What ``backup`` kept of ``name`` goes when it says nothing that is not there again. Raises OSError."""
+    """Removes the backup of ``name`` if it is equal to what is there again. Raises OSError."""
     backup = f"{name}{BACKUP_SUFFIX}"
     with contextlib.suppress(PermissionError):  # somebody's own, then
         now, kept = look(parent, name), look(parent, backup)
@@ -159,7 +159,7 @@ def remove_links(parent: int, name: str, place: str) -> None:
 
 
 def set_attributes(parent: int, name: str, attributes: Attributes) -> None:
-    """Owner and mode of a file or a folder, as it is. Raises OSError, UnsafePath."""
+    """Gives a file or a folder its attributes, in place. Raises OSError, UnsafePath."""
     with readable(parent, name) as descriptor:
         _require_not_given_away(parent, name, descriptor, attributes)
         _own(descriptor, attributes)
@@ -218,7 +218,7 @@ def _tidy(parent: int) -> str:
 
 
 def _described(parent: int, name: str) -> list[str]:
-    """What is there, and whose; nothing of what has gone meanwhile."""
+    """The path, its type and its owner, in words; empty where it has gone meanwhile."""
     with contextlib.suppress(OSError):
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         folder = Path(f"/proc/self/fd/{parent}").readlink()
@@ -233,8 +233,8 @@ def _replace(parent: int, temporary: str, name: str) -> None:
 
 
 def _back_up(parent: int, name: str) -> None:
-    """Once: what stood there before the first change. A second name of the same file, which keeps all of it; a copy
-    where that is not allowed (another's file) or the file system has no such thing."""
+    """Keeps, once, the state before the first change: as a second name of the same file, or as a copy where that is
+    not allowed (another user's file) or the file system has no hard links."""
     backup = f"{name}{BACKUP_SUFFIX}"
     if look(parent, name, read=False).type not in (stat.S_IFREG, stat.S_IFLNK):
         return

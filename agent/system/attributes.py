@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 ACCESS = "system.posix_acl_access"
 DEFAULT = "system.posix_acl_default"
-"""Of a folder: what is made in it begins with this ACL."""
+"""The ACL of a folder with which new things in it begin."""
 CAPABILITY = "security.capability"
 
 GIVING = (ACCESS, DEFAULT, CAPABILITY)
@@ -42,7 +42,7 @@ CAPABILITIES = (
     *("mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf"),
     "checkpoint_restore",
 )
-"""By number, without their ``cap_`` (linux/capability.h)."""
+"""Names by number, without their ``cap_`` (linux/capability.h)."""
 
 
 def giving(descriptor: int) -> Mapping[str, bytes]:
@@ -56,8 +56,8 @@ def giving(descriptor: int) -> Mapping[str, bytes]:
 
 
 def give(descriptor: int, wanted: Mapping[str, bytes], names: Iterable[str] = GIVING) -> None:
-    """Exactly these of the attributes called ``names``, also where a folder's default ACL gave it others. Raises
-    OSError."""
+    """Sets exactly these of the attributes called ``names``, and removes others, such as those of a folder's default
+    ACL. Raises OSError."""
     there = giving(descriptor)
     for name in names:
         if there.get(name) == wanted.get(name):
@@ -87,7 +87,7 @@ def carry_over(old: int, new: int) -> None:
 
 
 def acl_words(packed: bytes) -> str:
-    """Whom an ACL names, ``u:ann:r-- g:adm:rw-``; all of one that names nobody."""
+    """The entries of an ACL for named users and groups, ``u:ann:r-- g:adm:rw-``; all entries where it names nobody."""
     try:
         entries = list(_ACL_ENTRY.iter_unpack(packed[_ACL_VERSION.size :]))
     except struct.error:

@@ -1,4 +1,4 @@
-"""What keeps even root from replacing a file: something mounted on it, or an attribute; why, and the way out."""
+"""Obstacles that keep even root from replacing a file: a mount on it, or an attribute. Each with its way out."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _READABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _FS_IOC_GETFLAGS = 0x80086601
 _FLAGS = {0x10: ("immutable", "i"), 0x20: ("append-only", "a")}
-"""Of linux/fs.h, with their letters in chattr(1)."""
+"""Flags of linux/fs.h, with their words and letters in chattr(1)."""
 
 
 def is_mount_point(parent: int, name: str) -> bool:
-    """Whether something is mounted on ``name`` in the open folder ``parent``. Raises OSError."""
+    """True where something is mounted on ``name`` in the open folder ``parent``. Raises OSError."""
     with _named(parent, ".") as folder, _named(parent, name) as descriptor:
         return _mount(folder) != _mount(descriptor)
 
 
 def explained(error: OSError, parent: int, name: str) -> tuple[str, str]:
-    """Why ``name`` in the open folder ``parent`` could not be changed, and what to do, where that is known."""
+    """The reason why ``name`` in the open folder ``parent`` could not be changed, and a hint (empty where unknown)."""
     folder = Path(f"/proc/self/fd/{parent}").readlink()
     with suppress(OSError):
         if error.errno == errno.EBUSY and is_mount_point(parent, name):

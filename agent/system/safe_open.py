@@ -33,15 +33,15 @@ class UnsafePath(DeployError):
 
 @dataclass(frozen=True, slots=True)
 class Renamer:
-    """Who besides root may rename what lies in ``folder``: the user ``uid``, or several (None) by its ``mode``."""
+    """A user besides root who may rename things in ``folder``: ``uid``, or several users (None) by its ``mode``."""
 
     folder: str
     uid: int | None
     mode: int
 
     def vouches_for(self, status: os.stat_result) -> bool:
-        """Whether what lies there with this owner is in nobody else's hands: then it is theirs, wherever they put it.
-        Several cannot vouch for anything."""
+        """True for a thing that belongs to the renamer: nobody else could have put it there. Several users cannot vouch
+        for anything."""
         return self.uid == status.st_uid
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Renamer:
 
 
 def renamer(descriptor: int) -> Renamer | None:
-    """Who besides root may rename what lies in an open folder, None for nobody.
+    """The user besides root who may rename things in an open folder, None where there is none.
 
     In a sticky folder (``/tmp``) each may rename only what is his own. An ACL that lets somebody write shows as the
     group's permission: that bit is its mask (acl(5)).
@@ -106,7 +106,7 @@ def folder(start: int | None, path: str, *, root_links: bool) -> Iterator[int]:
 
 
 def _require_vouched(hand: Renamer, following: int) -> None:
-    """No renamer is passed on to the folders below: what he vouches for is his own, and says so itself."""
+    """Raises UnsafePath unless the renamer owns the next folder. Further below, that folder's own owner counts."""
     status = os.fstat(following)
     if hand.vouches_for(status):
         return
@@ -140,7 +140,7 @@ def _refuse_link(parent: int, name: str, path: str, hand: Renamer | None) -> Non
 
 
 def _trusted(uid: int) -> bool:
-    """Whether it is root, or who tries a working copy without being root; not nobody, who plans for root."""
+    """True for root, and for a user who tries a working copy; not for nobody, who plans for root."""
     return uid == 0 or (uid == os.geteuid() and uid != NOBODY)
 
 

@@ -15,7 +15,7 @@ from agent.host.paths import Paths
 from agent.system.files import discard, make_private_folder, read_bounded, write_atomic
 
 UNLESS_TIMEOUT_S = 30
-"""It is asked at every look at the host, and only asks."""
+"""Seconds. ``unless`` runs at every look at the host, and only looks."""
 
 SHOWN = 200
 """Characters of a command line in a plan."""
@@ -68,7 +68,7 @@ class Series:
         self._failed = ""
 
     def is_done(self, command: Command) -> bool:
-        """Whether there is nothing to do; of ``unless`` and ``creates`` one is enough. Raises DeployError where
+        """True where there is nothing to do; either ``unless`` or ``creates`` is enough. Raises DeployError where
         ``unless`` cannot be run or does not end, and for a user who does not exist."""
         user = LocalUser.named(command.user)
         if command.creates is not None and os.path.lexists(command.creates):
@@ -84,7 +84,7 @@ class Series:
         return ended.code == 0
 
     def carry_out(self, command: Command) -> str:
-        """What it wrote. Raises DeployError where it does not end well, and where one before it did not."""
+        """Runs it and returns what it wrote. Raises DeployError if it fails, or if one before it failed."""
         if self._failed:
             raise DeployError(f"not run, because {self._failed} failed before it")
         try:

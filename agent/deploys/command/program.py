@@ -38,7 +38,8 @@ class Ended:
 
 
 def run_as(user: LocalUser, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout_s: float) -> Ended:
-    """Raises OSError where it cannot be started. What it started goes with it when the time is over."""
+    """Runs a program. When its time is over, it is killed with all that it started. Raises OSError where it cannot be
+    started."""
     known = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
     other = os.geteuid() != user.uid
     # In a session of its own: no terminal that it could ask, and a group that can be killed.

@@ -32,7 +32,7 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "symlink_": (),
     "": FILE_PREFIXES,
 }
-"""What a file is, and the attributes that may follow, in this order. Those of what is refused do not matter."""
+"""By the prefix that says what a file is, the attributes that may follow, in this order. A refused type needs none."""
 
 GO_TEMPLATE = ".tmpl"
 LITERAL = ".literal"
@@ -52,7 +52,7 @@ _REFUSED_SPECIAL: Mapping[str, str] = {
     ".chezmoiexternal": "fetches from elsewhere: use a deploy for it",
     ".chezmoiscripts": "holds scripts: use a deploy for what they do",
 }
-"""By the beginning of the name. Others are for chezmoi's templates and configuration, which are not read."""
+"""By the beginning of the name. Other special files are for chezmoi's templates and configuration: not read."""
 
 _EMPTY = blob_id(b"")
 _PATTERNS_LIMIT = 1000
@@ -106,7 +106,7 @@ def _undotted(name: str) -> str:
 
 
 def read(files: SetFiles) -> Contents:
-    """Raises InventoryError with all that cannot be what chezmoi would make of it."""
+    """The contents of a source directory. Raises Mistake with everything that only chezmoi itself could do."""
     source = _Source(_rooted(files))
     contents = source.contents()
     if source.faults:
@@ -216,7 +216,7 @@ class _Source:
         return f"{self._home_folder(folder)}/{name}" if folder else name
 
     def _patterns(self) -> Iterator[tuple[str, bool]]:
-        """Of all ignore files: the patterns, from the home on, and whether each takes back what others ignore."""
+        """Patterns of all ignore files, relative to the home, each with whether it takes back what others ignore."""
         for path in self._files.entries:
             if posixpath.basename(path) != IGNORED:
                 continue
@@ -236,7 +236,7 @@ class _Source:
 
 
 class _Ignored:
-    """Whether a path of the home, or a folder that it is in, is ignored. Patterns are those of Go's doublestar."""
+    """Tells whether a path of the home, or a folder above it, is ignored. Patterns are those of Go's doublestar."""
 
     def __init__(self, patterns: Iterator[tuple[str, bool]]) -> None:
         parts = [(one.split("/"), back) for pattern, back in patterns for one in _without_braces(pattern)]

@@ -28,7 +28,7 @@ class SetFiles:
     entries: Mapping[str, Entry]
 
     def text(self, entry: Entry) -> str:
-        """Raises InventoryError for a file that is not UTF-8."""
+        """The text of a file. Raises Mistake for a file that is not UTF-8."""
         try:
             return content_of(self.tree, entry.path).decode()
         except UnicodeDecodeError:
@@ -49,7 +49,7 @@ class SetFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """What a set wants at ``path`` of a home: a file, a link where there is a ``target``, or nothing (``absent``).
+    """One path of a home as a set wants it: a file, a link (if there is a ``target``), or nothing (``absent``).
 
     ``origin`` is the path in the set, without the suffix of a template: what its copy is called where links lead to.
     ``ignored`` is the number of parts of ``path`` up to the one that the set's own rules leave out; 0 for none.
@@ -68,7 +68,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a set wants. ``folders`` are there for their own sake, with a mode or None for one that does not matter."""
+    """All that a set wants. ``folders`` are wanted even if empty; their mode is None where it does not matter."""
 
     leaves: tuple[Leaf, ...]
     folders: Mapping[str, int | None] = field(default_factory=dict)
@@ -88,12 +88,12 @@ def _without_suffix(path: str) -> tuple[str, bool]:
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:
-    """Whether one of the shell patterns matches ``path`` or a folder that it is in; ``*`` also matches ``/``."""
+    """True if one of the shell patterns matches ``path`` or a folder above it; ``*`` also matches ``/``."""
     return any(fnmatchcase(part, pattern) for pattern in patterns for part in (path, *parents(path)))
 
 
 def contradictions(contents: Contents) -> Iterator[Fault]:
-    """Why these cannot all lie in one home."""
+    """Faults: paths that cannot all be in one home."""
     wanted: dict[str, Leaf] = {}
     for leaf in contents.leaves:
         if leaf.path in wanted:

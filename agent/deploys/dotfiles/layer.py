@@ -1,4 +1,4 @@
-"""One set of one home: where it lies, how it is read and how it gets there; turned into what it wants."""
+"""One set of one home: found in its repository, read by its layout, and checked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Way(StrEnum):
 
 
 class Ways(BaseModel):
-    """What a play says of its sets."""
+    """The fields of a play that hold for all of its sets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,7 +79,7 @@ class Layer:
         return self.name, self.repo
 
     def read(self, sources: Sources) -> Laid:
-        """Raises Mistake with everything that is wrong with the set, or with its repository."""
+        """Reads the set. Raises Mistake with all faults of the set, or with that of its repository."""
         pin = sources.pins.repository(self.repo) if self.repo is not None else None
         tree = sources.tree if pin is None else sources.repository(pin)
         folder = FOLDER if self.repo is None else self.repo.path
@@ -123,7 +123,7 @@ class Layer:
             yield Fault(problem, f"allow that with `templates: true`, or {IGNORE}")
 
     def _stow_settings(self, tree: Tree, folder: str) -> Iterator[Fault]:
-        """What is wrong with the options of GNU Stow that lie beside its packages."""
+        """Faults of the options of GNU Stow that lie beside its packages."""
         path = posixpath.join(folder, STOW_SETTINGS)
         if self.ways.layout is Layout.STOW and not matches(STOW_SETTINGS, self.ways.ignore) and tree.entry(path):
             yield from stow_settings(path, tree.read(path).decode(errors="replace"), dots=self.ways.dot_prefix)
@@ -134,7 +134,7 @@ class Layer:
 
     @property
     def _stable(self) -> str:
-        """The same for every commit of a repository, and another for another repository."""
+        """The folder of the copies: the same for every commit of a repository, another for another repository."""
         if self.repo is None:
             return f"{STABLE}/{FOLDER}/{self.name}"
         origin = f"{self.repo.url}//{self.repo.path}"

@@ -1,4 +1,4 @@
-"""Signs of layouts that are not the one that was said: of other tools for dotfiles, and of those that we read.
+"""Signs that a set has another layout than the inventory says: files that other tools for dotfiles use.
 
 A layout is never guessed, and a set that is plainly another one would give a wrong home. Each tool is told once, by the
 first file that shows it; files that are named in ``ignore`` show nothing.
@@ -60,7 +60,7 @@ _OF_A_HOME = re.compile(r"\.(?!git(ignore|attributes|modules|hub/|lab-ci\.yml)|e
 
 
 def signs(name: str, paths: Iterable[str], layout: str) -> Iterator[Fault]:
-    """What is wrong with the set ``name`` that has files at these paths."""
+    """Faults of the set ``name`` with files at these paths."""
     known = sorted(paths)
     found = False
     for sign in _SIGNS[layout]:
@@ -88,7 +88,7 @@ def _packages(name: str, paths: list[str]) -> Iterator[Fault]:
 
 
 def stow_settings(name: str, text: str, *, dots: bool) -> Iterator[Fault]:
-    """What the options of a ``.stowrc`` beside the packages ask for that is not done."""
+    """Faults for options of a ``.stowrc`` beside the packages that Hostwright does not follow."""
     for option, target in re.findall(r"(?m)(?:^|\s)(-t|--target|--dotfiles)(?:(?:=|\s+)(\S+))?", text):
         if option == "--dotfiles":
             if not dots:

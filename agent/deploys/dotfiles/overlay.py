@@ -16,7 +16,7 @@ from agent.deploys.items import Item, Policy, parents
 from agent.domain.fault import Mistake
 
 STABLE = ".local/share/hostwright"
-"""Where the copies lie that links lead to: the same for every commit, so that programs may remember it."""
+"""The folder of the copies that links lead to: the same for every commit, so that programs may remember it."""
 
 PRIVATE_FOLDERS = (".ssh", ".gnupg")
 """Folders whose programs refuse files that others can read; Git does not remember that."""
@@ -38,11 +38,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class HomeRules:
-    """What is said of a home by path or shell pattern; of several that match the last counts."""
+    """Policies and modes of a home, by path or shell pattern. Of several patterns that match the last counts."""
 
     policy: Mapping[str, Policy] = field(default_factory=dict)
     modes: Mapping[str, str] = field(default_factory=dict)
-    """In octal. For files; for folders where the pattern ends in ``/``."""
+    """Octal modes of files, or of folders where the pattern ends in ``/``."""
     backup: bool = False
 
     def file_mode(self, path: str, mode: int) -> int:
@@ -92,8 +92,8 @@ _Found = list[tuple[Laid, Leaf]]
 
 
 def overlaid(user: str, sets: Sequence[Laid], rules: HomeRules, render: Render) -> list[Item]:
-    """All that ``user``'s home should hold, sorted by path. Raises InventoryError for what cannot be together, and
-    what ``render`` raises."""
+    """All items of ``user``'s home, sorted by path. Raises Mistake for sets that contradict each other, and whatever
+    ``render`` raises."""
     overlay = _Overlay(user, sets, rules, render)
     overlay.lay("", [(laid, leaf) for laid in sets for leaf in laid.contents.leaves])
     overlay.add_own_folders()
@@ -110,7 +110,7 @@ class _Overlay:
         self.items: dict[str, Item] = {}
 
     def lay(self, folder: str, found: _Found) -> None:
-        """What is ``found`` below ``folder``, of all sets in their order."""
+        """Lays all that the sets want below ``folder``, in the order of the sets."""
         depth = folder.count("/") + 1 if folder else 0
         by_name: dict[str, _Found] = {}
         for laid, leaf in found:
@@ -130,7 +130,7 @@ class _Overlay:
                 self.lay(path, winning)
 
     def add_own_folders(self) -> None:
-        """Those that sets want even where they want nothing in them."""
+        """Adds the folders that sets want even if empty."""
         for path in self._folders:
             above = (path, *parents(path))
             if all(part not in self.items or self.items[part].kind == "directory" for part in above):
@@ -164,7 +164,7 @@ class _Overlay:
         self._link(path, f"{laid.stable}/{inner}", self._rules.policy_of(path, Policy.OVERWRITE))
 
     def _copy(self, laid: Laid, leaf: Leaf) -> None:
-        """Into the stable place, with the folders that it takes; those have the modes that they would in the home."""
+        """Adds the copy in the stable place, and its folders with the modes that they would have in the home."""
         assert laid.stable is not None
         for folder in (laid.stable, *parents(laid.stable)):
             self._folder(folder, folder)
@@ -200,7 +200,7 @@ class _Overlay:
 
 
 def _is_one_link(path: str, found: _Found) -> bool:
-    """Whether a folder is folded: it is one set's alone, and the stable place does not lie in it."""
+    """True for a folder that is folded into one link: it is one set's alone, and the stable place is not in it."""
     first, _ = found[0]
     alone = all(laid is first and not leaf.absent for laid, leaf in found)
     return first.fold and first.stable is not None and alone and path not in parents(STABLE)

@@ -45,7 +45,7 @@ FileMode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$"), BeforeValidator(_quote
 
 @dataclass(frozen=True, slots=True)
 class _Home:
-    """What one user gets, after all plays."""
+    """The sets and the rules of one user, after all plays."""
 
     layers: tuple[Layer, ...] = ()
     rules: HomeRules = field(default_factory=HomeRules)
@@ -86,7 +86,7 @@ class DotfilesSpec(Ways, _Whose, Spec):
     )
 
     _homes: dict[str, _Home] = PrivateAttr(default_factory=dict)
-    """By user. The fields are what one play says; merged plays differ here only."""
+    """By user. The fields hold one play; the merged plays are here."""
 
     @model_validator(mode="after")
     def _whose(self) -> Self:
@@ -111,7 +111,7 @@ class DotfilesSpec(Ways, _Whose, Spec):
         return dict.fromkeys(self.users or (self.user or "",), home)
 
     def merged(self, later: Self) -> Self:
-        """By user; a user that only one of them names gets what that one says."""
+        """Merges by user; a user that only one of the two names keeps what that one says."""
         homes = dict(self.homes)
         for user, over in later.homes.items():
             under = homes.get(user, _Home())
@@ -135,7 +135,7 @@ class DotfilesSpec(Ways, _Whose, Spec):
         return Concrete({"homes": homes}, tuple(resources))
 
     def _read(self, sources: Sources) -> dict[Layer, Laid]:
-        """Raises Mistake with the complaints about all sets."""
+        """Reads all sets. Raises Mistake with the faults of all of them."""
         laid: dict[Layer, Laid] = {}
         faults: list[Fault] = []
         for layer in dict.fromkeys(layer for home in self.homes.values() for layer in home.layers):

@@ -42,7 +42,7 @@ _REPEAT = re.compile(r"(?:^|[^\\])(?:\\\\)*(?P<repeat>[*+{])")
 _REPEATED_GROUP = re.compile(r"\)[*+?{]")
 
 Ignores = Callable[[str], bool]
-"""Whether a path in a package, of a file or a folder, is left out."""
+"""Tells whether a path in a package, of a file or a folder, is left out."""
 
 
 def read(files: SetFiles, *, dots: bool) -> Contents:

@@ -19,13 +19,13 @@ CONTENTS = ("content", "source", "template", "directory", "link", "tree", "absen
 """Fields of which an entry has one, or none and lines and blocks instead."""
 
 CONTENT_OF_FILES = ("content", "source", "template", "tree")
-"""Those that bring content."""
+"""Fields that bring content."""
 
 OWNED = ("content", "source", "template", "directory", "tree")
-"""Those with a mode and an owner."""
+"""Fields that take a mode and an owner."""
 
 PROGRAMS = ("content", "source", "template")
-"""Those with capabilities."""
+"""Fields that take capabilities."""
 
 EDITS = ("line", "lines", "block", "blocks")
 
@@ -245,7 +245,7 @@ class FileEntry(_Part):
 
     @property
     def has_parts(self) -> bool:
-        """Whether it wants lines or blocks."""
+        """True where the entry wants lines or blocks."""
         return any(getattr(self, name) for name in EDITS)
 
     def parts(self, path: str) -> list[Item]:
@@ -270,7 +270,7 @@ class FileEntry(_Part):
         return blocks
 
     def merged(self, later: FileEntry) -> FileEntry:
-        """Lines and blocks are united by name; of everything else the later stands alone."""
+        """Unites lines and blocks by name; any other entry is replaced by ``later``."""
         if not (self.has_parts and later.has_parts):
             return later
         return FileEntry(

@@ -40,7 +40,7 @@ class File(Whole):
     in_place = stat.S_IFREG
 
     def content(self, item: Item, root: Path) -> bytes:
-        """The blob id is checked, so that what is written is what the digest was taken of."""
+        """Reads the file of the commit. Its blob id is checked: the digest was taken over that content."""
         if item.absent or item.text is not None:
             return (item.text or "").encode()
         assert item.source is not None
@@ -101,14 +101,14 @@ class File(Whole):
 
 
 def _holds(item: Item, found: AtPath) -> bool:
-    """Whether the content is the one that is wanted."""
+    """True where the content is as wanted."""
     if found.content is None:
         return False
     return found.content == item.text.encode() if item.text is not None else blob_id(found.content) == item.blob
 
 
 def _is_ours_alone(found: AtPath) -> bool:
-    """Whether a file's owner and mode may be set in place: it has no second name (in a folder of somebody who would
-    like to own what it is a name of), and this process may."""
+    """True where owner and mode may be set in place: the file has no second name (a user could have linked another's
+    file to get it), and this process may."""
     assert found.status is not None
     return found.status.st_nlink == 1 and os.geteuid() in (0, found.status.st_uid)

@@ -23,7 +23,7 @@ from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
 
 _LINES_LIMIT = 1000
-"""Lines that one may have taken the place of; a pattern that finds more is hardly meant to."""
+"""Lines that one line may replace; a pattern that finds more is hardly meant to."""
 
 
 class Line(Part):

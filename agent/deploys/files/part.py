@@ -29,7 +29,7 @@ class Part(PathKind):
 
     @abstractmethod
     def edit(self, item: Item) -> Edit:
-        """What makes a text hold the item."""
+        """The edit that makes a text hold the item."""
 
     @abstractmethod
     def seen(self, part: str, text: str) -> Seen | None:
@@ -112,7 +112,7 @@ def _attributes(found: AtPath) -> Attributes | None:
 
 
 def _text(found: AtPath) -> str:
-    """Bytes that are no UTF-8 pass through unharmed."""
+    """The content as text. Bytes that are no UTF-8 pass through unharmed."""
     return (found.content or b"").decode(errors="surrogateescape")
 
 

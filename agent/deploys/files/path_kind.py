@@ -57,24 +57,24 @@ class PathKind(Kind):
     """The type (``stat.S_IFMT``) that can be put right where something is mounted on it; 0 for none."""
 
     def content(self, item: Item, root: Path) -> bytes:  # noqa: ARG002 - only files have one
-        """What a file should hold, of the commit's files below ``root``. Raises DeployError."""
+        """The content that a file should have; ``root`` is the folder of the commit's files. Raises DeployError."""
         return b""
 
     def find(self, spot: Spot, item: Item) -> AtPath:  # noqa: ARG002 - most kinds look at nothing else
-        """What is there instead of the item. Raises OSError."""
+        """The thing at the item's path now. Raises OSError."""
         return spot.look()
 
     @abstractmethod
     def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
-        """What would be done, None where all is as it should be. ``content`` is asked only where it is needed."""
+        """The change that makes ``found`` as wanted, None where it is so. Calls ``content`` only if it has to."""
 
     @abstractmethod
     def make(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
-        """Puts right what ``found`` has wrong, whole or not at all. Returns what there is to tell, mostly nothing.
+        """Makes the change, as a whole or not at all. Returns what there is to tell, mostly nothing.
         Raises DeployError, OSError."""
 
     def content_after(self, item: Item, found: AtPath) -> bytes | None:  # noqa: ARG002
-        """Of what others may be parts of too: the content that the next one finds. None for the whole of a file."""
+        """The content of the file after the change, for the next part of the same file. None for a whole file."""
         return None
 
 
@@ -123,7 +123,7 @@ class Whole(PathKind):
         return f"mode {self.wanted_mode(item):04o}, owner {owner}{capabilities}"
 
     def attribute_changes(self, item: Item, found: AtPath, owner: Owner) -> list[str]:
-        """What is wrong with mode, owner, ACLs and capabilities, in words."""
+        """Differences in mode, owner, ACLs and capabilities, in words."""
         assert found.status is not None
         changes = []
         if found.mode != self.wanted_mode(item):
@@ -161,8 +161,8 @@ class Whole(PathKind):
         return stayed
 
     def _remove_unchanged(self, left: State | None, spot: Spot) -> None:
-        """Looks again: between the first look and now a person may have written. What is empty by now, once blocks and
-        lines have gone from it, holds nothing of anybody's."""
+        """Looks again, because a person may have written since the first look. A file that is empty once blocks and
+        lines were removed from it is removed, too."""
         found = spot.look()
         if found.status is None:
             return
@@ -193,7 +193,7 @@ def in_the_way(item: Item, found: AtPath) -> WantedChange:
 
 
 def is_private(found: AtPath) -> bool:
-    """Whether it is a file that others may not read."""
+    """True for a file that others may not read."""
     return found.type == stat.S_IFREG and not found.mode & stat.S_IROTH
 
 
@@ -204,7 +204,7 @@ def work_at(place: Place, act: Callable[[Spot], object]) -> None:
 
 
 def state_of(found: AtPath) -> dict[str, JSON]:
-    """What the ledger notes of it; of nothing only the ``type``."""
+    """The state that the ledger keeps; only the ``type`` where there is nothing."""
     state: dict[str, JSON] = {"type": _TYPES.get(found.type, "special file")}
     status = found.status
     if status is None:
@@ -278,7 +278,7 @@ def _is_there_to_remove(place: Place) -> bool:
 
 @contextmanager
 def _noting(stayed: dict[str, str], entry: LedgerEntry) -> Iterator[None]:
-    """Notes why this one could not be removed: none keeps the others."""
+    """Writes down why an entry could not be removed, and goes on: the others are removed all the same."""
     try:
         yield
     except (DeployError, OSError) as error:

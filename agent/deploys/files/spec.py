@@ -47,7 +47,7 @@ class FilesSpec(Spec):
 
     @property
     def entries(self) -> dict[str, FileEntry]:
-        """What is wanted, by path."""
+        """The entries by path."""
         return self.__pydantic_extra__
 
     def merged(self, later: Self) -> Self:
@@ -166,7 +166,7 @@ def _mode(entry: FileEntry, default: int) -> int:
 
 
 def _complaint(path: str, entry: FileEntry) -> Fault | None:
-    """What is wrong with a path, or None."""
+    """The fault of a path, or None."""
     if not path.startswith("/"):
         return Fault(f"{path!r} is not an absolute path", f"write {'/' + path!r}", (path,))
     if path == "/":
