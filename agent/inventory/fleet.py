@@ -61,12 +61,11 @@ def _zone(name: str) -> str:
     return name
 
 
-def _duration_schema(default: str | None = None) -> WithJsonSchema:
-    schema: dict[str, Any] = {"type": "string", "pattern": f"^{DURATION.pattern}$", "examples": ["60s", "30m", "4h"]}
-    return WithJsonSchema(schema if default is None else schema | {"default": default})
-
-
-Duration = Annotated[int, BeforeValidator(seconds), _duration_schema()]
+Duration = Annotated[
+    int,
+    BeforeValidator(seconds),
+    WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$", "examples": ["60s", "30m", "4h"]}),
+]
 """Written ``60s 30m 4h 2d``, kept in seconds."""
 
 Instant = Annotated[int, BeforeValidator(_instant), WithJsonSchema({"type": "string", "pattern": f"^{INSTANT}$"})]
