@@ -8,26 +8,26 @@ fleet.yaml ─Fleet→                            ┘
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from agent.deploys.spec import Concrete
 from agent.domain.address import Address
 from agent.domain.fault import Fault, Mistake
-from agent.domain.pins import Pins, RepositoryPin, left_out
+from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory.ansible.inventory import Inventory, complain_of_unread, read_inventory
 from agent.inventory.arguments import read_constants
 from agent.inventory.check.conflicts import conflicts, unmet_needs
 from agent.inventory.check.deploy_files import require_python
-from agent.inventory.check.external_deploys import require_runnable
 from agent.inventory.check.fleet_hosts import check_hosts, check_windows
 from agent.inventory.check.strays import complain_of_strays
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
 from agent.inventory.lock import AGENT, Lock, read_lock, stale
 from agent.inventory.merge_plays import HostDeploy, PlayMerge
+from agent.inventory.other_repositories import OtherRepositories, ReadRepository, not_fetched
 from agent.inventory.site import Play, read_site
 from agent.inventory.source import INVENTORIES, open_source
 from agent.inventory.template.render import HostValues, Renderer, TemplateProblem
@@ -41,19 +41,6 @@ __all__ = ["Environment", "HostDeploy", "HostSources", "load"]
 ConcreteDeploys = tuple[tuple[HostDeploy, Concrete | None], ...]
 """A host's deploys, in order, and of each what it wants; None beside a deploy file."""
 
-Repositories = Callable[[RepositoryPin], Tree]
-"""Other repositories' files. Raises InventoryError, kind ``not-fetched``, where they are not to be had; SourceError,
-TrustError."""
-
-
-def not_fetched(pin: RepositoryPin) -> Tree:
-    """Raise InventoryError: for use where no other repositories are available."""
-    raise InventoryError(
-        f"{pin.address} is not fetched here",
-        kind=ProblemKind.NOT_FETCHED,
-        hint="`hostwright lock` in the config repo fetches it",
-    )
-
 
 @dataclass(frozen=True, slots=True)
 class HostSources:
@@ -62,12 +49,12 @@ class HostSources:
     tree: Tree
     values: HostValues
     renderer: Renderer
-    pins: Pins = field(default_factory=Pins)
-    inventory: str = ""
-    repositories: Repositories = not_fetched
+    pins: Pins
+    inventory: str
+    others: OtherRepositories
 
     def repository(self, pin: RepositoryPin) -> Tree:
-        return self.repositories(pin)
+        return self.others.tree(pin)
 
     def render(self, template: str, origin: str) -> str:
         return self.renderer.text(template, self.values, Position(origin))
@@ -87,7 +74,7 @@ class Environment:
         *,
         tools: Mapping[str, Tool],
         lock: Lock,
-        repositories: Repositories,
+        repositories: ReadRepository,
     ) -> None:
         self.name = name
         self.inventory = inventory
@@ -95,13 +82,9 @@ class Environment:
         self.tools = tools
         self.lock = lock
         self.pins = lock.pins(tools)
-        self._repositories = repositories
-        self._lost: dict[RepositoryPin, HostwrightError] = {}
-        """Why some of them cannot be had: they are not asked for again."""
-        self._used: set[RepositoryPin] = set()
+        self._others = OtherRepositories(repositories)
         self.pinned = True
         """Whether tools.yaml and lock.yaml could be read: else nobody knows what has a pin."""
-        self._runnable: set[Address] = set()
         self._tree = tree
         self._plays = [(play, frozenset(inventory.match(play.hosts))) for play in plays]
         self._renderer = Renderer()
@@ -139,7 +122,7 @@ class Environment:
     @property
     def left_out(self) -> tuple[str, ...]:
         """What hosts do not get of the other repositories that were read, in words."""
-        return left_out(self._used)
+        return self._others.left_out
 
     def idle(self) -> dict[str, str]:
         """Deploys of plays whose pattern matches no host: by name, the play and its pattern in words."""
@@ -181,7 +164,7 @@ class Environment:
 
     def sources(self, host: str) -> HostSources:
         """The files and values that a spec of ``host`` may use. Raises InventoryError (``host-unknown``)."""
-        return HostSources(self._tree, self.values(host), self._renderer, self.pins, self.name, self._fetched)
+        return HostSources(self._tree, self.values(host), self._renderer, self.pins, self.name, self._others)
 
     def values(self, host: str) -> HostValues:
         """The host's variables as templates see them. Raises InventoryError (``host-unknown``)."""
@@ -235,7 +218,8 @@ class Environment:
     ) -> Concrete | None:
         try:
             if deploy.repository is not None:
-                self._require_runnable(Address(deploy.repository.url, deploy.repository.ref, deploy.source or ""))
+                address = Address(deploy.repository.url, deploy.repository.ref, deploy.source or "")
+                self._others.require_runnable(address, self.pins.repository(address))
             return None if deploy.spec is None else deploy.spec.concrete(self.sources(host))
         except TemplateProblem as error:
             complaints.add(error.position, (), error.problem, error.remedy, host=host)
@@ -253,22 +237,6 @@ class Environment:
             for fault in faults:
                 complaints.add(*deploy.place(fault.path), fault.problem, fault.remedy, host=host)
         return None
-
-    def _require_runnable(self, address: Address) -> None:
-        if address not in self._runnable:
-            require_runnable(address, self._fetched(self.pins.repository(address)))
-            self._runnable.add(address)
-
-    def _fetched(self, pin: RepositoryPin) -> Tree:
-        if pin in self._lost:
-            raise self._lost[pin]
-        try:
-            found = self._repositories(pin)
-        except (SourceError, TrustError) as error:
-            self._lost[pin] = error
-            raise
-        self._used.add(pin)
-        return found
 
 
 class _HostVars(Mapping[str, HostValues]):
@@ -294,7 +262,7 @@ class _HostVars(Mapping[str, HostValues]):
         return len(self._environment.inventory.hosts)
 
 
-def load(tree: Tree, name: str, repositories: Repositories = not_fetched, *, locked: bool = True) -> Environment:
+def load(tree: Tree, name: str, repositories: ReadRepository = not_fetched, *, locked: bool = True) -> Environment:
     """The inventory ``name`` of a config repo. ``locked``: False when lock.yaml is about to be written.
 
     Raises InventoryError with every complaint that concerns all hosts: about hosts, groups, site, fleet, tools and
@@ -306,7 +274,7 @@ def load(tree: Tree, name: str, repositories: Repositories = not_fetched, *, loc
 
 
 def read(
-    tree: Tree, name: str, repositories: Repositories = not_fetched, *, locked: bool = True
+    tree: Tree, name: str, repositories: ReadRepository = not_fetched, *, locked: bool = True
 ) -> tuple[Environment, Complaints]:
     """The inventory as far as it can be read, and the complaints about it."""
     source = open_source(tree, name)

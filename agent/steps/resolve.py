@@ -13,7 +13,8 @@ from agent.domain.memory import FleetSettings
 from agent.domain.pins import Pins
 from agent.domain.tree import Tree
 from agent.inventory.check.fleet_hosts import windows_of
-from agent.inventory.environment import ConcreteDeploys, Environment, HostDeploy, Repositories, load, not_fetched
+from agent.inventory.environment import ConcreteDeploys, Environment, HostDeploy, load
+from agent.inventory.other_repositories import ReadRepository, not_fetched
 
 DEPLOYS_FOLDERS = ("deploys", "files", "group_data", "tasks", "templates")
 """What deploy files import and read by the custom of pyinfra."""
@@ -29,7 +30,7 @@ class Resolution:
 
 
 def resolve(
-    commit: TrustedCommit, tree: Tree, *, inventory: str, host: str, repositories: Repositories = not_fetched
+    commit: TrustedCommit, tree: Tree, *, inventory: str, host: str, repositories: ReadRepository = not_fetched
 ) -> Resolution:
     """What ``commit``, whose files are ``tree``, wants of ``host``. Deterministic: ``repositories`` gives the same
     files for the same pin, or none.
