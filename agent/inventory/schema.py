@@ -67,7 +67,7 @@ def _site() -> Schema:
     definitions |= more
     deploy = {
         "oneOf": [
-            {"enum": list(short)},
+            {"enum": [kind for kind in short if _needs_nothing(catalogue.spec_class(kind))]},
             {
                 "type": "object",
                 "properties": short,
@@ -125,8 +125,13 @@ def _long(short: Schema, health: Schema) -> Schema:
 
 
 def _other_short_forms(spec: type[Spec]) -> list[Schema]:
-    """Schemas of the shorter forms of a kind: a template, nothing, or the kind's own."""
-    return [_TEMPLATE, {"type": "null"}, *([dict(spec.short)] if spec.short is not None else [])]
+    """Schemas of the shorter forms of a kind: a template, nothing where it needs nothing, or the kind's own."""
+    nothing = [{"type": "null"}] if _needs_nothing(spec) else []
+    return [_TEMPLATE, *nothing, *([dict(spec.short)] if spec.short is not None else [])]
+
+
+def _needs_nothing(spec: type[Spec]) -> bool:
+    return not any(field.is_required() for field in spec.model_fields.values())
 
 
 def _health() -> tuple[Schema, Schema]:
