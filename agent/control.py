@@ -24,20 +24,20 @@ LINE_LIMIT = 4096
 """Bytes of a request or an answer."""
 
 PEER_TIMEOUT_S = 2.0
-"""A peer that connects and says nothing must not keep the daemon from its work."""
+"""Limit for a request: a silent peer must not block the daemon."""
 
 _UCRED = struct.Struct("3i")
 
 
 @dataclass(slots=True)
 class Caller:
-    """Someone who asked for a cycle, and is told how it ended if they wait for it."""
+    """A person or program that asked for a cycle. ``wait``: it is told how the cycle ended."""
 
     connection: socket.socket
     wait: bool
 
     def answer(self, reply: dict[str, Any]) -> None:
-        """Sends ``reply`` and hangs up. A caller who has gone is no harm."""
+        """Send ``reply`` and hang up. A caller that has gone is ignored."""
         with contextlib.suppress(OSError), self.connection:
             self.connection.sendall(json.dumps(reply).encode() + b"\n")
 
@@ -61,7 +61,7 @@ class ControlSocket:
         return self._socket.fileno()
 
     def accept(self) -> Caller | None:
-        """The next caller with a request that makes sense; None where there is none, or it may not ask."""
+        """The next caller with a valid request; None without one, or if it may not ask."""
         try:
             connection, _ = self._socket.accept()
         except BlockingIOError:
@@ -88,7 +88,7 @@ class ControlSocket:
 
 
 def ask(path: Path, *, wait: bool, timeout_s: float) -> dict[str, Any]:
-    """Asks the daemon at ``path`` for a cycle; its answer. Raises SettingsError where no daemon answers in time."""
+    """Ask the daemon at ``path`` for a cycle and return its answer. Raises SettingsError if none comes in time."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     with connection:
         connection.settimeout(timeout_s)
@@ -108,7 +108,7 @@ def ask(path: Path, *, wait: bool, timeout_s: float) -> dict[str, Any]:
 
 
 def _line(connection: socket.socket, timeout_s: float) -> bytes:
-    """All of it within ``timeout_s``, however slowly it comes. Raises TimeoutError."""
+    """One line, complete within ``timeout_s``. Raises TimeoutError, OSError."""
     deadline = time.monotonic() + timeout_s
     data = b""
     while b"\n" not in data and len(data) < LINE_LIMIT:

@@ -1,4 +1,4 @@
-"""The daemon: turns time, signals and requests into cycles. It runs none itself.
+"""The daemon: starts cycles by the clock, by signals and on request. It runs none itself.
 
 Each cycle is a process of its own (the unit ``hostwright-cycle.service``; a plain child where there is no systemd),
 so its memory is gone afterwards, restarting the daemon kills no dpkg, and a newer version acts next time. What is
@@ -51,13 +51,13 @@ STOP_GRACE_S = 600.0
 
 @dataclass(slots=True)
 class Daemon:
-    """``start`` begins a cycle and returns the process to wait for."""
+    """The loop around one cycle at a time. ``start`` begins a cycle and returns the process to wait for."""
 
     paths: Paths
     memory: Memory
     start: Callable[[], subprocess.Popen[bytes]]
     owns_cycle: bool
-    """Whether the cycle is our child (and has to be stopped with us), not systemd's."""
+    """True: the cycle is our child and stops with us. False: it is a unit of systemd."""
     scheduler: schedule.Scheduler = field(default_factory=schedule.Scheduler)
     cycle: subprocess.Popen[bytes] | None = None
     cycle_began: float = 0.0
@@ -65,10 +65,10 @@ class Daemon:
     stopping: bool = False
     callers: list[Caller] = field(default_factory=list)
     waiting: list[Caller] = field(default_factory=list)
-    """Those who wait for the cycle that runs now."""
+    """The callers that wait for the running cycle."""
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT. SIGHUP asks for a cycle."""
+        """Start cycles until SIGTERM or SIGINT. SIGHUP asks for one."""
         control = ControlSocket(self.paths.control)
         wake_read, wake_write = socket.socketpair()
         wake_read.setblocking(False)
@@ -116,8 +116,8 @@ class Daemon:
                 self._register()
 
     def _register(self) -> None:
-        """The one job there is: a cycle each time the repository or the host is to be looked at. Every cycle is a
-        full plan, so the shortest of the three intervals serves all of them."""
+        """Schedule the one job, a cycle. Every cycle fetches and plans in full, so the shortest of the three intervals
+        serves all."""
         fleet = self._fleet()
         interval = max(1, min(fleet.fetch_s, fleet.drift_s, fleet.plan_s))
         if self.paths.previous.is_symlink():
@@ -168,7 +168,7 @@ class Daemon:
         return idle is not None and idle > -OVERDUE_S
 
     def _pause_s(self) -> float:
-        """Until something can be due; SIGCHLD, signals and callers wake us earlier."""
+        """Seconds until something can be due; signals and callers wake us earlier."""
         idle = self.scheduler.idle_seconds
         pause = 3600.0 if idle is None or self.cycle is not None else max(0.0, idle)
         watchdog = systemd.watchdog_interval_s()
@@ -190,7 +190,7 @@ class Daemon:
 
 
 def serve(paths: Paths) -> int:
-    """The daemon with its real parts, until it is told to stop; then 0."""
+    """Run the daemon of this host until it is told to stop. Return 0."""
     log_to_stderr(logging.INFO)
     paths.run.mkdir(mode=0o755, parents=True, exist_ok=True)
     unit = systemd.booted() and bool(os.environ.get("NOTIFY_SOCKET"))
@@ -208,5 +208,5 @@ def serve(paths: Paths) -> int:
 
 
 def cycle_argv() -> tuple[str, ...]:
-    """``-I``: a folder called ``agent`` in the current directory must not be taken for us."""
+    """The command of one cycle. ``-I``: a folder ``agent`` in the current directory must not shadow ours."""
     return (sys.executable, "-I", "-m", "agent", "cycle")

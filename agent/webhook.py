@@ -1,4 +1,4 @@
-"""The webhook: turns a signed HTTP request of a forge into a cycle now, so that nobody waits for the clock.
+"""The webhook: a signed HTTP request of a forge starts a cycle now, before the clock would.
 
 A service of its own (hostwright-webhook.service), for the daemon has no network; off by default. Nothing that a request
 says is believed or passed on: it is hashed, and where its signature is right, the daemon is asked to look at the
@@ -49,8 +49,8 @@ CHANGED_S: Final = 1.0
 
 
 def signed(headers: Message, body: bytes, secret: bytes) -> bool:
-    """Whether ``body`` came from somebody who has the secret: X-Hub-Signature-256 (GitHub, Gitea, Forgejo) or
-    X-Hub-Signature (Bitbucket) is its HMAC-SHA256, or X-Gitlab-Token the secret itself. Any answer takes as long."""
+    """True if the sender of ``body`` has the secret: X-Hub-Signature-256 (GitHub, Gitea, Forgejo) or X-Hub-Signature
+    (Bitbucket) is its HMAC-SHA256, or X-Gitlab-Token the secret itself. Takes equally long for any answer."""
     right = b"sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest().encode()
     given = headers.get("X-Hub-Signature-256") or headers.get("X-Hub-Signature") or ""
     token = headers.get("X-Gitlab-Token") or ""
@@ -78,7 +78,7 @@ class Allowance:
 
 
 class Bell:
-    """Asks for one cycle, however often it was rung since the last one was asked for."""
+    """Ask for one cycle after any number of rings."""
 
     def __init__(self, ask: Callable[[], object], pause_s: float = PAUSE_S) -> None:
         self._ask, self._pause_s = ask, pause_s
@@ -135,13 +135,13 @@ class Listener(ThreadingTCPServer):
             self._places.release()
 
     def tell(self, what: str) -> None:
-        """A line of the journal, and not another one for a while."""
+        """Log one line, and no other for a while."""
         if time.monotonic() - self._told_at >= TOLD_EVERY_S:
             self._told_at = time.monotonic()
             log.warning("%s", what)
 
     def handle_error(self, *_: object) -> None:
-        """Whoever hangs up, or was hung up on, is no news."""
+        """Log what is not a broken connection."""
         if not isinstance(sys.exc_info()[1], OSError):
             log.exception("a request could not be answered")
 
@@ -178,7 +178,7 @@ class _Request(BaseHTTPRequestHandler):
         return 202, "Accepted"
 
     def log_message(self, *_: object) -> None:
-        """What forges ask is no news."""
+        """Log no requests."""
 
 
 def _hang_up(connection: socket.socket) -> None:
@@ -187,8 +187,8 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 def serve(paths: Paths) -> int:
-    """Until fleet.yaml wants none any more; then 0. Raises SettingsError for a state that cannot be read, OSError when
-    the address cannot be bound."""
+    """Listen until fleet.yaml asks for no webhook; return 0. Raises SettingsError if the state cannot be read, OSError
+    if the address cannot be bound."""
     log_to_stderr(logging.INFO)
     memory = Memory(paths)
     bell = Bell(lambda: control.ask(paths.control, wait=False, timeout_s=ASK_TIMEOUT_S))

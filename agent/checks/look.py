@@ -1,4 +1,4 @@
-"""Checks of what is on the host itself: programs, units, files, processes. Each returns why it is not well."""
+"""Checks of the host itself: programs, units, files, processes. Each returns the reason for a failure, or nothing."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def file(spec: FileCheck) -> str:
 
 
 def beginning(path: Path | str) -> bytes:
-    """The first ``LOOKED_AT`` bytes of a file, also by way of links. Raises OSError, also for what is not a regular
-    file: it waits on no FIFO and no device."""
+    """The first ``LOOKED_AT`` bytes of a file; links are followed. Raises OSError, also for all but regular files:
+    it waits on no FIFO and no device."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -1,4 +1,4 @@
-"""Checks of what answers: HTTP, plain TCP, certificates. Each returns why it is not well."""
+"""Checks of servers: HTTP, plain TCP, certificates. Each returns the reason for a failure, or nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMES_SHOWN = 5
 
 
 def http(spec: HttpCheck) -> str:
-    """Asks directly: no proxy of the environment, no redirect followed."""
+    """Ask the server directly, without a proxy; follow no redirect."""
     parts = urlsplit(spec.http)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
@@ -89,7 +89,7 @@ def certificate(spec: CertificateCheck) -> str:
 
 
 def _certificate(spec: CertificateCheck) -> x509.Certificate:
-    """Who issued it is not judged here: whether it is trusted is a question of ``http``."""
+    """The certificate, whoever issued it: ``http`` judges whether it is trusted."""
     if spec.certificate.startswith("/"):
         return x509.load_pem_x509_certificate(beginning(spec.certificate))
     host, port = host_and_port(spec.certificate)

@@ -1,4 +1,4 @@
-"""Asks what the deploys' own checks ask, some at a time, each within its own time."""
+"""Runs the checks of deploys, some at a time, each with its own time limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.domain.check import Check, CheckResult
 from agent.errors import HostwrightError
 
 AT_ONCE = 8
-"""Enough that ten that hang do not make a minute of ten, few enough for the smallest host."""
+"""Checks at once: ten that hang cost two time limits, and the smallest host can run them."""
 
 OUTPUT_KEPT = 1000
 """Characters of what a failing check says."""
@@ -26,11 +26,11 @@ _ASK: Mapping[str, Callable[..., str]] = {
     "file": look.file,
     "process": look.process,
 }
-"""By kind: the function that says why what is checked is not well; nothing where it is."""
+"""By kind: the function that returns the reason for a failure, or nothing."""
 
 
 def run_checks(checks: Sequence[Check]) -> tuple[CheckResult, ...]:
-    """The answers, in the order of ``checks``. Nothing that a check meets is raised: it is its answer."""
+    """The results, in the order of ``checks``. An error that a check meets is its result."""
     if not checks:
         return ()
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="check") as pool:

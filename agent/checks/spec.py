@@ -1,4 +1,4 @@
-"""What ``health:`` of a deploy can ask: a list of entries, each with exactly one of these keys and what goes with it.
+"""The checks of ``health:``: a list of entries, each with exactly one of these keys and its options.
 
 - http: http://127.0.0.1:8080/health     {status: [200, 204], contains: ok}
 - tcp: 127.0.0.1:25                      {contains: "220 "}
@@ -41,7 +41,7 @@ Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class CheckSpec(BaseModel):
-    """What all kinds have. ``kind`` is the key that stands for the kind, and holds what is looked at."""
+    """The options of all kinds. ``kind`` is the key that names the kind; its value is the target."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str]
@@ -165,7 +165,7 @@ KINDS: Mapping[str, type[CheckSpec]] = {
 
 
 def model_of(entry: Mapping[str, object]) -> type[CheckSpec]:
-    """Which kind an entry is. Raises ValueError with what to write where it is not exactly one."""
+    """The class of an entry's kind. Raises ValueError if it has not exactly one."""
     found = [kind for kind in KINDS if kind in entry]
     if len(found) != 1:
         raise Mistake(
@@ -186,12 +186,12 @@ def check_of(deploy: str, spec: CheckSpec) -> Check:
 
 
 def spec_of(check: Check) -> CheckSpec:
-    """The other way."""
+    """The spec that ``check_of`` made ``check`` from."""
     return KINDS[check.kind].model_validate(check.spec)
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Of ``host:port`` or ``[v6]:port``, which a spec has checked."""
+    """Host and port of a validated ``host:port`` or ``[v6]:port``."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
 

@@ -1,4 +1,4 @@
-"""What the command line hands to several commands, and what they ask of whoever calls them."""
+"""Values that several commands take from the command line, and their common conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first cycle of a host that has just been set up, and what is said at the end of it."""
+"""The first cycle of a host that has just been set up, and the closing words."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ FIRST_CYCLE_TIMEOUT_S = 4 * 3600.0
 
 
 def run_first_cycle(paths: Paths, kept: Undo, *, service: bool, restart: bool) -> int:
-    """Runs the first cycle and starts the service; the exit code of that cycle.
+    """Run the first cycle, start the service, and return the exit code of that cycle.
 
-    When it is cut off before it changed anything, all is taken back. Otherwise what it did stays, and with it the agent
-    that can give it back.
+    If it is cut off before it changed anything, all is taken back. Else its changes stay, and so does the agent, which
+    can give them back.
     """
     with Undo() as enabled:
         try:
@@ -47,7 +47,7 @@ def run_first_cycle(paths: Paths, kept: Undo, *, service: bool, restart: bool) -
 
 
 def run_agent(command: str, *, verbose: bool = False) -> int:
-    """Runs one of our commands in a process of its own, its words going where ours go; its exit code."""
+    """Run one of our commands in a process of its own, with our stdout and stderr. Return its exit code."""
     argv = (sys.executable, "-I", "-m", "agent", *(["--verbose"] if verbose else []), command)
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as child:
         try:
@@ -69,7 +69,7 @@ def followed(settings: Settings) -> str:
 
 
 def closing_words(settings: Settings, paths: Paths, code: int, *, service: bool, once: bool) -> list[str]:
-    """What was done, where the status is, what to do next."""
+    """The last lines of bootstrap.sh: what was done, where the status is, what to do next."""
     lines = ["" if code == Exit.FINE else f"the first cycle ended with exit code {code}: see above"]
     if service:
         lines.append(f"running     {DAEMON_UNIT} keeps this host so (journalctl -fu hostwright)")

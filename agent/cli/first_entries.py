@@ -1,4 +1,4 @@
-"""The ledger's first entries: the packages that bootstrap.sh brought, which run the agent and go with it."""
+"""The ledger's first entries: the packages that bootstrap.sh installed to run the agent."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from agent.system.files import read_bounded
 
 
 def begin_ledger(packages_before: Path | None, paths: Paths, undo: Undo) -> None:
-    """Records the packages that came since ``packages_before`` was written (names, one a line, then ``+name`` for
-    each that was asked for). What was there before the very first of them is written down once: the baseline.
+    """Record the packages that came since ``packages_before`` was written (names, one a line, then ``+name`` for
+    each that was asked for). The first call also writes down the packages before all of them: the baseline.
 
     Raises OSError, DeployError.
     """

@@ -1,4 +1,4 @@
-"""Which host of an inventory this machine is: an exact name, never a guess."""
+"""The host of an inventory that this machine is, by its exact name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = 5
 
 
 def own_names() -> tuple[str, ...]:
-    """What this machine calls itself, the fullest name first; ``localhost`` is every machine's last name."""
+    """The names of this machine, the fullest first, ``localhost`` last."""
     name = socket.gethostname()
     full = socket.getfqdn(name)
     names = [own for own in (full, name, name.partition(".")[0]) if own.partition(".")[0] != LOCAL]

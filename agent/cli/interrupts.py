@@ -1,4 +1,4 @@
-"""Signals by which a person ends a command, turned into an exception, so that what was begun is taken back."""
+"""Signals of a person as an exception, so that a command can take back what it has begun."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Interrupted(HostwrightError):
 
 @contextmanager
 def interruptible(hint: str) -> Iterator[None]:
-    """Raises Interrupted inside at the first SIGHUP, SIGINT or SIGTERM; later ones are ignored. What was ignored before
-    (nohup) stays ignored."""
+    """Raise Interrupted inside at the first SIGHUP, SIGINT or SIGTERM; ignore later ones. What was ignored before stays
+    ignored (nohup)."""
 
     def interrupt(number: int, _: object) -> None:
         for each in watched:

@@ -34,7 +34,7 @@ from agent.system.log import log_to_stderr
 @click.version_option(__version__, prog_name="hostwright", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, as_json: bool, repo: Path | None, inventory_name: str | None, verbose: bool) -> None:
-    """Turns a Linux machine into what a Git repository says it is, and keeps it so."""
+    """Turn a Linux machine into what a Git repository says it is, and keeps it so."""
     ctx.meta[OUTPUT] = Output(as_json, verbose)
     ctx.meta[CONFIG_REPO] = ConfigRepo(repo, inventory_name)
 

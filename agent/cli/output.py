@@ -1,7 +1,7 @@
 """What people and programs see: data on stdout, talk on stderr, one JSON envelope for every command.
 
-The one door to a terminal, and the one home of rich, which is loaded only where something moves. All text that comes
-here is text: nothing in it is markup, moves a cursor, or begins another row, whoever wrote it.
+Nothing else writes to a terminal or uses rich, which is loaded only where something moves. All text is taken as text:
+nothing in it is markup, moves a cursor, or begins another row.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNLIMITED_WIDTH = 100_000
 
 _GAP = "  "
 _NARROWEST = 20
-"""Columns of text that wraps; a terminal without them wraps it as it likes."""
+"""Columns that wrapped text gets at least, on any terminal."""
 
 Watch = Callable[[int, int | None], None]
 """Takes the bytes received and, where that is known, of how many."""
@@ -75,7 +75,7 @@ class Output:
 
     @cached_property
     def _console(self) -> Console:
-        """stderr as rich draws on it. While something moves there, lines go by way of it too."""
+        """rich's view of stderr. Once it exists, lines are printed by it: something may move there."""
         from rich.console import Console
 
         return Console(file=self._err, highlight=False, soft_wrap=True, emoji=False)
@@ -90,7 +90,7 @@ class Output:
             self.say(text)
 
     def ask(self, question: str) -> bool:
-        """Asks whoever sits at the terminal; whether the answer is yes."""
+        """Ask the person at the terminal. Return True for yes."""
         self._talk(f"{fit(question)} [y/N] ", end="")
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -143,7 +143,7 @@ class Output:
 
     @property
     def symbols(self) -> bool:
-        """Whether stderr can show more than ASCII."""
+        """True if stderr can show more than ASCII."""
         return (self._err.encoding or "").lower().replace("-", "") == "utf8"
 
     def envelope(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> None:
@@ -151,7 +151,7 @@ class Output:
         self.write(self.enveloped(command, exit_code, data, error))
 
     def enveloped(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> str:
-        """The envelope as text, for whoever writes it later; empty without ``--json``."""
+        """The envelope as text, to be written later; empty without ``--json``."""
         if not self.as_json:
             return ""
         document = {
@@ -204,7 +204,7 @@ def _json_escaped(character: str) -> str:
 
 
 def _stream(file: TextIO) -> TextIO:
-    """``file`` such that a locale that lacks a sign is no reason to say nothing."""
+    """``file``, set to escape what its locale cannot show."""
     if isinstance(file, io.TextIOWrapper):
         file.reconfigure(errors="backslashreplace")
     return file
@@ -223,7 +223,7 @@ def error_document(error: HostwrightError) -> dict[str, Any]:
 
 
 def bug(error: Exception, trace: str) -> HostwrightError:
-    """A bug as an error of its own, with everything that a report of it needs."""
+    """An error that tells of a bug, with all that a report of it needs."""
     return HostwrightError(
         f"this is a bug: {type(error).__name__}: {error}",
         kind=ProblemKind.BUG,

@@ -27,7 +27,7 @@ _FATES = {
 DIFF_HEAD = 3
 """Lines before the first one of a file: two names, and where it begins."""
 NEW_LINES = 5
-"""Of a file that is new: enough to know it by."""
+"""Lines shown of a new file: enough to know it by."""
 
 _SIGNS = {Cause.INTENDED: "+", Cause.DRIFT: "~", Cause.NOT_IDEMPOTENT: "=", Cause.INTERRUPTED: "!"}
 
@@ -78,7 +78,7 @@ def _deploy_lines(deploy: DeployPlan, hold: Hold | None, *, diff: bool, whole: b
 
 
 def _shortened(lines: Sequence[str]) -> Sequence[str]:
-    """The diff of a file that is new cut to its beginning; any other as it is."""
+    """The first lines of the diff of a new file; any other diff as it is."""
     if len(lines) <= DIFF_HEAD + NEW_LINES + 1 or not lines[DIFF_HEAD - 1].startswith("@@ -0,0 "):
         return lines
     return [*lines[: DIFF_HEAD + NEW_LINES], f"… {len(lines) - DIFF_HEAD - NEW_LINES} more lines; -v shows them"]
@@ -113,13 +113,13 @@ def change_line(change: Change) -> str:
 
 
 def newest_line(sha: str, why: str) -> str:
-    """Why the newest commit is not aimed at; the commit once, also where the reason names it."""
+    """The reason why the newest commit is not aimed at, with the commit named once."""
     commit = f"commit {sha[:12]}"
     return f"not aimed at: {why if why.startswith(f'{commit} ') else f'{commit}: {why}'}"
 
 
 class AccountView:
-    """Shows a cycle while it runs and sums it up when it has ended. A spinner only where there is a terminal."""
+    """Shows a cycle while it runs, with a spinner on a terminal, and sums it up when it has ended."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -127,7 +127,7 @@ class AccountView:
         self.progress = Progress(started=self._started, operated=self._operated, settling=self._settling)
 
     def conclude(self, account: Account) -> None:
-        """What the cycle came to, one thing a line, problems last."""
+        """Show what the cycle did, one thing a line, problems last."""
         self._spinner.stop()
         say = self._output.say
         if account.trusted is not None:

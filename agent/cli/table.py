@@ -39,12 +39,12 @@ SECTIONS = {
 }
 
 SETUP = "setup"
-"""It has options of its own by the names of the common ones."""
+"""Its own options have the names of common ones."""
 
 HIDDEN = (SETUP, "internal")
 
 EVERYWHERE = {"--json": False, "-v": False, "--verbose": False, "--repo": True, "--inventory": True}
-"""The options of every command, and whether each takes a value."""
+"""The options of every command. True: takes a value."""
 
 
 def load_command(name: str) -> click.Command:

@@ -38,7 +38,7 @@ BUNDLES = (
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 )
-"""What this machine trusts, which knows a company's authority. uv and pip bring certificates of their own."""
+"""The certificates of the machine, which include a company's own. uv and pip bring others."""
 
 NEEDED_BYTES = 256 * 1000 * 1000
 """An environment takes 110 MB; while it is built, the downloads lie beside it."""
@@ -106,11 +106,10 @@ def _sha256(content: bytes) -> str:
 
 
 def ensure_environment(agent: AgentSource, sources: Mapping[str, str]) -> bool:
-    """Builds the environment of ``agent``; False where it is there already. Raises BuildError, OSError.
+    """Build the environment of ``agent``. Return False if it is there already. Raises BuildError, OSError.
 
     An environment cannot be moved, so it is built where it stays. The mark, written last, tells a whole one from one
-    that was killed half way. One with other content waits aside as ``<name>.old``: whoever asked for the new one
-    removes it, or puts it back.
+    that was killed half way. One with other content is moved to ``<name>.old``: the caller removes it, or puts it back.
     """
     environment = OPT / "versions" / agent.name
     mark, old = environment / ".complete", environment.with_name(f"{agent.name}.old")
@@ -203,7 +202,7 @@ def _pip() -> Path:
 
 
 def keep_source(agent: AgentSource, sources: Mapping[str, str]) -> None:
-    """Keeps what ``agent`` can be built from again, for another Python too; root's alone: an index may hold a password.
+    """Keep what ``agent`` can be built from again, for another Python too. Root's alone: an index may hold a password.
 
     Raises OSError.
     """
@@ -235,7 +234,7 @@ def _text(sources: Mapping[str, str]) -> str:
 
 
 def main(source: Path, sources_file: Path) -> int:
-    """Builds, keeps and prints; returns the exit code."""
+    """Build, keep and print. Return the exit code."""
     os.umask(0o022)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -1,7 +1,7 @@
 """The agent on a host: links, units and folders, put there and taken away again.
 
-Everything here can be done twice: what is already right is left alone, and the functions say whether they changed
-anything. The environment itself (/opt/hostwright/versions/<version>) is made by environment.py.
+Every function can be called twice: it leaves alone what is right, and returns whether it changed anything. The
+environment itself (/opt/hostwright/versions/<version>) is made by environment.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from agent.system.process import run
 from agent.system.systemd import CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_TIMER, REVERT_UNIT, WEBHOOK_UNIT
 
 REVERT_UNITS = (REVERT_TIMER, REVERT_UNIT)
-"""What switches back from a version on trial, which therefore does not touch them."""
+"""The units that switch back from a version on trial. That version does not touch them."""
 
 UNITS = (*REVERT_UNITS, WEBHOOK_UNIT, DAEMON_UNIT, CYCLE_UNIT, RESCUE_UNIT)
 """In the order in which they are stopped: without the daemon nobody starts another cycle."""
@@ -44,21 +44,21 @@ def command(paths: Paths) -> Path:
 
 
 def bootstrap_log(paths: Paths) -> Path:
-    """The log with the noisy parts of bootstrap.sh."""
+    """The log of bootstrap.sh and of what it calls."""
     return paths.root / "var/log/hostwright-bootstrap.log"
 
 
 def require_free_command(paths: Paths) -> None:
-    """Raises SettingsError when something that is not ours has the command's name."""
+    """Raise SettingsError if something that is not ours has the command's name."""
     target = command(paths)
     if os.path.lexists(target) and not (target.is_symlink() and target.readlink() == _COMMAND_TARGET):
         raise SettingsError(f"{target} exists and is not ours", hint="move it away, then run this again")
 
 
 def link(paths: Paths, version: str) -> bool:
-    """Makes ``version`` the current one and puts the command on everybody's PATH; whether that changed anything.
+    """Make ``version`` the current one and put the command on everybody's PATH. Return True if that changed anything.
 
-    Raises SettingsError when something else has the command's name, OSError.
+    Raises SettingsError if something else has the command's name, OSError.
     """
     require_free_command(paths)
     current = point(paths.current, Path(paths.versions.name) / version)
@@ -66,13 +66,13 @@ def link(paths: Paths, version: str) -> bool:
 
 
 def write_units(paths: Paths, names: Sequence[str] = UNITS) -> bool:
-    """Puts unit files in place; whether that changed any. systemd does not know of it yet. Raises OSError."""
+    """Write unit files, without telling systemd. Return True if any changed. Raises OSError."""
     changed = [_write(units_folder(paths) / name, f"units/{name}") for name in names]
     return any(changed)
 
 
 def write_rescue(paths: Paths) -> bool:
-    """Puts the programs of rescue and revert in place; whether that changed any. Raises OSError."""
+    """Write the programs of rescue and revert. Return True if any changed. Raises OSError."""
     make_private_folder(paths.rescue)
     changed = [_write(paths.rescue / name, name) for name in RESCUE_PROGRAMS]
     return any(changed)
@@ -88,7 +88,7 @@ def _write(target: Path, source: str) -> bool:
 
 
 def systemctl(*arguments: str, timeout_s: float = SYSTEMCTL_TIMEOUT_S) -> None:
-    """Raises SettingsError with systemd's last words when it refuses or does not answer in time."""
+    """Call systemctl. Raises SettingsError with its last words if it refuses or does not answer in time."""
     completed = run(["systemctl", "--quiet", *arguments], timeout_s=timeout_s)
     if not completed.ok:
         what = "did not answer in time" if completed.timed_out else completed.complaint
@@ -100,17 +100,14 @@ def systemctl(*arguments: str, timeout_s: float = SYSTEMCTL_TIMEOUT_S) -> None:
 
 
 def enable() -> bool:
-    """Has systemd start the daemon at each boot; whether it did not do so before. Raises SettingsError."""
+    """Let systemd start the daemon at each boot. Return True if it did not before. Raises SettingsError."""
     before = run(["systemctl", "--quiet", "is-enabled", DAEMON_UNIT], timeout_s=SYSTEMCTL_TIMEOUT_S)
     systemctl("enable", DAEMON_UNIT)
     return not before.ok
 
 
 def stop_units(paths: Paths) -> list[str]:
-    """Stops the daemon, then a cycle when its operation has ended, and lets systemd forget both.
-
-    Returns what could not be done, one line each.
-    """
+    """Stop and disable all units; a cycle ends its operation first. Return what could not be done, one line each."""
     complaints: list[str] = []
     for name in UNITS:
         if os.path.lexists(units_folder(paths) / name):
@@ -123,7 +120,7 @@ def stop_units(paths: Paths) -> list[str]:
 
 
 def forget_units() -> list[str]:
-    """Tells systemd that the unit files are gone; what could not be done."""
+    """Tell systemd that the unit files are gone. Return what could not be done."""
     try:
         systemctl("daemon-reload")
     except SettingsError as error:
@@ -133,10 +130,10 @@ def forget_units() -> list[str]:
 
 
 def remove(paths: Paths, *, keep: bool, keep_ledger: bool = False) -> list[str]:
-    """Takes away everything of ours, with ``keep`` all but settings, memory and the tools that were put on this host,
-    with ``keep_ledger`` all but the ledger; what could not be removed.
+    """Remove everything of ours. Return what could not be removed.
 
-    The environment goes last: it holds the code that runs here, and whoever was interrupted can run it again.
+    ``keep``: settings, memory and tools stay. ``keep_ledger``: the ledger stays. The environment goes last: it holds
+    the running code, and an interrupted removal can be run again.
     """
     units = [units_folder(paths) / name for name in UNITS]
     drop_ins = [unit.with_name(f"{unit.name}.d") for unit in units]
@@ -161,7 +158,7 @@ def _but(folder: Path, kept: Path) -> list[Path]:
 
 
 def point(path: Path, target: Path) -> bool:
-    """A symbolic link that is replaced in one step; whether it had to be."""
+    """Make ``path`` a link to ``target`` in one step. Return True if it was not one before. Raises OSError."""
     if path.is_symlink() and path.readlink() == target:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The mark that ``rescue.sh build`` leaves when it has built the environment anew, to an event."""
+"""The event of a rebuilt environment, made from the mark that ``rescue.sh build`` leaves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MARK_LIMIT = 100
 
 
 def tell_of_rescue(paths: Paths, events: Events, now: int) -> None:
-    """Turns the mark, if there is one, into an event. Raises OSError when that cannot be written."""
+    """Turn the mark, if there is one, into an event. Raises OSError."""
     mark = paths.rescued
     try:
         version = printable(read_bounded(mark, _MARK_LIMIT).decode(errors="replace").strip(), _MARK_LIMIT)

@@ -30,9 +30,9 @@ from agent.system.systemd import DAEMON_UNIT, REVERT_TIMER, REVERT_UNIT, WEBHOOK
 
 BUILD_TIMEOUT_S = 15 * 60.0
 CHECK_TIMEOUT_S = 10 * 60.0
-"""For its self-check: a plan of the whole host."""
+"""Limit for the self-check of a version: a plan of the whole host."""
 STEADY_S = 15
-"""A daemon that has run for so long is none that systemd starts every ten seconds."""
+"""Age at which a daemon is taken for steady; systemd restarts one that crashes every ten seconds."""
 QUERY_TIMEOUT_S = 20.0
 _SAID = 400
 """Characters of a complaint that are passed on."""
@@ -40,13 +40,13 @@ _SAID = 400
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """The versions of the agent on one host, by the names of their environments."""
+    """The versions on one host, by the names of their environments."""
 
     paths: Paths
 
     @property
     def running(self) -> str | None:
-        """The one that this process is of; None where it is not the current one, or none that was installed."""
+        """The version of this process; None if it is not the current one or was not installed."""
         current = self._target("current")
         if current is None or Path(sys.prefix).resolve() != (self.paths.versions / current).resolve():
             return None
@@ -54,11 +54,11 @@ class Versions:
 
     @property
     def on_trial(self) -> bool:
-        """True while the version that runs has to show that it is well."""
+        """True if the running version is on trial."""
         return self.paths.previous.is_symlink() and self.running not in (None, self._target("previous"))
 
     def lacks(self) -> str:
-        """Why no other version can be tried here: what would switch back from it is not there. Empty where it is."""
+        """The reason why no other version can be tried here, as nothing could switch back from it; else empty."""
         if self.running is None or not (self.paths.rescue / installation.RESCUE_SCRIPT).is_file():
             return "this agent was not installed by bootstrap.sh"
         if not self.daemon_runs():
@@ -73,8 +73,8 @@ class Versions:
         return daemon is not None and daemon.active == "active" and daemon.active_s >= for_s
 
     def prepare(self, pin: AgentPin, stopped: Callable[[], bool]) -> None:
-        """Builds the environment of ``pin``, where it is not there yet, and lets it check itself: that it reads what
-        this host remembers and can plan it. Raises SourceError, kind ``update-failed``; OSError."""
+        """Build the environment of ``pin`` if it is missing, and run its self-check, which reads this host's memory and
+        plans it. Raises SourceError, kind ``update-failed``; OSError."""
         make_private_folder(self.paths.work)
         requirements = self.paths.work / "agent-requirements.txt"
         write_atomic(requirements, pin.lock)
@@ -87,8 +87,9 @@ class Versions:
         _require(done, f"agent {pin.version} is installed and does not pass its self-check")
 
     def switch(self, name: str) -> None:
-        """Switch to the environment ``name``, on trial: the timer switches back unless it is kept. Raises
-        SettingsError, OSError; then the next cycle begins again."""
+        """Switch to the environment ``name``, on trial: the timer switches back unless ``keep`` is called in time.
+
+        Raises SettingsError, OSError; then the next cycle begins again."""
         installation.point(self.paths.previous, self.paths.current.readlink())
         installation.systemctl("enable", REVERT_TIMER)
         installation.systemctl("restart", REVERT_TIMER)
@@ -96,8 +97,8 @@ class Versions:
         _restart()
 
     def begin(self, memory: Memory) -> bool:
-        """What is done at the start of a cycle: what became of the last version is taken down, and one on trial gets
-        units of its own. Whether it did not run by them until now. Raises SettingsError, OSError."""
+        """Begin a cycle: note what became of the last version, and write the units of one on trial. Return True if they
+        changed. Raises SettingsError, OSError."""
         update, current, previous = memory.update(), self._target("current"), self._target("previous")
         if update is None or update.stage != UpdateStage.TRIAL:
             if previous is not None and previous == current:
@@ -113,7 +114,7 @@ class Versions:
         return self._write_units([name for name in installation.UNITS if name not in installation.REVERT_UNITS])
 
     def keep(self) -> None:
-        """The version that runs has shown that it is well; the one before it goes. Raises SettingsError, OSError."""
+        """Keep the running version, which did well, and remove the one before. Raises SettingsError, OSError."""
         name, previous = self.running, self._target("previous")
         if name is None:
             return
@@ -124,14 +125,14 @@ class Versions:
             self.discard(previous)
 
     def end_trial(self) -> None:
-        """Keep the version that runs now. Raises SettingsError, OSError."""
+        """Stop the timer: the current version stays. Raises SettingsError, OSError."""
         installation.systemctl("disable", "--now", REVERT_TIMER)
         for link in (self.paths.previous, self.paths.reverted):
             discard(link)
         fsync_folder(self.paths.opt)
 
     def discard(self, name: str) -> None:
-        """An environment that is neither in force nor to be gone back to. Raises OSError."""
+        """Remove an environment, unless it is the current or the previous one. Raises OSError."""
         if name not in (self._target("current"), self._target("previous")):
             for folder in (self.paths.versions, self.paths.rescue):
                 discard(folder / name)
@@ -149,7 +150,7 @@ class Versions:
 
 
 def _restart() -> None:
-    """Restart the units that run. Units that a person stopped stay stopped."""
+    """Restart the services that run."""
     installation.systemctl("--no-block", "try-restart", DAEMON_UNIT, WEBHOOK_UNIT)
 
 

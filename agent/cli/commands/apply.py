@@ -1,4 +1,4 @@
-"""apply: a cycle for a person, who sees it go on and may name the commit."""
+"""apply: a cycle for a person, with progress; the person may name the commit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def apply(output: Output, no_wait: bool, commit: str | None, hold: bool, duratio
 
 
 def _in_full(commit: str) -> str:
-    """All 40 digits of a commit that is named by its first seven or more, as every other command shows it."""
+    """The 40 digits of a commit that is named by seven or more. Raises UsageError."""
     if re.fullmatch("[0-9a-f]{40}", commit):
         return commit
     if not re.fullmatch("[0-9a-f]{7,39}", commit):

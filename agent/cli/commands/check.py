@@ -26,7 +26,7 @@ from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
 from agent.system.yaml import Position
 
 NAMED_MOST = 5
-"""Files that are named one by one; the others are counted."""
+"""Files named one by one; the others are counted."""
 
 
 @click.command()
@@ -58,12 +58,12 @@ def check(output: Output, repo: ConfigRepo) -> int:
 
 
 def tree_of(root: Path, copy: WorkingCopy | None) -> Tree:
-    """What a host would get of the folder: what is tracked, as it lies there; all of it where there is no Git."""
+    """The files of the folder that a host would get: the tracked ones as they lie there, or all without Git."""
     return FolderTree(root) if copy is None else CommittedTree(root, copy)
 
 
 def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
-    """Where what is judged is not what a host has, or will not have."""
+    """A line for each way in which the folder differs from what hosts get."""
     if copy.uncommitted:
         yield f"not committed yet, judged as it lies here: {some(copy.uncommitted, NAMED_MOST)}"
     if copy.untracked:
@@ -76,8 +76,9 @@ def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
 
 
 def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
-    """Each host's desired-state digest; None where that takes a repository that is not here. Raises ComplaintsError
-    with what is wrong for all hosts and for single ones."""
+    """The desired-state digest of each host; None if it takes a repository that is not here.
+
+    Raises ComplaintsError with the complaints about all hosts and about single ones."""
     environment, complaints = read(tree, name, wiring.repositories_of_administrator(fetch=False).tree)
     unseen: dict[str, HostwrightError] = {}
     digests: dict[str, str | None] = {}

@@ -54,8 +54,9 @@ def one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | Non
 
 
 def first_interrupt(stop: Callable[[], None]) -> threading.Event:
-    """^C does what SIGTERM does: a package manager that is killed half way leaves more work than it saves. The second
-    ^C is obeyed at once. Whether there was one."""
+    """Let the first ^C call ``stop``, as SIGTERM does, and the second interrupt. Return an event that the first sets.
+
+    A package manager that is killed half way leaves more work than it saves."""
     came = threading.Event()
 
     def finish(*_: object) -> None:

@@ -1,6 +1,6 @@
 """doctor: the checks of an installation, a row each. They look and change nothing.
 
-What a check needs and cannot have is a finding of that check, and the others go on.
+A check that fails with an error has that error as its finding; the others go on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""drift: of the plan only what the host moved away from what was applied."""
+"""drift: the part of the plan that undoes changes made on the host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the agent asks of itself, also of another version of itself: these names are a contract between versions."""
+"""internal: commands that the agent itself runs. Their names are a contract between its versions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from agent.host.paths import Paths
 
 
 def self_check() -> int:
-    """Whether this version can run here: everything that a cycle needs before it changes anything. What the plan holds
-    is the host's own matter. The version before it asks this."""
+    """Do everything that a cycle does before it changes anything. The version before this one runs it, to see that this
+    version works here; it does not matter what the plan holds."""
     import_module("agent.daemon")
     planned()
     return 0
 
 
 def units() -> int:
-    """This version's unit files in place, after it was switched back to."""
+    """Put this version's unit files in place, after a switch back to it."""
     require_root()
     if installation.write_units(Paths()):
         installation.systemctl("daemon-reload")
@@ -30,7 +30,7 @@ def units() -> int:
 
 
 def webhook() -> int:
-    """hostwright-webhook.service."""
+    """Run the webhook: hostwright-webhook.service."""
     from agent.webhook import serve
 
     return serve(Paths())
@@ -42,5 +42,5 @@ COMMANDS: Mapping[str, Callable[[], int]] = {"self-check": self_check, "units": 
 @click.command(hidden=True)
 @click.argument("what", type=click.Choice(list(COMMANDS)))
 def internal(what: str) -> int:
-    """What the agent asks of itself."""
+    """Run a command of the agent's own."""
     return COMMANDS[what]()

@@ -1,4 +1,4 @@
-"""ledger: what of this host is the agent's, shown; and one thing of it given back as it was before."""
+"""ledger: the resources that the agent created or adopted; `restore` gives one back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from agent.host.state import Memory
 from agent.steps.record import with_theirs
 
 _SHOWN = 5
-"""Keys that a complaint about an unknown one names."""
+"""Near keys named in the complaint about an unknown one."""
 
 
 @click.group(invoke_without_command=True)
@@ -70,7 +70,7 @@ def restore(output: Output, key: str) -> int:
 
 
 def _require_unwanted(entry: LedgerEntry, memory: Memory) -> None:
-    """Raises UsageError for what the next cycle would only bring back, and for what the agent itself needs."""
+    """Raise UsageError if the next cycle would bring it back, or the agent itself needs it."""
     if entry.deploy == BOOTSTRAP:
         raise UsageError(f"the agent needs {entry.key} itself", hint="`hostwright uninstall` gives it back")
     if memory.suspension(int(time.time())) is not None:
@@ -99,7 +99,7 @@ def _row(entry: LedgerEntry) -> tuple[str, ...]:
 
 
 def _document(entry: LedgerEntry) -> dict[str, object]:
-    """What there is to know but for what was there before: that may be private."""
+    """The entry for programs, without its state before the agent, which may be private."""
     return {
         "key": entry.key,
         "origin": entry.origin.value,

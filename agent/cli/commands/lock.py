@@ -1,4 +1,4 @@
-"""`hostwright lock`: writes what tools.yaml and site.yaml ask for into lock.yaml as exact bytes, and compares them."""
+"""lock: what tools.yaml and site.yaml ask for, pinned in lock.yaml to exact bytes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _check(output: Output, repo: ConfigRepo) -> int:
 def _write(
     output: Output, root: Path, name: str, names: tuple[str, ...], repositories: Repositories
 ) -> tuple[list[str], list[HostwrightError]]:
-    """What has changed, a line for each pin, and what could not be pinned."""
+    """Write the lock. Return a line for each pin that changed, and the failures."""
     tree = FolderTree(root)
     environment = load(tree, name, repositories.tree, locked=False)
     old = _old(output, tree, name, keep=bool(names))
@@ -112,7 +112,7 @@ def _write(
 
 
 def _old(output: Output, tree: FolderTree, name: str, *, keep: bool) -> Lock:
-    """The lock as it is. One that cannot be read is written anew as a whole."""
+    """The present lock; an empty one if it cannot be read, unless ``keep``. Raises ComplaintsError."""
     complaints = Complaints()
     old = read_lock(open_source(tree, name), complaints)
     try:

@@ -27,7 +27,7 @@ def plan(output: Output, diff: bool) -> int:
 
 
 def planned() -> HostPlan:
-    """What the commit that the last cycle aimed at would change now, and take away when that is done."""
+    """The changes and removals that the commit of the last cycle would make now. Raises HostwrightError."""
     require_root()
     with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
         return plan_host(Paths(), Path(work))
@@ -77,7 +77,7 @@ def _removal_document(removal: Removal) -> dict[str, object]:
 
 
 def _departure_document(departure: Departure) -> dict[str, object]:
-    """But for what it finds in ``host.data``: that may be private."""
+    """The departure for programs, without its ``host.data``, which may be private."""
     source = departure.on_remove.source
     return {"deploy": departure.deploy, "on_remove": source, "hold": _hold_document(departure.hold)}
 

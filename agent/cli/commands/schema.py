@@ -1,4 +1,4 @@
-"""schema: what editors and programs check our files with."""
+"""schema: JSON Schemas of our files, for editors and programs."""
 
 from __future__ import annotations
 

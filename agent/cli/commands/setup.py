@@ -1,8 +1,7 @@
-"""setup: turns a machine on which the agent's environment lies into one that follows a config repo.
+"""setup: makes a machine with the agent's environment follow a config repo. The second half of bootstrap.sh.
 
-The second half of bootstrap.sh, which runs it. Everything is tried for real before anything is left behind: the
-remote is fetched, its newest commit verified, the inventory read, this host found in it. What a failure finds
-written by then is taken back, so a wrong URL or name leaves no trace.
+It tries everything before it leaves anything behind: it fetches the remote, verifies the newest commit, reads the
+inventory and finds this host in it. On a failure it takes back what it wrote, so a wrong URL or name leaves no trace.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 @dataclass(frozen=True, slots=True)
 class SetupOptions:
-    """What bootstrap.sh was asked. None is "as before", and at first the default.
+    """The options of bootstrap.sh. None: as before, and at first the default.
 
     ``source`` is the clone that the script lies in; ``renewed`` says that the environment was just built.
     """
@@ -112,9 +111,9 @@ def setup(output: Output, /, **given: Any) -> int:
 
 
 def set_up(options: SetupOptions, talk: Talk) -> int:
-    """Makes the host follow its repository, converges it once, starts the service; the exit code of that first cycle.
+    """Make the host follow its repository, converge it, start the service. Return the exit code of the first cycle.
 
-    With ``plan`` it only shows what the first cycle would do. Raises HostwrightError; then all is as it was before.
+    With ``plan``, only show what the first cycle would do. Raises HostwrightError; then all is as it was before.
     """
     paths = Paths()
     require_owned(paths)
@@ -147,7 +146,7 @@ def set_up(options: SetupOptions, talk: Talk) -> int:
 
 
 def _install(options: SetupOptions, paths: Paths, undo: Undo, *, service: bool) -> bool:
-    """Puts links, units and the ledger's first entries in place; whether that changed anything."""
+    """Put links, units and the ledger's first entries in place. Return True if that changed anything."""
     installation.require_free_command(paths)
     undo.restored(paths.current)
     undo.restored(installation.command(paths))
@@ -166,8 +165,9 @@ def _install(options: SetupOptions, paths: Paths, undo: Undo, *, service: bool) 
 
 
 def follow(options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> tuple[Settings, bool]:
-    """Writes what this host follows and whom it trusts, after having tried it; the settings, and whether anything
-    changed. Raises HostwrightError, OSError; what was written until then is in ``undo``."""
+    """Try the settings and anchors, then write them. Return the settings, and True if anything changed.
+
+    Raises HostwrightError, OSError; ``undo`` takes back what was written until then."""
     draft = _draft(options, paths)
     undo.folder(paths.etc)
     undo.folder(paths.var)
@@ -190,7 +190,7 @@ def follow(options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> tuple
 
 
 def _draft(options: SetupOptions, paths: Paths) -> Settings:
-    """The settings as far as they can be told without the repository; inventory and host are still to be found."""
+    """The settings that are known without the repository; inventory and host may be missing."""
     before = read_settings(paths) if paths.settings.exists() else None
     remote = options.repo or (before.remote if before else str(paths.origin))
     same = before if before is not None and before.remote == remote else None
@@ -220,7 +220,7 @@ def _draft(options: SetupOptions, paths: Paths) -> Settings:
 
 
 def _with_origin(draft: Settings, options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> Settings:
-    """Brings the host's own remote up to the clone."""
+    """Bring the host's own remote up to the clone. Return the draft with its branch."""
     if options.source is None:
         if not paths.origin.is_dir():
             raise UsageError("there is no clone to follow", hint="say which repository to follow: --repo URL")
@@ -255,7 +255,7 @@ def _write_anchors(draft: Settings, options: SetupOptions, paths: Paths, undo: U
 
 
 def _tried(draft: Settings, paths: Paths, undo: Undo) -> tuple[Settings, TrustedCommit]:
-    """The settings complete, once the remote has been fetched, judged and read with them."""
+    """Fetch, verify and read the remote. Return the complete settings, and the commit."""
     undo.created(paths.mirror)
     undo.created(incoming_of(paths.mirror))
     with closing(wiring.mirror_of_host(paths, draft)) as mirror:
@@ -288,7 +288,7 @@ def _read_with(mirror: Mirror, draft: Settings, paths: Paths) -> tuple[Settings,
 
 
 def _aim_at(trusted: TrustedCommit, paths: Paths, undo: Undo) -> None:
-    """What `hostwright plan` shows is the commit of the last cycle; where there was none yet, it is this one."""
+    """Remember ``trusted`` as the commit aimed at, which `hostwright plan` shows."""
     memory = Memory(paths)
     for name in ("trust", "state"):
         undo.created(paths.document(name))

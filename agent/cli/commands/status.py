@@ -72,7 +72,7 @@ def status(
 
 
 def _with_reason(status: HostStatus, broken: Mapping[str, str]) -> HostStatus:
-    """``status`` with what is wrong with the file that is to admit the host, where there is one."""
+    """``status`` with the complaint about the file that should admit the host, if there is one."""
     if status.verdict is not ReportVerdict.UNADMITTED or status.host not in broken:
         return status
     return replace(status, why=broken[status.host])
@@ -114,7 +114,7 @@ def _what(report: Report, ahead: int, local: Sequence[Hold] | None) -> Sequence[
 
 
 def _holds(report: Report, problems: Sequence[str], local: Sequence[Hold] | None) -> Iterator[str]:
-    """Why something waits. A problem may say it already: of a deploy that backs off, of a commit just taken back."""
+    """The holds in words, without those that a problem tells already (``backoff``, a commit just taken back)."""
     taken_back = any(problem.kind == ProblemKind.ROLLED_BACK for problem in report.problems)
     said = {HoldKind.BACKOFF, HoldKind.BAD} if taken_back else {HoldKind.BACKOFF}
     if local is not None:

@@ -42,6 +42,6 @@ def suspend(output: Output, reason: str, duration: str | None) -> int:
 
 
 def report_soon(paths: Paths) -> None:
-    """Asks the daemon for a cycle, so that others learn of it now. Without a daemon the next cycle tells them."""
+    """Ask the daemon for a cycle, which reports the change now. Without a daemon the next cycle does."""
     with contextlib.suppress(SettingsError):
         ask(paths.control, wait=False, timeout_s=10.0)

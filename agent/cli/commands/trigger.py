@@ -1,4 +1,4 @@
-"""trigger: a cycle now, and why the last one ended as it did."""
+"""trigger: a cycle now, and the reason of its exit code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def trigger(output: Output, wait: bool) -> int:
 
 
 def _why(memory: Memory, code: int) -> HostwrightError:
-    """What the exit code of the last cycle stands for, as far as that cycle lived to write it down."""
+    """The error behind the exit code of the last cycle, if that cycle wrote it down."""
     state = memory.state()
     slug, message, hint = state.cause if state.exit == code else ("", "", "")
     if not message:

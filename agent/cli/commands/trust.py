@@ -1,4 +1,4 @@
-"""trust: whom this host trusts, what it takes, and how the commit stands that it trusted last."""
+"""trust: the people whom this host trusts, and the standing of the commit that it trusted last."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def packages_told(number: int) -> str:
 
 
 def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
-    """Says what uninstalling would do and asks whoever sits at the terminal. Meanwhile no cycle changes that."""
+    """Say what uninstalling would do, and ask. Return True for yes. No cycle can change the numbers meanwhile."""
     with locked(paths.lock, wait_s=LOCK_WAIT_S):
         if not keep:
             entries = Ledger(paths.ledger).entries()
@@ -122,7 +122,7 @@ def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
 
 
 def take_off(paths: Paths, *, keep: bool, talk: Talk) -> Gone:
-    """Stops the services, gives back what the ledger knows, and removes the agent. With ``keep`` only the agent goes:
+    """Stop the services, gives back what the ledger knows, and removes the agent. With ``keep`` only the agent goes:
     what it configured stays, and so do settings, memory and ledger.
 
     Running it again tries again what could not be done. Raises LockedError when a cycle that is no service does not
@@ -148,7 +148,7 @@ def take_off(paths: Paths, *, keep: bool, talk: Talk) -> Gone:
 
 
 def _withdraw(paths: Paths) -> list[str]:
-    """Takes this host out of the views of its fleet; why its report stays there, where it does."""
+    """Take this host out of the views of its fleet. Return the reason if its report stays there."""
     if not (paths.settings.exists() and paths.sent.exists()):
         return []
     try:
@@ -161,7 +161,7 @@ def _withdraw(paths: Paths) -> list[str]:
 
 
 def _give_back(paths: Paths, gone: Gone, talk: Talk) -> bool:
-    """Whether something was not restored, so that the ledger, which has what was there, is still needed."""
+    """Give back what the ledger knows. Return True if the ledger is still needed: something could not be restored."""
     ledger = Ledger(paths.ledger)
     entries = ledger.entries()
     others = [entry for entry in entries if not _is_own(entry)]
@@ -185,7 +185,7 @@ def _give_back(paths: Paths, gone: Gone, talk: Talk) -> bool:
 
 
 def _beyond_it(memory: Memory) -> list[str]:
-    """What no ledger could give back."""
+    """A line for each thing that no ledger can give back."""
     try:
         deploys = memory.applied().deploys
     except SettingsError:
@@ -196,7 +196,7 @@ def _beyond_it(memory: Memory) -> list[str]:
 
 
 def _is_own(entry: LedgerEntry) -> bool:
-    """What bootstrap brought runs this very program."""
+    """True for a package that bootstrap.sh installed: it runs this very program."""
     return entry.deploy == BOOTSTRAP and entry.kind == "package"
 
 
@@ -217,6 +217,6 @@ exit 3
 
 
 def exec_last(command: Sequence[str], code: int, fine: str, failed: str) -> None:
-    """Becomes a shell that runs ``command``: it needs neither this program nor Python any more, and takes them away."""
+    """Become a shell that runs ``command``, which removes this program and its Python."""
     argv = ["sh", "-c", _LAST, "sh", f"{code}", fine, failed, *command]
     os.execve("/bin/sh", argv, environment())  # noqa: S606 - of a shell there is one, and it is this one

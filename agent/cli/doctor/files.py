@@ -1,4 +1,4 @@
-"""Who can read and write what the agent rests on."""
+"""Files and folders that only root may read or write."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from agent.system.git_command import git as run_git
 from agent.system.misplaced import misplaced_file
 
 TOLD = 5
-"""Files of one folder; who has more has another problem."""
+"""Files named of one folder; the others are counted."""
 
 _OF_A_MIRROR = frozenset(
     {"core.repositoryformatversion", "core.filemode", "core.bare", "core.logallrefupdates", "core.sharedrepository"}
 )
-"""What git init writes."""
+"""The keys that git init writes."""
 
 
 def permissions(installed: Installation) -> Iterator[Finding]:
-    """Everything that is wrong, not only the first of it."""
+    """Look at all of it, and name everything that is wrong."""
     paths = installed.paths
     keys, shown = _keys(installed), (paths.trusted_signers, paths.known_hosts, installed.settings.ca)
     yield from _owned(paths, besides={*keys, *shown})
@@ -37,7 +37,7 @@ def permissions(installed: Installation) -> Iterator[Finding]:
 
 
 def require_owned(paths: Paths) -> None:
-    """Raises SettingsError with the first thing that others than root could change; what bootstrap.sh checks before
+    """Raise SettingsError for the first thing that others than root could change. bootstrap.sh checks the same before
     there is a Python."""
     former = set(paths.versions.glob("*/.lock"))  # uv's lock of a former version, which all may write to
     for found in _owned(paths, besides=former):
@@ -45,7 +45,7 @@ def require_owned(paths: Paths) -> None:
 
 
 def _owned(paths: Paths, besides: Collection[Path | None]) -> Iterator[Finding]:
-    """The folders up to the root, and everything below them: whoever could change a file there would be root."""
+    """Look at our folders, their parents and all that they hold: a person who can change a file there is root."""
     for path in filter(os.path.lexists, (paths.etc, paths.var, paths.opt, paths.run)):
         try:
             require_owned_throughout(path)
@@ -67,7 +67,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _elsewhere(paths: Paths) -> Iterator[Path]:
-    """The command, the units and what is dropped into them, where they are there."""
+    """The command, the units and their drop-ins, as far as they exist."""
     if os.path.lexists(installation.command(paths)):
         yield installation.command(paths)
     folder = installation.units_folder(paths)
@@ -94,7 +94,7 @@ def _keys(installed: Installation) -> list[Path]:
 
 
 def _private(paths: Paths, keys: Iterable[Path]) -> Iterator[Finding]:
-    """What nobody else may even read."""
+    """Look at what nobody else may even read."""
     for path in keys:
         if os.path.lexists(path):
             yield from _file(path, 0o077, "be read or written")
@@ -124,7 +124,7 @@ def control_socket(installed: Installation) -> Iterator[Finding]:
 
 
 def git(installed: Installation) -> Iterator[Finding]:
-    """What the mirror's own configuration says counts, unlike root's and the system's: it could redirect, or run."""
+    """git obeys the mirror's own configuration, which could redirect it or start programs. It reads no other."""
     mirror = installed.paths.mirror
     config, anew = mirror / "config", f"rm -r {mirror}: it is cloned anew"
     if not config.exists():

@@ -1,4 +1,4 @@
-"""What a check of doctor looks at, and what it finds."""
+"""The types of doctor's checks: the installation that they look at, and findings."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Installation:
 
 
 Look = Callable[[Installation], Iterator[Finding]]
-"""Yields what is worth a line. Raises HostwrightError, OSError for what cannot be looked at."""
+"""Yields the findings of one check. May raise HostwrightError and OSError."""
 
 
 def ok(message: str) -> Finding:

@@ -48,7 +48,7 @@ def reports(installed: Installation) -> Iterator[Finding]:
 
 
 def keys(installed: Installation) -> Iterator[Finding]:
-    """Asks the server, by a push that sends nothing."""
+    """Ask the server, by a push that sends nothing."""
     paths, config = installed.paths, Remote.parse(installed.settings.remote)
     tip = installed.memory.trust().last
     if config.transport is Transport.FILE:

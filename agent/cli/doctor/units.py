@@ -57,7 +57,7 @@ def as_written(installed: Installation) -> Iterator[Finding]:
 
 
 def _drop_ins(paths: Paths, unit: Path) -> list[str]:
-    """Wherever they lie, as systemd has read them."""
+    """The drop-ins of ``unit``, wherever systemd has read them."""
     if systemd.booted() and paths == Paths():
         argv = ["systemctl", "show", "--property=DropInPaths", "--value", "--", unit.name]
         return run(argv, timeout_s=QUERY_TIMEOUT_S).output.decode(errors="replace").split()
