@@ -78,7 +78,7 @@ def _entered_home(base: Base, user: LocalUser) -> Iterator[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class OpenPlace:
     """A path below an open base, with its folder open: ``start`` and ``parent`` are descriptors of the two."""
 
     base: Base
@@ -105,8 +105,8 @@ class Place:
     def look(self) -> AtPath:
         """The thing there. Raises OSError where nobody may look, UnsafePath for a link on the way."""
         try:
-            with self.base.opened() as start, self._opened(start) as spot:
-                return spot.look()
+            with self.base.opened() as start, self._opened(start) as at:
+                return at.look()
         except (FileNotFoundError, NotADirectoryError):
             return AtPath()
 
@@ -115,16 +115,16 @@ class Place:
         with self.base.opened() as start, self.base.folder(start, self.path) as found:
             return [entry.name for entry in os.scandir(f"/proc/self/fd/{found}")]
 
-    def work(self, act: Callable[[Spot], object], start: int) -> object:
+    def work(self, act: Callable[[OpenPlace], object], start: int) -> object:
         """Does ``act`` with the folder open, and returns what it returns. ``start`` is a descriptor of the base: the
         process that opened it may have had more rights than this one. Raises DeployError with the reason and the way
         out."""
         try:
-            with self._opened(start) as spot:
+            with self._opened(start) as at:
                 try:
-                    return act(spot)
+                    return act(at)
                 except OSError as error:
-                    reason, hint = obstacle.explained(error, spot.parent, spot.name)
+                    reason, hint = obstacle.explained(error, at.parent, at.name)
                     raise DeployError(f"{self.path}: {reason}", hint=hint, kind=ProblemKind.NOT_WRITTEN) from error
         except OSError as error:
             raise DeployError(f"{self.path}: {error.strerror or error}", kind=ProblemKind.NOT_WRITTEN) from error
@@ -133,9 +133,9 @@ class Place:
             raise
 
     @contextmanager
-    def _opened(self, start: int) -> Iterator[Spot]:
+    def _opened(self, start: int) -> Iterator[OpenPlace]:
         with self.base.folder(start, posixpath.dirname(self.path)) as parent:
-            yield Spot(self.base, start, parent, self.path)
+            yield OpenPlace(self.base, start, parent, self.path)
 
 
 class Works:
@@ -146,7 +146,7 @@ class Works:
 
     def __init__(
         self,
-        works: Sequence[tuple[Place, Callable[[Spot], object]]],
+        works: Sequence[tuple[Place, Callable[[OpenPlace], object]]],
         is_due: Callable[[int], bool] = lambda _: True,
     ) -> None:
         self._works = works

@@ -22,7 +22,7 @@ from agent.deploys.files.path_kind import Content, PathKind, refused
 from agent.deploys.items import Item, Policy, in_order, parents
 from agent.deploys.kind_table import kind_named
 from agent.deploys.owners import Owner, Owners
-from agent.deploys.place import SYSTEM, Base, Place, Spot, Works
+from agent.deploys.place import SYSTEM, Base, OpenPlace, Place, Works
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
 from agent.system.obstacle import is_mount_point
@@ -96,17 +96,17 @@ def _work(base: Base, item: Item, content: bytes | None) -> tuple[Place, partial
     return Place(base, item.path), partial(_make, item, content)
 
 
-def _make(item: Item, content: bytes | None, spot: Spot) -> str:
+def _make(item: Item, content: bytes | None, at: OpenPlace) -> str:
     kind = _kind_of(item.kind)
-    item = _as_its_folder(item, spot.parent)
+    item = _as_its_folder(item, at.parent)
     owner = Owners().of(item)
-    found = kind.find(spot, item)
-    change = _mounted(_change(kind, item, found, owner, lambda: content or b""), kind, item, found, spot)
+    found = kind.find(at, item)
+    change = _mounted(_change(kind, item, found, owner, lambda: content or b""), kind, item, found, at)
     if change is None:
         return ""
     if change.refused:
         raise UnsafePath(f"{item.path}: {change.operation}")
-    return kind.make(spot, item, found, owner, content)
+    return kind.make(at, item, found, owner, content)
 
 
 class _Survey:
@@ -130,16 +130,16 @@ class _Survey:
             return None if gone else _blocked(item, parent)
         kind = _kind_of(item.kind)
         item = _as_its_folder(item, parent, self._folders.get(posixpath.dirname(item.path)))
-        spot = Spot(self._base, start, parent, item.path) if parent is not None else None
+        at = OpenPlace(self._base, start, parent, item.path) if parent is not None else None
         try:
-            found = kind.find(spot, item) if spot is not None else AtPath()
+            found = kind.find(at, item) if at is not None else AtPath()
         except OSError as error:
             return _blocked(item, error)
         if item.path in self._contents:
             found = replace(found, content=self._contents[item.path])
         content = cache(partial(kind.content, item, self._origin(item)))
         change = _change(kind, item, found, self.owners.of(item), content)
-        change = _mounted(change, kind, item, found, spot) if spot is not None else change
+        change = _mounted(change, kind, item, found, at) if at is not None else change
         if change is None:
             return None
         if not change.refused and item.kind == "directory":
@@ -170,9 +170,11 @@ def _change(kind: PathKind, item: Item, found: AtPath, owner: Owner, content: Co
     return replace(change, operation=f"differs, and its policy is fail: {change.operation}", refused=True)
 
 
-def _mounted(change: WantedChange | None, kind: PathKind, item: Item, found: AtPath, spot: Spot) -> WantedChange | None:
+def _mounted(
+    change: WantedChange | None, kind: PathKind, item: Item, found: AtPath, at: OpenPlace
+) -> WantedChange | None:
     """``change``, adapted where something is mounted on the path: nothing can be renamed over a mount point."""
-    if change is None or change.refused or found.status is None or not is_mount_point(spot.parent, spot.name):
+    if change is None or change.refused or found.status is None or not is_mount_point(at.parent, at.name):
         return change
     if item.absent or found.type != kind.in_place:
         return refused(item, "something is mounted there; unmount it, or leave it out")

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Sequence
 
 from agent.deploys.items import Item
-from agent.deploys.place import Spot
+from agent.deploys.place import OpenPlace
 from agent.deploys.telling import reason
 from agent.errors import DeployError
 from agent.problems import ProblemKind
@@ -21,12 +21,12 @@ TIMEOUT_S = 30.0
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
-def approval(spot: Spot, item: Item, mode: int) -> Callable[[str], None] | None:
+def approval(at: OpenPlace, item: Item, mode: int) -> Callable[[str], None] | None:
     """Asks the program of ``item`` about a file with a temporary name in its folder, which is to have this mode. The
     function raises DeployError. None where the item names no program."""
     if not item.validate:
         return None
-    target = posixpath.join(spot.base.path, spot.path.lstrip("/"))
+    target = posixpath.join(at.base.path, at.path.lstrip("/"))
 
     def ask(temporary: str) -> None:
         new = posixpath.join(posixpath.dirname(target), temporary)

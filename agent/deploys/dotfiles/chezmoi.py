@@ -135,22 +135,18 @@ class _Source:
     def __init__(self, files: SetFiles) -> None:
         self._files = files
         self.faults: list[Fault] = []
-        self._folders: dict[str, Name] = {}
 
     def contents(self) -> Contents:
-        for path in self._files.entries:
-            for parent in parents(path):
-                self._folders.setdefault(parent, folder_name(posixpath.basename(parent)))
         ignored = _Ignored(self._patterns())
         leaves: list[Leaf] = []
         folders: dict[str, int | None] = {}
         for path in self._files.entries:
-            if self._is_special(path) or ignored(self._home_path(path)):
+            if self._is_special(path) or ignored(_home_path(path)):
                 continue
             for parent in parents(path):
-                self._judge_folder(parent)
-                private = "private_" in self._folders[parent].attributes
-                folders[self._home_folder(parent)] = FOLDER_MODE & 0o700 if private else None
+                name = folder_name(posixpath.basename(parent))
+                self._judge_folder(parent, name)
+                folders[_home_folder(parent)] = FOLDER_MODE & 0o700 if "private_" in name.attributes else None
             if not posixpath.basename(path).startswith("."):
                 leaves += self._leaf(path)
         return Contents(tuple(leaves), folders)
@@ -166,8 +162,7 @@ class _Source:
                 return True
         return any(part.startswith(".") for part in parts[:-1])
 
-    def _judge_folder(self, path: str) -> None:
-        name = self._folders[path]
+    def _judge_folder(self, path: str, name: Name) -> None:
         for attribute in name.attributes - {"private_"}:
             self._complain(path, _REFUSED[attribute])
         self._judge_target(path, name)
@@ -191,7 +186,7 @@ class _Source:
         self._judge_target(path, name)
         if len(self.faults) > before:
             return
-        leaf = Leaf(path=self._home_path(path), origin=self._home_path(path), entry=entry, mode=name.mode)
+        leaf = Leaf(path=_home_path(path), origin=_home_path(path), entry=entry, mode=name.mode)
         if name.type == "symlink_":
             yield replace(leaf, target=self._target(path))
         elif name.type == "remove_" or (entry.blob == _EMPTY and not name.type and "empty_" not in name.attributes):
@@ -205,15 +200,6 @@ class _Source:
         if not target or "\0" in target:
             self._complain(path, "holds no target of a link")
         return target
-
-    def _home_folder(self, path: str) -> str:
-        folders = [self._folders[parent].target for parent in (*reversed(parents(path)), path)]
-        return "/".join(folders)
-
-    def _home_path(self, path: str) -> str:
-        folder = posixpath.dirname(path)
-        name = file_name(posixpath.basename(path)).target
-        return f"{self._home_folder(folder)}/{name}" if folder else name
 
     def _patterns(self) -> Iterator[tuple[str, bool]]:
         """Patterns of all ignore files, relative to the home, each with whether it takes back what others ignore."""
@@ -229,10 +215,19 @@ class _Source:
                 pattern = re.sub(r"(^|\s)#.*", "", line).strip()
                 if pattern:
                     plain = pattern.removeprefix("!").rstrip("/")
-                    yield posixpath.join(self._home_folder(folder), plain) if folder else plain, pattern[0] == "!"
+                    yield posixpath.join(_home_folder(folder), plain), pattern[0] == "!"
 
     def _complain(self, path: str, why: str) -> None:
         self.faults.append(Fault(f"{self._files.name}/{path} {why}", f"or {IGNORE}"))
+
+
+def _home_folder(path: str) -> str:
+    return "/".join(folder_name(part).target for part in path.split("/"))
+
+
+def _home_path(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return posixpath.join(_home_folder(folder), file_name(name).target)
 
 
 class _Ignored:

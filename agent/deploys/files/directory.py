@@ -11,7 +11,7 @@ from agent.deploys.files.path_kind import Content, Whole, attributes_of, giving,
 from agent.deploys.items import FOLDER_MODE, Item
 from agent.deploys.kind import State
 from agent.deploys.owners import Owner
-from agent.deploys.place import Spot
+from agent.deploys.place import OpenPlace
 from agent.deploys.writing import put_folder, set_attributes
 from agent.domain.plan import WantedChange
 from agent.system.safe_open import UnsafePath
@@ -24,11 +24,11 @@ class Directory(Whole):
     in_place = stat.S_IFDIR
     may_hold_others = True
 
-    def find(self, spot: Spot, item: Item) -> AtPath:
-        found = spot.look()
+    def find(self, at: OpenPlace, item: Item) -> AtPath:
+        found = at.look()
         if found.type == stat.S_IFLNK and item.is_parent:
             # A mere parent may be a link that is allowed to be followed, such as /var/run.
-            with suppress(UnsafePath, OSError), spot.base.folder(spot.start, spot.path) as descriptor:
+            with suppress(UnsafePath, OSError), at.base.folder(at.start, at.path) as descriptor:
                 return AtPath(os.fstat(descriptor))
         return found
 
@@ -45,18 +45,18 @@ class Directory(Whole):
             return WantedChange(item.key, words)
         return in_the_way(item, found)
 
-    def put(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+    def put(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         del content
         mode = self.wanted_mode(item)
         if found.type != stat.S_IFDIR:
-            return put_folder(spot.parent, spot.name, owner.attributes(item.path, mode), backup=item.backup)
-        set_attributes(spot.parent, spot.name, owner.attributes(item.path, mode, giving(item, found)))
+            return put_folder(at.parent, at.name, owner.attributes(item.path, mode), backup=item.backup)
+        set_attributes(at.parent, at.name, owner.attributes(item.path, mode, giving(item, found)))
         return ""
 
-    def put_back(self, spot: Spot, before: State, image: bytes | None) -> None:
+    def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> None:
         del image
         attributes = attributes_of(before)
-        if spot.look().type == stat.S_IFDIR:
-            set_attributes(spot.parent, spot.name, attributes)
+        if at.look().type == stat.S_IFDIR:
+            set_attributes(at.parent, at.name, attributes)
         else:
-            put_folder(spot.parent, spot.name, attributes, backup=False)
+            put_folder(at.parent, at.name, attributes, backup=False)

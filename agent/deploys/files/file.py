@@ -21,7 +21,7 @@ from agent.deploys.files.path_kind import (
 from agent.deploys.items import FILE_MODE, Item
 from agent.deploys.kind import State
 from agent.deploys.owners import Owner
-from agent.deploys.place import Spot
+from agent.deploys.place import OpenPlace
 from agent.deploys.validating import approval
 from agent.deploys.writing import put_file, set_attributes
 from agent.domain.plan import WantedChange
@@ -79,25 +79,25 @@ class File(Whole):
         )
         return WantedChange(item.key, operation, diff, private)
 
-    def put(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+    def put(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         if content is None:
             why = f"{item.path}: somebody moves the folders on the way to it"  # the way was closed when it was planned
             raise UnsafePath(why, hint="the next cycle tries again")
         attributes = owner.attributes(item.path, self.wanted_mode(item), giving(item, found))
         if _holds(item, found) and _is_ours_alone(found):
-            set_attributes(spot.parent, spot.name, attributes)
+            set_attributes(at.parent, at.name, attributes)
             return ""
-        approve = approval(spot, item, attributes.mode)
-        return put_file(spot.parent, spot.name, content, attributes, backup=item.backup, approve=approve)
+        approve = approval(at, item, attributes.mode)
+        return put_file(at.parent, at.name, content, attributes, backup=item.backup, approve=approve)
 
-    def put_back(self, spot: Spot, before: State, image: bytes | None) -> None:
+    def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> None:
         attributes = attributes_of(before)
         if image is not None:
-            put_file(spot.parent, spot.name, image, attributes, backup=False)
-        elif state_of(spot.look()).get("sha256", "") == before.get("sha256"):
-            set_attributes(spot.parent, spot.name, attributes)
+            put_file(at.parent, at.name, image, attributes, backup=False)
+        elif state_of(at.look()).get("sha256", "") == before.get("sha256"):
+            set_attributes(at.parent, at.name, attributes)
         else:
-            raise DeployError(f"{spot.path}: what was there was not kept: the file was too large")
+            raise DeployError(f"{at.path}: what was there was not kept: the file was too large")
 
 
 def _holds(item: Item, found: AtPath) -> bool:

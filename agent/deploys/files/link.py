@@ -10,7 +10,7 @@ from agent.deploys.files.path_kind import Content, Whole, in_the_way, is_private
 from agent.deploys.items import Item
 from agent.deploys.kind import State
 from agent.deploys.owners import Owner
-from agent.deploys.place import Spot
+from agent.deploys.place import OpenPlace
 from agent.deploys.writing import put_link, remove_links
 from agent.domain.plan import WantedChange
 
@@ -18,10 +18,10 @@ from agent.domain.plan import WantedChange
 class Link(Whole):
     """``link``."""
 
-    def find(self, spot: Spot, item: Item) -> AtPath:
-        found = spot.look()
+    def find(self, at: OpenPlace, item: Item) -> AtPath:
+        found = at.look()
         if found.type == stat.S_IFDIR and item.links_into is not None:
-            return replace(found, empty=holds_only_links(spot.parent, spot.name, item.links_into))
+            return replace(found, empty=holds_only_links(at.parent, at.name, item.links_into))
         return found
 
     def correction(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
@@ -36,12 +36,12 @@ class Link(Whole):
             return WantedChange(item.key, words, private=is_private(found))
         return in_the_way(item, found)
 
-    def put(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+    def put(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         del owner, content
         if item.links_into is not None and found.type == stat.S_IFDIR:
-            remove_links(spot.parent, spot.name, item.links_into)
-        return put_link(spot.parent, spot.name, item.target or "", backup=item.backup)
+            remove_links(at.parent, at.name, item.links_into)
+        return put_link(at.parent, at.name, item.target or "", backup=item.backup)
 
-    def put_back(self, spot: Spot, before: State, image: bytes | None) -> None:
+    def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> None:
         del image
-        put_link(spot.parent, spot.name, f"{before['target']}", backup=False)
+        put_link(at.parent, at.name, f"{before['target']}", backup=False)

@@ -14,7 +14,7 @@ from agent.deploys.files.diff import unified
 from agent.deploys.files.path_kind import Content, PathKind, is_private, refused, work_at
 from agent.deploys.items import FILE_MODE, Item
 from agent.deploys.owners import Owner
-from agent.deploys.place import Spot, place_of
+from agent.deploys.place import OpenPlace, place_of
 from agent.deploys.validating import approval
 from agent.deploys.writing import Attributes, forget_backup, put_file
 from agent.domain.ownership import LedgerEntry, Seen
@@ -56,12 +56,12 @@ class Part(PathKind):
         operation = f"edit {name}" if found.status else f"create file with {name}"
         return WantedChange(item.key, operation, unified(item.path, before, after), is_private(found))
 
-    def make(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+    def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         del content
         attributes = _attributes(found) or owner.attributes(item.path, FILE_MODE)
         after = self.content_after(item, found)
-        approve = approval(spot, item, attributes.mode)
-        return put_file(spot.parent, spot.name, after, attributes, backup=item.backup, approve=approve)
+        approve = approval(at, item, attributes.mode)
+        return put_file(at.parent, at.name, after, attributes, backup=item.backup, approve=approve)
 
     def look(self, name: str) -> Seen | None:
         path, _, part = name.partition("#")
@@ -98,9 +98,9 @@ def rewrite(path: str, change: Callable[[str], str]) -> None:
     if after == _text(found):
         return
 
-    def put(spot: Spot) -> None:
-        put_file(spot.parent, spot.name, _encoded(after), attributes, backup=False)
-        forget_backup(spot.parent, spot.name)
+    def put(at: OpenPlace) -> None:
+        put_file(at.parent, at.name, _encoded(after), attributes, backup=False)
+        forget_backup(at.parent, at.name)
 
     work_at(place, put)
 

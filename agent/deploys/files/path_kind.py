@@ -22,7 +22,7 @@ from agent.deploys.files.diff import unified
 from agent.deploys.items import Item
 from agent.deploys.kind import Kind, State, reason_of, state_before
 from agent.deploys.owners import Owner, names
-from agent.deploys.place import Place, Spot, Works, place_of
+from agent.deploys.place import OpenPlace, Place, Works, place_of
 from agent.deploys.writing import Attributes, forget_backup, remove
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
@@ -60,16 +60,16 @@ class PathKind(Kind):
         """The content that a file should have; ``root`` is the folder of the commit's files. Raises DeployError."""
         return b""
 
-    def find(self, spot: Spot, item: Item) -> AtPath:  # noqa: ARG002 - most kinds look at nothing else
+    def find(self, at: OpenPlace, item: Item) -> AtPath:  # noqa: ARG002 - most kinds look at nothing else
         """The thing at the item's path now. Raises OSError."""
-        return spot.look()
+        return at.look()
 
     @abstractmethod
     def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
         """The change that makes ``found`` as wanted, None where it is so. Calls ``content`` only if it has to."""
 
     @abstractmethod
-    def make(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+    def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         """Makes the change, as a whole or not at all. Returns what there is to tell, mostly nothing.
         Raises DeployError, OSError."""
 
@@ -95,10 +95,10 @@ class Whole(PathKind):
     def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
         return _removal(item, found) if item.absent else self.correction(item, found, owner, content)
 
-    def make(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+    def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         if not item.absent:
-            return self.put(spot, item, found, owner, content)
-        remove(spot.parent, spot.name, backup=item.backup)
+            return self.put(at, item, found, owner, content)
+        remove(at.parent, at.name, backup=item.backup)
         return ""
 
     @abstractmethod
@@ -106,11 +106,11 @@ class Whole(PathKind):
         """``difference`` of an item that is to be there."""
 
     @abstractmethod
-    def put(self, spot: Spot, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+    def put(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         """``make`` of an item that is to be there."""
 
     @abstractmethod
-    def put_back(self, spot: Spot, before: State, image: bytes | None) -> object:
+    def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> object:
         """Makes it as it was ``before``, whatever is there now. Raises DeployError, OSError."""
 
     def wanted_mode(self, item: Item) -> int:
@@ -160,15 +160,15 @@ class Whole(PathKind):
                         works.do(number)
         return stayed
 
-    def _remove_unchanged(self, left: State | None, spot: Spot) -> None:
+    def _remove_unchanged(self, left: State | None, at: OpenPlace) -> None:
         """Looks again, because a person may have written since the first look. A file that is empty once blocks and
         lines were removed from it is removed, too."""
-        found = spot.look()
+        found = at.look()
         if found.status is None:
             return
         if left is not None and found.content != b"" and (reason := self.changed(left, Seen(state_of(found)))):
             raise DeployError(f"changed since: {reason}")
-        remove(spot.parent, spot.name, backup=False)
+        remove(at.parent, at.name, backup=False)
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
         place = place_of(self.path(entry.name))
@@ -179,7 +179,7 @@ class Whole(PathKind):
         if state_of(found) != before and (found.status is not None or before.get("type") != "nothing"):
             work_at(place, partial(_put_back, before=before, image=image))
         if place.look().status is not None:
-            work_at(place, lambda spot: forget_backup(spot.parent, spot.name))
+            work_at(place, lambda at: forget_backup(at.parent, at.name))
 
 
 def refused(item: Item, why: str) -> WantedChange:
@@ -197,7 +197,7 @@ def is_private(found: AtPath) -> bool:
     return found.type == stat.S_IFREG and not found.mode & stat.S_IROTH
 
 
-def work_at(place: Place, act: Callable[[Spot], object]) -> None:
+def work_at(place: Place, act: Callable[[OpenPlace], object]) -> None:
     """``act`` at one place, as the user whose home it is in. Raises DeployError."""
     with Works([(place, act)]) as works:
         works.do(0)
@@ -255,14 +255,14 @@ def _removal(item: Item, found: AtPath) -> WantedChange | None:
     return WantedChange(item.key, f"remove {found.described}", diff, is_private(found))
 
 
-def _put_back(spot: Spot, before: State, image: bytes | None) -> None:
+def _put_back(at: OpenPlace, before: State, image: bytes | None) -> None:
     kind = before.get("type")
     if kind == "nothing":
-        remove(spot.parent, spot.name, backup=False)
+        remove(at.parent, at.name, backup=False)
     elif kind in _TYPES.values():
-        cast("Whole", kind_table.kind_named(f"{kind}")).put_back(spot, before, image)
+        cast("Whole", kind_table.kind_named(f"{kind}")).put_back(at, before, image)
     else:
-        raise DeployError(f"{spot.path}: what was there was not kept: it was a {kind}")
+        raise DeployError(f"{at.path}: what was there was not kept: it was a {kind}")
 
 
 def _is_there_to_remove(place: Place) -> bool:
