@@ -79,6 +79,16 @@ def _ignore(*_: object) -> None:
     """For callers who do not want to know."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who is asked and told while deploys are talked about."""
+
+    decide: Callable[[FoundDeploy], Decision]
+    on_started: Callable[[str, str, str], None] = _ignore
+    on_operated: Callable[[OperationResult], None] = _ignore
+    on_done: Callable[[DeployOutcome], None] = _ignore
+
+
 class Engine:
     """``work``: a folder that only root may enter, for temporary files. ``timeout_s``: how long one deploy may take
     to be prepared and carried out. ``inherit``: descriptors that the child keeps open, such as the lock.
@@ -122,7 +132,7 @@ class Engine:
                 continue
             part = replace(state, deploys=tuple(deploys))
             confined = looking is Looking.CONFINED
-            outcomes += self._converse(part, root, interrupted, decide=look, confined=confined)
+            outcomes += self._converse(part, root, interrupted, _Caller(look), confined=confined)
         if any(outcome.error == _STOPPED for outcome in outcomes):
             raise DeployError("planning was stopped", kind=ProblemKind.STOPPED, hint="the next cycle plans again")
         return (*found, *(FoundDeploy(outcome.deploy, error=outcome.error) for outcome in outcomes[len(found) :]))
@@ -147,9 +157,7 @@ class Engine:
         """
         if self._stopped:
             return tuple(DeployOutcome(deploy.name, Status.SKIPPED, error=_STOPPED) for deploy in state.deploys)
-        return self._converse(
-            state, root, interrupted, decide=decide, on_started=on_started, on_operated=on_operated, on_done=on_done
-        )
+        return self._converse(state, root, interrupted, _Caller(decide, on_started, on_operated, on_done))
 
     @property
     def stopped(self) -> bool:
@@ -168,11 +176,8 @@ class Engine:
         state: DesiredState,
         root: Path,
         interrupted: frozenset[str],
+        caller: _Caller,
         *,
-        decide: Callable[[FoundDeploy], Decision],
-        on_started: Callable[[str, str, str], None] = _ignore,
-        on_operated: Callable[[OperationResult], None] = _ignore,
-        on_done: Callable[[DeployOutcome], None] = _ignore,
         confined: bool = False,
     ) -> tuple[DeployOutcome, ...]:
         """A child's whole life."""
@@ -195,18 +200,11 @@ class Engine:
                 if over:
                     outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
                 else:
-                    talk = _Talk(
-                        deploy.name,
-                        child,
-                        self._timeout_s,
-                        decide=decide,
-                        on_started=on_started,
-                        on_operated=on_operated,
-                    )
+                    talk = _Talk(deploy.name, child, self._timeout_s, caller)
                     outcome = self._settled(talk, begin)
                     over, begin = talk.over, None
                 outcomes.append(outcome)
-                on_done(outcome)
+                caller.on_done(outcome)
         return tuple(outcomes)
 
     def _start(self, temp: str, *, confined: bool) -> Child:
@@ -242,24 +240,13 @@ class Engine:
 class _Talk:
     """What is said with the child about one deploy."""
 
-    def __init__(
-        self,
-        deploy: str,
-        child: Child,
-        timeout_s: int,
-        *,
-        decide: Callable[[FoundDeploy], Decision],
-        on_started: Callable[[str, str, str], None],
-        on_operated: Callable[[OperationResult], None],
-    ) -> None:
+    def __init__(self, deploy: str, child: Child, timeout_s: int, caller: _Caller) -> None:
         self.deploy = deploy
         self.child = child
         self.over = ""
         """Why no deploy after this one can be talked about."""
         self._deadline = time.monotonic() + timeout_s
-        self._decide = decide
-        self._on_started = on_started
-        self._on_operated = on_operated
+        self._caller = caller
         self._results: list[OperationResult] = []
 
     def ended(self, status: Status, error: str = "") -> DeployOutcome:
@@ -273,10 +260,10 @@ class _Talk:
             self._send(begin)
         match self._receive():
             case UnpreparedDeploy(error=error):
-                self._decide(FoundDeploy(self.deploy, error=error))
+                self._caller.decide(FoundDeploy(self.deploy, error=error))
                 return self.ended(Status.FAILED, error)
             case PreparedDeploy(changes=changes, resources=resources, unowned=unowned):
-                decision = self._decide(FoundDeploy(self.deploy, changes, resources, unowned=unowned))
+                decision = self._caller.decide(FoundDeploy(self.deploy, changes, resources, unowned=unowned))
             case other:
                 raise ProtocolError(f"{other.type} before {self.deploy} was prepared")
         if isinstance(decision, Skip):
@@ -286,10 +273,10 @@ class _Talk:
         while True:
             match self._receive():
                 case Started(resource=resource, operation=operation):
-                    self._on_started(self.deploy, resource, operation)
+                    self._caller.on_started(self.deploy, resource, operation)
                 case Operated(result=result):
                     self._results.append(result)
-                    self._on_operated(result)
+                    self._caller.on_operated(result)
                 case Done(status=status, error=error):
                     self.over = _STOPPED if status is Status.STOPPED else ""
                     return self.ended(status, error)

@@ -11,7 +11,7 @@ from agent.deploys import systemctl, tree
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.ssh import host
-from agent.deploys.ssh.spec import DROP_IN, UNITS
+from agent.deploys.ssh.reading import DROP_IN, UNITS
 from agent.deploys.unit_state import LoadedUnit, changed_since, started_at
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange

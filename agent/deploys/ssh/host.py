@@ -18,15 +18,12 @@ from pathlib import Path
 
 from agent.deploys import systemctl, tree
 from agent.deploys.items import Item
-from agent.deploys.ssh.reading import Configuration
-from agent.deploys.ssh.spec import DROP_IN
+from agent.deploys.ssh.reading import DROP_IN, MAIN, Configuration
 from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system.files import read_bounded
 from agent.system.process import run
 from agent.system.systemd import is_active
-
-MAIN = "/etc/ssh/sshd_config"
 
 TIMEOUT_S = 20.0
 """For one run of sshd or ssh-keygen, which take about 10 ms."""

@@ -13,6 +13,13 @@ from pathlib import Path, PurePosixPath
 from agent.errors import DeployError
 from agent.system.files import read_bounded
 
+MAIN = "/etc/ssh/sshd_config"
+FOLDER = "/etc/ssh/sshd_config.d"
+DROP_IN = f"{FOLDER}/00-hostwright.conf"
+
+UNITS = ("ssh.service", "sshd.service")
+"""What sshd is called: by Debian, by everybody else. Where both are there they are one."""
+
 _LINE = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)(?:\s*=\s*|\s+)(.*\S)\s*")
 _DEPTH = 16
 """As deep as sshd itself follows Includes."""

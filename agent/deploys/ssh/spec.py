@@ -20,15 +20,11 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 from agent.deploys.items import FILE_MODE, Item, items_to_json
 from agent.deploys.public_keys import KEY, complaint
 from agent.deploys.spec import Concrete, Sources, Spec
+from agent.deploys.ssh.reading import DROP_IN, FOLDER, UNITS
 from agent.domain.fault import Mistake
 
-FOLDER = "/etc/ssh/sshd_config.d"
-DROP_IN = f"{FOLDER}/00-hostwright.conf"
 KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 BLOCK = "ssh"
-
-UNITS = ("ssh.service", "sshd.service")
-"""What sshd is called: by Debian, by everybody else. Where both are there they are one."""
 
 _KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9]{1,63}")
 _SECTIONS = {"match": "write it below `match`", "include": "name the settings themselves"}

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from agent.deploys.ssh.spec import DROP_IN, FOLDER, KNOWN_HOSTS
+from agent.deploys.ssh.reading import DROP_IN, FOLDER
+from agent.deploys.ssh.spec import KNOWN_HOSTS
 from tests.deploys.on_host import Deploys
 
 pytestmark = pytest.mark.booted

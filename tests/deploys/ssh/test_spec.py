@@ -8,7 +8,8 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from agent.deploys.items import items_from_json
-from agent.deploys.ssh.spec import DROP_IN, KNOWN_HOSTS, SshSpec
+from agent.deploys.ssh.reading import DROP_IN
+from agent.deploys.ssh.spec import KNOWN_HOSTS, SshSpec
 from tests.deploys.commit import Commit
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILxJcQw5PeuLwEp5M4ChpAh34t4Ndc2IhypPrfCR85Fh"
