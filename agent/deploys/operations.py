@@ -26,7 +26,7 @@ from pyinfra.api.util import get_template
 from pyinfra.connectors.local import LocalConnector
 from pyinfra.context import ctx_host, ctx_state
 
-from agent.deploys.catalogue import spec_class
+from agent.deploys.catalogue import kinds, spec_class
 from agent.deploys.correct import correct
 from agent.deploys.spec import Concrete
 from agent.domain import codec
@@ -97,15 +97,8 @@ def _concrete(kind: str, written: Any, root: Path) -> Concrete:
     return spec.model_validate(spec.from_short(written)).concrete(DeployFolder(root, pins))
 
 
-command = _operation("command")
-containers = _operation("containers")
-cron = _operation("cron")
-dotfiles = _operation("dotfiles")
-files = _operation("files")
-motd = _operation("motd")
-packages = _operation("packages")
-services = _operation("services")
-ssh = _operation("ssh")
-sysctl = _operation("sysctl")
-tools = _operation("tools")
-users = _operation("users")
+def __getattr__(name: str) -> Callable[..., OperationMeta]:
+    """The operation called like a built-in deploy, when it is imported."""
+    if name not in kinds():
+        raise AttributeError(f"there is no built-in deploy {name}")
+    return _operation(name)

@@ -8,7 +8,7 @@ administrator's laptop, CI); the operations run only in the engine child on the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
@@ -101,10 +101,30 @@ class Spec(BaseModel, ABC):
         """Everything looked up and rendered. Raises InventoryError with what is missing or wrong."""
 
 
+M = TypeVar("M", bound=BaseModel)
+
+
 def _in_both_forms(schema: dict[str, Any], model: type[ByName]) -> None:
     """The JSON Schema: what the level holds may stand without it."""
     entry = schema["properties"][model.level]["additionalProperties"]
     schema["additionalProperties"] = {"anyOf": [entry, {"type": "null"}]} if model.bare else entry
+
+
+class NamedEntry(BaseModel):
+    """One entry of a ``ByName``. ``whole``: lists of which a later play's takes the place of the earlier's.
+    ``alternatives``: fields that say the same thing in different ways, so that a later play's one ends the others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    whole: ClassVar[tuple[str, ...]] = ()
+    alternatives: ClassVar[tuple[str, ...]] = ()
+
+    def merged(self, later: Self) -> Self:
+        """This entry with a later play's laid over it."""
+        said: dict[str, object] = {name: getattr(later, name) for name in self.whole if name in later.model_fields_set}
+        given = {name for name in self.alternatives if getattr(later, name) is not None}
+        said |= dict.fromkeys(set(self.alternatives) - given) if given else {}
+        return overlaid(self, later).model_copy(update=said)
 
 
 class ByName(Spec):
@@ -119,6 +139,23 @@ class ByName(Spec):
     @classmethod
     def from_short(cls, value: Any) -> Any:
         return {cls.level: value} if isinstance(value, Mapping) and set(value) != {cls.level} else value
+
+    def merged(self, later: Self) -> Self:
+        entries: dict[str, NamedEntry] = dict(getattr(self, self.level))
+        for name, entry in getattr(later, self.level).items():
+            entries[name] = entries[name].merged(entry) if name in entries else entry
+        return self.model_copy(update={self.level: entries})
+
+
+def by_full_name(entries: Mapping[str, M], full_name: Callable[[str], str]) -> dict[str, M]:
+    """``entries`` under their full names. Raises Mistake where two have the same one."""
+    named: dict[str, M] = {}
+    for given, entry in entries.items():
+        name = full_name(given)
+        if name in named:
+            raise Mistake(f"{name} is there twice", "keep one of the two")
+        named[name] = entry
+    return named
 
 
 def file_of(tree: Tree, path: str, where: Path) -> Entry:
@@ -163,11 +200,8 @@ def text_of(path: str, where: Path, sources: Sources, *, template: bool = False)
     return sources.render(text, path) if template or path.endswith(".j2") else text
 
 
-M = TypeVar("M", bound=BaseModel)
-
-
 def overlaid(earlier: M, later: M) -> M:
-    """``earlier`` with what ``later`` says laid over it: tuples united in order, scalars later wins.
+    """``earlier`` with what ``later`` says laid over it: tuples united in order, maps by key, scalars later wins.
 
     What ``later`` does not mention stands. For the entries of a spec (one unit, one account), keyed by name.
     """
@@ -175,4 +209,6 @@ def overlaid(earlier: M, later: M) -> M:
     for name, value in said.items():
         if isinstance(value, tuple):
             said[name] = tuple(dict.fromkeys((*getattr(earlier, name), *value)))
+        elif isinstance(value, Mapping):
+            said[name] = {**getattr(earlier, name), **value}
     return earlier.model_copy(update=said)

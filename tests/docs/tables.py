@@ -162,8 +162,8 @@ def owned() -> str:
 
 def operations_of_ours() -> str:
     """One row for each built-in deploy that a deploy file can import."""
-    kinds = (kind for kind in catalogue.kinds() if hasattr(operations, kind))
-    return _table("operation | takes", ([f"`{kind}`", f"[what the inventory says](#{kind})"] for kind in kinds))
+    names = (kind for kind in catalogue.kinds() if hasattr(operations, kind))
+    return _table("operation | takes", ([f"`{name}`", f"[what the inventory says](#{name})"] for name in names))
 
 
 # --- fleet.yaml -------------------------------------------------------------------------------------------------------

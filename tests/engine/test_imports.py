@@ -27,6 +27,7 @@ WRITTEN: dict[str, Any] = {
     "services": ["dbus"],
     "ssh": {"settings": {"MaxAuthTries": 3}},
     "sysctl": {"kernel.hostname": "x"},
+    "timezone": "Europe/Berlin",
     "tools": [],
     "users": {"root": {}},
 }

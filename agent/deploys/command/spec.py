@@ -13,11 +13,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from agent.deploys.spec import ByName, Concrete, Number, Sources, overlaid
+from agent.deploys.spec import ByName, Concrete, NamedEntry, Number, Sources
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
@@ -31,10 +31,11 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 DEFAULT_TIMEOUT = "10m"
 
 
-class CommandEntry(BaseModel):
+class CommandEntry(NamedEntry):
     """One command."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    whole: ClassVar[tuple[str, ...]] = ("run", "unless")
+    alternatives: ClassVar[tuple[str, ...]] = ("run", "shell")
 
     run: tuple[str | Number, ...] | None = Field(
         default=None, description="The program and its arguments, as a list. No shell reads them."
@@ -105,15 +106,6 @@ class CommandEntry(BaseModel):
             raise Mistake(f"{text!r} is not a time", "write a whole number and s, m or h, like 10m")
         return text
 
-    def merged(self, later: CommandEntry) -> CommandEntry:
-        merged = overlaid(self, later).model_copy(update={"env": {**self.env, **later.env}})
-        for name in ("run", "unless"):  # a list of arguments is one thing: it is not united with another
-            if getattr(later, name) is not None:
-                merged = merged.model_copy(update={name: getattr(later, name)})
-        if later.run is not None:
-            return merged.model_copy(update={"shell": None})
-        return merged if later.shell is None else merged.model_copy(update={"run": None})
-
     def concrete(self, name: str) -> dict[str, JSON]:
         """As the operations take it. Raises InventoryError where it does not say what to run."""
         if (self.run is None) is (self.shell is None):
@@ -145,12 +137,6 @@ class CommandSpec(ByName):
             if not _NAME.fullmatch(name):
                 raise Mistake(f"{name!r} is not a name for a command", "write letters, digits, -, _ and dots")
         return commands
-
-    def merged(self, later: Self) -> Self:
-        commands = dict(self.commands)
-        for name, command in later.commands.items():
-            commands[name] = commands[name].merged(command) if name in commands else command
-        return self.model_copy(update={"commands": commands})
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
         entries: dict[str, Mapping[str, JSON]] = {}

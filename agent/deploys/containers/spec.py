@@ -17,13 +17,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from agent.deploys.containers.quadlet_text import FOLDER, Container, file_name, rendered, service_of
 from agent.deploys.items import Item, items_to_json, parents
-from agent.deploys.spec import ByName, Concrete, Sources, overlaid, text_of
+from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, by_full_name, text_of
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
@@ -34,10 +34,11 @@ _OURS = ("image", "command", "ports", "volumes", "env", "env_files", "networks",
 """Fields that become a quadlet's text."""
 
 
-class QuadletEntry(BaseModel):
+class QuadletEntry(NamedEntry):
     """One container, or another thing that podman looks after."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    whole: ClassVar[tuple[str, ...]] = ("command",)
+    alternatives: ClassVar[tuple[str, ...]] = ("quadlet", "content")
 
     image: str | None = Field(
         default=None,
@@ -121,16 +122,6 @@ class QuadletEntry(BaseModel):
             raise Mistake("a word of a command holds no NUL", "leave the NUL out")
         return words
 
-    def merged(self, later: QuadletEntry) -> QuadletEntry:
-        merged = overlaid(self, later).model_copy(update={"env": {**self.env, **later.env}})
-        if "command" in later.model_fields_set:
-            merged = merged.model_copy(update={"command": later.command})
-        if later.quadlet is not None:
-            return merged.model_copy(update={"content": None})
-        if later.content is not None:
-            return merged.model_copy(update={"quadlet": None})
-        return merged
-
     def complaint(self, kind: str) -> Fault | None:
         """What is wrong with it as a whole."""
         given = [name for name in ("image", "quadlet", "content") if getattr(self, name) is not None]
@@ -157,19 +148,7 @@ class ContainersSpec(ByName):
     @field_validator("quadlets")
     @classmethod
     def _named(cls, quadlets: dict[str, QuadletEntry]) -> dict[str, QuadletEntry]:
-        named: dict[str, QuadletEntry] = {}
-        for given, quadlet in quadlets.items():
-            name = file_name(given)
-            if name in named:
-                raise Mistake(f"{name} is there twice", "keep one of the two")
-            named[name] = quadlet
-        return named
-
-    def merged(self, later: Self) -> Self:
-        quadlets = dict(self.quadlets)
-        for name, quadlet in later.quadlets.items():
-            quadlets[name] = quadlets[name].merged(quadlet) if name in quadlets else quadlet
-        return self.model_copy(update={"quadlets": quadlets})
+        return by_full_name(quadlets, file_name)
 
     def concrete(self, sources: Sources) -> Concrete:
         wanted = {name: _concrete(name, quadlet, sources) for name, quadlet in self.quadlets.items()}

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from agent.deploys.cron import schedule
 from agent.deploys.cron.entry import path_of
 from agent.deploys.items import FILE_MODE, Item, items_to_json
-from agent.deploys.spec import ByName, Concrete, Number, Sources, overlaid
+from agent.deploys.spec import ByName, Concrete, NamedEntry, Number, Sources
 from agent.domain.desired import Resource
 from agent.domain.fault import Mistake
 
@@ -32,10 +32,8 @@ LINE_LIMIT = 998
 _HEADER = "# Managed by Hostwright: what is changed here by hand is put back.\n"
 
 
-class CronJob(BaseModel):
+class CronJob(NamedEntry):
     """One job."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     command: str | None = Field(
         default=None,
@@ -98,10 +96,6 @@ class CronJob(BaseModel):
     def _comment(cls, comment: str | None) -> str | None:
         return comment if comment is None else _line(comment, "comment")
 
-    def merged(self, later: CronJob) -> CronJob:
-        env = {**self.env, **later.env}
-        return overlaid(self, later).model_copy(update={"env": env})
-
     def text(self, name: str) -> str:
         """The file. Raises Mistake where nobody said what runs, or when."""
         if self.command is None or self.schedule is None:
@@ -131,12 +125,6 @@ class CronSpec(ByName):
                     "write letters, digits, - and _ (cron reads no file with a dot in its name)",
                 )
         return jobs
-
-    def merged(self, later: Self) -> Self:
-        jobs = dict(self.jobs)
-        for name, job in later.jobs.items():
-            jobs[name] = jobs[name].merged(job) if name in jobs else job
-        return self.model_copy(update={"jobs": jobs})
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
         items = [

@@ -17,12 +17,12 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from agent.deploys.items import FILE_MODE, Item, items_to_json
-from agent.deploys.spec import NAMES, ByName, Concrete, Sources, overlaid, text_of
+from agent.deploys.spec import NAMES, ByName, Concrete, NamedEntry, Sources, by_full_name, text_of
 from agent.deploys.unit_state import UNIT_FOLDER, is_template, template_of
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
@@ -38,10 +38,10 @@ _NAME = re.compile(r"(?!-)[A-Za-z0-9:_.\\@-]{1,240}")
 _DROP_IN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}\.conf")
 
 
-class UnitEntry(BaseModel):
+class UnitEntry(NamedEntry):
     """One unit."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    alternatives: ClassVar[tuple[str, ...]] = ("unit", "content")
 
     running: bool | None = Field(default=None, description="Whether it runs now; false stops it.")
     enabled: bool | None = Field(default=None, description="Whether it starts at boot.")
@@ -86,14 +86,6 @@ class UnitEntry(BaseModel):
                 raise Mistake(f"{name!r} is not the name of a drop-in", "write a file name that ends in .conf")
         return drop_ins
 
-    def merged(self, later: UnitEntry) -> UnitEntry:
-        merged = overlaid(self, later).model_copy(update={"drop_ins": {**self.drop_ins, **later.drop_ins}})
-        if later.unit is not None:
-            return merged.model_copy(update={"content": None})
-        if later.content is not None:
-            return merged.model_copy(update={"unit": None})
-        return merged
-
     @property
     def contradiction(self) -> Fault | None:
         """What cannot be at the same time."""
@@ -128,24 +120,14 @@ class ServicesSpec(ByName):
     @field_validator("units")
     @classmethod
     def _named(cls, units: dict[str, UnitEntry]) -> dict[str, UnitEntry]:
-        named: dict[str, UnitEntry] = {}
-        for given, unit in units.items():
-            name = full_name(given)
-            if name in named:
-                raise Mistake(f"{name} is there twice", "keep one of the two")
+        named = by_full_name(units, full_name)
+        for name, unit in named.items():
             if is_template(name) and unit.model_fields_set - {"unit", "content", "drop_ins"}:
                 raise Mistake(
                     f"{name} is a template: it has files, and only its instances run",
                     "name an instance: name@x.service",
                 )
-            named[name] = unit
         return named
-
-    def merged(self, later: Self) -> Self:
-        units = dict(self.units)
-        for name, unit in later.units.items():
-            units[name] = units[name].merged(unit) if name in units else unit
-        return self.model_copy(update={"units": units})
 
     def concrete(self, sources: Sources) -> Concrete:
         units = {name: _concrete(name, unit, sources) for name, unit in self.units.items()}

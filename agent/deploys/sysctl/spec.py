@@ -9,21 +9,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, field_validator
+from pydantic import ConfigDict, Field, StrictInt, StrictStr, field_validator
 
-from agent.deploys.spec import ByName, Concrete, Sources, overlaid
+from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, by_full_name
 from agent.deploys.sysctl import keys
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
 
 
-class Setting(BaseModel):
+class Setting(NamedEntry):
     """One setting."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: StrictInt | StrictStr = Field(description="A number or a text, as the kernel shows it.")
     optional: bool = Field(
@@ -73,19 +71,7 @@ class SysctlSpec(ByName):
     @field_validator("settings")
     @classmethod
     def _named(cls, settings: dict[str, Setting]) -> dict[str, Setting]:
-        named: dict[str, Setting] = {}
-        for given, setting in settings.items():
-            name = keys.canonical(given)
-            if name in named:
-                raise Mistake(f"{name} is there twice", "keep one of the two")
-            named[name] = setting
-        return named
-
-    def merged(self, later: Self) -> Self:
-        settings = dict(self.settings)
-        for name, setting in later.settings.items():
-            settings[name] = overlaid(settings[name], setting) if name in settings else setting
-        return self.model_copy(update={"settings": settings})
+        return by_full_name(settings, keys.canonical)
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
         settings: dict[str, Mapping[str, JSON]] = {
