@@ -76,6 +76,23 @@ def test_what_cannot_be_built_says_what_to_do_is_not_tried_all_the_time_and_can_
         assert machine.run("hostwright plan").code == 0
 
 
+def test_a_python_that_cannot_make_environments_is_completed_by_the_package_manager(boot: Boot) -> None:
+    with boot() as machine:
+        machine.run(LATER)
+        assert bootstrap(machine).code == 0
+        take_python_away(machine)
+        (kept,) = machine.run("ls /opt/hostwright/rescue/*/sources").output.split()
+        assert "\ninstall env DEBIAN_FRONTEND=noninteractive " in machine.read(kept)
+        assert "\npythons python3-venv " in machine.read(kept)
+        venv = "/usr/lib/python3.11/ensurepip"
+        machine.run(f"mv {venv} /root/ensurepip")
+        machine.write("/root/install", f"echo $1 >>/root/asked; mv /root/ensurepip {venv}\n")
+        machine.run(f"sed -i 's,^install .*,install sh /root/install,' {kept}")
+        machine.run("systemctl start hostwright-rescue", timeout_s=300)
+        assert machine.read("/root/asked") == "python3-venv\n"
+        assert machine.run("hostwright plan").code == 0
+
+
 def test_on_a_host_that_is_well_it_changes_nothing(boot: Boot) -> None:
     with boot() as machine:
         assert bootstrap(machine).code == 0

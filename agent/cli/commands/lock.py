@@ -125,31 +125,24 @@ def _old(output: Output, tree: FolderTree, name: str, *, keep: bool) -> Lock:
 
 
 def _changes(old: Lock, new: Lock) -> Iterator[str]:
-    before, after = ({**_versions(lock), **_commits(lock)} for lock in (old, new))
-    same = {
-        *([AGENT] if old.agent == new.agent else ()),
-        *(name for name, pin in new.tools.items() if old.tools.get(name) == pin),
-        *_same_repositories(old, new),
-    }
+    """A line for each pin that is new, gone or different."""
+    before, after = _pins(old), _pins(new)
     for name in sorted(before.keys() | after.keys()):
-        if name not in after:
-            yield f"{name} {before[name]} is not asked for any more"
-        elif name not in before:
-            yield f"{name} {after[name]}"
-        elif before[name] != after[name]:
-            yield f"{name} {before[name]} → {after[name]}"
-        elif name not in same:
-            yield f"{name} {after[name]} pinned anew"
+        was, now = before.get(name, ("", None)), after.get(name, ("", None))
+        if not now[0]:
+            yield f"{name} {was[0]} is not asked for any more"
+        elif not was[0]:
+            yield f"{name} {now[0]}"
+        elif was[0] != now[0]:
+            yield f"{name} {was[0]} → {now[0]}"
+        elif was != now:
+            yield f"{name} {now[0]} pinned anew"
 
 
-def _versions(lock: Lock) -> dict[str, str]:
-    agent = {AGENT: lock.agent.version} if lock.agent is not None else {}
-    return {**agent, **{name: pin.version for name, pin in lock.tools.items()}}
-
-
-def _commits(lock: Lock) -> dict[str, str]:
-    return {name: pin.commit[:12] for name, pin in lock.repositories.items()}
-
-
-def _same_repositories(old: Lock, new: Lock) -> Iterator[str]:
-    return (name for name, pin in new.repositories.items() if old.repositories.get(name) == pin)
+def _pins(lock: Lock) -> dict[str, tuple[str, object]]:
+    """Each pin by name, with its version as people read it."""
+    return {
+        **({AGENT: (lock.agent.version, lock.agent)} if lock.agent is not None else {}),
+        **{name: (tool.version, tool) for name, tool in lock.tools.items()},
+        **{name: (repository.commit[:12], repository) for name, repository in lock.repositories.items()},
+    }
