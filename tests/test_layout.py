@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST_FIRST
+
 ROOT = Path(__file__).parents[1]
 
 LINES_MAX = 350
@@ -97,6 +99,10 @@ def test_no_two_modules_of_a_folder_sound_alike() -> None:
 def test_every_folder_of_tests_is_a_package_so_that_two_modules_may_have_one_name() -> None:
     folders = {path.parent for path in TESTS}
     assert [_name(folder) for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
+
+
+def test_the_files_whose_tests_begin_first_are_there() -> None:
+    assert [name for name in LONGEST_FIRST if not (ROOT / name).is_file()] == []
 
 
 def test_only_verify_makes_a_trusted_commit() -> None:
