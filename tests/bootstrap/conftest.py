@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.lab import images
 from tests.lab.host import Completed, Host
+from tests.lab.images import Image
+from tests.lab.installed import WHEELHOUSE as WHEELS
 from tests.lab.lab import Lab
 
 ROOT = Path(__file__).parents[2]
 CLONE = "/root/hostwright"
-WHEELS = "/srv/wheels"
 BOOTSTRAP_TIMEOUT_S = 300
 
 SITE = """\
@@ -31,20 +31,7 @@ SITE = """\
 
 
 Boot = Callable[..., Host]
-
-
-def with_wheels(suite: str) -> images.Image:
-    """A ready host that also holds every package of requirements.txt for its own Python."""
-    lock = (ROOT / "requirements.txt").read_text()
-    script = f"""
-cat > /tmp/requirements.txt <<'END-OF-LOCK'
-{lock}
-END-OF-LOCK
-python3 -m venv /tmp/venv
-/tmp/venv/bin/pip -q download --require-hashes --only-binary :all: -r /tmp/requirements.txt -d {WHEELS}
-rm -r /tmp/venv /tmp/requirements.txt
-"""
-    return images.derived(f"{suite}-wheels", images.ready(suite), script)
+Bootstrapped = Callable[[str], tuple[Image, Completed]]
 
 
 def bootstrap(host: Host, *options: str, offline: bool = True, folder: str = CLONE) -> Completed:
@@ -87,10 +74,11 @@ def clone_with(folder: Path, files: Mapping[str, str]) -> Path:
 
 @pytest.fixture(scope="session")
 def boot(lab: Lab, clone: Path) -> Boot:
-    """Boots a host with the clone in /root/hostwright, offline unless said otherwise."""
+    """Boots a host with the clone in /root/hostwright and no network. On the image ``agent``, bootstrap.sh finds the
+    environment installed, which is most of its work, and begins with setting the host up."""
 
-    def up(suite: str = "bookworm", *, offline: bool = True, options: tuple[str, ...] = ()) -> Host:
-        booted = lab.boot(suite, image=with_wheels(suite), online=not offline, options=options)
+    def up(suite: str = "bookworm", *, image: str = "offline", options: tuple[str, ...] = ()) -> Host:
+        booted = lab.boot(suite, image=image, options=options)
         booted.push(clone, CLONE)
         return booted
 
@@ -106,15 +94,37 @@ class Installed:
 
 
 @pytest.fixture(scope="session")
-def installed(boot: Boot) -> Callable[[str], Installed]:
-    """One installed host for each suite, shared by all tests that leave it as it is."""
+def bootstrapped(boot: Boot) -> Bootstrapped:
+    """By suite: what a host is after bootstrap.sh, as an image, and what bootstrap.sh said."""
+    known: dict[str, tuple[Image, Completed]] = {}
+
+    def of(suite: str) -> tuple[Image, Completed]:
+        if suite not in known:
+            machine = boot(suite)
+            done = bootstrap(machine)
+            assert done.code == 0, done.error
+            known[suite] = (machine.freeze(), done)
+        return known[suite]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def installed(lab: Lab, bootstrapped: Bootstrapped) -> Callable[[str], Installed]:
+    """One bootstrapped host for each suite, shared by all tests that leave it as it is."""
     known: dict[str, Installed] = {}
 
     def of(suite: str) -> Installed:
         if suite not in known:
-            machine = boot(suite)
-            known[suite] = Installed(machine, bootstrap(machine))
-            assert known[suite].done.code == 0, known[suite].done.error
+            image, done = bootstrapped(suite)
+            known[suite] = Installed(lab.boot(suite, image=image), done)
         return known[suite]
 
     return of
+
+
+@pytest.fixture
+def machine(lab: Lab, bootstrapped: Bootstrapped) -> Iterator[Host]:
+    """A bootstrapped host for one test."""
+    with lab.boot("bookworm", image=bootstrapped("bookworm")[0]) as machine:
+        yield machine

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.bootstrap.conftest import CLONE, WHEELS, Boot, Installed, bootstrap, traces, trusting
 from tests.lab.host import Host
-from tests.lab.images import SUITES
+from tests.lab.images import SUITES, Image
 from tests.lab.lab import Lab
 
 BASELINE = "/var/lib/hostwright/ledger/packages-before"
@@ -77,13 +78,11 @@ def test_systemd_finds_nothing_wrong_with_the_units(installed: Install, suite: s
         assert float(score[1]) <= most
 
 
-def test_a_new_commit_in_the_clone_is_taken_up_by_another_run(boot: Boot) -> None:
-    with boot() as machine:
-        bootstrap(machine)
-        machine.run(f"sed -i s/hello/welcome/ {CLONE}/inventories/local/site.yaml")
-        machine.run(f"git -C {CLONE} -c user.name=A -c user.email=a@b commit -qam 'Say it warmer'")
-        assert bootstrap(machine).code == 0
-        assert machine.read("/etc/greeting") == "welcome\n"
+def test_a_new_commit_in_the_clone_is_taken_up_by_another_run(machine: Host) -> None:
+    machine.run(f"sed -i s/hello/welcome/ {CLONE}/inventories/local/site.yaml")
+    machine.run(f"git -C {CLONE} -c user.name=A -c user.email=a@b commit -qam 'Say it warmer'")
+    assert bootstrap(machine).code == 0
+    assert machine.read("/etc/greeting") == "welcome\n"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,7 @@ def test_killed_half_way_and_run_again_it_finishes(boot: Boot, after_s: float) -
 
 
 def test_a_clone_of_a_person_becomes_a_repository_of_root(boot: Boot) -> None:
-    with boot() as machine:
+    with boot(image="agent") as machine:
         machine.run(f"useradd -m ann && cp -r {CLONE} /home/ann/config && chown -R ann: /home/ann")
         machine.write("/etc/sudoers.d/ann", "ann ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)
         command = f"su ann -c 'cd ~/config && sudo ./bootstrap.sh --wheelhouse {WHEELS}'"
@@ -170,7 +169,7 @@ def test_a_signal_after_the_first_cycle_changed_something_leaves_what_can_give_i
 
 
 def test_once_converges_and_installs_no_service(boot: Boot) -> None:
-    with boot() as machine:
+    with boot(image="agent") as machine:
         done = bootstrap(machine, "--once")
         assert (done.code, "next " in done.error) == (0, False)
         assert machine.read("/etc/greeting") == "hello\n"
@@ -178,7 +177,7 @@ def test_once_converges_and_installs_no_service(boot: Boot) -> None:
 
 
 def test_without_systemd_it_converges_once_and_says_how_to_go_on(boot: Boot) -> None:
-    with boot() as machine:
+    with boot(image="agent") as machine:
         hidden = f"mount -t tmpfs none /run/systemd && exec {CLONE}/bootstrap.sh --wheelhouse {WHEELS}"
         done = machine.run(["unshare", "--mount", "sh", "-c", hidden], check=False, timeout_s=300)
         assert done.code == 0, done.error
@@ -186,45 +185,66 @@ def test_without_systemd_it_converges_once_and_says_how_to_go_on(boot: Boot) -> 
         assert "hostwright daemon" in done.error
 
 
-def test_uninstalling_gives_the_host_back_and_can_be_done_twice(boot: Boot) -> None:
-    with boot() as machine:
-        bootstrap(machine)
-        assert machine.run("hostwright uninstall").code == 0
-        assert traces(machine) == []
-        assert machine.run("systemctl is-active hostwright", check=False).output == "inactive\n"
-        assert machine.run("systemctl --failed --plain --no-legend").output == ""
-        assert machine.run("ls /etc/greeting", check=False).code != 0
-        assert machine.run([f"{CLONE}/bootstrap.sh", "--uninstall"]).code == 0
+def test_uninstalling_gives_the_host_back_and_can_be_done_twice(machine: Host) -> None:
+    assert machine.run("hostwright uninstall").code == 0
+    assert traces(machine) == []
+    assert machine.run("systemctl is-active hostwright", check=False).output == "inactive\n"
+    assert machine.run("systemctl --failed --plain --no-legend").output == ""
+    assert machine.run("ls /etc/greeting", check=False).code != 0
+    assert machine.run([f"{CLONE}/bootstrap.sh", "--uninstall"]).code == 0
 
 
-def test_what_was_kept_is_taken_up_again(boot: Boot) -> None:
-    with boot() as machine:
-        bootstrap(machine)
-        public = machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub")
-        ledger = machine.run("hostwright --json ledger").output
-        machine.run("hostwright uninstall --keep")
-        assert machine.read("/etc/greeting") == "hello\n"
-        assert bootstrap(machine).code == 0
-        assert machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub") == public
-        assert machine.run("hostwright --json ledger").output == ledger
+def test_what_was_kept_is_taken_up_again(machine: Host) -> None:
+    public = machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub")
+    ledger = machine.run("hostwright --json ledger").output
+    machine.run("hostwright uninstall --keep")
+    assert machine.read("/etc/greeting") == "hello\n"
+    assert bootstrap(machine).code == 0
+    assert machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub") == public
+    assert machine.run("hostwright --json ledger").output == ledger
 
 
-def test_the_first_baseline_stands_and_what_bootstrap_brought_is_the_agents(lab: Lab, clone: Path) -> None:
-    with lab.boot("bookworm", image="base", online=True) as machine:
-        machine.push(clone, CLONE)
-        before = machine.run("dpkg-query -W -f '${Package}\\n' | sort").output.split()
-        trust = trusting(machine)
-        assert bootstrap(machine, "--branch", "none", *trust, offline=False).code == 4, "packages came, nothing else"
-        machine.run("apt-get -qq --yes install tree")
-        assert bootstrap(machine, *trust, offline=False).code == 0
-        assert sorted(machine.read(BASELINE).split()) == before
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The packages of a bare machine, and what it was after bootstrap.sh had run twice: the first time in vain."""
+
+    packages: list[str]
+    image: Image
+
+
+@pytest.fixture(scope="module")
+def bare(lab: Lab, clone: Path) -> Bare:
+    machine = lab.boot("bookworm", image="base", online=True)
+    machine.push(clone, CLONE)
+    packages = machine.run("dpkg-query -W -f '${Package}\\n' | sort").output.split()
+    trust = trusting(machine)
+    assert bootstrap(machine, "--branch", "none", *trust, offline=False).code == 4, "packages came, nothing else"
+    machine.run("apt-get -qq --yes install tree")
+    assert bootstrap(machine, *trust, offline=False).code == 0
+    return Bare(packages, machine.freeze())
+
+
+def test_the_first_baseline_stands_and_what_bootstrap_brought_is_the_agents(lab: Lab, bare: Bare) -> None:
+    with lab.boot("bookworm", image=bare.image, online=True) as machine:
+        assert sorted(machine.read(BASELINE).split()) == bare.packages
         told = json.loads(machine.run("hostwright --json ledger").output)["data"]
         ours = {entry["key"].removeprefix("package:") for entry in told if entry["deploy"] == "(bootstrap)"}
         assert {"git", "python3-venv", "python3", "libcurl3-gnutls"} <= ours
-        assert not ours & {*before, "tree"}
-        assert bootstrap(machine, *trust, offline=False).code == 0
-        assert sorted(machine.read(BASELINE).split()) == before
+        assert not ours & {*bare.packages, "tree"}
+        assert bootstrap(machine, *trusting(machine), offline=False).code == 0
+        assert sorted(machine.read(BASELINE).split()) == bare.packages
         assert machine.run("ls /run/hostwright-bootstrap.packages", check=False).code != 0
+
+
+def test_packages_of_its_own_that_do_not_go_are_told_with_the_command(lab: Lab, bare: Bare) -> None:
+    """The last step of uninstall, which runs without Python."""
+    with lab.boot("bookworm", image=bare.image, online=True) as machine:
+        machine.write("/var/lib/dpkg/info/git.prerm", "#!/bin/sh\nexit 1\n", mode=0o755)
+        gone = machine.run("hostwright --json uninstall", check=False, timeout_s=600)
+        assert (gone.code, json.loads(gone.output)["exit"]) == (3, 3)
+        assert "the packages that it needed could not be removed" in gone.error
+        assert "remove them by hand: apt-get" in gone.error
+        assert machine.run("ls /opt/hostwright /etc/hostwright", check=False).code != 0
 
 
 @pytest.mark.long  # The stories of the example and of uninstall begin in the same way, one on each suite.

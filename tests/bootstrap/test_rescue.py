@@ -10,6 +10,7 @@ import pytest
 from tests.bootstrap.conftest import CLONE, WHEELS, Boot, bootstrap, trusting
 from tests.bootstrap.test_install import SNAPSHOT
 from tests.lab.host import Host
+from tests.lab.images import Image
 from tests.lab.lab import Lab
 from tests.stories.world import until
 
@@ -30,6 +31,15 @@ apt-get -q -y autoremove --purge
 UPGRADE_TIMEOUT_S = 1200
 
 
+@pytest.fixture(scope="module")
+def on_later(boot: Boot) -> Image:
+    """A bootstrapped host whose environment was made with the Python that can be taken away."""
+    machine = boot()
+    machine.run(LATER)
+    assert bootstrap(machine).code == 0
+    return machine.freeze()
+
+
 def take_python_away(machine: Host) -> None:
     machine.run('while [ "$(systemctl is-active hostwright-cycle)" = activating ]; do sleep 0.1; done')
     machine.run(f"rm -r {FIRST} /opt/later")
@@ -43,10 +53,8 @@ def commit(machine: Host, greeting: str) -> None:
     machine.run(f"git -C {CLONE} push -q /var/lib/hostwright/origin.git HEAD:main")
 
 
-def test_a_host_whose_python_is_gone_heals_itself_and_tells(boot: Boot) -> None:
-    with boot() as machine:
-        machine.run(LATER)
-        assert bootstrap(machine).code == 0
+def test_a_host_whose_python_is_gone_heals_itself_and_tells(lab: Lab, on_later: Image) -> None:
+    with lab.boot("bookworm", image=on_later) as machine:
         daemon = machine.run("systemctl show -P MainPID hostwright").output
         take_python_away(machine)
         commit(machine, "healed")
@@ -59,27 +67,25 @@ def test_a_host_whose_python_is_gone_heals_itself_and_tells(boot: Boot) -> None:
         assert [event["kind"] for event in told].count("rescued") == 1
 
 
-def test_what_cannot_be_built_says_what_to_do_is_not_tried_all_the_time_and_can_be_mended(boot: Boot) -> None:
-    with boot() as machine:
-        machine.run(LATER)
-        assert bootstrap(machine).code == 0
+def test_what_cannot_be_built_says_what_to_do_is_not_tried_all_the_time_and_can_be_mended(
+    lab: Lab, on_later: Image
+) -> None:
+    with lab.boot("bookworm", image=on_later) as machine:
         take_python_away(machine)
         machine.run(f"mv {WHEELS} /srv/elsewhere && mkdir {WHEELS}")
         for _ in range(2):
             machine.run("systemctl start hostwright-cycle", check=False, timeout_s=300)
         said = machine.run("journalctl -u hostwright-rescue -o cat --no-pager").output
         assert said.count("building the environment anew") == 1
-        assert "uv cannot be installed" in said
+        assert "uv cannot be installed" in said, said
         assert "tried a short while ago" in said
         machine.run(f"rmdir {WHEELS} && mv /srv/elsewhere {WHEELS}")
         assert bootstrap(machine).code == 0
         assert machine.run("hostwright plan").code == 0
 
 
-def test_a_python_that_cannot_make_environments_is_completed_by_the_package_manager(boot: Boot) -> None:
-    with boot() as machine:
-        machine.run(LATER)
-        assert bootstrap(machine).code == 0
+def test_a_python_that_cannot_make_environments_is_completed_by_the_package_manager(lab: Lab, on_later: Image) -> None:
+    with lab.boot("bookworm", image=on_later) as machine:
         take_python_away(machine)
         (kept,) = machine.run("ls /opt/hostwright/rescue/*/sources").output.split()
         assert "\ninstall env DEBIAN_FRONTEND=noninteractive " in machine.read(kept)
@@ -93,14 +99,12 @@ def test_a_python_that_cannot_make_environments_is_completed_by_the_package_mana
         assert machine.run("hostwright plan").code == 0
 
 
-def test_on_a_host_that_is_well_it_changes_nothing(boot: Boot) -> None:
-    with boot() as machine:
-        assert bootstrap(machine).code == 0
-        machine.run("systemctl stop hostwright")
-        before = machine.run(SNAPSHOT).output
-        done = machine.run("sh /opt/hostwright/rescue/rescue.sh build")
-        assert (done.output, done.error) == ("", "")
-        assert machine.run(SNAPSHOT).output == before
+def test_on_a_host_that_is_well_it_changes_nothing(machine: Host) -> None:
+    machine.run("systemctl stop hostwright")
+    before = machine.run(SNAPSHOT).output
+    done = machine.run("sh /opt/hostwright/rescue/rescue.sh build")
+    assert (done.output, done.error) == ("", "")
+    assert machine.run(SNAPSHOT).output == before
 
 
 @pytest.mark.long

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from agent import __version__
-from tests.bootstrap.conftest import CLONE, ROOT, WHEELS, Boot, bootstrap
+from tests.bootstrap.conftest import CLONE, ROOT, WHEELS, Bootstrapped, bootstrap
 from tests.lab.host import Host
+from tests.lab.lab import Lab
 from tests.stories.world import kinds, until
 
 GOOD, SILENT, DEAF = "98.0.0", "98.1.0", "98.2.0"
@@ -27,7 +28,7 @@ _EDITS: Mapping[str, tuple[str, str, str]] = {
         "        fleet = self._fleet(account)\n        box",
         "        raise RuntimeError",
     ),
-    DEAF: ("agent/planning.py", "    settings, memory = read_settings(paths), Memory(paths)", "    raise OSError"),
+    DEAF: ("agent/planning.py", "    parts = wiring.parts_of_plan(paths, work)", "    raise OSError"),
 }
 DROP_IN = "/etc/systemd/system/hostwright-revert.timer.d/soon.conf"
 
@@ -87,15 +88,13 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-def fleet(boot: Boot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(lab: Lab, bootstrapped: Bootstrapped, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     wheels = tmp_path_factory.mktemp("wheels")
-    with boot() as machine:
+    with lab.boot("bookworm", image=bootstrapped("bookworm")[0]) as machine:
         for version in (GOOD, SILENT, DEAF):
             built = wheel(wheels, version)
             machine.push(built, f"{WHEELS}/{built.name}")
         machine.run("mkdir /srv/no-index")
-        done = bootstrap(machine)
-        assert done.code == 0, done.error
         yield Fleet(machine)
 
 

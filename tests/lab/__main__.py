@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from tests.lab.images import SUITES
 from tests.lab.installed import agent
 
-for each in SUITES:
-    agent(each)
+with ThreadPoolExecutor() as pool:
+    list(pool.map(agent, SUITES))

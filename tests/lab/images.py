@@ -94,9 +94,11 @@ def derived(name: str, parent: Image, script: str, recipe: Sequence[object] = ()
 
 
 def overlay_script(image: Image, upper: Path, scratch: Path) -> str:
-    """A shell script that mounts ``image`` under ``upper`` at ``scratch/root`` and becomes the command in ``$0 $@``."""
+    """A shell script that mounts ``image`` under ``upper`` at ``scratch/root`` and becomes the command in ``$0 $@``.
+
+    A folder of the image can be renamed there, as on any disk: without ``redirect_dir`` overlayfs refuses (EXDEV)."""
     layers = ":".join(map(str, image))
-    options = f"lowerdir={layers},upperdir={upper},workdir={scratch}/work"
+    options = f"lowerdir={layers},upperdir={upper},workdir={scratch}/work,redirect_dir=on"
     return (
         f'mkdir -p {scratch}/work {scratch}/root; mount -t overlay overlay -o {options} {scratch}/root; exec "$0" "$@"'
     )

@@ -16,18 +16,18 @@ from tests.lab.images import Image, derived, ready
 
 ROOT = Path(__file__).parents[2]
 
-WHEELHOUSE = "/opt/wheelhouse"
+WHEELHOUSE = "/srv/wheels"
 
 _WHEELS = f"""\
-python3 -m venv /opt/pip
-/opt/pip/bin/pip download --quiet --require-hashes --only-binary :all: --dest {WHEELHOUSE} -r /source/requirements.txt
+python3 -m venv /srv/pip
+/srv/pip/bin/pip download --quiet --require-hashes --only-binary :all: --dest {WHEELHOUSE} -r /source/requirements.txt
 """
 
 _PIP_INSTALL = f"""\
 version=$(sed -n 's/^__version__ = "\\(.*\\)"$/\\1/p' /source/agent/__init__.py)
 environment=/opt/hostwright/versions/$version
 [ -e "$environment" ] || python3 -m venv --without-pip "$environment"
-/opt/pip/bin/pip --python "$environment/bin/python" install --quiet --no-index --find-links {WHEELHOUSE} --no-deps \\
+/srv/pip/bin/pip --python "$environment/bin/python" install --quiet --no-index --find-links {WHEELHOUSE} --no-deps \\
 """
 
 _DEPENDENCIES = f"{_PIP_INSTALL} -r /source/requirements.txt\n"

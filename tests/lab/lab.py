@@ -4,7 +4,7 @@
         host.run("apt-get install -y nginx")
 
 ``base`` is a bare Debian; ``ready`` (the default) has git, Python with venv, ssh, sudo and curl; ``offline`` has
-wheels in /opt/wheelhouse as well, and ``agent`` the agent installed; ``containers`` has podman beside it.
+the wheels of requirements.txt in /srv/wheels, and ``agent`` the agent installed; ``containers`` has podman beside it.
 
 A host has a network of its own: its loopback, and on it the servers of this machine that ``host.reach(port)`` names. It
 reaches no registry; a host that is ``online`` does, for it shares this machine's network. Such a host listens only on
@@ -103,7 +103,7 @@ class Lab:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for host in self._hosts:
+        for host in reversed(self._hosts):  # the later may stand on what an earlier one was
             host.destroy()
         for network in self._networks:
             network.close()

@@ -226,3 +226,12 @@ def test_the_image_agent_is_what_bootstrap_would_have_installed(lab: Lab) -> Non
 def test_no_host_can_set_the_clock_that_it_shares_with_this_machine(lab: Lab) -> None:
     with lab.boot("bookworm") as host:
         assert host.run("date -s @$(date +%s)", check=False).code == 1
+
+
+def test_what_a_host_was_is_an_image_whose_folders_can_be_renamed(lab: Lab) -> None:
+    before = lab.boot("bookworm")
+    before.write("/srv/folder/file", "there\n")
+    with lab.boot("bookworm", image=before.freeze()) as host:
+        host.run(["python3", "-c", "import os; os.rename('/srv/folder', '/srv/renamed')"])
+        assert host.read("/srv/renamed/file") == "there\n"
+        assert host.run("ls /srv").output == "renamed\n"

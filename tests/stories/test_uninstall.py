@@ -156,15 +156,3 @@ def test_a_person_at_a_terminal_is_told_and_asked(lab: Lab) -> None:
         assert machine.run("test -e /etc/hostwright/agent.yaml").code == 0
         machine.run(["sh", "-c", "echo y | sh /root/ask"])
         assert machine.run("test -e /etc/hostwright", check=False).code == 1
-
-
-def test_packages_of_its_own_that_do_not_go_are_told_with_the_command(lab: Lab, tmp_path: Path) -> None:
-    """The last step, which runs without Python."""
-    with bare(lab, "bookworm", clone_with(tmp_path / "hostwright", {"inventories/local/site.yaml": "[]\n"})) as machine:
-        assert bootstrap(machine, *trusting(machine), "--once", offline=False).code == 0
-        machine.write("/var/lib/dpkg/info/git.prerm", "#!/bin/sh\nexit 1\n", mode=0o755)
-        gone = machine.run("hostwright --json uninstall", check=False, timeout_s=600)
-        assert (gone.code, json.loads(gone.output)["exit"]) == (3, 3)
-        assert "the packages that it needed could not be removed" in gone.error
-        assert "remove them by hand: apt-get" in gone.error
-        assert machine.run("ls /opt/hostwright /etc/hostwright", check=False).code != 0
