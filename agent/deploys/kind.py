@@ -1,4 +1,7 @@
-"""What every kind of resource is: one class with all that the agent knows of it. No pyinfra and no pydantic in here.
+"""The base of all kinds of resources: one class each, with all that the agent knows of it. No pyinfra, no pydantic.
+
+Beside what stands here a kind has ``corrections(wanted)``, which finds what differs from what a deploy wants, and
+``make``, which each correction calls.
 
 The cycle looks, removes and restores by it, and so do plan, drift, the ledger and uninstall. ``kind_table`` lists them.
 """
@@ -14,28 +17,28 @@ from agent.domain.ownership import UNSEEN, LedgerEntry, Seen
 from agent.errors import DeployError
 
 State = Mapping[str, JSON]
-"""What there is to say of a resource, in the words of its kind."""
+"""The properties of a resource, in the words of its kind."""
 
 
 class Kind(ABC):
     """One kind of resource. ``name`` is what stands behind the colon in a resource's key."""
 
     calm: ClassVar[bool] = False
-    """Whether a change of it is all that happens: nothing starts by it that could go wrong a while later."""
+    """True where a change is all that happens: nothing starts by it that could go wrong a while later."""
 
     may_hold_others: ClassVar[bool] = False
-    """Whether there may be things in it that are not the agent's. Then it stays, and is orphaned."""
+    """True where things in it may not be the agent's. Then it stays, and is orphaned."""
 
     @abstractmethod
     def look(self, name: str) -> Seen | None:
-        """What is there now; None for nothing. Changes nothing. Raises UnsafePath or OSError where nobody may look."""
+        """Look at what is there now; None for nothing. Raises UnsafePath or OSError where nobody may look."""
 
     @abstractmethod
     def changed(self, left: State, now: Seen) -> str:
-        """In a few words, what somebody else changed since the agent ``left`` it so; empty where nobody did."""
+        """Say in a few words what somebody else changed since the agent ``left`` it so; empty where nobody did."""
 
     def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
-        """Takes away what these entries say the agent created. ``purge``: with all that it wrote for itself, such as
+        """Remove what these entries say the agent created. ``purge``: with all that it wrote for itself, such as
         a package's configuration. Returns, by key, why some had to stay; those that are gone already are fine."""
         stayed: dict[str, str] = {}
         for entry in entries:
@@ -46,25 +49,25 @@ class Kind(ABC):
         return stayed
 
     def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:
-        """Takes one away; fine where it is gone. Raises DeployError or OSError with why it has to stay. Kinds that go
+        """Remove one; fine where it is gone. Raises DeployError or OSError with why it has to stay. Kinds that go
         together override ``remove`` instead."""
         raise NotImplementedError
 
     @abstractmethod
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
-        """Gives back what ``entry`` says was adopted, as it was before. Raises DeployError when it cannot."""
+        """Give back what ``entry`` says was adopted, as it was before. Raises DeployError when it cannot."""
 
     def release(self, entry: LedgerEntry) -> None:  # noqa: B027 - of most kinds there is nothing
-        """Takes away what the agent put beside what it adopted (a hold, a sudoers drop-in), because no deploy wants
-        it any more; the resource itself stays. Fine where it is gone. Raises DeployError or OSError."""
+        """Remove what the agent put beside what it adopted (a hold, a sudoers drop-in), because no deploy wants it
+        any more; the resource itself stays. Fine where it is gone. Raises DeployError or OSError."""
 
     def has_access(self, entry: LedgerEntry) -> bool:  # noqa: ARG002 - of most kinds none does
-        """Whether it gives somebody access to the host. That goes at once, while removing the rest may have to wait.
+        """True where it gives somebody access to the host. That goes at once, while removing the rest may have to wait.
         Raises DeployError or OSError where nobody may look."""
         return False
 
     def revoke(self, entry: LedgerEntry) -> Sequence[str]:  # noqa: ARG002
-        """Takes that access away. Returns what could not be taken, a line each."""
+        """Take that access away. Returns what could not be taken, a line each."""
         return ()
 
     def units(self, entry: LedgerEntry) -> Collection[str]:  # noqa: ARG002 - most kinds are none
@@ -74,7 +77,7 @@ class Kind(ABC):
 
 
 def reason_of(error: DeployError | OSError) -> str:
-    """Why something could not be done, and the way out, as one line."""
+    """The reason of an error, and the way out, as one line."""
     if isinstance(error, DeployError):
         message = error.message.partition("\n")[0]
         return f"{message}; {error.hint}" if error.hint else message
@@ -82,7 +85,7 @@ def reason_of(error: DeployError | OSError) -> str:
 
 
 def state_before(entry: LedgerEntry) -> State:
-    """What was there before. Raises DeployError where nobody could look at it then: it can only be left as it is."""
+    """The state before the agent. Raises DeployError where nobody could look then: it can only be left as it is."""
     before = entry.before or {}
     if UNSEEN in before:
         raise DeployError(f"what {entry.key} was before is not known: {before[UNSEEN]}")
@@ -90,5 +93,5 @@ def state_before(entry: LedgerEntry) -> State:
 
 
 def state_left(entry: LedgerEntry) -> State | None:
-    """What the agent left there, for sure; None where it left nothing, or was cut off."""
+    """The state that the agent left for sure; None where it left nothing, or was cut off."""
     return entry.left if entry.settled else None

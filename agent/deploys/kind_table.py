@@ -54,8 +54,7 @@ def kind_named(name: str) -> Kind | None:
 
 
 def judged(entry: LedgerEntry, now: Seen | None) -> str:
-    """Why what is there ``now`` may be somebody else's; empty where it is for sure as the agent left it. Of what was
-    created and is gone nobody needs to ask."""
+    """The reason why what is there ``now`` may be somebody else's; empty where it is for sure as the agent left it."""
     if not entry.settled:
         return "the change that brought it did not end well"
     if now is None:
@@ -67,7 +66,7 @@ def judged(entry: LedgerEntry, now: Seen | None) -> str:
 
 
 def changed_since(kind: str, left: State, now: Seen) -> str:
-    """In a few words, what somebody else changed of a resource of this kind since it was ``left`` so; empty where
+    """Say in a few words what somebody else changed of a resource of this kind since it was ``left`` so; empty where
     nobody did."""
     found = kind_named(kind)
     return found.changed(left, now) if found is not None else "nobody can tell"

@@ -12,7 +12,7 @@ KEY = re.compile(
 
 
 def complaint(line: str) -> str:
-    """What keeps ``line`` from being a public key; empty when nothing does."""
+    """The reason why ``line`` is no public key; empty where it is one."""
     if not line.isprintable():
         return "it is not one line of text"
     if "PRIVATE KEY" in line:

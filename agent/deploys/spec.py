@@ -1,8 +1,8 @@
-"""What every built-in deploy says about itself, without pyinfra.
+"""The base of the specs of built-in deploys, without pyinfra.
 
 A deploy is a folder: ``spec.py`` turns what an inventory may write into concrete arguments and resources;
-``operations.py`` turns those arguments into pyinfra operations. The spec runs wherever inventories are read (an
-administrator's laptop, CI); the operations run only in the engine child on the host.
+``corrections.py`` turns those arguments into what differs on a host. The spec runs wherever inventories are read (an
+administrator's laptop, CI); the corrections run only in the engine child on the host.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Concrete:
     arguments: Mapping[str, JSON]
     resources: tuple[Resource, ...]
     claims: tuple[Resource, ...] = ()
-    """What comes along with them and is nobody else's: the link of a tool's command, the file of a cron job."""
+    """Resources that come along and are nobody else's: the link of a tool's command, the file of a cron job."""
     relies_on: Mapping[str, str] = field(default_factory=dict)
     """By key of a resource that has to be on the host before, what for."""
     needs_more_to_look: bool = False
-    """Whether to find out what would change takes more than reading."""
+    """True where finding out what would change takes more than reading."""
 
 
 Number = Annotated[int, BeforeValidator(no_truth)]
@@ -45,7 +45,7 @@ NAMES: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}}
 
 
 class Sources(Protocol):
-    """What a spec may look at while it becomes concrete: the commit's files, and the host's values."""
+    """The sources of a spec while it becomes concrete: the commit's files, and the host's values."""
 
     @property
     def tree(self) -> Tree: ...
@@ -183,7 +183,7 @@ def require_content(tree: Tree, entry: Entry, where: Path = ()) -> None:
 
 
 def content_of(tree: Tree, path: str, where: Path = ()) -> bytes:
-    """What is read of the file at ``path``. Raises Mistake where something else stands there."""
+    """The content of the file at ``path``. Raises Mistake where something else stands there."""
     content = tree.read(path)
     if found := stand_in(content):
         raise Mistake(f"{path} {found.what}", found.remedy, where)

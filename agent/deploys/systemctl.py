@@ -137,7 +137,7 @@ def tell_active(units: Iterable[str], restarts: Collection[str] = ()) -> list[st
 
 
 def reloaded_us(unit: str, clock: Clock) -> int:
-    """When we last had the unit reloaded; 0 when not since boot. systemd forgets it with every daemon-reload."""
+    """The time when the agent last reloaded the unit; 0 for not since boot. systemd forgets it soon."""
     try:
         stamped = _stamp(unit).stat().st_mtime_ns // 1000
     except OSError:
@@ -176,7 +176,7 @@ def _ctime_us(path: str) -> int:
 
 
 def _last_words(unit: str, since_s: int) -> list[str]:
-    """What the journal has of the unit since then, at most ``JOURNAL_LINES``."""
+    """The unit's last lines in the journal since then, at most ``JOURNAL_LINES``."""
     argv = ["journalctl", f"--unit={unit}", f"--since=@{since_s}", f"--lines={JOURNAL_LINES}", "--no-pager", "--quiet"]
     with contextlib.suppress(OSError):
         return run([*argv, "--output=cat"], timeout_s=QUERY_TIMEOUT_S).output.decode(errors="replace").splitlines()
@@ -184,7 +184,7 @@ def _last_words(unit: str, since_s: int) -> list[str]:
 
 
 def words_of_its_own(unit: str, words: Sequence[str]) -> str:
-    """Of what the journal has, the line that says why: the unit's own, or the first of systemd's that says more than
+    """The line of the journal that says why: the unit's own, or the first of systemd's that says more than
     that it failed."""
     own = [line for line in words if not line.startswith(f"{unit}: ") and not _OF_SYSTEMD.match(line)]
     systemd = [line for line in words if line.startswith(f"{unit}: ") and not _SAYS_NOTHING.search(line)]

@@ -19,10 +19,10 @@ _TALK = re.compile(
     """,
     re.VERBOSE,
 )
-"""What programs say besides: what they do, where more can be read, what they only warn of."""
+"""Lines that give no reason: what a program does, where more can be read, what it only warns of."""
 
 _POINTER = re.compile(r"\s*\^[~^]*\s*")
-"""Where in the line above it a syntax error is."""
+"""A line that points at a syntax error in the line above."""
 
 _VERDICT = re.compile(r"(?:^|[\s:])(?:error|fatal|failed|refused|refusing|cannot|denied)\b[ :]?", re.IGNORECASE)
 
@@ -38,7 +38,7 @@ def telling_line(text: str) -> str:
 
 
 def reason(done: Completed) -> str:
-    """Why a program did not end well, in its own words; never empty."""
+    """The reason why a program did not end well, in its own words; never empty."""
     said = (telling_line(stream.decode(errors="replace")) for stream in (done.error, done.output))
     return next(filter(None, said), done.complaint)
 

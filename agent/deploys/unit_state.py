@@ -13,7 +13,7 @@ UNIT_FOLDERS = (
     UNIT_FOLDER,
     *map(Path, ("/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system")),
 )
-"""Where unit files lie (systemd.unit(5)). /lib/systemd/system is the last one, or systemd reads both."""
+"""The folders of unit files (systemd.unit(5)). /lib/systemd/system is the last one, or systemd reads both."""
 
 QUERY = (
     "systemctl",
@@ -81,7 +81,7 @@ class LoadedUnit:
 
     @property
     def started_by_others(self) -> bool:
-        """Whether only other units decide if it starts at boot: enabling it would do nothing."""
+        """True where only other units decide if it starts at boot: enabling it would do nothing."""
         return self.file_state in _UNINSTALLABLE or self.file_state == "indirect"
 
     @property
@@ -129,22 +129,22 @@ class WantedUnit:
 
     @property
     def needs_unit(self) -> bool:
-        """Whether it makes no sense without a unit: what is not there neither runs nor starts at boot."""
+        """True where there has to be a unit: what is not there neither runs nor starts at boot."""
         return bool(self.running or self.enabled)
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """When what a unit reads was last changed: ctimes in microseconds, 0 where there is nothing."""
+    """The last changes of the files that a unit reads: ctimes in microseconds, 0 where there are none."""
 
     restart_us: int = 0
     reload_us: int = 0
     reloaded_us: int = 0
-    """When we last reloaded the unit."""
+    """The last time that the agent reloaded the unit."""
 
 
 class UnitStep(StrEnum):
-    """What is done to a unit, in this order."""
+    """The things that are done to a unit, in this order."""
 
     WRITE = "write unit file"
     REREAD = "daemon-reload"
@@ -251,7 +251,7 @@ def started_at(found: LoadedUnit, clock: Clock) -> int:
 
 
 def changed_since(changed_us: int, moment_us: int, clock: Clock) -> bool:
-    """Whether a file with this ctime changed after ``moment_us``.
+    """True where a file with this ctime changed after ``moment_us``.
 
     A ctime in the future was stamped by a clock that has been set back since: it cannot be compared, and must not
     restart the unit at every look.

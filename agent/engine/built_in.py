@@ -18,7 +18,7 @@ _KIND = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
-    """What differs now of a built-in deploy."""
+    """The differences of a built-in deploy, as they are now."""
 
     name: str
     corrections: tuple[Correction, ...]

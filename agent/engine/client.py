@@ -76,12 +76,12 @@ Decision = Execute | Skip
 
 
 def _ignore(*_: object) -> None:
-    """For callers who do not want to know."""
+    """Stands for a callback that the caller left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
-    """Who is asked and told while deploys are talked about."""
+    """The caller's callbacks while the engine works."""
 
     decide: Callable[[FoundDeploy], Decision]
     on_started: Callable[[str, str, str], None] = _ignore
@@ -111,10 +111,10 @@ class Engine:
         self._child: Child | None = None
         self._stopped = False
         self.unconfined = ""
-        """Why plans here are made without walls around them; empty where they are confined, or none was made yet."""
+        """The reason why plans are not confined here; empty where they are, or none was made yet."""
 
     def plan(self, state: DesiredState, root: Path, interrupted: frozenset[str]) -> tuple[FoundDeploy, ...]:
-        """What each deploy of ``state`` would change now; ``root`` holds the commit's files. Changes nothing.
+        """Find out what each deploy of ``state`` would change now; ``root`` holds the commit's files. Changes nothing.
 
         Raises DeployError when the engine says what nobody understands (kind ``engine``) or was stopped.
         """
@@ -161,7 +161,7 @@ class Engine:
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody has asked for the end."""
+        """True once somebody has asked for the end."""
         return self._stopped
 
     def stop(self) -> None:
@@ -238,13 +238,13 @@ class Engine:
 
 
 class _Talk:
-    """What is said with the child about one deploy."""
+    """The talk with the child about one deploy."""
 
     def __init__(self, deploy: str, child: Child, timeout_s: int, caller: _Caller) -> None:
         self.deploy = deploy
         self.child = child
         self.over = ""
-        """Why no deploy after this one can be talked about."""
+        """The reason why no later deploy can be talked about."""
         self._deadline = time.monotonic() + timeout_s
         self._caller = caller
         self._results: list[OperationResult] = []

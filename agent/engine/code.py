@@ -13,7 +13,7 @@ from agent.errors import Consequence, DeployError, HostwrightError
 
 _AGENT = Path(__file__).resolve().parent.parent
 _OURS = frozenset(sys.modules)
-"""What was loaded before any deploy code."""
+"""The modules that were loaded before any deploy code."""
 _WANTS_MORE = re.compile(
     r"permission ?denied|permissionerror|not permitted|read-only file system|not allowed|superuser"
     r"|must be (run as )?root|no new privileges|effective uid is not 0|nosuid|authenticat|access denied|are you root"
@@ -67,7 +67,7 @@ def run_file(path: Path) -> dict[str, object]:
 
 
 def misses_something(error: BaseException | None) -> bool:
-    """Whether ``error`` says that a file or a module is not there."""
+    """True where ``error`` says that a file or a module is not there."""
     return isinstance(error, ModuleNotFoundError) or (
         (isinstance(error, OSError) and "No such" in str(error)) or type(error).__name__ == "TemplateNotFound"
     )
@@ -98,7 +98,7 @@ def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
 
 
 def hinted(complaint: str) -> str:
-    """What a plan that may only look complained of; with the way out, where it is for want of more that it did."""
+    """A complaint of a plan that may only look; with the way out, where the plan lacked a right."""
     if not _WANTS_MORE.search(complaint) or "`plan: privileged`" in complaint:
         return complaint
     return f"give this deploy `plan: privileged` if it cannot look without more, for a plan may only look: {complaint}"

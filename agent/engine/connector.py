@@ -1,4 +1,4 @@
-"""How pyinfra reaches this host: the one host of an inventory, called as in ours, with its groups and its data."""
+"""pyinfra's inventory of this one host: its name and groups as in our inventory, and its data."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_group_data(inventory: Inventory, folders: Iterable[Path]) -> None:
 
 
 def _assigned(path: Path) -> dict[str, object]:
-    """What a file assigns, by name: what it lists in ``__all__``, or all but what it imports."""
+    """The values that a file assigns, by name: those that it lists in ``__all__``, or all but its imports."""
     values = run_file(path)
     imports = (node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Import | ast.ImportFrom))
     imported = {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}

@@ -182,7 +182,7 @@ class _Run:
         )
 
     def _reason(self, error: BaseException | None = None) -> str:
-        """Why it failed, never empty: what its commands wrote to stderr, what pyinfra logged, what was raised."""
+        """The reason of its failure, never empty: what its commands wrote to stderr, pyinfra logged, or was raised."""
         output = self.deploy.meta(self.operation)._combined_output
         lines = [line for line in output.stderr_lines if line.strip()] if output else []
         lines = lines or self.deploy.log.complaints

@@ -1,4 +1,4 @@
-"""What pyinfra says only in its log: diffs, and why something failed. Turns log records into both."""
+"""pyinfra's log records turned into diffs and reasons of failures: pyinfra says both nowhere else."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class LogCapture(logging.Handler):
         return Diff(text + "\n", private=not _world_readable(self._path))
 
     def binary_diff(self) -> Diff | None:
-        """What stands for the diff of a file that is no text; None where no file was named."""
+        """A line in place of the diff of a file that is no text; None where no file was named."""
         if self._path is None:
             return None
         return Diff(f"Binary files {self._path} differ\n", private=not _world_readable(self._path))

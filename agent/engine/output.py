@@ -1,4 +1,4 @@
-"""How the output of commands is read, instead of by pyinfra: it dies at the first byte that is not UTF-8, and holds all
+"""A reader of commands' output in place of pyinfra's, which dies at the first byte that is not UTF-8, and holds all
 that comes, as often as three times.
 
 Of an operation only the end is ever told, and one may print without end. What a fact asks for is read whole.

@@ -69,7 +69,7 @@ def call_of(generator: Callable[..., object]) -> Call:
 
 
 def require_closure(wrapper: Callable[..., object]) -> None:
-    """That ``call_of`` will find what it looks for, of pyinfra's ``_wrap_operation``. Raises AssertionError."""
+    """Check that ``call_of`` will understand pyinfra's ``_wrap_operation``. Raises AssertionError."""
     code: CodeType | None = getattr(wrapper, "__code__", None)
     for name in ("decorated_func", "command_generator"):
         within = code.co_consts if code is not None else ()

@@ -72,7 +72,7 @@ class PyinfraDeploy:
 
     @property
     def unowned(self) -> int:
-        """How many operations look after nothing that could be pruned."""
+        """The number of operations that look after nothing that could be pruned."""
         return sum(not operation.owns for operation in self.operations)
 
     def meta(self, operation: Operation) -> DryRunMeta:
@@ -219,7 +219,7 @@ def _condition_holds(data: StateOperationHostData) -> bool:
 
 
 def _look(state: State, data: StateOperationHostData, log: LogCapture) -> tuple[list[Correction], Diff | None]:
-    """What the operation would do, from its start to its end, with diffs switched on.
+    """Run the operation's generator to its end, with diffs switched on: its corrections, or its diff.
 
     Raises what a bulk operation raises. Of any other the first command is known to be wanted; that it cannot get
     further before that has run is no reason to refuse.

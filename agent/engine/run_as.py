@@ -1,4 +1,4 @@
-"""As whom a command runs: pyinfra's arguments for doas, dzdo, sudo and su, without what leads from root to root.
+"""The user that a command runs as: pyinfra's arguments for doas, dzdo, sudo and su, without switches from root to root.
 
 The agent is root already. In a plan it is nobody, who may look at all that root may look at, and cannot become anybody.
 """

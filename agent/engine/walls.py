@@ -35,7 +35,7 @@ def start_confined(python: str, scratch: str, timeout_s: float) -> tuple[Child |
 
 
 def why_unconfined(work: Path, timeout_s: float) -> str:
-    """What this host lacks for plans that can only look; empty when nothing. Scratch files go to ``work``."""
+    """Find out what this host lacks for plans that can only look; empty for nothing. Scratch files go to ``work``."""
     make_private_folder(work)
     with tempfile.TemporaryDirectory(prefix="engine-", dir=work) as scratch:
         child, reason = start_confined(sys.executable, scratch, timeout_s)
@@ -46,7 +46,7 @@ def why_unconfined(work: Path, timeout_s: float) -> str:
 
 
 def unreadable(error: Exception, about: str = "") -> DeployError:
-    """What is raised for a child that says what nobody understands, ``about`` a deploy."""
+    """The error for a child that sent what cannot be read, ``about`` a deploy."""
     return DeployError(
         f"{f'{about}: ' if about else ''}the engine sent what cannot be read: {error}",
         kind=ProblemKind.ENGINE,
@@ -55,7 +55,7 @@ def unreadable(error: Exception, about: str = "") -> DeployError:
 
 
 def _first_word(child: Child, deadline: float) -> str:
-    """Why it is not confined; empty when it is."""
+    """The reason why it is not confined; empty when it is."""
     try:
         message = decode(child.receive(deadline))
         if not isinstance(message, Ready):

@@ -26,7 +26,7 @@ from agent.system.safe_open import UnsafePath
 from agent.system.systemd import booted
 
 _ORDER = ("network", "volume", "image", "build", "pod", "kube", "container")
-"""What containers need before them."""
+"""The order in which quadlets need each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Quadlet(Kind):
         return Seen({"sha256": digest, "mode": found.mode, "running": _runs(_service(name, found))}, found.content)
 
     def corrections(self, wanted: Mapping[str, WantedQuadlet]) -> list[Correction]:
-        """What differs from ``wanted``, by one question to systemd; in the order in which quadlets need each other."""
+        """Find what differs from ``wanted``, by one question to systemd, in the order in which quadlets can start."""
         names = sorted(wanted, key=lambda name: _ORDER.index(name.rpartition(".")[2]))
         services = {name: service_of(name, wanted[name].text) for name in names}
         found = systemctl.query(services.values())
@@ -60,7 +60,7 @@ class Quadlet(Kind):
         return [correction for correction in made if correction is not None]
 
     def make(self, name: str, needed: Sequence[UnitStep], texts: Mapping[str, str]) -> None:
-        """Does the steps to the quadlet and its unit, in order. ``texts``: those of all quadlets of its deploy. Raises
+        """Do the steps to the quadlet and its unit, in order. ``texts``: those of all quadlets of its deploy. Raises
         DeployError with the unit's last words; what was done stays. Before podman takes the quadlet and its image is
         there, nothing is touched."""
         text = texts[name]
@@ -165,6 +165,6 @@ def _service(name: str, found: AtPath) -> str:
 
 
 def _runs(service: str) -> bool:
-    """Whether its unit is there and not at rest: one that waits to be restarted is stopped, too."""
+    """True where its unit is there and not at rest: one that waits to be restarted is stopped, too."""
     found = systemctl.query([service])[service]
     return found.running or found.restarting

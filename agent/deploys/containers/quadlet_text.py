@@ -13,7 +13,7 @@ FOLDER = "/etc/containers/systemd"
 KINDS = ("container", "volume", "network", "pod", "kube", "image", "build")
 
 _SUFFIX = {"volume": "-volume", "network": "-network", "pod": "-pod", "image": "-image", "build": "-build"}
-"""What the generator puts behind the name of the unit; nothing for containers and kubes."""
+"""Suffixes that the generator puts behind the name of the unit; containers and kubes have none."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
 """podman's own grammar of names; no template and no path."""
@@ -25,7 +25,7 @@ _PULL = re.compile(r"^\s*Pull\s*=\s*(\S+)\s*$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """What becomes a ``.container`` file."""
+    """The settings of a ``.container`` file."""
 
     name: str
     image: str

@@ -123,7 +123,7 @@ class QuadletEntry(NamedEntry):
         return words
 
     def complaint(self, kind: str) -> Fault | None:
-        """What is wrong with it as a whole."""
+        """The fault of the entry as a whole; None where it has none."""
         given = [name for name in ("image", "quadlet", "content") if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none"

@@ -34,7 +34,7 @@ class CronEntry(File):
         return path_of(name)
 
     def corrections(self, wanted: Sequence[Item], users: Mapping[str, str]) -> list[Correction]:
-        """What differs from ``wanted``. ``users``: by key, who runs the job; one of a user who does not exist is
+        """Find what differs from ``wanted``. ``users``: by key, who runs the job; one of a user who does not exist is
         refused, for cron passes over such a file without a word. Raises DeployError where no cron daemon reads
         FOLDER."""
         if wanted and not (FOLDER.is_dir() and any(Path(reader).exists() for reader in _READERS)):

@@ -1,4 +1,4 @@
-"""When a cron job runs: five fields or a name, checked as crontab(5) has them. Pure."""
+"""The schedule of a cron job: five fields or a name, checked as crontab(5) has them. Pure."""
 
 from __future__ import annotations
 

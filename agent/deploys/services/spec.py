@@ -88,7 +88,7 @@ class UnitEntry(NamedEntry):
 
     @property
     def contradiction(self) -> Fault | None:
-        """What cannot be at the same time."""
+        """Wishes that contradict each other; None where none do."""
         if self.unit is not None and self.content is not None:
             return Fault("both unit and content say what it is", "give one", ("content",))
         if self.masked and (self.running or self.enabled):

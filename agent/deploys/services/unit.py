@@ -69,9 +69,9 @@ class Unit(Kind):
         return Seen(state, file.content)
 
     def corrections(self, wanted: Mapping[str, WantedUnit], changing: Collection[str]) -> list[Correction]:
-        """What differs from ``wanted``, by one look; what cannot be made comes last. ``changing``: keys of the drop-ins
-        that are written before. Templates come before instances, services before the timers, sockets and paths that
-        start them."""
+        """Find what differs from ``wanted``, by one look; what cannot be made comes last. ``changing``: keys of the
+        drop-ins that are written before. Templates come before instances, services before the
+        timers, sockets and paths that start them."""
         found = systemctl.query(wanted)
         arriving = {name for name, unit in wanted.items() if unit.running or unit.enabled}
         found = {name: state.triggered(dict.fromkeys(arriving, _COMING)) for name, state in found.items()}
@@ -91,8 +91,8 @@ class Unit(Kind):
         return [*made, *refused]
 
     def make(self, name: str, needed: Sequence[UnitStep], content: str | None) -> str:
-        """Does the steps to the unit ``name`` (its own name), in order, and looks whether they had an effect. Returns
-        what it has to tell, mostly nothing. Raises DeployError with the unit's last words; what was done stays."""
+        """Do the steps to the unit ``name`` (its own name), in order, and look whether they had an effect. Returns a
+        remark for the report, mostly none. Raises DeployError with the unit's last words; what was done stays."""
         told = require_startable(name, content or "") if UnitStep.WRITE in needed else ""
         for step in needed:
             self._do(name, step, content or "", written=UnitStep.WRITE in needed)
@@ -113,7 +113,7 @@ class Unit(Kind):
         return "its unit file was taken away" if is_now is None else "its unit file was changed"
 
     def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
-        """Stops and disables the units, and removes their files and links. ``purge``: and the times when persistent
+        """Stop and disable the units, and remove their files and links. ``purge``: and the times when persistent
         timers were last up."""
         names = [entry.name for entry in entries]
         stayed: dict[str, str] = {}
@@ -258,7 +258,7 @@ class Unit(Kind):
         systemctl.systemctl(name, "daemon-reload")
 
     def _linked_from(self, name: str) -> str:
-        """Where the file of a linked unit lies, by which alone it can be enabled; empty for another."""
+        """The path of a linked unit's file, by which alone it can be enabled; empty for another unit."""
         path = self._folder / name
         target = path.resolve() if path.is_symlink() else Path()
         return f"{target}" if target.name == name and not f"{target}".startswith(_VENDOR) else ""
@@ -341,6 +341,6 @@ def _contradict(one: WantedUnit, other: WantedUnit) -> bool:
 
 
 def _tell(verb: str, names: Sequence[str], timeout_s: float = QUERY_TIMEOUT_S) -> None:
-    """Tells systemctl; what came of it shows in what the units do then."""
+    """Tell systemctl; what came of it shows in what the units do then."""
     if names:
         run(["systemctl", "--quiet", "--no-ask-password", *verb.split(), "--", *names], timeout_s=timeout_s)

@@ -29,7 +29,7 @@ TIMEOUT_S = 20.0
 """For one run of sshd or ssh-keygen, which take about 10 ms."""
 
 RELOAD, START = "reload", "start"
-"""What has sshd read its settings: of a unit that runs, and of one that failed."""
+"""The verbs that have sshd read its settings: for a unit that runs, and for one that failed."""
 
 _SETTLED_S = 5.0
 _POLL_S = 0.1
@@ -47,7 +47,7 @@ _WAYS_IN = tuple(
     f"{way}authentication" for way in ("password", "pubkey", "kbdinteractive", "gssapi", "hostbased", "kerberos")
 )
 _SUPERSET = frozenset({"acceptenv", "denyusers", "denygroups", "hostkey", "subsystem"})
-"""Of these, sshd may have more than what we ask for."""
+"""Settings of which sshd may have more values than we ask for."""
 _DEPENDENT = frozenset({"listenaddress"})
 """sshd tells it together with the port, which may stand in another file."""
 
@@ -116,7 +116,7 @@ def _listens_since(begun: float) -> bool:
 
 
 def _errors(unit: str, begun: float) -> str:
-    """What the journal has of the unit's errors since then, in one line."""
+    """The unit's errors in the journal since then, in one line."""
     argv = ["journalctl", f"--unit={unit}", f"--since=@{int(begun)}", "--priority=err", f"--lines={_COMPLAINTS}"]
     with suppress(OSError):
         done = run([*argv, "--no-pager", "--quiet", "--output=cat"], timeout_s=TIMEOUT_S)
@@ -125,7 +125,7 @@ def _errors(unit: str, begun: float) -> str:
 
 
 def _as_it_is(item: Item) -> Item:
-    """What is at the path of ``item``, as an item that puts it back; anything but a text file counts as nothing."""
+    """An item that puts back what is at the path of ``item``; anything but a text file counts as nothing."""
     try:
         text, status = read_bounded(item.path).decode(), Path(item.path).lstat()
     except (OSError, UnicodeDecodeError):
@@ -172,7 +172,7 @@ def not_in_force(why: str) -> DeployError:
 
 
 def shuts_out(effective: Effective, user_exists: Callable[[str], bool], group_exists: Callable[[str], bool]) -> str:
-    """Why nobody at all could log in, as far as that is plain; empty when somebody may."""
+    """The reason why nobody at all could log in, as far as that is plain; empty when somebody may."""
     if all(effective.get(way, frozenset({"no"})) == {"no"} for way in _WAYS_IN):
         return "every way of logging in is switched off"
     for keyword, exists, what in (("allowusers", user_exists, "users"), ("allowgroups", group_exists, "groups")):
@@ -192,7 +192,7 @@ def _effective(sshd: str, file: Path, key: Path, names: Mapping[str, str]) -> Ef
 
 
 def _run(*argv: str, names: Mapping[str, str] | None = None) -> str:
-    """What the program wrote. Raises DeployError with its complaints, files under their own names."""
+    """Run the program and return its output. Raises DeployError with its complaints, files under their own names."""
     done = run(argv, timeout_s=TIMEOUT_S)
     if done.ok:
         return done.output.decode(errors="replace")

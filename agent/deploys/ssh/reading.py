@@ -18,7 +18,7 @@ FOLDER = "/etc/ssh/sshd_config.d"
 DROP_IN = f"{FOLDER}/00-hostwright.conf"
 
 UNITS = ("ssh.service", "sshd.service")
-"""What sshd is called: by Debian, by everybody else. Where both are there they are one."""
+"""sshd's unit: Debian's name, and everybody else's. Where both are there they are one."""
 
 _LINE = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)(?:\s*=\s*|\s+)(.*\S)\s*")
 _DEPTH = 16
@@ -51,7 +51,7 @@ class Configuration:
         self._text = text
 
     def obstacle(self, keywords: Iterable[str]) -> str:
-        """Why one of these settings of the drop-in would not be in force; empty when all would be.
+        """The reason why one of these settings of the drop-in would not be in force; empty when all would be.
         Raises DeployError where ``main`` cannot be read."""
         read: list[str] = []
         said = list(self._said(self._main, read))

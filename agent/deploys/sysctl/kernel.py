@@ -34,7 +34,7 @@ class Kernel:
         return self.root / "etc/sysctl.d" / _NAME
 
     def value(self, key: str) -> str | None:
-        """What the kernel has, with single spaces; None where it does not have such a setting. Raises OSError where
+        """The kernel's value, with single spaces; None where the kernel has no such setting. Raises OSError where
         nobody may read it."""
         try:
             return keys.normalised(read_bounded(self._path(key), VALUE_LIMIT).decode(errors="replace"))
@@ -57,11 +57,11 @@ class Kernel:
             raise DeployError(f"{key} was set to {value}, and the kernel made it {has}", hint=hint)
 
     def lines(self) -> dict[str, SettingLine]:
-        """What our file sets; nothing where there is none."""
+        """The settings of our file by name; none where there is no file."""
         return keys.parsed(self._text())
 
     def file_is_proper(self) -> bool:
-        """Whether our file has the right mode and owner."""
+        """True where our file has the right mode and owner."""
         try:
             status = self.file.lstat()
         except FileNotFoundError:

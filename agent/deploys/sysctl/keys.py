@@ -46,7 +46,7 @@ def canonical(key: str) -> str:
 
 
 def path_below(key: str) -> str:
-    """Of a canonical name, the path below /proc/sys."""
+    """The path below /proc/sys of a canonical name."""
     return key.translate(_SWAP)
 
 
@@ -82,7 +82,7 @@ def written(lines: Mapping[str, SettingLine]) -> str:
 
 
 def said_last(files: Iterable[tuple[str, str]], key: str) -> tuple[str, str] | None:
-    """Of ``files`` (name and text, in the order in which they are read) the last that sets ``key``, and to what."""
+    """The last of ``files`` (name and text, in the order of reading) that sets ``key``, and its value."""
     found = None
     for name, text in files:
         line = parsed(text).get(key)

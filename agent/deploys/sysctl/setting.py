@@ -62,8 +62,8 @@ class KernelSetting(Kind):
         return Seen({"line": line.value, "optional": line.optional, "was": line.was, "value": value})
 
     def corrections(self, wanted: Mapping[str, WantedSetting]) -> list[Correction]:
-        """What differs from ``wanted``, in its order; what cannot be made comes last. Raises DeployError where our file
-        cannot be read."""
+        """Find what differs from ``wanted``, in its order; what cannot be made comes last. Raises DeployError where our
+        file cannot be read."""
         try:
             lines = self._kernel.lines() if self._kernel.file_is_proper() else {}
         except OSError as error:
@@ -92,11 +92,11 @@ class KernelSetting(Kind):
             raise DeployError(f"{key}: {difference.override}")
 
     def changed(self, left: State, now: Seen) -> str:
-        """Another value in the kernel alone is no reason to keep the line: it would not last anyway."""
+        """Say how the line differs. Another value in the kernel alone does not count: it would not last anyway."""
         return "" if left.get("line") == now.state.get("line") else f"its line now says {now.state.get('line')}"
 
     def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:  # noqa: ARG002 - all of it goes
-        """Removes the line. The kernel gets the value that the next boot would give it by the other files, or else the
+        """Remove the line. The kernel gets the value that the next boot would give it by the other files, or else the
         one that it had before; a value that somebody set since stays."""
         line = self._kernel.lines().get(entry.name)
         if line is None:

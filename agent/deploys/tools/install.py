@@ -26,7 +26,7 @@ _NAMED_FILES = 8
 
 
 def platform() -> str:
-    """What this machine is called in pins."""
+    """The name of this machine's platform in pins."""
     return f"linux-{os.uname().machine.lower()}"
 
 
@@ -44,7 +44,7 @@ def asset_for(pin: ToolPin, machine: str) -> Asset | None:
 
 
 def bin_of(pin: ToolPin, asset: Asset | None) -> Mapping[str, str]:
-    """Where each command lies on this platform."""
+    """The place of each command on this platform, in the download or the environment."""
     return asset.bin if asset and asset.bin else pin.bin
 
 
@@ -57,7 +57,7 @@ def content_of(pin: ToolPin, asset: Asset | None) -> str:
 
 
 def flaw(store: ToolStore, pin: ToolPin, asset: Asset | None, mark: Mark | None) -> str:
-    """Why this version, which has this ``mark``, has to be installed (again), in a few words; empty where it stands as
+    """The reason to install this version, which has this ``mark``, (again), in a few words; empty where it stands as
     it was pinned."""
     folder = store.version(pin.name, pin.version)
     if mark is None:

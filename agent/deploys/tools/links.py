@@ -31,8 +31,8 @@ class WrongLink:
 
 
 def wrong(store: ToolStore, name: str, version: str, targets: Mapping[str, str | None]) -> list[WrongLink]:
-    """What is not right about the commands of this version of a tool. ``targets``: where each leads in the version's
-    folder, None where that is not known yet. Changes nothing. Raises UnsafePath, OSError."""
+    """Find what is not right about the commands of this version of a tool. ``targets``: where each leads in the
+    version's folder, None where that is not known yet. Changes nothing. Raises UnsafePath, OSError."""
     active = read_active(store, name)
     known = active.commands if active else []
     place = store.version(name, version)
@@ -81,7 +81,7 @@ def linked(store: ToolStore, name: str) -> dict[str, str]:
 
 
 def described(store: ToolStore, command: str) -> str:
-    """What is in a command's place: where a link leads, else ``a file`` or ``nothing``."""
+    """The thing in a command's place: the target of a link, else ``a file`` or ``nothing``."""
     found = _found(store, command)
     return found.target if found.target is not None else found.name
 

@@ -109,7 +109,7 @@ def _uv(*arguments: str, temporary: Path, timeout_s: float) -> Completed:
 
 
 def _ways(given: Mapping[str, str]) -> dict[str, str]:
-    """How this machine reaches its index, in uv's words: the environment, /etc/uv/uv.toml, or pip's configuration."""
+    """The way to the package index, in uv's words: from the environment, /etc/uv/uv.toml, or pip's configuration."""
     ways = {name: value for name, value in given.items() if _PASSED_ON.fullmatch(name)}
     if "UV_DEFAULT_INDEX" not in ways and "UV_INDEX_URL" not in ways:
         pip = ConfigParser(interpolation=None)

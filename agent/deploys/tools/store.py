@@ -1,4 +1,4 @@
-"""Where tools lie on a host, and whether they are still what was put there.
+"""The places of tools on a host, and a check that they are still what was put there.
 
     /opt/hostwright/tools/<name>/<version>/                  one version, with .hostwright.json in it
     /opt/hostwright/tools/<name>/.active.json                which version's commands are linked
@@ -62,7 +62,7 @@ class ToolStore:
         return self.tools / name / version
 
     def versions(self, name: str) -> list[str]:
-        """That there are, whole or not."""
+        """The versions that are there, whole or not."""
         try:
             return sorted(entry.name for entry in os.scandir(self.tool(name)) if not entry.name.startswith("."))
         except FileNotFoundError:
@@ -155,8 +155,8 @@ def read_mark(folder: Path) -> Mark | None:
 
 
 def damage(folder: Path, mark: Mark) -> str:
-    """What of ``folder`` is not as ``mark`` says, in a few words; empty where all is. Files that came on top, such as
-    what a tool itself keeps there, do not count."""
+    """Say what of ``folder`` is not as ``mark`` says, in a few words; empty where all is. Files that came on top, such
+    as what a tool itself keeps there, do not count."""
     judged = ((entry.path, _difference(f"{folder}/{entry.path}", entry, mark.owner)) for entry in mark.entries)
     told = [f"{'its folder' if path == '.' else path} {reason}" for path, reason in judged if reason]
     more = len(told) - _NAMED_REASONS

@@ -44,7 +44,7 @@ class Tool(Kind):
         )
 
     def corrections(self, wanted: Iterable[ToolPin]) -> list[Correction]:
-        """What differs from ``wanted``; a tool that has no pin for this platform is refused alone, and comes last.
+        """Find what differs from ``wanted``; a tool that has no pin for this platform is refused alone, and comes last.
         Raises UnsafePath and OSError where nobody may look."""
         made: list[Correction] = []
         refused: list[Correction] = []
@@ -59,7 +59,7 @@ class Tool(Kind):
         return [*made, *refused]
 
     def difference(self, pin: ToolPin) -> str:
-        """What has to happen to have the tool as pinned, in words; empty where it is. Raises DeployError for a platform
+        """Say what has to happen to have the tool as pinned; empty where it is. Raises DeployError for a platform
         without a pin, UnsafePath and OSError where nobody may look."""
         asset = asset_for(pin, self._machine)
         mark = read_mark(self._store.version(pin.name, pin.version))
@@ -70,7 +70,7 @@ class Tool(Kind):
         return ", ".join([*words, *(link.operation for link in links)])
 
     def make(self, pin: ToolPin) -> None:
-        """Installs and links the tool as pinned, the links last: what was in force stays so until all else is in place.
+        """Install and link the tool as pinned, the links last: what was in force stays so until all else is in place.
         Raises DeployError, SourceError, ArchiveError for what cannot be had, is not as pinned, or is in the way;
         OSError."""
         store = self._store
@@ -104,12 +104,12 @@ class Tool(Kind):
         return f"{now.state['damage']}" if now.state["damage"] != left["damage"] else ""
 
     def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:  # noqa: ARG002 - nothing of it is configuration
-        """Removes the links, then all versions."""
+        """Remove the links, then all versions."""
         put_right(self._store, (WrongLink(command, "", "") for command in linked(self._store, entry.name)))
         self._store.take_away(self._store.tool(entry.name))
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:  # noqa: ARG002 - a tool has no image
-        """Links the version of before, which has to be on the host still: nothing else says what it was."""
+        """Link the version of before, which has to be on the host still: nothing else says what it was."""
         version = f"{(entry.before or {}).get('version', '')}"
         folder = self._store.version(entry.name, version)
         mark = read_mark(folder) if version else None
