@@ -7,6 +7,6 @@
 ``merge_plays`` all plays of one host, rendered and merged                                      → HostDeploy
 ``fleet`` ``tools`` ``lock``  the three other files                                             → Fleet, Tool, Lock
 ``other_repositories``  files of pinned repositories, as far as they are here                    → Tree
-``check``     what is wrong although each file can be read
+``lint``      mistakes although each file can be read
 ``complaint`` ``validation`` ``source``  where a file lies, and how a person is told what is wrong in it
 """

@@ -19,12 +19,12 @@ from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory.ansible.inventory import Inventory, complain_of_unread, read_inventory
 from agent.inventory.arguments import read_constants
-from agent.inventory.check.conflicts import conflicts, unmet_needs
-from agent.inventory.check.deploy_files import require_python
-from agent.inventory.check.fleet_hosts import check_hosts, check_windows
-from agent.inventory.check.strays import complain_of_strays
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
+from agent.inventory.lint.conflicts import conflicts, unmet_needs
+from agent.inventory.lint.deploy_files import require_python
+from agent.inventory.lint.fleet_hosts import check_hosts, check_windows
+from agent.inventory.lint.strays import complain_of_strays
 from agent.inventory.lock import AGENT, Lock, read_lock, stale
 from agent.inventory.merge_plays import HostDeploy, PlayMerge
 from agent.inventory.other_repositories import OtherRepositories, ReadRepository, not_fetched

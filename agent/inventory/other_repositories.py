@@ -8,7 +8,7 @@ from agent.domain.address import Address
 from agent.domain.pins import RepositoryPin, left_out
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, SourceError, TrustError
-from agent.inventory.check.external_deploys import require_runnable
+from agent.inventory.lint.external_deploys import require_runnable
 from agent.problems import ProblemKind
 
 ReadRepository = Callable[[RepositoryPin], Tree]

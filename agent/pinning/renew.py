@@ -10,8 +10,8 @@ from agent.domain.address import Address
 from agent.domain.pins import AgentPin, RepositoryPin, ToolPin
 from agent.errors import HostwrightError, InventoryError, UsageError
 from agent.host.repositories import Repositories
-from agent.inventory.check.external_deploys import require_runnable
 from agent.inventory.complaint import nearest
+from agent.inventory.lint.external_deploys import require_runnable
 from agent.inventory.lock import AGENT, Lock
 from agent.inventory.tools import ArchiveTool, PythonTool, Tool
 from agent.pinning.archives import pin_archive

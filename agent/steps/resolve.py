@@ -12,8 +12,8 @@ from agent.domain.digest import FORMAT, JSON, digest_of
 from agent.domain.memory import FleetSettings
 from agent.domain.pins import Pins
 from agent.domain.tree import Tree
-from agent.inventory.check.fleet_hosts import windows_of
 from agent.inventory.environment import ConcreteDeploys, Environment, HostDeploy, load
+from agent.inventory.lint.fleet_hosts import windows_of
 from agent.inventory.other_repositories import ReadRepository, not_fetched
 
 DEPLOYS_FOLDERS = ("deploys", "files", "group_data", "tasks", "templates")

@@ -16,7 +16,7 @@ from agent.domain.address import Address
 from agent.domain.pins import RepositoryPin
 from agent.errors import Consequence, Exit, InventoryError, SourceError, TrustError
 from agent.host.repositories import Repositories
-from agent.inventory.check.external_deploys import require_runnable
+from agent.inventory.lint.external_deploys import require_runnable
 from agent.system import git_environment
 from agent.system.git import Access
 from tests.gitserver import ConfigRepo, SshServer, http_server, ssh_server

@@ -6,7 +6,7 @@ import pytest
 
 from agent.deploys.items import Item
 from agent.domain.desired import Resource
-from agent.inventory.check.conflicts import conflicts
+from agent.inventory.lint.conflicts import conflicts
 from tests.inventory.samples import Repo, checked
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.inventory.check.hints import hints
+from agent.inventory.lint.hints import hints
 from tests.inventory.samples import Repo
 
 CONFLICT = """\

@@ -15,10 +15,10 @@ from agent.cli.output import Output
 from agent.domain.text import some
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError
-from agent.inventory.check.hints import hints
-from agent.inventory.check.people import complain_of_people
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import read
+from agent.inventory.lint.hints import hints
+from agent.inventory.lint.people import complain_of_people
 from agent.inventory.source import open_source
 from agent.steps.resolve import state_of
 from agent.system.folder import FolderTree

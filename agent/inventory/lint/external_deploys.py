@@ -17,7 +17,7 @@ from agent.domain.stand_in import stand_in
 from agent.domain.text import printable
 from agent.domain.tree import Tree, leads_out
 from agent.errors import InventoryError
-from agent.inventory.check.requirements import modules, unmet_requirements
+from agent.inventory.lint.requirements import modules, unmet_requirements
 from agent.problems import ProblemKind
 
 _PROVIDED = frozenset({"pyinfra", "__future__"}) | sys.stdlib_module_names
