@@ -18,6 +18,16 @@ _DEPTH_LIMIT = 32
 
 
 @dataclass(frozen=True, slots=True)
+class Attributes:
+    """Owner and mode, and exactly these ACLs and capabilities (``agent.system.attributes``), by default none."""
+
+    mode: int
+    uid: int
+    gid: int
+    giving: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class AtPath:
     """The thing at a path: nothing (``status`` is None), a regular file with its content (None beyond
     ``CONTENT_LIMIT``), a link with its target, a folder that is ``empty`` or not, or something else."""
@@ -41,6 +51,12 @@ class AtPath:
     @property
     def name(self) -> str:
         return _TYPE_NAMES.get(self.type, "a device")
+
+    @property
+    def attributes(self) -> Attributes | None:
+        """None for nothing."""
+        status = self.status
+        return Attributes(self.mode, status.st_uid, status.st_gid, self.giving) if status is not None else None
 
     @property
     def described(self) -> str:

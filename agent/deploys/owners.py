@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from agent.deploys.at_path import Attributes
 from agent.deploys.items import Item
-from agent.deploys.writing import Attributes
 from agent.errors import DeployError
 from agent.problems import ProblemKind
 

@@ -12,12 +12,11 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.deploys.at_path import AtPath, leads_into, look, names, readable
+from agent.deploys.at_path import AtPath, Attributes, leads_into, look, names, readable
 from agent.system import obstacle
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, carry_over, give
 from agent.system.safe_open import UnsafePath, renamer, user_name
@@ -25,16 +24,6 @@ from agent.system.safe_open import UnsafePath, renamer, user_name
 BACKUP_SUFFIX = ".before-hostwright"
 
 _TEMPORARY = re.compile(r"\.hostwright-[0-9a-f]{16}")
-
-
-@dataclass(frozen=True, slots=True)
-class Attributes:
-    """Owner and mode, and exactly these ACLs and capabilities (``agent.system.attributes``), by default none."""
-
-    mode: int
-    uid: int
-    gid: int
-    giving: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def put_file(

@@ -16,7 +16,7 @@ from agent.deploys.items import FILE_MODE, Item
 from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace, place_of
 from agent.deploys.validating import approval
-from agent.deploys.writing import Attributes, forget_backup, put_file
+from agent.deploys.writing import forget_backup, put_file
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
@@ -58,7 +58,7 @@ class Part(PathKind):
 
     def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         del content
-        attributes = _attributes(found) or owner.attributes(item.path, FILE_MODE)
+        attributes = found.attributes or owner.attributes(item.path, FILE_MODE)
         after = self.content_after(item, found)
         approve = approval(at, item, attributes.mode)
         return put_file(at.parent, at.name, after, attributes, backup=item.backup, approve=approve)
@@ -91,7 +91,7 @@ def rewrite(path: str, change: Callable[[str], str]) -> None:
     DeployError, OSError."""
     place = place_of(path)
     found = place.look() if place is not None else AtPath()
-    attributes = _attributes(found)
+    attributes = found.attributes
     if place is None or attributes is None or found.content is None:
         return
     after = change(_text(found))
@@ -103,12 +103,6 @@ def rewrite(path: str, change: Callable[[str], str]) -> None:
         forget_backup(at.parent, at.name)
 
     work_at(place, put)
-
-
-def _attributes(found: AtPath) -> Attributes | None:
-    """The attributes of a file that is there."""
-    status = found.status
-    return Attributes(found.mode, status.st_uid, status.st_gid, found.giving) if status is not None else None
 
 
 def _text(found: AtPath) -> str:

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from agent.deploys import kind_table
-from agent.deploys.at_path import AtPath
+from agent.deploys.at_path import AtPath, Attributes
 from agent.deploys.files.diff import unified
 from agent.deploys.items import Item
 from agent.deploys.kind import Kind, State, reason_of, state_before
 from agent.deploys.owners import Owner, names
 from agent.deploys.place import OpenPlace, Place, Works, place_of
-from agent.deploys.writing import Attributes, forget_backup, remove
+from agent.deploys.writing import forget_backup, remove
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange

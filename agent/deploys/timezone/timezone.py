@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from agent.deploys.at_path import look
+from agent.deploys.at_path import Attributes, look
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.kind import Kind, State, state_before
-from agent.deploys.writing import Attributes, put_file, put_link, remove
+from agent.deploys.writing import put_file, put_link, remove
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange

@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from agent.deploys.as_user import LocalUser, as_user
-from agent.deploys.at_path import AtPath, look
+from agent.deploys.at_path import AtPath, Attributes, look
 from agent.deploys.users import keys
-from agent.deploys.writing import Attributes, put_file, put_folder, remove, set_attributes
+from agent.deploys.writing import put_file, put_folder, remove, set_attributes
 from agent.errors import DeployError
 from agent.system.safe_open import UnsafePath, folder
 
