@@ -1,4 +1,4 @@
-"""Giving back: turns entries of the ledger into a host as it was before them.
+"""Giving back: the whole ledger, or one entry, by the engine that removes what has left Git.
 
 What the agent created is taken away, with all that it wrote for itself; what it adopted becomes again what it was.
 What somebody changed since the agent left it so stays, and so do homes and folders with something in them.
@@ -6,91 +6,71 @@ What somebody changed since the agent left it so stays, and so do homes and fold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from itertools import groupby
+from collections.abc import Callable, Iterable, Set
+from dataclasses import replace
 
-from agent.deploys import systemctl
-from agent.deploys.kind_table import AT_A_PATH, judged, kind_named, removal_rank
+from agent.deploys.kind_table import AT_A_PATH, kind_named
 from agent.deploys.place import place_of
 from agent.domain.ownership import LedgerEntry, Origin
+from agent.domain.removal import Fate, Removal, Removals
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
+from agent.steps.remove import carry_out, fate_before, in_order
+
+_WORDS = {Fate.REMOVE: "removed", Fate.RESTORE: "given back", Fate.LEAVE: "left as they are"}
 
 
-class Return(StrEnum):
-    """What becomes of one entry."""
-
-    REMOVED = "removed"
-    RESTORED = "given back"
-    LEFT = "left as they are"
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRestore:
-    """What is to become of one entry, and why it is left where it is."""
-
-    entry: LedgerEntry
-    fate: Return
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class Given:
-    """What is ``done``, with the fate that it met. What ``stayed`` by rule, or ``failed`` against it: a line each."""
-
-    done: list[PlannedRestore] = field(default_factory=list)
-    stayed: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-
-
-def foresee(entries: Iterable[LedgerEntry]) -> list[PlannedRestore]:
+def plan_uninstall(entries: Iterable[LedgerEntry]) -> list[Removal]:
     """What would become of ``entries``, in the order in which it would happen. Looks, and changes nothing."""
-    found = [_foreseen(entry) for entry in _in_order(entries)]
-    going = {each.entry.key for each in found if each.fate is Return.REMOVED}
+    found = [fate_before(entry) for entry in in_order(entries)]
+    going = {each.entry.key for each in found if each.fate is Fate.REMOVE}
     for number, each in sorted(enumerate(found), key=lambda one: one[1].entry.name.count("/"), reverse=True):
-        if each.fate is Return.REMOVED and each.entry.kind == "directory" and _stays_filled(each.entry.name, going):
-            found[number] = replace(each, fate=Return.LEFT, reason="it is not empty")
+        if each.fate is Fate.REMOVE and each.entry.kind == "directory" and _stays_filled(each.entry.name, going):
+            found[number] = replace(each, fate=Fate.LEAVE, reason="it is not empty")
             going.remove(each.entry.key)
     return found
 
 
-def counts(foreseen: Iterable[PlannedRestore]) -> list[str]:
+def counts(removals: Iterable[Removal]) -> list[str]:
     """One line for each fate: how many of which kind."""
-    lines: dict[Return, dict[str, int]] = {}
-    for each in foreseen:
+    lines: dict[Fate, dict[str, int]] = {}
+    for each in removals:
         kinds = lines.setdefault(each.fate, {})
         kinds[each.entry.kind] = kinds.get(each.entry.kind, 0) + 1
     return [
-        f"{fate.value}: {', '.join(f'{number} {plural(kind, number)}' for kind, number in lines[fate].items())}"
-        for fate in Return
+        f"{word}: {', '.join(f'{number} {plural(kind, number)}' for kind, number in lines[fate].items())}"
+        for fate, word in _WORDS.items()
         if fate in lines
     ]
 
 
-def give_back(entries: Iterable[LedgerEntry], ledger: Ledger, progress: Callable[[str], None]) -> Given:
-    """Gives all of it back, kind by kind; what is given back is forgotten at once, so that whoever was cut off can go
-    on. Raises OSError where the ledger cannot be written."""
-    given = Given()
+def give_back(entries: Iterable[LedgerEntry], ledger: Ledger, talk: Callable[[str], None]) -> Removals:
+    """Gives all of it back. Raises OSError where the ledger cannot be written."""
+
+    def progress(fate: Fate, kind: str, number: int) -> None:
+        if fate is Fate.REMOVE:
+            talk(f"taking away {number} {plural(kind, number)}")
+
     # All are judged before anything goes: a file without a block that has gone is not changed by a person.
-    judgements = [_foreseen(entry) for entry in _in_order(entries)]
-    for restored in counts(each for each in judgements if each.fate is Return.RESTORED):
-        progress(f"giving back{restored.removeprefix(Return.RESTORED.value)}")
-    for _, together in groupby(judgements, lambda each: removal_rank(each.entry.key)):
-        those = list(together)
-        before = len(given.done)
-        for each in those:
-            if each.fate is Return.LEFT:
-                given.stayed.append(f"{each.entry.key}: {each.reason}")
-            elif each.fate is Return.RESTORED:
-                _restore(each, ledger, given)
-        created = [each for each in those if each.fate is Return.REMOVED]
-        if created:
-            progress(f"taking away {len(created)} {plural(created[0].entry.kind, len(created))}")
-            _remove(created, ledger, given)
-        given.failed += _told(each.entry for each in given.done[before:])
-    return given
+    removals = [fate_before(entry) for entry in in_order(entries)]
+    for restored in counts(each for each in removals if each.fate is Fate.RESTORE):
+        talk(f"giving back{restored.removeprefix(_WORDS[Fate.RESTORE])}")
+    return carry_out(removals, ledger, purge=True, progress=progress)
+
+
+def stays(found: Removals) -> list[str]:
+    """What stays by rule, a line each."""
+    lines = [f"{each.entry.key}: {each.reason}" for each in found.done if each.reason]
+    lines += [f"{key}: {reason}" for key, reason in found.refused.items()]
+    homes = ((each.entry, (each.entry.left or {}).get("home")) for each in found.done if each.fate is Fate.REMOVE)
+    return [*lines, *(f"{home}: the home of {entry.name}" for entry, home in homes if entry.kind == "user" and home)]
+
+
+def complaints(found: Removals) -> list[str]:
+    """What went wrong, a line each."""
+    told = [f"it may still go by what has gone: {complaint}" for complaint in found.told.failed]
+    failed = ((entry, failure.reason) for failure in found.failed for entry in failure.entries)
+    return [*(f"{entry.key}: {reason.partition(chr(10))[0]}" for entry, reason in failed), *told]
 
 
 def give_back_one(entry: LedgerEntry, ledger: Ledger) -> None:
@@ -98,29 +78,18 @@ def give_back_one(entry: LedgerEntry, ledger: Ledger) -> None:
     kind = kind_named(entry.kind)
     if kind is None:
         raise DeployError(f"nothing of the kind {entry.kind} can be given back")
-    if entry.origin is Origin.ADOPTED:
-        kind.restore(entry, ledger.image(entry.key))
-    else:
-        now = kind.look(entry.name)
-        as_it_is = replace(entry, left=now.state if now is not None else None, settled=True)
-        if reason := kind.remove([as_it_is], purge=True).get(entry.key):
-            raise DeployError(f"{entry.key} stays: {reason}")
-    ledger.forget(entry.key)
-    if complaints := _told([entry]):
-        raise DeployError(complaints[0])
-
-
-def _foreseen(entry: LedgerEntry) -> PlannedRestore:
-    kind = kind_named(entry.kind)
-    fate = Return.REMOVED if entry.origin is Origin.CREATED else Return.RESTORED
-    try:
-        now = kind.look(entry.name) if kind is not None else None
-    except (DeployError, OSError) as error:
-        return PlannedRestore(entry, Return.LEFT, f"it cannot be looked at: {error}")
-    if (now.state if now is not None else None) == entry.before:
-        return PlannedRestore(entry, fate)
-    reason = judged(entry, now)
-    return PlannedRestore(entry, Return.LEFT, reason) if reason else PlannedRestore(entry, fate)
+    fate = Fate.RESTORE
+    if entry.origin is Origin.CREATED:
+        now, fate = kind.look(entry.name), Fate.REMOVE
+        entry = replace(entry, left=now.state if now is not None else None, settled=True)
+    found = carry_out([Removal(entry, fate)], ledger, purge=True)
+    for failure in found.failed:
+        raise failure.error
+    for each in found.done:
+        if each.reason:
+            raise DeployError(f"{entry.key} stays: {each.reason}")
+    for why in (*(f"{entry.key} stays: {reason}" for reason in found.refused.values()), *complaints(found)):
+        raise DeployError(why)
 
 
 def _stays_filled(folder: str, going: Set[str]) -> bool:
@@ -131,53 +100,6 @@ def _stays_filled(folder: str, going: Set[str]) -> bool:
     except (DeployError, OSError):
         return False  # whoever removes it will say so
     return any(going.isdisjoint(f"{kind}:{folder}/{name}" for kind in AT_A_PATH) for name in names)
-
-
-def _restore(foreseen: PlannedRestore, ledger: Ledger, given: Given) -> None:
-    entry = foreseen.entry
-    kind = kind_named(entry.kind)
-    try:
-        if kind is not None:
-            kind.restore(entry, ledger.image(entry.key))
-        ledger.forget(entry.key)
-        given.done.append(foreseen)
-    except (DeployError, OSError) as error:
-        given.failed.append(f"{entry.key}: {_first_line(error)}")
-
-
-def _remove(foreseen: Sequence[PlannedRestore], ledger: Ledger, given: Given) -> None:
-    entries = [each.entry for each in foreseen]
-    kind = kind_named(entries[0].kind)
-    try:
-        stayed = kind.remove(entries, purge=True) if kind is not None else {}
-    except (DeployError, OSError) as error:
-        given.failed += [f"{entry.key}: {_first_line(error)}" for entry in entries]
-        return
-    for each in foreseen:
-        entry = each.entry
-        if entry.key in stayed:
-            given.stayed.append(f"{entry.key}: {stayed[entry.key]}")
-            continue
-        ledger.forget(entry.key)
-        given.done.append(each)
-        if entry.kind == "user" and (home := (entry.left or {}).get("home")):
-            given.stayed.append(f"{home}: the home of {entry.name}")
-
-
-def _told(entries: Iterable[LedgerEntry]) -> list[str]:
-    """Tells those who read what has gone; what went wrong, a line each."""
-    complaints = systemctl.tell_active(unit for entry in entries for unit in entry.reloads)
-    return [f"it may still go by what has gone: {complaint}" for complaint in complaints]
-
-
-def _in_order(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-    """Those of a kind that can be given back, in the order in which they go."""
-    known = (entry for entry in entries if kind_named(entry.kind) is not None)
-    return sorted(known, key=lambda entry: (removal_rank(entry.key), entry.key))
-
-
-def _first_line(error: DeployError | OSError) -> str:
-    return f"{error}".partition("\n")[0]
 
 
 def plural(kind: str, number: int) -> str:

@@ -19,6 +19,10 @@ class Fate(StrEnum):
     """The agent created it, and it may not be taken away: it stays, and the report says so."""
     RELEASE = "release"
     """It was there before the agent: it stays as it is now, and can be given back as it was."""
+    RESTORE = "restore"
+    """It was there before the agent, and becomes as it was."""
+    LEAVE = "leave"
+    """Somebody else changed it since, or nobody can look at it: it stays, and so does its entry."""
     FORGET = "forget"
     """It is gone already."""
 
@@ -75,6 +79,32 @@ class Told:
 
     units: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalFailure:
+    """Entries that could not be removed, restored or released, and why."""
+
+    entries: tuple[LedgerEntry, ...]
+    fate: Fate
+    error: HostwrightError | OSError
+
+    @property
+    def reason(self) -> str:
+        if isinstance(self.error, HostwrightError):
+            return self.error.message
+        return f"{self.error.strerror or self.error}"
+
+
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """What removing came to: ``done``, with the fate that each met; ``refused``, by key why some have to stay for now;
+    what ``failed``; and the units that were ``told``."""
+
+    done: tuple[Removal, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    failed: tuple[RemovalFailure, ...] = ()
+    told: Told = field(default_factory=Told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,22 +7,20 @@ A removal that was cut off is taken up again: what is gone already counts as rem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
 
-from agent.deploys import systemctl
-from agent.deploys.kind_table import kind_named, removal_rank, units_of
+from agent.deploys.kind_table import units_of
 from agent.deploys.unit_state import template_of
 from agent.domain.account import Account
 from agent.domain.desired import DesiredDeploy, DesiredState, Mode
 from agent.domain.health import Health
 from agent.domain.memory import ON_REMOVE, Applied, Attempt, State
 from agent.domain.outcome import Status
-from agent.domain.ownership import LedgerEntry, Origin, Standing
+from agent.domain.ownership import LedgerEntry, Standing
 from agent.domain.plan import Hold, HoldKind, Plan
-from agent.domain.removal import Departure, Fate, Leaving, Pruned, Removal, Told
+from agent.domain.removal import Departure, Leaving, Pruned, Removal, RemovalFailure
 from agent.engine.client import Engine, Execute
 from agent.errors import DeployError, HostwrightError
 from agent.host.exports import Exports
@@ -31,8 +29,8 @@ from agent.inventory.site import DEPLOY_KIND
 from agent.problems import ProblemKind
 from agent.steps.apply import Progress
 from agent.steps.plan_removals import plan_removals
-from agent.steps.reach import told_of
 from agent.steps.record import wanted_by
+from agent.steps.remove import carry_out
 from agent.steps.revoke import revoke
 from agent.steps.verify import recall
 from agent.system.git import Mirror
@@ -107,12 +105,13 @@ def prune(
     if stayed or departed:  # It may have removed all of it, or changed it.
         failed = {name: Hold(HoldKind.ON_REMOVE, f"its on_remove failed: {why}") for name, why in stayed.items()}
         leaving = left_git(waiting={**waiting, **failed}, departed=departed)
-    done, refused, failures, told = carry_out(leaving.permitted.removals, ledger, state)
-    leaving = replace(leaving, removals=tuple(_told(removal, refused) for removal in leaving.removals))
+    found = carry_out(leaving.permitted.removals, ledger, state)
+    leaving = replace(leaving, removals=tuple(_told(removal, found.refused) for removal in leaving.removals))
+    failures = [*map(_not_pruned, found.failed), *map(_not_told, found.told.failed)]
     failures += [_unfinished(name, f"failed: {why}") for name, why in stayed.items()]
     failures += [_unfinished(name, hold.reason) for name, hold in waiting.items()]
     standing = _standing(ledger)
-    return Pruned("", leaving, tuple(done), revoked, departed, stayed, standing, (*untaken, *failures), told)
+    return Pruned("", leaving, found.done, revoked, departed, stayed, standing, (*untaken, *failures), found.told)
 
 
 def unfit(account: Account, *, converged: bool, going: Set[str] = frozenset()) -> str:
@@ -208,72 +207,6 @@ def _run(departure: Departure, host: str, on_remove: OnRemoveRunner, *, again: b
     return "" if outcome.status is Status.DONE else outcome.error or f"it was {outcome.status.value}"
 
 
-def carry_out(
-    removals: Sequence[Removal], ledger: Ledger, state: DesiredState
-) -> tuple[list[Removal], dict[str, str], list[HostwrightError], Told]:
-    """Removes, orphans, releases, and tells the units that read what has gone, as ``state`` asks for it. Returns what
-    became of each, by key why some could not be removed now, what went wrong (that is left for the next cycle), and
-    what telling the units came to."""
-    released, failures = _release([each for each in removals if each.fate is Fate.RELEASE])
-    gone, stayed, unremoved = _remove([each.entry for each in removals if each.fate is Fate.REMOVE])
-    orphaned = [each for each in removals if each.fate is Fate.ORPHAN]
-    # A folder that is not empty: what is in it is somebody's.
-    orphaned += [
-        Removal(each.entry, Fate.ORPHAN, stayed.pop(each.entry.key))
-        for each in removals
-        if each.entry.kind == "directory" and each.entry.key in stayed
-    ]
-    with ledger.together():
-        for removal in orphaned:
-            ledger.orphan(removal.entry.key, removal.reason)
-        for removal in released:
-            ledger.release(removal.entry.key)
-        for key, reason in stayed.items():
-            ledger.refuse(key, reason)
-    done = [*orphaned, *released, *(Removal(entry, Fate.REMOVE) for entry in gone)]
-    gone += [each.entry for each in removals if each.fate is Fate.FORGET]
-    told = _tell(gone, state)
-    failures += [*unremoved, *(DeployError(why, kind=ProblemKind.RELOAD_FAILED, hint=_STATUS) for why in told.failed)]
-    for entry in gone:  # only now: what is cut off before is told by the next cycle
-        ledger.forget(entry.key)
-    return done, stayed, failures, told
-
-
-def _release(removals: Sequence[Removal]) -> tuple[list[Removal], list[HostwrightError]]:
-    """Takes away what the agent put beside what was there before it. Returns for which of them that went well."""
-    released: list[Removal] = []
-    failures: list[HostwrightError] = []
-    for removal in removals:
-        kind = kind_named(removal.entry.kind)
-        try:
-            if kind is not None:
-                kind.release(removal.entry)
-            released.append(removal)
-        except (DeployError, OSError) as error:
-            failures.append(_not_pruned([removal.entry], "released", error))
-    return released, failures
-
-
-def _remove(
-    going: Sequence[LedgerEntry],
-) -> tuple[list[LedgerEntry], dict[str, str], list[HostwrightError]]:
-    """Kind by kind. Returns what is gone, why some stayed, and what went wrong: it keeps no other kind."""
-    gone: list[LedgerEntry] = []
-    stayed: dict[str, str] = {}
-    failures: list[HostwrightError] = []
-    for _, group in groupby(going, lambda entry: removal_rank(entry.key)):
-        entries = list(group)
-        kind = kind_named(entries[0].kind)
-        try:
-            reasons = kind.remove(entries, purge=False) if kind is not None else {}
-        except (DeployError, OSError) as error:
-            failures.append(_not_pruned(entries, "removed", error))
-            continue
-        gone += [entry for entry in entries if entry.key not in reasons]
-        stayed.update(reasons)
-    return gone, stayed, failures
-
-
 def _told(removal: Removal, refused: Mapping[str, str]) -> Removal:
     """``removal`` with what holds it, where it was refused."""
     reason = refused.get(removal.entry.key)
@@ -282,27 +215,19 @@ def _told(removal: Removal, refused: Mapping[str, str]) -> Removal:
     return replace(removal, hold=Hold(HoldKind.NOT_PRUNED, f"{removal.entry.key} cannot be removed now: {reason}"))
 
 
-def _not_pruned(entries: Sequence[LedgerEntry], done: str, error: DeployError | OSError) -> DeployError:
-    names = entries[0].key if len(entries) == 1 else f"{entries[0].key} and {len(entries) - 1} more"
-    why = error.message if isinstance(error, DeployError) else f"{error.strerror or error}"
+def _not_pruned(failure: RemovalFailure) -> DeployError:
+    first, more = failure.entries[0].key, len(failure.entries) - 1
+    names = f"{first} and {more} more" if more else first
     return DeployError(
-        f"{names} could not be {done}: {why}", kind=ProblemKind.NOT_PRUNED, hint="the next cycle tries again"
+        f"{names} could not be {failure.fate.value}d: {failure.reason}",
+        kind=ProblemKind.NOT_PRUNED,
+        hint="the next cycle tries again",
     )
 
 
-_STATUS = "it may still go by what has been removed; `systemctl status` of it says more"
-
-
-def _tell(gone: Sequence[LedgerEntry], state: DesiredState) -> Told:
-    """Tells the units that read what has gone, if they run."""
-    reloads, restarts = told_of(state, (entry.key for entry in gone))
-    again = {unit for entry in gone for unit in entry.reloads} | _units(reloads)
-    anew = _units(restarts)
-    return Told(tuple(sorted(again | anew)), tuple(systemctl.tell_active(again, anew)))
-
-
-def _units(keys: Iterable[str]) -> set[str]:
-    return {unit for key in keys for unit in units_of(LedgerEntry(key, "", 0, Origin.CREATED))}
+def _not_told(why: str) -> DeployError:
+    hint = "it may still go by what has been removed; `systemctl status` of it says more"
+    return DeployError(why, kind=ProblemKind.RELOAD_FAILED, hint=hint)
 
 
 def _standing(ledger: Ledger) -> tuple[LedgerEntry, ...]:

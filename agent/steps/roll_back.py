@@ -6,18 +6,15 @@ removed, and what it changed for the first time is put back as it was found.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
-from agent.deploys.kind_table import judged, kind_named, removal_rank
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
 from agent.domain.ownership import LedgerEntry, Origin, Standing
 from agent.domain.removal import Fate, Removal
-from agent.errors import DeployError
 from agent.host.ledger import Ledger
-from agent.steps.prune import carry_out
-from agent.steps.record import look
+from agent.steps.remove import carry_out, fate_before, in_order
 
 NEVER_UNDONE = frozenset({"command", "upgrade"})
 """Kinds of changes that are deeds, not things."""
@@ -41,45 +38,22 @@ def roll_back(
         for entry in ledger.entries()
         if entry.at >= since and entry.standing is Standing.OWNED and entry.key not in wanted
     ]
-    brought.sort(key=lambda entry: removal_rank(entry.key))
-    created = [_created(entry) for entry in brought if entry.origin is Origin.CREATED]
-    restored, refused = _put_back([entry for entry in brought if entry.origin is Origin.ADOPTED], ledger)
-    done, stayed, failures, _ = carry_out(created, ledger, state)
-    stays = [*refused, *(f"{key}: {reason}" for key, reason in stayed.items())]
-    stays += [f"{each.entry.key}: {each.reason}" for each in done if each.fate is Fate.ORPHAN]
-    stays += [failure.message for failure in failures]
-    removed = [*restored, *(each for each in done if each.fate is not Fate.ORPHAN)]
-    return RolledBack(tuple(removed), (*stays, *(_deeds(attempted) if attempted is not None else ())))
+    found = carry_out((_undone(entry) for entry in in_order(brought)), ledger, state)
+    stays = [f"{key}: {reason}" for key, reason in found.refused.items()]
+    stays += [f"{each.entry.key}: {each.reason}" for each in found.done if each.fate not in _UNDONE]
+    stays += [f"{entry.key}: {failure.reason}" for failure in found.failed for entry in failure.entries]
+    removed = tuple(each for each in found.done if each.fate in _UNDONE)
+    return RolledBack(removed, (*stays, *found.told.failed, *(_deeds(attempted) if attempted is not None else ())))
 
 
-def _created(entry: LedgerEntry) -> Removal:
-    try:
-        now = look(entry.key)
-    except (OSError, DeployError) as error:
-        return Removal(entry, Fate.ORPHAN, f"it cannot be looked at: {error}")
-    if now is None:
-        return Removal(entry, Fate.FORGET)
-    # What the attempt left unsettled was cut off in the middle: it is its doing, whatever it looks like.
-    reason = judged(entry, now) if entry.settled else ""
-    return Removal(entry, Fate.ORPHAN, reason) if reason else Removal(entry, Fate.REMOVE)
+_UNDONE = frozenset({Fate.REMOVE, Fate.RESTORE})
 
 
-def _put_back(entries: Sequence[LedgerEntry], ledger: Ledger) -> tuple[list[Removal], list[str]]:
-    done: list[Removal] = []
-    refused: list[str] = []
-    for entry in entries:
-        kind = kind_named(entry.kind)
-        try:
-            if entry.settled and (reason := judged(entry, look(entry.key))):
-                refused.append(f"{entry.key}: {reason}")
-                continue
-            if kind is not None:
-                kind.restore(entry, ledger.image(entry.key))
-            ledger.forget(entry.key)
-            done.append(Removal(entry, Fate.RELEASE, "put back as it was"))
-        except (DeployError, OSError) as error:
-            refused.append(f"{entry.key}: {error}")
-    return done, refused
+def _undone(entry: LedgerEntry) -> Removal:
+    found = fate_before(entry, attempt=True)
+    if found.fate is Fate.RESTORE:
+        return replace(found, reason="put back as it was")
+    return replace(found, fate=Fate.ORPHAN) if found.reason and entry.origin is Origin.CREATED else found
 
 
 def _deeds(attempted: Account) -> Iterator[str]:

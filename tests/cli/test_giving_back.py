@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from agent.cli.giving_back import Given, Return, counts, foresee, give_back, give_back_one
+from agent.cli.giving_back import complaints, counts, give_back, give_back_one, plan_uninstall, stays
 from agent.deploys.kind_table import kind_named
 from agent.domain.ownership import unseen
+from agent.domain.removal import Fate
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
 
@@ -39,8 +41,15 @@ def owned(ledger: Ledger, path: Path, text: str | None, kind: str = "file") -> s
     return key
 
 
+@dataclass(frozen=True)
+class Given:
+    stayed: list[str]
+    failed: list[str]
+
+
 def given(ledger: Ledger) -> Given:
-    return give_back(ledger.entries(), ledger, lambda _: None)
+    found = give_back(ledger.entries(), ledger, lambda _: None)
+    return Given(stays(found), complaints(found))
 
 
 def test_what_was_created_goes_and_what_was_adopted_is_as_it_was(ledger: Ledger, place: Path) -> None:
@@ -120,8 +129,8 @@ def test_folders_that_will_not_be_empty_are_not_promised(ledger: Ledger, place: 
         owned(ledger, place / name, None, kind="directory")
     owned(ledger, place / "c/d/ours", "ours")
     (place / "a/b/mine").touch()
-    foreseen = {each.entry.name: each.fate for each in foresee(ledger.entries())}
-    assert [name for name, fate in foreseen.items() if fate is Return.LEFT] == [f"{place}/a", f"{place}/a/b"]
+    foreseen = {each.entry.name: each.fate for each in plan_uninstall(ledger.entries())}
+    assert [name for name, fate in foreseen.items() if fate is Fate.LEAVE] == [f"{place}/a", f"{place}/a/b"]
     assert len(given(ledger).stayed) == 2
 
 
@@ -162,8 +171,8 @@ def test_looking_ahead_changes_nothing_and_counts(ledger: Ledger, place: Path) -
     for name in ("one", "two", "theirs", "changed"):
         owned(ledger, place / name, "ours")
     (place / "changed").write_text("mine")
-    foreseen = foresee(ledger.entries())
-    assert sorted(each.fate for each in foreseen) == [Return.RESTORED, Return.LEFT, Return.REMOVED, Return.REMOVED]
+    foreseen = plan_uninstall(ledger.entries())
+    assert sorted(each.fate for each in foreseen) == [Fate.LEAVE, Fate.REMOVE, Fate.REMOVE, Fate.RESTORE]
     assert counts(foreseen) == ["removed: 2 files", "given back: 1 file", "left as they are: 1 file"]
     assert len(list(place.iterdir())) == 4
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from agent.domain.account import Account
 from agent.domain.commit import TrustedCommit
@@ -120,6 +120,7 @@ class Busy:
 
     busy: str = ""
     released: list[str] = field(default_factory=list)
+    may_hold_others: ClassVar[bool] = False
 
     def look(self, name: str) -> Seen:
         return Seen({"name": name})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.deploys import systemctl
 from agent.deploys.containers import quadlet
 from agent.domain.desired import Mode, OnRemove, Resource
 from agent.domain.memory import ON_REMOVE, AppliedDeploy, Attempt, State
@@ -16,7 +17,7 @@ from agent.domain.plan import Cause, Hold, HoldKind
 from agent.domain.removal import Fate
 from agent.errors import DeployError, ReportError, SourceError
 from agent.problems import ProblemKind
-from agent.steps import prune as step
+from agent.steps import remove as step
 from agent.steps.prune import unfit, units_going
 from agent.steps.record import look
 from tests.steps.build import change, deploy, health, plan, planned, state
@@ -274,8 +275,8 @@ def test_what_code_names_only_while_it_is_missing_stays(host: Host) -> None:
 
 def test_units_that_run_and_read_what_has_gone_are_told_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(step.systemctl, "is_active", lambda unit: unit != "off.service")
-    monkeypatch.setattr(step.systemctl, "reload", told.append)
+    monkeypatch.setattr(systemctl, "is_active", lambda unit: unit != "off.service")
+    monkeypatch.setattr(systemctl, "reload", told.append)
     host.gave("a", reloads=("ssh.service", "off.service"))
     host.gave("b", reloads=("ssh.service",))
     host.gave("gone", reloads=("cron.service",))
@@ -289,8 +290,8 @@ def test_units_that_ask_for_a_file_that_has_gone_are_restarted_or_reloaded_as_th
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[str, bool]] = []
-    monkeypatch.setattr(step.systemctl, "is_active", lambda unit: unit != "off.service")
-    monkeypatch.setattr(step.systemctl, "tell", lambda unit, *, restart: told.append((unit, restart)))
+    monkeypatch.setattr(systemctl, "is_active", lambda unit: unit != "off.service")
+    monkeypatch.setattr(systemctl, "tell", lambda unit, *, restart: told.append((unit, restart)))
     below, there = f"{host.folder}/sites", f"{host.folder}/there"
     units = (
         Resource("unit:again.service", "1", reads=(below,), reload_on=(below,)),
@@ -328,8 +329,8 @@ def test_a_unit_that_does_not_reload_is_a_problem_of_its_own(host: Host, monkeyp
     def reload(unit: str) -> None:
         raise DeployError(f"{unit}: reload: no\nand more")
 
-    monkeypatch.setattr(step.systemctl, "is_active", lambda _: True)
-    monkeypatch.setattr(step.systemctl, "reload", reload)
+    monkeypatch.setattr(systemctl, "is_active", lambda _: True)
+    monkeypatch.setattr(systemctl, "reload", reload)
     host.gave("a", reloads=("ssh.service",))
     (failure,) = host.prune().failures
     assert (failure.kind, failure.message) == ("reload-failed", "ssh.service: reload: no")

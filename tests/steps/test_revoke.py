@@ -11,7 +11,7 @@ import pytest
 from agent.domain.ownership import LedgerEntry
 from agent.domain.plan import Hold, HoldKind
 from agent.errors import DeployError
-from agent.steps import prune as step
+from agent.steps import remove as step
 from agent.steps import revoke as revoking
 from tests.steps.build import change, health, plan, planned
 from tests.steps.pruning import Busy, Host, host_below

@@ -12,7 +12,7 @@ import click
 
 from agent import wiring
 from agent.cli.arguments import pass_output, require_root
-from agent.cli.giving_back import counts, foresee, give_back
+from agent.cli.giving_back import complaints, counts, give_back, plan_uninstall, stays
 from agent.cli.output import Output, error_document
 from agent.deploys.packages.apt import environment
 from agent.deploys.packages.package_manager import require_manager
@@ -111,7 +111,7 @@ def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
     with locked(paths.lock, wait_s=LOCK_WAIT_S):
         if not keep:
             entries = Ledger(paths.ledger).entries()
-            for line in counts(foresee(entry for entry in entries if not _is_own(entry))):
+            for line in counts(plan_uninstall(entry for entry in entries if not _is_own(entry))):
                 output.say(line)
             with suppress(DeployError, OSError):  # it is said when it is tried
                 own = [entry.name for entry in entries if _is_own(entry)]
@@ -166,10 +166,11 @@ def _give_back(paths: Paths, gone: Gone, talk: Talk) -> bool:
     entries = ledger.entries()
     others = [entry for entry in entries if not _is_own(entry)]
     given = give_back(others, ledger, talk)
-    for line in counts(given.done):
+    done = [each for each in given.done if not each.reason]
+    for line in counts(done):
         talk(line)
-    gone.failed += given.failed
-    gone.stayed += [*given.stayed, *_beyond_it(Memory(paths))]
+    gone.failed += complaints(given)
+    gone.stayed += [*stays(given), *_beyond_it(Memory(paths))]
     damaged = ledger.damaged()
     gone.failed += [f"{paths.ledger / name}: the entry is damaged; nobody knows what it was about" for name in damaged]
     own = [entry.name for entry in entries if _is_own(entry)]
@@ -180,8 +181,8 @@ def _give_back(paths: Paths, gone: Gone, talk: Talk) -> bool:
     else:
         gone.stayed += [f"package:{name}: {reason}" for name, reason in stayed.items()]
         gone.own = len(own) - len(stayed)
-    done = {each.entry.key for each in given.done}
-    return bool(damaged) or any(entry.origin is Origin.ADOPTED and entry.key not in done for entry in others)
+    restored = {each.entry.key for each in done}
+    return bool(damaged) or any(entry.origin is Origin.ADOPTED and entry.key not in restored for entry in others)
 
 
 def _beyond_it(memory: Memory) -> list[str]:

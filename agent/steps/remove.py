@@ -1,0 +1,121 @@
+"""remove: takes entries of the ledger off the host. The one engine of prune, of going back, of `hostwright ledger
+restore` and of uninstall; what is to become of each entry they say themselves.
+
+It goes kind by kind. What goes wrong with one keeps no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+from agent.deploys import systemctl
+from agent.deploys.kind_table import judged, kind_named, removal_rank, units_of
+from agent.domain.desired import DesiredState
+from agent.domain.ownership import LedgerEntry, Origin
+from agent.domain.removal import Fate, Removal, RemovalFailure, Removals, Told
+from agent.errors import DeployError
+from agent.host.ledger import Ledger
+from agent.steps.reach import told_of
+
+_KEEPS_ENTRY = frozenset({Fate.ORPHAN, Fate.RELEASE, Fate.LEAVE})
+
+
+def fate_before(entry: LedgerEntry, *, attempt: bool = False) -> Removal:
+    """What makes the host as it was before ``entry``: what the agent created goes, what it adopted is restored. What
+    somebody else changed since is left. ``attempt``: the entry came with one that is taken back; what did not end well
+    is its doing too, and what is gone already is forgotten."""
+    kind = kind_named(entry.kind)
+    fate = Fate.REMOVE if entry.origin is Origin.CREATED else Fate.RESTORE
+    try:
+        now = kind.look(entry.name) if kind is not None else None
+    except (DeployError, OSError) as error:
+        return Removal(entry, Fate.LEAVE, f"it cannot be looked at: {error}")
+    if attempt and now is None and fate is Fate.REMOVE:
+        return Removal(entry, Fate.FORGET)
+    as_before = (now.state if now is not None else None) == entry.before
+    reason = "" if as_before or (attempt and not entry.settled) else judged(entry, now)
+    return Removal(entry, Fate.LEAVE if reason else fate, reason)
+
+
+def in_order(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+    """Those of a kind that can be removed, in the order in which they go."""
+    known = (entry for entry in entries if kind_named(entry.kind) is not None)
+    return sorted(known, key=lambda entry: (removal_rank(entry.key), entry.key))
+
+
+def carry_out(
+    removals: Iterable[Removal],
+    ledger: Ledger,
+    state: DesiredState | None = None,
+    *,
+    purge: bool = False,
+    progress: Callable[[Fate, str, int], None] = lambda *_: None,
+) -> Removals:
+    """Removes, restores, releases, and tells the units that read what has gone, as ``state`` asks for it.
+
+    ``purge``: with what packages and the like wrote for themselves. ``progress`` is told of each group before it goes:
+    its fate, kind and number. What is gone is forgotten last: whoever is cut off tells the units the next time. Raises
+    OSError when the ledger cannot be written.
+    """
+    removals = tuple(removals)
+    done: list[Removal] = [each for each in removals if each.fate in (Fate.ORPHAN, Fate.LEAVE)]
+    refused: dict[str, str] = {}
+    failed: list[RemovalFailure] = []
+    for _, group in groupby(removals, lambda each: removal_rank(each.entry.key)):
+        together = list(group)
+        kind = kind_named(together[0].entry.kind)
+        if kind is None:
+            continue
+        for each in (each for each in together if each.fate in (Fate.RELEASE, Fate.RESTORE)):
+            progress(each.fate, each.entry.kind, 1)
+            try:
+                if each.fate is Fate.RELEASE:
+                    kind.release(each.entry)
+                else:
+                    kind.restore(each.entry, ledger.image(each.entry.key))
+                done.append(each)
+            except (DeployError, OSError) as error:
+                failed.append(RemovalFailure((each.entry,), each.fate, error))
+        if not (going := tuple(each.entry for each in together if each.fate is Fate.REMOVE)):
+            continue
+        progress(Fate.REMOVE, going[0].kind, len(going))
+        try:
+            stayed = kind.remove(going, purge=purge)
+        except (DeployError, OSError) as error:
+            failed.append(RemovalFailure(going, Fate.REMOVE, error))
+            continue
+        done += [Removal(entry, Fate.REMOVE) for entry in going if entry.key not in stayed]
+        held = [Removal(entry, Fate.ORPHAN, stayed[entry.key]) for entry in going if entry.key in stayed]
+        done += held if kind.may_hold_others else ()
+        refused |= {} if kind.may_hold_others else stayed
+    _write_down(done, refused, ledger)
+    gone = [each.entry for each in done if each.fate not in _KEEPS_ENTRY]
+    gone += [each.entry for each in removals if each.fate is Fate.FORGET]
+    told = _tell(gone, state)
+    for entry in gone:
+        ledger.forget(entry.key)
+    return Removals(tuple(done), refused, tuple(failed), told)
+
+
+def _write_down(done: Iterable[Removal], refused: dict[str, str], ledger: Ledger) -> None:
+    with ledger.together():
+        for each in done:
+            if each.fate is Fate.ORPHAN:
+                ledger.orphan(each.entry.key, each.reason)
+            elif each.fate is Fate.RELEASE:
+                ledger.release(each.entry.key)
+        for key, reason in refused.items():
+            ledger.refuse(key, reason)
+
+
+def _tell(gone: Sequence[LedgerEntry], state: DesiredState | None) -> Told:
+    """Tells the units that read what has gone, if they run."""
+    reloads, restarts = told_of(state, (entry.key for entry in gone)) if state is not None else ((), ())
+    again = {unit for entry in gone for unit in entry.reloads} | _units(reloads)
+    anew = _units(restarts)
+    return Told(tuple(sorted(again | anew)), tuple(systemctl.tell_active(again, anew)))
+
+
+def _units(keys: Iterable[str]) -> set[str]:
+    return {unit for key in keys for unit in units_of(LedgerEntry(key, "", 0, Origin.CREATED))}
