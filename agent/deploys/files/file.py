@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.deploys.at_path import CONTENT_LIMIT, AtPath
@@ -24,6 +26,7 @@ from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace
 from agent.deploys.validating import approval
 from agent.deploys.writing import put_file, set_attributes
+from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.plan import WantedChange
 from agent.domain.stand_in import stand_in
 from agent.domain.tree import blob_id
@@ -31,6 +34,9 @@ from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system.files import read_bounded
 from agent.system.safe_open import UnsafePath
+
+_LETS_IN = re.compile(r"/etc/sudoers\.d/.+|/etc/ssh/authorized_keys.*|.*/\.ssh/authorized_keys2?")
+"""Files by which somebody may log in, or become root (sudoers(5), sshd_config(5))."""
 
 
 class File(Whole):
@@ -89,6 +95,15 @@ class File(Whole):
             return ""
         approve = approval(at, item, attributes.mode)
         return put_file(at.parent, at.name, content, attributes, backup=item.backup, approve=approve)
+
+    def has_access(self, entry: LedgerEntry) -> bool:
+        """True for a file that the agent created and that lets somebody in."""
+        lets_in = entry.origin is Origin.CREATED and _LETS_IN.fullmatch(entry.name) is not None
+        return lets_in and self.look(entry.name) is not None
+
+    def revoke(self, entry: LedgerEntry) -> Sequence[str]:
+        """Removes the file."""
+        return list(self.remove([entry], purge=False).values())
 
     def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> None:
         attributes = attributes_of(before)
