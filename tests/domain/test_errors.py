@@ -1,3 +1,16 @@
+"""Kinds, exit codes and consequences of what can go wrong."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from enum import StrEnum
+from itertools import pairwise
+
+import pytest
+
+from agent.domain.event import EventKind
+from agent.domain.plan import HoldKind
 from agent.errors import EXIT_PRECEDENCE, Exit, HostwrightError, InventoryError, SourceError, TrustError, first_exit
 from agent.problems import ProblemKind
 
@@ -23,3 +36,12 @@ def test_an_error_has_its_class_s_kind_unless_it_is_given_one():
 
 def test_what_nobody_expected_is_a_bug():
     assert HostwrightError("?").exit is Exit.BUG
+
+
+@pytest.mark.parametrize("kinds", [ProblemKind, HoldKind, EventKind])
+def test_every_kind_is_followed_by_a_sentence_that_says_what_it_means(kinds: type[StrEnum]) -> None:
+    body = ast.parse(inspect.getsource(kinds)).body[0].body  # type: ignore[attr-defined]
+    pairs = pairwise(body)
+    said = [after.value.value for node, after in pairs if isinstance(node, ast.Assign) and isinstance(after, ast.Expr)]
+    assert len(said) == len(kinds)
+    assert [sentence for sentence in said if not sentence.endswith(".")] == []
