@@ -44,7 +44,7 @@ from agent.system.git import Mirror
 from agent.system.git_environment import Access
 from agent.system.remote import Remote, answers
 from agent.system.room import require_room
-from agent.system.working_copy import ask_clone, find
+from agent.system.working_copy import Checkout
 
 
 def clock() -> int:
@@ -266,14 +266,14 @@ def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
 
 
 def _origin(root: Path) -> str:
-    found = find(root)
+    checkout = Checkout.around(root)
     asked = ("config", "--local", "--no-includes", "--get", "remote.origin.url")
-    done = ask_clone(found[1], *asked) if found is not None else None
-    if done is None or not done.ok:
+    url = checkout.ask(*asked) if checkout is not None else ""
+    if not url:
         raise UsageError(
             f"{root} has no remote `origin`", hint="name the status remote: hostwright status --remote URL"
         )
-    return done.output.decode().strip()
+    return url
 
 
 def _slug(root: Path) -> str:

@@ -21,7 +21,7 @@ from agent.system.git_objects import ObjectStore
 from agent.system.misplaced import begun_afresh, misplaced_folder, set_aside
 from agent.system.process import Completed
 from agent.system.remote import checked_branch
-from agent.system.working_copy import ask_clone, resolve, working_copy
+from agent.system.working_copy import working_copy
 
 FETCH_TIMEOUT_S = 600.0
 """For a large repository on a slow disk; a config repo takes far less than a second."""
@@ -43,15 +43,16 @@ def inspect(folder: Path, branch: str | None = None) -> Clone:
     copy = working_copy(folder)
     if copy is None:
         raise SourceError(f"{folder} is not a Git clone", hint="git clone the repository, or name it with --repo URL")
+    checkout = copy.checkout
     if branch is None:
-        branch = _text(ask_clone(copy.git, "symbolic-ref", "--quiet", "--short", "HEAD"))
+        branch = checkout.ask("symbolic-ref", "--quiet", "--short", "HEAD")
         if not branch:
             raise SourceError(f"{folder} has no branch checked out", hint="name the branch with --branch")
     checked_branch(branch)
-    tip = resolve(copy.git, f"refs/heads/{branch}")
+    tip = checkout.commit(f"refs/heads/{branch}")
     if tip is None:
         raise SourceError(f"{folder} has no commit on the branch {branch}", hint="commit, or name another --branch")
-    if _text(ask_clone(copy.git, "rev-parse", "--is-shallow-repository")) == "true":
+    if checkout.ask("rev-parse", "--is-shallow-repository") == "true":
         hint = f"git -C {folder} fetch --unshallow, then run this again"
         raise SourceError(f"{folder} is a shallow clone", hint=hint)
     return Clone(folder, branch, tip, len(copy.uncommitted) + len(copy.untracked))

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -31,17 +32,68 @@ _SUBMODULE: Final = "160000"
 
 
 @dataclass(frozen=True, slots=True)
-class WorkingCopy:
-    """``folder`` is its top, ``git`` the folder of the repository, ``common`` that of the one it is a worktree of.
+class Checkout:
+    """A clone with its files. ``top`` holds them, ``git`` is its repository, ``common`` the repository of which it is a
+    worktree."""
 
-    Paths below are relative to ``folder``. ``tracked`` is what the next commit holds, ``uncommitted`` what differs from
-    the last one, of these; ``untracked`` what is neither in it nor ignored.
-    """
-
-    folder: Path
+    top: Path
     git: Path
     common: Path
-    head: str | None
+
+    @classmethod
+    def around(cls, folder: Path) -> Checkout | None:
+        """The checkout that ``folder`` lies in; None where it lies in none."""
+        resolved = folder.resolve()
+        for top in (resolved, *resolved.parents):
+            inner = top / ".git"
+            try:
+                if inner.is_dir():
+                    return cls(top, inner, inner)
+                if inner.is_file():
+                    git = top / _line(inner).removeprefix("gitdir: ")
+                    common = git / _line(git / "commondir") if (git / "commondir").is_file() else git
+                    return cls(top, git, common)
+            except OSError:
+                return None
+        return None
+
+    def ask(self, *arguments: str) -> str:
+        """The answer to a question about refs and settings; empty without one. Git starts nothing for it that the clone
+        could name."""
+        done = run_git(*arguments, repository=self.git, timeout_s=TIMEOUT_S)
+        return done.output.decode(errors="replace").strip() if done.ok else ""
+
+    def commit(self, name: str) -> str | None:
+        """The commit of a branch or of HEAD."""
+        return self.ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") or None
+
+    @contextmanager
+    def beside(self) -> Iterator[Callable[..., Completed]]:
+        """A way to ask git about the files, in a repository of our own that has the clone's index and objects."""
+        with TemporaryDirectory(prefix="hostwright-") as folder:
+            own = Path(folder) / "own.git"
+            run_git("init", "--quiet", "--bare", "--initial-branch=none", f"{own}")
+            if (head := self.commit("HEAD")) is not None:
+                (own / "HEAD").write_text(f"{head}\n")
+            for index in (self.git / "index", *self.git.glob("sharedindex.*")):
+                _copy(index, own / index.name)
+            (own / "info").mkdir(exist_ok=True)
+            _copy(self.common / "info/exclude", own / "info/exclude")
+            variables = {
+                "GIT_DIR": f"{own}",
+                "GIT_WORK_TREE": f"{self.top}",
+                "GIT_INDEX_FILE": f"{own}/index",
+                "GIT_OBJECT_DIRECTORY": f"{self.common}/objects",
+            }
+            yield partial(run_git, variables=variables, cwd=self.top, timeout_s=TIMEOUT_S, output_limit=INDEX_LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingCopy:
+    """The files of a checkout. Paths are relative to its top. ``tracked`` files are in the next commit, ``uncommitted``
+    ones differ from the last commit, ``untracked`` ones are neither in it nor ignored."""
+
+    checkout: Checkout
     tracked: frozenset[str]
     submodules: frozenset[str]
     uncommitted: tuple[str, ...]
@@ -51,7 +103,7 @@ class WorkingCopy:
 
     def staged(self, path: str) -> bytes:
         """The content at ``path`` in the next commit. Raises SourceError."""
-        with _beside(self.folder, self.git, self.common, self.head) as ask:
+        with self.checkout.beside() as ask:
             done = ask("cat-file", "blob", f":{path}")
         if not done.ok:
             raise SourceError(f"git cannot read {path}: {done.complaint}", hint="does `git status` work there?")
@@ -66,50 +118,31 @@ class WorkingCopy:
         for path in self.tracked:
             if not path.isprintable() and (why := odd_name(path)):
                 yield f"{printable(path)}, whose name {why}"
-            elif (self.folder / path).is_symlink() and not path.startswith("dotfiles/"):
-                target = os.fsdecode((self.folder / path).readlink())
+            elif (self.checkout.top / path).is_symlink() and not path.startswith("dotfiles/"):
+                target = os.fsdecode((self.checkout.top / path).readlink())
                 if leads_out(path, target):
                     yield f"{path}, a link that leads out of the repository, to {printable(target)}"
 
     def ignored_by(self, path: str) -> str:
         """Which line makes Git ignore ``path``: ``.gitignore:3``; empty where it does not."""
-        with _beside(self.folder, self.git, self.common, self.head) as ask:
+        with self.checkout.beside() as ask:
             done = ask("check-ignore", "--verbose", "--", path)
         return done.output.decode(errors="replace").partition("\t")[0].rpartition(":")[0] if done.ok else ""
-
-
-def find(folder: Path) -> tuple[Path, Path, Path] | None:
-    """The top of the working copy that ``folder`` lies in, its repository, and the one that holds its objects; None
-    where it lies in none."""
-    resolved = folder.resolve()
-    for top in (resolved, *resolved.parents):
-        inner = top / ".git"
-        try:
-            if inner.is_dir():
-                return top, inner, inner
-            if inner.is_file():
-                git = top / _line(inner).removeprefix("gitdir: ")
-                common = git / _line(git / "commondir") if (git / "commondir").is_file() else git
-                return top, git, common
-        except OSError:
-            return None
-    return None
 
 
 def working_copy(folder: Path) -> WorkingCopy | None:
     """The working copy that ``folder`` lies in; None where it lies in none. Raises SourceError where git cannot read
     it."""
-    found = find(folder)
-    if found is None:
+    checkout = Checkout.around(folder)
+    if checkout is None:
         return None
-    top, git, common = found
-    head = resolve(git, "HEAD")
-    with _beside(top, git, common, head) as ask:
+    top = checkout.top
+    with checkout.beside() as ask:
         listed = _entries(ask("ls-files", "--stage", "-v", "-z"), top)
         # In our copy of the index, so that git looks at files that the clone's index tells it not to look at.
         hidden = b"".join(os.fsencode(_staged(line)[1]) + b"\0" for line in listed if not line.startswith("H "))
         for mark in ("assume-unchanged", "skip-worktree"):
-            ask("update-index", f"--no-{mark}", "-z", "--stdin", given=hidden)
+            ask("update-index", f"--no-{mark}", "-z", "--stdin", input=hidden)
         status = _entries(
             ask("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=all"), top
         )
@@ -118,10 +151,7 @@ def working_copy(folder: Path) -> WorkingCopy | None:
     staged = [_staged(line) for line in listed]
     changed = [(line[:2], line[3:]) for line in status]
     return WorkingCopy(
-        top,
-        git,
-        common,
-        head,
+        checkout,
         tracked=frozenset(path for mode, path in staged if mode != _SUBMODULE),
         submodules=frozenset(path for mode, path in staged if mode == _SUBMODULE),
         uncommitted=tuple(path for how, path in changed if how != "??"),
@@ -130,24 +160,13 @@ def working_copy(folder: Path) -> WorkingCopy | None:
     )
 
 
-def resolve(repository: Path, name: str) -> str | None:
-    """The commit that a branch or HEAD of the clone is at."""
-    done = ask_clone(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-    return done.output.decode().strip() if done.ok else None
-
-
-def ask_clone(repository: Path, *arguments: str) -> Completed:
-    """A question about refs and settings: git starts nothing for it that the clone could name."""
-    return run_git(*arguments, repository=repository, timeout_s=TIMEOUT_S)
-
-
 class CommittedTree(FolderTree):
     """The files of a working copy that are in the next commit, as they lie there now."""
 
     def __init__(self, path: Path, copy: WorkingCopy) -> None:
         super().__init__(path)
         self._copy = copy
-        above = path.resolve().relative_to(copy.folder).parts
+        above = path.resolve().relative_to(copy.checkout.top).parts
         self._above = "".join(f"{part}/" for part in above)
         size = len(self._above)
         self._tracked = {path[size:] for path in copy.tracked if path.startswith(self._above)}
@@ -183,7 +202,7 @@ class CommittedTree(FolderTree):
         module = next((module for module in self._copy.submodules if _at_or_below(inside, module)), None)
         if module is not None:
             return in_submodule(module)
-        if not os.path.lexists(self._copy.folder / inside):
+        if not os.path.lexists(self._copy.checkout.top / inside):
             return None
         if any(_at_or_below(other, inside) for other in self._copy.untracked):
             return Absence("is not added to Git, so no host gets it", f"git add {path}")
@@ -194,29 +213,6 @@ class CommittedTree(FolderTree):
 
     def _known(self, path: str) -> bool:
         return path in self._tracked or path in self._inner
-
-
-@contextmanager
-def _beside(top: Path, git: Path, common: Path, head: str | None) -> Iterator[Callable[..., Completed]]:
-    """A way to ask git about the working copy, in a repository of our own that has the clone's index and objects."""
-    with TemporaryDirectory(prefix="hostwright-") as folder:
-        own = Path(folder) / "own.git"
-        run_git("init", "--quiet", "--bare", "--initial-branch=none", f"{own}")
-        if head is not None:
-            (own / "HEAD").write_text(f"{head}\n")
-        for index in (git / "index", *git.glob("sharedindex.*")):
-            _copy(index, own / index.name)
-        (own / "info").mkdir(exist_ok=True)
-        _copy(common / "info/exclude", own / "info/exclude")
-        variables = {
-            "GIT_DIR": f"{own}",
-            "GIT_WORK_TREE": f"{top}",
-            "GIT_INDEX_FILE": f"{own}/index",
-            "GIT_OBJECT_DIRECTORY": f"{common}/objects",
-        }
-        yield lambda *arguments, given=None: run_git(
-            *arguments, variables=variables, input=given, cwd=top, timeout_s=TIMEOUT_S, output_limit=INDEX_LIMIT
-        )
 
 
 def _copy(source: Path, target: Path) -> None:
