@@ -53,7 +53,8 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``kind`` is for machines (``EventKind``); ``diff`` stays on the host."""
+    """``kind`` is for machines (``EventKind``); ``diff`` stays on the host. ``subject``: the unit or the check that it
+    is about."""
 
     at: int
     kind: str
@@ -61,3 +62,4 @@ class Event:
     deploy: str = ""
     resource: str = ""
     diff: str | None = None
+    subject: str = ""

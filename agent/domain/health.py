@@ -25,16 +25,30 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthFault:
+    """One thing that counts against the host: a ``unit`` that has failed, or the ``check`` of a deploy that does not
+    pass. ``text`` is for people."""
+
+    text: str
+    unit: str = ""
+    check: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """What ``probe`` saw. ``complaints`` count against the host; ``notes`` were there before or are vitals only."""
+    """What ``probe`` saw. ``faults`` count against the host; ``notes`` were there before or are vitals only."""
 
     vitals: Vitals
     failed_units: tuple[str, ...]
     reboot_required: bool
-    complaints: tuple[str, ...] = ()
+    faults: tuple[HealthFault, ...] = ()
     notes: tuple[str, ...] = ()
     checks: tuple[CheckResult, ...] = ()
 
     @property
     def healthy(self) -> bool:
-        return not self.complaints
+        return not self.faults
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        return tuple(fault.text for fault in self.faults)

@@ -70,8 +70,9 @@ def derive_events(
 
 
 def _mark(event: Event) -> str:
-    """The same for the same thing. Its numbers do not count: they may be the milliseconds that a connection took."""
-    return digest_of([event.kind, event.deploy, event.resource, _NUMBER.sub("#", event.message)])[:16]
+    """Fingerprint of what stands, by its subject where it has one. Else its message counts, but for digits: they may
+    be the milliseconds that a connection took."""
+    return digest_of([event.kind, event.deploy, event.resource, event.subject or _NUMBER.sub("#", event.message)])[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,9 @@ def _problems(account: Account, times: _Times) -> Iterator[Event]:
     if account.trusted is not None and account.trusted.note:
         yield Event(times.of(Milestone.AIMED), EventKind.SIGNER, account.trusted.note)
     if account.health is not None:
-        for complaint in account.health.complaints:
-            yield Event(times.of(Milestone.JUDGED), EventKind.UNHEALTHY, complaint)
+        for fault in account.health.faults:
+            subject = fault.unit or fault.check
+            yield Event(times.of(Milestone.JUDGED), EventKind.UNHEALTHY, fault.text, subject=subject)
 
 
 def _held(account: Account, times: _Times) -> Iterator[Event]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.checks.run import run_checks
 from agent.domain.check import Check, CheckResult
-from agent.domain.health import Health, Vitals
+from agent.domain.health import Health, HealthFault, Vitals
 from agent.system import host, systemd
 
 DISK_LOW_PERCENT = 5
@@ -40,8 +40,12 @@ def assess(
     checks: tuple[CheckResult, ...] = (),
 ) -> Health:
     """Pure: which of the signs count against the host, and which are only told."""
-    complaints = [f"{unit} has failed" for unit in failed_units if unit not in baseline_failed_units]
-    complaints += [f"{check.deploy}: {check.label}: {check.output}" for check in checks if not check.passed]
+    faults = [HealthFault(f"{unit} has failed", unit) for unit in failed_units if unit not in baseline_failed_units]
+    faults += [
+        HealthFault(f"{check.deploy}: {check.label}: {check.output}", check=f"{check.deploy}: {check.label}")
+        for check in checks
+        if not check.passed
+    ]
     notes = [f"{unit} has failed since before the agent came" for unit in failed_units if unit in baseline_failed_units]
     if vitals.disk_total and 100 * vitals.disk_free < DISK_LOW_PERCENT * vitals.disk_total:
         notes.append(f"less than {DISK_LOW_PERCENT} % of the disk is free")
@@ -51,7 +55,7 @@ def assess(
         vitals=vitals,
         failed_units=failed_units,
         reboot_required=reboot_required,
-        complaints=tuple(complaints),
+        faults=tuple(faults),
         notes=tuple(notes),
         checks=checks,
     )

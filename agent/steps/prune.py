@@ -134,8 +134,8 @@ def unfit(account: Account, *, converged: bool, going: Set[str] = frozenset()) -
 def _not_well(health: Health | None, going: Set[str]) -> str:
     if health is None:
         return "nobody knows how the host is"
-    ill = [complaint for complaint in health.complaints if going.isdisjoint(_names_of(complaint.partition(" ")[0]))]
-    return f"the host is not well: {ill[0]}" if ill else ""
+    ill = [fault for fault in health.faults if going.isdisjoint(_names_of(fault.unit))]
+    return f"the host is not well: {ill[0].text}" if ill else ""
 
 
 def _names_of(unit: str) -> tuple[str, str]:

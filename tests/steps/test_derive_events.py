@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 from agent.domain.account import Milestone
+from agent.domain.check import CheckResult
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.outcome import DeployOutcome, Outcome, Status
 from agent.domain.ownership import LedgerEntry, Origin
@@ -8,7 +9,8 @@ from agent.domain.plan import Cause, HeldChange, Hold, HoldKind, PermittedPlan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.errors import InventoryError, SourceError
 from agent.steps.derive_events import derive_events
-from tests.steps.build import account, change, deploy, health, outcome, plan, planned, result
+from agent.steps.probe import assess
+from tests.steps.build import VITALS, account, change, deploy, health, outcome, plan, planned, result
 
 
 def kinds(told):
@@ -133,3 +135,14 @@ def test_what_is_held_is_told_once_whatever_else_happens():
     ]
     assert derive_events(account(pruned=Pruned(leaving=held)), Applied(), told, 6)[0] == ()
     assert kinds(derive_events(account(pruned=Pruned()), Applied(), told, 7)) == ["recovered"]
+
+
+def test_a_check_that_fails_is_told_once_whatever_it_says():
+    def seen(output):
+        check = CheckResult("web", "http 8080", passed=False, output=output)
+        found = assess(VITALS, (), (), reboot_required=False, checks=(check,))
+        return account(health=found, after=plan(planned()))
+
+    first, told = derive_events(seen("502, wanted 200"), Applied(), (), 1)
+    again, _ = derive_events(seen("connection refused"), Applied(), told, 2)
+    assert ([event.kind for event in first], again) == (["unhealthy"], ())
