@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -94,15 +94,25 @@ class Item:
     @property
     def resource(self) -> Resource:
         """The resource. Its digest covers how the thing should be, not how it gets there."""
-        plain = {name: value for name, value in self.to_json().items() if name not in _WAYS}
-        if self.kind == "file" and self.text is not None:
-            plain["blob"] = blob_id(f"{plain.pop('text')}".encode())
-        return Resource(self.key, digest_of(plain), absent=self.absent)
+        return _resource(self, self.to_json())
 
     def to_json(self) -> dict[str, JSON]:
         """The fields that differ from their defaults."""
         plain: dict[str, JSON] = codec.to_plain(self, defaults=False)
         return plain
+
+
+def _resource(item: Item, written: Mapping[str, JSON]) -> Resource:
+    plain = {name: value for name, value in written.items() if name not in _WAYS}
+    if item.kind == "file" and item.text is not None:
+        plain["blob"] = blob_id(f"{plain.pop('text')}".encode())
+    return Resource(item.key, digest_of(plain), absent=item.absent)
+
+
+def concrete_items(items: Sequence[Item]) -> tuple[list[Mapping[str, JSON]], tuple[Resource, ...]]:
+    """Items as arguments of a deploy, and their resources; each item is serialised once."""
+    written = items_to_json(items)
+    return written, tuple(map(_resource, items, written))
 
 
 def items_to_json(items: Iterable[Item]) -> list[Mapping[str, JSON]]:

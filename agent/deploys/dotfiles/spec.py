@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateA
 
 from agent.deploys.dotfiles.layer import FOLDER, Layer, Ways
 from agent.deploys.dotfiles.overlay import HomeRules, Laid, overlaid
-from agent.deploys.items import Policy, items_to_json
+from agent.deploys.items import Policy, concrete_items
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.deploys.spec import overlaid as laid_over
 from agent.domain.address import Address
@@ -130,8 +130,8 @@ class DotfilesSpec(Ways, _Whose, Spec):
         resources: list[Resource] = []
         for user, home in self.homes.items():
             items = overlaid(user, [laid[layer] for layer in home.layers], home.rules, sources.render)
-            homes[user] = items_to_json(items)
-            resources += [item.resource for item in items]
+            homes[user], owned = concrete_items(items)
+            resources += owned
         return Concrete({"homes": homes}, tuple(resources))
 
     def _read(self, sources: Sources) -> dict[Layer, Laid]:

@@ -19,7 +19,7 @@ from typing import ClassVar, Self
 from pydantic import ConfigDict, model_validator
 
 from agent.deploys.files.entry import FileEntry
-from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, items_to_json, parents
+from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, concrete_items, parents
 from agent.deploys.spec import Concrete, Sources, Spec, file_of, require_content, text_of
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import nearest_path
@@ -57,8 +57,8 @@ class FilesSpec(Spec):
         return type(self)(**entries)
 
     def concrete(self, sources: Sources) -> Concrete:
-        items = _Items(sources).of(self.entries)
-        return Concrete({"items": items_to_json(items)}, tuple(item.resource for item in items))
+        items, resources = concrete_items(_Items(sources).of(self.entries))
+        return Concrete({"items": items}, resources)
 
 
 class _Items:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from agent.deploys.items import FILE_MODE, Item, items_to_json
+from agent.deploys.items import FILE_MODE, Item, concrete_items
 from agent.deploys.spec import Concrete, Sources, Spec, text_of
 from agent.domain.fault import Mistake
 
@@ -57,7 +57,8 @@ class MotdSpec(Spec):
         text = self._said(sources)
         whole = text if text.endswith("\n") or not text else f"{text}\n"
         item = Item(path=PATH, kind="file", text=whole, mode=FILE_MODE)
-        return Concrete({"items": items_to_json([item])}, (item.resource,))
+        items, resources = concrete_items([item])
+        return Concrete({"items": items}, resources)
 
     def _said(self, sources: Sources) -> str:
         if self.text is not None:
