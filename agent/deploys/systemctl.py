@@ -43,7 +43,7 @@ def systemctl(unit: str, verb: str, *names: str, runtime: bool = False) -> None:
     if done.ok:
         return
     why = f"not done after {JOB_TIMEOUT_S:.0f} s" if done.timed_out else reason(done)
-    words = _last_words(unit, int(begun)) if names else []
+    words = last_words(unit, begun) if names else []
     said = words_of_its_own(unit, words)
     told = f"{unit}: {verb}: {why}: {said}" if said else f"{unit}: {verb}: {why}"
     raise DeployError("\n".join([told, *words]))
@@ -137,7 +137,7 @@ def tell_active(units: Iterable[str], restarts: Collection[str] = ()) -> list[st
 
 
 def reloaded_us(unit: str, clock: Clock) -> int:
-    """The time when the agent last reloaded the unit; 0 for not since boot. systemd forgets it soon."""
+    """The time when the agent last reloaded the unit; 0: not since boot. A daemon-reload makes systemd forget."""
     try:
         stamped = _stamp(unit).stat().st_mtime_ns // 1000
     except OSError:
@@ -175,11 +175,12 @@ def _ctime_us(path: str) -> int:
     return newest
 
 
-def _last_words(unit: str, since_s: int) -> list[str]:
-    """The unit's last lines in the journal since then, at most ``JOURNAL_LINES``."""
-    argv = ["journalctl", f"--unit={unit}", f"--since=@{since_s}", f"--lines={JOURNAL_LINES}", "--no-pager", "--quiet"]
+def last_words(unit: str, since: float, *, lines: int = JOURNAL_LINES, priority: str = "debug") -> list[str]:
+    """The unit's last lines in the journal since then (seconds since the epoch), of this priority or a higher one."""
+    argv = ["journalctl", f"--unit={unit}", f"--since=@{int(since)}", f"--lines={lines}", f"--priority={priority}"]
     with contextlib.suppress(OSError):
-        return run([*argv, "--output=cat"], timeout_s=QUERY_TIMEOUT_S).output.decode(errors="replace").splitlines()
+        done = run([*argv, "--no-pager", "--quiet", "--output=cat"], timeout_s=QUERY_TIMEOUT_S)
+        return done.output.decode(errors="replace").splitlines()
     return []
 
 

@@ -96,16 +96,13 @@ class Runner:
             if self._stop.asked:
                 return STOPPED_STATUS
             try:
-                deploy = self._built_in(order) if order.source is None else self._deploy_file(order)
+                deploy = self._deploy_file(order) if order.source is not None else look(order, Path(self._begin.root))
             except UnpreparedError as error:
                 told = hinted(str(error)) if self._confined else str(error)
                 self._channel.send(UnpreparedDeploy(order.name, told))
             else:
                 self._converse(deploy)
         return 0
-
-    def _built_in(self, order: Order) -> BuiltIn:
-        return look(order, Path(self._begin.root))
 
     def _deploy_file(self, order: Order) -> PyinfraDeploy:
         self._load_pyinfra()

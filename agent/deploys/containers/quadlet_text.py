@@ -1,10 +1,8 @@
-"""A container as the text of a quadlet, and what can be read from one (podman-systemd.unit(5)). Pure."""
+"""The names and texts of quadlets, and what can be read from one (podman-systemd.unit(5)). Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from agent.domain.fault import Mistake
 
@@ -21,53 +19,6 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@+-]+")
 _SERVICE_NAME = re.compile(r"^\s*ServiceName\s*=\s*([A-Za-z0-9:_.\\-]+)\s*$", re.MULTILINE)
 _IMAGE = re.compile(r"^\s*Image\s*=\s*(\S+)\s*$", re.MULTILINE)
 _PULL = re.compile(r"^\s*Pull\s*=\s*(\S+)\s*$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
-    """The settings of a ``.container`` file."""
-
-    name: str
-    image: str
-    command: tuple[str, ...] = ()
-    ports: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    env_files: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
-    user: str | None = None
-    pull: str = "missing"
-    restart: str = "always"
-    enabled: bool = True
-
-
-def rendered(container: Container) -> str:
-    settings = [("ContainerName", container.name), ("Image", container.image)]
-    if container.command:
-        settings.append(("Exec", " ".join(quoted(word) for word in container.command)))
-    settings += [("PublishPort", port) for port in container.ports]
-    settings += [("Volume", _escaped(volume)) for volume in container.volumes]
-    settings += [("Environment", quoted(f"{name}={value}")) for name, value in container.env.items()]
-    settings += [("EnvironmentFile", _escaped(path)) for path in container.env_files]
-    settings += [("Network", network) for network in container.networks]
-    if container.user is not None:
-        settings.append(("User", container.user))
-    if container.pull != "missing":
-        settings.append(("Pull", container.pull))
-    lines = [
-        "# Written by hostwright, from the inventory: what is changed here by hand does not last.",
-        "[Unit]",
-        f"Description=Container {container.name}",
-        "",
-        "[Container]",
-        *(f"{key}={value}" for key, value in settings),
-        "",
-        "[Service]",
-        f"Restart={container.restart}",
-    ]
-    if container.enabled:
-        lines += ["", "[Install]", "WantedBy=multi-user.target"]
-    return "".join(f"{line}\n" for line in lines)
 
 
 def file_name(name: str) -> str:
@@ -103,8 +54,9 @@ def quoted(word: str) -> str:
     if _PLAIN.fullmatch(word):
         return word
     text = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
-    return f'"{_escaped(text).replace("$", "$$")}"'
+    return f'"{escaped(text).replace("$", "$$")}"'
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """``text`` without specifiers."""
     return text.replace("%", "%%")

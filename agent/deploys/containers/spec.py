@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from agent.deploys.containers.quadlet_text import FOLDER, Container, file_name, rendered, service_of
+from agent.deploys.containers.quadlet_text import FOLDER, escaped, file_name, quoted, service_of
 from agent.deploys.items import Item, items_to_json, parents
 from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, by_full_name, text_of
 from agent.domain.desired import Resource
@@ -193,7 +193,7 @@ def _concrete(name: str, quadlet: QuadletEntry, sources: Sources) -> Mapping[str
     if quadlet.quadlet is not None:
         text = text_of(quadlet.quadlet, ("quadlets", name, "quadlet"), sources)
     else:
-        text = quadlet.content if quadlet.content is not None else rendered(_container(name, quadlet))
+        text = quadlet.content if quadlet.content is not None else _rendered(name, quadlet)
     runs = kind in ("container", "pod", "kube") if quadlet.running is None else quadlet.running
     return {
         "text": text,
@@ -202,22 +202,34 @@ def _concrete(name: str, quadlet: QuadletEntry, sources: Sources) -> Mapping[str
     }
 
 
-def _container(name: str, quadlet: QuadletEntry) -> Container:
-    assert quadlet.image is not None
-    return Container(
-        name=name.removesuffix(".container"),
-        image=quadlet.image,
-        command=quadlet.command,
-        ports=quadlet.ports,
-        volumes=quadlet.volumes,
-        env={key: _plain(value) for key, value in sorted(quadlet.env.items())},
-        env_files=quadlet.env_files,
-        networks=quadlet.networks,
-        user=quadlet.user,
-        pull=quadlet.pull,
-        restart=quadlet.restart,
-        enabled=quadlet.running is not False if quadlet.enabled is None else quadlet.enabled,
-    )
+def _rendered(name: str, entry: QuadletEntry) -> str:
+    stem = name.removesuffix(".container")
+    settings = [
+        ("ContainerName", stem),
+        ("Image", entry.image),
+        ("Exec", " ".join(map(quoted, entry.command))),
+        *(("PublishPort", port) for port in entry.ports),
+        *(("Volume", escaped(volume)) for volume in entry.volumes),
+        *(("Environment", quoted(f"{variable}={_plain(value)}")) for variable, value in sorted(entry.env.items())),
+        *(("EnvironmentFile", escaped(path)) for path in entry.env_files),
+        *(("Network", network) for network in entry.networks),
+        ("User", entry.user),
+        ("Pull", "" if entry.pull == "missing" else entry.pull),
+    ]
+    enabled = entry.running is not False if entry.enabled is None else entry.enabled
+    lines = [
+        "# Written by hostwright, from the inventory: what is changed here by hand does not last.",
+        "[Unit]",
+        f"Description=Container {stem}",
+        "",
+        "[Container]",
+        *(f"{key}={value}" for key, value in settings if value),
+        "",
+        "[Service]",
+        f"Restart={entry.restart}",
+        *(["", "[Install]", "WantedBy=multi-user.target"] if enabled else []),
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _plain(value: str | int | bool) -> str:

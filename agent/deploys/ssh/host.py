@@ -104,24 +104,14 @@ def tell(unit: str, verb: str) -> None:
         why = "it ended"
     except DeployError as error:
         why = "; ".join(error.message.splitlines())
-    raise DeployError(
-        f"{unit} does not run with these settings: {_errors(unit, begun) or why}", kind=ProblemKind.SSHD_ENDED
-    )
+    errors = "; ".join(systemctl.last_words(unit, begun, lines=_COMPLAINTS, priority="err"))
+    raise DeployError(f"{unit} does not run with these settings: {errors or why}", kind=ProblemKind.SSHD_ENDED)
 
 
 def _listens_since(begun: float) -> bool:
     with suppress(OSError):
         return _PID_FILE.stat().st_mtime >= begun
     return False
-
-
-def _errors(unit: str, begun: float) -> str:
-    """The unit's errors in the journal since then, in one line."""
-    argv = ["journalctl", f"--unit={unit}", f"--since=@{int(begun)}", "--priority=err", f"--lines={_COMPLAINTS}"]
-    with suppress(OSError):
-        done = run([*argv, "--no-pager", "--quiet", "--output=cat"], timeout_s=TIMEOUT_S)
-        return "; ".join(done.output.decode(errors="replace").split("\n")).strip("; ")
-    return ""
 
 
 def _as_it_is(item: Item) -> Item:
