@@ -11,6 +11,7 @@ import stat
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from agent.domain.commit import TrustMode
 from agent.errors import InventoryError, SettingsError
@@ -109,17 +110,8 @@ def parse(content: bytes, file: str) -> Settings:
     complaints += [f"{file}: {key} is missing" for key in unset]
     if complaints or {"remote", "inventory", "host"} - values.keys():
         raise SettingsError("\n".join(complaints) or f"{file}: remote, inventory or host is empty", hint=f"edit {file}")
-    return Settings(
-        remote=values["remote"],
-        inventory=values["inventory"],
-        host=values["host"],
-        branch=values.get("branch", "main"),
-        trust=TrustMode(values.get("trust", TrustMode.SIGNED)),
-        min_commit=values.get("min_commit"),
-        status_remote=values.get("status_remote"),
-        ca=Path(values["ca"]) if "ca" in values else None,
-        proxy=values.get("proxy"),
-    )
+    typed: dict[str, Any] = {key: _TYPES.get(key, str)(value) for key, value in values.items()}
+    return Settings(**typed)
 
 
 def complaint(key: str, value: str) -> str | None:
@@ -155,3 +147,5 @@ _CHECKS: dict[str, tuple[re.Pattern[str], str]] = {
     "proxy": (_URL, "write a URL like http://proxy:3128"),
 }
 """What each setting has to look like, and what to write where it does not."""
+_TYPES: dict[str, type] = {"trust": TrustMode, "ca": Path}
+"""The settings that are more than text."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.errors import Consequence, SettingsError
 from agent.problems import ProblemKind
-from agent.system.process import run
+from agent.system.process import Completed, run
 
 CYCLE_UNIT = "hostwright-cycle.service"
 DAEMON_UNIT = "hostwright.service"
@@ -32,11 +32,8 @@ def failed_units() -> tuple[str, ...]:
     """The names of failed units but our own, sorted; empty where there is no systemd or it does not answer."""
     if not booted():
         return ()
-    completed = run(
-        ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"],
-        timeout_s=QUERY_TIMEOUT_S,
-    )
-    names = (line.split()[0] for line in completed.output.decode(errors="replace").splitlines() if line.strip())
+    listed = _systemctl("list-units", "--state=failed", "--plain", "--no-legend", "--no-pager")
+    names = (line.split()[0] for line in listed.output.decode(errors="replace").splitlines() if line.strip())
     return tuple(sorted(name for name in names if name not in OWN_UNITS))
 
 
@@ -54,8 +51,8 @@ class UnitState:
 def state_of(unit: str, *, timeout_s: float) -> UnitState | None:
     """The state of a unit; None where there is no systemd, or it does not answer in time."""
     names = ("LoadState", "ActiveState", "SubState", "ActiveEnterTimestampMonotonic", "UnitFileState")
-    argv = ["systemctl", "show", f"--property={','.join(names)}", "--", unit]
-    done = run(argv, timeout_s=timeout_s) if booted() else None
+    asked = ("show", f"--property={','.join(names)}", "--", unit)
+    done = _systemctl(*asked, timeout_s=timeout_s) if booted() else None
     if done is None or not done.ok:
         return None
     said = dict(line.partition("=")[::2] for line in done.output.decode(errors="replace").splitlines())
@@ -67,17 +64,17 @@ def state_of(unit: str, *, timeout_s: float) -> UnitState | None:
 
 def is_active(unit: str) -> bool:
     """True if a unit runs; False where there is no systemd, or no such unit."""
-    return booted() and run(["systemctl", "is-active", "--quiet", "--", unit], timeout_s=QUERY_TIMEOUT_S).ok
+    return booted() and _systemctl("is-active", "--quiet", "--", unit).ok
 
 
 def start(unit: str) -> None:
     """Asks for it, and does not wait. What becomes of that, ``state_of`` says."""
-    run(["systemctl", "--no-block", "start", "--", unit], timeout_s=QUERY_TIMEOUT_S)
+    _systemctl("--no-block", "start", "--", unit)
 
 
 def reboot() -> None:
     """Asks systemd to take the machine down and up again, and does not wait. Raises SettingsError when it refuses."""
-    completed = run(["systemctl", "--no-block", "reboot"], timeout_s=QUERY_TIMEOUT_S) if booted() else None
+    completed = _systemctl("--no-block", "reboot") if booted() else None
     if completed is None or not completed.ok:
         why = completed.complaint if completed is not None else "there is no systemd"
         raise SettingsError(
@@ -90,7 +87,7 @@ def reboot() -> None:
 
 def exit_status(unit: str) -> int | None:
     """The exit code of the last run of a oneshot unit; None when systemd does not tell."""
-    completed = run(["systemctl", "show", "--property=ExecMainStatus", "--value", unit], timeout_s=QUERY_TIMEOUT_S)
+    completed = _systemctl("show", "--property=ExecMainStatus", "--value", unit)
     told = completed.output.decode(errors="replace").strip()
     return int(told) if completed.ok and told.isdigit() else None
 
@@ -113,3 +110,7 @@ def watchdog_interval_s() -> float | None:
     if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     return int(microseconds) / 2_000_000
+
+
+def _systemctl(*arguments: str, timeout_s: float = QUERY_TIMEOUT_S) -> Completed:
+    return run(["systemctl", *arguments], timeout_s=timeout_s)
