@@ -24,12 +24,13 @@ from agent.system.safe_open import UnsafePath, folder
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The folder where paths begin. ``root_links``: as in ``safe_open.folder``. ``user``: the owner of a home, in which
-    a child of that user works; None where this process works itself."""
+    """The folder where paths begin: the home of ``user``, in which a child of that user works, or the system's root."""
 
-    path: str
-    root_links: bool
     user: LocalUser | None = None
+
+    @property
+    def path(self) -> str:
+        return "/" if self.user is None else self.user.home
 
     @contextmanager
     def opened(self) -> Iterator[int]:
@@ -40,37 +41,33 @@ class Base:
     @contextmanager
     def entered(self) -> Iterator[int]:
         """A descriptor for changing what is below. Raises DeployError for a home that is missing or another's."""
-        with self.opened() if self.user is None else _entered_home(self, self.user) as start:
+        with self.opened() if self.user is None else _entered_home(self.user, self) as start:
             yield start
 
     def folder(self, start: int, path: str) -> AbstractContextManager[int]:
-        """A descriptor of the folder ``path`` below the open base. Raises UnsafePath, OSError."""
-        return folder(start, path, root_links=self.root_links)
+        """A descriptor of the folder ``path`` below the open base. In a home no link is followed. Raises UnsafePath,
+        OSError."""
+        return folder(start, path, root_links=self.user is None)
 
 
-SYSTEM = Base("/", root_links=True)
-
-
-def home_of(user: LocalUser) -> Base:
-    """The home of a user."""
-    return Base(user.home, root_links=False, user=user)
+SYSTEM = Base()
 
 
 @contextmanager
-def _entered_home(base: Base, user: LocalUser) -> Iterator[int]:
+def _entered_home(user: LocalUser, base: Base) -> Iterator[int]:
     with ExitStack() as stack:
         try:
             start = stack.enter_context(base.opened())
             owner = os.fstat(start).st_uid
         except OSError as error:
             raise DeployError(
-                f"the home {base.path} of {user.name} cannot be opened: {error.strerror}",
+                f"the home {user.home} of {user.name} cannot be opened: {error.strerror}",
                 hint="create it with an earlier `users` deploy",
                 kind=ProblemKind.NO_HOME,
             ) from error
         if owner != user.uid:
             raise DeployError(
-                f"the home {base.path} of {user.name} belongs to uid {owner}",
+                f"the home {user.home} of {user.name} belongs to uid {owner}",
                 hint="dotfiles are for people's own homes; use `files` for folders of the system",
                 kind=ProblemKind.NOT_THEIR_HOME,
             )
@@ -188,7 +185,7 @@ def place_of(name: str) -> Place | None:
     if name.startswith("~"):
         account, _, path = name[1:].partition("/")
         try:
-            base = home_of(LocalUser.named(account))
+            base = Base(LocalUser.named(account))
         except DeployError:
             return None
     if any(part in ("", ".", "..") for part in path.removeprefix("/").split("/")):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.place import SYSTEM, Base
+from agent.deploys.place import SYSTEM
 from agent.deploys.tree import carry_out
 from agent.errors import DeployError, InventoryError
 from tests.deploys.commit import snapshot
-from tests.deploys.trees import as_root, converge, directory, file, link, only, plan
+from tests.deploys.trees import as_root, base_at, converge, directory, file, link, only, plan
 
 
 @as_root
@@ -89,14 +89,14 @@ def test_no_link_is_followed_in_a_home_not_even_roots(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "home").mkdir()
     (tmp_path / "home/.config").symlink_to("../outside")
-    step = only(plan(file(".config/f"), base=Base(f"{tmp_path}/home", root_links=False)))
+    step = only(plan(file(".config/f"), base=base_at(tmp_path / "home")))
     assert step.change.refused
     assert "not followed" in step.change.operation
     assert snapshot(tmp_path / "outside") == {}
 
 
 def test_a_link_swapped_in_after_the_plan_is_not_followed(tmp_path: Path) -> None:
-    home = Base(f"{tmp_path}/home", root_links=False)
+    home = base_at(tmp_path / "home")
     (tmp_path / "outside").mkdir()
     (tmp_path / "home/.config").mkdir(parents=True)
     step = only(plan(file(".config/f"), base=home))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
 
+from agent.deploys.as_user import LocalUser
 from agent.deploys.items import Item
 from agent.deploys.place import SYSTEM, Base
 from agent.deploys.tree import Deviation, carry_out, survey
@@ -15,6 +17,11 @@ ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not ROOT, reason="gives files to other users, which only root may")
 
 ME = {"owner": f"{os.geteuid()}", "group": f"{os.getegid()}"}
+
+
+def base_at(home: Path) -> Base:
+    """The home of whoever runs the tests, put there."""
+    return Base(LocalUser(pwd.getpwuid(os.geteuid()).pw_name, os.geteuid(), os.getegid(), f"{home}"))
 
 
 def file(path: Path | str, text: str = "wanted\n", **more: object) -> Item:

@@ -10,7 +10,7 @@ from agent.deploys import tree
 from agent.deploys.as_user import LocalUser
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.items import items_from_json
-from agent.deploys.place import home_of
+from agent.deploys.place import Base
 from agent.domain.digest import JSON
 from agent.errors import DeployError
 from agent.host.paths import Paths
@@ -27,7 +27,7 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
     missing: dict[str, DeployError] = {}
     for name, items in homes.items():
         try:
-            home = home_of(LocalUser.named(name))
+            home = Base(LocalUser.named(name))
             found += tree.corrections(items_from_json(items), root, home, Paths().repositories)
         except DeployError as error:
             missing[name] = error

@@ -9,11 +9,11 @@ from typing import Any
 
 from agent.deploys.dotfiles.spec import DotfilesSpec
 from agent.deploys.items import Item, items_from_json
-from agent.deploys.place import Base
 from agent.deploys.tree import Deviation, carry_out, survey
 from agent.domain.address import Address
 from agent.domain.pins import Pins, RepositoryPin
 from tests.deploys.commit import Commit, snapshot
+from tests.deploys.trees import base_at
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 STABLE = ".local/share/hostwright"
@@ -29,14 +29,14 @@ def items(commit: Commit, *plays: dict[str, Any]) -> list[Item]:
 
 
 def plan(home: Path, commit: Commit, wanted: list[Item]) -> list[Deviation]:
-    return survey(Base(f"{home}", root_links=False), wanted, commit.root, commit.root)
+    return survey(base_at(home), wanted, commit.root, commit.root)
 
 
 def lay(home: Path, commit: Commit, *plays: dict[str, Any]) -> dict[str, tuple[str, int, object]]:
     """Carries out what is planned, holds the rule that the second plan is empty, and says what is there."""
     home.mkdir(parents=True, exist_ok=True)
     wanted = items(commit, *plays)
-    base = Base(f"{home}", root_links=False)
+    base = base_at(home)
     with base.opened() as start:
         for step in plan(home, commit, wanted):
             carry_out(base, start, step.item, step.content)

@@ -19,7 +19,7 @@ from agent.deploys import tree
 from agent.deploys.as_user import LocalUser, UserWorker, as_user
 from agent.deploys.dotfiles.spec import DotfilesSpec
 from agent.deploys.items import items_from_json
-from agent.deploys.place import home_of
+from agent.deploys.place import Base
 from agent.domain.desired import DesiredDeploy
 from agent.domain.outcome import Status
 from agent.errors import DeployError
@@ -40,11 +40,11 @@ from agent.deploys.as_user import LocalUser
 from agent.deploys import tree
 from agent.deploys.correct import correct
 from agent.deploys.items import items_from_json
-from agent.deploys.place import home_of
+from agent.deploys.place import Base
 
 user = LocalUser("nobody", host.data.uid, host.data.uid, host.data.home)
 root, repositories = Path(host.data.root), Path(host.data.repositories)
-corrections = tree.corrections(items_from_json(host.data.tree), root, home_of(user), repositories)
+corrections = tree.corrections(items_from_json(host.data.tree), root, Base(user), repositories)
 correct(lambda: corrections, name="dotfiles", _continue_on_error=True)
 """
 
@@ -240,7 +240,7 @@ def test_a_home_is_written_by_one_child_of_its_user(
     spec = DotfilesSpec.model_validate({"user": "nobody", "sets": ["common"]}).concrete(commit)
     homes: Any = spec.arguments["homes"]
     found = tree.corrections(
-        items_from_json(homes["nobody"]), commit.root, home_of(LocalUser("nobody", UID, UID, f"{home}")), commit.root
+        items_from_json(homes["nobody"]), commit.root, Base(LocalUser("nobody", UID, UID, f"{home}")), commit.root
     )
     for correction in found:
         correction.allowed = True

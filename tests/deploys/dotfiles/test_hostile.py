@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from agent.deploys.as_user import LocalUser, as_user
-from agent.deploys.place import Base
 from agent.deploys.tree import carry_out
 from agent.errors import DeployError
 from tests.deploys.commit import Commit, snapshot
 from tests.deploys.dotfiles.home import STABLE, items, lay, plan, told
+from tests.deploys.trees import base_at
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="makes device nodes, which only root may")
 ways = pytest.mark.parametrize("mode", ["copy", "link"])
@@ -68,7 +68,7 @@ def test_what_is_no_file_is_in_the_way_and_is_not_waited_for(
     wanted = items(commit, {"sets": ["a"], "mode": mode})
     if path in {item.path for item in wanted}:
         assert told(home, commit, wanted)[path].startswith(f"{what} is in the way")
-    base = Base(f"{home}", root_links=False)
+    base = base_at(home)
     with base.opened() as start:
         for step in plan(home, commit, wanted):
             with suppress(DeployError):
@@ -97,7 +97,7 @@ def test_no_link_in_the_home_leads_the_agent_out(tmp_path: Path, commit: Commit,
     (home / link).symlink_to(outside)
     before = snapshot(outside)
     wanted = items(commit, {"sets": ["a"], "mode": mode})
-    base = Base(f"{home}", root_links=False)
+    base = base_at(home)
     with base.opened() as start:
         for step in plan(home, commit, wanted):
             with suppress(DeployError):
@@ -113,7 +113,7 @@ def test_a_link_swapped_in_at_any_moment_does_not_lead_out(tmp_path: Path, commi
     (home / ".config/app").mkdir(parents=True)
     (home / "link").symlink_to(outside)
     wanted = items(commit, {"sets": ["a"], "mode": mode})
-    base = Base(f"{home}", root_links=False)
+    base = base_at(home)
     done = threading.Event()
 
     def swap() -> None:
@@ -186,7 +186,7 @@ def test_what_a_user_cannot_tidy_away_in_the_home_is_gone_round_and_told(tmp_pat
     (home / name).mkdir(parents=True)
     (home / name / "x").touch()
     os.chown(home, 65534, 65534)
-    base = Base(f"{home}", root_links=False)
+    base = base_at(home)
     step = next(step for step in plan(home, commit, items(commit, {"sets": ["a"]})) if step.item.path == ".vimrc")
     item = replace(step.item, owner="65534", group="65534")
     user = LocalUser("nobody", 65534, 65534, f"{home}")

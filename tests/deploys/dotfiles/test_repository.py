@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.deploys.place import Base
 from agent.deploys.tree import carry_out, survey
 from agent.domain.address import Address
 from agent.domain.pins import Pins, RepositoryPin
@@ -17,6 +16,7 @@ from agent.system.git import Access
 from tests.deploys.commit import Commit, snapshot
 from tests.deploys.dotfiles import samples
 from tests.deploys.dotfiles.home import items
+from tests.deploys.trees import base_at
 from tests.gitserver import ConfigRepo
 
 
@@ -57,7 +57,7 @@ def repo(tmp_path: Path) -> ConfigRepo:
 def lay(home: Path, commit: Pinned, **ways: object) -> dict[str, tuple[str, int, object]]:
     home.mkdir(exist_ok=True)
     wanted = items(commit, {"repo": commit.address, "templates": True, **ways})
-    base = Base(f"{home}", root_links=False)
+    base = base_at(home)
     with base.opened() as start:
         for step in survey(base, wanted, commit.root, commit.store):
             carry_out(base, start, step.item, step.content)
