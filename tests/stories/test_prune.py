@@ -226,7 +226,11 @@ from pyinfra.operations import files
 if not host.get_fact(File, path="/srv/cond"):
     files.put(name="once", src=StringIO("ours"), dest="/srv/cond", mode="644")
 """
-PLAIN = 'files.put(name="always", src=StringIO("ours"), dest="/srv/plain", mode="644")\n'
+PLAIN = """\
+from agent.deploys import operations
+files.put(name="always", src=StringIO("ours"), dest="/srv/plain", mode="644")
+operations.files({"/srv/built-in": {"content": "ours"}})
+"""
 
 
 def test_what_code_puts_only_while_it_is_missing_stays_until_its_deploy_leaves(world: World, host: Host) -> None:
@@ -234,11 +238,13 @@ def test_what_code_puts_only_while_it_is_missing_stays_until_its_deploy_leaves(w
     world.commit("Code", {"deploys/app.py": GUARDED + PLAIN, "inventories/lab/site.yaml": MOTD + play})
     for _ in range(2):
         assert apply(host).code == 0
-        assert exists(host, "/srv/cond", "/srv/plain") == [True, True]
+        assert exists(host, "/srv/cond", "/srv/plain", "/srv/built-in") == [True, True, True]
     world.commit("Less code", {"deploys/app.py": GUARDED})
-    assert "- file:/srv/plain: remove, left Git  [app]" in apply(host).error
-    assert exists(host, "/srv/cond", "/srv/plain") == [True, False]
-    assert kinds(host).count("pruned") == 1
+    told = apply(host).error
+    for path in ("/srv/plain", "/srv/built-in"):
+        assert f"- file:{path}: remove, left Git  [app]" in told
+    assert exists(host, "/srv/cond", "/srv/plain", "/srv/built-in") == [True, False, False]
+    assert kinds(host).count("pruned") == 2
     site(world, MOTD)
     assert apply(host).code == 0
     assert exists(host, "/srv/cond") == [False]
