@@ -149,6 +149,9 @@ class Works:
         self._works = works
         self._is_due = is_due
         self._workers: dict[Base, UserWorker] = {}
+        self._numbers: dict[Base, list[int]] = {}
+        for number, (place, _) in enumerate(works):
+            self._numbers.setdefault(place.base, []).append(number)
 
     def __enter__(self) -> Self:
         return self
@@ -165,16 +168,17 @@ class Works:
             with base.entered() as start:
                 told = place.work(act, start)
             return told if isinstance(told, str) else ""
-        mine = [other for other, (elsewhere, _) in enumerate(self._works) if elsewhere.base == base]
+        numbers = self._numbers[base]
         worker = self._workers.get(base)
         if worker is None or worker.ended:
             with base.entered() as start:
-                works = [partial(self._works[each][0].work, self._works[each][1], start) for each in mine]
+                mine = (self._works[each] for each in numbers)
+                works = [partial(there.work, its_act, start) for there, its_act in mine]
                 worker = self._workers[base] = UserWorker(base.user, works)
         try:
-            return worker.do(mine.index(number))
+            return worker.do(numbers.index(number))
         finally:
-            if not any(other > number and self._is_due(other) for other in mine):
+            if not any(other > number and self._is_due(other) for other in numbers):
                 worker.end()
 
 
