@@ -89,14 +89,15 @@ class OtherManager(PackageManager):
     def install(self, package: str, lists: bool) -> None:
         """Installs one; ``lists``: fetches the package lists before. Raises DeployError."""
         if lists and self.refresh:
-            _require(run(self.refresh, timeout_s=_RUN_TIMEOUT_S), package)
-        _require(run([*self.install_command, package], timeout_s=_RUN_TIMEOUT_S), package)
+            _change(self.refresh, package)
+        _change([*self.install_command, package], package)
 
     def erase(self, name: str) -> None:
         """Removes one. Raises DeployError."""
-        _require(run([*self.keep, name], timeout_s=_RUN_TIMEOUT_S), name)
+        _change([*self.keep, name], name)
 
     def command(self, *, purge: bool) -> tuple[str, ...]:
+        """The command that removes the packages whose names stand behind it."""
         return self.purge if purge else self.keep
 
     def installed(self) -> Mapping[str, State]:
@@ -132,7 +133,8 @@ class OtherManager(PackageManager):
         return [name for name in names if name in versions]
 
 
-def _require(done: Completed, package: str) -> None:
+def _change(command: Sequence[str], package: str) -> None:
+    done = run(command, timeout_s=_RUN_TIMEOUT_S)
     if not done.ok:
         raise DeployError(f"{package}: {reason(done)}")
 

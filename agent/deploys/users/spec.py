@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, field_validator
 
 from agent.deploys.public_keys import complaint
-from agent.deploys.spec import NAMES, Concrete, Number, Sources, Spec, overlaid
+from agent.deploys.spec import NAMES, Concrete, NamedEntry, Number, Sources, Spec
 from agent.deploys.users.wanted import SUDO_RULE
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
@@ -46,20 +46,16 @@ Day = Annotated[date, WithJsonSchema({"type": "string", "format": "date", "patte
 """Written ``2027-03-31``."""
 
 
-class GroupEntry(BaseModel):
+class GroupEntry(NamedEntry):
     """One group."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     gid: Number | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
     system: bool = Field(default=False, description="Created with a number from the range of system groups.")
     absent: bool = Field(default=False, description="It must not exist. System groups are never deleted.")
 
 
-class AccountEntry(BaseModel):
+class AccountEntry(NamedEntry):
     """One account."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     uid: Number | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
     group: str | None = Field(default=None, description="Its primary group; not set: a group of its own name.")
@@ -162,6 +158,10 @@ def _with_short_form(schema: dict[str, Any]) -> None:
     schema["additionalProperties"] = entries["accounts"]["additionalProperties"]
 
 
+_KINDS = {"group": "groups", "user": "accounts"}
+"""By kind of resource, the level that holds those."""
+
+
 class UsersSpec(Spec):
     model_config = ConfigDict(json_schema_extra=_with_short_form)
 
@@ -191,38 +191,30 @@ class UsersSpec(Spec):
             return value
         return {name: {} if entry is None else entry for name, entry in value.items()}
 
-    @field_validator("accounts")
+    @field_validator("accounts", "groups")
     @classmethod
-    def _account_names(cls, accounts: dict[str, AccountEntry]) -> dict[str, AccountEntry]:
-        return {checked_name(name): account for name, account in accounts.items()}
-
-    @field_validator("groups")
-    @classmethod
-    def _group_names(cls, groups: dict[str, GroupEntry]) -> dict[str, GroupEntry]:
-        return {checked_name(name): group for name, group in groups.items()}
+    def _named(cls, entries: dict[str, Any]) -> dict[str, Any]:
+        return {checked_name(name): entry for name, entry in entries.items()}
 
     def merged(self, later: Self) -> Self:
-        accounts, groups = dict(self.accounts), dict(self.groups)
-        for name, account in later.accounts.items():
-            accounts[name] = overlaid(accounts[name], account) if name in accounts else account
-        for name, group in later.groups.items():
-            groups[name] = overlaid(groups[name], group) if name in groups else group
-        return self.model_copy(update={"accounts": accounts, "groups": groups})
+        levels: dict[str, dict[str, NamedEntry]] = {level: dict(getattr(self, level)) for level in _KINDS.values()}
+        for level, entries in levels.items():
+            for name, entry in getattr(later, level).items():
+                entries[name] = entries[name].merged(entry) if name in entries else entry
+        return self.model_copy(update=levels)
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing to look up
-        accounts: dict[str, JSON] = {name: account.model_dump(mode="json") for name, account in self.accounts.items()}
-        groups: dict[str, JSON] = {name: group.model_dump(mode="json") for name, group in self.groups.items()}
-        resources = [
-            Resource(f"group:{name}", digest_of(wanted), absent=self.groups[name].absent)
-            for name, wanted in groups.items()
-        ]
-        resources += [
-            Resource(f"user:{name}", digest_of(wanted), absent=self.accounts[name].absent)
-            for name, wanted in accounts.items()
-        ]
+        arguments: dict[str, JSON] = {}
+        resources: list[Resource] = []
+        for kind, level in _KINDS.items():
+            wanted = {name: entry.model_dump(mode="json") for name, entry in getattr(self, level).items()}
+            arguments[level] = wanted
+            resources += [
+                Resource(f"{kind}:{name}", digest_of(said), absent=said["absent"]) for name, said in wanted.items()
+            ]
         mighty = [name for name, account in self.accounts.items() if account.sudo is not False and not account.absent]
         relies_on = {SUDO_PACKAGE: f"{mighty[0]} is to have sudo"} if mighty else {}
-        return Concrete({"accounts": accounts, "groups": groups}, tuple(resources), relies_on=relies_on)
+        return Concrete(arguments, tuple(resources), relies_on=relies_on)
 
 
 def checked_name(name: str) -> str:
