@@ -111,7 +111,7 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
         deploys = {name: deploy for name, deploy in account.applied.items() if name not in departed}
         applied = dataclasses.replace(applied, deploys=deploys)
     if state is None or not account.whole:
-        return dataclasses.replace(applied, adopted=_breathe(applied.adopted, well=False, now=now))
+        return dataclasses.replace(applied, adopted=_update_soak(applied.adopted, well=False, now=now))
     well = not (account.stuck or account.unsettled) and (account.health is None or account.health.healthy)
     well = well and not any(failure.exit is Exit.DEPLOY for failure in account.lasting)
     # What leaves with a commit is on its trial: until it may go, the way back leads behind that commit.
@@ -125,7 +125,7 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
         digest=state.digest,
         good=state.digest if good else applied.good,
         good_commit=state.commit if good else applied.good_commit,
-        adopted=_breathe(adopted, well=well, now=now),
+        adopted=_update_soak(adopted, well=well, now=now),
     )
 
 
@@ -203,7 +203,7 @@ def _healed(account: Account, deploy: str) -> bool:
     return any(planned.deploy == deploy and planned.in_sync for planned in plans)
 
 
-def _breathe(adopted: tuple[AdoptedCommit, ...], *, well: bool, now: int) -> tuple[AdoptedCommit, ...]:
+def _update_soak(adopted: tuple[AdoptedCommit, ...], *, well: bool, now: int) -> tuple[AdoptedCommit, ...]:
     if not adopted:
         return adopted
     last = adopted[-1]
