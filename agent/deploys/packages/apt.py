@@ -59,7 +59,7 @@ _COMES = re.compile(r"^Inst (\S+)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What a run of apt-get would remove, and what it would install."""
+    """The packages that a run of apt-get would remove, and those that it would install."""
 
     goes: Collection[str]
     comes: Collection[str]
@@ -70,13 +70,13 @@ class DryRun:
 
 
 def unnamed(packages: Iterable[str], named: Iterable[str]) -> list[str]:
-    """Those of ``packages`` that are not among ``named``, whatever their architecture."""
+    """The packages that are not among ``named``. Architectures do not count."""
     plain = {name.partition(":")[0] for name in named}
     return [name for name in packages if name.partition(":")[0] not in plain]
 
 
 def query() -> dpkg.Packages:
-    """What is on the host now. Raises DeployError."""
+    """Ask dpkg for the packages on the host. Raises DeployError."""
     done = _run(dpkg.QUERY)
     if not done.ok:
         raise DeployError(f"{dpkg.QUERY[0]} failed: {done.complaint}")
@@ -91,29 +91,29 @@ def candidates(names: Sequence[str]) -> dict[str, frozenset[str]]:
 
 
 def nearest(name: str) -> str:
-    """What apt knows that is called much like ``name``; empty for nothing."""
+    """The name of a package that is spelt much like ``name``; empty for none."""
     stem = name.partition(":")[0]
     known = ask(["apt-cache", "pkgnames", stem[:_STEM]]).split()
     return next(iter(difflib.get_close_matches(stem, known, 1)), "")
 
 
 def offers(names: Collection[str]) -> str:
-    """What ``apt-cache policy`` says of the sources and of these packages."""
+    """The output of ``apt-cache policy`` for the sources and for these packages."""
     return ask(policy.QUERY) + (ask([*policy.QUERY, "--", *names]) if names else "")
 
 
 def automatic(names: Collection[str]) -> Sequence[str]:
-    """Those of ``names`` that were only installed because others need them."""
+    """The packages among ``names`` that were only installed because others need them."""
     return ask(["apt-mark", "showauto", "--", *names]).split() if names else ()
 
 
 def ask(argv: Sequence[str]) -> str:
-    """What a question is answered with; one that apt does not understand has no answer."""
+    """The output of a command that only reads; empty where it fails."""
     return _output(_run(argv))
 
 
 def require(argv: Sequence[str]) -> None:
-    """Raises DeployError with what apt has to complain of."""
+    """Run a command that only reads. Raises DeployError where it fails."""
     done = _run(argv)
     if not done.ok:
         raise failure(done)
@@ -146,19 +146,19 @@ def _unless_it_removes(*arguments: str) -> None:
 
 
 def command(*arguments: str) -> tuple[str, ...]:
-    """A run of apt-get that asks nothing."""
+    """The command of a run of apt-get that asks nothing."""
     return (*_APT_GET, *arguments)
 
 
 def apt_get(*arguments: str, more: Mapping[str, str] | None = None, timeout_s: float = RUN_TIMEOUT_S) -> None:
-    """``more``: of the environment. Raises DeployError where apt-get did not end well."""
+    """Run apt-get, with ``more`` in its environment. Raises DeployError where it fails."""
     done = _run(command(*arguments), timeout_s, more)
     if not done.ok:
         raise failure(done)
 
 
 def dry_run(*arguments: str) -> DryRun:
-    """What ``apt_get`` would do; changes nothing. Raises DeployError where apt would refuse."""
+    """Find out what ``apt_get`` would do. Raises DeployError where apt would refuse."""
     done = _run(command("--simulate", *arguments))
     if not done.ok:
         raise failure(done)
@@ -193,12 +193,12 @@ def wait_for(lock: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    """What apt and maintainer scripts run in: nothing in it leads to a question."""
+    """The environment of apt and maintainer scripts: nothing in it leads to a question."""
     return {"PATH": _PATH, **passed_on(os.environ), **_SILENCE}
 
 
 def failure(completed: Completed) -> DeployError:
-    """Why a run of apt did not end well, in its own words."""
+    """An error with the reason why a run of apt failed, in its own words."""
     if completed.timed_out:
         return DeployError(
             f"apt was not done after {RUN_TIMEOUT_S:.0f} s", hint="the next cycle finishes what it began"

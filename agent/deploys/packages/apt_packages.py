@@ -23,11 +23,11 @@ from agent.host.paths import Paths
 
 _AUTO = Path("/var/lib/apt/extended_states")
 _SOURCES = (Path("/var/lib/dpkg/status"), Path("/var/lib/dpkg/updates"), _AUTO)
-"""Where dpkg writes what is there, and what it is about to write there; and where apt does."""
+"""The files in which dpkg and apt keep what is installed, and the journal of dpkg."""
 
 _FOR_GOOD = {"SUDO_FORCE_REMOVE": "yes"}
-"""Where root has no password, sudo refuses to go, lest nobody is root any more. When the host is given back as it was
-before sudo came, whoever was root then is root again."""
+"""sudo refuses to go where root has no password. The host is given back as it was before sudo came, so whoever was
+root then is root again."""
 
 _HELD_TOO = "--allow-change-held-packages"
 """Held packages among those named are held by the agent itself: whoever else held one is asked before."""
@@ -65,7 +65,7 @@ class AptPackages(PackageManager):
             return  # The agent left it there: somebody else took it away since.
 
         def ours(field: str) -> bool:
-            """Whether it differs, and nobody else changed it since."""
+            """True where it differs, and nobody else changed it since."""
             differs = now is None or before.get(field) != now.state[field]
             return differs and (now is None or left is None or left.get(field) == now.state[field])
 
@@ -145,8 +145,8 @@ class PackageRemoval(Transaction):
         ]
 
     def _unneeded(self, going: Sequence[str], baseline: Collection[str]) -> Sequence[str]:
-        """What nobody needs after ``going``. What a package recommends that stays counts as needed, unless that one
-        was on the host before the agent."""
+        """The packages that nobody needs after ``going``. A package that stays needs what it recommends, unless it was
+        on the host before the agent."""
         kept: set[str] = set()
         while True:
             names = (*going, *(f"{name}+" for name in sorted(kept)))
@@ -164,7 +164,7 @@ def _state(packages: Packages, name: str) -> State:
 
 
 def _packages() -> Packages:
-    """What dpkg says, asked once for as long as nothing changes: a ledger looks at packages one by one."""
+    """The packages on the host. dpkg is asked once for as long as nothing changes: a ledger looks at one by one."""
     return _packages_at(_stamps())
 
 

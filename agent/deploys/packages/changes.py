@@ -1,4 +1,4 @@
-"""What of the wanted packages is not as it should be. Pure: what dpkg knows in, changes out."""
+"""The changes that make packages as wanted. Pure: what dpkg knows in, changes out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Holds:
     ours: Collection[str] = frozenset()
 
     def on(self, name: str, found: Installed | None) -> bool | None:
-        """Whether the package is to be held in the end; None: as it is."""
+        """True where the package is to be held in the end, False where not; None: as it is."""
         if name in self.wanted:
             return True
         return False if found is not None and found.held and name in self.ours else None
@@ -42,7 +42,7 @@ class PackageChange:
 
     @property
     def key(self) -> str:
-        """Of its resource. What the inventory does not name is nobody's: it is upgraded, and never taken back."""
+        """The key of its resource. A package that the inventory does not name is only upgraded, and never pruned."""
         return f"package:{self.name}" if self.named else f"upgrade:{self.name}"
 
     @property
@@ -56,7 +56,7 @@ class PackageChange:
 
     @property
     def argument(self) -> str:
-        """How apt-get install is told (apt-get(8))."""
+        """The argument of apt-get install (apt-get(8))."""
         if self.remove:
             return f"{self.name}-"
         return f"{self.name}={self.version}" if self.version else self.name
@@ -81,7 +81,7 @@ class PackageChange:
         return f"install {wanted} in place of {self.found.version}"
 
     def done(self, packages: Packages) -> bool:
-        """Whether it is carried out; for a virtual package, whether another one provides it now."""
+        """True where it is carried out; of a virtual package, where another one provides it now."""
         if self.remove:
             return self.name not in packages.by_name
         if not _there(packages, self.name, self.version, packages.provided):
@@ -101,7 +101,7 @@ def changes(
     virtual: frozenset[str] = frozenset(),
     holds: Holds = Holds(),
 ) -> tuple[PackageChange, ...]:
-    """What has to be done, in the order of the inventory. ``virtual``: those of ``unclear`` that no package bears."""
+    """The changes, in the order of the inventory. ``virtual``: names of ``unclear`` that no package bears."""
     due = []
     for name, version in present.items():
         found, missing = packages.by_name.get(name), not _there(packages, name, version, virtual)

@@ -86,7 +86,7 @@ def _files(written: JSON, root: Path) -> list[Correction]:
 
 
 def _by_apt(wanted: _Wanted) -> list[Correction]:
-    """Those that may run are carried out by one apt run."""
+    """One for each package that is not as it should be. One run of apt carries out all that may run."""
     packages = apt.query()
     offered = apt.candidates(unclear) if (unclear := changes.unclear(packages, wanted.present)) else {}
     virtual = frozenset(name for name in unclear if not offered.get(name))
@@ -106,7 +106,7 @@ def _by_apt(wanted: _Wanted) -> list[Correction]:
 
 
 def _renewal(batch: Batch, update_s: int) -> list[Correction]:
-    """What has apt look for upgrades where it has not done so for too long."""
+    """A correction that fetches package lists which are too old to find upgrades in."""
     age_s = lists.age_s()
     if age_s <= update_s:
         return []

@@ -1,4 +1,4 @@
-"""What dpkg knows of the host's packages, by one question. Pure: text in, packages out."""
+"""The host's packages as dpkg knows them, by one question. Pure: text in, packages out."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Installed:
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """What is on the host. Packages of the host's own architecture, and of none, go by their plain name as well.
+    """The packages on the host. Those of its own architecture, and of none, go by their plain name as well.
 
     ``provided``: names that complete packages provide beside their own. ``configured``: names of packages that were
     removed and left their configuration.
@@ -68,7 +68,7 @@ class Packages:
 
 
 def parsed(output: str) -> Packages:
-    """What ``QUERY`` wrote."""
+    """The packages in the output of ``QUERY``."""
     rows = [line.split("\t") for line in output.splitlines() if line.count("\t") == len(_FIELDS)]
     own = next((architecture for name, architecture, *_ in rows if name == "dpkg"), "")
     by_name: dict[str, Installed] = {}

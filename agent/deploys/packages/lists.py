@@ -22,7 +22,7 @@ _UPDATE = ("--option=APT::Update::Error-Mode=any", "update")
 """Without the option apt-get update ends well when servers could not be reached."""
 
 _LISTED = ("apt-get", "indextargets", "--format", "$(SOURCESENTRY)|$(FILENAME)", "Created-By: Packages")
-"""Which package lists are there, and by which entry of which sources file; it takes 30 ms."""
+"""Prints each package list that is there, with the entry of the sources file that it came by; takes 30 ms."""
 
 
 def age_s() -> float:
@@ -63,7 +63,7 @@ def by_sources() -> Mapping[str, Sequence[str]]:
 
 
 def listed_in(output: str) -> Mapping[str, Sequence[str]]:
-    """The answer to the question which package lists are there."""
+    """The package lists by sources file, out of the output of ``apt-get indextargets``."""
     found: dict[str, list[str]] = {}
     for line in output.splitlines():
         entry, _, file = line.partition("|")
@@ -78,6 +78,6 @@ def require_sources() -> None:
 
 
 def keyring_of(sources: str) -> str:
-    """Where the keyring of a repository lies, by its sources file."""
+    """The path of a repository's keyring, by its sources file."""
     name = sources.removeprefix(f"{SOURCES}/").removesuffix(".sources")
     return f"{_KEYRINGS}/{name}.asc"

@@ -65,8 +65,8 @@ class OtherManager(PackageManager):
         return name, package.removeprefix(f"{name}-")
 
     def has(self, there: Versions, name: str, version: str | None) -> bool:
-        """Whether this version is there, with the distribution's release number behind it or without. Without a
-        version, also whether another package provides the name, or it is a group of which every package is there."""
+        """True where this version is there, with the distribution's release number behind it or without. Without a
+        version, also where another package provides the name, or it is a group of which every package is there."""
         if version is not None:
             return any(f"{each}-".startswith(f"{version}-") for each in there.get(name, ()))
         return name in there or self._query(self.provides, name).ok or self._has_group(there, name)

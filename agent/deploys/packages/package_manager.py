@@ -1,4 +1,4 @@
-"""What the agent asks of a host's package manager."""
+"""The package manager of a host, as far as the agent needs it outside of a deploy."""
 
 from __future__ import annotations
 

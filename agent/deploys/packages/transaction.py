@@ -36,7 +36,7 @@ class Transaction:
     """Names that have a change, be it one that may run or not."""
     refusals: dict[str, DeployError | None] = field(default_factory=dict)
     unread: str = ""
-    """Why package lists could not be fetched."""
+    """The reason why package lists could not be fetched."""
 
     def run(self, changes: Sequence[PackageChange], *, renew: bool = False) -> None:
         """Carries out what can be. ``renew``: with package lists that are fetched now, and the upgrades in them.
@@ -119,8 +119,8 @@ class Transaction:
         return failure if again is None else DeployError(f"{failure.message}; {again.message}")
 
     def possible(self, changes: Sequence[PackageChange]) -> list[PackageChange]:
-        """Those of ``changes`` that apt takes together. The others have refusals then. What is to go may take along
-        what is to go too, as long as that is not refused itself."""
+        """The changes that apt takes together. The others have refusals then. A package that goes may take along
+        another one that goes, as long as that one is not refused."""
         found = list(changes)
         while True:
             kept = self._by_halves((), found, [change.name for change in found if change.remove])
@@ -131,7 +131,7 @@ class Transaction:
     def _by_halves(
         self, before: Sequence[PackageChange], changes: Sequence[PackageChange], going: Collection[str]
     ) -> list[PackageChange]:
-        """Those of ``changes`` that apt takes together with ``before``."""
+        """The changes that apt takes together with ``before``."""
         if not changes:
             return []
         refusal = self.refusal([*before, *changes], going)
@@ -145,7 +145,7 @@ class Transaction:
         return [*first, *self._by_halves([*before, *first], changes[half:], going)]
 
     def refusal(self, changes: Sequence[PackageChange], going: Collection[str]) -> DeployError | None:
-        """Why apt, or we, would not do this, found out by a dry run."""
+        """The reason why apt, or the agent, would not do this, found by a dry run; None where there is none."""
         try:
             extra = apt.unnamed(apt.dry_run(*self.arguments(changes)).goes, going)
         except DeployError as error:
@@ -170,7 +170,7 @@ class Transaction:
         return None
 
     def arguments(self, changes: Sequence[PackageChange]) -> list[str]:
-        """What apt-get is told."""
+        """The arguments of apt-get."""
         options = [*self.options]
         if self.recommends is not None:
             options.append("--install-recommends" if self.recommends else "--no-install-recommends")
@@ -208,7 +208,7 @@ class Batch:
 
 
 def refused(change: PackageChange) -> DeployError | None:
-    """Why ``change`` is refused, where an administrator told the host to leave the package as it is."""
+    """A refusal where an administrator told the host to leave the package as it is; else None."""
     if not change.refused:
         return None
     return DeployError(

@@ -41,7 +41,7 @@ class Timezone(Kind):
         return Seen({"link": link.target, "file": said}, link.content)
 
     def corrections(self, zone: str) -> Sequence[Correction]:
-        """What differs from ``zone``. Raises OSError where nobody may look."""
+        """One where the host has another time zone. Raises OSError where nobody may look."""
         if not (self._root / _ZONES.lstrip("/") / zone).is_file():
             error = DeployError(f"this host has no time zone {zone}", hint="install or update the package tzdata")
             return [refusal(KEY, error)]

@@ -1,5 +1,5 @@
-"""How an account loses access. One that leaves loses all of it at once, and goes when its last process has ended; one
-that stays, because it was there before the agent, loses what the agent gave it.
+"""Taking access away from accounts. An account that leaves loses all access at once, and goes when its last process
+has ended. An account that stays, because it was there before the agent, loses what the agent gave it.
 
 It is the same for an account that Git wants absent and for one that is no longer in Git. Each right is taken away by
 itself: one that cannot be taken keeps no other.
@@ -27,8 +27,8 @@ _SHOWN = 3
 
 
 def has_access(found: AccountFiles, name: str, *, leaves: bool) -> bool:
-    """Whether an account that ``leaves`` has a way in, or more rights than its own; of one that stays, whether it has
-    any that the agent gave it."""
+    """True where an account that ``leaves`` has a way in, or more rights than its own; where one that stays has some
+    that the agent gave it."""
     person = found.people.get(name)
     if person is None or person.uid == 0:
         return False

@@ -61,7 +61,7 @@ class AccountFiles:
 
 
 def known_elsewhere(name: str) -> bool:
-    """Whether a directory service (nsswitch.conf) knows an account that is not in the files."""
+    """True where a directory service (nsswitch.conf) knows an account that is not in the files."""
     try:
         return pwd.getpwnam(name) is not None
     except KeyError:

@@ -150,7 +150,7 @@ def _require_own_home(found: AccountFiles, name: str, wanted: WantedAccount) -> 
 
 
 def _return(person: Person | None, wanted: WantedAccount) -> Iterator[_Part]:
-    """Of one that was locked because it had left, and is back."""
+    """The part that lets an account in again which was locked because it had left."""
     before = departed.account(person.name) if person is not None else None
     if person is None or before is None or wanted.locked or not person.locked or before.uid != person.uid:
         return

@@ -1,4 +1,4 @@
-"""What the agent remembers of accounts that it locked or deleted, and of groups that it deleted: a file for each.
+"""A record of each account that the agent locked or deleted, and of each group that it deleted: a file for each.
 
 Nothing on the host says which number a kept home had an account for, or how an account was before it was locked. A
 file that is lost gives nobody anything: the owners of what lies in /home still count (``numbers``).

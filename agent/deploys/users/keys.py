@@ -34,7 +34,7 @@ def updated(text: str, keys: Iterable[str], *, exclusive: bool) -> str:
 
 
 def difference(before: str, after: str) -> tuple[int, int]:
-    """How many keys are added and removed; comments do not count."""
+    """The number of keys added, and of keys removed; comments do not count."""
     old, new = _entries(before), _entries(after)
     return sum(line not in old for line in new), sum(line not in new for line in old)
 
@@ -44,18 +44,18 @@ def _entries(text: str) -> list[str]:
 
 
 def _is_torn(found: str) -> bool:
-    """Whether what was found of the block has markers without their partners."""
+    """True where the block that was found has a marker without its partner."""
     return found.count(" BEGIN hostwright ") != found.count(" END hostwright ")
 
 
 def _contradicts(line: str, wanted: Mapping[str, str]) -> bool:
-    """Whether it has a wanted key with other options."""
+    """True where the line has a wanted key with other options."""
     key = wanted.get(_identity(line))
     return key is not None and _options(key) != _options(line)
 
 
 def _identity(line: str) -> str:
-    """What makes two lines the same key; empty for a line without one."""
+    """Type and content of the key in a line; empty for a line without one."""
     match = None if line.lstrip().startswith("#") else KEY.search(line)
     return f"{match['type']} {match['blob']}" if match else ""
 

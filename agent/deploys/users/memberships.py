@@ -1,4 +1,4 @@
-"""Which groups the agent itself added an account to: a file for each account, a name on each line.
+"""A record of the groups that the agent added an account to: a file for each account, a name on each line.
 
 Nothing on the host says who made somebody a member. What Git gave and gives no more is to be taken away, what an
 administrator gave is not. A file that is lost takes nothing away: its memberships stay.

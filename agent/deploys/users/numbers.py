@@ -1,4 +1,4 @@
-"""Which number a new account or group gets: none that owns what an earlier one left behind.
+"""Numbers for new accounts and groups: none that owns what an earlier one left behind.
 
 useradd(8) gives the number of the account that was deleted last to the next one, and with it that one's home and keys.
 """
@@ -106,7 +106,7 @@ class Numbering:
 
 
 def home_of_another(found: AccountFiles, name: str, uid: int, home: str) -> str:
-    """Whose the home is, where it is somebody else's than the account's; empty where it is its own, is not there, or is
+    """The owner of a home that is somebody else's than the account's; empty where it is its own, is not there, or is
     shared on purpose: with root, a system account, or another account of the same home."""
     status = _folder(home)
     if status is None or status.st_uid in (uid, 0) or is_system_id(uid):

@@ -33,7 +33,7 @@ _HASH = re.compile(r"\$[A-Za-z0-9]+\$[A-Za-z0-9./$=,-]+")
 """crypt(5): $id$…; nothing older is accepted."""
 
 _FIELD = re.compile(r"[^:\n\0]*")
-"""What a field of /etc/passwd can hold."""
+"""The content of a field of /etc/passwd."""
 
 ID_LIMIT = 2**32 - 2
 """The highest uid and gid; the one above means "none" to the kernel."""

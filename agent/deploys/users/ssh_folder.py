@@ -22,7 +22,8 @@ ASIDE = ".revoked"
 
 _SSH, _KEYS = ".ssh", "authorized_keys"
 _KEY_FILES = (_KEYS, "authorized_keys2")
-"""All that sshd reads in a home where nobody told it otherwise (sshd_config(5), AuthorizedKeysFile)."""
+"""The files that sshd reads by default (sshd_config(5), AuthorizedKeysFile). An account that has
+expired gets in by no other file either."""
 
 
 _ABSENT = AtPath()
@@ -30,8 +31,7 @@ _ABSENT = AtPath()
 
 @dataclass(frozen=True, slots=True)
 class SshFolder:
-    """What a home has of keys: the folder and the file, each as found. ``lets_in``: whose files with keys are in it,
-    by uid."""
+    """The folder and the file of keys in a home, each as found. ``lets_in``: the owners (uid) of files with keys."""
 
     folder: AtPath = _ABSENT
     file: AtPath = _ABSENT
@@ -42,11 +42,11 @@ class SshFolder:
         return (self.file.content or b"").decode(errors="surrogateescape")
 
     def is_of(self, uid: int) -> bool:
-        """Whether there is a file, and it is that account's: two may share a home, and we write as the account."""
+        """True where there is a file, and it is that account's: two may share a home, and we write as the account."""
         return self.file.status is not None and self.file.status.st_uid == uid
 
     def proper(self, uid: int) -> bool:
-        """Whether sshd would accept modes and owners (StrictModes), and they are as we write them."""
+        """True where sshd would accept modes and owners (StrictModes), and they are as we write them."""
         return all(
             found.status is None or (found.mode == mode and found.status.st_uid == uid)
             for found, mode in ((self.folder, SSH_MODE), (self.file, KEYS_MODE))
@@ -57,7 +57,7 @@ NOTHING = SshFolder()
 
 
 def ssh_folder(path: str) -> SshFolder:
-    """What the home at ``path`` has. Raises OSError, and UnsafePath where following it could lead out of the home."""
+    """Look into the home at ``path``. Raises OSError, and UnsafePath where following it could lead out of the home."""
     try:
         with folder(None, path.strip("/"), root_links=True) as home:
             found = _required(look(home, _SSH, read=False), stat.S_IFDIR, f"{path}/{_SSH}")

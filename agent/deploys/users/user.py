@@ -112,7 +112,7 @@ class User(Kind):
 
 
 def _goes(entry: LedgerEntry) -> bool:
-    """Whether the account itself goes when its entry does."""
+    """True where the account itself goes when its entry does."""
     return entry.owed or entry.origin is Origin.CREATED
 
 
@@ -126,8 +126,8 @@ def _create(name: str, before: State) -> None:
 
 
 def _as_before(found: AccountFiles, name: str, before: State, left: State) -> WantedAccount:
-    """What makes the account's lines in passwd, shadow and group those of before. Of a system account, the agent
-    changes shell and groups only."""
+    """The account with its lines in passwd, shadow and group as before. Of a system account, the agent changes shell
+    and groups only."""
     now, was = found.groups_of(name), set(names_in(before["groups"]))
     given = set(names_in(left.get("groups"))) if left else set(now)
     groups = tuple(sorted(((now - (given - was)) | was) & set(found.groups)))
