@@ -47,7 +47,11 @@ class DeployFolder:
         self.pins = pins
 
     def repository(self, pin: RepositoryPin) -> NoReturn:
-        raise InventoryError(f"{pin.url} is not there in a deploy file", kind=ProblemKind.NOT_FETCHED)
+        raise InventoryError(
+            f"{pin.url} is not there in a deploy file",
+            kind=ProblemKind.NOT_FETCHED,
+            hint="write this deploy in site.yaml, or take the files into this repository",
+        )
 
     def render(self, template: str, origin: str) -> str:
         host = ctx_host.get()
