@@ -31,6 +31,9 @@ FOREIGN = ("GIT_", "SSH_", "XDG_", "PYINFRA_", "HOSTWRIGHT_", "ANSIBLE_")
 """Prefixes of variables by which the person who runs the tests would change what they see."""
 
 
+_GUARD = pytest.StashKey[Guard]()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the tests marked `long`")
 
@@ -93,9 +96,18 @@ def _examples(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def guard(tmp_path_factory: pytest.TempPathFactory) -> Guard:
+def guard(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Guard:
     compiled = [Path(sys.pycache_prefix)] if sys.pycache_prefix else []
-    return Guard([tmp_path_factory.getbasetemp(), images.CACHE, *compiled])
+    guard = Guard([tmp_path_factory.getbasetemp(), images.CACHE, *compiled])
+    pytestconfig.stash[_GUARD] = guard
+    return guard
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let pytest write its cache, also after ^C in the middle of a test."""
+    if _GUARD in session.config.stash:
+        session.config.stash[_GUARD].on = False
 
 
 @pytest.fixture(scope="session")

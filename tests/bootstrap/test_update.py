@@ -149,6 +149,7 @@ def test_a_switch_that_was_cut_off_before_the_link_is_begun_again(fleet: Fleet) 
     until(lambda: fleet.version == SILENT, "the new version")
     assert fleet.on_trial
     until(lambda: fleet.version == GOOD, "the version before it")
+    until(lambda: json.loads(fleet.machine.read(path))["stage"] != "trial", "a verdict")
 
 
 def test_what_a_person_installs_is_not_switched_back_from(fleet: Fleet) -> None:

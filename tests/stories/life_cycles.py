@@ -1,7 +1,8 @@
 """What each deploy can give a host, as rows: what Git says, what may drift, and what is left when Git says no more.
 
-A new deploy is a new row. Of each kind of resource one is created, and where it makes sense one was there before
-(released when it leaves Git) and one is changed by hand before it leaves (orphaned).
+A new deploy is a new row, with names of its own: all rows of a host live at the same time. Of each kind of resource one
+is created, and where it makes sense one was there before (released when it leaves Git) and one is changed by hand
+before it leaves (orphaned).
 """
 
 from __future__ import annotations

@@ -84,7 +84,8 @@ def test_what_leaves_git_leaves_the_host(world: World, host: Host) -> None:
     done = apply(host)
     assert done.code == 0, done.error
     assert "- file:/srv/app/conf: remove, left Git  [given]" in done.error
-    assert host.run("ls /srv").output.split() == ["adopted", "changed", "edited", "full"]
+    assert exists(host, "/srv/app", "/srv/both") == [False, False]
+    assert exists(host, "/srv/adopted", "/srv/changed", "/srv/edited", "/srv/full") == [True] * 4
     assert host.read("/srv/edited") == "first\nlast\n"
     assert exists(host, "/home/ann/.config", "/home/ann") == [False, True]
     assert host.read("/srv/adopted") == "ours\n"
