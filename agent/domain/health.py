@@ -25,7 +25,7 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthFault:
+class Symptom:
     """One thing that counts against the host: a ``unit`` that has failed, or the ``check`` of a deploy that does not
     pass. ``text`` is for people."""
 
@@ -36,19 +36,19 @@ class HealthFault:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What ``probe`` saw. ``faults`` count against the host; ``notes`` were there before or are vitals only."""
+    """What ``probe`` saw. ``symptoms`` count against the host; ``notes`` were there before or are vitals only."""
 
     vitals: Vitals
     failed_units: tuple[str, ...]
     reboot_required: bool
-    faults: tuple[HealthFault, ...] = ()
+    symptoms: tuple[Symptom, ...] = ()
     notes: tuple[str, ...] = ()
     checks: tuple[CheckResult, ...] = ()
 
     @property
     def healthy(self) -> bool:
-        return not self.faults
+        return not self.symptoms
 
     @property
     def complaints(self) -> tuple[str, ...]:
-        return tuple(fault.text for fault in self.faults)
+        return tuple(symptom.text for symptom in self.symptoms)

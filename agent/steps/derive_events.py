@@ -141,9 +141,9 @@ def _problems(account: Account, times: _Times) -> Iterator[Event]:
     if account.trusted is not None and account.trusted.note:
         yield Event(times.of(Milestone.AIMED), EventKind.SIGNER, account.trusted.note)
     if account.health is not None:
-        for fault in account.health.faults:
-            subject = fault.unit or fault.check
-            yield Event(times.of(Milestone.JUDGED), EventKind.UNHEALTHY, fault.text, subject=subject)
+        for symptom in account.health.symptoms:
+            subject = symptom.unit or symptom.check
+            yield Event(times.of(Milestone.JUDGED), EventKind.UNHEALTHY, symptom.text, subject=subject)
 
 
 def _held(account: Account, times: _Times) -> Iterator[Event]:

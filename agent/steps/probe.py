@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.checks.run import run_checks
 from agent.domain.check import Check, CheckResult
-from agent.domain.health import Health, HealthFault, Vitals
+from agent.domain.health import Health, Symptom, Vitals
 from agent.system import host, systemd
 
 DISK_LOW_PERCENT = 5
@@ -40,9 +40,9 @@ def assess(
     checks: tuple[CheckResult, ...] = (),
 ) -> Health:
     """Pure: which of the signs count against the host, and which are only told."""
-    faults = [HealthFault(f"{unit} has failed", unit) for unit in failed_units if unit not in baseline_failed_units]
-    faults += [
-        HealthFault(f"{check.deploy}: {check.label}: {check.output}", check=f"{check.deploy}: {check.label}")
+    symptoms = [Symptom(f"{unit} has failed", unit) for unit in failed_units if unit not in baseline_failed_units]
+    symptoms += [
+        Symptom(f"{check.deploy}: {check.label}: {check.output}", check=f"{check.deploy}: {check.label}")
         for check in checks
         if not check.passed
     ]
@@ -55,7 +55,7 @@ def assess(
         vitals=vitals,
         failed_units=failed_units,
         reboot_required=reboot_required,
-        faults=tuple(faults),
+        symptoms=tuple(symptoms),
         notes=tuple(notes),
         checks=checks,
     )

@@ -134,7 +134,7 @@ def unfit(account: Account, *, converged: bool, going: Set[str] = frozenset()) -
 def _not_well(health: Health | None, going: Set[str]) -> str:
     if health is None:
         return "nobody knows how the host is"
-    ill = [fault for fault in health.faults if going.isdisjoint(_names_of(fault.unit))]
+    ill = [symptom for symptom in health.symptoms if going.isdisjoint(_names_of(symptom.unit))]
     return f"the host is not well: {ill[0].text}" if ill else ""
 
 

@@ -4,7 +4,7 @@ from agent.domain.account import Account
 from agent.domain.commit import TrustedCommit
 from agent.domain.desired import DesiredDeploy, DesiredState, Mode, Resource
 from agent.domain.digest import digest_of
-from agent.domain.health import Health, HealthFault, Vitals
+from agent.domain.health import Health, Symptom, Vitals
 from agent.domain.outcome import DeployOutcome, OperationResult, Outcome, Status
 from agent.domain.plan import Cause, Change, DeployPlan, Plan, WantedChange
 
@@ -49,7 +49,7 @@ def outcome(status=Status.DONE, *results, deploy="motd", error=""):
 
 
 def health(*complaints, failed=()):
-    return Health(VITALS, tuple(failed), False, tuple(HealthFault(text, text.partition(" ")[0]) for text in complaints))
+    return Health(VITALS, tuple(failed), False, tuple(Symptom(text, text.partition(" ")[0]) for text in complaints))
 
 
 def account(**more):
