@@ -347,7 +347,7 @@ find_manager() {
     for manager in apt-get dnf apk pacman zypper ''; do
         [ -z "$manager" ] || ! command -v "$manager" >/dev/null || break
     done
-    names='git openssh-client ca-certificates' pythons=python3 refresh=:
+    names='git openssh-client ca-certificates' pythons='' refresh=:
     case $manager in
     apt-get)
         pythons='python3-venv python3.13-venv python3.12-venv python3.11-venv'
@@ -358,7 +358,7 @@ find_manager() {
         names='git-core openssh-clients ca-certificates' pythons='python3 python3.13 python3.12 python3.11'
         install='dnf -q -y --setopt=install_weak_deps=False install' # it refreshes when it installs
         ;;
-    apk) install='apk add --no-progress' refresh='apk update' ;;
+    apk) pythons=python3 install='apk add --no-progress' refresh='apk update' ;;
     pacman)
         names='git openssh ca-certificates' pythons=python
         install='pacman -Sy --noconfirm --needed' # a bare machine has no package lists yet
@@ -421,31 +421,28 @@ has_certificates() {
 }
 
 install_packages() {
-    missing=
-    command -v git >/dev/null || missing="git"
-    if ! command -v ssh >/dev/null || ! command -v ssh-keygen >/dev/null; then missing="$missing ssh"; fi
-    has_certificates || missing="$missing certificates"
-    find_python || missing="$missing Python"
     find_manager
+    # shellcheck disable=SC2086 # lists of plain names, split on purpose
+    set -- $names
+    missing='' wanted=''
+    command -v git >/dev/null || missing="git" wanted=$1
+    if ! command -v ssh >/dev/null || ! command -v ssh-keygen >/dev/null; then
+        missing="$missing ssh" wanted="$wanted $2"
+    fi
+    has_certificates || missing="$missing certificates" wanted="$wanted $3"
+    find_python || missing="$missing Python" wanted="$wanted ${pythons%% *}"
     [ -n "$missing" ] || return 0
     [ -n "$manager" ] || die "$EXIT_HOST" "missing: $missing, and no apt, dnf, apk, pacman or zypper to get it with" \
         "install git, an ssh client and Python 3.11 or newer with venv, then run this again"
-    # shellcheck disable=SC2086 # lists of plain names, split on purpose
-    set -- $names
-    wanted=
-    case " $missing " in *' git '*) wanted=$1 ;; esac
-    case " $missing " in *' ssh '*) wanted="$wanted $2" ;; esac
-    case " $missing " in *' certificates '*) wanted="$wanted $3" ;; esac
-    first=
-    case " $missing " in *' Python '*) first=${pythons%% *} ;; esac
-    say "installing $wanted $first ($manager)"
+    # shellcheck disable=SC2086
+    set -- $wanted
+    say "installing $* ($manager)"
     # shellcheck disable=SC2086
     quiet $refresh || : # one broken repository of many is no reason to stop; the next command tells
-    # shellcheck disable=SC2086
-    add_packages $wanted $first || explain "$manager could not install$wanted${first:+ $first}" "see $LOG"
+    add_packages "$@" || explain "$manager could not install $*" "see $LOG"
     for name in $pythons; do
         if find_python; then break; fi
-        [ "$name" = "$first" ] || add_packages "$name" || :
+        [ "$name" = "${pythons%% *}" ] || add_packages "$name" || :
     done
     find_python || die "$EXIT_HOST" "no Python 3.11 or newer with venv, and $manager offers none" \
         "install one as python3.11 or newer, then run this again"
