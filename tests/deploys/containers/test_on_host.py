@@ -8,7 +8,6 @@ import pytest
 
 from tests.deploys.on_host import Deploys
 from tests.deploys.taking_back import Kinds
-from tests.lab.host import HostError
 from tests.lab.installed import CONTAINER_ENVIRONMENT, CONTAINER_OPTIONS
 from tests.lab.lab import Lab
 
@@ -153,7 +152,7 @@ def test_a_container_that_was_there_before_is_given_back(podman: Deploys, kinds:
 
 @pytest.mark.parametrize("name", ["../../passwd", "x.conf"])
 def test_only_quadlets_are_looked_at(kinds: Kinds, name: str) -> None:
-    with pytest.raises(HostError, match="is not the name of a quadlet"):
+    with pytest.raises(AssertionError, match="is not the name of a quadlet"):
         kinds.look(f"quadlet:{name}")
 
 

@@ -110,7 +110,7 @@ def test_a_python_tool_has_an_environment_of_its_own(deploys: Deploys) -> None:
     host.run(f"rm -r {place}/lib/python3*/site-packages/{PYTHON_TOOL}")
     (change,) = converge(deploys, pin)
     assert "again: lib/python3" in change
-    host.run(f'sed -i \'s,"interpreter":"[^"]*","interpreter":"/usr/bin/python3.0",\' {place}/.hostwright.json')
+    host.run(f'sed -i \'s,"interpreter": "[^"]*","interpreter": "/usr/bin/python3.0",\' {place}/.hostwright.json')
     assert converge(deploys, pin) == (
         f"tool:{PYTHON_TOOL} | install {pin.version} again: /usr/bin/python3.0 is no longer this host's Python",
     )
