@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from agent.deploys.kind import State, state_before, state_left
 from agent.deploys.packages.package_manager import PackageManager
-from agent.deploys.telling import reason
+from agent.deploys.telling import plain_lines, reason
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
 from agent.system.process import Completed, run
@@ -116,7 +116,7 @@ class OtherManager(PackageManager):
         for name in self._there(there):
             done = run([*self.command(purge=purge), name], timeout_s=_RUN_TIMEOUT_S)
             if self._there([name]):
-                stayed[name] = "another package needs it" if done.ok else reason(done)
+                stayed[name] = "another package needs it" if done.ok else _reason(done)
         return stayed
 
     def farewell(self, names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
@@ -136,7 +136,14 @@ class OtherManager(PackageManager):
 def _change(command: Sequence[str], package: str) -> None:
     done = run(command, timeout_s=_RUN_TIMEOUT_S)
     if not done.ok:
-        raise DeployError(f"{package}: {reason(done)}")
+        raise DeployError(f"{package}: {_reason(done)}")
+
+
+def _reason(done: Completed) -> str:
+    """The reason why a change was not made. pacman tells what needs a package beside its error, on stdout."""
+    lines = plain_lines(done.output.decode(errors="replace"))
+    needed = [line.removeprefix(":: ") for line in lines if line.startswith(":: ") and " required by " in line]
+    return ", ".join(needed) or reason(done)
 
 
 _RPM = ("rpm", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}\\n", "-qa")

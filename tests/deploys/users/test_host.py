@@ -28,6 +28,12 @@ def test_keys_are_read_with_modes_and_owner(home: Path) -> None:
     assert not found.proper(os.getuid() + 1)
 
 
+def test_keys_in_the_second_file_let_in_too(home: Path) -> None:
+    (home / ".ssh/authorized_keys").rename(home / ".ssh/authorized_keys2")
+    assert ssh_folder(str(home)).text == ""
+    assert ssh_folder(str(home)).lets_in == {os.getuid()}
+
+
 def test_a_file_that_others_may_read_is_not_as_it_should_be(home: Path) -> None:
     (home / ".ssh/authorized_keys").chmod(0o644)
     assert not ssh_folder(str(home)).proper(os.getuid())
