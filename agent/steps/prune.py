@@ -77,14 +77,14 @@ def prune(
         after or Plan(state.commit, state.digest, ()),
         idle=idle,
         before=before,
-        applied=account.applied,
+        applied=account.applied if after is not None else before.deploys,
         memory=memory,
         fleet=account.fleet or memory.fleet,
         ledger=ledger,
         mirror=on_remove.mirror,
         inventory=on_remove.inventory,
     )
-    revoked, untaken = revoke(account, left_git().removals)
+    revoked, untaken = revoke(account, _surely_left(account, state, left_git().removals))
     if why:
         leaving = left_git(waits=why) if after is not None else Leaving()
         return Pruned(why, leaving, revoked=revoked, standing=_standing(ledger), failures=untaken)
@@ -112,6 +112,12 @@ def prune(
     failures += [_unfinished(name, hold.reason) for name, hold in waiting.items()]
     standing = _standing(ledger)
     return Pruned("", leaving, found.done, revoked, departed, stayed, standing, (*untaken, *failures), found.told)
+
+
+def _surely_left(account: Account, state: DesiredState, removals: Iterable[Removal]) -> tuple[Removal, ...]:
+    """Without a plan nobody knows what the deploys of a config repo still want."""
+    untold = {deploy.name for deploy in state.deploys if account.after is None and not deploy.built_in}
+    return tuple(removal for removal in removals if removal.entry.deploy not in untold)
 
 
 def unfit(account: Account, *, converged: bool, going: Set[str] = frozenset()) -> str:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from agent.domain.memory import AppliedDeploy
 from agent.domain.ownership import LedgerEntry
 from agent.domain.plan import Hold, HoldKind
 from agent.errors import DeployError
 from agent.steps import remove as step
 from agent.steps import revoke as revoking
-from tests.steps.build import change, health, plan, planned
+from tests.steps.build import change, deploy, health, plan, planned, state
 from tests.steps.pruning import Busy, Host, host_below
 
 
@@ -63,6 +64,16 @@ def test_access_goes_at_once_whatever_else_keeps_removals_waiting(
     pruned = host.prune()
     assert (access.revoked, pruned.revoked, pruned.done) == (keys, tuple(keys), ())
     assert host.prune().revoked == (), "it is told once"
+
+
+def test_nobody_is_locked_out_by_a_plan_that_was_stopped(host: Host, access: Opening) -> None:
+    app = deploy("app", resources=(), source="deploys/app.py")
+    host.gave("new", deploy="app")
+    moved = host.gave("moved", deploy="before")
+    host.deploys["app"] = AppliedDeploy(app.digest, owned=(moved,))
+    host.told = replace(host.told, state=state(app), after=None)
+    left = host.gave("left", deploy="gone")
+    assert (host.prune().revoked, access.revoked) == ((left,), [left])
 
 
 def test_access_goes_while_the_removal_waits_for_an_on_remove(host: Host, access: Opening) -> None:
