@@ -43,7 +43,8 @@ def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
     with cycle.log.surviving():
         if course.trial is None:
             source = health_source(cycle, course.state)
-            verdict = replace(verdict, health=source.health(), settled=not source.stopped())
+            settled = not (source.stopped() or _waits(cycle, course))
+            verdict = replace(verdict, health=source.health(), settled=settled)
         elif course.rollback is not None:
             verdict = _come_back(cycle, verdict, course.trial)
         else:
@@ -55,6 +56,12 @@ def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
                 verdict = _end_trial(cycle, verdict, course.trial, doubtful=doubtful)
     cycle.log.reached(Milestone.JUDGED)
     return verdict
+
+
+def _waits(cycle: Cycle, course: Course) -> bool:
+    """True where the state is on a trial that was cut off, and nothing may be judged: the host is suspended."""
+    trial = cycle.parts.memory.trial()
+    return trial is not None and course.state is not None and trial.digest == course.state.digest
 
 
 def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Removed:

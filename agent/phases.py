@@ -131,7 +131,8 @@ class Course:
 @dataclass(frozen=True, slots=True)
 class TrialVerdict:
     """How the host is with a ``course``: the one judged, or the way back from it. ``harm``: what spoke against the
-    change, a text each. ``settled``: False where the cycle was asked to end before anybody could see."""
+    change, a text each. ``settled``: False where the cycle was asked to end, or the host suspended, before anybody
+    could see."""
 
     course: Course
     health: Health | None = None

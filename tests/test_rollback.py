@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.domain.memory import Suspension
 from agent.domain.report import Phase
 from agent.domain.trial import FIRST_DOUBT_S
 from agent.errors import Consequence
@@ -202,6 +203,19 @@ def test_a_cycle_that_is_to_end_while_it_settles_leaves_the_judgement_to_the_nex
     assert trial.tries == 0
     good.while_it_settles = lambda: None
     good.engine._stopped = False
+    assert phase_of(good.cycle()) is Phase.ROLLED_BACK
+    assert good.files() == {"web": "good"}
+
+
+def test_a_suspended_host_leaves_the_judgement_to_the_cycle_after_it_is_resumed(good: Host) -> None:
+    memory, digest = good.parts.memory, good.parts.memory.applied().good
+    good.commit("bad", "brought")
+    good.dies(1)
+    memory.keep_suspension(Suspension("somebody looks at it", good.now))
+    (good.target / "web").write_text("good\n")
+    good.cycle()
+    assert (memory.trial() is None, memory.applied().good) == (False, digest)
+    memory.keep_suspension(None)
     assert phase_of(good.cycle()) is Phase.ROLLED_BACK
     assert good.files() == {"web": "good"}
 

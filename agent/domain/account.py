@@ -157,7 +157,7 @@ class Account:
     harm: tuple[str, ...] = ()
     """What spoke against the intended change, a text each."""
     unsettled: bool = False
-    """Whether the cycle was asked to end before the host had settled with what it did."""
+    """Whether the cycle was asked to end, or the host suspended, before it had settled with what was done."""
     rollback: Rollback | None = None
     """Set where the host went back; then ``state`` and all that follows from it are of the way back."""
     fleet: FleetSettings | None = None
