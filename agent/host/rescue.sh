@@ -42,12 +42,30 @@ find_python() {
     return 1
 }
 
+# Where version 0.1.0 was installed first, which did not write down how: sets $install and $pythons.
+find_manager() {
+    for manager in apt-get dnf apk pacman zypper ''; do
+        [ -z "$manager" ] || ! command -v "$manager" >/dev/null || break
+    done
+    case $manager in
+    apt-get)
+        install='env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l apt-get -q -y --no-install-recommends install'
+        pythons='python3-venv python3.13-venv python3.12-venv python3.11-venv'
+        ;;
+    dnf) install='dnf -q -y install' pythons='python3 python3.13 python3.12 python3.11' ;;
+    apk) install='apk add --no-progress' pythons=python3 ;;
+    pacman) install='pacman -S --noconfirm --needed' pythons=python ;;
+    zypper) install='zypper --non-interactive install' pythons='python313 python312 python311 python3' ;;
+    esac
+}
+
 # An upgrade may leave a Python without its venv behind.
 install_python() {
     proxy=$(sed -n 's/^proxy //p' "$kept/sources")
     [ -z "$proxy" ] || export http_proxy="$proxy" https_proxy="$proxy"
     install=$(sed -n 's/^install //p' "$kept/sources")
     pythons=$(sed -n 's/^pythons //p' "$kept/sources")
+    [ -n "$install" ] || find_manager
     for name in $pythons; do
         $install "$name" </dev/null >>"$LOG" 2>&1 || :
         ! find_python || return 0
@@ -75,6 +93,9 @@ bootstrap.sh by hand; tried every $AGAIN_MIN minutes"
         flock -w "$CYCLE_ENDS_S" 8 || die "$EXIT_LOCKED" "a cycle does not end: see systemctl status hostwright-cycle"
         flock -n 9 || die "$EXIT_LOCKED" "a bootstrap is running: tried again when it has ended"
     fi
+    # Some systems let others write to /var/log.
+    [ -z "$(find "$LOG" \( ! -user 0 -o ! -type f \) 2>/dev/null)" ] ||
+        die "$EXIT_HOST" "$LOG is no file of root's: find out who made it, then move it away"
     : >>"$LOG" && chmod 600 "$LOG"
     find_python || install_python
     "$python" -I "$OPT/rescue/environment.py" "$kept" "$kept/sources" </dev/null >>"$LOG" ||
