@@ -18,6 +18,7 @@ from agent.domain.outcome import Status
 from agent.domain.trial import Bad, Trial
 from agent.parts import Parts
 from agent.phases import Course, Cycle, Removed, TrialVerdict, compose
+from agent.problems import ProblemKind
 from agent.select_target import resolved
 from agent.steps import trial as trials
 from agent.steps.choose import Target
@@ -180,7 +181,9 @@ def _begin_removal(cycle: Cycle, verdict: TrialVerdict) -> None:
     if course.trial is None:
         if course.state.digest == cycle.parts.memory.applied().good:
             return
-        cycle.parts.reporter.attempting(compose(cycle, verdict))
+        last = cycle.parts.memory.state()
+        if last.aimed_digest != course.state.digest or last.cause[0] != ProblemKind.NOT_PRUNED:
+            cycle.parts.reporter.attempting(compose(cycle, verdict))  # not each time that it is tried in vain
     trial = trials.begin_removal_trial(
         course.trial, course.state, verdict.health, remote=cycle.parts.remote_answers, now=cycle.parts.clock()
     )

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from agent.deploys import systemctl
+from agent.deploys.files.file import File
 from agent.domain.report import Phase
+from agent.errors import DeployError
 from agent.steps.remember import phase_of
 from tests.mortal import FAILS, Dead, Host, at_rest, host_below, problems
 
@@ -134,3 +136,17 @@ def test_a_unit_that_cannot_be_told_of_what_has_gone_is_harm(serving: Host, monk
     assert (int(account.exit), phase_of(account)) == (7, Phase.ROLLED_BACK)
     assert "no such include" in problems(account)["rolled-back"]
     assert "page" in serving.files()
+
+
+def test_a_removal_that_fails_cycle_after_cycle_is_announced_once(
+    serving: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove(*_: object, purge: bool) -> dict[str, str]:
+        raise DeployError("the disk is read-only")
+
+    monkeypatch.setattr(File, "remove", remove)
+    serving.commit("good")  # no deploy asks for anything but web
+    for _ in range(2):
+        assert "read-only" in problems(serving.cycle())["not-pruned"]
+        serving.now += 60
+    assert serving.reporter.attempts == 1
