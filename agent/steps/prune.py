@@ -115,8 +115,10 @@ def prune(
 
 
 def _surely_left(account: Account, state: DesiredState, removals: Iterable[Removal]) -> tuple[Removal, ...]:
-    """Without a plan nobody knows what the deploys of a config repo still want."""
-    untold = {deploy.name for deploy in state.deploys if account.after is None and not deploy.built_in}
+    """Without a plan nobody knows what a config repo's deploy still wants."""
+    plans = account.after.deploys if account.after is not None else ()
+    told = {planned.deploy for planned in plans if planned.error is None and planned.unknown is None}
+    untold = {deploy.name for deploy in state.deploys if not deploy.built_in} - told
     return tuple(removal for removal in removals if removal.entry.deploy not in untold)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from agent.domain.memory import AppliedDeploy
 from agent.domain.ownership import LedgerEntry
-from agent.domain.plan import Hold, HoldKind
+from agent.domain.plan import Hold, HoldKind, Plan
 from agent.errors import DeployError
 from agent.steps import remove as step
 from agent.steps import revoke as revoking
@@ -66,12 +66,17 @@ def test_access_goes_at_once_whatever_else_keeps_removals_waiting(
     assert host.prune().revoked == (), "it is told once"
 
 
-def test_nobody_is_locked_out_by_a_plan_that_was_stopped(host: Host, access: Opening) -> None:
+@pytest.mark.parametrize(
+    "after",
+    [None, plan(planned(deploy="app", error="no module named x")), plan(planned(deploy="app", unknown="later"))],
+    ids=["stopped", "failed", "later"],
+)
+def test_nobody_is_locked_out_by_a_plan_that_was_not_made(host: Host, access: Opening, after: Plan | None) -> None:
     app = deploy("app", resources=(), source="deploys/app.py")
     host.gave("new", deploy="app")
     moved = host.gave("moved", deploy="before")
     host.deploys["app"] = AppliedDeploy(app.digest, owned=(moved,))
-    host.told = replace(host.told, state=state(app), after=None)
+    host.told = replace(host.told, state=state(app), after=after, applied=host.deploys if after else {})
     left = host.gave("left", deploy="gone")
     assert (host.prune().revoked, access.revoked) == ((left,), [left])
 
