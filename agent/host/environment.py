@@ -129,11 +129,17 @@ def ensure_environment(agent: AgentSource, sources: Mapping[str, str]) -> bool:
         _build(agent, environment, sources)
         mark.write_text(f"{agent.digest}\n")
     except BaseException:
-        shutil.rmtree(environment, ignore_errors=True)
-        if old.is_dir():
-            old.rename(environment)
+        _take_back(environment)
         raise
     return True
+
+
+def _take_back(environment: Path) -> None:
+    """Remove what was built, and put back what it replaced."""
+    old = environment.with_name(f"{environment.name}.old")
+    shutil.rmtree(environment, ignore_errors=True)
+    if old.is_dir():
+        old.rename(environment)
 
 
 def _starts(environment: Path) -> bool:
@@ -246,7 +252,12 @@ def main(source: Path, sources_file: Path) -> int:
         built = ensure_environment(agent, sources)
         kept = OPT / "rescue" / agent.name / "sources"
         if source != kept.parent and (built or not kept.is_file() or kept.read_text() != _text(sources)):
-            keep_source(agent, sources)
+            try:
+                keep_source(agent, sources)
+            except BaseException:
+                if built:
+                    _take_back(OPT / "versions" / agent.name)
+                raise
     except BuildError as error:
         print(error)
         return error.code
