@@ -45,12 +45,13 @@ def converge(cycle: Cycle) -> Course:
 def _resumed(parts: Parts, target: Target) -> Course:
     """The course of the cycle before, where that was cut off; else a new one."""
     pending, bad = parts.memory.trial(), parts.memory.bad()
-    held = target.hold is not None or target.suspension is not None
-    if pending is not None and held and pending.digest in bad:
+    if pending is None or target.suspension is not None:
+        return Course(target)
+    if target.hold is not None and pending.digest in bad:
         # Cut off on the way back: the good state is aimed at already, the rest comes behind it, and no window counts.
         rollback = Rollback(bad[pending.digest], target.resolution.commit.sha)
         return Course(replace(target, gate=OPEN), trial=pending, rollback=rollback)
-    if pending is not None and target.suspension is None and pending.digest == target.resolution.state.digest:
+    if pending.digest == target.resolution.state.digest:
         # Cut off before it was judged. Where nothing is left to apply, that counts as a try as well.
         trial = replace(pending, tries=pending.tries + 1)
         parts.memory.keep_trial(trial)

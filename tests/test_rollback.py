@@ -220,6 +220,17 @@ def test_a_suspended_host_leaves_the_judgement_to_the_cycle_after_it_is_resumed(
     assert good.files() == {"web": "good"}
 
 
+def test_a_way_back_that_was_cut_off_waits_while_the_host_is_suspended(good: Host) -> None:
+    good.commit("bad", "brought")
+    good.dies(2)  # of its change, and of the way back
+    good.parts.memory.keep_suspension(Suspension("somebody looks at it", good.now))
+    good.cycle()
+    assert good.files() == {"web": "good", "brought": "bad"}
+    good.parts.memory.keep_suspension(None)
+    assert phase_of(good.cycle()) is Phase.ROLLED_BACK
+    assert good.files() == {"web": "good"}
+
+
 def test_a_way_back_that_fails_wakes_people_and_is_not_gone_again_and_again(good: Host) -> None:
     web = good.target / "web"
 
