@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.gitserver import ConfigRepo
 from tests.lab.host import Host
 from tests.lab.images import derived
-from tests.lab.installed import _AGENT, _dependencies
+from tests.lab.installed import _PIP_INSTALL, _dependencies
 from tests.lab.lab import Lab
 
 ROUNDS = 7
@@ -31,6 +31,12 @@ COMMANDS = {
     "events": "hostwright events",
     "--version": "hostwright --version",
 }
+
+_INSTALL = f"""\
+{_PIP_INSTALL} --no-build-isolation /source
+ln -s "versions/$version" /opt/hostwright/current
+ln -s /opt/hostwright/current/bin/hostwright /usr/local/bin/hostwright
+"""
 
 _MEASURE = """\
 import os, sys
@@ -74,7 +80,7 @@ def host_with(lab: Lab, commit: str, repository: Path) -> Host:
     """A host that follows ``repository`` by the agent of ``commit``, at rest."""
     sha = subprocess.run(["git", "rev-parse", commit], check=True, capture_output=True, text=True).stdout.strip()
     with source(sha) as folder:
-        image = derived("bookworm-benchmark", _dependencies("bookworm"), _AGENT, [sha], f"{folder}:/source")
+        image = derived("bookworm-benchmark", _dependencies("bookworm"), _INSTALL, [sha], f"{folder}:/source")
     host = lab.boot("bookworm", image=image)
     host.push(repository, "/srv/config.git")
     command = ["hostwright", "setup", "--repo", "file:///srv/config.git", "--inventory", "lab", "--host", "web1"]
