@@ -217,7 +217,8 @@ class _Returns(NodeTransformer):
 
 def _with_returns_aside(text: str) -> str:
     """``text`` with carriage returns replaced by marks, because Jinja2 would normalise them. The marks are white space
-    to Jinja2, so that ``{%- -%}`` strips them."""
+    to Jinja2, so that ``{%- -%}`` strips them. The last line's end stays plain: Jinja2 drops it, as it does without."""
+    text = f"{text[:-2]}\n" if text.endswith("\r\n") else text
     return text.replace("\r\n", f"\n{_RETURN}").replace("\r", _LONE_RETURN) if "\r" in text else text
 
 
