@@ -51,7 +51,7 @@ class Kind(ABC):
     def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:
         """Remove one; fine where it is gone. Raises DeployError or OSError with why it has to stay. Kinds that go
         together override ``remove`` instead."""
-        raise NotImplementedError
+        raise NotImplementedError  # a kind overrides this or ``remove``; tests/deploys/test_kind_table.py holds it
 
     @abstractmethod
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
