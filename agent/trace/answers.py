@@ -1,0 +1,221 @@
+"""Asks questions about this host, and says later whether each still has the same answer.
+
+A trace is text: a line for each question, ``kind``, ``subject`` and answer, with tabs between. The daemon reads it line
+by line and keeps nothing of it, so this module loads next to nothing: kinds are the bare words of ``QuestionKind``.
+
+An answer by times is only good if a later change cannot bear the same time. File systems stamp with the time of the
+last tick of the kernel. So what changed within that grain is asked again a moment later (Git calls it racy).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.domain.question import Question
+
+GRAIN_NS = 20_000_000
+"""A tick takes 10 ms at most (CONFIG_HZ=100)."""
+
+COARSE_GRAIN_NS = 2_000_000_000
+"""Of file systems that keep whole seconds, or even ones (ext3, FAT)."""
+
+VALUE_LIMIT = 64 * 1024
+"""Bytes of a value that are read."""
+
+ASK_TIMEOUT_S = 20.0
+"""For systemd."""
+
+_TRIES = 5
+_ACLS = ("system.posix_acl_access", "system.posix_acl_default")
+_NOTHING = b"-"
+_ESCAPES = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"))
+
+_SYSTEMCTL = ("systemctl", "--no-pager", "--plain", "--no-legend")
+_PROPERTIES = (
+    "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,SourcePath,BusName"
+    ",InactiveExitTimestampMonotonic,WantedBy,RequiredBy,UpheldBy,TriggeredBy"
+)
+
+
+class YoungError(Exception):
+    """Something changes so often that no answer about it would hold: this path."""
+
+
+def trace(questions: Iterable[Question]) -> str:
+    """Ask each question once; return the lines. Waits until no answer is younger than the grain of the clock: 20 ms
+    where something has just changed. Raises YoungError."""
+    asked = {_line(question.kind.value, question.subject): None for question in questions}
+    answers = dict(zip(asked, ask(asked), strict=True))
+    for _ in range(_TRIES):
+        young = [question for question, answer in answers.items() if _is_young(question, answer)]
+        if not young:
+            return "".join(
+                f"{(question + answer).decode(errors='surrogateescape')}\n" for question, answer in answers.items()
+            )
+        time.sleep(max(_grain(answers[question]) for question in young) / 1e9)
+        answers |= zip(young, ask(young), strict=True)
+    raise YoungError(young[0].split(b"\t")[1].decode(errors="replace"))
+
+
+def differing(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Ask each question of a trace again; yield the lines whose answer is another now, each with that answer."""
+    together: list[bytes] = []
+    for line in lines:
+        kind, subject, before = line.rstrip(b"\n").split(b"\t")
+        if kind in _TOGETHER:
+            together.append(line)
+            continue
+        now = _ALONE[kind](_unescaped(subject))
+        if now != before:
+            yield line, now
+    questions = [line[: line.rindex(b"\t") + 1] for line in together]
+    for line, question, now in zip(together, questions, ask(questions), strict=True):
+        if line.rstrip(b"\n") != question + now:
+            yield line, now
+
+
+def ask(questions: Iterable[bytes]) -> list[bytes]:
+    """Return an answer for each question, a line without its answer."""
+    split = [question.split(b"\t") for question in questions]
+    units = [_unescaped(subject) for kind, subject, _ in split if kind == b"unit"]
+    told = {b"unit": _units(units) if units else {}}
+    if any(kind == b"failed-units" for kind, *_ in split):
+        told[b"failed-units"] = {b"": _failed_units()}
+    return [
+        told[kind][_unescaped(subject)] if kind in _TOGETHER else _ALONE[kind](_unescaped(subject))
+        for kind, subject, _ in split
+    ]
+
+
+def _path(path: bytes) -> bytes:
+    try:
+        found = os.lstat(path)
+        target = _target(path) if stat.S_ISLNK(found.st_mode) else b""
+    except OSError as error:
+        return _absence(error)
+    return b"%d %d %d %d %o %d %d %d %s" % (
+        found.st_ctime_ns,
+        found.st_mtime_ns,
+        found.st_dev,
+        found.st_ino,
+        found.st_mode,
+        found.st_uid,
+        found.st_gid,
+        found.st_size,
+        target,
+    )
+
+
+def _folder(path: bytes) -> bytes:
+    try:
+        found = os.lstat(path)
+        more = _target(path) if stat.S_ISLNK(found.st_mode) else _acls(path)
+    except OSError as error:
+        return _absence(error)
+    return b"%d %d %o %d %d %s" % (found.st_dev, found.st_ino, found.st_mode, found.st_uid, found.st_gid, more)
+
+
+def _target(path: bytes) -> bytes:
+    return _escaped(os.readlink(path))  # noqa: PTH115 - a Path takes no bytes
+
+
+def _acls(path: bytes) -> bytes:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+        return b" ".join(os.getxattr(path, name).hex().encode() for name in _ACLS if name in names)
+    except OSError:
+        return b""  # a file system without them
+
+
+def _value(path: bytes) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        return _absence(error)
+    try:
+        return b"=" + _escaped(os.read(descriptor, VALUE_LIMIT))
+    except OSError as error:
+        return _absence(error)
+    finally:
+        os.close(descriptor)
+
+
+def _past(moment: bytes) -> bytes:
+    return b"yes" if time.time() >= int(moment) else b"no"
+
+
+def _units(names: list[bytes]) -> Mapping[bytes, bytes]:
+    blocks = _systemctl(b"show", b"--property=" + _PROPERTIES.encode(), b"--", *names).strip(b"\n").split(b"\n\n")
+    if len(blocks) != len(names):  # systemd does not run here, or does not answer
+        return dict.fromkeys(names, _NOTHING)
+    return {name: _escaped(block) for name, block in zip(names, blocks, strict=True)}
+
+
+def _failed_units() -> bytes:
+    lines = _systemctl(b"list-units", b"--state=failed").splitlines()
+    return b" ".join(sorted(line.split()[0] for line in lines if line.strip()))
+
+
+def _systemctl(*arguments: bytes) -> bytes:
+    try:
+        done = subprocess.run(
+            (*_SYSTEMCTL, *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=ASK_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return b""
+    return done.stdout
+
+
+_ALONE: Mapping[bytes, Callable[[bytes], bytes]] = {
+    b"path": _path,
+    b"folder": _folder,
+    b"value": _value,
+    b"past": _past,
+}
+_TOGETHER = (b"unit", b"failed-units")
+
+
+def _absence(error: OSError) -> bytes:
+    """``-`` for nothing, else the number of the error."""
+    return _NOTHING if isinstance(error, (FileNotFoundError, NotADirectoryError)) else b"!%d" % (error.errno or 0)
+
+
+def _is_young(question: bytes, answer: bytes) -> bool:
+    """Also of a ctime in the future: the clock was set back since, and will bring that time again."""
+    if not question.startswith(b"path\t") or answer[:1] in (b"-", b"!"):
+        return False
+    return int(answer.split(b" ", 1)[0]) > time.time_ns() - _grain(answer)
+
+
+def _grain(answer: bytes) -> int:
+    return COARSE_GRAIN_NS if answer.split(b" ", 1)[0].endswith(b"000000000") else GRAIN_NS
+
+
+def _line(kind: str, subject: str) -> bytes:
+    return b"%s\t%s\t" % (kind.encode(), _escaped(subject.encode(errors="surrogateescape")))
+
+
+def _escaped(text: bytes) -> bytes:
+    for plain, escape in _ESCAPES:
+        text = text.replace(plain, escape)
+    return text
+
+
+def _unescaped(text: bytes) -> bytes:
+    if b"\\" not in text:
+        return text
+    parts = text.split(b"\\\\")
+    for plain, escape in _ESCAPES[1:]:
+        parts = [part.replace(escape, plain) for part in parts]
+    return b"\\".join(parts)

@@ -1,0 +1,148 @@
+"""Answers to questions about this host, and whether a changed host gives another one."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.domain.question import Question, QuestionKind
+from agent.trace import answers
+from agent.trace.answers import YoungError, differing, trace
+from agent.trace.way import way
+
+
+def asked(*questions: Question) -> list[bytes]:
+    return trace(questions).encode(errors="surrogateescape").splitlines(keepends=True)
+
+
+def subjects(lines: list[bytes]) -> list[bytes]:
+    return [line.split(b"\t")[1] for line, _ in differing(lines)]
+
+
+def path(name: Path | str) -> Question:
+    return Question(QuestionKind.PATH, f"{name}")
+
+
+def test_each_kind_of_question_has_an_answer() -> None:
+    known = {*answers._ALONE, *answers._TOGETHER}
+    assert {kind.value.encode() for kind in QuestionKind} == known
+
+
+def test_what_is_as_before_differs_in_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to("file")
+    lines = asked(
+        *(path(tmp_path / name) for name in ("file", "link", "missing", ".")), Question(QuestionKind.PAST, "1")
+    )
+    assert subjects(lines) == []
+
+
+def _same_size_and_mtime(file: Path) -> None:
+    before = file.stat()
+    file.write_text("y")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _replace_by_a_link(file: Path) -> None:
+    file.rename(file.with_name("moved"))
+    file.symlink_to("moved")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file.write_text("longer"),
+        _same_size_and_mtime,
+        lambda file: file.chmod(0o600),
+        lambda file: os.setxattr(file, "user.mark", b"1"),
+        lambda file: os.link(file, file.with_name("second")),
+        lambda file: file.unlink(),
+        _replace_by_a_link,
+    ],
+    ids=["content", "restored-mtime", "mode", "xattr", "hard-link", "deleted", "link"],
+)
+def test_a_path_that_was_changed_has_another_answer(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    lines = asked(path(file))
+    change(file)
+    assert subjects(lines) == [f"{file}".encode()]
+
+
+def test_a_change_right_behind_an_answer_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for content in "abcdefghij":
+        file.write_text("x")
+        lines = asked(path(file))
+        file.write_text(content)
+        assert subjects(lines), content
+
+
+def test_a_thing_stamped_in_the_future_gives_no_answer_to_rely_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x")
+    now = time.time_ns()
+    monkeypatch.setattr(answers.time, "time_ns", lambda: now - 3_600_000_000_000)
+    monkeypatch.setattr(answers.time, "sleep", lambda _: None)
+    with pytest.raises(YoungError):
+        trace([path(tmp_path / "file")])
+
+
+def test_a_folder_tells_of_its_mode_and_not_of_what_comes_and_goes_in_it(tmp_path: Path) -> None:
+    lines = asked(Question(QuestionKind.FOLDER, f"{tmp_path}"))
+    (tmp_path / "new").write_text("")
+    assert subjects(lines) == []
+    tmp_path.chmod(0o711)
+    assert subjects(lines) == [f"{tmp_path}".encode()]
+
+
+def test_the_path_of_a_folder_tells_of_what_comes_and_goes_in_it(tmp_path: Path) -> None:
+    lines = asked(path(tmp_path))
+    (tmp_path / "new").write_text("")
+    assert subjects(lines) == [f"{tmp_path}".encode()]
+
+
+def test_a_moment_passes() -> None:
+    lines = asked(Question(QuestionKind.PAST, f"{int(time.time()) + 1}"), Question(QuestionKind.PAST, "9999999999"))
+    time.sleep(1.1)
+    assert len(subjects(lines)) == 1
+
+
+@pytest.mark.parametrize("name", ["tab\there", "line\nhere", "back\\slash", "\\t", "\\\n\\\\n\t", "\udcff", "ä"])
+def test_a_name_of_any_bytes_is_asked_about(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text("x")
+    lines = asked(path(file))
+    assert len(lines) == 1
+    assert subjects(lines) == []
+    file.write_text("longer")
+    assert len(subjects(lines)) == 1
+
+
+def test_a_question_that_many_ask_is_asked_once(tmp_path: Path) -> None:
+    assert len(asked(path(tmp_path), path(tmp_path))) == 1
+
+
+def test_the_way_to_a_path_leads_through_links(tmp_path: Path) -> None:
+    (tmp_path / "real/deep").mkdir(parents=True)
+    (tmp_path / "absolute").symlink_to(tmp_path / "real")
+    (tmp_path / "real/relative").symlink_to("../real/deep")
+    passed = {question.subject for question in way(f"{tmp_path}/absolute/relative/file")}
+    expected = ("absolute", "real", "real/relative", "real/deep")
+    assert passed == {
+        "/",
+        *(f"{each}" for each in tmp_path.parents),
+        f"{tmp_path}",
+        *(f"{tmp_path}/{each}" for each in expected),
+    }
+
+
+def test_links_in_a_circle_end_the_way(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert len(list(way(f"{tmp_path}/a/file"))) < 100
