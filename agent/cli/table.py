@@ -24,7 +24,7 @@ SECTIONS = {
         "doctor": "Check this host's installation, one line a check; exit 3 when one fails.",
         "ledger": "Show what of this host the agent created or adopted.",
         "trust": "Show whom this host trusts, and the commit that it trusted last.",
-        "identity": "Print the public key that admits this host to its fleet.",
+        "identity": "Print the public keys that admit this host to its fleet.",
         "cycle": "Run one cycle as the daemon does: failed deploys wait for their next try.",
         "daemon": "Watch the repository and this host, and start cycles. This is hostwright.service.",
         "uninstall": "Give this host back as it was, and take the agent off it.",

@@ -1,14 +1,15 @@
-"""The host's own key, and what a config repo says about the keys of its hosts.
+"""The host's own keys, and what a config repo says about the keys of its hosts.
 
-A folder on the host holds the private key; the line of its public key, merged into the config repo as
-``inventories/<name>/identities/<host>.pub``, is what admits the host.
+A folder on the host holds two private keys: ed25519 signs reports, X25519 decrypts secrets. The two public lines,
+merged into the config repo as ``inventories/<name>/identities/<host>.pub``, are what admits the host.
 """
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -25,12 +26,13 @@ from agent.domain.report import Report
 from agent.domain.status import NAMESPACE, Signed, encode
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, SettingsError, TrustError
-from agent.system import sshsig
+from agent.system import age, sshsig
 from agent.system.files import make_private_folder, read_bounded, write_atomic
 from agent.system.misplaced import misplaced_file, misplaced_folder
 
 PRIVATE_NAME = "ssh_ed25519"
 PUBLIC_NAME = "ssh_ed25519.pub"
+AGE_NAME = "age_x25519"
 KEY_LIMIT = 16 * 1024
 """Bytes; an ed25519 key has about 400."""
 
@@ -39,14 +41,14 @@ KEY_LIMIT = 16 * 1024
 class Identity:
     """The key that signs this host's reports. ``public_line`` is ``ssh-ed25519 AAAA… host``, without a line end."""
 
-    private_key: bytes
+    private_key: bytes = field(repr=False)
     public_line: str
 
     @classmethod
     def ensure(cls, folder: Path, host: str) -> Self:
         """The identity in ``folder``, made when there is none; an existing key is never replaced.
 
-        Raises SettingsError when the key is there and cannot be used.
+        Raises SettingsError when the key that signs is there and cannot be used.
         """
         make_private_folder(folder)
         private = folder / PRIVATE_NAME
@@ -58,27 +60,21 @@ class Identity:
         public = folder / PUBLIC_NAME
         if not public.is_file() or public.read_bytes() != line:
             write_atomic(public, line, mode=0o644)
+        if not os.path.lexists(folder / AGE_NAME):
+            write_atomic(folder / AGE_NAME, f"{age.generate()}\n".encode(), mode=0o600)
         return identity
 
     @classmethod
     def load(cls, folder: Path, host: str) -> Self:
         """The identity in ``folder``. Raises SettingsError when there is none, or it cannot be used."""
         path = folder / PRIVATE_NAME
+        data = _private(folder, PRIVATE_NAME)
         try:
-            if wrong := misplaced_folder(folder) or misplaced_file(path):
-                raise ValueError(f"there is {wrong} in its place")
-            data = read_bounded(path, KEY_LIMIT)
-            mode = stat.S_IMODE(path.stat().st_mode)
             key = load_ssh_private_key(data, password=None)
-        except (OSError, ValueError, TypeError) as error:
-            raise SettingsError(
-                f"{path}: the host's key cannot be used: {error}",
-                hint="restore it from a backup, or remove it: the next cycle makes a new one, to be admitted anew",
-            ) from error
+        except (ValueError, TypeError) as error:
+            raise _unusable(path, error) from error
         if not isinstance(key, Ed25519PrivateKey):
             raise SettingsError(f"{path}: not an ed25519 key", hint="remove it: the next cycle makes one")
-        if mode & 0o077:
-            raise SettingsError(f"{path} can be read by others (mode {mode:04o})", hint=f"chmod 600 {path}")
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
         return cls(data, f"{public} {host}")
 
@@ -91,6 +87,44 @@ class Identity:
         return Signed(report, document, self.sign(document))
 
 
+def decryption_key(folder: Path) -> str:
+    """The X25519 identity in ``folder``, ``AGE-SECRET-KEY-1…``, by which this host reads secrets. Raises
+    SettingsError."""
+    text = _private(folder, AGE_NAME).decode(errors="replace").strip()
+    try:
+        age.recipient_of(text)
+    except age.AgeError as error:
+        raise _unusable(folder / AGE_NAME, error) from None
+    return text
+
+
+def public_lines(folder: Path, host: str) -> tuple[str, ...]:
+    """The lines of ``identities/<host>.pub``. Raises SettingsError."""
+    return Identity.load(folder, host).public_line, age.recipient_of(decryption_key(folder))
+
+
+def _private(folder: Path, name: str) -> bytes:
+    """The content of a private key file, which nobody else can read. Raises SettingsError."""
+    path = folder / name
+    try:
+        if wrong := misplaced_folder(folder) or misplaced_file(path):
+            raise ValueError(f"there is {wrong} in its place")
+        data = read_bounded(path, KEY_LIMIT)
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except (OSError, ValueError) as error:
+        raise _unusable(path, error) from error
+    if mode & 0o077:
+        raise SettingsError(f"{path} can be read by others (mode {mode:04o})", hint=f"chmod 600 {path}")
+    return data
+
+
+def _unusable(path: Path, error: Exception) -> SettingsError:
+    return SettingsError(
+        f"{path}: the host's key cannot be used: {error}",
+        hint="restore it from a backup, or remove it: the next cycle makes a new one, to be admitted anew",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PublicIdentity:
     """One ``<host>.pub``: the line that checks signatures; the age recipient that secrets are encrypted to, if any."""
@@ -101,7 +135,7 @@ class PublicIdentity:
     @classmethod
     def parse(cls, content: bytes, where: str) -> Self:
         """Raises InventoryError naming ``where``. Blank lines and ``#`` comments are allowed."""
-        hint = "two lines: `ssh-ed25519 AAAA…` and, once the host has one, `age1…`"
+        hint = "two lines, as `hostwright identity` prints them: `ssh-ed25519 AAAA…` and `age1…`"
         try:
             lines = [line.strip() for line in content.decode().splitlines()]
             lines = [line for line in lines if line and not line.startswith("#")]
@@ -109,9 +143,13 @@ class PublicIdentity:
             sshsig.raw_public_key(ssh)
         except (UnicodeDecodeError, TrustError) as error:
             raise InventoryError(f"{where}: {error}", hint=hint) from error
-        if len(rest) > 1 or (rest and not rest[0].startswith("age1")):
+        try:
+            recipients = [age.recipient(line) for line in rest if line.startswith("age1")]
+        except age.AgeError as error:
+            raise InventoryError(f"{where}: {error}", hint=hint) from None
+        if len(rest) > 1 or len(recipients) != len(rest):
             raise InventoryError(f"{where}: the second line is not an age recipient, or more lines follow", hint=hint)
-        return cls(ssh, rest[0] if rest else None)
+        return cls(ssh, recipients[0] if recipients else None)
 
 
 def admitted(tree: Tree, inventory: str) -> tuple[Mapping[str, PublicIdentity], tuple[InventoryError, ...]]:

@@ -11,11 +11,20 @@ import pytest
 from agent.domain.status import decode
 from agent.domain.tree import Entry, blob_id
 from agent.errors import InventoryError, SettingsError
-from agent.host.identity import PRIVATE_NAME, PUBLIC_NAME, Identity, PublicIdentity, admitted
-from agent.system import sshsig
+from agent.host.identity import (
+    AGE_NAME,
+    PRIVATE_NAME,
+    PUBLIC_NAME,
+    Identity,
+    PublicIdentity,
+    admitted,
+    decryption_key,
+    public_lines,
+)
+from agent.system import age, sshsig
 from tests.fleet.samples import report
 
-AGE = "age1" + "q" * 58
+AGE = "age1hk9zrzugqnl4jchnxyjlmu2dcz505ffwuappa24dd0w7se6wxsmq8kvx7z"
 
 
 @pytest.fixture
@@ -32,7 +41,8 @@ def test_a_key_is_made_once_and_stays(tmp_path: Path) -> None:
 def test_the_private_key_is_its_owner_s_alone(tmp_path: Path, identity: Identity) -> None:
     assert stat.S_IMODE((tmp_path / "identity").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "identity" / PRIVATE_NAME).stat().st_mode) == 0o600
-    assert [path.name for path in sorted((tmp_path / "identity").iterdir())] == [PRIVATE_NAME, PUBLIC_NAME]
+    assert stat.S_IMODE((tmp_path / "identity" / AGE_NAME).stat().st_mode) == 0o600
+    assert [path.name for path in sorted((tmp_path / "identity").iterdir())] == [AGE_NAME, PRIVATE_NAME, PUBLIC_NAME]
 
 
 def test_the_key_is_an_openssh_key_of_this_host(tmp_path: Path, identity: Identity) -> None:
@@ -41,6 +51,37 @@ def test_the_key_is_an_openssh_key_of_this_host(tmp_path: Path, identity: Identi
     assert derived.split()[:2] == identity.public_line.split()[:2]
     assert identity.public_line.endswith(" web1")
     assert (tmp_path / "identity" / PUBLIC_NAME).read_text() == f"{identity.public_line}\n"
+
+
+def test_a_host_of_before_gets_its_key_for_secrets_and_keeps_its_other_one(tmp_path: Path, identity: Identity) -> None:
+    (tmp_path / "identity" / AGE_NAME).unlink()
+    assert Identity.ensure(tmp_path / "identity", "web1") == identity
+    assert decryption_key(tmp_path / "identity").startswith("AGE-SECRET-KEY-1")
+
+
+def test_the_two_lines_of_a_host_admit_it_and_what_is_made_for_them_it_can_read(
+    tmp_path: Path, identity: Identity
+) -> None:
+    parsed = PublicIdentity.parse("\n".join(public_lines(tmp_path / "identity", "web1")).encode(), "web1.pub")
+    assert parsed.ssh == identity.public_line
+    secret = age.encrypt(b"s3cret", [parsed.age or ""])
+    assert age.decrypt(secret, age.x25519([decryption_key(tmp_path / "identity")])) == b"s3cret"
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"AGE-SECRET-KEY-1QQ"])
+def test_a_damaged_key_for_secrets_is_an_error_and_reports_are_signed_all_the_same(
+    tmp_path: Path, identity: Identity, content: bytes
+) -> None:
+    path = tmp_path / "identity" / AGE_NAME
+    path.write_bytes(content)
+    assert Identity.ensure(tmp_path / "identity", "web1") == identity
+    assert path.read_bytes() == content
+    with pytest.raises(SettingsError, match="cannot be used"):
+        decryption_key(tmp_path / "identity")
+
+
+def test_a_private_key_is_in_no_representation_of_an_identity(identity: Identity) -> None:
+    assert "PRIVATE" not in repr(identity)
 
 
 def test_a_public_line_that_was_lost_is_written_again(tmp_path: Path, identity: Identity) -> None:
@@ -98,7 +139,7 @@ def test_an_identity_file_without_a_key_is_an_error_that_names_it(content: bytes
         PublicIdentity.parse(content, "identities/x.pub")
 
 
-@pytest.mark.parametrize("rest", ["nonsense", f"{AGE}\n{AGE}"])
+@pytest.mark.parametrize("rest", ["nonsense", f"{AGE}\n{AGE}", "age1" + "q" * 58])
 def test_an_identity_file_with_more_than_that_is_an_error(identity: Identity, rest: str) -> None:
     with pytest.raises(InventoryError):
         PublicIdentity.parse(f"{identity.public_line}\n{rest}\n".encode(), "x.pub")

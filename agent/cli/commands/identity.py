@@ -1,4 +1,4 @@
-"""identity: the line that goes into the config repo to admit this host."""
+"""identity: the lines that go into the config repo to admit this host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 
 from agent.cli.arguments import pass_output, require_root
 from agent.cli.output import Output
-from agent.host.identity import Identity
+from agent.host.identity import public_lines
 from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 
@@ -14,11 +14,11 @@ from agent.host.settings import read as read_settings
 @click.command()
 @pass_output
 def identity(output: Output) -> int:
-    """Print the public key that admits this host to its fleet."""
+    """Print the public keys that admit this host to its fleet."""
     require_root()
     settings = read_settings(Paths())
-    line = Identity.load(Paths().identity, settings.host).public_line
-    output.show(line)
-    output.say(f"merge it as inventories/{settings.inventory}/identities/{settings.host}.pub to admit this host")
-    output.envelope("identity", 0, {"host": settings.host, "ssh": line})
+    ssh, age = public_lines(Paths().identity, settings.host)
+    output.show(f"{ssh}\n{age}")
+    output.say(f"merge them as inventories/{settings.inventory}/identities/{settings.host}.pub to admit this host")
+    output.envelope("identity", 0, {"host": settings.host, "ssh": ssh, "age": age})
     return 0

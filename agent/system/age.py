@@ -1,0 +1,122 @@
+"""age: bytes encrypted to recipients and back (the format age-encryption.org/v1, by pyrage).
+
+A recipient is a line of text: ``age1…``, ``ssh-ed25519 AAAA…`` or ``ssh-rsa AAAA…``, with a comment behind it. An
+identity is the private half: ``AGE-SECRET-KEY-1…`` or an OpenSSH private key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyrage
+
+ARMOUR = b"-----BEGIN AGE ENCRYPTED FILE-----"
+BINARY = b"age-encryption.org/v1\n"
+SSH_TYPES = ("ssh-ed25519", "ssh-rsa")
+
+Key = Any
+"""A private key as pyrage holds it."""
+
+
+class AgeError(Exception):
+    """No age, damaged, or not for these identities (``NotForUs``)."""
+
+
+class NotForUs(AgeError):
+    """The file was made for other recipients."""
+
+
+class PassphraseNeeded(AgeError):
+    """The private key is itself encrypted."""
+
+
+def generate() -> str:
+    """A new X25519 identity, ``AGE-SECRET-KEY-1…``."""
+    return str(pyrage.x25519.Identity.generate())
+
+
+def recipient_of(secret: str) -> str:
+    """The recipient ``age1…`` of an X25519 identity. Raises AgeError."""
+    return str(_x25519(secret).to_public())
+
+
+def recipient(line: str) -> str:
+    """The recipient in ``line`` without its comment. Raises AgeError for a line that is none."""
+    words = line.split()
+    text = " ".join(words[:2]) if words and words[0] in SSH_TYPES else (words or [""])[0]
+    _recipient(text)
+    return text
+
+
+def encrypt(content: bytes, recipients: Sequence[str]) -> bytes:
+    """``content`` for each of ``recipients``, at least one, armoured. Raises AgeError."""
+    try:
+        made: bytes = pyrage.encrypt(content, [_recipient(each) for each in recipients], armored=True)
+    except pyrage.EncryptError as error:
+        raise AgeError(f"{error}") from None
+    return made
+
+
+def decrypt(content: bytes, keys: Sequence[Key]) -> bytes:
+    """The content of an age file, binary or armoured. Raises AgeError, NotForUs."""
+    if not is_age(content):
+        raise AgeError("this is no age file")
+    try:
+        plain: bytes = pyrage.decrypt(content.lstrip() if content.lstrip().startswith(ARMOUR) else content, list(keys))
+    except pyrage.DecryptError as error:
+        if "No matching keys" in f"{error}":
+            raise NotForUs("it was made for others") from None
+        raise AgeError(f"this age file is damaged: {error}") from None
+    return plain
+
+
+def is_age(content: bytes) -> bool:
+    """Whether ``content`` begins as an age file does."""
+    return content.startswith(BINARY) or content.lstrip().startswith(ARMOUR)
+
+
+def keys_of(content: bytes, passphrase: bytes | None = None) -> list[Key]:
+    """The keys of an identity file: lines of age's, or one OpenSSH private key. Raises AgeError, PassphraseNeeded."""
+    if b"PRIVATE KEY-----" in content:
+        return [_ssh_key(content, passphrase)]
+    lines = [line.strip() for line in content.decode(errors="replace").splitlines()]
+    secrets = [line for line in lines if line and not line.startswith("#")]
+    if not secrets:
+        raise AgeError("there is no identity in it")
+    return [_x25519(secret) for secret in secrets]
+
+
+def x25519(secrets: Iterable[str]) -> list[Key]:
+    """Keys for texts ``AGE-SECRET-KEY-1…``. Raises AgeError."""
+    return [_x25519(secret) for secret in secrets]
+
+
+def _x25519(secret: str) -> Key:
+    try:
+        return pyrage.x25519.Identity.from_str(secret)
+    except pyrage.IdentityError:
+        raise AgeError("not an age identity (AGE-SECRET-KEY-1…)") from None
+
+
+def _ssh_key(content: bytes, passphrase: bytes | None) -> Key:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_ssh_private_key
+
+    try:
+        loaded = load_ssh_private_key(content, passphrase)
+        plain = loaded.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+        return pyrage.ssh.Identity.from_buffer(plain)
+    except TypeError:
+        raise PassphraseNeeded("the key has a passphrase") from None
+    except (ValueError, UnsupportedAlgorithm, pyrage.IdentityError) as error:
+        raise AgeError(f"not a private key that age knows (ssh-ed25519, ssh-rsa): {error}") from None
+
+
+def _recipient(text: str) -> Any:
+    try:
+        if text.startswith(SSH_TYPES):
+            return pyrage.ssh.Recipient.from_str(text)
+        return pyrage.x25519.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        raise AgeError(f"{text[:60]!r} is no recipient (age1…, ssh-ed25519 …, ssh-rsa …)") from None
