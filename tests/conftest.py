@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 LONGEST_FIRST = (
     "tests/bootstrap/test_install.py",
     "tests/bootstrap/test_refusals.py",
-    "tests/test_rollback.py",
+    "tests/rollback/test_changes.py",
     "tests/stories/test_life_cycle.py",
     "tests/faults/test_kill.py",
     "tests/stories/test_repetition.py",

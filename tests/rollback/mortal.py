@@ -5,6 +5,7 @@ Only the clock, the status branch and the moments at which the agent dies are pl
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,38 +121,72 @@ class Host:
         self.while_it_settles()
 
 
-def host_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """web1, which has followed nothing yet."""
+def feel_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(systemd, "failed_units", lambda: ())
     monkeypatch.setattr(machine, "vitals", lambda _: Vitals(10, 5, 100, 50, 0, 1000, 900, 90, 3))
-    repo, paths, target = ConfigRepo(tmp_path / "work"), Paths(tmp_path / "host"), tmp_path / "target"
-    paths.var.mkdir(parents=True, mode=0o700)
-    target.mkdir()
-    mirror, reporter = Mirror(paths.mirror, Access(None, None)), Reporter()
-    engine = MortalEngine(work=tmp_path / "engine", timeout_s=60)
-    host: Host
 
-    parts = Parts(
-        paths=paths,
-        settings=Settings(remote=f"{repo.path}", inventory="prod", host="web1", trust=TrustMode.UNSIGNED),
-        memory=Memory(paths),
-        mirror=mirror,
-        exports=Exports(paths.commits, mirror),
-        repositories=Repositories(paths.repositories, Access(None, None)),
-        engine=engine,
-        journal=Journal(paths.journal),
-        ledger=Ledger(paths.ledger),
-        events=Events(paths.events),
-        reporter=reporter,
-        progress=Progress(started=lambda *_: None, operated=lambda _: None),
-        clock=lambda: host.now,
-        remote_answers=lambda: host.answers(),  # noqa: PLW0108 - nor here
-        sleep=lambda seconds: host.sleep(seconds),  # noqa: PLW0108 - there is no host yet
-        monotonic=lambda: sum(host.slept),
-        versions=Versions(paths),
-    )
-    host = Host(repo, parts, engine, reporter, target)
-    return host
+
+class Stage:
+    """The folder in which all hosts of a module live, one after the other. A host that many tests begin with is made
+    once and kept: it comes back to the same paths, for its files hold them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._live, self._kept = folder / "live", folder / "kept"
+        self._mirror: Mirror | None = None
+
+    def host(self) -> Host:
+        """web1, which has followed nothing yet."""
+        shutil.rmtree(self._live, ignore_errors=True)
+        (self._live / "target").mkdir(parents=True)
+        ConfigRepo(self._live / "work")
+        Paths(self._live / "host").var.mkdir(parents=True, mode=0o700)
+        return self._enter(Host.now)
+
+    def kept(self, name: str, make: Callable[[], Host]) -> Host:
+        """The host that ``make`` returned when it was asked for ``name`` first, as it was then."""
+        folder = self._kept / name
+        if not folder.exists():
+            made = make()
+            shutil.copytree(self._live, folder, symlinks=True)
+            (folder / "now").write_text(f"{made.now}")
+        shutil.rmtree(self._live)
+        shutil.copytree(folder, self._live, symlinks=True)
+        return self._enter(int((folder / "now").read_text()))
+
+    def close(self) -> None:
+        """End git's processes of the last host."""
+        if self._mirror:
+            self._mirror.close()
+
+    def _enter(self, now: int) -> Host:
+        paths, target = Paths(self._live / "host"), self._live / "target"
+        repo = ConfigRepo.at(self._live / "work")
+        self.close()
+        self._mirror = mirror = Mirror(paths.mirror, Access(None, None))
+        reporter = Reporter()
+        engine = MortalEngine(work=self._live / "engine", timeout_s=60)
+        host: Host
+        parts = Parts(
+            paths=paths,
+            settings=Settings(remote=f"{repo.path}", inventory="prod", host="web1", trust=TrustMode.UNSIGNED),
+            memory=Memory(paths),
+            mirror=mirror,
+            exports=Exports(paths.commits, mirror),
+            repositories=Repositories(paths.repositories, Access(None, None)),
+            engine=engine,
+            journal=Journal(paths.journal),
+            ledger=Ledger(paths.ledger),
+            events=Events(paths.events),
+            reporter=reporter,
+            progress=Progress(started=lambda *_: None, operated=lambda _: None),
+            clock=lambda: host.now,
+            remote_answers=lambda: host.answers(),  # noqa: PLW0108 - nor here
+            sleep=lambda seconds: host.sleep(seconds),  # noqa: PLW0108 - there is no host yet
+            monotonic=lambda: sum(host.slept),
+            versions=Versions(paths),
+        )
+        host = Host(repo, parts, engine, reporter, target, now)
+        return host
 
 
 def at_rest(host: Host) -> Host:

@@ -11,23 +11,20 @@ from agent.deploys.files.file import File
 from agent.domain.report import Phase
 from agent.errors import DeployError
 from agent.steps.remember import phase_of
-from tests.mortal import FAILS, Dead, Host, at_rest, host_below, problems
+from tests.rollback.mortal import FAILS, Dead, Host, Stage, problems
 
 
 @pytest.fixture
-def good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    return at_rest(host_below(tmp_path, monkeypatch))
-
-
-@pytest.fixture
-def serving(good: Host) -> Host:
+def serving(stage: Stage, good: Host) -> Host:
     """On a good commit with a file ``page`` that the check of another deploy, which names it nowhere, needs."""
-    _serve(good, "good", "page")
-    assert int(good.cycle().exit) == 0
-    good.now += 100
-    good.slept.clear()
-    good.reporter.attempts = 0
-    return good
+
+    def serve() -> Host:
+        _serve(good, "good", "page")
+        assert int(good.cycle().exit) == 0
+        good.now += 100
+        return good
+
+    return stage.kept("serving", serve)
 
 
 def _serve(host: Host, word: str, *more: str, plays: str = "") -> str:
