@@ -31,6 +31,7 @@ SECTIONS = {
     },
     ADMIN: {
         "check": "Check an inventory: every file, every host, all complaints at once.",
+        "diff": "Show what two commits want differently of each host; exit 10 when something differs.",
         "lock": "Pin what tools.yaml and site.yaml ask for in lock.yaml; with names only these, anew.",
         "inventory": "Show who is in an inventory.",
         "status": "Show what the hosts report, signatures verified.",

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from agent.deploys.items import items_from_json
 from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
@@ -39,6 +40,9 @@ class Concrete:
 
 Number = Annotated[int, BeforeValidator(no_truth)]
 """A whole number; pydantic alone would take true for 1."""
+
+_NAMING = ("kind", "path", "home", "part", "resource_key")
+"""Fields of an item that are in its key."""
 
 NAMES: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}}
 """The JSON Schema of a list of names, the short form of several kinds."""
@@ -81,6 +85,20 @@ class Spec(BaseModel, ABC):
     kind: ClassVar[str]
     short: ClassVar[Mapping[str, Any] | None] = None
     """The JSON Schema of what ``from_short`` takes besides a mapping."""
+    owned: ClassVar[Mapping[str, str]] = {}
+    """By kind of resource, the argument that holds what is wanted of each, by name."""
+
+    @classmethod
+    def properties(cls, arguments: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:
+        """What concrete ``arguments`` want of each resource, by its key: for people who compare two commits."""
+        found: dict[str, Mapping[str, JSON]] = {}
+        for item in items_from_json(arguments.get("items", [])):
+            found[item.key] = {name: value for name, value in item.to_json().items() if name not in _NAMING}
+        for kind, argument in cls.owned.items():
+            entries: Any = arguments[argument]
+            named = entries.items() if isinstance(entries, Mapping) else ((entry["name"], entry) for entry in entries)
+            found |= {f"{kind}:{name}": entry for name, entry in named}
+        return found
 
     @classmethod
     def from_short(cls, value: Any) -> Any:

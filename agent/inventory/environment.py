@@ -8,7 +8,7 @@ fleet.yaml ─Fleet→                            ┘
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from agent.deploys.spec import Concrete
@@ -134,11 +134,11 @@ class Environment:
         }
 
     def each(
-        self, complaints: Complaints, unseen: dict[str, HostwrightError]
+        self, complaints: Complaints, unseen: dict[str, HostwrightError], hosts: Iterable[str] | None = None
     ) -> Iterator[tuple[str, ConcreteDeploys | None]]:
-        """Each host with what ``concrete`` returns, or None when it fails. Complaints go to ``complaints``,
-        repositories that are not available to ``unseen``."""
-        for host in self.inventory.hosts:
+        """Each host, or each of ``hosts``, with what ``concrete`` returns, or None when it fails. Complaints go to
+        ``complaints``, repositories that are not available to ``unseen``."""
+        for host in self.inventory.hosts if hosts is None else hosts:
             own, away = Complaints(), dict[str, HostwrightError]()
             found = self._concretes(host, own, away) if self.inventory.knows(host) else None
             yield host, None if own or away else found

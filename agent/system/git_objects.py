@@ -41,13 +41,15 @@ class DamagedError(Exception):
 
 
 class ObjectStore:
-    """The bare repository at ``path``. Objects of the repository ``beside`` are found here too.
+    """The bare repository at ``path``. Objects of the repository ``beside`` are found here too. ``owned``: False where
+    it may belong to somebody else, and is only read.
 
     Methods raise DamagedError, and SourceError where git is missing, the disk is full or the time is over.
     """
 
-    def __init__(self, path: Path, beside: Path | None = None) -> None:
+    def __init__(self, path: Path, beside: Path | None = None, *, owned: bool = True) -> None:
         self.path = path
+        self._owned = owned
         self._beside = beside
         self._session: Session | None = None
 
@@ -183,7 +185,7 @@ class ObjectStore:
         return self._session
 
     def _checked_path(self) -> Path:
-        if wrong := misplaced_folder(self.path):
+        if self._owned and (wrong := misplaced_folder(self.path)):
             raise DamagedError(f"it is {wrong}")
         return self.path
 

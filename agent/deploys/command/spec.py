@@ -124,6 +124,7 @@ class CommandEntry(NamedEntry):
 
 class CommandSpec(ByName):
     kind: ClassVar[str] = "command"
+    owned: ClassVar[Mapping[str, str]] = {"command": "commands"}
     level: ClassVar[str] = "commands"
 
     commands: dict[str, CommandEntry] = Field(

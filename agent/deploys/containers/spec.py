@@ -141,6 +141,7 @@ class QuadletEntry(NamedEntry):
 
 class ContainersSpec(ByName):
     kind: ClassVar[str] = "containers"
+    owned: ClassVar[Mapping[str, str]] = {"quadlet": "quadlets"}
     level: ClassVar[str] = "quadlets"
 
     quadlets: dict[str, QuadletEntry] = Field(default_factory=dict, description="By name. This level can be left out.")

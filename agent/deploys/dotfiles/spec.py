@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
@@ -68,6 +68,11 @@ class _Whose(BaseModel):
 
 class DotfilesSpec(Ways, _Whose, Spec):
     kind: ClassVar[str] = "dotfiles"
+
+    @classmethod
+    def properties(cls, arguments: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:
+        homes = cast("Mapping[str, list[JSON]]", arguments["homes"])
+        return super().properties({"items": [item for items in homes.values() for item in items]})
 
     policy: Mapping[str, Policy] = Field(
         default_factory=dict,

@@ -148,6 +148,15 @@ class PackagesSpec(Spec):
         resources += [Resource(f"package:{name}", digest_of({"present": False}), absent=True) for name in self.absent]
         return Concrete(arguments, tuple(resources))
 
+    @classmethod
+    def properties(cls, arguments: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:
+        told: Any = arguments
+        found = super().properties(arguments)
+        for name, version in told["present"].items():
+            held = {"held": True} if name in told["held"] else {}
+            found[f"package:{name}"] = {"version": version or "any", **held}
+        return found | {f"package:{name}": {"absent": True} for name in told["absent"]}
+
     def _digest(self, name: str, version: str | None) -> str:
         wanted: dict[str, JSON] = {"present": version or True}
         return digest_of(wanted | {"held": True} if name in self.held else wanted)

@@ -100,6 +100,7 @@ class UnitEntry(NamedEntry):
 
 class ServicesSpec(ByName):
     kind: ClassVar[str] = "services"
+    owned: ClassVar[Mapping[str, str]] = {"unit": "units"}
     short = NAMES
     level: ClassVar[str] = "units"
     bare: ClassVar[bool] = True

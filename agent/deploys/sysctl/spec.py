@@ -51,6 +51,7 @@ class SysctlSpec(ByName):
     model_config = ConfigDict(json_schema_extra=_with_short_form)
 
     kind: ClassVar[str] = "sysctl"
+    owned: ClassVar[Mapping[str, str]] = {"sysctl": "settings"}
     level: ClassVar[str] = "settings"
 
     settings: dict[str, Setting] = Field(

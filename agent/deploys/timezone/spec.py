@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.domain.desired import Resource
-from agent.domain.digest import digest_of
+from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
 from agent.system import timezone
 
@@ -27,6 +27,10 @@ class TimezoneSpec(Spec):
     @classmethod
     def from_short(cls, value: Any) -> Any:
         return {"zone": value} if isinstance(value, str) else value
+
+    @classmethod
+    def properties(cls, arguments: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:
+        return {"timezone:host": arguments}
 
     @field_validator("zone")
     @classmethod

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 from pydantic import Field, field_validator
@@ -32,6 +32,7 @@ COMMANDS = "/usr/local/bin"
 
 class ToolsSpec(Spec):
     kind: ClassVar[str] = "tools"
+    owned: ClassVar[Mapping[str, str]] = {"tool": "tools"}
     short = NAMES
 
     tools: tuple[str, ...] = Field(

@@ -166,6 +166,7 @@ class UsersSpec(Spec):
     model_config = ConfigDict(json_schema_extra=_with_short_form)
 
     kind: ClassVar[str] = "users"
+    owned: ClassVar[Mapping[str, str]] = _KINDS
     short = NAMES
 
     accounts: dict[str, AccountEntry] = Field(

@@ -1,0 +1,105 @@
+"""diff: what two commits want differently of each host, told without asking any of them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from agent import wiring
+from agent.cli.arguments import pass_config_repo, pass_output
+from agent.cli.commands.check import tree_of, unlike_the_commit
+from agent.cli.config_repo import INVENTORIES, ConfigRepo
+from agent.cli.contrasts import comparison_lines, document, markdown
+from agent.cli.output import Output
+from agent.contrast import Comparison, InventoryAt, compare
+from agent.domain.text import printable
+from agent.domain.tree import Tree
+from agent.errors import Exit, UsageError
+from agent.inventory.ansible.groups import ALL
+from agent.inventory.complaint import Complaints
+from agent.system.revisions import Revisions
+from agent.system.working_copy import working_copy
+
+WORKING_COPY = "working copy"
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One of the two things that are compared, and how people call it."""
+
+    name: str
+    tree: Tree
+    sha: str | None
+
+
+@click.command()
+@click.argument("commits", default="HEAD", metavar="[A..B]")
+@click.argument("pattern", default=ALL)
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a comment for a merge request.")
+@click.option("--fetch", is_flag=True, help="Fetch pinned repositories that are not here; else nothing is fetched.")
+@pass_config_repo
+@pass_output
+def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_markdown: bool, fetch: bool) -> int:
+    """Show what two commits want differently of each host; exit 10 when something differs.
+
+    `A..B` compares two commits, `A...B` what B changed since it left A, `A` alone (default: HEAD) the files as they
+    lie here. PATTERN says which hosts.
+    """
+    root = repo.root
+    revisions = Revisions.around(root)
+    if revisions is None:
+        raise UsageError(f"{root} is no Git repository", hint="run it in a clone of the config repo, or say --repo")
+    repositories = wiring.repositories_of_administrator(fetch=fetch).tree
+    complaints, found = Complaints(), list[Comparison]()
+    with ExitStack() as open_repositories:
+        open_repositories.enter_context(closing(revisions))
+        before, after = _sides(output, root, revisions, commits)
+        names = {*before.tree.names(INVENTORIES), *after.tree.names(INVENTORIES)}
+        for name in [repo.inventory] if repo.inventory else sorted(names):
+            old, new = (InventoryAt(side.tree, name, repositories) for side in (before, after))
+            if old.environment is None and new.environment is None:
+                continue
+            complaints.include(new.complaints)
+            found.append(compare(name, old, new, pattern))
+            complaints.include(new.of_hosts)
+    if not found:
+        raise UsageError(f"neither has inventories/{repo.inventory or ''}", hint="hosts read them at the top")
+    if pattern != ALL:
+        found = [each for each in found if each.hosts]
+        if not found and not complaints:
+            raise UsageError(f'no host matches "{printable(pattern)}"', hint="hostwright inventory --pattern PATTERN")
+    title = f"{before.name}..{after.name}"
+    if as_markdown:
+        output.show(markdown(f"Hostwright: what {title} changes", found).rstrip("\n"))
+    else:
+        for comparison in found:
+            for line in comparison_lines(comparison, whole=output.verbose):
+                output.show(line)
+    complaints.raise_if_any()
+    code = Exit.CHANGES if any(each.shared for each in found) else Exit.FINE
+    told = {"from": before.sha, "to": after.sha, "inventories": {each.inventory: document(each) for each in found}}
+    output.envelope("diff", int(code), told)
+    return int(code)
+
+
+def _sides(output: Output, root: Path, revisions: Revisions, commits: str) -> tuple[_Side, _Side]:
+    """The two sides of ``A``, ``A..B`` or ``A...B``. Raises UsageError."""
+    first, dots, second = commits.partition("...") if "..." in commits else commits.partition("..")
+    before = revisions.commit(first or "HEAD")
+    if dots:
+        sha = revisions.commit(second or "HEAD")
+        before = revisions.fork(before, sha) if dots == "..." else before
+        return _side(revisions, before), _side(revisions, sha)
+    copy = working_copy(root)
+    if copy is None:
+        raise UsageError(f"{root} is a bare repository, with no files to compare", hint=f"say {commits}..BRANCH")
+    for line in unlike_the_commit(replace(copy, uncommitted=())):
+        output.say(line)
+    return _side(revisions, before), _Side(WORKING_COPY, tree_of(root, copy), None)
+
+
+def _side(revisions: Revisions, sha: str) -> _Side:
+    return _Side(sha[:12], revisions.tree(sha), sha)

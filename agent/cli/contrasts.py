@@ -1,0 +1,200 @@
+"""What two commits want differently, as people read it: on a terminal, and in a merge request (Markdown)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from agent.cli.giving_back import plural
+from agent.contrast import HOST, Action, Comparison, Contrast, Property, Shared
+from agent.domain.text import printable, some
+from agent.inventory.ansible.groups import ALL
+
+HOSTS_NAMED = 6
+"""Hosts named one by one, where no group has just these."""
+RESOURCES_NAMED = 12
+"""Added or removed resources of a deploy named one by one; more are counted."""
+DIFF_LINES = 40
+"""Lines of the diff of one text."""
+VALUE_LIMIT = 120
+"""Characters of one value."""
+COMMENT_LIMIT = 60_000
+"""Characters of Markdown: GitHub takes 65,536 in a comment."""
+
+_SIGNS = {Action.ADDED: "+", Action.CHANGED: "~", Action.REMOVED: "-"}
+
+
+def comparison_lines(found: Comparison, *, whole: bool = False) -> Iterator[str]:
+    """One inventory: a sum, then each set of hosts with what changes for it. ``whole``: shorten nothing."""
+    yield _sum(found)
+    for hosts, shared in _by_hosts(found):
+        yield f"{_called(hosts, found)}:"
+        for line in _lines(shared, whole=whole):
+            yield f"  {line}"
+    yield from _untold_lines(found)
+
+
+def markdown(title: str, comparisons: Sequence[Comparison]) -> str:
+    """The same for a comment on a merge request, cut where a forge would refuse it."""
+    parts = [f"### {_inline(title)}\n"]
+    for found in comparisons:
+        parts.append(f"\n{_inline(_sum(found))}\n")
+        for hosts, shared in _by_hosts(found):
+            parts.append(_folded(_called(hosts, found), list(_lines(shared, whole=False))))
+        if found.untold:
+            parts.append(_folded(f"not known for {_hosts(len(found.untold))}", list(_untold_lines(found))))
+    text = ""
+    for part in parts:
+        if len(text) + len(part) > COMMENT_LIMIT:
+            return f"{text}\nThere is more than fits here: `hostwright diff` shows it.\n"
+        text += part
+    return text
+
+
+def document(found: Comparison) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "hosts": found.hosts,
+        "changed": sorted(found.changed),
+        "changes": [
+            {
+                "deploy": each.contrast.deploy or None,
+                "resource": each.contrast.resource or None,
+                "action": each.contrast.action.value,
+                "hosts": each.hosts,
+                "unlike": each.unlike,
+                "properties": [
+                    {"name": one.name, "before": one.before, "after": one.after} for one in each.contrast.properties
+                ],
+            }
+            for each in found.shared
+        ],
+        "untold": found.untold,
+    }
+
+
+def _sum(found: Comparison) -> str:
+    hosts = _hosts(found.hosts)
+    if not found.shared and not found.untold:
+        return f"{found.inventory}: nothing changes for {hosts}"
+    unknown = f", not known for {len(found.untold)}" if found.untold else ""
+    return f"{found.inventory}: {len(found.changed)} of {hosts} {'changes' if found.hosts == 1 else 'change'}{unknown}"
+
+
+def _hosts(number: int) -> str:
+    return f"{number} {plural('host', number)}"
+
+
+def _by_hosts(found: Comparison) -> Iterator[tuple[tuple[str, ...], Sequence[Shared]]]:
+    sets: dict[tuple[str, ...], list[Shared]] = {}
+    for each in found.shared:
+        sets.setdefault(tuple(each.hosts), []).append(each)
+    yield from sorted(sets.items(), key=lambda item: -len(item[0]))
+
+
+def _untold_lines(found: Comparison) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
+    for host, why in found.untold.items():
+        reasons.setdefault(why, []).append(host)
+    for why, hosts in reasons.items():
+        yield f"? {_called(hosts, found)}: {printable(why)}"
+
+
+def _called(hosts: Sequence[str], found: Comparison) -> str:
+    """``webservers (4 hosts)``: the group that has just these hosts, else their names."""
+    these = frozenset(hosts)
+    named = (name for name, members in found.groups.items() if members == these)
+    group = min(named, key=lambda name: (name != ALL, len(name), name), default=None)
+    if group is not None and len(hosts) > 1:
+        return f"{group} ({_hosts(len(hosts))})"
+    return some(hosts, HOSTS_NAMED) + (f" ({_hosts(len(hosts))})" if len(hosts) > HOSTS_NAMED else "")
+
+
+def _lines(shared: Sequence[Shared], *, whole: bool) -> Iterator[str]:
+    counted: dict[tuple[str, Action], list[Shared]] = {}
+    for each in shared:
+        if each.contrast.resource and each.contrast.deploy and each.contrast.action is not Action.CHANGED:
+            counted.setdefault((each.contrast.deploy, each.contrast.action), []).append(each)
+    many = {key for key, some_of in counted.items() if len(some_of) > RESOURCES_NAMED and not whole}
+    for each in shared:
+        key = (each.contrast.deploy, each.contrast.action)
+        if each.contrast.resource and key in many:
+            if each is counted[key][0]:
+                yield f"{_SIGNS[key[1]]} {_kinds(counted[key])}  [{key[0]}]"
+        else:
+            yield from _shared_lines(each, whole=whole)
+
+
+def _kinds(shared: Sequence[Shared]) -> str:
+    """``120 files, 4 directories``."""
+    kinds: dict[str, int] = {}
+    for each in shared:
+        kind = each.contrast.resource.partition(":")[0]
+        kinds[kind] = kinds.get(kind, 0) + 1
+    return ", ".join(f"{number} {plural(kind, number)}" for kind, number in kinds.items())
+
+
+def _shared_lines(each: Shared, *, whole: bool) -> Iterator[str]:
+    contrast = each.contrast
+    yield f"{_SIGNS[contrast.action]} {_what(contrast)}"
+    if contrast.action is not Action.CHANGED and contrast.resource:
+        return
+    if each.unlike:
+        yield f"    {each.unlike} of {len(each.hosts)} hosts have other values; these are of {each.hosts[0]}"
+    for one in contrast.properties:
+        yield from (f"    {line}" for line in _property_lines(one, whole=whole))
+
+
+def _what(contrast: Contrast) -> str:
+    if contrast.resource == HOST and not contrast.deploy:
+        return "joins the inventory" if contrast.action is Action.ADDED else "leaves the inventory"
+    if not contrast.deploy:
+        return contrast.resource
+    return f"{printable(contrast.resource)}  [{contrast.deploy}]" if contrast.resource else f"deploy {contrast.deploy}"
+
+
+def _property_lines(one: Property, *, whole: bool) -> Iterator[str]:
+    before, after, name = one.before, one.after, printable(one.name)
+    if isinstance(before, str) and isinstance(after, str) and "\n" in f"{before}{after}":
+        yield f"{name}:"
+        diff = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=1)
+        lines = [line for line in diff if not line.startswith(("---", "+++"))]
+        shown = lines if whole else lines[:DIFF_LINES]
+        yield from (f"  {line}" for line in shown)
+        if len(lines) > len(shown):
+            yield f"  … {len(lines) - len(shown)} more lines; -v shows them"
+    elif isinstance(before, list) and isinstance(after, list):
+        gone = [f"-{_value(value)}" for value in before if value not in after]
+        new = [f"+{_value(value)}" for value in after if value not in before]
+        yield f"{name}: {', '.join((*gone, *new)) or 'another order'}"
+    elif before is None:
+        yield f"{name}: {_value(after)}"
+    else:
+        yield f"{name}: {_value(before)} → {_value(after)}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{40}", value):
+        return value[:12]
+    text = value if isinstance(value, str) else "not set" if value is None else json.dumps(value, ensure_ascii=False)
+    return printable(text, VALUE_LIMIT) if text else '""'
+
+
+def _folded(summary: str, lines: Sequence[str]) -> str:
+    """A part of a comment that opens with a click. Nothing in it is obeyed as Markdown or HTML."""
+    text = "\n".join(lines)
+    fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", text)), 3)
+    return f"\n<details><summary>{_html(summary)}</summary>\n\n{fence}diff\n{text}\n{fence}\n\n</details>\n"
+
+
+def _html(text: str) -> str:
+    escapes: Mapping[str, str] = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
+    return "".join(escapes.get(character, character) for character in text)
+
+
+def _inline(text: str) -> str:
+    """Text outside of code: no markup of Markdown is left in it."""
+    return re.sub(r"([\\`*_\[\]#|~!])", r"\\\1", _html(text))

@@ -1,0 +1,252 @@
+"""`hostwright diff`: what two states of a config repo want differently of each host. Nothing is asked of any host.
+
+of each commit    Tree ─InventoryAt→ DesiredState of each host
+of two commits    DesiredState, DesiredState ─Contrast→
+of all hosts      Contrast ─Shared→ Comparison
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import NoneType
+from typing import Any
+
+from agent.deploys import catalogue
+from agent.domain import codec
+from agent.domain.desired import DesiredDeploy, DesiredState, Looking
+from agent.domain.digest import JSON
+from agent.domain.tree import Tree
+from agent.errors import HostwrightError, InventoryError
+from agent.inventory.complaint import Complaints
+from agent.inventory.environment import Environment, read
+from agent.inventory.fleet import FLEET_FILE
+from agent.inventory.other_repositories import ReadRepository
+from agent.problems import ProblemKind
+from agent.steps.resolve import DEPLOYS_FOLDERS, fleet_settings, state_of
+
+HOST = "host"
+"""The resource of a contrast that tells of a whole host."""
+ORDER = "order"
+"""The resource of a contrast that tells of the order of deploys."""
+
+
+class Action(StrEnum):
+    """What became of something from the first commit to the second."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """One property that differs. ``name``: with dots where values are nested. None: it is not said."""
+
+    name: str
+    before: JSON
+    after: JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """What two commits want differently of one resource of a host. Without ``resource`` it tells of the deploy as a
+    whole; without ``deploy``, of the host."""
+
+    deploy: str
+    resource: str
+    action: Action
+    properties: tuple[Property, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, str, Action, tuple[str, ...]]:
+        """The same for hosts where the same changes, whatever the values are."""
+        return self.deploy, self.resource, self.action, tuple(each.name for each in self.properties)
+
+
+@dataclass(slots=True)
+class Shared:
+    """A contrast as the first of its ``hosts`` has it. ``unlike``: how many of the others have other values."""
+
+    contrast: Contrast
+    hosts: list[str]
+    unlike: int = 0
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One inventory in two commits. ``hosts``: how many were compared. ``untold``: by host, why nobody can tell."""
+
+    inventory: str
+    hosts: int = 0
+    shared: list[Shared] = field(default_factory=list)
+    untold: dict[str, str] = field(default_factory=dict)
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The groups of the later commit, by which sets of hosts are called."""
+
+    @property
+    def changed(self) -> frozenset[str]:
+        return frozenset(host for each in self.shared for host in each.hosts)
+
+
+class InventoryAt:
+    """One inventory in one commit; without ``environment`` there is none of its name."""
+
+    def __init__(self, tree: Tree, inventory: str, repositories: ReadRepository) -> None:
+        self._tree = tree
+        self.environment: Environment | None = None
+        self.complaints = Complaints()
+        """About the inventory as a whole: nothing of it can be told then."""
+        self.of_hosts = Complaints()
+        try:
+            self.environment, self.complaints = read(tree, inventory, repositories)
+        except InventoryError as error:
+            if error.kind is not ProblemKind.INVENTORY_UNKNOWN:
+                raise
+        self.files = {e.path: e.blob for folder in DEPLOYS_FOLDERS for e in tree.entries(folder)}
+        """What deploy files are made of: blob ids by path."""
+
+    def hosts(self, pattern: str) -> tuple[str, ...]:
+        """Raises InventoryError for a malformed pattern."""
+        return self.environment.inventory.match(pattern) if self.environment is not None else ()
+
+    def state(self, host: str) -> DesiredState | str:
+        """What it wants of ``host``, or why that cannot be told."""
+        assert self.environment is not None
+        complaints, unseen = Complaints(), dict[str, HostwrightError]()
+        if not self.complaints:
+            [(_, found)] = self.environment.each(complaints, unseen, [host])
+            self.of_hosts.include(complaints)
+        for error in (*self.complaints.as_error(), *complaints.as_error(), *unseen.values()):
+            return error.message.partition("\n")[0]
+        return state_of(self.environment, self._tree, found or (), host=host, commit="0" * 40)
+
+    def settings(self, host: str) -> Mapping[str, JSON]:
+        """What fleet.yaml and lock.yaml say of the agent on ``host``."""
+        assert self.environment is not None
+        settings = codec.to_plain(fleet_settings(self.environment, host))
+        pin = self.environment.lock.agent
+        return {**settings, "hosts": None, "agent": pin.name if pin is not None else None}
+
+
+def compare(inventory: str, before: InventoryAt, after: InventoryAt, pattern: str = "all") -> Comparison:
+    """The inventory in two commits. Raises InventoryError for a malformed pattern."""
+    found = Comparison(inventory)
+    if after.environment is not None:
+        groups = after.environment.inventory.groups
+        found.groups = {name: frozenset(hosts) for name, hosts in groups.items()}
+    old, new = before.hosts(pattern), after.hosts(pattern)
+    kinds: dict[tuple[str, str, Action, tuple[str, ...]], Shared] = {}
+    for host in dict.fromkeys((*new, *old)):
+        found.hosts += 1
+        if host not in old or host not in new:
+            told = [Contrast("", HOST, Action.ADDED if host in new else Action.REMOVED)]
+        else:
+            states = before.state(host), after.state(host)
+            if isinstance(states[0], str) or isinstance(states[1], str):
+                found.untold[host] = next(state for state in states if isinstance(state, str))
+                continue
+            told = [*_of_host(before, after, host), *_of_states(states[0], states[1], before.files, after.files)]
+        for contrast in told:
+            shared = kinds.setdefault(contrast.identity, Shared(contrast, []))
+            shared.hosts.append(host)
+            shared.unlike += contrast != shared.contrast
+    found.shared = list(kinds.values())
+    return found
+
+
+def _of_host(before: InventoryAt, after: InventoryAt, host: str) -> Iterator[Contrast]:
+    if differing := tuple(_properties(before.settings(host), after.settings(host))):
+        yield Contrast("", FLEET_FILE, Action.CHANGED, differing)
+
+
+def _of_states(
+    before: DesiredState, after: DesiredState, old_files: Mapping[str, str], new_files: Mapping[str, str]
+) -> Iterator[Contrast]:
+    if before == after:
+        return
+    old = {deploy.name: deploy for deploy in before.deploys}
+    new = {deploy.name: deploy for deploy in after.deploys}
+    for name in dict.fromkeys((*new, *old)):
+        yield from _of_deploys(name, old.get(name), new.get(name), tuple(_properties(old_files, new_files)))
+    was, now = ([name for name in names if name in old and name in new] for names in (old, new))
+    if was != now:
+        yield Contrast("", ORDER, Action.CHANGED, (Property("deploys", was, now),))
+
+
+def _of_deploys(
+    name: str, old: DesiredDeploy | None, new: DesiredDeploy | None, files: tuple[Property, ...]
+) -> Iterator[Contrast]:
+    """``files``: what differs of the files that deploy files are made of."""
+    if old == new:
+        return
+    resources = tuple(_of_resources(name, _wanted(old), _wanted(new)))
+    both = old is not None and new is not None
+    whole = tuple(_properties(_as_a_whole(old, scalars=both), _as_a_whole(new, scalars=both)))
+    if old is None or new is None:
+        action = Action.ADDED if old is None else Action.REMOVED
+        yield Contrast(name, "", action, whole)
+    else:
+        code = files if new.source is not None and new.repository is None and old.digest != new.digest else ()
+        if not whole and not code and not resources and old.digest != new.digest:
+            code = (Property("digest", old.digest[:12], new.digest[:12]),)
+        if whole or code:
+            yield Contrast(name, "", Action.CHANGED, (*whole, *code))
+    yield from resources
+
+
+def _of_resources(
+    deploy: str, old: Mapping[str, Mapping[str, JSON]], new: Mapping[str, Mapping[str, JSON]]
+) -> Iterator[Contrast]:
+    for key in dict.fromkeys((*new, *old)):
+        action = Action.CHANGED if key in old and key in new else Action.ADDED if key in new else Action.REMOVED
+        differing = tuple(_properties(old.get(key, {}), new.get(key, {})))
+        if differing or action is not Action.CHANGED:
+            yield Contrast(deploy, key, action, differing)
+
+
+def _wanted(deploy: DesiredDeploy | None) -> Mapping[str, Mapping[str, JSON]]:
+    """What a built-in wants of each resource; nothing where a deploy file says so when it runs."""
+    if deploy is None or not deploy.built_in:
+        return {}
+    told = catalogue.spec_class(deploy.kind).properties(deploy.arguments)
+    return {resource.key: told.get(resource.key, {"digest": resource.digest[:12]}) for resource in deploy.resources}
+
+
+def _as_a_whole(deploy: DesiredDeploy | None, *, scalars: bool) -> dict[str, JSON]:
+    """What is said of a deploy besides its resources, without what goes without saying. ``scalars``: with arguments of
+    a built-in that belong to no resource."""
+    if deploy is None:
+        return {}
+    plain = codec.to_plain(
+        replace(deploy, arguments={}, digest="", resources=(), looking=Looking.CONFINED), defaults=False
+    )
+    left_out = {"name", "arguments", "digest", "repository", *(("kind",) if deploy.kind == deploy.name else ())}
+    told = {name: value for name, value in plain.items() if name not in left_out}
+    if deploy.on_remove is not None:
+        told["on_remove"] = deploy.on_remove.source
+    if deploy.repository is not None:
+        told["commit"] = deploy.repository.commit
+    if not deploy.built_in:
+        told["plan"] = deploy.looking.value
+    elif scalars:
+        of_resources = {name for properties in _wanted(deploy).values() for name in properties}
+        plain = {name: value for name, value in deploy.arguments.items() if isinstance(value, (str, int, NoneType))}
+        told |= {name: value for name, value in plain.items() if name not in of_resources}
+    return told
+
+
+def _properties(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> Iterator[Property]:
+    before, after = dict(_flat(old)), dict(_flat(new))
+    for name in dict.fromkeys((*after, *before)):
+        if before.get(name) != after.get(name):
+            yield Property(name, before.get(name), after.get(name))
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, JSON]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", list(value) if isinstance(value, tuple) else value
