@@ -83,6 +83,7 @@ def _end(cycle: Cycle, account: Account) -> Account:
             memory=parts.memory,
             journal=parts.journal,
             exports=parts.exports,
+            resolved=parts.resolved,
             events=parts.events,
             commands=parts.paths.commands,
             now=parts.clock(),
@@ -93,8 +94,7 @@ def _end(cycle: Cycle, account: Account) -> Account:
         collect_garbage(
             account.trusted,
             memory=parts.memory,
-            mirror=parts.mirror,
-            inventory=parts.settings.inventory,
+            resolved=parts.resolved,
             repositories=parts.repositories,
         )
     with log.surviving():

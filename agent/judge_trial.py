@@ -76,7 +76,7 @@ def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Removed:
         pruned = prune(
             compose(cycle, verdict),
             before=parts.memory.applied(),
-            idle=target.resolution.environment.idle(),
+            idle=target.resolution.terms.idle,
             memory=parts.memory.state(),
             ledger=parts.ledger,
             on_remove=OnRemoveRunner(

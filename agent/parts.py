@@ -17,6 +17,7 @@ from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
+from agent.host.resolved import ResolvedStates
 from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
@@ -55,6 +56,7 @@ class Parts:
     mirror: Mirror
     exports: Exports
     repositories: Repositories
+    resolved: ResolvedStates
     engine: Engine
     journal: Journal
     ledger: Ledger

@@ -49,7 +49,7 @@ def plan_host(paths: Paths, work: Path) -> HostPlan:
     if aimed is None or last is None:
         raise SourceError("no commit has been fetched yet", kind=ProblemKind.NO_COMMIT, hint="run `hostwright apply`")
     resolution = resolved(parts, recall(aimed, mirror=parts.mirror, last=last))
-    suspended = suspension(memory.suspension(now), resolution.environment, parts.settings.host, now)
+    suspended = suspension(memory.suspension(now), resolution.terms, now)
     target = Target(resolution, suspension=suspended, gate=gate_of(memory, fleet, now))
     before = memory.applied()
     planned = plan_changes(parts, target, rules_now(parts, target, waits_for_backoff=True), before.deploys)
@@ -71,7 +71,7 @@ def plan_host(paths: Paths, work: Path) -> HostPlan:
     leaving = plan_removals(
         state,
         found,
-        idle=resolution.environment.idle(),
+        idle=resolution.terms.idle,
         before=before,
         applied=before.deploys,
         memory=memory.state(),

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from agent.domain.account import Log, Milestone
-from agent.domain.commit import BranchRule, Commit, TrustedCommit, TrustMode
+from agent.domain.commit import Accept, BranchRule, Commit, TrustedCommit, TrustMode
 from agent.domain.memory import FleetSettings, TrustRecord
 from agent.domain.plan import Hold, HoldKind
+from agent.domain.resolution import Resolution
 from agent.domain.sightings import Sightings
 from agent.domain.trial import Trial
 from agent.host.state import Memory
 from agent.parts import Parts
 from agent.phases import Selection
-from agent.steps.choose import Target, agent_of, choose, suspension
+from agent.steps.choose import Target, choose, suspension
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
 from agent.steps.gate import OPEN, Gate, gate
 from agent.steps.meant import followed, seen_before, sight
 from agent.steps.probe import baseline_failed_units
-from agent.steps.resolve import Resolution, fleet_settings, resolve
 from agent.steps.trial import nothing_to_go_back_to
 from agent.steps.verify import recall, recall_last, verify
 from agent.system.timezone import zone
@@ -37,10 +38,8 @@ def select_target(parts: Parts, log: Log) -> Selection:
         if trusted is not None:
             with log.surviving():
                 newest = resolved(parts, trusted)
-                selection = replace(selection, fleet=fleet_settings(newest.environment, parts.settings.host))
-                selection = replace(selection, agent=agent_of(newest.environment))
-                left_out = (*parts.mirror.tree(trusted.sha).left_out(), *newest.environment.left_out)
-                selection = replace(selection, left_out=left_out)
+                selection = replace(selection, fleet=newest.terms.fleet, left_out=newest.terms.left_out)
+                selection = replace(selection, agent=newest.terms.agent_pin())
         selection = replace(selection, target=_target(parts, log, selection, newest))
         log.reached(Milestone.AIMED)
     return selection
@@ -81,19 +80,19 @@ def _newest_trusted(parts: Parts, log: Log, record: TrustRecord) -> tuple[Commit
     """What was fetched, and the newest commit that is trusted: that one, or the one trusted last, if there is one."""
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
-    remembered = parts.memory.state().fleet.accept
+    rule = parts.memory.state().fleet.accept.branch
     known = parts.memory.sightings()
     if known is not None and known.followed != followed(parts.settings):
         known = Sightings(followed(parts.settings))
     with log.surviving():
-        fetched = fetch(parts.mirror, parts.settings, record, remembered)
+        fetched = fetch(parts.mirror, parts.settings, record, partial(accepted_behind, parts))
         trusted = verify(
             fetched,
             mirror=parts.mirror,
             inventory=parts.settings.inventory,
             mode=parts.settings.trust,
             record=record,
-            remembered=remembered,
+            accepts=partial(accepted_behind, parts),
             min_commit=parts.settings.min_commit,
             anchors=parts.paths.trusted_signers,
             now=parts.clock(),
@@ -103,7 +102,7 @@ def _newest_trusted(parts: Parts, log: Log, record: TrustRecord) -> tuple[Commit
         parts.mirror.keep(trusted.sha)
         if trusted.sha != record.last:
             parts.memory.keep_trust(record.after(trusted, parts.clock()))
-    asks = parts.settings.trust is TrustMode.SIGNED and remembered.branch is BranchRule.UNSEEN
+    asks = parts.settings.trust is TrustMode.SIGNED and rule is BranchRule.UNSEEN
     if asks and fetched is not None:
         with log.surviving():
             before = known or Sightings(followed(parts.settings))
@@ -148,15 +147,33 @@ def _frozen(parts: Parts, log: Log) -> Hold | None:
 
 
 def resolved(parts: Parts, commit: TrustedCommit) -> Resolution:
-    """What ``commit`` wants of this host."""
-    tree = parts.mirror.tree(commit.sha)
-    return resolve(
+    """What ``commit`` wants of this host: as it is remembered, or read now and remembered from then on."""
+    known = parts.resolved.recall(commit)
+    if known is not None:
+        for pin in known.terms.repositories:  # what is run from there has to be there, and whole
+            parts.repositories.tree(pin)
+        return known
+    from agent.steps.resolve import resolve  # the readers of YAML and templates take longer to load than all else
+
+    resolution = resolve(
         commit,
-        tree,
+        parts.mirror.tree(commit.sha),
         inventory=parts.settings.inventory,
         host=parts.settings.host,
         repositories=parts.repositories.tree,
     )
+    parts.resolved.keep(resolution)
+    return resolution
+
+
+def accepted_behind(parts: Parts, since: str | None) -> Accept:
+    """What this host takes as new behind the trusted commit ``since``."""
+    known = parts.resolved.find(since) if since is not None else None
+    if known is not None:
+        return known.terms.fleet.accept
+    from agent.steps.accept import accepted  # as in ``resolved``
+
+    return accepted(parts.mirror, parts.settings.inventory, parts.memory.state().fleet.accept, since)
 
 
 def _known_as_bad(parts: Parts, candidate: Resolution | None) -> Hold | None:
@@ -187,5 +204,4 @@ def gate_of(memory: Memory, fleet: FleetSettings, now: int) -> Gate:
 
 def _suspension(parts: Parts, resolution: Resolution | None) -> Hold | None:
     now = parts.clock()
-    environment = resolution.environment if resolution is not None else None
-    return suspension(parts.memory.suspension(now), environment, parts.settings.host, now)
+    return suspension(parts.memory.suspension(now), resolution.terms if resolution is not None else None, now)

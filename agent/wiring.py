@@ -26,6 +26,7 @@ from agent.host.outbox import outboxes_of_host
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
 from agent.host.rescued import tell_of_rescue
+from agent.host.resolved import ResolvedFor, ResolvedStates, digest_of_agent
 from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
@@ -93,7 +94,8 @@ def parts_of_plan(paths: Paths, work: Path) -> Parts:
     Raises SettingsError when this host follows no repository yet.
     """
     found = _parts(paths, read_settings(paths), work, Progress(started=lambda *_: None, operated=lambda _: None))
-    return replace(found, exports=Exports(work / "commits", found.mirror))
+    resolved = resolved_states_of_host(paths, found.settings, writes=False)
+    return replace(found, exports=Exports(work / "commits", found.mirror), resolved=resolved)
 
 
 def _parts(paths: Paths, settings: Settings, work: Path, progress: Progress, inherit: tuple[int, ...] = ()) -> Parts:
@@ -105,6 +107,7 @@ def _parts(paths: Paths, settings: Settings, work: Path, progress: Progress, inh
         mirror=mirror,
         exports=Exports(paths.commits, mirror),
         repositories=repositories_of_host(paths, settings),
+        resolved=resolved_states_of_host(paths, settings),
         engine=Engine(
             work=work,
             timeout_s=memory.state().fleet.deploy_timeout_s,
@@ -151,6 +154,11 @@ def access_of_host(paths: Paths, settings: Settings, *, reporting: bool = False)
 
 def mirror_of_host(paths: Paths, settings: Settings) -> Mirror:
     return Mirror(paths.mirror, access_of_host(paths, settings))
+
+
+def resolved_states_of_host(paths: Paths, settings: Settings, *, writes: bool = True) -> ResolvedStates:
+    whom = ResolvedFor(digest_of_agent(), settings.inventory, settings.host)
+    return ResolvedStates(paths.resolved, whom, writes=writes)
 
 
 def repositories_of_host(paths: Paths, settings: Settings) -> Repositories:
@@ -254,7 +262,7 @@ def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
     mirror, last, now = mirror_of_host(paths, settings), memory.trust().last, clock()
     known = identities_at(mirror, settings.inventory, last)
     own = {settings.host: Identity.load(paths.identity, settings.host).public_line}
-    said = (suspension(memory.suspension(now), None, settings.host, now),)
+    said = (suspension(memory.suspension(now), None, now),)
     return FleetView(
         branch,
         {**known, **own},

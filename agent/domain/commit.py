@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -45,6 +45,10 @@ class Accept:
     def takes(self, tag: str) -> bool:
         """True if a tag of this name counts."""
         return any(fnmatchcase(tag, pattern) for pattern in self.tags)
+
+
+Accepts = Callable[[str | None], Accept]
+"""Gives what a host takes as new behind a commit that it trusts; None: behind none."""
 
 
 @dataclass(frozen=True, slots=True)

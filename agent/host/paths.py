@@ -41,6 +41,8 @@ class Paths:
     origin = _Below("var", "origin.git")
     """The remote itself, where there is no other."""
     commits = _Below("var", "commits")
+    resolved = _Below("var", "resolved")
+    """What commits were read as for this host, one document each."""
     repositories = _Below("var", "repositories")
     """Other repositories' files at their pins, by tree digest."""
     identity = _Below("var", "identity")

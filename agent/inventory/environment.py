@@ -124,6 +124,11 @@ class Environment:
         """What hosts do not get of the other repositories that were read, in words."""
         return self._others.left_out
 
+    @property
+    def repositories(self) -> tuple[RepositoryPin, ...]:
+        """The pins of the other repositories that were read."""
+        return self._others.used
+
     def idle(self) -> dict[str, str]:
         """Deploys of plays whose pattern matches no host: by name, the play and its pattern in words."""
         return {

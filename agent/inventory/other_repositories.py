@@ -53,6 +53,11 @@ class OtherRepositories:
             self._runnable.add(address)
 
     @property
+    def used(self) -> tuple[RepositoryPin, ...]:
+        """The pins whose files were read, sorted."""
+        return tuple(sorted(self._used, key=lambda pin: (pin.url, pin.ref)))
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """What hosts do not get of the repositories that were read, in words."""
         return left_out(self._used)

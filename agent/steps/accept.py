@@ -8,7 +8,7 @@ from agent.inventory.fleet import read_fleet
 from agent.system.git import Mirror
 
 
-def accepted(mirror: Mirror, inventory: str, since: str | None, remembered: Accept) -> Accept:
+def accepted(mirror: Mirror, inventory: str, remembered: Accept, since: str | None) -> Accept:
     """What fleet.yaml of the commit ``since`` says; ``remembered`` where that is not here or cannot be read. Without
     such a commit, its first one, a host takes commits."""
     if since is None or not inventory:

@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agent.domain.memory import Suspension
-from agent.domain.pins import AgentPin
 from agent.domain.plan import Hold, HoldKind
-from agent.inventory.environment import Environment
+from agent.domain.resolution import HostTerms, Resolution
 from agent.steps.gate import OPEN, Gate
 from agent.steps.lock_out import kept_out
-from agent.steps.resolve import Resolution
 
 """The hold of a host that stays on a commit because a person said so."""
 
@@ -35,23 +33,14 @@ class Target:
     gate: Gate = OPEN
 
 
-def suspension(local: Suspension | None, environment: Environment | None, host: str, now: int) -> Hold | None:
+def suspension(local: Suspension | None, terms: HostTerms | None, now: int) -> Hold | None:
     """The hold of a suspended host: said on the host itself, or by fleet.yaml for the hosts that it names."""
     if local is not None:
         return Hold(HoldKind.SUSPENDED, f"{HERE}: {local.reason}", local.until)
-    if environment is None:
-        return None
-    for entry in environment.fleet.suspend:
-        if (entry.until is None or now < entry.until) and host in environment.inventory.match(entry.hosts):
+    for entry in terms.suspensions if terms is not None else ():
+        if entry.holds(now):
             return Hold(HoldKind.SUSPENDED, f"suspended by fleet.yaml: {entry.reason}", entry.until)
     return None
-
-
-def agent_of(environment: Environment) -> AgentPin | None:
-    """The version of the agent that hosts are to run, by the newest commit; None: the one that each has. Raises
-    InventoryError, kind ``not-locked``. Waves join here too: a host whose turn has not come keeps what it has."""
-    asked = environment.fleet.agent.requirement
-    return None if asked is None else environment.lock.agent_for(asked)
 
 
 def choose(

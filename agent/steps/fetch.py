@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Protocol
 
-from agent.domain.commit import Accept, Commit
+from agent.domain.commit import Accepts, Commit
 from agent.domain.memory import TrustRecord
-from agent.steps.accept import accepted
 from agent.system.git import Mirror
 
 TAGS_LIMIT: Final = 50
@@ -30,18 +29,17 @@ class Followed(Protocol):
     def min_commit(self) -> str | None: ...
 
 
-def fetch(mirror: Mirror, settings: Followed, record: TrustRecord, remembered: Accept) -> Commit:
+def fetch(mirror: Mirror, settings: Followed, record: TrustRecord, accepts: Accepts) -> Commit:
     """One cheap question when nothing is new. Where tags are accepted, with the tags that the remote offers and that
     count; those on the way from the last trusted commit to the new one are in the mirror then.
 
-    ``record``: what was trusted last; ``remembered``: what fleet.yaml last said, where it cannot be read. Raises
-    SourceError; SettingsError when remote or branch cannot be one.
+    ``record``: what was trusted last. Raises SourceError; SettingsError when remote or branch cannot be one.
     """
     mirror.follow(settings.remote, settings.branch)
     since = record.last or settings.min_commit
-    accept = accepted(mirror, settings.inventory, since, remembered)
+    accept = accepts(since)
     commit = mirror.fetch(settings.remote, settings.branch, tags=bool(accept.tags))
-    later = accepted(mirror, settings.inventory, since, remembered)
+    later = accepts(since)
     if since is None or not later.tags or not mirror.descends(commit.sha, since):
         return commit
     if not accept.tags:  # only now is it here, and says so

@@ -18,6 +18,7 @@ from agent.errors import Exit
 from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.journal import Journal
+from agent.host.resolved import ResolvedStates
 from agent.host.state import Memory
 from agent.steps.derive_events import derive_events
 
@@ -56,6 +57,7 @@ def remember(
     memory: Memory,
     journal: Journal,
     exports: Exports,
+    resolved: ResolvedStates,
     events: Events,
     commands: Path,
     now: int,
@@ -76,7 +78,9 @@ def remember(
     memory.keep_state(state)
     needed = {account.trusted and account.trusted.sha, state.aimed_commit, after.commit, after.good_commit}
     needed |= {deploy.on_remove.commit for deploy in after.deploys.values() if deploy.on_remove is not None}
-    exports.collect(frozenset(sha for sha in needed if sha))
+    shas = frozenset(sha for sha in needed if sha)
+    exports.collect(shas)
+    resolved.collect(shas)
     if account.state is not None:
         keys = (resource.key.partition(":") for deploy in account.state.deploys for resource in deploy.resources)
         forget_others({name for kind, _, name in keys if kind == "command"}, commands)

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from agent import __version__
 from agent.deploys.spec import Concrete
 from agent.domain.commit import TrustedCommit
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking, OnRemove
 from agent.domain.digest import FORMAT, JSON, digest_of
-from agent.domain.memory import FleetSettings
+from agent.domain.memory import FleetSettings, Suspension
 from agent.domain.pins import Pins
+from agent.domain.resolution import HostTerms, Resolution
 from agent.domain.tree import Tree
+from agent.errors import InventoryError
 from agent.inventory.environment import ConcreteDeploys, Environment, HostDeploy, load
 from agent.inventory.lint.fleet_hosts import windows_of
 from agent.inventory.other_repositories import ReadRepository, not_fetched
+from agent.system.git import CommitTree
 
 DEPLOYS_FOLDERS = ("deploys", "files", "group_data", "tasks", "templates")
 """What deploy files import and read by the custom of pyinfra."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """A trusted commit read as what this host should be, with the environment around it (fleet.yaml, other hosts)."""
-
-    commit: TrustedCommit
-    state: DesiredState
-    environment: Environment
-
-
 def resolve(
-    commit: TrustedCommit, tree: Tree, *, inventory: str, host: str, repositories: ReadRepository = not_fetched
+    commit: TrustedCommit, tree: CommitTree, *, inventory: str, host: str, repositories: ReadRepository = not_fetched
 ) -> Resolution:
     """What ``commit``, whose files are ``tree``, wants of ``host``. Deterministic: ``repositories`` gives the same
     files for the same pin, or none.
@@ -39,7 +33,9 @@ def resolve(
     TrustError (kind ``pin-mismatch``) for each that is not what was pinned.
     """
     environment = load(tree, inventory, repositories)
-    return Resolution(commit, desired_state(environment, tree, host=host, commit=commit.sha), environment)
+    state = desired_state(environment, tree, host=host, commit=commit.sha)
+    terms = host_terms(environment, host)
+    return Resolution(commit, state, replace(terms, left_out=(*tree.left_out(), *terms.left_out)))
 
 
 def desired_state(environment: Environment, tree: Tree, *, host: str, commit: str) -> DesiredState:
@@ -52,6 +48,28 @@ def state_of(environment: Environment, tree: Tree, found: ConcreteDeploys, *, ho
     deploys = tuple(_desired(deploy, concrete, environment.pins, tree, commit) for deploy, concrete in found)
     digest = digest_of({"format": FORMAT, "deploys": [[deploy.name, deploy.digest] for deploy in deploys]})
     return DesiredState(host=host, commit=commit, deploys=deploys, digest=digest)
+
+
+def host_terms(environment: Environment, host: str) -> HostTerms:
+    """What the inventory says of ``host`` besides its desired state, once that was made."""
+    asked, lock, match = environment.fleet.agent.requirement, environment.lock, environment.inventory.match
+    agent, unlocked = None, ""
+    if asked is not None:
+        try:
+            agent = lock.agent_for(asked)
+        except InventoryError as error:
+            unlocked = error.message
+    suspensions = (entry for entry in environment.fleet.suspend if host in match(entry.hosts))
+    return HostTerms(
+        fleet=fleet_settings(environment, host),
+        agent=agent,
+        agent_unlocked=unlocked,
+        suspensions=tuple(Suspension(entry.reason, 0, entry.until) for entry in suspensions),
+        idle=environment.idle(),
+        left_out=environment.left_out,
+        repositories=environment.repositories,
+        kept=tuple(sorted({pin.tree for pin in lock.repositories.values()})),
+    )
 
 
 def fleet_settings(environment: Environment, host: str) -> FleetSettings:

@@ -23,11 +23,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from agent.domain.commit import Accept, Commit, Signer, Tag, TrustedCommit, TrustMode
+from agent.domain.commit import Accepts, Commit, Signer, Tag, TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
 from agent.errors import TrustError
 from agent.problems import ProblemKind
-from agent.steps.accept import accepted
 from agent.steps.meant import require_meant
 from agent.steps.signatures import NEVER_TRUSTED, SignatureVerifier, moved, read_anchors
 from agent.system import openssh
@@ -41,7 +40,7 @@ def verify(
     inventory: str,
     mode: TrustMode,
     record: TrustRecord,
-    remembered: Accept,
+    accepts: Accepts,
     min_commit: str | None,
     anchors: Path,
     now: int,
@@ -52,10 +51,9 @@ def verify(
     there is nothing newer.
 
     ``record`` says what was trusted last; without that, ``min_commit`` (the commit that the host was told to begin
-    with) takes its place once the anchors vouch for it, or else they vouch for ``commit`` itself. ``remembered``: what
-    is accepted where fleet.yaml of the commit trusted last cannot be read. ``anchors`` is a file in allowed_signers
-    format. ``now`` is the host's clock; what a commit says of its date is not looked at. ``branch`` is the one that is
-    followed (empty: whichever), ``seen`` what the host saw on others before, by commit.
+    with) takes its place once the anchors vouch for it, or else they vouch for ``commit`` itself. ``anchors`` is a file
+    in allowed_signers format. ``now`` is the host's clock; what a commit says of its date is not looked at. ``branch``
+    is the one that is followed (empty: whichever), ``seen`` what the host saw on others before, by commit.
 
     Raises TrustError, kinds ``history-rewritten``, ``min-commit``, ``no-anchors``, ``unsigned``, ``pgp-signature``,
     ``bad-signature``, ``expired-key``, ``wrong-signer``, ``tag-moved``, ``bad-tag``, ``other-branch``; where several
@@ -75,7 +73,7 @@ def verify(
         first = mirror.commit(min_commit or commit.sha)
         start = TrustedCommit(first.sha, first.subject, judge.commit(first.sha, after=None))
     line = mirror.first_parent_range(start.sha, commit.sha)
-    accept = accepted(mirror, inventory, start.sha, remembered)
+    accept = accepts(start.sha)
     asks = mode is TrustMode.SIGNED and bool(branch)
     if asks and record.last is None and min_commit is None:
         require_meant((start.sha,), mirror=mirror, branch=branch, rule=accept.branch, seen={})

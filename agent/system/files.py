@@ -46,6 +46,19 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     fsync_folder(path.parent)
 
 
+def write_unsynced(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """``data`` as the whole content of ``path``, where losing it with the power does no harm and the reader knows a
+    damaged one. A reader sees the old or the new file. Raises OSError."""
+    temporary = temporary_name(path)
+    try:
+        with _new_file(temporary, mode) as file:
+            file.write(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def explained(error: OSError, path: Path) -> OSError:
     """``error`` with what keeps ``path`` from being replaced or removed, and the way out, as its text."""
     with suppress(OSError):

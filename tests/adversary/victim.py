@@ -26,6 +26,7 @@ from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
+from agent.host.resolved import ResolvedFor, ResolvedStates
 from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
@@ -174,6 +175,7 @@ def following(repo: ConfigRepo, paths: Paths, remote: str, access: Access) -> Vi
         mirror=mirror,
         exports=Exports(paths.commits, mirror),
         repositories=Repositories(paths.repositories, access),
+        resolved=ResolvedStates(paths.resolved, ResolvedFor("a" * 64, "prod", "web1")),
         engine=engine,  # type: ignore[arg-type]
         journal=Journal(paths.journal),
         ledger=Ledger(paths.ledger),

@@ -7,7 +7,7 @@ import pytest
 from agent.domain.window import Window
 from agent.errors import InventoryError
 from agent.inventory.fleet import NOT_IN_FORCE, Fleet, read_fleet
-from agent.steps.resolve import fleet_settings
+from agent.steps.resolve import fleet_settings, host_terms
 from tests.inventory.samples import NAME, Repo
 
 
@@ -32,6 +32,13 @@ def test_how_much_may_go_at_once_is_remembered_by_the_host(repo: Repo) -> None:
 def test_durations_are_kept_in_seconds(repo: Repo, text: str, seconds: int) -> None:
     repo.write("fleet.yaml", f"schedule: {{plan: {text}}}")
     assert read_fleet(repo.tree, NAME).schedule.plan == seconds
+
+
+def test_fleet_yaml_suspends_the_hosts_that_it_names(repo: Repo) -> None:
+    repo.write("fleet.yaml", "suspend: [{hosts: web1, reason: disk}]")
+    terms = {host: host_terms(repo.load(), host) for host in ("web1", "db1")}
+    assert [each.reason for each in terms["web1"].suspensions] == ["disk"]
+    assert terms["db1"].suspensions == ()
 
 
 def test_a_suspension_ends_at_a_moment(repo: Repo) -> None:

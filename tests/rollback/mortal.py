@@ -27,6 +27,7 @@ from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
+from agent.host.resolved import ResolvedFor, ResolvedStates
 from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
@@ -173,6 +174,7 @@ class Stage:
             mirror=mirror,
             exports=Exports(paths.commits, mirror),
             repositories=Repositories(paths.repositories, Access(None, None)),
+            resolved=ResolvedStates(paths.resolved, ResolvedFor("a" * 64, "prod", "web1")),
             engine=engine,
             journal=Journal(paths.journal),
             ledger=Ledger(paths.ledger),

@@ -10,6 +10,7 @@ import pytest
 from agent.domain.commit import Accept, TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
 from agent.errors import Exit, TrustError
+from agent.steps.accept import accepted
 from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
 from agent.steps.verify import verify
@@ -44,14 +45,17 @@ class Host:
     def last(self) -> str | None:
         return self.record.last
 
+    def accepts(self, since: str | None) -> Accept:
+        return accepted(self.mirror, self.inventory, self.remembered, since)
+
     def pull(self) -> TrustedCommit:
         trusted = verify(
-            fetch(self.mirror, self, self.record, self.remembered),
+            fetch(self.mirror, self, self.record, self.accepts),
             mirror=self.mirror,
             inventory=self.inventory,
             mode=self.mode,
             record=self.record,
-            remembered=self.remembered,
+            accepts=self.accepts,
             min_commit=self.min_commit,
             anchors=self.anchors,
             now=self.now,

@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 from agent.domain.memory import Suspension
 from agent.domain.plan import Hold, HoldKind
+from agent.domain.resolution import HostTerms
 from agent.steps.choose import choose, suspension
 from tests.steps.build import deploy, state
 
@@ -10,12 +11,6 @@ SUSPENDED = Hold(HoldKind.SUSPENDED, "disk")
 
 def resolution(version="1", commit="a" * 40):
     return SimpleNamespace(state=state(deploy(version=version), commit=commit))
-
-
-def environment(*entries):
-    return SimpleNamespace(
-        fleet=SimpleNamespace(suspend=entries), inventory=SimpleNamespace(match=lambda pattern: (pattern,))
-    )
 
 
 def test_the_newest_is_aimed_at():
@@ -56,16 +51,13 @@ def test_whoever_is_suspended_goes_to_no_commit_that_a_person_named_either():
 
 
 def test_a_person_s_suspension_counts_before_any_commit_can_be_read():
-    assert suspension(Suspension("disk", 1, 99), None, "web1", 50) == Hold(
-        "suspended", "suspended on this host: disk", 99
-    )
+    assert suspension(Suspension("disk", 1, 99), None, 50) == Hold("suspended", "suspended on this host: disk", 99)
 
 
-def test_fleet_yaml_suspends_the_hosts_it_names_until_the_time_it_names():
-    entry = SimpleNamespace(hosts="web1", reason="audit", until=60)
-    assert suspension(None, environment(entry), "web1", 50).until == 60
-    assert suspension(None, environment(entry), "web2", 50) is None
-    assert suspension(None, environment(entry), "web1", 60) is None
+def test_fleet_yaml_suspends_a_host_until_the_time_it_names():
+    terms = HostTerms(suspensions=(Suspension("audit", 0, until=60),))
+    assert suspension(None, terms, 50).until == 60
+    assert suspension(None, terms, 60) is None
 
 
 def test_whoever_is_suspended_by_the_newest_commit_is_not_touched_for_an_older_one_either():

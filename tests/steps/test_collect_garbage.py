@@ -7,33 +7,27 @@ from pathlib import Path
 import pytest
 
 from agent.domain.commit import TrustedCommit
+from agent.domain.desired import DesiredState
 from agent.domain.memory import Applied, State
+from agent.domain.resolution import HostTerms, Resolution
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
+from agent.host.resolved import ResolvedFor, ResolvedStates
 from agent.host.state import Memory
 from agent.steps.collect_garbage import collect_garbage
-from agent.system.git import Access, Mirror
-from tests.gitserver import ConfigRepo
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
-LOCK = "inventories/prod/lock.yaml"
-
-
-def pins(*trees: str) -> str:
-    entry = '- {{url: "git+ssh://h.example/{0}", commit: "{1}", tree: "{2}"}}'
-    return "version: 1\nrepositories:\n" + "\n".join(entry.format(tree[0], "0" * 40, tree) for tree in trees)
+FIRST, SECOND, UNREAD = "1" * 40, "2" * 40, "3" * 40
 
 
 @pytest.fixture
-def repo(tmp_path: Path) -> ConfigRepo:
-    repo = ConfigRepo(tmp_path / "config")
-    repo.commit("First", {LOCK: pins(A), "inventories/prod/hosts.yaml": ""})
-    return repo
-
-
-@pytest.fixture
-def mirror(repo: ConfigRepo, tmp_path: Path) -> Mirror:
-    return Mirror(tmp_path / "repo.git", Access(None, None))
+def resolved(tmp_path: Path) -> ResolvedStates:
+    """A host that has read two commits: the first pins A, the second B."""
+    states = ResolvedStates(tmp_path / "resolved", ResolvedFor("agent", "prod", "web1"))
+    for sha, tree in ((FIRST, A), (SECOND, B)):
+        state = DesiredState("web1", sha, (), "d" * 64)
+        states.keep(Resolution(TrustedCommit(sha, "", None), state, HostTerms(kept=(tree,))))
+    return states
 
 
 @pytest.fixture
@@ -43,34 +37,21 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def kept(store: Path, mirror: Mirror, trusted: str, aimed: str | None, applied: str | None = None) -> list[str]:
+def kept(store: Path, resolved: ResolvedStates, trusted: str, aimed: str | None, applied: str | None) -> list[str]:
     paths = Paths(store.parent / "host")
     paths.var.mkdir(parents=True, exist_ok=True)
     memory = Memory(paths)
     memory.keep_state(State(aimed_commit=aimed))
     memory.keep_applied(Applied(commit=applied))
     commit = TrustedCommit(trusted, "", None)
-    collect_garbage(commit, memory=memory, mirror=mirror, inventory="prod", repositories=Repositories(store, None))
+    collect_garbage(commit, memory=memory, resolved=resolved, repositories=Repositories(store, None))
     return sorted(path.name for path in store.iterdir())
 
 
-def test_what_any_of_the_commits_pins_is_kept_and_the_rest_goes(repo: ConfigRepo, mirror: Mirror, store: Path) -> None:
-    first = repo.head
-    second = repo.commit("Second", {LOCK: pins(B)})
-    mirror.fetch(f"{repo.path}", "main")
-    assert kept(store, mirror, second, None, first) == [A, B]
-    assert kept(store, mirror, second, None, second) == [B]
+def test_what_any_of_the_commits_pins_is_kept_and_the_rest_goes(resolved: ResolvedStates, store: Path) -> None:
+    assert kept(store, resolved, SECOND, None, FIRST) == [A, B]
+    assert kept(store, resolved, SECOND, None, SECOND) == [B]
 
 
-def test_a_commit_without_a_lock_or_without_the_inventory_pins_nothing(
-    repo: ConfigRepo, mirror: Mirror, store: Path
-) -> None:
-    second = repo.commit("Second", {LOCK: None})
-    third = repo.commit("Third", {"inventories/prod/hosts.yaml": None})
-    mirror.fetch(f"{repo.path}", "main")
-    assert kept(store, mirror, second, third) == []
-
-
-def test_nothing_goes_while_a_commit_cannot_be_read(repo: ConfigRepo, mirror: Mirror, store: Path) -> None:
-    mirror.fetch(f"{repo.path}", "main")
-    assert kept(store, mirror, repo.head, "f" * 40) == [A, B, C]
+def test_nothing_goes_while_nobody_knows_what_a_commit_pins(resolved: ResolvedStates, store: Path) -> None:
+    assert kept(store, resolved, FIRST, UNREAD, None) == [A, B, C]

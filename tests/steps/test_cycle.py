@@ -12,12 +12,14 @@ import pytest
 from agent.cycle import run
 from agent.domain.account import Account, Trigger
 from agent.domain.address import Address
-from agent.domain.commit import TrustMode
+from agent.domain.commit import TrustedCommit, TrustMode
 from agent.domain.desired import DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
+from agent.domain.pins import RepositoryPin
 from agent.domain.plan import WantedChange
 from agent.domain.report import Phase
+from agent.domain.resolution import Resolution
 from agent.domain.trial import Trial
 from agent.engine.client import Decision, Execute, FoundDeploy
 from agent.errors import Consequence, DeployError, HostwrightError, host_io_error
@@ -28,6 +30,7 @@ from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.paths import Paths
 from agent.host.repositories import Repositories
+from agent.host.resolved import ResolvedFor, ResolvedStates
 from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
@@ -133,6 +136,7 @@ def host(tmp_path: Path) -> Host:
         mirror=mirror,
         exports=Exports(paths.commits, mirror),
         repositories=Repositories(paths.repositories, Access(None, None)),
+        resolved=ResolvedStates(paths.resolved, ResolvedFor("a" * 64, "prod", "web1")),
         engine=engine,  # type: ignore[arg-type]
         journal=Journal(paths.journal),
         ledger=Ledger(paths.ledger),
@@ -342,3 +346,36 @@ def test_what_is_left_out_of_a_pinned_repository_is_named_where_it_is_used(host:
     host.repo.write({f"{INVENTORY}/site.yaml": f"- {{hosts: all, deploys: [{{name: m, deploy: '{url}//motd.py'}}]}}\n"})
     host.repo.commit("Used")
     assert host.cycle().left_out == (f"{url}: the submodule vendor, which hosts do not fetch",)
+
+
+def test_a_commit_is_read_once_and_remembered_until_nobody_needs_it(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = host.repo.commit("First", HOSTS | site("one"))
+    host.cycle(wanted=True)
+    again = replace(
+        host.parts, resolved=ResolvedStates(host.parts.paths.resolved, ResolvedFor("a" * 64, "prod", "web1"))
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr("agent.steps.resolve.resolve", lambda *_, **__: pytest.fail("it is read again"))
+        patched.setattr("agent.steps.accept.accepted", lambda *_: pytest.fail("fleet.yaml is read again"))
+        account = run(again, Trigger.CLOCK)
+    assert account.whole
+    second = host.repo.commit("Second", site("two"))
+    host.cycle(wanted=True)
+    host.cycle()
+    assert [path.stem for path in host.parts.paths.resolved.iterdir()] == [second] != [first]
+
+
+def test_files_of_another_repository_are_looked_at_in_each_cycle(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.repo.commit("First", HOSTS | site("one"))
+    host.cycle(wanted=True)
+    known = host.parts.resolved.find(host.repo.head)
+    assert known is not None
+    pin = RepositoryPin("ssh://git.example/r", "", "1" * 40, "2" * 64)
+    commit = TrustedCommit(host.repo.head, "First", None)
+    host.parts.resolved.keep(Resolution(commit, known.state, replace(known.terms, repositories=(pin,))))
+    asked: list[RepositoryPin] = []
+    monkeypatch.setattr(Repositories, "tree", lambda _, pin: asked.append(pin))
+    host.cycle()
+    assert pin in asked

@@ -29,7 +29,7 @@ def test_the_newest_commit_of_the_branch_is_fetched(tmp_path: Path) -> None:
     repo.git("checkout", "--quiet", "-b", "prod")
     prod = repo.commit("Prod")
     mirror = Mirror(tmp_path / "repo.git", Access(None, None))
-    assert fetch(mirror, Settings(f"{repo.path}", "prod"), TrustRecord(), Accept()).sha == prod
+    assert fetch(mirror, Settings(f"{repo.path}", "prod"), TrustRecord(), lambda _: Accept()).sha == prod
 
 
 def test_a_branch_that_went_away_is_said_and_the_mirror_stays(tmp_path: Path) -> None:
@@ -37,8 +37,8 @@ def test_a_branch_that_went_away_is_said_and_the_mirror_stays(tmp_path: Path) ->
     first = repo.commit("First")
     mirror = Mirror(tmp_path / "repo.git", Access(None, None))
     settings = Settings(f"{repo.path}", "main")
-    fetch(mirror, settings, TrustRecord(), Accept())
+    fetch(mirror, settings, TrustRecord(), lambda _: Accept())
     repo.git("branch", "-m", "main", "other")
     with pytest.raises(SourceError, match="no branch main"):
-        fetch(mirror, settings, TrustRecord(), Accept())
+        fetch(mirror, settings, TrustRecord(), lambda _: Accept())
     assert mirror.has(first)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ from agent.host.undo import Undo
 from agent.host.versions import Versions
 from agent.inventory.environment import load
 from agent.inventory.source import INVENTORIES
+from agent.steps.accept import accepted
 from agent.steps.fetch import fetch
 from agent.steps.verify import verify
 from agent.system.git import Mirror
@@ -264,19 +266,20 @@ def _tried(draft: Settings, paths: Paths, undo: Undo) -> tuple[Settings, Trusted
 
 def _read_with(mirror: Mirror, draft: Settings, paths: Paths) -> tuple[Settings, TrustedCommit]:
     record = Memory(paths).trust() if paths.settings.exists() else TrustRecord()
-    commit = fetch(mirror, draft, record, Accept())
+    commit = fetch(mirror, draft, record, partial(accepted, mirror, draft.inventory, Accept()))
     # Names only, from a commit that nobody has judged yet: whose keys judge it depends on the inventory.
     below = (entry.path.split("/") for entry in mirror.tree(commit.sha).entries(INVENTORIES))
     inventory = choose_inventory({parts[1] for parts in below if len(parts) > 2}, draft.inventory or None)
+    accepts = partial(accepted, mirror, inventory, Accept())
     if inventory != draft.inventory and (record.last or draft.min_commit):
-        commit = fetch(mirror, replace(draft, inventory=inventory), record, Accept())  # it may accept tags
+        commit = fetch(mirror, replace(draft, inventory=inventory), record, accepts)  # it may accept tags
     trusted = verify(
         commit,
         mirror=mirror,
         inventory=inventory,
         mode=draft.trust,
         record=record,
-        remembered=Accept(),
+        accepts=accepts,
         min_commit=draft.min_commit,
         anchors=paths.trusted_signers,
         now=int(time.time()),

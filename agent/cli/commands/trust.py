@@ -51,7 +51,7 @@ def show(output: Output) -> int:
     if record.last is not None and paths.mirror.exists():
         with closing(mirror_of_host(paths, settings)) as mirror, suppress(SourceError):  # the next cycle mends it
             judge = SignatureVerifier(mirror, settings.inventory, anchors, now)
-            accept = accepted(mirror, settings.inventory, record.last, state.fleet.accept)
+            accept = accepted(mirror, settings.inventory, state.fleet.accept, record.last)
             signers = judge.signers(record.last)
             if settings.trust is TrustMode.SIGNED:
                 standing, why = standing_of(record, record.last, judge)

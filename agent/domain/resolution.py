@@ -1,0 +1,54 @@
+"""What a trusted commit says of one host, as plain values: read once, then remembered by ``host.resolved``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agent.domain.commit import TrustedCommit
+from agent.domain.desired import DesiredState
+from agent.domain.memory import FleetSettings, Suspension
+from agent.domain.pins import AgentPin, RepositoryPin
+from agent.errors import InventoryError
+from agent.problems import ProblemKind
+
+
+@dataclass(frozen=True, slots=True)
+class HostTerms:
+    """What the inventory says of a host besides its desired state.
+
+    ``suspensions``: those of fleet.yaml that name the host. ``idle``: by deploy, the play that matches no host, in
+    words. ``left_out``: what of the commit and of other repositories the host does not have, in words.
+    ``repositories``: the pins whose files were read. ``kept``: the tree digests of all pins in lock.yaml."""
+
+    fleet: FleetSettings = field(default_factory=FleetSettings)
+    agent: AgentPin | None = None
+    agent_unlocked: str = ""
+    """Why lock.yaml has no version of the agent although fleet.yaml asks for one."""
+    suspensions: tuple[Suspension, ...] = ()
+    idle: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    repositories: tuple[RepositoryPin, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    def agent_pin(self) -> AgentPin | None:
+        """The version of the agent that the host is to run; None: the one that it has. Raises InventoryError, kind
+        ``not-locked``. Waves join here too: a host whose turn has not come keeps what it has."""
+        if self.agent_unlocked:
+            raise InventoryError(
+                self.agent_unlocked,
+                kind=ProblemKind.NOT_LOCKED,
+                hint="run `hostwright lock` in the config repo; until then this host stays on its version",
+            )
+        return self.agent
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A trusted commit read as what this host should be. ``secret``: it holds what may not be written to the disk, so
+    it is never remembered."""
+
+    commit: TrustedCommit
+    state: DesiredState
+    terms: HostTerms = field(default_factory=HostTerms)
+    secret: bool = False

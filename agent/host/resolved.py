@@ -1,0 +1,103 @@
+"""What commits were read as, remembered: reading one takes a hundred times as long as reading what it came to.
+
+The same commit, read by the same agent for the same host of the same inventory, always comes to the same. So one
+document for each commit holds the desired state and the terms, and says what it was made from and its own digest: what
+a disk has damaged, or another agent has written, counts as not there. Whoever can write here is root, and can write the
+mirror and the ledger as well. Whether a commit is trusted does not stand here: ``verify`` says so in each cycle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.domain import codec
+from agent.domain.commit import TrustedCommit
+from agent.domain.desired import DesiredState
+from agent.domain.resolution import HostTerms, Resolution
+from agent.system.files import make_private_folder, read_bounded, write_unsynced
+from agent.system.misplaced import misplaced_file
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedFor:
+    """What the result rests on besides the commit. ``agent``: the digest of the code that reads; without one nothing is
+    remembered."""
+
+    agent: str
+    inventory: str
+    host: str
+    python: str = sys.version
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedState:
+    """The content of a document: what a commit was read as, and ``whom`` for."""
+
+    whom: ResolvedFor
+    state: DesiredState
+    terms: HostTerms
+
+
+class ResolvedStates:
+    """The documents in ``folder``. ``writes``: False for who does not hold the lock."""
+
+    def __init__(self, folder: Path, whom: ResolvedFor, *, writes: bool = True) -> None:
+        self._folder = folder
+        self._whom = whom
+        self._writes = writes
+        self._known: dict[str, ResolvedState | None] = {}
+
+    def find(self, sha: str) -> ResolvedState | None:
+        """What a commit was read as before; None where that is not known, or was damaged."""
+        if sha not in self._known:
+            self._known[sha] = self._read(sha) if self._whom.agent else None
+        return self._known[sha]
+
+    def recall(self, commit: TrustedCommit) -> Resolution | None:
+        """The same for a commit that is trusted."""
+        found = self.find(commit.sha)
+        return Resolution(commit, found.state, found.terms) if found is not None else None
+
+    def keep(self, resolution: Resolution) -> None:
+        """Remembers it for this process, and on the disk unless it holds a secret. Raises OSError."""
+        sha, resolved = resolution.commit.sha, ResolvedState(self._whom, resolution.state, resolution.terms)
+        self._known[sha] = resolved
+        if self._writes and self._whom.agent and not resolution.secret:
+            make_private_folder(self._folder)
+            document = codec.encode(resolved, defaults=False)
+            write_unsynced(self._file(sha), _digest(document) + b"\n" + document)
+
+    def collect(self, needed: frozenset[str]) -> None:
+        """Removes the documents of commits other than ``needed``."""
+        for file in self._folder.iterdir() if self._folder.is_dir() else ():
+            if file.name not in {f"{sha}.json" for sha in needed}:
+                file.unlink()
+
+    def _read(self, sha: str) -> ResolvedState | None:
+        file = self._file(sha)
+        try:
+            if misplaced_file(file):
+                return None
+            digest, _, document = read_bounded(file).partition(b"\n")
+            found = codec.decode(document, ResolvedState) if digest == _digest(document) else None
+        except (OSError, ValueError):
+            return None
+        return found if found is not None and found.whom == self._whom and found.state.commit == sha else None
+
+    def _file(self, sha: str) -> Path:
+        return self._folder / f"{sha}.json"
+
+
+def _digest(document: bytes) -> bytes:
+    return hashlib.sha256(document).hexdigest().encode()
+
+
+def digest_of_agent() -> str:
+    """The digest of the code that runs, as ``host.environment`` wrote it down; empty where nobody did."""
+    try:
+        return read_bounded(Path(sys.prefix) / ".complete", 200).decode().strip()
+    except (OSError, ValueError):
+        return ""
