@@ -30,6 +30,7 @@ SECTIONS = {
         "uninstall": "Give this host back as it was, and take the agent off it.",
     },
     ADMIN: {
+        "init": "Make a config repo in a new or empty folder.",
         "check": "Check an inventory: every file, every host, all complaints at once.",
         "diff": "Show what two commits want differently of each host; exit 10 when something differs.",
         "lock": "Pin what tools.yaml and site.yaml ask for in lock.yaml; with names only these, anew.",

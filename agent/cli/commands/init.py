@@ -1,0 +1,136 @@
+"""init: a config repo to begin with, copied from the files in ``agent/cli/starter``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from agent import __version__
+from agent.cli.arguments import pass_config_repo, pass_output
+from agent.cli.config_repo import ConfigRepo
+from agent.cli.output import Output
+from agent.domain.text import some
+from agent.errors import SettingsError, UsageError
+from agent.system.process import run
+from agent.system.working_copy import Checkout
+
+STARTER = Path(__file__).parents[1] / "starter"
+CI = tuple(sorted(folder.name for folder in (STARTER / "ci").iterdir() if folder.is_dir()))
+INVENTORY = "main"
+NAMED_MOST = 5
+GIT_TIMEOUT_S = 20.0
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+_PUBLIC_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--ci", multiple=True, type=click.Choice(CI), help="Add a pipeline that checks each merge request.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="A host to begin with; may be given again.")
+@pass_config_repo
+@pass_output
+def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], hosts: Sequence[str]) -> int:
+    """Make a config repo in a new or empty folder."""
+    inventory = repo.inventory or INVENTORY
+    for name in (inventory, *hosts):
+        if not _NAME.fullmatch(name):
+            raise UsageError(f'"{name}" cannot be a name', hint="letters, digits, dots, - and _, the first no sign")
+    _require_empty(folder)
+    values = {
+        "@TITLE@": folder.resolve().name,
+        "@INVENTORY@": inventory,
+        "@VERSION@": __version__,
+        "@HOSTS@": "".join(f"\n    {name}:" for name in hosts) or " {}",
+    }
+    signer = _signer()
+    files = {path: _filled(source.read_text(), values) for path, source in _sources(inventory, ci)}
+    if signer:
+        files[f"inventories/{inventory}/trusted_signers"] = f"{signer}\n"
+    try:
+        for path, text in files.items():
+            _write(folder / path, text)
+    except OSError as error:
+        raise SettingsError(f"{error.filename}: {error.strerror}", hint="can you write there?") from error
+    if Checkout.around(folder) is None:
+        _git("init", "--quiet", "--initial-branch=main", f"{folder.resolve()}")
+    _git("-C", f"{folder.resolve()}", "add", "--", *files)
+    for path in files:
+        output.show(f"{folder / path}")
+    output.say(f"next: cd {folder} && hostwright check && git commit -m 'Begin'")
+    if not signer:
+        output.say(
+            f"nobody can sign yet: inventories/{inventory}/trusted_signers takes a line `you@example.org"
+            ' namespaces="git" ssh-ed25519 …` for each person'
+        )
+    output.envelope("init", 0, {"folder": f"{folder}", "files": list(files), "signer": signer or None})
+    return 0
+
+
+def _require_empty(folder: Path) -> None:
+    """Raises UsageError unless ``folder`` is new, empty, or a clone without a commit."""
+    try:
+        there = sorted(entry.name for entry in folder.iterdir() if entry.name != ".git")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"{folder}: {error.strerror}", hint="name a new folder") from error
+    if there:
+        raise UsageError(
+            f"{folder} is not empty: {some(there, NAMED_MOST)}", hint="nothing was written; name a new folder"
+        )
+
+
+def _sources(inventory: str, ci: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Where each file of the starter goes, relative to the new folder, and where it is."""
+    for top in (STARTER / "base", *(STARTER / "ci" / name for name in dict.fromkeys(ci))):
+        for source in sorted(path for path in top.rglob("*") if path.is_file()):
+            yield f"{source.relative_to(top)}".replace("INVENTORY", inventory), source
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    for mark, value in values.items():
+        text = text.replace(mark, value)
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x") as file:  # never over what somebody else has put there meanwhile
+        file.write(text)
+    if text.startswith("#!"):
+        path.chmod(path.stat().st_mode | 0o111 & ~_umask())
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _signer() -> str:
+    """The line of trusted_signers for the person whose Git signs with an ssh key; empty where it does not."""
+    if _git("config", "--get", "gpg.format") != "ssh":
+        return ""
+    key, mail = _git("config", "--get", "user.signingKey").removeprefix("key::"), _git("config", "--get", "user.email")
+    if not _PUBLIC_KEY.match(key):
+        path = Path(key).expanduser()
+        try:
+            key = path.with_name(f"{path.name.removesuffix('.pub')}.pub").read_text() if key else ""
+        except OSError:
+            return ""
+    found = _PUBLIC_KEY.match(key)
+    return f'{mail} namespaces="git" {found[0]}' if found and re.fullmatch(r"[^\s,\"*?!]+@[^\s,\"*?!]+", mail) else ""
+
+
+def _git(*arguments: str) -> str:
+    """What git says, by this person's own settings; empty where it fails or is not there."""
+    try:
+        done = run(["git", *arguments], timeout_s=GIT_TIMEOUT_S, env=dict(os.environ), cwd=Path("/"))
+    except FileNotFoundError:
+        return ""
+    return done.output.decode(errors="replace").strip() if done.ok else ""
