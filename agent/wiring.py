@@ -85,6 +85,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
         healed=healed,
         unusable=unusable,
         named=named,
+        ledger=ledger,
     )
 
 

@@ -19,6 +19,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -51,10 +52,16 @@ def heal(paths: Paths, *, memory: Memory, journal: Journal, ledger: Ledger) -> t
     return (
         *_misplaced(paths),
         *memory.heal(),
-        *ledger.heal(),
+        *ledger.heal(partial(_applied, memory), on_trial=os.path.lexists(paths.previous)),
         *_lost(paths, memory, journal, ledger, gone=gone),
         *_forgotten_trust(paths, memory, ledger),
     )
+
+
+def _applied(memory: Memory) -> set[str]:
+    """The keys of what was applied, as far as that is remembered."""
+    deploys = memory.applied().deploys.values()
+    return {key for deploy in deploys for key in (*deploy.resources, *deploy.owned)}
 
 
 def _misplaced(paths: Paths) -> Iterator[SettingsError]:

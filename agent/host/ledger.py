@@ -1,31 +1,44 @@
 """The ledger: what the agent created or adopted on the host, what was there before, and what it left there.
 
 An entry is written, durably, before the first change of a resource; what was found then stands for good. Of a file it
-keeps the content as a before-image. Entries are files named by the digest of the resource's key; nothing in here is
-named by what an inventory says. Who looks at the host is told in ``agent.deploys.resource``.
+keeps the content as a before-image. All is one file of tables: a thousand entries are one transaction, and whoever
+reads without the lock sees all of a transaction or nothing. Who looks at the host is told in ``agent.deploys.kind``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from agent.domain import codec
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin, Seen, Standing, unseen
-from agent.errors import SettingsError
-from agent.system.files import make_private_folder, read_bounded, write_all, write_atomic
-from agent.system.misplaced import SUFFIX, aside_of, begun_afresh, misplaced_file, set_aside
+from agent.errors import Consequence, SettingsError
+from agent.host.former_entries import FormerEntries, adds_up
+from agent.problems import ProblemKind
+from agent.system.database import DamagedDatabase, Database, Row
+from agent.system.misplaced import begun_afresh
 
 IMAGE_LIMIT = 1024 * 1024
 """Bytes of a before-image; configuration is smaller, and /var is not a backup medium."""
 
-FEW = 50
-"""Files that are quicker synced one by one: syncing all at once waits for whatever else the host is writing."""
+_SCHEMA = (
+    "CREATE TABLE entry (key blob primary key, document blob not null) without rowid",
+    "CREATE TABLE image (key blob primary key, content blob not null)",
+    "CREATE TABLE lost (key blob primary key) without rowid",
+)
+"""``entry``: by key a LedgerEntry as JSON. ``image``: before-images. ``lost``: keys of entries that were damaged."""
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What is to be written: by key an entry, and an image; None: it goes."""
+
+    entries: dict[str, LedgerEntry | None] = field(default_factory=dict)
+    images: dict[str, bytes | None] = field(default_factory=dict)
 
 
 class Ledger:
@@ -33,29 +46,43 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._database = Database(folder / "entries.sqlite", _SCHEMA)
+        self._former = FormerEntries(folder)
         self._known: dict[str, LedgerEntry] | None = None
-        self._waiting: dict[Path, bytes] | None = None
+        self._lost: set[str] = set()
+        """Keys of entries that were damaged."""
+        self._broken: set[str] = set()
+        """Keys of damaged entries that stand in the table yet."""
+        self._moving: dict[str, LedgerEntry] = {}
+        """Entries of an older version that are not in the database yet, or say more than it."""
+        self._waiting: _Changes | None = None
 
     def entries(self) -> tuple[LedgerEntry, ...]:
-        """All entries, sorted by key; a file that cannot be read is skipped (its before-image stays where it is)."""
+        """All entries, sorted by key; one that cannot be read is skipped."""
         return tuple(sorted(self._entries.values(), key=lambda entry: entry.key))
 
     def damaged(self) -> tuple[str, ...]:
-        """Names of the files that should be entries and cannot be read, set aside or not: nobody knows of what they
-        are."""
-        whole = {self._file(key).name for key in self._entries}
-        found = (*self._folder.glob("*.json"), *self._folder.glob(f"*.json{SUFFIX}"))
-        return tuple(sorted(file.name for file in found if file.name.removesuffix(SUFFIX) not in whole))
+        """The keys of entries that could not be read, and the names of an older version's files of which nobody knows
+        what they are about."""
+        known = self._entries
+        return (*sorted(self._lost | self._broken), *self._former.damaged(known))
 
-    def heal(self) -> tuple[SettingsError, ...]:
-        """Sets aside what lies in the place of entries and cannot be read as one. Their resources are never taken for
-        created."""
-        files = [self._folder / name for name in self.damaged() if not name.endswith(SUFFIX)]
-        for file in files:
-            set_aside(file)
-        why = "is no entry of the ledger that could be read"
-        then = "what it was about stays when it leaves Git; `hostwright uninstall` names it"
-        return tuple(begun_afresh(file, why, then) for file in files)
+    def heal(
+        self, applied: Callable[[], Collection[str]] = tuple, *, on_trial: bool = False
+    ) -> tuple[SettingsError, ...]:
+        """Sets aside what cannot be read, and takes over what an older version has written; returns what to report. The
+        resources of lost entries are never taken for created: where nobody knows which these were, they are what was
+        ``applied`` and is in no entry. ``on_trial``: the version before this one may come back."""
+        told = self._former.heal()
+        if why := self._database.damage():
+            told = (*told, self._begin_afresh(why, applied()))
+        self._known = self._read()
+        if self._broken or self._moving:
+            told = (*told, *(_unreadable(self._database.path, key) for key in sorted(self._broken)))
+            self._write(_Changes())
+        if not on_trial and self._database.path.exists():
+            self._former.leave()
+        return told
 
     def entry(self, key: str) -> LedgerEntry | None:
         return self._entries.get(key)
@@ -67,12 +94,9 @@ class Ledger:
         before = known.before if known is not None else None
         if before is None:
             return None
-        try:
-            found = read_bounded(_image(self._file(key)))
-        except FileNotFoundError:
-            return None
+        found = self._image(key)
         digest = before.get("sha256")
-        return found if digest is None or digest == hashlib.sha256(found).hexdigest() else None
+        return found if digest is None or found is None or digest == hashlib.sha256(found).hexdigest() else None
 
     def record(
         self,
@@ -96,23 +120,22 @@ class Ledger:
             again = replace(known, deploy=_whose(known, deploy), standing=Standing.OWNED, reason="")
             self._keep(replace(again, reloads=reloads, settled=False, owed=owed))
             return
-        if known is None and self._was_damaged(key):
+        if known is None and (key in self._lost | self._broken or self._former.was_damaged(key)):
             seen = unseen("its entry in the ledger was damaged")
-        elif seen is not None and seen.image is not None and len(seen.image) <= IMAGE_LIMIT:
-            self._write(_image(self._file(key)), seen.image)
-        else:
-            self._drop(_image(self._file(key)))  # of one whose entry was gone before it
         origin = Origin.CREATED if seen is None else Origin.ADOPTED
         before = seen.state if seen is not None else None
-        self._keep(LedgerEntry(key, deploy, now, origin, before, reloads=reloads, owed=owed and seen is not None))
+        image = seen.image if seen is not None and len(seen.image or b"") <= IMAGE_LIMIT else None
+        entry = LedgerEntry(key, deploy, now, origin, before, reloads=reloads, owed=owed and seen is not None)
+        with self.together() as changes:
+            changes.images[key] = image  # None drops that of an entry before
+            self._keep(entry)
 
     def succeed(self, key: str, old: LedgerEntry, deploy: str, reloads: tuple[str, ...] = ()) -> None:
         """The same for what takes the place of ``old``, such as a folder that of a file: what was there before the
         agent is what was there before that."""
-        image = self.image(old.key)
-        if image is not None:
-            self._write(_image(self._file(key)), image)
-        self._keep(replace(old, key=key, deploy=deploy, reloads=reloads, left=None, settled=False))
+        with self.together() as changes:
+            changes.images[key] = self.image(old.key)
+            self._keep(replace(old, key=key, deploy=deploy, reloads=reloads, left=None, settled=False))
 
     def settle(self, key: str, seen: Seen | None) -> None:
         """What a change has left there, None for nothing: then nothing is owed any more."""
@@ -138,23 +161,23 @@ class Ledger:
         self._change(key, reason=reason)
 
     def forget(self, key: str) -> None:
-        """It is gone, or nothing ever happened to it. The image goes first: none is ever left without its entry."""
-        self._entries.pop(key, None)
-        self._drop(_image(self._file(key)))
-        self._drop(self._file(key))
+        """It is gone, or nothing ever happened to it."""
+        if self._entries.pop(key, None) is not None:
+            with self.together() as changes:
+                changes.entries[key] = changes.images[key] = None
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """What is written inside is on the disk when this is left without an exception, and synced once for all of
-        it: a thousand entries in the time of a few."""
-        self._waiting = {}
+    def together(self) -> Iterator[_Changes]:
+        """What is written inside is one transaction: on the disk when this is left, and nothing of it after an
+        exception. Within another one it is part of that."""
+        if self._waiting is not None:
+            yield self._waiting
+            return
+        self._waiting = _Changes()
         try:
-            yield
-            if len(self._waiting) > FEW:
-                write_all(self._folder, self._waiting)
-            else:
-                for file, data in self._waiting.items():
-                    write_atomic(file, data)
+            yield self._waiting
+            if self._waiting.entries:
+                self._write(self._waiting)
         except BaseException:
             self._known = None
             raise
@@ -164,37 +187,88 @@ class Ledger:
     @property
     def _entries(self) -> dict[str, LedgerEntry]:
         if self._known is None:
-            found = (_read(file) for file in self._folder.glob("*.json"))
-            self._known = {entry.key: entry for entry in found if entry is not None}
+            self._known = self._read()
         return self._known
 
-    def _was_damaged(self, key: str) -> bool:
-        file = self._file(key)
-        return os.path.lexists(file) or os.path.lexists(aside_of(file))
+    def _read(self) -> dict[str, LedgerEntry]:
+        files = self._former.read()  # first: they go when the database has all of them
+        try:
+            rows = self._database.rows("select key, document from entry")
+            lost = self._database.rows("select key from lost")
+        except DamagedDatabase:
+            (rows, _), (lost, _) = self._salvaged("entry"), self._salvaged("lost")
+        found = {_key(raw): _entry(raw, document) for raw, document in rows}
+        known = {key: entry for key, entry in found.items() if entry is not None}
+        self._lost, self._broken = {_key(raw) for (raw,) in lost}, found.keys() - known.keys()
+        # What was found first stands; all else is newer in the files of a version that came back meanwhile.
+        former = {key: _since(known.get(key), entry) for key, entry in files.items()}
+        self._moving = {key: entry for key, entry in former.items() if known.get(key) != entry}
+        return known | former
+
+    def _salvaged(self, table: str) -> tuple[list[Row], bool]:
+        try:
+            return self._database.salvaged(table)
+        except OSError:
+            return [], False
+
+    def _begin_afresh(self, why: str, applied: Collection[str]) -> SettingsError:
+        """Keeps what can still be read of a damaged database."""
+        (entries, whole), (images, _), (lost, _) = map(self._salvaged, ("entry", "image", "lost"))
+        whole = whole and self._database.path.exists()
+        gone = set() if whole else {_raw(key) for key in applied} - {raw for raw, _ in entries}
+        self._database.begin_afresh(
+            [
+                ("insert into entry values (?, ?)", entries),
+                ("insert into image values (?, ?)", images),
+                ("insert or ignore into lost values (?)", [*lost, *((raw,) for raw in gone)]),
+            ]
+        )
+        then = f"{len(entries)} entries could be read and are kept; what others were about stays when it leaves Git"
+        return begun_afresh(self._database.path, why, then)
+
+    def _image(self, key: str) -> bytes | None:
+        if self._waiting is not None and key in self._waiting.images:
+            return self._waiting.images[key]
+        for (content,) in self._database.rows("select content from image where key = ?", (_raw(key),)):
+            return bytes(content)
+        return self._former.image(key)
 
     def _change(self, key: str, **changed: Any) -> None:
         known = self.entry(key)
-        if known is not None and (after := replace(known, **changed)) != known:
-            self._keep(after)
+        if known is not None and any(getattr(known, name) != value for name, value in changed.items()):
+            self._keep(replace(known, **changed))
 
     def _keep(self, entry: LedgerEntry) -> None:
-        self._write(self._file(entry.key), codec.encode(entry))
-        self._entries[entry.key] = entry
+        with self.together() as changes:
+            changes.entries[entry.key] = entry
+            self._entries[entry.key] = entry
 
-    def _write(self, file: Path, data: bytes) -> None:
-        make_private_folder(self._folder)
-        if self._waiting is None:
-            write_atomic(file, data)
-        else:
-            self._waiting[file] = data
+    def _write(self, changes: _Changes) -> None:
+        """One transaction. The files of an older version, where they are still needed, come first: cut off between the
+        two, they are what is newer."""
+        if self._former.are_there():
+            self._former.write(changes.entries, changes.images)
+        entries = self._moving | changes.entries
+        kept = {key: codec.encode(entry) for key, entry in entries.items() if entry is not None}
+        going = self._broken | (entries.keys() - kept.keys())
+        moving = {key: image for key in self._moving if (image := self._former.image(key)) is not None}
+        images = {key: image for key, image in changes.images.items() if image is not None}
+        self._database.write(
+            [
+                ("delete from entry where key = ?", _rows(going)),
+                ("insert or replace into entry values (?, ?)", _rows(kept, kept)),
+                ("delete from image where key = ?", _rows(changes.images)),
+                ("insert or replace into image values (?, ?)", _rows(images, images)),
+                ("insert or ignore into image values (?, ?)", _rows(moving.keys() - changes.images.keys(), moving)),
+                ("insert or ignore into lost values (?)", _rows(self._broken - kept.keys())),
+                ("delete from lost where key = ?", _rows(self._lost & kept.keys())),
+            ]
+        )
+        self._lost, self._broken, self._moving = (self._lost | self._broken) - kept.keys(), set(), {}
 
-    def _drop(self, file: Path) -> None:
-        if self._waiting is not None:
-            self._waiting.pop(file, None)
-        file.unlink(missing_ok=True)
 
-    def _file(self, key: str) -> Path:
-        return self._folder / f"{_name(key)}.json"
+def _rows(keys: Iterable[str], values: Mapping[str, bytes] | None = None) -> list[Row]:
+    return [(_raw(key),) if values is None else (_raw(key), values[key]) for key in keys]
 
 
 def _whose(known: LedgerEntry, deploy: str) -> str:
@@ -202,22 +276,32 @@ def _whose(known: LedgerEntry, deploy: str) -> str:
     return BOOTSTRAP if known.deploy == BOOTSTRAP else deploy
 
 
-def _image(file: Path) -> Path:
-    """Where the before-image of an entry lies."""
-    return file.with_suffix(".before")
+def _since(kept: LedgerEntry | None, newer: LedgerEntry) -> LedgerEntry:
+    return newer if kept is None else replace(newer, at=kept.at, origin=kept.origin, before=kept.before)
 
 
-def _name(key: str) -> str:
-    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
-
-
-def _read(file: Path) -> LedgerEntry | None:
-    """The entry that a file holds; None for one that is damaged, or lies under another's name."""
+def _entry(raw: bytes, document: bytes) -> LedgerEntry | None:
+    """The entry of a row; None for one that is damaged, or stands under another's key."""
     try:
-        if misplaced_file(file):
-            return None
-        entry = codec.decode(read_bounded(file), LedgerEntry)
-    except (ValueError, OSError):
+        entry = codec.decode(document, LedgerEntry)
+    except ValueError:
         return None
-    origin = (entry.origin is Origin.CREATED) == (entry.before is None)
-    return entry if origin and file.stem == _name(entry.key) else None
+    return entry if adds_up(entry) and _raw(entry.key) == raw else None
+
+
+def _unreadable(path: Path, key: str) -> SettingsError:
+    return SettingsError(
+        f"{path}: the entry of {key} cannot be read and was set aside",
+        kind=ProblemKind.STATE_CORRUPT,
+        hint="it stays when it leaves Git; `hostwright uninstall` names it; is the disk failing (`dmesg`)?",
+        consequence=Consequence.RETRY,
+    )
+
+
+def _raw(key: str) -> bytes:
+    """A key in the tables: some names are no text."""
+    return key.encode(errors="surrogateescape")
+
+
+def _key(raw: bytes) -> str:
+    return raw.decode(errors="surrogateescape")

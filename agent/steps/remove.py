@@ -93,8 +93,9 @@ def carry_out(
     gone = [each.entry for each in done if each.fate not in _KEEPS_ENTRY]
     gone += [each.entry for each in removals if each.fate is Fate.FORGET]
     told = _tell(gone, state)
-    for entry in gone:
-        ledger.forget(entry.key)
+    with ledger.together():
+        for entry in gone:
+            ledger.forget(entry.key)
     return Removals(tuple(done), refused, tuple(failed), told)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -49,12 +51,12 @@ def test_a_damaged_entry_is_a_failure_and_keeps_the_ledger(paths: Paths, tmp_pat
     ledger = Ledger(paths.ledger)
     for name in ("one", "two"):
         ledger.record(f"file:{tmp_path}/{name}", "files", 0, Seen({"type": "file"}))
-    damaged = min(paths.ledger.glob("*.json"))
-    damaged.write_text("{")
+    with closing(sqlite3.connect(paths.ledger / "entries.sqlite")) as connection, connection:
+        connection.execute("update entry set document = '{' where key = ?", (f"file:{tmp_path}/one".encode(),))
     said: list[str] = []
     failed = gone(paths, said).failed
-    assert [line.partition(": ")[0] for line in failed] == [f"{damaged}"]
-    assert damaged.exists()
+    assert [f"file:{tmp_path}/one is damaged" in line for line in failed] == [True]
+    assert Ledger(paths.ledger).damaged() == (f"file:{tmp_path}/one",)
     assert f"kept {paths.ledger}: it has what was there before what could not be given back" in said
 
 

@@ -112,7 +112,6 @@ def found() -> dict[str, str]:
 
 def documents() -> Iterator[Path]:
     yield from VAR.glob("*.json")
-    yield from (VAR / "ledger").glob("*.json")
 
 
 def left_behind(number: int, commits: tuple[str, str], spared: str = "") -> list[str]:

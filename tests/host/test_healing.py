@@ -155,9 +155,9 @@ def test_a_line_torn_by_a_power_loss_is_no_damage(paths: Paths, torn: bytes) -> 
 
 
 @pytest.mark.parametrize("what", [*MISPLACED, *DAMAGED])
-def test_what_an_unreadable_entry_of_the_ledger_was_about_is_never_taken_for_created(paths: Paths, what: str) -> None:
-    (file,) = paths.ledger.glob("*.json")
-    misplace(file, what)
+def test_what_an_unreadable_ledger_was_about_is_never_taken_for_created(paths: Paths, what: str) -> None:
+    Memory(paths).keep_applied(Applied("a" * 40, deploys={"web": AppliedDeploy("e" * 64, {KEY: "f" * 64})}))
+    misplace(paths.ledger / "entries.sqlite", what)
     (error,) = healed(paths)
     assert error.kind == "state-corrupt"
     ledger = Ledger(paths.ledger)

@@ -1,7 +1,8 @@
 import hashlib
 import json
 import os
-from pathlib import Path
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -23,8 +24,21 @@ def again(ledger):
     return Ledger(ledger._folder)
 
 
-def files(ledger):
-    return sorted(ledger._folder.iterdir())
+def spoil(ledger, statement, *values):
+    """Changes what stands in its tables, behind its back."""
+    with closing(sqlite3.connect(ledger._folder / "entries.sqlite")) as connection, connection:
+        connection.execute(statement, values)
+
+
+def document(ledger):
+    """The entry of KEY as it stands there."""
+    with closing(sqlite3.connect(ledger._folder / "entries.sqlite")) as connection:
+        ((text,),) = connection.execute("select document from entry where key = ?", (KEY.encode(),))
+    return json.loads(text)
+
+
+def write_document(ledger, document):
+    spoil(ledger, "update entry set document = ? where key = ?", document, KEY.encode())
 
 
 def test_what_was_not_there_is_created(ledger):
@@ -75,7 +89,7 @@ def test_what_nobody_could_look_at_counts_as_adopted(ledger):
 
 def test_only_root_may_read_what_was_there(ledger):
     ledger.record(KEY, "files", 5, FOUND)
-    assert [file.stat().st_mode & 0o777 for file in files(ledger)] == [0o600, 0o600]
+    assert [file.stat().st_mode & 0o777 for file in ledger._folder.iterdir()] == [0o600]
     assert ledger._folder.stat().st_mode & 0o777 == 0o700
 
 
@@ -97,11 +111,13 @@ def test_what_the_agent_needs_itself_stays_its_own_whoever_wants_it_too(ledger):
     assert again(ledger).entry("package:git").deploy == BOOTSTRAP
 
 
-def test_what_is_forgotten_leaves_no_file(ledger):
+def test_what_is_forgotten_leaves_neither_entry_nor_image(ledger):
     ledger.record(KEY, "files", 5, FOUND)
     ledger.forget(KEY)
-    assert (ledger.entries(), files(ledger)) == ((), [])
+    assert again(ledger).entries() == ()
     ledger.forget(KEY)
+    ledger.record(KEY, "files", 6, Seen({"type": "file"}))
+    assert again(ledger).image(KEY) is None
 
 
 def test_what_is_not_in_the_ledger_cannot_stand_in_it(ledger):
@@ -127,10 +143,12 @@ def test_what_is_not_in_the_ledger_cannot_stand_in_it(ledger):
 def test_a_damaged_entry_harms_no_other_and_is_never_taken_for_created(ledger, damage):
     ledger.record(KEY, "files", 5, None)
     ledger.record("file:/other", "files", 5, None)
-    ledger._file(KEY).write_bytes(damage)
+    write_document(ledger, damage)
     ledger = again(ledger)
     assert [entry.key for entry in ledger.entries()] == ["file:/other"]
+    assert ledger.damaged() == (KEY,)
     ledger.record(KEY, "files", 6, None)
+    assert again(ledger).damaged() == ()
     assert (again(ledger).entry(KEY).origin, "unseen" in again(ledger).entry(KEY).before) == (Origin.ADOPTED, True)
 
 
@@ -147,8 +165,7 @@ def test_a_damaged_entry_harms_no_other_and_is_never_taken_for_created(ledger, d
 )
 def test_an_entry_that_does_not_add_up_is_a_damaged_one(ledger, changed):
     ledger.record(KEY, "files", 5, FOUND)
-    file = ledger._file(KEY)
-    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    write_document(ledger, json.dumps(document(ledger) | changed).encode())
     assert again(ledger).entries() == ()
 
 
@@ -165,14 +182,23 @@ def test_of_what_was_to_be_written_together_nothing_is_left_when_it_comes_to_not
     ledger.record("file:/first", "files", 5, None)
     with pytest.raises(ZeroDivisionError), ledger.together():
         ledger.record(KEY, "files", 1 // 0, FOUND)
-    assert [entry.key for entry in ledger.entries()] == ["file:/first"]
-    assert len(files(ledger)) == 1
+    assert [entry.key for entry in again(ledger).entries()] == ["file:/first"]
+
+
+def test_of_what_was_to_be_written_together_nothing_is_seen_by_others_before_the_end(ledger):
+    ledger.record("file:/first", "files", 5, None)
+    with ledger.together():
+        ledger.record(KEY, "files", 5, FOUND)
+        ledger.forget("file:/first")
+        assert [entry.key for entry in again(ledger).entries()] == ["file:/first"]
+    assert [entry.key for entry in again(ledger).entries()] == [KEY]
 
 
 def test_an_entry_that_cannot_be_written_is_an_error(ledger):
     ledger.record("file:/first", "files", 5, None)
-    ledger._file(KEY).mkdir()
-    with pytest.raises(OSError, match="Is a directory"):
+    (ledger._folder / "entries.sqlite").unlink()
+    (ledger._folder / "entries.sqlite").mkdir()
+    with pytest.raises(OSError, match="is a folder"):
         ledger.record(KEY, "files", 5, None)
     assert again(ledger).entry(KEY) is None
 
@@ -183,34 +209,16 @@ def test_names_that_are_no_text_are_kept_too(ledger):
     assert again(ledger).entry(key).before["target"] == os.fsdecode(b"\xfe")
 
 
-def test_when_it_is_cut_off_while_forgetting_no_image_is_left_without_its_entry(ledger, monkeypatch):
-    ledger.record(KEY, "files", 5, FOUND)
-    unlinked = []
-    unlink = Path.unlink
-    monkeypatch.setattr(Path, "unlink", lambda file, **more: (unlinked.append(file.suffix), unlink(file, **more)))
-    ledger.forget(KEY)
-    assert unlinked == [".before", ".json"]
-
-
-def test_an_image_of_something_earlier_is_never_taken_for_its_own(ledger):
-    ledger.record(KEY, "files", 5, FOUND)
-    image = ledger._file(KEY).with_suffix(".before")
-    ledger._file(KEY).unlink()
-    again(ledger).record(KEY, "files", 6, Seen({"type": "file"}))
-    assert again(ledger).image(KEY) is None
-    assert not image.exists()
-
-
 def test_an_image_that_is_not_what_was_there_is_none(ledger):
     ledger.record(KEY, "files", 5, Seen({"sha256": hashlib.sha256(b"before\n").hexdigest()}, b"before\n"))
     assert ledger.image(KEY) == b"before\n"
-    ledger._file(KEY).with_suffix(".before").write_bytes(b"other\n")
+    spoil(ledger, "update image set content = ?", b"other\n")
     assert ledger.image(KEY) is None
 
 
 def test_what_was_created_has_no_image(ledger):
     ledger.record(KEY, "files", 5, None)
-    ledger._file(KEY).with_suffix(".before").write_bytes(b"other\n")
+    spoil(ledger, "insert into image values (?, ?)", KEY.encode(), b"other\n")
     assert ledger.image(KEY) is None
 
 
@@ -241,15 +249,54 @@ def test_why_something_could_not_be_removed_is_kept_until_it_is_wanted_again(led
 
 def test_an_entry_of_an_older_version_lacks_what_came_later(ledger):
     ledger.record(KEY, "files", 5, None)
-    file = ledger._file(KEY)
-    data = json.loads(file.read_text())
-    file.write_text(json.dumps({name: data[name] for name in ("key", "deploy", "at", "origin", "before")}))
+    some = {name: value for name, value in document(ledger).items() if name in ("key", "deploy", "at", "origin")}
+    write_document(ledger, json.dumps(some).encode())
     assert again(ledger).entry(KEY) == ledger.entry(KEY)
 
 
-def test_what_is_damaged_is_counted(ledger):
+def test_a_damaged_entry_is_set_aside_and_named_once(ledger):
     ledger.record(KEY, "files", 5, None)
     ledger.record("file:/other", "files", 5, None)
-    assert ledger.damaged() == ()
-    ledger._file(KEY).write_text("{")
-    assert again(ledger).damaged() == (ledger._file(KEY).name,)
+    assert ledger.heal() == ()
+    write_document(ledger, b"{")
+    (told,) = ledger.heal()
+    assert (KEY in told.message, told.kind) == (True, "state-corrupt")
+    assert again(ledger).heal() == ()
+    assert again(ledger).damaged() == (KEY,)
+
+
+def spread(ledger):
+    """A ledger of many pages."""
+    with ledger.together():
+        for number in range(500):
+            ledger.record(f"file:/{number:03}", "files", 5, FOUND)
+
+
+def test_of_a_damaged_file_is_kept_what_can_be_read_and_what_is_lost_is_never_taken_for_created(ledger):
+    spread(ledger)
+    file = ledger._folder / "entries.sqlite"
+    with file.open("r+b") as pages:
+        pages.seek(file.stat().st_size // 3)
+        pages.write(os.urandom(8192))
+    ledger = again(ledger)
+    assert 100 < len(ledger.entries()) < 500
+    (told,) = ledger.heal(lambda: [f"file:/{number:03}" for number in range(500)])
+    assert (told.kind, (ledger._folder / "entries.sqlite.corrupt").exists()) == ("state-corrupt", True)
+    kept = {entry.key for entry in again(ledger).entries()}
+    assert 100 < len(kept) < 500
+    lost = next(f"file:/{number:03}" for number in range(500) if f"file:/{number:03}" not in kept)
+    assert lost in ledger.damaged()
+    ledger.record(lost, "files", 6, None)
+    ledger.record("file:/new", "files", 6, None)
+    assert [again(ledger).entry(key).origin for key in (lost, "file:/new")] == [Origin.ADOPTED, Origin.CREATED]
+    assert again(ledger).heal() == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", bytes(4096), b"[]" * 5000])
+def test_a_file_that_is_no_database_is_set_aside_and_all_that_was_applied_counts_as_lost(ledger, content):
+    ledger.record(KEY, "files", 5, None)
+    (ledger._folder / "entries.sqlite").write_bytes(content)
+    ledger = again(ledger)
+    assert ledger.entries() == ()
+    assert len(ledger.heal(lambda: [KEY])) == 1
+    assert (again(ledger).heal(), again(ledger).damaged()) == ((), (KEY,))

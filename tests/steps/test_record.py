@@ -13,9 +13,9 @@ from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
 from agent.domain.ownership import LedgerEntry, Origin, Standing
 from agent.domain.plan import Cause, DeployPlan
-from agent.host import ledger as host_ledger
 from agent.host.ledger import Ledger
 from agent.steps.record import record_ownership, record_result, wanted_by
+from agent.system.database import Database
 from tests.steps.build import change, deploy, outcome, plan, planned, result, state
 
 Run = Callable[..., None]
@@ -383,8 +383,7 @@ def test_who_wants_what_is_written_together(ledger: Ledger, host: Path, monkeypa
         ledger.record(key, "motd", 5, None)
         ledger.settle(key, None)
     calls: list[int] = []
-    write_all = host_ledger.write_all
-    monkeypatch.setattr(host_ledger, "write_all", lambda *each: (calls.append(1), write_all(*each)))
-    monkeypatch.setattr(host_ledger, "write_atomic", lambda *_: pytest.fail("one by one"))
+    write = Database.write
+    monkeypatch.setattr(Database, "write", lambda *each: (calls.append(1), write(*each)))
     record_result(ledger, state(deploy("other", resources=keys)), Outcome(), plan(), now=6)
     assert ({each.deploy for each in ledger.entries()}, calls) == ({"other"}, [1])

@@ -172,7 +172,7 @@ def _give_back(paths: Paths, gone: Gone, talk: Talk) -> bool:
     gone.failed += complaints(given)
     gone.stayed += [*stays(given), *_beyond_it(Memory(paths))]
     damaged = ledger.damaged()
-    gone.failed += [f"{paths.ledger / name}: the entry is damaged; nobody knows what it was about" for name in damaged]
+    gone.failed += [f"{paths.ledger}: {name} is damaged: nobody knows what was there before" for name in damaged]
     own = [entry.name for entry in entries if _is_own(entry)]
     try:
         gone.last, stayed = require_manager().farewell(own) if own else ((), {})

@@ -1,0 +1,159 @@
+"""One file of tables, by SQLite: written in transactions that survive a loss of power, read while somebody writes.
+
+At rest it is one file; a transaction has a rollback journal beside it, which whoever comes next rolls back. Damage is
+told apart from a disk that refuses.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from agent.system.files import discard, fsync_folder, make_private_folder, temporary_name
+from agent.system.misplaced import aside_of, misplaced_file
+
+BUSY_S = 30.0
+"""A reader waits for a commit, a writer for a reader: milliseconds, or until a slow disk is done."""
+
+SMALLEST = 512
+"""Bytes of the smallest page. To SQLite a shorter file is a new one."""
+
+Row = tuple[Any, ...]
+Statement = tuple[str, Sequence[Row]]
+"""A statement of SQL, and the values of each time that it runs."""
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})  # no such table
+_REFUSED = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_BUSY: errno.EAGAIN,
+}
+"""Errno by the code of SQLite; of others EIO."""
+
+
+class DamagedDatabase(OSError):
+    """The file is no database of ours, or is broken."""
+
+
+class Database:
+    """``schema``: statements that make its tables where they are missing. Methods raise OSError."""
+
+    def __init__(self, path: Path, schema: Sequence[str]) -> None:
+        self.path = path
+        self._schema = schema
+
+    def rows(self, query: str, values: Row = ()) -> list[Row]:
+        """The rows of ``query``; none where there is no file yet."""
+        return self._read(query, values, [])
+
+    def salvaged(self, table: str) -> tuple[list[Row], bool]:
+        """The rows of a table by ascending ``key``, as far as they can be read from both of its ends, and whether these
+        are all of them."""
+        found: list[list[Row]] = []
+        whole = True
+        for order in ("asc", "desc"):
+            rows: list[Row] = []
+            try:
+                self._read(f"select * from {table} order by key {order}", (), rows)  # noqa: S608 - no value in it
+            except DamagedDatabase:
+                whole = False
+            found.append(rows)
+        return [*{row[0]: row for row in (*found[0], *reversed(found[1]))}.values()], whole
+
+    def write(self, statements: Iterable[Statement]) -> None:
+        """Runs all of them in one transaction: on the disk when this returns, and not at all when it raises."""
+        if not os.path.lexists(self.path):
+            self._create(statements)
+            return
+        with self._opened() as connection:
+            _commit(connection, statements)
+
+    def damage(self) -> str:
+        """The reason why the file cannot be used, in words; empty for a whole one, and where there has never been one.
+        Raises OSError where nobody can tell."""
+        try:
+            if not os.path.lexists(self.path):
+                return "is gone" if os.path.lexists(aside_of(self.path)) else ""
+            found = self.rows("pragma quick_check(1)")
+            tables = {sql for (sql,) in self.rows("select sql from sqlite_master")}
+        except DamagedDatabase as error:
+            return error.strerror or f"{error}"
+        if found != [("ok",)]:
+            return f"is damaged: {found[0][0]}"
+        return "" if tables.issuperset(self._schema) else "is damaged: it lacks tables"
+
+    def begin_afresh(self, statements: Iterable[Statement]) -> None:
+        """Puts a new one with these ``statements`` in the place of a damaged one, which is set aside. Cut off anywhere,
+        the damaged one is still there."""
+        aside = aside_of(self.path)
+        if os.path.lexists(self.path):
+            discard(aside)
+            if misplaced_file(self.path):
+                self.path.rename(aside)
+            else:
+                os.link(self.path, aside, follow_symlinks=False)
+        discard(self.path.with_name(f"{self.path.name}-journal"))  # it would be rolled back into the new one
+        self._create(statements)
+
+    def _create(self, statements: Iterable[Statement]) -> None:
+        make_private_folder(self.path.parent)
+        new = temporary_name(self.path)
+        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        try:
+            with _connected(new) as connection:
+                connection.execute("pragma journal_mode = off")  # nobody knows it yet
+                _commit(connection, [*((table, [()]) for table in self._schema), *statements])
+            new.replace(self.path)
+        except BaseException:
+            with suppress(OSError):
+                discard(new)
+            raise
+        fsync_folder(self.path.parent)
+
+    def _read(self, query: str, values: Row, rows: list[Row]) -> list[Row]:
+        """Adds the rows of ``query`` to ``rows`` one by one: those before an error stay there."""
+        if os.path.lexists(self.path):
+            with self._opened() as connection:
+                rows.extend(connection.execute(query, values))
+        return rows
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        wrong = misplaced_file(self.path) or ("too short" if self.path.lstat().st_size < SMALLEST else "")
+        if wrong:
+            raise DamagedDatabase(errno.EUCLEAN, f"is {wrong}", f"{self.path}")
+        with _connected(self.path) as connection:
+            yield connection
+
+
+@contextmanager
+def _connected(path: Path) -> Iterator[sqlite3.Connection]:
+    address = f"{path.absolute().as_uri()}?mode=rw"  # not ro: a reader may have to roll back
+    try:
+        with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S, isolation_level=None)) as connection:
+            # EXTRA syncs the folder too: the journal that has been removed must not come back.
+            connection.execute("pragma synchronous = extra")
+            yield connection
+    except sqlite3.Error as error:
+        raise _explained(error, path) from error
+
+
+def _commit(connection: sqlite3.Connection, statements: Iterable[Statement]) -> None:
+    connection.execute("begin immediate")
+    for statement, values in statements:
+        connection.executemany(statement, values)
+    connection.execute("commit")
+
+
+def _explained(error: sqlite3.Error, path: Path) -> OSError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF  # the rest says more of the same
+    if code in _DAMAGED:
+        return DamagedDatabase(errno.EUCLEAN, f"is damaged: {error}", f"{path}")
+    number = _REFUSED.get(code, errno.EIO)
+    return OSError(number, f"{os.strerror(number)} ({error})", f"{path}")
