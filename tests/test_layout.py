@@ -147,7 +147,8 @@ def test_the_page_about_the_architecture_knows_every_library_and_where_it_is_imp
     rows = re.findall(r"^\| ([\w.]+) \([^|]*\) \| [^|]* \| ([^|]*) \|$", ARCHITECTURE, re.MULTILINE)
     homes = {IMPORTED_AS.get(name, name): re.findall(r"`([^`]+)`", home) for name, home in rows}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = [re.match(r"[\w.]+", line)[0] for line in project["dependencies"]]  # type: ignore[index]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["host"]]
+    needed = [re.match(r"[\w.]+", line)[0] for line in needed]  # type: ignore[index]
     assert {IMPORTED_AS.get(name, name) for name in needed} == {*homes, "uv"}
     strangers = [
         f"{path} imports {library}"

@@ -16,7 +16,8 @@ from agent.cli.arguments import CONFIG_REPO, OUTPUT
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output, bug, error_document
 from agent.cli.table import CommandTable
-from agent.errors import Exit, HostwrightError, UsageError, host_io_error
+from agent.errors import Exit, HostwrightError, SettingsError, UsageError, host_io_error
+from agent.problems import ProblemKind
 from agent.system.log import log_to_stderr
 
 
@@ -59,5 +60,18 @@ def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
     except BrokenPipeError:
         return int(Exit.FINE)
     except Exception as error:
-        known = host_io_error(error) if isinstance(error, OSError) else bug(error, traceback.format_exc())
-        return output.failure(command, known)
+        return output.failure(command, _as_told(error, command))
+
+
+def _as_told(error: Exception, command: str) -> HostwrightError:
+    """The error for people: what to do where a disk refuses or a library is not installed; a bug for all else."""
+    if isinstance(error, OSError):
+        return host_io_error(error)
+    library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if library in ("", "agent"):
+        return bug(error, traceback.format_exc())
+    return SettingsError(
+        f"`hostwright {command}` needs {library}, which is not installed here",
+        kind=ProblemKind.LIBRARY_MISSING,
+        hint="bootstrap.sh installs all that a managed host needs; to have it here: pipx install 'hostwright[host]'",
+    )

@@ -18,6 +18,9 @@ from agent.pinning.archives import pin_archive
 from agent.pinning.python import pin_python, require_named_index
 from agent.system.download import Progress
 
+OF_HOSTS = f"{AGENT}[host]"
+"""The agent with the libraries that only a managed host needs."""
+
 Watch = Callable[[str], Progress]
 """Called with the name of what is looked up now; gives who is told how far it is."""
 
@@ -114,8 +117,8 @@ class Renewal:
         if pin is None:
             self._watch(AGENT)
             require_named_index()
-            found = pin_python(self._agent, self._work)
-            pin = AgentPin(found.version, found.requirements)
+            found = pin_python(replace(self._agent, requirement=asked.replace(AGENT, OF_HOSTS, 1)), self._work)
+            pin = AgentPin(found.version, tuple(line.replace(OF_HOSTS, AGENT, 1) for line in found.requirements))
         return replace(lock, agent=pin, agent_asked=asked)
 
     def _with_tool(self, lock: Lock, tool: Tool, pin: ToolPin | None) -> Lock:

@@ -40,8 +40,9 @@ def test_it_names_no_index_no_url_and_no_path() -> None:
 
 def test_it_fits_what_the_agent_and_its_build_ask_for(locked: dict[str, Requirement]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = [Requirement(text) for text in (*project["project"]["dependencies"], *project["build-system"]["requires"])]
-    for requirement in asked:
+    named = project["project"]
+    asked = [*named["dependencies"], *named["optional-dependencies"]["host"], *project["build-system"]["requires"]]
+    for requirement in map(Requirement, asked):
         pinned = locked[canonicalize_name(requirement.name)]
         assert next(iter(pinned.specifier)).version in requirement.specifier, requirement
 

@@ -131,7 +131,7 @@ def test_the_same_question_has_the_same_text_for_an_answer(desk: Desk, other: Co
 def of_the_agent(desk: Desk) -> Desk:
     """Where two versions of the agent are to be had, and one is asked for."""
     for version in ("1.0", "1.1"):
-        desk.wheel("hostwright", version, needs=["dep"], scripts=["hostwright"])
+        desk.wheel("hostwright", version, needs=["dep; extra == 'host'"], scripts=["hostwright"])
     desk.wheel("dep", "2.0")
     desk.repo.write("fleet.yaml", "agent: {version: 1.*}")
     return desk
