@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from agent.domain.memory import FleetSettings
-from agent.domain.plan import Hold
-from agent.domain.tree import Tree
 from agent.engine.client import Engine
-from agent.errors import HostwrightError, SettingsError, UsageError, host_io_error
-from agent.fleet.writer import StatusBranch
+from agent.errors import HostwrightError, SettingsError, host_io_error
 from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.healing import heal
-from agent.host.identity import Identity, admitted
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.host.origin import mend
@@ -31,21 +27,19 @@ from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
-from agent.inventory.ansible.inventory import read_host_names
-from agent.inventory.fleet import read_fleet
-from agent.inventory.source import open_source
 from agent.parts import Named, Parts
 from agent.steps.apply import Progress
-from agent.steps.choose import suspension
 from agent.steps.report import StatusReporter
 from agent.steps.trial import REMOTE_TIMEOUT_S
 from agent.system.files import discard, make_private_folder
-from agent.system.folder import FolderTree
 from agent.system.git import Mirror
 from agent.system.git_environment import Access
 from agent.system.remote import Remote, answers
 from agent.system.room import require_room
-from agent.system.working_copy import Checkout
+
+if TYPE_CHECKING:
+    from agent.fleet.writer import StatusBranch
+    from agent.host.identity import Identity
 
 
 def clock() -> int:
@@ -132,13 +126,26 @@ def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror) -> Status
         settings=settings,
         memory=Memory(paths),
         events=Events(paths.events),
-        identity=lambda: Identity.ensure(paths.identity, settings.host),
+        identity=lambda: identity_of_host(paths, settings),
         outboxes=outboxes_of_host(paths),
         branch=lambda fleet, cache: status_branch(cache, settings, fleet, access),
-        identities=lambda sha: identities_at(mirror, settings.inventory, sha),
-        hosts=lambda sha: hosts_at(mirror, settings.inventory, sha),
+        identities=lambda sha: _members().identities_at(mirror, settings.inventory, sha),
+        hosts=lambda sha: _members().hosts_at(mirror, settings.inventory, sha),
         clock=clock,
     )
+
+
+def identity_of_host(paths: Paths, settings: Settings) -> Identity:
+    """The key that signs, made where there is none. Raises SettingsError."""
+    from agent.host.identity import Identity  # a cycle without news signs nothing
+
+    return Identity.ensure(paths.identity, settings.host)
+
+
+def _members() -> ModuleType:
+    from agent.steps import members  # nor does it read who else there is
+
+    return members
 
 
 def access_of_host(paths: Paths, settings: Settings, *, reporting: bool = False) -> Access:
@@ -179,111 +186,7 @@ def cache() -> Path:
 
 def status_branch(folder: Path, settings: Settings, fleet: FleetSettings, access: Access) -> StatusBranch:
     """Where this host reports: what was said on the host counts before what fleet.yaml says."""
+    from agent.fleet.writer import StatusBranch  # as above
+
     remote = Remote.parse(settings.status_remote or fleet.status_remote or settings.remote)
     return StatusBranch(folder, remote, access)
-
-
-def identities_at(mirror: Mirror, inventory: str, sha: str | None) -> Mapping[str, str]:
-    """The public lines of the hosts that a trusted commit admits."""
-    if sha is None:
-        return {}
-    found, _ = admitted(mirror.tree(sha), inventory)
-    return {host: identity.ssh for host, identity in found.items()}
-
-
-def hosts_of(tree: Tree, inventory: str) -> frozenset[str] | None:
-    """The hosts of an inventory; None where nobody can tell."""
-    try:
-        return read_host_names(open_source(tree, inventory))
-    except HostwrightError:
-        return None
-
-
-def hosts_at(mirror: Mirror, inventory: str, sha: str | None) -> frozenset[str] | None:
-    """Those of a trusted commit."""
-    return None if sha is None else hosts_of(mirror.tree(sha), inventory)
-
-
-@dataclass(frozen=True, slots=True)
-class FleetView:
-    """What ``hostwright status`` reads: the branch, whose signatures to expect, which hosts there are (None: nobody
-    knows), and what was seen before. ``local``: on a managed host its name, and what a person said there."""
-
-    branch: StatusBranch
-    identities: Mapping[str, str]
-    inventory: str
-    hosts: frozenset[str] | None
-    seen: Path
-    local: tuple[str, tuple[Hold, ...]] | None = None
-    broken: Mapping[str, str] = field(default_factory=dict)
-    """By host, what is wrong with the file that is to admit it."""
-
-
-def fleet_view(
-    repo: Path | None,
-    inventory: str | None,
-    remote: str | None,
-    *,
-    paths: Paths,
-    choose: Callable[[], tuple[Path, str]],
-) -> FleetView:
-    """On a managed host, without ``repo``: its own. Elsewhere ``choose`` names the config repo and its inventory."""
-    if repo is None and os.geteuid() == 0 and paths.settings.exists():
-        return _view_of_host(paths, remote)
-    root, only = choose()
-    name = inventory or only
-    tree = FolderTree(root)
-    folder = cache() / _slug(root)
-    fleet = read_fleet(tree, name)
-    where = Remote.parse(remote or (fleet.status.remote if fleet.status.remote != "same" else _origin(root)))
-    access = Access(known_hosts=None, deploy_key=None)
-    found, wrong = admitted(tree, name)
-    return FleetView(
-        StatusBranch(folder / "status.git", where, access),
-        {host: identity.ssh for host, identity in found.items()},
-        name,
-        hosts_of(tree, name),
-        folder / "seen.json",
-        broken=_by_host(wrong),
-    )
-
-
-def _by_host(wrong: Iterable[HostwrightError]) -> Mapping[str, str]:
-    """Complaints about files of identities, which begin with the path, by the host that the file is called after."""
-    return {Path(error.message.partition(": ")[0]).stem: error.message for error in wrong}
-
-
-def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
-    settings = read_settings(paths)
-    memory = Memory(paths)
-    access = access_of_host(paths, settings, reporting=True)
-    branch = status_branch(paths.var / "status-read.git", settings, memory.state().fleet, access)
-    if remote is not None:
-        branch = StatusBranch(branch.repo, Remote.parse(remote), access)
-    mirror, last, now = mirror_of_host(paths, settings), memory.trust().last, clock()
-    known = identities_at(mirror, settings.inventory, last)
-    own = {settings.host: Identity.load(paths.identity, settings.host).public_line}
-    said = (suspension(memory.suspension(now), None, now),)
-    return FleetView(
-        branch,
-        {**known, **own},
-        settings.inventory,
-        hosts_at(mirror, settings.inventory, last),
-        paths.seen,
-        (settings.host, tuple(hold for hold in said if hold is not None)),
-    )
-
-
-def _origin(root: Path) -> str:
-    checkout = Checkout.around(root)
-    asked = ("config", "--local", "--no-includes", "--get", "remote.origin.url")
-    url = checkout.ask(*asked) if checkout is not None else ""
-    if not url:
-        raise UsageError(
-            f"{root} has no remote `origin`", hint="name the status remote: hostwright status --remote URL"
-        )
-    return url
-
-
-def _slug(root: Path) -> str:
-    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.domain.tree import INVENTORIES
 from agent.errors import UsageError
-
-INVENTORIES = "inventories"
 
 
 @dataclass(frozen=True, slots=True)

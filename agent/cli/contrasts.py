@@ -8,9 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agent.cli.giving_back import plural
 from agent.contrast import HOST, Action, Comparison, Contrast, Property, Shared
-from agent.domain.text import printable, some
+from agent.domain.text import plural, printable, some
 from agent.inventory.ansible.groups import ALL
 
 HOSTS_NAMED = 6

@@ -13,6 +13,7 @@ from agent.deploys.kind_table import AT_A_PATH, kind_named
 from agent.deploys.place import place_of
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.removal import Fate, Removal, Removals
+from agent.domain.text import plural
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
 from agent.steps.remove import carry_out, fate_before, in_order
@@ -100,9 +101,3 @@ def _stays_filled(folder: str, going: Set[str]) -> bool:
     except (DeployError, OSError):
         return False  # whoever removes it will say so
     return any(going.isdisjoint(f"{kind}:{folder}/{name}" for kind in AT_A_PATH) for name in names)
-
-
-def plural(kind: str, number: int) -> str:
-    """A kind of resource as people count it."""
-    word = {"op": "operation"}.get(kind, kind)
-    return word if number == 1 else f"{word[:-1]}ies" if word.endswith("ry") else f"{word}s"

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from agent.cli.giving_back import plural
 from agent.cli.output import Output
 from agent.domain.account import Account
 from agent.domain.outcome import OperationResult
 from agent.domain.plan import Cause, Change, DeployPlan, Hold, Plan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
+from agent.domain.text import plural
 from agent.errors import Exit
 from agent.steps.apply import Progress
 from agent.steps.permit import NOT_IDEMPOTENT

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
@@ -82,11 +82,13 @@ def from_plain(value: object, kind: type[T], *, exact: bool = False) -> T:
 
 @cache
 def _reader(hint: Any, exact: bool) -> Reader:
-    """``hint``: Any, str, int, bool, float, an enum, a dataclass; a mapping, list, tuple, frozenset or union of these.
-    None is one of a union."""
+    """``hint``: Any, str, int, bool, float, a literal, an enum, a dataclass; a mapping, list, tuple, frozenset or union
+    of these. None is one of a union."""
     if hint is Any:
         return lambda value: value
     kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind is Literal:
+        return _literal(inner)
     if inner:
         return _collection(kind, [_reader(each, exact) for each in inner if each not in (type(None), ...)], inner)
     if dataclasses.is_dataclass(kind):
@@ -126,6 +128,10 @@ def _union(readers: list[Reader], *, optional: bool) -> Reader:
         return readers[-1](value)
 
     return read
+
+
+def _literal(values: tuple[Any, ...]) -> Reader:
+    return lambda value: value if value in values else _refuse(f"one of {', '.join(map(str, values))}", value)
 
 
 def _enum(kind: type[Enum]) -> Reader:

@@ -10,6 +10,9 @@ from agent.domain.check import Check
 from agent.domain.digest import JSON
 from agent.domain.pins import RepositoryPin
 
+DEPLOY_KIND = "deploy"
+"""The kind of a deploy file."""
+
 
 class Mode(StrEnum):
     ENFORCE = "enforce"

@@ -1,28 +1,46 @@
 """The report: one document that says what a host is, wants, did, and how it feels.
 
-It is written by the host that it names, signed, and read by everybody who sees the status branch, so it is parsed
-strictly and carries no content found on the host: of a diff only the counts (a hand edit may hold a password).
+It is written by the host that it names, signed, and read by everybody who sees the status branch, so it carries no
+content found on the host: of a diff only the counts (a hand edit may hold a password). ``fleet.reader`` reads those of
+others strictly, by the limits that stand here. A host that writes its own needs no pydantic for that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated, Any, ClassVar, Literal
 
 SCHEMA_ID = "urn:hostwright:report:1"
 
 LATEST = 253_402_300_799
 """Seconds since the epoch: the end of the year 9999, beyond which no calendar goes."""
 
-HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")]
-Sha = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Instant = Annotated[int, Field(ge=0, le=LATEST, description="seconds since the epoch, by the host's clock")]
-Number = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+
+class ValueLimits:
+    """The bounds of a value, called as pydantic calls them, and its description."""
+
+    def __init__(self, *, description: str = "", **bounds: str | int) -> None:
+        self.description = description
+        self.bounds = bounds
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Asked by pydantic where a reader makes a validator of the report."""
+        return handler(source) | self.bounds
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Callable[[Any], Any]) -> Any:
+        told = {"description": self.description} if self.description else {}
+        return handler(schema) | told
+
+
+HostName = Annotated[str, ValueLimits(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")]
+Sha = Annotated[str, ValueLimits(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
+Digest = Annotated[str, ValueLimits(pattern=r"^[0-9a-f]{64}$")]
+Instant = Annotated[int, ValueLimits(ge=0, le=LATEST, description="seconds since the epoch, by the host's clock")]
+Number = Annotated[int, ValueLimits(ge=-(2**63), le=2**63 - 1)]
 """Every other number: what any reader of JSON can count with."""
-Text = Annotated[str, Field(max_length=4096)]
+Text = Annotated[str, ValueLimits(max_length=4096)]
 
 
 class Phase(StrEnum):
@@ -48,20 +66,23 @@ class Phase(StrEnum):
     """No cycle has got far enough to say."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Part:
+    __slots__ = ()
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem(_Part):
     """Something wrong. ``kind`` is for machines and stable; ``message`` and ``hint`` are for people."""
 
-    kind: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+    kind: Annotated[str, ValueLimits(pattern=r"^[a-z0-9-]{1,64}$")]
     message: Text
     hint: Text = ""
     consequence: Literal["retry", "stall"]
-    exit: Annotated[int, Field(ge=1, le=130)]
+    exit: Annotated[int, ValueLimits(ge=1, le=130)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commits(_Part):
     """Commits as this host knows them: fetched, trusted, aimed at. Who vouches for the trusted one, and under which
     tag; ``note`` is what should be known of that, such as a key that has expired since."""
@@ -74,23 +95,26 @@ class Commits(_Part):
     note: Text = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Digests(_Part):
     """Desired-state digests: last applied, last found healthy, and those that are not aimed at again."""
 
     aimed: Digest | None = None
     applied: Digest | None = None
     good: Digest | None = None
-    bad: Annotated[tuple[Digest, ...], Field(max_length=50)] = ()
+    bad: Annotated[tuple[Digest, ...], ValueLimits(max_length=50)] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adoption(_Part):
     """A commit that this host reached, when, and for how long it has been well on it."""
 
     sha: Sha
     at: Instant
-    soaked_s: Annotated[Number, Field(ge=0)]
+    soaked_s: Annotated[Number, ValueLimits(ge=0)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedChange(_Part):
     """One change: what was wanted and counts of what was found; never content."""
 
@@ -105,12 +129,14 @@ class ReportedChange(_Part):
     """Why it is held, or how it failed (the last line of the operation's error)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedHold(_Part):
     kind: Text
     reason: Text
     until: Instant | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedDeploy(_Part):
     """One deploy: ``status`` is its outcome, or ``in-sync``, ``wanted``, ``unknown``, ``error`` from the plan."""
 
@@ -122,6 +148,7 @@ class ReportedDeploy(_Part):
     error: Text = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedResource(_Part):
     """One resource that no deploy wants any more and that is still there, and why."""
 
@@ -130,9 +157,10 @@ class ReportedResource(_Part):
     reason: Text = ""
 
 
-Resources = Annotated[tuple[ReportedResource, ...], Field(max_length=200)]
+Resources = Annotated[tuple[ReportedResource, ...], ValueLimits(max_length=200)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedVitals(_Part):
     uptime_s: Number
     load_1m_percent: Number
@@ -145,6 +173,7 @@ class ReportedVitals(_Part):
     processes: Number
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedHealth(_Part):
     healthy: bool
     complaints: tuple[Text, ...] = ()
@@ -154,19 +183,21 @@ class ReportedHealth(_Part):
     vitals: ReportedVitals
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedEvent(_Part):
     at: Instant
     kind: Text
     message: Text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report(_Part):
     """Version 1 of the document; ``hostwright schema report`` prints its JSON Schema."""
 
     version: Literal[1] = 1
     host: HostName
     inventory: Text
-    sequence: Annotated[int, Field(ge=0, le=LATEST * 1000 + 999)]
+    sequence: Annotated[int, ValueLimits(ge=0, le=LATEST * 1000 + 999)]
     """Strictly rising per host: ``max(last + 1, unix milliseconds)``. Readers refuse lower ones."""
     at: Instant
     next_due: Instant
@@ -175,9 +206,9 @@ class Report(_Part):
     phase: Phase
     commits: Commits
     digests: Digests
-    adopted: Annotated[tuple[Adoption, ...], Field(max_length=20)] = ()
+    adopted: Annotated[tuple[Adoption, ...], ValueLimits(max_length=20)] = ()
     deploys: tuple[ReportedDeploy, ...] = ()
-    changes: Annotated[tuple[ReportedChange, ...], Field(max_length=200)] = ()
+    changes: Annotated[tuple[ReportedChange, ...], ValueLimits(max_length=200)] = ()
     changes_total: Number = 0
     holds: tuple[ReportedHold, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -190,4 +221,4 @@ class Report(_Part):
     released: Resources = ()
     """Were there before the agent changed them; they stay as they are now."""
     health: ReportedHealth | None = None
-    events: Annotated[tuple[ReportedEvent, ...], Field(max_length=20)] = ()
+    events: Annotated[tuple[ReportedEvent, ...], ValueLimits(max_length=20)] = ()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.domain import codec
 from agent.domain.report import Phase, Report
 
 HOSTS = "hosts"
@@ -55,14 +57,12 @@ def ahead_s(report: Report, now: int) -> int:
 
 def encode(report: Report) -> bytes:
     """The document that is signed and published: the same report is always the same bytes."""
-    return report.model_dump_json(indent=2).encode() + b"\n"
+    return json.dumps(codec.to_plain(report), indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def decode(document: bytes) -> Report:
-    """Raises ValueError (pydantic's) with everything that is wrong, also for what is not UTF-8 or nested too deep."""
-    if len(document) > REPORT_LIMIT:
-        raise ValueError(f"larger than {REPORT_LIMIT} bytes")
-    return Report.model_validate_json(document, strict=True)
+    """A report of this host's own; ``fleet.reader`` reads those of others. Raises ValueError."""
+    return codec.decode(document, Report)
 
 
 @dataclass(frozen=True, slots=True)

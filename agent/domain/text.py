@@ -42,3 +42,9 @@ def moment(instant: int, form: str = MINUTE) -> str:
 def waiting(reason: str, until: int | None) -> str:
     """``reason``, with the end of the wait where ``until`` (seconds since the epoch) is known."""
     return reason if until is None else f"{reason}, until {moment(until)}"
+
+
+def plural(kind: str, number: int) -> str:
+    """A kind of resource as people count it."""
+    word = {"op": "operation"}.get(kind, kind)
+    return word if number == 1 else f"{word[:-1]}ies" if word.endswith("ry") else f"{word}s"

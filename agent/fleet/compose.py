@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from agent.domain import codec
 from agent.domain.account import Account
 from agent.domain.event import Event
 from agent.domain.health import Health
@@ -65,7 +66,7 @@ def compose(account: Account, phase: Phase, applied: Applied, events: Iterable[E
     """The report of ``account``; ``applied`` is what the host remembers after it. Never longer than REPORT_LIMIT."""
     whole = _sections(account, applied, tuple(events), meta)
     names = {"host": meta.host, "inventory": meta.inventory, "agent_version": meta.agent_version, "phase": phase}
-    reports = (Report.model_validate(names | _bounded(whole, bounds, bounds.text)) for bounds in BOUNDS)
+    reports = (codec.from_plain(names | _bounded(whole, bounds, bounds.text), Report) for bounds in BOUNDS)
     report = next(reports)
     while len(encode(report)) > REPORT_LIMIT:
         report = next(reports)

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import hashlib
 
+from agent.domain.memory import FleetSettings
 from agent.domain.report import Report
 from agent.domain.status import all_is_well
 
 SHORTEST_HEARTBEAT_S = 30 * 60
 """An hour of silence is then two missed reports; more often would be noise in a history that people read."""
+
+LATE_S = 15 * 60
+"""Added to the heartbeat before a host counts as silent: one slow cycle is no news."""
 
 
 def heartbeat_s(hosts: int, pushes_per_minute: int) -> int:
@@ -24,6 +28,11 @@ def window_s(hosts: int, pushes_per_minute: int) -> int:
     """Seconds over which a fleet spreads what can wait: 0 where all of it fits into one minute."""
     pace = max(1, pushes_per_minute)
     return 0 if hosts <= pace else -(-hosts * 60 // pace)
+
+
+def lately(at: int, now: int, fleet: FleetSettings) -> bool:
+    """True if a host of this fleet would have reported again between the two moments."""
+    return abs(now - at) <= 2 * heartbeat_s(fleet.hosts, fleet.pushes_per_minute) + LATE_S
 
 
 def slot_s(host: str, commit: str, window: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from agent.domain.report import Report
 from agent.domain.status import (
@@ -19,7 +19,6 @@ from agent.domain.status import (
     HostStatus,
     RawReport,
     ReportVerdict,
-    decode,
     host_of,
     report_path,
 )
@@ -27,6 +26,8 @@ from agent.domain.text import printable
 from agent.errors import TrustError
 from agent.system import sshsig
 from agent.system.git_branch import Branch, BranchFile
+
+REPORTS = TypeAdapter(Report)
 
 TOTAL_LIMIT = 512 * 1024 * 1024
 """Bytes of all reports together that one reader takes into memory; 10,000 full ones of 50 KB."""
@@ -56,6 +57,14 @@ def found_on(branch: Branch, commit: str) -> tuple[RawReport, ...]:
     )
 
 
+def parse(document: bytes) -> Report:
+    """A report that anybody may have written. Raises ValueError (pydantic's) with everything that is wrong, also for
+    what is not UTF-8 or nested too deep."""
+    if len(document) > REPORT_LIMIT:
+        raise ValueError(f"larger than {REPORT_LIMIT} bytes")
+    return REPORTS.validate_json(document, strict=True)
+
+
 def judge(found: RawReport, identities: Mapping[str, str], seen: Mapping[str, int]) -> HostStatus:
     """One report judged. ``identities``: host → line of its public key, from the newest trusted config commit.
     ``seen``: host → highest sequence that this reader verified before; a lower one is a replay."""
@@ -66,7 +75,7 @@ def judge(found: RawReport, identities: Mapping[str, str], seen: Mapping[str, in
     if found.document is None:
         return HostStatus(host, None, ReportVerdict.UNREADABLE, found.flaw, found.path)
     try:
-        report = decode(found.document)
+        report = parse(found.document)
     except ValueError as error:
         why = printable(f"not a report: {_first_complaint(error)}")
         return HostStatus(host, None, ReportVerdict.UNREADABLE, why, found.path)

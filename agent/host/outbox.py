@@ -6,6 +6,7 @@ read-only. What waits there is lost with the next boot, and said anew by the fir
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,11 @@ class Outbox:
 
     def last_suspect(self) -> tuple[Report, int] | None:
         return _found(self.suspect)
+
+
+def suspects(outboxes: Iterable[Outbox]) -> list[tuple[Report, int]]:
+    """The suspects of all of them."""
+    return [suspect for box in outboxes if (suspect := box.last_suspect()) is not None]
 
 
 def _found(path: Path) -> tuple[Report, int] | None:

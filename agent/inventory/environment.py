@@ -15,7 +15,7 @@ from agent.deploys.spec import Concrete
 from agent.domain.address import Address
 from agent.domain.fault import Fault, Mistake
 from agent.domain.pins import Pins, RepositoryPin
-from agent.domain.tree import Tree
+from agent.domain.tree import INVENTORIES, Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory.ansible.inventory import Inventory, complain_of_unread, read_inventory
 from agent.inventory.arguments import read_constants
@@ -29,7 +29,7 @@ from agent.inventory.lock import AGENT, Lock, read_lock, stale
 from agent.inventory.merge_plays import HostDeploy, PlayMerge
 from agent.inventory.other_repositories import OtherRepositories, ReadRepository, not_fetched
 from agent.inventory.site import Play, read_site
-from agent.inventory.source import INVENTORIES, open_source
+from agent.inventory.source import open_source
 from agent.inventory.template.render import HostValues, Renderer, TemplateProblem
 from agent.inventory.tools import PythonTool, Tool, read_tools
 from agent.problems import ProblemKind

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from agent.checks.spec import KINDS as CHECKS
 from agent.deploys import catalogue
 from agent.deploys.spec import Spec
@@ -35,7 +37,7 @@ def schema(name: str) -> Schema:
     if name == "lock":
         return _headed(LockFile.model_json_schema(), "urn:hostwright:lock:1")
     if name == "report":
-        return _headed(Report.model_json_schema(), SCHEMA_ID)
+        return _headed(TypeAdapter(Report).json_schema(), SCHEMA_ID)
     hint = nearest(name, SCHEMAS, otherwise=f"there are {', '.join(SCHEMAS)}")
     raise UsageError(f'there is no schema "{name}"', hint=hint)
 

@@ -13,7 +13,7 @@ from agent.deploys import catalogue
 from agent.deploys.spec import Spec
 from agent.domain.address import SCHEME, Address
 from agent.domain.check import Check
-from agent.domain.desired import Looking, Mode
+from agent.domain.desired import DEPLOY_KIND, Looking, Mode
 from agent.domain.fault import Mistake, Path
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.ansible.patterns import split
@@ -23,8 +23,6 @@ from agent.system.remote import without_password
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
 
 SITE_FILE = "site.yaml"
-DEPLOY_KIND = "deploy"
-"""The kind of what is not built in: a pyinfra deploy file of the config repo."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

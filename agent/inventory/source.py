@@ -6,14 +6,12 @@ import re
 from dataclasses import dataclass
 
 from agent.domain.stand_in import VAULT, stand_in
-from agent.domain.tree import Entry, Tree, followed
+from agent.domain.tree import INVENTORIES, Entry, Tree, followed
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
 from agent.problems import ProblemKind
 from agent.system import yaml
 from agent.system.yaml import Map, Node, Position, Scalar
-
-INVENTORIES = "inventories"
 
 HOSTS_FILES = ("hosts.yaml", "hosts.yml", "hosts.ini", "hosts")
 FILES = (*HOSTS_FILES, "site.yaml", "fleet.yaml", "tools.yaml", "lock.yaml")

@@ -23,10 +23,9 @@ from agent.domain.memory import Applied, AppliedDeploy, FleetSettings, State
 from agent.domain.ownership import BOOTSTRAP, UNSEEN, LedgerEntry, Origin, Seen, Standing
 from agent.domain.plan import Hold, HoldKind, Plan
 from agent.domain.removal import Departure, Fate, Leaving, Removal
-from agent.domain.tree import Entry
+from agent.domain.tree import INVENTORIES, Entry
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
-from agent.inventory.source import INVENTORIES
 from agent.steps.record import look, wanted_by
 from agent.system.git import Mirror
 from agent.system.git_trailers import trailers

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.checks.run import run_checks
 from agent.domain.check import Check, CheckResult
 from agent.domain.health import Health, Symptom, Vitals
 from agent.system import host, systemd
@@ -27,8 +26,16 @@ def probe(state_folder: Path, baseline_failed_units: tuple[str, ...], checks: Se
         systemd.failed_units(),
         baseline_failed_units,
         reboot_required=host.reboot_required(),
-        checks=run_checks(checks),
+        checks=_answers(checks),
     )
+
+
+def _answers(checks: Sequence[Check]) -> tuple[CheckResult, ...]:
+    if not checks:
+        return ()
+    from agent.checks.run import run_checks  # ssl and the models of checks take as long to load as all else here
+
+    return run_checks(checks)
 
 
 def assess(

@@ -14,7 +14,7 @@ from functools import partial
 from agent.deploys.kind_table import units_of
 from agent.deploys.unit_state import template_of
 from agent.domain.account import Account
-from agent.domain.desired import DesiredDeploy, DesiredState, Mode
+from agent.domain.desired import DEPLOY_KIND, DesiredDeploy, DesiredState, Mode
 from agent.domain.health import Health
 from agent.domain.memory import ON_REMOVE, Applied, Attempt, State
 from agent.domain.outcome import Status
@@ -25,7 +25,6 @@ from agent.engine.client import Engine, Execute
 from agent.errors import DeployError, HostwrightError
 from agent.host.exports import Exports
 from agent.host.ledger import Ledger
-from agent.inventory.site import DEPLOY_KIND
 from agent.problems import ProblemKind
 from agent.steps.apply import Progress
 from agent.steps.plan_removals import plan_removals

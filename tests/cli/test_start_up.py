@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("cryptography", "git", "jinja2", "paramiko", "psutil", "pydantic", "pyinfra", "rich", "yaml")
+HEAVY = ("cryptography", "git", "jinja2", "paramiko", "psutil", "pydantic", "pyinfra", "pyrage", "rich", "ssl", "yaml")
 
 
 def loaded(*modules: str) -> list[str]:
@@ -15,13 +15,18 @@ def loaded(*modules: str) -> list[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
 
-@pytest.mark.parametrize("command", ["events", "suspend", "trigger"])
+@pytest.mark.parametrize("command", ["events", "ledger", "suspend", "trigger"])
 def test_a_command_that_only_reads_or_tells_the_daemon_loads_no_library_that_it_does_not_use(command: str) -> None:
     assert loaded("agent.cli.main", f"agent.cli.commands.{command}") == []
 
 
-def test_whoever_reads_no_commit_loads_no_git_library() -> None:
-    assert "git" not in loaded("agent.wiring", "agent.cli.commands.status")
+@pytest.mark.parametrize("command", ["apply", "cycle", "plan"])
+def test_a_cycle_and_a_plan_begin_with_no_library_but_the_one_for_vitals(command: str) -> None:
+    assert loaded("agent.cli.main", f"agent.cli.commands.{command}") == ["psutil"]
+
+
+def test_whoever_reads_no_commit_loads_no_library_for_objects_and_no_template() -> None:
+    assert {"git", "jinja2", "pyinfra", "paramiko"}.isdisjoint(loaded("agent.cli.main", "agent.cli.commands.status"))
 
 
 @pytest.mark.parametrize("question", ["--help", "--version", "--no-such-option", "nosuch"])

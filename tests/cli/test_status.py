@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from agent.cli.commands.status import COLUMNS, row
 from agent.cli.output import Output
+from agent.domain import codec
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.report import LATEST, Phase, Problem, Report, ReportedHold
 from agent.domain.status import (
@@ -19,11 +20,10 @@ from agent.domain.status import (
     LONGEST_SILENCE_S,
     HostStatus,
     ReportVerdict,
-    decode,
     encode,
     report_path,
 )
-from agent.fleet.reader import belongs, judge_all
+from agent.fleet.reader import belongs, judge_all, parse
 from agent.fleet.render import readme
 from tests.cli.terminal import Terminal
 from tests.fleet import hostile
@@ -52,7 +52,7 @@ def test_ten_thousand_hostile_reports_are_a_row_each(capsys: pytest.CaptureFixtu
 def test_hostile_reports_are_an_envelope_that_programs_read_and_no_terminal_obeys(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    reports = [hostile.report(seed).model_dump(mode="json") for seed in range(300)]
+    reports = [codec.to_plain(hostile.report(seed)) for seed in range(300)]
     Output(as_json=True).envelope("status", 0, reports)
     written = capsys.readouterr().out
     assert written.replace("\n", "").isprintable()
@@ -90,14 +90,14 @@ BEYOND = {
 def test_a_number_that_nobody_can_count_with_is_no_report(field: str, value: object) -> None:
     document = json.loads(encode(report())) | {field: value}
     with pytest.raises(ValidationError, match=field):
-        decode(json.dumps(document).encode())
+        parse(json.dumps(document).encode())
 
 
 @pytest.mark.parametrize("number", ["1e400", "NaN", "Infinity", "-1e9", "0.5", "9" * 5000])
 def test_a_number_that_is_no_whole_number_is_no_report(number: str) -> None:
     document = encode(report()).replace(b'"unowned": 0', b'"unowned": ' + number.encode())
     with pytest.raises(ValueError, match=r"unowned|JSON"):
-        decode(document)
+        parse(document)
 
 
 def test_a_host_is_overdue_however_late_it_said_that_it_would_report() -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import types
 from enum import Enum
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Le, MaxLen
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-
-from agent.domain.report import Report
+from agent.domain.report import ValueLimits, Report
+from agent.fleet.reader import REPORTS
 
 TEXTS = (
     "",
@@ -40,49 +38,43 @@ SHAPED = {
 
 def report(seed: int, **fixed: Any) -> Report:
     """One report, with the ``fixed`` fields as they are given."""
-    return Report.model_validate(_model(random.Random(seed), Report) | fixed)
+    return REPORTS.validate_python(_object(random.Random(seed), Report) | fixed)
 
 
-def _model(chance: random.Random, model: type[BaseModel]) -> dict[str, Any]:
-    return {name: _field(chance, field) for name, field in model.model_fields.items()}
+def _object(chance: random.Random, kind: type[Any]) -> dict[str, Any]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: _value(chance, hints[field.name], {}) for field in dataclasses.fields(kind)}
 
 
-def _field(chance: random.Random, field: FieldInfo) -> Any:
-    return _value(chance, field.annotation, tuple(field.metadata))
-
-
-def _value(chance: random.Random, hint: Any, limits: tuple[Any, ...]) -> Any:
+def _value(chance: random.Random, hint: Any, limits: dict[str, Any]) -> Any:
     origin, inside = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _value(chance, inside[0], (*limits, *inside[1:]))
+        told = (each.bounds for each in inside[1:] if isinstance(each, ValueLimits))
+        return _value(chance, inside[0], limits | {key: bound for bounds in told for key, bound in bounds.items()})
     if origin is Literal:
         return chance.choice(inside)
     if origin in (Union, types.UnionType):
         return _value(chance, chance.choice(inside), limits)
     if origin is tuple:
-        return tuple(_value(chance, inside[0], ()) for _ in range(chance.randint(0, 2)))
+        return tuple(_value(chance, inside[0], {}) for _ in range(chance.randint(0, 2)))
     if hint is types.NoneType:
         return None
     if hint is bool:
         return chance.random() < 0.5
-    if issubclass(hint, BaseModel):
-        return _model(chance, hint)
+    if dataclasses.is_dataclass(hint):
+        return _object(chance, hint)
     if issubclass(hint, Enum):
         return chance.choice(list(hint))
-    flat = [each for limit in limits for each in (limit.metadata if isinstance(limit, FieldInfo) else (limit,))]
-    return _number(chance, flat) if hint is int else _text(chance, flat)
+    return _number(chance, limits) if hint is int else _text(chance, limits)
 
 
-def _number(chance: random.Random, limits: list[Any]) -> int:
-    low = max(each.ge for each in limits if isinstance(each, Ge))
-    high = min(each.le for each in limits if isinstance(each, Le))
-    return int(chance.choice((low, high, chance.randint(int(low), int(high)))))
+def _number(chance: random.Random, limits: dict[str, Any]) -> int:
+    low, high = limits["ge"], limits["le"]
+    return int(chance.choice((low, high, chance.randint(low, high))))
 
 
-def _text(chance: random.Random, limits: list[Any]) -> str:
-    for each in limits:
-        if (pattern := getattr(each, "pattern", None)) is not None:
-            return chance.choice(SHAPED[pattern])
-    longest = min(each.max_length for each in limits if isinstance(each, MaxLen))
-    text = chance.choice(TEXTS)
+def _text(chance: random.Random, limits: dict[str, Any]) -> str:
+    if "pattern" in limits:
+        return chance.choice(SHAPED[limits["pattern"]])
+    longest, text = limits["max_length"], chance.choice(TEXTS)
     return (text * longest)[:longest] if chance.random() < 0.02 else text

@@ -12,9 +12,10 @@ from agent.domain.ownership import LedgerEntry, Origin, Standing
 from agent.domain.plan import Cause, Hold, HoldKind, PermittedPlan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.domain.report import LATEST, Phase, Report
-from agent.domain.status import REPORT_LIMIT, decode, encode
+from agent.domain.status import REPORT_LIMIT, encode
 from agent.errors import DeployError
 from agent.fleet.compose import ReportMeta, compose
+from agent.fleet.reader import parse
 from tests.steps.build import account, change, deploy, outcome, plan, planned, result, state
 
 
@@ -66,7 +67,7 @@ def test_what_is_no_text_or_no_time_does_not_keep_a_host_from_reporting() -> Non
     hold = Hold(HoldKind.WINDOW, "x", 10**30)
     told = account(hold=hold, failures=[DeployError("/srv/\udcff")])
     meta = ReportMeta("web1", "prod", "1.0.0", sequence=1, at=-1, next_due=10**30)
-    composed = decode(encode(compose(told, Phase.FAILED, Applied(), [event], meta)))
+    composed = parse(encode(compose(told, Phase.FAILED, Applied(), [event], meta)))
     assert composed.problems[0].message == "/srv/\\udcff"
     assert (composed.at, composed.next_due, composed.holds[0].until, composed.events[0].at) == (0, *[LATEST] * 3)
 

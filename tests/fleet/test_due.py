@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import pytest
@@ -47,7 +48,7 @@ def test_after_the_clock_went_back_a_host_does_not_wait_for_the_old_time() -> No
     assert due(report(), report(), now=NOW - 1)
 
 
-VITALS = ReportedVitals.model_validate(dict.fromkeys(ReportedVitals.model_fields, 0))
+VITALS = ReportedVitals(**{field.name: 0 for field in dataclasses.fields(ReportedVitals)})
 NEWS = {
     "a failure": report(
         phase=Phase.FAILED, problems=(Problem(kind="deploy-failed", message="x", consequence="retry", exit=7),)
@@ -70,7 +71,7 @@ def test_news_goes_out_at_once_however_big_the_fleet_is_and_so_does_its_end(news
 
 @pytest.mark.parametrize("news", NEWS.values(), ids=NEWS.keys())
 def test_news_is_told_once(news: Report) -> None:
-    assert not due(news.model_copy(update={"sequence": 2, "at": NOW + 60}), news)
+    assert not due(dataclasses.replace(news, sequence=2, at=NOW + 60), news)
 
 
 def test_a_failure_that_words_itself_anew_each_time_is_told_once() -> None:

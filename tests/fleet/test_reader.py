@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.cli.commands.status import row
 from agent.domain.status import HostStatus, RawReport, ReportVerdict, Signed, encode, report_path, signature_path
-from agent.fleet.reader import judge, judge_all, now_seen
+from agent.fleet.reader import REPORTS, judge, judge_all, now_seen
 from agent.fleet.render import readme
 from tests.fleet import hostile, samples
 from tests.fleet.samples import DEADLINE_S, bare, branch, identity, report, signed, tamper
@@ -193,9 +193,7 @@ def add_odd_entries(remote: Path) -> None:
 def test_a_report_is_valid_against_the_published_schema(tmp_path: Path) -> None:
     import jsonschema
 
-    from agent.domain.report import Report
-
-    schema = Report.model_json_schema()
+    schema = REPORTS.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(signed(tmp_path).document), schema)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.domain.report import Phase
 from agent.domain.status import RawReport, ReportVerdict, report_path, signature_path
 from agent.errors import ReportError
 from agent.fleet.reader import judge_all
@@ -61,7 +62,8 @@ def test_a_commit_says_which_host_and_what_phase(tmp_path: Path) -> None:
 def test_spooled_reports_become_commits_in_their_order_with_one_push(tmp_path: Path) -> None:
     remote = bare(tmp_path / "r.git")
     reports = [
-        signed(tmp_path, sequence=n, phase=phase) for n, phase in ((1, "attempting"), (2, "failed"), (3, "converged"))
+        signed(tmp_path, sequence=n, phase=Phase(word))
+        for n, word in ((1, "attempting"), (2, "failed"), (3, "converged"))
     ]
     tip = branch(tmp_path, remote).publish(reports, render=None, deadline_s=DEADLINE_S)
     assert history(remote) == ["web1: attempting", "web1: failed", "web1: converged"]

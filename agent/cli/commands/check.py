@@ -10,10 +10,10 @@ import click
 
 from agent import wiring
 from agent.cli.arguments import pass_config_repo, pass_output
-from agent.cli.config_repo import INVENTORIES, ConfigRepo
+from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.domain.text import some
-from agent.domain.tree import Tree
+from agent.domain.tree import INVENTORIES, Tree
 from agent.errors import HostwrightError, InventoryError
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import read

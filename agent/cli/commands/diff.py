@@ -11,12 +11,12 @@ import click
 from agent import wiring
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.commands.check import tree_of, unlike_the_commit
-from agent.cli.config_repo import INVENTORIES, ConfigRepo
+from agent.cli.config_repo import ConfigRepo
 from agent.cli.contrasts import comparison_lines, document, markdown
 from agent.cli.output import Output
 from agent.contrast import Comparison, InventoryAt, compare
 from agent.domain.text import printable
-from agent.domain.tree import Tree
+from agent.domain.tree import INVENTORIES, Tree
 from agent.errors import Exit, UsageError
 from agent.inventory.ansible.groups import ALL
 from agent.inventory.complaint import Complaints

@@ -15,12 +15,13 @@ from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.domain.pins import left_out
 from agent.domain.text import some
+from agent.domain.tree import INVENTORIES
 from agent.errors import Exit, HostwrightError, InventoryError, SettingsError, UsageError, together
 from agent.host.repositories import Repositories
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import load
 from agent.inventory.lock import AGENT, LOCK_FILE, Lock, lock_text, read_lock
-from agent.inventory.source import INVENTORIES, open_source
+from agent.inventory.source import open_source
 from agent.pinning.renew import Renewal
 from agent.problems import ProblemKind
 from agent.system.files import write_atomic

@@ -26,6 +26,7 @@ from agent.cli.interrupts import interruptible
 from agent.cli.output import Output
 from agent.domain.commit import Accept, TrustedCommit, TrustMode
 from agent.domain.memory import TrustRecord
+from agent.domain.tree import INVENTORIES
 from agent.errors import (
     InventoryError,
     SourceError,
@@ -43,7 +44,6 @@ from agent.host.state import Memory
 from agent.host.undo import Undo
 from agent.host.versions import Versions
 from agent.inventory.environment import load
-from agent.inventory.source import INVENTORIES
 from agent.steps.accept import accepted
 from agent.steps.fetch import fetch
 from agent.steps.verify import verify

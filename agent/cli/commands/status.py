@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from agent import wiring
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
@@ -20,6 +19,7 @@ from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due
 from agent.domain.text import moment, printable, waiting
 from agent.errors import UsageError
 from agent.fleet.reader import belongs, judge_all, now_seen
+from agent.fleet_view import fleet_view
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
 from agent.steps.choose import HERE
@@ -43,7 +43,7 @@ def status(
     output: Output, repo: ConfigRepo, hosts: Sequence[str], remote: str | None = None, everything: bool = False
 ) -> int:
     """Show what the hosts report, signatures verified."""
-    view = wiring.fleet_view(
+    view = fleet_view(
         repo.folder, repo.inventory, remote, paths=Paths(), choose=lambda: (repo.root, repo.one_inventory())
     )
     seen = _read_seen(view.seen)
@@ -142,7 +142,7 @@ def _document(status: HostStatus, now: int) -> dict[str, object]:
         "overdue": report is not None and now > due(report),
         "clock_ahead_s": 0 if report is None else ahead_s(report, now),
         "reported_at": None if report is None else moment(report.at, "%Y-%m-%dT%H:%M:%S+00:00"),
-        "report": None if report is None else report.model_dump(mode="json"),
+        "report": None if report is None else codec.to_plain(report),
     }
 
 

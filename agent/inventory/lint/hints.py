@@ -6,8 +6,7 @@ import difflib
 from collections.abc import Iterator
 
 from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
-from agent.domain.tree import Tree
-from agent.inventory.source import INVENTORIES
+from agent.domain.tree import INVENTORIES, Tree
 
 _FOLDERS = {
     INVENTORIES: INVENTORIES,

@@ -1,0 +1,110 @@
+"""What ``hostwright status`` looks at: the status branch, the hosts that belong there, and whose signatures count."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent import wiring
+from agent.domain.plan import Hold
+from agent.errors import HostwrightError, UsageError
+from agent.fleet.writer import StatusBranch
+from agent.host.identity import Identity, admitted
+from agent.host.paths import Paths
+from agent.host.settings import read as read_settings
+from agent.host.state import Memory
+from agent.inventory.fleet import read_fleet
+from agent.steps.choose import suspension
+from agent.steps.members import hosts_at, hosts_of, identities_at
+from agent.system.folder import FolderTree
+from agent.system.git_environment import Access
+from agent.system.remote import Remote
+from agent.system.working_copy import Checkout
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """What ``hostwright status`` reads: the branch, whose signatures to expect, which hosts there are (None: nobody
+    knows), and what was seen before. ``local``: on a managed host its name, and what a person said there."""
+
+    branch: StatusBranch
+    identities: Mapping[str, str]
+    inventory: str
+    hosts: frozenset[str] | None
+    seen: Path
+    local: tuple[str, tuple[Hold, ...]] | None = None
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """By host, what is wrong with the file that is to admit it."""
+
+
+def fleet_view(
+    repo: Path | None,
+    inventory: str | None,
+    remote: str | None,
+    *,
+    paths: Paths,
+    choose: Callable[[], tuple[Path, str]],
+) -> FleetView:
+    """On a managed host, without ``repo``: its own. Elsewhere ``choose`` names the config repo and its inventory."""
+    if repo is None and os.geteuid() == 0 and paths.settings.exists():
+        return _view_of_host(paths, remote)
+    root, only = choose()
+    name = inventory or only
+    tree = FolderTree(root)
+    folder = wiring.cache() / _slug(root)
+    fleet = read_fleet(tree, name)
+    where = Remote.parse(remote or (fleet.status.remote if fleet.status.remote != "same" else _origin(root)))
+    access = Access(known_hosts=None, deploy_key=None)
+    found, wrong = admitted(tree, name)
+    return FleetView(
+        StatusBranch(folder / "status.git", where, access),
+        {host: identity.ssh for host, identity in found.items()},
+        name,
+        hosts_of(tree, name),
+        folder / "seen.json",
+        broken=_by_host(wrong),
+    )
+
+
+def _by_host(wrong: Iterable[HostwrightError]) -> Mapping[str, str]:
+    """Complaints about files of identities, which begin with the path, by the host that the file is called after."""
+    return {Path(error.message.partition(": ")[0]).stem: error.message for error in wrong}
+
+
+def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
+    settings = read_settings(paths)
+    memory = Memory(paths)
+    access = wiring.access_of_host(paths, settings, reporting=True)
+    branch = wiring.status_branch(paths.var / "status-read.git", settings, memory.state().fleet, access)
+    if remote is not None:
+        branch = StatusBranch(branch.repo, Remote.parse(remote), access)
+    mirror, last, now = wiring.mirror_of_host(paths, settings), memory.trust().last, wiring.clock()
+    known = identities_at(mirror, settings.inventory, last)
+    own = {settings.host: Identity.load(paths.identity, settings.host).public_line}
+    said = (suspension(memory.suspension(now), None, now),)
+    return FleetView(
+        branch,
+        {**known, **own},
+        settings.inventory,
+        hosts_at(mirror, settings.inventory, last),
+        paths.seen,
+        (settings.host, tuple(hold for hold in said if hold is not None)),
+    )
+
+
+def _origin(root: Path) -> str:
+    checkout = Checkout.around(root)
+    asked = ("config", "--local", "--no-includes", "--get", "remote.origin.url")
+    url = checkout.ask(*asked) if checkout is not None else ""
+    if not url:
+        raise UsageError(
+            f"{root} has no remote `origin`", hint="name the status remote: hostwright status --remote URL"
+        )
+    return url
+
+
+def _slug(root: Path) -> str:
+    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]

@@ -1,0 +1,33 @@
+"""members: turns the files of a config repo into the hosts of its inventory, and the keys of those admitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent.domain.tree import Tree
+from agent.errors import HostwrightError
+from agent.host.identity import admitted
+from agent.inventory.ansible.inventory import read_host_names
+from agent.inventory.source import open_source
+from agent.system.git import Mirror
+
+
+def identities_at(mirror: Mirror, inventory: str, sha: str | None) -> Mapping[str, str]:
+    """The public lines of the hosts that a trusted commit admits."""
+    if sha is None:
+        return {}
+    found, _ = admitted(mirror.tree(sha), inventory)
+    return {host: identity.ssh for host, identity in found.items()}
+
+
+def hosts_of(tree: Tree, inventory: str) -> frozenset[str] | None:
+    """The hosts of an inventory; None where nobody can tell."""
+    try:
+        return read_host_names(open_source(tree, inventory))
+    except HostwrightError:
+        return None
+
+
+def hosts_at(mirror: Mirror, inventory: str, sha: str | None) -> frozenset[str] | None:
+    """Those of a trusted commit."""
+    return None if sha is None else hosts_of(mirror.tree(sha), inventory)

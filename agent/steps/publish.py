@@ -1,0 +1,112 @@
+"""publish: turns signed reports into a commit on the status branch, with the page for people beside them.
+
+Loaded when something is sent: most cycles have nothing to say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.domain.memory import FleetSettings
+from agent.domain.status import HostStatus, RawReport, Signed, report_path
+from agent.fleet.due import lately
+from agent.fleet.reader import belongs, judge, judge_all
+from agent.fleet.render import readme
+from agent.fleet.writer import Displaced, Render, StatusBranch
+from agent.host.outbox import Outbox, suspects
+from agent.host.settings import Settings
+from agent.system.files import write_atomic
+
+WITHDRAW_DEADLINE_S = 20.0
+"""What it may delay an uninstall that nobody answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Sends from ``outboxes`` of one host, by way of ``box``. ``own``: its name and public line. ``identities`` and
+    ``hosts``: those of a trusted commit, for the page."""
+
+    settings: Settings
+    fleet: FleetSettings
+    box: Outbox
+    outboxes: Sequence[Outbox]
+    branch: Callable[[FleetSettings, Path], StatusBranch]
+    identities: Callable[[str | None], Mapping[str, str]]
+    hosts: Callable[[str | None], frozenset[str] | None]
+    own: Mapping[str, str]
+    clock: Callable[[], int]
+
+    def publish(self, reports: Sequence[Signed], trusted: str | None, deadline_s: float) -> None:
+        """Sends ``reports``, oldest first. Raises ReportError when they did not arrive."""
+        branch, page = self._branch, self._page(trusted)
+        try:
+            branch.publish(reports, render=page, deadline_s=deadline_s, expected=self._documents())
+        except Displaced:
+            self._look_for_rival(branch, deadline_s)
+            branch.publish(reports, render=page, deadline_s=deadline_s)
+        write_atomic(self.box.sent, reports[-1].document)
+
+    def withdraw(self, trusted: str | None) -> None:
+        """Takes this host's report off the branch, where it is one of its own. Raises ReportError."""
+        self._branch.withdraw(
+            self.settings.host,
+            at=self.clock(),
+            render=self._page(trusted),
+            expected=self._documents(),
+            deadline_s=WITHDRAW_DEADLINE_S,
+        )
+
+    @property
+    def _branch(self) -> StatusBranch:
+        return self.branch(self.fleet, self.box.cache)
+
+    def _documents(self) -> list[bytes]:
+        return [document for each in self.outboxes for document in each.documents()]
+
+    def _page(self, trusted: str | None) -> Render | None:
+        """Makes the page, with this host beside the identities of the commit ``trusted``. Without one nobody here knows
+        which hosts are admitted: the page stays as it is."""
+        if not self.fleet.render or trusted is None:
+            return None
+
+        def render(found: Sequence[RawReport]) -> bytes:
+            known, hosts = {**self.identities(trusted), **self.own}, self.hosts(trusted)
+            told = judge_all(found, known, hosts=hosts or ())
+            return readme(
+                (each for each in told if belongs(each, known, hosts) or _of_another(each, self.settings.inventory)),
+                inventory=self.settings.inventory,
+                as_of=self.clock(),
+            )
+
+        return render
+
+    def _look_for_rival(self, branch: StatusBranch, deadline_s: float) -> None:
+        """Keeps the report that stands in the place of this host's, where it is signed with this host's key.
+
+        Once proves nothing: a machine that was set back, or lost what it knew, finds its own. It writes over that, and
+        finds no other. So a second one within a while is that of another machine. One that is older than what this
+        machine sent last is its own: somebody has put it back. A machine that no longer knows what it sent suspects
+        nobody.
+        """
+        if self.box.last_sent() is None:
+            return
+        now = self.clock()
+        last = max(sent.sequence for each in self.outboxes if (sent := each.last_sent()) is not None)
+        for found in branch.read(deadline_s):
+            if found.document is None or found.path != report_path(self.settings.host):
+                continue
+            status = judge(found, self.own, {})
+            if status.verified and status.report is not None and status.report.sequence > last:
+                known = [report for report, at in suspects(self.outboxes) if lately(at, now, self.fleet)]
+                again = any(before.sequence != status.report.sequence for before in known)
+                for path in (self.box.suspect, *[self.box.rival] * again):
+                    write_atomic(path, found.document)
+                    os.utime(path, (now, now))
+
+
+def _of_another(status: HostStatus, inventory: str) -> bool:
+    """Whether it is the claim of a host of another inventory, which may share the branch with this one."""
+    return status.report is not None and status.report.inventory != inventory
