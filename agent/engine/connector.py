@@ -1,53 +1,102 @@
-"""pyinfra's inventory of this one host: its name and groups as in our inventory, and its data."""
+"""pyinfra's connector ``@here``: commands on this host, as ``@local`` runs them, at a fraction of the cost.
+
+    known by its text    answered in this process (``answers/known.py``)
+    any other            a shell of its own, started without a fork of this process
+    as somebody else, elsewhere, with a terminal, a time limit or input: by ``@local``, whose way it is
+
+The same answer comes out of all three; ``tests/engine/test_connector.py`` compares them.
+"""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
-from pyinfra.api.inventory import Inventory
+from pyinfra.api.command import StringCommand
+from pyinfra.api.facts import FactBase
+from pyinfra.api.state import StateStage
+from pyinfra.connectors.local import LocalConnector
+from pyinfra.connectors.util import CommandOutput, OutputLine
+from pyinfra.facts.server import Command
 
-from agent.domain.digest import JSON
-from agent.engine.code import run_file
+from agent.engine.answers.known import answered
+from agent.engine.output import Reading, run
+from agent.engine.run_as import as_root
 
-CONNECTOR = "@local"
-"""pyinfra's own; it starts a shell for every command."""
+REMEMBERED_S = 1.0
+"""How long an answer is good for: deploy code may wait for something by asking again and again."""
 
+_NO_MATTER = frozenset({"_retries", "_retry_delay", "_retry_until", "_temp_dir", "_success_exit_codes"})
+"""Arguments that do not change what a command does."""
 
-def this_host(data: Mapping[str, JSON]) -> Inventory:
-    """An inventory of this host alone; deploy code finds ``data`` in ``host.data``. Its name is
-    ``inventory_hostname``, its groups are ``group_names``, parents first, and the one that pyinfra gives it."""
-    inventory = Inventory(([(CONNECTOR, dict(data))], {}))
-    (host,) = inventory
-    name, groups = data.get("inventory_hostname"), data.get("group_names")
-    if isinstance(name, str):
-        host.name = name
-        inventory.hosts = {name: host}
-        inventory.host_data[name] = inventory.host_data[CONNECTOR]
-    ours = [str(group) for group in groups] if isinstance(groups, list) else []
-    host.groups[:] = dict.fromkeys((*ours, *host.groups))
-    for group in ours:
-        inventory.groups[group] = [host]
-    return inventory
+_FACTS = "pyinfra.facts."
+
+Result = tuple[int, CommandOutput]
 
 
-def read_group_data(inventory: Inventory, folders: Iterable[Path]) -> None:
-    """Puts into ``inventory`` what ``group_data/all.py`` and ``group_data/<group>.py`` of ``folders`` assign, as
-    pyinfra's command line does: below the host's own data, and what a later folder says above an earlier."""
-    (host,) = inventory
-    for folder in dict.fromkeys(folders):
-        for group in ("all", *host.groups):
-            path = folder / "group_data" / f"{group}.py"
-            if path.is_file():
-                (inventory.data if group == "all" else inventory.group_data[group]).update(_assigned(path))
+class HereConnector(LocalConnector):
+    """Remembers, while a deploy is prepared, what pyinfra's own facts were told by a shell, until a command runs that
+    is none of these questions."""
 
+    is_root: ClassVar[bool] = False
+    """True where this process may do all that root may, or is confined and looks like it."""
 
-def _assigned(path: Path) -> dict[str, object]:
-    """The values that a file assigns, by name: those that it lists in ``__all__``, or all but its imports."""
-    values = run_file(path)
-    imports = (node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Import | ast.ImportFrom))
-    imported = {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
-    listed = values.get("__all__")
-    names = set(listed) if isinstance(listed, list | tuple) else values.keys() - imported
-    return {name: value for name, value in values.items() if name in names and not name.startswith("__")}
+    def __init__(self, state: Any, host: Any) -> None:
+        super().__init__(state, host)
+        self._asking = False
+        self._memory: dict[str, tuple[float, Result]] = {}
+
+    @staticmethod
+    def make_names_data(name: str | None = None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:  # noqa: ARG004
+        yield "@here", {}, ["@here"]
+
+    @contextmanager
+    def asking(self, fact: type) -> Iterator[None]:
+        """Within it commands are questions of ``fact``. Those of pyinfra's own facts change nothing, but for the one
+        that takes any command."""
+        before = self._asking
+        self._asking = issubclass(fact, FactBase) and fact.__module__.startswith(_FACTS) and fact is not Command
+        try:
+            yield
+        finally:
+            self._asking = before
+
+    def run_shell_command(
+        self,
+        command: Any,
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Any,
+    ) -> tuple[bool, CommandOutput]:
+        text = None if print_output or print_input else self._plain(command, arguments)
+        if text is None:
+            self._memory.clear()
+            return super().run_shell_command(command, print_output, print_input, **arguments)
+        lines = answered(text)
+        if lines is None:
+            code, output = self._by_shell(text)
+        else:
+            code, output = 0, CommandOutput([OutputLine("stdout", line) for line in lines])
+        return code in (arguments.get("_success_exit_codes") or (0,)), output
+
+    def _plain(self, command: Any, arguments: Mapping[str, Any]) -> str | None:
+        """The text of a command that nothing is peculiar about; None of any other."""
+        given = as_root({**arguments}) if self.is_root else {**arguments}
+        shell = given.pop("_shell_executable", "sh")
+        peculiar = any(value for name, value in given.items() if name not in _NO_MATTER)
+        if peculiar or shell != "sh" or not isinstance(command, str | StringCommand):
+            return None
+        return command if isinstance(command, str) else command.get_raw_value()
+
+    def _by_shell(self, text: str) -> Result:
+        if not self._asking or self.state.current_stage != StateStage.Prepare:
+            self._memory.clear()
+            return run(text, ends_only=Reading.ends_only)
+        now = time.monotonic()
+        if text in self._memory and self._memory[text][0] > now:
+            return self._memory[text][1]
+        result = run(text)
+        self._memory[text] = (now + REMEMBERED_S, result)
+        return result

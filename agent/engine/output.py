@@ -1,4 +1,4 @@
-"""A reader of commands' output in place of pyinfra's, which dies at the first byte that is not UTF-8, and holds all
+"""Runs commands and reads what they write. pyinfra's own reader dies at the first byte that is not UTF-8, and holds all
 that comes, as often as three times.
 
 Of an operation only the end is ever told, and one may print without end. What a fact asks for is read whole.
@@ -6,16 +6,23 @@ Of an operation only the end is ever told, and one may print without end. What a
 
 from __future__ import annotations
 
+import io
+import os
+import selectors
+import signal
+import subprocess
 from collections import deque
 from queue import Queue
 from typing import BinaryIO
 
-from pyinfra.connectors.util import OutputLine
+from pyinfra.connectors.util import CommandOutput, OutputLine
 
 HELD = 256 * 1024
 """Bytes of each stream of one command: more than is told of a whole operation."""
 
 _CHUNK = 64 * 1024
+_SILENT = (signal.SIGINT, signal.SIGPIPE)
+"""Signals of which a shell says nothing."""
 
 
 class Reading:
@@ -24,18 +31,62 @@ class Reading:
     ends_only = False
 
 
-def read_buffer(name: str, io: BinaryIO, output_queue: Queue[OutputLine], **_printing: object) -> None:
+def read_buffer(name: str, stream: BinaryIO, output_queue: Queue[OutputLine], **_printing: object) -> None:
     """A command's output line by line. All of it is read: a command that nobody listens to waits for ever."""
-    for line in _last_lines(io) if Reading.ends_only else io:
-        output_queue.put(OutputLine(name, line.decode(errors="replace").rstrip("\n")))
+    held = _Held(HELD if Reading.ends_only else None)
+    while chunk := stream.read(_CHUNK):
+        held.add(chunk)
+    for line in held.lines():
+        output_queue.put(OutputLine(name, line))
 
 
-def _last_lines(io: BinaryIO) -> list[bytes]:
-    held: deque[bytes] = deque()
-    size = 0
-    while chunk := io.read(_CHUNK):
-        held.append(chunk)
-        size += len(chunk)
-        while size - len(held[0]) >= HELD:
-            size -= len(held.popleft())
-    return b"".join(held).splitlines(keepends=True)
+def run(command: str, *, ends_only: bool = False) -> tuple[int, CommandOutput]:
+    """Runs a command by a shell. Returns its exit status and its output: stdout, then stderr.
+
+    pyinfra's own way forks this process, and has a second shell wait for the first: that one says how a signal ended
+    it, and so does this. Raises OSError, ValueError.
+    """
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(["sh", "-c", command], stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as process,
+        selectors.DefaultSelector() as selector,
+    ):
+        assert process.stdin is not None
+        process.stdin.close()
+        streams = {"stdout": process.stdout, "stderr": process.stderr}
+        held = {name: _Held(HELD if ends_only else None) for name in streams}
+        for name, stream in streams.items():
+            selector.register(stream, selectors.EVENT_READ, held[name])  # type: ignore[arg-type]
+        while selector.get_map():
+            for key, _ in selector.select():
+                if chunk := os.read(key.fd, _CHUNK):
+                    key.data.add(chunk)
+                else:
+                    selector.unregister(key.fileobj)
+    lines = [OutputLine(name, line) for name in held for line in held[name].lines()]
+    if process.returncode >= 0:
+        return process.returncode, CommandOutput(lines)
+    ended_by = -process.returncode
+    if ended_by not in _SILENT:
+        lines.append(OutputLine("stderr", signal.strsignal(ended_by) or ""))
+    return 128 + ended_by, CommandOutput(lines)
+
+
+class _Held:
+    """Chunks of a stream: all of them, or the last ones with at least ``size`` bytes."""
+
+    def __init__(self, size: int | None) -> None:
+        self._most = size
+        self._size = 0
+        self._chunks: deque[bytes] = deque()
+
+    def add(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        while self._most is not None and self._size - len(self._chunks[0]) >= self._most:
+            self._size -= len(self._chunks.popleft())
+
+    def lines(self) -> list[str]:
+        text = b"".join(self._chunks).decode(errors="replace")
+        # Only at line feeds, as when a stream is read line by line.
+        return [line.rstrip("\n") for line in io.StringIO(text, newline="\n")]

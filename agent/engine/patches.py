@@ -16,6 +16,7 @@ import pyinfra.local
 from pyinfra.context import ctx_config, ctx_host, ctx_state
 
 from agent.engine.code import repository, run_file
+from agent.engine.connector import HereConnector
 from agent.engine.dry_run import DryRunMeta
 from agent.engine.output import read_buffer
 from agent.engine.ownership import require_closure
@@ -40,6 +41,7 @@ def patch_pyinfra(*, confined: bool) -> None:
     for place, name, ours in replacements:
         assert hasattr(place, name), f"pyinfra has no {name} any more"
         setattr(place, name, ours)
+    HereConnector.is_root = confined or os.geteuid() == 0
 
 
 def run_source(source: Path) -> None:

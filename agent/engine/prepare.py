@@ -24,12 +24,12 @@ from agent.deploys.correction import Correction
 from agent.domain.deploy_file import CALL_IT, uncalled
 from agent.domain.plan import WantedChange
 from agent.engine.code import UnpreparedError, enter, explain, misses_something
-from agent.engine.connector import read_group_data, this_host
 from agent.engine.dry_run import DryRunMeta, DryRunState
 from agent.engine.logs import Diff, LogCapture
 from agent.engine.ownership import CORRECT, call_of, owned
 from agent.engine.patches import run_source
 from agent.engine.protocol import Order
+from agent.engine.this_host import read_group_data, this_host
 from agent.errors import DeployError
 
 

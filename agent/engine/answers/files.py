@@ -1,0 +1,216 @@
+"""Questions about files: what ``stat``, a hash, ``cat``, ``find``, ``grep`` and ``awk`` would print.
+
+Only the plain case is answered: an absolute path of printable ASCII, and nothing, a regular file or a readable tree
+there. Every other case is the program's own to tell.
+"""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import os
+import pwd
+import re
+import stat
+from contextlib import suppress
+
+from agent.engine.answers.pattern import translated
+from agent.engine.answers.shape import Lines
+
+_PLAIN = re.compile(r"/[ -&(-\[\]-~]*")
+"""Printable ASCII but the quote and the backslash: no program writes these in another way than they are."""
+
+_SEARCHED_MAX = 1 << 20
+"""Bytes of a file that is searched here: ``re`` may take longer than linear time."""
+
+_FOLDER_MAX = 10_000
+"""Entries of a folder up to which ``find`` keeps the order of the file system."""
+
+_OWN_PROCESS = ("/proc/self/", "/proc/thread-self/")
+
+
+def status(path: str) -> Lines | None:
+    """As GNU stat prints it; nothing where there is nothing."""
+    if not _is_plain(path) or "QUOTING_STYLE" in os.environ:
+        return None
+    try:
+        found = os.lstat(path)
+        is_link = stat.S_ISLNK(found.st_mode)
+        target = os.readlink(path) if is_link else None  # noqa: PTH115  # a word of a command
+    except FileNotFoundError:
+        return []
+    except OSError:
+        return None
+    name = f"'{path}'"
+    if target is not None:
+        if not _PLAIN.fullmatch(f"/{target}"):
+            return None
+        name += f" -> '{target}'"
+    times = (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)
+    accessed, modified, changed = (time // 1_000_000_000 for time in times)
+    return [
+        f"user={_user(found.st_uid)} group={_group(found.st_gid)} mode={stat.filemode(found.st_mode)}"
+        f" atime={accessed} mtime={modified} ctime={changed} size={found.st_size} {name}"
+    ]
+
+
+def digest(algorithm: str, path: str) -> Lines | None:
+    """As ``sha1sum`` and its like print it; nothing where there is nothing."""
+    descriptor = _open_regular(path)
+    if not isinstance(descriptor, int):
+        return descriptor
+    with suppress(OSError), open(descriptor, "rb", buffering=0) as file:
+        return [f"{hashlib.file_digest(file, algorithm).hexdigest()}  {path}"]
+    return None
+
+
+def content(path: str) -> Lines | None:
+    """The lines of a file; nothing where there is nothing."""
+    data = _content(path)
+    return None if data is None else _lines(data)
+
+
+def existing_content(path: str) -> Lines | None:
+    """The lines of a file that is there."""
+    return content(path) if os.path.exists(path) else None  # noqa: PTH110  # a word of a command
+
+
+def regular_content(path: str) -> Lines | None:
+    """The lines of a regular file; nothing where there is something else, or nothing."""
+    if _is_plain(path) and not os.path.isfile(path):  # noqa: PTH113  # a word of a command
+        return []
+    return content(path)
+
+
+def content_or(path: str, missing: str) -> Lines | None:
+    if not _is_plain(missing, start=""):
+        return None
+    if _is_plain(path) and not os.path.exists(path):  # noqa: PTH110  # a word of a command
+        return [missing]
+    return content(path)
+
+
+def below(path: str, kind: str) -> Lines | None:
+    """What ``find`` finds of one type, in its order; nothing where there is nothing."""
+    if not _is_plain(path) or path.endswith("/"):
+        return None
+    found: list[bytes] = []
+    try:
+        there = os.lstat(path).st_mode
+        if kind == {stat.S_IFREG: "f", stat.S_IFLNK: "l", stat.S_IFDIR: "d"}.get(stat.S_IFMT(there)):
+            found.append(os.fsencode(path))
+        if stat.S_ISDIR(there):
+            _descend(os.fsencode(path), kind, found)
+    except FileNotFoundError:
+        return [] if not found else None
+    except (OSError, RecursionError):
+        return None
+    return _lines(b"".join(name + b"\n" for name in found))
+
+
+def matching(pattern: str, path: str, exists: str, *, extended: bool) -> Lines | None:
+    """The lines that ``grep`` finds in a regular file; ``exists`` where it finds none."""
+    search = translated(pattern, extended=extended)
+    data = _searchable(path) if search and _is_plain(exists, start="") else None
+    if data is None or search is None:
+        return [] if search and _is_missing(path) else None
+    return [line for line in _lines(data) if search.search(line)] or [exists]
+
+
+def between(start: str, end: str, path: str, exists: str, missing: str) -> Lines | None:
+    """The lines between two that hold ``start`` and ``end``; ``missing`` where there is no such file."""
+    if not all(_is_plain(word, start="") for word in (exists, missing)):
+        return None
+    data = _searchable(path)
+    if data is None:
+        return [missing] if _is_missing(path) else None
+    found: Lines = []
+    inside = False
+    for line in _lines(data):
+        inside = inside and end not in line
+        if inside:
+            found.append(line)
+        inside = inside or start in line
+    return found
+
+
+def _is_plain(word: str, start: str = "/") -> bool:
+    return _PLAIN.fullmatch(word if start else f"/{word}") is not None
+
+
+def _is_missing(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return _is_plain(path)
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def _open_regular(path: str) -> int | Lines | None:
+    """A descriptor; or, where nothing can be opened, no lines for what is not there, and None for the rest."""
+    if not _is_plain(path) or (path.startswith(_OWN_PROCESS) and path != "/proc/self/mountinfo"):
+        return None
+    try:
+        # Looked at before it is opened: opening can do things to a device.
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # a word of a command
+            return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return []
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _content(path: str) -> bytes | None:
+    descriptor = _open_regular(path)
+    if not isinstance(descriptor, int):
+        return None if descriptor is None else b""
+    with suppress(OSError), open(descriptor, "rb", buffering=0) as file:
+        return file.read()
+    return None
+
+
+def _searchable(path: str) -> bytes | None:
+    """The content of a small file that is text in every locale; None for any other, or none."""
+    if not os.path.exists(path):  # noqa: PTH110  # a word of a command
+        return None
+    data = _content(path)
+    return data if data is not None and len(data) <= _SEARCHED_MAX and data.isascii() and b"\0" not in data else None
+
+
+def _descend(folder: bytes, kind: str, found: list[bytes]) -> None:
+    with os.scandir(folder) as entries:
+        listed = list(entries)
+    if len(listed) > _FOLDER_MAX:
+        raise OSError
+    for entry in listed:
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if is_folder if kind == "d" else entry.is_symlink() if kind == "l" else entry.is_file(follow_symlinks=False):
+            found.append(entry.path)
+        if is_folder:
+            _descend(entry.path, kind, found)
+
+
+def _lines(data: bytes) -> Lines:
+    lines = data.decode(errors="replace").split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return "UNKNOWN"
+
+
+def _group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return "UNKNOWN"
