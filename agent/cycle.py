@@ -89,6 +89,8 @@ def _end(cycle: Cycle, account: Account) -> Account:
             now=parts.clock(),
         )
     with log.surviving():
+        parts.mirror.keep_recent()
+    with log.surviving():
         parts.ensure_webhook_service(parts.memory.state().fleet.webhook)
     with log.surviving():
         collect_garbage(

@@ -74,7 +74,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
     except OSError as error:
         unusable = host_io_error(error)
     return replace(
-        _parts(paths, settings, paths.work, progress, inherit=(lock,)),
+        _parts(paths, settings, work=paths.work, progress=progress, memory=memory, mirror=mirror, inherit=(lock,)),
         renewed=renewed,
         healed=healed,
         unusable=unusable,
@@ -88,13 +88,24 @@ def parts_of_plan(paths: Paths, work: Path) -> Parts:
 
     Raises SettingsError when this host follows no repository yet.
     """
-    found = _parts(paths, read_settings(paths), work, Progress(started=lambda *_: None, operated=lambda _: None))
-    resolved = resolved_states_of_host(paths, found.settings, writes=False)
-    return replace(found, exports=Exports(work / "commits", found.mirror), resolved=resolved)
+    settings, progress = read_settings(paths), Progress(started=lambda *_: None, operated=lambda _: None)
+    found = _parts(
+        paths, settings, work=work, progress=progress, memory=Memory(paths), mirror=mirror_of_host(paths, settings)
+    )
+    resolved = resolved_states_of_host(paths, settings, writes=False)
+    return replace(found, exports=Exports(paths.commits, found.mirror, scratch=work / "commits"), resolved=resolved)
 
 
-def _parts(paths: Paths, settings: Settings, work: Path, progress: Progress, inherit: tuple[int, ...] = ()) -> Parts:
-    memory, mirror = Memory(paths), mirror_of_host(paths, settings)
+def _parts(
+    paths: Paths,
+    settings: Settings,
+    *,
+    work: Path,
+    progress: Progress,
+    memory: Memory,
+    mirror: Mirror,
+    inherit: tuple[int, ...] = (),
+) -> Parts:
     return Parts(
         paths=paths,
         settings=settings,
@@ -112,7 +123,7 @@ def _parts(paths: Paths, settings: Settings, work: Path, progress: Progress, inh
         journal=Journal(paths.journal),
         ledger=Ledger(paths.ledger),
         events=Events(paths.events),
-        reporter=reporter_of_host(paths, settings, mirror),
+        reporter=reporter_of_host(paths, settings, mirror, memory),
         progress=progress,
         clock=clock,
         versions=Versions(paths),
@@ -120,11 +131,11 @@ def _parts(paths: Paths, settings: Settings, work: Path, progress: Progress, inh
     )
 
 
-def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror) -> StatusReporter:
+def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror, memory: Memory) -> StatusReporter:
     access = access_of_host(paths, settings, reporting=True)
     return StatusReporter(
         settings=settings,
-        memory=Memory(paths),
+        memory=memory,
         events=Events(paths.events),
         identity=lambda: identity_of_host(paths, settings),
         outboxes=outboxes_of_host(paths),

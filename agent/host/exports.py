@@ -1,47 +1,85 @@
-"""Exports: turns trusted commits into folders that deploys can read, and collects those nobody needs."""
+"""Exports: turns trusted commits into folders that deploys can read, and collects those nobody needs.
+
+An export is compared with its commit, file by file, until it has stood unchanged for a moment. From then on it is
+believed by its signature, which stands beside it, until anything in it is touched.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 from pathlib import Path
 
 from agent.domain.commit import TrustedCommit
 from agent.errors import InventoryError
-from agent.system.files import discard, make_private_folder
+from agent.system.files import discard, make_private_folder, read_bounded, write_unsynced
 from agent.system.folder import FolderTree
 from agent.system.git import Mirror
-from agent.system.misplaced import misplaced_folder
+from agent.system.misplaced import misplaced_file, misplaced_folder
+from agent.system.signature import signature_of
 
 _log = logging.getLogger(__name__)
 
+_SEEN = ".seen"
+"""Ends the name of the file with the signature of an export."""
+
 
 class Exports:
-    def __init__(self, folder: Path, mirror: Mirror) -> None:
+    """``scratch``: of whoever does not hold the lock. He uses what lies in ``folder`` where its signature is good,
+    keeps it from being collected, and exports to there what he does not find."""
+
+    def __init__(self, folder: Path, mirror: Mirror, *, scratch: Path | None = None) -> None:
         self._folder = folder
         self._mirror = mirror
-        self._checked: set[str] = set()
+        self._scratch = scratch
+        self._checked: dict[str, Path] = {}
 
     def folder(self, commit: TrustedCommit) -> Path:
         """The commit's files: exported when they are not here yet, and anew when what is here is anything else. The
         type is the wall: only what ``verify`` vouched for is ever written out."""
-        target = self._folder / commit.sha
-        if commit.sha not in self._checked and not self._holds(commit.sha, target):
-            make_private_folder(self._folder)
-            if os.path.lexists(target):
-                _log.warning("%s is not what the commit holds; it is exported anew", target)
-                discard(target)
-            self._mirror.export(commit.sha, target)
-        self._checked.add(commit.sha)
-        return target
+        sha = commit.sha
+        if sha not in self._checked:
+            there = self._folder / sha
+            if self._scratch is None:
+                self._ensure(sha, there)
+            elif not (_use(there) and self._known(there)):
+                there = self._scratch / sha
+                make_private_folder(self._scratch)
+                self._mirror.export(sha, there)
+            self._checked[sha] = there
+        return self._checked[sha]
 
     def collect(self, needed: frozenset[str]) -> None:
-        """Removes exports of commits other than ``needed``, and what an interrupted export left."""
+        """Removes exports of commits other than ``needed`` that nobody uses, and what an interrupted export left."""
         if not self._folder.is_dir():
             return
         for entry in self._folder.iterdir():
-            if entry.name not in needed:
+            if entry.name.removesuffix(_SEEN) not in needed and not _used(entry):
                 discard(entry)
+
+    def _ensure(self, sha: str, target: Path) -> None:
+        if self._known(target):
+            return
+        settled = signature_of(target, settled=True)  # before it is read: what changes meanwhile changes it
+        if self._holds(sha, target):
+            if settled is not None:
+                write_unsynced(_seen(target), settled.encode())
+            return
+        make_private_folder(self._folder)
+        if os.path.lexists(target):
+            _log.warning("%s is not what the commit holds; it is exported anew", target)
+            discard(target)
+        self._mirror.export(sha, target)
+
+    def _known(self, target: Path) -> bool:
+        """True if the export is as it was when it was last compared with its commit."""
+        try:
+            if misplaced_folder(target) or misplaced_file(_seen(target)):
+                return False
+            return read_bounded(_seen(target), 100).decode() == signature_of(target)
+        except (OSError, ValueError):
+            return False
 
     def _holds(self, sha: str, target: Path) -> bool:
         """True if each file of the commit is there with its content, and no other. No link is followed."""
@@ -51,3 +89,32 @@ class Exports:
             return FolderTree(target).entries() == self._mirror.inside(sha)
         except InventoryError:
             return False
+
+
+def _seen(target: Path) -> Path:
+    return target.with_name(f"{target.name}{_SEEN}")
+
+
+def _use(folder: Path) -> bool:
+    """Keeps ``folder`` from being collected as long as this process lives. False where it is not there."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _used(entry: Path) -> bool:
+    """True if somebody uses the folder now."""
+    try:
+        descriptor = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # no folder
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -51,7 +51,9 @@ class Journal:
         """Forgets what has ended, and deploys that nobody wants any more. Called at the end of a cycle."""
         begun, _, _ = self._read()
         entries = [begun.get(name, JournalEntry(name)) for name in sorted(self.interrupted(enforced) & wanted)]
-        write_atomic(self._path, b"".join(codec.encode(entry, defaults=False) for entry in entries))
+        content = b"".join(codec.encode(entry, defaults=False) for entry in entries)
+        if misplaced_file(self._path) or self._content() != content:
+            write_atomic(self._path, content)
 
     def damage(self) -> str:
         """The reason not to believe the journal, in words; empty without one."""
@@ -76,11 +78,7 @@ class Journal:
         begun: dict[str, JournalEntry] = {}
         ended: set[str] = set()
         lost = False
-        try:
-            data = read_bounded(self._path)
-        except FileNotFoundError:
-            data = b""
-        for entry in filter(None, map(_entry, data.splitlines())):
+        for entry in filter(None, map(_entry, (self._content() or b"").splitlines())):
             lost = lost or entry.lost
             if entry.begin:
                 begun[entry.begin] = entry
@@ -89,6 +87,13 @@ class Journal:
                 begun.pop(entry.end, None)
                 ended.add(entry.end)
         return begun, frozenset(ended), lost
+
+    def _content(self) -> bytes | None:
+        """None: it is not there."""
+        try:
+            return read_bounded(self._path)
+        except FileNotFoundError:
+            return None
 
     def _append(self, entry: JournalEntry) -> None:
         # A newline first: behind a torn line this one would be lost with it. Empty lines are skipped on reading.

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TypeVar
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
 
 from agent.domain import codec
 from agent.domain.memory import Applied, Pinned, State, Suspension, TrustRecord, Update
@@ -33,6 +35,8 @@ class Memory:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
+        self._known: dict[str, tuple[tuple[int, ...], Any]] = {}
+        """By name, the signature of the file that was read or written last, and what it holds."""
 
     def trust(self) -> TrustRecord:
         return self._read("trust", TrustRecord) or TrustRecord()
@@ -118,8 +122,7 @@ class Memory:
         self._write("pinned", pinned)
 
     def keep_sightings(self, sightings: Sightings | None) -> None:
-        if sightings is None or sightings != self.sightings():
-            self._write("sighted", sightings)
+        self._write("sighted", sightings)
 
     def keep_update(self, update: Update | None) -> None:
         self._write("update", update)
@@ -128,19 +131,32 @@ class Memory:
         self._write("suspended", suspension)
 
     def _write(self, name: str, document: object) -> None:
-        """Keeps the document, or removes it where it is None."""
+        """Keeps the document, or removes it where it is None. A file that says the same is left alone."""
         path = self._paths.document(name)
         if document is None:
             path.unlink(missing_ok=True)
-        else:
+        elif self._remembered(name, path) != document:
             write_atomic(path, codec.encode(document, indent=1))
+            self._known[name] = (_signature(path), document)
+
+    def _remembered(self, name: str, path: Path) -> Any:
+        """The document as it was read or written last, where the file is still that one; else None."""
+        signature, document = self._known.get(name, (None, None))
+        with suppress(OSError):
+            return document if signature == _signature(path) else None
+        return None
 
     def _read(self, name: str, kind: type[D]) -> D | None:
         path = self._paths.document(name)
         try:
             if wrong := misplaced_file(path):
                 raise ValueError(f"it is {wrong}")
-            return codec.decode(read_bounded(path), kind)
+            known: D | None = self._remembered(name, path)
+            if known is None:
+                signature = _signature(path)
+                known = codec.decode(read_bounded(path), kind)
+                self._known[name] = (signature, known)
+            return known
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -151,6 +167,12 @@ class Memory:
                 kind=ProblemKind.STATE_CORRUPT,
                 hint=f"move it away (mv {path} {path}{SUFFIX}): {_WITHOUT[name]}",
             ) from error
+
+
+def _signature(path: Path) -> tuple[int, ...]:
+    """What changes when the file is another one, or was written to. Raises OSError."""
+    status = path.lstat()
+    return status.st_dev, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 _WITHOUT = {

@@ -191,6 +191,8 @@ class Mirror:
 
     def first_parent_range(self, last: str, tip: str) -> tuple[str, ...]:
         """The commits of ``tip``'s first-parent line that are not in the history of ``last``, oldest first."""
+        if last == tip:
+            return ()
         asked = ("--first-parent", "--reverse", _checked(tip), f"^{_checked(last)}")
         return tuple(self._healing(lambda: self._store.lines("rev-list", *asked)))
 
@@ -215,6 +217,11 @@ class Mirror:
         """
         entries = self.tree(sha).entries() if outward else self.inside(sha)
         self._healing(lambda: git_tree.export(entries, self._store, target))
+
+    def keep_recent(self) -> None:
+        """Keeps the few objects that were asked for at hand: the next cycle asks for the same. Raises OSError."""
+        if self._store.path.is_dir():
+            self._store.recent.keep()
 
     def close(self) -> None:
         """Ends the git process that answers questions; the next question starts another."""

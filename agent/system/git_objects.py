@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -17,10 +19,11 @@ from agent.domain.text import printable
 from agent.domain.tree import blob_id
 from agent.errors import SourceError
 from agent.problems import ProblemKind
-from agent.system.files import make_private_folder
+from agent.system.files import make_private_folder, read_bounded
 from agent.system.git_command import LOCAL_TIMEOUT_S, drop_leftovers, git, git_missing
 from agent.system.git_environment import local_environment
 from agent.system.git_failure import known_failure
+from agent.system.git_recent import RecentObjects
 from agent.system.misplaced import misplaced_folder
 from agent.system.process import Completed
 
@@ -31,6 +34,7 @@ PACKS_LIMIT: Final = 40
 """Packs before they are made one; below git's own limit of 50, where looking things up gets slow."""
 ANSWER_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of an answer: half a million files, 1.6 million commits."""
+_SHA: Final = re.compile(r"[0-9a-f]{40}")
 _CHUNK_BYTES: Final = 1024 * 1024
 _HEADER_BYTES: Final = 128
 """What cat-file writes around one object, generously."""
@@ -52,6 +56,7 @@ class ObjectStore:
         self._owned = owned
         self._beside = beside
         self._session: Session | None = None
+        self.recent = RecentObjects(path / "recent")
 
     def make(self) -> None:
         """Makes the repository unless it is there."""
@@ -62,6 +67,8 @@ class ObjectStore:
 
     def header(self, sha: str) -> str | None:
         """The type of an object; None when it is not here, as far as can be told."""
+        if (known := self.recent.find(sha)) is not None:
+            return known[0]
         try:
             return os.fsdecode(self._objects().get_object_header(sha)[1])  # typed str, but bytes
         except (ValueError, OSError, DamagedError):
@@ -70,6 +77,8 @@ class ObjectStore:
 
     def size(self, sha: str) -> int:
         """Bytes of an object that is here."""
+        if (known := self.recent.find(sha)) is not None:
+            return len(known[1])
         try:
             return int(self._objects().get_object_header(sha)[2])
         except (ValueError, OSError) as error:
@@ -94,8 +103,12 @@ class ObjectStore:
             raise DamagedError(f"{sha} is not what it was")
 
     def read(self, sha: str, kind: str) -> bytes:
+        known = self.recent.find(sha)
+        if known is not None and known[0] == kind:
+            return known[1]
         content = io.BytesIO()
         self.copy(sha, kind, content)
+        self.recent.asked(sha, kind, content.getvalue())
         return content.getvalue()
 
     def read_blobs(self, sizes: Mapping[str, int], *, timeout_s: float = LOCAL_TIMEOUT_S) -> Mapping[str, bytes]:
@@ -144,6 +157,10 @@ class ObjectStore:
     def ref(self, name: str) -> str | None:
         """The commit that a ref is at; None where there is no such ref, as far as can be told."""
         try:
+            with suppress(OSError):  # it is packed, or there is none
+                said = read_bounded(self._checked_path() / name, 64).decode(errors="replace").strip()
+                if _SHA.fullmatch(said):
+                    return said
             return self.lines("rev-parse", "--quiet", "--verify", name)[0]
         except (DamagedError, IndexError):
             return None
@@ -154,7 +171,7 @@ class ObjectStore:
 
     def descends(self, tip: str, ancestor: str) -> bool:
         """True if the commit ``ancestor`` is ``tip`` or in its history."""
-        return self.ask("merge-base", "--is-ancestor", ancestor, tip, fine=(0, 1)).code == 0
+        return tip == ancestor or self.ask("merge-base", "--is-ancestor", ancestor, tip, fine=(0, 1)).code == 0
 
     def tidy(self) -> None:
         """Drops what killed fetches left, and makes many packs one. Nothing that ever was here is dropped: a commit

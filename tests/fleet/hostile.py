@@ -8,7 +8,7 @@ import types
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from agent.domain.report import ValueLimits, Report
+from agent.domain.report import Report, ValueLimits
 from agent.fleet.reader import REPORTS
 
 TEXTS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -379,3 +380,26 @@ def test_files_of_another_repository_are_looked_at_in_each_cycle(host: Host, mon
     monkeypatch.setattr(Repositories, "tree", lambda _, pin: asked.append(pin))
     host.cycle()
     assert pin in asked
+
+
+def test_a_cycle_without_news_starts_one_git_and_writes_only_that_it_was(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.repo.commit("First", HOSTS | site("one"))
+    for _ in range(3):
+        host.cycle()
+    started: list[list[str]] = []
+    start = subprocess.Popen.__init__
+
+    def note(self: object, argv: list[str], *arguments: object, **options: object) -> None:
+        started.append([*argv])
+        start(self, argv, *arguments, **options)  # type: ignore[arg-type, call-overload]
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", note)
+    host.parts.mirror.close()
+    mirror = Mirror(host.parts.paths.mirror, Access(None, None))
+    before = {path: path.stat().st_mtime_ns for path in host.parts.paths.var.iterdir() if path.is_file()}
+    run(replace(host.parts, mirror=mirror, exports=Exports(host.parts.paths.commits, mirror)), Trigger.CLOCK)
+    assert [argv[1] for argv in started if argv[0] == "git"] == ["ls-remote"]
+    written = [path.name for path, at in before.items() if path.stat().st_mtime_ns != at]
+    assert written == ["state.json"]

@@ -154,7 +154,7 @@ def _withdraw(paths: Paths) -> list[str]:
     try:
         settings = read_settings(paths)
         with closing(wiring.mirror_of_host(paths, settings)) as mirror:
-            wiring.reporter_of_host(paths, settings, mirror).withdraw()
+            wiring.reporter_of_host(paths, settings, mirror, Memory(paths)).withdraw()
     except (HostwrightError, OSError) as error:
         return [f"this host's report on the status branch: {error}"]
     return []
