@@ -21,7 +21,7 @@ from pyinfra.connectors.local import LocalConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.facts.server import Command
 
-from agent.engine.answers.known import answered
+from agent.engine.answers.known import USERS, answered
 from agent.engine.output import Reading, run
 from agent.engine.run_as import as_root
 
@@ -74,11 +74,7 @@ class HereConnector(LocalConnector):
         if text is None:
             self._memory.clear()
             return super().run_shell_command(command, print_output, print_input, **arguments)
-        lines = answered(text)
-        if lines is None:
-            code, output = self._by_shell(text)
-        else:
-            code, output = 0, CommandOutput([OutputLine("stdout", line) for line in lines])
+        code, output = self._recalled(text) or self._found(text)
         return code in (arguments.get("_success_exit_codes") or (0,)), output
 
     def _plain(self, command: Any, arguments: Mapping[str, Any]) -> str | None:
@@ -90,13 +86,21 @@ class HereConnector(LocalConnector):
             return None
         return command if isinstance(command, str) else command.get_raw_value()
 
-    def _by_shell(self, text: str) -> Result:
-        if not self._asking or self.state.current_stage != StateStage.Prepare:
-            self._memory.clear()
-            return run(text, ends_only=Reading.ends_only)
-        now = time.monotonic()
-        if text in self._memory and self._memory[text][0] > now:
-            return self._memory[text][1]
-        result = run(text)
-        self._memory[text] = (now + REMEMBERED_S, result)
+    def _recalled(self, text: str) -> Result | None:
+        until, result = self._memory.get(text, (0.0, None))
+        return result if self._remembers() and until > time.monotonic() else None
+
+    def _found(self, text: str) -> Result:
+        lines = answered(text)
+        if lines is not None:
+            result = 0, CommandOutput([OutputLine("stdout", line) for line in lines])
+        else:
+            if not self._remembers():
+                self._memory.clear()
+            result = run(text, ends_only=Reading.ends_only)
+        if (lines is None or text == USERS) and self._remembers():
+            self._memory[text] = (time.monotonic() + REMEMBERED_S, result)
         return result
+
+    def _remembers(self) -> bool:
+        return self._asking and self.state.current_stage == StateStage.Prepare

@@ -7,6 +7,7 @@ has a path or a name that cannot be a resource's.
 
 from __future__ import annotations
 
+import functools
 import os
 import posixpath
 import re
@@ -63,9 +64,12 @@ def call_of(generator: Callable[..., object]) -> Call:
     assert isinstance(generator, FunctionType)
     cells = dict(zip(generator.__code__.co_freevars, generator.__closure__ or (), strict=True))
     function, positional, named = (cells[name].cell_contents for name in _CLOSURE)
-    arguments = signature(function).bind(*positional, **named).arguments
+    arguments = _signature(function).bind(*positional, **named).arguments
     # What deploy code defines has its own module's name, or none where the deploy file itself defines it.
     return Call(f"{function.__module__}.{function.__name__}", arguments)
+
+
+_signature = functools.cache(signature)
 
 
 def require_closure(wrapper: Callable[..., object]) -> None:

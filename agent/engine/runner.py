@@ -8,12 +8,14 @@ its end: neither can get between the lines.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from agent.domain.outcome import Status
 from agent.engine.built_in import BuiltIn, look
@@ -111,6 +113,9 @@ class Runner:
         return prepare(order, Path(self._begin.root), Path(self._begin.temp), self._log)
 
     def _load_pyinfra(self) -> None:
+        from agent.engine.loading import load_pyinfra
+
+        load_pyinfra()
         from agent.engine.patches import patch_pyinfra
 
         patch_pyinfra(confined=self._confined)
@@ -156,5 +161,16 @@ def main(*, confined: bool = False) -> int:
         return 2
 
 
+def leave(status: int) -> NoReturn:
+    """End the process as ``sys.exit`` does, but for taking every module apart: that takes 60 ms of CPU."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -27,6 +27,7 @@ from pyinfra.api.state import State, StateStage
 from pyinfra.context import ctx_config, ctx_host, ctx_state
 from pyinfra.facts import files, server
 
+from agent.engine import connector
 from agent.engine.answers import known
 from agent.engine.output import read_buffer
 from agent.engine.this_host import this_host
@@ -298,6 +299,52 @@ def test_pyinfra_asks_in_the_words_that_are_known(sides: tuple[Side, Side], tmp_
         if known.answered(command if isinstance(command, str) else command.get_raw_value()) is None:
             slow.append(fact.name)
     assert slow == [files.Flags.name]
+
+
+def asked(side: Side, path: Path) -> object:
+    """The content of a file with a name that only a shell can tell about."""
+    return side.host.get_fact(files.FileContents, path=str(path))
+
+
+@pytest.fixture
+def here(sides: tuple[Side, Side]) -> Side:  # for its patch, and what it resets
+    side = Side(this_host({}))
+    for manager, value in ((ctx_state, side.state), (ctx_host, side.host), (ctx_config, side.state.config)):
+        manager.set(value)
+    return side
+
+
+def test_a_question_is_asked_once_until_a_command_runs(here: Side, tmp_path: Path) -> None:
+    file = tmp_path / "it's"
+    found = []
+    for number in range(3):
+        file.write_text(f"{number}\n")
+        if number == 2:
+            here.host.run_shell_command(StringCommand("true"), _shell_executable="sh")
+        found.append(asked(here, file))
+    assert found == [["0"], ["0"], ["2"]]
+
+
+def test_nothing_is_remembered_while_a_deploy_is_carried_out(here: Side, tmp_path: Path) -> None:
+    here.state.set_stage(StateStage.Execute)
+    file = tmp_path / "it's"
+    for number in range(2):
+        file.write_text(f"{number}\n")
+        assert asked(here, file) == [str(number)]
+
+
+def test_an_answer_is_forgotten_for_who_waits(here: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connector, "REMEMBERED_S", 0.0)
+    file = tmp_path / "it's"
+    for number in range(2):
+        file.write_text(f"{number}\n")
+        assert asked(here, file) == [str(number)]
+
+
+def test_a_command_that_a_deploy_file_asks_for_runs_each_time(here: Side, tmp_path: Path) -> None:
+    for _ in range(2):
+        here.host.get_fact(server.Command, command=f"echo x >> {tmp_path}/log")
+    assert (tmp_path / "log").read_text() == "x\nx\n"
 
 
 COMPARED = """

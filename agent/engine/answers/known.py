@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from agent.engine.answers import accounts, files, programs
-from agent.engine.answers.shape import Lines, Shape, shape
+from agent.engine.answers.shape import Lines, Shape
 
 _STAT = (
     "! (test -e {path} || test -L {path} ) || ( "
@@ -29,13 +29,15 @@ _AWK = (
     f"awk '/{{end:{_MARKER}}}/{{ f=0}} f; /{{start:{_MARKER}}}/{{ f=1}} ' {{path}}"
     " || (find {path} -type f > /dev/null && echo {exists} || echo {missing} )"
 )
-_USERS = """\
+USERS = """\
 for i in `cat /etc/passwd | cut -d: -f1`; do
             ENTRY=`grep ^$i: /etc/passwd`;
             LASTLOG=`(((lastlog -u $i || lastlogin $i) 2> /dev/null) | grep ^$i | tr -s ' ')`;
             PASSWORD=`(grep ^$i: /etc/shadow || grep ^$i: /etc/master.passwd) 2> /dev/null | cut -d: -f2`;
             echo "$ENTRY|`id -gn $i`|`id -Gn $i`|$LASTLOG|$PASSWORD";
         done"""
+"""The dearest question: all of NSS for each user."""
+
 _GUARDED = (
     f"if command -v {{name:{programs.PROGRAM}}} >/dev/null 2>&1; then ( {{inner:.+}} );"
     " else echo '{otherwise:##\\w+##}'; fi"
@@ -50,28 +52,28 @@ def _guarded(name: str, inner: str, otherwise: str) -> Lines | None:
 
 
 SHAPES: tuple[Shape, ...] = (
-    shape(_STAT, files.status),
+    Shape(_STAT, files.status),
     *(
-        shape(
+        Shape(
             _DIGEST % " || ".join(f"{program} {{path}} 2> /dev/null" for program in tried), partial(files.digest, name)
         )
         for name, tried in _DIGESTS.items()
     ),
-    shape(_GREP % "grep", partial(files.matching, extended=False)),
-    shape(_GREP % "grep -E", partial(files.matching, extended=True)),
-    shape(_AWK, files.between),
-    *(shape(f"find {{path}} -type {kind} || true", partial(files.below, kind=kind)) for kind in "fld"),
-    shape("( test -e {path} && cat {path} ) || echo {missing}", files.content_or),
-    shape("cat {path}", files.existing_content),
-    shape("cat {path} 2>/dev/null || true", files.content),
-    shape("! test -e {path} || cat {path}", files.content),
-    shape("! test -f {path} || cat {path}", files.regular_content),
-    shape(f"command -v {{name:{programs.PROGRAM}}} || true", programs.which),
-    shape("uname -{letter:[snrm]}", programs.uname),
-    shape("date +'%Y-%m-%dT%H:%M:%S%z'", programs.now),
-    shape(f"echo ~{{user:{accounts.NAME}}}", accounts.home),
-    shape(_USERS, accounts.users),
-    shape(_GUARDED, _guarded),
+    Shape(_GREP % "grep", partial(files.matching, extended=False)),
+    Shape(_GREP % "grep -E", partial(files.matching, extended=True)),
+    Shape(_AWK, files.between),
+    *(Shape(f"find {{path}} -type {kind} || true", partial(files.below, kind=kind)) for kind in "fld"),
+    Shape("( test -e {path} && cat {path} ) || echo {missing}", files.content_or),
+    Shape("cat {path}", files.existing_content),
+    Shape("cat {path} 2>/dev/null || true", files.content),
+    Shape("! test -e {path} || cat {path}", files.content),
+    Shape("! test -f {path} || cat {path}", files.regular_content),
+    Shape(f"command -v {{name:{programs.PROGRAM}}} || true", programs.which),
+    Shape("uname -{letter:[snrm]}", programs.uname),
+    Shape("date +'%Y-%m-%dT%H:%M:%S%z'", programs.now),
+    Shape(f"echo ~{{user:{accounts.NAME}}}", accounts.home),
+    Shape(USERS, accounts.users),
+    Shape(_GUARDED, _guarded),
 )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 Lines = list[str]
 
@@ -19,36 +18,41 @@ _WORD = rf"[\w@%+=:,./-]+|'(?:[^']|{QUOTE})*'"
 _HOLE = re.compile(r"\{(?P<name>[a-z_]+)(?::(?P<raw>[^}]+))?\}")
 
 
-@dataclass(frozen=True, slots=True)
 class Shape:
-    """``answer``: the lines that such a command prints, and that it ends well, when called with the words in the
-    holes; None where that is not certain."""
+    """A command that ``text`` draws. ``answer``, called with the words in the holes: the lines that such a command
+    prints when it ends well; None where that is not certain."""
 
-    text: re.Pattern[str]
-    quoted: frozenset[str]
-    answer: Callable[..., Lines | None]
+    def __init__(self, text: str, answer: Callable[..., Lines | None]) -> None:
+        self._text = text
+        self._answer = answer
+        self._begin = text.partition("{")[0]
+        self._quoted: set[str] = set()
+        self._expression: re.Pattern[str] | None = None
 
     def lines(self, command: str) -> Lines | None:
         """None also for a command of another shape."""
-        found = self.text.fullmatch(command)
+        if not command.startswith(self._begin):
+            return None
+        # Most shapes are never met, and an expression takes a millisecond.
+        self._expression = self._expression or self._compiled()
+        found = self._expression.fullmatch(command)
         if found is None:
             return None
         words = found.groupdict().items()
-        return self.answer(**{name: _unquoted(word) if name in self.quoted else word for name, word in words})
+        return self._answer(**{name: _unquoted(word) if name in self._quoted else word for name, word in words})
 
-
-def shape(text: str, answer: Callable[..., Lines | None]) -> Shape:
-    """The shape that ``text`` draws."""
-    pattern, end = "", 0
-    seen: dict[str, bool] = {}
-    for hole in _HOLE.finditer(text):
-        name, raw = hole["name"], hole["raw"]
-        pattern += re.escape(text[end : hole.start()])
-        pattern += f"(?P={name})" if name in seen else f"(?P<{name}>{raw or _WORD})"
-        seen.setdefault(name, raw is None)
-        end = hole.end()
-    expression = re.compile(pattern + re.escape(text[end:]), re.ASCII | re.DOTALL)
-    return Shape(expression, frozenset(name for name, quoted in seen.items() if quoted), answer)
+    def _compiled(self) -> re.Pattern[str]:
+        pattern, end = "", 0
+        seen: set[str] = set()
+        for hole in _HOLE.finditer(self._text):
+            name, raw = hole["name"], hole["raw"]
+            pattern += re.escape(self._text[end : hole.start()])
+            pattern += f"(?P={name})" if name in seen else f"(?P<{name}>{raw or _WORD})"
+            seen.add(name)
+            if raw is None and f"{{{name}:" not in self._text:
+                self._quoted.add(name)
+            end = hole.end()
+        return re.compile(pattern + re.escape(self._text[end:]), re.ASCII | re.DOTALL)
 
 
 def _unquoted(word: str) -> str:
