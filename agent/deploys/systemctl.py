@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from agent.deploys import questions as about
 from agent.deploys.telling import reason, telling_line
 from agent.deploys.unit_state import (
     CLOCK_GRAIN_US,
@@ -21,6 +22,7 @@ from agent.deploys.unit_state import (
     is_template,
     parsed,
 )
+from agent.domain.question import Question
 from agent.errors import Consequence, DeployError
 from agent.host.paths import Paths
 from agent.system.files import write_atomic
@@ -66,6 +68,22 @@ def query(names: Iterable[str]) -> dict[str, LoadedUnit]:
     triggers = {name for state in states.values() if state.started_by_others for name in state.triggers}
     triggering = {**_shown(triggers - states.keys()), **states}
     return {name: state.triggered(triggering) for name, state in states.items()}
+
+
+def questions(names: Collection[str], beside: Collection[str] = ()) -> Iterator[Question]:
+    """The questions that ``query`` and ``reloaded_us`` rest on; ``beside``: of these units also those that start them.
+    Raises DeployError where systemd does not tell."""
+    found = query(names)
+    others = {other for state in found.values() for other in state.triggers}
+    others |= {other for name in beside for other in found[name].wanters}
+    for name in {*names, *others}:
+        if is_template(name):
+            yield from (about.path(folder / name) for folder in UNIT_FOLDERS)
+        else:
+            yield from about.of_units([name])
+    yield from (about.path(_stamp(unit)) for unit in {*names, *(state.id for state in found.values() if state.id)})
+    if any(state.source.startswith(INIT_SCRIPTS) for state in found.values()):
+        yield from map(about.path, sorted(Path("/etc").glob("rc[S2345].d")))
 
 
 def _shown(names: Iterable[str]) -> dict[str, LoadedUnit]:

@@ -83,6 +83,8 @@ class DeployPlan:
     """Operations of a config repo's deploy that look after nothing that could be pruned."""
     moved: bool = False
     """Whether Git moved: the deploy's digest is new or differs from the one last applied."""
+    trace: str = field(default="", repr=False)
+    """The answers to what the look rested on, from before it."""
 
     @property
     def in_sync(self) -> bool:

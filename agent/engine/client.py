@@ -58,6 +58,8 @@ class FoundDeploy:
     resources: tuple[str, ...] = ()
     error: str | None = None
     unowned: int = 0
+    trace: str = ""
+    """The answers to what the look rested on, from before it; empty where they were not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ class _Caller:
 class Engine:
     """``work``: a folder that only root may enter, for temporary files. ``timeout_s``: how long one deploy may take
     to be prepared and carried out. ``inherit``: descriptors that the child keeps open, such as the lock.
-    ``repositories``: where other repositories' files lie, each in a folder called like its tree digest."""
+    ``repositories``: where other repositories' files lie, each in a folder called like its tree digest. ``traced``: a
+    plan tells the answers to what its looks rest on, too."""
 
     def __init__(
         self,
@@ -102,12 +105,14 @@ class Engine:
         inherit: tuple[int, ...] = (),
         python: str = sys.executable,
         repositories: Path = REPOSITORIES,
+        traced: bool = False,
     ) -> None:
         self._work = work
         self._timeout_s = timeout_s
         self._inherit = inherit
         self._python = python
         self._repositories = repositories
+        self._traced = traced
         self._child: Child | None = None
         self._stopped = False
         self.unconfined = ""
@@ -132,7 +137,7 @@ class Engine:
                 continue
             part = replace(state, deploys=tuple(deploys))
             confined = looking is Looking.CONFINED
-            outcomes += self._converse(part, root, interrupted, _Caller(look), confined=confined)
+            outcomes += self._converse(part, root, interrupted, _Caller(look), confined=confined, traced=self._traced)
         if any(outcome.error == _STOPPED for outcome in outcomes):
             raise DeployError("planning was stopped", kind=ProblemKind.STOPPED, hint="the next cycle plans again")
         return (*found, *(FoundDeploy(outcome.deploy, error=outcome.error) for outcome in outcomes[len(found) :]))
@@ -179,6 +184,7 @@ class Engine:
         caller: _Caller,
         *,
         confined: bool = False,
+        traced: bool = False,
     ) -> tuple[DeployOutcome, ...]:
         """A child's whole life."""
         if not state.deploys:
@@ -195,7 +201,7 @@ class Engine:
             if self._stopped and not stopped_before:
                 child.terminate()
             orders = tuple(self._order(deploy, deploy.name in interrupted) for deploy in state.deploys)
-            begin: Begin | None = Begin(str(root), temp, orders)
+            begin: Begin | None = Begin(str(root), temp, orders, traced=traced)
             for deploy in state.deploys:
                 if over:
                     outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
@@ -262,8 +268,9 @@ class _Talk:
             case UnpreparedDeploy(error=error):
                 self._caller.decide(FoundDeploy(self.deploy, error=error))
                 return self.ended(Status.FAILED, error)
-            case PreparedDeploy(changes=changes, resources=resources, unowned=unowned):
-                decision = self._caller.decide(FoundDeploy(self.deploy, changes, resources, unowned=unowned))
+            case PreparedDeploy() as told:
+                found = FoundDeploy(self.deploy, told.changes, told.resources, unowned=told.unowned, trace=told.trace)
+                decision = self._caller.decide(found)
             case other:
                 raise ProtocolError(f"{other.type} before {self.deploy} was prepared")
         if isinstance(decision, Skip):

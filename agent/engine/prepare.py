@@ -75,6 +75,11 @@ class PyinfraDeploy:
         """The number of operations that look after nothing that could be pruned."""
         return sum(not operation.owns for operation in self.operations)
 
+    @property
+    def trace(self) -> str:
+        """The answers that it rested on: none are taken, so a host with deploy files is not at rest."""
+        return ""
+
     def meta(self, operation: Operation) -> DryRunMeta:
         meta = self.data(operation).operation_meta
         assert isinstance(meta, DryRunMeta)

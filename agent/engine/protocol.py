@@ -2,8 +2,8 @@
 
     parent                                      child
                                           ←     ready {confined, reason}                 of a plan's child alone
-    begin {root, temp, deploys}           →
-                                          ←     prepared {deploy, changes, resources, unowned}
+    begin {root, temp, deploys, traced}   →
+                                          ←     prepared {deploy, changes, resources, unowned, trace}
     execute {deploy, resources} or skip   →
                                           ←     started {deploy, resource, operation}    each time
                                           ←     operated {result}                        each time
@@ -60,24 +60,28 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """``root`` holds the commit's files; ``temp`` is a folder that only root may enter."""
+    """``root`` holds the commit's files; ``temp`` is a folder that only root may enter. ``traced``: the answers to what
+    each look rests on are told as well."""
 
     type: ClassVar[str] = "begin"
     root: str
     temp: str
     deploys: tuple[Order, ...]
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedDeploy:
     """``resources``: the keys of everything that the deploy looks after as far as it is known, changed or not.
-    ``unowned``: how many operations of a config repo's deploy look after nothing that could be pruned."""
+    ``unowned``: how many operations of a config repo's deploy look after nothing that could be pruned. ``trace``: lines
+    of ``trace.answers``, from before the look; empty where they were not asked for."""
 
     type: ClassVar[str] = "prepared"
     deploy: str
     changes: tuple[WantedChange, ...]
     resources: tuple[str, ...]
     unowned: int
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

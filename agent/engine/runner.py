@@ -98,13 +98,16 @@ class Runner:
             if self._stop.asked:
                 return STOPPED_STATUS
             try:
-                deploy = self._deploy_file(order) if order.source is not None else look(order, Path(self._begin.root))
+                deploy = self._deploy_file(order) if order.source is not None else self._built_in(order)
             except UnpreparedError as error:
                 told = hinted(str(error)) if self._confined else str(error)
                 self._channel.send(UnpreparedDeploy(order.name, told))
             else:
                 self._converse(deploy)
         return 0
+
+    def _built_in(self, order: Order) -> BuiltIn:
+        return look(order, Path(self._begin.root), traced=self._begin.traced)
 
     def _deploy_file(self, order: Order) -> PyinfraDeploy:
         self._load_pyinfra()
@@ -122,7 +125,8 @@ class Runner:
 
     def _converse(self, deploy: BuiltIn | PyinfraDeploy) -> None:
         """Says what ``deploy`` would change, and does what it is told."""
-        self._channel.send(PreparedDeploy(deploy.name, deploy.changes, deploy.resources, deploy.unowned))
+        told = PreparedDeploy(deploy.name, deploy.changes, deploy.resources, deploy.unowned, deploy.trace)
+        self._channel.send(told)
         answer = self._channel.receive()
         if isinstance(answer, ExecuteDeploy) and answer.deploy == deploy.name:
             self._channel.send(self._execute(deploy, answer.resources))

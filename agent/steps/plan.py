@@ -85,4 +85,5 @@ def classify(
         resources=found.resources,
         unowned=found.unowned,
         moved=moved,
+        trace=found.trace,
     )

@@ -32,7 +32,8 @@ ASK_TIMEOUT_S = 20.0
 """For systemd."""
 
 _TRIES = 5
-_ACLS = ("system.posix_acl_access", "system.posix_acl_default")
+_GIVING = ("system.posix_acl_access", "system.posix_acl_default", "security.capability")
+"""``system.attributes`` says what they give; to a folder, where a plan compares them all the same."""
 _NOTHING = b"-"
 _ESCAPES = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"))
 
@@ -48,19 +49,22 @@ class YoungError(Exception):
 
 
 def trace(questions: Iterable[Question]) -> str:
-    """Ask each question once; return the lines. Waits until no answer is younger than the grain of the clock: 20 ms
-    where something has just changed. Raises YoungError."""
+    """Ask each question once; return the lines, with a character for each byte. Waits until no answer is younger than
+    the grain of the clock: 20 ms where something has just changed. Raises YoungError."""
     asked = {_line(question.kind.value, question.subject): None for question in questions}
     answers = dict(zip(asked, ask(asked), strict=True))
     for _ in range(_TRIES):
         young = [question for question, answer in answers.items() if _is_young(question, answer)]
         if not young:
-            return "".join(
-                f"{(question + answer).decode(errors='surrogateescape')}\n" for question, answer in answers.items()
-            )
+            return b"".join(b"%s%s\n" % line for line in answers.items()).decode("latin-1")
         time.sleep(max(_grain(answers[question]) for question in young) / 1e9)
         answers |= zip(young, ask(young), strict=True)
     raise YoungError(young[0].split(b"\t")[1].decode(errors="replace"))
+
+
+def unsigned(why: str) -> str:
+    """Return the line of a look that no questions cover. It never differs: only another look could tell."""
+    return _line("unsigned", why).decode("latin-1") + "\n"
 
 
 def differing(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -71,6 +75,8 @@ def differing(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
         if kind in _TOGETHER:
             together.append(line)
             continue
+        if kind == b"unsigned":
+            continue
         now = _ALONE[kind](_unescaped(subject))
         if now != before:
             yield line, now
@@ -78,6 +84,11 @@ def differing(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     for line, question, now in zip(together, questions, ask(questions), strict=True):
         if line.rstrip(b"\n") != question + now:
             yield line, now
+
+
+def subject_of(line: bytes) -> str:
+    """Return what a line asks about."""
+    return _unescaped(line.split(b"\t")[1]).decode(errors="replace")
 
 
 def ask(questions: Iterable[bytes]) -> list[bytes]:
@@ -115,7 +126,7 @@ def _path(path: bytes) -> bytes:
 def _folder(path: bytes) -> bytes:
     try:
         found = os.lstat(path)
-        more = _target(path) if stat.S_ISLNK(found.st_mode) else _acls(path)
+        more = _target(path) if stat.S_ISLNK(found.st_mode) else _given(path)
     except OSError as error:
         return _absence(error)
     return b"%d %d %o %d %d %s" % (found.st_dev, found.st_ino, found.st_mode, found.st_uid, found.st_gid, more)
@@ -125,10 +136,12 @@ def _target(path: bytes) -> bytes:
     return _escaped(os.readlink(path))  # noqa: PTH115 - a Path takes no bytes
 
 
-def _acls(path: bytes) -> bytes:
+def _given(path: bytes) -> bytes:
     try:
         names = os.listxattr(path, follow_symlinks=False)
-        return b" ".join(os.getxattr(path, name).hex().encode() for name in _ACLS if name in names)
+        return b" ".join(
+            os.getxattr(path, name, follow_symlinks=False).hex().encode() for name in _GIVING if name in names
+        )
     except OSError:
         return b""  # a file system without them
 

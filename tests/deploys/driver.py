@@ -2,12 +2,16 @@
 
 Takes {"kind", "written", "files", "pins", "only", "apply"}: what an inventory would write, the commit's files, the
 tools of lock.yaml, the resources that may change (all, when empty), and whether to apply or only to plan.
+Every plan holds as well that traces are sound: while each answer to what the plan before it rested on is the same, it
+finds the same. So each test that spoils something and plans again looks whether the daemon would see it.
+
 Returns {"status", "error", "changes": [[resource, operation, diff]], "results": [[resource, succeeded, error]],
 "left": …}; ``left`` is what a plan right after wants and complains of.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,12 +19,17 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from agent.deploys.catalogue import spec_class
+from agent.domain import codec
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.pins import Pins, ToolPin
 from agent.domain.tree import Entry, Tree, blob_id
 from agent.engine.client import Engine, Execute, FoundDeploy
+from agent.trace.answers import differing
 
 TIMEOUT_S = 600
+
+TRACES: dict[str, tuple[str, dict[str, Any]]] = {}
+"""By a deploy and its arguments, the answers that its last plan rested on, and what that found."""
 
 
 class Files(Tree):
@@ -74,8 +83,16 @@ def apply(engine: Engine, state: DesiredState, root: Path, only: list[str]) -> d
 
 
 def plan(engine: Engine, state: DesiredState, root: Path) -> dict[str, Any]:
+    asked = json.dumps([state.deploys[0].kind, codec.to_plain(state.deploys[0].arguments)])
+    before = TRACES.get(asked)
+    same = before is not None and not any(differing(before[0].encode("latin-1").splitlines()))
     (prepared,) = engine.plan(state, root, frozenset())
-    return {**described(prepared), "status": "planned", "results": []}
+    told = described(prepared)
+    if same and before is not None and told != before[1]:
+        raise AssertionError(f"no answer differs, and the plan does: {before[1]} then, {told} now; {before[0]}")
+    if prepared.trace and not prepared.trace.startswith("unsigned"):
+        TRACES[asked] = (prepared.trace, told)
+    return {**told, "status": "planned", "results": []}
 
 
 def described(prepared: FoundDeploy) -> dict[str, Any]:
@@ -90,7 +107,7 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
         for path, text in order["files"].items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text)
-        engine = Engine(work=root / "work", timeout_s=TIMEOUT_S)
+        engine = Engine(work=root / "work", timeout_s=TIMEOUT_S, traced=True)
         if order["apply"]:
             return {**apply(engine, state, root, order["only"]), "left": plan(engine, state, root)}
         return plan(engine, state, root)

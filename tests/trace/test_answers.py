@@ -16,7 +16,7 @@ from agent.trace.way import way
 
 
 def asked(*questions: Question) -> list[bytes]:
-    return trace(questions).encode(errors="surrogateescape").splitlines(keepends=True)
+    return trace(questions).encode("latin-1").splitlines(keepends=True)
 
 
 def subjects(lines: list[bytes]) -> list[bytes]:

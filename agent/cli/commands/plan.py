@@ -11,7 +11,7 @@ import click
 from agent.cli.arguments import pass_output, require_root
 from agent.cli.output import Output, error_document
 from agent.cli.show import newest_line, plan_lines
-from agent.domain.plan import Cause, Hold
+from agent.domain.plan import Cause, DeployPlan, Hold
 from agent.domain.removal import Departure, Removal
 from agent.errors import DeployError, Exit, first_exit
 from agent.host.paths import Paths
@@ -55,7 +55,7 @@ def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str)
             "host": told.state.host,
             "commit": found.commit,
             "digest": found.digest,
-            "deploys": [dataclasses.asdict(deploy) for deploy in found.deploys],
+            "deploys": [_deploy_document(deploy) for deploy in found.deploys],
             "holds": {name: _hold_document(hold) for name, hold in told.holds.items()},
             "newest": {"commit": told.newest[0], "why": told.newest[1]} if told.newest is not None else None,
             "removals": [_removal_document(removal) for removal in leaving.removals],
@@ -64,6 +64,12 @@ def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str)
         error_document(errors[0]) if errors else None,
     )
     return code
+
+
+def _deploy_document(deploy: DeployPlan) -> dict[str, object]:
+    document = dataclasses.asdict(deploy)
+    del document["trace"]  # between the engine and the daemon
+    return document
 
 
 def _removal_document(removal: Removal) -> dict[str, object]:

@@ -64,7 +64,7 @@ class Series:
     """
 
     def __init__(self, memory: Path | None = None) -> None:
-        self._memory = memory or Paths().commands
+        self.memory = memory or Paths().commands
         self._failed = ""
 
     def is_done(self, command: Command) -> bool:
@@ -99,14 +99,14 @@ class Series:
 
     def _done_before(self, name: str) -> str:
         try:
-            return read_bounded(self._memory / name).decode(errors="replace").strip()
+            return read_bounded(self.memory / name).decode(errors="replace").strip()
         except FileNotFoundError:
             return ""
 
     def _remember(self, command: Command) -> None:
         try:
-            make_private_folder(self._memory)
-            write_atomic(self._memory / command.name, f"{command.digest}\n".encode())
+            make_private_folder(self.memory)
+            write_atomic(self.memory / command.name, f"{command.digest}\n".encode())
         except OSError as error:
             raise DeployError(f"ended well, but that could not be noted: {error}") from error
 

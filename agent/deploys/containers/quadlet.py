@@ -4,11 +4,12 @@ are not the agent's."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from agent.deploys import questions as about
 from agent.deploys import systemctl, tree
 from agent.deploys.at_path import AtPath
 from agent.deploys.containers import podman
@@ -20,6 +21,7 @@ from agent.deploys.place import SYSTEM, Place
 from agent.deploys.unit_state import LoadedUnit, Times, UnitStep, WantedUnit, steps
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
+from agent.domain.question import Question
 from agent.errors import DeployError
 from agent.system.process import run
 from agent.system.safe_open import UnsafePath
@@ -58,6 +60,13 @@ class Quadlet(Kind):
         found = systemctl.query(services.values())
         made = (self._correction(name, wanted, found[services[name]]) for name in names)
         return [correction for correction in made if correction is not None]
+
+    def questions(self, wanted: Mapping[str, WantedQuadlet]) -> Iterator[Question]:
+        """The questions that ``corrections`` rests on."""
+        yield from about.of_items(_item(name, quadlet.text) for name, quadlet in wanted.items())
+        yield from about.of_units(service_of(name, quadlet.text) for name, quadlet in wanted.items())
+        for place in {place for quadlet in wanted.values() for place in quadlet.restart_on}:
+            yield from about.below(place)
 
     def make(self, name: str, needed: Sequence[UnitStep], texts: Mapping[str, str]) -> None:
         """Do the steps to the quadlet and its unit, in order. ``texts``: those of all quadlets of its deploy. Raises

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pwd
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from agent.deploys import questions as about
 from agent.deploys import tree
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.files.file import File
 from agent.deploys.items import Item
+from agent.domain.question import Question
 from agent.errors import DeployError
 
 FOLDER = Path("/etc/cron.d")
@@ -46,6 +48,13 @@ class CronEntry(File):
         missing = {key: user for key, user in users.items() if not _exists(user)}
         made = tree.corrections([item for item in wanted if item.key not in missing], Path("/"))
         return [*made, *(refusal(key, _nobody(user)) for key, user in missing.items())]
+
+    def questions(self, wanted: Sequence[Item], users: Mapping[str, str]) -> Iterator[Question]:
+        """The questions that ``corrections`` rests on."""
+        for place in (FOLDER, *_READERS):
+            yield from about.through(place)
+        yield from about.of_accounts(users.values())
+        yield from about.of_items(wanted)
 
 
 def _exists(user: str) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from agent.deploys import questions as about
 from agent.deploys import tree
 from agent.deploys.as_user import LocalUser
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.items import items_from_json
 from agent.deploys.place import Base
 from agent.domain.digest import JSON
+from agent.domain.question import Question
 from agent.errors import DeployError
 from agent.host.paths import Paths
 
@@ -35,3 +37,11 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
         raise next(iter(missing.values()))
     # Not by a resource's key: of what nobody can look at, the ledger would say that it was there before.
     return [*found, *(refusal(f"op:dotfiles-{name}#1", error) for name, error in missing.items())]
+
+
+def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
+    """The questions that ``corrections`` rests on. Raises DeployError for a user who does not exist, UnsignedError for
+    one whom no file names."""
+    for name, items in cast("Mapping[str, JSON]", arguments["homes"]).items():
+        yield from about.of_accounts([name])
+        yield from about.of_items(items_from_json(items), Base(LocalUser.named(name)))

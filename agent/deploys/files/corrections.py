@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from agent.deploys import questions as about
 from agent.deploys import tree
 from agent.deploys.correction import Correction
 from agent.deploys.items import items_from_json
 from agent.domain.digest import JSON
+from agent.domain.question import Question
 
 
 def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correction]:
@@ -17,3 +19,8 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
     Raises DeployError when a file of the commit cannot be read.
     """
     return tree.corrections(items_from_json(arguments["items"]), root)
+
+
+def questions(arguments: Mapping[str, JSON]) -> Iterable[Question]:
+    """The questions that ``corrections`` rests on."""
+    return about.of_items(items_from_json(arguments["items"]))

@@ -24,6 +24,9 @@ LOCK_TIMEOUT_S = 600
 
 LOCK_POLL_S = 1.0
 
+SETTINGS = (Path("/etc/apt"), Path("/var/lib/apt/lists"))
+"""What apt goes by when it is asked what could be installed."""
+
 _FRONTEND_LOCK = Path("/var/lib/dpkg/lock-frontend")
 _JOURNAL = Path("/var/lib/dpkg/updates")
 

@@ -6,19 +6,22 @@ What only some hosts need is imported when it is needed: a plan of packages take
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from agent.deploys import questions as about
 from agent.deploys.correction import Correction
 from agent.deploys.packages import apt, changes, holds, lists, policy
 from agent.deploys.packages.changes import Holds, PackageChange
 from agent.deploys.packages.dpkg import Packages
-from agent.deploys.packages.other_managers import MANAGERS, OtherManager
+from agent.deploys.packages.other_managers import DATABASES, MANAGERS, OtherManager
 from agent.deploys.packages.transaction import Batch, Transaction
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
+from agent.domain.question import Question, QuestionKind
 from agent.errors import Consequence, DeployError
 
 LISTS = "op:package-lists#1"
@@ -37,6 +40,26 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
             return _by_another(manager, wanted)
     message = f"none of apt-get, {', '.join(MANAGERS)} is on this host"
     raise DeployError(message, consequence=Consequence.STALL)
+
+
+def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
+    """The questions that ``corrections`` rests on."""
+    wanted = _Wanted(**arguments)  # type: ignore[arg-type]  # as the spec made them
+    for name in ("apt-get", *MANAGERS):
+        if (program := shutil.which(name)) is not None:
+            yield from about.through(program)
+    for file in DATABASES:
+        yield from about.at(file)
+    yield about.path(holds.FOLDER)
+    if shutil.which("apt-get"):
+        for folder in apt.SETTINGS:
+            yield from about.below(folder)
+    if wanted.items:
+        from agent.deploys.items import items_from_json
+
+        yield from about.of_items(items_from_json(wanted.items))
+    if wanted.upgrades is not None:
+        yield Question(QuestionKind.PAST, f"{int(time.time() - lists.age_s()) + wanted.update_s + 1}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,18 @@ def _reason(done: Completed) -> str:
     return ", ".join(needed) or reason(done)
 
 
+DATABASES = (
+    *("/var/lib/dpkg/status", "/var/lib/dpkg/updates", "/var/lib/dpkg/arch"),
+    *(
+        f"{folder}/{file}"
+        for folder in ("/var/lib/rpm", "/usr/lib/sysimage/rpm")
+        for file in ("rpmdb.sqlite", "Packages")
+    ),
+    *("/usr/lib/sysimage/rpm/Packages.db", "/lib/apk/db/installed", "/etc/apk/world"),
+    *("/var/lib/pacman/local", "/var/lib/pacman/sync"),
+)
+"""Files and folders that change with the packages on a host, and not by being read."""
+
 _RPM = ("rpm", "--queryformat", "%{NAME} %{VERSION}-%{RELEASE}\\n", "-qa")
 _PROVIDES = ("rpm", "--query", "--whatprovides")
 _ERASE = ("rpm", "--erase")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from agent.deploys import questions as about
 from agent.deploys import systemctl, tree
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.items import Item, items_from_json
@@ -15,6 +16,7 @@ from agent.deploys.ssh.reading import DROP_IN, UNITS
 from agent.deploys.unit_state import LoadedUnit, changed_since, started_at
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
+from agent.domain.question import Question
 from agent.errors import Consequence, DeployError
 from agent.system.systemd import booted
 
@@ -35,6 +37,21 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
             others = [correction for correction in corrections if correction.change.resource != drop_in.key]
             corrections = [*others, refusal(drop_in.key, error)]
     return corrections
+
+
+def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
+    """The questions that ``corrections`` rests on. Raises DeployError where sshd's settings cannot be read, or systemd
+    does not tell."""
+    items = items_from_json(arguments["items"])
+    yield from about.of_items(items)
+    drop_in = next((item for item in items if item.path == DROP_IN), None)
+    if drop_in is None:
+        return
+    yield from about.through(host.daemon())
+    yield from systemctl.questions(UNITS)
+    yield from about.below(DROP_IN)
+    for place in host.configuration(drop_in.text or "").places():
+        yield from about.through(place)
 
 
 def _with_settings(corrections: list[Correction], drop_in: Item, keywords: list[str]) -> list[Correction]:

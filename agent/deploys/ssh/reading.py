@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from agent.domain.question import UnsignedError
 from agent.errors import DeployError
 from agent.system.files import read_bounded
 
@@ -67,6 +68,20 @@ class Configuration:
                     break
         return ""
 
+    def places(self) -> Iterator[str]:
+        """The files that are read, and the folders in which others would be.
+
+        Raises DeployError where ``main`` cannot be read, UnsignedError where a pattern finds the folders, too."""
+        read: list[str] = []
+        patterns: list[str] = []
+        list(self._said(self._main, read, patterns=patterns))
+        yield from read
+        for pattern in patterns:
+            folder = posixpath.dirname(pattern)
+            if any(sign in folder for sign in "*?["):
+                raise UnsignedError(f"sshd reads the folders {folder}")
+            yield folder
+
     def main_reading_drop_in_from(self, place: str) -> str:
         """The text of ``main``, with the drop-in replaced by the file ``place`` wherever it is included."""
         return "".join(f"{self._placed(line, place)}\n" for line in self._read(self._main).splitlines())
@@ -78,9 +93,12 @@ class Configuration:
         files = [place if file == self._drop_in else file for file in self._files(match[2])]
         return f"Include {' '.join(files)}"
 
-    def _said(self, file: str, read: list[str], depth: int = 0) -> Iterator[SshdSetting]:
+    def _said(
+        self, file: str, read: list[str], depth: int = 0, patterns: list[str] | None = None
+    ) -> Iterator[SshdSetting]:
         """The settings of ``file`` in the order in which sshd comes by them; what is below a Match is not for all.
-        ``read`` gathers the files."""
+        ``read`` gathers the files, ``patterns`` those by which they were found."""
+        patterns = [] if patterns is None else patterns
         if depth > _DEPTH:
             return
         read.append(file)
@@ -90,8 +108,9 @@ class Configuration:
             if keyword == "match":
                 return
             if match and keyword == "include":
+                patterns += self._patterns(match[2])
                 for included in self._files(match[2]):
-                    yield from self._said(included, read, depth + 1)
+                    yield from self._said(included, read, depth + 1, patterns)
             elif keyword:
                 yield SshdSetting(keyword, file, number)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agent.deploys import questions as about
 from agent.deploys.sysctl import keys
 from agent.deploys.sysctl.keys import SettingLine
+from agent.domain.question import Question, QuestionKind
 from agent.errors import DeployError
 from agent.system.files import explained, read_bounded, write_atomic
 from agent.system.systemd import booted
@@ -40,6 +43,13 @@ class Kernel:
             return keys.normalised(read_bounded(self._path(key), VALUE_LIMIT).decode(errors="replace"))
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def questions(self, wanted: Iterable[str]) -> Iterator[Question]:
+        """The questions that the values of these settings, and the files of all settings, rest on."""
+        yield from (Question(QuestionKind.VALUE, f"{self._path(key)}") for key in wanted)
+        for folder in _FOLDERS:
+            yield from about.below(self.root / folder)
+        yield from about.through(self.root / "etc/sysctl.conf")
 
     def set(self, key: str, value: str) -> None:
         """Raises DeployError when the kernel does not take it."""

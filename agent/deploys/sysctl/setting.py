@@ -6,7 +6,7 @@ itself, as a comment on the line (``SettingLine.was``), and so in what a cycle l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from agent.deploys.sysctl.kernel import Kernel
 from agent.deploys.sysctl.keys import SettingLine
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
+from agent.domain.question import Question
 from agent.errors import DeployError
 
 
@@ -80,6 +81,10 @@ class KernelSetting(Kind):
             if operation := difference.operation:
                 made.append(Correction(WantedChange(f"sysctl:{key}", operation), self.make, difference))
         return [*made, *refused]
+
+    def questions(self, wanted: Iterable[str]) -> Iterator[Question]:
+        """The questions that ``corrections`` rests on."""
+        yield from self._kernel.questions(wanted)
 
     def make(self, difference: SettingDifference) -> None:
         """Raises DeployError when it cannot be done, or does not last; what could be done then is."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from agent.deploys import questions as about
 from agent.deploys.at_path import Attributes, look
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.kind import Kind, State, state_before
@@ -14,6 +15,7 @@ from agent.deploys.writing import put_file, put_link, remove
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
+from agent.domain.question import Question
 from agent.errors import DeployError
 from agent.system.safe_open import folder
 
@@ -50,6 +52,12 @@ class Timezone(Kind):
         words = [f"set to {zone} (was {_zone(state) or 'none'})"] if _zone(state) != zone else []
         words += ["write /etc/timezone"] if state.get("file") != f"{zone}\n" else []
         return [Correction(WantedChange(KEY, ", ".join(words)), self.make, zone)] if words else []
+
+    def questions(self, zone: str) -> Iterator[Question]:
+        """The questions that ``corrections`` rests on."""
+        yield from about.through(self._root / _ZONES.lstrip("/") / zone)
+        for name in (_LINK, _FILE):
+            yield from about.at(self._root / "etc" / name)
 
     def make(self, zone: str) -> None:
         """Raises OSError."""

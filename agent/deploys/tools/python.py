@@ -22,6 +22,9 @@ from agent.problems import ProblemKind
 from agent.system.process import Completed, run
 
 _PATH = "/usr/bin:/bin:/usr/local/bin"
+PLACES = tuple(f"{folder}/python3" for folder in _PATH.split(":"))
+"""The paths of the host's Python, the first that is there."""
+
 """Where a host's own Python is; the distribution's before any other."""
 
 _MAKE_TIMEOUT_S = 60.0

@@ -61,6 +61,9 @@ class ToolStore:
     def version(self, name: str, version: str) -> Path:
         return self.tools / name / version
 
+    def active(self, name: str) -> Path:
+        return self.tool(name) / _ACTIVE
+
     def versions(self, name: str) -> list[str]:
         """The versions that are there, whole or not."""
         try:
@@ -165,13 +168,13 @@ def damage(folder: Path, mark: Mark) -> str:
 
 def read_active(store: ToolStore, name: str) -> Active | None:
     try:
-        return codec.decode(read_bounded(store.tool(name) / _ACTIVE), Active)
+        return codec.decode(read_bounded(store.active(name)), Active)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 
 def write_active(store: ToolStore, name: str, active: Active) -> None:
-    write_atomic(store.tool(name) / _ACTIVE, codec.encode(active), mode=0o644)
+    write_atomic(store.active(name), codec.encode(active), mode=0o644)
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
+from agent.deploys import questions as about
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.kind import Kind, State
+from agent.deploys.tools import python
 from agent.deploys.tools.install import asset_for, bin_of, flaw, install, platform
 from agent.deploys.tools.links import WrongLink, described, linked, put_right, refuse_blocked, wrong
-from agent.deploys.tools.store import Active, ToolStore, damage, read_active, read_mark, write_active
+from agent.deploys.tools.store import MARK, Active, ToolStore, damage, read_active, read_mark, write_active
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.pins import Asset, ToolPin
 from agent.domain.plan import WantedChange
+from agent.domain.question import Question, QuestionKind
 from agent.errors import DeployError
 
 
@@ -57,6 +61,20 @@ class Tool(Kind):
                 continue
             made += [Correction(WantedChange(key, operation), self.make, pin)] if operation else []
         return [*made, *refused]
+
+    def questions(self, wanted: Iterable[ToolPin]) -> Iterator[Question]:
+        """The questions that ``corrections`` rests on."""
+        yield from about.at(self._store.commands)
+        for place in python.PLACES:
+            yield from about.through(place)
+        for pin in wanted:
+            folder = self._store.version(pin.name, pin.version)
+            yield from about.at(self._store.active(pin.name))
+            yield from about.at(folder / MARK)
+            mark = read_mark(folder)
+            for entry in mark.entries if mark else ():
+                kind = QuestionKind.FOLDER if stat.S_ISDIR(entry.type) else QuestionKind.PATH
+                yield Question(kind, f"{folder / entry.path}")
 
     def difference(self, pin: ToolPin) -> str:
         """Say what has to happen to have the tool as pinned; empty where it is. Raises DeployError for a platform

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from agent.deploys import questions as about
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.users import access, accounts, departed, keys, memberships, numbers, sudoers
 from agent.deploys.users.accounts import AccountFiles, Person
@@ -20,6 +21,7 @@ from agent.deploys.users.wanted import SUDO_RULE, WantedAccount, WantedGroup, Wa
 from agent.domain import codec
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
+from agent.domain.question import Question, QuestionKind, UnsignedError
 from agent.errors import Consequence, DeployError
 from agent.system.safe_open import UnsafePath
 
@@ -47,6 +49,26 @@ def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correcti
         except (DeployError, OSError) as error:
             due.append(refusal(key, _as_refusal(error)))
     return sorted(due, key=lambda correction: correction.change.refused)
+
+
+def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
+    """The questions that ``corrections`` rests on. Raises UnsignedError while an account waits for its processes."""
+    wanted, found = codec.from_plain(arguments, WantedUsers), accounts.read()
+    for file in ("passwd", "group", "shadow", "nsswitch.conf", "subuid"):
+        yield from about.at(f"/etc/{file}")
+    yield from about.below(departed.FOLDER)
+    for name, account in wanted.accounts.items():
+        yield about.path(memberships.FOLDER / name)
+        yield from about.at(sudoers.drop_in(name))
+        person = found.people.get(name)
+        if account.absent and person is not None:
+            raise UnsignedError(f"{name} is to go, and waits for its processes")
+        if account.shell is not None:
+            yield from about.through(account.shell)
+        if person is not None:
+            yield from map(Question, [QuestionKind.FOLDER] * 2, (person.home, f"{person.home}/.ssh"))
+            yield from about.through(f"{person.home}/.ssh/authorized_keys")
+            yield about.path(f"{person.home}/.ssh/authorized_keys2")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ _TIMEOUT_S = 60.0
 
 def look(name: str) -> tuple[str | None, bool]:
     """The text of the account's drop-in, None without one, and whether its mode and owner are right."""
-    path = _drop_in(name)
+    path = drop_in(name)
     try:
         text = read_bounded(path).decode(errors="replace")
         status = path.lstat()
@@ -44,17 +44,17 @@ def write(name: str, text: str) -> str:
         checked = run([visudo, "-c", "-f", "-"], timeout_s=_TIMEOUT_S, input=text.encode())
         if not checked.ok:
             raise DeployError(f"{name}: sudo does not understand its rule: {reason(checked)}", hint="see sudoers(5)")
-    write_atomic(_drop_in(name), text.encode(), mode=_MODE)
+    write_atomic(drop_in(name), text.encode(), mode=_MODE)
     return "" if visudo is not None else f"{name}: its rule was not checked, there is no visudo on this host"
 
 
 def remove(name: str) -> None:
     """Also the folder of drop-ins, where that had to outlive sudo for this one."""
-    _drop_in(name).unlink(missing_ok=True)
+    drop_in(name).unlink(missing_ok=True)
     gone = not (FOLDER.parent / "sudoers").exists() and FOLDER.is_dir()
     if gone and not any(FOLDER.iterdir()):
         FOLDER.rmdir()
 
 
-def _drop_in(name: str) -> Path:
+def drop_in(name: str) -> Path:
     return FOLDER / f"hostwright-{name}"

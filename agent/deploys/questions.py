@@ -1,0 +1,88 @@
+"""The questions that looks at paths, accounts and units rest on. A deploy's ``questions`` puts them together.
+
+They have to cover whatever ``corrections`` reads. Where they do not, the daemon misses drift until the next full plan;
+tests/trace/test_soundness.py looks for that.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from agent.deploys.items import Item
+from agent.deploys.place import SYSTEM, Base
+from agent.domain.question import Question, QuestionKind, UnsignedError
+from agent.system.files import read_bounded
+from agent.trace.way import way
+
+_ACCOUNTS = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
+
+
+def path(name: str | Path) -> Question:
+    return Question(QuestionKind.PATH, f"{name}")
+
+
+def at(name: str | Path) -> Iterator[Question]:
+    """Yield questions about the thing at a path, and the way to it."""
+    yield from way(f"{name}")
+    yield path(name)
+
+
+def through(name: str | Path) -> Iterator[Question]:
+    """Yield questions about the thing at a path, and what it leads to where it is a link."""
+    yield from at(name)
+    if Path(name).is_symlink():
+        yield from at(os.path.realpath(name))
+
+
+def below(name: str | Path) -> Iterator[Question]:
+    """Yield questions about a path and all below it. Links are followed; folders behind them are not entered."""
+    yield from through(name)
+    for folder, folders, files in os.walk(name):
+        for each in (*folders, *files):
+            found = f"{folder}/{each}"
+            yield path(found)
+            if Path(found).is_symlink():
+                yield path(os.path.realpath(found))
+
+
+def of_accounts(names: Collection[str] = ()) -> Iterator[Question]:
+    """Yield questions about who has an account. Raises UnsignedError where one of ``names`` comes from a directory
+    service, which no file tells of."""
+    yield from map(path, _ACCOUNTS)
+    local = _names("/etc/passwd")
+    for name in names:
+        with suppress(KeyError):
+            if name not in local and pwd.getpwnam(name):
+                raise UnsignedError(f"the account {name} comes from a directory service")
+
+
+def of_items(items: Iterable[Item], base: Base = SYSTEM) -> Iterator[Question]:
+    """Yield questions about the things at the paths of ``items``, and about their owners."""
+    items = list(items)
+    yield from of_accounts({item.owner for item in items if not item.owner.isdecimal()})
+    ways: set[str] = set()
+    for item in items:
+        name = item.path if base.user is None else f"{base.user.home}/{item.path}"
+        parent = f"{name}/" if item.kind == "directory" and not item.absent else name
+        folder = parent.rpartition("/")[0]
+        if folder not in ways:
+            ways.add(folder)
+            yield from way(f"{folder}/.")
+        if parent == name:
+            yield path(name)
+
+
+def of_units(names: Iterable[str]) -> Iterator[Question]:
+    """Yield questions about what systemd has loaded. It says nothing of templates (``at`` their files)."""
+    return (Question(QuestionKind.UNIT, name) for name in names)
+
+
+def _names(file: str) -> frozenset[str]:
+    try:
+        return frozenset(line.partition(":")[0] for line in read_bounded(file).decode(errors="replace").splitlines())
+    except OSError:
+        return frozenset()

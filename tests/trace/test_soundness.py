@@ -1,0 +1,155 @@
+"""Whatever is changed on a host: where a plan would find it, an answer to what the last plan rested on differs.
+
+Paths here, changed at random; the other kinds in tests/deploys, whose driver holds this for every plan that it makes.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.deploys.files.corrections import corrections, questions
+from agent.deploys.items import Item, items_to_json
+from agent.domain.digest import JSON
+from agent.errors import HostwrightError
+from agent.trace.answers import differing, trace
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: owners and attributes are changed")
+
+NAMES = ("top", "top/file", "top/private", "top/sub", "top/sub/file", "top/link", "top/sub/listed", "gone", "way/below")
+"""Paths that are wanted, and ``way``, a link on the way to one."""
+
+
+def wanted(root: Path) -> list[Item]:
+    def item(path: str, kind: str, **fields: object) -> Item:
+        return Item(path=f"{root}/{path}", kind=kind, **fields)  # type: ignore[arg-type]
+
+    return [
+        item("top", "directory", mode=0o755),
+        item("top/file", "file", text="wanted\n", mode=0o644),
+        item("top/private", "file", text="wanted\n", mode=0o600, owner="nobody"),
+        item("top/sub", "directory"),
+        item("top/sub/file", "file", text="wanted\n"),
+        item("top/sub/listed", "block", part="ours", text="wanted\n"),
+        item("top/sub/listed", "line", part="b = 1", text="b = 1"),
+        item("top/link", "link", target="file"),
+        item("gone", "file", absent=True),
+        item("way/below", "file", text="wanted\n"),
+    ]
+
+
+def _acl(path: Path, name: str = "system.posix_acl_access") -> None:
+    entries = ((0x01, 7, 2**32 - 1), (0x02, 7, 12345), (0x04, 5, 2**32 - 1), (0x10, 7, 2**32 - 1), (0x20, 5, 2**32 - 1))
+    os.setxattr(path, name, struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries))
+
+
+def _keeping_times(change: Callable[[Path], object]) -> Callable[[Path], object]:
+    def changed(path: Path) -> None:
+        before = path.lstat()
+        change(path)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns), follow_symlinks=False)
+
+    return changed
+
+
+def _moved_aside(path: Path, make: Callable[[Path], object]) -> None:
+    path.rename(path.with_name(f"aside-{secrets.token_hex(4)}"))
+    make(path)
+
+
+CHANGES: Mapping[str, Callable[[Path], object]] = {
+    "append": lambda path: path.open("a").write("more\n"),
+    "same size": lambda path: path.write_text("x" * path.stat().st_size),
+    "same size and times": _keeping_times(lambda path: path.write_text("x" * path.stat().st_size)),
+    "mode": lambda path: path.chmod(0o777),
+    "setuid": lambda path: path.chmod(0o4755),
+    "owner": lambda path: os.chown(path, 12345, -1, follow_symlinks=False),
+    "group": lambda path: os.chown(path, -1, 12345, follow_symlinks=False),
+    "ACL": _acl,
+    "ACL and times": _keeping_times(_acl),
+    "default ACL": lambda path: _acl(path, "system.posix_acl_default"),
+    "capability": lambda path: os.setxattr(
+        path, "security.capability", struct.pack("<IIIII", 0x02000001, 1024, 0, 0, 0)
+    ),
+    "label": lambda path: os.setxattr(path, "user.label", b"x"),
+    "deleted": lambda path: shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(),
+    "moved": lambda path: path.rename(path.with_name("moved")),
+    "made anew": lambda path: _moved_aside(path, lambda at: at.write_text("wanted\n")),
+    "copied back": lambda path: _moved_aside(path, lambda at: shutil.copy2(next(at.parent.glob("aside-*")), at)),
+    "a link instead": lambda path: _moved_aside(path, lambda at: at.symlink_to("moved")),
+    "a link of somebody else": lambda path: _moved_aside(
+        path, lambda at: (at.symlink_to("sub"), os.chown(at, 12345, 12345, follow_symlinks=False))
+    ),
+    "a folder instead": lambda path: _moved_aside(path, Path.mkdir),
+    "a FIFO instead": lambda path: _moved_aside(path, os.mkfifo),
+    "there": lambda path: path.write_text("new"),
+    "something in it": lambda path: (path / "other").write_text(""),
+    "touched": lambda path: os.utime(path, follow_symlinks=False),
+    "a second name": lambda path: os.link(path, path.with_name(f"second-{secrets.token_hex(4)}")),
+    "the folder's mode": lambda path: path.parent.chmod(0o777),
+    "the folder's owner": lambda path: os.chown(path.parent, 12345, 12345),
+    "the folder moved and linked": lambda path: (
+        path.parent.rename(f"{path.parent}.real"),
+        path.parent.symlink_to(f"{path.parent.name}.real"),
+    ),
+}
+
+
+def found(arguments: Mapping[str, JSON], root: Path) -> list[object]:
+    try:
+        return [each.change for each in corrections(arguments, root)]
+    except (HostwrightError, OSError) as error:
+        return [f"{error}"]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(sorted(CHANGES))), min_size=1, max_size=3))
+def test_a_path_that_a_plan_would_find_changed_has_another_answer(
+    tmp_path: Path, changes: list[tuple[str, str]]
+) -> None:
+    root = tmp_path / secrets.token_hex(8)
+    (root / "elsewhere").mkdir(parents=True)
+    (root / "way").symlink_to("elsewhere")
+    arguments: Mapping[str, JSON] = {"items": items_to_json(wanted(root))}
+    for correction in corrections(arguments, root):
+        correction.run()
+    lines = trace(questions(arguments)).encode("latin-1").splitlines()
+    assert found(arguments, root) == []
+    made = []
+    for name, change in changes:
+        try:
+            CHANGES[change](root / name)
+            made.append(f"{change} of {name}")
+        except OSError:
+            continue
+    if found(arguments, root):
+        assert list(differing(lines)), made
+
+
+def test_most_changes_are_found_by_a_plan(tmp_path: Path) -> None:
+    """Otherwise the test above would hold nothing."""
+    seen = set()
+    for change, make in CHANGES.items():
+        for name in NAMES:
+            root = tmp_path / secrets.token_hex(8)
+            (root / "elsewhere").mkdir(parents=True)
+            (root / "way").symlink_to("elsewhere")
+            arguments: Mapping[str, JSON] = {"items": items_to_json(wanted(root))}
+            for correction in corrections(arguments, root):
+                correction.run()
+            try:
+                make(root / name)
+            except OSError:
+                continue
+            if found(arguments, root):
+                seen.add(change)
+                break
+    assert set(CHANGES) - seen <= {"label", "touched", "a second name", "something in it", "copied back", "made anew"}
