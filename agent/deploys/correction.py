@@ -12,13 +12,22 @@ from agent.errors import DeployError, HostwrightError
 class Correction:
     """``change`` described, and the function that makes it so; a text that it returns is what it has to tell.
 
+    ``is_done``: says whether it was made already, together with another one.
+
     ``seconds``, ``done``, ``output`` and ``error`` are set by ``run``. The engine sets ``allowed`` on each correction
     of a deploy that may run before it runs the first, so that those which are carried out together (packages, by one
     apt) know who takes part.
     """
 
-    def __init__(self, change: WantedChange, function: Callable[..., object], *args: object) -> None:
+    def __init__(
+        self,
+        change: WantedChange,
+        function: Callable[..., object],
+        *args: object,
+        is_done: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.change = change
+        self.is_done = is_done
         self.allowed = False
         self.done = False
         self.seconds = 0.0

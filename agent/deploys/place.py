@@ -15,11 +15,18 @@ from typing import Self
 
 from agent.deploys.as_user import LocalUser, UserWorker
 from agent.deploys.at_path import AtPath, look
+from agent.deploys.batch import WriteBatch
 from agent.deploys.owners import names
 from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system import obstacle
 from agent.system.safe_open import UnsafePath, folder
+
+BATCH = 2000
+"""Works of one batch at most: what a kill may leave to be done again, and to be tidied away."""
+
+FOLDERS = 200
+"""Folders that a batch keeps open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,8 @@ class OpenPlace:
     start: int
     parent: int
     path: str
+    batch: WriteBatch | None = None
+    """Of the writes here, where there are others."""
 
     @property
     def name(self) -> str:
@@ -112,46 +121,99 @@ class Place:
         with self.base.opened() as start, self.base.folder(start, self.path) as found:
             return [entry.name for entry in os.scandir(f"/proc/self/fd/{found}")]
 
-    def work(self, act: Callable[[OpenPlace], object], start: int) -> object:
-        """Does ``act`` with the folder open, and returns what it returns. ``start`` is a descriptor of the base: the
-        process that opened it may have had more rights than this one. Raises DeployError with the reason and the way
-        out."""
-        try:
-            with self._opened(start) as at:
-                try:
-                    return act(at)
-                except OSError as error:
-                    reason, hint = obstacle.explained(error, at.parent, at.name)
-                    raise DeployError(f"{self.path}: {reason}", hint=hint, kind=ProblemKind.NOT_WRITTEN) from error
-        except OSError as error:
-            raise DeployError(f"{self.path}: {error.strerror or error}", kind=ProblemKind.NOT_WRITTEN) from error
-        except DeployError as error:
-            error.hint = error.hint or _whose(start, self.path)
-            raise
-
     @contextmanager
     def _opened(self, start: int) -> Iterator[OpenPlace]:
         with self.base.folder(start, posixpath.dirname(self.path)) as parent:
             yield OpenPlace(self.base, start, parent, self.path)
 
 
-class Works:
-    """Work at several places, each done when it is asked for. One child does all that is in one home.
+Act = Callable[[OpenPlace], object]
 
-    ``is_due``: whether a work is still going to be asked for; once none is, the child of that home ends.
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something to do at a place. ``asks``: a program, so that what was done before has to be in place."""
+
+    place: Place
+    act: Act
+    asks: bool = False
+
+
+Worked = str | Exception
+"""The text that a work returned, or why it could not be done."""
+
+
+def work_together(works: Sequence[Work], start: int) -> list[Worked]:
+    """Does works of one base as a batch, in order, and says of each how it went; what is done is on the disk. ``start``
+    is a descriptor of the base: the process that opened it may have had more rights than this one."""
+    outcomes: list[Worked] = []
+    with WriteBatch() as batch, ExitStack() as stack:
+        folders: dict[str, int] = {}
+        """Open ones, by path: who could have put another in their place could as well have done it afterwards."""
+        for batch.work, work in enumerate(works):
+            path = work.place.path
+            above = posixpath.dirname(path)
+            try:
+                if above not in folders:
+                    folders[above] = stack.enter_context(work.place.base.folder(start, above))
+                outcomes.append(_done(work, OpenPlace(work.place.base, start, folders[above], path, batch)))
+            except OSError as error:
+                outcomes.append(DeployError(f"{path}: {error.strerror or error}", kind=ProblemKind.NOT_WRITTEN))
+            except DeployError as error:
+                error.hint = error.hint or _whose(start, path)
+                outcomes.append(error)
+            except Exception as error:
+                outcomes.append(error)  # it is raised where this work is asked for
+            # It may be another one by now.
+            for gone in [each for each in folders if each == path or each.startswith(f"{path}/")]:
+                del folders[gone]
+        for unfinished in batch.finish():
+            path = works[unfinished.work].place.path
+            hint = unfinished.hint or _whose(start, path)
+            outcomes[unfinished.work] = DeployError(
+                f"{path}: {unfinished.reason}", hint=hint, kind=ProblemKind.NOT_WRITTEN
+            )
+    return outcomes
+
+
+def _done(work: Work, at: OpenPlace) -> str:
+    try:
+        told = work.act(at)
+    except OSError as error:
+        reason, hint = obstacle.explained(error, at.parent, at.name)
+        raise DeployError(f"{at.path}: {reason}", hint=hint, kind=ProblemKind.NOT_WRITTEN) from error
+    return told if isinstance(told, str) else ""
+
+
+def _first_batch(works: Sequence[Work]) -> int:
+    """The number of works at the beginning that can be in place together: each at a path of its own, in few enough
+    folders to keep open."""
+    paths: set[str] = set()
+    folders: set[str] = set()
+    for number, work in enumerate(works):
+        path = work.place.path
+        if number and (work.asks or path in paths or len(folders) >= FOLDERS or number >= BATCH):
+            return number
+        paths.add(path)
+        folders.add(posixpath.dirname(path))
+    return len(works)
+
+
+class Works:
+    """Works, each done when it is asked for. One child does all that is in one home.
+
+    ``is_due``: whether a work is going to be asked for. With it, works of a base are done in batches: when the first of
+    one is asked for, all of that are done; the others then only tell how they went.
     """
 
-    def __init__(
-        self,
-        works: Sequence[tuple[Place, Callable[[OpenPlace], object]]],
-        is_due: Callable[[int], bool] = lambda _: True,
-    ) -> None:
+    def __init__(self, works: Sequence[Work], is_due: Callable[[int], bool] | None = None) -> None:
         self._works = works
         self._is_due = is_due
+        self._done: dict[int, Worked] = {}
         self._workers: dict[Base, UserWorker] = {}
         self._numbers: dict[Base, list[int]] = {}
-        for number, (place, _) in enumerate(works):
-            self._numbers.setdefault(place.base, []).append(number)
+        for number, work in enumerate(works):
+            self._numbers.setdefault(work.place.base, []).append(number)
 
     def __enter__(self) -> Self:
         return self
@@ -160,26 +222,42 @@ class Works:
         for worker in self._workers.values():
             worker.end()
 
+    def is_done(self, number: int) -> bool:
+        """True once it has been done together with others."""
+        return number in self._done
+
     def do(self, number: int) -> str:
         """The text that this work returned, where it was one. Raises DeployError."""
-        place, act = self._works[number]
-        base = place.base
+        if number not in self._done:
+            base = self._works[number].place.base
+            numbers = [number, *self._due_behind(number, base)]
+            numbers = numbers[: _first_batch([self._works[each] for each in numbers])]
+            self._done |= zip(numbers, self._outcomes(base, numbers), strict=True)
+        outcome = self._done[number]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _due_behind(self, number: int, base: Base) -> list[int]:
+        is_due = self._is_due
+        return [each for each in self._numbers[base] if each > number and is_due(each)] if is_due is not None else []
+
+    def _outcomes(self, base: Base, numbers: Sequence[int]) -> Sequence[Worked]:
         if base.user is None:
             with base.entered() as start:
-                told = place.work(act, start)
-            return told if isinstance(told, str) else ""
-        numbers = self._numbers[base]
+                return self._together(start, numbers)
         worker = self._workers.get(base)
         if worker is None or worker.ended:
             with base.entered() as start:
-                mine = (self._works[each] for each in numbers)
-                works = [partial(there.work, its_act, start) for there, its_act in mine]
-                worker = self._workers[base] = UserWorker(base.user, works)
+                worker = self._workers[base] = UserWorker(base.user, partial(self._together, start))
         try:
-            return worker.do(numbers.index(number))
+            return worker.do(numbers)
         finally:
-            if not any(other > number and self._is_due(other) for other in numbers):
+            if self._is_due is not None and not self._due_behind(numbers[-1], base):
                 worker.end()
+
+    def _together(self, start: int, numbers: Sequence[int]) -> list[Worked]:
+        return work_together([self._works[number] for number in numbers], start)
 
 
 def place_of(name: str) -> Place | None:

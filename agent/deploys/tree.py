@@ -22,7 +22,7 @@ from agent.deploys.files.path_kind import Content, PathKind, refused
 from agent.deploys.items import Item, Policy, in_order, parents
 from agent.deploys.kind_table import kind_named
 from agent.deploys.owners import Owner, Owners
-from agent.deploys.place import SYSTEM, Base, OpenPlace, Place, Works
+from agent.deploys.place import SYSTEM, Base, OpenPlace, Place, Work, Works, work_together
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
 from agent.system.obstacle import is_mount_point
@@ -46,7 +46,10 @@ def corrections(
     with base.entered():
         found = survey(base, items, root, repositories)
     works = Works([_work(base, each.item, each.content) for each in found], lambda number: made[number].allowed)
-    made = [Correction(each.change, works.do, number) for number, each in enumerate(found)]
+    made = [
+        Correction(each.change, works.do, number, is_done=partial(works.is_done, number))
+        for number, each in enumerate(found)
+    ]
     return made
 
 
@@ -88,12 +91,14 @@ def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
     """Puts one item right, whole or not at all, with the base open at ``start``. Looks once more, because time has
     passed since the survey. Returns what it has to tell. Raises DeployError when it cannot; then what was there
     stands."""
-    place, act = _work(base, item, content)
-    return f"{place.work(act, start)}"
+    (outcome,) = work_together([_work(base, item, content)], start)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
-def _work(base: Base, item: Item, content: bytes | None) -> tuple[Place, partial[str]]:
-    return Place(base, item.path), partial(_make, item, content)
+def _work(base: Base, item: Item, content: bytes | None) -> Work:
+    return Work(Place(base, item.path), partial(_make, item, content), asks=bool(item.validate))
 
 
 def _make(item: Item, content: bytes | None, at: OpenPlace) -> str:

@@ -2,6 +2,8 @@
 
 What is written is written under a temporary name in the same folder and renamed: a reader, and a machine that loses
 power, has the old or the new, never half of it. Functions return what they have to tell, mostly nothing.
+
+With a ``batch`` a write is in place and on the disk when that has finished; without one, when the function returns.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from agent.deploys.at_path import AtPath, Attributes, leads_into, look, names, readable
+from agent.deploys.batch import NewFile, WriteBatch
 from agent.system import obstacle
 from agent.system.attributes import ACCESS, CAPABILITY, DEFAULT, carry_over, give
 from agent.system.safe_open import UnsafePath, renamer, user_name
@@ -24,6 +28,18 @@ from agent.system.safe_open import UnsafePath, renamer, user_name
 BACKUP_SUFFIX = ".before-hostwright"
 
 _TEMPORARY = re.compile(r"\.hostwright-[0-9a-f]{16}")
+
+
+@contextmanager
+def _within(batch: WriteBatch | None) -> Iterator[WriteBatch]:
+    """``batch``, or one that finishes when this is left."""
+    if batch is not None:
+        yield batch
+        return
+    with WriteBatch() as own:
+        yield own
+        for unfinished in own.finish():
+            raise unfinished.error
 
 
 def put_file(
@@ -34,14 +50,16 @@ def put_file(
     *,
     backup: bool,
     approve: Callable[[str], None] | None = None,
+    batch: WriteBatch | None = None,
 ) -> str:
     """Writes ``content`` as the whole of ``name``, in place of a file, a link, an empty folder or nothing.
 
     The SELinux label and other extended attributes of a file that it replaces stay. ``approve`` is called with the
     temporary name of the new file and may raise. Raises OSError; then the old file stands.
     """
-    told = _tidy(parent)
-    _put_file(parent, name, content, attributes, approve, backup=backup)
+    with _within(batch) as within:
+        told = _tidy(parent, within)
+        _put_file(parent, name, content, attributes, within, backup=backup, approve=approve)
     return told
 
 
@@ -50,31 +68,47 @@ def _put_file(
     name: str,
     content: bytes,
     attributes: Attributes,
-    approve: Callable[[str], None] | None,
+    batch: WriteBatch,
     *,
     backup: bool,
+    approve: Callable[[str], None] | None = None,
 ) -> None:
-    with _temporary(parent) as temporary:
-        descriptor = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent
-        )
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            _take_over_labels(parent, name, descriptor)
-            _own(descriptor, attributes)
-            os.fsync(descriptor)
+    folder, temporary = batch.folder(parent), _temporary_name()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
+    try:
+        _write(descriptor, content)
+        _take_over_labels(folder, name, descriptor)
+        _own(descriptor, attributes)
         if approve is not None:
             approve(temporary)
-        if backup:
-            _back_up(parent, name)
-        try:
-            _replace(parent, temporary, name)
-        except OSError as error:
-            if error.errno != errno.EBUSY or not obstacle.is_mount_point(parent, name):
-                raise
-            _unlink(parent, temporary)
-            _overwrite(parent, name, content, attributes)
+    except BaseException:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            _unlink(folder, temporary)
+        raise
+    put = partial(_put_in_place, folder, temporary, name, content, attributes, backup=backup)
+    batch.add(NewFile(folder, temporary, name, put, descriptor))
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _put_in_place(
+    parent: int, temporary: str, name: str, content: bytes, attributes: Attributes, *, backup: bool
+) -> None:
+    if backup:
+        _back_up(parent, name)
+    try:
+        _replace(parent, temporary, name)
+    except OSError as error:
+        if error.errno != errno.EBUSY or not obstacle.is_mount_point(parent, name):
+            raise
+        _unlink(parent, temporary)
+        _overwrite(parent, name, content, attributes)
 
 
 def _overwrite(parent: int, name: str, content: bytes, attributes: Attributes) -> None:
@@ -91,38 +125,41 @@ def _overwrite(parent: int, name: str, content: bytes, attributes: Attributes) -
         os.fsync(descriptor)
 
 
-def put_link(parent: int, name: str, target: str, *, backup: bool) -> str:
+def put_link(parent: int, name: str, target: str, *, backup: bool, batch: WriteBatch | None = None) -> str:
     """Makes ``name`` a link to ``target``, in place of a file, a link, an empty folder or nothing. Raises OSError."""
-    told = _tidy(parent)
-    if backup:
-        _back_up(parent, name)
-    with _temporary(parent) as temporary:
-        os.symlink(target, temporary, dir_fd=parent)
-        _replace(parent, temporary, name)
+    with _within(batch) as within:
+        told = _tidy(parent, within)
+        if backup:
+            _back_up(parent, name)
+        with _temporary(parent, within) as temporary:
+            os.symlink(target, temporary, dir_fd=parent)
+            _replace(parent, temporary, name)
     return told
 
 
-def put_folder(parent: int, name: str, attributes: Attributes, *, backup: bool) -> str:
+def put_folder(parent: int, name: str, attributes: Attributes, *, backup: bool, batch: WriteBatch | None = None) -> str:
     """Makes ``name`` a new folder, in place of a file, a link or nothing. It gets its name once it has its attributes.
     Raises OSError."""
-    told = _tidy(parent)
-    if backup:
-        _back_up(parent, name)
-    with _temporary(parent) as temporary:
-        os.mkdir(temporary, 0o700, dir_fd=parent)
-        set_attributes(parent, temporary, attributes)
-        if look(parent, name, read=False).type in (stat.S_IFREG, stat.S_IFLNK):
-            os.unlink(name, dir_fd=parent)
-        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    with _within(batch) as within:
+        told = _tidy(parent, within)
+        if backup:
+            _back_up(parent, name)
+        with _temporary(parent, within) as temporary:
+            os.mkdir(temporary, 0o700, dir_fd=parent)
+            set_attributes(parent, temporary, attributes, batch=within)
+            if look(parent, name, read=False).type in (stat.S_IFREG, stat.S_IFLNK):
+                os.unlink(name, dir_fd=parent)
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
     return told
 
 
-def remove(parent: int, name: str, *, backup: bool) -> None:
+def remove(parent: int, name: str, *, backup: bool, batch: WriteBatch | None = None) -> None:
     """Removes a file, a link or an empty folder. Raises OSError."""
-    if backup:
-        _back_up(parent, name)
-    _unlink(parent, name)
-    _sync(parent)
+    with _within(batch) as within:
+        if backup:
+            _back_up(parent, name)
+        _unlink(parent, name)
+        within.folder(parent)
 
 
 def forget_backup(parent: int, name: str) -> None:
@@ -131,8 +168,7 @@ def forget_backup(parent: int, name: str) -> None:
     with contextlib.suppress(PermissionError):  # somebody's own, then
         now, kept = look(parent, name), look(parent, backup)
         if kept.type == now.type and (kept.content, kept.target) == (now.content, now.target) != (None, None):
-            _unlink(parent, backup)
-            _sync(parent)
+            remove(parent, backup, backup=False)
 
 
 def remove_links(parent: int, name: str, place: str) -> None:
@@ -147,12 +183,12 @@ def remove_links(parent: int, name: str, place: str) -> None:
                 os.unlink(inner, dir_fd=folder)
 
 
-def set_attributes(parent: int, name: str, attributes: Attributes) -> None:
+def set_attributes(parent: int, name: str, attributes: Attributes, *, batch: WriteBatch | None = None) -> None:
     """Gives a file or a folder its attributes, in place. Raises OSError, UnsafePath."""
-    with readable(parent, name) as descriptor:
+    with _within(batch) as within, readable(parent, name) as descriptor:
         _require_not_given_away(parent, name, descriptor, attributes)
         _own(descriptor, attributes)
-        os.fsync(descriptor)
+        within.changed(descriptor)
 
 
 def _require_not_given_away(parent: int, name: str, descriptor: int, attributes: Attributes) -> None:
@@ -181,23 +217,28 @@ def _own(descriptor: int, attributes: Attributes) -> None:
 
 
 @contextmanager
-def _temporary(parent: int) -> Iterator[str]:
-    """A name in the folder that nobody can guess; what is left under it goes."""
-    temporary = f".hostwright-{secrets.token_hex(8)}"
+def _temporary(parent: int, batch: WriteBatch) -> Iterator[str]:
+    """A temporary name in a folder that changes; what is left under it goes."""
+    temporary = _temporary_name()
+    batch.folder(parent)
     try:
         yield temporary
     except BaseException:
         with contextlib.suppress(OSError):
             _unlink(parent, temporary)
         raise
-    _sync(parent)
 
 
-def _tidy(parent: int) -> str:
-    """Takes away what a run that was killed left under a temporary name; each write begins with it. What does not go (a
-    folder that holds something, a mount) is not ours: it is in nobody's way, and told of."""
+def _temporary_name() -> str:
+    """A name that nobody can guess."""
+    return f".hostwright-{secrets.token_hex(8)}"
+
+
+def _tidy(parent: int, batch: WriteBatch) -> str:
+    """Takes away what a run that was killed left under a temporary name; the first write in a folder begins with it.
+    What does not go (a folder that holds something, a mount) is not ours: it is in nobody's way, and told of."""
     strangers = []
-    for name in names(parent):
+    for name in names(parent) if batch.comes_first(parent) else ():
         if _TEMPORARY.fullmatch(name):
             try:
                 _unlink(parent, name)
@@ -236,7 +277,8 @@ def _back_up(parent: int, name: str) -> None:
         if found.content is None:
             raise
         attributes = Attributes(found.mode & 0o777, os.geteuid(), os.getegid())
-        _put_file(parent, backup, found.content, attributes, None, backup=False)
+        with _within(None) as alone:  # not tidied: a batch may have new files in this folder
+            _put_file(parent, backup, found.content, attributes, alone, backup=False)
 
 
 def _take_over_labels(parent: int, name: str, descriptor: int) -> None:
@@ -251,8 +293,3 @@ def _unlink(parent: int, name: str) -> None:
         os.rmdir(name, dir_fd=parent)
     else:
         os.unlink(name, dir_fd=parent)
-
-
-def _sync(parent: int) -> None:
-    with readable(parent, ".") as descriptor:
-        os.fsync(descriptor)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir
 from dataclasses import dataclass, field
 
 from pyinfra.api.command import PyinfraCommand, StringCommand
@@ -15,6 +14,7 @@ from pyinfra.connectors.util import CommandOutput
 from agent.deploys.correct import CorrectionCommand
 from agent.deploys.correction import Correction
 from agent.domain.outcome import OperationResult, Status
+from agent.engine.carry_out import announced, first_failure
 from agent.engine.code import is_no_hosts, one_line
 from agent.engine.logs import tail
 from agent.engine.output import Reading
@@ -110,8 +110,7 @@ class _Run:
                 output=tail(output),
             )
         if fatal and self._failed:
-            first, more = self._failed[0], len(self._failed) - 1
-            return one_line(f"{first.change.resource}: {first.error}") + (f" (and {more} more)" if more else "")
+            return first_failure(self._failed)
         return one_line(f"{self.operation.text}: {fatal.splitlines()[-1]}") if fatal else ""
 
     def _permitted(self, commands: Iterator[PyinfraCommand]) -> Iterator[PyinfraCommand]:
@@ -134,34 +133,21 @@ class _Run:
                 yield command
                 Reading.ends_only = False
             elif command.correction.change.resource in self.allowed:
-                if self.stopping():
+                if self.stopping() and not command.correction.is_done():
                     self.cut_short = True
                     return
                 yield from self._corrected(command)
 
     def _corrected(self, command: CorrectionCommand) -> Iterator[PyinfraCommand]:
         correction = command.correction
-        change = correction.change
-        self.send(Started(self.deploy.name, change.resource, change.operation))
         try:
-            # Its names are in folders that it has open, not in the one that a deploy file works in: the guard of the
-            # commit's files cannot tell them apart.
-            with chdir("/"):
+            with announced(self.deploy.name, correction, self.send):
                 yield command
         finally:
             # Where pyinfra does not come back for more, it drops the generator, which ends up here too.
             self.changed = self.changed or correction.done
             if not correction.done:
-                correction.error = correction.error or "it did not run to its end"
                 self._failed.append(correction)
-            self._report(
-                change.resource,
-                change.operation,
-                error=correction.error,
-                changed=correction.done,
-                seconds=correction.seconds,
-                output=tail(correction.output),
-            )
 
     def _report(
         self, resource: str, operation: str, *, error: str, changed: bool, seconds: float, output: str = ""

@@ -7,7 +7,7 @@ more: for its diff, for the single corrections of a bulk operation, and for whet
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State, StateOperationHostData, StateStage
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
-from agent.deploys.correct import CorrectionCommand, correct
+from agent.deploys.correct import CorrectionCommand
 from agent.deploys.correction import Correction
 from agent.domain.deploy_file import CALL_IT, uncalled
 from agent.domain.plan import WantedChange
@@ -113,14 +113,6 @@ def prepare(order: Order, root: Path, temp: Path, log: LogCapture) -> PyinfraDep
         with suppress(UnpreparedError):
             return _prepare_file(order, path, (root, path.parent), temp, log)
         raise
-
-
-def prepare_corrections(name: str, corrections: Sequence[Correction], temp: Path, log: LogCapture) -> PyinfraDeploy:
-    """One operation that makes ``corrections``, with pyinfra's state for it."""
-    log.clear()
-    DryRunMeta.interrupted = False
-    state = DryRunState(this_host({}), Config(TEMP_DIR=str(temp)))
-    return _prepare(name, state, lambda: correct(find=lambda: corrections, name=name, _continue_on_error=True), log)
 
 
 def _prepare_file(order: Order, path: Path, start: tuple[Path, Path], temp: Path, log: LogCapture) -> PyinfraDeploy:

@@ -1,6 +1,6 @@
 """The engine child: ``python -I -m agent.engine.runner``. Turns protocol lines into pyinfra runs on this host.
 
-pyinfra is loaded for the first deploy file, or for the first built-in with something to carry out; not for a look.
+pyinfra is loaded for the first deploy file. Built-ins are looked at and carried out without it.
 
 The protocol has descriptors of its own. What deploy code prints goes to stderr, and what it reads from stdin is at
 its end: neither can get between the lines.
@@ -17,8 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from agent.domain.outcome import Status
 from agent.engine.built_in import BuiltIn, look
+from agent.engine.carry_out import carry_out
 from agent.engine.code import UnpreparedError, hinted
 from agent.engine.logs import LogCapture
 from agent.engine.protocol import (
@@ -137,12 +137,7 @@ class Runner:
 
     def _execute(self, deploy: BuiltIn | PyinfraDeploy, allowed: frozenset[str]) -> Done:
         if isinstance(deploy, BuiltIn):
-            if allowed.isdisjoint(deploy.resources):
-                return Done(deploy.name, Status.DONE, "")
-            self._load_pyinfra()
-            from agent.engine.prepare import prepare_corrections
-
-            deploy = prepare_corrections(deploy.name, deploy.corrections, Path(self._begin.temp), self._log)
+            return carry_out(deploy, allowed, send=self._channel.send, stopping=lambda: self._stop.asked)
         from agent.engine.execute import execute
 
         return execute(deploy, allowed, send=self._channel.send, stopping=lambda: self._stop.asked)

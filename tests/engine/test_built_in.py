@@ -10,9 +10,9 @@ from agent.engine.client import Execute
 from tests.engine.conftest import Bench
 
 
-def wanted(bench: Bench, *names: str) -> None:
+def wanted(bench: Bench, *names: str, validate: tuple[str, ...] = ()) -> None:
     paths = [str(bench.target / name) for name in names]
-    items = [Item(path=path, kind="file", mode=0o644, text="hello\n") for path in paths]
+    items = [Item(path=path, kind="file", mode=0o644, text="hello\n", validate=validate) for path in paths]
     bench.built_in("files", "files", {"items": items_to_json(items)})
 
 
@@ -41,13 +41,21 @@ def test_a_correction_that_fails_keeps_no_other_from_being_made(bench: Bench) ->
 
 
 def test_a_stop_ends_a_bulk_operation_between_two_corrections(bench: Bench) -> None:
-    wanted(bench, *(f"{number:03}" for number in range(200)))
+    wanted(bench, *(f"{number:03}" for number in range(200)), validate=("/bin/true", "%s"))
     engine = bench.engine()
     outcome = bench.apply(engine=engine, on_started=lambda *_: engine.stop())["files"]
     assert outcome.status is Status.STOPPED
     assert 0 < len(outcome.results) < 200
     assert all(result.succeeded and result.changed for result in outcome.results)
     assert len(list(bench.target.iterdir())) == len(outcome.results)
+
+
+def test_what_is_made_together_is_told_whatever_is_asked_meanwhile(bench: Bench) -> None:
+    wanted(bench, *(f"{number:03}" for number in range(200)))
+    engine = bench.engine()
+    outcome = bench.apply(engine=engine, on_started=lambda *_: engine.stop())["files"]
+    assert outcome.status is Status.DONE
+    assert len(list(bench.target.iterdir())) == len(outcome.results) == 200
 
 
 def test_what_a_correction_returns_is_the_output_of_its_result(bench: Bench) -> None:

@@ -91,10 +91,10 @@ class File(Whole):
             raise UnsafePath(why, hint="the next cycle tries again")
         attributes = owner.attributes(item.path, self.wanted_mode(item), giving(item, found))
         if _holds(item, found) and _is_ours_alone(found):
-            set_attributes(at.parent, at.name, attributes)
+            set_attributes(at.parent, at.name, attributes, batch=at.batch)
             return ""
         approve = approval(at, item, attributes.mode)
-        return put_file(at.parent, at.name, content, attributes, backup=item.backup, approve=approve)
+        return put_file(at.parent, at.name, content, attributes, backup=item.backup, approve=approve, batch=at.batch)
 
     def has_access(self, entry: LedgerEntry) -> bool:
         """True for a file that the agent created and that lets somebody in."""
@@ -108,9 +108,9 @@ class File(Whole):
     def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> None:
         attributes = attributes_of(before)
         if image is not None:
-            put_file(at.parent, at.name, image, attributes, backup=False)
+            put_file(at.parent, at.name, image, attributes, backup=False, batch=at.batch)
         elif state_of(at.look()).get("sha256", "") == before.get("sha256"):
-            set_attributes(at.parent, at.name, attributes)
+            set_attributes(at.parent, at.name, attributes, batch=at.batch)
         else:
             raise DeployError(f"{at.path}: what was there was not kept: the file was too large")
 

@@ -40,8 +40,8 @@ class Link(Whole):
         del owner, content
         if item.links_into is not None and found.type == stat.S_IFDIR:
             remove_links(at.parent, at.name, item.links_into)
-        return put_link(at.parent, at.name, item.target or "", backup=item.backup)
+        return put_link(at.parent, at.name, item.target or "", backup=item.backup, batch=at.batch)
 
     def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> None:
         del image
-        put_link(at.parent, at.name, f"{before['target']}", backup=False)
+        put_link(at.parent, at.name, f"{before['target']}", backup=False, batch=at.batch)

@@ -61,7 +61,7 @@ class Part(PathKind):
         attributes = found.attributes or owner.attributes(item.path, FILE_MODE)
         after = self.content_after(item, found)
         approve = approval(at, item, attributes.mode)
-        return put_file(at.parent, at.name, after, attributes, backup=item.backup, approve=approve)
+        return put_file(at.parent, at.name, after, attributes, backup=item.backup, approve=approve, batch=at.batch)
 
     def look(self, name: str) -> Seen | None:
         path, _, part = name.partition("#")

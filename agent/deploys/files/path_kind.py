@@ -22,7 +22,7 @@ from agent.deploys.files.diff import unified
 from agent.deploys.items import Item
 from agent.deploys.kind import Kind, State, reason_of, state_before
 from agent.deploys.owners import Owner, names
-from agent.deploys.place import OpenPlace, Place, Works, place_of
+from agent.deploys.place import OpenPlace, Place, Work, Works, place_of
 from agent.deploys.writing import forget_backup, remove
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
@@ -98,7 +98,7 @@ class Whole(PathKind):
     def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         if not item.absent:
             return self.put(at, item, found, owner, content)
-        remove(at.parent, at.name, backup=item.backup)
+        remove(at.parent, at.name, backup=item.backup, batch=at.batch)
         return ""
 
     @abstractmethod
@@ -153,7 +153,7 @@ class Whole(PathKind):
             with _noting(stayed, entry):
                 if (place := place_of(self.path(entry.name))) is not None:
                     going.append((entry, place))
-        with Works([(place, partial(self._remove_unchanged, entry.left)) for entry, place in going]) as works:
+        with Works([Work(place, partial(self._remove_unchanged, entry.left)) for entry, place in going]) as works:
             for number, (entry, place) in enumerate(going):
                 with _noting(stayed, entry):
                     if _is_there_to_remove(place):
@@ -168,7 +168,7 @@ class Whole(PathKind):
             return
         if left is not None and found.content != b"" and (reason := self.changed(left, Seen(state_of(found)))):
             raise DeployError(f"changed since: {reason}")
-        remove(at.parent, at.name, backup=False)
+        remove(at.parent, at.name, backup=False, batch=at.batch)
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
         place = place_of(self.path(entry.name))
@@ -199,7 +199,7 @@ def is_private(found: AtPath) -> bool:
 
 def work_at(place: Place, act: Callable[[OpenPlace], object]) -> None:
     """``act`` at one place, as the user whose home it is in. Raises DeployError."""
-    with Works([(place, act)]) as works:
+    with Works([Work(place, act)]) as works:
         works.do(0)
 
 
@@ -258,7 +258,7 @@ def _removal(item: Item, found: AtPath) -> WantedChange | None:
 def _put_back(at: OpenPlace, before: State, image: bytes | None) -> None:
     kind = before.get("type")
     if kind == "nothing":
-        remove(at.parent, at.name, backup=False)
+        remove(at.parent, at.name, backup=False, batch=at.batch)
     elif kind in _TYPES.values():
         cast("Whole", kind_table.kind_named(f"{kind}")).put_back(at, before, image)
     else:
