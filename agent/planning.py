@@ -11,8 +11,9 @@ from agent import wiring
 from agent.converge import plan_changes, rules_now
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
-from agent.domain.plan import Hold, HoldKind, Plan
+from agent.domain.plan import Hold, HoldKind, PermittedPlan, Plan
 from agent.domain.removal import Leaving
+from agent.domain.resolution import HostTerms
 from agent.errors import DeployError, HostwrightError, InventoryError, SourceError
 from agent.host.paths import Paths
 from agent.host.state import Memory
@@ -20,11 +21,13 @@ from agent.parts import Parts
 from agent.problems import ProblemKind
 from agent.select_target import gate_of, resolved
 from agent.steps.choose import Target, suspension
+from agent.steps.gate import Gate
 from agent.steps.plan_removals import plan_removals
 from agent.steps.probe import probe
 from agent.steps.prune import unfit, units_going, untold
 from agent.steps.record import wanted_by
 from agent.steps.verify import recall
+from agent.system.git import Mirror
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +56,59 @@ def plan_host(paths: Paths, work: Path) -> HostPlan:
     target = Target(resolution, suspension=suspended, gate=gate_of(memory, fleet, now))
     before = memory.applied()
     planned = plan_changes(parts, target, rules_now(parts, target, waits_for_backoff=True), before.deploys)
-    state, found, holds = planned.state, planned.plan, planned.permitted.deploy_holds
-    waits = suspended or target.gate.intended
-    why = _why_not(parts, state, last, waits, now) if last != aimed else ""
+    why = _why_not(parts, planned.state, last, suspended or target.gate.intended, now) if last != aimed else ""
     newest = (last, why) if why else None
+    return with_removals(
+        parts,
+        planned.state,
+        planned.plan,
+        planned.permitted,
+        resolution.terms,
+        suspended=suspended,
+        gate=target.gate,
+        mirror=parts.mirror,
+        newest=newest,
+    )
+
+
+def with_removals(
+    parts: Parts,
+    state: DesiredState,
+    found: Plan,
+    permitted: PermittedPlan,
+    terms: HostTerms,
+    *,
+    suspended: Hold | None,
+    gate: Gate,
+    mirror: Mirror | None = None,
+    newest: tuple[str, str] | None = None,
+) -> HostPlan:
+    """A plan with what is to go. ``mirror``: has the commit that the plan is of, which may allow more to go."""
+    memory, now = parts.memory, parts.clock()
+    holds, before = permitted.deploy_holds, memory.applied()
     if untold(state, found) or before.commit is None:
         return HostPlan(state, found, holds, Leaving(), newest)  # what is wanted is not known, or nothing ever was
     then = Account(
         state=state,
         after=replace(found, deploys=()),
         hold=suspended,
-        shut=target.gate.intended,
+        shut=gate.intended,
         failures=_failed(memory, state, now),
-        health=probe(paths.var, memory.state().failed_at_first or ()),
+        health=probe(parts.paths.var, memory.state().failed_at_first or ()),
     )
     going = units_going(parts.ledger.entries(), wanted_by(state, found, before.deploys))
     leaving = plan_removals(
         state,
         found,
-        idle=resolution.terms.idle,
+        idle=terms.idle,
         before=before,
         applied=before.deploys,
         memory=memory.state(),
         waits=unfit(then, converged=True, going=going),
         inventory=parts.settings.inventory,
-        fleet=fleet,
+        fleet=memory.state().fleet if mirror is not None else terms.fleet,
         ledger=parts.ledger,
-        mirror=parts.mirror,
+        mirror=mirror,
     )
     return HostPlan(state, found, holds, leaving, newest)
 

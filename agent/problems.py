@@ -86,8 +86,9 @@ class ProblemKind(StrEnum):
     BAD_KEY = "bad-key"
     """A key is malformed or of a type that is not supported."""
     SSH_KEYGEN_MISSING = "ssh-keygen-missing"
-    LIBRARY_MISSING = "library-missing"
     """The program ssh-keygen is not installed."""
+    LIBRARY_MISSING = "library-missing"
+    """A Python library that the command needs is not installed."""
     SSH_KEYGEN_FAILED = "ssh-keygen-failed"
     """ssh-keygen did not end in time or failed."""
 

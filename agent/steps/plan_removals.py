@@ -66,7 +66,7 @@ def plan_removals(
     memory: State,
     fleet: FleetSettings,
     ledger: Ledger,
-    mirror: Mirror,
+    mirror: Mirror | None,
     inventory: str,
     waits: str = "",
     waiting: Mapping[str, Hold] = MappingProxyType({}),
@@ -85,7 +85,7 @@ def plan_removals(
     rules = replace(removal_rules(state, idle, fleet, entries, waiting), waits=waits)
     leaving = hold_removals(found, rules)
     held = any(hold.kind is HoldKind.PRUNE_HELD for hold in leaving.holds)
-    if held and allows(mirror, inventory, aimed=state.commit, settled=memory.pruned):
+    if held and mirror is not None and allows(mirror, inventory, aimed=state.commit, settled=memory.pruned):
         return hold_removals(found, replace(rules, allowed=True))
     return leaving
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import paramiko
 
@@ -121,6 +121,7 @@ def _offered(remote: Remote, preferred: Iterable[str], timeout_s: float) -> Host
 
 
 def _prefer(transport: paramiko.Transport, types: Iterable[str]) -> None:
+    """Ask the server for a host key of one of ``types``, if it has one."""
     options = transport.get_security_options()
     wanted = [name for kind in types for name in (_RSA_SIGNATURES if kind == _RSA else (kind,))]
     supported = tuple(options.key_types)
@@ -131,3 +132,45 @@ def _unreachable(remote: Remote, why: str, kind: ProblemKind) -> SourceError:
     return SourceError(
         f"{remote}: {why}", kind=kind, hint="check that the Git server is up and can be reached from this host"
     )
+
+
+class KnownKeys(paramiko.MissingHostKeyPolicy):
+    """Lets a host in whose key is in known_hosts, or has the ``fingerprint`` that a person knows. paramiko
+    itself is given no keys, so that it asks for each.
+
+    ``asked``: what the person calls the host; ``name``: its name in known_hosts.
+    """
+
+    def __init__(self, asked: str, name: str, port: int, files: Iterable[Path], fingerprint: str | None) -> None:
+        self._asked = asked
+        self._fingerprint = fingerprint
+        server = Remote("", Transport.SSH, name, port)
+        self._marked = [found for path in files if path.is_file() for found in marked_keys(path, server)]
+
+    def transport(self, sock: Any, **options: Any) -> paramiko.Transport:
+        """A connection that asks for a key of a type that is known, as ssh does."""
+        transport = paramiko.Transport(sock, **options)
+        _prefer(transport, [key.type for marker, key in self._marked if not marker])
+        return transport
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        """Raises SourceError where the key is not known."""
+        del client, hostname
+        shown = HostKey(key.get_name(), key.get_base64())
+        what = f"{self._asked} shows the {shown.type} key {shown.fingerprint}"
+        wanted, known = self._fingerprint, [found for marker, found in self._marked if not marker]
+        if ("@revoked", shown) in self._marked or (known and shown not in known):
+            raise SourceError(
+                f"{what}; known_hosts says another",
+                kind=ProblemKind.HOST_KEY_MISMATCH,
+                hint="find out why; if it was installed anew: ssh-keygen -R, then compare the new fingerprint",
+            )
+        if wanted is not None and shown.fingerprint.removeprefix("SHA256:") != wanted.removeprefix("SHA256:"):
+            raise SourceError(f"{what}, and not {wanted}", kind=ProblemKind.HOST_KEY_MISMATCH, hint="nothing was sent")
+        if wanted is None and not known:
+            raise SourceError(
+                f"{what}; known_hosts does not mention it",
+                kind=ProblemKind.HOST_KEY_UNKNOWN,
+                hint="compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on its console; then log in"
+                f" once by ssh, or say --fingerprint {shown.fingerprint}",
+            )

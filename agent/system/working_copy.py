@@ -7,6 +7,7 @@ names are unknown there. What the clone itself is asked is where its branches ar
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,8 +69,9 @@ class Checkout:
         return self.ask("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") or None
 
     @contextmanager
-    def beside(self) -> Iterator[Callable[..., Completed]]:
-        """A way to ask git about the files, in a repository of our own that has the clone's index and objects."""
+    def beside(self, *, writes: bool = False) -> Iterator[Callable[..., Completed]]:
+        """A way to ask git about the files, in a repository of our own that has the clone's index and objects.
+        ``writes``: new objects may be made; they go into that repository."""
         with TemporaryDirectory(prefix="hostwright-") as folder:
             own = Path(folder) / "own.git"
             run_git("init", "--quiet", "--bare", "--initial-branch=none", f"{own}")
@@ -85,6 +87,11 @@ class Checkout:
                 "GIT_INDEX_FILE": f"{own}/index",
                 "GIT_OBJECT_DIRECTORY": f"{self.common}/objects",
             }
+            if writes:
+                clone = json.dumps(
+                    variables.pop("GIT_OBJECT_DIRECTORY"), ensure_ascii=False
+                )  # a colon ends a bare path
+                variables["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = clone
             yield partial(run_git, variables=variables, cwd=self.top, timeout_s=TIMEOUT_S, output_limit=INDEX_LIMIT)
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import click
 
 from agent.cli.arguments import pass_output
-from agent.cli.commands.plan import planned, show
+from agent.cli.host_plan import planned, show
 from agent.cli.output import Output
 from agent.domain.plan import Cause
 from agent.domain.removal import Leaving

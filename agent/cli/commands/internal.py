@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from agent.cli.arguments import require_root
-from agent.cli.commands.plan import planned
+from agent.cli.host_plan import planned
 from agent.host import installation
 from agent.host.paths import Paths
 
@@ -29,6 +29,14 @@ def units() -> int:
     return 0
 
 
+def preview() -> int:
+    """Plan the files that an administrator sends on stdin, for `hostwright plan HOST` at a desk."""
+    from agent.cli.previews import answer
+
+    require_root()
+    return answer(Paths())
+
+
 def webhook() -> int:
     """Run the webhook: hostwright-webhook.service."""
     from agent.webhook import serve
@@ -36,7 +44,12 @@ def webhook() -> int:
     return serve(Paths())
 
 
-COMMANDS: Mapping[str, Callable[[], int]] = {"self-check": self_check, "units": units, "webhook": webhook}
+COMMANDS: Mapping[str, Callable[[], int]] = {
+    "self-check": self_check,
+    "preview": preview,
+    "units": units,
+    "webhook": webhook,
+}
 
 
 @click.command(hidden=True)

@@ -1,92 +1,30 @@
-"""plan: what the commit that the last cycle aimed at would change now. It takes no lock and changes nothing."""
+"""plan: what would change now, here by the commit of the last cycle, or on other hosts by the files at a desk."""
 
 from __future__ import annotations
 
-import dataclasses
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 
 import click
 
-from agent.cli.arguments import pass_output, require_root
-from agent.cli.output import Output, error_document
-from agent.cli.show import newest_line, plan_lines
-from agent.domain.plan import Cause, DeployPlan, Hold
-from agent.domain.removal import Departure, Removal
-from agent.errors import DeployError, Exit, first_exit
-from agent.host.paths import Paths
-from agent.planning import HostPlan, plan_host
+from agent.cli.arguments import pass_config_repo, pass_output
+from agent.cli.config_repo import ConfigRepo
+from agent.cli.output import Output
 
 
 @click.command()
+@click.argument("hosts", nargs=-1, metavar="[HOST|PATTERN]...")
 @click.option("--diff/--no-diff", default=True, help="Show what would change inside files.")
+@pass_config_repo
 @pass_output
-def plan(output: Output, diff: bool) -> int:
-    """Show what would change on this host now; exit 10 when something would."""
+def plan(output: Output, repo: ConfigRepo, hosts: Sequence[str], diff: bool) -> int:
+    """Show what would change on this host now; exit 10 when something would.
+
+    With hosts of the inventory, over SSH: what the config repo as it lies here, committed or not, would change there.
+    """
+    if hosts:
+        from agent.cli.previews import show_previews
+
+        return show_previews(output, repo, hosts, diff=diff)
+    from agent.cli.host_plan import planned, show
+
     return show(output, "plan", planned(), diff=diff, calm="in sync with commit")
-
-
-def planned() -> HostPlan:
-    """The changes and removals that the commit of the last cycle would make now. Raises HostwrightError."""
-    require_root()
-    with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
-        return plan_host(Paths(), Path(work))
-
-
-def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str) -> int:
-    found, leaving = told.plan, told.leaving
-    wanted = [change for change in found.changes if change.cause is not Cause.NOT_IDEMPOTENT]
-    pending = bool(wanted) or leaving.due or any(deploy.unknown is not None for deploy in found.deploys)
-    errors = [
-        DeployError(f"{deploy.deploy} cannot be planned: {deploy.error}") for deploy in found.deploys if deploy.error
-    ]
-    for line in plan_lines(found, leaving, told.holds, diff=diff, calm=calm, whole=output.verbose):
-        output.show(line)
-    if told.newest is not None:
-        output.show(newest_line(*told.newest))
-    for error in errors:
-        output.say(f"hostwright: {error.message}")
-    codes = [error.exit for error in errors] + ([Exit.CHANGES] if pending else [])
-    code = int(first_exit(codes))
-    output.envelope(
-        command,
-        code,
-        {
-            "host": told.state.host,
-            "commit": found.commit,
-            "digest": found.digest,
-            "deploys": [_deploy_document(deploy) for deploy in found.deploys],
-            "holds": {name: _hold_document(hold) for name, hold in told.holds.items()},
-            "newest": {"commit": told.newest[0], "why": told.newest[1]} if told.newest is not None else None,
-            "removals": [_removal_document(removal) for removal in leaving.removals],
-            "departures": [_departure_document(departure) for departure in leaving.departures],
-        },
-        error_document(errors[0]) if errors else None,
-    )
-    return code
-
-
-def _deploy_document(deploy: DeployPlan) -> dict[str, object]:
-    document = dataclasses.asdict(deploy)
-    del document["trace"]  # between the engine and the daemon
-    return document
-
-
-def _removal_document(removal: Removal) -> dict[str, object]:
-    return {
-        "resource": removal.entry.key,
-        "deploy": removal.entry.deploy,
-        "fate": removal.fate.value,
-        "reason": removal.reason,
-        "hold": _hold_document(removal.hold),
-    }
-
-
-def _departure_document(departure: Departure) -> dict[str, object]:
-    """The departure for programs, without its ``host.data``, which may be private."""
-    source = departure.on_remove.source
-    return {"deploy": departure.deploy, "on_remove": source, "hold": _hold_document(departure.hold)}
-
-
-def _hold_document(hold: Hold | None) -> dict[str, object] | None:
-    return dataclasses.asdict(hold) if hold is not None else None

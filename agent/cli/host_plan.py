@@ -1,0 +1,89 @@
+"""A plan of this host: made, told to people, and as a document for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+from agent.cli.arguments import require_root
+from agent.cli.output import Output, error_document
+from agent.cli.show import newest_line, plan_lines
+from agent.domain.plan import Cause, DeployPlan, Hold
+from agent.domain.removal import Departure, Removal
+from agent.errors import DeployError, Exit, first_exit
+from agent.host.paths import Paths
+from agent.planning import HostPlan, plan_host
+
+
+def planned() -> HostPlan:
+    """The changes and removals that the commit of the last cycle would make now. Raises HostwrightError."""
+    require_root()
+    with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
+        return plan_host(Paths(), Path(work))
+
+
+def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str) -> int:
+    for line in plan_lines(told.plan, told.leaving, told.holds, diff=diff, calm=calm, whole=output.verbose):
+        output.show(line)
+    if told.newest is not None:
+        output.show(newest_line(*told.newest))
+    errors = errors_of(told)
+    for error in errors:
+        output.say(f"hostwright: {error.message}")
+    code = exit_of(told)
+    output.envelope(command, code, document(told), error_document(errors[0]) if errors else None)
+    return code
+
+
+def errors_of(told: HostPlan) -> list[DeployError]:
+    """The deploys that cannot be planned."""
+    return [DeployError(f"{each.deploy} cannot be planned: {each.error}") for each in told.plan.deploys if each.error]
+
+
+def exit_of(told: HostPlan) -> int:
+    wanted = [change for change in told.plan.changes if change.cause is not Cause.NOT_IDEMPOTENT]
+    unknown = any(deploy.unknown is not None for deploy in told.plan.deploys)
+    codes = [error.exit for error in errors_of(told)]
+    return int(first_exit(codes + ([Exit.CHANGES] if wanted or told.leaving.due or unknown else [])))
+
+
+def document(told: HostPlan) -> dict[str, object]:
+    """The plan for programs."""
+    found, leaving = told.plan, told.leaving
+    return {
+        "host": told.state.host,
+        "commit": found.commit,
+        "digest": found.digest,
+        "deploys": [_deploy_document(deploy) for deploy in found.deploys],
+        "holds": {name: _hold_document(hold) for name, hold in told.holds.items()},
+        "newest": {"commit": told.newest[0], "why": told.newest[1]} if told.newest is not None else None,
+        "removals": [_removal_document(removal) for removal in leaving.removals],
+        "departures": [_departure_document(departure) for departure in leaving.departures],
+    }
+
+
+def _deploy_document(deploy: DeployPlan) -> dict[str, object]:
+    document = dataclasses.asdict(deploy)
+    del document["trace"]  # between the engine and the daemon
+    return document
+
+
+def _removal_document(removal: Removal) -> dict[str, object]:
+    return {
+        "resource": removal.entry.key,
+        "deploy": removal.entry.deploy,
+        "fate": removal.fate.value,
+        "reason": removal.reason,
+        "hold": _hold_document(removal.hold),
+    }
+
+
+def _departure_document(departure: Departure) -> dict[str, object]:
+    """The departure for programs, without its ``host.data``, which may be private."""
+    source = departure.on_remove.source
+    return {"deploy": departure.deploy, "on_remove": source, "hold": _hold_document(departure.hold)}
+
+
+def _hold_document(hold: Hold | None) -> dict[str, object] | None:
+    return dataclasses.asdict(hold) if hold is not None else None

@@ -1,0 +1,182 @@
+"""`hostwright plan HOST…`: at a desk, what the config repo as it lies there would change on hosts; and on each of them
+the answer to that.
+
+desk ─packed files→ ssh ─→ `hostwright internal preview` ─envelope→ desk
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.cli.commands.check import tree_of, unlike_the_commit
+from agent.cli.config_repo import ConfigRepo
+from agent.cli.output import Output, error_document
+from agent.domain.text import printable, some
+from agent.domain.tree import INVENTORIES
+from agent.errors import Exit, HostwrightError, SourceError, UsageError, first_exit, together
+from agent.host.paths import Paths
+from agent.inventory.ansible.inventory import Inventory
+from agent.inventory.environment import load
+from agent.problems import ProblemKind
+from agent.system.packed_tree import packed
+from agent.system.ssh_host import Ask, Login, logged_in, person_at_terminal
+from agent.system.working_copy import working_copy
+
+AT_ONCE = 16
+"""Hosts that are asked at the same time; sshd's of jump hosts take ten logins at once, and wait a little with more."""
+TIMEOUT_S = 600.0
+PREVIEW = ("/usr/local/bin/hostwright", "internal", "preview")
+NAMED_MOST = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What one host answered, or why there is no answer."""
+
+    host: str
+    document: Mapping[str, Any]
+    exit: Exit
+    error: HostwrightError | None = None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        told = self.document.get("lines")
+        return tuple(f"{line}" for line in told) if isinstance(told, list) else ()
+
+
+def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, diff: bool) -> int:
+    """Ask all hosts that match, show what they say, those that say the same together, and sum it up."""
+    root, name = repo.root, repo.one_inventory()
+    copy = working_copy(root)
+    if copy is None or copy.checkout.top != root.resolve():
+        raise UsageError(f"{root} is not the top of a Git working copy", hint="hosts read the inventories at its top")
+    for line in unlike_the_commit(copy):
+        output.say(line)
+    who = load(tree_of(root, copy), name).inventory
+    hosts = who.match(":".join(patterns))
+    if not hosts:
+        raise UsageError(f"no host of {INVENTORIES}/{name} matches", hint="hostwright inventory --pattern PATTERN")
+    pack, ask = packed(copy.checkout), asked_once(person_at_terminal())
+
+    def asked(host: str) -> Preview:
+        return _asked(host, login_of(who, host), ask, pack)
+
+    found = [preview for _, preview in sorted(in_parallel(output, hosts, asked).items())]
+    for same, lines in _alike(found):
+        if len(found) > 1:
+            output.show(f"{some(same, NAMED_MOST)}:")
+        for line in lines if diff else (line for line in lines if not line.startswith(" ")):
+            output.show(line if len(found) == 1 else f"  {line}".replace("\n", "\n  "))
+    if len(found) > 1:
+        output.show_table(("host", "plan"), ((each.host, _sum(each)) for each in found))
+    errors = [each.error for each in found if each.error is not None]
+    for error in errors:
+        output.problem(error)
+    code = int(first_exit([each.exit for each in found]))
+    data = {each.host: each.document or None for each in found}
+    output.envelope("plan", code, data, error_document(together(errors)) if errors else None)
+    return code
+
+
+def answer(paths: Paths) -> int:
+    """On the host: plan what comes on stdin, and print the envelope."""
+    from agent.cli.host_plan import document, errors_of, exit_of
+    from agent.cli.show import plan_lines
+    from agent.preview import preview
+
+    output = Output(as_json=True)
+    with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
+        told = preview(paths, Path(work), sys.stdin.buffer)
+    lines = plan_lines(told.plan, told.leaving, told.holds, diff=True, calm="in sync with tree")
+    errors = errors_of(told)
+    output.envelope(
+        "plan", exit_of(told), {**document(told), "lines": list(lines)}, error_document(errors[0]) if errors else None
+    )
+    return exit_of(told)
+
+
+def login_of(who: Inventory, host: str) -> Login:
+    """Where a host of the inventory is logged in to: as Ansible reads it, else by its name."""
+    said = who.vars(host)
+    address, user, port = (said.get(f"ansible_{name}") for name in ("host", "user", "port"))
+    return Login(
+        address if isinstance(address, str) and "{{" not in address else host,
+        user if isinstance(user, str) and "{{" not in user else None,
+        int(port) if isinstance(port, (int, str)) and f"{port}".isdigit() else None,
+    )
+
+
+def asked_once(ask: Ask | None) -> Ask | None:
+    """``ask``, with one question at a time. What begins alike (``[sudo] password of ann on``) has one answer."""
+    lock, known = threading.Lock(), dict[str, str]()
+
+    def once(question: str) -> str:
+        assert ask is not None
+        with lock:
+            about = question.partition(" on ")[0]
+            if about not in known:
+                known[about] = ask(question)
+            return known[about]
+
+    return once if ask is not None else None
+
+
+def in_parallel(output: Output, hosts: Sequence[str], do: Callable[[str], Any]) -> dict[str, Any]:
+    """What ``do`` returns for each host, with a line on a terminal of how many are left."""
+    spinner, done = output.spinner(), dict[str, Any]()
+    with ThreadPoolExecutor(min(len(hosts), AT_ONCE)) as pool:
+        running = {pool.submit(do, host): host for host in hosts}
+        for each in as_completed(running):
+            done[running[each]] = each.result()
+            left = [host for host in hosts if host not in done]
+            spinner.show(f"{len(done)} of {len(hosts)}; waiting for {some(left, NAMED_MOST)}")
+    spinner.stop()
+    return done
+
+
+def _asked(host: str, login: Login, ask: Ask | None, pack: bytes) -> Preview:
+    try:
+        with logged_in(login, ask) as there:
+            done = there.run(PREVIEW, input=pack, timeout_s=TIMEOUT_S)
+        envelope = json.loads(done.output or b"{}")
+        code, document, error = Exit(done.code), envelope.get("data"), envelope.get("error")
+    except HostwrightError as problem:
+        return Preview(host, {}, problem.exit, problem)
+    except (ValueError, AttributeError, RecursionError):
+        document, error, code = None, {"message": done.complaint}, Exit.SOURCE
+    if isinstance(document, dict) and code in (Exit.FINE, Exit.CHANGES, Exit.DEPLOY):
+        return Preview(host, document, code, _problem(host, error, code) if isinstance(error, dict) else None)
+    told = error if isinstance(error, dict) else {"message": done.complaint}
+    return Preview(host, {}, code, _problem(host, told, code))
+
+
+def _problem(host: str, error: Mapping[str, Any], code: Exit) -> HostwrightError:
+    """What a host said, as an error here."""
+    message, hint = (printable(f"{error.get(name) or ''}", 2000) for name in ("message", "hint"))
+    if "No such command" in message or "internal" in message:
+        hint = "the agent there is older than this command: upgrade it"
+    problem = SourceError(f"{host}: {message}", kind=ProblemKind.BAD_ANSWER, hint=hint)
+    problem.exit = code
+    return problem
+
+
+def _alike(found: Sequence[Preview]) -> Iterator[tuple[list[str], tuple[str, ...]]]:
+    same: dict[tuple[str, ...], list[str]] = {}
+    for each in found:
+        if each.lines:
+            same.setdefault(each.lines, []).append(each.host)
+    yield from ((hosts, lines) for lines, hosts in same.items())
+
+
+def _sum(preview: Preview) -> str:
+    if preview.lines:
+        return preview.lines[0]
+    return f"not known: {preview.error.message}" if preview.error is not None else "not known"

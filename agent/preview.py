@@ -1,0 +1,48 @@
+"""`hostwright plan HOST`, on that host: what files that an administrator sent would change. By the steps of a cycle, as
+``planning`` does, and confined as there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from agent import wiring
+from agent.host.paths import Paths
+from agent.inventory.environment import load
+from agent.planning import HostPlan, with_removals
+from agent.select_target import gate_of
+from agent.steps.choose import suspension
+from agent.steps.permit import permit, permit_rules
+from agent.steps.plan import make_plan
+from agent.steps.resolve import desired_state, host_terms
+from agent.system.packed_tree import unpacked
+
+
+def preview(paths: Paths, work: Path, stream: BinaryIO) -> HostPlan:
+    """What the files that ``packed_tree.packed`` sent would change. Nobody vouches for them: whoever sends them is root
+    here. Raises SourceError and InventoryError."""
+    parts = wiring.parts_of_plan(paths, work)
+    memory, now, host = parts.memory, parts.clock(), parts.settings.host
+    sent, root = unpacked(stream, work / "sent.git"), work / "sent"
+    tree = sent.tree
+    environment = load(tree, parts.settings.inventory, parts.repositories.tree)
+    state = desired_state(environment, tree, host=host, commit=sent.id)
+    terms = host_terms(environment, host)
+    sent.export(root)
+    gate, suspended = gate_of(memory, terms.fleet, now), suspension(memory.suspension(now), terms, now)
+    rules = permit_rules(
+        state,
+        gate=gate,
+        suspension=suspended,
+        attempts=memory.state().attempts,
+        now=now,
+        waits_for_backoff=False,
+    )
+    found = make_plan(
+        state,
+        engine=parts.engine,
+        root=root,
+        applied=memory.applied().deploys,
+        interrupted=parts.journal.interrupted(state.enforced),
+    )
+    return with_removals(parts, state, found, permit(found, rules), terms, suspended=suspended, gate=gate)
