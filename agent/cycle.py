@@ -27,9 +27,11 @@ from agent.errors import HostwrightError
 from agent.judge_trial import judge_removal, judge_trial, mark_crashed_attempts, remove_what_left
 from agent.parts import Parts
 from agent.phases import Course, Cycle, Ending, Selection, TrialVerdict, compose
+from agent.resting import begin_trace, keep_rest
 from agent.select_target import select_target
 from agent.steps.collect_garbage import collect_garbage
 from agent.steps.confirm import failures
+from agent.steps.evidence import evidence_of
 from agent.steps.probe import probe
 from agent.steps.reboot import reboot
 from agent.steps.remember import remember
@@ -37,7 +39,9 @@ from agent.steps.remember import remember
 
 def run(parts: Parts, trigger: Trigger) -> Account:
     """One whole cycle. The caller holds the lock. Expected failures end up in the account, they are not raised."""
-    log = Log(parts.clock)
+    log, own = Log(parts.clock), ""
+    with log.surviving():
+        own = begin_trace(parts.paths)
     log.note(parts.healed)
     if parts.unusable is not None:
         return _report_only(Cycle(parts, trigger, log, Selection()), parts.unusable)
@@ -52,7 +56,10 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     if went_back:
         removed = remove_what_left(cycle, verdict)
     ending = put_off(cycle, compose(cycle, verdict, removed))
-    return _end(cycle, compose(cycle, verdict, removed, ending))
+    account = _end(cycle, compose(cycle, verdict, removed, ending))
+    with log.surviving():
+        keep_rest(parts, account, own)
+    return replace(account, failures=(*log.failures,))
 
 
 def put_off(cycle: Cycle, account: Account) -> Ending:
@@ -77,6 +84,8 @@ def put_off(cycle: Cycle, account: Account) -> Ending:
 def _end(cycle: Cycle, account: Account) -> Account:
     """Remembers and reports what the phases came to; then the host reboots, or the agent is switched."""
     parts, log = cycle.parts, cycle.log
+    with log.surviving():
+        account = replace(account, evidence=evidence_of(account, parts.paths))
     with log.surviving():
         remember(
             account,

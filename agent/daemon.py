@@ -1,8 +1,12 @@
-"""The daemon: starts cycles by the clock, by signals and on request. It runs none itself.
+"""The daemon: starts a cycle when there is a reason for one. It runs none itself.
 
 Each cycle is a process of its own (the unit ``hostwright-cycle.service``; a plain child where there is no systemd),
 so its memory is gone afterwards, restarting the daemon kills no dpkg, and a newer version acts next time. What is
 left here is a clock (``schedule``), the control socket and the watchdog: standard library otherwise, to stay small.
+
+A host is at rest where the last cycle said so (``trace.rest``). Then the reasons are: an answer to a question of the
+trace is another one now; the remote offers something else; a moment comes that the cycle named; a person asks. Neither
+asking writes anything. A host that is not at rest gets a cycle after the shortest interval of its schedule.
 """
 
 from __future__ import annotations
@@ -18,15 +22,23 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import schedule
 
 from agent.control import Caller, ControlSocket
-from agent.domain.memory import FleetSettings
+from agent.domain.text import printable
 from agent.host.paths import Paths
-from agent.host.state import Memory
 from agent.system import systemd
 from agent.system.log import log_to_stderr
+from agent.trace.answers import differing, subject_of
+from agent.trace.remote import Asked
+from agent.trace.rest import Rest, lines, read
+from agent.trace.suspicion import CHANGES_MOST, Suspicion, write
+
+if TYPE_CHECKING:
+    from agent.trace.watch import Watching
 
 log = logging.getLogger("hostwright")
 
@@ -54,14 +66,24 @@ class Daemon:
     """The loop around one cycle at a time. ``start`` begins a cycle and returns the process to wait for."""
 
     paths: Paths
-    memory: Memory
     start: Callable[[], subprocess.Popen[bytes]]
     owns_cycle: bool
     """True: the cycle is our child and stops with us. False: it is a unit of systemd."""
     scheduler: schedule.Scheduler = field(default_factory=schedule.Scheduler)
+    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     cycle: subprocess.Popen[bytes] | None = None
     cycle_began: float = 0.0
     due: bool = True
+    rest: Rest = field(default_factory=Rest)
+    """As the last cycle left it; its intervals count until another one has said more."""
+    remote: Asked | None = None
+    """The question to the remote that is under way."""
+    watch: Watching | None = None
+    """Of the folders that the trace names, where fleet.yaml asks for it and the kernel can."""
+    same_at: float = field(default_factory=time.time)
+    """When all was last seen as a cycle left it, or nobody had looked: seconds since the epoch."""
+    offered: bytes = b""
+    """What the remote offered before the last cycle began."""
     stopping: bool = False
     callers: list[Caller] = field(default_factory=list)
     waiting: list[Caller] = field(default_factory=list)
@@ -78,30 +100,29 @@ class Daemon:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGHUP, self._hangup)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        selector = selectors.DefaultSelector()
-        selector.register(control, selectors.EVENT_READ)
-        selector.register(wake_read, selectors.EVENT_READ)
+        self.selector.register(control, selectors.EVENT_READ)
+        self.selector.register(wake_read, selectors.EVENT_READ)
         self._register()
         systemd.notify("READY=1")
         try:
-            self._turn_until_stopped(selector, control, wake_read)
+            self._turn_until_stopped(control, wake_read)
         finally:
             systemd.notify("STOPPING=1")
             control.close()
             self._leave()
 
-    def _turn_until_stopped(
-        self, selector: selectors.BaseSelector, control: ControlSocket, wake: socket.socket
-    ) -> None:
+    def _turn_until_stopped(self, control: ControlSocket, wake: socket.socket) -> None:
         wall, monotonic = time.time(), time.monotonic()
         while not self.stopping:
             self.scheduler.run_pending()
             self._reap()
+            self._hear()
+            self._look_if_stirred()
             if self.due and self.cycle is None:
                 self._begin()
             if self._progresses():
                 systemd.notify("WATCHDOG=1")
-            selector.select(self._pause_s())
+            self.selector.select(self._pause_s())
             with contextlib.suppress(BlockingIOError):
                 wake.recv(4096)
             while (caller := control.accept()) is not None:
@@ -116,28 +137,103 @@ class Daemon:
                 self._register()
 
     def _register(self) -> None:
-        """Schedule the one job, a cycle. Every cycle fetches and plans in full, so the shortest of the three intervals
-        serves all."""
-        fleet = self._fleet()
-        interval = max(1, min(fleet.fetch_s, fleet.drift_s, fleet.plan_s))
-        if self.paths.previous.is_symlink():
-            interval = min(interval, TRIAL_S)
+        """Schedule what may come next, by what the last cycle said."""
+        said, self.same_at = read(self.paths.rest), time.time()
+        self.rest = said if said is not None else self.rest.over
         self.scheduler.clear()
-        self.scheduler.every(interval).to(max(interval, round(interval * (1 + JITTER)))).seconds.do(self._ask)
+        self._end_watch()
+        if self.rest.holds():
+            self._every(self.rest.drift_s, self._check)
+            self._every(self.rest.fetch_s, self._ask_remote)
+            self._every(min(self.rest.plan_s, max(1, int(self.rest.until - time.time()))), self._ask)
+            self._begin_watch()
+        else:
+            interval = self.rest.interval_s
+            self._every(min(interval, TRIAL_S) if self.paths.previous.is_symlink() else interval, self._ask)
 
-    def _fleet(self) -> FleetSettings:
-        try:
-            return self.memory.state().fleet
-        except Exception:
-            # A state that cannot be read is the cycle's to report; the clock goes on with the defaults.
-            log.exception("state.json cannot be read; using the default intervals")
-            return FleetSettings()
+    def _every(self, seconds: int, job: Callable[[], None]) -> None:
+        self.scheduler.every(seconds).to(max(seconds, round(seconds * (1 + JITTER)))).seconds.do(job)
 
     def _ask(self) -> None:
         self.due = True
 
+    def _check(self, *, by_clock: bool = True) -> None:
+        """Ask the questions of the trace again. A difference is a suspicion: a cycle finds out what it means."""
+        if self.cycle is not None or self.due:
+            return
+        said = read(self.paths.rest)
+        if said is None or not said.holds():
+            self.due = True
+            return
+        try:
+            changes = list(islice(differing(lines(self.paths.rest)), CHANGES_MOST))
+            if changes:
+                self._suspect([(subject_of(line), answer.decode(errors="replace")) for line, answer in changes])
+        except (OSError, ValueError) as error:
+            log.warning("%s cannot be read, so a cycle looks: %s", self.paths.rest, error)
+            self.due = True
+        self.same_at = self.same_at if self.due else time.time()
+        if self.watch is not None:
+            self.watch.looked(time.monotonic(), by_clock=by_clock)
+
+    def _suspect(self, changes: Sequence[tuple[str, str]]) -> None:
+        self.due = True
+        log.info("not as the last cycle left it: %s", ", ".join(printable(subject) for subject, _ in changes))
+        with contextlib.suppress(OSError):
+            write(self.paths.suspicion, Suspicion(self.same_at, time.time(), changes))
+
+    def _begin_watch(self) -> None:
+        """Watch as well, where that was asked for. The clock goes on all the same."""
+        if not self.rest.watch:
+            return
+        try:
+            from agent.trace.watch import Watching, folders
+
+            self.watch = Watching(self.rest.drift_s)
+            self.selector.register(self.watch, selectors.EVENT_READ)
+            self.watch.kernel.add(folders(lines(self.paths.rest)))
+        except OSError as error:
+            log.warning("the kernel watches no more: %s; looking every %s s", error, self.rest.drift_s)
+            self._end_watch()
+            return
+        self._check()  # what has changed since the cycle asked was not watched
+
+    def _end_watch(self) -> None:
+        if self.watch is not None:
+            self.selector.unregister(self.watch)
+            self.watch.close()
+            self.watch = None
+
+    def _look_if_stirred(self) -> None:
+        if self.watch is None:
+            return
+        now = time.monotonic()
+        self.watch.stir(now)
+        if self.watch.wait_s(now) == 0:
+            self._check(by_clock=False)
+
+    def _ask_remote(self) -> None:
+        if self.cycle is None and not self.due and self.remote is None and self.rest.ask is not None:
+            try:
+                self.remote = Asked(*self.rest.ask)
+            except OSError as error:
+                log.warning("the remote cannot be asked, so a cycle does it: %s", error)
+                self.due = True
+
+    def _hear(self) -> None:
+        """A cycle fetches at least what was offered before it began."""
+        if self.remote is None or (answer := self.remote.answer()) is None:
+            return
+        known, self.remote, self.offered = self.offered, None, answer
+        first = not known and self.rest.tip.encode() in answer.splitlines()
+        if not answer or (answer != known and not first):
+            self.due = True
+
     def _begin(self) -> None:
         self.due = False
+        # A cycle that does not get far enough to say otherwise leaves a host that is not at rest.
+        self.rest = self.rest.over
+        self.paths.rest.unlink(missing_ok=True)
         self.waiting, self.callers = [caller for caller in self.callers if caller.wait], []
         try:
             self.cycle, self.cycle_began = self.start(), time.monotonic()
@@ -171,6 +267,9 @@ class Daemon:
         """Seconds until something can be due; signals and callers wake us earlier."""
         idle = self.scheduler.idle_seconds
         pause = 3600.0 if idle is None or self.cycle is not None else max(0.0, idle)
+        pause = min(pause, self.remote.left_s) if self.remote is not None else pause
+        stirred = self.watch.wait_s(time.monotonic()) if self.watch is not None else None
+        pause = pause if stirred is None else min(pause, stirred)
         watchdog = systemd.watchdog_interval_s()
         return pause if watchdog is None else min(pause, watchdog)
 
@@ -183,6 +282,8 @@ class Daemon:
     def _leave(self) -> None:
         for caller in (*self.waiting, *self.callers):
             caller.answer({"ok": False, "error": "the daemon is stopping"})
+        if self.remote is not None:
+            self.remote.end()
         if self.cycle is not None and self.owns_cycle:
             self.cycle.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -200,7 +301,6 @@ def serve(paths: Paths) -> int:
     log.info("watching; cycles run %s", f"as {systemd.CYCLE_UNIT}" if unit else "as children of this process")
     Daemon(
         paths=paths,
-        memory=Memory(paths),
         start=lambda: subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=environment),
         owns_cycle=not unit,
     ).run()

@@ -45,6 +45,9 @@ class Reporter(Protocol):
         """Sends the account of a whole cycle, or keeps it to be sent. Returns what is wrong with reporting itself.
         Raises ReportError when it was not sent."""
 
+    def next_report(self, account: Account) -> int:
+        """The moment at which something has to be sent again although nothing happens (seconds since the epoch)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:

@@ -74,7 +74,16 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
     except OSError as error:
         unusable = host_io_error(error)
     return replace(
-        _parts(paths, settings, work=paths.work, progress=progress, memory=memory, mirror=mirror, inherit=(lock,)),
+        _parts(
+            paths,
+            settings,
+            work=paths.work,
+            progress=progress,
+            memory=memory,
+            mirror=mirror,
+            inherit=(lock,),
+            traced=True,
+        ),
         renewed=renewed,
         healed=healed,
         unusable=unusable,
@@ -105,6 +114,7 @@ def _parts(
     memory: Memory,
     mirror: Mirror,
     inherit: tuple[int, ...] = (),
+    traced: bool = False,
 ) -> Parts:
     return Parts(
         paths=paths,
@@ -119,6 +129,7 @@ def _parts(
             timeout_s=memory.state().fleet.deploy_timeout_s,
             inherit=inherit,
             repositories=paths.repositories,
+            traced=traced,
         ),
         journal=Journal(paths.journal),
         ledger=Ledger(paths.ledger),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -16,28 +17,52 @@ import pytest
 
 from agent.control import Caller, ask
 from agent.daemon import Daemon
-from agent.domain.memory import FleetSettings, State
+from agent.domain.question import Question, QuestionKind
 from agent.host.paths import Paths
-from agent.host.state import Memory
+from agent.trace.answers import trace
+from agent.trace.rest import Rest, write
 
 PROGRAM = """
 import subprocess, sys
 from pathlib import Path
 from agent.daemon import Daemon
 from agent.host.paths import Paths
-from agent.host.state import Memory
 
 root, cycle = Path(sys.argv[1]), sys.argv[2]
 paths = Paths(root)
 Daemon(
     paths=paths,
-    memory=Memory(paths),
     start=lambda: subprocess.Popen([sys.executable, "-c", cycle, str(root)]),
     owns_cycle=True,
 ).run()
 """
 
 COUNTING = "import sys; open(sys.argv[1] + '/ran', 'a').write('x'); sys.exit(7)"
+RESTING = """
+import sys, time
+from pathlib import Path
+from agent.domain.question import Question, QuestionKind
+from agent.trace.answers import trace
+from agent.trace.rest import Rest, write
+
+root = Path(sys.argv[1])
+open(root / "ran", "a").write("x")
+lasts_s = float((root / "lasts").read_text()) if (root / "lasts").exists() else 3600
+write(
+    root / "run/hostwright/rest",
+    Rest(
+        int(time.time() + lasts_s),
+        fetch_s=int((root / "every").read_text()) if (root / "every").exists() else 1,
+        drift_s=int((root / "every").read_text()) if (root / "every").exists() else 1,
+        plan_s=3600,
+        watch=(root / "watch").exists(),
+        ask=(["cat", str(root / "offered")], {"PATH": "/bin"}, 5),
+        tip="aaa refs/heads/main",
+    ),
+    trace([Question(QuestionKind.PATH, str(root / "owned"))]),
+)
+"""
+"""A cycle that leaves a host at rest."""
 SLOW = "import sys, time; open(sys.argv[1] + '/ran', 'a').write('x'); time.sleep(600)"
 PATIENCE_S = 20.0
 
@@ -75,7 +100,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         paths = Paths(tmp_path)
         paths.var.mkdir(parents=True, exist_ok=True)
         paths.run.mkdir(parents=True, exist_ok=True)
-        Memory(paths).keep_state(State(fleet=FleetSettings(fetch_s=every_s, drift_s=every_s)))
+        write(paths.rest, Rest(fetch_s=every_s, drift_s=every_s))
         started.append(Running(tmp_path, cycle, env))
         return started[-1]
 
@@ -136,10 +161,11 @@ def test_a_caller_who_says_nothing_does_not_stop_the_clock(start: Start) -> None
         daemon.until(lambda: daemon.cycles >= before + 2)
 
 
-def test_a_state_that_cannot_be_read_does_not_stop_the_clock(start: Start) -> None:
+@pytest.mark.parametrize("content", ["", "{", "[]\n", '{"until": "soon"}\n'])
+def test_a_rest_that_cannot_be_read_does_not_stop_the_clock(start: Start, content: str) -> None:
     daemon = start()
     daemon.until(lambda: daemon.cycles == 1)
-    daemon.paths.document("state").write_text("{")
+    daemon.paths.rest.write_text(content)
     daemon.process.send_signal(signal.SIGHUP)
     daemon.until(lambda: daemon.cycles == 2)
 
@@ -165,18 +191,81 @@ def test_systemd_hears_that_it_is_ready_and_that_it_lives(start: Start, manager:
     heard(manager, b"WATCHDOG=1")
 
 
-def test_the_settings_of_a_new_commit_change_the_rhythm(start: Start) -> None:
-    daemon = start()
-    daemon.until(lambda: daemon.cycles == 1)
-    Memory(daemon.paths).keep_state(State(fleet=FleetSettings(fetch_s=1, drift_s=3600)))
-    daemon.process.send_signal(signal.SIGHUP)
-    daemon.until(lambda: daemon.cycles >= 4)
+def test_the_schedule_that_a_cycle_leaves_changes_the_rhythm(start: Start) -> None:
+    faster = (
+        "import sys; from agent.trace.rest import *; write(Path(sys.argv[1]) / 'run/hostwright/rest', Rest(plan_s=1))"
+    )
+    daemon = start(f"{faster}; {COUNTING}")
+    daemon.until(lambda: daemon.cycles >= 3)
 
 
-def test_the_shortest_of_the_three_intervals_counts(start: Start) -> None:
-    daemon = start()
+@pytest.fixture
+def resting(start: Start, tmp_path: Path) -> Running:
+    """A daemon whose first cycle has left the host at rest, and that has asked the remote once."""
+    (tmp_path / "owned").write_text("as wanted")
+    (tmp_path / "offered").write_text("aaa refs/heads/main\n")
+    daemon = start(RESTING)
     daemon.until(lambda: daemon.cycles == 1)
-    Memory(daemon.paths).keep_state(State(fleet=FleetSettings(fetch_s=3600, drift_s=3600, plan_s=1)))
+    time.sleep(2.5)
+    assert daemon.cycles == 1
+    return daemon
+
+
+def test_a_host_at_rest_gets_no_cycle_until_something_differs(resting: Running, tmp_path: Path) -> None:
+    (tmp_path / "owned").write_text("by hand")
+    resting.until(lambda: resting.cycles == 2)
+    time.sleep(2.5)
+    assert resting.cycles == 2
+
+
+def test_a_watched_host_is_looked_at_as_soon_as_something_changes(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "watch").touch()
+    (tmp_path / "every").write_text("3600")
+    (tmp_path / "owned").write_text("as wanted")
+    daemon = start(RESTING)
+    daemon.until(daemon.paths.rest.exists)
+    time.sleep(1)
+    (tmp_path / "beside").touch()
+    time.sleep(1)
+    assert daemon.cycles == 1
+    (tmp_path / "owned").write_text("by hand")
+    daemon.until(lambda: daemon.cycles == 2)
+
+
+def test_a_push_starts_one_cycle(resting: Running, tmp_path: Path) -> None:
+    (tmp_path / "offered").write_text("bbb refs/heads/main\n")
+    resting.until(lambda: resting.cycles == 2)
+    time.sleep(2.5)
+    assert resting.cycles == 2
+
+
+def test_a_remote_that_does_not_answer_is_asked_by_a_cycle(resting: Running, tmp_path: Path) -> None:
+    (tmp_path / "offered").unlink()
+    resting.until(lambda: resting.cycles == 2)
+
+
+def test_a_push_that_the_first_cycle_did_not_see_starts_another(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "owned").touch()
+    (tmp_path / "offered").write_text("bbb refs/heads/main\n")
+    daemon = start(RESTING)
+    daemon.until(lambda: daemon.cycles == 2)
+
+
+def test_a_rest_ends_with_its_time(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "owned").touch()
+    (tmp_path / "offered").write_text("aaa refs/heads/main\n")
+    (tmp_path / "lasts").write_text("2")
+    daemon = start(RESTING)
+    daemon.until(lambda: daemon.cycles >= 2)
+
+
+def test_a_cycle_that_says_nothing_ends_the_rest_and_leaves_its_rhythm(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "owned").touch()
+    (tmp_path / "offered").write_text("aaa refs/heads/main\n")
+    once = "import sys, os; (len(open(sys.argv[1] + '/ran').read()) if os.path.exists(sys.argv[1] + '/ran') else 0) "
+    silent = f"{once} and (open(sys.argv[1] + '/ran', 'a').write('x'), os._exit(1))\n{RESTING}"
+    daemon = start(silent)
+    daemon.until(lambda: daemon.cycles == 1)
     daemon.process.send_signal(signal.SIGHUP)
     daemon.until(lambda: daemon.cycles >= 4)
 
@@ -188,9 +277,38 @@ def test_a_cycle_that_cannot_be_started_does_not_end_the_daemon(tmp_path: Path) 
     here, there = socket.socketpair()
     with there:
         caller = Caller(here, wait=True)
-        daemon = Daemon(Paths(tmp_path), Memory(Paths(tmp_path)), refuse, owns_cycle=True, callers=[caller])
+        daemon = Daemon(Paths(tmp_path), refuse, owns_cycle=True, callers=[caller])
         daemon._begin()
         assert (daemon.cycle, daemon.waiting, json.loads(there.recv(4096))["ok"]) == (None, [], False)
+
+
+def test_ten_thousand_looks_at_a_host_at_rest_leave_nothing_behind(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    paths.run.mkdir(parents=True)
+    owned = [tmp_path / f"owned{number}" for number in range(5)]
+    for each in owned:
+        each.write_text("as wanted")
+    kept = trace(Question(QuestionKind.PATH, f"{each}") for each in owned)
+    write(paths.rest, Rest(2**40, watch=True), kept)
+    daemon = Daemon(paths, lambda: subprocess.Popen(["false"]), owns_cycle=True, due=False)
+    daemon._register()
+
+    def look(times: int) -> tuple[int, int]:
+        for _ in range(times):
+            daemon._check()
+            daemon._look_if_stirred()
+        gc.collect()
+        return len(gc.get_objects()), len(list(Path("/proc/self/fd").iterdir()))
+
+    objects, descriptors = look(100)
+    more_objects, same_descriptors = look(10_000)
+    assert more_objects - objects < 10
+    assert same_descriptors == descriptors
+    assert not daemon.due
+    owned[-1].write_text("by hand")
+    look(1)
+    assert daemon.due
+    daemon._end_watch()
 
 
 def test_the_daemon_s_own_modules_are_few() -> None:
@@ -199,6 +317,20 @@ def test_the_daemon_s_own_modules_are_few() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     loaded = set(json.loads(done.stdout))
     assert (
-        loaded & {"pyinfra", "git", "pydantic", "jinja2", "cryptography", "rich", "click", "psutil", "paramiko"}
+        loaded
+        & {
+            "agent.domain.memory",
+            "agent.domain.codec",
+            "hashlib",
+            "pyinfra",
+            "git",
+            "pydantic",
+            "jinja2",
+            "cryptography",
+            "rich",
+            "click",
+            "psutil",
+            "paramiko",
+        }
         == set()
     )

@@ -173,6 +173,8 @@ class Account:
     """What that waits for."""
     ready: bool = False
     """Whether nothing is in its way when this cycle ends; then, whether it was switched to."""
+    evidence: Sequence[str] = ()
+    """What happened on the host while something on it was changed by hand, a line each; for its events alone."""
     failures: Sequence[HostwrightError] = ()
 
     @property

@@ -13,6 +13,8 @@ class EventKind(StrEnum):
     """A change that Git wanted was made."""
     DRIFT_REPAIRED = "drift-repaired"
     """A change that somebody made on the host was undone."""
+    EVIDENCE = "evidence"
+    """What else happened while somebody changed the host; who it was is not proved by it."""
     RUN_AGAIN = "run-again"
     """An operation that is not idempotent ran again, with a change of its deploy."""
     INTERRUPTED_RESUMED = "interrupted-resumed"

@@ -171,6 +171,8 @@ class FleetSettings:
     windows: tuple[Window, ...] = ()
     """Those of this host; none: it is always open."""
     webhook: Webhook | None = None
+    watch: bool = False
+    """Whether the daemon also looks as soon as something changes."""
 
     @property
     def budget_s(self) -> int:

@@ -42,20 +42,25 @@ def slot_s(host: str, commit: str, window: int) -> int:
 
 
 def should_send(current: Report, last_sent: Report | None, *, now: int, heartbeat: int, window: int) -> bool:
-    """True if ``current`` is to be sent now (seconds since the epoch).
+    """True if ``current`` is to be sent now (seconds since the epoch)."""
+    return next_send(current, last_sent, now=now, heartbeat=heartbeat, window=window) <= now
+
+
+def next_send(current: Report, last_sent: Report | None, *, now: int, heartbeat: int, window: int) -> int:
+    """Return the moment from which on ``current`` is to be sent, if it stays as it is (seconds since the epoch).
 
     At once: the first, any change of what a person would want to know, and after a clock that went back. In the
     slot: a host that was and is well, and is on another commit. Else: once every ``heartbeat`` seconds.
     """
-    if last_sent is None or now < last_sent.at or now - last_sent.at >= heartbeat:
-        return True
-    if not (all_is_well(current) and all_is_well(last_sent)):
-        return _news(current) != _news(last_sent)
-    if current.commits.aimed == last_sent.commits.aimed:
-        return _news(current) != _news(last_sent)
-    commit = current.commits.aimed or ""
-    adopted = next((adoption.at for adoption in current.adopted if adoption.sha == commit), now - window)
-    return now >= adopted + slot_s(current.host, commit, window)
+    if last_sent is None or now < last_sent.at:
+        return now
+    due = last_sent.at + heartbeat
+    moved = current.commits.aimed != last_sent.commits.aimed
+    if moved and all_is_well(current) and all_is_well(last_sent):
+        commit = current.commits.aimed or ""
+        adopted = next((adoption.at for adoption in current.adopted if adoption.sha == commit), now - window)
+        return min(due, adopted + slot_s(current.host, commit, window))
+    return now if _news(current) != _news(last_sent) else due
 
 
 def _news(report: Report) -> tuple[object, ...]:

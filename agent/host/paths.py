@@ -78,6 +78,10 @@ class Paths:
     """Root-only scratch space; emptied at the start of every cycle."""
     lock = _Below("run", "lock")
     control = _Below("run", "control.sock")
+    rest = _Below("run", "rest")
+    """What the daemon goes by between two cycles."""
+    suspicion = _Below("run", "suspicion")
+    """What the daemon saw change before it started a cycle."""
 
     def document(self, name: str) -> Path:
         """``state applied attempt bad trust pinned sighted update suspended``."""

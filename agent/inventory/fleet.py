@@ -29,7 +29,6 @@ from agent.system.yaml import Node, locate
 FLEET_FILE = "fleet.yaml"
 
 NOT_IN_FORCE: tuple[Path, ...] = (
-    ("schedule", "watch"),
     ("status", "shards"),
     ("waves",),
     ("metrics",),
@@ -83,11 +82,15 @@ class Schedule(_Part):
     """Durations in seconds."""
 
     fetch: Annotated[Duration, Field(ge=1, description="how often the remote is asked for something new")] = 60
-    drift: Annotated[Duration, Field(ge=1, description="how often the host is looked at")] = 60
-    plan: Annotated[Duration, Field(ge=1, description="how often a full plan is made whatever the traces say")] = 1800
+    drift: Annotated[
+        Duration, Field(ge=1, description="how often the daemon asks whether anything on the host has changed")
+    ] = 60
+    plan: Annotated[
+        Duration, Field(ge=1, description="how often a cycle runs though nothing seems to have changed")
+    ] = 1800
     settle: Annotated[Duration, Field(description="how long an intended change has to come up well")] = 60
     deploy_timeout: Annotated[Duration, Field(ge=1, description="the longest that one deploy may take")] = 1800
-    watch: Annotated[bool, Field(description="look as soon as a file changes")] = False
+    watch: Annotated[bool, Field(description="look as soon as something changes, and not only every `drift`")] = False
 
 
 class Tags(_Part):

@@ -52,6 +52,9 @@ def derive_events(
         events += _done(rollback.attempted, times)
         events += _pruned(rollback.attempted, rollback.attempted.times.get(Milestone.PRUNED, now))
     events += _done(account, times)
+    if account.evidence:
+        said = f"what happened here at that time, {len(account.evidence)} lines: a hint at who changed it, no proof"
+        events.append(Event(times.of(Milestone.PERMITTED), EventKind.EVIDENCE, said, diff="\n".join(account.evidence)))
     events += _taken_back(rollback, times.of(Milestone.WENT_BACK)) if rollback is not None else ()
     reached = account.whole and not account.stuck
     if reached and account.state is not None and before.commit != account.state.commit:

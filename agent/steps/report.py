@@ -21,7 +21,7 @@ from agent.domain.status import Signed
 from agent.domain.text import moment
 from agent.errors import Consequence, HostwrightError, ReportError
 from agent.fleet.compose import EVENTS_TOLD, ReportMeta, compose
-from agent.fleet.due import LATE_S, heartbeat_s, lately, should_send, window_s
+from agent.fleet.due import LATE_S, heartbeat_s, lately, next_send, window_s
 from agent.host.events import Events
 from agent.host.outbox import Outbox, suspects
 from agent.host.settings import Settings
@@ -78,11 +78,7 @@ class StatusReporter:
         account = replace(account, failures=(*account.failures, *wrong))
         current = self._compose(account, phase_of(account))
         waiting = self._waiting(box)
-        known = (*(each.last_sent() for each in self.outboxes), *(signed.report for signed in waiting))
-        last = max((report for report in known if report is not None), key=lambda report: report.sequence, default=None)
-        heartbeat = heartbeat_s(fleet.hosts, fleet.pushes_per_minute)
-        window = window_s(fleet.hosts, fleet.pushes_per_minute)
-        if should_send(current, last, now=self.clock(), heartbeat=heartbeat, window=window):
+        if self._next_send(fleet, current, waiting) <= self.clock():
             self._keep(self._signed(current, box), box)
             waiting = self._waiting(box)
         if waiting:
@@ -90,6 +86,21 @@ class StatusReporter:
             for each in self._from(box):
                 each.spool.sent(waiting)
         return wrong
+
+    def next_report(self, account: Account) -> int:
+        """The moment at which something has to be sent again although nothing happens (seconds since the epoch)."""
+        waiting, now = self._waiting(self._box()), self.clock()
+        if waiting:
+            return now
+        return self._next_send(self._fleet(account), self._compose(account, phase_of(account)), ())
+
+    def _next_send(self, fleet: FleetSettings, current: Report, waiting: Sequence[Signed]) -> int:
+        """``waiting``: what is to be sent anyway."""
+        known = (*(each.last_sent() for each in self.outboxes), *(signed.report for signed in waiting))
+        last = max((report for report in known if report is not None), key=lambda report: report.sequence, default=None)
+        heartbeat = heartbeat_s(fleet.hosts, fleet.pushes_per_minute)
+        window = window_s(fleet.hosts, fleet.pushes_per_minute)
+        return next_send(current, last, now=self.clock(), heartbeat=heartbeat, window=window)
 
     def _box(self) -> Outbox:
         return next((box for box in self.outboxes if box.takes), self.outboxes[-1])

@@ -77,6 +77,7 @@ def fleet_settings(environment: Environment, host: str) -> FleetSettings:
     fleet = environment.fleet
     return FleetSettings(
         fetch_s=fleet.schedule.fetch,
+        watch=fleet.schedule.watch,
         drift_s=fleet.schedule.drift,
         plan_s=fleet.schedule.plan,
         deploy_timeout_s=fleet.schedule.deploy_timeout,

@@ -23,7 +23,7 @@ from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
 from agent.system import git_remote, git_tree
 from agent.system.files import discard, fsync_folder
-from agent.system.git_environment import Access
+from agent.system.git_environment import Access, network_environment
 from agent.system.git_incoming import TIP, Incoming
 from agent.system.git_objects import DamagedError, ObjectStore
 from agent.system.git_remote import UnexplainedError
@@ -68,6 +68,13 @@ class Mirror:
         ``host-key-unknown``, ``auth-refused``, ``timeout``; SettingsError when remote or branch cannot be one.
         """
         return git_remote.offer(Remote.parse(remote), checked_branch(branch), self._access).tip
+
+    def asking(self, remote: str, *, tags: bool) -> tuple[list[str], dict[str, str], int]:
+        """The command by which ``fetch`` asks what the remote offers, its environment, and after how many seconds it is
+        given up. Raises SettingsError when that cannot be a remote, or for a key that others may have seen."""
+        there = Remote.parse(remote)
+        argv = ["git", *git_remote.listing(there, tags=tags)]
+        return argv, network_environment(self._access, there), self._access.timeout_s
 
     def follow(self, remote: str, branch: str) -> None:
         """Set the remote from which a damaged mirror is cloned anew while reading; ``fetch`` sets it too. Raises

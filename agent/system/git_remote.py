@@ -48,7 +48,7 @@ class Offer:
 
 def offer(remote: Remote, branch: str, access: Access, *, tags: bool = False) -> Offer:
     """One ls-remote, with ``tags`` also for tags. Raises SourceError."""
-    refs = _refs(remote, access, options=("--heads", "--tags") if tags else ("--heads",))
+    refs = _listed(converse(remote, access, *listing(remote, tags=tags), output_limit=REFS_LIMIT), remote, access)
     offered = (
         Tag(ref.removeprefix(_TAGS), sha, refs.get(f"{ref}^{{}}", sha))
         for ref, sha in refs.items()
@@ -60,6 +60,11 @@ def offer(remote: Remote, branch: str, access: Access, *, tags: bool = False) ->
         {name: sha for name, sha in heads.items() if name != branch and can_be_a_branch(name) and _SHA1.fullmatch(sha)},
         tuple(tag for tag in offered if _SHA1.fullmatch(tag.object) and _SHA1.fullmatch(tag.commit)),
     )
+
+
+def listing(remote: Remote, *, tags: bool) -> tuple[str, ...]:
+    """The arguments by which git lists a remote's branches, with ``tags`` also its tags."""
+    return ("ls-remote", "--heads", *["--tags"] * tags, "--", remote.url)
 
 
 def look_up(remote: Remote, ref: str, access: Access) -> tuple[str, str]:
@@ -151,10 +156,13 @@ def _require_done(done: Completed, remote: Remote, access: Access) -> None:
     raise UnexplainedError(known or unknown_failure(done, remote))
 
 
-def _refs(remote: Remote, access: Access, *patterns: str, options: Sequence[str] = ()) -> dict[str, str]:
+def _refs(remote: Remote, access: Access, *patterns: str) -> dict[str, str]:
+    asked = ("ls-remote", "--", remote.url, *patterns)
+    return _listed(converse(remote, access, *asked, output_limit=REFS_LIMIT), remote, access)
+
+
+def _listed(done: Completed, remote: Remote, access: Access) -> dict[str, str]:
     """The objects of the remote's refs, by name; ``name^{}`` is the commit of an annotated tag."""
-    asked = ("ls-remote", *options, "--", remote.url, *patterns)
-    done = converse(remote, access, *asked, output_limit=REFS_LIMIT)
     if not done.ok:
         raise known_failure(done, remote, access) or unknown_failure(done, remote)
     if done.cut:

@@ -85,7 +85,6 @@ def test_what_cannot_be_meant_is_said_with_its_place(repo: Repo, text: str, comp
 
 NOT_DEFAULT = {
     "schedule.settle": "schedule: {settle: 5s}",
-    "schedule.watch": "schedule: {watch: true}",
     "trust.accept": "trust: {accept: [{tags: 'v*'}]}",
     "status.shards": "status: {shards: 16}",
     "waves": "waves: [{name: canary, hosts: web, soak: 30m, min_ok: 50%, max_failed: 0, stale_after: 2h}]",
@@ -105,7 +104,7 @@ def test_nobody_believes_in_a_key_that_is_not_in_force(repo: Repo, path: str) ->
 
 
 def test_a_key_that_is_not_in_force_may_say_its_default(repo: Repo) -> None:
-    repo.write("fleet.yaml", "reboot: never\nwebhook: null\nschedule: {watch: false}\n")
+    repo.write("fleet.yaml", "reboot: never\nwebhook: null\nmetrics: null\n")
     assert read_fleet(repo.tree, NAME) == Fleet()
 
 

@@ -76,6 +76,9 @@ class Reporter:
     def report(self, _: Account) -> tuple[HostwrightError, ...]:
         return ()
 
+    def next_report(self, _: Account) -> int:
+        return 2**40
+
 
 @dataclass
 class Host:

@@ -11,6 +11,8 @@ from agent.cli.host_plan import planned, show
 from agent.cli.output import Output
 from agent.domain.plan import Cause
 from agent.domain.removal import Leaving
+from agent.host.paths import Paths
+from agent.trace.rest import unsigned_looks
 
 
 @click.command()
@@ -19,6 +21,8 @@ from agent.domain.removal import Leaving
 def drift(output: Output, diff: bool) -> int:
     """Show what was changed on this host and not in Git; exit 10 when something was."""
     before = planned()
+    for why in unsigned_looks(Paths().rest) if output.verbose else ():
+        output.say(f"hostwright: the daemon cannot see drift of this, only the cycle every `schedule.plan` does: {why}")
     found = before.plan
     deploys = [
         dataclasses.replace(deploy, changes=tuple(change for change in deploy.changes if change.cause is Cause.DRIFT))

@@ -1,0 +1,43 @@
+"""What the daemon goes by until the next cycle: taken as a cycle begins and written down as it ends."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from agent.domain.account import Account
+from agent.host.paths import Paths
+from agent.parts import Parts
+from agent.steps.rest import own_questions, rests_until
+from agent.trace import rest as rests
+from agent.trace.answers import YoungError, trace, unsigned
+from agent.trace.rest import Rest
+
+
+def begin_trace(paths: Paths) -> str:
+    """Return the trace of what a cycle goes by itself; to be called as it begins. The host counts as not at rest until
+    ``keep_rest``."""
+    paths.rest.unlink(missing_ok=True)
+    try:
+        return trace(own_questions(paths))
+    except YoungError as error:
+        return unsigned(f"{error} changes all the time")
+
+
+def keep_rest(parts: Parts, account: Account, own: str) -> None:
+    """Write down what the daemon goes by until the next cycle. ``own``: from ``begin_trace``.
+
+    Raises HostwrightError for documents that cannot be read."""
+    state, now = parts.memory.state(), parts.clock()
+    fleet = account.fleet or state.fleet
+    on_trial = parts.memory.trial() is not None or parts.paths.previous.is_symlink()
+    until = rests_until(account, state, on_trial=on_trial, next_report=parts.reporter.next_report(account), now=now)
+    traces = []
+    deploys = account.after.deploys if account.after is not None else ()
+    until = until if all(deploy.trace for deploy in deploys) else 0
+    rest = Rest(until, fetch_s=fleet.fetch_s, drift_s=fleet.drift_s, plan_s=fleet.plan_s, watch=fleet.watch)
+    if rest.until and account.fetched is not None:
+        rest.ask = parts.mirror.asking(parts.settings.remote, tags=bool(fleet.accept.tags))
+        rest.tip = f"{account.fetched.sha}\trefs/heads/{parts.settings.branch}"
+        traces = [own, *(deploy.trace for deploy in deploys)]
+    with suppress(OSError):  # no room in /run: then the host is not at rest
+        rests.write(parts.paths.rest, rest, "".join(traces))

@@ -1,0 +1,95 @@
+"""evidence: what else happened on this host while something on it was changed by hand. Offered as evidence, not proof.
+
+The daemon writes down what it saw change, and between which moments (``trace.suspicion``). Where a plan then finds
+drift, that window of the package manager's log and of the journal (sudo, su, logins) is shown with it. It stays on the
+host, in the events: a command line may hold a password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from agent.deploys.owners import names
+from agent.domain.account import Account
+from agent.domain.plan import Cause
+from agent.domain.text import moment, printable
+from agent.host.paths import Paths
+from agent.system.process import run
+from agent.trace.suspicion import Suspicion, read
+
+LINES_MOST = 10
+"""Of each source, the last ones."""
+
+WIDTH = 200
+"""Characters of a line."""
+
+BEFORE_S = 2
+"""Logs have whole seconds, and a program is logged before it does its work."""
+
+JOURNAL_TIMEOUT_S = 20.0
+
+_LOGS = (Path("/var/log/dpkg.log"), Path("/var/log/dnf.rpm.log"), Path("/var/log/pacman.log"))
+_PROGRAMS = ("sudo", "su", "sshd", "sshd-session", "login", "systemd-logind")
+_TAIL = 256 * 1024
+"""Bytes at the end of a log that are looked through."""
+
+
+def evidence_of(account: Account, paths: Paths) -> tuple[str, ...]:
+    """Return the lines where a plan of this cycle found drift; the suspicion is over either way."""
+    suspicion = read(paths.suspicion)
+    paths.suspicion.unlink(missing_ok=True)
+    drifted = any(change.cause is Cause.DRIFT for planned in account.planned for change in planned.changes)
+    return evidence(suspicion) if suspicion is not None and drifted else ()
+
+
+def evidence(suspicion: Suspicion, logs: Sequence[Path] = _LOGS) -> tuple[str, ...]:
+    """Return the lines, each printable and bounded; none where nothing is known."""
+    since, until = suspicion.since - BEFORE_S, suspicion.at
+    told = [
+        *(_seen(*change) for change in suspicion.changes),
+        *(line for log in logs for line in _logged(log, since, until)),
+        *_journal(since, until),
+    ]
+    return tuple(printable(line, WIDTH) for line in told)
+
+
+def _seen(subject: str, answer: str) -> str:
+    """What was changed, when and whose it is now, by an answer about a path (``trace.answers``)."""
+    fields = answer.split(" ")
+    if answer == "-":
+        return f"{subject}: gone"
+    with suppress(ValueError, IndexError, OverflowError):
+        changed, written, _, _, _, uid, gid = (int(field, 8 if at == 4 else 10) for at, field in enumerate(fields[:7]))
+        when = f"changed {moment(changed // 10**9)}, content of {moment(written // 10**9)}"
+        return f"{subject}: {when}, belongs to {names(uid, gid)}"
+    return f"{subject}: is another way"
+
+
+def _logged(log: Path, since: float, until: float) -> list[str]:
+    """The lines of a package manager's log from between these moments; its times are local, to the second."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL))
+            lines = file.read(_TAIL).decode(errors="replace").splitlines()
+    except OSError:
+        return []
+    found = [line for line in lines if (at := _moment(line)) is not None and since <= at <= until]
+    return [f"{log.name}: {line}" for line in found[-LINES_MOST:]]
+
+
+def _moment(line: str) -> float | None:
+    for text in (line[:24], line[1:25], line[:19]):
+        with suppress(ValueError):
+            return datetime.fromisoformat(text).timestamp()
+    return None
+
+
+def _journal(since: float, until: float) -> Iterator[str]:
+    matches = [match for program in _PROGRAMS for match in ("+", f"_COMM={program}")][1:]
+    argv = ["journalctl", f"--since=@{int(since)}", f"--until=@{int(until) + 1}", f"--lines={LINES_MOST}"]
+    with suppress(OSError):
+        done = run([*argv, "--no-pager", "--quiet", "--output=short", *matches], timeout_s=JOURNAL_TIMEOUT_S)
+        yield from (f"journal: {line}" for line in done.output.decode(errors="replace").splitlines()[-LINES_MOST:])

@@ -1,0 +1,55 @@
+"""rest: turns the account of a cycle into how long another cycle would find nothing to do, as long as the host and the
+remote say the same.
+
+In doubt the host is not at rest; then the next cycle comes after the shortest interval of its schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.domain.account import Account
+from agent.domain.memory import State
+from agent.domain.question import Question, QuestionKind
+from agent.errors import Exit
+from agent.host.paths import Paths
+from agent.system.host import REBOOT_MARKS
+
+NEVER = 2**40
+"""Seconds since the epoch: nothing but what is asked about ends the rest."""
+
+
+def rests_until(account: Account, state: State, *, on_trial: bool, next_report: int, now: int) -> int:
+    """Return the moment, in seconds since the epoch, at which the clock alone gives a cycle something to do; 0 where
+    the host is not at rest. Pure.
+
+    ``state``: where the host stands after this cycle. ``on_trial``: whether a change or a version of the agent is.
+    ``next_report``: when the host has to be heard of again.
+    """
+    holds = [hold for hold in (account.hold, account.shut, *account.put_off) if hold is not None]
+    busy = (
+        account.exit is not Exit.FINE,
+        account.fetched is None or account.state is None,
+        account.after is None or not account.after.in_sync,
+        account.pruned is None or not account.pruned.settled or bool(account.pruned.leaving.holds),
+        account.rollback is not None or account.unsettled or on_trial or account.ready,
+        account.reboot is not None and account.reboot.hold is None,
+        # Checks are asked by cycles alone, and a person wants to know soon.
+        account.health is None or bool(account.health.checks),
+        bool(state.attempts),
+        any(hold.until is None for hold in account.put_off),
+    )
+    if any(busy):
+        return 0
+    until = min([next_report, *(hold.until for hold in holds if hold.until is not None)], default=NEVER)
+    return until if until > now else 0
+
+
+def own_questions(paths: Paths) -> Iterator[Question]:
+    """Yield questions about what a cycle goes by beside Git and the deploys.
+
+    Settings, anchors, keys, what a person said on this host, units that have failed, a reboot that is needed."""
+    files = (paths.settings, paths.trusted_signers, paths.known_hosts, paths.deploy_key, paths.status_key)
+    said = (paths.document("suspended"), paths.document("pinned"))
+    yield from (Question(QuestionKind.PATH, f"{path}") for path in (*files, *said, *REBOOT_MARKS))
+    yield Question(QuestionKind.FAILED_UNITS)

@@ -1,0 +1,63 @@
+"""A question to a remote that is under way: git runs beside the daemon, which goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+
+MEMORY_MOST = 96 * 1024 * 1024
+"""Bytes of data that git may hold: a list of half a million branches. A server may make one without end."""
+
+ANSWER_MOST = 1024 * 1024
+"""Bytes of an answer that can be compared; a longer one is never the same."""
+
+
+class Asked:
+    """One run of a program whose output is the answer. Raises OSError where it cannot be started."""
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> None:
+        self._until = time.monotonic() + timeout_s
+        self._output = os.memfd_create("answer")
+        try:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(self._output)
+            raise
+        with contextlib.suppress(OSError):  # the unit's own limits count, too
+            resource.prlimit(self._process.pid, resource.RLIMIT_DATA, (MEMORY_MOST, MEMORY_MOST))
+            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (ANSWER_MOST, ANSWER_MOST))
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until it is given up."""
+        return max(0.0, self._until - time.monotonic())
+
+    def answer(self) -> bytes | None:
+        """The answer, to be asked for until there is one: None while there is none, empty where none could be had."""
+        code = self._process.poll()
+        if code is None and self.left_s > 0:
+            return None
+        said = os.pread(self._output, ANSWER_MOST, 0) if code == 0 else b""
+        self.end()
+        return said
+
+    def end(self) -> None:
+        """End it, and whatever it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        with contextlib.suppress(OSError):
+            os.close(self._output)

@@ -1,0 +1,99 @@
+"""What the daemon goes by between two cycles: a file in /run/hostwright that each cycle writes.
+
+Its first line is a JSON object, the rest of it a trace (``answers``). It lies in memory: after a boot, and after a
+start of the daemon, a cycle comes first anyway. Without it, or where it cannot be read, the host is not at rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+DEFAULTS: Mapping[str, int] = {"fetch_s": 60, "drift_s": 60, "plan_s": 1800}
+"""``schedule:`` where nobody has said anything, in seconds."""
+
+
+class Rest:
+    """``until``: seconds since the epoch up to when a cycle would find nothing to do, as long as the trace and the
+    remote say the same; 0: the host is not at rest. ``ask``: the command that asks the remote what its branches are at,
+    with its environment. ``tip``: a line of its answer, which says what this host has fetched."""
+
+    def __init__(
+        self,
+        until: int = 0,
+        *,
+        fetch_s: int = DEFAULTS["fetch_s"],
+        drift_s: int = DEFAULTS["drift_s"],
+        plan_s: int = DEFAULTS["plan_s"],
+        watch: bool = False,
+        ask: tuple[list[str], dict[str, str], int] | None = None,
+        tip: str = "",
+    ) -> None:
+        self.until = until
+        self.fetch_s = fetch_s
+        self.drift_s = drift_s
+        self.plan_s = plan_s
+        self.watch = watch
+        self.ask = ask
+        """Arguments, environment, and after how many seconds it is given up."""
+        self.tip = tip
+
+    def holds(self) -> bool:
+        return time.time() < self.until
+
+    @property
+    def over(self) -> Rest:
+        """The same schedule of a host that is not at rest."""
+        return Rest(fetch_s=self.fetch_s, drift_s=self.drift_s, plan_s=self.plan_s)
+
+    @property
+    def interval_s(self) -> int:
+        """Seconds between two cycles of a host that is not at rest: each fetches, and looks at all."""
+        return max(1, min(self.fetch_s, self.drift_s, self.plan_s))
+
+
+def write(path: Path, rest: Rest, trace: str = "") -> None:
+    """Replace the file. Raises OSError."""
+    replaced(path, json.dumps(vars(rest)).encode() + b"\n" + trace.encode("latin-1"))
+
+
+def replaced(path: Path, content: bytes) -> None:
+    """Replace a file in memory, which nobody else may read. Raises OSError."""
+    temporary = path.with_name(f".{path.name}")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    temporary.replace(path)
+
+
+def read(path: Path) -> Rest | None:
+    """The host's rest as the last cycle left it; None where none has said anything."""
+    with suppress(OSError, ValueError, TypeError, LookupError), opened(path) as file:
+        said: dict[str, Any] = json.loads(file.readline())
+        return Rest(int(said.pop("until")), **said)
+    return None
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """The lines of the trace."""
+    with opened(path) as file:
+        file.readline()
+        yield from file
+
+
+def unsigned_looks(path: Path) -> list[str]:
+    """Return, of each look that no questions cover, what it is and why; none where the host is not at rest."""
+    with suppress(OSError):
+        split = (line.split(b"\t") for line in lines(path))
+        return [subject.decode(errors="replace") for kind, subject, _ in split if kind == b"unsigned"]
+    return []
+
+
+def opened(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")

@@ -1,0 +1,65 @@
+"""When a stir in a watched folder is looked into."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.trace.watch import DEBOUNCE_S, PATIENCE_S, Watching, folders
+
+LONGEST_S = 60.0
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watching]:
+    watch = Watching(LONGEST_S)
+    watch.kernel.add([os.fsencode(tmp_path)])
+    yield watch
+    watch.close()
+
+
+def stir(watch: Watching, folder: Path, now: float) -> None:
+    (folder / "file").write_text("")
+    watch.stir(now)
+
+
+def test_nothing_is_looked_into_while_nothing_stirs(watch: Watching) -> None:
+    watch.stir(100.0)
+    assert watch.wait_s(100.0) is None
+
+
+def test_a_stir_is_looked_into_a_moment_later(watch: Watching, tmp_path: Path) -> None:
+    stir(watch, tmp_path, 100.0)
+    assert watch.wait_s(100.0) == pytest.approx(DEBOUNCE_S)
+    stir(watch, tmp_path, 100.1)
+    assert watch.wait_s(100.0 + DEBOUNCE_S) == 0
+
+
+def test_stirs_that_mean_nothing_are_looked_into_ever_more_seldom(watch: Watching, tmp_path: Path) -> None:
+    now, waits = 100.0, []
+    for _ in range(10):
+        stir(watch, tmp_path, now)
+        wait = watch.wait_s(now)
+        assert wait is not None
+        waits.append(wait)
+        now += wait
+        watch.looked(now, by_clock=False)
+    assert waits[:3] == pytest.approx([DEBOUNCE_S, PATIENCE_S, 2 * PATIENCE_S])
+    assert waits[-1] == LONGEST_S
+
+
+def test_a_quiet_while_makes_it_quick_again(watch: Watching, tmp_path: Path) -> None:
+    for now in (100.0, 200.0, 300.0):
+        stir(watch, tmp_path, now)
+        watch.looked(now, by_clock=False)
+    watch.looked(400.0, by_clock=True)
+    stir(watch, tmp_path, 401.0)
+    assert watch.wait_s(401.0) == pytest.approx(DEBOUNCE_S)
+
+
+def test_the_folders_of_a_trace_are_watched_each_once() -> None:
+    lines = [b"path\t/etc/motd\t1\n", b"path\t/etc/hosts\t1\n", b"folder\t/srv/app\t1\n", b"unit\tx.service\t1\n"]
+    assert folders(lines) == [b"/etc", b"/srv"]
