@@ -95,7 +95,7 @@ class WriteBatch:
         new.work = self.work
         self._new.append(new)
         if len(self._new) > FEW:
-            for each in self._new:
+            for each in self._new if len(self._new) == FEW + 1 else (new,):
                 _let_go(each)
 
     def finish(self) -> list[Unfinished]:

@@ -22,17 +22,14 @@ class Owner:
     group: str | None
     uid: int | None
     gid: int | None
+    words: str
 
     @property
     def exists(self) -> bool:
         return self.uid is not None and self.gid is not None
 
     def __str__(self) -> str:
-        if self.uid is None:
-            return f"{self.user}, who does not exist yet"
-        if self.gid is None:
-            return f"{self.user}:{self.group}, a group that does not exist yet"
-        return names(self.uid, self.gid)
+        return self.words
 
     def attributes(self, path: str, mode: int, giving: Mapping[str, bytes] | None = None) -> Attributes:
         """Attributes of what is to lie at ``path``. Raises DeployError for an owner who does not exist."""
@@ -59,8 +56,17 @@ class Owners:
             with suppress(KeyError):
                 user = pwd.getpwnam(item.owner)
                 uid, gid = user.pw_uid, user.pw_gid
-            self._found[asked] = Owner(*asked, uid, gid if item.group is None else _gid(item.group))
+            gid = gid if item.group is None else _gid(item.group)
+            self._found[asked] = Owner(*asked, uid, gid, _words(*asked, uid, gid))
         return self._found[asked]
+
+
+def _words(user: str, group: str | None, uid: int | None, gid: int | None) -> str:
+    if uid is None:
+        return f"{user}, who does not exist yet"
+    if gid is None:
+        return f"{user}:{group}, a group that does not exist yet"
+    return names(uid, gid)
 
 
 def names(uid: int, gid: int) -> str:

@@ -45,7 +45,8 @@ def corrections(
     commit that cannot be read, and for a home that is missing or another's."""
     with base.entered():
         found = survey(base, items, root, repositories)
-    works = Works([_work(base, each.item, each.content) for each in found], lambda number: made[number].allowed)
+    owners = Owners()
+    works = Works([_work(base, each.item, each.content, owners) for each in found], lambda number: made[number].allowed)
     made = [
         Correction(each.change, works.do, number, is_done=partial(works.is_done, number))
         for number, each in enumerate(found)
@@ -56,7 +57,7 @@ def corrections(
 def put(item: Item, content: bytes | None) -> str:
     """Puts one item of the system right; returns what there is to tell. Raises DeployError when it cannot; then what
     was there stands."""
-    with Works([_work(SYSTEM, item, content)]) as works:
+    with Works([_work(SYSTEM, item, content, Owners())]) as works:
         return works.do(0)
 
 
@@ -91,20 +92,20 @@ def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
     """Puts one item right, whole or not at all, with the base open at ``start``. Looks once more, because time has
     passed since the survey. Returns what it has to tell. Raises DeployError when it cannot; then what was there
     stands."""
-    (outcome,) = work_together([_work(base, item, content)], start)
+    (outcome,) = work_together([_work(base, item, content, Owners())], start)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
 
 
-def _work(base: Base, item: Item, content: bytes | None) -> Work:
-    return Work(Place(base, item.path), partial(_make, item, content), asks=bool(item.validate))
+def _work(base: Base, item: Item, content: bytes | None, owners: Owners) -> Work:
+    return Work(Place(base, item.path), partial(_make, item, content, owners), asks=bool(item.validate))
 
 
-def _make(item: Item, content: bytes | None, at: OpenPlace) -> str:
+def _make(item: Item, content: bytes | None, owners: Owners, at: OpenPlace) -> str:
     kind = _kind_of(item.kind)
     item = _as_its_folder(item, at.parent)
-    owner = Owners().of(item)
+    owner = owners.of(item)
     found = kind.find(at, item)
     change = _mounted(_change(kind, item, found, owner, lambda: content or b""), kind, item, found, at)
     if change is None:

@@ -44,7 +44,7 @@ def to_plain(value: Any, *, defaults: bool = True) -> Any:
     kind: Any = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return value
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return {key: to_plain(item, defaults=defaults) for key, item in value.items()}
     if isinstance(value, (list, tuple, frozenset)):
         return [to_plain(item, defaults=defaults) for item in (sorted(value) if kind is frozenset else value)]

@@ -14,7 +14,7 @@ from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome
 from agent.domain.ownership import LedgerEntry, Origin, Seen, Standing, file_of, unseen
-from agent.domain.plan import Cause, DeployPlan, Plan
+from agent.domain.plan import Cause, DeployPlan, Plan, WantedChange
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
 from agent.system.safe_open import UnsafePath
@@ -168,15 +168,18 @@ def _touched(outcome: Outcome) -> tuple[set[str], set[str]]:
     """Keys of what operations changed that ended well, with the files that they lie in; and of what others may have
     changed: of an operation that nobody had foreseen it is not known what it owns, only what all its deploy does."""
     found = {planned.deploy: planned for planned in outcome.found}
+    changes: dict[tuple[str, str], list[WantedChange]] = {}
+    for planned in outcome.found:
+        for change in planned.changes:
+            changes.setdefault((planned.deploy, change.resource), []).append(change.wanted)
     touched: set[str] = set()
     perhaps: set[str] = set()
     for result in outcome.changed:
-        planned = found.get(result.deploy)
-        if planned is None or not result.succeeded:
+        if result.deploy not in found or not result.succeeded:
             continue
-        wanted = [change.wanted for change in planned.changes if change.resource == result.resource]
+        wanted = changes.get((result.deploy, result.resource), ())
         touched.update(key for each in wanted for key in each.owns or (each.resource,))
-        perhaps.update(() if wanted else planned.resources)
+        perhaps.update(() if wanted else found[result.deploy].resources)
     for keys in (touched, perhaps):
         keys.update([file for key in keys if (file := file_of(key)) is not None])
     return touched, perhaps
