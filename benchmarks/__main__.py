@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import bare, checking, operations, session
+from benchmarks import bare, checking, operations, resting, session
 from benchmarks.plot import plot
 from benchmarks.results import Figure, Results
 from benchmarks.table import KEPT, markdown
@@ -24,7 +24,7 @@ from tests.lab.lab import Lab, missing
 
 TOOLS = (HOSTWRIGHT, CFENGINE, SALT, PUPPET, ANSIBLE, PYINFRA)
 SCENARIOS = {scenario.name: scenario for scenario in session.SCENARIOS}
-PARTS = (*SCENARIOS, "operations", bare.SCENARIO, "check")
+PARTS = (*SCENARIOS, "operations", bare.SCENARIO, resting.SCENARIO, "check")
 
 
 def chosen(_: click.Context, option: click.Parameter, value: str) -> list[str]:
@@ -45,7 +45,9 @@ def figures(
         for figure in session.measured(lab, operations.tools(), [operations.state()], session.SCENARIOS, 1, 600.0):
             yield replace(figure, scenario=f"operations, {figure.scenario}", size=operations.COUNT)
     if bare.SCENARIO in only:
-        yield from bare.measured(lab, rounds)
+        yield from bare.measured(lab, rounds, [tool.name for tool in tools])
+    if resting.SCENARIO in only:
+        yield from resting.measured(lab, session.states(lab, [max(sizes)])[0])
     if "check" in only:
         yield from checking.measured(lab)
 

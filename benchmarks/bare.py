@@ -94,7 +94,9 @@ def _require(name: str, root: Path) -> None:
         raise Wrong(f"{name}: {wrong}\n{(root / 'run/said').read_text()[-2000:]}")
 
 
-def measured(lab: Lab, rounds: int, peers: Sequence[Tool] = PEERS) -> Iterator[Figure]:
+def measured(lab: Lab, rounds: int, tools: Sequence[str]) -> Iterator[Figure]:
+    """Figures of Hostwright and those of PEERS that are among ``tools``."""
+    peers = [tool for tool in PEERS if tool.name.replace("ansible-pull", "Ansible") in tools]
     costs: dict[str, list[Cost]] = {name: [] for name in ("Hostwright", *(tool.name for tool in peers))}
     with tempfile.TemporaryDirectory() as folder:
         source = clone(Path(folder) / "hostwright")

@@ -42,10 +42,10 @@ def repository(hosts: int, files: int) -> Mapping[str, str]:
         f"{folder}/group_vars/all.yaml": "site: north\nport: 80\n",
         f"{folder}/group_vars/web.yaml": "port: 8080\n",
         f"{folder}/site.yaml": SITE,
-        f"{folder}/files/web.conf": "listen 8080\n",
+        "files/web.conf": "listen 8080\n",
         f"{folder}/fleet.yaml": "schedule: {fetch: 60s}\n",
     }
-    return found | {f"{folder}/files/unnamed/{number}": f"file {number}\n" for number in range(files)}
+    return found | {f"files/unnamed/{number}": f"file {number}\n" for number in range(files)}
 
 
 SHAPES = {"check": (10_000, 0), "check, 1,000 files nobody names": (100, 1000)}

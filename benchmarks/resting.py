@@ -1,82 +1,74 @@
-"""What a host at rest costs: ``python -m benchmarks.resting MINUTES``. Measures the commit that is checked out.
-
-The host has the 1,207 resources of ``benchmarks.looking``. Its daemon asks about them in each ``drift`` interval, and
-the remote in each ``fetch`` interval; both are 60 s.
-"""
+"""A host at rest: the daemon keeps a state that nobody touches. What the whole of it costs, and each look for drift."""
 
 from __future__ import annotations
 
+import shlex
 import sys
-import tempfile
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
-from benchmarks.looking import PACKAGES, host_with, site
-from tests.gitserver import ConfigRepo
+from benchmarks.measuring import cost, cpu_s, root_of, written_bytes
+from benchmarks.results import Figure
+from benchmarks.session import Wrong
+from benchmarks.states import State, let_drift
+from benchmarks.tools.hostwright import HOSTWRIGHT, SERVICE
+from benchmarks.tools.tool import SUITE
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 
-ROUNDS = 200
-SETTLED_S = 60
-"""For the first cycle of a daemon that has just started."""
+SCENARIO, CHECK = "at rest", "drift check"
+SETTLED_S, WATCHED_S = 75.0, 200.0
+"""The first minute of a daemon is not counted; then it looks for drift three times."""
+LOOKS = 200
+HOUR_S, DAY_S = 3600, 86400
 
-_CHECK = """\
-import os, sys, time
-from pathlib import Path
+_LOOK = """\
+import sys
 from agent.host.paths import Paths
 from agent.trace.answers import differing
-from agent.trace.rest import lines, read
+from agent.trace.rest import lines
 rest = Paths().rest
-count = sum(1 for _ in lines(rest))
-before = os.times()
-for _ in range(int(sys.argv[1])):
-    found = list(differing(lines(rest)))
-after = os.times()
-own = after.user + after.system - before.user - before.system
-children = after.children_user + after.children_system - before.children_user - before.children_system
-print(count, len(found), own / int(sys.argv[1]), children / int(sys.argv[1]))
+print(sum(1 for _ in lines(rest)), sum(1 for _ in range(int(sys.argv[1])) for _ in differing(lines(rest))))
 """
+"""What the daemon does in each drift interval, some times: prints the number of questions and of other answers."""
 
 
-def cpu_s(host: Host, pid: str = "[0-9]*") -> float:
-    """CPU seconds of a process and those that it waited for; by default of all processes of the host."""
-    lines = host.run(f"cat /proc/{pid}/stat 2>/dev/null; true").output.splitlines()
-    return sum(sum(map(int, line.rpartition(")")[2].split()[11:15])) for line in lines) / 100
+def measured(lab: Lab, state: State) -> Iterator[Figure]:
+    """The CPU of a host at rest for an hour, and of one look. Notes say what else it takes."""
+    host = lab.boot(SUITE, image=HOSTWRIGHT.image_of())
+    HOSTWRIGHT.tell(host, state)
+    host.run(SERVICE, timeout_s=600)
+    host.run("hostwright apply", timeout_s=600)
+    time.sleep(SETTLED_S)
+    begun, used, written = time.monotonic(), cpu_s(host), written_bytes(host)
+    time.sleep(WATCHED_S)
+    passed = time.monotonic() - begun
+    used, written = cpu_s(host) - used, written_bytes(host) - written
+    note = f"{used / passed:.3%} of a core, {written / passed * DAY_S / 1e6:.1f} MB a day written, "
+    note += f"the daemon {_resident_mb(host):.1f} MB"
+    print(f"at rest: {note}", file=sys.stderr)
+    yield Figure(SCENARIO, state.size, HOSTWRIGHT.name, cpu=round(used / passed * HOUR_S, 2), rounds=1, note=note)
+    yield _look(host, state)
 
 
-def resident_mb(host: Host) -> float:
-    pid = host.run(["systemctl", "show", "-P", "MainPID", "hostwright"]).output.strip()
-    status = host.run(["cat", f"/proc/{pid}/status"]).output
+def _look(host: Host, state: State) -> Figure:
+    """The mean of many looks for drift. Raises Wrong if one sees drift where there is none, or not where it is."""
+    host.run("systemctl stop hostwright")
+    none, many = (cost(host, _looks(times)) for times in (0, LOOKS))
+    questions, found = host.read("/run/said").split()
+    let_drift(root_of(host), state)
+    cost(host, _looks(1))
+    if int(found) or not int(host.read("/run/said").split()[1]):
+        raise Wrong(f"the drift check saw {found} changes in a state that was held, or none in one that was not")
+    cpu, wall = (many.cpu - none.cpu) / LOOKS, (many.wall - none.wall) / LOOKS
+    print(f"drift check: {cpu * 1000:.1f} ms, {questions} questions", file=sys.stderr)
+    return Figure(CHECK, state.size, HOSTWRIGHT.name, round(cpu, 4), round(wall, 4), LOOKS, f"{questions} questions")
+
+
+def _looks(times: int) -> str:
+    return f"/opt/hostwright/current/bin/python -I -c {shlex.quote(_LOOK)} {times}"
+
+
+def _resident_mb(host: Host) -> float:
+    status = host.run("cat /proc/$(systemctl show -P MainPID hostwright)/status").output
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-
-def main(minutes: int) -> None:
-    with Lab() as lab, tempfile.TemporaryDirectory() as folder:
-        bare = lab.boot("bookworm", image="ready")
-        packages = bare.run(["dpkg-query", "--show", "--showformat=${Package}\\n"]).output.split()[:PACKAGES]
-        config = ConfigRepo(Path(folder) / "config")
-        files = {"hosts.yaml": "all: {hosts: {web1: {}}}\n", "fleet.yaml": "schedule: {settle: 0s}\n"}
-        files["site.yaml"] = site(packages)
-        config.commit("Begin", {f"inventories/lab/{name}": text for name, text in files.items()})
-        host = host_with(lab, "HEAD", config.bare(Path(folder) / "config.git"))
-        host.run("hostwright cycle >/dev/null")
-        python = "/opt/hostwright/current/bin/python"
-        count, found, own, children = host.run([python, "-I", "-c", _CHECK, str(ROUNDS)]).output.split()
-        print(f"{count} questions, {found} other answers: {float(own) * 1e3:.1f} ms of CPU")
-        print(f"programs that are asked: {float(children) * 1e3:.1f} ms of CPU")
-        host.run("systemctl start hostwright")
-        time.sleep(SETTLED_S)
-        print(host.run("journalctl -u hostwright --no-pager -o cat | tail -5").output)
-        daemon = host.run(["systemctl", "show", "-P", "MainPID", "hostwright"]).output.strip()
-        begun, all_before, before = time.monotonic(), cpu_s(host), cpu_s(host, daemon)
-        time.sleep(60 * minutes)
-        took = time.monotonic() - begun
-        print(f"daemon and git: {100 * (cpu_s(host, daemon) - before) / took:.4f} % of a core")
-        print(f"the whole host: {100 * (cpu_s(host) - all_before) / took:.4f} % of a core")
-        print(f"daemon resident {resident_mb(host):.1f} MB")
-        print(host.run(f"grep bytes /proc/{daemon}/io").output)
-        print(host.run("journalctl -u hostwright --no-pager -o cat | tail -5").output)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)

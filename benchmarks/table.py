@@ -62,7 +62,9 @@ def _cell(figure: Figure | None) -> str:
         return ""
     if figure.cpu is None:
         return f"not run: {figure.note}"
-    return f"{_short(figure.cpu)} ({_short(figure.wall or 0)})"
+    if figure.wall is None:
+        return f"{_short(figure.cpu)}: {figure.note}"
+    return f"{_short(figure.cpu)} ({_short(figure.wall)})"
 
 
 def _short(seconds: float) -> str:

@@ -20,10 +20,8 @@ git -c user.name=A -c user.email=a@example.org commit -q --allow-empty -m State
 git push -q {REMOTE} main
 """
 
-_SETUP = f"""\
-[ -e /etc/hostwright/agent.yaml ] || hostwright setup --repo file://{REMOTE} --inventory lab --host web1 \
-    --trust unsigned --once
-"""
+SERVICE = f"hostwright setup --repo file://{REMOTE} --inventory lab --host web1 --trust unsigned"
+"""Shell that makes the host follow the repository, as bootstrap.sh does, and starts the daemon."""
 
 
 def site(state: State) -> str:
@@ -56,6 +54,6 @@ HOSTWRIGHT = Tool(
     image=lambda: installed.agent(SUITE),
     files=_files,
     prepare=lambda host: host.run(_COMMIT),
-    run=f"{_SETUP}hostwright apply",
+    run=f"[ -e /etc/hostwright/agent.yaml ] || {SERVICE} --once; hostwright apply",
     look="hostwright plan",
 )
