@@ -22,6 +22,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.facts.server import Command
 
 from agent.engine.answers.known import USERS, answered
+from agent.engine.deploy_trace import DeployTrace
 from agent.engine.output import Reading, run
 from agent.engine.run_as import as_root
 
@@ -47,6 +48,8 @@ class HereConnector(LocalConnector):
         super().__init__(state, host)
         self._asking = False
         self._memory: dict[str, tuple[float, Result]] = {}
+        self.trace: DeployTrace | None = None
+        """Where it is set, it hears of each command before it runs."""
 
     @staticmethod
     def make_names_data(name: str | None = None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:  # noqa: ARG004
@@ -71,6 +74,8 @@ class HereConnector(LocalConnector):
         **arguments: Any,
     ) -> tuple[bool, CommandOutput]:
         text = None if print_output or print_input else self._plain(command, arguments)
+        if self.trace and self.state.current_stage == StateStage.Prepare:
+            self.trace.before(f"{command}" if text is None else text)
         if text is None:
             self._memory.clear()
             return super().run_shell_command(command, print_output, print_input, **arguments)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyinfra.api.util
@@ -24,12 +24,13 @@ from agent.deploys.correction import Correction
 from agent.domain.deploy_file import CALL_IT, uncalled
 from agent.domain.plan import WantedChange
 from agent.engine.code import UnpreparedError, enter, explain, misses_something
+from agent.engine.deploy_trace import DeployTrace
 from agent.engine.dry_run import DryRunMeta, DryRunState
 from agent.engine.logs import Diff, LogCapture
 from agent.engine.ownership import CORRECT, call_of, owned
 from agent.engine.patches import run_source
 from agent.engine.protocol import Order
-from agent.engine.this_host import read_group_data, this_host
+from agent.engine.this_host import read_group_data, this_host, trace_commands
 from agent.errors import DeployError
 
 
@@ -58,6 +59,8 @@ class PyinfraDeploy:
     host: Host
     operations: tuple[Operation, ...]
     log: LogCapture
+    trace: str = ""
+    """The answers to what its commands rested on, where they were asked for."""
 
     @property
     def changes(self) -> tuple[WantedChange, ...]:
@@ -75,11 +78,6 @@ class PyinfraDeploy:
         """The number of operations that look after nothing that could be pruned."""
         return sum(not operation.owns for operation in self.operations)
 
-    @property
-    def trace(self) -> str:
-        """The answers that it rested on: none are taken, so a host with deploy files is not at rest."""
-        return ""
-
     def meta(self, operation: Operation) -> DryRunMeta:
         meta = self.data(operation).operation_meta
         assert isinstance(meta, DryRunMeta)
@@ -95,9 +93,9 @@ class PyinfraDeploy:
         disconnect_all(self.state)
 
 
-def prepare(order: Order, root: Path, temp: Path, log: LogCapture) -> PyinfraDeploy:
-    """The deploy file of ``order`` with pyinfra's state for it. Raises UnpreparedError; then the next deploy can still
-    be prepared.
+def prepare(order: Order, root: Path, temp: Path, log: LogCapture, *, traced: bool = False) -> PyinfraDeploy:
+    """The deploy file of ``order`` with pyinfra's state for it. ``traced``: with the answers to what its commands rest
+    on. Raises UnpreparedError; then the next deploy can still be prepared.
 
     Deploy files are run from the root of their repository. One that misses a file or a module there is tried from its
     own folder: both are places where people run pyinfra.
@@ -106,16 +104,18 @@ def prepare(order: Order, root: Path, temp: Path, log: LogCapture) -> PyinfraDep
     root = Path(order.root) if order.root is not None else root
     path = root / order.source
     try:
-        return _prepare_file(order, path, (root, root), temp, log)
+        return _prepare_file(order, path, (root, root), temp, log, traced=traced)
     except UnpreparedError as error:
         if path.parent == root or not misses_something(error.__cause__):
             raise
         with suppress(UnpreparedError):
-            return _prepare_file(order, path, (root, path.parent), temp, log)
+            return _prepare_file(order, path, (root, path.parent), temp, log, traced=traced)
         raise
 
 
-def _prepare_file(order: Order, path: Path, start: tuple[Path, Path], temp: Path, log: LogCapture) -> PyinfraDeploy:
+def _prepare_file(
+    order: Order, path: Path, start: tuple[Path, Path], temp: Path, log: LogCapture, *, traced: bool
+) -> PyinfraDeploy:
     """``start``: the root of the repository, and the folder to run from."""
     root, folder = start
     log.clear()
@@ -124,12 +124,15 @@ def _prepare_file(order: Order, path: Path, start: tuple[Path, Path], temp: Path
         enter(root, folder)
         state = DryRunState(this_host(order.data), Config(TEMP_DIR=str(temp)))
         state.cwd = str(folder)
+        trace = DeployTrace() if traced else None
+        trace_commands(state.inventory, trace)
 
         def run() -> None:
             read_group_data(state.inventory, (root, path.parent))
             _run_deploy_file(path, root)
 
-        return _prepare(order.name, state, run, log)
+        deploy = _prepare(order.name, state, run, log)
+        return replace(deploy, trace=trace.text(order.name)) if trace else deploy
     except (Exception, SystemExit) as error:
         raise UnpreparedError(explain(error, root, log.complaints)) from error
 

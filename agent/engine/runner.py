@@ -113,7 +113,8 @@ class Runner:
         self._load_pyinfra()
         from agent.engine.prepare import prepare
 
-        return prepare(order, Path(self._begin.root), Path(self._begin.temp), self._log)
+        begin = self._begin
+        return prepare(order, Path(begin.root), Path(begin.temp), self._log, traced=begin.traced)
 
     def _load_pyinfra(self) -> None:
         from agent.engine.loading import load_pyinfra

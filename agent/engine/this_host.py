@@ -13,6 +13,7 @@ from pyinfra.api.inventory import Inventory
 from agent.domain.digest import JSON
 from agent.engine.code import run_file
 from agent.engine.connector import HereConnector
+from agent.engine.deploy_trace import DeployTrace
 
 LOCAL = "@local"
 """The group that pyinfra puts this host into, and its name where our inventory has none."""
@@ -52,6 +53,13 @@ def this_host(data: Mapping[str, JSON]) -> Inventory:
     for group in host.groups:
         inventory.groups[group] = [host]
     return inventory
+
+
+def trace_commands(inventory: Inventory, trace: DeployTrace | None) -> None:
+    """Have ``trace`` hear of each command of a deploy that is prepared, once the inventory has a state."""
+    for host in inventory:
+        assert isinstance(host.connector, HereConnector)
+        host.connector.trace = trace
 
 
 def read_group_data(inventory: Inventory, folders: Iterable[Path]) -> None:

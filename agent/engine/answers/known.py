@@ -6,9 +6,11 @@ answer is what the command would print, byte for byte; it is given only where th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
-from agent.engine.answers import accounts, files, programs
+from agent.domain.question import Question, UnsignedError
+from agent.engine.answers import accounts, files, programs, questions
 from agent.engine.answers.shape import Lines, Shape
 
 _STAT = (
@@ -45,42 +47,72 @@ _GUARDED = (
 """A fact whose program has to be there."""
 
 
+SYSTEMCTL = r"systemctl show --all --property Id --property {property:SubState|UnitFileState} {unit}"
+
+
 def _guarded(name: str, inner: str, otherwise: str) -> Lines | None:
     if programs.is_nowhere(name):
         return [otherwise]
     return answered(inner) if programs.which(name) else None
 
 
+def _guarded_rests_on(name: str, inner: str, otherwise: str) -> Iterable[Question]:  # noqa: ARG001
+    yield from questions.of_program(name)
+    if programs.which(name):
+        yield from rests_on(inner)
+
+
+def _by_shell(**_: str) -> None:
+    """No answer of ours; what the command's own rests on is known all the same."""
+
+
 SHAPES: tuple[Shape, ...] = (
-    Shape(_STAT, files.status),
+    Shape(_STAT, files.status, questions.of_status),
     *(
         Shape(
-            _DIGEST % " || ".join(f"{program} {{path}} 2> /dev/null" for program in tried), partial(files.digest, name)
+            _DIGEST % " || ".join(f"{program} {{path}} 2> /dev/null" for program in tried),
+            partial(files.digest, name),
+            questions.of_content,
         )
         for name, tried in _DIGESTS.items()
     ),
-    Shape(_GREP % "grep", partial(files.matching, extended=False)),
-    Shape(_GREP % "grep -E", partial(files.matching, extended=True)),
-    Shape(_AWK, files.between),
-    *(Shape(f"find {{path}} -type {kind} || true", partial(files.below, kind=kind)) for kind in "fld"),
-    Shape("( test -e {path} && cat {path} ) || echo {missing}", files.content_or),
-    Shape("cat {path}", files.existing_content),
-    Shape("cat {path} 2>/dev/null || true", files.content),
-    Shape("! test -e {path} || cat {path}", files.content),
-    Shape("! test -f {path} || cat {path}", files.regular_content),
-    Shape(f"command -v {{name:{programs.PROGRAM}}} || true", programs.which),
-    Shape("uname -{letter:[snrm]}", programs.uname),
-    Shape("date +'%Y-%m-%dT%H:%M:%S%z'", programs.now),
-    Shape(f"echo ~{{user:{accounts.NAME}}}", accounts.home),
-    Shape(USERS, accounts.users),
-    Shape(_GUARDED, _guarded),
+    Shape(_GREP % "grep", partial(files.matching, extended=False), questions.of_content),
+    Shape(_GREP % "grep -E", partial(files.matching, extended=True), questions.of_content),
+    Shape(_AWK, files.between, questions.of_content),
+    *(
+        Shape(f"find {{path}} -type {kind} || true", partial(files.below, kind=kind), questions.of_tree)
+        for kind in "fld"
+    ),
+    Shape("( test -e {path} && cat {path} ) || echo {missing}", files.content_or, questions.of_content),
+    Shape("cat {path}", files.existing_content, questions.of_content),
+    Shape("cat {path} 2>/dev/null || true", files.content, questions.of_content),
+    Shape("! test -e {path} || cat {path}", files.content, questions.of_content),
+    Shape("! test -f {path} || cat {path}", files.regular_content, questions.of_content),
+    Shape(f"command -v {{name:{programs.PROGRAM}}} || true", programs.which, questions.of_program),
+    Shape("uname -{letter:[snrm]}", programs.uname, questions.of_kernel),
+    Shape("date +'%Y-%m-%dT%H:%M:%S%z'", programs.now, questions.of_time),
+    Shape(f"echo ~{{user:{accounts.NAME}}}", accounts.home, questions.of_home),
+    Shape(USERS, accounts.users, questions.of_users),
+    Shape("dpkg -l", _by_shell, questions.of_packages),
+    Shape(SYSTEMCTL, _by_shell, questions.of_unit),
+    Shape(_GUARDED, _guarded, _guarded_rests_on),
 )
 
 
 def answered(command: str) -> Lines | None:
     """The lines that ``command`` would print, ending well; None where only a shell can tell."""
     for known in SHAPES:
-        lines = known.lines(command)
-        if lines is not None:
+        words = known.words(command)
+        if words is not None and (lines := known.answer(**words)) is not None:
             return lines
     return None
+
+
+def rests_on(command: str) -> tuple[Question, ...]:
+    """Questions about this host: while they have the same answers, ``command`` prints the same. Raises UnsignedError
+    where it is not known."""
+    for known in SHAPES:
+        words = known.words(command)
+        if words is not None:
+            return tuple(known.rests_on(**words))
+    raise UnsignedError(" ".join(command.split())[:80])

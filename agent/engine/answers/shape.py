@@ -7,7 +7,9 @@ hole ``{end:[A-Z]+}`` takes what the expression behind the colon matches, as it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+from agent.domain.question import Question
 
 Lines = list[str]
 
@@ -19,18 +21,25 @@ _HOLE = re.compile(r"\{(?P<name>[a-z_]+)(?::(?P<raw>[^}]+))?\}")
 
 
 class Shape:
-    """A command that ``text`` draws. ``answer``, called with the words in the holes: the lines that such a command
-    prints when it ends well; None where that is not certain."""
+    """A command that ``text`` draws.
 
-    def __init__(self, text: str, answer: Callable[..., Lines | None]) -> None:
+    Both functions are called with the words in the holes. ``answer``: the lines that such a command prints when it ends
+    well; None where that is not certain. ``rests_on``: questions that have the same answers while it prints the same.
+    Raises UnsignedError where there are none.
+    """
+
+    def __init__(
+        self, text: str, answer: Callable[..., Lines | None], rests_on: Callable[..., Iterable[Question]]
+    ) -> None:
         self._text = text
-        self._answer = answer
+        self.answer = answer
+        self.rests_on = rests_on
         self._begin = text.partition("{")[0]
         self._quoted: set[str] = set()
         self._expression: re.Pattern[str] | None = None
 
-    def lines(self, command: str) -> Lines | None:
-        """None also for a command of another shape."""
+    def words(self, command: str) -> dict[str, str] | None:
+        """The words in the holes; None for a command of another shape."""
         if not command.startswith(self._begin):
             return None
         # Most shapes are never met, and an expression takes a millisecond.
@@ -38,8 +47,7 @@ class Shape:
         found = self._expression.fullmatch(command)
         if found is None:
             return None
-        words = found.groupdict().items()
-        return self._answer(**{name: _unquoted(word) if name in self._quoted else word for name, word in words})
+        return {name: _unquoted(word) if name in self._quoted else word for name, word in found.groupdict().items()}
 
     def _compiled(self) -> re.Pattern[str]:
         pattern, end = "", 0

@@ -1,0 +1,34 @@
+"""The trace of a deploy file: what its commands rest on, each question asked right before the first that does."""
+
+from __future__ import annotations
+
+from agent.domain.question import Question, UnsignedError
+from agent.engine.answers.known import rests_on
+from agent.trace.answers import YoungError, trace, unsigned
+
+
+class DeployTrace:
+    """A command that nobody knows what it rests on is a reason why only another plan can tell."""
+
+    def __init__(self) -> None:
+        self._commands: set[str] = set()
+        self._questions: set[Question] = set()
+        self._lines: list[str] = []
+        self._reasons: dict[str, None] = {}
+
+    def before(self, command: str) -> None:
+        """Ask what ``command``, which is about to run, rests on."""
+        if command in self._commands:
+            return
+        self._commands.add(command)
+        try:
+            new = [question for question in rests_on(command) if question not in self._questions]
+            self._lines.append(trace(new))
+            self._questions.update(new)
+        except (UnsignedError, YoungError, OSError) as error:
+            self._reasons[f"{error}"] = None
+
+    def text(self, deploy: str) -> str:
+        """The lines of ``trace.answers``."""
+        reasons = self._reasons if self._commands else ("it asks nothing",)
+        return "".join((*self._lines, *(unsigned(f"{deploy}: {reason}") for reason in reasons)))

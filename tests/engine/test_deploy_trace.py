@@ -1,0 +1,82 @@
+"""What a deploy file's look rested on is told with it, and differs once the host does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.engine.client import Engine
+from agent.trace.answers import differing
+from tests.engine.conftest import TIMEOUT_S, Bench
+
+DEPLOY = """
+files.directory(name="folder", path=str(target / "folder"), mode="755")
+files.put(name="put", src=StringIO("x\\n"), dest=str(target / "put"), mode="644")
+files.line(name="line", path=str(target / "lines"), line="a=1")
+files.block(name="block", path=str(target / "block"), content="one")
+files.link(name="link", path=str(target / "link"), target="put")
+files.sync(name="tree", src="tree", dest=str(target / "tree"), mode="644", dir_mode="755")
+files.file(name="gone", path=str(target / "gone"), present=False)
+server.user(name="root", user="root", home="/root")
+"""
+SPOILT: dict[str, Callable[[Path], object]] = {
+    "content": lambda target: (target / "put").write_text("y\n"),
+    "line": lambda target: (target / "lines").write_text("b=1\n"),
+    "block": lambda target: (target / "block").write_text(""),
+    "mode": lambda target: (target / "put").chmod(0o600),
+    "folder": lambda target: (target / "folder").chmod(0o700),
+    "link": lambda target: (target / "other").replace(target / "link"),
+    "tree": lambda target: (target / "tree" / "inner" / "file").unlink(),
+    "there_again": lambda target: (target / "gone").write_text(""),
+}
+
+
+def traced(bench: Bench) -> dict[str, list[bytes]]:
+    found = Engine(work=bench.work, timeout_s=TIMEOUT_S, traced=True).plan(bench.state(), bench.root, frozenset())
+    assert [(each.error, each.changes) for each in found] == [(None, ())] * len(found)
+    return {each.deploy: each.trace.encode("latin-1").splitlines(keepends=True) for each in found}
+
+
+@pytest.fixture(scope="module")
+def bench(shared_bench: Bench) -> Bench:
+    bench = shared_bench
+    bench.write("tree/inner/file", "x\n")
+    bench.deploy("known", DEPLOY)
+    bench.deploy("asks", 'from pyinfra.facts.server import Command\nhost.get_fact(Command, command="true")\n')
+    bench.deploy("clock", "from pyinfra.facts.server import Date\nhost.get_fact(Date)\n")
+    bench.deploy("silent", "target.exists()\n")
+    bench.apply()
+    (bench.target / "other").symlink_to("lines")
+    return bench
+
+
+@pytest.fixture(scope="module")
+def traces(bench: Bench) -> dict[str, list[bytes]]:
+    return traced(bench)
+
+
+def renewed(lines: list[bytes]) -> list[bytes]:
+    """A trace as it would be now."""
+    now = dict(differing(lines))
+    return [line[: line.rindex(b"\t") + 1] + now[line] + b"\n" if line in now else line for line in lines]
+
+
+def test_a_host_that_nobody_touches_answers_the_same(traces: dict[str, list[bytes]]) -> None:
+    assert not any(line.startswith(b"unsigned") for line in traces["known"])
+    assert list(differing(traces["known"])) == []
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_what_is_spoilt_is_answered_in_another_way(
+    bench: Bench, traces: dict[str, list[bytes]], spoil: Callable[[Path], object]
+) -> None:
+    lines = renewed(traces["known"])
+    spoil(bench.target)
+    assert list(differing(lines)) != []
+
+
+@pytest.mark.parametrize("deploy", ["asks", "clock", "silent"])
+def test_a_question_that_nobody_knows_waits_for_the_next_plan(traces: dict[str, list[bytes]], deploy: str) -> None:
+    assert [line.split(b"\t")[0] for line in traces[deploy]] == [b"unsigned"]
