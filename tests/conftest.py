@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis.configuration
 import pytest
 
+from agent.engine import forked
 from tests.guard import Guard
 from tests.lab import images
 from tests.lab.lab import Lab, missing
@@ -143,6 +144,8 @@ def isolated(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(tempfile, "tempdir", None)
+    # A fork would have the guard with it, which knows no paths below open folders. Hosts of the lab fork.
+    monkeypatch.setattr(forked, "may_fork", lambda: False)
     monkeypatch.chdir(tmp_path)
     guard.refused.clear()
     guard.on = True

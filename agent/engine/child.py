@@ -9,10 +9,11 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from agent.engine.forked import Forked, await_end
 from agent.system.process import passed_on
 
 LINE_LIMIT = 64 * 1024 * 1024
@@ -43,21 +44,11 @@ class TimedOutError(Exception):
 
 
 class Child:
-    """``python -I -m agent.engine.…`` in a session of its own. As a context: killed with all its group, if it is
-    still there at the end after an exception; given time to end after all went well."""
+    """A process in a session of its own. As a context: killed with all its group, if it is still there at the end after
+    an exception; given time to end after all went well."""
 
-    def __init__(self, python: str, arguments: tuple[str, ...], inherit: tuple[int, ...]) -> None:
-        self._process = subprocess.Popen(
-            [python, "-I", "-m", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            env=_environment(os.environ),
-            cwd="/",
-            pass_fds=inherit,
-            start_new_session=True,
-        )
+    def __init__(self, process: subprocess.Popen[bytes] | Forked) -> None:
+        self._process = process
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -71,6 +62,29 @@ class Child:
         self._received = bytearray()
         self._last_words = bytearray()
 
+    @classmethod
+    def started(cls, python: str, arguments: tuple[str, ...], inherit: tuple[int, ...] = ()) -> Self:
+        """``python -I -m agent.engine.…``"""
+        return cls(
+            subprocess.Popen(
+                [python, "-I", "-m", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                env=_environment(os.environ),
+                cwd="/",
+                pass_fds=inherit,
+                start_new_session=True,
+            )
+        )
+
+    @classmethod
+    def forked(cls, run: Callable[[], int], keep: tuple[int, ...] = ()) -> Self:
+        """This process once more, which does ``run`` and ends with the status that it returns. ``keep``: descriptors
+        that stay open in it."""
+        return cls(Forked(run, _environment(os.environ), keep))
+
     def __enter__(self) -> Self:
         return self
 
@@ -80,8 +94,7 @@ class Child:
         with contextlib.suppress(OSError):
             self._process.stdin.close()  # type: ignore[union-attr]
         if kind is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_ENDING_S)
+            await_end(self._process.pid, _ENDING_S)
         if kind is not None or self._process.poll() is None:
             self.kill()
         self.close()

@@ -18,6 +18,7 @@ from pathlib import Path
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import WantedChange
+from agent.engine import forked
 from agent.engine.child import Child, ChildEndedError, TimedOutError
 from agent.engine.protocol import (
     STOPPED_STATUS,
@@ -195,7 +196,7 @@ class Engine:
         make_private_folder(self._work)
         with (
             tempfile.TemporaryDirectory(prefix="engine-", dir=self._work) as temp,
-            self._start(temp, confined=confined) as child,
+            self._start(temp, confined=confined, ours=all(deploy.built_in for deploy in state.deploys)) as child,
         ):
             self._child = child
             if self._stopped and not stopped_before:
@@ -213,14 +214,19 @@ class Engine:
                 caller.on_done(outcome)
         return tuple(outcomes)
 
-    def _start(self, temp: str, *, confined: bool) -> Child:
+    def _start(self, temp: str, *, confined: bool, ours: bool) -> Child:
         """A child that waits for its orders. The one of a plan confines itself first; where this host lacks what
-        that takes, another is started without: all of it or none."""
+        that takes, another is started without: all of it or none. ``ours``: it runs no code but the agent's."""
+        forks = ours and self._python == sys.executable and forked.may_fork()
         if confined and not self.unconfined:
-            child, self.unconfined = start_confined(self._python, temp, self._timeout_s)
+            child, self.unconfined = start_confined(None if forks else self._python, temp, self._timeout_s)
             if child is not None:
                 return child
-        return Child(self._python, (RUNNER,), self._inherit)
+        if forks:
+            from agent.engine import runner  # most cycles plan confined, and apply nothing
+
+            return Child.forked(runner.main, keep=self._inherit)
+        return Child.started(self._python, (RUNNER,), self._inherit)
 
     def _order(self, deploy: DesiredDeploy, interrupted: bool) -> Order:
         root = str(self._repositories / deploy.repository.tree) if deploy.repository else None

@@ -14,8 +14,8 @@ from agent.engine.protocol import Ready, encode
 from agent.system.confinement import confine
 
 
-def main() -> int:
-    scratch = Path(sys.argv[1])
+def main(folder: str) -> int:
+    scratch = Path(folder)
     try:
         confine(scratch)
     except OSError as error:
@@ -44,4 +44,7 @@ def _trust_repositories(scratch: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main(sys.argv[1])
+    from agent.engine.runner import leave
+
+    leave(code)

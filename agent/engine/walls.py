@@ -16,13 +16,14 @@ from agent.system.files import make_private_folder
 RUNNER, _CONFINED = "agent.engine.runner", "agent.engine.confined"
 
 
-def start_confined(python: str, scratch: str, timeout_s: float) -> tuple[Child | None, str]:
-    """A child behind walls that waits for its orders; or none, and what this host lacks.
+def start_confined(python: str | None, scratch: str, timeout_s: float) -> tuple[Child | None, str]:
+    """A child behind walls that waits for its orders; or none, and what this host lacks. Without ``python`` it is a
+    fork of this process.
 
     Its word for it is good: it has seen nothing of the config repo yet. Raises DeployError (kind ``engine``) for a
     child that says what nobody understands.
     """
-    child = Child(python, (_CONFINED, scratch), ())
+    child = _forked(scratch) if python is None else Child.started(python, (_CONFINED, scratch))
     confined = False
     try:
         reason = _first_word(child, time.monotonic() + timeout_s)
@@ -32,6 +33,13 @@ def start_confined(python: str, scratch: str, timeout_s: float) -> tuple[Child |
             child.kill()
             child.close()
     return (child, "") if confined else (None, reason)
+
+
+def _forked(scratch: str) -> Child:
+    from agent.engine import confined, runner  # what the fork needs is loaded before it, and stays loaded
+
+    del runner
+    return Child.forked(lambda: confined.main(scratch))
 
 
 def why_unconfined(work: Path, timeout_s: float) -> str:

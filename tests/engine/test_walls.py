@@ -191,9 +191,9 @@ AS_NOBODY = (
 )
 
 
-def told(host: Host, looking: str, *become: str) -> dict[str, str]:
+def told(host: Host, looking: str, *become: str, forked: bool = False) -> dict[str, str]:
     """Why each way was closed, by name; empty where it was open."""
-    order = json.dumps({"looking": looking, "lines": READS | WAYS_OUT})
+    order = json.dumps({"looking": looking, "lines": READS | WAYS_OUT, "forked": forked})
     answer: dict[str, str] = json.loads(host.run([*become, PYTHON, "-I", SITE], input=order.encode()).output)
     return answer
 
@@ -206,13 +206,19 @@ def planned(host: Host, code: str, looking: str, **properties: str) -> dict[str,
 
 
 @pytest.fixture(scope="module")
-def confined(host: Host) -> dict[str, str]:
-    return told(host, "confined")
+def children(host: Host) -> dict[str, dict[str, str]]:
+    """A child that was started, and one that is a fork."""
+    return {how: told(host, "confined", forked=how == "forked") for how in ("started", "forked")}
+
+
+@pytest.fixture(params=["started", "forked"])
+def confined(children: dict[str, dict[str, str]], request: pytest.FixtureRequest) -> dict[str, str]:
+    return children[request.param]
 
 
 @pytest.fixture(scope="module")
-def nobody(host: Host, confined: dict[str, str]) -> dict[str, str]:
-    del confined  # it is to find the host as it was
+def nobody(host: Host, children: dict[str, dict[str, str]]) -> dict[str, str]:
+    del children  # they are to find the host as it was
     return told(host, "privileged", *AS_NOBODY)
 
 

@@ -1,0 +1,130 @@
+"""A child that is a fork ends as one that was started, and leaves its parent as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.engine.child import Child, ChildEndedError
+from agent.engine.forked import Forked, await_end, may_fork
+
+DEADLINE_S = 20.0
+
+
+def later() -> float:
+    return time.monotonic() + DEADLINE_S
+
+
+def alone(code: str) -> str:
+    """What a Python of its own prints: one without the threads of the test runner."""
+    argv = [sys.executable, "-c", textwrap.dedent(code)]
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=DEADLINE_S).stdout
+
+
+def test_it_answers_by_its_pipes_and_ends_with_its_status() -> None:
+    def answer() -> int:
+        os.write(1, os.read(0, 100).upper())
+        return 3
+
+    child = Child.forked(answer)
+    child.send(b"word\n", later())
+    assert child.receive(later()) == b"WORD\n"
+    with pytest.raises(ChildEndedError, match="ended with status 3"):
+        child.receive(later())
+    child.close()
+
+
+def test_what_it_raises_is_told_and_goes_no_further() -> None:
+    def fail() -> int:
+        raise RuntimeError("out of paper")
+
+    child = Child.forked(fail)
+    with pytest.raises(ChildEndedError, match="RuntimeError: out of paper"):
+        child.receive(later())
+    child.close()
+
+
+def test_it_has_no_descriptor_of_its_parent_and_a_session_of_its_own() -> None:
+    def look() -> int:
+        others = [each for each in Path("/proc/self/fd").iterdir() if int(each.name) > 2 and each.exists()]
+        os.write(1, f"{len(others)} {os.getsid(0) == os.getpid()} {Path.cwd()}\n".encode())
+        return 0
+
+    with open("/dev/null"):
+        child = Child.forked(look)
+    assert child.receive(later()) == b"0 True /\n"
+    child.close()
+
+
+def test_it_keeps_the_lock_of_its_parent(tmp_path: Path) -> None:
+    with open(tmp_path / "lock", "w") as lock, open(tmp_path / "other", "w") as other:
+        numbers = lock.fileno(), other.fileno()
+
+        def look() -> int:
+            here = [Path(f"/proc/self/fd/{number}").exists() for number in numbers]
+            os.write(1, f"{here}\n".encode())
+            return 0
+
+        child = Child.forked(look, keep=(lock.fileno(),))
+        assert child.receive(later()) == b"[True, False]\n"
+        child.close()
+
+
+def test_a_signal_that_its_parent_handles_ends_it() -> None:
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        forked = Forked(lambda: time.sleep(DEADLINE_S) or 0, {})
+        forked.send_signal(signal.SIGTERM)
+        assert forked.wait(DEADLINE_S) == -signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_wait_for_its_end_ends_with_it() -> None:
+    forked = Forked(lambda: 0, {})
+    await_end(forked.pid, DEADLINE_S)
+    assert forked.poll() == 0
+
+
+def test_a_process_with_threads_does_not_fork() -> None:
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    try:
+        assert not may_fork()
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_plan_of_built_ins_forks_and_one_of_deploy_files_does_not() -> None:
+    assert (
+        alone("""
+        import os, subprocess, tempfile
+        from pathlib import Path
+        from agent.domain.desired import DesiredDeploy, DesiredState
+        from agent.engine.client import Engine
+
+        started = []
+        fork, popen = os.fork, subprocess.Popen.__init__
+        os.fork = lambda: started.append("fork") or fork()
+        subprocess.Popen.__init__ = lambda self, argv, *a, **o: started.append("new") or popen(self, argv, *a, **o)
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "x.py").write_text("")
+            theirs = DesiredDeploy("b", "deploy", {}, "", source="x.py")
+            for deploy in (DesiredDeploy("a", "files", {"items": []}, ""), theirs):
+                state = DesiredState("here", "0" * 40, (deploy,), "")
+                Engine(work=Path(folder, "work"), timeout_s=60).plan(state, Path(folder), frozenset())
+                print(deploy.name, started[0])
+                started.clear()
+    """)
+        == "a fork\nb new\n"
+    )
