@@ -33,7 +33,7 @@ from agent.host.paths import Paths
 from agent.system import systemd
 from agent.system.log import log_to_stderr
 from agent.trace.answers import differing, subject_of
-from agent.trace.remote import Asked
+from agent.trace.remote import Asked, offered
 from agent.trace.rest import Rest, lines, read
 from agent.trace.suspicion import CHANGES_MOST, Suspicion, write
 
@@ -82,7 +82,7 @@ class Daemon:
     """Of the folders that the trace names, where fleet.yaml asks for it and the kernel can."""
     same_at: float = field(default_factory=time.time)
     """When all was last seen as a cycle left it, or nobody had looked: seconds since the epoch."""
-    offered: bytes = b""
+    offered: Sequence[bytes] = ()
     """What the remote offered before the last cycle began."""
     stopping: bool = False
     callers: list[Caller] = field(default_factory=list)
@@ -224,9 +224,9 @@ class Daemon:
         """A cycle fetches at least what was offered before it began."""
         if self.remote is None or (answer := self.remote.answer()) is None:
             return
-        known, self.remote, self.offered = self.offered, None, answer
-        first = not known and self.rest.tip.encode() in answer.splitlines()
-        if not answer or (answer != known and not first):
+        known, self.remote, self.offered = self.offered, None, offered(answer)
+        first = not known and self.rest.tip.encode() in self.offered
+        if not self.offered or (self.offered != known and not first):
             self.due = True
 
     def _begin(self) -> None:

@@ -72,7 +72,7 @@ def seen_before(known: Sightings | None, others: Mapping[str, str], *, in_servic
 def sight(known: Sightings, others: Mapping[str, str], *, mirror: Mirror, since: str | None) -> Sightings:
     """What the host knows from now on of the ``others``, the branches that it does not follow and the commits that
     they are at; ``since``: the commit trusted last, whose history is of no interest."""
-    branches = {branch: sha for branch, sha in others.items() if not _takes_reports(branch)}
+    branches = {branch: sha for branch, sha in others.items() if not takes_reports(branch)}
     fresh = {branch: sha for branch, sha in branches.items() if sha not in known.branches}
     return known.after(mirror.behind(fresh, since), branches.values()) if fresh else known
 
@@ -88,6 +88,6 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(printable(name, 60) for name in names)
 
 
-def _takes_reports(branch: str) -> bool:
+def takes_reports(branch: str) -> bool:
     """Whether hosts put their reports there: of those nobody ever signs anything as a commit."""
     return branch == "status" or branch.startswith("status-")

@@ -17,6 +17,17 @@ ANSWER_MOST = 1024 * 1024
 """Bytes of an answer that can be compared; a longer one is never the same."""
 
 
+_REPORTS = (b"refs/heads/status", b"refs/heads/status-")
+"""The branches that hosts report to, exactly or with a number behind it: those move all the time."""
+
+
+def offered(answer: bytes) -> list[bytes]:
+    """Return what git says that a remote's refs are at, a line each, without the branches that hosts report to."""
+    whole, shards = _REPORTS
+    split = ((line, line.partition(b"\t")[2]) for line in answer.splitlines())
+    return [line for line, ref in split if ref != whole and not ref.startswith(shards)]
+
+
 class Asked:
     """One run of a program whose output is the answer. Raises OSError where it cannot be started."""
 
