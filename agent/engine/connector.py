@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.facts import FactBase
@@ -22,9 +22,11 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.facts.server import Command
 
 from agent.engine.answers.known import USERS, answered
-from agent.engine.deploy_trace import DeployTrace
 from agent.engine.output import Reading, run
 from agent.engine.run_as import as_root
+
+if TYPE_CHECKING:
+    from agent.engine.deploy_trace import DeployTrace
 
 REMEMBERED_S = 1.0
 """How long an answer is good for: deploy code may wait for something by asking again and again."""

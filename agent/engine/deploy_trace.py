@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.domain.question import Question, UnsignedError
-from agent.engine.answers.known import rests_on
+from agent.engine.answers.questions import rests_on
 from agent.trace.answers import YoungError, trace, unsigned
 
 

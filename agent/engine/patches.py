@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyinfra.api.util
 import pyinfra.connectors.local
 import pyinfra.connectors.util
+import pyinfra.facts.files
 import pyinfra.facts.git
 import pyinfra.local
 from pyinfra.context import ctx_config, ctx_host, ctx_state
@@ -35,6 +38,8 @@ def patch_pyinfra(*, confined: bool) -> None:
         (pyinfra.connectors.util, "read_buffer", read_buffer),
         (connector, "make_unix_command_for_host", running_as(connector.make_unix_command_for_host, confined=confined)),
         (pyinfra.local, "include", _include),
+        (pyinfra.api.util, "get_path_permissions_mode", _permissions),
+        (pyinfra.facts.files.HashFileFactBase, "process", _hash_reader(pyinfra.facts.files.HashFileFactBase.process)),
     ]
     if confined:
         replacements.append((pyinfra.facts.git.GitRemoteBranchCommit, "command", _remote_commit))
@@ -42,6 +47,27 @@ def patch_pyinfra(*, confined: bool) -> None:
         assert hasattr(place, name), f"pyinfra has no {name} any more"
         setattr(place, name, ours)
     HereConnector.is_root = confined or os.geteuid() == 0
+
+
+def _permissions(pathname: str) -> int:
+    """The mode of a file that operations copy without ``mode=``. That of a commit's files is what git makes of them: in
+    the export nobody may write to them."""
+    mode = os.stat(pathname).st_mode  # noqa: PTH116  # as pyinfra has it
+    if Path(pathname).absolute().is_relative_to(repository()):
+        mode = 0o755 if mode & 0o100 else 0o644
+    return int(f"{mode & 0o777:o}")
+
+
+def _hash_reader(process: Callable[[Any, list[str]], str | None]) -> Callable[[Any, list[str]], str | None]:
+    """pyinfra's own puts the path into an expression, and compiles one for each file. This cuts the path off first."""
+
+    def processed(fact: Any, output: list[str]) -> str | None:
+        before = output[0].removesuffix(fact.path)
+        if before != output[0] and before.endswith("  ") and (found := re.match(fact._regexes[0] % "", before)):
+            return found[1]
+        return process(fact, output)
+
+    return processed
 
 
 def run_source(source: Path) -> None:

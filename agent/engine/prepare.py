@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyinfra.api.util
 from pyinfra.api.config import Config
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.host import Host
+from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State, StateOperationHostData, StateStage
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
@@ -24,7 +26,6 @@ from agent.deploys.correction import Correction
 from agent.domain.deploy_file import CALL_IT, uncalled
 from agent.domain.plan import WantedChange
 from agent.engine.code import UnpreparedError, enter, explain, misses_something
-from agent.engine.deploy_trace import DeployTrace
 from agent.engine.dry_run import DryRunMeta, DryRunState
 from agent.engine.logs import Diff, LogCapture
 from agent.engine.ownership import CORRECT, call_of, owned
@@ -32,6 +33,9 @@ from agent.engine.patches import run_source
 from agent.engine.protocol import Order
 from agent.engine.this_host import read_group_data, this_host, trace_commands
 from agent.errors import DeployError
+
+if TYPE_CHECKING:
+    from agent.engine.deploy_trace import DeployTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +128,7 @@ def _prepare_file(
         enter(root, folder)
         state = DryRunState(this_host(order.data), Config(TEMP_DIR=str(temp)))
         state.cwd = str(folder)
-        trace = DeployTrace() if traced else None
-        trace_commands(state.inventory, trace)
+        trace = _trace(state.inventory) if traced else None
 
         def run() -> None:
             read_group_data(state.inventory, (root, path.parent))
@@ -135,6 +138,14 @@ def _prepare_file(
         return replace(deploy, trace=trace.text(order.name)) if trace else deploy
     except (Exception, SystemExit) as error:
         raise UnpreparedError(explain(error, root, log.complaints)) from error
+
+
+def _trace(inventory: Inventory) -> DeployTrace:
+    from agent.engine.deploy_trace import DeployTrace  # a plan that is made for a person does without
+
+    trace = DeployTrace()
+    trace_commands(inventory, trace)
+    return trace
 
 
 def _prepare(name: str, state: State, code: Callable[[], object], log: LogCapture) -> PyinfraDeploy:

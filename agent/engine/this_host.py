@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.host import Host
 from pyinfra.api.inventory import Inventory
@@ -13,7 +13,9 @@ from pyinfra.api.inventory import Inventory
 from agent.domain.digest import JSON
 from agent.engine.code import run_file
 from agent.engine.connector import HereConnector
-from agent.engine.deploy_trace import DeployTrace
+
+if TYPE_CHECKING:
+    from agent.engine.deploy_trace import DeployTrace
 
 LOCAL = "@local"
 """The group that pyinfra puts this host into, and its name where our inventory has none."""

@@ -49,6 +49,25 @@ Path(__file__).resolve().stat()
 from pyinfra import local
 local.include("included.py")
 """
+GLOBALS = """
+log = target / "log"
+server.shell(name="env", commands=f"echo $FOO in $PWD >> {log}", _env={"FOO": "b'r"}, _chdir="/usr", _timeout=20)
+server.shell(name="ignored", commands="false", _ignore_errors=True)
+server.shell(name="retry", commands=f"test -e {target}/r || {{ touch {target}/r; false; }}", _retries=2, _retry_delay=0)
+server.shell(name="status", commands=f"echo three >> {log}; exit 3", _success_exit_codes=[0, 3])
+server.shell(name="bash", commands=f"[[ a == a ]] && echo bash >> {log}", _shell_executable="bash")
+server.shell(name="input", commands=f"cat >> {log}", _stdin="from stdin")
+said = server.shell(name="said", commands="echo out; echo err >&2")
+python.call(name="call", function=lambda: log.open("a").write(f"{said.stdout} {said.stderr_lines}\\n"))
+def twice():
+    server.shell(name="inner", commands=f"echo inner >> {log}")
+    host.run_shell_command(f"echo raw >> {log}")
+python.call(name="nested", function=twice)
+"""
+SYNCED = """
+files.sync(name="sync", src="exported", dest=str(target / "synced"))
+files.put(name="as it is", src="exported/run", dest=str(target / "run"), mode=True)
+"""
 WRITES = {
     "opens": 'open("made", "w")',
     "opens_beside": 'open(Path(__file__).resolve().parent / "made", "a")',
@@ -87,6 +106,11 @@ def bench(shared_bench: Bench) -> Bench:
         "only_functions", "def install():\n    server.shell(commands=['x'])\nif __name__ == '__main__':\n    install()"
     )
     bench.deploy("nothing_to_do", "def f():\n    pass\nif host.data.get('absent'):\n    f()")
+    bench.deploy("globals", GLOBALS)
+    bench.deploy("synced", SYNCED)
+    for name, mode in {"plain": 0o444, "run": 0o555}.items():
+        bench.write(f"exported/{name}", "x")
+        (bench.root / "exported" / name).chmod(mode)
     bench.write("words.txt", "words")
     for name, code in WRITES.items():
         bench.deploy(name, code)
@@ -154,3 +178,20 @@ def test_a_commits_files_are_not_written_to(bench: Bench, done: dict[str, Deploy
     assert "the commit's files are not to be written to" in done[way].error
     assert (bench.root / "words.txt").read_text() == "words"
     assert not os.path.lexists(bench.root / "made")
+
+
+def test_arguments_that_every_operation_takes_do_what_they_do_in_pyinfra(
+    bench: Bench, done: dict[str, DeployOutcome]
+) -> None:
+    assert (done["globals"].status, done["globals"].error) == (Status.DONE, "")
+    told = ["b'r in /usr", "three", "bash", "from stdin", "out ['err']", "inner", "raw"]
+    assert (bench.target / "log").read_text().splitlines() == told
+
+
+def test_what_is_copied_without_a_mode_gets_that_which_git_gives_it(
+    bench: Bench, done: dict[str, DeployOutcome]
+) -> None:
+    """The files of an export are read-only."""
+    assert done["synced"].error == ""
+    modes = {name: (bench.target / name).stat().st_mode & 0o777 for name in ("synced", "synced/plain", "run")}
+    assert modes == {"synced": 0o755, "synced/plain": 0o644, "run": 0o755}

@@ -6,12 +6,10 @@ answer is what the command would print, byte for byte; it is given only where th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 
-from agent.domain.question import Question, UnsignedError
-from agent.engine.answers import accounts, files, programs, questions
-from agent.engine.answers.shape import Lines, Shape
+from agent.engine.answers import accounts, files, programs
+from agent.engine.answers.shape import Lines, Rests, Shape
 
 _STAT = (
     "! (test -e {path} || test -L {path} ) || ( "
@@ -46,8 +44,7 @@ _GUARDED = (
 )
 """A fact whose program has to be there."""
 
-
-SYSTEMCTL = r"systemctl show --all --property Id --property {property:SubState|UnitFileState} {unit}"
+_UNIT = "systemctl show --all --property Id --property {property:SubState|UnitFileState} {unit}"
 
 
 def _guarded(name: str, inner: str, otherwise: str) -> Lines | None:
@@ -56,46 +53,37 @@ def _guarded(name: str, inner: str, otherwise: str) -> Lines | None:
     return answered(inner) if programs.which(name) else None
 
 
-def _guarded_rests_on(name: str, inner: str, otherwise: str) -> Iterable[Question]:  # noqa: ARG001
-    yield from questions.of_program(name)
-    if programs.which(name):
-        yield from rests_on(inner)
-
-
 def _by_shell(**_: str) -> None:
     """No answer of ours; what the command's own rests on is known all the same."""
 
 
 SHAPES: tuple[Shape, ...] = (
-    Shape(_STAT, files.status, questions.of_status),
+    Shape(_STAT, files.status, Rests.ON_STATUS),
     *(
         Shape(
             _DIGEST % " || ".join(f"{program} {{path}} 2> /dev/null" for program in tried),
             partial(files.digest, name),
-            questions.of_content,
+            Rests.ON_CONTENT,
         )
         for name, tried in _DIGESTS.items()
     ),
-    Shape(_GREP % "grep", partial(files.matching, extended=False), questions.of_content),
-    Shape(_GREP % "grep -E", partial(files.matching, extended=True), questions.of_content),
-    Shape(_AWK, files.between, questions.of_content),
-    *(
-        Shape(f"find {{path}} -type {kind} || true", partial(files.below, kind=kind), questions.of_tree)
-        for kind in "fld"
-    ),
-    Shape("( test -e {path} && cat {path} ) || echo {missing}", files.content_or, questions.of_content),
-    Shape("cat {path}", files.existing_content, questions.of_content),
-    Shape("cat {path} 2>/dev/null || true", files.content, questions.of_content),
-    Shape("! test -e {path} || cat {path}", files.content, questions.of_content),
-    Shape("! test -f {path} || cat {path}", files.regular_content, questions.of_content),
-    Shape(f"command -v {{name:{programs.PROGRAM}}} || true", programs.which, questions.of_program),
-    Shape("uname -{letter:[snrm]}", programs.uname, questions.of_kernel),
-    Shape("date +'%Y-%m-%dT%H:%M:%S%z'", programs.now, questions.of_time),
-    Shape(f"echo ~{{user:{accounts.NAME}}}", accounts.home, questions.of_home),
-    Shape(USERS, accounts.users, questions.of_users),
-    Shape("dpkg -l", _by_shell, questions.of_packages),
-    Shape(SYSTEMCTL, _by_shell, questions.of_unit),
-    Shape(_GUARDED, _guarded, _guarded_rests_on),
+    Shape(_GREP % "grep", partial(files.matching, extended=False), Rests.ON_CONTENT),
+    Shape(_GREP % "grep -E", partial(files.matching, extended=True), Rests.ON_CONTENT),
+    Shape(_AWK, files.between, Rests.ON_CONTENT),
+    *(Shape(f"find {{path}} -type {kind} || true", partial(files.below, kind=kind), Rests.ON_TREE) for kind in "fld"),
+    Shape("( test -e {path} && cat {path} ) || echo {missing}", files.content_or, Rests.ON_CONTENT),
+    Shape("cat {path}", files.existing_content, Rests.ON_CONTENT),
+    Shape("cat {path} 2>/dev/null || true", files.content, Rests.ON_CONTENT),
+    Shape("! test -e {path} || cat {path}", files.content, Rests.ON_CONTENT),
+    Shape("! test -f {path} || cat {path}", files.regular_content, Rests.ON_CONTENT),
+    Shape(f"command -v {{name:{programs.PROGRAM}}} || true", programs.which, Rests.ON_PROGRAM),
+    Shape("uname -{letter:[snrm]}", programs.uname, Rests.ON_KERNEL),
+    Shape("date +'%Y-%m-%dT%H:%M:%S%z'", programs.now, Rests.ON_TIME),
+    Shape(f"echo ~{{user:{accounts.NAME}}}", accounts.home, Rests.ON_HOME),
+    Shape(USERS, accounts.users, Rests.ON_USERS),
+    Shape("dpkg -l", _by_shell, Rests.ON_PACKAGES),
+    Shape(_UNIT, _by_shell, Rests.ON_UNIT),
+    Shape(_GUARDED, _guarded, Rests.ON_PROGRAM_AND_ANSWER),
 )
 
 
@@ -106,13 +94,3 @@ def answered(command: str) -> Lines | None:
         if words is not None and (lines := known.answer(**words)) is not None:
             return lines
     return None
-
-
-def rests_on(command: str) -> tuple[Question, ...]:
-    """Questions about this host: while they have the same answers, ``command`` prints the same. Raises UnsignedError
-    where it is not known."""
-    for known in SHAPES:
-        words = known.words(command)
-        if words is not None:
-            return tuple(known.rests_on(**words))
-    raise UnsignedError(" ".join(command.split())[:80])

@@ -7,31 +7,44 @@ hardly ever changes a plan is left out: who logged in last, and times of access.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from agent.deploys import questions as of
 from agent.domain.question import Question, QuestionKind, UnsignedError
+from agent.engine.answers import programs
+from agent.engine.answers.known import SHAPES
+from agent.engine.answers.shape import Rests
 
 _DPKG_STATUS = "/var/lib/dpkg/status"
 _HOST_NAME = "/proc/sys/kernel/hostname"
 
 
-def of_status(path: str) -> Iterable[Question]:
+def rests_on(command: str) -> tuple[Question, ...]:
+    """Questions about this host: while they have the same answers, ``command`` prints the same. Raises UnsignedError
+    where it is not known."""
+    for known in SHAPES:
+        words = known.words(command)
+        if words is not None:
+            return tuple(_ASKED[known.rests](**words))
+    raise UnsignedError(" ".join(command.split())[:80])
+
+
+def _status(path: str) -> Iterable[Question]:
     return of.at(_absolute(path))
 
 
-def of_content(path: str, **_: str) -> Iterable[Question]:
+def _content(path: str, **_: str) -> Iterable[Question]:
     return of.through(_absolute(path))
 
 
-def of_tree(path: str) -> Iterable[Question]:
+def _tree(path: str) -> Iterable[Question]:
     """A folder's own times tell of the names in it."""
     yield from of.at(_absolute(path))
     for folder, folders, _ in os.walk(path):
         yield from (of.path(f"{folder}/{name}") for name in folders)
 
 
-def of_program(name: str) -> Iterator[Question]:
+def _program(name: str) -> Iterator[Question]:
     """Up to where it is found."""
     for folder in os.environ.get("PATH", "").split(":"):
         place = f"{_absolute(folder)}/{name}"
@@ -40,28 +53,34 @@ def of_program(name: str) -> Iterator[Question]:
             return
 
 
-def of_kernel(letter: str) -> Iterable[Question]:
+def _program_and_answer(name: str, inner: str, **_: str) -> Iterator[Question]:
+    yield from _program(name)
+    if programs.which(name):
+        yield from rests_on(inner)
+
+
+def _kernel(letter: str) -> Iterable[Question]:
     """The rest is the same until the next boot."""
     return [Question(QuestionKind.VALUE, _HOST_NAME)] if letter == "n" else []
 
 
-def of_time() -> Iterable[Question]:
+def _time() -> Iterable[Question]:
     raise UnsignedError("it asks what time it is")
 
 
-def of_home(user: str) -> Iterable[Question]:
+def _home(user: str) -> Iterable[Question]:
     return of.of_accounts((user,))
 
 
-def of_users() -> Iterable[Question]:
+def _users() -> Iterable[Question]:
     return (*of.of_accounts(), of.path("/etc/shadow"))
 
 
-def of_packages() -> Iterable[Question]:
+def _packages() -> Iterable[Question]:
     return [of.path(_DPKG_STATUS)]
 
 
-def of_unit(unit: str, **_: str) -> Iterable[Question]:
+def _unit(unit: str, **_: str) -> Iterable[Question]:
     if "*" in unit:
         raise UnsignedError("it asks for all units")
     return of.of_units([unit])
@@ -71,3 +90,18 @@ def _absolute(path: str) -> str:
     if not path.startswith("/"):
         raise UnsignedError(f"it looks at {path}, from the folder that it runs in")
     return path
+
+
+_ASKED: Mapping[Rests, Callable[..., Iterable[Question]]] = {
+    Rests.ON_STATUS: _status,
+    Rests.ON_CONTENT: _content,
+    Rests.ON_TREE: _tree,
+    Rests.ON_PROGRAM: _program,
+    Rests.ON_PROGRAM_AND_ANSWER: _program_and_answer,
+    Rests.ON_KERNEL: _kernel,
+    Rests.ON_TIME: _time,
+    Rests.ON_HOME: _home,
+    Rests.ON_USERS: _users,
+    Rests.ON_PACKAGES: _packages,
+    Rests.ON_UNIT: _unit,
+}

@@ -7,9 +7,8 @@ hole ``{end:[A-Z]+}`` takes what the expression behind the colon matches, as it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-
-from agent.domain.question import Question
+from collections.abc import Callable
+from enum import Enum, auto
 
 Lines = list[str]
 
@@ -20,20 +19,33 @@ _WORD = rf"[\w@%+=:,./-]+|'(?:[^']|{QUOTE})*'"
 _HOLE = re.compile(r"\{(?P<name>[a-z_]+)(?::(?P<raw>[^}]+))?\}")
 
 
+class Rests(Enum):
+    """What the output of a command rests on; ``questions`` turns that and the words in its holes into questions."""
+
+    ON_STATUS = auto()
+    ON_CONTENT = auto()
+    ON_TREE = auto()
+    ON_PROGRAM = auto()
+    ON_PROGRAM_AND_ANSWER = auto()
+    ON_KERNEL = auto()
+    ON_TIME = auto()
+    ON_HOME = auto()
+    ON_USERS = auto()
+    ON_PACKAGES = auto()
+    ON_UNIT = auto()
+
+
 class Shape:
     """A command that ``text`` draws.
 
-    Both functions are called with the words in the holes. ``answer``: the lines that such a command prints when it ends
-    well; None where that is not certain. ``rests_on``: questions that have the same answers while it prints the same.
-    Raises UnsignedError where there are none.
+    ``answer``, called with the words in the holes: the lines that such a command prints when it ends well; None where
+    that is not certain.
     """
 
-    def __init__(
-        self, text: str, answer: Callable[..., Lines | None], rests_on: Callable[..., Iterable[Question]]
-    ) -> None:
+    def __init__(self, text: str, answer: Callable[..., Lines | None], rests: Rests) -> None:
         self._text = text
         self.answer = answer
-        self.rests_on = rests_on
+        self.rests = rests
         self._begin = text.partition("{")[0]
         self._quoted: set[str] = set()
         self._expression: re.Pattern[str] | None = None
