@@ -15,7 +15,7 @@ from pathlib import Path
 from agent.deploys.owners import names
 from agent.domain.account import Account
 from agent.domain.plan import Cause
-from agent.domain.text import moment, printable
+from agent.domain.text import SECOND, moment, printable
 from agent.host.paths import Paths
 from agent.system.process import run
 from agent.trace.suspicion import Suspicion, read
@@ -63,7 +63,7 @@ def _seen(subject: str, answer: str) -> str:
         return f"{subject}: gone"
     with suppress(ValueError, IndexError, OverflowError):
         changed, written, _, _, _, uid, gid = (int(field, 8 if at == 4 else 10) for at, field in enumerate(fields[:7]))
-        when = f"changed {moment(changed // 10**9)}, content of {moment(written // 10**9)}"
+        when = f"changed {moment(changed // 10**9, SECOND)}, content of {moment(written // 10**9, SECOND)}"
         return f"{subject}: {when}, belongs to {names(uid, gid)}"
     return f"{subject}: is another way"
 

@@ -31,7 +31,7 @@ def rests_until(account: Account, state: State, *, on_trial: bool, next_report: 
         account.exit is not Exit.FINE,
         account.fetched is None or account.state is None,
         account.after is None or not account.after.in_sync,
-        account.pruned is None or not account.pruned.settled or bool(account.pruned.leaving.holds),
+        account.pruned is None or account.pruned.failures or account.pruned.leaving.due or account.pruned.stayed,
         account.rollback is not None or account.unsettled or on_trial or account.ready,
         account.reboot is not None and account.reboot.hold is None,
         # Checks are asked by cycles alone, and a person wants to know soon.

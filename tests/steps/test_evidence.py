@@ -37,7 +37,7 @@ def test_a_changed_file_is_told_with_its_times_and_its_owner(tmp_path: Path) -> 
     os.utime(file, (0, 0))
     answer = trace([Question(QuestionKind.PATH, f"{file}")]).rstrip("\n").split("\t")[2]
     (told,) = (line for line in evidence(suspected((f"{file}", answer)), []) if line.startswith(f"{file}"))
-    assert "content of 1970-01-01 00:00Z, belongs to root:root" in told
+    assert "content of 1970-01-01 00:00:00Z, belongs to root:root" in told
 
 
 def test_what_is_gone_and_what_is_no_path_is_named() -> None:

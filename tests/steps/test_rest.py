@@ -12,8 +12,9 @@ from agent.domain.commit import Commit
 from agent.domain.desired import DesiredState
 from agent.domain.health import Health, Symptom, Vitals
 from agent.domain.memory import Attempt, State
+from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.plan import Cause, Change, DeployPlan, Hold, HoldKind, Plan, WantedChange
-from agent.domain.removal import Pruned
+from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.domain.trial import Bad
 from agent.errors import ReportError, SourceError
 from agent.steps.rest import rests_until
@@ -31,6 +32,7 @@ RESTING = Account(
     pruned=Pruned(),
     health=HEALTH,
 )
+LEAVING = Leaving((Removal(LedgerEntry("file:/srv/b", "files", NOW, Origin.CREATED), Fate.REMOVE),))
 CHANGE = Change("files", WantedChange("file:/srv/a", "write content"), Cause.DRIFT)
 
 
@@ -49,7 +51,7 @@ def test_a_host_with_nothing_to_do_rests_until_it_has_to_report() -> None:
 @pytest.mark.parametrize(
     "account",
     [
-        replace(RESTING, hold=Hold(HoldKind.SUSPENDED, "disk", NOW + 60)),
+        replace(RESTING, hold=Hold(HoldKind.SUSPENDED, "disk", NOW + 60), pruned=Pruned(waits="the host is suspended")),
         replace(RESTING, hold=Hold(HoldKind.PINNED, "a person said so", NOW + 60)),
         replace(RESTING, hold=Hold(HoldKind.INCONCLUSIVE, "taken back", NOW + 60)),
         replace(RESTING, hold=window(NOW + 60), shut=window(NOW + 60)),
@@ -83,7 +85,9 @@ def test_what_waits_for_a_person_or_a_commit_does_not_end_it(kind: HoldKind) -> 
         replace(RESTING, after=Plan(SHA, "d" * 64, (DeployPlan("files", error="no such user"),))),
         replace(RESTING, health=replace(HEALTH, symptoms=(Symptom("web.service has failed"),))),
         replace(RESTING, health=replace(HEALTH, checks=(CheckResult("web", "http", passed=True),))),
-        replace(RESTING, pruned=Pruned(waits="it is not well")),
+        replace(RESTING, pruned=Pruned(leaving=LEAVING)),
+        replace(RESTING, pruned=Pruned(waits="it is not well", leaving=LEAVING)),
+        replace(RESTING, pruned=Pruned(stayed={"web": "its on_remove failed"})),
         replace(RESTING, pruned=Pruned(failures=(SourceError("x"),))),
         replace(RESTING, rollback=Rollback(Bad("d" * 64, SHA, NOW, "harm"), SHA)),
         replace(RESTING, unsettled=True),

@@ -14,7 +14,7 @@ from tests.fleet.samples import paths
 from tests.gitserver import ssh_server
 from tests.lab.host import Host
 from tests.stories.conftest import Boot
-from tests.stories.world import MOTD, World, apply, cycle, events, follow, kinds, until
+from tests.stories.world import MOTD, World, apply, cycle, events, follow, kinds, stays_at_rest, until
 
 NEW_MOTD = MOTD.replace("from", "again from")
 
@@ -39,6 +39,7 @@ def test_the_daemon_applies_what_is_pushed_over_ssh(new_world: World, boot: Boot
         world.site(NEW_MOTD)
         until(lambda: is_new(host), "the new motd")
         until(lambda: world.report("web1")["commits"]["aimed"] == world.head, "the report of it")
+        assert stays_at_rest(host)
 
 
 def test_the_daemon_applies_what_is_pushed_to_a_repository_on_the_host(new_world: World, boot: Boot) -> None:

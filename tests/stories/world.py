@@ -162,3 +162,20 @@ def until(holds: Callable[[], bool], what: str) -> None:
     while not holds():
         assert time.monotonic() < end, f"did not happen in {PATIENCE_S:.0f} s: {what}"
         time.sleep(0.1)
+
+
+def stays_at_rest(host: Host, seconds: float = 7.0) -> bool:
+    """Waits until a cycle has left the host at rest. True if no other follows while the daemon asks a few times."""
+    until(
+        lambda: (
+            json.loads(host.run("head -n 1 /run/hostwright/rest", check=False).output or '{"until": 0}')["until"] > 0
+        ),
+        "a rest",
+    )
+
+    def cycles() -> int:
+        return int(json.loads(host.read("/var/lib/hostwright/state.json"))["cycles"])
+
+    before = cycles()
+    time.sleep(seconds)
+    return cycles() == before

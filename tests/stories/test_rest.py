@@ -1,0 +1,55 @@
+"""A host at rest: no cycle runs until something has changed on it, or in Git, and then one does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.lab.host import Host
+from tests.stories.world import FLEET, World, cycle, events, stays_at_rest, until
+
+pytestmark = pytest.mark.usefixtures("daemon")
+
+
+def repaired(host: Host) -> bool:
+    return host.read("/etc/motd") == "hello from web1\n"
+
+
+def test_a_host_at_rest_gets_a_cycle_when_it_is_changed_and_rests_again(host: Host) -> None:
+    assert stays_at_rest(host)
+    host.write("/etc/motd", "changed by hand\n")
+    until(lambda: repaired(host), "the repair")
+    assert stays_at_rest(host)
+
+
+def test_a_host_at_rest_gets_a_cycle_when_a_unit_fails(world: World, host: Host) -> None:
+    assert stays_at_rest(host)
+    host.run("systemd-run --quiet --unit=broken false")
+    until(lambda: "broken.service" in json.dumps(world.report("web1")["health"]), "the report of it")
+
+
+def test_a_suspended_host_rests_and_goes_on_when_it_is_resumed(host: Host) -> None:
+    host.run("hostwright suspend 'somebody works here'")
+    cycle(host)
+    assert stays_at_rest(host)
+    host.run("hostwright resume")
+    until(lambda: events(host)[-1]["kind"] == "recovered", "the end of the hold")
+
+
+def test_a_watched_host_is_repaired_before_its_interval_is_over_and_tells_what_else_happened(
+    world: World, host: Host
+) -> None:
+    watched = FLEET.replace("drift: 2s", "drift: 1h, watch: true")
+    world.commit("Watch", {"inventories/lab/fleet.yaml": watched})
+    host.run("useradd ann")
+    cycle(host)
+    assert stays_at_rest(host)
+    host.run("su ann -c true; echo changed by hand > /etc/motd; chown ann: /etc/motd")
+    until(lambda: repaired(host), "the repair")
+    until(lambda: any(event["kind"] == "evidence" for event in events(host)), "the evidence")
+    (found,) = [event for event in events(host) if event["kind"] == "evidence"]
+    assert "/etc/motd: changed" in found["diff"]
+    assert "belongs to ann:ann" in found["diff"]
+    assert "journal: " in found["diff"]
+    assert "/etc/motd: changed" not in json.dumps(world.report("web1"))
