@@ -21,7 +21,7 @@ from benchmarks.session import states
 from benchmarks.tools.hostwright import site
 from tests.gitserver import ConfigRepo
 from tests.lab.host import Host
-from tests.lab.images import derived
+from tests.lab.images import Image, derived
 from tests.lab.installed import _PIP_INSTALL, _dependencies
 from tests.lab.lab import Lab
 
@@ -39,6 +39,11 @@ _INSTALL = f"""\
 {_PIP_INSTALL} --no-build-isolation /source
 ln -s "versions/$version" /opt/hostwright/current
 ln -s /opt/hostwright/current/bin/hostwright /usr/local/bin/hostwright
+"$environment/bin/python" -I - > "$environment/.complete" 2>/dev/null <<'END' || :
+from pathlib import Path
+from agent.host.environment import find_agent
+print(find_agent(Path("/source")).digest)
+END
 """
 
 
@@ -52,11 +57,12 @@ def source(commit: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def host_with(lab: Lab, commit: str, repository: Path) -> Host:
-    """A host that follows ``repository`` by the agent of ``commit``, at rest."""
+def host_with(lab: Lab, commit: str, repository: Path, base: Image | None = None) -> Host:
+    """A host that follows ``repository`` by the agent of ``commit``, at rest. ``base``: what the agent is installed
+    in, where that is to have more than it needs."""
     sha = subprocess.run(["git", "rev-parse", commit], check=True, capture_output=True, text=True).stdout.strip()
     with source(sha) as folder:
-        image = derived("bookworm-benchmark", _dependencies("bookworm"), _INSTALL, [sha], f"{folder}:/source")
+        image = derived("bookworm-benchmark", base or _dependencies("bookworm"), _INSTALL, [sha], f"{folder}:/source")
     host = lab.boot("bookworm", image=image)
     host.push(repository, "/srv/config.git")
     command = ["hostwright", "setup", "--repo", "file:///srv/config.git", "--inventory", "lab", "--host", "web1"]
@@ -76,14 +82,19 @@ def measured(hosts: Mapping[str, Host]) -> Iterator[tuple[str, list[float]]]:
         yield name, [statistics.median(times) for times in found.values()]
 
 
+def repository_in(lab: Lab, folder: Path) -> Path:
+    """A config repository with the state of SIZE resources."""
+    (state,) = states(lab, [SIZE])
+    config = ConfigRepo(folder / "config")
+    files = {"hosts.yaml": "all: {hosts: {web1: {}}}\n", "fleet.yaml": "schedule: {settle: 0s}\n"}
+    files["site.yaml"] = site(state)
+    config.commit("Begin", {f"inventories/lab/{name}": text for name, text in files.items()})
+    return config.bare(folder / "config.git")
+
+
 def main(old: str, new: str) -> None:
     with Lab() as lab, tempfile.TemporaryDirectory() as folder:
-        (state,) = states(lab, [SIZE])
-        config = ConfigRepo(Path(folder) / "config")
-        files = {"hosts.yaml": "all: {hosts: {web1: {}}}\n", "fleet.yaml": "schedule: {settle: 0s}\n"}
-        files["site.yaml"] = site(state)
-        config.commit("Begin", {f"inventories/lab/{name}": text for name, text in files.items()})
-        repository = config.bare(Path(folder) / "config.git")
+        repository = repository_in(lab, Path(folder))
         hosts = {commit: host_with(lab, commit, repository) for commit in (old, new)}
         print(f"{'CPU seconds, median of ' + str(ROUNDS):32}{old[:12]:>14}{new[:12]:>14}{'ratio':>8}")
         for name, (before, after) in measured(hosts):
