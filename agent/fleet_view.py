@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent import wiring
 from agent.domain.plan import Hold
 from agent.errors import HostwrightError, UsageError
 from agent.fleet.writer import StatusBranch
+from agent.host.exports import Exports
 from agent.host.identity import Identity, admitted
 from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
-from agent.inventory.fleet import read_fleet
+from agent.remotes import access_of_host, cache, mirror_of_host, status_branch
 from agent.steps.choose import suspension
-from agent.steps.members import hosts_at, hosts_of, identities_at
+from agent.steps.members import hosts_of, identities_of
 from agent.system.folder import FolderTree
 from agent.system.git_environment import Access
 from agent.system.remote import Remote
@@ -51,10 +52,12 @@ def fleet_view(
     """On a managed host, without ``repo``: its own. Elsewhere ``choose`` names the config repo and its inventory."""
     if repo is None and os.geteuid() == 0 and paths.settings.exists():
         return _view_of_host(paths, remote)
+    from agent.inventory.fleet import read_fleet  # a host remembers what it says
+
     root, only = choose()
     name = inventory or only
     tree = FolderTree(root)
-    folder = wiring.cache() / _slug(root)
+    folder = cache() / _slug(root)
     fleet = read_fleet(tree, name)
     where = Remote.parse(remote or (fleet.status.remote if fleet.status.remote != "same" else _origin(root)))
     access = Access(known_hosts=None, deploy_key=None)
@@ -77,19 +80,20 @@ def _by_host(wrong: Iterable[HostwrightError]) -> Mapping[str, str]:
 def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
     settings = read_settings(paths)
     memory = Memory(paths)
-    access = wiring.access_of_host(paths, settings, reporting=True)
-    branch = wiring.status_branch(paths.var / "status-read.git", settings, memory.state().fleet, access)
+    access = access_of_host(paths, settings, reporting=True)
+    branch = status_branch(paths.var / "status-read.git", settings, memory.state().fleet, access)
     if remote is not None:
         branch = StatusBranch(branch.repo, Remote.parse(remote), access)
-    mirror, last, now = wiring.mirror_of_host(paths, settings), memory.trust().last, wiring.clock()
-    known = identities_at(mirror, settings.inventory, last)
+    last, now = memory.trust().last, int(time.time())
+    tree = Exports(paths.commits, mirror_of_host(paths, settings)).tree(last) if last is not None else None
+    known = identities_of(tree, settings.inventory) if tree is not None else {}
     own = {settings.host: Identity.load(paths.identity, settings.host).public_line}
     said = (suspension(memory.suspension(now), None, now),)
     return FleetView(
         branch,
         {**known, **own},
         settings.inventory,
-        hosts_at(mirror, settings.inventory, last),
+        hosts_of(tree, settings.inventory) if tree is not None else None,
         paths.seen,
         (settings.host, tuple(hold for hold in said if hold is not None)),
     )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from agent.domain.memory import FleetSettings
 from agent.engine.client import Engine
 from agent.errors import HostwrightError, SettingsError, host_io_error
 from agent.host.events import Events
@@ -20,7 +18,6 @@ from agent.host.ledger import Ledger
 from agent.host.origin import mend
 from agent.host.outbox import outboxes_of_host
 from agent.host.paths import Paths
-from agent.host.repositories import Repositories
 from agent.host.rescued import tell_of_rescue
 from agent.host.resolved import ResolvedFor, ResolvedStates, digest_of_agent
 from agent.host.settings import Settings
@@ -28,17 +25,16 @@ from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
 from agent.parts import Named, Parts
+from agent.remotes import access_of_host, mirror_of_host, repositories_of_host, status_branch
 from agent.steps.apply import Progress
 from agent.steps.report import StatusReporter
 from agent.steps.trial import REMOTE_TIMEOUT_S
 from agent.system.files import discard, make_private_folder
 from agent.system.git import Mirror
-from agent.system.git_environment import Access
 from agent.system.remote import Remote, answers
 from agent.system.room import require_room
 
 if TYPE_CHECKING:
-    from agent.fleet.writer import StatusBranch
     from agent.host.identity import Identity
 
 
@@ -151,8 +147,8 @@ def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror, memory: M
         identity=lambda: identity_of_host(paths, settings),
         outboxes=outboxes_of_host(paths),
         branch=lambda fleet, cache: status_branch(cache, settings, fleet, access),
-        identities=lambda sha: _members().identities_at(mirror, settings.inventory, sha),
-        hosts=lambda sha: _members().hosts_at(mirror, settings.inventory, sha),
+        identities=lambda sha: _members().identities_of(mirror.tree(sha), settings.inventory) if sha else {},
+        hosts=lambda sha: _members().hosts_of(mirror.tree(sha), settings.inventory) if sha else None,
         clock=clock,
     )
 
@@ -170,45 +166,6 @@ def _members() -> ModuleType:
     return members
 
 
-def access_of_host(paths: Paths, settings: Settings, *, reporting: bool = False) -> Access:
-    """How this host reaches its config repo and, when ``reporting``, the remote that takes its reports."""
-    keys = (paths.status_key, paths.deploy_key) if reporting else (paths.deploy_key,)
-    return Access(
-        known_hosts=paths.known_hosts if paths.known_hosts.exists() else None,
-        # A link that leads nowhere is no key, and not as if there were none.
-        deploy_key=next((key for key in keys if os.path.lexists(key)), None),
-        ca=settings.ca,
-        proxy=settings.proxy,
-    )
-
-
-def mirror_of_host(paths: Paths, settings: Settings) -> Mirror:
-    return Mirror(paths.mirror, access_of_host(paths, settings))
-
-
 def resolved_states_of_host(paths: Paths, settings: Settings, *, writes: bool = True) -> ResolvedStates:
     whom = ResolvedFor(digest_of_agent(), settings.inventory, settings.host)
     return ResolvedStates(paths.resolved, whom, writes=writes)
-
-
-def repositories_of_host(paths: Paths, settings: Settings) -> Repositories:
-    return Repositories(paths.repositories, access_of_host(paths, settings), settings.remote)
-
-
-def repositories_of_administrator(*, fetch: bool) -> Repositories:
-    """Where `hostwright lock` keeps what it fetched, by ssh's own configuration and agent of who runs it."""
-    access = Access(known_hosts=None, deploy_key=None) if fetch else None
-    return Repositories(cache() / "repositories", access)
-
-
-def cache() -> Path:
-    """On an administrator's machine."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hostwright"
-
-
-def status_branch(folder: Path, settings: Settings, fleet: FleetSettings, access: Access) -> StatusBranch:
-    """Where this host reports: what was said on the host counts before what fleet.yaml says."""
-    from agent.fleet.writer import StatusBranch  # as above
-
-    remote = Remote.parse(settings.status_remote or fleet.status_remote or settings.remote)
-    return StatusBranch(folder, remote, access)

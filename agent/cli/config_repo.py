@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.domain.tree import INVENTORIES
+from agent.domain.layout import INVENTORIES
 from agent.errors import UsageError
 
 

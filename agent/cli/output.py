@@ -108,11 +108,13 @@ class Output:
 
     def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Data for people, a line for each row; only the last column wraps, where a terminal is narrow."""
-        from rich.cells import cell_len, set_cell_size
-
         if self.as_json:
             return
         lines = [tuple(map(escaped, row)) for row in (columns, *rows)]
+        cell_len: Callable[[str], int] = len
+        set_cell_size: Callable[[str, int], str] = str.ljust
+        if not all(cell.isascii() for line in lines for cell in line):
+            from rich.cells import cell_len, set_cell_size
         widths = [max(map(cell_len, column)) + len(_GAP) for column in list(zip(*lines, strict=True))[:-1]]
         terminal = shutil.get_terminal_size().columns if self._out.isatty() else UNLIMITED_WIDTH
         room = max(terminal - sum(widths), _NARROWEST)

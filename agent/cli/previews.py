@@ -19,8 +19,8 @@ from typing import Any
 from agent.cli.commands.check import tree_of, unlike_the_commit
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output, error_document
+from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable, some
-from agent.domain.tree import INVENTORIES
 from agent.errors import Exit, HostwrightError, SourceError, UsageError, first_exit, together
 from agent.host.paths import Paths
 from agent.inventory.ansible.inventory import Inventory

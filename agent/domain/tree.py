@@ -31,10 +31,6 @@ class Entry:
         return self.mode == 0o120000
 
 
-INVENTORIES = "inventories"
-"""The folder of a config repo that holds its inventories."""
-
-
 class Tree(Protocol):
     """Read-only view of the files of a config repo.
 

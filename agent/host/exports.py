@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from agent.domain.commit import TrustedCommit
+from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.system.files import discard, make_private_folder, read_bounded, write_unsynced
 from agent.system.folder import FolderTree
@@ -49,6 +50,12 @@ class Exports:
                 self._mirror.export(sha, there)
             self._checked[sha] = there
         return self._checked[sha]
+
+    def tree(self, sha: str) -> Tree:
+        """The files of a trusted commit, to be read now: of the export, where that is known to be whole, for there no
+        git is asked."""
+        there = self._folder / sha
+        return FolderTree(there) if self._known(there) else self._mirror.tree(sha)
 
     def collect(self, needed: frozenset[str]) -> None:
         """Removes exports of commits other than ``needed`` that nobody uses, and what an interrupted export left."""

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from agent.deploys.spec import Concrete
 from agent.domain.address import Address
 from agent.domain.fault import Fault, Mistake
+from agent.domain.layout import INVENTORIES
 from agent.domain.pins import Pins, RepositoryPin
-from agent.domain.tree import INVENTORIES, Tree
+from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory.ansible.inventory import Inventory, complain_of_unread, read_inventory
 from agent.inventory.arguments import read_constants

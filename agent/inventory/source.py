@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from agent.domain.layout import INVENTORIES
 from agent.domain.stand_in import VAULT, stand_in
-from agent.domain.tree import INVENTORIES, Entry, Tree, followed
+from agent.domain.tree import Entry, Tree, followed
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
 from agent.problems import ProblemKind

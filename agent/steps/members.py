@@ -9,14 +9,11 @@ from agent.errors import HostwrightError
 from agent.host.identity import admitted
 from agent.inventory.ansible.inventory import read_host_names
 from agent.inventory.source import open_source
-from agent.system.git import Mirror
 
 
-def identities_at(mirror: Mirror, inventory: str, sha: str | None) -> Mapping[str, str]:
-    """The public lines of the hosts that a trusted commit admits."""
-    if sha is None:
-        return {}
-    found, _ = admitted(mirror.tree(sha), inventory)
+def identities_of(tree: Tree, inventory: str) -> Mapping[str, str]:
+    """The public lines of the hosts that are admitted."""
+    found, _ = admitted(tree, inventory)
     return {host: identity.ssh for host, identity in found.items()}
 
 
@@ -26,8 +23,3 @@ def hosts_of(tree: Tree, inventory: str) -> frozenset[str] | None:
         return read_host_names(open_source(tree, inventory))
     except HostwrightError:
         return None
-
-
-def hosts_at(mirror: Mirror, inventory: str, sha: str | None) -> frozenset[str] | None:
-    """Those of a trusted commit."""
-    return None if sha is None else hosts_of(mirror.tree(sha), inventory)

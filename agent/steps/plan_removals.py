@@ -19,11 +19,12 @@ from types import MappingProxyType
 from agent.deploys.kind_table import changed_since, judged, kind_named, removal_rank, same_place
 from agent.domain.desired import DesiredState, Mode
 from agent.domain.digest import JSON
+from agent.domain.layout import INVENTORIES
 from agent.domain.memory import Applied, AppliedDeploy, FleetSettings, State
 from agent.domain.ownership import BOOTSTRAP, UNSEEN, LedgerEntry, Origin, Seen, Standing
 from agent.domain.plan import Hold, HoldKind, Plan
 from agent.domain.removal import Departure, Fate, Leaving, Removal
-from agent.domain.tree import INVENTORIES, Entry
+from agent.domain.tree import Entry
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
 from agent.steps.record import look, wanted_by

@@ -8,7 +8,6 @@ from contextlib import closing
 
 import click
 
-from agent import wiring
 from agent.cli.arguments import APPLY_WAIT_S, pass_output, until
 from agent.cli.commands.cycle import one_cycle
 from agent.cli.output import Output
@@ -18,6 +17,7 @@ from agent.errors import UsageError
 from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 from agent.parts import Named
+from agent.remotes import mirror_of_host
 
 
 @click.command()
@@ -47,7 +47,7 @@ def _in_full(commit: str) -> str:
     if not re.fullmatch("[0-9a-f]{7,39}", commit):
         raise UsageError(f"--commit {commit!r} is no commit", hint="give its first 7 hex digits or more")
     paths = Paths()
-    with closing(wiring.mirror_of_host(paths, read_settings(paths))) as mirror:
+    with closing(mirror_of_host(paths, read_settings(paths))) as mirror:
         found = mirror.beginning(commit)
     if len(found) != 1:
         raise UsageError(

@@ -8,18 +8,19 @@ from typing import Any
 
 import click
 
-from agent import wiring
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
+from agent.domain.layout import INVENTORIES
 from agent.domain.text import some
-from agent.domain.tree import INVENTORIES, Tree
+from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import read
 from agent.inventory.lint.hints import hints
 from agent.inventory.lint.people import complain_of_people
 from agent.inventory.source import open_source
+from agent.remotes import repositories_of_administrator
 from agent.steps.resolve import state_of
 from agent.system.folder import FolderTree
 from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
@@ -79,7 +80,7 @@ def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
     """The desired-state digest of each host; None if it takes a repository that is not here.
 
     Raises ComplaintsError with the complaints about all hosts and about single ones."""
-    environment, complaints = read(tree, name, wiring.repositories_of_administrator(fetch=False).tree)
+    environment, complaints = read(tree, name, repositories_of_administrator(fetch=False).tree)
     unseen: dict[str, HostwrightError] = {}
     digests: dict[str, str | None] = {}
     for host, found in environment.each(complaints, unseen):

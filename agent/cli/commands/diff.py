@@ -8,18 +8,19 @@ from pathlib import Path
 
 import click
 
-from agent import wiring
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.commands.check import tree_of, unlike_the_commit
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.contrasts import comparison_lines, document, markdown
 from agent.cli.output import Output
 from agent.contrast import Comparison, InventoryAt, compare
+from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable
-from agent.domain.tree import INVENTORIES, Tree
+from agent.domain.tree import Tree
 from agent.errors import Exit, UsageError
 from agent.inventory.ansible.groups import ALL
 from agent.inventory.complaint import Complaints
+from agent.remotes import repositories_of_administrator
 from agent.system.revisions import Revisions
 from agent.system.working_copy import working_copy
 
@@ -52,7 +53,7 @@ def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_mar
     revisions = Revisions.around(root)
     if revisions is None:
         raise UsageError(f"{root} is no Git repository", hint="run it in a clone of the config repo, or say --repo")
-    repositories = wiring.repositories_of_administrator(fetch=fetch).tree
+    repositories = repositories_of_administrator(fetch=fetch).tree
     complaints, found = Complaints(), list[Comparison]()
     with ExitStack() as open_repositories:
         open_repositories.enter_context(closing(revisions))

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import click
 
-from agent import wiring
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.commands.check import NAMED_MOST
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
+from agent.domain.layout import INVENTORIES
 from agent.domain.pins import left_out
 from agent.domain.text import some
-from agent.domain.tree import INVENTORIES
 from agent.errors import Exit, HostwrightError, InventoryError, SettingsError, UsageError, together
 from agent.host.repositories import Repositories
 from agent.inventory.complaint import Complaints, ComplaintsError
@@ -24,6 +23,7 @@ from agent.inventory.lock import AGENT, LOCK_FILE, Lock, lock_text, read_lock
 from agent.inventory.source import open_source
 from agent.pinning.renew import Renewal
 from agent.problems import ProblemKind
+from agent.remotes import repositories_of_administrator
 from agent.system.files import write_atomic
 from agent.system.folder import FolderTree
 
@@ -42,7 +42,7 @@ def lock(output: Output, repo: ConfigRepo, names: tuple[str, ...], check: bool) 
     root, chosen = repo.root, [repo.one_inventory()] if names else repo.inventories()
     written: dict[str, list[str]] = {}
     failures: list[HostwrightError] = []
-    repositories = wiring.repositories_of_administrator(fetch=True)
+    repositories = repositories_of_administrator(fetch=True)
     for name in chosen:
         try:
             written[name], failed = _write(output, root, name, names, repositories)

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from agent import __version__, wiring
+from agent import __version__
 from agent.cli.arguments import pass_output, require_root
 from agent.cli.doctor.files import require_owned
 from agent.cli.first_cycle import closing_words, followed, run_agent, run_first_cycle
@@ -25,8 +25,8 @@ from agent.cli.hostnames import choose_host, choose_inventory, own_names
 from agent.cli.interrupts import interruptible
 from agent.cli.output import Output
 from agent.domain.commit import Accept, TrustedCommit, TrustMode
+from agent.domain.layout import INVENTORIES
 from agent.domain.memory import TrustRecord
-from agent.domain.tree import INVENTORIES
 from agent.errors import (
     InventoryError,
     SourceError,
@@ -44,6 +44,7 @@ from agent.host.state import Memory
 from agent.host.undo import Undo
 from agent.host.versions import Versions
 from agent.inventory.environment import load
+from agent.remotes import mirror_of_host
 from agent.steps.accept import accepted
 from agent.steps.fetch import fetch
 from agent.steps.verify import verify
@@ -260,7 +261,7 @@ def _tried(draft: Settings, paths: Paths, undo: Undo) -> tuple[Settings, Trusted
     """Fetch, verify and read the remote. Return the complete settings, and the commit."""
     undo.created(paths.mirror)
     undo.created(incoming_of(paths.mirror))
-    with closing(wiring.mirror_of_host(paths, draft)) as mirror:
+    with closing(mirror_of_host(paths, draft)) as mirror:
         return _read_with(mirror, draft, paths)
 
 

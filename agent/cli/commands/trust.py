@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing, suppress
 from dataclasses import asdict
 
@@ -17,11 +18,11 @@ from agent.host.lock import locked
 from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
+from agent.remotes import mirror_of_host
 from agent.steps.accept import accepted
 from agent.steps.freeze import standing as standing_of
 from agent.steps.signatures import SignatureVerifier, read_anchors
 from agent.system.allowed_signers import AllowedSigner, parse
-from agent.wiring import clock, mirror_of_host
 
 _RULES = {
     BranchRule.UNSEEN: "commits that name it (Hostwright-Branch) or were not seen on another branch before",
@@ -43,7 +44,7 @@ def show(output: Output) -> int:
     """The same."""
     require_root()
     paths = Paths()
-    settings, memory, now = read_settings(paths), Memory(paths), clock()
+    settings, memory, now = read_settings(paths), Memory(paths), int(time.time())
     record, state = memory.trust(), memory.state()
     anchors = read_anchors(paths.trusted_signers)
     signers, standing, why = b"", None, ""

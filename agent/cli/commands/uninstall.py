@@ -24,6 +24,7 @@ from agent.host.lock import locked
 from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
+from agent.remotes import mirror_of_host
 from agent.system.systemd import booted
 
 LOCK_WAIT_S = 600.0
@@ -153,7 +154,7 @@ def _withdraw(paths: Paths) -> list[str]:
         return []
     try:
         settings = read_settings(paths)
-        with closing(wiring.mirror_of_host(paths, settings)) as mirror:
+        with closing(mirror_of_host(paths, settings)) as mirror:
             wiring.reporter_of_host(paths, settings, mirror, Memory(paths)).withdraw()
     except (HostwrightError, OSError) as error:
         return [f"this host's report on the status branch: {error}"]

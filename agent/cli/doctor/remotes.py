@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from agent import wiring
 from agent.cli.doctor.finding import Finding, Installation, failed, ok, warning
+from agent.remotes import access_of_host, mirror_of_host
 from agent.system import ssh
 from agent.system.git_environment import Access
 from agent.system.git_remote import may_push, require_reachable
@@ -28,7 +28,7 @@ def host_key(installed: Installation) -> Iterator[Finding]:
 
 def remote(installed: Installation) -> Iterator[Finding]:
     settings = installed.settings
-    tip = wiring.mirror_of_host(installed.paths, settings).tip(settings.remote, settings.branch)
+    tip = mirror_of_host(installed.paths, settings).tip(settings.remote, settings.branch)
     yield ok(f"{settings.branch} is at {tip[:12]}")
     if settings.remote.startswith("http://"):
         hint = "use https or ssh: whoever is on the way sees the password, and can withhold commits"
@@ -71,4 +71,4 @@ def keys(installed: Installation) -> Iterator[Finding]:
 
 
 def _access(installed: Installation, *, reporting: bool) -> Access:
-    return wiring.access_of_host(installed.paths, installed.settings, reporting=reporting)
+    return access_of_host(installed.paths, installed.settings, reporting=reporting)

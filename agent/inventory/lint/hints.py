@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+from agent.domain.layout import INVENTORIES
 from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
-from agent.domain.tree import INVENTORIES, Tree
+from agent.domain.tree import Tree
 
 _FOLDERS = {
     INVENTORIES: INVENTORIES,

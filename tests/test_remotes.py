@@ -8,7 +8,7 @@ import pytest
 
 from agent.host.paths import Paths
 from agent.host.settings import Settings
-from agent.wiring import access_of_host
+from agent.remotes import access_of_host
 
 SETTINGS = Settings("git@git.example.org:config.git", "lab", "web1")
 
