@@ -49,6 +49,23 @@ class Reporter(Protocol):
         """The moment at which something has to be sent again although nothing happens (seconds since the epoch)."""
 
 
+class Silent:
+    """The reporter of a plan, which is nobody's news."""
+
+    def attempting(self, account: Account) -> None:
+        """Says nothing."""
+
+    def report(self, account: Account) -> Sequence[HostwrightError]:
+        """Sends nothing."""
+        del account
+        return ()
+
+    def next_report(self, account: Account) -> int:
+        """Never."""
+        del account
+        return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The real things that the steps work on."""

@@ -12,22 +12,17 @@ from agent.engine.client import Engine
 from agent.errors import HostwrightError, SettingsError, host_io_error
 from agent.host.events import Events
 from agent.host.exports import Exports
-from agent.host.healing import heal
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
-from agent.host.origin import mend
-from agent.host.outbox import outboxes_of_host
 from agent.host.paths import Paths
-from agent.host.rescued import tell_of_rescue
 from agent.host.resolved import ResolvedFor, ResolvedStates, digest_of_agent
 from agent.host.settings import Settings
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.host.versions import Versions
-from agent.parts import Named, Parts
+from agent.parts import Named, Parts, Reporter, Silent
 from agent.remotes import access_of_host, mirror_of_host, repositories_of_host, status_branch
 from agent.steps.apply import Progress
-from agent.steps.report import StatusReporter
 from agent.steps.trial import REMOTE_TIMEOUT_S
 from agent.system.files import discard, make_private_folder
 from agent.system.git import Mirror
@@ -36,6 +31,7 @@ from agent.system.room import require_room
 
 if TYPE_CHECKING:
     from agent.host.identity import Identity
+    from agent.steps.report import StatusReporter
 
 
 def clock() -> int:
@@ -48,6 +44,10 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
 
     Raises SettingsError when this host follows no repository yet.
     """
+    from agent.host.healing import heal  # a plan puts nothing right
+    from agent.host.origin import mend
+    from agent.host.rescued import tell_of_rescue
+
     settings = read_settings(paths)
     memory, journal, ledger = Memory(paths), Journal(paths.journal), Ledger(paths.ledger)
     mirror, events = mirror_of_host(paths, settings), Events(paths.events)
@@ -77,6 +77,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
             progress=progress,
             memory=memory,
             mirror=mirror,
+            reporter=reporter_of_host(paths, settings, mirror, memory),
             inherit=(lock,),
             traced=True,
         ),
@@ -94,9 +95,8 @@ def parts_of_plan(paths: Paths, work: Path) -> Parts:
     Raises SettingsError when this host follows no repository yet.
     """
     settings, progress = read_settings(paths), Progress(started=lambda *_: None, operated=lambda _: None)
-    found = _parts(
-        paths, settings, work=work, progress=progress, memory=Memory(paths), mirror=mirror_of_host(paths, settings)
-    )
+    mirror, memory = mirror_of_host(paths, settings), Memory(paths)
+    found = _parts(paths, settings, work=work, progress=progress, memory=memory, mirror=mirror, reporter=Silent())
     resolved = resolved_states_of_host(paths, settings, writes=False)
     return replace(found, exports=Exports(paths.commits, found.mirror, scratch=work / "commits"), resolved=resolved)
 
@@ -109,6 +109,7 @@ def _parts(
     progress: Progress,
     memory: Memory,
     mirror: Mirror,
+    reporter: Reporter,
     inherit: tuple[int, ...] = (),
     traced: bool = False,
 ) -> Parts:
@@ -130,7 +131,7 @@ def _parts(
         journal=Journal(paths.journal),
         ledger=Ledger(paths.ledger),
         events=Events(paths.events),
-        reporter=reporter_of_host(paths, settings, mirror, memory),
+        reporter=reporter,
         progress=progress,
         clock=clock,
         versions=Versions(paths),
@@ -139,6 +140,9 @@ def _parts(
 
 
 def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror, memory: Memory) -> StatusReporter:
+    from agent.host.outbox import outboxes_of_host  # a plan reports nothing
+    from agent.steps.report import StatusReporter
+
     access = access_of_host(paths, settings, reporting=True)
     return StatusReporter(
         settings=settings,

@@ -21,10 +21,10 @@ from agent.deploys import catalogue
 from agent.deploys.kind_table import NAMES
 from agent.domain.event import EventKind
 from agent.domain.ownership import Standing
+from agent.domain.phase import Phase
 from agent.domain.pins import RepositoryPin
 from agent.domain.plan import HoldKind
 from agent.domain.removal import Fate
-from agent.domain.report import Phase
 from agent.domain.status import ReportVerdict
 from agent.errors import EXIT_PRECEDENCE, Exit
 from agent.host.settings import Settings, parse

@@ -9,13 +9,13 @@ from types import MappingProxyType
 from agent.cli.output import Output
 from agent.domain.account import Account
 from agent.domain.outcome import OperationResult
+from agent.domain.phase import phase_of
 from agent.domain.plan import Cause, Change, DeployPlan, Hold, Plan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.domain.text import plural
 from agent.errors import Exit
 from agent.steps.apply import Progress
 from agent.steps.permit import NOT_IDEMPOTENT
-from agent.steps.remember import phase_of
 
 _FATES = {
     Fate.REMOVE: "remove, left Git",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
+
+from agent.domain.phase import Phase
 
 SCHEMA_ID = "urn:hostwright:report:1"
 
@@ -41,29 +42,6 @@ Instant = Annotated[int, ValueLimits(ge=0, le=LATEST, description="seconds since
 Number = Annotated[int, ValueLimits(ge=-(2**63), le=2**63 - 1)]
 """Every other number: what any reader of JSON can count with."""
 Text = Annotated[str, ValueLimits(max_length=4096)]
-
-
-class Phase(StrEnum):
-    """The state of the host, in one word."""
-
-    ATTEMPTING = "attempting"
-    """About to apply an intended change; if nothing follows, the change took the host down."""
-    CONVERGED = "converged"
-    """The host is what the commit aimed at says."""
-    DRIFTED = "drifted"
-    """Something was changed by hand and may not be repaired now (held), or a repair waits."""
-    WAITING = "waiting"
-    """Git wants changes that are held: suspended, observed, or waiting to try again."""
-    FAILED = "failed"
-    """A deploy failed, or the newest commit cannot be used; the host stays on what it had."""
-    UNHEALTHY = "unhealthy"
-    """Converged, and not well."""
-    ROLLED_BACK = "rolled-back"
-    """The newest commit did the host harm, or twice did not end; the host went back and stays on what was good."""
-    INCONCLUSIVE = "inconclusive"
-    """The same, but the host is no better for going back: the commit may not be to blame, and is tried again."""
-    STARTING = "starting"
-    """No cycle has got far enough to say."""
 
 
 class _Part:

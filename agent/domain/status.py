@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.domain import codec
-from agent.domain.report import Phase, Report
+from agent.domain.phase import Phase
+from agent.domain.report import Report
 
 HOSTS = "hosts"
 """The folder of the branch that holds all reports."""

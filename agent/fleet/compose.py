@@ -13,8 +13,9 @@ from agent.domain.health import Health
 from agent.domain.memory import Applied
 from agent.domain.outcome import OperationResult, Status
 from agent.domain.ownership import LedgerEntry, Standing
+from agent.domain.phase import Phase
 from agent.domain.plan import Change, DeployPlan, Hold
-from agent.domain.report import LATEST, Phase, Report
+from agent.domain.report import LATEST, Report
 from agent.domain.status import REPORT_LIMIT, encode
 from agent.domain.text import some
 from agent.errors import HostwrightError

@@ -7,7 +7,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from agent.domain.report import Phase, Report
+from agent.domain.phase import Phase
+from agent.domain.report import Report
 from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due
 from agent.domain.text import moment
 

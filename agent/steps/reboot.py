@@ -7,9 +7,8 @@ who runs a cycle by hand is not thrown out of their session: the daemon's next c
 from __future__ import annotations
 
 from agent.domain.account import Account, Reboot, Trigger
+from agent.domain.phase import Phase, phase_of
 from agent.domain.plan import Hold, HoldKind
-from agent.domain.report import Phase
-from agent.steps.remember import phase_of
 
 AGAIN_S = 24 * 3600
 """A host that needs another reboot so soon after one does not get what it needs by rebooting."""

@@ -11,9 +11,9 @@ from agent.domain.account import Account
 from agent.domain.desired import DesiredState
 from agent.domain.memory import LONGEST_BACKOFF_S, ON_REMOVE, AdoptedCommit, Applied, Attempt, State
 from agent.domain.outcome import Status
-from agent.domain.plan import Cause, HoldKind
+from agent.domain.phase import phase_of
+from agent.domain.plan import HoldKind
 from agent.domain.removal import Pruned
-from agent.domain.report import Phase
 from agent.errors import Exit
 from agent.host.events import Events
 from agent.host.exports import Exports
@@ -28,27 +28,6 @@ to heal by itself when a mirror comes back, rarely enough not to hammer it."""
 
 ERROR_KEPT = 300
 """Characters of why a deploy failed."""
-
-
-_TAKEN_BACK = {"bad": Phase.ROLLED_BACK, "inconclusive": Phase.INCONCLUSIVE}
-
-
-def phase_of(account: Account) -> Phase:
-    """Where the host stands after this cycle, in one word."""
-    taken_back = _TAKEN_BACK.get(account.hold.kind) if account.hold is not None else None
-    if account.harmed and account.rollback is None:
-        return Phase.FAILED
-    if account.after is None:
-        return Phase.FAILED if account.failures else Phase.STARTING
-    if taken_back is not None or (account.health is not None and not account.health.healthy):
-        return taken_back or Phase.UNHEALTHY
-    waiting = [change for change in account.after.changes if not account.repeats(change)]
-    if any(change.cause is Cause.DRIFT for change in waiting):
-        return Phase.DRIFTED
-    held = account.hold is not None or (account.pruned is not None and account.pruned.held)
-    if waiting or held or any(deploy.unknown for deploy in account.after.deploys):
-        return Phase.WAITING
-    return Phase.CONVERGED
 
 
 def remember(

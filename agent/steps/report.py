@@ -16,7 +16,8 @@ from agent import __version__
 from agent.domain.account import Account, Log
 from agent.domain.event import Event, EventKind
 from agent.domain.memory import FleetSettings
-from agent.domain.report import Phase, Report
+from agent.domain.phase import Phase, phase_of
+from agent.domain.report import Report
 from agent.domain.status import Signed
 from agent.domain.text import moment
 from agent.errors import Consequence, HostwrightError, ReportError
@@ -27,7 +28,6 @@ from agent.host.outbox import Outbox, suspects
 from agent.host.settings import Settings
 from agent.host.state import Memory
 from agent.problems import ProblemKind
-from agent.steps.remember import phase_of
 from agent.system.files import write_atomic
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from agent.domain.commit import TrustMode
 from agent.domain.desired import DesiredState
 from agent.domain.health import Vitals
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
+from agent.domain.phase import phase_of
 from agent.domain.plan import WantedChange
 from agent.domain.report import Report
 from agent.engine.client import Decision, Execute, FoundDeploy
@@ -32,7 +33,6 @@ from agent.host.state import Memory
 from agent.host.versions import Versions
 from agent.parts import Parts
 from agent.steps.apply import Progress
-from agent.steps.remember import phase_of
 from agent.system.git import Access, Mirror
 from tests.gitserver import Author, ConfigRepo
 

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from agent.cli.commands.status import COLUMNS, row
 from agent.cli.output import Output
 from agent.domain import codec
+from agent.domain.phase import Phase
 from agent.domain.plan import Hold, HoldKind
-from agent.domain.report import LATEST, Phase, Problem, Report, ReportedHold
+from agent.domain.report import LATEST, Problem, Report, ReportedHold
 from agent.domain.status import (
     CLOCKS_DIFFER_S,
     LONGEST_SILENCE_S,

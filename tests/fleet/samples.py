@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.domain.report import Commits, Digests, Phase, Report
+from agent.domain.phase import Phase
+from agent.domain.report import Commits, Digests, Report
 from agent.domain.status import Signed
 from agent.fleet.writer import StatusBranch
 from agent.host.identity import Identity

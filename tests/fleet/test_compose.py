@@ -9,9 +9,10 @@ from agent.domain.event import Event
 from agent.domain.memory import Applied, AppliedDeploy
 from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Origin, Standing
+from agent.domain.phase import Phase
 from agent.domain.plan import Cause, Hold, HoldKind, PermittedPlan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
-from agent.domain.report import LATEST, Phase, Report
+from agent.domain.report import LATEST, Report
 from agent.domain.status import REPORT_LIMIT, encode
 from agent.errors import DeployError
 from agent.fleet.compose import ReportMeta, compose

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from agent.domain.report import LATEST, Adoption, Commits, Phase, Problem, ReportedChange
+from agent.domain.phase import Phase
+from agent.domain.report import LATEST, Adoption, Commits, Problem, ReportedChange
 from agent.domain.status import LONGEST_SILENCE_S, HostStatus, ReportVerdict, report_path
 from agent.fleet.render import PAGE_LIMIT, escape, readme
 from tests.fleet.samples import NOW, SHA, report

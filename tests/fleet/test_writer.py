@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.domain.report import Phase
+from agent.domain.phase import Phase
 from agent.domain.status import RawReport, ReportVerdict, report_path, signature_path
 from agent.errors import ReportError
 from agent.fleet.reader import judge_all

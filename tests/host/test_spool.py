@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.domain.report import Phase
+from agent.domain.phase import Phase
 from agent.domain.status import Signed
 from agent.errors import ReportError
 from agent.host.spool import Spool

@@ -18,7 +18,7 @@ from agent.domain.account import Account, Trigger
 from agent.domain.commit import TrustMode
 from agent.domain.health import Vitals
 from agent.domain.outcome import DeployOutcome
-from agent.domain.report import Phase
+from agent.domain.phase import Phase, phase_of
 from agent.engine.client import Engine
 from agent.errors import HostwrightError
 from agent.host.events import Events
@@ -33,7 +33,6 @@ from agent.host.state import Memory
 from agent.host.versions import Versions
 from agent.parts import Parts
 from agent.steps.apply import Progress
-from agent.steps.remember import phase_of
 from agent.system import host as machine
 from agent.system import systemd
 from agent.system.git import Access, Mirror

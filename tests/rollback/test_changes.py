@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent.domain.memory import Suspension
-from agent.domain.report import Phase
+from agent.domain.phase import Phase, phase_of
 from agent.domain.trial import FIRST_DOUBT_S
 from agent.errors import Consequence
-from agent.steps.remember import phase_of
 from tests.rollback.mortal import FAILS, Dead, Host, problems
 
 

@@ -8,9 +8,8 @@ import pytest
 
 from agent.deploys import systemctl
 from agent.deploys.files.file import File
-from agent.domain.report import Phase
+from agent.domain.phase import Phase, phase_of
 from agent.errors import DeployError
-from agent.steps.remember import phase_of
 from tests.rollback.mortal import FAILS, Dead, Host, Stage, problems
 
 

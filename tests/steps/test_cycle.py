@@ -17,9 +17,9 @@ from agent.domain.commit import TrustedCommit, TrustMode
 from agent.domain.desired import DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
+from agent.domain.phase import Phase, phase_of
 from agent.domain.pins import RepositoryPin
 from agent.domain.plan import WantedChange
-from agent.domain.report import Phase
 from agent.domain.resolution import Resolution
 from agent.domain.trial import Trial
 from agent.engine.client import Decision, Execute, FoundDeploy
@@ -40,7 +40,6 @@ from agent.parts import Parts
 from agent.problems import ProblemKind
 from agent.select_target import resolved
 from agent.steps.apply import Progress
-from agent.steps.remember import phase_of
 from agent.steps.verify import recall
 from agent.system.git import Access, Mirror
 from tests.gitserver import ConfigRepo

@@ -3,9 +3,9 @@ from agent.domain.desired import Mode, OnRemove
 from agent.domain.memory import LONGEST_BACKOFF_S, ON_REMOVE, AdoptedCommit, Applied, AppliedDeploy, Attempt, State
 from agent.domain.outcome import Outcome, Status
 from agent.domain.ownership import LedgerEntry, Origin, Standing
+from agent.domain.phase import Phase
 from agent.domain.plan import Cause, Hold, HoldKind, PermittedPlan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
-from agent.domain.report import Phase
 from agent.errors import DeployError, InventoryError, ReportError, SourceError
 from agent.host.events import Events
 from agent.host.exports import Exports

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agent.domain.memory import FleetSettings
-from agent.domain.report import Phase
+from agent.domain.phase import Phase
 from agent.domain.status import Signed, report_path, signature_path
 from agent.errors import ReportError, SettingsError
 from agent.fleet.writer import StatusBranch

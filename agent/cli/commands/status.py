@@ -13,8 +13,9 @@ from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.domain import codec
+from agent.domain.phase import Phase
 from agent.domain.plan import Hold, HoldKind
-from agent.domain.report import LATEST, Phase, Report
+from agent.domain.report import LATEST, Report
 from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due
 from agent.domain.text import moment, printable, waiting
 from agent.errors import UsageError

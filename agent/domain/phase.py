@@ -1,0 +1,52 @@
+"""The phase of a host: where it stands after a cycle, in one word. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from agent.domain.account import Account
+from agent.domain.plan import Cause
+
+
+class Phase(StrEnum):
+    """The state of the host, in one word."""
+
+    ATTEMPTING = "attempting"
+    """About to apply an intended change; if nothing follows, the change took the host down."""
+    CONVERGED = "converged"
+    """The host is what the commit aimed at says."""
+    DRIFTED = "drifted"
+    """Something was changed by hand and may not be repaired now (held), or a repair waits."""
+    WAITING = "waiting"
+    """Git wants changes that are held: suspended, observed, or waiting to try again."""
+    FAILED = "failed"
+    """A deploy failed, or the newest commit cannot be used; the host stays on what it had."""
+    UNHEALTHY = "unhealthy"
+    """Converged, and not well."""
+    ROLLED_BACK = "rolled-back"
+    """The newest commit did the host harm, or twice did not end; the host went back and stays on what was good."""
+    INCONCLUSIVE = "inconclusive"
+    """The same, but the host is no better for going back: the commit may not be to blame, and is tried again."""
+    STARTING = "starting"
+    """No cycle has got far enough to say."""
+
+
+_TAKEN_BACK = {"bad": Phase.ROLLED_BACK, "inconclusive": Phase.INCONCLUSIVE}
+
+
+def phase_of(account: Account) -> Phase:
+    """Where the host stands after this cycle, in one word."""
+    taken_back = _TAKEN_BACK.get(account.hold.kind) if account.hold is not None else None
+    if account.harmed and account.rollback is None:
+        return Phase.FAILED
+    if account.after is None:
+        return Phase.FAILED if account.failures else Phase.STARTING
+    if taken_back is not None or (account.health is not None and not account.health.healthy):
+        return taken_back or Phase.UNHEALTHY
+    waiting = [change for change in account.after.changes if not account.repeats(change)]
+    if any(change.cause is Cause.DRIFT for change in waiting):
+        return Phase.DRIFTED
+    held = account.hold is not None or (account.pruned is not None and account.pruned.held)
+    if waiting or held or any(deploy.unknown for deploy in account.after.deploys):
+        return Phase.WAITING
+    return Phase.CONVERGED
