@@ -26,7 +26,7 @@ def main(folder: str) -> int:
     _say(Ready(confined=True, reason=""))
     from agent.engine import runner  # pyinfra is loaded inside the walls, too
 
-    return runner.leave(runner.main(confined=True))
+    return runner.main(confined=True)
 
 
 def _say(message: Ready) -> None:
