@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.engine.client import Engine
 from agent.errors import HostwrightError, SettingsError, host_io_error
@@ -127,6 +129,7 @@ def _parts(
             inherit=inherit,
             repositories=paths.repositories,
             traced=traced,
+            unseal=_unsealer(paths, settings, memory, mirror),
         ),
         journal=Journal(paths.journal),
         ledger=Ledger(paths.ledger),
@@ -137,6 +140,26 @@ def _parts(
         versions=Versions(paths),
         remote_answers=lambda: answers(Remote.parse(settings.remote), settings.proxy, REMOTE_TIMEOUT_S),
     )
+
+
+def _unsealer(paths: Paths, settings: Settings, memory: Memory, mirror: Mirror) -> Callable[[Any, Path], Any]:
+    @lru_cache
+    def unsealer() -> Callable[[Any, Path], Any]:
+        from agent.host.identity import admitted, decryption_key  # a host without secrets needs none of this
+        from agent.secrets.unseal import Unsealer
+
+        def is_admitted(recipient: str) -> bool:
+            last = memory.trust().last
+            found, _ = admitted(mirror.tree(last), settings.inventory) if last is not None else ({}, ())
+            identity = found.get(settings.host)
+            return identity is not None and identity.age == recipient
+
+        return Unsealer(lambda: decryption_key(paths.identity), is_admitted, paths.repositories)
+
+    def unseal(value: Any, root: Path) -> Any:
+        return unsealer()(value, root)
+
+    return unseal
 
 
 def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror, memory: Memory) -> StatusReporter:

@@ -21,6 +21,7 @@ from agent import __version__
 from agent.domain.text import escaped
 from agent.errors import Consequence, HostwrightError
 from agent.problems import ProblemKind
+from agent.system.mask import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +52,7 @@ class Spinner:
 
         if self._console is None:
             return
-        line = Text(escaped(text))  # a str may hold markup
+        line = Text(masked(escaped(text)))  # a str may hold markup
         if self._status is None:
             self._status = self._console.status(line)
             self._status.start()
@@ -95,6 +96,7 @@ class Output:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def _talk(self, text: str, *, end: str) -> None:
+        text = masked(text)
         if "_console" in vars(self):
             self._console.out(text, end=end, highlight=False)
         else:
@@ -104,7 +106,18 @@ class Output:
     def show(self, text: str) -> None:
         """Data for people. Not printed with ``--json``."""
         if not self.as_json:
-            self._out.write(f"{fit(text)}\n")
+            self._out.write(f"{masked(fit(text))}\n")
+
+    def show_bytes(self, data: bytes) -> None:
+        """Data for programs, as it is: nothing is escaped or masked. Not printed with ``--json``."""
+        if not self.as_json:
+            self._out.flush()
+            buffer = getattr(self._out, "buffer", None)
+            if buffer is None:
+                self._out.write(data.decode(errors="replace"))
+            else:
+                buffer.write(data)
+                buffer.flush()
 
     def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Data for people, a line for each row; only the last column wraps, where a terminal is narrow."""
@@ -121,7 +134,7 @@ class Output:
         for *cells, last in lines:
             start = "".join(set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=True))
             for part in wrap(last, room) or [""]:
-                self._out.write(f"{start}{part}".rstrip() + "\n")
+                self._out.write(masked(f"{start}{part}").rstrip() + "\n")
                 start = " " * sum(widths)
 
     def spinner(self) -> Spinner:
@@ -168,7 +181,7 @@ class Output:
 
     def write(self, enveloped: str) -> None:
         """Print what ``enveloped`` returned."""
-        self._out.write(enveloped)
+        self._out.write(masked(enveloped))
 
     def flush(self) -> None:
         """Write out all that was said and shown."""

@@ -69,7 +69,8 @@ def _deploy_lines(deploy: DeployPlan, hold: Hold | None, *, diff: bool, whole: b
     if deploy.error is not None:
         yield f"x {deploy.deploy}: cannot be planned: {deploy.error}"
     if deploy.unknown is not None:
-        yield _held(f"? {deploy.deploy}: unknown until applied: {deploy.unknown}", hold)
+        why = "waits for a secret" if deploy.waits is not None else "unknown until applied"
+        yield _held(f"? {deploy.deploy}: {why}: {deploy.unknown}", hold)
     for change in deploy.changes:
         yield _held(change_line(change), hold)
         if diff and change.wanted.diff:

@@ -34,6 +34,7 @@ SECTIONS = {
         "check": "Check an inventory: every file, every host, all complaints at once.",
         "diff": "Show what two commits want differently of each host; exit 10 when something differs.",
         "lock": "Pin what tools.yaml and site.yaml ask for in lock.yaml; with names only these, anew.",
+        "secret": "Write and read the values that only some hosts and people can read.",
         "inventory": "Show who is in an inventory.",
         "status": "Show what the hosts report, signatures verified.",
         "schema": "Print the JSON Schema of a file or of the report.",

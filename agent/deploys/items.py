@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from agent.domain import codec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
-from agent.domain.fault import Mistake
+from agent.domain.fault import Mistake, Path
+from agent.domain.sealed import holds_sealed, is_sealed
 from agent.domain.tree import blob_id
 
 FILE_MODE = 0o644
@@ -68,6 +69,8 @@ class Item:
     """Names of the capabilities that a program gets; others are removed."""
     keep_acl: bool = False
     """Keep the ACLs that are there. Without it, ACLs are removed."""
+    secret: bool = False
+    """Its text holds a secret: nobody is shown what differs."""
     policy: Policy = Policy.OVERWRITE
     validate: tuple[str, ...] = ()
     """A program and its arguments, which is asked whether it takes the new content (``validating.PLACEHOLDER``)."""
@@ -79,6 +82,8 @@ class Item:
     def __post_init__(self) -> None:
         if any(part in ("", ".", "..") for part in self.path.removeprefix("/").split("/")) or "\0" in self.path:
             raise Mistake(f"{self.path!r} is not a path that anything may be written to", "write it without . and ..")
+        if is_sealed(self.text):
+            object.__setattr__(self, "secret", True)
 
     @property
     def key(self) -> str:
@@ -113,6 +118,20 @@ def concrete_items(items: Sequence[Item]) -> tuple[list[Mapping[str, JSON]], tup
     """Items as arguments of a deploy, and their resources; each item is serialised once."""
     written = items_to_json(items)
     return written, tuple(map(_resource, items, written))
+
+
+def require_private(item: Item, path: Path = (), remedy: str = 'add `mode: "0600"`') -> None:
+    """Raise Mistake where a secret would lie in a file that others can read."""
+    if holds_sealed((item.target, item.match, item.part, item.validate)):
+        raise Mistake(f"a secret can only be content, and this is none of {item.path}", "take it out", path)
+    if item.secret and item.kind != "file":
+        raise Mistake(
+            f"a {item.kind} holds a secret, and others may be able to read {item.path}",
+            "write the whole file, with `content` or `template` and a mode",
+            path,
+        )
+    if item.secret and (item.mode is None or item.mode & 0o007):
+        raise Mistake(f"{item.path} holds a secret, and everybody could read it", remedy, path)
 
 
 def items_to_json(items: Iterable[Item]) -> list[Mapping[str, JSON]]:

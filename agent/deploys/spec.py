@@ -83,6 +83,8 @@ class Spec(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
+    sealed: ClassVar[bool] = False
+    """Whether secrets may stand in it: where its arguments go into private files, word for word."""
     short: ClassVar[Mapping[str, Any] | None] = None
     """The JSON Schema of what ``from_short`` takes besides a mapping."""
     owned: ClassVar[Mapping[str, str]] = {}

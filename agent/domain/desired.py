@@ -76,6 +76,8 @@ class DesiredDeploy:
     on_remove: OnRemove | None = None
     health: tuple[Check, ...] = ()
     looking: Looking = Looking.CONFINED
+    secrets: tuple[str, ...] = ()
+    """The secrets that stand in it, as templates ask for them. Their values are put in on the way to the engine."""
 
     @property
     def built_in(self) -> bool:

@@ -23,7 +23,12 @@ def canonical(value: JSON) -> bytes:
 
 def digest_of(value: JSON) -> str:
     """The digest of ``value``: 64 hex digits."""
-    return hashlib.sha256(canonical(value)).hexdigest()
+    return digest_of_canonical(canonical(value))
+
+
+def digest_of_canonical(document: bytes) -> str:
+    """The digest of a value of which ``document`` is the canonical form."""
+    return hashlib.sha256(document).hexdigest()
 
 
 def _reject_inexact(value: object) -> None:

@@ -71,6 +71,16 @@ class AgentPin:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretPin:
+    """One file of secrets: its sha256, and whom it was made for, names by recipient. ``left``: who could read the value
+    that it has now and is no reader any more."""
+
+    sha256: str
+    recipients: Mapping[str, str] = field(hash=False)
+    left: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class RepositoryPin:
     """Another Git repository at one commit. ``url`` and ``ref`` are what was asked for (``domain.address``); ``tree``
     is the sha256 digest over all files of that commit (``domain.tree.tree_digest``), so that a pin does not rest on

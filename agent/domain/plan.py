@@ -65,62 +65,6 @@ class Change:
         return self.wanted.resource
 
 
-@dataclass(frozen=True, slots=True)
-class DeployPlan:
-    """What one deploy would change. With ``unknown`` or ``error`` set there are no changes to name.
-
-    ``unknown``: it cannot be planned before an earlier deploy is applied; not an error.
-    ``error``: it cannot be planned although nothing before it is pending.
-    """
-
-    deploy: str
-    changes: tuple[Change, ...] = ()
-    unknown: str | None = None
-    error: str | None = None
-    resources: tuple[str, ...] = ()
-    """Keys of what the engine knows that it looks after, changed or not."""
-    unowned: int = 0
-    """Operations of a config repo's deploy that look after nothing that could be pruned."""
-    moved: bool = False
-    """Whether Git moved: the deploy's digest is new or differs from the one last applied."""
-    trace: str = field(default="", repr=False)
-    """The answers to what the look rested on, from before it."""
-
-    @property
-    def in_sync(self) -> bool:
-        return not self.changes and self.unknown is None and self.error is None
-
-    @property
-    def pending(self) -> bool:
-        """Whether applying it may still bring something that a later deploy looks for. What was applied before and
-        only says "changed" again brings nothing, and neither does a deploy that cannot be planned."""
-        return self.unknown is not None or any(change.cause is not Cause.NOT_IDEMPOTENT for change in self.changes)
-
-    @property
-    def intends(self) -> bool:
-        """Whether it wants something that Git newly wants, as far as that is known."""
-        if self.error is not None:
-            return self.moved
-        return self.unknown is not None or any(change.cause is Cause.INTENDED for change in self.changes)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What would change on the host now to make it the desired state with this digest, in order."""
-
-    commit: str
-    digest: str
-    deploys: tuple[DeployPlan, ...]
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        return tuple(change for deploy in self.deploys for change in deploy.changes)
-
-    @property
-    def in_sync(self) -> bool:
-        return all(deploy.in_sync for deploy in self.deploys)
-
-
 class HoldKind(StrEnum):
     """What a change, a removal, a reboot or a new commit waits for. Reports hold these slugs: they never change."""
 
@@ -154,6 +98,10 @@ class HoldKind(StrEnum):
     """What a deploy owns whose ``on_remove`` failed; it is tried again, each time later."""
     REBOOT = "reboot"
     """A reboot that is not allowed now."""
+    NOT_ADMITTED = "not-admitted"
+    """A deploy that needs a secret, on a host that is not admitted."""
+    LACKING = "secret"
+    """A deploy that needs a secret which cannot be had."""
     UPDATE = "update"
     """Another version of the agent that may not be tried now."""
 
@@ -170,6 +118,66 @@ class Hold:
     def told(self) -> str:
         """For people: with its end."""
         return waiting(self.reason, self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class DeployPlan:
+    """What one deploy would change. With ``unknown`` or ``error`` set there are no changes to name.
+
+    ``unknown``: it cannot be planned before an earlier deploy is applied; not an error.
+    ``error``: it cannot be planned although nothing before it is pending.
+    """
+
+    deploy: str
+    changes: tuple[Change, ...] = ()
+    unknown: str | None = None
+    error: str | None = None
+    resources: tuple[str, ...] = ()
+    """Keys of what the engine knows that it looks after, changed or not."""
+    unowned: int = 0
+    """Operations of a config repo's deploy that look after nothing that could be pruned."""
+    moved: bool = False
+    """Whether Git moved: the deploy's digest is new or differs from the one last applied."""
+    trace: str = field(default="", repr=False)
+    """The answers to what the look rested on, from before it."""
+    waits: Hold | None = None
+    """For a secret that cannot be had: its own (what it wants is ``unknown`` then), or that of a deploy it needs."""
+
+    @property
+    def in_sync(self) -> bool:
+        return not self.changes and self.unknown is None and self.error is None
+
+    @property
+    def pending(self) -> bool:
+        """Whether applying it may still bring something that a later deploy looks for. What was applied before and
+        only says "changed" again brings nothing, and neither does a deploy that cannot be planned."""
+        if self.waits is not None:
+            return False
+        return self.unknown is not None or any(change.cause is not Cause.NOT_IDEMPOTENT for change in self.changes)
+
+    @property
+    def intends(self) -> bool:
+        """Whether it wants something that Git newly wants, as far as that is known."""
+        if self.error is not None:
+            return self.moved
+        return self.unknown is not None or any(change.cause is Cause.INTENDED for change in self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would change on the host now to make it the desired state with this digest, in order."""
+
+    commit: str
+    digest: str
+    deploys: tuple[DeployPlan, ...]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return tuple(change for deploy in self.deploys for change in deploy.changes)
+
+    @property
+    def in_sync(self) -> bool:
+        return all(deploy.in_sync for deploy in self.deploys)
 
 
 @dataclass(frozen=True, slots=True)

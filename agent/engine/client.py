@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import WantedChange
+from agent.domain.sealed import holds_sealed
 from agent.engine import forked
 from agent.engine.child import Child, ChildEndedError, TimedOutError
 from agent.engine.protocol import (
@@ -36,10 +38,12 @@ from agent.engine.protocol import (
     decode,
     encode,
 )
+from agent.engine.secrecy import Lacking, masked_message, nothing_sealed
 from agent.engine.walls import RUNNER, start_confined, unreadable
 from agent.errors import DeployError
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
+from agent.system import mask
 from agent.system.files import make_private_folder
 
 REPOSITORIES = Paths().repositories
@@ -61,6 +65,8 @@ class FoundDeploy:
     unowned: int = 0
     trace: str = ""
     """The answers to what the look rested on, from before it; empty where they were not asked for."""
+    lacks: Lacking | None = None
+    """The secret that it needs and that cannot be had; then nothing is known of its changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,8 @@ class Engine:
     """``work``: a folder that only root may enter, for temporary files. ``timeout_s``: how long one deploy may take
     to be prepared and carried out. ``inherit``: descriptors that the child keeps open, such as the lock.
     ``repositories``: where other repositories' files lie, each in a folder called like its tree digest. ``traced``: a
-    plan tells the answers to what its looks rest on, too."""
+    plan tells the answers to what its looks rest on, too. ``unseal``: puts secrets into
+    the arguments of a deploy, whose commit's files lie in a folder; raises Lacking."""
 
     def __init__(
         self,
@@ -107,6 +114,7 @@ class Engine:
         python: str = sys.executable,
         repositories: Path = REPOSITORIES,
         traced: bool = False,
+        unseal: Callable[[Any, Path], Any] = nothing_sealed,
     ) -> None:
         self._work = work
         self._timeout_s = timeout_s
@@ -114,6 +122,7 @@ class Engine:
         self._python = python
         self._repositories = repositories
         self._traced = traced
+        self._unseal = unseal
         self._child: Child | None = None
         self._stopped = False
         self.unconfined = ""
@@ -188,8 +197,15 @@ class Engine:
         traced: bool = False,
     ) -> tuple[DeployOutcome, ...]:
         """A child's whole life."""
-        if not state.deploys:
-            return ()
+        orders: list[Order] = []
+        lacking: dict[str, Lacking] = {}
+        for deploy in state.deploys:
+            try:
+                orders.append(self._order(deploy, root, deploy.name in interrupted))
+            except Lacking as error:
+                lacking[deploy.name] = error
+        if not orders:
+            return tuple(_passed_over(caller, deploy.name, lacking[deploy.name]) for deploy in state.deploys)
         outcomes: list[DeployOutcome] = []
         over = ""
         stopped_before = self._stopped
@@ -201,9 +217,11 @@ class Engine:
             self._child = child
             if self._stopped and not stopped_before:
                 child.terminate()
-            orders = tuple(self._order(deploy, deploy.name in interrupted) for deploy in state.deploys)
-            begin: Begin | None = Begin(str(root), temp, orders, traced=traced)
+            begin: Begin | None = Begin(str(root), temp, tuple(orders), traced=traced, masked=mask.values())
             for deploy in state.deploys:
+                if deploy.name in lacking:
+                    outcomes.append(_passed_over(caller, deploy.name, lacking[deploy.name]))
+                    continue
                 if over:
                     outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
                 else:
@@ -228,9 +246,13 @@ class Engine:
             return Child.forked(runner.main, keep=self._inherit)
         return Child.started(self._python, (RUNNER,), self._inherit)
 
-    def _order(self, deploy: DesiredDeploy, interrupted: bool) -> Order:
-        root = str(self._repositories / deploy.repository.tree) if deploy.repository else None
-        return Order(deploy.name, deploy.kind, deploy.source, deploy.arguments, deploy.data, interrupted, root)
+    def _order(self, deploy: DesiredDeploy, root: Path, interrupted: bool) -> Order:
+        """Raises Lacking."""
+        arguments, data = deploy.arguments, deploy.data
+        if deploy.secrets or holds_sealed(deploy.data):
+            arguments, data = self._unseal(arguments, root), self._unseal(data, root)
+        own = str(self._repositories / deploy.repository.tree) if deploy.repository else None
+        return Order(deploy.name, deploy.kind, deploy.source, arguments, data, interrupted, own)
 
     def _settled(self, talk: _Talk, begin: Begin | None) -> DeployOutcome:
         try:
@@ -244,9 +266,16 @@ class Engine:
                 talk.over = _STOPPED
                 return talk.ended(Status.SKIPPED, _STOPPED)
             talk.over = f"the engine ended with {talk.deploy}"
-            return talk.cut_off(end.reason)
+            return talk.cut_off(mask.masked(end.reason))
         except (ProtocolError, OverflowError) as error:
             raise unreadable(error, talk.deploy) from error
+
+
+def _passed_over(caller: _Caller, deploy: str, lacks: Lacking) -> DeployOutcome:
+    caller.decide(FoundDeploy(deploy, lacks=lacks))
+    outcome = DeployOutcome(deploy, Status.HELD, error=lacks.reason)
+    caller.on_done(outcome)
+    return outcome
 
 
 class _Talk:
@@ -275,7 +304,8 @@ class _Talk:
                 self._caller.decide(FoundDeploy(self.deploy, error=error))
                 return self.ended(Status.FAILED, error)
             case PreparedDeploy() as told:
-                found = FoundDeploy(self.deploy, told.changes, told.resources, unowned=told.unowned, trace=told.trace)
+                trace = told.trace if mask.masked(told.trace) == told.trace else ""  # no question keeps a secret
+                found = FoundDeploy(self.deploy, told.changes, told.resources, unowned=told.unowned, trace=trace)
                 decision = self._caller.decide(found)
             case other:
                 raise ProtocolError(f"{other.type} before {self.deploy} was prepared")
@@ -304,4 +334,4 @@ class _Talk:
         named = message.result.deploy if isinstance(message, Operated) else getattr(message, "deploy", "")
         if named != self.deploy:
             raise ProtocolError(f"{message.type} about {named!r} while {self.deploy} is at work")
-        return message
+        return masked_message(message)

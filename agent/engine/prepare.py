@@ -33,6 +33,7 @@ from agent.engine.patches import run_source
 from agent.engine.protocol import Order
 from agent.engine.this_host import read_group_data, this_host, trace_commands
 from agent.errors import DeployError
+from agent.system.mask import masked
 
 if TYPE_CHECKING:
     from agent.engine.deploy_trace import DeployTrace
@@ -200,7 +201,7 @@ def _operations(state: State, host: Host, log: LogCapture) -> tuple[Operation, .
         data = state.ops[host].get(op_hash)
         if data is None:
             continue  # _run_once, and it has run
-        name = ", ".join(sorted(state.get_op_meta(op_hash).names))
+        name = masked(", ".join(sorted(state.get_op_meta(op_hash).names)))  # pyinfra's names hold arguments
         counts[name] += 1
         key = f"op:{name}#{counts[name]}"
         call = call_of(data.command_generator)

@@ -68,6 +68,8 @@ class Begin:
     temp: str
     deploys: tuple[Order, ...]
     traced: bool = False
+    masked: tuple[str, ...] = ()
+    """What the child may say nowhere: values of secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,9 @@ _MESSAGES: Mapping[str, type[Message]] = {kind.type: kind for kind in get_args(M
 
 
 def encode(message: Message) -> bytes:
-    """``message`` as one line. What is not UTF-8 (a file name in a diff) is sent with question marks."""
-    text = json.dumps({"type": message.type} | codec.to_plain(message), ensure_ascii=False)
+    """``message`` as one line. What is not UTF-8 (a file name in a diff) is sent with question marks; orders arrive as
+    they are, for the bytes of a secret may be none."""
+    text = json.dumps({"type": message.type} | codec.to_plain(message), ensure_ascii=isinstance(message, Begin))
     return text.encode(errors="replace") + b"\n"
 
 

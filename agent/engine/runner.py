@@ -35,6 +35,7 @@ from agent.engine.protocol import (
     decode,
     encode,
 )
+from agent.system import core_dumps, mask
 
 if TYPE_CHECKING:
     from agent.engine.prepare import PyinfraDeploy
@@ -153,6 +154,9 @@ def main(*, confined: bool = False) -> int:
         begin = channel.receive()
         if not isinstance(begin, Begin):
             raise ProtocolError(f"{begin.type} where begin was expected")
+        if begin.masked:
+            core_dumps.forbid()
+            mask.remember_all(begin.masked)
         return Runner(channel, stop, begin, confined=confined).run()
     except ParentGoneError:
         return 1

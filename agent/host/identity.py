@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -29,6 +29,8 @@ from agent.errors import InventoryError, SettingsError, TrustError
 from agent.system import age, sshsig
 from agent.system.files import make_private_folder, read_bounded, write_atomic
 from agent.system.misplaced import misplaced_file, misplaced_folder
+
+T = TypeVar("T")
 
 PRIVATE_NAME = "ssh_ed25519"
 PUBLIC_NAME = "ssh_ed25519.pub"
@@ -68,11 +70,7 @@ class Identity:
     def load(cls, folder: Path, host: str) -> Self:
         """The identity in ``folder``. Raises SettingsError when there is none, or it cannot be used."""
         path = folder / PRIVATE_NAME
-        data = _private(folder, PRIVATE_NAME)
-        try:
-            key = load_ssh_private_key(data, password=None)
-        except (ValueError, TypeError) as error:
-            raise _unusable(path, error) from error
+        data, key = _private(folder, PRIVATE_NAME, lambda data: (data, load_ssh_private_key(data, password=None)))
         if not isinstance(key, Ed25519PrivateKey):
             raise SettingsError(f"{path}: not an ed25519 key", hint="remove it: the next cycle makes one")
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
@@ -90,12 +88,13 @@ class Identity:
 def decryption_key(folder: Path) -> str:
     """The X25519 identity in ``folder``, ``AGE-SECRET-KEY-1…``, by which this host reads secrets. Raises
     SettingsError."""
-    text = _private(folder, AGE_NAME).decode(errors="replace").strip()
-    try:
+
+    def parsed(data: bytes) -> str:
+        text = data.decode().strip()
         age.recipient_of(text)
-    except age.AgeError as error:
-        raise _unusable(folder / AGE_NAME, error) from None
-    return text
+        return text
+
+    return _private(folder, AGE_NAME, parsed)
 
 
 def public_lines(folder: Path, host: str) -> tuple[str, ...]:
@@ -103,26 +102,23 @@ def public_lines(folder: Path, host: str) -> tuple[str, ...]:
     return Identity.load(folder, host).public_line, age.recipient_of(decryption_key(folder))
 
 
-def _private(folder: Path, name: str) -> bytes:
-    """The content of a private key file, which nobody else can read. Raises SettingsError."""
+def _private(folder: Path, name: str, parse: Callable[[bytes], T]) -> T:
+    """What ``parse`` makes of a private key file, which nobody else can read. Raises SettingsError."""
     path = folder / name
     try:
         if wrong := misplaced_folder(folder) or misplaced_file(path):
             raise ValueError(f"there is {wrong} in its place")
         data = read_bounded(path, KEY_LIMIT)
         mode = stat.S_IMODE(path.stat().st_mode)
-    except (OSError, ValueError) as error:
-        raise _unusable(path, error) from error
+        key = parse(data)
+    except (OSError, ValueError, TypeError, age.AgeError) as error:
+        raise SettingsError(
+            f"{path}: the host's key cannot be used: {error}",
+            hint="restore it from a backup, or remove it: the next cycle makes a new one, to be admitted anew",
+        ) from error
     if mode & 0o077:
         raise SettingsError(f"{path} can be read by others (mode {mode:04o})", hint=f"chmod 600 {path}")
-    return data
-
-
-def _unusable(path: Path, error: Exception) -> SettingsError:
-    return SettingsError(
-        f"{path}: the host's key cannot be used: {error}",
-        hint="restore it from a backup, or remove it: the next cycle makes a new one, to be admitted anew",
-    )
+    return key
 
 
 @dataclass(frozen=True, slots=True)

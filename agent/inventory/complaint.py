@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake, Path, key_path
+from agent.domain.sealed import shown
 from agent.errors import InventoryError
 from agent.system.yaml import Position, YamlError
 
@@ -65,7 +66,8 @@ class Complaints:
         self.put(Complaint(position, key_path(path), problem, remedy, host))
 
     def put(self, complaint: Complaint) -> None:
-        self._found.setdefault(replace(complaint, host=""), []).append(complaint.host)
+        said = replace(complaint, host="", problem=shown(complaint.problem), remedy=shown(complaint.remedy))
+        self._found.setdefault(said, []).append(complaint.host)
 
     def take(self, error: YamlError | ComplaintsError) -> None:
         """Add the complaints of another reader."""

@@ -16,8 +16,10 @@ from agent.domain.address import Address
 from agent.domain.fault import Fault, Mistake
 from agent.domain.layout import INVENTORIES
 from agent.domain.pins import Pins, RepositoryPin
+from agent.domain.sealed import holds_sealed, is_sealed
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
+from agent.host.identity import admitted
 from agent.inventory.ansible.inventory import Inventory, complain_of_unread, read_inventory
 from agent.inventory.arguments import read_constants
 from agent.inventory.complaint import Complaints, ComplaintsError
@@ -29,6 +31,8 @@ from agent.inventory.lint.strays import complain_of_strays
 from agent.inventory.lock import AGENT, Lock, read_lock, stale
 from agent.inventory.merge_plays import HostDeploy, PlayMerge
 from agent.inventory.other_repositories import OtherRepositories, ReadRepository, not_fetched
+from agent.inventory.recipients import Recipients, audit, read_recipients
+from agent.inventory.secrets import SecretFiles
 from agent.inventory.site import Play, read_site
 from agent.inventory.source import open_source
 from agent.inventory.template.render import HostValues, Renderer, TemplateProblem
@@ -76,6 +80,7 @@ class Environment:
         tools: Mapping[str, Tool],
         lock: Lock,
         repositories: ReadRepository,
+        recipients: Recipients,
     ) -> None:
         self.name = name
         self.inventory = inventory
@@ -91,6 +96,8 @@ class Environment:
         self._renderer = Renderer()
         self._values: dict[str, HostValues] = {}
         self._groups = {name: list(hosts) for name, hosts in inventory.groups.items()}
+        self.secrets = SecretFiles(open_source(tree, name), inventory.groups, inventory.hosts)
+        self.recipients = recipients
         self._hostvars = _HostVars(self)
 
     def deploys(self, host: str) -> tuple[HostDeploy, ...]:
@@ -118,7 +125,12 @@ class Environment:
 
     def stale(self) -> Iterator[str]:
         """One line for everything that `hostwright lock` would change."""
-        return stale(self.lock, self.tools, self.addresses(), self.fleet.agent.requirement)
+        yield from stale(self.lock, self.tools, self.addresses(), self.fleet.agent.requirement)
+        yield from self.audit()
+
+    def audit(self) -> Iterator[str]:
+        """One line for everything that is wrong with whom the files of secrets were made for."""
+        return audit(self.secrets, self.recipients, self.lock.secrets)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -184,7 +196,8 @@ class Environment:
                 "groups": self._groups,
                 "hostvars": self._hostvars,
             }
-            self._values[host] = HostValues(self.inventory.variables(host), magic, self._renderer)
+            functions = {"secret": self.secrets.function(host)}
+            self._values[host] = HostValues(self.inventory.variables(host), magic, self._renderer, functions)
         return self._values[host]
 
     def _deploys(self, host: str, complaints: Complaints) -> tuple[HostDeploy, ...]:
@@ -226,7 +239,11 @@ class Environment:
             if deploy.repository is not None:
                 address = Address(deploy.repository.url, deploy.repository.ref, deploy.source or "")
                 self._others.require_runnable(address, self.pins.repository(address))
-            return None if deploy.spec is None else deploy.spec.concrete(self.sources(host))
+            if deploy.spec is None:
+                return None
+            concrete = deploy.spec.concrete(self.sources(host))
+            self._require_in_place(host, deploy, concrete, complaints)
+            return concrete
         except TemplateProblem as error:
             complaints.add(error.position, (), error.problem, error.remedy, host=host)
         except ComplaintsError as error:
@@ -243,6 +260,15 @@ class Environment:
             for fault in faults:
                 complaints.add(*deploy.place(fault.path), fault.problem, fault.remedy, host=host)
         return None
+
+    def _require_in_place(self, host: str, deploy: HostDeploy, concrete: Concrete, complaints: Complaints) -> None:
+        """Complain of a secret in a place that may be read by others than the host's root."""
+        keys = [resource.key for resource in (*concrete.resources, *concrete.claims)]
+        if not any(map(is_sealed, keys)) and (deploy.spec is None or deploy.spec.sealed):
+            return
+        if any(map(is_sealed, keys)) or holds_sealed(concrete.arguments):
+            remedy = "write it to a file with `files`, and name that file here"
+            complaints.add(*deploy.place(()), f"a secret cannot stand in {deploy.kind} here", remedy, host=host)
 
 
 class _HostVars(Mapping[str, HostValues]):
@@ -297,8 +323,21 @@ def read(
     complaints.include(pinned)
     complain_of_unread(source, inventory, complaints)
     complain_of_strays(source, complaints)
-    environment = Environment(tree, name, inventory, plays, fleet, tools=tools, lock=lock, repositories=repositories)
+    recipients = read_recipients(source, admitted(tree, name)[0], complaints)
+    environment = Environment(
+        tree,
+        name,
+        inventory,
+        plays,
+        fleet,
+        tools=tools,
+        lock=lock,
+        repositories=repositories,
+        recipients=recipients,
+    )
     environment.pinned = not pinned
+    if inventory.complete:
+        environment.secrets.complain(complaints)
     return environment, complaints
 
 

@@ -15,10 +15,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from agent.domain.address import Address
 from agent.domain.codec import to_plain
 from agent.domain.fault import Mistake, no_truth
-from agent.domain.pins import AgentPin, Asset, Pins, RepositoryPin, ToolPin
+from agent.domain.pins import AgentPin, Asset, Pins, RepositoryPin, SecretPin, ToolPin
 from agent.errors import InventoryError
 from agent.inventory import validation
 from agent.inventory.complaint import Complaints
+from agent.inventory.secrets import NAME
 from agent.inventory.source import Source
 from agent.inventory.tools import (
     ArchiveTool,
@@ -115,11 +116,25 @@ class LockedAgent(_Part):
         return self
 
 
+class LockedSecret(_Part):
+    """A file of secrets."""
+
+    sha256: Digest
+    recipients: Annotated[dict[Text, Text], Field(min_length=1, description="whom it was made for: recipient: name")]
+    left: Annotated[
+        dict[Text, Text] | None, Field(min_length=1, description="who left since the value was last changed")
+    ] = None
+
+
 class LockFile(_Part):
     version: Annotated[Literal[1], BeforeValidator(no_truth)]
     agent: LockedAgent | None = None
     tools: dict[ToolName, LockedTool] = Field(default_factory=dict)
     repositories: Annotated[tuple[LockedRepository, ...], Field(strict=False)] = ()
+    secrets: Annotated[
+        dict[Annotated[str, Field(pattern=f"^{NAME.pattern}$")], LockedSecret],
+        Field(description="by name: <group or host>/<name>"),
+    ] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +147,7 @@ class Lock:
     asked: Mapping[str, str] = field(default_factory=dict)
     agent: AgentPin | None = None
     agent_asked: str | None = None
+    secrets: Mapping[str, SecretPin] = field(default_factory=dict)
 
     def agent_for(self, requirement: str) -> AgentPin:
         """The pin of the agent. Raises InventoryError (``not-locked``) when it was resolved from another
@@ -219,6 +235,7 @@ def read_lock(source: Source, complaints: Complaints) -> Lock:
         {name: tool.asked for name, tool in written.tools.items() if tool.asked is not None},
         AgentPin(written.agent.version, _lines(written.agent.requirements)) if written.agent is not None else None,
         written.agent.asked if written.agent is not None else None,
+        {name: SecretPin(**each.model_dump(exclude_none=True)) for name, each in written.secrets.items()},
     )
 
 
@@ -230,6 +247,7 @@ def lock_text(lock: Lock) -> str:
         agent=agent and _agent(agent, lock.agent_asked),
         tools={name: _tool(pin, lock.asked.get(name)) for name, pin in sorted(lock.tools.items())},
         repositories=[_without_empty(**to_plain(pin)) for _, pin in sorted(lock.repositories.items())],
+        secrets={name: _secret(pin) for name, pin in sorted(lock.secrets.items())},
     )
     LockFile.model_validate(said)  # nothing is written that could not be read
     return HEADER + dump(said)
@@ -264,6 +282,10 @@ def _requirements(lines: Iterable[str]) -> list[dict[str, Any]]:
 
 def _agent(pin: AgentPin, asked: str | None) -> dict[str, Any]:
     return {"version": pin.version, "asked": asked, "requirements": _requirements(pin.requirements)}
+
+
+def _secret(pin: SecretPin) -> dict[str, Any]:
+    return _without_empty(sha256=pin.sha256, recipients=_sorted(pin.recipients), left=_sorted(pin.left))
 
 
 def _without_empty(**said: Any) -> dict[str, Any]:

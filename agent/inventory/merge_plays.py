@@ -15,6 +15,7 @@ from agent.domain.check import Check
 from agent.domain.desired import Looking, Mode
 from agent.domain.digest import JSON
 from agent.domain.fault import Path
+from agent.domain.sealed import holds_sealed
 from agent.errors import InventoryError
 from agent.inventory import validation
 from agent.inventory.ansible.groups import Variables
@@ -142,7 +143,13 @@ class PlayMerge:
         spec = reader.spec(mention, arguments) if built_in and mention.spec is None else mention.spec
         checks = mention.checks
         if checks is None:
-            health = self._rendered(mention.health, (*mention.path[:-1], "health"))
+            path = (*mention.path[:-1], "health")
+            health = self._rendered(mention.health, path)
+            if holds_sealed(health):
+                place = mention.health.position if mention.health is not None else mention.position
+                remedy = "ask for something that takes no password: checks and their answers are reported"
+                self._complain(place, path, "a secret cannot stand in a check", remedy)
+                raise Complained
             checks = tuple(reader.checks(mention, health))
         return HostDeploy(
             name=mention.name,

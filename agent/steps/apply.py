@@ -21,7 +21,7 @@ from agent.engine.client import Decision, Engine, Execute, FoundDeploy, Skip
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
 from agent.steps.permit import PermitRules, permit_deploy
-from agent.steps.plan import classify
+from agent.steps.plan import classify, waiting_with
 from agent.steps.reach import Made
 from agent.steps.record import record_ownership
 
@@ -77,7 +77,7 @@ def apply(
 
     def decide(found: FoundDeploy) -> Decision:
         deploy = state.deploy(found.deploy)
-        planned = classify(deploy, found, applied, interrupted, made)
+        planned = waiting_with(deploy, classify(deploy, found, applied, interrupted, made), decided.plans)
         decided.plans[deploy.name] = planned
         missing = [name for name in deploy.needs if name in decided.skipped or decided.ended.get(name) in _NOT_WELL]
         if missing and not planned.in_sync:

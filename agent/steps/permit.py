@@ -17,7 +17,9 @@ NOT_IDEMPOTENT = Hold(
 )
 
 
-_TRIED_OR_NEVER = frozenset({HoldKind.OBSERVE, HoldKind.NOT_IDEMPOTENT, HoldKind.BACKOFF})
+_TRIED_OR_NEVER = frozenset(
+    {HoldKind.OBSERVE, HoldKind.NOT_IDEMPOTENT, HoldKind.BACKOFF, HoldKind.NOT_ADMITTED, HoldKind.LACKING}
+)
 """Holds of what has been tried already, or never is to be."""
 
 
@@ -99,7 +101,7 @@ def permit(plan: Plan, rules: PermitRules) -> PermittedPlan:
 
 def permit_deploy(deploy: DeployPlan, rules: PermitRules) -> Permission:
     """The rules over one deploy; asked again while applying, when what it wants has become clear."""
-    hold = rules.everything or rules.deploys.get(deploy.deploy) or _shut(deploy, rules.gate)
+    hold = rules.everything or rules.deploys.get(deploy.deploy) or deploy.waits or _shut(deploy, rules.gate)
     if hold is None and deploy.changes and all(change.cause is Cause.NOT_IDEMPOTENT for change in deploy.changes):
         hold = NOT_IDEMPOTENT
     if hold is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.domain.desired import DesiredDeploy, DesiredState, Resource
 from agent.domain.memory import AppliedDeploy
-from agent.domain.plan import Cause, Change, DeployPlan, Plan, WantedChange
+from agent.domain.plan import Cause, Change, DeployPlan, Hold, HoldKind, Plan, WantedChange
 from agent.engine.client import Engine, FoundDeploy
 from agent.steps.reach import Made
 
@@ -32,7 +32,9 @@ def make_plan(
         if found.error is None:
             made.there(state.deploy(found.deploy), found.changes, applied.get(found.deploy))
     for found in looked:
-        planned = classify(state.deploy(found.deploy), found, applied, interrupted, made)
+        deploy = state.deploy(found.deploy)
+        planned = classify(deploy, found, applied, interrupted, made)
+        planned = waiting_with(deploy, planned, {each.deploy: each for each in deploys})
         if planned.error is not None and pending:
             # What it looks for may be what an earlier deploy is about to create.
             planned = DeployPlan(deploy=planned.deploy, unknown=planned.error, moved=planned.moved)
@@ -41,6 +43,17 @@ def make_plan(
         pending = pending or (planned.pending and found.deploy in state.enforced)
         deploys.append(planned)
     return Plan(commit=state.commit, digest=state.digest, deploys=tuple(deploys))
+
+
+def waiting_with(deploy: DesiredDeploy, planned: DeployPlan, others: Mapping[str, DeployPlan]) -> DeployPlan:
+    """``planned``, waiting for a secret where one of the ``others`` that it needs does."""
+    if planned.in_sync or planned.waits is not None or planned.error is not None:
+        return planned
+    for name in deploy.needs:
+        other = others.get(name)
+        if other is not None and other.waits is not None:
+            return replace(planned, waits=Hold(other.waits.kind, f"needs {name}, which waits: {other.waits.reason}"))
+    return planned
 
 
 def _perhaps(change: Change) -> Change:
@@ -62,6 +75,10 @@ def classify(
     moved = before is None or before.digest != deploy.digest
     if found.error is not None:
         return DeployPlan(deploy=deploy.name, error=found.error, moved=moved)
+    if found.lacks is not None:
+        kind = HoldKind.LACKING if found.lacks.admitted else HoldKind.NOT_ADMITTED
+        hold = Hold(kind, found.lacks.reason)
+        return DeployPlan(deploy=deploy.name, unknown=found.lacks.reason, moved=moved, waits=hold)
     resources = {resource.key: resource for resource in deploy.resources}
 
     def change(wanted: WantedChange) -> Change:

@@ -8,10 +8,11 @@ from agent import __version__
 from agent.deploys.spec import Concrete
 from agent.domain.commit import TrustedCommit
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking, OnRemove
-from agent.domain.digest import FORMAT, JSON, digest_of
+from agent.domain.digest import FORMAT, JSON, canonical, digest_of, digest_of_canonical
 from agent.domain.memory import FleetSettings, Suspension
 from agent.domain.pins import Pins
 from agent.domain.resolution import HostTerms, Resolution
+from agent.domain.sealed import OPEN, calls
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.inventory.environment import ConcreteDeploys, Environment, HostDeploy, load
@@ -108,12 +109,13 @@ def _desired(deploy: HostDeploy, concrete: Concrete | None, pins: Pins, tree: Tr
         entries = (entry for folder in DEPLOYS_FOLDERS for entry in tree.entries(folder))
         files: list[JSON] = [[entry.path, entry.mode, entry.blob] for entry in entries]
         wants = {"source": deploy.source, "data": deploy.data, "deploys": files}
+    document = canonical({"format": FORMAT, **wants})
     privileged = concrete is not None and concrete.needs_more_to_look
     return DesiredDeploy(
         name=deploy.name,
         kind=deploy.kind,
         arguments=concrete.arguments if concrete is not None else {},
-        digest=digest_of({"format": FORMAT, **wants}),
+        digest=digest_of_canonical(document),
         resources=concrete.resources if concrete is not None else (),
         source=deploy.source,
         data=deploy.data if concrete is None else {},
@@ -123,4 +125,5 @@ def _desired(deploy: HostDeploy, concrete: Concrete | None, pins: Pins, tree: Tr
         on_remove=OnRemove(deploy.on_remove, deploy.data, commit) if deploy.on_remove else None,
         health=deploy.health,
         looking=Looking.PRIVILEGED if privileged else deploy.looking,
+        secrets=calls(document.decode()) if OPEN.encode() in document else (),
     )

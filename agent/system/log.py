@@ -7,18 +7,19 @@ import sys
 from types import TracebackType
 
 from agent.domain.text import escaped
+from agent.system.mask import masked
 
 
 class LineFormatter(logging.Formatter):
     """The message on one line, escaped; the lines of a traceback are indented below it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
-        return escaped(super().formatMessage(record))
+        return escaped(masked(super().formatMessage(record)))
 
     def formatException(  # noqa: N802 - the library's name
         self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
     ) -> str:
-        return "\n".join(f"  {escaped(line)}" for line in super().formatException(ei).splitlines())
+        return "\n".join(f"  {escaped(line)}" for line in masked(super().formatException(ei)).splitlines())
 
 
 def log_to_stderr(level: int) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from agent.domain.sealed import is_sealed
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
 from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value, locate, plain
@@ -255,6 +256,8 @@ class _Reader:
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
         position = self._position(event.start_mark)
         text: str = event.value
+        if is_sealed(text):
+            self._complain(position, "U+F8D0 stands for a secret inside of hostwright", "leave the character out")
         tag: str | None = event.tag if event.tag != "!" else None
         if tag is None:
             if not event.implicit[0]:

@@ -19,10 +19,12 @@ EVERYWHERE = {"status"}
 
 ON_HOSTS = re.compile(
     r"(steps|engine|converge|judge_trial|updating|select_target|planning|control|daemon|webhook|cycle|host/(?!repositories)"
-    r"|cli/(?!commands/(check|inventory|lock|schema|status)|config_repo|main|output|table))"
+    r"|cli/(?!commands/(check|inventory|lock|schema|secret|status)|config_repo|main|output|table))"
 )
 """Modules whose messages come up on a managed host alone."""
-AT_ADMINS = re.compile(r"(pinning|cli/(commands/(check|inventory|lock|schema)|config_repo)\.)")
+AT_ADMINS = re.compile(
+    r"(pinning|secrets/(?!unseal)|cli/(commands/(check|inventory|lock|schema|secret)|config_repo)\.)"
+)
 """And those whose messages come up in a clone of the config repo alone. All others are run in both places."""
 
 COMMAND = re.compile(r"(?<!by `)\bhostwright ([a-z][a-z-]*)\b(?!\.)")

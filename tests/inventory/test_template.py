@@ -55,7 +55,7 @@ def test_a_string_becomes(repo: Repo, text: str, expected: object) -> None:
         ("x: '{{ y.z }}'\ny: {}", 'nothing in there is called "z"'),
         ("x: '{{ y }}'\ny: 'a{{ z }}'\nz: '{{ x }}'", "these variables need each other: x → y → z → x"),
         ("x: '{{ hostvars.web1.x }}'", "these variables need each other: x → x"),
-        ("x: '{{ secret(\"a/b\") }}'", "secrets are not in force in this version"),
+        ("x: '{{ secret(\"a/b\") }}'", "there is no inventories/demo/secrets/a/b.age"),
         ("x: '{{ y'", "{{ opens here and is never closed"),
         ("x: '{{ 1 / 0 }}'", "this cannot be worked out: division by zero"),
         ("x: '{{ y | nofilter }}'", 'there is no filter "nofilter"'),

@@ -86,6 +86,8 @@ def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
     for host, found in environment.each(complaints, unseen):
         state = state_of(environment, tree, found, host=host, commit="0" * 40) if found is not None else None
         digests[host] = state.digest if state is not None else None
+    for line in environment.audit():
+        output.say(f"{name}: {line}")
     complain_of_people(open_source(tree, name), tuple(environment.inventory.hosts), complaints)
     complaints.raise_if_any()
     if environment.left_out:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -77,7 +78,7 @@ def _check(output: Output, repo: ConfigRepo) -> int:
             continue
         for line in found[name]:
             output.show(f"{INVENTORIES}/{name}/{LOCK_FILE}: {line}")
-    output.say("compared with tools.yaml and site.yaml; nothing was downloaded, so moved branches are not seen")
+    output.say("compared with tools.yaml, site.yaml, secrets/; nothing was downloaded, so moved branches are not seen")
     if failures:
         raise together(failures)
     code = Exit.CHANGES if any(found.values()) else Exit.FINE
@@ -104,6 +105,7 @@ def _write(
         new = renewal.only(old, names) if names else renewal.everything(old)
     if missing := left_out(new.repositories.values()):
         output.say(f"{name}: left out by hosts: {some(missing, NAMED_MOST)}")
+    new = replace(new, secrets=old.secrets)
     path = root / INVENTORIES / name / LOCK_FILE
     text = lock_text(new).encode()
     nothing = new == Lock() and not path.exists()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from itertools import product
 
-from agent.deploys.dotfiles.contents import IGNORE, TEMPLATE, Contents, Leaf, SetFiles
+from agent.deploys.dotfiles.contents import ENCRYPTED, IGNORE, TEMPLATE, Contents, Leaf, SetFiles
 from agent.deploys.items import FILE_MODE, FOLDER_MODE, Policy, parents
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import blob_id
@@ -40,7 +40,6 @@ LITERAL = ".literal"
 _REFUSED: Mapping[str, str] = {
     "modify_": "is a script that changes a file: use a `files` deploy with lines or blocks",
     "run_": "is a script: use a deploy for what it does",
-    "encrypted_": "is encrypted: that comes with secrets, in a later version",
     "exact_": "would remove whatever else is in the folder: rename it without exact_",
     "external_": "is a folder of files that somebody else names: rename it without external_",
     "readonly_": "is a folder that its owner could not write to: rename it without readonly_",
@@ -84,6 +83,8 @@ def folder_name(name: str) -> Name:
 def file_name(name: str) -> Name:
     kind = next(kind for kind in TYPES if name.startswith(kind))
     left, attributes = _prefixes(name.removeprefix(kind), TYPES[kind])
+    if "encrypted_" in attributes:
+        left = left.removesuffix(ENCRYPTED)
     left = _undotted(left)
     go_template, template = left.endswith(GO_TEMPLATE), left.endswith(TEMPLATE)
     left = left.removesuffix(GO_TEMPLATE).removesuffix(LITERAL) if go_template else left.removesuffix(LITERAL)
@@ -193,7 +194,9 @@ class _Source:
             yield replace(leaf, absent=True)
         else:
             policy = Policy.KEEP if name.type == "create_" else Policy.OVERWRITE
-            yield replace(leaf, template=name.template, policy=policy)
+            sealed = "encrypted_" in name.attributes
+            mode = leaf.mode & (0o700 if sealed else 0o777)
+            yield replace(leaf, template=name.template, sealed=sealed, mode=mode, policy=policy)
 
     def _target(self, path: str) -> str:
         target = self._files.text(self._files.entries[path]).strip()

@@ -40,18 +40,22 @@ class SetFiles:
         if entry.link:
             target = self.tree.read(entry.path).decode(errors="surrogateescape")
             return Leaf(path=home_path, origin=path, entry=entry, target=target, ignored=ignored)
-        origin, template = _without_suffix(path)
-        if template:
-            home_path, _ = _without_suffix(home_path)
+        origin, suffix = _without_suffix(path)
+        home_path = home_path.removesuffix(suffix)
         mode = EXECUTABLE_MODE if entry.executable else FILE_MODE
-        return Leaf(path=home_path, origin=origin, entry=entry, template=template, mode=mode, ignored=ignored)
+        mode &= 0o700 if suffix == ENCRYPTED else 0o777
+        template, sealed = suffix == TEMPLATE, suffix == ENCRYPTED
+        return Leaf(
+            path=home_path, origin=origin, entry=entry, template=template, sealed=sealed, mode=mode, ignored=ignored
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
     """One path of a home as a set wants it: a file, a link (if there is a ``target``), or nothing (``absent``).
 
-    ``origin`` is the path in the set, without the suffix of a template: what its copy is called where links lead to.
+    ``origin`` is the path in the set, without the suffix of a template or an age file: what its copy is called where
+    links lead to.
     ``ignored`` is the number of parts of ``path`` up to the one that the set's own rules leave out; 0 for none.
     """
 
@@ -61,6 +65,8 @@ class Leaf:
     absent: bool = False
     target: str | None = None
     template: bool = False
+    sealed: bool = False
+    """An age file, of which the home gets the content."""
     mode: int = FILE_MODE
     policy: Policy = Policy.OVERWRITE
     ignored: int = 0
@@ -80,11 +86,12 @@ class Contents:
         return Contents(tuple(leaves), folders)
 
 
-def _without_suffix(path: str) -> tuple[str, bool]:
-    """``path`` without the suffix of a template, and whether it had one."""
-    if path.endswith(TEMPLATE) and posixpath.basename(path) != TEMPLATE:
-        return path.removesuffix(TEMPLATE), True
-    return path, False
+def _without_suffix(path: str) -> tuple[str, str]:
+    """``path`` without the suffix of a template or an age file, and that suffix; empty for any other file."""
+    for suffix in (TEMPLATE, ENCRYPTED):
+        if path.endswith(suffix) and posixpath.basename(path) != suffix:
+            return path.removesuffix(suffix), suffix
+    return path, ""
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:

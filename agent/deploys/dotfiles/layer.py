@@ -12,7 +12,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.deploys.dotfiles import chezmoi, stow
-from agent.deploys.dotfiles.contents import ENCRYPTED, IGNORE, Contents, Leaf, SetFiles, contradictions, matches
+from agent.deploys.dotfiles.contents import IGNORE, Contents, Leaf, SetFiles, contradictions, matches
 from agent.deploys.dotfiles.other_tools import STOW_SETTINGS, signs, stow_settings
 from agent.deploys.dotfiles.overlay import STABLE, Laid
 from agent.deploys.spec import Sources
@@ -21,6 +21,7 @@ from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import Entry, Tree
 
 FOLDER = "dotfiles"
+AGE_BEGINS = (b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----")
 
 
 class Layout(StrEnum):
@@ -114,8 +115,10 @@ class Layer:
 
     def _faults(self, tree: Tree, leaf: Leaf) -> Iterator[Fault]:
         path = leaf.entry.path
-        if path.endswith(ENCRYPTED) and not leaf.ignored:
-            yield Fault(f"{path} is encrypted: that comes with secrets, in a later version", IGNORE)
+        if leaf.sealed and not leaf.ignored and not tree.read(path).startswith(AGE_BEGINS):
+            yield Fault(f"{path} is no age file", f"make it with `age -r …`, or {IGNORE}")
+        if leaf.sealed and leaf.template and not leaf.ignored:
+            yield Fault(f"{path} is a template and encrypted", f"put the secret into secrets/ and call it, or {IGNORE}")
         if not leaf.absent and not leaf.ignored and (found := tree.stand_in(leaf.entry)):
             yield Fault(f"{path} {found.what}", f"{found.remedy}, or {IGNORE}")
         if leaf.template and self.repo is not None and not self.ways.templates:

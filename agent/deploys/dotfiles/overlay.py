@@ -12,8 +12,10 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from agent.deploys.dotfiles.contents import IGNORE, Contents, Leaf, SetFiles
-from agent.deploys.items import Item, Policy, parents
+from agent.deploys.items import Item, Policy, parents, require_private
+from agent.domain.digest import JSON
 from agent.domain.fault import Mistake
+from agent.domain.sealed import FILE, token
 
 STABLE = ".local/share/hostwright"
 """The folder of the copies that links lead to: the same for every commit, so that programs may remember it."""
@@ -181,7 +183,14 @@ class _Overlay:
             return self._wanted("file", path, absent=True, policy=policy)
         item = self._wanted("file", path, mode=self._rules.file_mode(leaf.path, leaf.mode), policy=policy)
         if leaf.template:
-            return replace(item, text=self._render(laid.files.text(leaf.entry), leaf.entry.path))
+            item = replace(item, text=self._render(laid.files.text(leaf.entry), leaf.entry.path))
+            if item.secret:
+                item = replace(item, mode=self._rules.file_mode(leaf.path, leaf.mode & 0o700))
+            return _private(item)
+        if leaf.sealed:
+            said: dict[str, JSON] = {"is": FILE, "path": leaf.entry.path, "blob": leaf.entry.blob, "binary": True}
+            said |= {"repository": laid.repository, "call": f"the age file {leaf.entry.path}"}
+            return _private(replace(item, text=token(said)))
         return replace(item, source=leaf.entry.path, blob=leaf.entry.blob, repository=laid.repository)
 
     def _link(self, path: str, stable: str, policy: Policy) -> None:
@@ -197,6 +206,11 @@ class _Overlay:
 
     def _wanted(self, kind: str, path: str, **more: Any) -> Item:
         return Item(kind=kind, path=path, home=self._user, owner=self._user, **more)
+
+
+def _private(item: Item) -> Item:
+    require_private(item, remedy='say "0600" for it in `modes`')
+    return item
 
 
 def _is_one_link(path: str, found: _Found) -> bool:

@@ -68,6 +68,7 @@ class _Whose(BaseModel):
 
 class DotfilesSpec(Ways, _Whose, Spec):
     kind: ClassVar[str] = "dotfiles"
+    sealed: ClassVar[bool] = True
 
     @classmethod
     def properties(cls, arguments: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:

@@ -48,7 +48,7 @@ class File(Whole):
     def content(self, item: Item, root: Path) -> bytes:
         """Reads the file of the commit. Its blob id is checked: the digest was taken over that content."""
         if item.absent or item.text is not None:
-            return (item.text or "").encode()
+            return _encoded(item)
         assert item.source is not None
         try:
             content = read_bounded(root / item.source, CONTENT_LIMIT)
@@ -62,7 +62,7 @@ class File(Whole):
         return content
 
     def correction(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
-        private = not self.wanted_mode(item) & stat.S_IROTH or is_private(found)
+        private = item.secret or not self.wanted_mode(item) & stat.S_IROTH or is_private(found)
         is_file = found.type == stat.S_IFREG
         if is_file:
             changes = self.attribute_changes(item, found, owner)
@@ -81,7 +81,9 @@ class File(Whole):
         if item.source is not None and (instead := stand_in(wanted)):
             return refused(item, f"{item.source} {instead.what}; {instead.remedy}")
         diff = (
-            None if is_file and _holds(item, found) else unified(item.path, found.content if is_file else b"", wanted)
+            None
+            if item.secret or (is_file and _holds(item, found))
+            else unified(item.path, found.content if is_file else b"", wanted)
         )
         return WantedChange(item.key, operation, diff, private)
 
@@ -119,7 +121,12 @@ def _holds(item: Item, found: AtPath) -> bool:
     """True where the content is as wanted."""
     if found.content is None:
         return False
-    return found.content == item.text.encode() if item.text is not None else blob_id(found.content) == item.blob
+    return found.content == _encoded(item) if item.text is not None else blob_id(found.content) == item.blob
+
+
+def _encoded(item: Item) -> bytes:
+    """The text of ``item``. Surrogates stand for the bytes of a secret that is no text."""
+    return (item.text or "").encode(errors="surrogateescape")
 
 
 def _is_ours_alone(found: AtPath) -> bool:

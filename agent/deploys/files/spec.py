@@ -19,7 +19,7 @@ from typing import ClassVar, Self
 from pydantic import ConfigDict, model_validator
 
 from agent.deploys.files.entry import FileEntry
-from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, concrete_items, parents
+from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, concrete_items, parents, require_private
 from agent.deploys.spec import Concrete, Sources, Spec, file_of, require_content, text_of
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import nearest_path
@@ -35,6 +35,7 @@ class FilesSpec(Spec):
     )
 
     kind: ClassVar[str] = "files"
+    sealed: ClassVar[bool] = True
 
     __pydantic_extra__: dict[str, FileEntry]
 
@@ -86,6 +87,11 @@ class _Items:
                 self._faults.append(Fault(problem, "write the line into that file", (item.path,)))
         items = [*wholes.values(), *edits]
         items += self._parents(items, wholes)
+        for item in items:
+            try:
+                require_private(item, (item.path,))
+            except Mistake as mistake:
+                self._faults += mistake.faults
         if self._faults:
             raise Mistake.of(self._faults)
         return sorted(items, key=lambda item: (item.path, "" if item.part is not None else item.key))

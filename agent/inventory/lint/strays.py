@@ -24,9 +24,6 @@ def complain_of_strays(source: Source, complaints: Complaints) -> None:
             complaints.add(source.position(name), (), *said)
         elif name in (*FILES, *PEOPLE) and not source.has(name) and name not in ("site.yaml", *HOSTS_FILES):
             complaints.add(source.position(name), (), *source.missing(name, "a file", ""))
-    for path in sorted(source.paths):
-        if path.startswith("secrets/"):
-            complaints.add(source.position(path), (), *NOT_IN_FORCE)
     for path in source.tree.paths(_POLICIES):
         if path.endswith(".rego"):
             complaints.add(Position(path), (), *NOT_IN_FORCE)

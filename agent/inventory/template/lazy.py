@@ -11,6 +11,7 @@ from typing import Any, SupportsIndex, cast
 
 from jinja2 import ChainableUndefined, StrictUndefined, TemplateError, Undefined
 
+from agent.inventory.template.sealed import Sealed
 from agent.system.yaml import Key, List, Map, Node, Scalar, Unsafe, Value
 
 VALUE_LIMIT = 100_000
@@ -161,6 +162,8 @@ class _Settling:
             return value
         if isinstance(value, str):
             return value if isinstance(value, Unsafe) else str(value)
+        if isinstance(value, Sealed):
+            return str(value)
         if isinstance(value, Undefined):
             str(value)  # raises, and names what is undefined
             raise TemplateError("this `if` has no else, and gives nothing; write what it gives otherwise, as `else ''`")

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, cast
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError
 
+from agent.domain.sealed import is_sealed
 from agent.domain.text import printable
 from agent.errors import InventoryError
 from agent.inventory.template.errors import DEFAULT, said
 from agent.inventory.template.lazy import LazyList, LazyMap, absent, settled
 from agent.inventory.template.sandbox import Sandbox, known
+from agent.inventory.template.sealed import Sealed
 from agent.problems import ProblemKind
 from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
 
@@ -51,6 +53,8 @@ class Renderer:
         if not _MARKS.search(text):
             return text
         found = self._put_out(text, names, position, self._sandbox.compiled_value)
+        if isinstance(found, Sealed):
+            return Sealed(_last_newlines(text, f"{found}"))
         return _last_newlines(text, found) if isinstance(found, str) else found
 
     def text(self, text: str, names: Mapping[str, object], position: Position) -> str:
@@ -64,6 +68,7 @@ class Renderer:
     def _put_out(
         self, text: str, names: Mapping[str, object], position: Position, compiled: Callable[[str], Template]
     ) -> object:
+        _require_no_token(text, position)
         if text.startswith(_OPTIONS):
             line = text.partition("\n")[0]
             problem = f"{printable(line, 60)} sets options of Ansible's templates, which are not read here"
@@ -76,7 +81,8 @@ class Renderer:
                 template = compiled(text)
                 # A shared context keeps the mapping itself, so that only what is asked for renders; a dict would hold
                 # it all.
-                scope: Any = ChainMap(cast("Any", names), self._sandbox.globals)
+                functions = names.functions if isinstance(names, HostValues) else {}
+                scope: Any = ChainMap(cast("Any", names), functions, self._sandbox.globals)
                 return self._sandbox.concat(template.root_render_func(template.new_context(scope, shared=True)))
         except TemplateProblem:
             raise
@@ -88,9 +94,17 @@ class HostValues(Mapping[str, object]):
     """The variables of one host as templates see them: rendered on demand, part by part, each once. Magic names come
     first."""
 
-    __slots__ = ("_found", "_magic", "_nodes", "_renderer", "_rendering")
+    __slots__ = ("_found", "_magic", "_nodes", "_renderer", "_rendering", "functions")
 
-    def __init__(self, variables: Mapping[str, Node], magic: Mapping[str, object], renderer: Renderer) -> None:
+    def __init__(
+        self,
+        variables: Mapping[str, Node],
+        magic: Mapping[str, object],
+        renderer: Renderer,
+        functions: MutableMapping[str, Any] | None = None,
+    ) -> None:
+        """``functions``: those that templates of this host may call beside the sandbox's own."""
+        self.functions = functions or {}
         self._nodes = variables
         self._magic = magic
         self._renderer = renderer
@@ -127,6 +141,8 @@ class HostValues(Mapping[str, object]):
             return LazyMap(node.values, lambda part, place: self.part(part, label + place))
         if isinstance(node, List):
             return LazyList(node.items, lambda part, place: self.part(part, label + place))
+        if isinstance(node.value, Unsafe) and is_sealed(node.value):
+            return Sealed(node.value)
         if not isinstance(node.value, str) or isinstance(node.value, Unsafe):
             return node.value
         if id(node) in self._rendering:
@@ -175,6 +191,12 @@ def _rendered(node: Node, names: HostValues, renderer: Renderer, found: list[Tem
             found.append(TemplateProblem(*_parts(error), position=node.position))
         return None
     return node.value
+
+
+def _require_no_token(text: str, position: Position) -> None:
+    if is_sealed(text):
+        problem = "the characters U+F8D0 and U+F8D1 stand for secrets inside of hostwright"
+        raise TemplateProblem(problem, "leave them out", position=position)
 
 
 def _last_newlines(text: str, rendered: str) -> str:

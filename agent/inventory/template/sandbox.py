@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache, wraps
 from typing import Any, NoReturn
 
-from jinja2 import Template, TemplateError, Undefined, nodes, pass_context
+from jinja2 import Template, TemplateError, Undefined, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import Context, Macro
@@ -21,6 +21,7 @@ from jinja2.visitor import NodeTransformer
 
 from agent.inventory.template.filters.registry import CONDITIONS, FILTERS, with_full_names
 from agent.inventory.template.lazy import Absent, settled
+from agent.inventory.template.sealed import Sealed, deferring, is_sealed, looking, require_open
 from agent.inventory.template.undefined import filters_of_defined, first_undefined, require_defined, tests_of_defined
 
 TEXT_LIMIT = 1024 * 1024
@@ -31,6 +32,9 @@ STEP_LIMIT = 200_000
 
 NUMBER_LIMIT = 10_000
 """Bits of a whole number; also the longest range and the widest padding."""
+
+_MAKING = (dict, Cycler, Joiner, Namespace)
+"""Functions that keep what they are given, a secret too."""
 
 _OF_THE_MACHINE = ("lookup", "query", "q", "now")
 """Functions of Ansible that look at its controller."""
@@ -87,15 +91,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "cycler": Cycler,
             "joiner": Joiner,
             "namespace": Namespace,
-            "secret": _no_secret,
         }
         self.globals.update({name: _not_here(name) for name in _OF_THE_MACHINE})
         self.filters.update(FILTERS)
         self.tests.update(CONDITIONS)
         for name, bound in _BOUNDS.items():
             self.filters[name] = _bounded(self.filters[name], bound)
-        self.filters = with_full_names(filters_of_defined(self.filters))
-        self.tests = with_full_names(tests_of_defined(self.tests))
+        self.filters = with_full_names(deferring(filters_of_defined(self.filters)))
+        self.tests = with_full_names(looking(tests_of_defined(self.tests)))
         self.filters["counted"] = self._counted
 
     def compiled(self, text: str) -> Template:
@@ -124,18 +127,22 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def concat(pieces: Iterable[Any]) -> Any:
         """The only piece; of several pieces a text, in which None is empty. Raises TemplateError."""
         found: list[Any] = []
-        length = 0
+        length, sealed = 0, False
         for piece in pieces:
             if piece is not None:
                 found.append(piece)
                 length += len(piece) if isinstance(piece, str) else 1
+                sealed = sealed or isinstance(piece, Sealed)
             if length > TEXT_LIMIT:
                 raise TemplateError(f"renders to more than {TEXT_LIMIT} characters")
         if len(found) <= 1:
             return found[0] if found else None
-        return "".join(piece if isinstance(piece, str) else str(settled(piece)) for piece in found if _is_there(piece))
+        text = "".join(piece if isinstance(piece, str) else str(settled(piece)) for piece in found if _is_there(piece))
+        return Sealed(text) if sealed else text
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if is_sealed(left, right) and operator != "+":
+            require_open(left, right)
         if operator == "**":
             _require(abs(right) * (abs(left).bit_length() if isinstance(left, int) else 1) <= NUMBER_LIMIT, "a power")
         elif operator == "%" and isinstance(left, str):
@@ -155,6 +162,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             undefined = first_undefined(__function, *args, *named.values())
             if undefined is not None:
                 return undefined
+            if __function not in _MAKING:
+                require_open(*args, *named.values())
         # The sandbox wraps str.format to guard it; the text is then one step further in.
         method = getattr(__function, "__wrapped__", __function)
         owner = getattr(method, "__self__", None)
@@ -234,11 +243,6 @@ def _not_here(name: str) -> Callable[..., NoReturn]:
         _refuse(f"{what} asks the machine that renders, and each host renders for itself; write the value down instead")
 
     return refused
-
-
-@pass_context
-def _no_secret(_context: Context, *_: object) -> NoReturn:
-    raise SecurityError("secrets are not in force in this version; remove the call of secret()")
 
 
 def _bounded(function: Callable[..., Any], require: Callable[..., None]) -> Callable[..., Any]:

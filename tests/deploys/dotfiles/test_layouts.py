@@ -169,9 +169,9 @@ def test_modes_are_gits_private_where_programs_keep_secrets_and_as_said(tmp_path
 
 
 @pytest.mark.parametrize("mode", ["copy", "link"])
-def test_an_encrypted_file_is_refused_and_can_be_ignored(tmp_path: Path, mode: str) -> None:
+def test_an_age_file_that_is_none_is_refused_and_can_be_ignored(tmp_path: Path, mode: str) -> None:
     commit = Commit(tmp_path, {"dotfiles/a/.netrc.age": "x", "dotfiles/a/.bashrc": "x"})
-    with pytest.raises(InventoryError, match=r"a/\.netrc\.age is encrypted: that comes with secrets"):
+    with pytest.raises(InventoryError, match=r"a/\.netrc\.age is no age file"):
         items(commit, {"sets": ["a"], "mode": mode})
     assert items(commit, {"sets": ["a"], "mode": mode, "ignore": ["*.age"]})
 

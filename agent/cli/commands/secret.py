@@ -1,0 +1,180 @@
+"""secret: the values that only some hosts and people can read, written and read by administrators."""
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.cli.arguments import pass_config_repo, pass_output
+from agent.cli.config_repo import ConfigRepo
+from agent.cli.output import Output
+from agent.domain.text import some
+from agent.errors import UsageError, host_io_error, together
+from agent.inventory.secrets import NAME
+from agent.secrets.editing import edited
+from agent.secrets.own_keys import OwnKeys
+from agent.secrets.store import VALUE_LIMIT, SecretStore
+from agent.system.folder import FolderTree
+
+SHORT = 4
+"""Characters; a shorter value cannot be masked in what hosts log."""
+
+_NAMED = 5
+
+identity_option = click.option(
+    "--identity",
+    "identities",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="An age identity or a private SSH key to read with [the usual files].",
+)
+
+
+@click.group()
+def secret() -> None:
+    """Write and read the values that only some hosts and people can read."""
+
+
+@secret.command("set")
+@click.argument("name")
+@click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="Take the value from this file.")
+@pass_config_repo
+@pass_output
+def set_value(output: Output, repo: ConfigRepo, name: str, file: Path | None) -> int:
+    """Set a value: from --file, stdin, or asked for without echo. NAME is <group or host>/<name>."""
+    store = _store(repo)
+    if not NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name of a secret", hint="write <group or host>/<name>, such as web/admin")
+    value = _value(name, file)
+    if not value.strip():
+        raise UsageError("the value is empty", hint="nothing was written")
+    readers = _written(store, name, value)
+    output.show(f"{name}: made for {', '.join(readers)}")
+    if len(value.strip()) < SHORT:
+        output.say(f"shorter than {SHORT} characters: hosts cannot mask it in what they log")
+    output.envelope("secret", 0, {"name": name, "readers": list(readers)})
+    return 0
+
+
+@secret.command("get")
+@click.argument("name")
+@identity_option
+@pass_config_repo
+@pass_output
+def get_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Path, ...]) -> int:
+    """Print a value, byte for byte."""
+    value = _store(repo).read(name, _keys(identities))
+    output.show_bytes(value)
+    try:
+        told: dict[str, Any] = {"value": value.decode()}
+    except UnicodeDecodeError:
+        told = {"base64": base64.b64encode(value).decode()}
+    output.envelope("secret", 0, {"name": name, **told})
+    return 0
+
+
+@secret.command("edit")
+@click.argument("name")
+@identity_option
+@pass_config_repo
+@pass_output
+def edit_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Path, ...]) -> int:
+    """Change a value in $EDITOR, in a private file that is wiped."""
+    store = _store(repo)
+    before = store.read(name, _keys(identities))
+    after = edited(before, name, os.environ)
+    if after == before:
+        output.show(f"{name}: nothing has changed")
+        output.envelope("secret", 0, {"name": name, "changed": False})
+        return 0
+    if not after.strip():
+        raise UsageError("the value is empty now", hint="nothing was written")
+    readers = _written(store, name, after)
+    output.show(f"{name}: made for {', '.join(readers)}")
+    output.envelope("secret", 0, {"name": name, "changed": True, "readers": list(readers)})
+    return 0
+
+
+@secret.command("rekey")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "everything", is_flag=True, help="Also files whose readers are the same.")
+@identity_option
+@pass_config_repo
+@pass_output
+def rekey(
+    output: Output, repo: ConfigRepo, names: tuple[str, ...], everything: bool, identities: tuple[Path, ...]
+) -> int:
+    """Make files anew for whom they are to be for now: new hosts and people can read them, those who left cannot."""
+    keys, told, failures = _keys(identities), dict[str, dict[str, str]](), []
+    chosen = [repo.one_inventory()] if names else repo.inventories()
+    for inventory in chosen:
+        store = SecretStore(repo.root, FolderTree(repo.root), inventory)
+        try:
+            told[inventory], failed = store.rekey(names, keys, everything=everything)
+        except OSError as error:
+            raise host_io_error(error) from error
+        failures += failed
+        for name, line in told[inventory].items():
+            output.show(f"{name}: {line}")
+        if not told[inventory] and not failed:
+            output.show(f"{inventory}: nothing has changed")
+        for each in store.listed():
+            for line in each.wrong:
+                output.say(f"{each.name}: {line}")
+    if failures:
+        raise together(failures)
+    output.envelope("secret", 0, told)
+    return 0
+
+
+@secret.command("list")
+@pass_config_repo
+@pass_output
+def list_values(output: Output, repo: ConfigRepo) -> int:
+    """Show all files of secrets, who reads each, and what is wrong with that."""
+    found = _store(repo).listed()
+    output.show_table(
+        ("secret", "readers", "wrong"),
+        [(each.name, some(each.readers, _NAMED) or "nobody", "; ".join(each.wrong)) for each in found],
+    )
+    document = [{"name": each.name, "readers": list(each.readers), "wrong": list(each.wrong)} for each in found]
+    output.envelope("secret", 0, document)
+    return 0
+
+
+def _store(repo: ConfigRepo) -> SecretStore:
+    return SecretStore(repo.root, FolderTree(repo.root), repo.one_inventory())
+
+
+def _written(store: SecretStore, name: str, value: bytes) -> tuple[str, ...]:
+    try:
+        return store.write(name, value)
+    except OSError as error:
+        raise host_io_error(error) from error
+
+
+def _value(name: str, file: Path | None) -> bytes:
+    """The value that a person gives. A value that is typed has no newline at its end."""
+    if file is not None:
+        try:
+            with file.open("rb") as opened:
+                return opened.read(VALUE_LIMIT + 1)
+        except OSError as error:
+            raise UsageError(f"{file}: {error.strerror}", hint="name a file that you can read") from None
+    if sys.stdin.isatty():
+        typed: str = click.prompt(f"value of {name}", hide_input=True, confirmation_prompt=True, err=True)
+        return typed.encode()
+    return sys.stdin.buffer.read(VALUE_LIMIT + 1)
+
+
+def _keys(identities: tuple[Path, ...]) -> OwnKeys:
+    def ask(question: str) -> str:
+        answer: str = click.prompt(question, hide_input=True, err=True, prompt_suffix="")
+        return answer
+
+    return OwnKeys(identities, ask if sys.stdin.isatty() else None)

@@ -1,0 +1,100 @@
+"""Sealed values: texts that stand for secrets until a host puts the values in.
+
+Resolve must not need the value of a secret: administrators check inventories of hosts whose secrets they cannot read,
+and what is wanted of a host is kept on its disk. So a template that asks for a secret gives a token, a text between two
+marks that says what is to be put there: a file of secrets by its blob id, a value of a SOPS file, a provider's secret,
+or a filter over one of these. Digests are taken over tokens. ``opened`` replaces them by values, in memory, on the way
+to the engine.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from agent.domain.digest import JSON
+
+OPEN, CLOSE = "\uf8d0", "\uf8d1"
+"""The marks of a token: private use characters, which templates and values may not hold."""
+
+_TOKEN = re.compile(f"{OPEN}([A-Za-z0-9_-]*={{0,2}}){CLOSE}")
+
+FILE, SOPS, PROVIDER, FILTER, ITEM = "file", "sops", "provider", "filter", "item"
+"""What a token stands for."""
+
+Expression = Mapping[str, JSON]
+"""``{"is": FILE, "path", "blob", "binary", "call"}``, ``{"is": SOPS, "path", "blob", "key", "call"}``,
+``{"is": PROVIDER, "name", "arguments", "call"}``, ``{"is": FILTER, "name", "arguments", "named"}`` with tokens among
+the arguments, ``{"is": ITEM, "of", "key"}``. ``call``: how a template asks for it."""
+
+
+def token(expression: Expression) -> str:
+    """The text that stands for ``expression``. Keys keep their order: a filter may write them out."""
+    document = json.dumps(expression, ensure_ascii=False, separators=(",", ":"))
+    return f"{OPEN}{base64.urlsafe_b64encode(document.encode()).decode()}{CLOSE}"
+
+
+def is_sealed(text: object) -> bool:
+    """Whether a token is in ``text``."""
+    return isinstance(text, str) and OPEN in text
+
+
+def holds_sealed(value: object) -> bool:
+    """Whether a token is anywhere in ``value``, keys included."""
+    if isinstance(value, str):
+        return OPEN in value
+    if isinstance(value, Mapping):
+        return any(OPEN in f"{key}" or holds_sealed(item) for key, item in value.items())
+    return isinstance(value, (list, tuple)) and any(map(holds_sealed, value))
+
+
+def calls(text: str) -> tuple[str, ...]:
+    """How templates ask for the secrets in ``text``, each once: ``secret('web/admin')``."""
+    return tuple(dict.fromkeys(call for found in _TOKEN.finditer(text) for call in _calls(_expression(found[1]))))
+
+
+def shown(text: str) -> str:
+    """``text`` for people: each token as the template wrote it."""
+    if OPEN not in text:
+        return text
+    return _TOKEN.sub(lambda found: "{{ " + ", ".join(_calls(_expression(found[1]))) + " }}", text)
+
+
+def opened(value: Any, evaluate: Callable[[Expression], object]) -> Any:
+    """``value`` with each token replaced by what ``evaluate`` makes of it. A text that is one token becomes that
+    object, whatever its type; in a longer text it becomes text."""
+    if isinstance(value, str):
+        if OPEN not in value:
+            return value
+        if whole := _TOKEN.fullmatch(value):
+            return evaluate(_expression(whole[1]))
+        return _TOKEN.sub(lambda found: as_text(evaluate(_expression(found[1]))), value)
+    if isinstance(value, Mapping):
+        return {key: opened(item, evaluate) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [opened(item, evaluate) for item in value]
+    return value
+
+
+def as_text(value: object) -> str:
+    """``value`` as it stands in a text: None is empty."""
+    return "" if value is None else f"{value}"
+
+
+def _expression(payload: str) -> Expression:
+    """The expression of a token. One that nobody made here is an expression of nothing."""
+    try:
+        found = json.loads(base64.urlsafe_b64decode(payload))
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"is": "", "call": "a damaged token"}
+
+
+def _calls(expression: Expression) -> Iterator[str]:
+    if isinstance(call := expression.get("call"), str):
+        yield call
+    for part in (expression.get("arguments"), expression.get("named"), expression.get("of")):
+        yield from calls(json.dumps(part, ensure_ascii=False))

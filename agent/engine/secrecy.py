@@ -1,0 +1,51 @@
+"""Secrets between the agent and its engine child: what a deploy lacks, and what the child says without their values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from agent.domain.plan import WantedChange
+from agent.domain.sealed import holds_sealed
+from agent.engine.protocol import Done, Message, Operated, PreparedDeploy, Started, UnpreparedDeploy
+from agent.system import mask
+
+
+class Lacking(Exception):
+    """A secret that a deploy needs and that cannot be had. ``admitted``: False where the host is not admitted."""
+
+    def __init__(self, reason: str, *, admitted: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.admitted = admitted
+
+
+def nothing_sealed(value: Any, root: Path) -> Any:
+    """``value``, in which nothing may be sealed. Raises Lacking."""
+    del root
+    if holds_sealed(value):
+        raise Lacking("nobody here can read secrets")
+    return value
+
+
+def masked_message(message: Message) -> Message:
+    """``message`` without values of secrets in what people are told. Keys stay: the child masks its own."""
+    match message:
+        case PreparedDeploy(changes=changes):
+            return replace(message, changes=tuple(map(_masked_change, changes)))
+        case UnpreparedDeploy(error=error) | Done(error=error):
+            return replace(message, error=mask.masked(error))
+        case Started(operation=operation):
+            return replace(message, operation=mask.masked(operation))
+        case Operated(result=result):
+            told = replace(result, output=mask.masked(result.output), error=mask.masked(result.error))
+            return replace(message, result=replace(told, operation=mask.masked(result.operation)))
+        case _:
+            return message
+
+
+def _masked_change(change: WantedChange) -> WantedChange:
+    diff = change.diff and mask.masked(change.diff)
+    private = change.private or diff != change.diff
+    return replace(change, operation=mask.masked(change.operation), diff=diff, private=private)

@@ -1,0 +1,100 @@
+"""Recipients: whom the files of each folder of secrets are to be made for, and what became of that.
+
+Age hides whom a file was made for. lock.yaml remembers it, by recipient and name, with the sha256 of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from agent.domain.pins import SecretPin
+from agent.host.identity import PublicIdentity
+from agent.inventory.complaint import Complaints
+from agent.inventory.secrets import SECRETS, SUFFIX, SecretFiles
+from agent.inventory.source import Source
+from agent.system import age
+from agent.system.yaml import Position
+
+ADMINS_FILE = "admins"
+REKEY = "run `hostwright secret rekey` in the config repo"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """``admins`` and ``hosts`` (of those that are admitted): recipients by name. ``keyless``: hosts that are admitted
+    by a file without a second line."""
+
+    admins: Mapping[str, str] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    keyless: frozenset[str] = frozenset()
+
+    def of(self, readers: tuple[str, ...]) -> dict[str, str]:
+        """Names by recipient, for a file that the hosts ``readers`` may read."""
+        named = {**{host: self.hosts[host] for host in readers if host in self.hosts}, **self.admins}
+        return {recipient: name for name, recipient in sorted(named.items())}
+
+
+def read_recipients(source: Source, identities: Mapping[str, PublicIdentity], complaints: Complaints) -> Recipients:
+    """The recipients of an inventory. Lines of ``admins`` that name nobody go to ``complaints``."""
+    return Recipients(
+        _admins(source, complaints),
+        {host: identity.age for host, identity in identities.items() if identity.age is not None},
+        frozenset(host for host, identity in identities.items() if identity.age is None),
+    )
+
+
+def _admins(source: Source, complaints: Complaints) -> dict[str, str]:
+    content = source.content(ADMINS_FILE, complaints) if source.has(ADMINS_FILE) else None
+    found: dict[str, str] = {}
+    for number, line in enumerate((content or b"").decode(errors="replace").splitlines(), 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        place = Position(f"{source.folder}/{ADMINS_FILE}", number, 1)
+        try:
+            recipient = age.recipient(text)
+        except age.AgeError as error:
+            remedy = "write an age recipient (age1…) or an SSH public key (ssh-ed25519, ssh-rsa), and a comment"
+            complaints.add(place, (), f"{error}", remedy)
+            continue
+        comment = " ".join(text.removeprefix(recipient).split()) or f"{recipient[:16]}…"
+        if comment in found or recipient in found.values():
+            complaints.add(place, (), f'"{comment}" or its key is there already', "keep one line, with its own comment")
+            continue
+        found[comment] = recipient
+    return found
+
+
+def audit(files: SecretFiles, recipients: Recipients, pins: Mapping[str, SecretPin]) -> Iterator[str]:
+    """One line for each file that somebody cannot read who should, or can who should not."""
+    for name in files.names:
+        readers = files.readers(name.partition("/")[0])
+        if readers is not None:
+            told = f"{SECRETS}/{name}{SUFFIX}"
+            yield from (f"{told}: {line}" for line in differences(files, name, recipients, pins.get(name)))
+            if keyless := sorted(recipients.keyless.intersection(readers)):
+                remedy = "add the second line that `hostwright identity` prints on the host to identities/"
+                yield f"{told}: {', '.join(keyless)} has no key for secrets; {remedy}"
+    yield from (f"{SECRETS}/{name}{SUFFIX}: lock.yaml knows it, and it is gone" for name in gone(files, pins))
+
+
+def differences(files: SecretFiles, name: str, recipients: Recipients, pin: SecretPin | None) -> Iterator[str]:
+    """What ``secret rekey`` would mend of one file, and whose knowledge of its value only a new value ends."""
+    wanted = recipients.of(files.readers(name.partition("/")[0]) or ())
+    if pin is None:
+        yield f"lock.yaml does not say whom it was made for; {REKEY}"
+        return
+    if pin.sha256 != hashlib.sha256(files.content(name)).hexdigest():
+        yield f"it was changed by another program, which may have left readers out; {REKEY}"
+    if new := [who for recipient, who in wanted.items() if recipient not in pin.recipients]:
+        yield f"{', '.join(new)} cannot read it yet; {REKEY}"
+    if left := [who for recipient, who in pin.recipients.items() if recipient not in wanted]:
+        yield f"{', '.join(left)} can still read it; {REKEY}, and change the value"
+    if known := [who for recipient, who in pin.left.items() if recipient not in wanted]:
+        yield f"{', '.join(known)} knew its value; change it with `hostwright secret set {name}` in the config repo"
+
+
+def gone(files: SecretFiles, pins: Mapping[str, SecretPin]) -> list[str]:
+    return sorted(pins.keys() - set(files.names))

@@ -1,0 +1,130 @@
+"""secrets/: which files of secrets an inventory has, who may read each, and ``secret()`` in templates.
+
+``secrets/<group or host>/<name>.age``: the folder says who may read. Nothing here needs a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from jinja2 import TemplateError
+
+from agent.domain.digest import JSON
+from agent.domain.sealed import FILE
+from agent.inventory.complaint import Complaints, nearest
+from agent.inventory.source import Source, is_backup
+from agent.inventory.template.sealed import Sealed
+from agent.system.age import is_age
+
+SECRETS = "secrets"
+SUFFIX = ".age"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+_FORM = "secret('<group or host>/<name>')"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """One file. ``name`` is what ``secret()`` calls it: ``web/admin``; ``path`` is the one in the repository."""
+
+    name: str
+    path: str
+    blob: str
+
+    @property
+    def folder(self) -> str:
+        return self.name.partition("/")[0]
+
+
+class SecretFiles:
+    """The files below ``secrets/``. ``groups``: their hosts by name; ``hosts``: the names of all hosts."""
+
+    def __init__(self, source: Source, groups: Mapping[str, tuple[str, ...]], hosts: tuple[str, ...]) -> None:
+        self._source = source
+        self._readers = {**{host: (host,) for host in hosts}, **groups}
+        self._paths = {
+            name: path
+            for path in source.paths
+            if path.startswith(f"{SECRETS}/")
+            and path.endswith(SUFFIX)
+            and NAME.fullmatch(name := path.removeprefix(f"{SECRETS}/").removesuffix(SUFFIX))
+        }
+        self._files: dict[str, SecretFile] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._paths))
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The names that a folder may have: those of groups and hosts."""
+        return tuple(self._readers)
+
+    def file(self, name: str) -> SecretFile:
+        """The file called ``name``, one of ``names``."""
+        if name not in self._files:
+            path = self._paths[name]
+            self._files[name] = SecretFile(name, f"{self._source.folder}/{path}", self._source.entry(path).blob)
+        return self._files[name]
+
+    def content(self, name: str) -> bytes:
+        return self._source.tree.read(self.file(name).path)
+
+    def readers(self, folder: str) -> tuple[str, ...] | None:
+        """The hosts that may read what lies in ``folder``; None where that is no group or host."""
+        return self._readers.get(folder)
+
+    def function(self, host: str) -> Callable[..., Sealed]:
+        """``secret()`` as templates of ``host`` call it."""
+
+        def secret(name: object = None, *, binary: object = False) -> Sealed:
+            if not isinstance(name, str) or not isinstance(binary, bool):
+                raise TemplateError(f"secret() takes the name of a file; write {_FORM}")
+            self._require(name, host)
+            found = self.file(name)
+            shown = f"secret({name!r}{', binary=true' if binary else ''})"
+            said: dict[str, JSON] = {"path": found.path, "blob": found.blob, "binary": binary, "call": shown}
+            return Sealed.of({"is": FILE, **said})
+
+        return secret
+
+    def _require(self, name: str, host: str) -> None:
+        """Raise TemplateError unless ``host`` may read the file ``name``."""
+        folder, _, rest = name.partition("/")
+        readers = self._readers.get(folder, ())
+        if name not in self._paths and not rest:
+            found = sorted(each for each in self._paths if each.endswith(f"/{name}"))
+            raise TemplateError(f"{name!r} names no folder; write {f'secret({found[0]!r})' if found else _FORM}")
+        if name not in self._paths:
+            near = nearest(
+                name, self._paths, otherwise=f"make it with `hostwright secret set {name}` in the config repo"
+            )
+            raise TemplateError(f"there is no {self._source.folder}/{SECRETS}/{name}{SUFFIX}; {near}")
+        if host not in readers:
+            remedy = "move the file to the folder of a group that the host is in, or of the host itself"
+            raise TemplateError(f"secret({name!r}) is for {folder}, and {host} is not of it; {remedy}")
+
+    def complain(self, complaints: Complaints) -> None:
+        """Complain of what lies in ``secrets/`` and is read by nobody, or is no age file."""
+        for path in sorted(path for path in self._source.paths if path.startswith(f"{SECRETS}/")):
+            name = path.removeprefix(f"{SECRETS}/")
+            place = self._source.position(path)
+            base = name.rpartition("/")[2]
+            if base.startswith((".", "README")):
+                continue
+            folder, _, rest = name.partition("/")
+            if not rest or "/" in rest or not name.endswith(SUFFIX) or is_backup(base):
+                remedy = f"a secret is called {SECRETS}/<group or host>/<name>{SUFFIX}; never commit one in clear"
+                complaints.add(place, (), "nobody reads this", remedy)
+            elif not NAME.fullmatch(name.removesuffix(SUFFIX)):
+                complaints.add(place, (), f'"{rest}" is not a name for a secret', "letters, digits, dots, _ and -")
+            elif folder not in self._readers:
+                remedy = nearest(folder, self._readers, otherwise="name the folder like a group or host")
+                complaints.add(place, (), f'there is no group or host "{folder}", so nobody may read this', remedy)
+            elif self._source.entry(path).link:
+                complaints.add(place, (), "a link, which is not followed", "put the file itself here")
+            elif not is_age(self._source.tree.read(f"{self._source.folder}/{path}")):
+                remedy = "write it with `hostwright secret set` in the config repo; change a value that stood in clear"
+                complaints.add(place, (), "this is no age file", remedy)

@@ -1,0 +1,178 @@
+"""A secret in a template: it can go into texts and through filters, and nothing can look at it.
+
+What a filter makes of a secret is known only on a host that may read it, so the call itself becomes part of the token
+(``domain.sealed``). Conditions and comparisons are refused: the digest of what is wanted has to be the same on a host
+that cannot read the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache, wraps
+from typing import Any, NoReturn
+
+from jinja2 import TemplateError
+
+from agent.domain.digest import JSON
+from agent.domain.sealed import FILTER, ITEM, Expression, token
+
+_PASSING = ("string", "default", "d", "mandatory")
+"""Filters that give a secret as it is."""
+
+_LOOKING_INSIDE = (
+    "join",
+    "pprint",
+    "to_json",
+    "to_nice_json",
+    "to_nice_yaml",
+    "to_yaml",
+    "tojson",
+    "urlencode",
+)
+"""Filters that make one text of all that is in a collection."""
+
+_TESTS = ("defined", "undefined")
+
+
+class Sealed:
+    """A value that holds at least one token."""
+
+    __slots__ = ("_text",)
+    __hash__ = None  # type: ignore[assignment]  # no key and no member of a set
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @classmethod
+    def of(cls, expression: Expression) -> Sealed:
+        return cls(token(expression))
+
+    def __str__(self) -> str:
+        return self._text
+
+    __repr__ = __str__
+
+    def __add__(self, other: object) -> Sealed:
+        return Sealed(f"{self}{_joined(other)}")
+
+    def __radd__(self, other: object) -> Sealed:
+        return Sealed(f"{_joined(other)}{self}")
+
+    def __getitem__(self, key: object) -> Sealed:
+        if not isinstance(key, (str, int)):
+            _refuse("a slice of it")
+        return Sealed.of({"is": ITEM, "of": self._text, "key": key})
+
+    def __iter__(self) -> NoReturn:
+        _refuse("a loop over it")
+
+    def _look(self, *_: object) -> NoReturn:
+        _refuse("a comparison or a condition")
+
+    __bool__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _look
+    __len__ = __int__ = __float__ = __index__ = __neg__ = _look
+    __mul__ = __rmul__ = __mod__ = __rmod__ = __sub__ = __rsub__ = __truediv__ = __rtruediv__ = _look
+
+
+def _joined(other: object) -> str:
+    if isinstance(other, (str, Sealed)):
+        return f"{other}"
+    raise TemplateError(f"a secret and a {type(other).__name__} cannot be added; write them side by side, or use ~")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise TemplateError(
+        f"{what} needs the value of a secret, and only some hosts can read it; put it into text, or through a filter"
+    )
+
+
+def is_sealed(*values: object) -> bool:
+    return any(isinstance(value, Sealed) for value in values)
+
+
+def require_open(*values: object) -> None:
+    """Raise TemplateError where one of ``values`` is a secret, or a list of some."""
+    if any(is_sealed(value) or (isinstance(value, (list, tuple)) and is_sealed(*value)) for value in values):
+        _refuse("a call with it")
+
+
+def deferring(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """``filters``, each of which becomes part of the token where a secret is among its arguments."""
+    return {name: _deferred(name, function) for name, function in filters.items()}
+
+
+def looking(tests: Mapping[str, Any]) -> dict[str, Any]:
+    """``tests``, each refusing a secret, apart from those that ask whether there is a value."""
+    return {name: each if name in _TESTS else _refusing(each) for name, each in tests.items()}
+
+
+def _deferred(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    given = 1 if hasattr(function, "jinja_pass_arg") else 0
+    inside = name in _LOOKING_INSIDE
+
+    @wraps(function)
+    def deferred(*args: Any, **named: Any) -> Any:
+        values = (*args[given:], *named.values())
+        if not (is_sealed(*values) or (inside and any(map(_holds, values)))):
+            return function(*args, **named)
+        if name in _PASSING:
+            return args[given]
+        return Sealed.of({"is": FILTER, "name": name, "arguments": _plain(args[given:]), "named": _plain(named)})
+
+    return deferred
+
+
+def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def refusing(*args: Any, **named: Any) -> Any:
+        if is_sealed(*args, *named.values()):
+            _refuse("a test of it")
+        return function(*args, **named)
+
+    return refusing
+
+
+def _holds(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds(item) for item in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds, value))
+    return isinstance(value, Sealed)
+
+
+def _plain(value: Any) -> JSON:
+    from agent.inventory.template.lazy import settled
+
+    def exact(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {f"{key}": exact(item) for key, item in part.items()}
+        if isinstance(part, list):
+            return [exact(item) for item in part]
+        if isinstance(part, float):
+            raise TemplateError(f"{part} beside a secret is a number with a fraction; put it in quotes")
+        return part
+
+    found: JSON = exact(settled(value))
+    return found
+
+
+@cache
+def _sandbox() -> Any:
+    from agent.inventory.template.sandbox import Sandbox
+
+    return Sandbox()
+
+
+def call_filter(name: str, arguments: list[Any], named: Mapping[str, Any]) -> object:
+    """What the filter makes of values. Raises ValueError."""
+    from agent.inventory.template.lazy import settled
+
+    sandbox = _sandbox()
+    context = sandbox.from_string("").new_context()
+    try:
+        with sandbox.budget:
+            return settled(sandbox.call_filter(name, arguments[0], arguments[1:], named, context=context))
+    except TemplateError as error:
+        raise ValueError(f"{error}") from None
+    except Exception as error:  # of a filter given what it does not expect; its words may hold the value
+        raise ValueError(type(error).__name__) from None

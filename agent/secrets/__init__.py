@@ -1,0 +1,1 @@
+"""Secrets: their values, on hosts that may read them and for the people who write them."""

@@ -1,0 +1,70 @@
+"""A value in the person's editor: in a private file, in memory where the machine has a file system for that."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent.errors import UsageError
+
+_USUAL = ("sensible-editor", "editor", "vi")
+
+
+def edited(value: bytes, name: str, environment: Mapping[str, str]) -> bytes:
+    """What a person makes of ``value`` in $VISUAL or $EDITOR. Raises UsageError where the editor fails."""
+    command = _editor(environment)
+    with _private_folder(environment) as folder:
+        path = folder / name.rpartition("/")[2]
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(value)
+        try:
+            code = subprocess.run([*command, f"{path}"], check=False).returncode
+        except OSError as error:
+            raise UsageError(f"{command[0]}: {error.strerror}", hint="set EDITOR to a program that is there") from None
+        if code != 0:
+            raise UsageError(f"{command[0]} ended with exit code {code}", hint="nothing was changed")
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"the editor left no file: {error}", hint="nothing was changed") from None
+
+
+def _editor(environment: Mapping[str, str]) -> list[str]:
+    said = environment.get("VISUAL") or environment.get("EDITOR") or next(filter(shutil.which, _USUAL), "")
+    try:
+        command = shlex.split(said)
+    except ValueError:
+        command = []
+    if not command:
+        raise UsageError("no editor is known", hint="set EDITOR to one, such as EDITOR=nano")
+    return command
+
+
+@contextmanager
+def _private_folder(environment: Mapping[str, str]) -> Iterator[Path]:
+    """A folder of this person's alone, in memory where there is such a file system; wiped at the end, whatever the
+    editor has put there beside the file."""
+    places = (environment.get("XDG_RUNTIME_DIR", ""), "/dev/shm")  # noqa: S108  # a private folder is made in it
+    place = next((each for each in places if each and os.access(each, os.W_OK | os.X_OK)), None)
+    folder = Path(tempfile.mkdtemp(prefix="hostwright-secret-", dir=place))
+    try:
+        yield folder
+    finally:
+        for path in folder.rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                _wipe(path)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wipe(path: Path) -> None:
+    with open(path, "r+b") as file:
+        file.write(b"\0" * path.stat().st_size)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,85 @@
+"""The private keys of the person who runs a command: age identities and SSH keys, from files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from agent.errors import HostwrightError, InventoryError, UsageError
+from agent.system import age
+from agent.system.files import read_bounded
+
+DEFAULT_FILES = (
+    ".config/hostwright/identity.txt",
+    ".config/age/keys.txt",
+    ".config/sops/age/keys.txt",
+    ".ssh/id_ed25519",
+    ".ssh/id_rsa",
+)
+"""Below the home; those that are there are tried in this order."""
+
+KEY_LIMIT = 64 * 1024
+
+Ask = Callable[[str], str]
+"""Asks a person for a passphrase, without echo."""
+
+
+class OwnKeys:
+    """``files``: identity files that a person named; none of them: the usual ones. ``ask``: None where nobody can be
+    asked."""
+
+    def __init__(self, files: Sequence[Path], ask: Ask | None, home: Path | None = None) -> None:
+        self._named = bool(files)
+        home = home or Path.home()
+        self._files = tuple(files) or tuple(path for name in DEFAULT_FILES if (path := home / name).is_file())
+        self._ask = ask
+        self._keys: list[age.Key] | None = None
+        self._locked: list[tuple[Path, bytes]] = []
+
+    def decrypt(self, content: bytes, what: str) -> bytes:
+        """The value of the age file ``content``; ``what`` names it. A key with a passphrase is asked for only where no
+        other fits. Raises InventoryError, UsageError."""
+        if self._keys is None:
+            self._keys = self._loaded()
+        try:
+            if self._keys:
+                return age.decrypt(content, self._keys)
+            if not age.is_age(content):
+                raise age.AgeError("this is no age file")
+        except age.NotForUs:
+            pass
+        except age.AgeError as error:
+            raise InventoryError(f"{what}: {error}", hint="restore it from Git, or set its value anew") from None
+        while self._locked and self._ask is not None:
+            path, data = self._locked.pop(0)
+            self._keys += self._unlocked(path, data)
+            try:
+                return age.decrypt(content, self._keys)
+            except age.AgeError:
+                continue
+        raise self._unreadable(what)
+
+    def _unreadable(self, what: str) -> HostwrightError:
+        tried = ", ".join(map(str, self._files)) or "no key: none of the usual files is there"
+        hint = f"name your age identity or SSH key with --identity; tried {tried}"
+        return InventoryError(f"{what} was not made for you", hint=hint)
+
+    def _loaded(self) -> list[age.Key]:
+        keys: list[age.Key] = []
+        for path in self._files:
+            try:
+                data = read_bounded(path, KEY_LIMIT)
+                keys += age.keys_of(data)
+            except age.PassphraseNeeded:
+                self._locked.append((path, data))
+            except (OSError, ValueError, age.AgeError) as error:
+                if self._named:
+                    raise UsageError(f"{path}: {error}", hint="name an age identity or a private SSH key") from None
+        return keys
+
+    def _unlocked(self, path: Path, data: bytes) -> list[age.Key]:
+        assert self._ask is not None
+        try:
+            return age.keys_of(data, self._ask(f"passphrase of {path}: ").encode())
+        except age.AgeError as error:
+            raise UsageError(f"{path}: {error}", hint="was the passphrase right?") from None

@@ -1,0 +1,137 @@
+"""The files of secrets of one inventory, as an administrator reads and writes them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent.domain.pins import SecretPin
+from agent.domain.tree import Tree
+from agent.errors import HostwrightError, InventoryError, UsageError
+from agent.host.identity import admitted
+from agent.inventory.ansible.inventory import read_inventory
+from agent.inventory.complaint import Complaints, nearest
+from agent.inventory.lock import LOCK_FILE, Lock, lock_text, read_lock
+from agent.inventory.recipients import ADMINS_FILE, Recipients, differences, gone, read_recipients
+from agent.inventory.secrets import NAME, SECRETS, SUFFIX, SecretFiles
+from agent.inventory.source import open_source
+from agent.secrets.own_keys import OwnKeys
+from agent.system import age
+from agent.system.files import write_atomic
+
+VALUE_LIMIT = 1024 * 1024
+"""Bytes of one value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One file: who reads it, by name, and what is wrong with that, a line each."""
+
+    name: str
+    readers: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+
+class SecretStore:
+    """``root``: the config repo's folder, of which ``tree`` has the files."""
+
+    def __init__(self, root: Path, tree: Tree, inventory: str) -> None:
+        """Raises InventoryError with every complaint about hosts, admins and lock.yaml."""
+        source, complaints = open_source(tree, inventory), Complaints()
+        hosts = read_inventory(source, complaints)
+        self.folder = root / source.folder
+        self.files = SecretFiles(source, hosts.groups, hosts.hosts)
+        self.recipients: Recipients = read_recipients(source, admitted(tree, inventory)[0], complaints)
+        self.lock: Lock = read_lock(source, complaints)
+        complaints.raise_if_any()
+
+    def read(self, name: str, keys: OwnKeys) -> bytes:
+        """The value of ``name``. Raises InventoryError, UsageError."""
+        if name not in self.files.names:
+            near = nearest(name, self.files.names, otherwise="`hostwright secret list` names them all")
+            raise UsageError(f"there is no secret {name}", hint=near)
+        return keys.decrypt(self.files.content(name), self._shown(name))
+
+    def write(self, name: str, value: bytes) -> tuple[str, ...]:
+        """Makes ``value`` that of ``name``, for everybody who is to read it; returns their names. Raises
+        InventoryError, UsageError, OSError."""
+        if not NAME.fullmatch(name):
+            raise UsageError(f"{name!r} is no name of a secret", hint="write <group or host>/<name>")
+        if len(value) > VALUE_LIMIT:
+            raise UsageError(f"the value has {len(value)} bytes", hint=f"{VALUE_LIMIT} at most")
+        pin = self._put(name, value)
+        self._keep({**self.lock.secrets, name: pin})
+        return tuple(pin.recipients.values())
+
+    def rekey(
+        self, names: Sequence[str], keys: OwnKeys, *, everything: bool = False
+    ) -> tuple[dict[str, str], list[HostwrightError]]:
+        """Makes files anew whose readers have changed: ``names``, or all. Returns a line for each, and the failures of
+        the others. Raises OSError."""
+        told: dict[str, str] = {}
+        failures: list[HostwrightError] = []
+        before = self.lock.secrets
+        pins = {name: pin for name, pin in before.items() if name in self.files.names}
+        for name in names or self.files.names:
+            try:
+                if (names and name not in self.files.names) or everything or self._is_behind(name):
+                    value = self.read(name, keys)
+                    pins[name] = self._after(self._put(name, value), before.get(name))
+                    told[name] = f"made for {', '.join(pins[name].recipients.values())}"
+                    self._keep(pins)
+            except (InventoryError, UsageError) as error:
+                failures.append(error)
+        told |= dict.fromkeys(gone(self.files, before), "forgotten, its file is gone")
+        if pins != self.lock.secrets:
+            self._keep(pins)
+        return told, failures
+
+    def listed(self) -> list[Listed]:
+        return [self._listed(name) for name in self.files.names]
+
+    def _listed(self, name: str) -> Listed:
+        readers = self.files.readers(name.partition("/")[0])
+        if readers is None:
+            return Listed(name, (), ("its folder is no group or host",))
+        wrong = tuple(differences(self.files, name, self.recipients, self.lock.secrets.get(name)))
+        return Listed(name, tuple(self.recipients.of(readers).values()), wrong)
+
+    def _is_behind(self, name: str) -> bool:
+        """Whether it was made for others than are to read it, as far as that is known."""
+        pin, readers = self.lock.secrets.get(name), self.files.readers(name.partition("/")[0])
+        if readers is None:
+            return False
+        sha256 = hashlib.sha256(self.files.content(name)).hexdigest()
+        return pin is None or pin.sha256 != sha256 or pin.recipients != self.recipients.of(readers)
+
+    def _after(self, pin: SecretPin, before: SecretPin | None) -> SecretPin:
+        """``pin`` of a file that has the value of ``before``: whoever left knows that value."""
+        known = {**before.left, **before.recipients} if before is not None else {}
+        return replace(pin, left={who: name for who, name in known.items() if who not in pin.recipients})
+
+    def _put(self, name: str, value: bytes) -> SecretPin:
+        folder = name.partition("/")[0]
+        readers = self.files.readers(folder)
+        if readers is None:
+            near = nearest(folder, self.files.folders, otherwise="name a group or host of the hosts file")
+            raise UsageError(f'there is no group or host "{folder}"', hint=near)
+        wanted = self.recipients.of(readers)
+        if not self.recipients.admins:
+            raise InventoryError(
+                f"{self.folder.name}/{ADMINS_FILE} names nobody, so nobody could read {name} again",
+                hint=f"write your age recipient or SSH public key into inventories/{self.folder.name}/{ADMINS_FILE}",
+            )
+        made = age.encrypt(value, list(wanted))
+        path = self.folder / SECRETS / f"{name}{SUFFIX}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, made, mode=0o644)
+        return SecretPin(hashlib.sha256(made).hexdigest(), wanted)
+
+    def _keep(self, pins: dict[str, SecretPin]) -> None:
+        self.lock = replace(self.lock, secrets=pins)
+        write_atomic(self.folder / LOCK_FILE, lock_text(self.lock).encode(), mode=0o644)
+
+    def _shown(self, name: str) -> str:
+        return f"inventories/{self.folder.name}/{SECRETS}/{name}{SUFFIX}"

@@ -1,0 +1,125 @@
+"""Unsealing: turns what stands for secrets into their values, on the host, in memory, on the way to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.domain.sealed import Expression, opened
+from agent.domain.tree import blob_id
+from agent.engine.secrecy import Lacking
+from agent.errors import SettingsError
+from agent.inventory.template.sealed import call_filter
+from agent.system import age, core_dumps, mask
+from agent.system.files import read_bounded
+
+SECRET_LIMIT = 4 * 1024 * 1024
+"""Bytes of a file of secrets."""
+
+NOT_ADMITTED = (
+    "this host is not admitted, so it reads no secret: merge what `hostwright identity` prints on this host, and run"
+    " `hostwright secret rekey` in the config repo"
+)
+
+
+class Unsealer:
+    """``key`` gives the host's age identity; ``admitted`` says whether the newest trusted commit admits it with that.
+    ``repositories``: where other repositories' files lie."""
+
+    def __init__(self, key: Callable[[], str], admitted: Callable[[str], bool], repositories: Path) -> None:
+        self._key = key
+        self._admitted = admitted
+        self._repositories = repositories
+        self._files: dict[str, bytes] = {}
+
+    def __call__(self, value: Any, root: Path) -> Any:
+        """``value`` with its secrets put in; ``root`` is the folder of the commit's files. Raises Lacking."""
+        found = opened(value, lambda expression: self._evaluate(expression, root))
+        if isinstance(value, Mapping):
+            _remember(value, found)
+        return found
+
+    def _evaluate(self, expression: Expression, root: Path) -> object:
+        match expression:
+            case {"is": "file", "path": str(path), "blob": str(blob), "binary": bool(binary)}:
+                return self._file(path, blob, self._folder(expression, root), binary=binary)
+            case {"is": "filter", "name": str(name), "arguments": list(arguments), "named": dict(named)}:
+                given = opened(arguments, lambda inner: self._evaluate(inner, root))
+                more = opened(named, lambda inner: self._evaluate(inner, root))
+                return _filtered(name, given, more)
+            case {"is": "item", "of": str(of), "key": str() | int() as key}:
+                whole = opened(of, lambda inner: self._evaluate(inner, root))
+                try:
+                    return whole[key]
+                except (LookupError, TypeError):
+                    raise Lacking(f"there is no {key!r} in the value of a secret") from None
+        raise Lacking("a secret of a form that this version of the agent does not know")
+
+    def _folder(self, expression: Expression, root: Path) -> Path:
+        repository = expression.get("repository")
+        return self._repositories / repository if isinstance(repository, str) else root
+
+    def _file(self, path: str, blob: str, root: Path, *, binary: bool) -> str:
+        plain = self._decrypted(path, blob, root)
+        if binary:
+            return plain.decode(errors="surrogateescape")
+        try:
+            return plain.decode().removesuffix("\n")
+        except UnicodeDecodeError:
+            raise Lacking(f"{path} is no text; call it with binary=true") from None
+
+    def _decrypted(self, path: str, blob: str, root: Path) -> bytes:
+        if blob not in self._files:
+            content = self.content(path, blob, root)
+            core_dumps.forbid()
+            try:
+                secret = self._key()
+            except SettingsError as error:
+                raise Lacking(error.message) from None
+            try:
+                plain = age.decrypt(content, age.x25519([secret]))
+            except age.NotForUs:
+                if not self._admitted(age.recipient_of(secret)):
+                    raise Lacking(NOT_ADMITTED, admitted=False) from None
+                remedy = "run `hostwright secret rekey` in the config repo"
+                raise Lacking(f"{path} was not made for this host: {remedy}") from None
+            except age.AgeError as error:
+                raise Lacking(f"{path}: {error}") from None
+            mask.remember(plain.decode(errors="surrogateescape"))
+            self._files[blob] = plain
+        return self._files[blob]
+
+    @staticmethod
+    def content(path: str, blob: str, root: Path) -> bytes:
+        """The file of the commit at ``path``, which is the blob that the digest was taken over. Raises Lacking."""
+        try:
+            content = read_bounded(root / path, SECRET_LIMIT)
+        except (OSError, ValueError) as error:
+            raise Lacking(f"{path} of the commit cannot be read: {error}") from None
+        if blob_id(content) != blob:
+            raise Lacking(f"{path} is not what the commit holds; the next cycle exports it anew")
+        return content
+
+
+def _filtered(name: str, arguments: list[Any], named: Mapping[str, Any]) -> object:
+    try:
+        found = call_filter(name, arguments, named)
+    except ValueError as error:
+        raise Lacking(f"the filter {name} does not take the value of a secret: {mask.masked(f'{error}')}") from None
+    if isinstance(found, str):
+        mask.remember(found)
+    return found
+
+
+def _remember(sealed: Any, found: Any) -> None:
+    """Each text of ``found`` that holds a secret is one as a whole."""
+    if isinstance(sealed, str):
+        if found != sealed:
+            mask.remember(f"{found}", lines=False)
+    elif isinstance(sealed, Mapping):
+        for key, value in sealed.items():
+            _remember(value, found[key])
+    elif isinstance(sealed, (list, tuple)):
+        for before, after in zip(sealed, found, strict=True):
+            _remember(before, after)

@@ -1,0 +1,233 @@
+"""``hostwright secret`` as administrators run it: what it writes, whom it makes files for, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.host.identity import decryption_key
+from agent.system import age
+from tests.secrets.conftest import Desk
+
+
+def run(
+    desk: Desk, *arguments: str, given: bytes = b"", environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """The command, in the config repo, at the home of nobody in particular."""
+    argv = [sys.executable, "-m", "agent", "secret", *arguments]
+    told = {"PATH": os.environ["PATH"], "HOME": f"{desk.keys}", **(environment or {})}
+    return subprocess.run(argv, input=given, capture_output=True, cwd=desk.repo, env=told, timeout=60, check=False)
+
+
+def fine(desk: Desk, *arguments: str, given: bytes = b"", **more: dict[str, str]) -> str:
+    done = run(desk, *arguments, given=given, **more)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def reads(desk: Desk, host: str, name: str) -> bytes | None:
+    """The value of ``name`` as ``host`` reads it; None where it cannot."""
+    content = (desk.repo / f"inventories/lab/secrets/{name}.age").read_bytes()
+    try:
+        return age.decrypt(content, age.x25519([decryption_key(desk.keys / host)]))
+    except age.NotForUs:
+        return None
+
+
+def test_a_value_is_set_for_the_hosts_of_the_folder_and_read_by_the_administrator(desk: Desk) -> None:
+    assert fine(desk, "set", "web/admin", given=b"value\n") == "web/admin: made for ann@example.org, web1, web2\n"
+    assert fine(desk, "get", "web/admin", "--identity", f"{desk.ann}") == "value\n"
+    assert [reads(desk, host, "web/admin") for host in ("web1", "web2", "db1")] == [b"value\n", b"value\n", None]
+    assert (
+        fine(desk, "list") == "secret     readers                      wrong\nweb/admin  ann@example.org, web1, web2\n"
+    )
+
+
+def test_the_file_is_what_age_itself_reads_and_lock_yaml_knows_it(desk: Desk) -> None:
+    fine(desk, "set", "web1/own", given=b"value")
+    lock = (desk.repo / "inventories/lab/lock.yaml").read_text()
+    assert "web1/own" in lock
+    assert "ann@example.org" in lock
+    assert not list(desk.environment().stale())
+
+
+def test_a_value_of_bytes_comes_from_a_file_and_goes_out_as_it_was(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "value").write_bytes(b"\0\xff\r\n")
+    fine(desk, "set", "web/bytes", "--file", f"{tmp_path / 'value'}")
+    assert run(desk, "get", "web/bytes", "--identity", f"{desk.ann}").stdout == b"\0\xff\r\n"
+    document = json.loads(fine(desk, "get", "web/bytes", "--identity", f"{desk.ann}", "--json"))
+    assert document["data"] == {"name": "web/bytes", "base64": "AP8NCg=="}
+
+
+def test_the_usual_files_of_the_home_are_tried(desk: Desk) -> None:
+    fine(desk, "set", "web/admin", given=b"value")
+    (desk.keys / ".ssh").mkdir()
+    (desk.keys / ".ssh/id_ed25519").write_bytes(desk.ann.read_bytes())
+    assert fine(desk, "get", "web/admin") == "value"
+
+
+def test_a_value_that_is_typed_is_not_shown(desk: Desk) -> None:
+    main, other = pty.openpty()
+    argv = [sys.executable, "-m", "agent", "secret", "set", "web/typed"]
+    child = subprocess.Popen(argv, stdin=other, stdout=other, stderr=other, cwd=desk.repo, start_new_session=True)
+    os.close(other)
+    said = b""
+    try:
+        for _ in range(2):
+            while not said.endswith(b": "):
+                said += os.read(main, 1000)
+            os.write(main, b"typed value\n")
+            said += b"\n"
+        while child.poll() is None or b"made for" not in said:
+            said += os.read(main, 1000)
+    except OSError:
+        pass
+    finally:
+        os.close(main)
+        child.wait(30)
+    assert reads(desk, "web1", "web/typed") == b"typed value", said
+    assert b"typed value" not in said
+
+
+def test_edit_gives_the_editor_a_private_file_in_memory_and_wipes_it(desk: Desk, tmp_path: Path) -> None:
+    fine(desk, "set", "web/admin", given=b"before\n")
+    editor = tmp_path / "editor"
+    editor.write_text(
+        f'#!/bin/sh\nstat -c "%a %n" "$1" > {tmp_path}/seen\nsed -i s/before/after/ "$1"\ncp "$1" "$1~"\n'
+    )
+    editor.chmod(0o755)
+    fine(desk, "edit", "web/admin", "--identity", f"{desk.ann}", environment={"EDITOR": f"{editor}"})
+    assert reads(desk, "web2", "web/admin") == b"after\n"
+    mode, path = (tmp_path / "seen").read_text().split()
+    assert mode == "600"
+    assert path.startswith("/dev/shm/")
+    assert not Path(path).parent.exists()
+
+
+@pytest.mark.parametrize(("editor", "said"), [("false", "ended with exit code 1"), ("true", ""), ("/none", "/none")])
+def test_an_edit_that_fails_or_changes_nothing_writes_nothing(desk: Desk, editor: str, said: str) -> None:
+    fine(desk, "set", "web/admin", given=b"value")
+    before = (desk.repo / "inventories/lab/secrets/web/admin.age").read_bytes()
+    done = run(desk, "edit", "web/admin", "--identity", f"{desk.ann}", environment={"EDITOR": editor})
+    assert done.returncode == (2 if said else 0)
+    assert said in done.stderr.decode()
+    assert (desk.repo / "inventories/lab/secrets/web/admin.age").read_bytes() == before
+
+
+def test_a_new_host_reads_after_rekey_and_a_leaver_is_told_until_the_value_is_new(desk: Desk) -> None:
+    (desk.repo / "inventories/lab/identities/web2.pub").unlink()
+    fine(desk, "set", "web/admin", given=b"value")
+    assert not list(desk.environment().audit())
+    desk.admit("web2")
+    (desk.repo / "inventories/lab/identities/web1.pub").unlink()
+    assert [line.partition(": ")[2].partition(";")[0] for line in desk.environment().audit()] == [
+        "web2 cannot read it yet",
+        "web1 can still read it",
+    ]
+    assert "made for ann@example.org, web2" in fine(desk, "rekey", "--identity", f"{desk.ann}")
+    assert [reads(desk, host, "web/admin") for host in ("web1", "web2")] == [None, b"value"]
+    assert ["web1 knew its value" in line for line in desk.environment().audit()] == [True]
+    fine(desk, "set", "web/admin", given=b"another")
+    assert not list(desk.environment().audit())
+
+
+def test_a_file_that_another_program_made_is_noticed(desk: Desk) -> None:
+    fine(desk, "set", "web/admin", given=b"value")
+    ann = age.recipient(desk.ann.with_suffix(".pub").read_text())
+    desk.write("secrets/web/admin.age", age.encrypt(b"other", [ann]))
+    assert ["changed by another program" in line for line in desk.environment().audit()] == [True]
+    fine(desk, "rekey", "--identity", f"{desk.ann}")
+    assert reads(desk, "web1", "web/admin") == b"other"
+    assert not list(desk.environment().audit())
+
+
+def test_rekey_makes_what_it_can_and_names_what_it_cannot(desk: Desk) -> None:
+    fine(desk, "set", "web/good", given=b"value")
+    desk.write("secrets/web/foreign.age", age.encrypt(b"x", [age.recipient_of(age.generate())]))
+    (desk.repo / "inventories/lab/identities/web1.pub").unlink()
+    done = run(desk, "rekey", "--identity", f"{desk.ann}")
+    assert done.returncode == 6
+    assert "secrets/web/foreign.age was not made for you" in done.stderr.decode()
+    assert reads(desk, "web1", "web/good") is None
+
+
+def test_lock_check_ends_with_10_while_somebody_cannot_read(desk: Desk) -> None:
+    argv = [sys.executable, "-m", "agent", "lock", "--check"]
+    (desk.repo / "inventories/lab/identities/web2.pub").unlink()
+    fine(desk, "set", "web/admin", given=b"value")
+    assert subprocess.run(argv, cwd=desk.repo, capture_output=True, check=False).returncode == 0
+    desk.admit("web2")
+    done = subprocess.run(argv, cwd=desk.repo, capture_output=True, check=False)
+    assert (done.returncode, b"web2 cannot read it yet" in done.stdout) == (10, True)
+    assert subprocess.run(argv[:-1], cwd=desk.repo, capture_output=True, check=False).returncode == 0
+    assert "web/admin" in (desk.repo / "inventories/lab/lock.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "code", "said"),
+    [
+        (("set", "admin"), b"x", 2, "write <group or host>/<name>"),
+        (("set", "wbe/admin"), b"value", 2, 'did you mean "web"?'),
+        (("set", "web/../../x"), b"value", 2, "is no name of a secret"),
+        (("set", "web/x"), b" \n", 2, "the value is empty"),
+        (("set", "web/x", "--file", "/none"), b"", 2, "/none: No such file"),
+        (("set", "web/x"), b"x" * (1024 * 1024 + 1), 2, "1048576 at most"),
+        (("get", "web/admn"), b"", 2, 'did you mean "web/admin"?'),
+        (("get", "web/admin"), b"", 6, "was not made for you"),
+        (("get", "web/admin", "--identity", "/etc/passwd"), b"", 2, "/etc/passwd: not an age identity"),
+        (("get", "web/garbage"), b"", 6, "this is no age file"),
+    ],
+)
+def test_what_cannot_be_done_says_why_and_writes_nothing(
+    desk: Desk, arguments: tuple[str, ...], given: bytes, code: int, said: str
+) -> None:
+    fine(desk, "set", "web/admin", given=b"value")
+    desk.write("secrets/web/garbage.age", "garbage")
+    before = {path: path.read_bytes() for path in desk.repo.rglob("*") if path.is_file()}
+    done = run(desk, *arguments, given=given)
+    assert (done.returncode, said in done.stderr.decode()) == (code, True), done.stderr.decode()
+    assert {path: path.read_bytes() for path in desk.repo.rglob("*") if path.is_file()} == before
+
+
+def test_without_administrators_nothing_is_written(desk: Desk) -> None:
+    desk.write("admins", "# nobody yet\n")
+    done = run(desk, "set", "web/admin", given=b"value")
+    assert (done.returncode, "admins names nobody" in done.stderr.decode()) == (6, True)
+    assert not (desk.repo / "inventories/lab/secrets").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "said"),
+    [
+        ("secrets/web/a.age", "in clear", "secrets/web/a.age: this is no age file"),
+        (
+            "secrets/wbe/a.age",
+            age.BINARY,
+            'there is no group or host "wbe", so nobody may read this; did you mean "web"?',
+        ),
+        ("secrets/web/a.txt", "x", "nobody reads this"),
+        ("secrets/a.age", "x", "nobody reads this; a secret is called secrets/<group or host>/<name>.age"),
+        ("secrets/web/b/a.age", "x", "nobody reads this"),
+        ("secrets/web/a b.age", "x", '"a b.age" is not a name for a secret'),
+        ("admins", "age1nonsense ann\n", "admins:1:1: 'age1nonsense' is no recipient"),
+        ("admins", "\nssh-dss AAAA ann\n", "admins:2:1: 'ssh-dss' is no recipient"),
+    ],
+)
+def test_check_complains_of_files_that_nobody_can_read(desk: Desk, path: str, content: str | bytes, said: str) -> None:
+    desk.write(path, content)
+    argv = [sys.executable, "-m", "agent", "check"]
+    done = subprocess.run(argv, cwd=desk.repo, capture_output=True, check=False)
+    assert (done.returncode, said in done.stderr.decode()) == (6, True), done.stderr.decode()
+
+
+def test_a_file_of_secrets_and_lock_yaml_are_readable_by_git_and_not_executable(desk: Desk) -> None:
+    fine(desk, "set", "web/admin", given=b"value")
+    for path in ("secrets/web/admin.age", "lock.yaml"):
+        assert stat.S_IMODE((desk.repo / "inventories/lab" / path).stat().st_mode) == 0o644

@@ -1,0 +1,287 @@
+"""``secret()`` in variables, site.yaml, templates and dotfiles: what hosts write, and what is complained of."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from agent.domain.plan import WantedChange
+from agent.engine.client import Execute, FoundDeploy
+from agent.engine.secrecy import Lacking
+from agent.system import age, mask
+from tests.secrets.conftest import Desk
+
+VALUE = "s3cr3t-väl'ue"
+
+
+@pytest.fixture(autouse=True)
+def secrets(desk: Desk) -> None:
+    desk.store.write("web/admin", f"{VALUE}\n".encode())
+    desk.store.write("web/binary", b"\xff\x00\n")
+    desk.store.write("web/json", b'{"user": "ann", "ports": [1, 2]}')
+    desk.store.write("db/admin", b"of the databases")
+    desk.store.write("web1/own", b"of web1 alone")
+    desk.write("group_vars/web.yaml", "pw: \"{{ secret('web/admin') }}\"\nurl: 'pg://u:{{ pw }}@h/'\n")
+
+
+def content(desk: Desk, template: str, mode: str = '"0600"') -> None:
+    site = [{"hosts": "web", "deploys": [{"files": {"/srv/x": {"content": template, "mode": mode.strip('"')}}}]}]
+    desk.write("site.yaml", json.dumps(site))
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{{ secret('web/admin') }}", VALUE),
+        ("{{ pw }}\n", f"{VALUE}\n"),
+        ("a={{ url }}\n", f"a=pg://u:{VALUE}@h/\n"),
+        ("{{ 'x' ~ pw ~ 1 }}", f"x{VALUE}1"),
+        ("{{ pw + '!' }}{{ '?' + pw }}", f"{VALUE}!?{VALUE}"),
+        ("{{ pw | upper | b64encode }}", "UzNDUjNULVbDhEwnVUU="),
+        ("{{ url | upper }}", f"pg://u:{VALUE}@h/".upper()),
+        ("{{ [pw, 'b'] | join(',') }}", f"{VALUE},b"),
+        ("{{ {'p': pw, 'n': [1, pw]} | to_json }}", json.dumps({"p": VALUE, "n": [1, VALUE]})),
+        ("{{ (secret('web/json') | from_json).user }}", "ann"),
+        ("{{ (secret('web/json') | from_json)['ports'][1] }}", "2"),
+        ("{{ pw | default('none') }}{{ 'yes' if pw is defined }}", f"{VALUE}yes"),
+        ("{% set p = pw %}{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m(p) }}", f"<{VALUE}>"),
+        ("{% filter upper %}{{ pw }}{% endfilter %}", VALUE.upper()),
+        ("{{ dict(a=pw).a }}", VALUE),
+        ("{{ pw | hash('sha256') | length }}", "64"),
+        ("{{ secret('web1/own') }}", "of web1 alone"),
+    ],
+)
+def test_a_secret_goes_into_texts_and_through_filters(desk: Desk, template: str, expected: str) -> None:
+    content(desk, template)
+    assert f"{desk.text('/srv/x')}" == expected
+
+
+def test_one_newline_at_the_end_is_cut_and_no_more(desk: Desk) -> None:
+    desk.store.write("web/lines", b"a\nb\n\n")
+    content(desk, "{{ secret('web/lines') }}")
+    assert desk.text("/srv/x") == "a\nb\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("{{ secret('web/admn') }}", 'web/admn.age (host web1); did you mean "web/admin"?'),
+        ("{{ secret('admin') }}", "names no folder (host web1); write secret('db/admin')"),
+        ("{{ secret('db/admin') }}", "secret('db/admin') is for db, and web1 is not of it"),
+        ("{{ secret('../x') }}", "there is no inventories/lab/secrets/../x.age"),
+        ("{{ secret() }}", "secret() takes the name of a file"),
+        ("{{ 'yes' if pw == 'x' else 'no' }}", "a comparison or a condition needs the value of a secret"),
+        ("{% if pw %}x{% endif %}", "a comparison or a condition needs the value of a secret"),
+        ("{% for c in pw %}x{% endfor %}", "a loop over it needs the value of a secret"),
+        ("{{ pw is match('x') }}", "a test of it needs the value of a secret"),
+        ("{{ pw in ['x'] }}", "needs the value of a secret"),
+        ("{{ pw.upper() }}", "needs the value of a secret"),
+        ("{{ 'x'.join([pw]) }}{{ 'a'.replace('a', pw) }}", "needs the value of a secret"),
+        ("{{ '%s' % pw }}", "needs the value of a secret"),
+        ("{{ pw[1:] }}", "needs the value of a secret"),
+        ("\uf8d0eyJpcyI6ImZpbGUifQ==\uf8d1", "U+F8D0 stands for a secret inside of hostwright"),
+    ],
+)
+def test_what_would_need_its_value_is_complained_of_with_its_place(desk: Desk, template: str, problem: str) -> None:
+    content(desk, template)
+    complaint = desk.complaint()
+    assert problem in complaint
+    assert complaint.startswith("inventories/lab/site.yaml:1:")
+
+
+@pytest.mark.parametrize(
+    ("deploy", "problem"),
+    [
+        (
+            "files: {/srv/x: {content: '{{ pw }}'}}",
+            "/srv/x holds a secret, and everybody could read it (host web1); add `mode:",
+        ),
+        ("files: {/srv/x: {content: '{{ pw }}', mode: '0604'}}", "everybody could read it"),
+        ("files: {/srv/x: {line: 'p={{ pw }}', name: p}}", "a secret can only be content, and this is none of /srv/x"),
+        ("files: {/srv/x: {block: 'p={{ pw }}'}}", "a block holds a secret"),
+        ("files: {/srv/x: {content: x, validate: [x, '{{ pw }}', '%s']}}", "a secret can only be content"),
+        ("files: {/srv/x: {link: '/srv/{{ pw }}'}}", "a secret can only be content"),
+        ("motd: {text: '{{ pw }}'}", "a secret cannot stand in motd"),
+        ("cron: {x: {command: 'x {{ pw }}', schedule: '@daily'}}", "a secret cannot stand in cron"),
+        ("command: {x: {run: [x, '{{ pw }}']}}", "a secret cannot stand in command"),
+        (
+            "name: f\n      deploy: files\n      with: {/srv/x: {content: x}}\n"
+            "      health: [{http: 'http://u:{{ pw }}@h/'}]",
+            "a secret cannot stand in a check",
+        ),
+        ("dotfiles: {user: root, sets: [open], modes: {.env: '0644'}}", 'say "0600" for it in `modes`'),
+    ],
+)
+def test_a_secret_in_a_place_that_others_can_read_is_complained_of(desk: Desk, deploy: str, problem: str) -> None:
+    desk.write("/dotfiles/open/.env.j2", "PW={{ pw }}\n")
+    desk.write("site.yaml", f"- hosts: web\n  deploys:\n    - {deploy}\n")
+    assert problem in desk.complaint()
+
+
+def test_no_value_is_needed_where_the_state_is_made_and_none_is_in_it(desk: Desk) -> None:
+    content(desk, "{{ url | b64encode }}{{ pw }}")
+    state = desk.state()
+    assert VALUE not in repr(state)
+    assert [deploy.secrets for deploy in state.deploys] == [("secret('web/admin')",)]
+
+
+def test_the_digest_is_that_of_ciphertext_and_template(desk: Desk) -> None:
+    content(desk, "{{ pw }}")
+    first = desk.state()
+    assert desk.state("web2").digest == first.digest
+    desk.store.rekey((), desk.own_keys(), everything=True)
+    changed = desk.state()
+    assert changed.digest != first.digest
+    content(desk, "{{ pw | upper }}")
+    assert desk.state().digest != changed.digest
+
+
+def test_a_host_that_is_not_admitted_or_no_reader_lacks_it(desk: Desk) -> None:
+    content(desk, "{{ pw }}")
+    (deploy,) = desk.state().deploys
+    with pytest.raises(Lacking, match="not admitted") as caught:
+        desk.unsealer("web9", admitted=False)(deploy.arguments, desk.repo)
+    assert not caught.value.admitted
+    with pytest.raises(Lacking, match="was not made for this host"):
+        desk.unsealer("db1")(deploy.arguments, desk.repo)
+
+
+def test_a_file_that_is_not_the_commit_s_is_no_secret(desk: Desk) -> None:
+    content(desk, "{{ pw }}")
+    (deploy,) = desk.state().deploys
+    desk.store.rekey((), desk.own_keys(), everything=True)
+    with pytest.raises(Lacking, match="is not what the commit holds"):
+        desk.unsealer()(deploy.arguments, desk.repo)
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("{{ secret('web/binary') }}", "is no text; call it with binary=true"),
+        ("{{ pw | from_json }}", "the filter from_json does not take the value of a secret"),
+        ("{{ (secret('web/json') | from_json).nobody }}", "there is no 'nobody' in the value of a secret"),
+    ],
+)
+def test_what_only_the_value_shows_makes_the_deploy_wait_and_names_no_value(
+    desk: Desk, template: str, problem: str
+) -> None:
+    content(desk, template)
+    with pytest.raises(Lacking) as caught:
+        desk.values()
+    assert problem in caught.value.reason
+    assert VALUE not in caught.value.reason
+
+
+def applied(desk: Desk, work: Path) -> tuple[list[WantedChange], str]:
+    """The state of web1 made so by a real engine: its changes, and all that was said."""
+    engine, state, changes = desk.engine(work), desk.state(), list[WantedChange]()
+
+    def decide(found: FoundDeploy) -> Execute:
+        changes.extend(found.changes)
+        return Execute(frozenset(change.resource for change in found.changes))
+
+    outcomes = engine.apply(state, desk.repo, frozenset(), decide=decide)
+    return changes, repr((changes, outcomes))
+
+
+def test_files_hold_the_values_byte_for_byte_and_no_change_shows_them(desk: Desk, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "old").write_text("the old value\n")
+    desk.write("/app.j2", "password={{ pw }}\n")
+    files = {
+        f"{there}/old": {"template": "app.j2", "mode": "0600"},
+        f"{there}/binary": {"content": "{{ secret('web/binary', binary=true) }}", "mode": "0640"},
+    }
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [{"files": files}]}]))
+    changes, said = applied(desk, tmp_path / "work")
+    assert (there / "old").read_text() == f"password={VALUE}\n"
+    assert (there / "binary").read_bytes() == b"\xff\x00\n"
+    assert stat.S_IMODE((there / "old").stat().st_mode) == 0o600
+    assert {change.resource.rpartition("/")[2]: (change.diff, change.private) for change in changes} == {
+        "old": (None, True),
+        "binary": (None, True),
+    }
+    assert VALUE not in said
+    assert "the old value" not in said
+    assert not desk.engine(tmp_path / "work").plan(desk.state(), desk.repo, frozenset())[0].changes
+
+
+def test_a_deploy_file_gets_the_value_and_what_it_says_is_masked(desk: Desk, tmp_path: Path) -> None:
+    code = f"""
+        import sys
+        from pyinfra import host
+        from pyinfra.operations import server
+        server.shell(name="say " + host.data.pw, commands=["printf %s \\"$PW\\" > {tmp_path}/got; echo " + host.data.q],
+                     _env={{"PW": host.data.pw}})
+        server.shell(commands=["echo " + host.data.q + " >&2; false"])
+    """
+    desk.write("/deploys/x.py", textwrap.dedent(code))
+    deploy = {"name": "x", "deploy": "deploys/x.py", "with": {"q": "{{ pw | quote }}"}}
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [deploy]}]))
+    _, said = applied(desk, tmp_path / "work")
+    assert (tmp_path / "got").read_text() == VALUE
+    assert mask.MASK in said
+    assert VALUE not in said
+    assert VALUE.replace("'", "") not in said
+
+
+def test_dotfiles_hold_what_an_age_file_of_the_set_holds(desk: Desk) -> None:
+    host = age.recipient_of(desk.unsealer()._key())
+    desk.write("/dotfiles/a/.netrc.age", age.encrypt(b"machine h\n\xff", [host]))
+    desk.write("/dotfiles/a/.env.j2", "PW={{ pw }}\n")
+    desk.write("/dotfiles/c/encrypted_dot_token.age", age.encrypt(b"token", [host]))
+    sets = [{"user": "root", "sets": ["a"]}, {"user": "root", "sets": ["c"], "layout": "chezmoi"}]
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [{"dotfiles": each} for each in sets]}]))
+    items = {item["path"]: item for item in desk.values()["dotfiles"]["homes"]["root"]}
+    found = {path: (item["text"].encode(errors="surrogateescape"), oct(item["mode"])) for path, item in items.items()}
+    assert found == {
+        ".netrc": (b"machine h\n\xff", "0o600"),
+        ".env": (f"PW={VALUE}\n".encode(), "0o600"),
+        ".token": (b"token", "0o600"),
+    }
+
+
+def test_the_other_deploys_go_on_where_one_lacks_a_secret(desk: Desk, tmp_path: Path) -> None:
+    site = [
+        {"name": "open", "deploy": "files", "with": {f"{tmp_path}/open": {"content": "x"}}},
+        {"name": "closed", "deploy": "files", "with": {f"{tmp_path}/closed": {"content": "{{ pw }}", "mode": "0600"}}},
+    ]
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": site}]))
+    engine = desk.engine(tmp_path / "work", "db1")
+    found = {each.deploy: each for each in engine.plan(desk.state(), desk.repo, frozenset())}
+    assert [found["open"].lacks, len(found["open"].changes)] == [None, 1]
+    assert "was not made for this host" in f"{found['closed'].lacks}"
+    assert not found["closed"].changes
+
+
+def test_a_process_that_has_read_a_secret_leaves_no_core(desk: Desk, tmp_path: Path) -> None:
+    code = """
+import os, resource, sys
+from pathlib import Path
+from agent.domain.sealed import FILE, token
+from agent.host.identity import decryption_key
+from agent.secrets.unseal import Unsealer
+keys, repo, path, blob = sys.argv[1:]
+text = token({"is": FILE, "path": path, "blob": blob, "binary": False})
+resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE)[1:] * 2)
+print(Unsealer(lambda: decryption_key(Path(keys)), lambda _: True, Path("/"))(text, Path(repo)), flush=True)
+os.abort()
+"""
+    file = desk.environment().secrets.file("web/admin")
+    argv = [sys.executable, "-c", code, f"{desk.keys / 'web1'}", f"{desk.repo}", file.path, file.blob]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=tmp_path) as child:
+        assert child.stdout is not None
+        assert child.stdout.read().decode() == f"{VALUE}\n"
+        _, status = os.waitpid(child.pid, 0)
+        child.returncode = 0
+    assert (os.WTERMSIG(status), os.WCOREDUMP(status)) == (signal.SIGABRT, False)
+    assert list(tmp_path.glob("core*")) == []
