@@ -7,12 +7,16 @@ it does for each operation and for each fact that is asked.
 from __future__ import annotations
 
 import functools
+import gc
 import importlib
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from agent.engine.deferred import defer_paramiko
+
+_FEW_COLLECTIONS = 100_000
+"""Objects between two looks for garbage: what is loaded and planned stays, and looking takes 6 % of the time."""
 
 
 class _Arguing:
@@ -35,6 +39,26 @@ def _arguing(pop: Callable[..., Any]) -> Callable[..., Any]:
     return popped
 
 
+def _arguing_for_facts(pop: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for facts: those of an operation that say nothing else are asked with the operation's own arguments,
+    which come out the same for each."""
+    quicker = _arguing(pop)
+    last: list[Any] = [None, None]
+
+    def popped(state: Any, host: Any, kwargs: dict[str, Any]) -> Any:
+        own = host.current_op_global_arguments
+        if not own or any(name not in kwargs or kwargs[name] is not value for name, value in own.items()):
+            return quicker(state, host, kwargs)
+        if any(name.startswith("_") or name == "name" for name in kwargs.keys() - own.keys()):
+            return quicker(state, host, kwargs)
+        if last[0] is not own:
+            last[:] = own, quicker(state, host, kwargs)
+        arguments, found = last[1]
+        return {**arguments}, [*found]
+
+    return popped
+
+
 def _splitting_once(shlex: Any) -> Any:
     """The module ``shlex`` for one that splits the same few texts, and only reads the words."""
     return SimpleNamespace(**(vars(shlex) | {"split": functools.cache(shlex.split)}))
@@ -43,7 +67,7 @@ def _splitting_once(shlex: Any) -> Any:
 _QUICKER: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("pyinfra.api.arguments", "all_global_arguments", functools.cache),
     ("pyinfra.api.facts", "all_global_arguments", functools.cache),
-    ("pyinfra.api.facts", "pop_global_arguments", _arguing),
+    ("pyinfra.api.facts", "pop_global_arguments", _arguing_for_facts),
     ("pyinfra.api.operation", "pop_global_arguments", _arguing),
     ("pyinfra.api.operation", "signature", functools.cache),
     ("pyinfra.api.command", "shlex", _splitting_once),
@@ -54,6 +78,7 @@ _QUICKER: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
 @functools.cache
 def load_pyinfra() -> None:
     """Once in the life of a process. A name that pyinfra has no more is left alone."""
+    gc.set_threshold(_FEW_COLLECTIONS)
     defer_paramiko()
     for name, function, quicker in _QUICKER:
         module = importlib.import_module(name)

@@ -226,7 +226,8 @@ def test_generated_searches_find_the_same(
 
 
 @pytest.mark.long
-@settings(max_examples=300, deadline=None)
+@pytest.mark.timeout(1200)
+@settings(max_examples=150, deadline=None)
 @given(tree=TREES)
 def test_many_generated_trees_are_the_same(
     sides: tuple[Side, Side], tmp_path_factory: pytest.TempPathFactory, tree: dict[str, tuple[str, bytes]]
@@ -235,6 +236,7 @@ def test_many_generated_trees_are_the_same(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 @settings(max_examples=3000, deadline=None)
 @given(text=st.one_of(CONTENT, TEXTS.map(str.encode)), pattern=PATTERNS, extended=st.booleans())
 def test_many_generated_searches_find_the_same(

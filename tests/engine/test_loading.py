@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -62,3 +63,46 @@ print(json.dumps(told, sort_keys=True))
     )
     assert ours == stock
     assert '"_su_user": "bob"' in ours
+
+
+FACTS = """
+import json
+from pyinfra.api import Config, FactBase, State, operation
+from pyinfra.api.connect import connect_all
+from pyinfra.api.state import StateStage
+from pyinfra.context import ctx_host, ctx_state
+from agent.engine.this_host import this_host
+
+class Told(FactBase):
+    def command(self, word):
+        return f"echo {word} $FOO $PWD"
+
+@operation()
+def asks(word):
+    yield f"echo {[host.get_fact(Told, word), host.get_fact(Told, 'b', _env={'FOO': '2'}), host.get_fact(Told, 'c')]}"
+
+state = State(this_host({"_chdir": "/usr"}), Config(DIFF=True))
+(host,) = state.inventory
+connect_all(state)
+state.set_stage(StateStage.Prepare)
+ctx_state.set(state)
+ctx_host.set(host)
+for number in range(2):
+    asks(word="a", _env={"FOO": str(number)}, _chdir="/etc" if number else "/srv")
+told = [f"{command}" for data in state.ops[host].values() for command in data.command_generator()]
+print(json.dumps([*told, host.get_fact(Told, "d")]))
+"""
+
+
+def test_a_fact_is_asked_with_the_arguments_of_its_operation_and_its_own() -> None:
+    prefixes = ("", "from agent.engine.loading import load_pyinfra; load_pyinfra()")
+    stock, ours = (
+        subprocess.run([sys.executable, "-c", before + FACTS], check=True, capture_output=True, text=True).stdout
+        for before in prefixes
+    )
+    assert ours == stock
+    assert json.loads(ours) == [
+        "echo ['a 0 /srv', 'b 2 /srv', 'c 0 /srv']",
+        "echo ['a 1 /etc', 'b 2 /etc', 'c 1 /etc']",
+        "d /usr",
+    ]
