@@ -25,7 +25,9 @@ class DeployTrace:
             new = [question for question in rests_on(command) if question not in self._questions]
             self._lines.append(trace(new))
             self._questions.update(new)
-        except (UnsignedError, YoungError, OSError) as error:
+        except YoungError as error:
+            self._reasons[f"{error} changes all the time"] = None
+        except (UnsignedError, OSError) as error:
             self._reasons[f"{error}"] = None
 
     def text(self, deploy: str) -> str:

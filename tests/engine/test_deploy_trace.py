@@ -45,6 +45,7 @@ def bench(shared_bench: Bench) -> Bench:
     bench.write("tree/inner/file", "x\n")
     bench.deploy("known", DEPLOY)
     bench.deploy("asks", 'from pyinfra.facts.server import Command\nhost.get_fact(Command, command="true")\n')
+    bench.deploy("secret", 'host.run_shell_command("TOKEN=s3cret true --password s3cret")\n')
     bench.deploy("clock", "from pyinfra.facts.server import Date\nhost.get_fact(Date)\n")
     bench.deploy("silent", "target.exists()\n")
     bench.apply()
@@ -77,6 +78,16 @@ def test_what_is_spoilt_is_answered_in_another_way(
     assert list(differing(lines)) != []
 
 
-@pytest.mark.parametrize("deploy", ["asks", "clock", "silent"])
-def test_a_question_that_nobody_knows_waits_for_the_next_plan(traces: dict[str, list[bytes]], deploy: str) -> None:
-    assert [line.split(b"\t")[0] for line in traces[deploy]] == [b"unsigned"]
+@pytest.mark.parametrize(
+    ("deploy", "reason"),
+    [
+        pytest.param("asks", b"it asks true", id="a_command"),
+        pytest.param("secret", b"it asks true", id="and_nothing_of_it_that_could_be_secret"),
+        pytest.param("clock", b"it asks what time it is", id="the_clock"),
+        pytest.param("silent", b"it asks nothing", id="nothing"),
+    ],
+)
+def test_a_question_that_nobody_knows_waits_for_the_next_plan(
+    traces: dict[str, list[bytes]], deploy: str, reason: bytes
+) -> None:
+    assert traces[deploy] == [b"unsigned\t%s: %s\t\n" % (deploy.encode(), reason)]

@@ -7,6 +7,7 @@ hardly ever changes a plan is left out: who logged in last, and times of access.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from agent.deploys import questions as of
@@ -16,6 +17,7 @@ from agent.engine.answers.known import SHAPES
 from agent.engine.answers.shape import Rests
 
 _DPKG_STATUS = "/var/lib/dpkg/status"
+_PROGRAM = re.compile(r"[\w./+-]{1,60}")
 _HOST_NAME = "/proc/sys/kernel/hostname"
 
 
@@ -26,7 +28,9 @@ def rests_on(command: str) -> tuple[Question, ...]:
         words = known.words(command)
         if words is not None:
             return tuple(_ASKED[known.rests](**words))
-    raise UnsignedError(" ".join(command.split())[:80])
+    # Not the whole command: it may hold a secret.
+    program = next((word for word in command.split() if _PROGRAM.fullmatch(word)), "a shell")
+    raise UnsignedError(f"it asks {program}")
 
 
 def _status(path: str) -> Iterable[Question]:
