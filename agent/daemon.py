@@ -169,7 +169,7 @@ class Daemon:
             changes = list(islice(differing(lines(self.paths.rest)), CHANGES_MOST))
             if changes:
                 self._suspect([(subject_of(line), answer.decode(errors="replace")) for line, answer in changes])
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, LookupError) as error:  # also of a kind that a newer version of the agent asks
             log.warning("%s cannot be read, so a cycle looks: %s", self.paths.rest, error)
             self.due = True
         self.same_at = self.same_at if self.due else time.time()
@@ -192,7 +192,7 @@ class Daemon:
             self.watch = Watching(self.rest.drift_s)
             self.selector.register(self.watch, selectors.EVENT_READ)
             self.watch.kernel.add(folders(lines(self.paths.rest)))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             log.warning("the kernel watches no more: %s; looking every %s s", error, self.rest.drift_s)
             self._end_watch()
             return

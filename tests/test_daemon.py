@@ -311,6 +311,17 @@ def test_ten_thousand_looks_at_a_host_at_rest_leave_nothing_behind(tmp_path: Pat
     daemon._end_watch()
 
 
+@pytest.mark.parametrize("line", ["new-kind\tsubject\tanswer\n", "path\tonly two\n", "unit\ttoo\tmany\twords\n", "\n"])
+def test_a_trace_that_this_version_does_not_understand_has_a_cycle_look(tmp_path: Path, line: str) -> None:
+    paths = Paths(tmp_path)
+    paths.run.mkdir(parents=True)
+    write(paths.rest, Rest(2**40), line)
+    daemon = Daemon(paths, lambda: subprocess.Popen(["false"]), owns_cycle=True, due=False)
+    daemon._register()
+    daemon._check()
+    assert daemon.due
+
+
 def test_the_daemon_s_own_modules_are_few() -> None:
     """It is to stay small: none of the large libraries may come with it."""
     script = "import json, sys, agent.daemon; print(json.dumps(sorted(sys.modules)))"
