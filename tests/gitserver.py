@@ -31,6 +31,19 @@ from agent.system.process import run
 
 TIMEOUT_S = 30
 
+SETTINGS = """\
+[user]
+	name = nobody
+	email = nobody@example.org
+[gc]
+	auto = 0
+[maintenance]
+	auto = false
+[receive]
+	autogc = false
+"""
+"""Of every repository. Nothing is tidied up: git would start a process for it with each commit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Author:
@@ -69,9 +82,8 @@ class ConfigRepo:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.mkdir(parents=True)
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.git("config", "user.name", "nobody")
-        self.git("config", "user.email", "nobody@example.org")
+        self.git("init", "--quiet", "--template=", "--initial-branch=main")
+        _furnish(path / ".git")
 
     def git(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
         """Runs git here; stdout without the last newline."""
@@ -133,7 +145,9 @@ class ConfigRepo:
 
     @property
     def head(self) -> str:
-        return self.git("rev-parse", "HEAD")
+        branch = (self.path / ".git/HEAD").read_text().removeprefix("ref: ").strip()
+        loose = self.path / ".git" / branch
+        return loose.read_text().strip() if loose.is_file() else self.git("rev-parse", "HEAD")
 
     @classmethod
     def at(cls, path: Path) -> Self:
@@ -144,7 +158,8 @@ class ConfigRepo:
 
     def bare(self, path: Path) -> Path:
         """A bare clone, which ``git push origin`` of this repository then reaches."""
-        _run(["git", "clone", "--quiet", "--bare", f"{self.path}", f"{path}"])
+        _run(["git", "clone", "--quiet", "--bare", "--template=", f"{self.path}", f"{path}"])
+        _furnish(path)
         self.git("remote", "add", "origin", f"{path}")
         return path
 
@@ -406,6 +421,14 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         assert process.poll() is None, f"sshd ended: {log.read_text()}"
         time.sleep(0.01)
     raise AssertionError(f"sshd does not listen: {log.read_text()}")
+
+
+def _furnish(repository: Path) -> None:
+    """Give it the settings, and instead of git's fifteen templates the folders that they lie in."""
+    with (repository / "config").open("a") as config:
+        config.write(SETTINGS)
+    for name in ("hooks", "info"):
+        (repository / name).mkdir(exist_ok=True)
 
 
 def _signing(by: Author | None) -> tuple[str, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from agent.domain.report import Report
 from agent.system import host as machine
 from agent.system import systemd
-from tests.adversary.victim import INVENTORY, SIGNERS, VITALS, Victim, motd, victim
+from tests.adversary.victim import INVENTORY, SIGNERS, VITALS, SpyEngine, Victim, at, motd, victim
 from tests.gitserver import Author, author
+from tests.stage import Stage
 
 
 @pytest.fixture(scope="session")
@@ -43,11 +45,25 @@ def _a_machine_that_feels_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "vitals", lambda _: VITALS)
 
 
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    return Stage(tmp_path_factory.mktemp("stage"))
+
+
 @pytest.fixture
-def host(tmp_path: Path, ann: Author, bob: Author) -> Iterator[Victim]:
-    host = victim(tmp_path, ann)
-    files = {f"{INVENTORY}/hosts.yaml": "all: {hosts: {web1: {}}}\n", SIGNERS: f"{bob.line}\n", **motd("hello")}
-    host.repo.commit("First", files, by=ann)
-    assert host.cycle().problems == ()
+def host(stage: Stage, ann: Author, bob: Author) -> Iterator[Victim]:
+    def rest() -> tuple[SpyEngine, list[Report]]:
+        stage.clear()
+        host = victim(stage.folder, ann)
+        files = {f"{INVENTORY}/hosts.yaml": "all: {hosts: {web1: {}}}\n", SIGNERS: f"{bob.line}\n", **motd("hello")}
+        host.repo.commit("First", files, by=ann)
+        assert host.cycle().problems == ()
+        host.parts.mirror.close()
+        return host.engine, host.reporter.reports
+
+    engine, reports = stage.restore("at rest", rest)
+    host = at(stage.folder)
+    vars(host.engine).update(copy.deepcopy(vars(engine)))
+    host.reporter.reports[:] = reports
     yield host
     host.parts.mirror.close()

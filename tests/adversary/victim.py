@@ -159,12 +159,19 @@ class Victim:
 
 
 def victim(folder: Path, anchor: Author) -> Victim:
-    """web1, below ``folder``; trusts ``anchor``."""
-    repo, paths = ConfigRepo(folder / "work"), Paths(folder / "host")
+    """web1, made below ``folder``; trusts ``anchor``."""
+    ConfigRepo(folder / "work")
+    paths = Paths(folder / "host")
     paths.var.mkdir(parents=True, mode=0o700)
     paths.etc.mkdir(parents=True)
     paths.trusted_signers.write_text(f"{anchor.line}\n")
-    return following(repo, paths, f"{repo.path}", Access(None, None))
+    return at(folder)
+
+
+def at(folder: Path) -> Victim:
+    """The one that is below ``folder``."""
+    repo = ConfigRepo.at(folder / "work")
+    return following(repo, Paths(folder / "host"), f"{repo.path}", Access(None, None))
 
 
 def following(repo: ConfigRepo, paths: Paths, remote: str, access: Access) -> Victim:

@@ -6,25 +6,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.rollback.mortal import Host, Stage, at_rest, feel_well
+from tests.rollback.mortal import Host, Hosts, at_rest, feel_well
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    stage = Stage(tmp_path_factory.mktemp("stage"))
-    yield stage
-    stage.close()
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    hosts = Hosts(tmp_path_factory.mktemp("hosts"))
+    yield hosts
+    hosts.close()
 
 
 @pytest.fixture
-def host(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Host:
+def host(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> Host:
     """It has followed nothing yet, on a machine that is well."""
     feel_well(monkeypatch)
-    return stage.host()
+    return hosts.new()
 
 
 @pytest.fixture
-def good(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Host:
+def good(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> Host:
     """At rest on a good commit."""
     feel_well(monkeypatch)
-    return stage.kept("good", lambda: at_rest(stage.host()))
+    return hosts.kept("good", lambda: at_rest(hosts.new()))

@@ -5,7 +5,6 @@ Only the clock, the status branch and the moments at which the agent dies are pl
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +36,7 @@ from agent.system import host as machine
 from agent.system import systemd
 from agent.system.git import Access, Mirror
 from tests.gitserver import ConfigRepo
+from tests.stage import Stage
 
 INVENTORY = "inventories/prod"
 HOSTS = {
@@ -129,32 +129,24 @@ def feel_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "vitals", lambda _: Vitals(10, 5, 100, 50, 0, 1000, 900, 90, 3))
 
 
-class Stage:
-    """The folder in which all hosts of a module live, one after the other. A host that many tests begin with is made
-    once and kept: it comes back to the same paths, for its files hold them."""
+class Hosts:
+    """All hosts of a module, one after the other in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._live, self._kept = folder / "live", folder / "kept"
+        self._stage = Stage(folder)
         self._mirror: Mirror | None = None
 
-    def host(self) -> Host:
+    def new(self) -> Host:
         """web1, which has followed nothing yet."""
-        shutil.rmtree(self._live, ignore_errors=True)
-        (self._live / "target").mkdir(parents=True)
-        ConfigRepo(self._live / "work")
-        Paths(self._live / "host").var.mkdir(parents=True, mode=0o700)
+        self._stage.clear()
+        (self._stage.folder / "target").mkdir()
+        ConfigRepo(self._stage.folder / "work")
+        Paths(self._stage.folder / "host").var.mkdir(parents=True, mode=0o700)
         return self._enter(Host.now)
 
     def kept(self, name: str, make: Callable[[], Host]) -> Host:
         """The host that ``make`` returned when it was asked for ``name`` first, as it was then."""
-        folder = self._kept / name
-        if not folder.exists():
-            made = make()
-            shutil.copytree(self._live, folder, symlinks=True)
-            (folder / "now").write_text(f"{made.now}")
-        shutil.rmtree(self._live)
-        shutil.copytree(folder, self._live, symlinks=True)
-        return self._enter(int((folder / "now").read_text()))
+        return self._enter(self._stage.restore(name, lambda: make().now))
 
     def close(self) -> None:
         """End git's processes of the last host."""
@@ -162,12 +154,12 @@ class Stage:
             self._mirror.close()
 
     def _enter(self, now: int) -> Host:
-        paths, target = Paths(self._live / "host"), self._live / "target"
-        repo = ConfigRepo.at(self._live / "work")
+        paths, target = Paths(self._stage.folder / "host"), self._stage.folder / "target"
+        repo = ConfigRepo.at(self._stage.folder / "work")
         self.close()
         self._mirror = mirror = Mirror(paths.mirror, Access(None, None))
         reporter = Reporter()
-        engine = MortalEngine(work=self._live / "engine", timeout_s=60)
+        engine = MortalEngine(work=self._stage.folder / "engine", timeout_s=60)
         host: Host
         parts = Parts(
             paths=paths,

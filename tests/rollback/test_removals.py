@@ -10,11 +10,11 @@ from agent.deploys import systemctl
 from agent.deploys.files.file import File
 from agent.domain.phase import Phase, phase_of
 from agent.errors import DeployError
-from tests.rollback.mortal import FAILS, Dead, Host, Stage, problems
+from tests.rollback.mortal import FAILS, Dead, Host, Hosts, problems
 
 
 @pytest.fixture
-def serving(stage: Stage, good: Host) -> Host:
+def serving(hosts: Hosts, good: Host) -> Host:
     """On a good commit with a file ``page`` that the check of another deploy, which names it nowhere, needs."""
 
     def serve() -> Host:
@@ -23,7 +23,7 @@ def serving(stage: Stage, good: Host) -> Host:
         good.now += 100
         return good
 
-    return stage.kept("serving", serve)
+    return hosts.kept("serving", serve)
 
 
 def _serve(host: Host, word: str, *more: str, plays: str = "") -> str:
