@@ -36,7 +36,7 @@ def asked(**entry: Any) -> CheckResult:
 class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/slow":
-            time.sleep(2)
+            time.sleep(10)
         status = {"/gone": 410, "/moved": 302}.get(self.path, 200)
         self.send_response(status)
         if status == 302:
@@ -53,6 +53,7 @@ class Answers(BaseHTTPRequestHandler):
 @contextmanager
 def serving(wrap: Callable[[socket.socket], socket.socket] | None = None) -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server.daemon_threads = True  # nobody waits for what is slow
     if wrap is not None:
         server.socket = wrap(server.socket)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
