@@ -12,6 +12,7 @@ import hypothesis.configuration
 import pytest
 
 from agent.engine import forked
+from tests.cost import Cost
 from tests.guard import Guard
 from tests.lab import images
 from tests.lab.lab import Lab, missing
@@ -41,6 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes; runs with --long (bash tests/run --long)")
+    config.pluginmanager.register(Cost())
 
 
 LONGEST_FIRST = (

@@ -1,0 +1,52 @@
+"""What a run costs: at its end the files that took most CPU seconds, and how long workers had nothing left to do.
+
+CPU seconds are those of the test process and of all that it started and waited for, booted hosts included. They say
+more than the clock does on a machine that is busy, or where tests wait. A host counts for the file that destroys it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+SHOWN = 10
+
+
+class Cost:
+    def __init__(self) -> None:
+        self._seconds: Counter[str] = Counter()
+        """By file."""
+        self._ends: list[float] = []
+        """When each worker was done."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        before = sum(os.times()[:4])
+        found = yield
+        self._seconds[item.nodeid.partition("::")[0]] += sum(os.times()[:4]) - before
+        return found
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """In a worker: hand over what was counted."""
+        if (handed := getattr(session.config, "workeroutput", None)) is not None:
+            handed["cost"] = {"seconds": dict(self._seconds), "end": time.time()}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        """In the controller: a worker of pytest-xdist has ended, or was killed and handed nothing over."""
+        if cost := getattr(node, "workeroutput", {}).get("cost"):
+            self._seconds.update(cost["seconds"])
+            self._ends.append(cost["end"])
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self._ends:
+            return
+        terminalreporter.section("CPU seconds")
+        for path, seconds in self._seconds.most_common(SHOWN):
+            terminalreporter.write_line(f"{seconds:6.0f}  {path}")
+        idle = sum(max(self._ends) - end for end in self._ends)
+        terminalreporter.write_line(f"{self._seconds.total():6.0f}  in all; workers waited {idle:.0f} s for the last")
