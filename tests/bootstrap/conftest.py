@@ -5,16 +5,18 @@ A host that needs no network is booted without one, which proves that it needs n
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.lab.host import Completed, Host
-from tests.lab.images import Image
+from tests.lab.images import Image, prepared
+from tests.lab.installed import WHEEL_SOURCES, digests, offline
 from tests.lab.installed import WHEELHOUSE as WHEELS
 from tests.lab.lab import Lab
 
@@ -29,6 +31,9 @@ SITE = """\
         /etc/greeting: {content: "hello\\n"}
 """
 
+
+_MAKERS = ("tests/bootstrap/conftest.py", "tests/lab/*.py")
+"""What decides on a bootstrapped host beside what is bootstrapped."""
 
 Boot = Callable[..., Host]
 Bootstrapped = Callable[[str], tuple[Image, Completed]]
@@ -95,16 +100,20 @@ class Installed:
 
 @pytest.fixture(scope="session")
 def bootstrapped(boot: Boot) -> Bootstrapped:
-    """By suite: what a host is after bootstrap.sh, as an image, and what bootstrap.sh said."""
-    known: dict[str, tuple[Image, Completed]] = {}
+    """By suite: what a host is after bootstrap.sh, as an image, and what bootstrap.sh said. One test process makes it,
+    and it is kept while nothing that is in it changes."""
 
     def of(suite: str) -> tuple[Image, Completed]:
-        if suite not in known:
-            machine = boot(suite)
-            done = bootstrap(machine)
-            assert done.code == 0, done.error
-            known[suite] = (machine.freeze(), done)
-        return known[suite]
+        def prepare(folder: Path) -> None:
+            with boot(suite) as machine:
+                done = bootstrap(machine)
+                assert done.code == 0, done.error
+                machine.freeze(folder / "host")
+            (folder / "done.json").write_text(json.dumps(asdict(done)))
+
+        parent = offline(suite)
+        folder = prepared(f"{suite}-bootstrapped", parent, digests(*WHEEL_SOURCES, "bootstrap.sh", *_MAKERS), prepare)
+        return (folder / "host", *parent), Completed(**json.loads((folder / "done.json").read_text()))
 
     return of
 

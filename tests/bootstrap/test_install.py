@@ -160,7 +160,7 @@ def test_a_signal_in_the_first_cycle_takes_back_what_was_written(boot: Boot, sig
 
 
 def test_a_signal_after_the_first_cycle_changed_something_leaves_what_can_give_it_back(boot: Boot) -> None:
-    with boot() as machine:
+    with boot(image="agent") as machine:
         said = interrupted(machine, "HUP", "    - files: {/etc/greeting: {content: hello}}\n")
         assert "run this again to go on, or --uninstall to give the machine back" in said
         assert machine.run("systemctl is-enabled hostwright", check=False).output == "disabled\n"

@@ -7,9 +7,8 @@ import pytest
 from tests.faults import patient
 from tests.faults.patient import Patient
 from tests.lab.lab import Lab
-from tests.stories.world import World
 
 
 @pytest.fixture(scope="package")
 def sick(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Patient:
-    return patient.patient(lab, World(tmp_path_factory.mktemp("world") / "world"))
+    return patient.patient(lab, tmp_path_factory.mktemp("world") / "world")

@@ -36,6 +36,8 @@ HOSTWRIGHT = "/usr/local/bin/hostwright"
 LOCK = Path("/run/hostwright/lock")
 UNIT = "hostwright-cycle.service"
 DROP_IN = Path("/run/systemd/system/hostwright-cycle.service.d/lab.conf")
+KEEP = Path("/run/systemd/system/multi-user.target.d/lab.conf")
+"""Without a unit that names it, systemd forgets with what a unit ended."""
 
 SMALL_FILES = 12
 BIG = 64 * 1024
@@ -171,7 +173,9 @@ def _loaded(name: str) -> str:
 def start(*prefix: str) -> subprocess.Popen[bytes]:
     """A cycle in its own unit, as the daemon has it started; by way of ``prefix`` where there is one. What is returned
     ends with it."""
-    DROP_IN.parent.mkdir(parents=True, exist_ok=True)
+    for drop_in in (DROP_IN, KEEP):
+        drop_in.parent.mkdir(parents=True, exist_ok=True)
+    KEEP.write_text(f"[Unit]\nAfter={UNIT}\n")
     DROP_IN.write_text(f"[Service]\nExecStart=\nExecStart={' '.join((*prefix, HOSTWRIGHT))} cycle\n")
     run("systemctl", "daemon-reload")
     return subprocess.Popen(["systemctl", "start", UNIT], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

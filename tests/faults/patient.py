@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.lab.host import Host
 from tests.lab.lab import Lab
-from tests.stories.world import World, follow, rest
+from tests.stories.following import following, point, wake
+from tests.stories.world import World
 
 REMOTE = "/srv/config.git"
 SETTINGS = "/etc/hostwright/agent.yaml"
@@ -70,11 +72,11 @@ class Patient:
         return (self.cycle(), self.says, self.report()["phase"], self.problems()) == (0, word, "converged", [])
 
 
-def patient(lab: Lab, world: World, suite: str = "trixie", **options: Any) -> Patient:
-    """At rest: no cycle runs but those that a test asks for."""
-    world.commit("Be quick", {"inventories/lab/fleet.yaml": FLEET, "inventories/lab/site.yaml": SITE % "well"})
-    host = lab.boot(suite, image="agent", name="web1", **options)
-    host.push(world.bare, REMOTE)
-    follow(host, REMOTE)
-    rest(host)
-    return Patient(host, world)
+def patient(lab: Lab, folder: Path, suite: str = "trixie", **options: Any) -> Patient:
+    """At rest: no cycle runs but those that a test asks for. ``folder``: of its world; ``options`` go to Lab.boot."""
+    begun = following(lab, suite)
+    found = Patient(wake(lab, begun, **options), begun.world.copy(folder))
+    found.world.commit("Be quick", {"inventories/lab/fleet.yaml": FLEET})
+    found.push()
+    point(found.host, REMOTE)
+    return found

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.host import Host
-from tests.lab.installed import instrumented
 from tests.lab.lab import Lab
-from tests.stories.world import MOTD, World, follow, until
+from tests.stories.following import Followed, following, point, wake
+from tests.stories.world import MOTD, World, until
 
 UNIT = "hostwright.service"
 CLOCK = "/run/clock"
@@ -24,15 +24,21 @@ QUICK = "[Service]\nRestartSec=100ms\nWatchdogSec=3s\n"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("world") / "world")
+def begun(lab: Lab) -> Followed:
+    return following(lab, "bookworm", instruments=True)
 
 
 @pytest.fixture(scope="module")
-def host(lab: Lab, world: World) -> Iterator[Host]:
+def world(begun: Followed, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return begun.world.copy(tmp_path_factory.mktemp("world") / "world")
+
+
+@pytest.fixture(scope="module")
+def host(lab: Lab, begun: Followed, world: World) -> Iterator[Host]:
     """Its daemon looks every two seconds, by a clock that tests set."""
     bind = f"--bind={world.served}:/srv"
-    with lab.boot("bookworm", image=instrumented("bookworm"), name="web1", options=(bind,)) as host:
+    with wake(lab, begun, options=(bind,)) as host:
+        point(host, "/srv/config.git")
         library = host.run("ls /usr/lib/*/faketime/libfaketime.so.1").output.strip()
         for unit in ("hostwright", "hostwright-cycle"):
             host.write(f"/etc/systemd/system/{unit}.service.d/clock.conf", FAKED % library)
@@ -40,7 +46,7 @@ def host(lab: Lab, world: World) -> Iterator[Host]:
         host.write(f"{packages}/clock.pth", SLEEPS)
         host.write(f"/etc/systemd/system/{UNIT}.d/quick.conf", QUICK)
         set_clock(host, "+0")
-        follow(host, "/srv/config.git")
+        host.run(f"systemctl daemon-reload && systemctl enable --quiet --now {UNIT}")
         yield host
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab.host import Host
-from tests.lab.installed import instrumented
 from tests.lab.lab import Lab
-from tests.stories.world import World, follow, rest
+from tests.stories.following import following, point, wake
+from tests.stories.world import World
 
 DRIVER = Path(__file__).with_name("killing.py")
 PYTHON = "/opt/hostwright/current/bin/python"
@@ -35,15 +35,19 @@ _ASKED = os.environ.get("HOSTWRIGHT_KILL_SEED")
 
 @pytest.fixture(scope="module")
 def host(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Host:
-    world = World(tmp_path_factory.mktemp("world") / "world")
+    begun = following(lab, "bookworm", instruments=True)
+    host = wake(lab, begun)
+    ready(host, begun.world.copy(tmp_path_factory.mktemp("world") / "world"))
+    return host
+
+
+def ready(host: Host, world: World) -> None:
+    """For the driver: the host holds the repository that it follows, and a working copy of that."""
     world.commit("Settle at once", {"inventories/lab/fleet.yaml": "schedule: {settle: 0s, fetch: 1h, drift: 1h}\n"})
-    host = lab.boot("bookworm", image=instrumented("bookworm"), name="web1")
     host.push(world.bare, "/srv/config.git")
     host.run("git clone -q /srv/config.git /srv/work && mkdir /etc/lab")
     host.write("/root/killing.py", DRIVER.read_text())
-    follow(host, "/srv/config.git")
-    rest(host)
-    return host
+    point(host, "/srv/config.git")
 
 
 def killed(host: Host, *arguments: object) -> int:

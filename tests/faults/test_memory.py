@@ -10,7 +10,8 @@ import pytest
 
 from tests.lab.host import Host
 from tests.lab.lab import Lab
-from tests.stories.world import MOTD, World, apply, follow, rest
+from tests.stories.following import Followed, following, point, wake
+from tests.stories.world import MOTD, World, apply
 
 CONTROLLER = Path("/sys/fs/cgroup/memory")
 LIMIT = 600 * 1024 * 1024
@@ -36,19 +37,22 @@ def group(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def host(lab: Lab, group: Path, world: World) -> Iterator[Host]:
-    options = (f"--bind={world.served}:/srv",)
-    with lab.boot("trixie", image="agent", name="web1", options=options) as host:
-        follow(host, "/srv/config.git")
-        rest(host)
-        (group / "cgroup.procs").write_text(f"{host.pid}")
-        yield host
-        host.destroy()
+def begun(lab: Lab) -> Followed:
+    return following(lab, "trixie")
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path / "world")
+def world(begun: Followed, tmp_path: Path) -> World:
+    return begun.world.copy(tmp_path / "world")
+
+
+@pytest.fixture
+def host(lab: Lab, group: Path, begun: Followed, world: World) -> Iterator[Host]:
+    with wake(lab, begun, options=(f"--bind={world.served}:/srv",)) as host:
+        point(host, "/srv/config.git")
+        (group / "cgroup.procs").write_text(f"{host.pid}")
+        yield host
+        host.destroy()
 
 
 def test_a_commit_for_which_there_is_not_enough_memory_is_taken_back_and_the_agent_lives(

@@ -10,7 +10,8 @@ import pytest
 
 from tests.lab.host import Host
 from tests.lab.lab import Lab
-from tests.stories.world import World, follow, rest
+from tests.stories.following import following, point, wake
+from tests.stories.world import World
 
 REMOTE = "/srv/config.git"
 LIMIT_S = 8
@@ -63,12 +64,11 @@ class Victim:
 
 @pytest.fixture(scope="module")
 def victim(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Victim:
-    world = World(tmp_path_factory.mktemp("world") / "world")
+    begun = following(lab, "trixie")
+    world = begun.world.copy(tmp_path_factory.mktemp("world") / "world")
     world.commit("Be quick", {"inventories/lab/fleet.yaml": FLEET})
-    host = lab.boot("trixie", image="agent", name="web1")
-    host.push(world.bare, REMOTE)
-    follow(host, REMOTE)
-    rest(host)
+    host = wake(lab, begun)
+    point(host, REMOTE)
     return Victim(host, world)
 
 
@@ -95,12 +95,12 @@ def test_what_waits_for_somebody_to_type_finds_nobody(victim: Victim) -> None:
     assert victim.carried_on
 
 
-GIGABYTE = "head -c 1G /dev/zero; grep VmHWM /proc/$PPID/status > /root/held; echo that was it >&2; exit 3"
+MUCH = "head -c 300M /dev/zero; grep VmHWM /proc/$PPID/status > /root/held; echo that was it >&2; exit 3"
 """On one line. The parent of its shell is the engine."""
 
 
 def test_what_prints_without_end_fills_neither_memory_nor_report(victim: Victim) -> None:
-    assert victim.cycle("talks", SHELL.format(command=GIGABYTE)) == 7
+    assert victim.cycle("talks", SHELL.format(command=MUCH)) == 7
     assert "that was it" in victim.problems()[0]["message"]
     assert int(victim.host.read("/root/held").split()[1]) < 200_000, "kB that the engine held at most"
     size = int(victim.host.run(f"git --git-dir={REMOTE} cat-file -s status:README.md").output)

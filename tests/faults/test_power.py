@@ -10,14 +10,14 @@ import json
 import random
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.faults.test_kill import DRIVER, LONG_S, PYTHON, seed
+from tests.faults.test_kill import LONG_S, PYTHON, ready, seed
 from tests.lab.host import Host
 from tests.lab.lab import Lab
-from tests.stories.world import World, follow, rest
+from tests.stories.following import following, wake
+from tests.stories.world import rest
 
 FEW, MANY = 3, 100
 CYCLE_S = 4.0
@@ -28,18 +28,12 @@ STATE = "/var/lib/hostwright"
 
 @pytest.fixture(scope="module")
 def host(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Host:
-    world = World(tmp_path_factory.mktemp("world") / "world")
-    world.commit("Settle at once", {"inventories/lab/fleet.yaml": "schedule: {settle: 0s, fetch: 1h, drift: 1h}\n"})
+    begun = following(lab, "bookworm")
     # The Git server has a disk of its own.
     served = tmp_path_factory.mktemp("served")
-    options = (f"--bind={served}:/srv",)
-    host = lab.boot("bookworm", image="agent", name="web1", options=options, disk=True)
-    host.push(world.bare, "/srv/config.git")
-    host.run("git clone -q /srv/config.git /srv/work && mkdir /etc/lab")
-    host.write("/root/killing.py", Path(DRIVER).read_text())
-    follow(host, "/srv/config.git")
-    host.run("systemctl disable hostwright.service")  # the cycles after a boot are those that the test asks for
-    rest(host)
+    host = wake(lab, begun, options=(f"--bind={served}:/srv",), disk=True)
+    host.run("systemctl disable --quiet hostwright.service")  # the cycles after a boot are those that the test asks for
+    ready(host, begun.world.copy(tmp_path_factory.mktemp("world") / "world"))
     return host
 
 

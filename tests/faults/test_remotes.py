@@ -12,9 +12,9 @@ import pytest
 
 from tests.gitserver import answering_server, silent_server
 from tests.lab.host import Completed, Host
-from tests.lab.images import Image
 from tests.lab.lab import Lab
-from tests.stories.world import MOTD, World, apply, follow, kinds, rest
+from tests.stories.following import Followed, following, point, wake
+from tests.stories.world import MOTD, World, apply, kinds
 
 LOCAL = "/srv/config.git"
 HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n"
@@ -39,37 +39,27 @@ ILLS: dict[str, Callable[[], AbstractContextManager[int]]] = {
 NAMED = {"problem-timeout", "problem-source-unreachable", "problem-bad-answer"}
 
 
-def boot(lab: Lab, world: World, image: str | Image) -> Host:
-    """A host that holds the repository of ``world`` as a folder of its own."""
-    return lab.boot("bookworm", image=image, name="web1", options=(f"--bind={world.served}:/srv",))
+@pytest.fixture(scope="module")
+def well(lab: Lab) -> Followed:
+    return following(lab, "bookworm")
 
 
 @pytest.fixture(scope="module")
-def well(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Image]:
-    """A world, and what a host is that follows it."""
-    world = World(tmp_path_factory.mktemp("world") / "world")
-    host = boot(lab, world, "agent")
-    follow(host, LOCAL)
-    rest(host)
-    host.run("systemctl disable --quiet hostwright.service")
-    return world, host.freeze()
+def worlds(well: Followed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
+    return {ill: well.world.copy(tmp_path_factory.mktemp("world") / "world") for ill in ILLS}
 
 
 @pytest.fixture(scope="module")
-def worlds(well: tuple[World, Image], tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
-    return {ill: well[0].copy(tmp_path_factory.mktemp("world") / "world") for ill in ILLS}
-
-
-@pytest.fixture(scope="module")
-def hosts(lab: Lab, well: tuple[World, Image], worlds: dict[str, World]) -> Iterator[dict[str, Host]]:
-    """One for each illness: half a minute of patience with each server is waited for once."""
+def hosts(lab: Lab, well: Followed, worlds: dict[str, World]) -> Iterator[dict[str, Host]]:
+    """One for each illness: half a minute of patience with each server is waited for once. Each holds its repository as
+    a folder of its own."""
     with contextlib.ExitStack() as stack:
-        yield {ill: stack.enter_context(boot(lab, world, well[1])) for ill, world in worlds.items()}
-
-
-def point(host: Host, remote: str) -> None:
-    """As an administrator moves a host to another server."""
-    host.run(["sed", "-i", f"s|^remote:.*|remote: {remote}|", "/etc/hostwright/agent.yaml"])
+        hosts = {}
+        for ill, world in worlds.items():
+            bind = f"--bind={world.served}:/srv"
+            host = wake(lab, well, options=(bind,))
+            hosts[ill] = stack.enter_context(host)
+        yield hosts
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,19 @@ def derived(name: str, parent: Image, script: str, recipe: Sequence[object] = ()
     return (_cached(name, [parent[0].name, script, *recipe], build), *parent)
 
 
+def prepared(name: str, parent: Image, recipe: Sequence[object], prepare: Callable[[Path], None]) -> Path:
+    """A folder of the cache that ``prepare`` filled when it was new, mostly with what became of a host.
+
+    ``parent`` is the image that the host was booted from; ``recipe`` is what else decides on the result.
+    """
+
+    def build(folder: Path) -> None:
+        folder.mkdir()
+        prepare(folder)
+
+    return _cached(name, [parent[0].name, *recipe], build)
+
+
 def overlay_script(image: Image, upper: Path, scratch: Path) -> str:
     """A shell script that mounts ``image`` under ``upper`` at ``scratch/root`` and becomes the command in ``$0 $@``.
 

@@ -68,7 +68,7 @@ CONTAINER_ENVIRONMENT = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
 hierarchy, and overlayfs does not lie on overlayfs. Podman's netavark needs a network of the host's own, too."""
 
 _LOCK = "requirements.txt"
-_DECIDING = (
+WHEEL_SOURCES = (
     "pyproject.toml",
     "requirements.txt",
     "README.md",
@@ -81,7 +81,7 @@ _DECIDING = (
 
 
 def offline(suite: str) -> Image:
-    return derived(f"{suite}-offline", ready(suite), _WHEELS, _digests(_LOCK), f"{ROOT}:/source")
+    return derived(f"{suite}-offline", ready(suite), _WHEELS, digests(_LOCK), f"{ROOT}:/source")
 
 
 def agent(suite: str) -> Image:
@@ -97,15 +97,15 @@ def instrumented(suite: str) -> Image:
 
 
 def _dependencies(suite: str) -> Image:
-    recipe = _digests(_LOCK, "agent/__init__.py")
+    recipe = digests(_LOCK, "agent/__init__.py")
     return derived(f"{suite}-dependencies", offline(suite), _DEPENDENCIES, recipe, f"{ROOT}:/source")
 
 
 def _with_agent(name: str, parent: Image) -> Image:
-    return derived(name, parent, _AGENT, _digests(*_DECIDING), f"{ROOT}:/source")
+    return derived(name, parent, _AGENT, digests(*WHEEL_SOURCES), f"{ROOT}:/source")
 
 
-def _digests(*patterns: str) -> list[tuple[str, str]]:
+def digests(*patterns: str) -> list[tuple[str, str]]:
     """Path and content of the repository's files, for the recipe."""
     files = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
     return [(f"{path.relative_to(ROOT)}", hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]

@@ -1,69 +1,23 @@
 """What stories begin with: a world to push to, and hosts with the agent installed.
 
-Most begin on a host that follows the world and has converged. Such a host is made once for each suite, and all others
-boot from it as an image: that takes a tenth of the seconds.
+Most begin on a host that follows the world and has converged (``following.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.gitserver import HttpServer, http_server
 from tests.lab.host import Host
-from tests.lab.images import Image
 from tests.lab.installed import agent
 from tests.lab.lab import Lab
-from tests.stories.world import World, follow, rest
+from tests.stories.following import Followed, at_rest, following
+from tests.stories.world import World
 
 Boot = Callable[..., Host]
-
-PORT = 8417
-"""Where a host that was booted from an image finds the Git server of its world on its own loopback."""
-
-CONFIG = f"http://127.0.0.1:{PORT}/config.git"
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """A world, and the image of a host that followed it; both are for copies only."""
-
-    world: World
-    image: Image
-
-
-Follow = Callable[[str], Followed]
-
-
-@pytest.fixture(scope="session")
-def followed(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Follow:
-    """The host of a suite that follows the first commit of a world of its own, unsigned."""
-    made: dict[str, Followed] = {}
-
-    def of(suite: str) -> Followed:
-        if suite not in made:
-            world = World(tmp_path_factory.mktemp("followed") / "world")
-            made[suite] = Followed(world, image_of(lab, world, suite))
-        return made[suite]
-
-    return of
-
-
-def image_of(lab: Lab, world: World, suite: str, *options: str, files: dict[str, str] | None = None) -> Image:
-    """A host that holds ``files`` and follows ``world`` since it was set up with ``options``; its daemon does not start
-    by itself."""
-    with http_server(world.served) as server:
-        host = lab.boot(suite, image=agent(suite), name="web1")
-        for path, text in (files or {}).items():
-            host.write(path, text)
-        host.reach(server.port, at=PORT)
-        follow(host, CONFIG, *options)
-        rest(host)
-        host.run("systemctl disable --quiet hostwright.service")
-        return host.freeze()
 
 
 @pytest.fixture
@@ -73,9 +27,9 @@ def suite() -> str:
 
 
 @pytest.fixture
-def begun(followed: Follow, suite: str) -> Followed:
+def begun(lab: Lab, suite: str) -> Followed:
     """What the test begins with."""
-    return followed(suite)
+    return following(lab, suite)
 
 
 @pytest.fixture
@@ -111,12 +65,9 @@ def boot(lab: Lab) -> Iterator[Boot]:
 
 
 @pytest.fixture
-def host(lab: Lab, begun: Followed, http: HttpServer, suite: str) -> Iterator[Host]:
+def host(lab: Lab, begun: Followed, http: HttpServer) -> Iterator[Host]:
     """web1: follows the world, has converged, and runs no cycle but those that a test asks for."""
-    with lab.boot(suite, image=begun.image, name="web1") as host:
-        host.reach(http.port, at=PORT)
-        host.reach(http.port)
-        host.run("systemctl enable --quiet hostwright.service")
+    with at_rest(lab, begun, http) as host:
         yield host
 
 

@@ -38,7 +38,8 @@ PODMAN = Place("with podman", image="containers", options=CONTAINER_OPTIONS, env
 class Row:
     """``wanted`` is the entry of a play as YAML; ``keys`` what it must change on a host made ready by ``before``.
 
-    ``drifts``: a command that spoils something, and the key that must be found. ``there`` holds while it is wanted,
+    ``drifts``: a command that spoils something, and the key that must be found. The more of them spoil different
+    resources, the fewer rounds it takes. ``there`` holds while it is wanted,
     ``gone`` after it has left Git; ``by_hand`` is done just before that. ``fates`` says what becomes of which key.
     """
 
@@ -81,6 +82,7 @@ FILES = Row(
     wanted="""
         - files:
             /srv/f/new: {content: "ours\\n", mode: "0640"}
+            /srv/f/newer: {content: "ours\\n", mode: "0640"}
             /srv/f/adopted: {content: "ours\\n"}
             /srv/f/changed: {content: "ours\\n"}
             /srv/f/link: {link: /srv/f/new}
@@ -89,20 +91,20 @@ FILES = Row(
             /srv/f/edited: {block: "in between\\n"}
     """,
     keys=(
-        *("file:/srv/f/new", "file:/srv/f/adopted", "file:/srv/f/changed", "link:/srv/f/link"),
+        *("file:/srv/f/new", "file:/srv/f/newer", "file:/srv/f/adopted", "file:/srv/f/changed", "link:/srv/f/link"),
         *("directory:/srv/f/folder", "directory:/srv/f/kept", "block:/srv/f/edited#managed"),
     ),
     there="""
-        [ "$(cat /srv/f/new /srv/f/adopted)" = "$(printf 'ours\\nours')" ]
-        [ "$(stat -c %a:%U /srv/f/new /srv/f/folder | xargs)" = '640:root 750:root' ]
+        [ "$(cat /srv/f/new /srv/f/newer /srv/f/adopted | xargs)" = 'ours ours ours' ]
+        [ "$(stat -c %a:%U /srv/f/new /srv/f/newer /srv/f/folder | xargs)" = '640:root 640:root 750:root' ]
         [ "$(readlink /srv/f/link)" = /srv/f/new ]
         grep -q 'in between' /srv/f/edited
     """,
     drifts=(
         ("echo more >> /srv/f/new", "file:/srv/f/new"),
         ("chmod 0666 /srv/f/new", "file:/srv/f/new"),
-        ("chown 1:1 /srv/f/new", "file:/srv/f/new"),
-        ("rm /srv/f/new", "file:/srv/f/new"),
+        ("chown 1:1 /srv/f/newer", "file:/srv/f/newer"),
+        ("rm /srv/f/newer", "file:/srv/f/newer"),
         ("rm /srv/f/new; ln -s /etc/passwd /srv/f/new", "file:/srv/f/new"),
         ("ln -sfn /etc /srv/f/link", "link:/srv/f/link"),
         ("rmdir /srv/f/folder", "directory:/srv/f/folder"),
@@ -115,6 +117,7 @@ FILES = Row(
     """,
     fates={
         "file:/srv/f/new": "gone",
+        "file:/srv/f/newer": "gone",
         "link:/srv/f/link": "gone",
         "directory:/srv/f/folder": "gone",
         "block:/srv/f/edited#managed": "gone",
@@ -130,28 +133,33 @@ USERS = Row(
     wanted="""
         - users:
             ann: {uid: 1501, shell: /bin/bash, groups: [crew], sudo: true, keys: ["KEY ann@lab"]}
+            bea: {shell: /bin/bash, groups: [crew], sudo: true, keys: ["KEY bea@lab"]}
             adopted: {shell: /bin/bash}
             groups: {crew: {gid: 1500}}
     """.replace("KEY", KEY),
-    keys=("user:ann", "user:adopted", "group:crew"),
+    keys=("user:ann", "user:bea", "user:adopted", "group:crew"),
     there="""
         [ "$(getent passwd ann | cut -d: -f3,7)" = 1501:/bin/bash ]
-        [ "$(getent group crew)" = crew:x:1500:ann ]
-        [ -s /home/ann/.ssh/authorized_keys ] && [ -s /etc/sudoers.d/hostwright-ann ]
+        [ "$(getent group crew | cut -d: -f3)" = 1500 ]
+        for name in ann bea; do
+            [ "$(id -Gn $name | tr ' ' '\\n' | grep -c '^crew$')" = 1 ]
+            [ -s /home/$name/.ssh/authorized_keys ] && [ -s /etc/sudoers.d/hostwright-$name ]
+        done
     """,
     drifts=(
         ("usermod -s /bin/sh ann", "user:ann"),
-        ("gpasswd -d ann crew", "user:ann"),
+        ("gpasswd -d bea crew", "user:bea"),
         ("rm /home/ann/.ssh/authorized_keys", "user:ann"),
-        ("rm /etc/sudoers.d/hostwright-ann", "user:ann"),
+        ("rm /etc/sudoers.d/hostwright-bea", "user:bea"),
         ("userdel ann", "user:ann"),
         ("groupmod -g 1599 crew", "group:crew"),
     ),
     gone="""
-        ! getent passwd ann && ! getent group crew && [ ! -e /etc/sudoers.d/hostwright-ann ]
+        ! getent passwd ann && ! getent passwd bea && ! getent group crew
+        [ ! -e /etc/sudoers.d/hostwright-ann ] && [ ! -e /etc/sudoers.d/hostwright-bea ]
         [ -d /home/ann ] && [ "$(getent passwd adopted | cut -d: -f7)" = /bin/bash ]
     """,
-    fates={"user:ann": "gone", "group:crew": "gone", "user:adopted": "released"},
+    fates={"user:ann": "gone", "user:bea": "gone", "group:crew": "gone", "user:adopted": "released"},
 )
 
 SERVICES = Row(
@@ -405,37 +413,47 @@ CONTAINERS = Row(
 """bookworm's podman is too old for quadlets, and the deploy says so (tests/deploys/containers)."""
 
 PROGRAM = "#!/bin/sh\necho hello\n"
-GREET = Asset("file:///srv/tools/greet", hashlib.sha256(PROGRAM.encode()).hexdigest(), len(PROGRAM))
-PLATFORMS = {"linux-x86_64": GREET, "linux-aarch64": GREET}
-LOCK = lock_text(Lock({"greet": ToolPin("greet", "1", {"greet": "greet"}, PLATFORMS)}))
+
+
+def tool(name: str) -> ToolPin:
+    asset = Asset(f"file:///srv/tools/{name}", hashlib.sha256(PROGRAM.encode()).hexdigest(), len(PROGRAM))
+    return ToolPin(name, "1", {name: name}, {"linux-x86_64": asset, "linux-aarch64": asset})
+
 
 TOOLS = Row(
     name="tools",
-    before="mkdir -p /srv/tools; printf '#!/bin/sh\\necho hello\\n' > /srv/tools/greet",
+    before="mkdir -p /srv/tools; printf '#!/bin/sh\\necho hello\\n' | tee /srv/tools/greet > /srv/tools/wave",
     files={
-        "inventories/lab/tools.yaml": """\
-greet:
+        "inventories/lab/tools.yaml": "".join(
+            f"""\
+{name}:
   version: "1"
-  url: "file:///srv/tools/greet"
-  platforms: {linux-x86_64: {}, linux-aarch64: {}}
-  bin: [greet]
-""",
-        "inventories/lab/lock.yaml": LOCK,
+  url: "file:///srv/tools/{name}"
+  platforms: {{linux-x86_64: {{}}, linux-aarch64: {{}}}}
+  bin: [{name}]
+"""
+            for name in ("greet", "wave")
+        ),
+        "inventories/lab/lock.yaml": lock_text(Lock({name: tool(name) for name in ("greet", "wave")})),
     },
     wanted="""
-        - tools: [greet]
+        - tools: [greet, wave]
     """,
-    keys=("tool:greet",),
-    there='[ "$(greet)" = hello ]',
+    keys=("tool:greet", "tool:wave"),
+    there='[ "$(greet) $(wave)" = "hello hello" ]',
     drifts=(
         ("rm /usr/local/bin/greet", "tool:greet"),
-        ("ln -sf /bin/false /usr/local/bin/greet", "tool:greet"),
-        ("echo false >> /opt/hostwright/tools/greet/1/greet", "tool:greet"),
+        ("ln -sf /bin/false /usr/local/bin/wave", "tool:wave"),
+        ("echo false >> /opt/hostwright/tools/wave/1/wave", "tool:wave"),
         ("chmod 0777 /opt/hostwright/tools/greet/1/greet", "tool:greet"),
         ("rm -r /opt/hostwright/tools/greet", "tool:greet"),
     ),
-    gone="[ ! -e /usr/local/bin/greet ] && [ ! -L /usr/local/bin/greet ] && [ ! -e /opt/hostwright/tools/greet ]",
-    fates={"tool:greet": "gone"},
+    gone="""
+        for name in greet wave; do
+            [ ! -e /usr/local/bin/$name ] && [ ! -L /usr/local/bin/$name ] && [ ! -e /opt/hostwright/tools/$name ]
+        done
+    """,
+    fates={"tool:greet": "gone", "tool:wave": "gone"},
 )
 
 ROWS = (FILES, USERS, SERVICES, PACKAGES, DOTFILES, SYSCTL, COMMAND, CRON, MOTD, SSH, CONTAINERS, TOOLS, TIMEZONE)

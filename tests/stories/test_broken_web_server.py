@@ -14,9 +14,9 @@ import pytest
 
 from tests.gitserver import http_server
 from tests.lab.host import Host
-from tests.lab.installed import agent
 from tests.lab.lab import Lab
-from tests.stories.world import World, apply, events, follow, rest
+from tests.stories.following import Followed, at_rest, following
+from tests.stories.world import World, apply, events, rest
 
 SERVER = """\
 import http.server, os, signal, sys, threading
@@ -70,8 +70,13 @@ def site(text: str, *, asked: str = "units", order: tuple[str, ...] = ("config",
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = World(tmp_path_factory.mktemp("world"))
+def begun(lab: Lab) -> Followed:
+    return following(lab, "bookworm")
+
+
+@pytest.fixture(scope="module")
+def world(begun: Followed, tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = begun.world.copy(tmp_path_factory.mktemp("world") / "world")
     fleet = "schedule: {fetch: 1h, drift: 1h, settle: 4s}\n"
     files = {"web.service": UNIT, "inventories/lab/fleet.yaml": fleet, "inventories/lab/site.yaml": site(GOOD)}
     world.commit("A web server", files)
@@ -79,12 +84,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def host(world: World, lab: Lab) -> Iterator[Host]:
-    with http_server(world.served) as server, lab.boot("bookworm", image=agent("bookworm"), name="web1") as host:
+def host(begun: Followed, world: World, lab: Lab) -> Iterator[Host]:
+    with http_server(world.served) as server, at_rest(lab, begun, server) as host:
         host.run(f"cat > /usr/local/lib/web.py <<'END'\n{SERVER}END\n")
         host.run("systemd-run -q --unit=other python3 -m http.server --bind 127.0.0.1 8082")
-        follow(host, server.url("config.git"))
-        rest(host)
+        assert apply(host).code == 0
         yield host
 
 

@@ -16,7 +16,7 @@ from agent.system.ssh_host import Login, logged_in
 from tests.gitserver import author
 from tests.lab.host import Host
 from tests.lab.lab import Lab
-from tests.stories.conftest import Follow
+from tests.stories.following import following, wake
 from tests.stories.world import World
 
 RELAY = """
@@ -33,12 +33,12 @@ while d := sys.stdin.buffer.read1(65536):
 
 
 @pytest.fixture(scope="module")
-def reached(lab: Lab, followed: Follow, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Path]]:
+def reached(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Path]]:
     """A host with the agent and sshd, and the folder of a person who may log in as root and as ann: .ssh/config."""
     home = tmp_path_factory.mktemp("desk")
     key = author(home, "key").key
     (home / "relay.py").write_text(RELAY)
-    with lab.boot("bookworm", image=followed("bookworm").image, name="web1") as host:
+    with wake(lab, following(lab, "bookworm")) as host:
         host.run("useradd --create-home --groups sudo --shell /bin/bash ann; echo ann:secret | chpasswd")
         host.run("ssh-keygen -A; systemctl start ssh")
         for user in ("root", "ann"):
@@ -60,9 +60,9 @@ def host(reached: tuple[Host, Path], monkeypatch: pytest.MonkeyPatch) -> Host:
 
 
 @pytest.fixture
-def desk(followed: Follow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def desk(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A clone of the config repo, which this person stands in."""
-    world = followed("bookworm").world.copy(tmp_path / "world")
+    world = following(lab, "bookworm").world.copy(tmp_path / "world")
     monkeypatch.chdir(world.config.path)
     return world
 

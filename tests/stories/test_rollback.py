@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.gitserver import HttpServer
+from tests.gitserver import http_server
 from tests.lab.host import Host
-from tests.lab.installed import agent
 from tests.lab.lab import Lab
 from tests.lab.network import Network
-from tests.stories.world import World, apply, follow, rest
+from tests.stories.following import Followed, following, point, wake
+from tests.stories.world import World, apply
 
 QUICK = "schedule: {fetch: 1h, drift: 1h, settle: 4s}\n"
 
@@ -47,22 +47,41 @@ def network(lab: Lab) -> Network:
     return lab.network()
 
 
-@pytest.fixture
-def world(new_world: World) -> World:
-    return new_world
+@pytest.fixture(scope="module")
+def begun(lab: Lab) -> Followed:
+    return following(lab, "bookworm")
 
 
-@pytest.fixture
-def host(world: World, http: HttpServer, lab: Lab, network: Network) -> Iterator[Host]:
+@pytest.fixture(scope="module")
+def world(begun: Followed, tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = begun.world.copy(tmp_path_factory.mktemp("world") / "world")
+    files = {"inventories/lab/site.yaml": GOOD % {"port": 8081}, "inventories/lab/fleet.yaml": QUICK}
+    world.commit("A web server", files)
+    return world
+
+
+@pytest.fixture(scope="module")
+def host(begun: Followed, world: World, lab: Lab, network: Network) -> Iterator[Host]:
     """web1 serves something well, and reaches the config repo by a network of its own."""
-    world.commit(
-        "A web server", {"inventories/lab/site.yaml": GOOD % {"port": 8081}, "inventories/lab/fleet.yaml": QUICK}
-    )
     options = ("--capability=CAP_NET_ADMIN",)
-    with lab.boot("bookworm", image=agent("bookworm"), name="web1", network=network, options=options) as host:
-        follow(host, f"http://{network.expose(http.port)}/config.git")
-        rest(host)
+    with (
+        http_server(world.served) as http,
+        wake(lab, begun, network=network, options=options) as host,
+    ):
+        point(host, f"http://{network.expose(http.port)}/config.git")
+        assert apply(host).code == 0
         yield host
+
+
+def test_a_git_server_that_is_away_makes_nothing_bad(world: World, host: Host, network: Network) -> None:
+    network.cut(host.name)
+    assert apply(host).code == 4
+    host.run("rm -f /etc/systemd/system/web.service && systemctl stop web")
+    assert apply(host).code == 4, "what was changed by hand is repaired all the same"
+    network.mend(host.name)
+    assert apply(host).code == 0
+    assert host.run("test -e /var/lib/hostwright/bad.json", check=False).code == 1
+    assert world.report("web1")["phase"] == "converged"
 
 
 def test_a_commit_that_breaks_a_service_is_taken_back_told_and_not_tried_again(world: World, host: Host) -> None:
@@ -93,14 +112,3 @@ def test_a_commit_that_cuts_the_host_off_is_taken_back(world: World, host: Host,
     assert report["phase"] == "rolled-back"
     assert "cannot be reached any more" in report["problems"][0]["message"]
     assert host.run("test -e /etc/systemd/system/cutoff.service", check=False).code == 1
-
-
-def test_a_git_server_that_is_away_makes_nothing_bad(world: World, host: Host, network: Network) -> None:
-    network.cut(host.name)
-    assert apply(host).code == 4
-    host.run("rm -f /etc/systemd/system/web.service && systemctl stop web")
-    assert apply(host).code == 4, "what was changed by hand is repaired all the same"
-    network.mend(host.name)
-    assert apply(host).code == 0
-    assert host.run("test -e /var/lib/hostwright/bad.json", check=False).code == 1
-    assert world.report("web1")["phase"] == "converged"

@@ -9,29 +9,27 @@ import pytest
 from tests.gitserver import Author, author
 from tests.lab.host import Host
 from tests.lab.lab import Lab
-from tests.stories.conftest import Followed, image_of
+from tests.stories.following import Followed, following_signed
 from tests.stories.world import MOTD, World, apply
 
 EVIL = MOTD.replace("from", "evil from")
 
 
-@pytest.fixture(scope="module")
-def ann(tmp_path_factory: pytest.TempPathFactory) -> Author:
-    return author(tmp_path_factory.mktemp("keys"), "ann")
+@pytest.fixture
+def begun(lab: Lab) -> Followed:
+    """A repository in which only Ann may sign."""
+    return following_signed(lab, "bookworm")
+
+
+@pytest.fixture
+def ann(begun: Followed) -> Author:
+    assert begun.signer is not None
+    return begun.signer
 
 
 @pytest.fixture
 def mallory(tmp_path: Path) -> Author:
     return author(tmp_path / "keys", "mallory")
-
-
-@pytest.fixture(scope="module")
-def begun(lab: Lab, tmp_path_factory: pytest.TempPathFactory, ann: Author) -> Followed:
-    """A repository in which only Ann may sign."""
-    world = World(tmp_path_factory.mktemp("signed") / "world")
-    world.site(MOTD, by=ann)
-    trust = ("--trusted-signers", "/root/signers")
-    return Followed(world, image_of(lab, world, "bookworm", *trust, files={"/root/signers": f"{ann.line}\n"}))
 
 
 def refused(world: World, host: Host, kind: str) -> None:
