@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 
 from agent.domain.account import Account
+from agent.domain.question import UnsteadyError
 from agent.host.paths import Paths
 from agent.parts import Parts
 from agent.steps.rest import own_questions, rests_until
 from agent.trace import rest as rests
-from agent.trace.answers import YoungError, trace, unsigned
+from agent.trace.answers import trace, unsteady
 from agent.trace.rest import Rest
 
 
@@ -19,8 +20,8 @@ def begin_trace(paths: Paths) -> str:
     paths.rest.unlink(missing_ok=True)
     try:
         return trace(own_questions(paths))
-    except YoungError as error:
-        return unsigned(f"{error} changes all the time")
+    except UnsteadyError as error:
+        return unsteady(f"{error}")
 
 
 def keep_rest(parts: Parts, account: Account, own: str) -> None:

@@ -36,3 +36,7 @@ class Question:
 class UnsignedError(Exception):
     """A look rests on what no question covers, for the reason given: only another look tells whether it finds the
     same."""
+
+
+class UnsteadyError(Exception):
+    """A look rests on what may be another way at any moment, for the reason given: somebody has to look again soon."""

@@ -11,11 +11,11 @@ from pathlib import Path
 from agent.deploys.correction import Correction
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
-from agent.domain.question import Question, UnsignedError
+from agent.domain.question import Question, UnsignedError, UnsteadyError
 from agent.engine.code import UnpreparedError, explain
 from agent.engine.protocol import Order
 from agent.errors import DeployError, HostwrightError
-from agent.trace.answers import YoungError, trace, unsigned
+from agent.trace.answers import trace, unsigned, unsteady
 
 _KIND = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -56,5 +56,7 @@ def look(order: Order, root: Path, *, traced: bool = False) -> BuiltIn:
 def _trace(questions: Callable[[Mapping[str, JSON]], Iterable[Question]], order: Order) -> str:
     try:
         return trace(questions(order.arguments)) or unsigned(f"{order.name}: there is nothing to look at")
-    except (UnsignedError, YoungError, HostwrightError, OSError) as error:
+    except UnsteadyError as error:
+        return unsteady(f"{order.name}: {error}")
+    except (UnsignedError, HostwrightError, OSError) as error:
         return unsigned(f"{order.name}: {error}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agent.domain.question import Question, UnsignedError
+from agent.domain.question import Question, UnsignedError, UnsteadyError
 from agent.engine.answers.questions import rests_on
-from agent.trace.answers import YoungError, trace, unsigned
+from agent.trace.answers import trace, unsigned, unsteady
 
 
 class DeployTrace:
@@ -25,8 +25,8 @@ class DeployTrace:
             new = [question for question in rests_on(command) if question not in self._questions]
             self._lines.append(trace(new))
             self._questions.update(new)
-        except YoungError as error:
-            self._reasons[f"{error} changes all the time"] = None
+        except UnsteadyError as error:
+            self._lines.append(unsteady(f"{error}"))
         except (UnsignedError, OSError) as error:
             self._reasons[f"{error}"] = None
 

@@ -44,13 +44,10 @@ _PROPERTIES = (
 )
 
 
-class YoungError(Exception):
-    """Something changes so often that no answer about it would hold: this path."""
-
-
 def trace(questions: Iterable[Question]) -> str:
     """Ask each question once; return the lines, with a character for each byte. Waits until no answer is younger than
-    the grain of the clock: 20 ms where something has just changed. Raises YoungError."""
+    the grain of the clock: 20 ms where something has just changed. Raises UnsteadyError where something changes all
+    the time."""
     asked = {_line(question.kind.value, question.subject): None for question in questions}
     answers = dict(zip(asked, ask(asked), strict=True))
     for _ in range(_TRIES):
@@ -59,12 +56,19 @@ def trace(questions: Iterable[Question]) -> str:
             return b"".join(b"%s%s\n" % line for line in answers.items()).decode("latin-1")
         time.sleep(max(_grain(answers[question]) for question in young) / 1e9)
         answers |= zip(young, ask(young), strict=True)
-    raise YoungError(young[0].split(b"\t")[1].decode(errors="replace"))
+    from agent.domain.question import UnsteadyError  # the daemon only asks again
+
+    raise UnsteadyError(f"{subject_of(young[0])} changes all the time")
 
 
 def unsigned(why: str) -> str:
     """Return the line of a look that no questions cover. It never differs: only another look could tell."""
     return _line("unsigned", why).decode("latin-1") + "\n"
+
+
+def unsteady(why: str) -> str:
+    """Return the line of a look that has to be repeated soon. It always differs."""
+    return _line("unsteady", why).decode("latin-1") + "\n"
 
 
 def differing(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -76,6 +80,9 @@ def differing(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
             together.append(line)
             continue
         if kind == b"unsigned":
+            continue
+        if kind == b"unsteady":
+            yield line, b""
             continue
         now = _ALONE[kind](_unescaped(subject))
         if now != before:

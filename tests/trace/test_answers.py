@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.domain.question import Question, QuestionKind
+from agent.domain.question import Question, QuestionKind, UnsteadyError
 from agent.trace import answers
-from agent.trace.answers import YoungError, differing, trace
+from agent.trace.answers import differing, trace, unsigned, unsteady
 from agent.trace.way import way
 
 
@@ -89,8 +89,13 @@ def test_a_thing_stamped_in_the_future_gives_no_answer_to_rely_on(
     now = time.time_ns()
     monkeypatch.setattr(answers.time, "time_ns", lambda: now - 3_600_000_000_000)
     monkeypatch.setattr(answers.time, "sleep", lambda _: None)
-    with pytest.raises(YoungError):
+    with pytest.raises(UnsteadyError, match="file changes all the time"):
         trace([path(tmp_path / "file")])
+
+
+def test_what_no_question_covers_never_differs_and_what_is_unsteady_always() -> None:
+    lines = (unsigned("a program is asked") + unsteady("it waits for a process")).encode().splitlines()
+    assert subjects(lines) == [b"it waits for a process"]
 
 
 def test_a_folder_tells_of_its_mode_and_not_of_what_comes_and_goes_in_it(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from agent.deploys.users.wanted import SUDO_RULE, WantedAccount, WantedGroup, Wa
 from agent.domain import codec
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
-from agent.domain.question import Question, QuestionKind, UnsignedError
+from agent.domain.question import Question, QuestionKind, UnsteadyError
 from agent.errors import Consequence, DeployError
 from agent.system.safe_open import UnsafePath
 
@@ -52,7 +52,7 @@ def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correcti
 
 
 def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
-    """The questions that ``corrections`` rests on. Raises UnsignedError while an account waits for its processes."""
+    """The questions that ``corrections`` rests on. Raises UnsteadyError while an account waits for its processes."""
     wanted, found = codec.from_plain(arguments, WantedUsers), accounts.read()
     for file in ("passwd", "group", "shadow", "nsswitch.conf", "subuid"):
         yield from about.at(f"/etc/{file}")
@@ -62,7 +62,7 @@ def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
         yield from about.at(sudoers.drop_in(name))
         person = found.people.get(name)
         if account.absent and person is not None:
-            raise UnsignedError(f"{name} is to go, and waits for its processes")
+            raise UnsteadyError(f"{name} is to go, and waits for its processes")
         if account.shell is not None:
             yield from about.through(account.shell)
         if person is not None:
