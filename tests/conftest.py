@@ -47,29 +47,33 @@ def pytest_configure(config: pytest.Config) -> None:
 
 LONGEST_FIRST = (
     "tests/bootstrap/test_install.py",
-    "tests/bootstrap/test_refusals.py",
-    "tests/rollback/test_changes.py",
+    "tests/stories/test_example.py",
     "tests/stories/test_life_cycle.py",
+    "tests/bootstrap/test_refusals.py",
+    "tests/bootstrap/test_update.py",
+    "tests/stories/test_uninstall.py",
+    "tests/faults/test_nasty_deploys.py",
+    "tests/rollback/test_changes.py",
+    "tests/stories/test_prune.py",
+    "tests/faults/test_remotes.py",
+    "tests/stories/test_windows.py",
+    "tests/deploys/packages/test_on_host.py",
     "tests/faults/test_kill.py",
     "tests/stories/test_repetition.py",
-    "tests/stories/test_windows.py",
-    "tests/faults/test_remotes.py",
-    "tests/bootstrap/test_update.py",
-    "tests/faults/test_nasty_deploys.py",
-    "tests/stories/test_example.py",
-    "tests/stories/test_uninstall.py",
     "tests/bootstrap/test_rescue.py",
+    "tests/stories/test_follow.py",
     "tests/deploys/users/test_on_host.py",
-    "tests/deploys/packages/test_on_host.py",
     "tests/deploys/packages/test_package_on_host.py",
-    "tests/stories/test_prune.py",
     "tests/stories/test_failures.py",
+    "tests/stories/test_broken_web_server.py",
+    "tests/rollback/test_removals.py",
+    "tests/stories/test_rollback.py",
+    "tests/stories/test_trust.py",
     "tests/faults/test_power.py",
     "tests/faults/test_disk.py",
     "tests/faults/test_daemon.py",
-    "tests/stories/test_follow.py",
 )
-"""Files that take more than half a minute: what begins last is to be short, for the other workers wait for it."""
+"""Files that take more than fifteen seconds: what begins last is to be short, for the other workers wait for it."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
