@@ -12,10 +12,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agent.domain.codec import to_plain
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import WantedChange
@@ -39,7 +41,7 @@ from agent.engine.protocol import (
     encode,
 )
 from agent.engine.secrecy import Lacking, masked_message, nothing_sealed
-from agent.engine.walls import RUNNER, start_confined, unreadable
+from agent.engine.walls import CONFINED, RUNNER, behind_walls, unreadable
 from agent.errors import DeployError
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
@@ -210,14 +212,13 @@ class Engine:
         over = ""
         stopped_before = self._stopped
         make_private_folder(self._work)
-        with (
-            tempfile.TemporaryDirectory(prefix="engine-", dir=self._work) as temp,
-            self._start(temp, confined=confined, ours=all(deploy.built_in for deploy in state.deploys)) as child,
-        ):
-            self._child = child
+        with tempfile.TemporaryDirectory(prefix="engine-", dir=self._work) as temp, ExitStack() as stack:
+            told = Begin(str(root), temp, tuple(orders), traced=traced, masked=mask.values())
+            begin = None if self._forks(state) else told
+            child = self._start(temp, confined=confined) if begin else self._fork(told, confined=confined)
+            self._child = stack.enter_context(child)
             if self._stopped and not stopped_before:
                 child.terminate()
-            begin: Begin | None = Begin(str(root), temp, tuple(orders), traced=traced, masked=mask.values())
             for deploy in state.deploys:
                 if deploy.name in lacking:
                     outcomes.append(_passed_over(caller, deploy.name, lacking[deploy.name]))
@@ -232,19 +233,34 @@ class Engine:
                 caller.on_done(outcome)
         return tuple(outcomes)
 
-    def _start(self, temp: str, *, confined: bool, ours: bool) -> Child:
+    def _start(self, temp: str, *, confined: bool) -> Child:
         """A child that waits for its orders. The one of a plan confines itself first; where this host lacks what
-        that takes, another is started without: all of it or none. ``ours``: it runs no code but the agent's."""
-        forks = ours and self._python == sys.executable and forked.may_fork()
+        that takes, another is started without: all of it or none."""
         if confined and not self.unconfined:
-            child, self.unconfined = start_confined(None if forks else self._python, temp, self._timeout_s)
+            started = Child.started(self._python, (CONFINED, temp))
+            child, self.unconfined = behind_walls(started, self._timeout_s)
             if child is not None:
                 return child
-        if forks:
-            from agent.engine import runner  # most cycles plan confined, and apply nothing
-
-            return Child.forked(runner.main, keep=self._inherit)
         return Child.started(self._python, (RUNNER,), self._inherit)
+
+    def _forks(self, state: DesiredState) -> bool:
+        """True where the child runs no code but the agent's, and this process can be forked and holds no secret."""
+        ours = all(deploy.built_in for deploy in state.deploys)
+        return ours and not mask.values() and self._python == sys.executable and forked.may_fork()
+
+    def _fork(self, begin: Begin, *, confined: bool) -> Child:
+        """The same by a fork, which knows its orders. What it needs is loaded before it, and stays loaded."""
+        from agent.engine import confined as walled
+        from agent.engine import runner
+
+        orders = (replace(order, arguments=to_plain(order.arguments)) for order in begin.deploys)
+        told = replace(begin, deploys=tuple(orders))  # as they would have been read
+        if confined and not self.unconfined:
+            started = Child.forked(lambda: walled.main(begin.temp, told))
+            child, self.unconfined = behind_walls(started, self._timeout_s)
+            if child is not None:
+                return child
+        return Child.forked(lambda: runner.main(begin=told), keep=self._inherit)
 
     def _order(self, deploy: DesiredDeploy, root: Path, interrupted: bool) -> Order:
         """Raises Lacking."""

@@ -10,11 +10,11 @@ import os
 import sys
 from pathlib import Path
 
-from agent.engine.protocol import Ready, encode
+from agent.engine.protocol import Begin, Ready, encode
 from agent.system.confinement import confine
 
 
-def main(folder: str) -> int:
+def main(folder: str, begin: Begin | None = None) -> int:
     scratch = Path(folder)
     try:
         confine(scratch)
@@ -26,7 +26,7 @@ def main(folder: str) -> int:
     _say(Ready(confined=True, reason=""))
     from agent.engine import runner  # pyinfra is loaded inside the walls, too
 
-    return runner.main(confined=True)
+    return runner.main(confined=True, begin=begin)
 
 
 def _say(message: Ready) -> None:

@@ -145,13 +145,14 @@ class Runner:
         return execute(deploy, allowed, send=self._channel.send, stopping=lambda: self._stop.asked)
 
 
-def main(*, confined: bool = False) -> int:
+def main(*, confined: bool = False, begin: Message | None = None) -> int:
+    """``begin``: the orders, where they need not be read."""
     stop = StopSignal()
     channel = Channel()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # last words have to get out
     sys.dont_write_bytecode = True  # a commit's folder is not ours to write to
     try:
-        begin = channel.receive()
+        begin = begin or channel.receive()
         if not isinstance(begin, Begin):
             raise ProtocolError(f"{begin.type} where begin was expected")
         if begin.masked:

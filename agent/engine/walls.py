@@ -13,17 +13,15 @@ from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system.files import make_private_folder
 
-RUNNER, _CONFINED = "agent.engine.runner", "agent.engine.confined"
+RUNNER, CONFINED = "agent.engine.runner", "agent.engine.confined"
 
 
-def start_confined(python: str | None, scratch: str, timeout_s: float) -> tuple[Child | None, str]:
-    """A child behind walls that waits for its orders; or none, and what this host lacks. Without ``python`` it is a
-    fork of this process.
+def behind_walls(child: Child, timeout_s: float) -> tuple[Child | None, str]:
+    """``child``, which was told to confine itself, once it has; or none, and what this host lacks.
 
     Its word for it is good: it has seen nothing of the config repo yet. Raises DeployError (kind ``engine``) for a
     child that says what nobody understands.
     """
-    child = _forked(scratch) if python is None else Child.started(python, (_CONFINED, scratch))
     confined = False
     try:
         reason = _first_word(child, time.monotonic() + timeout_s)
@@ -35,18 +33,11 @@ def start_confined(python: str | None, scratch: str, timeout_s: float) -> tuple[
     return (child, "") if confined else (None, reason)
 
 
-def _forked(scratch: str) -> Child:
-    from agent.engine import confined, runner  # what the fork needs is loaded before it, and stays loaded
-
-    del runner
-    return Child.forked(lambda: confined.main(scratch))
-
-
 def why_unconfined(work: Path, timeout_s: float) -> str:
     """Find out what this host lacks for plans that can only look; empty for nothing. Scratch files go to ``work``."""
     make_private_folder(work)
     with tempfile.TemporaryDirectory(prefix="engine-", dir=work) as scratch:
-        child, reason = start_confined(sys.executable, scratch, timeout_s)
+        child, reason = behind_walls(Child.started(sys.executable, (CONFINED, scratch)), timeout_s)
         if child is not None:
             child.kill()
             child.close()

@@ -12,9 +12,7 @@ import tempfile
 from pathlib import Path
 
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
-from agent.engine import client
 from agent.engine.client import Engine
-from agent.engine.walls import start_confined
 
 TIMEOUT_S = 100
 
@@ -96,7 +94,7 @@ def main() -> None:
             looking=Looking(order["looking"]),
         )
         if order.get("forked"):  # as no deploy file ever is: what holds a fork has to hold this
-            client.start_confined = lambda _, *rest: start_confined(None, *rest)
+            Engine._forks = lambda *_: True
         engine = Engine(work=Path(folder, "work"), timeout_s=TIMEOUT_S)
         (found,) = engine.plan(DesiredState("here", "", (deploy,), ""), root, frozenset())
     if "lines" not in order:
