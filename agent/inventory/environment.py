@@ -196,7 +196,7 @@ class Environment:
                 "groups": self._groups,
                 "hostvars": self._hostvars,
             }
-            functions = {"secret": self.secrets.function(host)}
+            functions = {"secret": self.secrets.function(host), "sops": self.secrets.sops_function()}
             self._values[host] = HostValues(self.inventory.variables(host), magic, self._renderer, functions)
         return self._values[host]
 

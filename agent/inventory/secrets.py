@@ -6,17 +6,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import TemplateError
 
 from agent.domain.digest import JSON
-from agent.domain.sealed import FILE
+from agent.domain.sealed import FILE, SOPS
+from agent.domain.tree import nearest_path
+from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import Source, is_backup
 from agent.inventory.template.sealed import Sealed
+from agent.system import sops
 from agent.system.age import is_age
+from agent.system.yaml import load, plain
 
 SECRETS = "secrets"
 SUFFIX = ".age"
@@ -90,6 +94,33 @@ class SecretFiles:
 
         return secret
 
+    def sops_function(self) -> Callable[..., Sealed]:
+        """``sops()`` as templates call it: a value of a SOPS file of the repository, or all of one."""
+
+        def called(path: object = None, key: object = "") -> Sealed:
+            if not isinstance(path, str) or not isinstance(key, str):
+                raise TemplateError("sops() takes the path of a file and a key; write sops('path', 'key.of.value')")
+            tree = self._source.tree
+            entry = tree.entry(path)
+            if entry is None or entry.link:
+                near = nearest_path(tree, path)
+                raise TemplateError(f"there is no file {path}; {f'did you mean {near}?' if near else 'add it'}")
+            try:
+                value: object = sops.read(tree.read(path), path, lambda content: plain_yaml(content, path)).root
+            except (sops.SopsError, InventoryError) as error:
+                raise TemplateError(f"{path} is no file of SOPS: {error}; make it with `sops encrypt`") from None
+            parts = key.split(".") if key else []
+            try:
+                sops_value(value, parts)
+            except LookupError:
+                known = map(str, value) if isinstance(value, dict) else ()
+                near = nearest(key, known, otherwise="name a key that is there, as in db.password")
+                raise TemplateError(f"{path} has no {key}; {near}") from None
+            shown = f"sops({path!r}, {key!r})" if key else f"sops({path!r})"
+            return Sealed.of({"is": SOPS, "path": path, "blob": entry.blob, "key": parts, "call": shown})
+
+        return called
+
     def _require(self, name: str, host: str) -> None:
         """Raise TemplateError unless ``host`` may read the file ``name``."""
         folder, _, rest = name.partition("/")
@@ -128,3 +159,28 @@ class SecretFiles:
             elif not is_age(self._source.tree.read(f"{self._source.folder}/{path}")):
                 remedy = "write it with `hostwright secret set` in the config repo; change a value that stood in clear"
                 complaints.add(place, (), "this is no age file", remedy)
+
+
+def plain_yaml(content: bytes, path: str) -> object:
+    """``content`` as plain data. Raises InventoryError."""
+    node = load(content, path, core=True)
+    return plain(node) if node is not None else None
+
+
+def _part(value: object, part: str) -> tuple[object] | None:
+    """The part of ``value`` that one word of a key names, in a tuple; None where there is none."""
+    if isinstance(value, dict):
+        return (value[part],) if part in value else None
+    if isinstance(value, list) and part.isdecimal() and len(part) < 6 and int(part) < len(value):
+        return (value[int(part)],)
+    return None
+
+
+def sops_value(root: object, key: Sequence[str]) -> object:
+    """The value that ``key`` leads to in what a SOPS file says; all of it for none. Raises LookupError."""
+    for part in key:
+        found = _part(root, part)
+        if found is None:
+            raise LookupError(key)
+        (root,) = found
+    return root

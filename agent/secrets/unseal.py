@@ -9,9 +9,10 @@ from typing import Any
 from agent.domain.sealed import Expression, opened
 from agent.domain.tree import blob_id
 from agent.engine.secrecy import Lacking
-from agent.errors import SettingsError
-from agent.inventory.template.sealed import call_filter
-from agent.system import age, core_dumps, mask
+from agent.errors import InventoryError, SettingsError
+from agent.inventory.secrets import plain_yaml, sops_value
+from agent.inventory.template.sealed import FilterRefusal, call_filter
+from agent.system import age, core_dumps, mask, sops
 from agent.system.files import read_bounded
 
 SECRET_LIMIT = 4 * 1024 * 1024
@@ -23,6 +24,10 @@ NOT_ADMITTED = (
 )
 
 
+REKEY = "run `hostwright secret rekey` in the config repo"
+UPDATE_KEYS = "add the host's line age1… to .sops.yaml and run `sops updatekeys` on the file"
+
+
 class Unsealer:
     """``key`` gives the host's age identity; ``admitted`` says whether the newest trusted commit admits it with that.
     ``repositories``: where other repositories' files lie."""
@@ -32,6 +37,7 @@ class Unsealer:
         self._admitted = admitted
         self._repositories = repositories
         self._files: dict[str, bytes] = {}
+        self._documents: dict[str, object] = {}
 
     def __call__(self, value: Any, root: Path) -> Any:
         """``value`` with its secrets put in; ``root`` is the folder of the commit's files. Raises Lacking."""
@@ -44,6 +50,8 @@ class Unsealer:
         match expression:
             case {"is": "file", "path": str(path), "blob": str(blob), "binary": bool(binary)}:
                 return self._file(path, blob, self._folder(expression, root), binary=binary)
+            case {"is": "sops", "path": str(path), "blob": str(blob), "key": list(key)}:
+                return self._sops(path, blob, [f"{part}" for part in key], root)
             case {"is": "filter", "name": str(name), "arguments": list(arguments), "named": dict(named)}:
                 given = opened(arguments, lambda inner: self._evaluate(inner, root))
                 more = opened(named, lambda inner: self._evaluate(inner, root))
@@ -69,26 +77,47 @@ class Unsealer:
         except UnicodeDecodeError:
             raise Lacking(f"{path} is no text; call it with binary=true") from None
 
+    def _sops(self, path: str, blob: str, key: list[str], root: Path) -> object:
+        if blob not in self._documents:
+            content = self.content(path, blob, root)
+            try:
+                file = sops.read(content, path, lambda content: plain_yaml(content, path))
+                data_key = file.data_key(lambda wrapped: self._opened(wrapped, path, UPDATE_KEYS))
+                self._documents[blob] = file.opened(data_key)
+            except (sops.SopsError, InventoryError) as error:
+                raise Lacking(f"{path}: {error}") from None
+        try:
+            found = sops_value(self._documents[blob], key)
+        except LookupError:
+            raise Lacking(f"{path} has no {'.'.join(key)}") from None
+        if not key and isinstance(found, dict) and set(found) == {"data"}:
+            found = found["data"]  # of a binary file
+        found = found.decode(errors="surrogateescape") if isinstance(found, bytes) else found
+        _remember_all(found)
+        return found
+
     def _decrypted(self, path: str, blob: str, root: Path) -> bytes:
         if blob not in self._files:
-            content = self.content(path, blob, root)
-            core_dumps.forbid()
-            try:
-                secret = self._key()
-            except SettingsError as error:
-                raise Lacking(error.message) from None
-            try:
-                plain = age.decrypt(content, age.x25519([secret]))
-            except age.NotForUs:
-                if not self._admitted(age.recipient_of(secret)):
-                    raise Lacking(NOT_ADMITTED, admitted=False) from None
-                remedy = "run `hostwright secret rekey` in the config repo"
-                raise Lacking(f"{path} was not made for this host: {remedy}") from None
-            except age.AgeError as error:
-                raise Lacking(f"{path}: {error}") from None
+            plain = self._opened(self.content(path, blob, root), path)
             mask.remember(plain.decode(errors="surrogateescape"))
             self._files[blob] = plain
         return self._files[blob]
+
+    def _opened(self, content: bytes, path: str, remedy: str = REKEY) -> bytes:
+        """The age file ``content``, of ``path``, opened with this host's key. Raises Lacking."""
+        core_dumps.forbid()
+        try:
+            secret = self._key()
+        except SettingsError as error:
+            raise Lacking(error.message) from None
+        try:
+            return age.decrypt(content, age.x25519([secret]))
+        except age.NotForUs:
+            if not self._admitted(age.recipient_of(secret)):
+                raise Lacking(NOT_ADMITTED, admitted=False) from None
+            raise Lacking(f"{path} was not made for this host: {remedy}") from None
+        except age.AgeError as error:
+            raise Lacking(f"{path}: {error}") from None
 
     @staticmethod
     def content(path: str, blob: str, root: Path) -> bytes:
@@ -105,11 +134,23 @@ class Unsealer:
 def _filtered(name: str, arguments: list[Any], named: Mapping[str, Any]) -> object:
     try:
         found = call_filter(name, arguments, named)
-    except ValueError as error:
+    except FilterRefusal as error:
         raise Lacking(f"the filter {name} does not take the value of a secret: {mask.masked(f'{error}')}") from None
     if isinstance(found, str):
         mask.remember(found)
     return found
+
+
+def _remember_all(value: object) -> None:
+    """Each text of ``value`` is a secret."""
+    if isinstance(value, str):
+        mask.remember(value)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _remember_all(item)
+    elif isinstance(value, list):
+        for item in value:
+            _remember_all(item)
 
 
 def _remember(sealed: Any, found: Any) -> None:

@@ -21,7 +21,7 @@ from agent.domain.sealed import is_sealed
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
 from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value, locate, plain
-from agent.system.yaml_scalars import SCALARS, constructed, implied
+from agent.system.yaml_scalars import SCALARS, constructed, core_value, implied
 from agent.system.yaml_words import At, ParserStop, explain, twice
 
 __all__ = [
@@ -83,11 +83,12 @@ class YamlError(InventoryError):
         super().__init__("\n".join(lines), hint=self.problems[0].remedy, kind=ProblemKind.YAML)
 
 
-def load(content: bytes, file: str, *, last_wins: bool = False) -> Node | None:
+def load(content: bytes, file: str, *, last_wins: bool = False, core: bool = False) -> Node | None:
     """``content`` with positions; None for an empty file. ``file`` is its name in messages. ``last_wins``: a key may
-    stand twice in one mapping, as in Ansible. Raises YamlError."""
+    stand twice in one mapping, as in Ansible. ``core``: plain scalars are what programs in Go take them for (YAML 1.2).
+    Raises YamlError."""
     text = _text(content, file)
-    reader = _Reader(file, last_wins=last_wins)
+    reader = _Reader(file, last_wins=last_wins, core=core)
     try:
         return reader.read(text)
     except yaml.YAMLError as error:
@@ -137,10 +138,11 @@ class _Frame:
 
 
 class _Reader:
-    def __init__(self, file: str, *, last_wins: bool) -> None:
+    def __init__(self, file: str, *, last_wins: bool, core: bool) -> None:
         self.problems: list[YamlProblem] = []
         self._file = file
         self._last_wins = last_wins
+        self._core = core
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._frames: list[_Frame] = []
         self._root: Node | None = None
@@ -262,6 +264,8 @@ class _Reader:
         if tag is None:
             if not event.implicit[0]:
                 return Scalar(text, position)
+            if self._core:
+                return Scalar(core_value(text), position)
             if self._json:
                 return Scalar(json.loads(text), position)
             tag = implied(text)

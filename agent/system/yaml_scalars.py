@@ -7,6 +7,7 @@ before PyYAML's constructors see it, which take what they are given and fail as 
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import yaml
@@ -53,3 +54,24 @@ def constructed(tag: str, text: str) -> Key:
     except (ValueError, OverflowError, KeyError, IndexError):
         raise ValueError(f"{text[:40]!r} is not {_WORDS[tag.removeprefix(_TAG)]}") from None
     return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+def core_value(text: str) -> Key:
+    """A plain scalar as yaml.v3 of Go reads it: YAML 1.2, and octal numbers with a leading 0. A date is its moment."""
+    if text in _CORE_WORDS:
+        return _CORE_WORDS[text]
+    digits = text.replace("_", "")
+    if len(text) <= NUMBER_LIMIT and _CORE_INTEGER.fullmatch(digits):
+        return int(re.sub(r"^([-+]?)0o?(?=[0-7])", r"\g<1>0o", digits), 0)
+    if re.fullmatch(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?", text):
+        return float(text)
+    return f"{text}T00:00:00Z" if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else text
+
+
+_CORE_INTEGER = re.compile(r"[-+]?([1-9][0-9]*|0[xX][0-9a-fA-F]+|0[bB][01]+|0(o?[0-7]+)?)")
+
+_CORE_WORDS: dict[str, Key] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache
 
+from agent.domain.sealed import is_sealed, shown
 from agent.errors import InventoryError
 from agent.inventory.ansible import patterns
 from agent.inventory.ansible.groups import ALL, HostGroups, Variables
@@ -208,6 +209,8 @@ def _document(value: Value) -> Document:
     """``value`` as JSON: keys are strings."""
     if isinstance(value, dict):
         return {key_text(key): _document(item) for key, item in value.items()}
+    if isinstance(value, str) and is_sealed(value):
+        return shown(value)
     return [_document(item) for item in value] if isinstance(value, list) else value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from agent.inventory.ansible.groups import Variables
+from agent.inventory.ansible.sops_vars import is_sops, sealed
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import COPY, Source, is_backup, is_expected_beside
 from agent.system.document import key_text
@@ -14,6 +15,8 @@ GROUP_VARS = "group_vars"
 HOST_VARS = "host_vars"
 
 _EXTENSIONS = (".yml", ".yaml", ".json")
+_OF_SOPS = (".sops.yml", ".sops.yaml", ".sops.json")
+"""Ends of further files about a group or host, which count more, as with the vars plugin of community.sops."""
 
 
 class VarsFiles:
@@ -36,11 +39,18 @@ class VarsFiles:
         for path in self._files(name):
             node = self._source.read(f"{self._folder}/{path}", complaints)
             if isinstance(node, Map):
+                node = self._sealed(node, f"{self._folder}/{path}")
                 variables.update({key_text(key): value for key, value in node.values.items()})
             elif node is not None and not (isinstance(node, Scalar) and not node.value):
                 complaints.add(node.position, (), "variables are a mapping", "write `name: value` lines")
         complaints.raise_if_any()
         return variables
+
+    def _sealed(self, node: Map, path: str) -> Map:
+        """``node``; of a SOPS file, with what stands for its secrets."""
+        real = self._source.real(path) if is_sops(node) else None
+        entry = self._source.tree.entry(real) if real is not None else None
+        return node if entry is None else sealed(node, entry.path, entry.blob)
 
     def complain_of_unread(
         self, names: Collection[str], what: str, others: tuple[str, Collection[str]], complaints: Complaints
@@ -52,8 +62,9 @@ class VarsFiles:
             place = self._source.position(self._folder)
             complaints.add(place, (), "a folder is expected here", f"write {self._folder}/<name>.yaml")
         for stem in sorted(self._below):
-            name = next((stem.removesuffix(end) for end in _EXTENSIONS if stem.endswith(end)), stem)
-            counts = self._stem(name)
+            ends = (*_OF_SOPS, *_EXTENSIONS)
+            name = next((stem.removesuffix(end) for end in ends if stem.endswith(end)), stem)
+            counts = stem if stem.endswith(_OF_SOPS) else self._stem(name)
             place = self._source.position(f"{self._folder}/{stem}")
             if is_expected_beside(stem):
                 continue
@@ -87,6 +98,7 @@ class VarsFiles:
         for path in sorted(self._below.get(found or "", ()), key=_by_part):
             if path == found or _speaks(path.split("/")[1:]):
                 yield path
+        yield from (stem for stem in (name + end for end in _OF_SOPS) if stem in self._below)
 
 
 def _by_part(path: str) -> list[str]:

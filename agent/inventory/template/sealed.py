@@ -34,6 +34,10 @@ _LOOKING_INSIDE = (
 _TESTS = ("defined", "undefined")
 
 
+class FilterRefusal(Exception):
+    """A filter does not take the value of a secret."""
+
+
 class Sealed:
     """A value that holds at least one token."""
 
@@ -164,7 +168,7 @@ def _sandbox() -> Any:
 
 
 def call_filter(name: str, arguments: list[Any], named: Mapping[str, Any]) -> object:
-    """What the filter makes of values. Raises ValueError."""
+    """What the filter makes of values. Raises FilterRefusal."""
     from agent.inventory.template.lazy import settled
 
     sandbox = _sandbox()
@@ -173,6 +177,6 @@ def call_filter(name: str, arguments: list[Any], named: Mapping[str, Any]) -> ob
         with sandbox.budget:
             return settled(sandbox.call_filter(name, arguments[0], arguments[1:], named, context=context))
     except TemplateError as error:
-        raise ValueError(f"{error}") from None
+        raise FilterRefusal(f"{error}") from None
     except Exception as error:  # of a filter given what it does not expect; its words may hold the value
-        raise ValueError(type(error).__name__) from None
+        raise FilterRefusal(type(error).__name__) from None

@@ -1,0 +1,184 @@
+"""SOPS files: documents whose keys are in clear and whose values are not, read with the data key that age gives.
+
+Format: https://getsops.io/docs/ and the tree of github.com/getsops/sops. Each value is ``ENC[AES256_GCM,…]``, bound to
+its path; a MAC over all values, in the order of the document, is bound to the time of the last change.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+METADATA = "sops"
+_VALUE = re.compile(r"ENC\[AES256_GCM,data:([^,]*),iv:([^,]+),tag:([^,]+),type:([a-z0-9]+)\]")
+_ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
+"""What the MAC begins with where ``mac_only_encrypted`` is set."""
+
+Path = tuple[str, ...]
+
+
+class SopsError(Exception):
+    """No SOPS file, or one that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class SopsFile:
+    """``root``: the document without its metadata, values still encrypted."""
+
+    root: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+
+    def data_key(self, decrypt: Callable[[bytes], bytes]) -> bytes:
+        """The key of all values; ``decrypt`` opens an age file. Raises SopsError, and what ``decrypt`` raises where it
+        can open none of them."""
+        if self.metadata.get("key_groups"):
+            raise SopsError("its key is split among groups, which is not read here")
+        entries = self.metadata.get("age")
+        files = (
+            [each.get("enc") for each in entries or () if isinstance(each, dict)] if isinstance(entries, list) else []
+        )
+        last: Exception = SopsError("its data key has no age recipient")
+        for file in files:
+            try:
+                return decrypt(f"{file}".encode())
+            except Exception as error:
+                last = error
+        raise last
+
+    def opened(self, key: bytes) -> Any:
+        """The document with its values. Raises SopsError where one was changed, moved or cut out."""
+        if len(key) != 32:
+            raise SopsError("its data key is damaged")
+        begins = f"{self.metadata.get('mac_only_encrypted', False)}".lower() == "true"
+        digest = hashlib.sha512(_ONLY_ENCRYPTED if begins else b"")
+        found = _walk(self.root, (), key, digest.update, only=begins)
+        mac, changed = self.metadata.get("mac"), f"{self.metadata.get('lastmodified', '')}"
+        if not isinstance(mac, str) or not _VALUE.fullmatch(mac):
+            raise SopsError("it has no MAC")
+        said = _decrypted(mac, key, changed)
+        if not hmac.compare_digest(f"{said}", digest.hexdigest().upper()):
+            raise SopsError("its MAC does not fit: values were changed by something else than SOPS")
+        return found
+
+
+def read(content: bytes, name: str, load_yaml: Callable[[bytes], Any]) -> SopsFile:
+    """The SOPS file ``content``; its form follows from the end of ``name``, YAML where that says nothing. ``load_yaml``
+    gives plain data. Raises SopsError."""
+    if name.endswith((".env", ".dotenv")):
+        root: Any = _from_env(content)
+    else:
+        root = _from_json(content) if content.lstrip().startswith(b"{") else load_yaml(content)
+    metadata = root.get(METADATA) if isinstance(root, dict) else None
+    if not isinstance(metadata, dict) or "mac" not in metadata:
+        raise SopsError("it holds no metadata of SOPS")
+    return SopsFile({key: _without_comments(value) for key, value in root.items() if key != METADATA}, metadata)
+
+
+def _without_comments(value: Any) -> Any:
+    """``value`` without the comments that SOPS writes as items of lists."""
+    if isinstance(value, dict):
+        return {key: _without_comments(item) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    return [_without_comments(item) for item in value if not is_comment(item)]
+
+
+def is_encrypted(value: object) -> bool:
+    return isinstance(value, str) and _VALUE.fullmatch(value) is not None
+
+
+def is_comment(value: object) -> bool:
+    """Whether ``value``, an item of a list, is an encrypted comment."""
+    return is_encrypted(value) and f"{value}".endswith(",type:comment]")
+
+
+def _walk(value: Any, path: Path, key: bytes, update: Callable[[bytes], None], *, only: bool) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _walk(item, (*path, f"{name}"), key, update, only=only) for name, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_walk(item, path, key, update, only=only) for item in value]
+    if is_encrypted(value):
+        value = _decrypted(value, key, "".join(f"{part}:" for part in path))
+    elif only or value is None:
+        return value
+    update(value if isinstance(value, bytes) else _text(value).encode(errors="surrogateescape"))
+    return value
+
+
+def _text(value: Any) -> str:
+    """A value as SOPS puts it into the MAC."""
+    if isinstance(value, bool):
+        return "True" if value else "False"
+    return format(Decimal(repr(value)), "f").removesuffix(".0") if isinstance(value, float) else f"{value}"
+
+
+def _decrypted(text: str, key: bytes, bound_to: str) -> Any:
+    found = _VALUE.fullmatch(text)
+    assert found is not None
+    try:
+        data, iv, tag = (base64.b64decode(part, validate=True) for part in found.groups()[:3])
+        plain = AESGCM(key).decrypt(iv, data + tag, bound_to.encode())
+        return _TYPES[found[4]](plain)
+    except (InvalidTag, ValueError, binascii.Error, KeyError):
+        raise SopsError(f"the value of {bound_to.rstrip(':') or 'its MAC'} is damaged, or was moved") from None
+
+
+_TYPES: Mapping[str, Callable[[bytes], Any]] = {
+    "str": lambda plain: plain.decode(errors="surrogateescape"),
+    "int": int,
+    "int64": int,
+    "float": float,
+    "bool": lambda plain: plain.lower() in (b"true", b"1", b"t"),
+    "bytes": lambda plain: plain,
+    "time": bytes.decode,
+    "comment": bytes.decode,
+}
+
+
+def _from_json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise SopsError(f"not JSON: {error}") from None
+
+
+def _from_env(content: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    for name, value in _env_lines(content):
+        if name.startswith(f"{METADATA}_"):
+            metadata[name.removeprefix(f"{METADATA}_")] = value
+        else:
+            found[name] = value
+    return {**found, METADATA: _unflattened(metadata)}
+
+
+def _env_lines(content: bytes) -> Iterator[tuple[str, str]]:
+    for line in content.decode(errors="replace").splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not line.startswith("#"):
+            yield name, value.replace("\\n", "\n")
+
+
+def _unflattened(flat: Mapping[str, str]) -> dict[str, Any]:
+    """Metadata as JSON has it: ``age__list_0__map_enc`` is ``age[0].enc``. Only lists of mappings are there."""
+    found: dict[str, Any] = {}
+    lists: dict[str, dict[int, dict[str, str]]] = {}
+    for name, value in flat.items():
+        entry = re.fullmatch(r"(\w+?)__list_(\d{1,3})__map_(\w+)", name)
+        if entry:
+            lists.setdefault(entry[1], {}).setdefault(int(entry[2]), {})[entry[3]] = value
+        else:
+            found[name] = value
+    return found | {name: [entries[number] for number in sorted(entries)] for name, entries in lists.items()}
