@@ -16,19 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.cli.commands.check import tree_of, unlike_the_commit
+from agent.cli.commands.check import unlike_the_commit
 from agent.cli.config_repo import ConfigRepo
+from agent.cli.desk import desk_of
 from agent.cli.output import Output, error_document
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable, some
 from agent.errors import Exit, HostwrightError, SourceError, UsageError, first_exit, together
 from agent.host.paths import Paths
 from agent.inventory.ansible.inventory import Inventory
-from agent.inventory.environment import load
 from agent.problems import ProblemKind
 from agent.system.packed_tree import packed
 from agent.system.ssh_host import Ask, Login, logged_in, person_at_terminal
-from agent.system.working_copy import working_copy
 
 AT_ONCE = 16
 """Hosts that are asked at the same time; sshd's of jump hosts take ten logins at once, and wait a little with more."""
@@ -54,17 +53,14 @@ class Preview:
 
 def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, diff: bool) -> int:
     """Ask all hosts that match, show what they say, those that say the same together, and sum it up."""
-    root, name = repo.root, repo.one_inventory()
-    copy = working_copy(root)
-    if copy is None or copy.checkout.top != root.resolve():
-        raise UsageError(f"{root} is not the top of a Git working copy", hint="hosts read the inventories at its top")
-    for line in unlike_the_commit(copy):
+    desk = desk_of(repo)
+    for line in unlike_the_commit(desk.copy):
         output.say(line)
-    who = load(tree_of(root, copy), name).inventory
+    who, name = desk.who, desk.inventory
     hosts = who.match(":".join(patterns))
     if not hosts:
         raise UsageError(f"no host of {INVENTORIES}/{name} matches", hint="hostwright inventory --pattern PATTERN")
-    pack, ask = packed(copy.checkout), asked_once(person_at_terminal())
+    pack, ask = packed(desk.copy.checkout), asked_once(person_at_terminal())
 
     def asked(host: str) -> Preview:
         return _asked(host, login_of(who, host), ask, pack)
@@ -103,7 +99,7 @@ def answer(paths: Paths) -> int:
     return exit_of(told)
 
 
-def login_of(who: Inventory, host: str) -> Login:
+def login_of(who: Inventory, host: str, fingerprint: str | None = None) -> Login:
     """Where a host of the inventory is logged in to: as Ansible reads it, else by its name."""
     said = who.vars(host)
     address, user, port = (said.get(f"ansible_{name}") for name in ("host", "user", "port"))
@@ -111,6 +107,7 @@ def login_of(who: Inventory, host: str) -> Login:
         address if isinstance(address, str) and "{{" not in address else host,
         user if isinstance(user, str) and "{{" not in user else None,
         int(port) if isinstance(port, (int, str)) and f"{port}".isdigit() else None,
+        fingerprint,
     )
 
 

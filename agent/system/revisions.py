@@ -39,10 +39,15 @@ class Revisions:
 
     def commit(self, name: str) -> str:
         """The commit that a name stands for: a branch, a tag, ``HEAD~2``, the beginning of a sha. Raises UsageError."""
-        done = self._asked("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        if not done.ok:
+        found = self.find(name)
+        if found is None:
             raise UsageError(f"{self.path} has no commit {name}", hint=_WHOLE)
-        return done.output.decode().strip()
+        return found
+
+    def find(self, name: str) -> str | None:
+        """The same; None where there is none."""
+        done = self._asked("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return done.output.decode().strip() if done.ok else None
 
     def fork(self, one: str, other: str) -> str:
         """The newest commit that two commits have in common. Raises UsageError."""

@@ -13,11 +13,12 @@ import pytest
 from agent.cli.main import run
 from agent.errors import SourceError
 from agent.system.ssh_host import Login, logged_in
-from tests.gitserver import author
+from tests.gitserver import author, ssh_server
 from tests.lab.host import Host
+from tests.lab.installed import agent
 from tests.lab.lab import Lab
 from tests.stories.following import following, wake
-from tests.stories.world import World
+from tests.stories.world import HOSTS, World
 
 RELAY = """
 import socket, sys, threading
@@ -33,30 +34,44 @@ while d := sys.stdin.buffer.read1(65536):
 
 
 @pytest.fixture(scope="module")
-def reached(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Host, Path]]:
-    """A host with the agent and sshd, and the folder of a person who may log in as root and as ann: .ssh/config."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a person with a key, whose ssh_config names no host yet."""
     home = tmp_path_factory.mktemp("desk")
-    key = author(home, "key").key
+    author(home, "key")
     (home / "relay.py").write_text(RELAY)
+    (home / ".ssh").mkdir()
+    return home
+
+
+def let_in(host: Host, home: Path, *users: str) -> None:
+    """Let the person log in to the host by its name as these users."""
+    key = home / "key"
+    host.run("ssh-keygen -A; systemctl start ssh")
+    for user in users:
+        folder = "/root/.ssh" if user == "root" else f"/home/{user}/.ssh"
+        host.run(f"mkdir -p -m 700 {folder}")
+        host.write(f"{folder}/authorized_keys", key.with_suffix(".pub").read_text(), mode=0o600)
+        host.run(f"chown -R {user}: {folder}")
+    with (home / ".ssh/known_hosts").open("a") as known:
+        known.write(f"{host.name} {host.read('/etc/ssh/ssh_host_ed25519_key.pub')}")
+    relay = f"nsenter -t {host.pid} --net {sys.executable} {home}/relay.py"
+    with (home / ".ssh/config").open("a") as config:
+        config.write(f"Host {host.name}\n  ProxyCommand {relay}\n  IdentityFile {key}\n  User root\n")
+
+
+@pytest.fixture(scope="module")
+def reached(lab: Lab, home: Path) -> Iterator[Host]:
+    """A host with the agent and sshd, which lets root and ann in."""
     with wake(lab, following(lab, "bookworm")) as host:
         host.run("useradd --create-home --groups sudo --shell /bin/bash ann; echo ann:secret | chpasswd")
-        host.run("ssh-keygen -A; systemctl start ssh")
-        for user in ("root", "ann"):
-            folder = "/root/.ssh" if user == "root" else "/home/ann/.ssh"
-            host.run(f"mkdir -p -m 700 {folder}")
-            host.write(f"{folder}/authorized_keys", key.with_suffix(".pub").read_text(), mode=0o600)
-            host.run(f"chown -R {user}: {folder}")
-        (home / ".ssh").mkdir()
-        (home / ".ssh/known_hosts").write_text(f"web1 {host.read('/etc/ssh/ssh_host_ed25519_key.pub')}")
-        relay = f"nsenter -t {host.pid} --net {sys.executable} {home}/relay.py"
-        (home / ".ssh/config").write_text(f"Host web1\n  ProxyCommand {relay}\n  IdentityFile {key}\n  User root\n")
-        yield host, home
+        let_in(host, home, "root", "ann")
+        yield host
 
 
 @pytest.fixture
-def host(reached: tuple[Host, Path], monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setenv("HOME", f"{reached[1]}")
-    return reached[0]
+def host(reached: Host, home: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setenv("HOME", f"{home}")
+    return reached
 
 
 @pytest.fixture
@@ -131,3 +146,41 @@ def test_sudo_with_its_password_and_without_is_the_way_to_root(host: Host) -> No
     with logged_in(Login.parse("ann@web1")) as there:
         assert there.run(["cat"], input=b"whole").output == b"whole"
     host.run("rm /etc/sudoers.d/ann")
+
+
+def test_a_machine_becomes_an_admitted_host_by_one_command_and_is_given_back_by_another(
+    lab: Lab, desk: World, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", f"{home}")
+    with ssh_server(tmp_path / "sshd") as server, lab.boot("bookworm", image=agent("bookworm"), name="db1") as machine:
+        let_in(machine, home, "root")
+        machine.reach(server.port)
+        with (home / ".ssh/known_hosts").open("a") as known:
+            known.write(server.known_as(server.host_key))
+        register = tmp_path / "register"
+        register.write_text(f'#!/bin/sh\n[ "$1 $2" = "db1 write" ] && cat >> {server.authorized_keys}\n')
+        register.chmod(0o755)
+        options = ("--group", "all", "--commit", "--trust", "unsigned", "--remote", server.url(desk.bare))
+        assert run(["enroll", "db1", "--as", "db1", *options, "--deploy-key-command", f"{register}"]) == 0
+        assert machine.read("/etc/motd") == "hello from db1\n"
+        assert machine.run("ls /root | grep -c enroll", check=False).output == "0\n"
+        assert desk.config.git("log", "--format=%s", "-2") == "Admit db1\nAdd db1 to all"
+        assert desk.config.git("show", "HEAD:inventories/lab/hosts.yaml") == HOSTS.replace(
+            "    web2: {}\n", "    web2: {}\n    db1:\n"
+        ).rstrip("\n")
+        assert desk.config.git("status", "--short") == ""
+        (told,) = (each for each in desk.status() if each["host"] == "db1")
+        assert (told["verdict"], told["report"]["phase"]) == ("verified", "converged")
+        assert run(["retire", "db1", "--commit"]) == 0
+        assert machine.run("test -e /var/lib/hostwright", check=False).code == 1
+        assert desk.config.git("show", "HEAD:inventories/lab/hosts.yaml") == HOSTS.rstrip("\n")
+        assert desk.config.git("ls-files", "inventories/lab/identities") == ""
+        assert not desk.has_report("db1")
+
+
+def test_a_machine_that_is_not_in_the_inventory_yet_is_not_touched(
+    desk: World, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", f"{home}")
+    assert run(["enroll", "nowhere", "--as", "db1", "--trust", "unsigned"]) == 2
+    assert "db1 is not in inventories/lab/hosts.yaml" in capsys.readouterr().err

@@ -1,20 +1,30 @@
-"""identity: the lines that go into the config repo to admit this host."""
+"""identity: on a host, the lines that admit it; at a desk, who is admitted, and who no longer is."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
-from agent.cli.arguments import pass_output, require_root
+from agent.cli.arguments import pass_config_repo, pass_output, require_root
+from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
-from agent.host.identity import public_lines
+from agent.host.identity import PublicIdentity, admitted, public_lines
 from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 
 
-@click.command()
-@pass_output
-def identity(output: Output) -> int:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def identity(ctx: click.Context) -> int:
     """Print the public keys that admit this host to its fleet."""
+    return ctx.invoke(show) if ctx.invoked_subcommand is None else 0
+
+
+@identity.command()
+@pass_output
+def show(output: Output) -> int:
+    """The same."""
     require_root()
     settings = read_settings(Paths())
     ssh, age = public_lines(Paths().identity, settings.host)
@@ -22,3 +32,57 @@ def identity(output: Output) -> int:
     output.say(f"merge them as inventories/{settings.inventory}/identities/{settings.host}.pub to admit this host")
     output.envelope("identity", 0, {"host": settings.host, "ssh": ssh, "age": age})
     return 0
+
+
+@identity.command("list")
+@pass_config_repo
+@pass_output
+def list_admitted(output: Output, repo: ConfigRepo) -> int:
+    """At a desk: the hosts that the clone admits, with the fingerprints of their keys; and those that it does not."""
+    from agent.cli.desk import desk_of
+    from agent.system.ssh import HostKey
+
+    desk = desk_of(repo)
+    found, wrong = admitted(desk.tree, desk.inventory)
+    prints = {host: HostKey(*each.ssh.split()[:2]).fingerprint for host, each in found.items()}
+    rows = [(host, prints.get(host, "not admitted"), _reads(found, host)) for host in desk.who.hosts]
+    strangers = sorted(set(found) - set(desk.who.hosts))
+    rows += [(host, prints[host], "not in the inventory") for host in strangers]
+    output.show_table(("host", "fingerprint", "secrets"), rows)
+    for error in wrong:
+        output.problem(error)
+    data = {host: {"fingerprint": prints[host], "age": found[host].age} for host in found}
+    output.envelope("identity", 0, {"admitted": data, "not admitted": sorted(set(desk.who.hosts) - set(found))})
+    return 0
+
+
+@identity.command()
+@click.argument("host")
+@click.option("--commit", is_flag=True, help="Commit and push it.")
+@pass_config_repo
+@pass_output
+def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> int:
+    """At a desk: believe a host no more. Its identity and its report go, the machine is left as it is."""
+    from agent.cli.desk import desk_of
+    from agent.cli.leaving import remove_files, withdraw
+    from agent.errors import UsageError
+    from agent.system import own_git
+
+    desk = desk_of(repo)
+    path = f"identities/{host}.pub"
+    if desk.tree.entry(f"inventories/{desk.inventory}/{path}") is None:
+        raise UsageError(f"{host} is not admitted", hint="hostwright identity list")
+    changed = remove_files(desk, path)
+    withdraw(output, desk, host)
+    if commit:
+        output.say(f"committed and pushed {own_git.commit_and_push(desk.root, f'Revoke {host}', *changed)[:12]}")
+    else:
+        output.say(f"commit and push: {', '.join(changed)}")
+    output.say("what it could read it still knows: change those secrets; take its keys off the Git server")
+    output.envelope("identity", 0, {"host": host, "changed": changed})
+    return 0
+
+
+def _reads(found: Mapping[str, PublicIdentity], host: str) -> str:
+    each = found.get(host)
+    return "" if each is None else "can be read by it" if each.age else "no age key: hostwright identity there has it"

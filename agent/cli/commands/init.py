@@ -15,14 +15,13 @@ from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.domain.text import some
 from agent.errors import SettingsError, UsageError
-from agent.system.process import run
+from agent.system import own_git
 from agent.system.working_copy import Checkout
 
 STARTER = Path(__file__).parents[1] / "starter"
 CI = tuple(sorted(folder.name for folder in (STARTER / "ci").iterdir() if folder.is_dir()))
 INVENTORY = "main"
 NAMED_MOST = 5
-GIT_TIMEOUT_S = 20.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _PUBLIC_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+")
@@ -57,8 +56,8 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
     except OSError as error:
         raise SettingsError(f"{error.filename}: {error.strerror}", hint="can you write there?") from error
     if Checkout.around(folder) is None:
-        _git("init", "--quiet", "--initial-branch=main", f"{folder.resolve()}")
-    _git("-C", f"{folder.resolve()}", "add", "--", *files)
+        own_git.begin(folder)
+    own_git.stage(folder, *files)
     for path in files:
         output.show(f"{folder / path}")
     output.say(f"next: cd {folder} && hostwright check && git commit -m 'Begin'")
@@ -114,9 +113,9 @@ def _umask() -> int:
 
 def _signer() -> str:
     """The line of trusted_signers for the person whose Git signs with an ssh key; empty where it does not."""
-    if _git("config", "--get", "gpg.format") != "ssh":
+    if own_git.setting("gpg.format") != "ssh":
         return ""
-    key, mail = _git("config", "--get", "user.signingKey").removeprefix("key::"), _git("config", "--get", "user.email")
+    key, mail = own_git.setting("user.signingKey").removeprefix("key::"), own_git.setting("user.email")
     if not _PUBLIC_KEY.match(key):
         path = Path(key).expanduser()
         try:
@@ -125,12 +124,3 @@ def _signer() -> str:
             return ""
     found = _PUBLIC_KEY.match(key)
     return f'{mail} namespaces="git" {found[0]}' if found and re.fullmatch(r"[^\s,\"*?!]+@[^\s,\"*?!]+", mail) else ""
-
-
-def _git(*arguments: str) -> str:
-    """What git says, by this person's own settings; empty where it fails or is not there."""
-    try:
-        done = run(["git", *arguments], timeout_s=GIT_TIMEOUT_S, env=dict(os.environ), cwd=Path("/"))
-    except FileNotFoundError:
-        return ""
-    return done.output.decode(errors="replace").strip() if done.ok else ""

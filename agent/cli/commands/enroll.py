@@ -1,0 +1,195 @@
+"""enroll: one command at a desk from a bare machine that answers by SSH to a host that is admitted to its fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from agent.cli.arguments import pass_config_repo, pass_output
+from agent.cli.config_repo import ConfigRepo
+from agent.cli.desk import Desk, desk_of
+from agent.cli.enrolment import Enrolled, Following, access_wanted, enroll_host
+from agent.cli.output import Output, error_document
+from agent.cli.previews import asked_once, in_parallel, login_of
+from agent.domain.layout import INVENTORIES
+from agent.domain.text import some
+from agent.domain.tree import Tree
+from agent.errors import UsageError, first_exit, together
+from agent.inventory.hosts_file import with_host
+from agent.system import own_git
+from agent.system.files import write_atomic
+from agent.system.known_hosts import lines_about
+from agent.system.remote import Remote, Transport
+from agent.system.revisions import Revisions
+from agent.system.ssh_host import Login, person_at_terminal
+from agent.system.working_copy import Checkout
+
+NAMED_MOST = 6
+
+
+@click.command()
+@click.argument("targets", nargs=-1, required=True, metavar="[USER@]HOST|PATTERN...")
+@click.option("--as", "name", metavar="NAME", help="The host's name in the inventory; without it, patterns are given.")
+@click.option("--group", help="Add it to this group of hosts.yaml, where it is in none.")
+@click.option("--commit", is_flag=True, help="Commit and push what was written.")
+@click.option("--fingerprint", metavar="SHA256:…", help="The host's key, where known_hosts does not have it.")
+@click.option("--remote", metavar="URL", help="The config repo as hosts reach it [the clone's origin].")
+@click.option("--branch", help="The branch that they follow [the clone's].")
+@click.option("--trust", type=click.Choice(["signed", "unsigned"]), default="signed", help="As bootstrap.sh has it.")
+@click.option("--deploy-key-command", "key_command", metavar="CMD", help="Run as CMD NAME read|write, key on stdin.")
+@click.option(
+    "--wheelhouse",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Packages for hosts without a package index.",
+)
+@pass_config_repo
+@pass_output
+def enroll(
+    output: Output,
+    repo: ConfigRepo,
+    targets: Sequence[str],
+    *,
+    name: str | None,
+    group: str | None,
+    commit: bool,
+    fingerprint: str | None,
+    remote: str | None,
+    branch: str | None,
+    trust: str,
+    key_command: str | None,
+    wheelhouse: Path | None,
+) -> int:
+    """Make machines hosts of an inventory, over SSH: the agent is installed, their keys are brought back."""
+    desk = desk_of(repo)
+    if name is not None:
+        if len(targets) > 1:
+            raise UsageError("--as is for one machine", hint="enroll several by their names in the inventory")
+        logins = {name: Login.parse(targets[0], fingerprint)}
+        if name not in desk.who.hosts:
+            _add(output, desk, name, group, commit=commit)
+    else:
+        hosts = desk.who.match(":".join(targets))
+        if not hosts:
+            raise UsageError(f"no host of {INVENTORIES}/{desk.inventory} matches", hint="or say its name: --as NAME")
+        if fingerprint is not None and len(hosts) > 1:
+            raise UsageError("--fingerprint is for one machine", hint="have the others in known_hosts")
+        logins = {host: login_of(desk.who, host, fingerprint) for host in hosts}
+    following = _following(
+        desk, remote=remote, branch=branch, trust=trust, key_command=key_command, wheelhouse=wheelhouse
+    )
+    ask, many = asked_once(person_at_terminal()), len(logins) > 1
+
+    def enrolled(host: str) -> Enrolled:
+        tell = (lambda line: output.say(f"{host}: {line}")) if many else output.say
+        return enroll_host(host, logins[host], ask, following, tell)
+
+    found = in_parallel(output, tuple(logins), enrolled)
+    return _conclude(output, desk, [found[host] for host in logins], commit=commit)
+
+
+def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: bool) -> int:
+    """Write the identities, commit them if that is asked for, and sum it up."""
+    written: list[str] = []
+    for each in found:
+        if each.error is not None:
+            continue
+        path = f"{INVENTORIES}/{desk.inventory}/identities/{each.host}.pub"
+        before = (desk.root / path).read_text() if (desk.root / path).is_file() else ""
+        if before and before != each.identity:
+            output.say(f"{each.host} had another key before; {path} has the new one")
+        if before != each.identity:
+            (desk.root / path).parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(desk.root / path, each.identity.encode(), mode=0o644)
+            written.append(path)
+        output.show(path)
+    errors = [each.error for each in found if each.error is not None]
+    if len(found) > 1:
+        output.show_table(
+            ("host", "enrolled"), ((each.host, f"no: {each.error.message}" if each.error else "yes") for each in found)
+        )
+    for error in errors:
+        output.problem(error)
+    if written and commit:
+        names = some([Path(path).stem for path in written], NAMED_MOST)
+        sha = own_git.commit_and_push(desk.root, f"Admit {names}", *written)
+        output.say(f"committed and pushed {sha[:12]}")
+    elif written:
+        output.say("merge what was written, and they are admitted")
+    if written and desk.tree.names(f"{INVENTORIES}/{desk.inventory}/secrets"):
+        output.say("next: hostwright secret rekey, so that they can read their secrets")
+    code = int(first_exit([each.exit for each in found]))
+    data = {each.host: {"identity": each.identity or None, "exit": int(each.exit)} for each in found}
+    output.envelope("enroll", code, data, error_document(together(errors)) if errors else None)
+    return code
+
+
+def _add(output: Output, desk: Desk, name: str, group: str | None, *, commit: bool) -> None:
+    """Put a new host into hosts.yaml. Raises UsageError where a person has to do something first."""
+    path = f"{INVENTORIES}/{desk.inventory}/hosts.yaml"
+    if group is None:
+        raise UsageError(f"{name} is not in {path}", hint=f"add `{name}:` to a group's hosts, or say --group GROUP")
+    file = desk.root / path
+    text = with_host(file.read_text(), group, name) if file.is_file() else None
+    if text is None:
+        raise UsageError(f"{path} has no group {group} that {name} could be put into", hint=f"add `{name}:` by hand")
+    write_atomic(file, text.encode(), mode=0o644)
+    output.say(f"{name} is in the group {group} of {path} now")
+    if not commit:
+        raise UsageError("hosts follow commits", hint=f"commit and push {path}, then run this again; --commit does it")
+    own_git.commit_and_push(desk.root, f"Add {name} to {group}", path)
+
+
+def _following(
+    desk: Desk,
+    *,
+    remote: str | None,
+    branch: str | None,
+    trust: str,
+    key_command: str | None,
+    wheelhouse: Path | None,
+) -> Following:
+    asked = ("config", "--local", "--no-includes", "--get", "remote.origin.url")
+    url = remote or desk.copy.checkout.ask(*asked)
+    if not url:
+        raise UsageError(f"{desk.root} has no remote `origin`", hint="say which repository hosts follow: --remote URL")
+    branch = branch or desk.copy.checkout.ask("symbolic-ref", "--short", "HEAD") or "main"
+    remotes = {"config": url, "status": url if desk.status_remote == "same" else desk.status_remote}
+    signers = _read(desk.tree, f"{INVENTORIES}/{desk.inventory}/trusted_signers")
+    if trust == "signed" and not signers:
+        raise UsageError(
+            f"nobody may sign: there is no {INVENTORIES}/{desk.inventory}/trusted_signers",
+            hint="write it (docs/operations.md, Signing commits), or say --trust unsigned",
+        )
+    return Following(
+        remote=url,
+        branch=branch,
+        inventory=desk.inventory,
+        min_commit=_pushed(desk.copy.checkout, branch),
+        signers=signers if trust == "signed" else None,
+        known_hosts=_known(remotes),
+        access=access_wanted(remotes),
+        key_command=key_command,
+        wheelhouse=wheelhouse,
+    )
+
+
+def _pushed(checkout: Checkout, branch: str) -> str | None:
+    """The newest commit of the branch that the remote is known to have."""
+    return Revisions(checkout.git).find(f"refs/remotes/origin/{branch}")
+
+
+def _known(remotes: Mapping[str, str]) -> bytes:
+    """What this person's known_hosts says of the Git servers."""
+    file = Path("~/.ssh/known_hosts").expanduser()
+    parsed = (Remote.parse(url) for url in dict.fromkeys(remotes.values()))
+    lines = [line for each in parsed if each.transport is Transport.SSH for line in lines_about(each, file)]
+    return "".join(f"{line}\n" for line in dict.fromkeys(lines)).encode()
+
+
+def _read(tree: Tree, path: str) -> bytes | None:
+    try:
+        return tree.read(path)
+    except KeyError:
+        return None

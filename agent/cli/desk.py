@@ -1,0 +1,37 @@
+"""Where an administrator stands: a clone of the config repo, and one inventory in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.cli.commands.check import tree_of
+from agent.cli.config_repo import ConfigRepo
+from agent.domain.tree import Tree
+from agent.errors import UsageError
+from agent.inventory.ansible.inventory import Inventory
+from agent.inventory.environment import load
+from agent.system.working_copy import WorkingCopy, working_copy
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """``tree``: the files of the next commit as they lie there. ``status_remote``: as fleet.yaml says it."""
+
+    root: Path
+    copy: WorkingCopy
+    tree: Tree
+    inventory: str
+    who: Inventory
+    status_remote: str
+
+
+def desk_of(repo: ConfigRepo) -> Desk:
+    """Raises UsageError unless it is the top of a working copy, and InventoryError for what `check` complains about."""
+    root, inventory = repo.root, repo.one_inventory()
+    copy = working_copy(root)
+    if copy is None or copy.checkout.top != root.resolve():
+        raise UsageError(f"{root} is not the top of a Git working copy", hint="hosts read the inventories at its top")
+    tree = tree_of(root, copy)
+    environment = load(tree, inventory)
+    return Desk(root, copy, tree, inventory, environment.inventory, environment.fleet.status.remote)

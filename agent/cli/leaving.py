@@ -1,0 +1,43 @@
+"""What of a host goes at a desk when it leaves: its report on the status branch, its files in the clone."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from agent.cli.desk import Desk
+from agent.cli.output import Output
+from agent.domain.layout import INVENTORIES
+from agent.domain.status import report_path
+from agent.errors import ReportError, UsageError
+from agent.fleet_view import fleet_view
+from agent.host.paths import Paths
+
+BRANCH_DEADLINE_S = 120.0
+
+
+def withdraw(output: Output, desk: Desk, host: str) -> None:
+    """Take its report off the status branch, where it still is. A branch that cannot be had is told, no more."""
+    try:
+        branch = fleet_view(
+            desk.root, desk.inventory, None, paths=Paths(), choose=lambda: (desk.root, desk.inventory)
+        ).branch
+        reports = branch.read(BRANCH_DEADLINE_S)
+        left = [each.document for each in reports if each.path == report_path(host) and each.document]
+        if left:
+            now = int(time.time())
+            branch.withdraw(host, at=now, render=None, expected=left, deadline_s=BRANCH_DEADLINE_S)
+            output.say(f"took the report of {host} off the status branch")
+    except (ReportError, UsageError) as error:
+        output.say(f"its report may still be on the status branch: {error.message}")
+
+
+def remove_files(desk: Desk, *paths: str) -> list[str]:
+    """Remove files of the inventory where they are; return those, from the top of the clone, that Git knows."""
+    changed: list[str] = []
+    for path in (f"{INVENTORIES}/{desk.inventory}/{each}" for each in paths):
+        with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
+            (desk.root / path).unlink()
+            if path in desk.copy.tracked:
+                changed.append(path)
+    return changed

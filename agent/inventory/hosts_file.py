@@ -1,0 +1,108 @@
+"""A host put into a group of a hosts file, or taken out of all, with the file's comments and order as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from agent.system import yaml
+from agent.system.document import Map, Node, Position, Scalar, plain
+
+_EMPTY = re.compile(r"(?P<key>\s*hosts:)\s*(\{\s*\}|null|~)?(?P<comment>\s*(#.*)?)")
+
+
+def with_host(text: str, group: str, host: str) -> str | None:
+    """The YAML hosts file ``text`` with ``host`` in ``group``; None where that takes a person: no such group, or hosts
+    that are not written one a line. Raises YamlError."""
+    node = yaml.load(text.encode(), "hosts.yaml")
+    found = _group(node, group)
+    if found is None or not isinstance(found, Map) or "hosts" not in found.values:
+        return None
+    hosts, lines = found.values["hosts"], text.splitlines(keepends=True)
+    at = found.keys["hosts"]
+    if isinstance(hosts, Map) and hosts.keys:
+        last = max(hosts.keys.values(), key=lambda position: position.line)
+        columns = {position.column for position in hosts.keys.values()}
+        place, indent = _end(lines, last.line, last.column - 1), last.column - 1
+        if len(columns) != 1 or last.line == at.line:
+            return None
+    elif empty := _EMPTY.fullmatch(lines[at.line - 1].rstrip("\n")):
+        lines[at.line - 1] = f"{empty['key']}{empty['comment']}\n"
+        place, indent = at.line, at.column - 1 + 2
+    else:
+        return None
+    if place and not lines[place - 1].endswith("\n"):
+        lines[place - 1] += "\n"
+    written = "".join([*lines[:place], f"{' ' * indent}{host}:\n", *lines[place:]])
+    return written if _same_but(node, yaml.load(written.encode(), "hosts.yaml"), group, host) else None
+
+
+def without_host(text: str, host: str) -> str | None:
+    """The YAML hosts file ``text`` without ``host``; None where that takes a person: it is in none by its own name (a
+    range), or not in a line of its own. Raises YamlError."""
+    node, lines = yaml.load(text.encode(), "hosts.yaml"), text.splitlines(keepends=True)
+    places = sorted({key.line for key in _keys(node, host)}, reverse=True)
+    for line in places:
+        if not re.match(rf"\s*[\"']?{re.escape(host)}[\"']?\s*:", lines[line - 1]):
+            return None
+        indent = len(lines[line - 1]) - len(lines[line - 1].lstrip(" "))
+        del lines[line - 1 : _end(lines, line, indent)]
+    written = "".join(lines)
+    after = yaml.load(written.encode(), "hosts.yaml")
+    same = node is not None and after is not None and _without(plain(after), host) == _without(plain(node), host)
+    return written if places and same and not _keys(after, host) else None
+
+
+def _keys(node: Node | None, host: str) -> list[Position]:
+    """Where ``host`` stands among the hosts of any group."""
+    if not isinstance(node, Map):
+        return []
+    found: list[Position] = []
+    for inner in node.values.values():
+        hosts = inner.values.get("hosts") if isinstance(inner, Map) else None
+        found += [hosts.keys[host]] if isinstance(hosts, Map) and host in hosts.keys else []
+        found += _keys(inner.values.get("children"), host) if isinstance(inner, Map) else []
+    return found
+
+
+def _group(node: Node | None, name: str) -> Node | None:
+    """The group ``name``, at the top or among the children of another."""
+    if not isinstance(node, Map):
+        return None
+    for key, inner in node.values.items():
+        if key == name:
+            return inner
+        children = inner.values.get("children") if isinstance(inner, Map) else None
+        if (found := _group(children, name)) is not None:
+            return found
+    return None
+
+
+def _end(lines: list[str], line: int, indent: int) -> int:
+    """The number of lines up to the end of the entry that begins in ``line`` (from 1)."""
+    end = line
+    for number, text in enumerate(lines[line:], line + 1):
+        if text.strip() and len(text) - len(text.lstrip(" ")) <= indent:
+            break
+        if text.strip():
+            end = number
+    return end
+
+
+def _same_but(before: Node | None, after: Node | None, group: str, host: str) -> bool:
+    """True if nothing but that host is new."""
+    if before is None or after is None:
+        return False
+    found = _group(after, group)
+    hosts = found.values.get("hosts") if isinstance(found, Map) else None
+    if not isinstance(hosts, Map) or host not in hosts.values or not isinstance(hosts.values[host], Scalar):
+        return False
+    return bool(_without(plain(after), host) == _without(plain(before), host))
+
+
+def _without(value: Any, host: str) -> Any:
+    """``value`` without the key ``host``, and nothing where a mapping is empty."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _without(inner, host) for key, inner in value.items() if key != host} or None

@@ -1,0 +1,64 @@
+"""What goes to a machine that is enrolled, from a clone and from an installed wheel."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from agent.cli.agent_files import BESIDE, write_bundle
+from agent.cli.enrolment import access_wanted
+from agent.host.environment import find_agent
+
+ROOT = Path(__file__).parents[2]
+BUNDLED = "import sys; from agent.cli.agent_files import write_bundle; write_bundle(sys.stdout.buffer, {}, None)"
+
+
+def unpack(bundle: bytes, folder: Path) -> Path:
+    with tarfile.open(fileobj=io.BytesIO(bundle)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def test_what_goes_there_is_what_bootstrap_installs_from_with_what_was_given(tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels/a.whl").write_text("a")
+    bundle = io.BytesIO()
+    write_bundle(bundle, {"trusted_signers": b"ann\n"}, tmp_path / "wheels")
+    sent = unpack(bundle.getvalue(), tmp_path / "sent")
+    assert (sent / "trusted_signers").read_text() == "ann\n"
+    assert (sent / "wheels/a.whl").read_text() == "a"
+    assert find_agent(sent).digest == find_agent(ROOT).digest
+    assert not [path for path in sent.rglob("*") if path.suffix == ".pyc"]
+
+
+def test_an_installed_wheel_brings_all_that_a_clone_does(tmp_path: Path) -> None:
+    argv = ["uv", "build", "--quiet", "--wheel", "--no-build-isolation", "--out-dir", f"{tmp_path}", f"{ROOT}"]
+    subprocess.run([f"{Path(sys.executable).with_name('uv')}", *argv[1:]], check=True, capture_output=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "site")
+    program = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); {BUNDLED}"
+    done = subprocess.run([sys.executable, "-I", "-c", program], check=True, capture_output=True, cwd=tmp_path)
+    sent = unpack(done.stdout, tmp_path / "sent")
+    assert [name for name in BESIDE if (sent / name).read_bytes() != (ROOT / name).read_bytes()] == []
+    assert find_agent(sent).digest == find_agent(ROOT).digest
+
+
+@pytest.mark.parametrize(
+    ("config", "status", "keys"),
+    [
+        ("ssh://git@a/c.git", "ssh://git@a/c.git", {"deploy_key": "write"}),
+        ("ssh://git@a/c.git", "ssh://git@a/s.git", {"deploy_key": "read", "status_key": "write"}),
+        ("https://a/c.git", "ssh://git@a/s.git", {"status_key": "write"}),
+        ("https://a/c.git", "https://a/c.git", {}),
+    ],
+)
+def test_a_host_makes_a_key_for_each_remote_by_ssh_and_none_may_do_more_than_it_must(
+    config: str, status: str, keys: dict[str, str]
+) -> None:
+    assert access_wanted({"config": config, "status": status}) == keys

@@ -1,0 +1,60 @@
+"""`hostwright identity` at a desk: who is admitted, and who no longer is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.cli.main import run
+from tests.gitserver import Author, ConfigRepo, author
+
+
+@pytest.fixture
+def web1(tmp_path: Path) -> Author:
+    return author(tmp_path / "keys", "web1")
+
+
+@pytest.fixture
+def repo(tmp_path: Path, web1: Author, monkeypatch: pytest.MonkeyPatch) -> ConfigRepo:
+    """Two hosts, of which web1 is admitted, and the identity of a third that is not in the inventory."""
+    repo = ConfigRepo(tmp_path / "work")
+    files = {
+        "inventories/prod/hosts.yaml": "all:\n  hosts:\n    web1:\n    web2:\n",
+        "inventories/prod/site.yaml": "- hosts: all\n  deploys: []\n",
+        "inventories/prod/identities/web1.pub": f"{web1.public} web1\n",
+        "inventories/prod/identities/old.pub": f"{web1.public} old\n",
+    }
+    repo.commit("First", files)
+    repo.bare(tmp_path / "bare.git")
+    monkeypatch.chdir(repo.path)
+    return repo
+
+
+def test_each_host_is_listed_with_its_fingerprint_or_as_not_admitted(
+    repo: ConfigRepo, web1: Author, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["identity", "list"]) == 0
+    rows = [line.split(None, 2) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("web1", web1.fingerprint),
+        ("web2", "not"),
+        ("old", web1.fingerprint),
+    ]
+    assert rows[2][2] == "not in the inventory"
+
+
+def test_who_is_revoked_is_admitted_no_more(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["identity", "revoke", "web1", "--commit"]) == 0
+    assert repo.git("ls-tree", "-r", "--name-only", "origin/main", "inventories/prod/identities") == (
+        "inventories/prod/identities/old.pub"
+    )
+    assert run(["identity", "revoke", "web1"]) == 2
+
+
+def test_retiring_a_host_whose_machine_is_gone_leaves_nothing_of_it_in_the_clone(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["retire", "web1", "--gone", "--yes", "--commit"]) == 0
+    assert repo.git("show", "origin/main:inventories/prod/hosts.yaml") == "all:\n  hosts:\n    web2:"
+    assert "web1.pub" not in repo.git("ls-tree", "-r", "--name-only", "origin/main")
