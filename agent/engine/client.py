@@ -10,37 +10,35 @@ import itertools
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agent.domain.codec import to_plain
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
-from agent.domain.plan import WantedChange
 from agent.domain.sealed import holds_sealed
 from agent.engine import forked
 from agent.engine.child import Child, ChildEndedError, TimedOutError
 from agent.engine.protocol import (
     STOPPED_STATUS,
     Begin,
-    Done,
-    ExecuteDeploy,
-    Message,
-    Operated,
     Order,
-    PreparedDeploy,
     ProtocolError,
-    SkipDeploy,
-    Started,
-    UnpreparedDeploy,
-    decode,
-    encode,
 )
-from agent.engine.secrecy import Lacking, masked_message, nothing_sealed
+from agent.engine.secrecy import Lacking, nothing_sealed
+from agent.engine.talk import (
+    STOPPED,
+    Decision,
+    DeployTalk,
+    EngineCaller,
+    Execute,
+    FoundDeploy,
+    Skip,
+    ignore,
+)
 from agent.engine.walls import CONFINED, RUNNER, behind_walls, unreadable
 from agent.errors import DeployError
 from agent.host.paths import Paths
@@ -48,56 +46,9 @@ from agent.problems import ProblemKind
 from agent.system import mask
 from agent.system.files import make_private_folder
 
+__all__ = ["Decision", "Engine", "Execute", "FoundDeploy", "Skip"]
+
 REPOSITORIES = Paths().repositories
-_STOPPED = "stopped before it began"
-
-
-@dataclass(frozen=True, slots=True)
-class FoundDeploy:
-    """One deploy as it was found. With an ``error`` it could not be prepared, and there are no changes to name.
-
-    ``resources``: the keys of all that it looks after, as far as they are known, changed or not; of a config repo's
-    deploy those of its operations and of what they own. ``unowned``: how many of those own nothing.
-    """
-
-    deploy: str
-    changes: tuple[WantedChange, ...] = ()
-    resources: tuple[str, ...] = ()
-    error: str | None = None
-    unowned: int = 0
-    trace: str = ""
-    """The answers to what the look rested on, from before it; empty where they were not asked for."""
-    lacks: Lacking | None = None
-    """The secret that it needs and that cannot be had; then nothing is known of its changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Execute:
-    """Run it, and change nothing that was planned but these."""
-
-    resources: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """Leave it alone."""
-
-
-Decision = Execute | Skip
-
-
-def _ignore(*_: object) -> None:
-    """Stands for a callback that the caller left out."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Caller:
-    """The caller's callbacks while the engine works."""
-
-    decide: Callable[[FoundDeploy], Decision]
-    on_started: Callable[[str, str, str], None] = _ignore
-    on_operated: Callable[[OperationResult], None] = _ignore
-    on_done: Callable[[DeployOutcome], None] = _ignore
 
 
 class Engine:
@@ -149,8 +100,10 @@ class Engine:
                 continue
             part = replace(state, deploys=tuple(deploys))
             confined = looking is Looking.CONFINED
-            outcomes += self._converse(part, root, interrupted, _Caller(look), confined=confined, traced=self._traced)
-        if any(outcome.error == _STOPPED for outcome in outcomes):
+            outcomes += self._converse(
+                part, root, interrupted, EngineCaller(look), confined=confined, traced=self._traced
+            )
+        if any(outcome.error == STOPPED for outcome in outcomes):
             raise DeployError("planning was stopped", kind=ProblemKind.STOPPED, hint="the next cycle plans again")
         return (*found, *(FoundDeploy(outcome.deploy, error=outcome.error) for outcome in outcomes[len(found) :]))
 
@@ -161,9 +114,9 @@ class Engine:
         interrupted: frozenset[str],
         *,
         decide: Callable[[FoundDeploy], Decision],
-        on_started: Callable[[str, str, str], None] = _ignore,
-        on_operated: Callable[[OperationResult], None] = _ignore,
-        on_done: Callable[[DeployOutcome], None] = _ignore,
+        on_started: Callable[[str, str, str], None] = ignore,
+        on_operated: Callable[[OperationResult], None] = ignore,
+        on_done: Callable[[DeployOutcome], None] = ignore,
     ) -> tuple[DeployOutcome, ...]:
         """Prepares each deploy after the ones before it ran, asks ``decide``, and runs what it allows.
 
@@ -173,8 +126,8 @@ class Engine:
         DeployError (kind ``engine``) when the engine says what nobody understands.
         """
         if self._stopped:
-            return tuple(DeployOutcome(deploy.name, Status.SKIPPED, error=_STOPPED) for deploy in state.deploys)
-        return self._converse(state, root, interrupted, _Caller(decide, on_started, on_operated, on_done))
+            return tuple(DeployOutcome(deploy.name, Status.SKIPPED, error=STOPPED) for deploy in state.deploys)
+        return self._converse(state, root, interrupted, EngineCaller(decide, on_started, on_operated, on_done))
 
     @property
     def stopped(self) -> bool:
@@ -193,7 +146,7 @@ class Engine:
         state: DesiredState,
         root: Path,
         interrupted: frozenset[str],
-        caller: _Caller,
+        caller: EngineCaller,
         *,
         confined: bool = False,
         traced: bool = False,
@@ -226,7 +179,7 @@ class Engine:
                 if over:
                     outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
                 else:
-                    talk = _Talk(deploy.name, child, self._timeout_s, caller)
+                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller)
                     outcome = self._settled(talk, begin)
                     over, begin = talk.over, None
                 outcomes.append(outcome)
@@ -270,7 +223,7 @@ class Engine:
         own = str(self._repositories / deploy.repository.tree) if deploy.repository else None
         return Order(deploy.name, deploy.kind, deploy.source, arguments, data, interrupted, own)
 
-    def _settled(self, talk: _Talk, begin: Begin | None) -> DeployOutcome:
+    def _settled(self, talk: DeployTalk, begin: Begin | None) -> DeployOutcome:
         try:
             return talk.outcome(begin)
         except TimedOutError:
@@ -279,75 +232,16 @@ class Engine:
             return talk.cut_off(f"did not end within {self._timeout_s} s")
         except ChildEndedError as end:
             if end.code == STOPPED_STATUS or (self._stopped and end.code == -signal.SIGTERM):
-                talk.over = _STOPPED
-                return talk.ended(Status.SKIPPED, _STOPPED)
+                talk.over = STOPPED
+                return talk.ended(Status.SKIPPED, STOPPED)
             talk.over = f"the engine ended with {talk.deploy}"
             return talk.cut_off(mask.masked(end.reason))
         except (ProtocolError, OverflowError) as error:
             raise unreadable(error, talk.deploy) from error
 
 
-def _passed_over(caller: _Caller, deploy: str, lacks: Lacking) -> DeployOutcome:
+def _passed_over(caller: EngineCaller, deploy: str, lacks: Lacking) -> DeployOutcome:
     caller.decide(FoundDeploy(deploy, lacks=lacks))
     outcome = DeployOutcome(deploy, Status.HELD, error=lacks.reason)
     caller.on_done(outcome)
     return outcome
-
-
-class _Talk:
-    """The talk with the child about one deploy."""
-
-    def __init__(self, deploy: str, child: Child, timeout_s: int, caller: _Caller) -> None:
-        self.deploy = deploy
-        self.child = child
-        self.over = ""
-        """The reason why no later deploy can be talked about."""
-        self._deadline = time.monotonic() + timeout_s
-        self._caller = caller
-        self._results: list[OperationResult] = []
-
-    def ended(self, status: Status, error: str = "") -> DeployOutcome:
-        return DeployOutcome(self.deploy, status, tuple(self._results), error)
-
-    def cut_off(self, error: str) -> DeployOutcome:
-        return replace(self.ended(Status.FAILED, error), cut_off=True)
-
-    def outcome(self, begin: Begin | None) -> DeployOutcome:
-        if begin is not None:
-            self._send(begin)
-        match self._receive():
-            case UnpreparedDeploy(error=error):
-                self._caller.decide(FoundDeploy(self.deploy, error=error))
-                return self.ended(Status.FAILED, error)
-            case PreparedDeploy() as told:
-                trace = told.trace if mask.masked(told.trace) == told.trace else ""  # no question keeps a secret
-                found = FoundDeploy(self.deploy, told.changes, told.resources, unowned=told.unowned, trace=trace)
-                decision = self._caller.decide(found)
-            case other:
-                raise ProtocolError(f"{other.type} before {self.deploy} was prepared")
-        if isinstance(decision, Skip):
-            self._send(SkipDeploy(self.deploy))
-            return self.ended(Status.HELD)
-        self._send(ExecuteDeploy(self.deploy, decision.resources))
-        while True:
-            match self._receive():
-                case Started(resource=resource, operation=operation):
-                    self._caller.on_started(self.deploy, resource, operation)
-                case Operated(result=result):
-                    self._results.append(result)
-                    self._caller.on_operated(result)
-                case Done(status=status, error=error):
-                    self.over = _STOPPED if status is Status.STOPPED else ""
-                    return self.ended(status, error)
-                case other:
-                    raise ProtocolError(f"{other.type} while {self.deploy} runs")
-
-    def _send(self, message: Message) -> None:
-        self.child.send(encode(message), self._deadline)
-
-    def _receive(self) -> Message:
-        message = decode(self.child.receive(self._deadline))
-        named = message.result.deploy if isinstance(message, Operated) else getattr(message, "deploy", "")
-        if named != self.deploy:
-            raise ProtocolError(f"{message.type} about {named!r} while {self.deploy} is at work")
-        return masked_message(message)
