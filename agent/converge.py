@@ -138,13 +138,13 @@ def confirm_changes(parts: Parts, planned: Planned, outcome: Outcome) -> Converg
     """Plans again, carries out what the changes set off meanwhile, and writes down what came of it all."""
     state, after = planned.state, planned.plan
     if planned.permitted.allowed:
-        after = _plan_again(parts, planned)
+        after = _plan_again(parts, planned, planned.plan)
         if behind := _set_off(state, outcome, after, planned.made):
             # By a deploy whose turn was later, or within its own: what a change sets off belongs to it.
             names = {name for name, _ in behind}
             part = replace(state, deploys=tuple(each for each in state.deploys if each.name in names))
             outcome = outcome.then(_apply(parts, planned, permit(after, planned.rules), part, behind))
-            after = _plan_again(parts, planned)
+            after = _plan_again(parts, planned, after)
     applied = confirm(state, after, outcome, planned.before)
     record_result(parts.ledger, state, outcome, after, applied, now=parts.clock())
     return Converged(outcome, after, applied)
@@ -168,7 +168,7 @@ def health_source(cycle: Cycle, state: DesiredState | None) -> HealthSource:
     )
 
 
-def _plan_again(parts: Parts, planned: Planned) -> Plan:
+def _plan_again(parts: Parts, planned: Planned, before: Plan) -> Plan:
     return make_plan(
         planned.state,
         engine=parts.engine,
@@ -176,6 +176,7 @@ def _plan_again(parts: Parts, planned: Planned) -> Plan:
         applied=planned.before,
         interrupted=parts.journal.interrupted(planned.state.enforced),
         made=planned.made,
+        before=before,
     )
 
 
