@@ -221,12 +221,13 @@ class Daemon:
                 self.due = True
 
     def _hear(self) -> None:
-        """A cycle fetches at least what was offered before it began."""
+        """A cycle looks at what was not offered before, but for the commit that the last one fetched already."""
         if self.remote is None or (answer := self.remote.answer()) is None:
             return
         known, self.remote, self.offered = self.offered, None, offered(answer)
-        first = not known and self.rest.tip.encode() in self.offered
-        if not self.offered or (self.offered != known and not first):
+        tip = self.rest.tip.encode()
+        new = set(self.offered).difference(known or self.offered, [tip])
+        if new or tip not in self.offered or len(self.offered) < len(known):
             self.due = True
 
     def _begin(self) -> None:

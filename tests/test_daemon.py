@@ -57,7 +57,7 @@ write(
         plan_s=3600,
         watch=(root / "watch").exists(),
         ask=(["cat", str(root / "offered")], {"PATH": "/bin"}, 5),
-        tip="aaa refs/heads/main",
+        tip=(root / ("seen" if (root / "seen").exists() else "offered")).read_text().splitlines()[0],
     ),
     trace([Question(QuestionKind.PATH, str(root / "owned"))]),
 )
@@ -203,7 +203,7 @@ def test_the_schedule_that_a_cycle_leaves_changes_the_rhythm(start: Start) -> No
 def resting(start: Start, tmp_path: Path) -> Running:
     """A daemon whose first cycle has left the host at rest, and that has asked the remote once."""
     (tmp_path / "owned").write_text("as wanted")
-    (tmp_path / "offered").write_text("aaa refs/heads/main\n")
+    (tmp_path / "offered").write_text("aaa\trefs/heads/main\n")
     daemon = start(RESTING)
     daemon.until(lambda: daemon.cycles == 1)
     time.sleep(2.5)
@@ -220,6 +220,7 @@ def test_a_host_at_rest_gets_no_cycle_until_something_differs(resting: Running, 
 
 def test_a_watched_host_is_looked_at_as_soon_as_something_changes(start: Start, tmp_path: Path) -> None:
     (tmp_path / "watch").touch()
+    (tmp_path / "offered").write_text("aaa\trefs/heads/main\n")
     (tmp_path / "every").write_text("3600")
     (tmp_path / "owned").write_text("as wanted")
     daemon = start(RESTING)
@@ -233,7 +234,7 @@ def test_a_watched_host_is_looked_at_as_soon_as_something_changes(start: Start, 
 
 
 def test_a_push_starts_one_cycle(resting: Running, tmp_path: Path) -> None:
-    (tmp_path / "offered").write_text("bbb refs/heads/main\n")
+    (tmp_path / "offered").write_text("bbb\trefs/heads/main\n")
     resting.until(lambda: resting.cycles == 2)
     time.sleep(2.5)
     assert resting.cycles == 2
@@ -244,16 +245,30 @@ def test_a_remote_that_does_not_answer_is_asked_by_a_cycle(resting: Running, tmp
     resting.until(lambda: resting.cycles == 2)
 
 
+def test_a_commit_that_a_cycle_has_fetched_already_starts_no_other(resting: Running, tmp_path: Path) -> None:
+    (tmp_path / "offered").write_text("bbb\trefs/heads/main\n")
+    resting.process.send_signal(signal.SIGHUP)
+    resting.until(lambda: resting.cycles == 2)
+    time.sleep(2.5)
+    assert resting.cycles == 2
+
+
+def test_another_branch_that_moves_starts_a_cycle(resting: Running, tmp_path: Path) -> None:
+    (tmp_path / "offered").write_text("aaa\trefs/heads/main\nccc\trefs/heads/other\n")
+    resting.until(lambda: resting.cycles == 2)
+
+
 def test_a_push_that_the_first_cycle_did_not_see_starts_another(start: Start, tmp_path: Path) -> None:
     (tmp_path / "owned").touch()
-    (tmp_path / "offered").write_text("bbb refs/heads/main\n")
+    (tmp_path / "seen").write_text("aaa\trefs/heads/main\n")
+    (tmp_path / "offered").write_text("bbb\trefs/heads/main\n")
     daemon = start(RESTING)
     daemon.until(lambda: daemon.cycles == 2)
 
 
 def test_a_rest_ends_with_its_time(start: Start, tmp_path: Path) -> None:
     (tmp_path / "owned").touch()
-    (tmp_path / "offered").write_text("aaa refs/heads/main\n")
+    (tmp_path / "offered").write_text("aaa\trefs/heads/main\n")
     (tmp_path / "lasts").write_text("2")
     daemon = start(RESTING)
     daemon.until(lambda: daemon.cycles >= 2)
@@ -261,7 +276,7 @@ def test_a_rest_ends_with_its_time(start: Start, tmp_path: Path) -> None:
 
 def test_a_cycle_that_says_nothing_ends_the_rest_and_leaves_its_rhythm(start: Start, tmp_path: Path) -> None:
     (tmp_path / "owned").touch()
-    (tmp_path / "offered").write_text("aaa refs/heads/main\n")
+    (tmp_path / "offered").write_text("aaa\trefs/heads/main\n")
     once = "import sys, os; (len(open(sys.argv[1] + '/ran').read()) if os.path.exists(sys.argv[1] + '/ran') else 0) "
     silent = f"{once} and (open(sys.argv[1] + '/ran', 'a').write('x'), os._exit(1))\n{RESTING}"
     daemon = start(silent)
