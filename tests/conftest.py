@@ -7,11 +7,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis.configuration
 import pytest
 
 from agent.engine import forked
+from agent.system.git_session import Session
 from tests.cost import Cost
 from tests.guard import Guard
 from tests.lab import images
@@ -158,3 +160,20 @@ def isolated(
     yield
     guard.on = False
     assert not guard.refused, f"refused, and swallowed by the code under test: {guard.refused}"
+
+
+@pytest.fixture(autouse=True)
+def _no_git_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ends the git of each session that the test began: without this some hundred of them wait for a worker's end. A
+    session that lives on starts another."""
+    begun: list[Session] = []
+    of = Session.of
+
+    def noted(*arguments: Any) -> Session:
+        begun.append(of(*arguments))
+        return begun[-1]
+
+    monkeypatch.setattr(Session, "of", noted)
+    yield
+    for session in begun:
+        session.clear_cache()
