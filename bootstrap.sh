@@ -29,6 +29,12 @@ PACKAGE_LOCK_S=120
 NO_NETWORK='could not resolve|resolving|name resolution|dns error|unreachable|timed? ?out|connection (refused|reset)'
 NO_NETWORK="$NO_NETWORK|no route|failed to (fetch|connect)|(could not|unable to) connect|new connection"
 
+# Prints the wheel of pip that a Python carries for its environments; fails where it is no Python for the agent.
+FIND_PIP='import glob, os, sys, sysconfig, venv
+assert sys.version_info >= (3, 11)
+folders = sysconfig.get_config_var("WHEEL_PKG_DIR") or "", os.path.dirname(os.__file__) + "/ensurepip/_bundled"
+print([wheel for folder in folders for wheel in glob.glob(f"{folder}/pip-*.whl")][0])'
+
 EXIT_USAGE=2 EXIT_HOST=3 EXIT_SOURCE=4 EXIT_TRUST=5 EXIT_INVENTORY=6 EXIT_PLANNED=10 EXIT_LOCKED=75
 
 usage() {
@@ -347,10 +353,11 @@ find_manager() {
     for manager in apt-get dnf apk pacman zypper ''; do
         [ -z "$manager" ] || ! command -v "$manager" >/dev/null || break
     done
-    names='git openssh-client ca-certificates' pythons='' refresh=:
+    names='git openssh-client ca-certificates' pythons='' python_packages='' refresh=:
     case $manager in
     apt-get)
         pythons='python3-venv python3.13-venv python3.12-venv python3.11-venv'
+        python_packages='python3 python3-pip-whl' # of python3-venv what is needed
         set -- apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout="$PACKAGE_LOCK_S" -o Dpkg::Use-Pty=0
         install="env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l $* install" refresh="$* update"
         ;;
@@ -399,13 +406,31 @@ add_packages() {
     quiet $install "$@"
 }
 
-# The agent's Python: 3.11 or newer, able to make environments. Sets $python.
+# Add packages in the background; packages_are_there waits for them.
+add_packages_meanwhile() {
+    note_packages "$@"
+    printf '\n$ %s\n' "$install $*" >>"$LOG"
+    # shellcheck disable=SC2086 # words, split on purpose
+    $install "$@" </dev/null >"$work/meanwhile" 2>&1 &
+    adding=$!
+}
+
+packages_are_there() {
+    [ -n "$adding" ] || return 0
+    wait "$adding" && adding_code=0 || adding_code=$?
+    adding=
+    cat "$work/meanwhile" >>"$LOG"
+    [ "$adding_code" -eq 0 ] || {
+        mv "$work/meanwhile" "$work/said"
+        explain "$manager could not install $later" "see $LOG"
+    }
+}
+
+# The agent's Python: 3.11 or newer, able to make environments, with the wheel of pip. Sets $python and $pip.
 find_python() {
     for python in python3 python3.14 python3.13 python3.12 python3.11; do
         python=$(command -v "$python") || continue
-        if "$python" -I -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            return 0
-        fi
+        ! pip=$("$python" -I -c "$FIND_PIP" 2>/dev/null) || return 0
     done
     python=
     return 1
@@ -424,29 +449,34 @@ install_packages() {
     find_manager
     # shellcheck disable=SC2086 # lists of plain names, split on purpose
     set -- $names
-    missing='' wanted=''
-    command -v git >/dev/null || missing="git" wanted=$1
+    missing='' now='' later=''
+    command -v git >/dev/null || missing="git" later=$1
     if ! command -v ssh >/dev/null || ! command -v ssh-keygen >/dev/null; then
-        missing="$missing ssh" wanted="$wanted $2"
+        missing="$missing ssh" later="$later $2"
     fi
-    has_certificates || missing="$missing certificates" wanted="$wanted $3"
-    find_python || missing="$missing Python" wanted="$wanted ${pythons%% *}"
+    has_certificates || missing="$missing certificates" now=$3
+    find_python || missing="$missing Python" now="$now ${python_packages:-${pythons%% *}}"
     [ -n "$missing" ] || return 0
     [ -n "$manager" ] || die "$EXIT_HOST" "missing: $missing, and no apt, dnf, apk, pacman or zypper to get it with" \
         "install git, an ssh client and Python 3.11 or newer with venv, then run this again"
     # shellcheck disable=SC2086
-    set -- $wanted
+    set -- $now $later
     say "installing $* ($manager)"
     # shellcheck disable=SC2086
     quiet $refresh || : # one broken repository of many is no reason to stop; the next command tells
-    add_packages "$@" || explain "$manager could not install $*" "see $LOG"
+    [ -n "$clone" ] || now="$now $later" later='' # without a clone there is nothing to build before there is git
+    # shellcheck disable=SC2086
+    set -- $now
+    [ $# -eq 0 ] || add_packages "$@" || explain "$manager could not install $*" "see $LOG"
     for name in $pythons; do
         if find_python; then break; fi
-        [ "$name" = "${pythons%% *}" ] || add_packages "$name" || :
+        add_packages "$name" || :
     done
     find_python || die "$EXIT_HOST" "no Python 3.11 or newer with venv, and $manager offers none" \
         "install one as python3.11 or newer, then run this again"
     has_certificates || :
+    # shellcheck disable=SC2086
+    [ -z "$later" ] || add_packages_meanwhile $later
 }
 
 # --- Where the agent comes from -----------------------------------------------------------------------------------
@@ -503,7 +533,7 @@ fetch_wheel() {
     set -- --no-cache-dir --no-input --only-binary :all: --no-deps --dest "$work/wheel"
     [ -z "$wheelhouse" ] || set -- "$@" --no-index --find-links "$wheelhouse"
     [ -z "$index" ] || set -- "$@" --index-url "$index"
-    { quiet "$python" -I -m venv "$work/pip" && quiet "$work/pip/bin/pip" download "$@" "hostwright==$VERSION"; } ||
+    quiet "$python" -I "$pip/pip" download "$@" "hostwright==$VERSION" ||
         explain "hostwright $VERSION cannot be downloaded" "see $LOG" "$EXIT_SOURCE"
     source=$(echo "$work/wheel/"hostwright-*.whl)
     quiet "$python" -I -m zipfile -e "$source" "$work/unpacked"
@@ -513,7 +543,7 @@ fetch_wheel() {
 make_environment() {
     printf '%s\n' "index $index" "wheelhouse $wheelhouse" "proxy $proxy" "ca $ca" \
         "install $install" "pythons $pythons" >"$work/sources"
-    "$python" -I "$builder" "$source" "$work/sources" </dev/null >"$work/said" && code=0 || code=$?
+    "$python" -I "$builder" "$source" "$work/sources" later </dev/null >"$work/said" && code=0 || code=$?
     cat "$work/said" >>"$LOG"
     told=$(tail -n 1 "$work/said")
     [ "$code" -eq 0 ] || explain "${told%%: *}" "${told#*: } (log: $LOG)" "$code"
@@ -522,6 +552,9 @@ make_environment() {
     if [ "$told" = "built $version" ]; then
         building=$environment
         renewed=yes
+        # It lasts about as long as the first cycle, which waits for packages most of the time.
+        nice "$environment/bin/python" -I -m compileall -q "$environment/lib" </dev/null >/dev/null 2>&1 &
+        compiling=$!
     fi
 }
 
@@ -566,6 +599,7 @@ clean_up() {
     code=$?
     trap - EXIT
     trap '' HUP INT TERM
+    [ -z "$adding" ] || wait "$adding" || : # a package manager is not cut off
     if [ -n "$setup" ]; then
         kill -TERM "$setup" 2>/dev/null || :
         wait "$setup" || :
@@ -573,6 +607,8 @@ clean_up() {
         [ "$(readlink "$OPT/current")" != "versions/$version" ] || settled=yes
     fi
     if [ -n "$building" ]; then
+        [ "$settled" = yes ] || kill "$compiling" 2>/dev/null || :
+        wait "$compiling" || :
         if [ "$settled" = yes ]; then
             rm -rf "$building.old"
         else
@@ -641,7 +677,7 @@ uninstall() {
 main() {
     action='' verbose='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
     known_hosts='' wheelhouse='' index='' proxy='' ca=''
-    clone='' work='' building='' settled='' renewed='' bundle='' version='' setup='' interrupted='' install=''
+    clone='' work='' building='' settled='' renewed='' bundle='' version='' setup='' interrupted='' install='' adding='' compiling=''
     umask 022
     parse "$@"
     find_clone
@@ -670,6 +706,7 @@ main() {
     use_proxy_and_certificates
     find_agent
     make_environment
+    packages_are_there
     hand_over
 }
 

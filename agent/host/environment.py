@@ -3,31 +3,37 @@
 It runs where no agent is installed yet (bootstrap.sh), where the agent's Python is gone (rescue.sh) and as a child of
 the cycle that tries another version. So it is a program of its own, and imports nothing but the standard library:
 
-    python3 -I environment.py SOURCE SOURCES
+    python3 -I environment.py SOURCE SOURCES [later]
 
 SOURCE holds the agent: a clone, a wheel, a lock with the agent in it, or what an earlier build kept of one of these.
 SOURCES is a file with the lines ``index``, ``wheelhouse``, ``proxy`` and ``ca``: where packages come from; rescue.sh
-reads others of its lines. The last line on stdout is ``built NAME``, ``found NAME``, or what is wrong and why. Exit
-codes: 0, 3 (this machine), 4 (packages).
+reads others of its lines. ``later`` leaves compiling to the caller. The last line on stdout is ``built NAME``,
+``found NAME``, or what is wrong and why. Exit codes: 0, 3 (this machine), 4 (packages).
 """
 
 from __future__ import annotations
 
-import ensurepip
 import hashlib
 import os
+import platform
 import re
 import shutil
 import signal
+import ssl
+import stat
 import subprocess
 import sys
 import sysconfig
+import urllib.request
 import venv
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from html import unescape
+from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import urljoin
 
 OPT = Path("/opt/hostwright")
 CERTIFICATES = Path("/etc/hostwright/ca.pem")
@@ -47,6 +53,12 @@ CODE = ("agent", "pyproject.toml", "requirements.txt")
 """The part of a clone that an environment is made of."""
 KEPT = (*CODE, "README.md", "LICENSE", "bootstrap.sh")
 """The part that its build needs."""
+
+UV_MAX_BYTES, UV_WAIT_S = 200 * 1000 * 1000, 20.0
+
+PIP_SETTINGS = ("PIP_NO_INDEX", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
+PIP_FILES = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf", "~/.config/pip/pip.conf", "~/.pip/pip.conf")
+"""Who wrote one of these wants more of pip than to ask an index."""
 
 MACHINE, PACKAGES = 3, 4
 
@@ -161,19 +173,25 @@ def _build(agent: AgentSource, environment: Path, sources: Mapping[str, str]) ->
     where = ["--no-index", "--find-links", sources["wheelhouse"]] if sources.get("wheelhouse") else []
     where += ["--index-url", sources["index"]] if sources.get("index") else []
     locked = [*where, "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r"]
-    # An environment without pip is made in a twentieth of a second, one with pip takes two and a half.
-    pip = [python, "-I", f"{_pip()}", "install", "--no-cache-dir", "--no-input", "--disable-pip-version-check"]
-    _call([*pip, "--no-compile", *locked, f"{uv_lock}"], environ, "uv cannot be installed", PACKAGES)
-    uv = [f"{environment}/bin/uv", "pip", "install", "--python", python, "--no-config", "--compile-bytecode"]
+    install = ["pip", "install", "--python", python, "--no-config"]
+    if wheel := _fetch_uv(uv_lock.read_text(), sources, environ, work):
+        _call([f"{work}/uv", *install, "--no-deps", "--no-index", f"{wheel}"], environ, "uv does not run", MACHINE)
+    else:
+        # An environment without pip is made in a twentieth of a second, one with pip takes two and a half.
+        pip = [python, "-I", f"{_pip()}", "install", "--no-cache-dir", "--no-input", "--disable-pip-version-check"]
+        _call([*pip, "--no-compile", *locked, f"{uv_lock}"], environ, "uv cannot be installed", PACKAGES)
+    uv = [f"{environment}/bin/uv", *install]
     _call([*uv, *locked, f"{lock}"], environ, "the agent's dependencies cannot be installed", PACKAGES)
     if agent.package is not None:
         package = [*where, "--no-deps", "--no-build-isolation", f"{agent.package}"]
         _call([*uv, *package], environ, "the agent cannot be installed", MACHINE)
     _call([python, "-I", "-c", "import agent.cli.main, agent.daemon"], environ, "the agent does not start", MACHINE)
     shutil.rmtree(work)
-    for path in (environment, *environment.rglob("*")):  # uv makes its lock writable to all
-        if not path.is_symlink():
-            path.chmod(path.stat().st_mode & 0o7755)
+    for folder, _, names in os.walk(environment):
+        for path in (folder, *(f"{folder}/{name}" for name in names)):
+            mode = os.lstat(path).st_mode
+            if mode & 0o022 and not stat.S_ISLNK(mode):  # uv makes its lock writable to all
+                Path(path).chmod(mode & 0o7755)
     os.sync()
 
 
@@ -199,9 +217,60 @@ def _environ(sources: Mapping[str, str]) -> dict[str, str]:
     return (dict.fromkeys(("SSL_CERT_FILE", "PIP_CERT"), bundle) if bundle else {}) | environ | trusted
 
 
+def _fetch_uv(lock: str, sources: Mapping[str, str], environ: Mapping[str, str], folder: Path) -> Path | None:
+    """Put the wheel of uv and its program into ``folder``. Return the wheel; None where it has to be left to pip."""
+    try:
+        for url in _links_to_uv(lock.split(maxsplit=1)[0].replace("==", "-"), sources, environ):
+            content = _read(url, environ)
+            wheel, program = folder / url.rpartition("/")[2], folder / "uv"
+            if f"sha256:{_sha256(content)}" in lock:
+                wheel.write_bytes(content)
+                with zipfile.ZipFile(wheel) as packed:
+                    (inside,) = (name for name in packed.namelist() if name.endswith("/scripts/uv"))
+                    program.write_bytes(packed.read(inside))
+                program.chmod(0o755)
+                if subprocess.run([program, "--version"], check=False, capture_output=True).returncode == 0:
+                    return wheel
+    except (OSError, ValueError, LookupError, HTTPException, zipfile.BadZipFile, BuildError) as error:
+        print(f"uv is left to pip: {error}")
+    return None
+
+
+def _links_to_uv(name: str, sources: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
+    """The wheels for this machine in the wheelhouse or on the index, those for its C library first. Raises OSError."""
+    if sources.get("wheelhouse"):
+        found = [path.as_uri() for path in Path(sources["wheelhouse"]).iterdir()]
+    elif any(map(environ.get, PIP_SETTINGS)) or any(Path(path).expanduser().exists() for path in PIP_FILES):
+        return []
+    else:
+        index = sources.get("index") or environ.get("PIP_INDEX_URL") or _default_index()
+        page = f"{index.rstrip('/')}/uv/"
+        hrefs = re.findall(r"""href=["']([^"'#]+)""", _read(page, environ).decode())
+        found = [urljoin(page, unescape(href)) for href in hrefs]
+    wheel = re.compile(rf"/{re.escape(name)}-[^/]*linux[^/]*_{platform.machine()}[^/]*\.whl$")
+    libc = "musllinux" if "musl" in str(sysconfig.get_config_var("HOST_GNU_TYPE")) else "manylinux"
+    return sorted(filter(wheel.search, found), key=lambda url: libc not in url)
+
+
+def _default_index() -> str:
+    """The index that pip asks when nobody names one. Raises BuildError, OSError, LookupError, ValueError."""
+    with zipfile.ZipFile(_pip().parent) as packed:
+        (named,) = re.findall(rb'\nPyPI = PackageIndex\(\s*"([^"]+)"', packed.read("pip/_internal/models/index.py"))
+    return f"{named.decode()}simple"
+
+
+def _read(url: str, environ: Mapping[str, str]) -> bytes:
+    """What is at ``url``, by the proxy and with the certificates of ``environ``. Raises OSError, HTTPException."""
+    proxies = {scheme: environ[name] for scheme in ("http", "https") if environ.get(name := f"{scheme}_proxy")}
+    trusted = ssl.create_default_context(cafile=environ.get("PIP_CERT") or environ.get("SSL_CERT_FILE"))
+    handlers = (urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=trusted))
+    with urllib.request.build_opener(*handlers).open(url, timeout=UV_WAIT_S) as answer:
+        return bytes(answer.read(UV_MAX_BYTES))
+
+
 def _pip() -> Path:
-    """pip in the wheel that every Python carries for ensurepip. Raises BuildError."""
-    folders = (sysconfig.get_config_var("WHEEL_PKG_DIR"), Path(ensurepip.__file__).parent / "_bundled")
+    """pip in the wheel that every Python carries for its environments. Raises BuildError."""
+    folders = (sysconfig.get_config_var("WHEEL_PKG_DIR"), Path(os.__file__).parent / "ensurepip/_bundled")
     for wheel in (wheel for folder in folders if folder for wheel in Path(folder).glob("pip-*.whl")):
         return wheel / "pip"
     raise BuildError("this Python carries no pip: install your distribution's package of Python's venv", MACHINE)
@@ -239,7 +308,14 @@ def _text(sources: Mapping[str, str]) -> str:
     return "".join(f"{key} {value}\n" for key, value in kept.items())
 
 
-def main(source: Path, sources_file: Path) -> int:
+def compile_all(environment: Path) -> None:
+    """Compile what Python would else compile again and again: the agent's confined children cannot write."""
+    argv = [f"{environment}/bin/python", "-I", "-m", "compileall", "-q", "-j", "0", f"{environment}/lib"]
+    subprocess.run(argv, check=False, capture_output=True)
+    os.sync()
+
+
+def main(source: Path, sources_file: Path, *, later: bool = False) -> int:
     """Build, keep and print. Return the exit code."""
     os.umask(0o022)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -258,6 +334,8 @@ def main(source: Path, sources_file: Path) -> int:
                 if built:
                     _take_back(OPT / "versions" / agent.name)
                 raise
+        if built and not later:
+            compile_all(OPT / "versions" / agent.name)
     except BuildError as error:
         print(error)
         return error.code
@@ -269,4 +347,4 @@ def main(source: Path, sources_file: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), later="later" in sys.argv[3:]))

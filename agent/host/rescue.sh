@@ -33,11 +33,17 @@ die() {
 
 runs() { "$OPT/current/bin/python" -I -c 'import agent' 2>/dev/null; }
 
-# Python 3.11 or newer that can make environments: sets $python.
+# The wheel of pip that a Python carries for its environments; fails where it is no Python for the agent.
+FIND_PIP='import glob, os, sys, sysconfig, venv
+assert sys.version_info >= (3, 11)
+folders = sysconfig.get_config_var("WHEEL_PKG_DIR") or "", os.path.dirname(os.__file__) + "/ensurepip/_bundled"
+print([wheel for folder in folders for wheel in glob.glob(f"{folder}/pip-*.whl")][0])'
+
+# Sets $python.
 find_python() {
     for python in python3 python3.14 python3.13 python3.12 python3.11; do
         python=$(command -v "$python") || continue
-        ! "$python" -I -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || return 0
+        ! "$python" -I -c "$FIND_PIP" >/dev/null 2>&1 || return 0
     done
     return 1
 }

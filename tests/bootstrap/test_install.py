@@ -229,7 +229,7 @@ def test_the_first_baseline_stands_and_what_bootstrap_brought_is_the_agents(lab:
         assert sorted(machine.read(BASELINE).split()) == bare.packages
         told = json.loads(machine.run("hostwright --json ledger").output)["data"]
         ours = {entry["key"].removeprefix("package:") for entry in told if entry["deploy"] == "(bootstrap)"}
-        assert {"git", "python3-venv", "python3", "libcurl3-gnutls"} <= ours
+        assert {"git", "python3-pip-whl", "python3", "libcurl3-gnutls"} <= ours
         assert not ours & {*bare.packages, "tree"}
         assert bootstrap(machine, *trusting(machine), offline=False).code == 0
         assert sorted(machine.read(BASELINE).split()) == bare.packages

@@ -90,9 +90,9 @@ def test_a_python_that_cannot_make_environments_is_completed_by_the_package_mana
         (kept,) = machine.run("ls /opt/hostwright/rescue/*/sources").output.split()
         assert "\ninstall env DEBIAN_FRONTEND=noninteractive " in machine.read(kept)
         assert "\npythons python3-venv " in machine.read(kept)
-        venv = "/usr/lib/python3.11/ensurepip"
-        machine.run(f"mv {venv} /root/ensurepip")
-        machine.write("/root/install", f"echo $1 >>/root/asked; mv /root/ensurepip {venv}\n")
+        venv = "/usr/lib/python3.11/venv"
+        machine.run(f"mv {venv} /root/venv")
+        machine.write("/root/install", f"echo $1 >>/root/asked; mv /root/venv {venv}\n")
         machine.run(f"sed -i 's,^install .*,install sh /root/install,' {kept}")
         machine.run("systemctl start hostwright-rescue", timeout_s=300)
         assert machine.read("/root/asked") == "python3-venv\n"

@@ -1,11 +1,18 @@
-"""environment.py: what a build that fails leaves behind. That it builds is tried on booted hosts."""
+"""environment.py: where uv comes from, and what a build that fails leaves behind. Booted hosts try that it builds."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import platform
 import signal
+import subprocess
+import threading
+import zipfile
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,6 +25,7 @@ def opt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Of a host whose version 1 has other content than the source in ``source``."""
     monkeypatch.setattr(environment, "OPT", tmp_path / "opt")
     monkeypatch.setattr(environment, "_build", lambda _agent, folder, _sources: folder.mkdir())
+    monkeypatch.setattr(environment, "compile_all", lambda _folder: None)
     monkeypatch.setattr(environment, "NEEDED_BYTES", 0)
     there = tmp_path / "opt/versions/1"
     there.mkdir(parents=True)
@@ -51,3 +59,54 @@ def test_it_takes_the_place_of_one_with_other_content(opt: Path) -> None:
     assert environment.main(opt.parent / "source", opt.parent / "sources") == 0
     assert sorted(path.name for path in (opt / "versions").iterdir()) == ["1", "1.old"]
     assert (opt / "rescue/1/sources").read_text() == "index \nca \n"
+
+
+NAME = f"uv-1-py3-none-manylinux_2_17_{platform.machine()}.whl"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a wheel of uv for this machine, whose program is a line of shell, beside one for another."""
+    folder = tmp_path_factory.mktemp("simple") / "uv"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / NAME, "w") as wheel:
+        wheel.writestr("uv-1.data/scripts/uv", "#!/bin/sh\necho uv 1\n")
+    (folder / "uv-1-py3-none-win32.whl").write_bytes(b"")
+    (folder / "index.html").write_text(f"<a href='uv-1-py3-none-win32.whl'>uv</a> <a href='{NAME}#sha256=00'>uv</a>")
+    return folder
+
+
+@pytest.fixture
+def index(house: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an index that has ``house``, for a machine without settings of pip."""
+    monkeypatch.setattr(environment, "PIP_FILES", ())
+    handler = partial(SimpleHTTPRequestHandler, directory=f"{house.parent}")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def lock_of(wheel: Path) -> str:
+    return f"uv==1 \\\n    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
+def test_uv_is_fetched_from_the_index_that_is_named(house: Path, index: str, tmp_path: Path) -> None:
+    for sources, environ in (({"index": index}, {}), ({}, {"PIP_INDEX_URL": index})):
+        assert environment._fetch_uv(lock_of(house / NAME), sources, environ, tmp_path) == tmp_path / NAME
+        assert subprocess.run([tmp_path / "uv"], check=True, capture_output=True, text=True).stdout == "uv 1\n"
+
+
+def test_uv_is_taken_from_the_wheelhouse(house: Path, tmp_path: Path) -> None:
+    fetched = environment._fetch_uv(lock_of(house / NAME), {"wheelhouse": f"{house}"}, {}, tmp_path)
+    assert fetched == tmp_path / NAME
+
+
+def test_uv_that_is_not_the_locked_one_is_not_run(house: Path, index: str, tmp_path: Path) -> None:
+    assert environment._fetch_uv(lock_of(house / "index.html"), {"index": index}, {}, tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", environment.PIP_SETTINGS)
+def test_uv_is_left_to_pip_where_pip_is_told_more_than_an_index(index: str, tmp_path: Path, name: str) -> None:
+    assert environment._links_to_uv("uv-1", {"index": index}, {name: "x"}) == []
