@@ -12,6 +12,16 @@ from tests.stories.world import FLEET, World, cycle, events, stays_at_rest, unti
 pytestmark = pytest.mark.usefixtures("daemon")
 
 
+APP = """\
+from io import StringIO
+from pyinfra.operations import apt, files, server, systemd
+files.put(name="settings", src=StringIO("port=80\\n"), dest="/srv/app.conf", mode="644")
+apt.packages(name="packages", packages=["git"])
+server.user(name="root", user="root", home="/root", shell="/bin/bash")
+systemd.service(name="dbus", service="dbus", running=True)
+"""
+
+
 def repaired(host: Host) -> bool:
     return host.read("/etc/motd") == "hello from web1\n"
 
@@ -21,6 +31,15 @@ def test_a_host_at_rest_gets_a_cycle_when_it_is_changed_and_rests_again(host: Ho
     host.write("/etc/motd", "changed by hand\n")
     until(lambda: repaired(host), "the repair")
     assert stays_at_rest(host)
+
+
+def test_a_host_with_a_deploy_file_rests_too_and_what_the_file_keeps_is_repaired(world: World, host: Host) -> None:
+    site = "- hosts: all\n  deploys:\n  - {name: app, deploy: deploys/app.py}\n"
+    world.commit("Keep an app", {"inventories/lab/site.yaml": site, "deploys/app.py": APP})
+    cycle(host)
+    assert stays_at_rest(host)
+    host.write("/srv/app.conf", "changed by hand\n")
+    until(lambda: host.read("/srv/app.conf") == "port=80\n", "the repair")
 
 
 def test_a_host_at_rest_gets_a_cycle_when_a_unit_fails(world: World, host: Host) -> None:
