@@ -23,7 +23,7 @@ class StandIn:
 
 
 _COMMIT_IT = "hosts fetch nothing but the repository: commit the content itself"
-_LATER = "commit it in clear where it is no secret; secrets belong to a later version"
+_LATER = "commit it in clear where it is no secret, else set it with `hostwright secret` in the config repo"
 
 LFS = StandIn("is a pointer of Git LFS, not the content", f"{_COMMIT_IT} (`git lfs untrack`, then add it anew)")
 ANNEX = StandIn("is a pointer of git-annex, not the content", f"{_COMMIT_IT} (`git annex unannex`, then add it)")
@@ -31,7 +31,7 @@ FAT = StandIn("is a pointer of git-fat, not the content", _COMMIT_IT)
 GIT_CRYPT = StandIn("is encrypted by git-crypt", _LATER)
 TRANSCRYPT = StandIn("is encrypted by transcrypt", _LATER)
 PAGE = StandIn("is a web page, not the file that it is about", "give the address of the file itself in tools.yaml")
-VAULT = StandIn("is encrypted by Ansible Vault", _LATER)
+VAULT = StandIn("is encrypted by Ansible Vault", "`hostwright secret import` in the config repo makes a secret of it")
 
 _BEGINNINGS = (
     # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, and the name that it had at first

@@ -293,7 +293,7 @@ class _Reader:
     def _complain_of_tag(self, tag: str | None, position: Position, text: str = "") -> None:
         name = str(tag).replace(_TAG, "!!")
         if "vault" in name:
-            remedy = "Ansible Vault is not read here: leave the value out; secrets belong to a later version"
+            remedy = "Ansible Vault is not read: `hostwright secret import` in the config repo makes a secret of it"
         elif tag is not None and tag.startswith("!") and not text:
             remedy = f'put it in quotes if it is a text: "{name}"'
         else:
@@ -312,7 +312,7 @@ class _Reader:
 
 def _text(content: bytes, file: str) -> str:
     if content.startswith(b"$ANSIBLE_VAULT"):
-        remedy = "write its values in clear where they are no secrets; secrets belong to a later version"
+        remedy = "`hostwright secret import` in the config repo makes a secret of it"
         raise YamlError([YamlProblem(Position(file, 1, 1), "a file of Ansible Vault, which is not read here", remedy)])
     if len(content) > SIZE_LIMIT:
         raise YamlError([YamlProblem(Position(file), f"larger than {SIZE_LIMIT // 1024**2} MiB", "split it")])

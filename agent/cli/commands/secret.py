@@ -16,6 +16,7 @@ from agent.cli.output import Output
 from agent.domain.text import some
 from agent.errors import UsageError, host_io_error, together
 from agent.inventory.secrets import NAME
+from agent.secrets.ansible_vault import VaultError, decrypt, inline_values, is_vault
 from agent.secrets.editing import edited
 from agent.secrets.own_keys import OwnKeys
 from agent.secrets.store import VALUE_LIMIT, SecretStore
@@ -132,6 +133,43 @@ def rekey(
     return 0
 
 
+@secret.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--into", required=True, metavar="FOLDER", help="The group or host whose folder gets the values.")
+@click.option(
+    "--password-file", type=click.Path(path_type=Path, dir_okay=False), help="The vault's password [it is asked for]."
+)
+@pass_config_repo
+@pass_output
+def import_values(
+    output: Output, repo: ConfigRepo, files: tuple[Path, ...], into: str, password_file: Path | None
+) -> int:
+    """Make secrets of Ansible Vault: of a whole file one by its name, of inline !vault values one by each key."""
+    found: dict[str, bytes] = {}
+    for file in files:
+        content = _value(into, file)
+        vaults = {file.stem: content} if is_vault(content) else inline_values(content.decode(errors="replace"))
+        if not vaults:
+            raise UsageError(f"{file} holds nothing of Ansible Vault", hint="name files that do")
+        for key, vault in vaults.items():
+            name = f"{into}/{key}"
+            if name in found or not NAME.fullmatch(name):
+                raise UsageError(f"{file}: {name} is there twice, or no name of a secret", hint="import it by itself")
+            found[name] = vault
+    password = _password(password_file)
+    try:
+        values = {name: decrypt(vault, password) for name, vault in found.items()}
+    except VaultError as error:
+        raise UsageError(f"{error}", hint="is it the right password? nothing was written") from None
+    store = _store(repo)
+    for name, value in values.items():
+        readers = _written(store, name, value)
+        output.show(f"{name}: made for {', '.join(readers)}")
+        output.say(f"write {{{{ secret('{name}') }}}} where it was")
+    output.envelope("secret", 0, sorted(values))
+    return 0
+
+
 @secret.command("list")
 @pass_config_repo
 @pass_output
@@ -170,6 +208,16 @@ def _value(name: str, file: Path | None) -> bytes:
         typed: str = click.prompt(f"value of {name}", hide_input=True, confirmation_prompt=True, err=True)
         return typed.encode()
     return sys.stdin.buffer.read(VALUE_LIMIT + 1)
+
+
+def _password(file: Path | None) -> bytes:
+    """The password of a vault, without the newline of its file."""
+    if file is not None:
+        return _value("", file).strip()
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked for the vault's password", hint="give --password-file FILE")
+    typed: str = click.prompt("vault password", hide_input=True, err=True)
+    return typed.encode()
 
 
 def _keys(identities: tuple[Path, ...]) -> OwnKeys:

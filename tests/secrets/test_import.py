@@ -1,0 +1,73 @@
+"""``hostwright secret import``: what the real ansible-vault encrypted becomes secrets, and nothing else does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.secrets.ansible_vault import VaultError, decrypt, inline_values
+from tests.secrets.conftest import Desk
+from tests.secrets.test_command import fine, reads, run
+
+PASSWORD = "the päss of the vault"
+
+
+@pytest.fixture
+def password(tmp_path: Path) -> Path:
+    path = tmp_path / "vault.pass"
+    path.write_text(f"{PASSWORD}\n")
+    return path
+
+
+def ansible_vault(folder: Path, password: Path, *arguments: str, given: bytes = b"") -> bytes:
+    argv = [str(Path(sys.executable).parent / "ansible-vault"), *arguments]
+    told = {**os.environ, "ANSIBLE_HOME": f"{folder / 'ansible'}", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(argv, input=given, capture_output=True, cwd=folder, env=told, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("vault_id", ["", "prod@"])
+def test_a_whole_file_and_inline_values_become_secrets(
+    desk: Desk, tmp_path: Path, password: Path, vault_id: str
+) -> None:
+    by = ["--vault-id", f"{vault_id or 'default@'}{password}"]
+    encrypt_by = ["--encrypt-vault-id", "prod"] if vault_id else []
+    whole = ansible_vault(tmp_path, password, "encrypt", *by, *encrypt_by, "--output", "-", given=b"\xff whole\n")
+    named = ansible_vault(tmp_path, password, "encrypt_string", *by, *encrypt_by, "--name", "db", "a\nsecret: x")
+    (tmp_path / "key.pem").write_bytes(whole)
+    (tmp_path / "vars.yml").write_bytes(b"port: 80\n" + named + b"\nnested:\n  inner: 1\n")
+    files = [f"{tmp_path / 'key.pem'}", f"{tmp_path / 'vars.yml'}"]
+    fine(desk, "import", "--into", "web", "--password-file", f"{password}", *files)
+    assert reads(desk, "web1", "web/key") == b"\xff whole\n"
+    assert reads(desk, "web1", "web/db") == b"a\nsecret: x"
+
+
+def test_a_wrong_password_and_a_file_without_vault_write_nothing(desk: Desk, tmp_path: Path, password: Path) -> None:
+    whole = ansible_vault(tmp_path, password, "encrypt", "--vault-id", f"{password}", "--output", "-", given=b"x")
+    (tmp_path / "key").write_bytes(whole)
+    (tmp_path / "clear").write_text("a: 1\n")
+    (tmp_path / "other").write_text("wrong")
+    done = run(desk, "import", "--into", "web", "--password-file", f"{tmp_path / 'other'}", f"{tmp_path / 'key'}")
+    assert (done.returncode, b"the password is not that of this vault" in done.stderr) == (2, True)
+    done = run(desk, "import", "--into", "web", "--password-file", f"{password}", f"{tmp_path / 'clear'}")
+    assert (done.returncode, b"holds nothing of Ansible Vault" in done.stderr) == (2, True)
+    assert not (desk.repo / "inventories/lab/secrets").exists()
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_a_vault_error_and_nothing_else(garbage: bytes) -> None:
+    for content in (
+        garbage,
+        b"$ANSIBLE_VAULT;1.1;AES256\n" + garbage,
+        b"$ANSIBLE_VAULT;1.2;AES256;x\n" + garbage.hex().encode(),
+    ):
+        with pytest.raises(VaultError):
+            decrypt(content, b"x")
+    inline_values(garbage.decode(errors="replace"))
