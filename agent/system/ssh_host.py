@@ -308,6 +308,7 @@ def _write(channel: paramiko.Channel, first: bytes, input: bytes | IO[bytes]) ->
 
 def _lost(login: Login, error: Exception) -> SourceError:
     timed_out = isinstance(error, TimeoutError)
-    why = "no answer in time" if timed_out else f"{error}" or "it ended the connection"
+    said = getattr(error, "strerror", None) or f"{error}"
+    why = "no answer in time" if timed_out else said or "it ended the connection"
     kind = ProblemKind.TIMEOUT if timed_out else ProblemKind.SOURCE_UNREACHABLE
     return SourceError(f"{login.name}: {printable(why)}", kind=kind, hint="does `ssh` get there?")

@@ -16,6 +16,7 @@ from agent.cli.output import Output
 from agent.cli.previews import asked_once, login_of
 from agent.domain.layout import INVENTORIES
 from agent.errors import Exit, SettingsError, UsageError
+from agent.inventory.complaint import nearest
 from agent.inventory.hosts_file import without_host
 from agent.system import own_git
 from agent.system.files import write_atomic
@@ -37,7 +38,7 @@ def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: b
     """Take a host out of its fleet: give the machine back, remove report, identity and inventory line."""
     desk = desk_of(repo)
     if host not in desk.who.hosts:
-        raise UsageError(f"{host} is not in {INVENTORIES}/{desk.inventory}", hint=desk.who.nearest(host))
+        raise UsageError(f"{host} is not in {INVENTORIES}/{desk.inventory}", hint=nearest(host, desk.who.hosts))
     what = "only its traces here and on the status branch go" if gone else "the machine is given back as it was"
     if not yes and sys.stdin.isatty() and not output.ask(f"retire {host}? {what}"):
         return int(Exit.INTERRUPTED)
