@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from agent import wiring
@@ -88,28 +89,31 @@ def with_removals(
     holds, before = permitted.deploy_holds, memory.applied()
     if untold(state, found) or before.commit is None:
         return HostPlan(state, found, holds, Leaving(), newest)  # what is wanted is not known, or nothing ever was
-    then = Account(
-        state=state,
-        after=replace(found, deploys=()),
-        hold=suspended,
-        shut=gate.intended,
-        failures=_failed(memory, state, now),
-        health=probe(parts.paths.var, memory.state().failed_at_first or ()),
-    )
-    going = units_going(parts.ledger.entries(), wanted_by(state, found, before.deploys))
-    leaving = plan_removals(
+    removals = partial(
+        plan_removals,
         state,
         found,
         idle=terms.idle,
         before=before,
         applied=before.deploys,
         memory=memory.state(),
-        waits=unfit(then, converged=True, going=going),
         inventory=parts.settings.inventory,
         fleet=memory.state().fleet if mirror is not None else terms.fleet,
         ledger=parts.ledger,
         mirror=mirror,
     )
+    leaving = removals()
+    if leaving.removals or leaving.departures:  # only then does it count how the host is
+        then = Account(
+            state=state,
+            after=replace(found, deploys=()),
+            hold=suspended,
+            shut=gate.intended,
+            failures=_failed(memory, state, now),
+            health=probe(parts.paths.var, memory.state().failed_at_first or ()),
+        )
+        going = units_going(parts.ledger.entries(), wanted_by(state, found, before.deploys))
+        leaving = removals(waits=unfit(then, converged=True, going=going))
     return HostPlan(state, found, holds, leaving, newest)
 
 

@@ -6,8 +6,6 @@ import os
 import time
 from pathlib import Path
 
-import psutil
-
 from agent.domain.health import Vitals
 
 REBOOT_MARKS = (Path("/run/reboot-required"), Path("/var/run/reboot-required"))
@@ -16,6 +14,8 @@ REBOOT_MARKS = (Path("/run/reboot-required"), Path("/var/run/reboot-required"))
 
 def vitals(state_folder: Path) -> Vitals:
     """The host's signs now. ``state_folder`` names the file system whose room is told."""
+    import psutil  # a plan asks for none
+
     memory = psutil.virtual_memory()
     disk = psutil.disk_usage(str(state_folder))
     inodes = os.statvfs(state_folder)
@@ -39,6 +39,8 @@ def reboot_required() -> bool:
 
 def processes(program: str, user: str | None) -> int:
     """The number of processes whose program has this name, of ``user`` or of anybody."""
+    import psutil
+
     found = psutil.process_iter(["name", "username", "status"])
     return sum(
         each.info["name"] == program
