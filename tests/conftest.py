@@ -56,6 +56,7 @@ LONGEST_FIRST = (
     "tests/stories/test_uninstall.py",
     "tests/faults/test_nasty_deploys.py",
     "tests/rollback/test_changes.py",
+    "tests/stories/test_desk.py",
     "tests/stories/test_prune.py",
     "tests/faults/test_remotes.py",
     "tests/stories/test_windows.py",
