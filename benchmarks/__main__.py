@@ -57,7 +57,7 @@ def figures(
 @click.option("--tools", default=",".join(tool.name for tool in TOOLS), callback=chosen, help="By name.")
 @click.option("--sizes", default="100,1207", show_default=True, help="Numbers of resources.")
 @click.option("--rounds", default=3, show_default=True, help="Runs of each kind; the median counts.")
-@click.option("--limit", default=60.0, show_default=True, help="Seconds: a tool that takes longer is not run.")
+@click.option("--limit", default=60.0, show_default=True, help="CPU seconds: a tool that takes more is not run.")
 @click.option("--quick", is_flag=True, help="One round with 60 resources: below three minutes.")
 @click.option("--results", type=click.Path(path_type=Path), default=KEPT, help="A file that figures are added to.")
 def main(only: list[str], tools: list[str], sizes: str, rounds: int, limit: float, quick: bool, results: Path) -> None:

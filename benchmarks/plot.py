@@ -1,4 +1,4 @@
-"""The same results as a picture: CPU seconds of each tool, on a logarithmic scale."""
+"""The same results as a picture: CPU seconds of each tool."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from benchmarks.results import Results
 from benchmarks.table import OURS, WORDS, rows
 
-SHOWN = ("no-op", "one file", "rebuilt")
+SHOWN = ("drift check", "no-op", "one file", "rebuilt")
 SIZE = 1207
 
 _OTHERS = ("#4e79a7", "#9c755f", "#76b7b2", "#edc948", "#b07aa1")
 
 
 def plot(results: Results, folder: Path) -> None:
-    """Write performance.png and performance.svg to ``folder``."""
+    """Write performance.png and performance.svg to ``folder``, where there are results of SIZE resources."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -22,6 +22,8 @@ def plot(results: Results, folder: Path) -> None:
     from matplotlib import pyplot
 
     chosen = {name: of for name, size, of in rows(results) if size == SIZE and name in SHOWN}
+    if not chosen:
+        return
     tools = sorted({tool for of in chosen.values() for tool, figure in of.items() if figure.cpu and tool != OURS})
     colours = dict(zip((OURS, *tools), ("#d62728", *_OTHERS), strict=False))
     figure, axes = pyplot.subplots(figsize=(9, 4.2))
@@ -33,11 +35,10 @@ def plot(results: Results, folder: Path) -> None:
         axes.bar_label(drawn, [f"{cpu:.2g}" for cpu in bars.values()], padding=3, fontsize=8)
     axes.set_yticks([row + 0.4 - height / 2 for row in range(len(chosen))], [WORDS[name] for name in chosen])
     axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.margins(x=0.12)
-    axes.set_xlabel("CPU seconds, logarithmic: less is better")
+    axes.margins(x=0.08)
+    axes.set_xlabel("CPU seconds: less is better")
     axes.set_title(f"{SIZE:,} resources, {', '.join(results.days)}", fontsize=10, loc="left")
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     for kind in ("png", "svg"):

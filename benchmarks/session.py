@@ -19,7 +19,7 @@ PACKAGES = 30
 """Those of the image, so that nothing has to be fetched."""
 
 SLOW_S = 20.0
-"""A command that takes longer is not repeated."""
+"""CPU seconds. A command that takes more is not repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ def version(lab: Lab, tool: Tool) -> str:
 def measured(
     lab: Lab, tools: Sequence[Tool], states: Sequence[State], scenarios: Sequence[Scenario], rounds: int, limit_s: float
 ) -> Iterator[Figure]:
-    """Figures of each state, the smallest first. A tool is left out where a run takes longer than ``limit_s``: as it
-    took to converge, or as it would by what it took for the state before."""
+    """Figures of each state, the smallest first. A tool is left out where a run takes more than ``limit_s`` of CPU: as
+    it took to converge, or as it would by what it took for the state before."""
     hosts = {tool.name: lab.boot(SUITE, image=tool.image_of()) for tool in tools}
     took: dict[str, float] = {}
     smaller = 1
@@ -73,13 +73,13 @@ def measured(
                 first = cost(hosts[tool.name], tool.run)
                 _require(tool, hosts[tool.name], state)
                 print(f"{state.size} resources, {tool.name} converged: {first.cpu:.1f} s CPU", file=sys.stderr)
-                took[tool.name] = first.wall
+                took[tool.name] = first.cpu
         present = [tool for tool in tools if took[tool.name] <= limit_s]
         for scenario in scenarios:
             for name, costs in _in_turns(scenario, present, hosts, state, rounds).items():
                 yield Figure.of(scenario.name, state.size, name, costs)
             for name in took.keys() - {tool.name for tool in present}:
-                yield Figure(scenario.name, state.size, name, note=f"about {took[name]:,.0f} s")
+                yield Figure(scenario.name, state.size, name, note=f"about {took[name]:,.0f}")
         smaller = state.size
 
 
@@ -90,7 +90,7 @@ def _in_turns(
     for _ in range(rounds):
         for tool in tools:
             known = costs[tool.name]
-            if not known or known[0].wall < SLOW_S:
+            if not known or known[0].cpu < SLOW_S:
                 known.append(run(scenario, tool, hosts[tool.name], state))
                 print(f"{state.size} resources, {scenario.name}, {tool.name}: {known[-1].cpu:.2f}", file=sys.stderr)
     return costs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.results import Figure, Results
@@ -20,10 +20,14 @@ WORDS = {
     "operations, no-op": "241 pyinfra operations: a run with nothing to do",
     "operations, one file": "241 pyinfra operations: one drifted file",
     "operations, rebuilt": "241 pyinfra operations: everything rebuilt",
-    "bare": "bare Debian to converged",
+    "bare": "bare Debian to converged, by the clock",
     "drift check": "drift check in the running daemon",
     "at rest": "a host at rest, an hour of it",
 }
+
+
+BY_CLOCK = ("bare",)
+"""Scenarios that wait for a network; the others say CPU seconds."""
 
 
 def rows(results: Results) -> Iterator[tuple[str, int, dict[str, Figure]]]:
@@ -36,17 +40,22 @@ def rows(results: Results) -> Iterator[tuple[str, int, dict[str, Figure]]]:
         yield scenario, size, found[scenario, size]
 
 
-def ratio(of: dict[str, Figure], kind: str = "cpu") -> float | None:
-    """Hostwright's figure by that of the peer that was fastest; None where one of them is missing."""
-    peers = [value for tool, figure in of.items() if tool != OURS and (value := getattr(figure, kind)) is not None]
-    ours = getattr(of[OURS], kind) if OURS in of else None
+def seconds(figure: Figure | None) -> float | None:
+    """What counts of a figure."""
+    return None if figure is None else figure.wall if figure.scenario in BY_CLOCK else figure.cpu
+
+
+def ratio(of: dict[str, Figure]) -> float | None:
+    """Hostwright's figure by that of the peer that needed least; None where one of them is missing."""
+    peers = [value for tool, figure in of.items() if tool != OURS and (value := seconds(figure)) is not None]
+    ours = seconds(of.get(OURS))
     return ours / min(peers) if peers and ours is not None else None
 
 
 def markdown(results: Results) -> str:
     found = list(rows(results))
     tools = [OURS, *sorted({figure.tool for _, _, of in found for figure in of.values()} - {OURS})]
-    lines = [("CPU s (wall s)", "resources", *tools, "CPU beside the fastest peer's")]
+    lines = [("CPU seconds", "resources", *tools, "Hostwright beside the best peer")]
     lines.append(("---", *["---:"] * (len(tools) + 2)))
     for scenario, size, of in found:
         share = ratio(of)
@@ -58,23 +67,15 @@ def markdown(results: Results) -> str:
 
 
 def _cell(figure: Figure | None) -> str:
-    if figure is None:
-        return ""
-    if figure.cpu is None:
-        return f"not run: {figure.note}"
-    if figure.wall is None:
-        return f"{_short(figure.cpu)}: {figure.note}"
-    return f"{_short(figure.cpu)} ({_short(figure.wall)})"
+    found = seconds(figure)
+    if figure is None or found is None:
+        return f"not run: {figure.note}" if figure else ""
+    return f"{_short(found)} ({figure.note})" if figure.note else _short(found)
 
 
 def _short(seconds: float) -> str:
-    """Three digits."""
-    return f"{seconds:.0f}" if seconds >= 100 else f"{seconds:.3g}"
-
-
-def ours_where_slower(results: Results) -> Sequence[str]:
-    """The scenarios in which a peer needs less CPU."""
-    return [f"{WORDS.get(name, name)}, {size:,}" for name, size, of in rows(results) if (ratio(of) or 0) > 1]
+    """Two digits, or whole seconds."""
+    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
 if __name__ == "__main__":

@@ -35,9 +35,11 @@ from agent.inventory.fleet import NOT_IN_FORCE, Fleet
 from agent.inventory.schema import schema
 from agent.phases import PHASES, TRIAL
 from agent.steps.resolve import fleet_settings
+from benchmarks.results import Results
+from benchmarks.table import KEPT, markdown
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = (DOCS / "architecture.md", DOCS / "configuration.md", DOCS / "operations.md")
+PAGES = (DOCS / "architecture.md", DOCS / "configuration.md", DOCS / "operations.md", DOCS / "performance.md")
 
 BY_STEPS = ("reboot", "suspend", "webhook", "windows")
 """Keys of fleet.yaml that are something or nothing: no default that could be changed."""
@@ -314,6 +316,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "checks": checks,
     "fleet": fleet,
     "commands": commands,
+    "performance": lambda: markdown(Results.read(KEPT)).strip(),
     "phases": phases,
     "trial": trial,
 }
