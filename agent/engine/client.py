@@ -179,7 +179,8 @@ class Engine:
                 if over:
                     outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
                 else:
-                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller)
+                    shows = deploy.built_in or not deploy.secrets
+                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller, shows=shows)
                     outcome = self._settled(talk, begin)
                     over, begin = talk.over, None
                 outcomes.append(outcome)

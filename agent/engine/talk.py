@@ -80,9 +80,11 @@ class EngineCaller:
 class DeployTalk:
     """The talk with the child about one deploy."""
 
-    def __init__(self, deploy: str, child: Child, timeout_s: int, caller: EngineCaller) -> None:
+    def __init__(self, deploy: str, child: Child, timeout_s: int, caller: EngineCaller, *, shows: bool) -> None:
+        """``shows``: False where a diff may hold a secret that this process never knew, such as the value before."""
         self.deploy = deploy
         self.child = child
+        self._shows = shows
         self.over = ""
         """The reason why no later deploy can be talked about."""
         self._deadline = time.monotonic() + timeout_s
@@ -103,8 +105,10 @@ class DeployTalk:
                 self._caller.decide(FoundDeploy(self.deploy, error=error))
                 return self.ended(Status.FAILED, error)
             case PreparedDeploy() as told:
+                hidden = (replace(change, diff=None, private=True) for change in told.changes)
+                changes = told.changes if self._shows else tuple(hidden)
                 trace = told.trace if mask.masked(told.trace) == told.trace else ""  # no question keeps a secret
-                found = FoundDeploy(self.deploy, told.changes, told.resources, unowned=told.unowned, trace=trace)
+                found = FoundDeploy(self.deploy, changes, told.resources, unowned=told.unowned, trace=trace)
                 decision = self._caller.decide(found)
             case other:
                 raise ProtocolError(f"{other.type} before {self.deploy} was prepared")

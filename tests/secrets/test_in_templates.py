@@ -285,3 +285,22 @@ os.abort()
         child.returncode = 0
     assert (os.WTERMSIG(status), os.WCOREDUMP(status)) == (signal.SIGABRT, False)
     assert list(tmp_path.glob("core*")) == []
+
+
+def test_a_deploy_file_that_takes_a_secret_shows_no_diff_for_the_value_before_is_in_it(
+    desk: Desk, tmp_path: Path
+) -> None:
+    (tmp_path / "there").write_text("the old value\n")
+    code = f"""
+        from io import StringIO
+        from pyinfra import host
+        from pyinfra.operations import files
+        files.put(src=StringIO(host.data.q), dest="{tmp_path}/there", mode="600")
+    """
+    desk.write("/deploys/x.py", textwrap.dedent(code))
+    deploy = {"name": "x", "deploy": "deploys/x.py", "with": {"q": "{{ pw }}"}}
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [deploy]}]))
+    changes, said = applied(desk, tmp_path / "work")
+    assert [(change.diff, change.private) for change in changes] == [(None, True)]
+    assert "the old value" not in said
+    assert (tmp_path / "there").read_text() == VALUE
