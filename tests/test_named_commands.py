@@ -87,8 +87,8 @@ def test_a_command_of_ours_that_is_named_can_be_typed(where: str, command: str) 
     words = [STAND_INS.get(word, word) for word in shlex.split(typed)[1:]]
     try:
         parse(words)
-    except (click.exceptions.Exit, click.MissingParameter, click.BadOptionUsage):
-        return  # --help; and where a command is only named: what else it takes stands in its help
+    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError, click.MissingParameter, click.BadOptionUsage):
+        return  # --help, or a group; and where a command is only named: what else it takes stands in its help
     except click.ClickException as error:
         pytest.fail(f"{where}: {command}: {error.format_message()}")
 

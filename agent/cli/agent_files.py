@@ -53,5 +53,5 @@ def _beside(package: Path, name: str) -> Path:
         return Path(f"{next(path.locate() for path in files if path.match(f'*.dist-info/extra_metadata/{name}'))}")
     except (PackageNotFoundError, StopIteration) as error:
         raise SettingsError(
-            f"this installation of hostwright lacks {name}", hint="install it from a wheel or run it from a clone"
+            f"{name} is missing from this installation", hint="install it from a wheel or run it from a clone"
         ) from error

@@ -49,10 +49,10 @@ def test_the_administrator_s_commands_need_no_library_of_a_host() -> None:
 
 
 def test_a_command_of_a_host_says_what_to_install() -> None:
-    done = light("drift")
+    done = light("daemon")
     assert done.returncode == 3
     assert done.stderr == (
-        "hostwright: `hostwright drift` needs psutil, which is not installed here\n"
+        "hostwright: `hostwright daemon` needs schedule, which is not installed here\n"
         "  → bootstrap.sh installs all that a managed host needs; to have it here: pipx install 'hostwright[host]'\n"
     )
 

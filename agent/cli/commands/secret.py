@@ -134,7 +134,7 @@ def rekey(
 
 
 @secret.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--into", required=True, metavar="FOLDER", help="The group or host whose folder gets the values.")
 @click.option(
     "--password-file", type=click.Path(path_type=Path, dir_okay=False), help="The vault's password [it is asked for]."
