@@ -78,9 +78,10 @@ class WriteBatch:
         return self._kept[key]
 
     def changed(self, descriptor: int) -> None:
-        """An open file or folder has got other attributes."""
+        """An open file or folder has got other attributes. Above FEW the file systems are synced, for which one
+        descriptor of each is enough: a process may have 1,024 open."""
         key = _key(descriptor)
-        if key not in self._kept:
+        if key not in self._kept and (len(self._kept) <= FEW or key[0] not in {device for device, _ in self._kept}):
             self._kept[key] = os.dup(descriptor)
 
     def comes_first(self, parent: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,24 @@ def test_many_files_are_in_place_after_two_syncs(tmp_path: Path, syncs: dict[str
 def test_a_few_are_synced_one_by_one(tmp_path: Path, syncs: dict[str, int]) -> None:
     assert run_all(corrections(*(file(tmp_path / f"{name}", "x") for name in range(5)))) == []
     assert syncs == {"fsync": 5 + 1, "syncfs": 0}
+
+
+@pytest.mark.parametrize("of", ["files", "folders"])
+def test_more_attributes_are_set_than_files_may_be_open(tmp_path: Path, syncs: dict[str, int], of: str) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = [file(tmp_path / f"{n}") if of == "files" else directory(tmp_path / f"{n}", 0o755) for n in range(300)]
+    if of == "files":
+        assert run_all(corrections(*wanted)) == []
+        for path in tmp_path.iterdir():
+            path.chmod(0o600)
+        syncs.update(syncfs=0)
+    found = corrections(*wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/proc/self/fd").iterdir()]) + 200, hard))
+    try:
+        assert run_all(found) == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (corrections(*wanted), syncs["syncfs"]) == ([], 1)
 
 
 def test_only_those_that_may_be_made_are_made(tmp_path: Path) -> None:
