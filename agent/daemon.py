@@ -165,6 +165,8 @@ class Daemon:
         if said is None or not said.holds():
             self.due = True
             return
+        if self.watch is not None:
+            self.watch.look()
         try:
             changes = list(islice(differing(lines(self.paths.rest)), CHANGES_MOST))
             if changes:
@@ -189,8 +191,7 @@ class Daemon:
         try:
             from agent.trace.watch import Watching, folders
 
-            self.watch = Watching(self.rest.drift_s)
-            self.selector.register(self.watch, selectors.EVENT_READ)
+            self.watch = Watching(self.rest.drift_s, self.selector)
             self.watch.kernel.add(folders(lines(self.paths.rest)))
         except (OSError, ValueError) as error:
             log.warning("the kernel watches no more: %s; looking every %s s", error, self.rest.drift_s)
@@ -200,7 +201,6 @@ class Daemon:
 
     def _end_watch(self) -> None:
         if self.watch is not None:
-            self.selector.unregister(self.watch)
             self.watch.close()
             self.watch = None
 
@@ -235,6 +235,7 @@ class Daemon:
         # A cycle that does not get far enough to say otherwise leaves a host that is not at rest.
         self.rest = self.rest.over
         self.paths.rest.unlink(missing_ok=True)
+        self._end_watch()  # the cycle looks itself
         self.waiting, self.callers = [caller for caller in self.callers if caller.wait], []
         try:
             self.cycle, self.cycle_began = self.start(), time.monotonic()

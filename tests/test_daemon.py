@@ -21,6 +21,7 @@ from agent.domain.question import Question, QuestionKind
 from agent.host.paths import Paths
 from agent.trace.answers import trace
 from agent.trace.rest import Rest, write
+from agent.trace.watch import DEBOUNCE_S
 
 PROGRAM = """
 import subprocess, sys
@@ -324,6 +325,26 @@ def test_ten_thousand_looks_at_a_host_at_rest_leave_nothing_behind(tmp_path: Pat
     look(1)
     assert daemon.due
     daemon._end_watch()
+
+
+def test_what_stirs_while_a_cycle_runs_keeps_the_daemon_asleep(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    paths.run.mkdir(parents=True)
+    write(paths.rest, Rest(2**40, watch=True), trace([Question(QuestionKind.PATH, f"{tmp_path / 'owned'}")]))
+    daemon = Daemon(paths, lambda: subprocess.Popen(["sleep", "600"]), owns_cycle=True, due=False)
+    daemon._register()
+    assert daemon.watch is not None
+    (tmp_path / "beside").touch()
+    daemon._look_if_stirred()
+    daemon._begin()
+    assert daemon.cycle is not None
+    try:
+        time.sleep(2 * DEBOUNCE_S)
+        daemon._look_if_stirred()
+        assert daemon._pause_s() > 1
+    finally:
+        daemon.cycle.kill()
+        daemon.cycle.wait()
 
 
 @pytest.mark.parametrize("line", ["new-kind\tsubject\tanswer\n", "path\tonly two\n", "unit\ttoo\tmany\twords\n", "\n"])

@@ -14,6 +14,9 @@ _ONLY_DIRECTORIES = 0x01000000
 _MASK = _CLOSE_WRITE | _ATTRIB | _MODIFY | _MOVED | _CREATE | _DELETE | _SELF | _ONLY_DIRECTORIES
 
 _BUFFER = 64 * 1024
+_READS = 70
+"""Enough for all that the kernel keeps (fs.inotify.max_queued_events, 16,384 of at most 272 bytes). Whoever changes
+something all the time could have us read without end."""
 
 
 class FolderWatch:
@@ -39,10 +42,11 @@ class FolderWatch:
                     raise error
 
     def drain(self) -> bool:
-        """Forget what has happened by now. Return False where nothing has."""
+        """Forget what has happened by now, also while more happens all the time. Return False where nothing has."""
         happened = False
         try:
-            while os.read(self._descriptor, _BUFFER):
+            for _ in range(_READS):
+                os.read(self._descriptor, _BUFFER)
                 happened = True
         except BlockingIOError:
             pass

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
+from selectors import EVENT_READ, BaseSelector
 
 from agent.system.inotify import FolderWatch
 
@@ -33,26 +34,35 @@ def folders(lines: Iterable[bytes]) -> list[bytes]:
 
 
 class Watching:
-    """Moments are seconds by a clock that nobody sets. ``longest_s``: seconds from one look to the next at most."""
+    """Moments are seconds by a clock that nobody sets. ``longest_s``: seconds from one look to the next at most.
 
-    def __init__(self, longest_s: float) -> None:
+    ``selector`` tells of the first stir after each look, and of no other: whoever may write to a watched folder could
+    keep the daemon awake else.
+    """
+
+    def __init__(self, longest_s: float, selector: BaseSelector) -> None:
         """Raises OSError where the kernel has no more to give."""
         self.kernel = FolderWatch()
         self._longest_s = longest_s
+        self._selector = selector
         self._patience_s = 0.0
         self._not_before = 0.0
         self._stirred: float | None = None
+        selector.register(self, EVENT_READ)
 
     def fileno(self) -> int:
         return self.kernel.fileno()
 
     def close(self) -> None:
+        if self._stirred is None:
+            self._selector.unregister(self)
         self.kernel.close()
 
     def stir(self, now: float) -> None:
-        """Something has changed somewhere."""
-        if self.kernel.drain() and self._stirred is None:
+        """Something may have changed somewhere."""
+        if self._stirred is None and self.kernel.drain():
             self._stirred = now
+            self._selector.unregister(self)
 
     def wait_s(self, now: float) -> float | None:
         """Seconds until it is time to look; None while nothing has stirred."""
@@ -60,10 +70,17 @@ class Watching:
             return None
         return max(0.0, self._stirred + DEBOUNCE_S - now, self._not_before - now)
 
+    def look(self) -> None:
+        """A look begins: it sees whatever has stirred by now."""
+        if self._stirred is not None:
+            self.kernel.drain()
+
     def looked(self, now: float, *, by_clock: bool) -> None:
         """Nothing that counts was found. ``by_clock``: the look came anyway."""
         quiet = by_clock and self._stirred is None
         longer = min(self._longest_s, max(PATIENCE_S, 2 * self._patience_s))
         self._patience_s = 0.0 if quiet else longer
         self._not_before = now + self._patience_s
-        self._stirred = None
+        if self._stirred is not None:
+            self._stirred = None
+            self._selector.register(self, EVENT_READ)

@@ -49,3 +49,18 @@ def test_a_change_in_a_watched_folder_is_told_once(
 def test_a_change_elsewhere_is_not_told(watch: FolderWatch, tmp_path: Path) -> None:
     (tmp_path / "beside").touch()
     assert not watch.drain()
+
+
+def test_who_changes_something_all_the_time_has_it_read_no_longer(
+    watch: FolderWatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, reads = os.read, []
+
+    def changed_again(descriptor: int, size: int) -> bytes:
+        reads.append(descriptor)
+        assert len(reads) < 1000, "it reads without end"
+        (tmp_path / "watched/file").chmod(0o600)
+        return read(descriptor, size)
+
+    monkeypatch.setattr("agent.system.inotify.os.read", changed_again)
+    assert watch.drain()

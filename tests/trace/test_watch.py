@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from selectors import BaseSelector, DefaultSelector
 
 import pytest
 
@@ -14,8 +15,14 @@ LONGEST_S = 60.0
 
 
 @pytest.fixture
-def watch(tmp_path: Path) -> Iterator[Watching]:
-    watch = Watching(LONGEST_S)
+def selector() -> Iterator[BaseSelector]:
+    with DefaultSelector() as selector:
+        yield selector
+
+
+@pytest.fixture
+def watch(tmp_path: Path, selector: BaseSelector) -> Iterator[Watching]:
+    watch = Watching(LONGEST_S, selector)
     watch.kernel.add([os.fsencode(tmp_path)])
     yield watch
     watch.close()
@@ -49,6 +56,28 @@ def test_stirs_that_mean_nothing_are_looked_into_ever_more_seldom(watch: Watchin
         watch.looked(now, by_clock=False)
     assert waits[:3] == pytest.approx([DEBOUNCE_S, PATIENCE_S, 2 * PATIENCE_S])
     assert waits[-1] == LONGEST_S
+
+
+def test_only_the_first_stir_after_a_look_wakes_the_daemon(
+    watch: Watching, tmp_path: Path, selector: BaseSelector
+) -> None:
+    stir(watch, tmp_path, 100.0)
+    (tmp_path / "file").chmod(0o600)
+    assert selector.select(0) == []
+    watch.look()
+    watch.looked(101.0, by_clock=False)
+    assert selector.select(0) == []
+    (tmp_path / "file").chmod(0o644)
+    assert [key.fileobj for key, _ in selector.select(0)] == [watch]
+
+
+def test_a_stir_during_a_look_is_looked_into_again(watch: Watching, tmp_path: Path) -> None:
+    stir(watch, tmp_path, 100.0)
+    watch.look()
+    (tmp_path / "file").chmod(0o600)
+    watch.looked(101.0, by_clock=False)
+    watch.stir(101.0)
+    assert watch.wait_s(101.0) == pytest.approx(PATIENCE_S)
 
 
 def test_a_quiet_while_makes_it_quick_again(watch: Watching, tmp_path: Path) -> None:
