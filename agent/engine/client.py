@@ -168,7 +168,10 @@ class Engine:
         with tempfile.TemporaryDirectory(prefix="engine-", dir=self._work) as temp, ExitStack() as stack:
             told = Begin(str(root), temp, tuple(orders), traced=traced, masked=mask.values())
             begin = None if self._forks(state) else told
-            child = self._start(temp, confined=confined) if begin else self._fork(told, confined=confined)
+            try:
+                child = self._start(temp, confined=confined) if begin else self._fork(told, confined=confined)
+            except OSError as error:
+                raise _unstarted(error) from error
             self._child = stack.enter_context(child)
             if self._stopped and not stopped_before:
                 child.terminate()
@@ -239,6 +242,14 @@ class Engine:
             return talk.cut_off(mask.masked(end.reason))
         except (ProtocolError, OverflowError) as error:
             raise unreadable(error, talk.deploy) from error
+
+
+def _unstarted(error: OSError) -> DeployError:
+    return DeployError(
+        f"the engine could not be started: {error}",
+        kind=ProblemKind.ENGINE,
+        hint="is there memory (`free -m`), and room for another process (`ps -e`)? the next cycle tries again",
+    )
 
 
 def _passed_over(caller: EngineCaller, deploy: str, lacks: Lacking) -> DeployOutcome:

@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import NoReturn
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -30,21 +31,23 @@ def may_fork() -> bool:
 
 class Forked:
     """Runs ``run`` in a fork and ends with the status that it returns. Has what ``engine.child`` uses of
-    ``subprocess.Popen``."""
+    ``subprocess.Popen``. Raises OSError where there is no memory or no process left for it."""
 
     def __init__(self, run: Callable[[], int], environment: Mapping[str, str], keep: Iterable[int] = ()) -> None:
-        theirs_in, ours_in = os.pipe()
-        ours_out, theirs_out = os.pipe()
-        ours_err, theirs_err = os.pipe()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # a handler of the parent's is not the fork's
-        self.pid = os.fork()
-        if self.pid == 0:
-            _become(run, (theirs_in, theirs_out, theirs_err), environment, keep)
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        for descriptor in (theirs_in, theirs_out, theirs_err):
-            os.close(descriptor)
+        with ExitStack() as theirs, ExitStack() as ours:
+            theirs_in, ours_in = _pipe(theirs, ours)
+            ours_out, theirs_out = _pipe(ours, theirs)
+            ours_err, theirs_err = _pipe(ours, theirs)
+            held = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # a handler of the parent's is not the fork's
+            try:
+                self.pid = os.fork()
+                if self.pid == 0:
+                    _become(run, (theirs_in, theirs_out, theirs_err), environment, keep)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            ours.pop_all()
         self.stdin = os.fdopen(ours_in, "wb", buffering=0)
         self.stdout = os.fdopen(ours_out, "rb", buffering=0)
         self.stderr = os.fdopen(ours_err, "rb", buffering=0)
@@ -72,6 +75,14 @@ class Forked:
             os.kill(self.pid, number)
 
 
+def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
+    """Makes a pipe; each stack closes its end."""
+    ends = os.pipe()
+    for stack, end in zip((reading, writing), ends, strict=True):
+        stack.callback(os.close, end)
+    return ends
+
+
 def await_end(pid: int, timeout_s: float | None) -> None:
     """Returns when the child ``pid`` has ended, or the time is over; its status is still to be asked for."""
     try:
@@ -91,28 +102,30 @@ def _become(
     """What the fork does. It never returns into the code of its parent."""
     code = 1
     try:
-        gc.freeze()  # what was there is not touched, and so stays shared
-        os.setsid()
-        for one in _SIGNALS:
-            signal.signal(one, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        for number, descriptor in enumerate(pipes):
-            os.dup2(descriptor, number)
-        last = 2
-        for each in (*sorted(keep), min(os.sysconf("SC_OPEN_MAX"), 2**16)):
-            os.closerange(last + 1, each)
-            last = each
-        for each in keep:
-            os.set_inheritable(each, True)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
-        os.chdir("/")
-        os.environ.clear()
-        os.environ.update(environment)
-        tempfile.tempdir = None  # it is another one where TMPDIR says so
-        code = run()
-    except BaseException:  # whatever it was, it must not go on as its parent
-        traceback.print_exc()
-    finally:
+        try:
+            gc.freeze()  # what was there is not touched, and so stays shared
+            os.setsid()
+            for one in _SIGNALS:
+                signal.signal(one, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            for number, descriptor in enumerate(pipes):
+                os.dup2(descriptor, number)
+            last = 2
+            for each in (*sorted(keep), min(os.sysconf("SC_OPEN_MAX"), 2**16)):
+                os.closerange(last + 1, each)
+                last = each
+            for each in keep:
+                os.set_inheritable(each, True)
+            sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
+            sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+            os.chdir("/")
+            os.environ.clear()
+            os.environ.update(environment)
+            tempfile.tempdir = None  # it is another one where TMPDIR says so
+            code = run()
+        except BaseException:  # whatever it was, it must not go on as its parent
+            traceback.print_exc()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
+    finally:  # nor must an error of telling it: the parent may be gone
         os._exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from agent.domain.outcome import Status
 from agent.engine.client import Decision, Engine, Execute, FoundDeploy
-from agent.errors import DeployError
+from agent.errors import Consequence, DeployError
 from tests.engine.conftest import Bench, everything
 
 AFTER = 'server.shell(name="after", commands=[f"touch {target}/after"])'
@@ -26,6 +27,22 @@ def test_deploy_code_that_ends_the_process_is_reported(bench: Bench, code: int) 
     found = bench.plan()
     assert found["ends"].error == f"the engine ended with status {code}: last words"
     assert found["after"].error == "the engine ended with ends"
+
+
+@pytest.mark.parametrize("forks", [False, True], ids=["started", "forked"])
+def test_an_engine_for_which_no_process_is_left_is_an_error_that_passes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, forks: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(Engine, "_forks", lambda *_: forks)
+    monkeypatch.setattr(os, "fork", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    bench.deploy("after", AFTER)
+    with pytest.raises(DeployError, match=r"could not be started: .* temporarily unavailable") as caught:
+        bench.engine().plan(bench.state(), bench.root, frozenset())
+    assert (caught.value.kind, caught.value.consequence) == ("engine", Consequence.RETRY)
 
 
 def test_a_killed_engine_fails_its_deploy_and_skips_the_rest(bench: Bench) -> None:

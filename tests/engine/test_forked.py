@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -50,6 +51,53 @@ def test_what_it_raises_is_told_and_goes_no_further() -> None:
     with pytest.raises(ChildEndedError, match="RuntimeError: out of paper"):
         child.receive(later())
     child.close()
+
+
+def test_words_that_are_no_utf_8_are_told() -> None:
+    name = os.fsdecode(b"\xff")
+
+    def fail() -> int:
+        raise RuntimeError(f"no such file: {name}")
+
+    child = Child.forked(fail)
+    with pytest.raises(ChildEndedError, match=r"no such file: \\udcff"):
+        child.receive(later())
+    child.close()
+
+
+@pytest.mark.parametrize(("words", "status"), [("print('x', end='')", 3), ("raise RuntimeError('x')", 1)])
+def test_it_ends_where_nobody_is_left_to_tell(words: str, status: int) -> None:
+    told = alone(f"""
+        import os, sys
+        from agent.engine.forked import Forked
+
+        def run():
+            sys.stdin.read()
+            {words}
+            return 3
+
+        try:
+            forked = Forked(run, {{}})
+            forked.stdout.close(), forked.stderr.close(), forked.stdin.close()
+            print(forked.wait({DEADLINE_S}))
+        except BaseException:
+            os._exit(7)  # it got out into the code of its parent
+    """)
+    assert told == f"{status}\n"
+
+
+def test_without_a_process_left_it_leaves_its_parent_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def state() -> tuple[object, ...]:
+        return signal.pthread_sigmask(signal.SIG_BLOCK, ()), sorted(Path("/proc/self/fd").iterdir())
+
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    before = state()
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(BlockingIOError):
+        Forked(lambda: 0, {})
+    assert state() == before
 
 
 def test_it_has_no_descriptor_of_its_parent_and_a_session_of_its_own() -> None:
@@ -128,3 +176,24 @@ def test_a_plan_of_built_ins_forks_and_one_of_deploy_files_does_not() -> None:
     """)
         == "a fork\nb new\n"
     )
+
+
+@pytest.mark.parametrize("refusal", ["", "raise OSError('no walls here')"])
+def test_at_the_walls_it_does_not_do_what_its_parent_does_as_it_ends(tmp_path: Path, refusal: str) -> None:
+    told = alone(f"""
+        import atexit, os
+        from agent.engine import confined, runner
+        from agent.engine.forked import Forked
+        from agent.engine.protocol import Begin
+
+        def confine(_):
+            {refusal or "pass"}
+
+        confined.confine = confine
+        atexit.register(lambda: print("parent" if os.getpid() == parent else "child"))
+        parent, begin = os.getpid(), Begin({str(tmp_path)!r}, {str(tmp_path)!r}, ())
+        forked = Forked(lambda: confined.main({str(tmp_path)!r}, begin), {{}})
+        code = forked.wait({DEADLINE_S})
+        print(code, b"child" in forked.stdout.read(), forked.stderr.read())
+    """)
+    assert told == "0 False b''\nparent\n"
