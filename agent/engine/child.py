@@ -113,7 +113,10 @@ class Child:
     def kill(self) -> None:
         """Ends it and everything that it started in its session's process group, now."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:  # it has no session yet, or has ended
+                self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
     def send(self, line: bytes, deadline: float) -> None:

@@ -22,6 +22,8 @@ from contextlib import ExitStack
 from typing import NoReturn
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_LOST = 1 << 8
+"""The wait status that stands for one that nobody kept: exit status 1."""
 
 
 def may_fork() -> bool:
@@ -56,8 +58,12 @@ class Forked:
     def poll(self) -> int | None:
         """Its status, negative where a signal ended it; None while it runs."""
         if self._code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self._code = os.waitstatus_to_exitcode(status) if pid else None
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                pid, status = self.pid, _LOST
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
         return self._code
 
     def wait(self, timeout: float | None = None) -> int:
@@ -71,7 +77,8 @@ class Forked:
         return code
 
     def send_signal(self, number: int) -> None:
-        if self.poll() is None:
+        """Safe in a signal handler: it asks for no status, which ``poll`` may be about to keep."""
+        if self._code is None:
             os.kill(self.pid, number)
 
 

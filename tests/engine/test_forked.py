@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,34 @@ def test_a_signal_that_its_parent_handles_ends_it() -> None:
         assert forked.wait(DEADLINE_S) == -signal.SIGTERM
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_signal_from_a_handler_leaves_its_status_to_who_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    forked, waitpid = Forked(lambda: 3, {}), os.waitpid
+
+    def interrupted(pid: int, options: int) -> tuple[int, int]:
+        early = waitpid(pid, options)
+        await_end(pid, DEADLINE_S)
+        with suppress(ProcessLookupError):
+            forked.send_signal(signal.SIGTERM)
+        return early
+
+    monkeypatch.setattr(os, "waitpid", interrupted)
+    assert forked.wait(DEADLINE_S) == 3
+
+
+def test_a_status_that_somebody_else_asked_for_is_no_success() -> None:
+    forked = Forked(lambda: 0, {})
+    os.waitpid(forked.pid, 0)
+    assert forked.poll() == 1
+
+
+def test_it_is_killed_before_it_has_a_session_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "setsid", lambda: time.sleep(1))
+    child = Child.forked(lambda: (tmp_path / "late").touch() or 0)
+    child.kill()
+    child.close()
+    assert not (tmp_path / "late").exists()
 
 
 def test_the_wait_for_its_end_ends_with_it() -> None:
