@@ -61,6 +61,11 @@ STOP_GRACE_S = 600.0
 """For a cycle that is our own child to finish its operation when the daemon has to go."""
 
 
+def _clocks() -> tuple[float, int]:
+    """Return how many seconds the wall clock is ahead of the monotonic one, and local time of UTC."""
+    return time.time() - time.monotonic(), time.localtime().tm_gmtoff
+
+
 @dataclass(slots=True)
 class Daemon:
     """The loop around one cycle at a time. ``start`` begins a cycle and returns the process to wait for."""
@@ -84,6 +89,7 @@ class Daemon:
     """When all was last seen as a cycle left it, or nobody had looked: seconds since the epoch."""
     offered: Sequence[bytes] = ()
     """What the remote offered before the last cycle began."""
+    clocks: tuple[float, int] = field(default_factory=_clocks)
     stopping: bool = False
     callers: list[Caller] = field(default_factory=list)
     waiting: list[Caller] = field(default_factory=list)
@@ -112,7 +118,6 @@ class Daemon:
             self._leave()
 
     def _turn_until_stopped(self, control: ControlSocket, wake: socket.socket) -> None:
-        wall, monotonic = time.time(), time.monotonic()
         while not self.stopping:
             self.scheduler.run_pending()
             self._reap()
@@ -130,11 +135,19 @@ class Daemon:
                 self.due = True
                 if not caller.wait:
                     caller.answer({"ok": True})
-            before = wall, monotonic
-            wall, monotonic = time.time(), time.monotonic()
-            if abs((wall - before[0]) - (monotonic - before[1])) > CLOCK_JUMP_S:
-                log.warning("the clock was set; scheduling anew")
-                self._register()
+            self._compare_clocks()
+
+    def _compare_clocks(self) -> None:
+        """Schedule anew where somebody set the clock, or summer time began or ended: ``schedule`` reckons in local
+        time."""
+        (before, east_before), self.clocks = self.clocks, _clocks()
+        ahead, east = self.clocks
+        was_set = abs(ahead - before) > CLOCK_JUMP_S
+        if was_set:
+            log.warning("the clock was set; scheduling anew")
+            self.due = True  # were it set time and again, no job would ever come
+        if self.cycle is None and (was_set or east != east_before):
+            self._register()
 
     def _register(self) -> None:
         """Schedule what may come next, by what the last cycle said."""

@@ -327,6 +327,38 @@ def test_ten_thousand_looks_at_a_host_at_rest_leave_nothing_behind(tmp_path: Pat
     daemon._end_watch()
 
 
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Sets the local time (``TZ``) of this process."""
+
+    def put(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield put
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_end_of_summer_time_delays_nothing(zone: Callable[[str], None], tmp_path: Path) -> None:
+    zone("CEST-2")
+    daemon = Daemon(Paths(tmp_path), lambda: subprocess.Popen(["false"]), owns_cycle=True, due=False)
+    daemon._register()
+    zone("CET-1")
+    daemon._compare_clocks()
+    assert (daemon.scheduler.idle_seconds or 0) < 70
+    assert not daemon.due
+
+
+def test_a_clock_that_is_set_has_a_cycle_look(tmp_path: Path) -> None:
+    daemon = Daemon(Paths(tmp_path), lambda: subprocess.Popen(["false"]), owns_cycle=True, due=False)
+    ahead, east = daemon.clocks
+    daemon.clocks = ahead + 60, east
+    daemon._compare_clocks()
+    assert daemon.due
+    assert daemon.scheduler.idle_seconds is not None
+
+
 def test_what_stirs_while_a_cycle_runs_keeps_the_daemon_asleep(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     paths.run.mkdir(parents=True)
