@@ -248,7 +248,10 @@ class Daemon:
         # A cycle that does not get far enough to say otherwise leaves a host that is not at rest.
         self.rest = self.rest.over
         self.paths.rest.unlink(missing_ok=True)
-        self._end_watch()  # the cycle looks itself
+        self._end_watch()  # the cycle looks and asks itself
+        if self.remote is not None:
+            self.remote.end()
+            self.remote = None
         self.waiting, self.callers = [caller for caller in self.callers if caller.wait], []
         try:
             self.cycle, self.cycle_began = self.start(), time.monotonic()

@@ -379,6 +379,25 @@ def test_what_stirs_while_a_cycle_runs_keeps_the_daemon_asleep(tmp_path: Path) -
         daemon.cycle.wait()
 
 
+def test_an_answer_of_the_remote_while_a_cycle_runs_asks_for_no_other(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    paths.run.mkdir(parents=True)
+    write(paths.rest, Rest(2**40, ask=(["echo", "aaa\trefs/heads/main"], {"PATH": os.defpath}, 5)))
+    daemon = Daemon(paths, lambda: subprocess.Popen(["sleep", "600"]), owns_cycle=True, due=False)
+    daemon._register()
+    daemon._ask_remote()
+    assert daemon.remote is not None
+    daemon._begin()
+    assert daemon.cycle is not None
+    try:
+        time.sleep(0.3)
+        daemon._hear()
+        assert not daemon.due
+    finally:
+        daemon.cycle.kill()
+        daemon.cycle.wait()
+
+
 @pytest.mark.parametrize("line", ["new-kind\tsubject\tanswer\n", "path\tonly two\n", "unit\ttoo\tmany\twords\n", "\n"])
 def test_a_trace_that_this_version_does_not_understand_has_a_cycle_look(tmp_path: Path, line: str) -> None:
     paths = Paths(tmp_path)
