@@ -84,16 +84,26 @@ def differences(files: SecretFiles, name: str, recipients: Recipients, pin: Secr
     """What ``secret rekey`` would mend of one file, and whose knowledge of its value only a new value ends."""
     wanted = recipients.of(files.readers(name.partition("/")[0]) or ())
     if pin is None:
-        yield f"lock.yaml does not say whom it was made for; {REKEY}"
+        yield f"lock.yaml does not know it; {_rekey_of(name, wanted)}"
         return
-    if pin.sha256 != hashlib.sha256(files.content(name)).hexdigest():
-        yield f"it was changed by another program, which may have left readers out; {REKEY}"
+    if not is_known(files, name, pin):
+        yield f"it was changed by another program, which may have left readers out; {_rekey_of(name, wanted)}"
     if new := [who for recipient, who in wanted.items() if recipient not in pin.recipients]:
         yield f"{', '.join(new)} cannot read it yet; {REKEY}"
     if left := [who for recipient, who in pin.recipients.items() if recipient not in wanted]:
         yield f"{', '.join(left)} can still read it; {REKEY}, and change the value"
     if known := [who for recipient, who in pin.left.items() if recipient not in wanted]:
         yield f"{', '.join(known)} knew its value; change it with `hostwright secret set {name}` in the config repo"
+
+
+def is_known(files: SecretFiles, name: str, pin: SecretPin | None) -> bool:
+    """Whether the file is the one that lock.yaml has."""
+    return pin is not None and pin.sha256 == hashlib.sha256(files.content(name)).hexdigest()
+
+
+def _rekey_of(name: str, wanted: Mapping[str, str]) -> str:
+    readers = ", ".join(wanted.values())
+    return f"if you know who wrote it, `hostwright secret rekey {name}` makes what it holds for {readers}"
 
 
 def gone(files: SecretFiles, pins: Mapping[str, SecretPin]) -> list[str]:

@@ -19,7 +19,7 @@ from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import Source, is_backup
 from agent.inventory.template.sealed import Sealed
 from agent.system import sops
-from agent.system.age import is_age
+from agent.system.age import is_age, unarmoured
 from agent.system.yaml import load, plain
 
 SECRETS = "secrets"
@@ -56,6 +56,7 @@ class SecretFiles:
             and NAME.fullmatch(name := path.removeprefix(f"{SECRETS}/").removesuffix(SUFFIX))
         }
         self._files: dict[str, SecretFile] = {}
+        self._copies: dict[bytes, list[str]] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,6 +76,15 @@ class SecretFiles:
 
     def content(self, name: str) -> bytes:
         return self._source.tree.read(self.file(name).path)
+
+    def copies(self, name: str) -> tuple[str, ...]:
+        """The files of other folders with the same content: one of them was copied to readers whom it is not for."""
+        if not self._copies:
+            for each in self.names:
+                self._copies.setdefault(unarmoured(self.content(each)), []).append(each)
+        folder = self.file(name).folder
+        same = self._copies.get(unarmoured(self.content(name)), ())
+        return tuple(each for each in same if self.file(each).folder != folder)
 
     def readers(self, folder: str) -> tuple[str, ...] | None:
         """The hosts that may read what lies in ``folder``; None where that is no group or host."""
@@ -159,6 +169,14 @@ class SecretFiles:
             elif not is_age(self._source.tree.read(f"{self._source.folder}/{path}")):
                 remedy = "write it with `hostwright secret set` in the config repo; change a value that stood in clear"
                 complaints.add(place, (), "this is no age file", remedy)
+            elif copies := self.copies(name.removesuffix(SUFFIX)):
+                complaints.add(place, (), *copied(copies))
+
+
+def copied(copies: Sequence[str]) -> tuple[str, str]:
+    """Problem and remedy of a file of which ``copies`` lie in other folders."""
+    problem = f"the same encrypted bytes are {SECRETS}/{copies[0]}{SUFFIX}, which is for others"
+    return problem, "remove the one that somebody copied; `hostwright secret set` makes a value for other readers"
 
 
 def plain_yaml(content: bytes, path: str) -> object:

@@ -14,8 +14,8 @@ from agent.host.identity import admitted
 from agent.inventory.ansible.inventory import read_inventory
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.lock import LOCK_FILE, Lock, lock_text, read_lock
-from agent.inventory.recipients import ADMINS_FILE, Recipients, differences, gone, read_recipients
-from agent.inventory.secrets import NAME, SECRETS, SUFFIX, SecretFiles
+from agent.inventory.recipients import ADMINS_FILE, Recipients, differences, gone, is_known, read_recipients
+from agent.inventory.secrets import NAME, SECRETS, SUFFIX, SecretFiles, copied
 from agent.inventory.source import open_source
 from agent.secrets.own_keys import OwnKeys
 from agent.system import age
@@ -68,8 +68,9 @@ class SecretStore:
     def rekey(
         self, names: Sequence[str], keys: OwnKeys, *, everything: bool = False
     ) -> tuple[dict[str, str], list[HostwrightError]]:
-        """Makes files anew whose readers have changed: ``names``, or all. Returns a line for each, and the failures of
-        the others. Raises OSError."""
+        """Makes files anew whose readers have changed: ``names``, or all that lock.yaml knows. A file that it does not
+        know could be another folder's secret, so a person has to name it. Returns a line for each, and the failures
+        of the others. Raises OSError."""
         told: dict[str, str] = {}
         failures: list[HostwrightError] = []
         before = self.lock.secrets
@@ -78,8 +79,12 @@ class SecretStore:
             try:
                 if (names and name not in self.files.names) or everything or self._is_behind(name):
                     value = self.read(name, keys)
+                    known = is_known(self.files, name, before.get(name))
+                    self._require_ours(name, named=known or bool(names))
                     pins[name] = self._after(self._put(name, value), before.get(name))
                     told[name] = f"made for {', '.join(pins[name].recipients.values())}"
+                    if not known:
+                        told[name] += "; lock.yaml did not know the file: make sure that its value is for them"
                     self._keep(pins)
             except (InventoryError, UsageError) as error:
                 failures.append(error)
@@ -103,8 +108,17 @@ class SecretStore:
         pin, readers = self.lock.secrets.get(name), self.files.readers(name.partition("/")[0])
         if readers is None:
             return False
-        sha256 = hashlib.sha256(self.files.content(name)).hexdigest()
-        return pin is None or pin.sha256 != sha256 or pin.recipients != self.recipients.of(readers)
+        return pin is None or not is_known(self.files, name, pin) or pin.recipients != self.recipients.of(readers)
+
+    def _require_ours(self, name: str, *, named: bool) -> None:
+        """Raises InventoryError for a file that may be the secret of others."""
+        if copies := self.files.copies(name):
+            problem, remedy = copied(copies)
+            raise InventoryError(f"{self._shown(name)}: {problem}", hint=remedy)
+        if not named:
+            readers = ", ".join(self.recipients.of(self.files.readers(name.partition("/")[0]) or ()).values())
+            remedy = f"if you know who wrote it: `hostwright secret rekey {name}` makes what it holds for {readers}"
+            raise InventoryError(f"{self._shown(name)}: lock.yaml does not know this file", hint=remedy)
 
     def _after(self, pin: SecretPin, before: SecretPin | None) -> SecretPin:
         """``pin`` of a file that has the value of ``before``: whoever left knows that value."""

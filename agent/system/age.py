@@ -6,6 +6,7 @@ identity is the private half: ``AGE-SECRET-KEY-1…`` or an OpenSSH private key.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -74,6 +75,17 @@ def decrypt(content: bytes, keys: Sequence[Key]) -> bytes:
 def is_age(content: bytes) -> bool:
     """Whether ``content`` begins as an age file does."""
     return content.startswith(BINARY) or content.lstrip().startswith(ARMOUR)
+
+
+def unarmoured(content: bytes) -> bytes:
+    """The binary form of an age file: equal for files that differ in their armour alone."""
+    text = content.lstrip()
+    if not text.startswith(ARMOUR):
+        return content
+    try:
+        return base64.b64decode(text.removeprefix(ARMOUR).partition(b"-----")[0])
+    except ValueError:
+        return content
 
 
 def keys_of(content: bytes, passphrase: bytes | None = None) -> list[Key]:

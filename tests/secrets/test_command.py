@@ -143,7 +143,8 @@ def test_a_file_that_another_program_made_is_noticed(desk: Desk) -> None:
     ann = age.recipient(desk.ann.with_suffix(".pub").read_text())
     desk.write("secrets/web/admin.age", age.encrypt(b"other", [ann]))
     assert ["changed by another program" in line for line in desk.environment().audit()] == [True]
-    fine(desk, "rekey", "--identity", f"{desk.ann}")
+    told = fine(desk, "rekey", "web/admin", "--identity", f"{desk.ann}")
+    assert "lock.yaml did not know the file: make sure that its value is for them" in told
     assert reads(desk, "web1", "web/admin") == b"other"
     assert not list(desk.environment().audit())
 
@@ -152,10 +153,32 @@ def test_rekey_makes_what_it_can_and_names_what_it_cannot(desk: Desk) -> None:
     fine(desk, "set", "web/good", given=b"value")
     desk.write("secrets/web/foreign.age", age.encrypt(b"x", [age.recipient_of(age.generate())]))
     (desk.repo / "inventories/lab/identities/web1.pub").unlink()
-    done = run(desk, "rekey", "--identity", f"{desk.ann}")
+    done = run(desk, "rekey", "web/foreign", "web/good", "--identity", f"{desk.ann}")
     assert done.returncode == 6
     assert "secrets/web/foreign.age was not made for you" in done.stderr.decode()
     assert reads(desk, "web1", "web/good") is None
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all",)])
+def test_rekey_makes_no_file_for_a_host_that_lock_yaml_does_not_know(desk: Desk, arguments: tuple[str, ...]) -> None:
+    ann = age.recipient(desk.ann.with_suffix(".pub").read_text())
+    desk.write("secrets/web1/stolen.age", made := age.encrypt(b"of web2", [ann]))
+    done = run(desk, "rekey", *arguments, "--identity", f"{desk.ann}")
+    assert done.returncode == 6
+    assert "`hostwright secret rekey web1/stolen` makes what it holds for ann@example.org, web1" in done.stderr.decode()
+    assert (desk.repo / "inventories/lab/secrets/web1/stolen.age").read_bytes() == made
+
+
+def test_a_copy_in_the_folder_of_others_is_complained_of_and_never_made_for_them(desk: Desk) -> None:
+    fine(desk, "set", "web2/root", given=b"of web2")
+    armoured = (desk.repo / "inventories/lab/secrets/web2/root.age").read_bytes()
+    for copy in (armoured, age.unarmoured(armoured)):
+        desk.write("secrets/web1/stolen.age", copy)
+        done = run(desk, "rekey", "web1/stolen", "--identity", f"{desk.ann}")
+        assert (done.returncode, reads(desk, "web1", "web1/stolen")) == (6, None)
+        done = subprocess.run([sys.executable, "-m", "agent", "check"], cwd=desk.repo, capture_output=True, check=False)
+        assert done.returncode == 6
+        assert b"web1/stolen.age: the same encrypted bytes are secrets/web2/root.age, which is for" in done.stderr
 
 
 def test_lock_check_ends_with_10_while_somebody_cannot_read(desk: Desk) -> None:
