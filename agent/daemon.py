@@ -87,8 +87,6 @@ class Daemon:
     """Of the folders that the trace names, where fleet.yaml asks for it and the kernel can."""
     same_at: float = field(default_factory=time.time)
     """When all was last seen as a cycle left it, or nobody had looked: seconds since the epoch."""
-    offered: Sequence[bytes] = ()
-    """What the remote offered before the last cycle began."""
     clocks: tuple[float, int] = field(default_factory=_clocks)
     stopping: bool = False
     callers: list[Caller] = field(default_factory=list)
@@ -234,13 +232,11 @@ class Daemon:
                 self.due = True
 
     def _hear(self) -> None:
-        """A cycle looks at what was not offered before, but for the commit that the last one fetched already."""
+        """A cycle looks where the remote offers anything else than it offered the last one, or does not answer."""
         if self.remote is None or (answer := self.remote.answer()) is None:
             return
-        known, self.remote, self.offered = self.offered, None, offered(answer)
-        tip = self.rest.tip.encode()
-        new = set(self.offered).difference(known or self.offered, [tip])
-        if new or tip not in self.offered or len(self.offered) < len(known):
+        self.remote, now = None, offered(answer)
+        if not now or now != self.rest.offered:
             self.due = True
 
     def _begin(self) -> None:

@@ -11,6 +11,7 @@ from agent.parts import Parts
 from agent.steps.rest import own_questions, rests_until
 from agent.trace import rest as rests
 from agent.trace.answers import trace, unsteady
+from agent.trace.remote import offered
 from agent.trace.rest import Rest
 
 
@@ -38,7 +39,7 @@ def keep_rest(parts: Parts, account: Account, own: str) -> None:
     rest = Rest(until, fetch_s=fleet.fetch_s, drift_s=fleet.drift_s, plan_s=fleet.plan_s, watch=fleet.watch)
     if rest.until and account.fetched is not None:
         rest.ask = parts.mirror.asking(parts.settings.remote, tags=bool(fleet.accept.tags))
-        rest.tip = f"{account.fetched.sha}\trefs/heads/{parts.settings.branch}"
+        rest.offered = offered(account.fetched.listed)
         traces = [own, *(deploy.trace for deploy in deploys)]
     with suppress(OSError):  # no room in /run: then the host is not at rest
         rests.write(parts.paths.rest, rest, "".join(traces))

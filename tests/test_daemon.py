@@ -44,6 +44,7 @@ import sys, time
 from pathlib import Path
 from agent.domain.question import Question, QuestionKind
 from agent.trace.answers import trace
+from agent.trace.remote import offered
 from agent.trace.rest import Rest, write
 
 root = Path(sys.argv[1])
@@ -58,7 +59,7 @@ write(
         plan_s=3600,
         watch=(root / "watch").exists(),
         ask=(["cat", str(root / "offered")], {"PATH": "/bin"}, 5),
-        tip=(root / ("seen" if (root / "seen").exists() else "offered")).read_text().splitlines()[0],
+        offered=offered((root / ("seen" if (root / "seen").exists() else "offered")).read_bytes()),
     ),
     trace([Question(QuestionKind.PATH, str(root / "owned"))]),
 )
@@ -259,10 +260,13 @@ def test_another_branch_that_moves_starts_a_cycle(resting: Running, tmp_path: Pa
     resting.until(lambda: resting.cycles == 2)
 
 
-def test_a_push_that_the_first_cycle_did_not_see_starts_another(start: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "pushed", ["bbb\trefs/heads/main\n", "aaa\trefs/heads/main\nbbb\trefs/tags/v2\n"], ids=["branch", "tag"]
+)
+def test_a_push_that_the_first_cycle_did_not_see_starts_another(start: Start, tmp_path: Path, pushed: str) -> None:
     (tmp_path / "owned").touch()
     (tmp_path / "seen").write_text("aaa\trefs/heads/main\n")
-    (tmp_path / "offered").write_text("bbb\trefs/heads/main\n")
+    (tmp_path / "offered").write_text(pushed)
     daemon = start(RESTING)
     daemon.until(lambda: daemon.cycles == 2)
 

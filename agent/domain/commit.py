@@ -78,6 +78,8 @@ class Commit:
     """What the remote's other branches are at, by name."""
     tags: tuple[Tag, ...] = ()
     """What the remote offers, on whichever commit, where tags are accepted."""
+    listed: bytes = field(default=b"", repr=False)
+    """All that git said of the remote's refs, a line each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class Mirror:
                 sha = self._fetch(source, sha)
             except (DamagedError, UnexplainedError):
                 sha = self._replace(source, sha)
-        return replace(self.commit(sha), others=offer.others, tags=offer.tags)
+        return replace(self.commit(sha), others=offer.others, tags=offer.tags, listed=offer.listed)
 
     def keep(self, sha: str) -> None:
         """Makes ``sha``, which was fetched and is trusted, and all that came with it part of the mirror."""

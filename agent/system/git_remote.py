@@ -39,16 +39,18 @@ class UnexplainedError(Exception):
 @dataclass(frozen=True, slots=True)
 class Offer:
     """The refs of a remote: the commit of the asked branch, the other branches by name, and the tags of commits.
-    Names that git does not take are left out."""
+    Names that git does not take are left out, but for ``listed``: that is what git says."""
 
     tip: str
     others: Mapping[str, str]
     tags: tuple[Tag, ...]
+    listed: bytes
 
 
 def offer(remote: Remote, branch: str, access: Access, *, tags: bool = False) -> Offer:
     """One ls-remote, with ``tags`` also for tags. Raises SourceError."""
-    refs = _listed(converse(remote, access, *listing(remote, tags=tags), output_limit=REFS_LIMIT), remote, access)
+    done = converse(remote, access, *listing(remote, tags=tags), output_limit=REFS_LIMIT)
+    refs = _listed(done, remote, access)
     offered = (
         Tag(ref.removeprefix(_TAGS), sha, refs.get(f"{ref}^{{}}", sha))
         for ref, sha in refs.items()
@@ -59,6 +61,7 @@ def offer(remote: Remote, branch: str, access: Access, *, tags: bool = False) ->
         _tip(refs, remote, branch),
         {name: sha for name, sha in heads.items() if name != branch and can_be_a_branch(name) and _SHA1.fullmatch(sha)},
         tuple(tag for tag in offered if _SHA1.fullmatch(tag.object) and _SHA1.fullmatch(tag.commit)),
+        done.output,
     )
 
 

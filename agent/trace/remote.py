@@ -21,11 +21,14 @@ _REPORTS = (b"refs/heads/status", b"refs/heads/status-")
 """The branches that hosts report to, exactly or with a number behind it: those move all the time."""
 
 
-def offered(answer: bytes) -> list[bytes]:
-    """Return what git says that a remote's refs are at, a line each, without the branches that hosts report to."""
+def offered(answer: bytes) -> str:
+    """Return what git says that a remote's refs are at, a line each with a character for each byte, without the
+    branches that hosts report to; empty where that is more than can be compared."""
+    if len(answer) > ANSWER_MOST:
+        return ""
     whole, shards = _REPORTS
     split = ((line, line.partition(b"\t")[2]) for line in answer.splitlines())
-    return [line for line, ref in split if ref != whole and not ref.startswith(shards)]
+    return b"\n".join(line for line, ref in split if ref != whole and not ref.startswith(shards)).decode("latin-1")
 
 
 class Asked:

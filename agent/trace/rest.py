@@ -21,7 +21,7 @@ DEFAULTS: Mapping[str, int] = {"fetch_s": 60, "drift_s": 60, "plan_s": 1800}
 class Rest:
     """``until``: seconds since the epoch up to when a cycle would find nothing to do, as long as the trace and the
     remote say the same; 0: the host is not at rest. ``ask``: the command that asks the remote what its branches are at,
-    with its environment. ``tip``: a line of its answer, which says what this host has fetched."""
+    with its environment. ``offered``: what it told the cycle (``remote.offered``)."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Rest:
         plan_s: int = DEFAULTS["plan_s"],
         watch: bool = False,
         ask: tuple[list[str], dict[str, str], int] | None = None,
-        tip: str = "",
+        offered: str = "",
     ) -> None:
         self.until = until
         self.fetch_s = fetch_s
@@ -41,7 +41,7 @@ class Rest:
         self.watch = watch
         self.ask = ask
         """Arguments, environment, and after how many seconds it is given up."""
-        self.tip = tip
+        self.offered = offered
 
     def holds(self) -> bool:
         return time.time() < self.until

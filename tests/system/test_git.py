@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -41,6 +42,14 @@ def test_a_commit_is_fetched_over_file(repo: ConfigRepo, mirror: Mirror) -> None
     commit = mirror.fetch(f"{repo.path}", "main")
     assert (commit.sha, commit.subject) == (repo.head, "First")
     assert mirror.tree(commit.sha).read("site.yaml") == b"- hosts: all\n"
+
+
+def test_the_daemon_asks_a_remote_by_the_command_whose_answer_a_fetch_keeps(repo: ConfigRepo, mirror: Mirror) -> None:
+    repo.git("tag", "v1")
+    argv, environment, timeout_s = mirror.asking(f"{repo.path}", tags=True)
+    done = subprocess.run(argv, env=environment, timeout=timeout_s, stdout=subprocess.PIPE, check=True)
+    assert done.stdout.endswith(b"\trefs/tags/v1\n")
+    assert mirror.fetch(f"{repo.path}", "main", tags=True).listed == done.stdout
 
 
 def test_a_commit_is_known_by_the_digits_that_it_begins_with(repo: ConfigRepo, mirror: Mirror) -> None:
