@@ -25,6 +25,9 @@ _VALUE = re.compile(r"ENC\[AES256_GCM,data:([^,]*),iv:([^,]+),tag:([^,]+),type:(
 _ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
 """What the MAC begins with where ``mac_only_encrypted`` is set."""
 
+_RULES = ("unencrypted_suffix", "encrypted_suffix", "unencrypted_regex", "encrypted_regex")
+"""Which values are encrypted, by their keys; the later rule counts more."""
+
 Path = tuple[str, ...]
 
 
@@ -42,16 +45,10 @@ class SopsFile:
     def data_key(self, decrypt: Callable[[bytes], bytes]) -> bytes:
         """The key of all values; ``decrypt`` opens an age file. Raises SopsError, and what ``decrypt`` raises where it
         can open none of them."""
-        if self.metadata.get("key_groups"):
-            raise SopsError("its key is split among groups, which is not read here")
-        entries = self.metadata.get("age")
-        files = (
-            [each.get("enc") for each in entries or () if isinstance(each, dict)] if isinstance(entries, list) else []
-        )
         last: Exception = SopsError("its data key has no age recipient")
-        for file in files:
+        for entry in self.metadata["age"]:
             try:
-                return decrypt(f"{file}".encode())
+                return decrypt(entry["enc"].encode())
             except Exception as error:
                 last = error
         raise last
@@ -64,9 +61,7 @@ class SopsFile:
         digest = hashlib.sha512(_ONLY_ENCRYPTED if begins else b"")
         found = _walk(self.root, (), key, digest.update, only=begins)
         mac, changed = self.metadata.get("mac"), f"{self.metadata.get('lastmodified', '')}"
-        if not isinstance(mac, str) or not _VALUE.fullmatch(mac):
-            raise SopsError("it has no MAC")
-        said = _decrypted(mac, key, changed)
+        said = _decrypted(f"{mac}", key, changed)
         if not hmac.compare_digest(f"{said}", digest.hexdigest().upper()):
             raise SopsError("its MAC does not fit: values were changed by something else than SOPS")
         return found
@@ -80,9 +75,39 @@ def read(content: bytes, name: str, load_yaml: Callable[[bytes], Any]) -> SopsFi
     else:
         root = _from_json(content) if content.lstrip().startswith(b"{") else load_yaml(content)
     metadata = root.get(METADATA) if isinstance(root, dict) else None
-    if not isinstance(metadata, dict) or "mac" not in metadata:
+    if not isinstance(metadata, dict):
         raise SopsError("it holds no metadata of SOPS")
+    require_usable(metadata)
     return SopsFile({key: _without_comments(value) for key, value in root.items() if key != METADATA}, metadata)
+
+
+def require_usable(metadata: Mapping[str, Any]) -> None:
+    """Raise SopsError unless ``metadata`` has a MAC, a data key for age, and rules that can be followed."""
+    if not is_encrypted(metadata.get("mac")):
+        raise SopsError("it has no MAC")
+    if metadata.get("key_groups"):
+        raise SopsError("its key is split among groups, which is not read here")
+    entries = metadata.get("age")
+    if not isinstance(entries, list) or not entries:
+        raise SopsError("its data key has no age recipient")
+    if not all(isinstance(each, dict) and isinstance(each.get("enc"), str) for each in entries):
+        raise SopsError("the age recipients of its data key are damaged")
+    for rule in _RULES:
+        said = metadata.get(rule) or ""
+        try:
+            re.compile(re.escape(said) if rule.endswith("suffix") else said)
+        except (TypeError, re.error) as error:
+            raise SopsError(f"its {rule} cannot be followed: {error}") from None
+
+
+def stays_clear(metadata: Mapping[str, Any], names: Path) -> bool:
+    """Whether SOPS leaves the value below the keys ``names`` in clear. Rules about comments count as if none fitted."""
+    encrypted = True
+    for rule in _RULES:
+        if said := metadata.get(rule):
+            fits = any(name.endswith(said) if rule.endswith("suffix") else re.search(said, name) for name in names)
+            encrypted = fits if rule.startswith("encrypted") else encrypted and not fits
+    return not encrypted
 
 
 def _without_comments(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -179,3 +180,58 @@ def test_variables_of_a_sops_file_are_read_wherever_variables_lie(desk: Desk, tm
     inventory = desk.environment().inventory
     assert inventory.as_host("web1")["pw"] == "{{ sops('inventories/lab/group_vars/web.yaml', 'pw') }}"
     assert "sops" not in inventory.as_host("web1")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda made: re.sub("pw: ENC.*", "pw: clear", made), "web.yaml:1:5: pw: a value in clear, which SOPS would"),
+        (lambda made: re.sub("- ENC.*", "- 7", made), "l.0: a value in clear"),
+        (lambda made: made.replace("mac: ENC", "mac: XNC"), "no file of SOPS: it has no MAC"),
+        (lambda made: re.sub("mac: ENC.*", "mad: 1", made), "no file of SOPS: it has no MAC"),
+        (lambda made: re.sub("(?s)age:.*lastm", "age: []\n    lastm", made), "its data key has no age recipient"),
+        (lambda made: made.replace("enc: |", "end: |"), "the age recipients of its data key are damaged"),
+        (lambda made: made.replace("unencrypted_suffix: ", "encrypted_regex: ("), "its encrypted_regex cannot be"),
+    ],
+)
+def test_check_complains_of_variables_that_no_mac_would_protect(
+    desk: Desk, tmp_path: Path, change: Any, said: str
+) -> None:
+    made = encrypted(
+        tmp_path, "x.yaml", "pw: one\nl: [a]\nplain_unencrypted: {x: [y]}\nnothing: \nempty: ''\n"
+    ).decode()
+    desk.write("group_vars/web.yaml", made)
+    desk.state()
+    assert change(made) != made
+    desk.write("group_vars/web.yaml", change(made))
+    assert said in desk.complaint()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--encrypted-regex", "^(text|nested)$"),
+        ("--unencrypted-regex", "^(number|nested)$"),
+        ("--encrypted-suffix", "ed"),
+    ],
+    ids=str,
+)
+def test_values_that_sops_leaves_in_clear_are_no_complaint(
+    desk: Desk, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    desk.write("group_vars/web.yaml", encrypted(tmp_path, "x.yaml", DOCUMENT, *options))
+    desk.state()
+
+
+def test_an_empty_value_that_took_the_place_of_a_secret_is_refused(desk: Desk, tmp_path: Path) -> None:
+    recipient = age.recipient_of(desk.unsealer()._key())
+    made = encrypted(tmp_path, "x.yaml", "pw: one\nempty: ''\nnothing:\n", recipient=recipient).decode()
+    content = "{{ pw }} {{ empty }} {{ nothing }}"
+    entry = {"/srv/x": {"content": content, "mode": "0600"}}
+    desk.write("site.yaml", json.dumps([{"hosts": "web1", "deploys": [{"files": entry}]}]))
+    desk.write("group_vars/web.yaml", made)
+    assert desk.text("/srv/x") == "one  "
+    desk.write("group_vars/web.yaml", re.sub("pw: ENC.*", "pw: ''", made))
+    with pytest.raises(Lacking, match="MAC does not fit"):
+        desk.text("/srv/x")

@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from agent.domain.sealed import SOPS, token
-from agent.system.document import List, Map, Node, Scalar, Unsafe, key_text
-from agent.system.sops import METADATA, is_comment, is_encrypted
+from agent.inventory.complaint import Complaints
+from agent.system.document import List, Map, Node, Scalar, Unsafe, key_text, plain
+from agent.system.sops import METADATA, SopsError, is_comment, is_encrypted, require_usable, stays_clear
+
+_MARKS = {"mac", "lastmodified"}
+"""What makes a variable called ``sops`` the metadata of SOPS. Without one of both the file is damaged."""
 
 
 def is_sops(node: Node) -> bool:
     """Whether ``node`` is the document of a SOPS file."""
     metadata = node.values.get(METADATA) if isinstance(node, Map) else None
-    return isinstance(metadata, Map) and "mac" in metadata.values
+    return isinstance(metadata, Map) and bool(_MARKS & metadata.values.keys())
 
 
-def sealed(node: Map, path: str, blob: str) -> Map:
-    """The variables of a SOPS file, which lies at ``path`` of the repository."""
+def sealed(node: Map, path: str, blob: str, complaints: Complaints) -> Map:
+    """The variables of a SOPS file, which lies at ``path`` of the repository. Values in clear that SOPS would have
+    encrypted are complaints: nobody checks the MAC of a value that needs no key."""
+    metadata = plain(node.values[METADATA])
+    assert isinstance(metadata, dict)
+    rules = {key_text(key): value for key, value in metadata.items()}
     values = {key: value for key, value in node.values.items() if key != METADATA}
-    found = _sealed(Map(MappingProxyType(values), node.keys, node.position), path, blob, ())
+    try:
+        require_usable(rules)
+    except SopsError as error:
+        complaints.add(node.keys[METADATA], (), f"no file of SOPS: {error}", "make it with `sops encrypt`")
+        return Map(MappingProxyType({}), {}, node.position)
+    found = _Sealing(path, blob, rules, complaints).of(Map(MappingProxyType(values), node.keys, node.position), (), ())
     assert isinstance(found, Map)
     return found
 
 
-def _sealed(node: Node, path: str, blob: str, key: tuple[str, ...]) -> Node:
-    if isinstance(node, Map):
-        inside = {name: _sealed(part, path, blob, (*key, key_text(name))) for name, part in node.values.items()}
-        return Map(MappingProxyType(inside), node.keys, node.position)
-    if isinstance(node, List):
-        items = [item for item in node.items if not (isinstance(item, Scalar) and is_comment(item.value))]
-        parts = (_sealed(item, path, blob, (*key, f"{index}")) for index, item in enumerate(items))
-        return List(tuple(parts), node.position)
-    if not is_encrypted(node.value):
-        return node
-    call = f"sops({path!r}, {'.'.join(key)!r})"
-    return Scalar(
-        Unsafe(token({"is": SOPS, "path": path, "blob": blob, "key": list(key), "call": call})), node.position
-    )
+@dataclass(frozen=True, slots=True)
+class _Sealing:
+    path: str
+    blob: str
+    metadata: Mapping[str, object]
+    complaints: Complaints
+
+    def of(self, node: Node, key: tuple[str, ...], names: tuple[str, ...]) -> Node:
+        """``node`` with what stands for its secrets. ``key`` leads to it; ``names`` is that without places in lists."""
+        if isinstance(node, Map):
+            inside = {
+                name: self.of(part, (*key, key_text(name)), (*names, key_text(name)))
+                for name, part in node.values.items()
+            }
+            return Map(MappingProxyType(inside), node.keys, node.position)
+        if isinstance(node, List):
+            items = [item for item in node.items if not (isinstance(item, Scalar) and is_comment(item.value))]
+            parts = (self.of(item, (*key, f"{index}"), names) for index, item in enumerate(items))
+            return List(tuple(parts), node.position)
+        if not is_encrypted(node.value):
+            if stays_clear(self.metadata, names):
+                return node
+            if node.value not in ("", None):  # which SOPS never encrypts
+                remedy = "encrypt it with `sops edit`, and change it if it was secret"
+                self.complaints.add(node.position, key, "a value in clear, which SOPS would have encrypted", remedy)
+        said = {"path": self.path, "blob": self.blob, "key": list(key)}
+        call = f"sops({self.path!r}, {'.'.join(key)!r})"
+        return Scalar(Unsafe(token({"is": SOPS, **said, "call": call})), node.position)

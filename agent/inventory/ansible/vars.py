@@ -39,18 +39,18 @@ class VarsFiles:
         for path in self._files(name):
             node = self._source.read(f"{self._folder}/{path}", complaints)
             if isinstance(node, Map):
-                node = self._sealed(node, f"{self._folder}/{path}")
+                node = self._sealed(node, f"{self._folder}/{path}", complaints)
                 variables.update({key_text(key): value for key, value in node.values.items()})
             elif node is not None and not (isinstance(node, Scalar) and not node.value):
                 complaints.add(node.position, (), "variables are a mapping", "write `name: value` lines")
         complaints.raise_if_any()
         return variables
 
-    def _sealed(self, node: Map, path: str) -> Map:
+    def _sealed(self, node: Map, path: str, complaints: Complaints) -> Map:
         """``node``; of a SOPS file, with what stands for its secrets."""
         real = self._source.real(path) if is_sops(node) else None
         entry = self._source.tree.entry(real) if real is not None else None
-        return node if entry is None else sealed(node, entry.path, entry.blob)
+        return node if entry is None else sealed(node, entry.path, entry.blob, complaints)
 
     def complain_of_unread(
         self, names: Collection[str], what: str, others: tuple[str, Collection[str]], complaints: Complaints
