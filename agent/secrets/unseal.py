@@ -59,9 +59,11 @@ class Unsealer:
             case {"is": "item", "of": str(of), "key": str() | int() as key}:
                 whole = opened(of, lambda inner: self._evaluate(inner, root))
                 try:
-                    return whole[key]
+                    part: object = whole[key]
                 except (LookupError, TypeError):
                     raise Lacking(f"there is no {key!r} in the value of a secret") from None
+                _remember_all(part)
+                return part
         raise Lacking("a secret of a form that this version of the agent does not know")
 
     def _folder(self, expression: Expression, root: Path) -> Path:
@@ -136,15 +138,16 @@ def _filtered(name: str, arguments: list[Any], named: Mapping[str, Any]) -> obje
         found = call_filter(name, arguments, named)
     except FilterRefusal as error:
         raise Lacking(f"the filter {name} does not take the value of a secret: {mask.masked(f'{error}')}") from None
-    if isinstance(found, str):
-        mask.remember(found)
+    _remember_all(found)
     return found
 
 
 def _remember_all(value: object) -> None:
-    """Each text of ``value`` is a secret."""
-    if isinstance(value, str):
-        mask.remember(value)
+    """Each text, number and bytes of ``value`` is a secret; the keys of mappings are none."""
+    if isinstance(value, (str, float)) or (isinstance(value, int) and not isinstance(value, bool)):
+        mask.remember(f"{value}")
+    elif isinstance(value, bytes):
+        mask.remember(value.decode(errors="surrogateescape"))
     elif isinstance(value, dict):
         for item in value.values():
             _remember_all(item)

@@ -263,6 +263,14 @@ def test_the_other_deploys_go_on_where_one_lacks_a_secret(desk: Desk, tmp_path: 
     assert not found["closed"].changes
 
 
+def test_what_is_taken_out_of_a_parsed_secret_is_masked(desk: Desk) -> None:
+    desk.store.write("web/app", b'{"pw": "of the app", "pin": 271828, "all": {"key": ["first key"]}}')
+    content(desk, "{{ (secret('web/app') | from_json).pw }}")
+    assert desk.text("/srv/x") == "of the app"
+    said = "password=of the app, pin=271828, key=first key"
+    assert mask.masked(said) == "password=[secret], pin=[secret], key=[secret]"
+
+
 def test_a_process_that_has_read_a_secret_leaves_no_core(desk: Desk, tmp_path: Path) -> None:
     code = """
 import os, resource, sys
