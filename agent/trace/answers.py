@@ -84,7 +84,7 @@ def differing(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
         if kind == b"unsteady":
             yield line, b""
             continue
-        now = _ALONE[kind](_unescaped(subject))
+        now = _ALONE[kind](unescaped(subject))
         if now != before:
             yield line, now
     questions = [line[: line.rindex(b"\t") + 1] for line in together]
@@ -95,18 +95,18 @@ def differing(lines: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 def subject_of(line: bytes) -> str:
     """Return what a line asks about."""
-    return _unescaped(line.split(b"\t")[1]).decode(errors="replace")
+    return unescaped(line.split(b"\t")[1]).decode(errors="replace")
 
 
 def ask(questions: Iterable[bytes]) -> list[bytes]:
     """Return an answer for each question, a line without its answer."""
     split = [question.split(b"\t") for question in questions]
-    units = [_unescaped(subject) for kind, subject, _ in split if kind == b"unit"]
+    units = [unescaped(subject) for kind, subject, _ in split if kind == b"unit"]
     told = {b"unit": _units(units) if units else {}}
     if any(kind == b"failed-units" for kind, *_ in split):
         told[b"failed-units"] = {b"": _failed_units()}
     return [
-        told[kind][_unescaped(subject)] if kind in _TOGETHER else _ALONE[kind](_unescaped(subject))
+        told[kind][unescaped(subject)] if kind in _TOGETHER else _ALONE[kind](unescaped(subject))
         for kind, subject, _ in split
     ]
 
@@ -232,7 +232,8 @@ def _escaped(text: bytes) -> bytes:
     return text
 
 
-def _unescaped(text: bytes) -> bytes:
+def unescaped(text: bytes) -> bytes:
+    """Return the subject or answer that stands in a line as ``text``."""
     if b"\\" not in text:
         return text
     parts = text.split(b"\\\\")

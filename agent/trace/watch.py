@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from selectors import EVENT_READ, BaseSelector
 
 from agent.system.inotify import FolderWatch
+from agent.trace.answers import unescaped
 
 DEBOUNCE_S = 0.2
 """An editor writes a file in several steps."""
@@ -29,7 +30,7 @@ def folders(lines: Iterable[bytes]) -> list[bytes]:
     for line in lines:
         kind, subject, _ = line.split(b"\t")
         if kind in (b"path", b"folder"):
-            found[posixpath.dirname(subject)] = None
+            found[posixpath.dirname(unescaped(subject))] = None
     return list(found)[:FOLDERS_MOST]
 
 

@@ -9,6 +9,8 @@ from selectors import BaseSelector, DefaultSelector
 
 import pytest
 
+from agent.domain.question import Question, QuestionKind
+from agent.trace.answers import trace
 from agent.trace.watch import DEBOUNCE_S, PATIENCE_S, Watching, folders
 
 LONGEST_S = 60.0
@@ -92,3 +94,10 @@ def test_a_quiet_while_makes_it_quick_again(watch: Watching, tmp_path: Path) -> 
 def test_the_folders_of_a_trace_are_watched_each_once() -> None:
     lines = [b"path\t/etc/motd\t1\n", b"path\t/etc/hosts\t1\n", b"folder\t/srv/app\t1\n", b"unit\tx.service\t1\n"]
     assert folders(lines) == [b"/etc", b"/srv"]
+
+
+@pytest.mark.parametrize("name", ["back\\slash", "a\ttab", "a\nnewline", "\\n"])
+def test_a_folder_is_watched_under_the_name_that_it_has(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    lines = trace([Question(QuestionKind.PATH, f"{tmp_path / name / 'file'}")]).encode("latin-1").splitlines()
+    assert folders(lines) == [os.fsencode(tmp_path / name)]
