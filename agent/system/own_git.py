@@ -9,11 +9,13 @@ import os
 from pathlib import Path
 from typing import Final
 
+from agent.domain.text import printable
 from agent.errors import SettingsError
 from agent.system.process import run
 
 TIMEOUT_S: Final = 300.0
 """A push may wait for a touch on a hardware key."""
+NAMED_MOST: Final = 5
 
 
 def setting(name: str) -> str:
@@ -34,13 +36,40 @@ def stage(folder: Path, *paths: str) -> None:
     _git(folder, "add", "--", *paths)
 
 
+def require_pushed(folder: Path) -> str:
+    """Return the branch, which origin has as it is here. Raises SettingsError: a push would take other commits along,
+    or be refused."""
+    try:
+        branch = _git(folder, "symbolic-ref", "--short", "HEAD")
+    except SettingsError as error:
+        raise SettingsError("no branch is checked out that could be pushed", hint="git switch BRANCH") from error
+    try:
+        _git(folder, "fetch", "--quiet", "origin", f"+refs/heads/{branch}:refs/remotes/origin/{branch}")
+    except SettingsError as error:
+        raise SettingsError(
+            f"origin does not tell its branch {branch}: {error.message}", hint=f"git push -u origin {branch}"
+        ) from error
+    theirs = f"refs/remotes/origin/{branch}"
+    for side, what, remedy in (
+        (f"{theirs}..HEAD", f"origin/{branch} does not have", "push them, or move them to another branch"),
+        (f"HEAD..{theirs}", f"origin/{branch} has beside those here", "git pull"),
+    ):
+        if commits := _git(folder, "log", "--format=%h %s", side).splitlines():
+            more = f" and {len(commits) - NAMED_MOST} more" if len(commits) > NAMED_MOST else ""
+            told = printable(", ".join(commits[:NAMED_MOST]), 1000)
+            raise SettingsError(f"there are commits that {what}: {told}{more}", hint=f"{remedy}, then run this again")
+    return branch
+
+
 def commit_and_push(folder: Path, subject: str, *paths: str) -> str:
-    """Commit these files alone, signed as this person's Git signs, and push the branch to origin. Return the commit.
-    Raises SettingsError."""
+    """Commit these files alone, signed as this person's Git signs, and push that commit alone to the branch of origin.
+    Return the commit. Raises SettingsError, before it commits where ``require_pushed`` does."""
+    branch = require_pushed(folder)
     stage(folder, *paths)
     _git(folder, "commit", "--quiet", "-m", subject, "--", *paths)
-    _git(folder, "push", "--quiet", "origin", "HEAD")
-    return _git(folder, "rev-parse", "HEAD")
+    sha = _git(folder, "rev-parse", "HEAD")
+    _git(folder, "push", "--quiet", "origin", f"{sha}:refs/heads/{branch}")
+    return sha
 
 
 def _git(folder: Path, *arguments: str) -> str:

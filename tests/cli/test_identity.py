@@ -58,3 +58,17 @@ def test_retiring_a_host_whose_machine_is_gone_leaves_nothing_of_it_in_the_clone
     assert run(["retire", "web1", "--gone", "--yes", "--commit"]) == 0
     assert repo.git("show", "origin/main:inventories/prod/hosts.yaml") == "all:\n  hosts:\n    web2:"
     assert "web1.pub" not in repo.git("ls-tree", "-r", "--name-only", "origin/main")
+
+
+@pytest.mark.parametrize(
+    "command", [("identity", "revoke", "web1"), ("retire", "web1", "--gone", "--yes")], ids=lambda argv: argv[0]
+)
+def test_no_other_commit_is_pushed_along(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    before = repo.git("ls-remote", "origin")
+    repo.commit("Half done", {"inventories/prod/group_vars/all.yaml": "a: 1\n"})
+    assert run([*command, "--commit"]) == 3
+    assert "Half done" in capsys.readouterr().err
+    assert repo.git("ls-remote", "origin") == before
+    assert repo.git("status", "--short") == ""

@@ -72,6 +72,8 @@ def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> int:
     path = f"identities/{host}.pub"
     if desk.tree.entry(f"inventories/{desk.inventory}/{path}") is None:
         raise UsageError(f"{host} is not admitted", hint="hostwright identity list")
+    if commit:
+        own_git.require_pushed(desk.root)
     changed = remove_files(desk, path)
     withdraw(output, desk, host)
     if commit:

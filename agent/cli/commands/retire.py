@@ -39,6 +39,8 @@ def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: b
     desk = desk_of(repo)
     if host not in desk.who.hosts:
         raise UsageError(f"{host} is not in {INVENTORIES}/{desk.inventory}", hint=nearest(host, desk.who.hosts))
+    if commit:
+        own_git.require_pushed(desk.root)
     what = "only its traces here and on the status branch go" if gone else "the machine is given back as it was"
     if not yes and sys.stdin.isatty() and not output.ask(f"retire {host}? {what}"):
         return int(Exit.INTERRUPTED)
