@@ -54,6 +54,12 @@ OVERDUE_S = 60.0
 TRIAL_S = 60
 """Between two cycles of an agent version on trial: it has only so much time to show that it is well."""
 
+LONGEST_INTERVAL_S = 365 * 24 * 3600
+"""A calendar ends in the year 9999."""
+
+PAUSE_MOST_S = 3600.0
+"""The kernel waits for 24 days at most (epoll_wait(2))."""
+
 LONGEST_CYCLE_S = 4 * 3600.0
 """The unit's own time limit is far below; a cycle that runs longer than this is one nobody watches over any more."""
 
@@ -156,13 +162,14 @@ class Daemon:
         if self.rest.holds():
             self._every(self.rest.drift_s, self._check)
             self._every(self.rest.fetch_s, self._ask_remote)
-            self._every(min(self.rest.plan_s, max(1, int(self.rest.until - time.time()))), self._ask)
+            self._every(min(self.rest.plan_s, self.rest.until - int(time.time())), self._ask)
             self._begin_watch()
         else:
             interval = self.rest.interval_s
             self._every(min(interval, TRIAL_S) if self.paths.previous.is_symlink() else interval, self._ask)
 
     def _every(self, seconds: int, job: Callable[[], None]) -> None:
+        seconds = max(1, min(seconds, LONGEST_INTERVAL_S))
         self.scheduler.every(seconds).to(max(seconds, round(seconds * (1 + JITTER)))).seconds.do(job)
 
     def _ask(self) -> None:
@@ -227,7 +234,7 @@ class Daemon:
         if self.cycle is None and not self.due and self.remote is None and self.rest.ask is not None:
             try:
                 self.remote = Asked(*self.rest.ask)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 log.warning("the remote cannot be asked, so a cycle does it: %s", error)
                 self.due = True
 
@@ -280,7 +287,7 @@ class Daemon:
     def _pause_s(self) -> float:
         """Seconds until something can be due; signals and callers wake us earlier."""
         idle = self.scheduler.idle_seconds
-        pause = 3600.0 if idle is None or self.cycle is not None else max(0.0, idle)
+        pause = PAUSE_MOST_S if idle is None or self.cycle is not None else min(max(0.0, idle), PAUSE_MOST_S)
         pause = min(pause, self.remote.left_s) if self.remote is not None else pause
         stirred = self.watch.wait_s(time.monotonic()) if self.watch is not None else None
         pause = pause if stirred is None else min(pause, stirred)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -361,6 +362,21 @@ def test_a_clock_that_is_set_has_a_cycle_look(tmp_path: Path) -> None:
     daemon._compare_clocks()
     assert daemon.due
     assert daemon.scheduler.idle_seconds is not None
+
+
+@pytest.mark.parametrize("until", [0, 2**40, 10**400], ids=["not_at_rest", "at_rest", "at_rest_for_ever"])
+def test_intervals_that_never_end_are_no_error(tmp_path: Path, until: int) -> None:
+    paths = Paths(tmp_path)
+    paths.run.mkdir(parents=True)
+    long_s = 9_999_999 * 24 * 3600
+    write(paths.rest, Rest(until, fetch_s=long_s, drift_s=long_s, plan_s=long_s))
+    daemon = Daemon(paths, lambda: subprocess.Popen(["false"]), owns_cycle=True, due=False)
+    daemon._register()
+    here, there = socket.socketpair()
+    with here, there:
+        there.send(b"x")
+        daemon.selector.register(here, selectors.EVENT_READ)
+        assert daemon.selector.select(daemon._pause_s())
 
 
 def test_what_stirs_while_a_cycle_runs_keeps_the_daemon_asleep(tmp_path: Path) -> None:

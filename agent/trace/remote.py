@@ -32,7 +32,8 @@ def offered(answer: bytes) -> str:
 
 
 class Asked:
-    """One run of a program whose output is the answer. Raises OSError where it cannot be started."""
+    """One run of a program whose output is the answer. Raises OSError where it cannot be started, ValueError where its name
+    or environment cannot be one."""
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> None:
         self._until = time.monotonic() + timeout_s
@@ -47,7 +48,7 @@ class Asked:
                 cwd="/",
                 start_new_session=True,
             )
-        except OSError:
+        except (OSError, ValueError):
             os.close(self._output)
             raise
         with contextlib.suppress(OSError):  # the unit's own limits count, too

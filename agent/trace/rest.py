@@ -12,10 +12,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 DEFAULTS: Mapping[str, int] = {"fetch_s": 60, "drift_s": 60, "plan_s": 1800}
 """``schedule:`` where nobody has said anything, in seconds."""
+
+ASK_LONGEST_S = 24 * 3600
+"""For the remote to answer."""
 
 
 class Rest:
@@ -73,11 +76,28 @@ def replaced(path: Path, content: bytes) -> None:
 
 
 def read(path: Path) -> Rest | None:
-    """The host's rest as the last cycle left it; None where none has said anything."""
-    with suppress(OSError, ValueError, TypeError, LookupError), opened(path) as file:
-        said: dict[str, Any] = json.loads(file.readline())
-        return Rest(int(said.pop("until")), **said)
+    """The host's rest as the last cycle left it; None where none has said anything, or nothing of this form."""
+    with suppress(OSError, ValueError, TypeError, RecursionError), opened(path) as file:
+        rest = Rest(**json.loads(file.readline()))
+        return rest if _has_its_types(rest) else None
     return None
+
+
+def _has_its_types(rest: Rest) -> bool:
+    numbers = (rest.until, rest.fetch_s, rest.drift_s, rest.plan_s)
+    return (
+        all(type(number) is int for number in numbers)
+        and type(rest.watch) is bool
+        and type(rest.offered) is str
+        and (rest.ask is None or _is_command(*rest.ask))
+    )
+
+
+def _is_command(argv: object, environment: object, timeout_s: object) -> bool:
+    if not isinstance(argv, list) or not isinstance(environment, dict) or type(timeout_s) is not int:
+        return False
+    texts = (*argv, *environment, *environment.values())
+    return all(isinstance(text, str) for text in texts) and 0 < timeout_s <= ASK_LONGEST_S
 
 
 def lines(path: Path) -> Iterator[bytes]:
