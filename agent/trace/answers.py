@@ -29,14 +29,16 @@ VALUE_LIMIT = 64 * 1024
 """Bytes of a value that are read."""
 
 ASK_TIMEOUT_S = 20.0
-"""For systemd."""
+"""For all that is asked of systemd about units, and for the names of those that failed."""
 
 _TRIES = 5
 _GIVING = ("system.posix_acl_access", "system.posix_acl_default", "security.capability")
 """``system.attributes`` says what they give; to a folder, where a plan compares them all the same."""
-_NOTHING = b"-"
+_NOTHING, _UNTOLD = b"-", b"?"
 _ESCAPES = ((b"\\", b"\\\\"), (b"\t", b"\\t"), (b"\n", b"\\n"))
 
+_SYSTEMD = "/run/systemd/system"
+"""There while systemd runs: sd_booted(3)."""
 _SYSTEMCTL = ("systemctl", "--no-pager", "--plain", "--no-legend")
 _PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,SourcePath,BusName"
@@ -47,9 +49,14 @@ _PROPERTIES = (
 def trace(questions: Iterable[Question]) -> str:
     """Ask each question once; return the lines, with a character for each byte. Waits until no answer is younger than
     the grain of the clock: 20 ms where something has just changed. Raises UnsteadyError where something changes all
-    the time."""
+    the time, UnsignedError where systemd does not tell of a unit."""
     asked = {_line(question.kind.value, question.subject): None for question in questions}
     answers = dict(zip(asked, ask(asked), strict=True))
+    untold = next((question for question, answer in answers.items() if answer == _UNTOLD), None)
+    if untold is not None:
+        from agent.domain.question import UnsignedError
+
+        raise UnsignedError(f"systemd does not tell of {subject_of(untold)}")
     for _ in range(_TRIES):
         young = [question for question, answer in answers.items() if _is_young(question, answer)]
         if not young:
@@ -102,7 +109,7 @@ def ask(questions: Iterable[bytes]) -> list[bytes]:
     """Return an answer for each question, a line without its answer."""
     split = [question.split(b"\t") for question in questions]
     units = [unescaped(subject) for kind, subject, _ in split if kind == b"unit"]
-    told = {b"unit": _units(units) if units else {}}
+    told = {b"unit": _units(units, time.monotonic() + ASK_TIMEOUT_S) if units else {}}
     if any(kind == b"failed-units" for kind, *_ in split):
         told[b"failed-units"] = {b"": _failed_units()}
     return [
@@ -170,26 +177,36 @@ def _past(moment: bytes) -> bytes:
     return b"yes" if time.time() >= int(moment) else b"no"
 
 
-def _units(names: list[bytes]) -> Mapping[bytes, bytes]:
-    blocks = _systemctl(b"show", b"--property=" + _PROPERTIES.encode(), b"--", *names).strip(b"\n").split(b"\n\n")
-    if len(blocks) != len(names):  # systemd does not run here, or does not answer
+def _units(names: list[bytes], until: float) -> Mapping[bytes, bytes]:
+    """``?`` for a unit that systemd does not tell of alone: a template, a pattern; and for all after ``until``."""
+    if not os.path.isdir(_SYSTEMD):  # noqa: PTH112 - the daemon has no pathlib
         return dict.fromkeys(names, _NOTHING)
-    return {name: _escaped(block) for name, block in zip(names, blocks, strict=True)}
+    left = until - time.monotonic()
+    if left <= 0:
+        return dict.fromkeys(names, _UNTOLD)
+    shown = _systemctl(b"show", b"--property=" + _PROPERTIES.encode(), b"--", *names, timeout_s=left).strip(b"\n")
+    blocks = shown.split(b"\n\n") if shown else []
+    if len(blocks) == len(names):
+        return {name: _escaped(block) for name, block in zip(names, blocks, strict=True)}
+    if len(names) == 1:
+        return {names[0]: _UNTOLD}
+    half = len(names) // 2  # one of them is the odd one
+    return {**_units(names[:half], until), **_units(names[half:], until)}
 
 
 def _failed_units() -> bytes:
-    lines = _systemctl(b"list-units", b"--state=failed").splitlines()
+    lines = _systemctl(b"list-units", b"--state=failed", timeout_s=ASK_TIMEOUT_S).splitlines()
     return b" ".join(sorted(line.split()[0] for line in lines if line.strip()))
 
 
-def _systemctl(*arguments: bytes) -> bytes:
+def _systemctl(*arguments: bytes, timeout_s: float) -> bytes:
     try:
         done = subprocess.run(
             (*_SYSTEMCTL, *arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=ASK_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from agent.engine.client import Engine
+from agent.engine.deploy_trace import DeployTrace
 from agent.trace.answers import differing
 from tests.engine.conftest import TIMEOUT_S, Bench
 
@@ -91,3 +93,10 @@ def test_a_question_that_nobody_knows_waits_for_the_next_plan(
     traces: dict[str, list[bytes]], deploy: str, reason: bytes
 ) -> None:
     assert traces[deploy] == [b"unsigned\t%s: %s\t\n" % (deploy.encode(), reason)]
+
+
+@pytest.mark.parametrize("unit", ["web@.service", "web@", "*.service", "we?.service", "we[a-z].service"])
+def test_a_template_and_a_pattern_are_no_unit_that_systemd_tells_of(unit: str) -> None:
+    trace = DeployTrace()
+    trace.before(f"systemctl show --all --property Id --property SubState {shlex.quote(unit)}")
+    assert trace.text("web").startswith("unsigned\tweb: it asks for a")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.domain.question import Question, QuestionKind, UnsteadyError
+from agent.domain.question import Question, QuestionKind, UnsignedError, UnsteadyError
 from agent.trace import answers
 from agent.trace.answers import differing, trace, unsigned, unsteady
 from agent.trace.way import way
@@ -30,6 +30,54 @@ def path(name: Path | str) -> Question:
 def test_each_kind_of_question_has_an_answer() -> None:
     known = {*answers._ALONE, *answers._TOGETHER}
     assert {kind.value.encode() for kind in QuestionKind} == known
+
+
+SYSTEMCTL = """\
+#!/bin/sh
+echo >>calls
+while [ "$1" != -- ]; do shift; done; shift
+for unit; do
+    case $unit in *@.service) ;; *) printf 'Id=%s\\nActiveState=%s\\n\\n' "$unit" "$(cat "$unit")" ;; esac
+done
+"""
+
+
+def units(*names: str) -> tuple[Question, ...]:
+    return tuple(Question(QuestionKind.UNIT, name) for name in names)
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which a file says how a unit is: for a systemctl that shows nothing of templates."""
+    program = tmp_path / "bin/systemctl"
+    program.parent.mkdir()
+    program.write_text(SYSTEMCTL)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}", prepend=":")
+    monkeypatch.setattr(answers, "_SYSTEMD", f"{tmp_path}", raising=False)
+    for name in ("a.service", "b.service", "c.service"):
+        (tmp_path / name).write_text("active")
+    return tmp_path
+
+
+def test_a_unit_that_changed_has_another_answer(systemd: Path) -> None:
+    lines = asked(*units("a.service", "b.service"))
+    assert subjects(lines) == []
+    (systemd / "b.service").write_text("failed")
+    assert subjects(lines) == [b"b.service"]
+    assert (systemd / "calls").read_text().count("\n") == 3, "one call for all of them"
+
+
+def test_a_look_at_a_unit_that_systemd_does_not_tell_of_is_unsigned(systemd: Path) -> None:
+    with pytest.raises(UnsignedError, match=r"tell of web@\.service"):
+        asked(*units("a.service", "web@.service", "b.service"))
+
+
+def test_one_unit_that_systemd_does_not_tell_of_hides_no_other(systemd: Path) -> None:
+    lines = [*asked(*units("a.service", "b.service", "c.service")), b"unit\tweb@.service\t-\n"]  # of an older version
+    assert subjects(lines) == [b"web@.service"]
+    (systemd / "c.service").write_text("failed")
+    assert subjects(lines) == [b"c.service", b"web@.service"]
 
 
 def test_what_is_as_before_differs_in_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from agent.deploys import questions as of
+from agent.deploys.unit_state import is_template
 from agent.domain.question import Question, QuestionKind, UnsignedError
 from agent.engine.answers import programs
 from agent.engine.answers.known import SHAPES
@@ -85,8 +86,10 @@ def _packages() -> Iterable[Question]:
 
 
 def _unit(unit: str, **_: str) -> Iterable[Question]:
-    if "*" in unit:
-        raise UnsignedError("it asks for all units")
+    if not set(unit).isdisjoint("*?["):
+        raise UnsignedError("it asks for all units of a pattern")
+    if unit.endswith("@") or is_template(unit):
+        raise UnsignedError("it asks for a template, of which systemd says nothing")
     return of.of_units([unit])
 
 
