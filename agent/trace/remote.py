@@ -32,8 +32,8 @@ def offered(answer: bytes) -> str:
 
 
 class Asked:
-    """One run of a program whose output is the answer. Raises OSError where it cannot be started, ValueError where its name
-    or environment cannot be one."""
+    """One run of a program whose output is the answer. Raises OSError where it cannot be started, ValueError where its
+    name or environment cannot be one."""
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> None:
         self._until = time.monotonic() + timeout_s
