@@ -304,9 +304,10 @@ check_places() {
     done
     check_way "${COMMAND%/*}" -002 # Debian lets the group staff write there
     for place in "$OPT" "$ETC" "$VAR" "$RUN" "$COMMAND" "$UNITS"/hostwright*; do
-        # An environment of a former version holds a lock of uv's that all may write to.
-        check_found "$(find "$place" ! -name .lock \( ! -user 0 -o \( -type f -o -type d \) \
-            \( -perm -020 -o -perm -002 \) \) 2>/dev/null)"
+        # uv makes locks that all may write to: one in an environment of a former version, and, where a build was cut
+        # off, more of them in its cache, which nobody else can enter.
+        check_found "$(find "$place" -name .cache -type d -user 0 -perm 0700 -prune -o ! -name .lock \
+            \( ! -user 0 -o \( -type f -o -type d \) \( -perm -020 -o -perm -002 \) \) -print 2>/dev/null)"
     done
     for place in "$LOG" "$LOCK" "$PACKAGES"; do
         check_found "$(find "$place" \( ! -user 0 -o ! -type f \) 2>/dev/null)"

@@ -166,7 +166,7 @@ def _build(agent: AgentSource, environment: Path, sources: Mapping[str, str]) ->
     work, python = environment / ".cache", f"{environment}/bin/python"
     environ = _environ(sources) | {"UV_CACHE_DIR": f"{work}", "UV_NO_PROGRESS": "1"}
     venv.EnvBuilder(symlinks=True).create(environment)
-    work.mkdir()
+    work.mkdir(mode=0o700)  # uv makes locks there that all may write to
     lock, uv_lock = work / "requirements.txt", work / "uv.txt"
     lock.write_bytes(agent.lock)
     uv_lock.write_bytes(b"".join(re.findall(rb"^uv==(?:.*\\\n)*.*\n", agent.lock, re.MULTILINE)))

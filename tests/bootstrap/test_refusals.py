@@ -90,6 +90,10 @@ PLACES = {
         "install -d -o mal /srv/x; ln -s /root /srv/x/y; ln -s /srv/x/y /run/hostwright",
         "/srv/x",
     ),
+    "a file for all in a cache that all can enter": (
+        "install -d /opt/hostwright/.cache; install -m 0666 /dev/null /opt/hostwright/.cache/lock",
+        "/opt/hostwright/.cache/lock",
+    ),
     "a user's file in root's folder": (
         "install -d /var/lib/hostwright; install -o mal /dev/null /var/lib/hostwright/state.json",
         "/var/lib/hostwright/state.json",
