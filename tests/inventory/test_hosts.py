@@ -28,7 +28,7 @@ from tests.inventory.samples import Repo
         ("web: {children: {ungrouped: }}", "ungrouped has no children and no parent but all"),
         ("web: {vars: {ansible_group_priority: high}}", "the priority of a group is a whole number"),
         ('"a b": ', '"a b" is not a group name'),
-        ("all: {hosts: {a: {x: !vault abc}}}", "the tag !vault is not supported; Ansible Vault is not read: `hostwright"),
+        ("all: {hosts: {a: {x: !vault abc}}}", "the tag !vault is not supported; Ansible Vault is not read: "),
         ("all: {hosts: {a: {x: {{ y }}}}}", "a key cannot be a collection; put text that begins with {{ in quotes"),
     ],
 )
