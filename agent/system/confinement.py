@@ -137,9 +137,12 @@ def _mind_in_between() -> None:
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
     child = os.fork()
     if child:
-        status = _wait_for(child)
-        _end_orphans()
-        _end_as(status)
+        status = 1 << 8  # exit status 1, until another one is known
+        try:
+            status = _wait_for(child)
+            _end_orphans()
+        finally:  # whatever it was, it must not go on as the child does
+            _end_as(status)
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
 
 
