@@ -7,10 +7,12 @@ from pathlib import Path
 
 from agent.cli.commands.check import tree_of
 from agent.cli.config_repo import ConfigRepo
+from agent.domain.layout import INVENTORIES
 from agent.domain.tree import Tree
 from agent.errors import UsageError
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.environment import load
+from agent.inventory.lock import Lock
 from agent.system.working_copy import WorkingCopy, working_copy
 
 
@@ -23,7 +25,12 @@ class Desk:
     tree: Tree
     inventory: str
     who: Inventory
+    lock: Lock
     status_remote: str
+
+    @property
+    def folder(self) -> str:
+        return f"{INVENTORIES}/{self.inventory}"
 
 
 def desk_of(repo: ConfigRepo) -> Desk:
@@ -34,4 +41,5 @@ def desk_of(repo: ConfigRepo) -> Desk:
         raise UsageError(f"{root} is not the top of a Git working copy", hint="hosts read the inventories at its top")
     tree = tree_of(root, copy)
     environment = load(tree, inventory)
-    return Desk(root, copy, tree, inventory, environment.inventory, environment.fleet.status.remote)
+    status_remote = environment.fleet.status.remote
+    return Desk(root, copy, tree, inventory, environment.inventory, environment.lock, status_remote)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +69,43 @@ class Tree(Protocol):
     def absence(self, path: str) -> Absence | None:  # noqa: ARG002 - most trees hold all that there is
         """Why nothing is at ``path`` although something could be thought to be there."""
         return None
+
+
+class EditedTree(Tree):
+    """``tree`` with some ``files`` changed, by path; None: there is none."""
+
+    def __init__(self, tree: Tree, files: Mapping[str, bytes | None]) -> None:
+        self._tree = tree
+        self._files = files
+
+    def entries(self, prefix: str = "") -> tuple[Entry, ...]:
+        found = (self.entry(path) for path in self.paths(prefix))
+        return tuple(entry for entry in found if entry is not None)
+
+    def paths(self, prefix: str = "") -> tuple[str, ...]:
+        prefix = prefix.strip("/")
+        new = {path for path, content in self._files.items() if content is not None}
+        inside = {path for path in new if not prefix or path == prefix or path.startswith(f"{prefix}/")}
+        return tuple(sorted(inside.union(path for path in self._tree.paths(prefix) if path not in self._files)))
+
+    def entry(self, path: str) -> Entry | None:
+        if path not in self._files:
+            return self._tree.entry(path)
+        content = self._files[path]
+        return Entry(path, 0o100644, blob_id(content)) if content is not None else None
+
+    def read(self, path: str) -> bytes:
+        if path not in self._files:
+            return self._tree.read(path)
+        if (content := self._files[path]) is None:
+            raise KeyError(path)
+        return content
+
+    def stand_in(self, entry: Entry) -> StandIn | None:
+        return super().stand_in(entry) if entry.path in self._files else self._tree.stand_in(entry)
+
+    def absence(self, path: str) -> Absence | None:
+        return self._tree.absence(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,14 @@ def with_host(text: str, group: str, host: str) -> str | None:
         return None
     if place and not lines[place - 1].endswith("\n"):
         lines[place - 1] += "\n"
-    written = "".join([*lines[:place], f"{' ' * indent}{host}:\n", *lines[place:]])
+    written = "".join([*lines[:place], f"{' ' * indent}{key_of(host)}:\n", *lines[place:]])
     return written if _same_but(node, yaml.load(written.encode(), "hosts.yaml"), group, host) else None
+
+
+def key_of(host: str) -> str:
+    """The host's name as a key of a YAML mapping: in quotes where YAML would read a number, true or null."""
+    node = yaml.load(host.encode(), "hosts.yaml")
+    return host if isinstance(node, Scalar) and isinstance(node.value, str) and node.value == host else f"'{host}'"
 
 
 def without_host(text: str, host: str) -> str | None:

@@ -13,8 +13,11 @@ import pytest
 
 from agent.cli.agent_files import BESIDE, write_bundle
 from agent.cli.enrolment import access_wanted
+from agent.cli.main import run
 from agent.host.environment import find_agent
+from tests.gitserver import ConfigRepo, free_port
 
+HOSTS = "inventories/prod/hosts.yaml"
 ROOT = Path(__file__).parents[2]
 BUNDLED = "import sys; from agent.cli.agent_files import write_bundle; write_bundle(sys.stdout.buffer, {}, None)"
 
@@ -62,3 +65,40 @@ def test_a_host_makes_a_key_for_each_remote_by_ssh_and_none_may_do_more_than_it_
     config: str, status: str, keys: dict[str, str]
 ) -> None:
     assert access_wanted({"config": config, "status": status}) == keys
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ConfigRepo:
+    """An inventory of one host, in a clone whose commits are all pushed."""
+    repo = ConfigRepo(tmp_path / "work")
+    files = {
+        HOSTS: "web:\n  hosts:\n    web1:\n",
+        "inventories/prod/site.yaml": "- hosts: all\n  deploys: []\n",
+    }
+    repo.commit("First", files)
+    repo.bare(tmp_path / "bare.git")
+    monkeypatch.chdir(repo.path)
+    monkeypatch.setenv("HOME", f"{tmp_path}")
+    return repo
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "code", "said"),
+    [
+        ("bad name", ("--trust", "unsigned"), 2, "no name for a host"),
+        ("web[3:5]", ("--trust", "unsigned"), 2, "no name for a host"),
+        ("../web2", ("--trust", "unsigned"), 2, "no name for a host"),
+        ("web2", (), 2, "nobody may sign"),
+        ("web", ("--trust", "unsigned"), 6, "nothing was done"),
+        ("web2", ("--trust", "unsigned"), 4, "127.0.0.1"),
+    ],
+)
+def test_nothing_is_written_or_pushed_before_all_else_is_found_fine(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], name: str, options: tuple[str, ...], code: int, said: str
+) -> None:
+    before = repo.git("ls-remote", "origin")
+    target = f"root@127.0.0.1:{free_port()}"
+    assert run(["enroll", target, "--as", name, "--group", "web", "--commit", *options]) == code
+    assert said in capsys.readouterr().err
+    assert repo.git("ls-remote", "origin") == before
+    assert repo.git("status", "--short") == ""

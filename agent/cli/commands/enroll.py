@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,20 +11,22 @@ import click
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, desk_of
-from agent.cli.enrolment import Enrolled, Following, access_wanted, enroll_host
+from agent.cli.draft import Draft
+from agent.cli.enrolment import SHORT_TIMEOUT_S, Enrolled, Following, access_wanted, enroll_host
 from agent.cli.output import Output, error_document
 from agent.cli.previews import asked_once, in_parallel, login_of
 from agent.domain.layout import INVENTORIES
-from agent.domain.text import some
+from agent.domain.text import printable, some
 from agent.domain.tree import Tree
 from agent.errors import UsageError, first_exit, together
+from agent.inventory.ansible.ranges import HOST, HOST_GRAMMAR
 from agent.inventory.hosts_file import with_host
 from agent.system import own_git
 from agent.system.files import write_atomic
 from agent.system.known_hosts import lines_about
 from agent.system.remote import Remote, Transport
 from agent.system.revisions import Revisions
-from agent.system.ssh_host import Login, person_at_terminal
+from agent.system.ssh_host import Login, logged_in, person_at_terminal
 from agent.system.working_copy import Checkout
 
 NAMED_MOST = 6
@@ -66,9 +69,9 @@ def enroll(
     if name is not None:
         if len(targets) > 1:
             raise UsageError("--as is for one machine", hint="enroll several by their names in the inventory")
+        if not HOST.fullmatch(name):
+            raise UsageError(f"{printable(name)} is no name for a host", hint=HOST_GRAMMAR)
         logins = {name: Login.parse(targets[0], fingerprint)}
-        if name not in desk.who.hosts:
-            _add(output, desk, name, group, commit=commit)
     else:
         hosts = desk.who.match(":".join(targets))
         if not hosts:
@@ -76,10 +79,18 @@ def enroll(
         if fingerprint is not None and len(hosts) > 1:
             raise UsageError("--fingerprint is for one machine", hint="have the others in known_hosts")
         logins = {host: login_of(desk.who, host, fingerprint) for host in hosts}
+    new = _added(desk, name, group) if name is not None and name not in desk.who.hosts else None
     following = _following(
         desk, remote=remote, branch=branch, trust=trust, key_command=key_command, wheelhouse=wheelhouse
     )
     ask, many = asked_once(person_at_terminal()), len(logins) > 1
+    if commit:
+        own_git.require_pushed(desk.root)
+    if new is not None and name is not None:
+        with logged_in(logins[name], ask) as there:
+            there.run(["true"], timeout_s=SHORT_TIMEOUT_S)
+        _add(output, desk, new, f"Add {name} to {group}", commit=commit)
+        following = replace(following, min_commit=_pushed(desk.copy.checkout, following.branch))
 
     def enrolled(host: str) -> Enrolled:
         tell = (lambda line: output.say(f"{host}: {line}")) if many else output.say
@@ -102,6 +113,7 @@ def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: 
         if before != each.identity:
             (desk.root / path).parent.mkdir(parents=True, exist_ok=True)
             write_atomic(desk.root / path, each.identity.encode(), mode=0o644)
+        if before != each.identity or path not in desk.copy.tracked or path in desk.copy.uncommitted:
             written.append(path)
         output.show(path)
     errors = [each.error for each in found if each.error is not None]
@@ -125,20 +137,28 @@ def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: 
     return code
 
 
-def _add(output: Output, desk: Desk, name: str, group: str | None, *, commit: bool) -> None:
-    """Put a new host into hosts.yaml. Raises UsageError where a person has to do something first."""
-    path = f"{INVENTORIES}/{desk.inventory}/hosts.yaml"
+def _added(desk: Desk, name: str, group: str | None) -> Draft:
+    """The hosts file with a new host in it. Raises UsageError where a person has to do something first, InventoryError
+    where the inventory could not be read any more."""
+    path = f"{desk.folder}/hosts.yaml"
     if group is None:
         raise UsageError(f"{name} is not in {path}", hint=f"add `{name}:` to a group's hosts, or say --group GROUP")
-    file = desk.root / path
-    text = with_host(file.read_text(), group, name) if file.is_file() else None
+    content = _read(desk.tree, path)
+    text = with_host(content.decode(), group, name) if content is not None else None
     if text is None:
         raise UsageError(f"{path} has no group {group} that {name} could be put into", hint=f"add `{name}:` by hand")
-    write_atomic(file, text.encode(), mode=0o644)
-    output.say(f"{name} is in the group {group} of {path} now")
+    draft = Draft(desk, {path: text.encode()})
+    draft.require_sound()
+    return draft
+
+
+def _add(output: Output, desk: Desk, draft: Draft, subject: str, *, commit: bool) -> None:
+    """Put a new host into the clone and the remote. Raises UsageError where it is not to be committed."""
+    [path] = draft.write()
+    output.say(f"written: {path}")
     if not commit:
         raise UsageError("hosts follow commits", hint=f"commit and push {path}, then run this again; --commit does it")
-    own_git.commit_and_push(desk.root, f"Add {name} to {group}", path)
+    own_git.commit_and_push(desk.root, subject, path)
 
 
 def _following(
