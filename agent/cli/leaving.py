@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 
 from agent.cli.desk import Desk
 from agent.cli.output import Output
-from agent.domain.layout import INVENTORIES
 from agent.domain.status import report_path
 from agent.errors import ReportError, UsageError
 from agent.fleet_view import fleet_view
@@ -32,12 +30,12 @@ def withdraw(output: Output, desk: Desk, host: str) -> None:
         output.say(f"its report may still be on the status branch: {error.message}")
 
 
-def remove_files(desk: Desk, *paths: str) -> list[str]:
-    """Remove files of the inventory where they are; return those, from the top of the clone, that Git knows."""
-    changed: list[str] = []
-    for path in (f"{INVENTORIES}/{desk.inventory}/{each}" for each in paths):
-        with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
-            (desk.root / path).unlink()
-            if path in desk.copy.tracked:
-                changed.append(path)
-    return changed
+def tell_secrets(output: Output, desk: Desk, host: str) -> list[str]:
+    """Name the secrets whose values the host knows, by lock.yaml, and return them."""
+    pins = desk.lock.secrets.items()
+    known = sorted(name for name, pin in pins if host in (*pin.recipients.values(), *pin.left.values()))
+    for name in known:
+        output.show(f"change the secret: {name}")
+    if known:
+        output.say(f"{host} still knows them; after the commit, `hostwright secret set NAME` for each that is left")
+    return known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from agent.cli.main import run
@@ -71,4 +72,73 @@ def test_no_other_commit_is_pushed_along(
     assert run([*command, "--commit"]) == 3
     assert "Half done" in capsys.readouterr().err
     assert repo.git("ls-remote", "origin") == before
+    assert repo.git("status", "--short") == ""
+
+
+OWN = {
+    "inventories/prod/host_vars/web1/site.yaml": "port: 80\n",
+    "inventories/prod/host_vars/web1/more/x.yaml": "x: 1\n",
+}
+
+
+@pytest.fixture
+def keeper(repo: ConfigRepo) -> ConfigRepo:
+    """The same, where web1 has variables and secrets of its own, and one of all hosts."""
+    ann, host = (f"{pyrage.x25519.Identity.generate().to_public()}" for _ in range(2))
+    identity = repo.git("show", "HEAD:inventories/prod/identities/web1.pub")
+    repo.commit(
+        "Own",
+        {
+            **OWN,
+            "inventories/prod/identities/old.pub": None,
+            "inventories/prod/identities/web1.pub": f"{identity}\n{host}\n",
+            "inventories/prod/admins": f"{ann} ann\n",
+        },
+    )
+    for name in ("web1/key", "all/key"):
+        value = repo.path.parent / "value"
+        value.write_text("x")
+        assert run(["secret", "set", name, "--file", f"{value}"]) == 0
+    repo.git("add", "inventories")
+    repo.commit("Secrets", {})
+    repo.git("push", "--quiet", "origin", "main")
+    return repo
+
+
+def test_a_host_that_is_retired_takes_its_folders_and_pins_along_and_what_it_knows_is_named(
+    keeper: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["retire", "web1", "--gone", "--yes", "--commit"]) == 0
+    told = capsys.readouterr().out
+    assert ("change the secret: all/key" in told, "change the secret: web1/key" in told) == (True, True)
+    left = keeper.git("ls-tree", "-r", "--name-only", "origin/main")
+    assert "web1" not in left
+    assert "web1/key" not in keeper.git("show", "origin/main:inventories/prod/lock.yaml")
+    assert run(["check"]) == 0
+    assert keeper.git("status", "--short") == ""
+
+
+def test_who_is_revoked_leaves_the_names_of_the_secrets_that_it_knows(
+    keeper: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["identity", "revoke", "web1"]) == 0
+    assert "change the secret: all/key\nchange the secret: web1/key" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "code"),
+    [
+        ({}, (), 2),
+        ({"inventories/prod/site.yaml": "- hosts: web1\n  deploys: []\n"}, ("--yes",), 6),
+        ({"inventories/prod/hosts.yaml": "all: {hosts: {web1: , web2: }}\n"}, ("--yes", "--commit"), 2),
+    ],
+    ids=["nobody to ask", "still named", "no line of its own"],
+)
+def test_a_host_that_cannot_be_taken_out_is_not_logged_in_to(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], files: dict[str, str], options: tuple[str, ...], code: int
+) -> None:
+    if files:
+        repo.commit("As it is", files)
+        repo.git("push", "--quiet", "origin", "main")
+    assert run(["retire", "web1", *options]) == code
     assert repo.git("status", "--short") == ""

@@ -171,7 +171,7 @@ def test_a_machine_becomes_an_admitted_host_by_one_command_and_is_given_back_by_
         assert desk.config.git("status", "--short") == ""
         (told,) = (each for each in desk.status() if each["host"] == "db1")
         assert (told["verdict"], told["report"]["phase"]) == ("verified", "converged")
-        assert run(["retire", "db1", "--commit"]) == 0
+        assert run(["retire", "db1", "--yes", "--commit"]) == 0
         assert machine.run("test -e /var/lib/hostwright", check=False).code == 1
         assert desk.config.git("show", "HEAD:inventories/lab/hosts.yaml") == HOSTS.rstrip("\n")
         assert desk.config.git("ls-files", "inventories/lab/identities") == ""

@@ -64,24 +64,28 @@ def list_admitted(output: Output, repo: ConfigRepo) -> int:
 def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> int:
     """At a desk: believe a host no more. Its identity and its report go, the machine is left as it is."""
     from agent.cli.desk import desk_of
-    from agent.cli.leaving import remove_files, withdraw
+    from agent.cli.draft import Draft
+    from agent.cli.leaving import tell_secrets, withdraw
     from agent.errors import UsageError
     from agent.system import own_git
 
     desk = desk_of(repo)
-    path = f"identities/{host}.pub"
-    if desk.tree.entry(f"inventories/{desk.inventory}/{path}") is None:
+    path = f"{desk.folder}/identities/{host}.pub"
+    if desk.tree.entry(path) is None:
         raise UsageError(f"{host} is not admitted", hint="hostwright identity list")
     if commit:
         own_git.require_pushed(desk.root)
-    changed = remove_files(desk, path)
+    draft = Draft(desk, {path: None})
+    draft.require_sound()
+    changed = draft.write()
     withdraw(output, desk, host)
     if commit:
         output.say(f"committed and pushed {own_git.commit_and_push(desk.root, f'Revoke {host}', *changed)[:12]}")
     else:
         output.say(f"commit and push: {', '.join(changed)}")
-    output.say("what it could read it still knows: change those secrets; take its keys off the Git server")
-    output.envelope("identity", 0, {"host": host, "changed": changed})
+    known = tell_secrets(output, desk, host)
+    output.say("take its keys off the Git server")
+    output.envelope("identity", 0, {"host": host, "changed": changed, "secrets": known})
     return 0
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 import click
 
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, desk_of
-from agent.cli.leaving import remove_files, withdraw
+from agent.cli.draft import Draft
+from agent.cli.leaving import tell_secrets, withdraw
 from agent.cli.output import Output
 from agent.cli.previews import asked_once, login_of
 from agent.domain.layout import INVENTORIES
 from agent.errors import Exit, SettingsError, UsageError
 from agent.inventory.complaint import nearest
 from agent.inventory.hosts_file import without_host
+from agent.inventory.lock import LOCK_FILE, lock_text
+from agent.inventory.secrets import SECRETS, SUFFIX
 from agent.system import own_git
-from agent.system.files import write_atomic
+from agent.system.folder import FolderTree
 from agent.system.ssh_host import logged_in, person_at_terminal
 
 UNINSTALL_TIMEOUT_S = 1800.0
@@ -42,11 +44,15 @@ def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: b
     if commit:
         own_git.require_pushed(desk.root)
     what = "only its traces here and on the status branch go" if gone else "the machine is given back as it was"
-    if not yes and sys.stdin.isatty() and not output.ask(f"retire {host}? {what}"):
+    draft = _without(output, desk, host, commit=commit)
+    draft.require_sound()
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(f"nobody is there to be asked whether {host} is to be retired", hint="say --yes")
+    if not yes and not output.ask(f"retire {host}? {what}"):
         return int(Exit.INTERRUPTED)
     keys = [] if gone else _give_back(output, desk, host)
     withdraw(output, desk, host)
-    changed = _take_out(output, desk, host)
+    changed = draft.write()
     for key in keys:
         output.show(f"withdraw from the Git server: {key}")
     if changed and commit:
@@ -54,7 +60,8 @@ def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: b
         output.say(f"committed and pushed {sha[:12]}")
     elif changed:
         output.say(f"commit and push: {', '.join(changed)}")
-    output.envelope("retire", 0, {"host": host, "changed": list(changed), "keys": keys})
+    known = tell_secrets(output, desk, host)
+    output.envelope("retire", 0, {"host": host, "changed": changed, "keys": keys, "secrets": known})
     return 0
 
 
@@ -71,17 +78,27 @@ def _give_back(output: Output, desk: Desk, host: str) -> list[str]:
     return keys
 
 
-def _take_out(output: Output, desk: Desk, host: str) -> Sequence[str]:
-    """Take it out of the files of the clone; return the paths that changed."""
-    folder = f"{INVENTORIES}/{desk.inventory}"
-    variables = (f"host_vars/{host}{end}" for end in (".yaml", ".yml", ".json", ""))
-    changed = remove_files(desk, f"identities/{host}.pub", *variables)
-    hosts = f"{folder}/hosts.yaml"
-    file: Path = desk.root / hosts
-    text = without_host(file.read_text(), host) if file.is_file() else None
-    if text is None:
-        output.say(f"take {host} out of the hosts file of {folder} yourself: it is not written one host a line there")
-    else:
-        write_atomic(file, text.encode(), mode=0o644)
-        changed.append(hosts)
-    return changed
+def _without(output: Output, desk: Desk, host: str, *, commit: bool) -> Draft:
+    """The files of the clone without the host. Raises UsageError where a hosts file that takes a person would be
+    committed as it is."""
+    lying, files = FolderTree(desk.root), dict[str, bytes | None]()
+    names = [f"identities/{host}.pub", *(f"host_vars/{host}{end}" for end in (".yaml", ".yml", ".json", ""))]
+    names += [f"{SECRETS}/{host}"] if host not in desk.who.groups else []
+    for name in names:
+        files |= dict.fromkeys(lying.paths(f"{desk.folder}/{name}"))
+    lock, hosts = f"{desk.folder}/{LOCK_FILE}", f"{desk.folder}/hosts.yaml"
+    pins = {
+        name: pin for name, pin in desk.lock.secrets.items() if f"{desk.folder}/secrets/{name}{SUFFIX}" not in files
+    }
+    if pins != desk.lock.secrets:
+        files[lock] = lock_text(replace(desk.lock, secrets=pins)).encode()
+    text = without_host(desk.tree.read(hosts).decode(), host) if desk.tree.entry(hosts) is not None else None
+    if text is not None:
+        return Draft(desk, {**files, hosts: text.encode()})
+    told = f"{host} has no line of its own in {hosts}"
+    if commit:
+        raise UsageError(
+            told, hint="write it on a line of its own, or retire it without --commit and take it out by hand"
+        )
+    output.say(f"{told}: take it out of the hosts file yourself")
+    return Draft(desk, files)
