@@ -102,9 +102,9 @@ def _read(file: Path) -> LedgerEntry | None:
         if misplaced_file(file):
             return None
         entry = codec.decode(read_bounded(file), LedgerEntry)
+        return entry if adds_up(entry) and file.stem == _name(entry.key) else None
     except (ValueError, OSError):
         return None
-    return entry if adds_up(entry) and file.stem == _name(entry.key) else None
 
 
 def adds_up(entry: LedgerEntry) -> bool:

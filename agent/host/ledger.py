@@ -25,10 +25,12 @@ from agent.system.misplaced import begun_afresh
 IMAGE_LIMIT = 1024 * 1024
 """Bytes of a before-image; configuration is smaller, and /var is not a backup medium."""
 
+_KEY = "key blob primary key check (typeof(key) = 'blob')"
+
 _SCHEMA = (
-    "CREATE TABLE entry (key blob primary key, document blob not null) without rowid",
-    "CREATE TABLE image (key blob primary key, content blob not null)",
-    "CREATE TABLE lost (key blob primary key) without rowid",
+    f"CREATE TABLE entry ({_KEY}, document blob not null check (typeof(document) = 'blob')) without rowid",
+    f"CREATE TABLE image ({_KEY}, content blob not null check (typeof(content) = 'blob'))",
+    f"CREATE TABLE lost ({_KEY}) without rowid",
 )
 """``entry``: by key a LedgerEntry as JSON. ``image``: before-images. ``lost``: keys of entries that were damaged."""
 
@@ -197,9 +199,11 @@ class Ledger:
             lost = self._database.rows("select key from lost")
         except DamagedDatabase:
             (rows, _), (lost, _) = self._salvaged("entry"), self._salvaged("lost")
-        found = {_key(raw): _entry(raw, document) for raw, document in rows}
-        known = {key: entry for key, entry in found.items() if entry is not None}
-        self._lost, self._broken = {_key(raw) for (raw,) in lost}, found.keys() - known.keys()
+        found = [(_key(raw), _entry(document)) for raw, document in rows]
+        known = {key: entry for key, entry in found if entry is not None and key == entry.key and adds_up(entry)}
+        # Of a row with two keys nobody knows which is right.
+        named = {key for key, _ in found} | {entry.key for _, entry in found if entry is not None}
+        self._lost, self._broken = {_key(raw) for (raw,) in lost}, named - known.keys()
         # What was found first stands; all else is newer in the files of a version that came back meanwhile.
         former = {key: _since(known.get(key), entry) for key, entry in files.items()}
         self._moving = {key: entry for key, entry in former.items() if known.get(key) != entry}
@@ -214,7 +218,7 @@ class Ledger:
     def _begin_afresh(self, why: str, applied: Collection[str]) -> SettingsError:
         """Keeps what can still be read of a damaged database."""
         (entries, whole), (images, _), (lost, _) = map(self._salvaged, ("entry", "image", "lost"))
-        whole = whole and self._database.path.exists()
+        whole = whole and self._database.path.exists() and None not in [_entry(document) for _, document in entries]
         gone = set() if whole else {_raw(key) for key in applied} - {raw for raw, _ in entries}
         self._database.begin_afresh(
             [
@@ -280,13 +284,14 @@ def _since(kept: LedgerEntry | None, newer: LedgerEntry) -> LedgerEntry:
     return newer if kept is None else replace(newer, at=kept.at, origin=kept.origin, before=kept.before)
 
 
-def _entry(raw: bytes, document: bytes) -> LedgerEntry | None:
-    """The entry of a row; None for one that is damaged, or stands under another's key."""
+def _entry(document: bytes) -> LedgerEntry | None:
+    """The entry in a row; None for one that cannot be read."""
     try:
         entry = codec.decode(document, LedgerEntry)
+        _raw(entry.key)
     except ValueError:
         return None
-    return entry if adds_up(entry) and _raw(entry.key) == raw else None
+    return entry
 
 
 def _unreadable(path: Path, key: str) -> SettingsError:

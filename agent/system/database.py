@@ -1,7 +1,8 @@
 """One file of tables, by SQLite: written in transactions that survive a loss of power, read while somebody writes.
 
-At rest it is one file; a transaction has a rollback journal beside it, which whoever comes next rolls back. Damage is
-told apart from a disk that refuses.
+All values are bytes: one flipped bit makes a text or a number of them, which is damage. At rest it is one file; a
+transaction has a rollback journal beside it, which whoever comes next rolls back. Damage is told apart from a disk that
+refuses.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ Row = tuple[Any, ...]
 Statement = tuple[str, Sequence[Row]]
 """A statement of SQL, and the values of each time that it runs."""
 
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})  # no such table
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG})
+"""SQLITE_ERROR: no such table. SQLITE_TOOBIG: a length that nobody has written."""
 _REFUSED = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_READONLY: errno.EROFS,
@@ -64,7 +66,8 @@ class Database:
             except DamagedDatabase:
                 whole = False
             found.append(rows)
-        return [*{row[0]: row for row in (*found[0], *reversed(found[1]))}.values()], whole
+        by_key = {row[0]: row for row in (*found[0], *reversed(found[1]))}
+        return [*by_key.values()], whole and len(by_key) == len(found[0])
 
     def write(self, statements: Iterable[Statement]) -> None:
         """Runs all of them in one transaction: on the disk when this returns, and not at all when it raises."""
@@ -80,13 +83,13 @@ class Database:
         try:
             if not os.path.lexists(self.path):
                 return "is gone" if os.path.lexists(aside_of(self.path)) else ""
-            found = self.rows("pragma quick_check(1)")
-            tables = {sql for (sql,) in self.rows("select sql from sqlite_master")}
+            ((found,),) = self.rows("pragma integrity_check(1)")
+            tables = {sql for (sql,) in self.rows("select sql from sqlite_master where type = 'table'")}
         except DamagedDatabase as error:
             return error.strerror or f"{error}"
-        if found != [("ok",)]:
-            return f"is damaged: {found[0][0]}"
-        return "" if tables.issuperset(self._schema) else "is damaged: it lacks tables"
+        if found != b"ok":
+            return f"is damaged: {found.decode(errors='replace')}"
+        return "" if tables.issuperset(map(str.encode, self._schema)) else "is damaged: it lacks tables"
 
     def begin_afresh(self, statements: Iterable[Statement]) -> None:
         """Puts a new one with these ``statements`` in the place of a damaged one, which is set aside. Cut off anywhere,
@@ -117,10 +120,18 @@ class Database:
         fsync_folder(self.path.parent)
 
     def _read(self, query: str, values: Row, rows: list[Row]) -> list[Row]:
-        """Adds the rows of ``query`` to ``rows`` one by one: those before an error stay there."""
+        """Adds the rows of ``query`` to ``rows`` one by one: those before an error stay there, and all of bytes around
+        those that are not."""
         if os.path.lexists(self.path):
+            whole = True
             with self._opened() as connection:
-                rows.extend(connection.execute(query, values))
+                for row in connection.execute(query, values):
+                    if all(type(value) is bytes for value in row):
+                        rows.append(row)
+                    else:
+                        whole = False
+            if not whole:
+                raise DamagedDatabase(errno.EUCLEAN, "is damaged: it holds values of another type", f"{self.path}")
         return rows
 
     @contextmanager
@@ -139,7 +150,10 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S, isolation_level=None)) as connection:
             # EXTRA syncs the folder too: the journal that has been removed must not come back.
             connection.execute("pragma synchronous = extra")
+            connection.text_factory = bytes  # a damaged text may be none
             yield connection
+    except UnicodeDecodeError as error:  # the name of a table or a column, in words of SQLite
+        raise DamagedDatabase(errno.EUCLEAN, f"is damaged: {error.reason}", f"{path}") from error
     except sqlite3.Error as error:
         raise _explained(error, path) from error
 

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import random
 import sqlite3
 from contextlib import closing
 
@@ -8,6 +9,7 @@ import pytest
 
 from agent.domain.ownership import BOOTSTRAP, Origin, Seen, Standing, unseen
 from agent.host.ledger import IMAGE_LIMIT, Ledger
+from agent.system.files import discard
 
 KEY = "file:/etc/app.conf"
 FOUND = Seen({"type": "file", "mode": 0o640}, b"before\n")
@@ -167,6 +169,76 @@ def test_an_entry_that_does_not_add_up_is_a_damaged_one(ledger, changed):
     ledger.record(KEY, "files", 5, FOUND)
     write_document(ledger, json.dumps(document(ledger) | changed).encode())
     assert again(ledger).entries() == ()
+
+
+@pytest.mark.parametrize("column", ["key", "document"])
+@pytest.mark.parametrize("type_", ["text", "integer", "real"])
+def test_a_value_of_another_type_is_damage_that_is_told_once_and_loses_no_entry(ledger, column, type_):
+    """One bit of a record's header makes a text of its bytes, or a number."""
+    ledger.record(KEY, "files", 5, FOUND)
+    ledger.record("file:/other", "files", 5, None)
+    turn_into(ledger, "entry", column, type_)
+    applied = lambda: [KEY, "file:/other"]  # noqa: E731
+    assert "file:/other" in {entry.key for entry in again(ledger).entries()}
+    assert [told.kind for told in again(ledger).heal(applied)] == ["state-corrupt"]
+    ledger = again(ledger)
+    assert (ledger.heal(applied), ledger.entry("file:/other").origin) == ((), Origin.CREATED)
+    if type_ == "text":
+        assert (ledger.entry(KEY).before, ledger.damaged()) == (FOUND.state, ())
+    else:
+        assert (ledger.entry(KEY), ledger.damaged()) == (None, (KEY,))
+    ledger.record(KEY, "files", 6, None)
+    assert again(ledger).entry(KEY).origin is Origin.ADOPTED
+    ledger.forget(KEY)
+    assert [entry.key for entry in again(ledger).entries()] == ["file:/other"]
+
+
+def turn_into(ledger, table, column, type_):
+    """Gives a value another type, as damage does: past the rules of its table."""
+    with closing(sqlite3.connect(ledger._folder / "entries.sqlite")) as connection, connection:
+        connection.execute("pragma ignore_check_constraints = on")
+        change = f"update {table} set {column} = cast({column} as {type_}) where key = ?"
+        connection.execute(change, (KEY.encode(),))
+
+
+def test_an_image_of_another_type_is_damage_too(ledger):
+    ledger.record(KEY, "files", 5, FOUND)
+    turn_into(ledger, "image", "content", "integer")
+    assert len(again(ledger).heal(lambda: [KEY])) == 1
+    assert (again(ledger).heal(), again(ledger).image(KEY)) == ((), None)
+
+
+def test_of_an_entry_under_another_key_both_are_damaged(ledger):
+    ledger.record(KEY, "files", 5, FOUND)
+    spoil(ledger, "update entry set key = ?", b"file:/etc/app.conG")
+    assert again(ledger).damaged() == ("file:/etc/app.conG", KEY)
+    assert len(again(ledger).heal()) == 2
+    assert again(ledger).heal() == ()
+
+
+@pytest.mark.parametrize("name", [r"file:/etc/\udbff", r"\ud800"])
+def test_a_key_that_can_be_no_name_is_damage(ledger, name):
+    ledger.record(KEY, "files", 5, FOUND)
+    write_document(ledger, json.dumps(document(ledger)).replace(KEY, name).encode())
+    assert again(ledger).damaged() == (KEY,)
+
+
+def test_whatever_bit_of_it_flips_it_is_healed_and_takes_nothing_for_created(ledger):
+    with ledger.together():
+        for number in range(20):
+            ledger.record(f"file:/etc/{number:02}", "files", 5, FOUND)
+    file, keys = ledger._folder / "entries.sqlite", {entry.key for entry in ledger.entries()}
+    content = file.read_bytes()
+    places = [place for place, byte in enumerate(content) if byte]
+    for number in random.Random(7).sample(range(8 * len(places)), 60):
+        damaged = bytearray(content)
+        damaged[places[number // 8]] ^= 1 << number % 8
+        file.write_bytes(damaged)
+        again(ledger).heal(lambda: keys)
+        healed = again(ledger)
+        assert healed.heal(lambda: keys) == ()
+        assert keys <= {entry.key for entry in healed.entries()} | {*healed.damaged()}
+        discard(file.with_name("entries.sqlite.corrupt"))
 
 
 def test_a_thousand_entries_are_written_together(ledger):
