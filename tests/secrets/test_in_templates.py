@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -57,6 +60,17 @@ def content(desk: Desk, template: str, mode: str = '"0600"') -> None:
         ("{{ dict(a=pw).a }}", VALUE),
         ("{{ pw | hash('sha256') | length }}", "64"),
         ("{{ secret('web1/own') }}", "of web1 alone"),
+        ("{{ none_such | default(pw) }}", VALUE),
+        ("{{ [pw] | map('upper') | join }}", VALUE.upper()),
+        ("{{ {'a': pw}.values() | join }}", VALUE),
+        ("{{ {'pw': pw} | string | b64encode }}", base64.b64encode(f"{{'pw': {VALUE!r}}}".encode()).decode()),
+        ("{{ [pw] | string | hash('sha1') }}", hashlib.sha1(f"[{VALUE!r}]".encode()).hexdigest()),
+        ("{{ ('a' ~ [pw]) | b64encode }}", base64.b64encode(f"a[{VALUE!r}]".encode()).decode()),
+        ("{{ {'a': pw} | dictsort | string | upper }}", f"[['a', {VALUE!r}]]".upper()),
+        ("{{ [pw] | quote }}", shlex.quote(f"[{VALUE!r}]")),
+        ("{{ [pw] | regex_replace('s', 'S') }}", f"[{VALUE!r}]".replace("s", "S")),
+        ("{{ '%s' | format([pw]) }}", f"[{VALUE!r}]"),
+        ("a{{ [pw] }}", f"a[{VALUE!r}]"),
     ],
 )
 def test_a_secret_goes_into_texts_and_through_filters(desk: Desk, template: str, expected: str) -> None:

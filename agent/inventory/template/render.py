@@ -21,7 +21,7 @@ from agent.errors import InventoryError
 from agent.inventory.template.errors import DEFAULT, said
 from agent.inventory.template.lazy import LazyList, LazyMap, absent, settled
 from agent.inventory.template.sandbox import Sandbox, known
-from agent.inventory.template.sealed import Sealed
+from agent.inventory.template.sealed import Sealed, as_text
 from agent.problems import ProblemKind
 from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
 
@@ -60,10 +60,11 @@ class Renderer:
     def text(self, text: str, names: Mapping[str, object], position: Position) -> str:
         """The template ``text`` rendered as text. Raises TemplateProblem."""
         try:
-            found = settled(self._put_out(text, names, position, self._sandbox.compiled))
+            found = self._put_out(text, names, position, self._sandbox.compiled)
+            rendered = "" if found is None else str(as_text(found))
         except TemplateError as error:
             raise _problem(error, text, names, position) from error
-        return _last_newlines(text, "" if found is None else str(found))
+        return _last_newlines(text, rendered)
 
     def _put_out(
         self, text: str, names: Mapping[str, object], position: Position, compiled: Callable[[str], Template]

@@ -20,8 +20,8 @@ from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
 from agent.inventory.template.filters.registry import CONDITIONS, FILTERS, with_full_names
-from agent.inventory.template.lazy import Absent, settled
-from agent.inventory.template.sealed import Sealed, deferring, is_sealed, looking, require_open
+from agent.inventory.template.lazy import Absent
+from agent.inventory.template.sealed import Sealed, as_text, deferring, is_sealed, looking, require_open
 from agent.inventory.template.undefined import filters_of_defined, first_undefined, require_defined, tests_of_defined
 
 TEXT_LIMIT = 1024 * 1024
@@ -127,18 +127,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def concat(pieces: Iterable[Any]) -> Any:
         """The only piece; of several pieces a text, in which None is empty. Raises TemplateError."""
         found: list[Any] = []
-        length, sealed = 0, False
+        length = 0
         for piece in pieces:
             if piece is not None:
                 found.append(piece)
                 length += len(piece) if isinstance(piece, str) else 1
-                sealed = sealed or isinstance(piece, Sealed)
             if length > TEXT_LIMIT:
                 raise TemplateError(f"renders to more than {TEXT_LIMIT} characters")
         if len(found) <= 1:
             return found[0] if found else None
-        text = "".join(piece if isinstance(piece, str) else str(settled(piece)) for piece in found if _is_there(piece))
-        return Sealed(text) if sealed else text
+        texts = [as_text(piece) for piece in found if _is_there(piece)]
+        text = "".join(map(str, texts))
+        return Sealed(text) if is_sealed(*texts) else text
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if is_sealed(left, right) and operator != "+":

@@ -7,7 +7,7 @@ that cannot read the value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from functools import cache, wraps
 from typing import Any, NoReturn
 
@@ -19,17 +19,41 @@ from agent.domain.sealed import FILTER, ITEM, Expression, token
 _PASSING = ("string", "default", "d", "mandatory")
 """Filters that give a secret as it is."""
 
-_LOOKING_INSIDE = (
-    "join",
-    "pprint",
-    "to_json",
-    "to_nice_json",
-    "to_nice_yaml",
-    "to_yaml",
-    "tojson",
-    "urlencode",
+_KEEPING = frozenset(
+    (
+        *(
+            "attr",
+            "batch",
+            "count",
+            "counted",
+            "d",
+            "default",
+            "dictsort",
+            "first",
+            "groupby",
+            "items",
+            "last",
+            "length",
+        ),
+        *(
+            "list",
+            "map",
+            "mandatory",
+            "max",
+            "min",
+            "random",
+            "reject",
+            "rejectattr",
+            "reverse",
+            "select",
+            "selectattr",
+        ),
+        *("slice", "sort", "sum", "unique", "combine", "dict2items", "difference", "extract", "flatten", "intersect"),
+        *("items2dict", "rekey_on_member", "shuffle", "subelements", "symmetric_difference", "ternary", "type_debug"),
+        *("union", "combinations", "permutations", "product", "zip", "zip_longest"),
+    )
 )
-"""Filters that make one text of all that is in a collection."""
+"""Filters of collections that keep each part as it is. All others may make a text of what is inside."""
 
 _TESTS = ("defined", "undefined")
 
@@ -112,15 +136,17 @@ def looking(tests: Mapping[str, Any]) -> dict[str, Any]:
 
 def _deferred(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     given = 1 if hasattr(function, "jinja_pass_arg") else 0
-    inside = name in _LOOKING_INSIDE
 
     @wraps(function)
     def deferred(*args: Any, **named: Any) -> Any:
-        values = (*args[given:], *named.values())
-        if not (is_sealed(*values) or (inside and any(map(_holds, values)))):
-            return function(*args, **named)
-        if name in _PASSING:
+        if name in _PASSING and isinstance(args[given], Sealed):
             return args[given]
+        if name not in _KEEPING:
+            args = tuple(map(_listed, args))
+            named = {key: _listed(value) for key, value in named.items()}
+        values = (*args[given:], *named.values())
+        if not any(map(is_sealed if name in _KEEPING else holds, values)) or name in ("default", "d"):
+            return function(*args, **named)
         return Sealed.of({"is": FILTER, "name": name, "arguments": _plain(args[given:]), "named": _plain(named)})
 
     return deferred
@@ -136,12 +162,30 @@ def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
     return refusing
 
 
-def _holds(value: object) -> bool:
+def holds(value: object) -> bool:
+    """Whether a secret is anywhere in ``value``."""
     if isinstance(value, Mapping):
-        return any(_holds(item) for item in value.values())
-    if isinstance(value, (list, tuple)):
-        return any(map(_holds, value))
+        return any(map(holds, value.values()))
+    if isinstance(value, (list, tuple, ValuesView, ItemsView)):
+        return any(map(holds, value))
     return isinstance(value, Sealed)
+
+
+def _listed(value: Any) -> Any:
+    """``value``, an iterator as a list: it can be looked at only once."""
+    return list(value) if isinstance(value, Iterator) else value
+
+
+def as_text(value: object) -> str | Sealed:
+    """``value`` as it stands in a text; what a collection with a secret in it looks like is known on the host."""
+    from agent.inventory.template.lazy import settled
+
+    value = _listed(value)
+    if isinstance(value, (str, Sealed)):
+        return value
+    if holds(value):
+        return Sealed.of({"is": FILTER, "name": "string", "arguments": [_plain(value)], "named": {}})
+    return str(settled(value))
 
 
 def _plain(value: Any) -> JSON:
