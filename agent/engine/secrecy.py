@@ -10,6 +10,7 @@ from agent.domain.plan import WantedChange
 from agent.domain.sealed import holds_sealed
 from agent.engine.protocol import Done, Message, Operated, PreparedDeploy, Started, UnpreparedDeploy
 from agent.system import mask
+from agent.trace.answers import unsigned
 
 
 class Lacking(Exception):
@@ -49,3 +50,16 @@ def _masked_change(change: WantedChange) -> WantedChange:
     diff = change.diff and mask.masked(change.diff)
     private = change.private or diff != change.diff
     return replace(change, operation=mask.masked(change.operation), diff=diff, private=private)
+
+
+def public_trace(deploy: str, trace: str) -> str:
+    """Return the lines of a trace that hold no secret's value; whatever the others ask about waits for a plan."""
+    lines = [line for line in trace.split("\n") if line]
+    public = [line for line in lines if not _is_private(line)]
+    whole = "".join(f"{line}\n" for line in public)
+    return whole if len(public) == len(lines) else whole + unsigned(f"{deploy}: it asks about a secret")
+
+
+def _is_private(line: str) -> bool:
+    text = line.encode("latin-1", errors="replace").decode(errors="replace")
+    return mask.masked(text) != text

@@ -23,8 +23,7 @@ from agent.engine.protocol import (
     decode,
     encode,
 )
-from agent.engine.secrecy import Lacking, masked_message
-from agent.system import mask
+from agent.engine.secrecy import Lacking, masked_message, public_trace
 
 STOPPED = "stopped before it began"
 
@@ -107,7 +106,7 @@ class DeployTalk:
             case PreparedDeploy() as told:
                 hidden = (replace(change, diff=None, private=True) for change in told.changes)
                 changes = told.changes if self._shows else tuple(hidden)
-                trace = told.trace if mask.masked(told.trace) == told.trace else ""  # no question keeps a secret
+                trace = public_trace(self.deploy, told.trace)
                 found = FoundDeploy(self.deploy, changes, told.resources, unowned=told.unowned, trace=trace)
                 decision = self._caller.decide(found)
             case other:

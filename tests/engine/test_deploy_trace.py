@@ -10,6 +10,7 @@ import pytest
 
 from agent.engine.client import Engine
 from agent.engine.deploy_trace import DeployTrace
+from agent.system import mask
 from agent.trace.answers import differing
 from tests.engine.conftest import TIMEOUT_S, Bench
 
@@ -22,6 +23,10 @@ files.link(name="link", path=str(target / "link"), target="put")
 files.sync(name="tree", src="tree", dest=str(target / "tree"), mode="644", dir_mode="755")
 files.file(name="gone", path=str(target / "gone"), present=False)
 server.user(name="root", user="root", home="/root")
+"""
+PRIVATE = """
+files.put(name="secret", src=StringIO("x\\n"), dest=str(target / "tr\u00f6ub4dor"), mode="644")
+files.put(name="beside", src=StringIO("x\\n"), dest=str(target / "beside"), mode="644")
 """
 SPOILT: dict[str, Callable[[Path], object]] = {
     "content": lambda target: (target / "put").write_text("y\n"),
@@ -48,6 +53,7 @@ def bench(shared_bench: Bench) -> Bench:
     bench.deploy("known", DEPLOY)
     bench.deploy("asks", 'from pyinfra.facts.server import Command\nhost.get_fact(Command, command="true")\n')
     bench.deploy("secret", 'host.run_shell_command("TOKEN=s3cret true --password s3cret")\n')
+    bench.deploy("private", PRIVATE)
     bench.deploy("clock", "from pyinfra.facts.server import Date\nhost.get_fact(Date)\n")
     bench.deploy("silent", "target.exists()\n")
     bench.apply()
@@ -69,6 +75,16 @@ def renewed(lines: list[bytes]) -> list[bytes]:
 def test_a_host_that_nobody_touches_answers_the_same(traces: dict[str, list[bytes]]) -> None:
     assert not any(line.startswith(b"unsigned") for line in traces["known"])
     assert list(differing(traces["known"])) == []
+
+
+def test_a_question_that_holds_a_secret_waits_for_the_next_plan(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mask, "_values", set())
+    monkeypatch.setattr(mask, "_ordered", [])
+    mask.remember("tr\u00f6ub4dor")
+    lines = traced(bench)["private"]
+    assert lines[-1] == b"unsigned\tprivate: it asks about a secret\t\n"
+    assert any(line.startswith(b"path\t%s/beside\t" % bytes(bench.target)) for line in lines)
+    assert "tr\u00f6ub4dor".encode() not in b"".join(lines)
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
