@@ -37,7 +37,7 @@ SYSTEMCTL = """\
 echo >>calls
 while [ "$1" != -- ]; do shift; done; shift
 for unit; do
-    case $unit in *@.service) ;; *) printf 'Id=%s\\nActiveState=%s\\n\\n' "$unit" "$(cat "$unit")" ;; esac
+    case $unit in *@.service) exit 1 ;; *) printf 'Id=%s\\nActiveState=%s\\n\\n' "$unit" "$(cat "$unit")" ;; esac
 done
 """
 
@@ -48,7 +48,7 @@ def units(*names: str) -> tuple[Question, ...]:
 
 @pytest.fixture
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which a file says how a unit is: for a systemctl that shows nothing of templates."""
+    """A folder in which a file says how a unit is: for a systemctl that ends at the first template, as it does."""
     program = tmp_path / "bin/systemctl"
     program.parent.mkdir()
     program.write_text(SYSTEMCTL)
