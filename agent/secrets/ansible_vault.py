@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 _HEADER = re.compile(rb"\$ANSIBLE_VAULT;(1\.1;AES256|1\.2;AES256;[^\r\n;]{1,200})[ \t]*\r?\n")
+_MARK = "$ANSIBLE_VAULT;"
 _INLINE = re.compile(
-    r"^(?P<indent>[ ]*)(?:- +)?(?P<key>[\w.-]+):[ ]+!vault[ ]*\|[0-9+-]*[ ]*\n"
+    r"""^[ ]*(?:- +)?(?P<quote>["']?)(?P<key>[\w.-]+)(?P=quote):[ ]+!vault[ ]*\|[0-9+-]*[ ]*(?:[ ]\#[^\n]*)?\n"""
     r"(?P<body>[ ]*\$ANSIBLE_VAULT;[^\n]*\n(?:[ ]*[0-9a-f]+[ ]*(?:\n|\Z))+)",
     re.MULTILINE,
 )
@@ -28,19 +29,24 @@ class VaultError(Exception):
 
 
 def is_vault(content: bytes) -> bool:
-    return content.startswith(b"$ANSIBLE_VAULT;")
+    return content.startswith(_MARK.encode())
 
 
-def inline_values(text: str) -> dict[str, bytes]:
-    """The ``!vault`` values of a YAML text by their keys; a key that is there twice gets a number."""
+def inline_values(text: str) -> tuple[dict[str, bytes], list[int]]:
+    """The ``!vault`` values of a YAML text by their keys, and the lines (from 1) of the vaults that are not among them,
+    such as items of lists. A key that is there twice gets a number. Comments are not read."""
+    text = text.replace("\r\n", "\n")
+    lines = enumerate(text.split("\n"), start=1)
+    left = {number for number, line in lines if _MARK in line and not line.lstrip().startswith("#")}
     found: dict[str, bytes] = {}
     for match in _INLINE.finditer(text):
+        left.discard(text.count("\n", 0, match.start("body")) + 1)
         body = "".join(f"{line.strip()}\n" for line in match["body"].splitlines())
         key, count = match["key"], 2
         while key in found:
             key, count = f"{match['key']}-{count}", count + 1
         found[key] = body.encode()
-    return found
+    return found, sorted(left)
 
 
 def decrypt(content: bytes, password: bytes) -> bytes:

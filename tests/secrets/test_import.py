@@ -49,6 +49,42 @@ def test_a_whole_file_and_inline_values_become_secrets(
     assert reads(desk, "web1", "web/db") == b"a\nsecret: x"
 
 
+def test_every_way_to_write_a_key_is_taken(desk: Desk, tmp_path: Path, password: Path) -> None:
+    inline = ansible_vault(tmp_path, password, "encrypt_string", "--vault-id", f"{password}", "value").strip()
+    head, _, body = inline.partition(b"\n")
+    text = b'"quoted": %s\n- item: %s\nnoted: %s  # to be changed\n' % (inline, inline, head)
+    text = text.rstrip(b"\n") + b"\n" + body + b"\n# old: !vault |\n#   $ANSIBLE_VAULT;1.1;AES256\n"
+    (tmp_path / "vars.yml").write_bytes(text.replace(b"\n", b"\r\n"))
+    fine(desk, "import", "--into", "web", "--password-file", f"{password}", f"{tmp_path / 'vars.yml'}")
+    assert [reads(desk, "web1", f"web/{key}") for key in ("quoted", "item", "noted")] == [b"value"] * 3
+
+
+@pytest.mark.parametrize(
+    ("left", "line"),
+    [("- {}", 9), ("two words: {}", 9), ("'odd\": {}", 9), ('x: "$ANSIBLE_VAULT;1.1;AES256\\n61"', 8)],
+)
+def test_a_vault_without_a_name_is_named_by_its_line_and_nothing_is_written(
+    desk: Desk, tmp_path: Path, password: Path, left: str, line: int
+) -> None:
+    inline = ansible_vault(tmp_path, password, "encrypt_string", "--vault-id", f"{password}", "value").decode().strip()
+    (tmp_path / "vars.yml").write_text(f"good: {inline}\n{left.replace('{}', inline)}\n")
+    done = run(desk, "import", "--into", "web", "--password-file", f"{password}", f"{tmp_path / 'vars.yml'}")
+    assert (done.returncode, f"vault in line {line}\n".encode() in done.stderr) == (2, True), done.stderr
+    assert not (desk.repo / "inventories/lab/secrets").exists()
+
+
+def test_a_secret_that_is_there_is_written_over_only_when_told(desk: Desk, tmp_path: Path, password: Path) -> None:
+    named = ansible_vault(tmp_path, password, "encrypt_string", "--vault-id", f"{password}", "--name", "db", "new")
+    (tmp_path / "vars.yml").write_bytes(named)
+    fine(desk, "set", "web/db", given=b"old")
+    told = ("import", "--into", "web", "--password-file", f"{password}", f"{tmp_path / 'vars.yml'}")
+    done = run(desk, *told)
+    assert (done.returncode, b"already there: web/db" in done.stderr) == (2, True), done.stderr
+    assert reads(desk, "web1", "web/db") == b"old"
+    fine(desk, *told, "--overwrite")
+    assert reads(desk, "web1", "web/db") == b"new"
+
+
 def test_a_wrong_password_and_a_file_without_vault_write_nothing(desk: Desk, tmp_path: Path, password: Path) -> None:
     whole = ansible_vault(tmp_path, password, "encrypt", "--vault-id", f"{password}", "--output", "-", given=b"x")
     (tmp_path / "key").write_bytes(whole)

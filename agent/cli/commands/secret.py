@@ -139,29 +139,30 @@ def rekey(
 @click.option(
     "--password-file", type=click.Path(path_type=Path, dir_okay=False), help="The vault's password [it is asked for]."
 )
+@click.option("--overwrite", is_flag=True, help="Also write over secrets that are there.")
 @pass_config_repo
 @pass_output
 def import_values(
-    output: Output, repo: ConfigRepo, files: tuple[Path, ...], into: str, password_file: Path | None
+    output: Output, repo: ConfigRepo, files: tuple[Path, ...], into: str, *, password_file: Path | None, overwrite: bool
 ) -> int:
     """Make secrets of Ansible Vault: of a whole file one by its name, of inline !vault values one by each key."""
     found: dict[str, bytes] = {}
     for file in files:
-        content = _value(into, file)
-        vaults = {file.stem: content} if is_vault(content) else inline_values(content.decode(errors="replace"))
-        if not vaults:
-            raise UsageError(f"{file} holds nothing of Ansible Vault", hint="name files that do")
-        for key, vault in vaults.items():
+        for key, vault in _vaults(file).items():
             name = f"{into}/{key}"
             if name in found or not NAME.fullmatch(name):
                 raise UsageError(f"{file}: {name} is there twice, or no name of a secret", hint="import it by itself")
             found[name] = vault
+    store = _store(repo)
+    if there := sorted(found.keys() & set(store.files.names)) if not overwrite else []:
+        raise UsageError(
+            f"already there: {some(there, _NAMED)}", hint="nothing was written; --overwrite writes over them"
+        )
     password = _password(password_file)
     try:
         values = {name: decrypt(vault, password) for name, vault in found.items()}
     except VaultError as error:
         raise UsageError(f"{error}", hint="is it the right password? nothing was written") from None
-    store = _store(repo)
     for name, value in values.items():
         readers = _written(store, name, value)
         output.show(f"{name}: made for {', '.join(readers)}")
@@ -208,6 +209,24 @@ def _value(name: str, file: Path | None) -> bytes:
         typed: str = click.prompt(f"value of {name}", hide_input=True, confirmation_prompt=True, err=True)
         return typed.encode()
     return sys.stdin.buffer.read(VALUE_LIMIT + 1)
+
+
+def _vaults(file: Path) -> dict[str, bytes]:
+    """All that ``file`` holds of Ansible Vault, by the names that secrets get. Raises UsageError for what it cannot
+    take."""
+    content = _value("", file)
+    if len(content) > VALUE_LIMIT:
+        raise UsageError(f"{file} is larger than {VALUE_LIMIT} bytes", hint="nothing was written; divide it")
+    if is_vault(content):
+        return {file.stem: content}
+    vaults, left = inline_values(content.decode(errors="replace"))
+    if left:
+        lines = some([f"{number}" for number in left], _NAMED)
+        remedy = "nothing was written; write each as `key: !vault |`, its key of letters, digits, dots, _ and -"
+        raise UsageError(f"{file}: no secret can be made of the vault in line {lines}", hint=remedy)
+    if not vaults:
+        raise UsageError(f"{file} holds nothing of Ansible Vault", hint="name files that do")
+    return vaults
 
 
 def _password(file: Path | None) -> bytes:
