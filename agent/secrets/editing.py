@@ -8,18 +8,26 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agent.errors import UsageError
 
 _USUAL = ("sensible-editor", "editor", "vi")
+_IN_MEMORY = "/dev/shm"  # noqa: S108  # a private folder is made in it
 
 
-def edited(value: bytes, name: str, environment: Mapping[str, str]) -> bytes:
-    """What a person makes of ``value`` in $VISUAL or $EDITOR. Raises UsageError where the editor fails."""
+def place_in_memory(environment: Mapping[str, str]) -> Path | None:
+    """A folder in memory in which this person may write; None where the machine has none."""
+    places = (environment.get("XDG_RUNTIME_DIR", ""), _IN_MEMORY)
+    return next((Path(each) for each in places if each and os.access(each, os.W_OK | os.X_OK)), None)
+
+
+def edited(value: bytes, name: str, environment: Mapping[str, str], place: Path | None) -> bytes:
+    """What a person makes of ``value`` in $VISUAL or $EDITOR, in a private file below ``place`` (None: on a disk).
+    Raises UsageError where the editor fails."""
     command = _editor(environment)
-    with _private_folder(environment) as folder:
+    with _private_folder(place) as folder:
         path = folder / name.rpartition("/")[2]
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -48,18 +56,17 @@ def _editor(environment: Mapping[str, str]) -> list[str]:
 
 
 @contextmanager
-def _private_folder(environment: Mapping[str, str]) -> Iterator[Path]:
-    """A folder of this person's alone, in memory where there is such a file system; wiped at the end, whatever the
-    editor has put there beside the file."""
-    places = (environment.get("XDG_RUNTIME_DIR", ""), "/dev/shm")  # noqa: S108  # a private folder is made in it
-    place = next((each for each in places if each and os.access(each, os.W_OK | os.X_OK)), None)
+def _private_folder(place: Path | None) -> Iterator[Path]:
+    """A folder of this person's alone; wiped and removed at the end, whatever the editor has put there beside the
+    file."""
     folder = Path(tempfile.mkdtemp(prefix="hostwright-secret-", dir=place))
     try:
         yield folder
     finally:
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink():
-                _wipe(path)
+                with suppress(OSError):  # such as a file without the right to write: it is removed all the same
+                    _wipe(path)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import stat
 import subprocess
 import sys
@@ -109,6 +110,37 @@ def test_edit_gives_the_editor_a_private_file_in_memory_and_wipes_it(desk: Desk,
     assert mode == "600"
     assert path.startswith("/dev/shm/")
     assert not Path(path).parent.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_an_edit_that_a_signal_ends_leaves_no_value_behind(desk: Desk, tmp_path: Path, number: signal.Signals) -> None:
+    fine(desk, "set", "web/admin", given=b"before\n")
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\necho "$1"\nexec sleep 60\n')
+    editor.chmod(0o755)
+    argv = [sys.executable, "-m", "agent", "secret", "edit", "web/admin", "--identity", f"{desk.ann}"]
+    told = {**os.environ, "EDITOR": f"{editor}"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, cwd=desk.repo, env=told, stdout=pipe, stderr=pipe, text=True) as child:
+        assert child.stdout is not None
+        path = Path(child.stdout.readline().strip())
+        assert path.is_file()
+        child.send_signal(number)
+        assert f"interrupted by {number.name}" in child.communicate(timeout=30)[1]
+    assert child.returncode == 130
+    assert not path.parent.exists()
+
+
+def test_an_edit_says_so_where_the_value_is_on_a_disk(desk: Desk) -> None:
+    fine(desk, "set", "web/admin", given=b"before\n")
+    program = (
+        "import sys; from agent.cli.main import run; from agent.secrets import editing\n"
+        "editing._IN_MEMORY = '/none'; sys.exit(run(sys.argv[1:]))"
+    )
+    argv = [sys.executable, "-c", program, "secret", "edit", "web/admin", "--identity", f"{desk.ann}"]
+    told = {"PATH": os.environ["PATH"], "EDITOR": "true"}
+    done = subprocess.run(argv, cwd=desk.repo, env=told, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, b"in a file on a disk while you edit it" in done.stderr) == (0, True), done.stderr
 
 
 @pytest.mark.parametrize(("editor", "said"), [("false", "ended with exit code 1"), ("true", ""), ("/none", "/none")])

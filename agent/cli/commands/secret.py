@@ -12,12 +12,13 @@ import click
 
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
+from agent.cli.interrupts import interruptible
 from agent.cli.output import Output
 from agent.domain.text import some
 from agent.errors import UsageError, host_io_error, together
 from agent.inventory.secrets import NAME
 from agent.secrets.ansible_vault import VaultError, decrypt, inline_values, is_vault
-from agent.secrets.editing import edited
+from agent.secrets.editing import edited, place_in_memory
 from agent.secrets.own_keys import OwnKeys
 from agent.secrets.store import VALUE_LIMIT, SecretStore
 from agent.system.folder import FolderTree
@@ -88,7 +89,11 @@ def edit_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Pa
     """Change a value in $EDITOR, in a private file that is wiped."""
     store = _store(repo)
     before = store.read(name, _keys(identities))
-    after = edited(before, name, os.environ)
+    place = place_in_memory(os.environ)
+    if place is None:
+        output.say("no folder in memory is there to write in: the value is in a file on a disk while you edit it")
+    with interruptible("nothing was changed"):
+        after = edited(before, name, os.environ, place)
     if after == before:
         output.show(f"{name}: nothing has changed")
         output.envelope("secret", 0, {"name": name, "changed": False})
