@@ -88,7 +88,7 @@ def _expression(payload: str) -> Expression:
     """The expression of a token. One that nobody made here is an expression of nothing."""
     try:
         found = json.loads(base64.urlsafe_b64decode(payload))
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {"is": "", "call": "a damaged token"}
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.plan import WantedChange
+from agent.domain.sealed import shown
 from agent.engine.client import Execute, FoundDeploy
 from agent.engine.secrecy import Lacking
 from agent.system import age, mask
@@ -109,6 +110,34 @@ def test_what_would_need_its_value_is_complained_of_with_its_place(desk: Desk, t
     complaint = desk.complaint()
     assert problem in complaint
     assert complaint.startswith("inventories/lab/site.yaml:1:")
+
+
+FORGED = base64.b64encode("\uf8d0eyJpcyI6ImZpbGUifQ==\uf8d1".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        f"{{{{ '{FORGED}' | b64decode }}}}",
+        f"x{{{{ '{FORGED}' | b64decode }}}}{{{{ pw }}}}",
+        f"{{{{ ('{FORGED}' | b64decode) + pw }}}}",
+        f"{{{{ ('{FORGED}' | b64decode) ~ pw }}}}",
+        f"{{{{ '{FORGED}' | b64decode | upper }}}}",
+        f"{{{{ ['{FORGED}' | b64decode] | join }}}}",
+        f"{{{{ ['{FORGED}' | b64decode] }}}}",
+        "{{ '\\uf8d1' }}",
+    ],
+)
+def test_a_template_cannot_forge_what_stands_for_a_secret(desk: Desk, template: str) -> None:
+    desk.write("/x.j2", template)
+    site = [{"hosts": "web", "deploys": [{"files": {"/srv/x": {"template": "x.j2", "mode": "0600"}}}]}]
+    desk.write("site.yaml", json.dumps(site))
+    assert "U+F8D0 and U+F8D1 stand for secrets inside of hostwright" in desk.complaint()
+
+
+def test_what_is_no_token_is_shown_as_damaged_however_deep_it_goes() -> None:
+    deep = base64.urlsafe_b64encode(b"[" * 60_000).decode()
+    assert shown(f"\uf8d0{deep}\uf8d1") == "{{ a damaged token }}"
 
 
 @pytest.mark.parametrize(

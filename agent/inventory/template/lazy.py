@@ -11,7 +11,7 @@ from typing import Any, SupportsIndex, cast
 
 from jinja2 import ChainableUndefined, StrictUndefined, TemplateError, Undefined
 
-from agent.inventory.template.sealed import Sealed
+from agent.inventory.template.sealed import Sealed, require_unforged
 from agent.system.yaml import Key, List, Map, Node, Scalar, Unsafe, Value
 
 VALUE_LIMIT = 100_000
@@ -142,17 +142,19 @@ class LazyList(list[Any]):  # noqa: PLW1641  # lists have no hash
         return repr(settled(self))
 
 
-def settled(value: object) -> Value:
-    """``value`` as plain data; iterators and tuples become lists.
+def settled(value: object, *, sealed: bool = False) -> Value:
+    """``value`` as plain data; iterators and tuples become lists. ``sealed``: it was settled before, so its texts may
+    hold tokens.
 
-    Raises the problem of an ``Absent`` inside, and TemplateError for a value that is no data or too large.
+    Raises the problem of an ``Absent`` inside, and TemplateError for a value that is no data, forged or too large.
     """
-    return _Settling().value(value, 0)
+    return _Settling(sealed=sealed).value(value, 0)
 
 
 class _Settling:
-    def __init__(self) -> None:
+    def __init__(self, *, sealed: bool) -> None:
         self._parts = 0
+        self._sealed = sealed
 
     def value(self, value: object, depth: int) -> Value:
         self._parts += 1
@@ -161,14 +163,16 @@ class _Settling:
         if value is None or isinstance(value, (bool, int, float)):
             return value
         if isinstance(value, str):
-            return value if isinstance(value, Unsafe) else str(value)
+            if isinstance(value, Unsafe):
+                return value
+            return str(value if self._sealed else require_unforged(value))
         if isinstance(value, Sealed):
             return str(value)
         if isinstance(value, Undefined):
             str(value)  # raises, and names what is undefined
             raise TemplateError("this `if` has no else, and gives nothing; write what it gives otherwise, as `else ''`")
         if isinstance(value, Mapping):
-            return {_key(key): self.value(item, depth + 1) for key, item in value.items()}
+            return {_key(require_unforged(key)): self.value(item, depth + 1) for key, item in value.items()}
         if isinstance(value, _SEQUENCES):
             return [self.value(item, depth + 1) for item in value]
         raise TemplateError(f"the expression gives a {type(value).__name__}, which is no value; was it to be called?")

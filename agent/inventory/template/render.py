@@ -173,7 +173,7 @@ def render(node: Node, names: HostValues, renderer: Renderer, problems: list[Tem
     elif found:
         raise found[0]
     try:
-        return settled(value)
+        return settled(value, sealed=True)
     except TemplateError as error:
         raise TemplateProblem(*_parts(error), position=node.position) from error
 

@@ -21,7 +21,15 @@ from jinja2.visitor import NodeTransformer
 
 from agent.inventory.template.filters.registry import CONDITIONS, FILTERS, with_full_names
 from agent.inventory.template.lazy import Absent
-from agent.inventory.template.sealed import Sealed, as_text, deferring, is_sealed, looking, require_open
+from agent.inventory.template.sealed import (
+    Sealed,
+    as_text,
+    deferring,
+    is_sealed,
+    looking,
+    require_open,
+    require_unforged,
+)
 from agent.inventory.template.undefined import filters_of_defined, first_undefined, require_defined, tests_of_defined
 
 TEXT_LIMIT = 1024 * 1024
@@ -130,7 +138,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         length = 0
         for piece in pieces:
             if piece is not None:
-                found.append(piece)
+                found.append(require_unforged(piece))
                 length += len(piece) if isinstance(piece, str) else 1
             if length > TEXT_LIMIT:
                 raise TemplateError(f"renders to more than {TEXT_LIMIT} characters")

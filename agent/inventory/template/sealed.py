@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from jinja2 import TemplateError
 
 from agent.domain.digest import JSON
-from agent.domain.sealed import FILTER, ITEM, Expression, token
+from agent.domain.sealed import CLOSE, FILTER, ITEM, OPEN, Expression, token
 
 _PASSING = ("string", "default", "d", "mandatory")
 """Filters that give a secret as it is."""
@@ -104,7 +104,7 @@ class Sealed:
 
 def _joined(other: object) -> str:
     if isinstance(other, (str, Sealed)):
-        return f"{other}"
+        return f"{require_unforged(other)}"
     raise TemplateError(f"a secret and a {type(other).__name__} cannot be added; write them side by side, or use ~")
 
 
@@ -112,6 +112,14 @@ def _refuse(what: str) -> NoReturn:
     raise TemplateError(
         f"{what} needs the value of a secret, and only some hosts can read it; put it into text, or through a filter"
     )
+
+
+def require_unforged(value: Any) -> Any:
+    """``value``, which must not be a text with a mark of tokens: a template makes none but by ``secret()`` and
+    ``sops()``. Raises TemplateError."""
+    if isinstance(value, str) and (OPEN in value or CLOSE in value):
+        raise TemplateError("the characters U+F8D0 and U+F8D1 stand for secrets inside of hostwright; leave them out")
+    return value
 
 
 def is_sealed(*values: object) -> bool:
@@ -163,12 +171,12 @@ def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def holds(value: object) -> bool:
-    """Whether a secret is anywhere in ``value``."""
+    """Whether a secret is anywhere in ``value``. Raises TemplateError for a forged one."""
     if isinstance(value, Mapping):
         return any(map(holds, value.values()))
     if isinstance(value, (list, tuple, ValuesView, ItemsView)):
         return any(map(holds, value))
-    return isinstance(value, Sealed)
+    return isinstance(require_unforged(value), Sealed)
 
 
 def _listed(value: Any) -> Any:
@@ -182,7 +190,8 @@ def as_text(value: object) -> str | Sealed:
 
     value = _listed(value)
     if isinstance(value, (str, Sealed)):
-        return value
+        found: str | Sealed = require_unforged(value)
+        return found
     if holds(value):
         return Sealed.of({"is": FILTER, "name": "string", "arguments": [_plain(value)], "named": {}})
     return str(settled(value))
