@@ -64,6 +64,11 @@ class FormerEntries:
             file.with_suffix(".before").unlink(missing_ok=True)
             file.unlink(missing_ok=True)
 
+    def left(self) -> bool:
+        """True once ``leave`` has left word, also where an older version has set that aside."""
+        word = self._folder / WORD
+        return os.path.lexists(word) or os.path.lexists(aside_of(word))
+
     def damaged(self, known: Iterable[str] = ()) -> tuple[str, ...]:
         """Names of the files that should be entries and cannot be read, set aside or not, but for those of keys that
         are ``known`` again."""

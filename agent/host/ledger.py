@@ -8,6 +8,7 @@ reads without the lock sees all of a transaction or nothing. Who looks at the ho
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -76,13 +77,13 @@ class Ledger:
         resources of lost entries are never taken for created: where nobody knows which these were, they are what was
         ``applied`` and is in no entry. ``on_trial``: the version before this one may come back."""
         told = self._former.heal()
-        if why := self._database.damage():
+        if why := self._database.damage() or self._loss(applied):
             told = (*told, self._begin_afresh(why, applied()))
         self._known = self._read()
-        if self._broken or self._moving:
+        if self._broken or self._moving or not self._database.path.exists():  # there from now on, so that it is missed
             told = (*told, *(_unreadable(self._database.path, key) for key in sorted(self._broken)))
             self._write(_Changes())
-        if not on_trial and self._database.path.exists():
+        if not on_trial:
             self._former.leave()
         return told
 
@@ -214,6 +215,13 @@ class Ledger:
             return self._database.salvaged(table)
         except OSError:
             return [], False
+
+    def _loss(self, applied: Callable[[], Collection[str]]) -> str:
+        """The reason, in words, where the database is missing and was there: the word for an older version is left, or
+        the host applied something and has no files of an older version. Empty otherwise."""
+        if os.path.lexists(self._database.path):
+            return ""
+        return "is gone" if self._former.left() or (not self._former.are_there() and applied()) else ""
 
     def _begin_afresh(self, why: str, applied: Collection[str]) -> SettingsError:
         """Keeps what can still be read of a damaged database."""

@@ -67,11 +67,14 @@ def aside_of(path: Path) -> Path:
 
 
 def begun_afresh(path: Path, why: str, then: str = "the next cycle is as any other") -> SettingsError:
-    """The problem that a report names once, when what was at ``path`` has been set aside."""
+    """The problem that a report names once, when what was at ``path`` has been set aside, or is gone."""
+    done, asked = "is", "who removed it?"
+    if os.path.lexists(aside_of(path)):
+        done, asked = f"was moved to {path.name}{SUFFIX} and", "is the disk failing (`dmesg`)?"
     return SettingsError(
-        f"{path} {why}; it was moved to {path.name}{SUFFIX} and begun afresh",
+        f"{path} {why}; it {done} begun afresh",
         kind=ProblemKind.STATE_CORRUPT,
-        hint=f"{then}; is the disk failing (`dmesg`)?",
+        hint=f"{then}; {asked}",
         consequence=Consequence.RETRY,
     )
 

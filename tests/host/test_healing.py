@@ -169,6 +169,36 @@ def test_what_an_unreadable_ledger_was_about_is_never_taken_for_created(paths: P
     assert healed(paths) == []
 
 
+@pytest.mark.parametrize("lost", ["entries.sqlite", ""])
+def test_a_ledger_that_is_gone_is_missed_and_what_was_applied_never_taken_for_created(paths: Paths, lost: str) -> None:
+    Memory(paths).keep_applied(Applied("a" * 40, deploys={"web": AppliedDeploy("e" * 64, {KEY: "f" * 64})}))
+    discard(paths.ledger / lost)
+    (error,) = healed(paths)
+    assert (error.kind, "is gone; it is begun afresh" in error.message) == ("state-corrupt", True)
+    ledger = Ledger(paths.ledger)
+    assert (ledger.entries(), ledger.damaged()) == ((), (KEY,))
+    ledger.record(KEY, "web", 9, None)
+    entry = ledger.entry(KEY)
+    assert entry is not None
+    assert entry.origin.value == "adopted"
+    assert healed(paths) == []
+
+
+def test_a_ledger_that_is_gone_is_missed_also_before_anything_was_applied(paths: Paths) -> None:
+    (paths.ledger / "entries.sqlite").unlink()
+    assert [error.kind for error in healed(paths)] == ["state-corrupt"]
+    assert healed(paths) == []
+
+
+def test_a_host_that_changed_nothing_yet_has_lost_nothing(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    paths.var.mkdir(parents=True)
+    assert healed(paths) == []
+    Memory(paths).keep_trust(TrustRecord("a" * 40, "ann@example.org", 5))
+    Memory(paths).keep_applied(Applied("a" * 40, deploys={"web": AppliedDeploy("e" * 64, {KEY: "f" * 64})}))
+    assert healed(paths) == []
+
+
 @pytest.mark.parametrize("what", MISPLACED)
 def test_what_is_no_report_in_the_spool_goes_and_keeps_no_other_from_being_sent(paths: Paths, what: str) -> None:
     spool = Spool(paths.spool)
