@@ -78,15 +78,11 @@ def enroll_host(
     host: str, login: Login, ask: Ask | None, following: Following, tell: Callable[[str], None]
 ) -> Enrolled:
     """Enroll the machine behind ``login`` as ``host``; ``tell`` gets each line of progress as it comes."""
-    try:
-        with logged_in(login, ask) as there:
-            _make_keys(there, host, following, tell)
-            tell("copying the agent")
-            code = _bootstrap(there, host, following, tell)
-            identity = _identity(there, host)
-    except HostwrightError as error:
-        return Enrolled(host, exit=error.exit, error=error)
-    return Enrolled(host, identity, code)
+    with logged_in(login, ask) as there:
+        _make_keys(there, host, following, tell)
+        tell("copying the agent")
+        code = _bootstrap(there, host, following, tell)
+        return Enrolled(host, _identity(there, host), code)
 
 
 def _make_keys(there: SshHost, host: str, following: Following, tell: Callable[[str], None]) -> None:

@@ -10,16 +10,17 @@ import json
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from agent.cli.commands.check import unlike_the_commit
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import desk_of
-from agent.cli.output import Output, error_document
+from agent.cli.output import Output, bug, error_document
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable, some
 from agent.errors import Exit, HostwrightError, SourceError, UsageError, first_exit, together
@@ -34,6 +35,8 @@ AT_ONCE = 16
 TIMEOUT_S = 600.0
 PREVIEW = ("/usr/local/bin/hostwright", "internal", "preview")
 NAMED_MOST = 6
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, 
     def asked(host: str) -> Preview:
         return _asked(host, login_of(who, host), ask, pack)
 
-    found = [preview for _, preview in sorted(in_parallel(output, hosts, asked).items())]
+    answers = sorted(in_parallel(output, hosts, asked).items())
+    found = [Preview(host, {}, it.exit, it) if isinstance(it, HostwrightError) else it for host, it in answers]
     for same, lines in _alike(found):
         if len(found) > 1:
             output.show(f"{some(same, NAMED_MOST)}:")
@@ -126,13 +130,18 @@ def asked_once(ask: Ask | None) -> Ask | None:
     return once if ask is not None else None
 
 
-def in_parallel(output: Output, hosts: Sequence[str], do: Callable[[str], Any]) -> dict[str, Any]:
-    """What ``do`` returns for each host, with a line on a terminal of how many are left."""
-    spinner, done = output.spinner(), dict[str, Any]()
+def in_parallel(output: Output, hosts: Sequence[str], do: Callable[[str], T]) -> dict[str, T | HostwrightError]:
+    """What ``do`` returns for each host, or the error that it raises. A terminal shows how many are left."""
+    spinner, done = output.spinner(), dict[str, T | HostwrightError]()
     with ThreadPoolExecutor(min(len(hosts), AT_ONCE)) as pool:
         running = {pool.submit(do, host): host for host in hosts}
         for each in as_completed(running):
-            done[running[each]] = each.result()
+            try:
+                done[running[each]] = each.result()
+            except HostwrightError as error:
+                done[running[each]] = error
+            except Exception as error:
+                done[running[each]] = bug(error, traceback.format_exc())
             left = [host for host in hosts if host not in done]
             spinner.show(f"{len(done)} of {len(hosts)}; waiting for {some(left, NAMED_MOST)}")
     spinner.stop()
@@ -140,13 +149,11 @@ def in_parallel(output: Output, hosts: Sequence[str], do: Callable[[str], Any]) 
 
 
 def _asked(host: str, login: Login, ask: Ask | None, pack: bytes) -> Preview:
+    with logged_in(login, ask) as there:
+        done = there.run(PREVIEW, input=pack, timeout_s=TIMEOUT_S)
     try:
-        with logged_in(login, ask) as there:
-            done = there.run(PREVIEW, input=pack, timeout_s=TIMEOUT_S)
         envelope = json.loads(done.output or b"{}")
         code, document, error = Exit(done.code), envelope.get("data"), envelope.get("error")
-    except HostwrightError as problem:
-        return Preview(host, {}, problem.exit, problem)
     except (ValueError, AttributeError, RecursionError):
         document, error, code = None, {"message": done.complaint}, Exit.SOURCE
     if isinstance(document, dict) and code in (Exit.FINE, Exit.CHANGES, Exit.DEPLOY):

@@ -28,7 +28,9 @@ _RSA: Final = "ssh-rsa"
 _RSA_SIGNATURES: Final = ("rsa-sha2-512", "rsa-sha2-256")
 """What a server is asked for to show its RSA key; the key's own type names the signature with SHA-1."""
 
-logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it logs tracebacks of what it also raises
+_log = logging.getLogger("paramiko")
+_log.addHandler(logging.NullHandler())
+_log.propagate = False  # it logs tracebacks of what it also raises
 
 
 class HostKeyStatus(StrEnum):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shlex
 import socket
 import threading
@@ -25,8 +26,9 @@ from agent.errors import SourceError, UsageError
 from agent.problems import ProblemKind
 from agent.system.remote import SSH_PORT
 from agent.system.ssh import KnownKeys
+from agent.system.ssh_config import configured
 
-CONNECT_TIMEOUT_S: Final = 20.0
+CONNECT_TIMEOUT_S: Final = 20
 LOGIN_TIMEOUT_S: Final = 30.0
 SUDO_TIMEOUT_S: Final = 20.0
 JUMPS_MOST: Final = 8
@@ -36,7 +38,6 @@ _CHUNK: Final = 64 * 1024
 _KEEP_ALIVE_S: Final = 15
 _SUDO: Final = ("env", "LC_ALL=C", "sudo")
 """What it complains about is read here."""
-_CONFIGS: Final = ("~/.ssh/config", "/etc/ssh/ssh_config")
 _KNOWN_HOSTS: Final = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 _GLOBAL_KNOWN_HOSTS: Final = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 
@@ -171,8 +172,8 @@ class SshHost:
 def logged_in(login: Login, ask: Ask | None = None) -> Iterator[SshHost]:
     """The host, for as long as it is needed. ``ask``: how to ask for a password; None where nobody is there to answer.
 
-    Raises SourceError, kinds ``source-unreachable``, ``timeout``, ``host-key-unknown``, ``host-key-mismatch`` and
-    ``auth-refused``.
+    Raises UsageError for what ssh_config cannot mean; SourceError, kinds ``source-unreachable``, ``timeout``,
+    ``host-key-unknown``, ``host-key-mismatch`` and ``auth-refused``.
     """
     with ExitStack() as opened:
         client, user = _connected(login, ask, opened, JUMPS_MOST)
@@ -189,9 +190,9 @@ def person_at_terminal() -> Ask | None:
 
 
 def _connected(login: Login, ask: Ask | None, opened: ExitStack, jumps: int) -> tuple[paramiko.SSHClient, str]:
-    told = _configured(login.host)
+    told = configured(login.host)
     user = login.user or told.get("user") or getpass.getuser()
-    host, port = told.get("hostname", login.host), login.port or int(told.get("port", SSH_PORT))
+    host, port = told.get("hostname", login.host), login.port or _number(told, login, "port", SSH_PORT)
     name = told.get("hostkeyalias", host)
     files = told.get("userknownhostsfile", _KNOWN_HOSTS), told.get("globalknownhostsfile", _GLOBAL_KNOWN_HOSTS)
     known = [Path(path).expanduser() for path in " ".join(files).split()]
@@ -259,26 +260,29 @@ def _socket(
         transport = client.get_transport()
         assert transport is not None
         return transport.open_channel("direct-tcpip", address, ("", 0), timeout=CONNECT_TIMEOUT_S)
-    if "proxycommand" in told:
-        return paramiko.ProxyCommand(told["proxycommand"])
-    timeout_s = float(told.get("connecttimeout", CONNECT_TIMEOUT_S))
+    if command := told.get("proxycommand"):
+        try:
+            return paramiko.ProxyCommand(command)
+        except ValueError as error:
+            raise _misconfigured(login, "ProxyCommand", command) from error
+    timeout_s = _number(told, login, "connecttimeout", CONNECT_TIMEOUT_S)
     connection = socket.create_connection(address, timeout_s)
     opened.callback(connection.close)
     return connection
 
 
-def _configured(host: str) -> paramiko.SSHConfigDict:
-    """What ssh_config says of ``host``; the person's file counts before that of the machine."""
-    config = paramiko.SSHConfig()
-    for path in _CONFIGS:
-        try:
-            with Path(path).expanduser().open() as file:
-                config.parse(file)
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError, paramiko.ConfigParseError) as error:
-            raise UsageError(f"{path}: {error}", hint="`ssh -G HOST` reads the same files") from error
-    return config.lookup(host)
+def _number(told: paramiko.SSHConfigDict, login: Login, name: str, otherwise: int) -> int:
+    said = f"{told.get(name, 'none')}"
+    if said == "none":
+        return otherwise
+    if not re.fullmatch("[0-9]{1,5}", said) or not 0 < int(said) < 65536:
+        raise _misconfigured(login, name, said)
+    return int(said)
+
+
+def _misconfigured(login: Login, name: str, said: str) -> UsageError:
+    what = f"{login.name}: ssh_config: {name} is {printable(said)}"
+    return UsageError(what, hint=f"`ssh -G {login.host}` reads the same files")
 
 
 def _listen(channel: paramiko.Channel, heard: list[str], on_line: Callable[[str], None] | None) -> None:

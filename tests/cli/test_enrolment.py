@@ -102,3 +102,16 @@ def test_nothing_is_written_or_pushed_before_all_else_is_found_fine(
     assert said in capsys.readouterr().err
     assert repo.git("ls-remote", "origin") == before
     assert repo.git("status", "--short") == ""
+
+
+def test_a_host_whose_ssh_config_is_wrong_does_not_keep_the_others_from_being_asked(
+    repo: ConfigRepo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts = f"web:\n  hosts:\n    web1:\n    web2: {{ansible_host: 127.0.0.1, ansible_port: {free_port()}}}\n"
+    repo.commit("Two", {HOSTS: hosts})
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text("Host web1\n  Port abc\n")
+    for command in (["plan", "all"], ["enroll", "all", "--trust", "unsigned"]):
+        assert run(command) == 2
+        told = capsys.readouterr()
+        assert ("web1: ssh_config: port is abc" in told.out, "127.0.0.1" in told.out) == (True, True), told

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,3 +108,37 @@ def test_where_nobody_listens_is_told(config: Path) -> None:
 def test_what_is_no_host_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         Login.parse(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Port abc",
+        "Port 99999",
+        "ConnectTimeout soon",
+        "ProxyCommand nc 'x",
+        "CanonicalizeHostname yes",
+        "Match exec",
+        "nonsense",
+        "Include config",
+    ],
+)
+def test_what_ssh_config_cannot_mean_is_told(config: Path, line: str) -> None:
+    config.write_text(f"Host box\n  {line}\n{config.read_text()}")
+    with pytest.raises(UsageError, match="ssh_config"), logged_in(Login.parse("box")):
+        pass
+
+
+@pytest.mark.parametrize("line", ["ConnectTimeout none", "ProxyCommand none"])
+def test_none_in_ssh_config_is_what_goes_without_saying(config: Path, line: str) -> None:
+    config.write_text(f"Host box\n  {line}\n{config.read_text()}")
+    with logged_in(Login.parse("box")) as there:
+        assert there.run(["true"]).code == 0
+
+
+def test_a_proxy_that_fails_is_told_without_a_word_of_paramiko_s(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(log)])
+    config.write_text(f"Host box\n  ProxyCommand false\n{config.read_text()}")
+    assert refused(Login.parse("box")) == "source-unreachable"
+    assert log.getvalue() == ""

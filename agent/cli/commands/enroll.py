@@ -18,7 +18,7 @@ from agent.cli.previews import asked_once, in_parallel, login_of
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable, some
 from agent.domain.tree import Tree
-from agent.errors import UsageError, first_exit, together
+from agent.errors import HostwrightError, UsageError, first_exit, together
 from agent.inventory.ansible.ranges import HOST, HOST_GRAMMAR
 from agent.inventory.hosts_file import with_host
 from agent.system import own_git
@@ -96,8 +96,12 @@ def enroll(
         tell = (lambda line: output.say(f"{host}: {line}")) if many else output.say
         return enroll_host(host, logins[host], ask, following, tell)
 
-    found = in_parallel(output, tuple(logins), enrolled)
-    return _conclude(output, desk, [found[host] for host in logins], commit=commit)
+    answers = in_parallel(output, tuple(logins), enrolled)
+    found = [
+        Enrolled(host, exit=it.exit, error=it) if isinstance(it, HostwrightError) else it
+        for host, it in answers.items()
+    ]
+    return _conclude(output, desk, found, commit=commit)
 
 
 def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: bool) -> int:
