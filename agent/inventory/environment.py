@@ -323,7 +323,7 @@ def read(
     complaints.include(pinned)
     complain_of_unread(source, inventory, complaints)
     complain_of_strays(source, complaints)
-    recipients = read_recipients(source, admitted(tree, name)[0], complaints)
+    recipients = read_recipients(source, inventory.hosts, admitted(tree, name)[0], complaints)
     environment = Environment(
         tree,
         name,

@@ -6,7 +6,7 @@ Age hides whom a file was made for. lock.yaml remembers it, by recipient and nam
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from agent.domain.pins import SecretPin
@@ -32,20 +32,23 @@ class Recipients:
 
     def of(self, readers: tuple[str, ...]) -> dict[str, str]:
         """Names by recipient, for a file that the hosts ``readers`` may read."""
-        named = {**{host: self.hosts[host] for host in readers if host in self.hosts}, **self.admins}
-        return {recipient: name for name, recipient in sorted(named.items())}
+        hosts = [(host, self.hosts[host]) for host in readers if host in self.hosts]
+        return {recipient: name for name, recipient in sorted([*hosts, *self.admins.items()])}
 
 
-def read_recipients(source: Source, identities: Mapping[str, PublicIdentity], complaints: Complaints) -> Recipients:
-    """The recipients of an inventory. Lines of ``admins`` that name nobody go to ``complaints``."""
+def read_recipients(
+    source: Source, hosts: Iterable[str], identities: Mapping[str, PublicIdentity], complaints: Complaints
+) -> Recipients:
+    """The recipients of an inventory with these ``hosts``. Lines of ``admins`` that name nobody, or a host, go to
+    ``complaints``."""
     return Recipients(
-        _admins(source, complaints),
+        _admins(source, {*hosts, *identities}, complaints),
         {host: identity.age for host, identity in identities.items() if identity.age is not None},
         frozenset(host for host, identity in identities.items() if identity.age is None),
     )
 
 
-def _admins(source: Source, complaints: Complaints) -> dict[str, str]:
+def _admins(source: Source, hosts: Set[str], complaints: Complaints) -> dict[str, str]:
     content = source.content(ADMINS_FILE, complaints) if source.has(ADMINS_FILE) else None
     found: dict[str, str] = {}
     for number, line in enumerate((content or b"").decode(errors="replace").splitlines(), 1):
@@ -60,6 +63,9 @@ def _admins(source: Source, complaints: Complaints) -> dict[str, str]:
             complaints.add(place, (), f"{error}", remedy)
             continue
         comment = " ".join(text.removeprefix(recipient).split()) or f"{recipient[:16]}…"
+        if comment in hosts:
+            complaints.add(place, (), f'"{comment}" is the name of a host', "name the person in the comment")
+            continue
         if comment in found or recipient in found.values():
             complaints.add(place, (), f'"{comment}" or its key is there already', "keep one line, with its own comment")
             continue

@@ -43,7 +43,8 @@ class SecretStore:
         hosts = read_inventory(source, complaints)
         self.folder = root / source.folder
         self.files = SecretFiles(source, hosts.groups, hosts.hosts)
-        self.recipients: Recipients = read_recipients(source, admitted(tree, inventory)[0], complaints)
+        identities = admitted(tree, inventory)[0]
+        self.recipients: Recipients = read_recipients(source, hosts.hosts, identities, complaints)
         self.lock: Lock = read_lock(source, complaints)
         complaints.raise_if_any()
 

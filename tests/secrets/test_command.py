@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.host.identity import decryption_key
+from agent.inventory.recipients import Recipients
 from agent.system import age
 from tests.secrets.conftest import Desk
 
@@ -191,6 +192,11 @@ def test_rekey_makes_what_it_can_and_names_what_it_cannot(desk: Desk) -> None:
     assert reads(desk, "web1", "web/good") is None
 
 
+def test_an_administrator_takes_no_host_s_place_among_the_recipients() -> None:
+    found = Recipients(admins={"web1": "age1ann"}, hosts={"web1": "age1web1"})
+    assert found.of(("web1",)).keys() == {"age1ann", "age1web1"}
+
+
 @pytest.mark.parametrize("arguments", [(), ("--all",)])
 def test_rekey_makes_no_file_for_a_host_that_lock_yaml_does_not_know(desk: Desk, arguments: tuple[str, ...]) -> None:
     ann = age.recipient(desk.ann.with_suffix(".pub").read_text())
@@ -272,10 +278,13 @@ def test_without_administrators_nothing_is_written(desk: Desk) -> None:
         ("secrets/web/b/a.age", "x", "nobody reads this"),
         ("secrets/web/a b.age", "x", '"a b.age" is not a name for a secret'),
         ("admins", "age1nonsense ann\n", "admins:1:1: 'age1nonsense' is no recipient"),
+        ("admins", "age1RECIPIENT web1\n", 'admins:1:1: "web1" is the name of a host; name the person'),
         ("admins", "\nssh-dss AAAA ann\n", "admins:2:1: 'ssh-dss' is no recipient"),
     ],
 )
 def test_check_complains_of_files_that_nobody_can_read(desk: Desk, path: str, content: str | bytes, said: str) -> None:
+    if isinstance(content, str):
+        content = content.replace("age1RECIPIENT", age.recipient_of(age.generate()))
     desk.write(path, content)
     argv = [sys.executable, "-m", "agent", "check"]
     done = subprocess.run(argv, cwd=desk.repo, capture_output=True, check=False)
