@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -63,11 +64,13 @@ def _private_folder(place: Path | None) -> Iterator[Path]:
     try:
         yield folder
     finally:
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink():
                 with suppress(OSError):  # such as a file without the right to write: it is removed all the same
                     _wipe(path)
         shutil.rmtree(folder, ignore_errors=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def _wipe(path: Path) -> None:

@@ -117,7 +117,7 @@ def test_edit_gives_the_editor_a_private_file_in_memory_and_wipes_it(desk: Desk,
 def test_an_edit_that_a_signal_ends_leaves_no_value_behind(desk: Desk, tmp_path: Path, number: signal.Signals) -> None:
     fine(desk, "set", "web/admin", given=b"before\n")
     editor = tmp_path / "editor"
-    editor.write_text('#!/bin/sh\necho "$1"\nexec sleep 60\n')
+    editor.write_text('#!/bin/sh\nsleep 1; echo "$1"\nexec sleep 20\n')
     editor.chmod(0o755)
     argv = [sys.executable, "-m", "agent", "secret", "edit", "web/admin", "--identity", f"{desk.ann}"]
     told = {**os.environ, "EDITOR": f"{editor}"}
