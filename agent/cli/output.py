@@ -21,7 +21,7 @@ from agent import __version__
 from agent.domain.text import escaped
 from agent.errors import Consequence, HostwrightError
 from agent.problems import ProblemKind
-from agent.system.mask import masked
+from agent.system.mask import masked, masked_parts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -166,7 +166,7 @@ class Output:
         self.write(self.enveloped(command, exit_code, data, error))
 
     def enveloped(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> str:
-        """The envelope as text, to be written later; empty without ``--json``."""
+        """The envelope as text, masked, to be written later; empty without ``--json``."""
         if not self.as_json:
             return ""
         document = {
@@ -174,14 +174,14 @@ class Output:
             "hostwright": __version__,
             "command": command,
             "exit": exit_code,
-            "data": data,
-            "error": error,
+            "data": masked_parts(data),
+            "error": masked_parts(error),
         }
         return f"{json_text(document, indent=1)}\n"
 
     def write(self, enveloped: str) -> None:
         """Print what ``enveloped`` returned."""
-        self._out.write(masked(enveloped))
+        self._out.write(enveloped)
 
     def flush(self) -> None:
         """Write out all that was said and shown."""

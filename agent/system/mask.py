@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from agent.domain.text import escaped
 
@@ -48,6 +49,20 @@ def masked(text: str) -> str:
         if value in text:
             text = text.replace(value, MASK)
     return text
+
+
+def masked_parts(document: Any) -> Any:
+    """``document``, of plain data, with its texts and the keys of its mappings masked. Masked as text, JSON could lose
+    the digits of a number."""
+    match document:
+        case str():
+            return masked(document)
+        case Mapping():
+            return {masked_parts(key): masked_parts(value) for key, value in document.items()}
+        case list() | tuple():
+            return [masked_parts(part) for part in document]
+        case _:
+            return document
 
 
 def _forms(value: str, *, lines: bool) -> Iterator[str]:

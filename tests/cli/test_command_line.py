@@ -18,6 +18,7 @@ from agent.cli.main import cli, run
 from agent.cli.output import Output
 from agent.cli.table import load_command
 from agent.errors import SettingsError
+from agent.system import mask
 from tests.cli.terminal import Terminal
 
 REPOSITORY = Path(__file__).parents[2]
@@ -204,6 +205,17 @@ def test_json_holds_what_is_no_text_and_nothing_that_a_terminal_obeys(capsys):
     written = capsys.readouterr().out
     assert written.replace("\n", "").isprintable()
     assert json.loads(written)["data"] == "\x9b\x7f\udcff\u202eü"
+
+
+def test_masking_leaves_the_envelope_and_its_numbers_whole(capsys, monkeypatch):
+    monkeypatch.setattr(mask, "_values", set())
+    monkeypatch.setattr(mask, "_ordered", [])
+    mask.remember_all(["1234", "data", 'a"b\n'])
+    document = {"at": 1764123400.0, "x1234": ["is 1234", ('a"b\n', None)]}
+    Output(as_json=True).envelope("x", 0, document, {"hint": "1234"})
+    told = json.loads(capsys.readouterr().out)
+    assert told["data"] == {"at": 1764123400.0, "x[secret]": ["is [secret]", ["[secret]", None]]}
+    assert told["error"] == {"hint": "[secret]"}
 
 
 def test_a_record_of_the_log_is_one_line(capsys):
