@@ -111,14 +111,18 @@ class InventoryAt:
         """Raises InventoryError for a malformed pattern."""
         return self.environment.inventory.match(pattern) if self.environment is not None else ()
 
+    @property
+    def unreadable(self) -> str | None:
+        """Why nothing can be told of any host, not even which there are; None where it can."""
+        return next((error.message.partition("\n")[0] for error in self.complaints.as_error()), None)
+
     def state(self, host: str) -> DesiredState | str:
         """What it wants of ``host``, or why that cannot be told."""
         assert self.environment is not None
         complaints, unseen = Complaints(), dict[str, HostwrightError]()
-        if not self.complaints:
-            [(_, found)] = self.environment.each(complaints, unseen, [host])
-            self.of_hosts.include(complaints)
-        for error in (*self.complaints.as_error(), *complaints.as_error(), *unseen.values()):
+        [(_, found)] = self.environment.each(complaints, unseen, [host])
+        self.of_hosts.include(complaints)
+        for error in (*complaints.as_error(), *unseen.values()):
             return error.message.partition("\n")[0]
         return state_of(self.environment, self._tree, found or (), host=host, commit="0" * 40)
 
@@ -138,8 +142,12 @@ def compare(inventory: str, before: InventoryAt, after: InventoryAt, pattern: st
         found.groups = {name: frozenset(hosts) for name, hosts in groups.items()}
     old, new = before.hosts(pattern), after.hosts(pattern)
     kinds: dict[tuple[str, str, Action, tuple[str, ...]], Shared] = {}
+    unreadable = before.unreadable or after.unreadable
     for host in dict.fromkeys((*new, *old)):
         found.hosts += 1
+        if unreadable is not None:
+            found.untold[host] = unreadable
+            continue
         if host not in old or host not in new:
             told = [Contrast("", HOST, Action.ADDED if host in new else Action.REMOVED)]
         else:

@@ -202,7 +202,7 @@ def test_where_the_earlier_commit_cannot_be_read_nothing_is_guessed(repo: Config
     repo.commit("Broken", {SITE: site("packagez: [htop]")})
     repo.commit("Mended", {SITE: site("packages: [htop]")})
     code, said = diff("HEAD~1..HEAD", "db1")
-    assert code == 0
+    assert code == 10
     assert said.startswith("prod: 0 of 1 host changes, not known for 1\n? db1: inventories/prod/site.yaml:3:7")
 
 
@@ -269,3 +269,26 @@ def test_a_comment_is_never_larger_than_a_forge_takes(repo: ConfigRepo, diff: Di
     _, said = diff("--markdown", "HEAD~1..HEAD")
     assert len(said) < 65_000
     assert said.count("<details>") == said.count("</details>")
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [{HOSTS: "all: {hosts: [}\n"}, {HOSTS: None}, {HOSTS: "all:\n  hostz: {}\n"}, {SITE: "- hosts: nobody\n"}],
+    ids=["no YAML", "gone", "no hosts", "site"],
+)
+def test_what_cannot_be_told_of_an_earlier_commit_is_neither_nothing_nor_all_new(
+    repo: ConfigRepo, diff: Diff, earlier: dict[str, str | None]
+) -> None:
+    first = {HOSTS: (repo.path / HOSTS).read_text(), SITE: (repo.path / SITE).read_text()}
+    repo.commit("Broken", earlier)
+    repo.commit("Mended", first)
+    code, said = diff("HEAD~1..HEAD")
+    assert (code, said.splitlines()[0]) == (10, "prod: 0 of 101 hosts change, not known for 101")
+
+
+def test_a_repository_without_a_commit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diff: Diff) -> None:
+    empty = ConfigRepo(tmp_path / "empty")
+    empty.write({HOSTS: MANY})
+    monkeypatch.chdir(empty.path)
+    code, said = diff()
+    assert (code, "no commit yet" in said) == (2, True)

@@ -44,7 +44,7 @@ class _Side:
 @pass_config_repo
 @pass_output
 def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_markdown: bool, fetch: bool) -> int:
-    """Show what two commits want differently of each host; exit 10 when something differs.
+    """Show what two commits want differently of each host; exit 10 when something differs, or may.
 
     `A..B` compares two commits, `A...B` what B changed since it left A, `A` alone (default: HEAD) the files as they
     lie here. PATTERN says which hosts.
@@ -80,7 +80,7 @@ def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_mar
             for line in comparison_lines(comparison, whole=output.verbose):
                 output.show(line)
     complaints.raise_if_any()
-    code = Exit.CHANGES if any(each.shared for each in found) else Exit.FINE
+    code = Exit.CHANGES if any(each.shared or each.untold for each in found) else Exit.FINE
     told = {"from": before.sha, "to": after.sha, "inventories": {each.inventory: document(each) for each in found}}
     output.envelope("diff", int(code), told)
     return int(code)
@@ -89,6 +89,8 @@ def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_mar
 def _sides(output: Output, root: Path, revisions: Revisions, commits: str) -> tuple[_Side, _Side]:
     """The two sides of ``A``, ``A..B`` or ``A...B``. Raises UsageError."""
     first, dots, second = commits.partition("...") if "..." in commits else commits.partition("..")
+    if revisions.find("HEAD") is None and first in ("", "HEAD"):
+        raise UsageError("there is no commit yet to compare with", hint="git commit; `hostwright check` needs none")
     before = revisions.commit(first or "HEAD")
     if dots:
         sha = revisions.commit(second or "HEAD")
