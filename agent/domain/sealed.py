@@ -51,16 +51,25 @@ def holds_sealed(value: object) -> bool:
     return isinstance(value, (list, tuple)) and any(map(holds_sealed, value))
 
 
+def expressions(text: str) -> Iterator[Expression]:
+    """What the tokens in ``text`` stand for, and those among their arguments."""
+    for found in _TOKEN.finditer(text):
+        yield (expression := _expression(found[1]))
+        for part in (expression.get("arguments"), expression.get("named"), expression.get("of")):
+            yield from expressions(json.dumps(part, ensure_ascii=False))
+
+
 def calls(text: str) -> tuple[str, ...]:
     """How templates ask for the secrets in ``text``, each once: ``secret('web/admin')``."""
-    return tuple(dict.fromkeys(call for found in _TOKEN.finditer(text) for call in _calls(_expression(found[1]))))
+    found = (expression.get("call") for expression in expressions(text))
+    return tuple(dict.fromkeys(call for call in found if isinstance(call, str)))
 
 
 def shown(text: str) -> str:
     """``text`` for people: each token as the template wrote it."""
     if OPEN not in text:
         return text
-    return _TOKEN.sub(lambda found: "{{ " + ", ".join(_calls(_expression(found[1]))) + " }}", text)
+    return _TOKEN.sub(lambda found: f"{{{{ {', '.join(calls(found[0]))} }}}}", text)
 
 
 def opened(value: Any, evaluate: Callable[[Expression], object]) -> Any:
@@ -91,10 +100,3 @@ def _expression(payload: str) -> Expression:
     except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {"is": "", "call": "a damaged token"}
-
-
-def _calls(expression: Expression) -> Iterator[str]:
-    if isinstance(call := expression.get("call"), str):
-        yield call
-    for part in (expression.get("arguments"), expression.get("named"), expression.get("of")):
-        yield from calls(json.dumps(part, ensure_ascii=False))

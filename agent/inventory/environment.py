@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from jinja2 import TemplateError
+
 from agent.deploys.spec import Concrete
 from agent.domain.address import Address
+from agent.domain.digest import JSON, canonical
 from agent.domain.fault import Fault, Mistake
 from agent.domain.layout import INVENTORIES
 from agent.domain.pins import Pins, RepositoryPin
@@ -240,8 +243,10 @@ class Environment:
                 address = Address(deploy.repository.url, deploy.repository.ref, deploy.source or "")
                 self._others.require_runnable(address, self.pins.repository(address))
             if deploy.spec is None:
+                self._require_readable(host, deploy, deploy.data, complaints)
                 return None
             concrete = deploy.spec.concrete(self.sources(host))
+            self._require_readable(host, deploy, concrete.arguments, complaints)
             self._require_in_place(host, deploy, concrete, complaints)
             return concrete
         except TemplateProblem as error:
@@ -261,6 +266,17 @@ class Environment:
                 complaints.add(*deploy.place(fault.path), fault.problem, fault.remedy, host=host)
         return None
 
+    def _require_readable(
+        self, host: str, deploy: HostDeploy, value: Mapping[str, JSON], complaints: Complaints
+    ) -> None:
+        """Complain of secrets that ``host`` may not read: ``hostvars`` hands over what other hosts may."""
+        if self._hostvars.asked:
+            try:
+                self.secrets.require_readable(canonical(value).decode(), host)
+            except TemplateError as error:
+                problem, _, remedy = f"{error}".partition("; ")
+                complaints.add(*deploy.place(()), problem, remedy, host=host)
+
     def _require_in_place(self, host: str, deploy: HostDeploy, concrete: Concrete, complaints: Complaints) -> None:
         """Complain of a secret in a place that may be read by others than the host's root."""
         keys = [resource.key for resource in (*concrete.resources, *concrete.claims)]
@@ -274,12 +290,15 @@ class Environment:
 class _HostVars(Mapping[str, HostValues]):
     """``hostvars`` in templates: the values of every host, made on demand."""
 
-    __slots__ = ("_environment",)
+    __slots__ = ("_environment", "asked")
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
+        self.asked = False
+        """Whether a template has asked for a host's values."""
 
     def __getitem__(self, host: str) -> HostValues:
+        self.asked = True
         try:
             return self._environment.values(host)
         except InventoryError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from jinja2 import TemplateError
 
 from agent.domain.digest import JSON
-from agent.domain.sealed import FILE, SOPS
+from agent.domain.sealed import FILE, SOPS, expressions
 from agent.domain.tree import nearest_path
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
@@ -103,6 +103,14 @@ class SecretFiles:
             return Sealed.of({"is": FILE, **said})
 
         return secret
+
+    def require_readable(self, text: str, host: str) -> None:
+        """Raise TemplateError unless ``host`` may read each file of secrets that a token in ``text`` stands for."""
+        names = {path: name for name, path in self._paths.items()}
+        for expression in expressions(text):
+            path = f"{expression.get('path')}".removeprefix(f"{self._source.folder}/")
+            if expression.get("is") == FILE and "repository" not in expression and path in names:
+                self._require(names[path], host)
 
     def sops_function(self) -> Callable[..., Sealed]:
         """``sops()`` as templates call it: a value of a SOPS file of the repository, or all of one."""

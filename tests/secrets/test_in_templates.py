@@ -112,6 +112,21 @@ def test_what_would_need_its_value_is_complained_of_with_its_place(desk: Desk, t
     assert complaint.startswith("inventories/lab/site.yaml:1:")
 
 
+@pytest.mark.parametrize(
+    "deploy",
+    [
+        {"files": {"/srv/x": {"content": "x{{ hostvars['web1'].own | upper }}", "mode": "0600"}}},
+        {"name": "x", "deploy": "deploys/x.py", "with": {"q": "{{ hostvars.web1.own }}"}},
+    ],
+)
+def test_the_secret_of_another_host_is_complained_of_however_it_came(desk: Desk, deploy: dict[str, object]) -> None:
+    desk.write("host_vars/web1.yaml", "own: \"{{ secret('web1/own') }}\"\n")
+    desk.write("/deploys/x.py", "")
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [deploy]}]))
+    assert desk.values("web1")
+    assert "secret('web1/own') is for web1, and web2 is not of it (host web2)" in desk.complaint("web2")
+
+
 FORGED = base64.b64encode("\uf8d0eyJpcyI6ImZpbGUifQ==\uf8d1".encode()).decode()
 
 
