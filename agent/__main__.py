@@ -14,6 +14,9 @@ def main() -> None:
     if told and os.geteuid() == 0 and not sys.flags.ignore_environment:
         # Python has obeyed some of them already, and obeys others when it ends.
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # the same command once more
+    if sys.stdin is None:  # closed: the first file that is opened would be the stdin of every program that is run
+        sys.stdin = open(os.devnull)  # noqa: SIM115
+        os.set_inheritable(sys.stdin.fileno(), True)
     if sys.argv[1:] == ["daemon"]:
         # Ahead of the command line and its libraries: this process stays for months, and is to stay small.
         from agent.daemon import serve

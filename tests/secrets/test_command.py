@@ -257,6 +257,16 @@ def test_what_cannot_be_done_says_why_and_writes_nothing(
     assert {path: path.read_bytes() for path in desk.repo.rglob("*") if path.is_file()} == before
 
 
+def test_a_closed_stdin_is_an_empty_one(desk: Desk) -> None:
+    fine(desk, "set", "web/admin", given=b"value")
+    argv = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "agent", "secret"]
+    done = subprocess.run([*argv, "set", "web/x"], cwd=desk.repo, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, b"the value is empty" in done.stderr) == (2, True), done.stderr
+    argv += ["get", "web/admin", "--identity", f"{desk.ann}"]
+    done = subprocess.run(argv, cwd=desk.repo, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"value"), done.stderr
+
+
 def test_without_administrators_nothing_is_written(desk: Desk) -> None:
     desk.write("admins", "# nobody yet\n")
     done = run(desk, "set", "web/admin", given=b"value")
