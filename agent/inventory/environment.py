@@ -38,7 +38,7 @@ from agent.inventory.recipients import Recipients, audit, read_recipients
 from agent.inventory.secrets import SecretFiles
 from agent.inventory.site import Play, read_site
 from agent.inventory.source import open_source
-from agent.inventory.template.render import HostValues, Renderer, TemplateProblem
+from agent.inventory.template.render import HostValues, HostVars, Renderer, TemplateProblem
 from agent.inventory.tools import PythonTool, Tool, read_tools
 from agent.problems import ProblemKind
 from agent.system.yaml import Position
@@ -101,7 +101,7 @@ class Environment:
         self._groups = {name: list(hosts) for name, hosts in inventory.groups.items()}
         self.secrets = SecretFiles(open_source(tree, name), inventory.groups, inventory.hosts)
         self.recipients = recipients
-        self._hostvars = _HostVars(self)
+        self._hostvars = HostVars(inventory.hosts, self.values)
 
     def deploys(self, host: str) -> tuple[HostDeploy, ...]:
         """The deploys of ``host``: rendered, merged, in order. Raises InventoryError with every complaint; kind
@@ -285,32 +285,6 @@ class Environment:
         if any(map(is_sealed, keys)) or holds_sealed(concrete.arguments):
             remedy = "write it to a file with `files`, and name that file here"
             complaints.add(*deploy.place(()), f"a secret cannot stand in {deploy.kind} here", remedy, host=host)
-
-
-class _HostVars(Mapping[str, HostValues]):
-    """``hostvars`` in templates: the values of every host, made on demand."""
-
-    __slots__ = ("_environment", "asked")
-
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
-        self.asked = False
-        """Whether a template has asked for a host's values."""
-
-    def __getitem__(self, host: str) -> HostValues:
-        self.asked = True
-        try:
-            return self._environment.values(host)
-        except InventoryError as error:
-            if isinstance(error, ComplaintsError):
-                raise
-            raise KeyError(host) from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._environment.inventory.hosts)
-
-    def __len__(self) -> int:
-        return len(self._environment.inventory.hosts)
 
 
 def load(tree: Tree, name: str, repositories: ReadRepository = not_fetched, *, locked: bool = True) -> Environment:

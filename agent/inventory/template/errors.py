@@ -53,7 +53,7 @@ def _undefined(message: str, names: Mapping[str, object]) -> Fault:
     if found is None:
         return Fault(message, DEFAULT)
     what, name = found["what"].rpartition(".")[2], found["name"]
-    if what == "_HostVars":
+    if what == "HostVars":
         hosts = names.get("hostvars")
         near = nearest(
             name, hosts if isinstance(hosts, Mapping) else (), otherwise="write a full name of the hosts file"

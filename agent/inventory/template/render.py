@@ -18,6 +18,7 @@ from jinja2 import Template, TemplateError, TemplateSyntaxError, UndefinedError
 from agent.domain.sealed import is_sealed
 from agent.domain.text import printable
 from agent.errors import InventoryError
+from agent.inventory.complaint import ComplaintsError
 from agent.inventory.template.errors import DEFAULT, said
 from agent.inventory.template.lazy import LazyList, LazyMap, absent, settled
 from agent.inventory.template.sandbox import Sandbox, known
@@ -159,6 +160,33 @@ class HostValues(Mapping[str, object]):
             raise
         finally:
             del self._rendering[id(node)]
+
+
+class HostVars(Mapping[str, HostValues]):
+    """``hostvars`` in templates: the values of every host, made on demand."""
+
+    __slots__ = ("_hosts", "_values", "asked")
+
+    def __init__(self, hosts: tuple[str, ...], values: Callable[[str], HostValues]) -> None:
+        self._hosts = hosts
+        self._values = values
+        self.asked = False
+        """Whether a template has asked for a host's values."""
+
+    def __getitem__(self, host: str) -> HostValues:
+        self.asked = True
+        try:
+            return self._values(host)
+        except ComplaintsError:
+            raise
+        except InventoryError:
+            raise KeyError(host) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._hosts)
+
+    def __len__(self) -> int:
+        return len(self._hosts)
 
 
 def render(node: Node, names: HostValues, renderer: Renderer, problems: list[TemplateProblem] | None = None) -> Value:
