@@ -142,7 +142,7 @@ class ProblemKind(StrEnum):
     NOT_THEIR_HOME = "not-their-home"
     """The account's home directory belongs to another account."""
     USER_TIMEOUT = "user-timeout"
-    """Writing as a user took too long."""
+    """Writing as a user took too long, or was stopped."""
     USER_KILLED = "user-killed"
     """The process that wrote as a user was killed."""
     PATH_REFUSED = "path-refused"

@@ -25,6 +25,9 @@ WORK_TIMEOUT_S = 120
 
 _ANSWER_LIMIT = 64 * 1024
 
+_LOOK_S = 0.2
+"""Between two looks whether the child was stopped, as its user may do."""
+
 
 @dataclass(frozen=True, slots=True)
 class LocalUser:
@@ -53,7 +56,7 @@ def as_user(user: LocalUser, work: Callable[[], object], *, timeout_s: float = W
     """Runs ``work`` with the rights of ``user``, supplementary groups included, and none beside. Returns the text that
     ``work`` returned, where it was one.
 
-    Raises DeployError with what ``work`` raised, and when it took too long or was killed.
+    Raises DeployError with what ``work`` raised, and when it took too long, was stopped or was killed.
     """
     worker = UserWorker(user, lambda _: [work()])
     try:
@@ -85,21 +88,45 @@ class UserWorker:
 
     def do(self, numbers: Sequence[int], *, timeout_s: float = WORK_TIMEOUT_S) -> list[str | DeployError]:
         """Does the works of these numbers. Returns the text of each, or why it was not done. Raises DeployError for a
-        worker that took too long or was killed, and has ended."""
+        worker that took too long, was stopped or was killed, and has ended."""
         with suppress(BrokenPipeError):
             os.write(self._asking, json.dumps([*numbers]).encode() + b"\n")
-        answer = _answer(self._reading, timeout_s + len(numbers))
-        if answer is None:
+        try:
+            answer = self._answer(timeout_s + len(numbers))
+        except TimeoutError as error:
             self.end()
-            raise DeployError(
-                f"writing as {self._user.name} took longer than {timeout_s:g} s", kind=ProblemKind.USER_TIMEOUT
-            )
+            why = f"{error}" or f"took longer than {timeout_s:g} s"
+            raise DeployError(f"writing as {self._user.name} {why}", kind=ProblemKind.USER_TIMEOUT) from None
         try:
             outcomes = json.loads(answer)
         except ValueError:
             self.end()
             raise DeployError(f"writing as {self._user.name} was killed", kind=ProblemKind.USER_KILLED) from None
         return [told if failure is None else _failure(failure) for told, failure in outcomes]
+
+    def _answer(self, timeout_s: float) -> bytes:
+        """The line that the child writes, or what came of it when it ended. Raises TimeoutError when it takes longer,
+        and when somebody stopped it. The poll is the real one: gevent's would let other greenlets run between fork and
+        wait."""
+        deadline = time.monotonic() + timeout_s
+        poll = select.poll()
+        poll.register(self._reading, select.POLLIN)
+        answer = b""
+        while (left_s := deadline - time.monotonic()) > 0:
+            if poll.poll(min(left_s, _LOOK_S) * 1000):
+                chunk = os.read(self._reading, _ANSWER_LIMIT)
+                answer += chunk
+                if not chunk or chunk.endswith(b"\n"):
+                    return answer
+            elif self._is_stopped():
+                raise TimeoutError("was stopped by a signal")
+        raise TimeoutError
+
+    def _is_stopped(self) -> bool:
+        """True if a signal stopped the child. By /proc: gevent's loop may have taken what waitid(2) tells once."""
+        with suppress(OSError), open(f"/proc/{self._child}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2].startswith(b"T")
+        return False
 
     def end(self) -> None:
         """Ends the child, whatever it is at. Can be done twice."""
@@ -155,18 +182,3 @@ def _become(user: LocalUser) -> None:
     os.setgroups(os.getgrouplist(user.name, user.gid))
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
-
-
-def _answer(reading: int, timeout_s: float) -> bytes | None:
-    """The line that the child writes, or what came of it when it ended; None when it takes longer. The poll is the real
-    one: gevent's would let other greenlets run between fork and wait."""
-    deadline = time.monotonic() + timeout_s
-    poll = select.poll()
-    poll.register(reading, select.POLLIN)
-    answer = b""
-    while poll.poll(max(deadline - time.monotonic(), 0) * 1000):
-        chunk = os.read(reading, _ANSWER_LIMIT)
-        answer += chunk
-        if not chunk or chunk.endswith(b"\n"):
-            return answer
-    return None

@@ -211,6 +211,8 @@ class Works:
         self._is_due = is_due
         self._done: dict[int, Worked] = {}
         self._workers: dict[Base, UserWorker] = {}
+        self._given_up: dict[Base, DeployError] = {}
+        """Why a worker did not answer. Its user may stop or kill each one: the base's other works fail at once."""
         self._numbers: dict[Base, list[int]] = {}
         for number, work in enumerate(works):
             self._numbers.setdefault(work.place.base, []).append(number)
@@ -246,12 +248,17 @@ class Works:
         if base.user is None:
             with base.entered() as start:
                 return self._together(start, numbers)
+        if base in self._given_up:
+            raise self._given_up[base]
         worker = self._workers.get(base)
         if worker is None or worker.ended:
             with base.entered() as start:
                 worker = self._workers[base] = UserWorker(base.user, partial(self._together, start))
         try:
             return worker.do(numbers)
+        except DeployError as error:
+            self._given_up[base] = error
+            raise
         finally:
             if self._is_due is not None and not self._due_behind(numbers[-1], base):
                 worker.end()

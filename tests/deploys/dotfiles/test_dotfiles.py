@@ -7,6 +7,7 @@ account that every host has, put below the temporary folder, to the same functio
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import time
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from agent.deploys import tree
 from agent.deploys.as_user import LocalUser, UserWorker, as_user
 from agent.deploys.dotfiles.spec import DotfilesSpec
 from agent.deploys.items import items_from_json
-from agent.deploys.place import Base
+from agent.deploys.place import SYSTEM, Base, OpenPlace, Place, Work, Works
 from agent.domain.desired import DesiredDeploy
 from agent.domain.outcome import Status
 from agent.errors import DeployError
@@ -214,6 +215,32 @@ def test_work_that_does_not_end_is_killed() -> None:
 def test_work_that_is_killed_is_a_failure() -> None:
     with pytest.raises(DeployError, match="was killed"):
         as_user(NOBODY, lambda: os.kill(os.getpid(), 9))
+
+
+def test_work_that_its_user_stops_is_killed_at_once() -> None:
+    begun = time.monotonic()
+    with pytest.raises(DeployError, match="was stopped"):
+        as_user(NOBODY, lambda: os.kill(os.getpid(), signal.SIGSTOP), timeout_s=60)
+    assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_home_whose_child_does_not_answer_is_given_up(home: Path, number: int) -> None:
+    children = os.memfd_create("children")
+
+    def act(_: OpenPlace) -> None:
+        os.write(children, b"one ")
+        os.kill(os.getpid(), number)
+
+    base = Base(LocalUser("nobody", UID, UID, f"{home}"))
+    other = Work(Place(SYSTEM, f"{home}/x"), lambda at: at.path)
+    with Works([*(Work(Place(base, f"{each}"), act) for each in range(5)), other], lambda _: True) as works:
+        for each in range(5):
+            with pytest.raises(DeployError, match="as nobody was"):
+                works.do(each)
+        assert works.do(5) == f"{home}/x"
+    assert os.pread(children, 100, 0) == b"one "
+    os.close(children)
 
 
 def test_works_of_one_user_share_a_child_and_one_that_fails_keeps_no_other(tmp_path: Path) -> None:
