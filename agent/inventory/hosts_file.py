@@ -20,6 +20,7 @@ def with_host(text: str, group: str, host: str) -> str | None:
     if found is None or not isinstance(found, Map) or "hosts" not in found.values:
         return None
     hosts, lines = found.values["hosts"], text.splitlines(keepends=True)
+    line_end = "\r\n" if "\r\n" in text else "\n"
     at = found.keys["hosts"]
     if isinstance(hosts, Map) and hosts.keys:
         last = max(hosts.keys.values(), key=lambda position: position.line)
@@ -27,14 +28,14 @@ def with_host(text: str, group: str, host: str) -> str | None:
         place, indent = _end(lines, last.line, last.column - 1), last.column - 1
         if len(columns) != 1 or last.line == at.line:
             return None
-    elif empty := _EMPTY.fullmatch(lines[at.line - 1].rstrip("\n")):
-        lines[at.line - 1] = f"{empty['key']}{empty['comment']}\n"
+    elif empty := _EMPTY.fullmatch(lines[at.line - 1].rstrip("\r\n")):
+        lines[at.line - 1] = f"{empty['key']}{empty['comment']}{line_end}"
         place, indent = at.line, at.column - 1 + 2
     else:
         return None
     if place and not lines[place - 1].endswith("\n"):
-        lines[place - 1] += "\n"
-    written = "".join([*lines[:place], f"{' ' * indent}{key_of(host)}:\n", *lines[place:]])
+        lines[place - 1] += line_end
+    written = "".join([*lines[:place], f"{' ' * indent}{key_of(host)}:{line_end}", *lines[place:]])
     return written if _same_but(node, yaml.load(written.encode(), "hosts.yaml"), group, host) else None
 
 
@@ -46,7 +47,7 @@ def key_of(host: str) -> str:
 
 def without_host(text: str, host: str) -> str | None:
     """The YAML hosts file ``text`` without ``host``; None where that takes a person: it is in none by its own name (a
-    range), or not in a line of its own. Raises YamlError."""
+    range), not in a line of its own, or what it says has an anchor. Raises YamlError."""
     node, lines = yaml.load(text.encode(), "hosts.yaml"), text.splitlines(keepends=True)
     places = sorted({key.line for key in _keys(node, host)}, reverse=True)
     for line in places:
@@ -55,7 +56,10 @@ def without_host(text: str, host: str) -> str | None:
         indent = len(lines[line - 1]) - len(lines[line - 1].lstrip(" "))
         del lines[line - 1 : _end(lines, line, indent)]
     written = "".join(lines)
-    after = yaml.load(written.encode(), "hosts.yaml")
+    try:
+        after = yaml.load(written.encode(), "hosts.yaml")
+    except yaml.YamlError:
+        return None  # another place stands for what the host says: `*anchor`
     same = node is not None and after is not None and _without(plain(after), host) == _without(plain(node), host)
     return written if places and same and not _keys(after, host) else None
 
@@ -104,6 +108,8 @@ def _same_but(before: Node | None, after: Node | None, group: str, host: str) ->
     hosts = found.values.get("hosts") if isinstance(found, Map) else None
     if not isinstance(hosts, Map) or host not in hosts.values or not isinstance(hosts.values[host], Scalar):
         return False
+    if len(_keys(after, host)) != len(_keys(before, host)) + 1:
+        return False  # the hosts of several groups are one mapping, by an anchor
     return bool(_without(plain(after), host) == _without(plain(before), host))
 
 
