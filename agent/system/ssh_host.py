@@ -59,9 +59,18 @@ class Login:
     def parse(cls, text: str, fingerprint: str | None = None) -> Login:
         """Raises UsageError."""
         user, at, rest = text.rpartition("@")
-        host, colon, port = rest.rpartition(":") if rest.count(":") == 1 else (rest, "", "")
-        host = host.strip("[]")
-        if not host or host.startswith("-") or not host.isprintable() or (at and not user) or " " in text:
+        if bracketed := re.fullmatch(r"\[([^\[\]]*)\](?:(:)(.*))?", rest):
+            host, colon, port = bracketed[1], bracketed[2] or "", bracketed[3] or ""
+        else:
+            host, colon, port = rest.rpartition(":") if rest.count(":") == 1 else (rest, "", "")
+        if (
+            not host
+            or host.startswith("-")
+            or not host.isprintable()
+            or re.search(r"[\[\]]", host)
+            or (at and not user)
+            or " " in text
+        ):
             raise UsageError(f"{printable(text)} is nothing to log in to", hint="write [USER@]HOST[:PORT]")
         if colon and not (port.isdigit() and 0 < int(port) < 65536):
             raise UsageError(f"{printable(text)} has no port that there could be", hint="write [USER@]HOST[:PORT]")

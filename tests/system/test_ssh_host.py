@@ -104,7 +104,9 @@ def test_where_nobody_listens_is_told(config: Path) -> None:
     assert refused(Login.parse(f"root@127.0.0.1:{free_port()}")) == "source-unreachable"
 
 
-@pytest.mark.parametrize("text", ["", "-oProxyCommand=x", "a b", "@x", "x:99999", "x:y", "u@", "x\ny"])
+@pytest.mark.parametrize(
+    "text", ["", "[::1", "[::1]22", "[]:22", "[::1]:x", "-oProxyCommand=x", "a b", "@x", "x:99999", "x:y", "u@", "x\ny"]
+)
 def test_what_is_no_host_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         Login.parse(text)
@@ -142,3 +144,16 @@ def test_a_proxy_that_fails_is_told_without_a_word_of_paramiko_s(config: Path, m
     config.write_text(f"Host box\n  ProxyCommand false\n{config.read_text()}")
     assert refused(Login.parse("box")) == "source-unreachable"
     assert log.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "login"),
+    [
+        ("ann@[::1]:22", Login("::1", "ann", 22)),
+        ("[::1]", Login("::1")),
+        ("::1", Login("::1")),
+        ("a.example:2222", Login("a.example", None, 2222)),
+    ],
+)
+def test_an_address_in_brackets_may_have_a_port(text: str, login: Login) -> None:
+    assert Login.parse(text) == login
