@@ -148,3 +148,31 @@ def test_the_review_comments_what_a_branch_changes_and_fails_where_check_does(tm
         repo.commit("Typo", {"inventories/main/site.yaml": site.read_text().replace("packages", "packagez")})
         assert review("HEAD~1", HOSTWRIGHT_COMMENTS=url, HOSTWRIGHT_TOKEN="secret").returncode == 6
         assert "does not pass" in taken[1][1]
+
+
+def test_hosts_may_be_named_twice_or_like_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("a", "a", "123", "null", "true")
+    assert run(["init", f"{tmp_path / 'ops'}", *(word for name in names for word in ("--host", name))]) == 0
+    capsys.readouterr()
+    assert run(["--repo", f"{tmp_path / 'ops'}", "check"]) == 0
+    assert capsys.readouterr().out == "main: 4 hosts, fine\n"
+
+
+def test_the_review_installs_into_a_folder_that_nobody_could_have_made_before(tmp_path: Path) -> None:
+    assert run(["init", f"{tmp_path / 'ops'}"]) == 0
+    programs, made, temporary = (tmp_path / name for name in ("programs", "made", "temporary"))
+    for path, says in {
+        programs / "python3": f'cp -r {made}/. "$3"',
+        made / "bin/pip": ":",
+        made / "bin/hostwright": "echo new",
+        temporary / "hostwright/bin/hostwright": "echo planted",
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{says}\n")
+        path.chmod(0o755)
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "TMPDIR": f"{temporary}"}
+    done = subprocess.run(
+        [f"{tmp_path / 'ops/ci/review'}"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "new\nnew\n", "")
+    assert [path.name for path in temporary.iterdir()] == ["hostwright"]

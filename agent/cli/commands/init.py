@@ -15,6 +15,7 @@ from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.domain.text import some
 from agent.errors import SettingsError, UsageError
+from agent.inventory.hosts_file import key_of
 from agent.system import own_git
 from agent.system.working_copy import Checkout
 
@@ -44,7 +45,7 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
         "@TITLE@": folder.resolve().name,
         "@INVENTORY@": inventory,
         "@VERSION@": __version__,
-        "@HOSTS@": "".join(f"\n    {name}:" for name in hosts) or " {}",
+        "@HOSTS@": "".join(f"\n    {key_of(name)}:" for name in dict.fromkeys(hosts)) or " {}",
     }
     signer = _signer()
     files = {path: _filled(source.read_text(), values) for path, source in _sources(inventory, ci)}
