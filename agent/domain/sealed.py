@@ -22,6 +22,9 @@ OPEN, CLOSE = "\uf8d0", "\uf8d1"
 
 _TOKEN = re.compile(f"{OPEN}([A-Za-z0-9_-]*={{0,2}}){CLOSE}")
 
+_ESCAPED = "\\uf8d0"
+_SHOWN = re.compile(rf"(?:{OPEN}|\\+uf8d0)([A-Za-z0-9_-]*={{0,2}})({CLOSE}|\\+uf8d1)?")
+
 FILE, SOPS, PROVIDER, FILTER, ITEM = "file", "sops", "provider", "filter", "item"
 """What a token stands for."""
 
@@ -66,10 +69,15 @@ def calls(text: str) -> tuple[str, ...]:
 
 
 def shown(text: str) -> str:
-    """``text`` for people: each token as the template wrote it."""
-    if OPEN not in text:
+    """``text`` for people: each token as the template wrote it, also where its marks were escaped or its end cut."""
+    if OPEN not in text and _ESCAPED not in text:
         return text
-    return _TOKEN.sub(lambda found: f"{{{{ {', '.join(calls(found[0]))} }}}}", text)
+    return _SHOWN.sub(_as_written, text)
+
+
+def _as_written(found: re.Match[str]) -> str:
+    asked = ", ".join(calls(f"{OPEN}{found[1]}{CLOSE}")) if found[2] else "…"
+    return f"{{{{ {asked} }}}}"
 
 
 def opened(value: Any, evaluate: Callable[[Expression], object]) -> Any:

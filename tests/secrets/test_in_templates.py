@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -16,11 +17,15 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.contrasts import comparison_lines, document, markdown
+from agent.contrast import InventoryAt, compare
 from agent.domain.plan import WantedChange
 from agent.domain.sealed import shown
 from agent.engine.client import Execute, FoundDeploy
 from agent.engine.secrecy import Lacking
+from agent.inventory.other_repositories import not_fetched
 from agent.system import age, mask
+from agent.system.folder import FolderTree
 from tests.secrets.conftest import Desk
 
 VALUE = "s3cr3t-väl'ue"
@@ -125,6 +130,28 @@ def test_the_secret_of_another_host_is_complained_of_however_it_came(desk: Desk,
     desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [deploy]}]))
     assert desk.values("web1")
     assert "secret('web1/own') is for web1, and web2 is not of it (host web2)" in desk.complaint("web2")
+
+
+def test_a_diff_shows_how_templates_ask_for_secrets(desk: Desk, tmp_path: Path) -> None:
+    def at(template: str, name: str) -> InventoryAt:
+        content(desk, template)
+        return InventoryAt(FolderTree(shutil.copytree(desk.repo, tmp_path / name)), "lab", not_fetched)
+
+    before, after = at("a={{ pw }}\n", "before"), at("b={{ pw | upper }}\n", "after")
+    desk.store.rekey((), desk.own_keys(), everything=True)
+    found = compare("lab", before, after, "all"), compare("lab", before, at("a={{ pw }}\n", "rekeyed"), "all")
+    changed, rekeyed = ("\n".join((*comparison_lines(each), json.dumps(document(each)))) for each in found)
+    assert "-a={{ secret('web/admin') }}" in changed
+    assert "+b={{ secret('web/admin') }}" in changed
+    assert "digest of text: " in rekeyed
+    assert "uf8d0" not in ascii((changed, rekeyed, markdown("", found)))
+
+
+@pytest.mark.parametrize(
+    "quoted", [repr("\uf8d0eyJjYWxsIjoieCJ9\uf8d1"), "\uf8d0eyJjYWxsIjoieCJ9\uf8d1", "\uf8d0eyJjYW…"]
+)
+def test_a_complaint_shows_no_token_quoted_or_cut(quoted: str) -> None:
+    assert shown(quoted).strip("'…").rstrip("…") in {"{{ x }}", "{{ … }}"}
 
 
 FORGED = base64.b64encode("\uf8d0eyJpcyI6ImZpbGUifQ==\uf8d1".encode()).decode()
