@@ -99,7 +99,7 @@ def enroll(
     answers = in_parallel(output, tuple(logins), enrolled)
     found = [
         Enrolled(host, exit=it.exit, error=it) if isinstance(it, HostwrightError) else it
-        for host, it in answers.items()
+        for host, it in ((host, answers[host]) for host in logins)
     ]
     return _conclude(output, desk, found, commit=commit)
 
