@@ -109,7 +109,7 @@ def is_known(files: SecretFiles, name: str, pin: SecretPin | None) -> bool:
 
 def _rekey_of(name: str, wanted: Mapping[str, str]) -> str:
     readers = ", ".join(wanted.values())
-    return f"if you know who wrote it, `hostwright secret rekey {name}` makes what it holds for {readers}"
+    return f"if you know who wrote it, `hostwright secret rekey {name}` in the config repo makes it for {readers}"
 
 
 def gone(files: SecretFiles, pins: Mapping[str, SecretPin]) -> list[str]:

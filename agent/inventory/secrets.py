@@ -184,7 +184,10 @@ class SecretFiles:
 def copied(copies: Sequence[str]) -> tuple[str, str]:
     """Problem and remedy of a file of which ``copies`` lie in other folders."""
     problem = f"the same encrypted bytes are {SECRETS}/{copies[0]}{SUFFIX}, which is for others"
-    return problem, "remove the one that somebody copied; `hostwright secret set` makes a value for other readers"
+    return (
+        problem,
+        "remove the one that somebody copied; set others a value with `hostwright secret set` in the config repo",
+    )
 
 
 def plain_yaml(content: bytes, path: str) -> object:

@@ -118,7 +118,9 @@ class SecretStore:
             raise InventoryError(f"{self._shown(name)}: {problem}", hint=remedy)
         if not named:
             readers = ", ".join(self.recipients.of(self.files.readers(name.partition("/")[0]) or ()).values())
-            remedy = f"if you know who wrote it: `hostwright secret rekey {name}` makes what it holds for {readers}"
+            remedy = (
+                f"if you know who wrote it: `hostwright secret rekey {name}` in the config repo makes it for {readers}"
+            )
             raise InventoryError(f"{self._shown(name)}: lock.yaml does not know this file", hint=remedy)
 
     def _after(self, pin: SecretPin, before: SecretPin | None) -> SecretPin:

@@ -203,7 +203,10 @@ def test_rekey_makes_no_file_for_a_host_that_lock_yaml_does_not_know(desk: Desk,
     desk.write("secrets/web1/stolen.age", made := age.encrypt(b"of web2", [ann]))
     done = run(desk, "rekey", *arguments, "--identity", f"{desk.ann}")
     assert done.returncode == 6
-    assert "`hostwright secret rekey web1/stolen` makes what it holds for ann@example.org, web1" in done.stderr.decode()
+    assert (
+        "`hostwright secret rekey web1/stolen` in the config repo makes it for ann@example.org, web1"
+        in done.stderr.decode()
+    )
     assert (desk.repo / "inventories/lab/secrets/web1/stolen.age").read_bytes() == made
 
 
