@@ -37,5 +37,5 @@ def tell_secrets(output: Output, desk: Desk, host: str) -> list[str]:
     for name in known:
         output.show(f"change the secret: {name}")
     if known:
-        output.say(f"{host} still knows them; after the commit, `hostwright secret set NAME` for each that is left")
+        output.say(f"{host} knows them; after the commit, `hostwright secret set NAME` in the config repo for each")
     return known
