@@ -52,7 +52,7 @@ def test_a_damaged_entry_is_a_failure_and_keeps_the_ledger(paths: Paths, tmp_pat
     for name in ("one", "two"):
         ledger.record(f"file:{tmp_path}/{name}", "files", 0, Seen({"type": "file"}))
     with closing(sqlite3.connect(paths.ledger / "entries.sqlite")) as connection, connection:
-        connection.execute("update entry set document = '{' where key = ?", (f"file:{tmp_path}/one".encode(),))
+        connection.execute("update entry set document = x'7b' where key = ?", (f"file:{tmp_path}/one".encode(),))
     said: list[str] = []
     failed = gone(paths, said).failed
     assert [f"file:{tmp_path}/one is damaged" in line for line in failed] == [True]
