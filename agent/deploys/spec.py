@@ -95,7 +95,8 @@ class Spec(BaseModel, ABC):
         """What concrete ``arguments`` want of each resource, by its key: for people who compare two commits."""
         found: dict[str, Mapping[str, JSON]] = {}
         for item in items_from_json(arguments.get("items", [])):
-            found[item.key] = {name: value for name, value in item.to_json().items() if name not in _NAMING}
+            wanted = {name: value for name, value in item.to_json().items() if name not in _NAMING}
+            found[item.key] = wanted if item.mode is None else {**wanted, "mode": f"{item.mode:04o}"}
         for kind, argument in cls.owned.items():
             entries: Any = arguments[argument]
             named = entries.items() if isinstance(entries, Mapping) else ((entry["name"], entry) for entry in entries)

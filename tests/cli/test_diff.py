@@ -70,7 +70,7 @@ def test_hosts_with_other_values_are_counted_and_one_is_shown(repo: ConfigRepo, 
 CHANGES = {
     "packages": ("packages: [jq]", "packages: {present: [jq=1.6]}", "package:jq", "version: any → 1.6"),
     "held": ("packages: [jq]", "packages: {present: [jq], held: [jq]}", "package:jq", "held: true"),
-    "files": ("files: {/a: {content: x}}", "files: {/a: {content: x, mode: '0600'}}", "file:/a", "mode: 420 → 384"),
+    "files": ("files: {/a: {content: x}}", "files: {/a: {content: x, mode: '0600'}}", "file:/a", "mode: 0644 → 0600"),
     "services": (
         "services: [cron]",
         "services: {cron: {running: false}}",
