@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.cli.commands.check import tree_of
+from agent.cli.commands.check import NAMED_MOST, tree_of
 from agent.cli.config_repo import ConfigRepo
 from agent.domain.layout import INVENTORIES
+from agent.domain.text import printable, some
 from agent.domain.tree import Tree
-from agent.errors import UsageError
+from agent.errors import SettingsError, UsageError
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.environment import load
 from agent.inventory.lock import Lock
+from agent.system import own_git
 from agent.system.working_copy import WorkingCopy, working_copy
 
 
@@ -31,6 +33,17 @@ class Desk:
     @property
     def folder(self) -> str:
         return f"{INVENTORIES}/{self.inventory}"
+
+    def require_committable(self) -> None:
+        """Raise SettingsError where a commit of what a command writes would not be what the command has judged: it
+        judges the files as they lie here. Identities may lie here uncommitted: they are what `enroll` leaves."""
+        own_git.require_pushed(self.root)
+        identities = f"{self.folder}/identities/"
+        if changed := [path for path in self.copy.uncommitted if not path.startswith(identities)]:
+            raise SettingsError(
+                f"not committed yet: {printable(some(changed, NAMED_MOST))}",
+                hint="commit and push, or `git stash`; then run this again",
+            )
 
 
 def desk_of(repo: ConfigRepo) -> Desk:

@@ -75,6 +75,22 @@ def test_no_other_commit_is_pushed_along(
     assert repo.git("status", "--short") == ""
 
 
+@pytest.mark.parametrize(
+    "command", [("identity", "revoke", "web1"), ("retire", "web1", "--gone", "--yes")], ids=lambda argv: argv[0]
+)
+@pytest.mark.parametrize("path", ["hosts.yaml", "site.yaml"])
+def test_what_a_person_has_not_committed_is_not_pushed_along(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], command: tuple[str, ...], path: str
+) -> None:
+    before = repo.git("ls-remote", "origin")
+    edited = repo.path / "inventories/prod" / path
+    edited.write_text(f"{edited.read_text()}# not yet\n")
+    assert run([*command, "--commit"]) == 3
+    assert f"not committed yet: inventories/prod/{path}" in capsys.readouterr().err
+    assert repo.git("ls-remote", "origin") == before
+    assert repo.git("status", "--short") == f" M inventories/prod/{path}"
+
+
 OWN = {
     "inventories/prod/host_vars/web1/site.yaml": "port: 80\n",
     "inventories/prod/host_vars/web1/more/x.yaml": "x: 1\n",

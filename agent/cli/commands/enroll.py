@@ -85,7 +85,7 @@ def enroll(
     )
     ask, many = asked_once(person_at_terminal()), len(logins) > 1
     if commit:
-        own_git.require_pushed(desk.root)
+        desk.require_committable()
     if new is not None and name is not None:
         with logged_in(logins[name], ask) as there:
             there.run(["true"], timeout_s=SHORT_TIMEOUT_S)

@@ -74,7 +74,7 @@ def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> int:
     if desk.tree.entry(path) is None:
         raise UsageError(f"{host} is not admitted", hint="hostwright identity list")
     if commit:
-        own_git.require_pushed(desk.root)
+        desk.require_committable()
     draft = Draft(desk, {path: None})
     draft.require_sound()
     changed = draft.write()

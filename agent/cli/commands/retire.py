@@ -42,7 +42,7 @@ def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: b
     if host not in desk.who.hosts:
         raise UsageError(f"{host} is not in {INVENTORIES}/{desk.inventory}", hint=nearest(host, desk.who.hosts))
     if commit:
-        own_git.require_pushed(desk.root)
+        desk.require_committable()
     what = "only its traces here and on the status branch go" if gone else "the machine is given back as it was"
     draft = _without(output, desk, host, commit=commit)
     draft.require_sound()
