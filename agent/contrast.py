@@ -21,8 +21,9 @@ from agent.domain.sealed import shown
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError
 from agent.inventory.complaint import Complaints
-from agent.inventory.environment import Environment, read
+from agent.inventory.environment import Environment
 from agent.inventory.fleet import FLEET_FILE
+from agent.inventory.load import read
 from agent.inventory.other_repositories import ReadRepository
 from agent.problems import ProblemKind
 from agent.steps.resolve import DEPLOYS_FOLDERS, fleet_settings, state_of

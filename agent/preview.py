@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from agent import wiring
 from agent.host.paths import Paths
-from agent.inventory.environment import load
+from agent.inventory.load import load
 from agent.planning import HostPlan, with_removals
 from agent.select_target import gate_of
 from agent.steps.choose import suspension

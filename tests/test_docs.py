@@ -29,8 +29,9 @@ from agent.domain.status import ReportVerdict
 from agent.errors import EXIT_PRECEDENCE, Exit
 from agent.host.settings import Settings, parse
 from agent.inventory import fleet, tools
-from agent.inventory.environment import Environment, load
+from agent.inventory.environment import Environment
 from agent.inventory.fleet import Fleet
+from agent.inventory.load import load
 from agent.inventory.lock import lock_text
 from agent.problems import ProblemKind
 from agent.steps.plan_removals import ALLOW, TRAILER

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.inventory.environment import load
+from agent.inventory.load import load
 from agent.system.folder import FolderTree
 from tests.inventory.samples import checked
 

@@ -12,7 +12,7 @@ from agent.domain.text import printable, some
 from agent.domain.tree import Tree
 from agent.errors import SettingsError, UsageError
 from agent.inventory.ansible.inventory import Inventory
-from agent.inventory.environment import load
+from agent.inventory.load import load
 from agent.inventory.lock import Lock
 from agent.system import own_git
 from agent.system.working_copy import WorkingCopy, working_copy

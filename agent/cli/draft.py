@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agent.cli.desk import Desk
 from agent.domain.tree import EditedTree
 from agent.errors import InventoryError
-from agent.inventory.environment import load
+from agent.inventory.load import load
 from agent.system.files import write_atomic
 
 

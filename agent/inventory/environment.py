@@ -9,7 +9,7 @@ fleet.yaml ─Fleet→                            ┘
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jinja2 import TemplateError
 
@@ -22,28 +22,23 @@ from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.sealed import holds_sealed, is_sealed
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
-from agent.host.identity import admitted
-from agent.inventory.ansible.inventory import Inventory, complain_of_unread, read_inventory
-from agent.inventory.arguments import read_constants
+from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.complaint import Complaints, ComplaintsError
-from agent.inventory.fleet import FLEET_FILE, Fleet, read_fleet_file
+from agent.inventory.fleet import FLEET_FILE, Fleet
 from agent.inventory.lint.conflicts import conflicts, unmet_needs
-from agent.inventory.lint.deploy_files import require_python
-from agent.inventory.lint.fleet_hosts import check_hosts, check_windows
-from agent.inventory.lint.strays import complain_of_strays
-from agent.inventory.lock import AGENT, Lock, read_lock, stale
+from agent.inventory.lock import AGENT, Lock, stale
 from agent.inventory.merge_plays import HostDeploy, PlayMerge
-from agent.inventory.other_repositories import OtherRepositories, ReadRepository, not_fetched
-from agent.inventory.recipients import Recipients, audit, read_recipients
+from agent.inventory.other_repositories import OtherRepositories, ReadRepository
+from agent.inventory.recipients import Recipients, audit
 from agent.inventory.secrets import SecretFiles
-from agent.inventory.site import Play, read_site
+from agent.inventory.site import Play
 from agent.inventory.source import open_source
 from agent.inventory.template.render import HostValues, HostVars, Renderer, TemplateProblem
-from agent.inventory.tools import PythonTool, Tool, read_tools
+from agent.inventory.tools import PythonTool, Tool
 from agent.problems import ProblemKind
 from agent.system.yaml import Position
 
-__all__ = ["Environment", "HostDeploy", "HostSources", "load"]
+__all__ = ["Environment", "HostDeploy", "HostSources"]
 
 
 ConcreteDeploys = tuple[tuple[HostDeploy, Concrete | None], ...]
@@ -285,57 +280,3 @@ class Environment:
         if any(map(is_sealed, keys)) or holds_sealed(concrete.arguments):
             remedy = "write it to a file with `files`, and name that file here"
             complaints.add(*deploy.place(()), f"a secret cannot stand in {deploy.kind} here", remedy, host=host)
-
-
-def load(tree: Tree, name: str, repositories: ReadRepository = not_fetched, *, locked: bool = True) -> Environment:
-    """The inventory ``name`` of a config repo. ``locked``: False when lock.yaml is about to be written.
-
-    Raises InventoryError with every complaint that concerns all hosts: about hosts, groups, site, fleet, tools and
-    lock; of kind ``inventory-unknown`` when there is no such folder.
-    """
-    environment, complaints = read(tree, name, repositories, locked=locked)
-    complaints.raise_if_any()
-    return environment
-
-
-def read(
-    tree: Tree, name: str, repositories: ReadRepository = not_fetched, *, locked: bool = True
-) -> tuple[Environment, Complaints]:
-    """The inventory as far as it can be read, and the complaints about it."""
-    source = open_source(tree, name)
-    complaints = Complaints()
-    inventory = read_inventory(source, complaints)
-    plays = tuple(_sound(play, complaints) for play in read_site(source, inventory, complaints))
-    require_python(tree, plays, complaints)
-    fleet, root = read_fleet_file(source, complaints)
-    check_hosts(fleet, root, inventory, complaints)
-    check_windows(fleet, root, complaints)
-    pinned = Complaints()
-    tools = read_tools(source, pinned)
-    lock = read_lock(source, pinned) if locked else Lock()
-    complaints.include(pinned)
-    complain_of_unread(source, inventory, complaints)
-    complain_of_strays(source, complaints)
-    recipients = read_recipients(source, inventory.hosts, admitted(tree, name)[0], complaints)
-    environment = Environment(
-        tree,
-        name,
-        inventory,
-        plays,
-        fleet,
-        tools=tools,
-        lock=lock,
-        repositories=repositories,
-        recipients=recipients,
-    )
-    environment.pinned = not pinned
-    if inventory.complete:
-        environment.secrets.complain(complaints)
-    return environment, complaints
-
-
-def _sound(play: Play, complaints: Complaints) -> Play:
-    """``play`` without the deploys that are wrong for every host."""
-    read = [(mention.name, read_constants(mention, complaints)) for mention in play.mentions]
-    sound = tuple(mention for _, mention in read if mention is not None)
-    return replace(play, mentions=sound, broken=play.broken | {name for name, mention in read if mention is None})

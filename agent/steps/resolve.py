@@ -15,8 +15,9 @@ from agent.domain.resolution import HostTerms, Resolution
 from agent.domain.sealed import OPEN, calls
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
-from agent.inventory.environment import ConcreteDeploys, Environment, HostDeploy, load
+from agent.inventory.environment import ConcreteDeploys, Environment, HostDeploy
 from agent.inventory.lint.fleet_hosts import windows_of
+from agent.inventory.load import load
 from agent.inventory.other_repositories import ReadRepository, not_fetched
 from agent.system.git import CommitTree
 

@@ -11,7 +11,8 @@ import pytest
 from agent.errors import HostwrightError, InventoryError
 from agent.inventory.ansible.inventory import Inventory, read_inventory
 from agent.inventory.complaint import Complaints
-from agent.inventory.environment import Environment, load, read
+from agent.inventory.environment import Environment
+from agent.inventory.load import load, read
 from agent.inventory.source import open_source
 from agent.system.folder import FolderTree
 

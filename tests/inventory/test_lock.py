@@ -9,7 +9,7 @@ import pytest
 from agent.domain.address import Address
 from agent.domain.pins import AgentPin, Asset, RepositoryPin, ToolPin
 from agent.errors import InventoryError
-from agent.inventory.environment import load
+from agent.inventory.load import load
 from agent.inventory.lock import Lock, lock_text, stale
 from tests.inventory.samples import Repo
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.inventory.complaint import Complaint, ComplaintsError
-from agent.inventory.environment import read as load
+from agent.inventory.load import read as load
 from agent.system import yaml
 from tests.inventory.samples import NAME, Repo
 

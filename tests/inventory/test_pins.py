@@ -10,7 +10,8 @@ from agent.domain.address import Address
 from agent.domain.pins import RepositoryPin
 from agent.domain.tree import Tree
 from agent.errors import Exit, HostwrightError, InventoryError, SourceError, TrustError
-from agent.inventory.environment import Environment, load
+from agent.inventory.environment import Environment
+from agent.inventory.load import load
 from agent.problems import ProblemKind
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.errors import together
 from agent.host.repositories import Repositories
-from agent.inventory.environment import load
+from agent.inventory.load import load
 from agent.inventory.lock import Lock
 from agent.pinning.renew import Renewal
 from agent.system.git import Access

@@ -13,7 +13,8 @@ from agent.domain.desired import DesiredState
 from agent.engine.client import Engine
 from agent.host.identity import Identity, decryption_key, public_lines
 from agent.inventory.complaint import ComplaintsError
-from agent.inventory.environment import Environment, load
+from agent.inventory.environment import Environment
+from agent.inventory.load import load
 from agent.secrets.own_keys import OwnKeys
 from agent.secrets.store import SecretStore
 from agent.secrets.unseal import Unsealer

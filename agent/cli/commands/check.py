@@ -16,9 +16,9 @@ from agent.domain.text import some
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError
 from agent.inventory.complaint import Complaints, ComplaintsError
-from agent.inventory.environment import read
 from agent.inventory.lint.hints import hints
 from agent.inventory.lint.people import complain_of_people
+from agent.inventory.load import read
 from agent.inventory.source import open_source
 from agent.remotes import repositories_of_administrator
 from agent.steps.resolve import state_of

@@ -8,7 +8,7 @@ from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output, json_text
 from agent.errors import UsageError
-from agent.inventory.environment import load
+from agent.inventory.load import load
 from agent.system.folder import FolderTree
 
 

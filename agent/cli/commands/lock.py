@@ -19,7 +19,7 @@ from agent.domain.text import some
 from agent.errors import Exit, HostwrightError, InventoryError, SettingsError, UsageError, together
 from agent.host.repositories import Repositories
 from agent.inventory.complaint import Complaints, ComplaintsError
-from agent.inventory.environment import load
+from agent.inventory.load import load
 from agent.inventory.lock import AGENT, LOCK_FILE, Lock, lock_text, read_lock
 from agent.inventory.source import open_source
 from agent.pinning.renew import Renewal

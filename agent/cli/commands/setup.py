@@ -43,7 +43,7 @@ from agent.host.settings import read as read_settings
 from agent.host.state import Memory
 from agent.host.undo import Undo
 from agent.host.versions import Versions
-from agent.inventory.environment import load
+from agent.inventory.load import load
 from agent.remotes import mirror_of_host
 from agent.steps.accept import accepted
 from agent.steps.fetch import fetch
