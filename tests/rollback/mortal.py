@@ -19,7 +19,6 @@ from agent.domain.health import Vitals
 from agent.domain.outcome import DeployOutcome
 from agent.domain.phase import Phase, phase_of
 from agent.engine.client import Engine
-from agent.errors import HostwrightError
 from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.journal import Journal
@@ -36,6 +35,7 @@ from agent.system import host as machine
 from agent.system import systemd
 from agent.system.git import Access, Mirror
 from tests.gitserver import ConfigRepo
+from tests.reporter import PlayedReporter
 from tests.stage import Stage
 
 INVENTORY = "inventories/prod"
@@ -66,27 +66,13 @@ class MortalEngine(Engine):
 
 
 @dataclass
-class Reporter:
-    attempts: int = 0
-
-    def attempting(self, _: Account) -> None:
-        self.attempts += 1
-
-    def report(self, _: Account) -> tuple[HostwrightError, ...]:
-        return ()
-
-    def next_report(self, _: Account) -> int:
-        return 2**40
-
-
-@dataclass
 class Host:
     """web1, whose deploy ``web`` writes below ``target`` and is judged by ``target/web`` saying good."""
 
     repo: ConfigRepo
     parts: Parts
     engine: MortalEngine
-    reporter: Reporter
+    reporter: PlayedReporter
     target: Path
     now: int = 1_790_000_000
     answers: Callable[[], bool] = lambda: True
@@ -158,7 +144,7 @@ class Hosts:
         repo = ConfigRepo.at(self._stage.folder / "work")
         self.close()
         self._mirror = mirror = Mirror(paths.mirror, Access(None, None))
-        reporter = Reporter()
+        reporter = PlayedReporter()
         engine = MortalEngine(work=self._stage.folder / "engine", timeout_s=60)
         host: Host
         parts = Parts(

@@ -23,7 +23,7 @@ from agent.domain.plan import WantedChange
 from agent.domain.resolution import Resolution
 from agent.domain.trial import Trial
 from agent.engine.client import Decision, Execute, FoundDeploy
-from agent.errors import Consequence, DeployError, HostwrightError, host_io_error
+from agent.errors import Consequence, DeployError, host_io_error
 from agent.host.events import Events
 from agent.host.exports import Exports
 from agent.host.healing import heal
@@ -43,6 +43,7 @@ from agent.steps.apply import Progress
 from agent.steps.verify import recall
 from agent.system.git import Access, Mirror
 from tests.gitserver import ConfigRepo
+from tests.reporter import PlayedReporter
 
 INVENTORY = "inventories/prod"
 HOSTS = {f"{INVENTORY}/hosts.yaml": "all: {hosts: {web1: {}}}\n"}
@@ -94,22 +95,6 @@ class PlayedEngine:
 
     def _found(self, deploy: str) -> FoundDeploy:
         return FoundDeploy(deploy, (WantedChange("file:/srv/motd", "write /srv/motd"),) if self.wanted else ())
-
-
-@dataclass
-class PlayedReporter:
-    attempts: int = 0
-    reported: list[Account] = field(default_factory=list)
-
-    def attempting(self, _: Account) -> None:
-        self.attempts += 1
-
-    def report(self, account: Account) -> tuple[HostwrightError, ...]:
-        self.reported.append(account)
-        return ()
-
-    def next_report(self, _: Account) -> int:
-        return 2**40
 
 
 @dataclass
