@@ -62,6 +62,8 @@ Whom it trusts
   --trusted-signers FILE    who may sign, in OpenSSH's allowed_signers format; needed with signed
   --min-commit SHA          the first commit must be this one or descend from it
   --known-hosts FILE        host keys of the ssh remotes (default: those that you or root know)
+  --code-file FILE          the one-time code by which an administrator admits this machine without
+                            comparing fingerprints; root's own file, which nobody else can read
 
 How it gets there
   --wheelhouse DIR       install Python packages from this folder, without network:
@@ -139,7 +141,7 @@ parse() {
         esac
         case $1 in
         --repo | --branch | --inventory | --host | --status-repo | --trust | --trusted-signers | --min-commit | \
-            --known-hosts | --wheelhouse | --index | --proxy | --ca)
+            --known-hosts | --code-file | --wheelhouse | --index | --proxy | --ca)
             [ $# -ge 2 ] || die "$EXIT_USAGE" "$1 needs a value" "see --help"
             remember "$1" "$2"
             shift 2
@@ -185,7 +187,7 @@ remember() {
         esac
         [ ${#2} -eq 40 ] || die "$EXIT_USAGE" "--min-commit '$2' is no full commit" "give all 40 hex digits"
         ;;
-    --trusted-signers | --known-hosts | --ca) value=$(readable "$1" "$2") ;;
+    --trusted-signers | --known-hosts | --code-file | --ca) value=$(readable "$1" "$2") ;;
     --wheelhouse)
         [ -d "$2" ] || die "$EXIT_USAGE" "--wheelhouse $2 is no folder" "name the folder that holds the wheels"
         value=$(absolute "$2")
@@ -631,7 +633,7 @@ clean_up() {
 hand_over() {
     set -- ${verbose:+"$verbose"} setup
     [ -z "$clone" ] || set -- "$@" --source "$clone"
-    for name in repo branch inventory host status_repo trust trusted_signers min_commit known_hosts proxy ca; do
+    for name in repo branch inventory host status_repo trust trusted_signers min_commit known_hosts code_file proxy ca; do
         eval "value=\$$name"
         [ -z "$value" ] || set -- "$@" "--$(printf '%s' "$name" | tr _ -)" "$value"
     done
@@ -677,7 +679,7 @@ uninstall() {
 # shellcheck disable=SC2034 # hand_over passes the options on by name
 main() {
     action='' verbose='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
-    known_hosts='' wheelhouse='' index='' proxy='' ca=''
+    known_hosts='' code_file='' wheelhouse='' index='' proxy='' ca=''
     clone='' work='' building='' settled='' renewed='' bundle='' version='' setup='' interrupted='' install='' adding='' compiling=''
     umask 022
     parse "$@"

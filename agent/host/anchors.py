@@ -1,4 +1,4 @@
-"""What a host trusts before it has seen any commit: host keys of its ssh remotes, signers, certificates.
+"""What a host is given before it has seen any commit: host keys of its ssh remotes, signers, certificates, a code.
 
 All of it is given by the person who installs the host. Nothing is asked of the network: a key that a server offers
 about itself proves nothing.
@@ -11,14 +11,19 @@ import pwd
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from agent.domain.one_time_code import OneTimeCode
 from agent.errors import Exit, SettingsError
 from agent.problems import ProblemKind
 from agent.system.files import read_bounded
 from agent.system.known_hosts import lines_about, server_name
+from agent.system.misplaced import require_private
 from agent.system.remote import Remote, Transport
 
 SIZE_LIMIT = 4 * 1024 * 1024
 """Bytes of one file that is taken over; a bundle with all authorities of the world has 220 KB."""
+
+CODE_FILE_LIMIT = 64 * 1024
+"""Bytes of the file that holds a one-time code."""
 
 
 def read_given(path: Path, marker: bytes, what: str) -> bytes:
@@ -33,6 +38,15 @@ def read_given(path: Path, marker: bytes, what: str) -> bytes:
     if marker not in content:
         raise SettingsError(f"{path} does not hold {what}", hint=f"name a file of {what}")
     return content
+
+
+def read_code(path: Path) -> OneTimeCode:
+    """The one-time code in a file of root's that nobody else can read. Raises SettingsError."""
+    require_private(path)
+    try:
+        return OneTimeCode.read(read_bounded(path, CODE_FILE_LIMIT).decode(errors="replace"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: {error}", hint="write the code alone into it, as it was made") from error
 
 
 def host_keys(remotes: Iterable[Remote], sources: Sequence[Path]) -> bytes:

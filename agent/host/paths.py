@@ -46,6 +46,8 @@ class Paths:
     repositories = _Below("var", "repositories")
     """Other repositories' files at their pins, by tree digest."""
     identity = _Below("var", "identity")
+    code = _Below("var", "code")
+    """The one-time code that this host was made with, until it is admitted."""
     journal = _Below("var", "journal")
     ledger = _Below("var", "ledger")
     commands = _Below("var", "commands")

@@ -47,6 +47,7 @@ def publish(machine: Host) -> None:
         (["--repo", "ext::sh -c id", "--trust", "unsigned"], 2, "--repo cannot be"),
         (["--repo", "git@git.example:c.git", "--trust", "unsigned"], 5, "no host key of git.example"),
         (["--trust", "signed", "--trusted-signers", "/etc/passwd"], 3, "does not hold allowed signers"),
+        (["--code-file", "/etc/passwd"], 3, "/etc/passwd can be read by others"),
     ],
 )
 def test_what_cannot_be_followed_changes_nothing(

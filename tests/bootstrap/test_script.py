@@ -84,6 +84,7 @@ def test_the_version_is_that_of_the_agent() -> None:
         (["--min-commit", "abc123"], "--min-commit 'abc123' is no full commit"),
         (["--min-commit", "Z" * 40], "is no commit"),
         (["--known-hosts", "/no/such"], "--known-hosts /no/such cannot be read"),
+        (["--code-file", "/no/such"], "--code-file /no/such cannot be read"),
         (["--wheelhouse", "/no/such"], "--wheelhouse /no/such is no folder"),
         (["--proxy", "proxy:3128"], "--proxy 'proxy:3128' is no URL"),
         (["--index", "file://"], "--index 'file://' is no URL"),

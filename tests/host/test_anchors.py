@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.domain.one_time_code import OneTimeCode
 from agent.errors import Exit, SettingsError
 from agent.host import anchors
 from agent.system.remote import Remote
@@ -67,3 +68,24 @@ def test_a_given_file_of_the_wrong_kind_is_refused(known: Path) -> None:
         anchors.read_given(known, b"-----BEGIN CERTIFICATE-----", "certificates")
     with pytest.raises(SettingsError, match="cannot be read"):
         anchors.read_given(Path("/no/such"), b"", "certificates")
+
+
+def test_a_code_is_taken_from_a_file_that_only_its_owner_can_read(tmp_path: Path) -> None:
+    code, file = OneTimeCode.new(), tmp_path / "code"
+    file.write_text(f"{code.text}\n")
+    file.chmod(0o600)
+    assert anchors.read_code(file) == code
+    file.chmod(0o640)
+    with pytest.raises(SettingsError, match="can be read by others"):
+        anchors.read_code(file)
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    with pytest.raises(SettingsError, match="is a symbolic link"):
+        anchors.read_code(link)
+
+
+def test_a_file_without_a_code_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "code"
+    file.touch(mode=0o600)
+    with pytest.raises(SettingsError, match="no code of the form"):
+        anchors.read_code(file)

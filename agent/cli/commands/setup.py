@@ -78,6 +78,7 @@ class SetupOptions:
     trusted_signers: Path | None = None
     min_commit: str | None = None
     known_hosts: Path | None = None
+    code_file: Path | None = None
     proxy: str | None = None
     ca: Path | None = None
     plan: bool = False
@@ -100,6 +101,7 @@ class SetupOptions:
 @click.option("--trusted-signers", type=_FILE)
 @click.option("--min-commit")
 @click.option("--known-hosts", type=_FILE)
+@click.option("--code-file", type=_FILE)
 @click.option("--proxy")
 @click.option("--ca", type=_FILE)
 @click.option("--plan", is_flag=True)
@@ -177,6 +179,8 @@ def follow(options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> tuple
     if draft.remote == str(paths.origin):
         draft = _with_origin(draft, options, paths, undo, talk)
     changed = _write_anchors(draft, options, paths, undo)
+    if options.code_file is not None:
+        undo.file(paths.code, f"{anchors.read_code(options.code_file).text}\n".encode())
     try:
         settings, trusted = _tried(draft, paths, undo)
     except (InventoryError, SourceError, TrustError) as error:
