@@ -357,7 +357,9 @@ stock = LocalConnector(host.state, host)
 paths = ["/etc/shadow", "/root", "/root/.bashrc", "/proc/1/environ", "/proc/1/cwd", "/var/lib/hostwright", "/srv/gone"]
 paths += [str(target / name) for name in ("closed", "shut", "shut/inner", "open")]
 facts = [of_files.File, of_files.Link, of_files.Sha1File, of_files.FindFiles, of_files.FileContents, of_files.Block]
-commands = [fact().command(path=path) for fact in facts for path in paths]
+asked = [(fact, path) for fact in facts for path in paths]
+asked.remove((of_files.FindFiles, "/root"))  # where others work meanwhile; "shut" is as closed
+commands = [fact().command(path=path) for fact, path in asked]
 commands += [of_server.Users().command(), of_server.Groups().command(), "id", "touch /srv/gone", "cat /etc/shadow"]
 told = []
 for command in commands:
