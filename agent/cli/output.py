@@ -161,12 +161,17 @@ class Output:
         """True if stderr can show more than ASCII."""
         return (self._err.encoding or "").lower().replace("-", "") == "utf8"
 
-    def envelope(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> None:
+    def envelope(
+        self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None, **more: Any
+    ) -> None:
         """Data for programs, with ``--json`` only."""
-        self.write(self.enveloped(command, exit_code, data, error))
+        self.write(self.enveloped(command, exit_code, data, error, **more))
 
-    def enveloped(self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None) -> str:
-        """The envelope as text, masked, to be written later; empty without ``--json``."""
+    def enveloped(
+        self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None, **more: Any
+    ) -> str:
+        """The envelope as text, masked, to be written later; empty without ``--json``.
+        ``more``: keys beside ``data``."""
         if not self.as_json:
             return ""
         document = {
@@ -176,6 +181,7 @@ class Output:
             "exit": exit_code,
             "data": masked_parts(data),
             "error": masked_parts(error),
+            **masked_parts(more),
         }
         return f"{json_text(document, indent=1)}\n"
 
@@ -194,10 +200,10 @@ class Output:
         if error.hint:
             self.say(f"  → {error.hint}")
 
-    def failure(self, command: str, error: HostwrightError) -> int:
+    def failure(self, command: str, error: HostwrightError, **more: Any) -> int:
         """Tell of the error, to people and programs; return its exit code."""
         self.problem(error)
-        self.envelope(command, int(error.exit), None, error_document(error))
+        self.envelope(command, int(error.exit), None, error_document(error), **more)
         return int(error.exit)
 
 

@@ -36,10 +36,15 @@ class Complaint:
             "hosts": self.host,
         }
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """The complaint for people, without its place."""
         hosts = "hosts" if " and " in self.host else "host"
-        parts = (str(self.position), self.path, self.problem + (f" ({hosts} {self.host})" if self.host else ""))
+        parts = (self.path, self.problem + (f" ({hosts} {self.host})" if self.host else ""))
         return ": ".join(part for part in parts if part) + (f"; {self.remedy}" if self.remedy else "")
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.text}"
 
 
 class ComplaintsError(InventoryError):
@@ -90,10 +95,14 @@ class Complaints:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    @property
+    def sorted(self) -> tuple[Complaint, ...]:
+        """All complaints by place."""
+        return tuple(sorted(replace(found, host=_named(hosts)) for found, hosts in self._found.items()))
+
     def as_error(self) -> tuple[ComplaintsError, ...]:
-        """All complaints as one error, sorted by place; empty without complaints."""
-        found = sorted(replace(found, host=_named(hosts)) for found, hosts in self._found.items())
-        return (ComplaintsError(found),) if found else ()
+        """All complaints as one error; empty without complaints."""
+        return (ComplaintsError(found),) if (found := self.sorted) else ()
 
     def raise_if_any(self) -> None:
         """Raise all complaints as one ComplaintsError, sorted by place."""

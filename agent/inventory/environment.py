@@ -23,7 +23,7 @@ from agent.domain.sealed import holds_sealed, is_sealed
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory.ansible.inventory import Inventory
-from agent.inventory.complaint import Complaints, ComplaintsError
+from agent.inventory.complaint import Complaint, Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet
 from agent.inventory.lint.conflicts import conflicts, unmet_needs
 from agent.inventory.lock import AGENT, Lock, stale
@@ -124,10 +124,11 @@ class Environment:
     def stale(self) -> Iterator[str]:
         """One line for everything that `hostwright lock` would change."""
         yield from stale(self.lock, self.tools, self.addresses(), self.fleet.agent.requirement)
-        yield from self.audit()
+        folder = f"{INVENTORIES}/{self.name}/"
+        yield from (f"{complaint}".removeprefix(folder) for complaint in self.audit())
 
-    def audit(self) -> Iterator[str]:
-        """One line for everything that is wrong with whom the files of secrets were made for."""
+    def audit(self) -> Iterator[Complaint]:
+        """All that is wrong with whom the files of secrets were made for. No host stops for it."""
         return audit(self.secrets, self.recipients, self.lock.secrets)
 
     @property

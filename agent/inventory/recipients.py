@@ -9,10 +9,11 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
+from agent.domain.fault import Fault
 from agent.domain.pins import SecretPin
 from agent.host.identity import PublicIdentity
-from agent.inventory.complaint import Complaints
-from agent.inventory.secrets import SECRETS, SUFFIX, SecretFiles
+from agent.inventory.complaint import Complaint, Complaints
+from agent.inventory.secrets import SecretFiles
 from agent.inventory.source import Source
 from agent.system import age
 from agent.system.yaml import Position
@@ -73,33 +74,36 @@ def _admins(source: Source, hosts: Set[str], complaints: Complaints) -> dict[str
     return found
 
 
-def audit(files: SecretFiles, recipients: Recipients, pins: Mapping[str, SecretPin]) -> Iterator[str]:
-    """One line for each file that somebody cannot read who should, or can who should not."""
+def audit(files: SecretFiles, recipients: Recipients, pins: Mapping[str, SecretPin]) -> Iterator[Complaint]:
+    """Files that somebody cannot read who should, or can who should not. No host stops for one."""
     for name in files.names:
         readers = files.readers(name.partition("/")[0])
         if readers is not None:
-            told = f"{SECRETS}/{name}{SUFFIX}"
-            yield from (f"{told}: {line}" for line in differences(files, name, recipients, pins.get(name)))
+            place = Position(files.file(name).path)
+            for fault in differences(files, name, recipients, pins.get(name)):
+                yield Complaint(place, "", fault.problem, fault.remedy)
             if keyless := sorted(recipients.keyless.intersection(readers)):
                 remedy = "add the second line that `hostwright identity` prints on the host to identities/"
-                yield f"{told}: {', '.join(keyless)} has no key for secrets; {remedy}"
-    yield from (f"{SECRETS}/{name}{SUFFIX}: lock.yaml knows it, and it is gone" for name in gone(files, pins))
+                yield Complaint(place, "", f"{', '.join(keyless)} has no key for secrets", remedy)
+    for name in gone(files, pins):
+        yield Complaint(files.locked, f"secrets.{name}", "there is no such file any more", REKEY)
 
 
-def differences(files: SecretFiles, name: str, recipients: Recipients, pin: SecretPin | None) -> Iterator[str]:
+def differences(files: SecretFiles, name: str, recipients: Recipients, pin: SecretPin | None) -> Iterator[Fault]:
     """What ``secret rekey`` would mend of one file, and whose knowledge of its value only a new value ends."""
     wanted = recipients.of(files.readers(name.partition("/")[0]) or ())
     if pin is None:
-        yield f"lock.yaml does not know it; {_rekey_of(name, wanted)}"
+        yield Fault("lock.yaml does not know it", _rekey_of(name, wanted))
         return
     if not is_known(files, name, pin):
-        yield f"it was changed by another program, which may have left readers out; {_rekey_of(name, wanted)}"
+        yield Fault("it was changed by another program, which may have left readers out", _rekey_of(name, wanted))
     if new := [who for recipient, who in wanted.items() if recipient not in pin.recipients]:
-        yield f"{', '.join(new)} cannot read it yet; {REKEY}"
+        yield Fault(f"{', '.join(new)} cannot read it yet", REKEY)
     if left := [who for recipient, who in pin.recipients.items() if recipient not in wanted]:
-        yield f"{', '.join(left)} can still read it; {REKEY}, and change the value"
+        yield Fault(f"{', '.join(left)} can still read it", f"{REKEY}, and change the value")
     if known := [who for recipient, who in pin.left.items() if recipient not in wanted]:
-        yield f"{', '.join(known)} knew its value; change it with `hostwright secret set {name}` in the config repo"
+        remedy = f"change it with `hostwright secret set {name}` in the config repo"
+        yield Fault(f"{', '.join(known)} knew its value", remedy)
 
 
 def is_known(files: SecretFiles, name: str, pin: SecretPin | None) -> bool:

@@ -20,7 +20,7 @@ from agent.inventory.source import Source, is_backup
 from agent.inventory.template.sealed import Sealed
 from agent.system import sops
 from agent.system.age import is_age, unarmoured
-from agent.system.yaml import load, plain
+from agent.system.yaml import Position, load, plain
 
 SECRETS = "secrets"
 SUFFIX = ".age"
@@ -61,6 +61,11 @@ class SecretFiles:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._paths))
+
+    @property
+    def locked(self) -> Position:
+        """The file that remembers whom each was made for."""
+        return self._source.position("lock.yaml")
 
     @property
     def folders(self) -> tuple[str, ...]:

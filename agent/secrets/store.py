@@ -101,7 +101,7 @@ class SecretStore:
         readers = self.files.readers(name.partition("/")[0])
         if readers is None:
             return Listed(name, (), ("its folder is no group or host",))
-        wrong = tuple(differences(self.files, name, self.recipients, self.lock.secrets.get(name)))
+        wrong = tuple(map(str, differences(self.files, name, self.recipients, self.lock.secrets.get(name))))
         return Listed(name, tuple(self.recipients.of(readers).values()), wrong)
 
     def _is_behind(self, name: str) -> bool:

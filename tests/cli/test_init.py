@@ -146,8 +146,13 @@ def test_the_review_comments_what_a_branch_changes_and_fails_where_check_does(tm
         assert "+ package:jq  [packages]" in comment
         assert comment in done.stdout
         repo.commit("Typo", {"inventories/main/site.yaml": site.read_text().replace("packages", "packagez")})
-        assert review("HEAD~1", HOSTWRIGHT_COMMENTS=url, HOSTWRIGHT_TOKEN="secret").returncode == 6
+        done = review("HEAD~1", HOSTWRIGHT_COMMENTS=url, HOSTWRIGHT_TOKEN="secret", GITLAB_CI="true")
+        assert done.returncode == 6
         assert "does not pass" in taken[1][1]
+    report = json.loads((folder / "gl-code-quality-report.json").read_text())
+    assert {one["location"]["path"] for one in report} == {"inventories/main/site.yaml"}
+    done = review(GITHUB_ACTIONS="true", GITLAB_CI="")
+    assert (done.returncode, done.stdout[:38]) == (6, "::error file=inventories/main/site.yam")
 
 
 def test_hosts_may_be_named_twice_or_like_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ alias ll='ls -la'
 )
 def test_a_folder_whose_name_is_nearly_one_that_is_read_is_named(repo: Repo, folder: str, meant: str) -> None:
     repo.write(f"/{folder}/a", "x\n")
-    assert list(hints(repo.tree)) == [f'{folder}/: nobody reads this folder; did you mean "{meant}"?']
+    assert [str(hint) for hint in hints(repo.tree)] == [f'{folder}/: nobody reads this folder; did you mean "{meant}"?']
 
 
 def test_other_folders_and_files_at_the_top_are_nobodys_business(repo: Repo) -> None:
@@ -44,7 +44,7 @@ def test_other_folders_and_files_at_the_top_are_nobodys_business(repo: Repo) -> 
 def test_a_merge_conflict_in_a_file_of_any_format_is_told_with_its_line(repo: Repo, path: str) -> None:
     repo.write(f"/{path}", CONFLICT)
     (told,) = hints(repo.tree)
-    assert told.startswith(f"{path}:2: a merge conflict was left in here; keep one of the two sides")
+    assert str(told).startswith(f"{path}:2:1: a merge conflict was left in here; keep one of the two sides")
 
 
 def test_a_row_of_equals_signs_is_no_merge_conflict(repo: Repo) -> None:

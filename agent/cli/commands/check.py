@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from agent.cli.annotations import FORMATS, Findings
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import some
 from agent.domain.tree import Tree
-from agent.errors import HostwrightError, InventoryError
+from agent.errors import HostwrightError, InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.lint.hints import hints
 from agent.inventory.lint.people import complain_of_people
@@ -31,30 +32,43 @@ NAMED_MOST = 5
 
 
 @click.command()
+@click.option("--github", "form", flag_value="github", help="Workflow commands on stdout: marks on the lines.")
+@click.option("--gitlab", "form", flag_value="gitlab", help="A Code Quality report on stdout.")
+@click.option("--sarif", "form", flag_value="sarif", help="A SARIF 2.1.0 log on stdout.")
 @pass_config_repo
 @pass_output
-def check(output: Output, repo: ConfigRepo) -> int:
+def check(output: Output, repo: ConfigRepo, form: str | None) -> int:
     """Check an inventory: every file, every host, all complaints at once."""
+    if form is not None and output.as_json:
+        raise UsageError(f"--{form} and --json are two forms of the same", hint="leave one of them out")
     root, names = repo.root, repo.inventories()
     copy = working_copy(root)
-    complaints = Complaints()
+    complaints, doubts = Complaints(), Complaints()
     checked: dict[str, Any] = {}
     for line in unlike_the_commit(copy) if copy is not None else ():
         output.say(line)
     tree = tree_of(root, copy)
-    for line in hints(tree):
-        output.say(line)
+    for hint in hints(tree):
+        doubts.put(hint)
     for name in names:
         try:
-            checked[name] = _check(output, tree, name)
+            checked[name] = _check(output, tree, name, doubts)
         except ComplaintsError as error:
             complaints.take(error)
         except InventoryError as error:
             complaints.add(Position(f"{INVENTORIES}/{name}"), (), error.message, error.hint)
-    for name, hosts in checked.items():
-        output.show(f"{name}: {len(hosts)} host{'' if len(hosts) == 1 else 's'}, fine")
-    complaints.raise_if_any()
-    output.envelope("check", 0, checked)
+    findings = Findings(complaints.sorted, doubts.sorted)
+    for hint in findings.hints:
+        output.say(f"{hint}")
+    if form is not None:
+        output.write(FORMATS[form](findings))
+    else:
+        for name, hosts in checked.items():
+            output.show(f"{name}: {len(hosts)} host{'' if len(hosts) == 1 else 's'}, fine")
+    documents = [hint.document() for hint in findings.hints]
+    if findings.mistakes:
+        return output.failure("check", ComplaintsError(findings.mistakes), hints=documents)
+    output.envelope("check", 0, checked, hints=documents)
     return 0
 
 
@@ -76,8 +90,8 @@ def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
         yield f"left out by hosts: {some(copy.left_out, NAMED_MOST)}"
 
 
-def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
-    """The desired-state digest of each host; None if it takes a repository that is not here.
+def _check(output: Output, tree: Tree, name: str, doubts: Complaints) -> dict[str, str | None]:
+    """The desired-state digest of each host; None if it takes a repository that is not here. Hints go to ``doubts``.
 
     Raises ComplaintsError with the complaints about all hosts and about single ones."""
     environment, complaints = read(tree, name, repositories_of_administrator(fetch=False).tree)
@@ -86,8 +100,8 @@ def _check(output: Output, tree: Tree, name: str) -> dict[str, str | None]:
     for host, found in environment.each(complaints, unseen):
         state = state_of(environment, tree, found, host=host, commit="0" * 40) if found is not None else None
         digests[host] = state.digest if state is not None else None
-    for line in environment.audit():
-        output.say(f"{name}: {line}")
+    for hint in environment.audit():
+        doubts.put(hint)
     complain_of_people(open_source(tree, name), tuple(environment.inventory.hosts), complaints)
     complaints.raise_if_any()
     if environment.left_out:
