@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import Enum
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
+Check = Callable[[Any], None]
 
 _WORDS = {str: "text", int: "a whole number", bool: "true or false"}
 _SHOWN = 80
@@ -73,8 +74,8 @@ def decode(document: bytes, kind: type[T]) -> T:
 
 
 def from_plain(value: object, kind: type[T], *, exact: bool = False) -> T:
-    """The value of ``kind`` that ``json.loads`` gave. ``exact``: objects have all fields of their class and no other.
-    Raises Mismatch."""
+    """The value of ``kind`` that ``json.loads`` gave. ``exact``: objects have all fields of their class and no other;
+    those of a class that is ``CLOSED`` have no other in any case. Raises Mismatch."""
     hint: Any = kind
     found: T = _reader(hint, exact)(value)
     return found
@@ -83,12 +84,13 @@ def from_plain(value: object, kind: type[T], *, exact: bool = False) -> T:
 @cache
 def _reader(hint: Any, exact: bool) -> Reader:
     """``hint``: Any, str, int, bool, float, a literal, an enum, a dataclass; a mapping, list, tuple, frozenset or union
-    of these. None is one of a union."""
+    of these, annotated or not. None is one of a union. Each of the ``checks`` of an annotation gets a value, and raises
+    Mismatch for one that it does not allow."""
     if hint is Any:
         return lambda value: value
     kind, inner = get_origin(hint) or hint, get_args(hint)
-    if kind is Literal:
-        return _literal(inner)
+    if kind in (Annotated, Literal):
+        return _literal(inner) if kind is Literal else _checked(_reader(inner[0], exact), inner[1:])
     if inner:
         return _collection(kind, [_reader(each, exact) for each in inner if each not in (type(None), ...)], inner)
     if dataclasses.is_dataclass(kind):
@@ -96,6 +98,22 @@ def _reader(hint: Any, exact: bool) -> Reader:
     if issubclass(kind, Enum):
         return _enum(kind)
     return _float if kind is float else _scalar(kind)
+
+
+def _checked(reader: Reader, annotations: tuple[Any, ...]) -> Reader:
+    for annotation in annotations:
+        for check in getattr(annotation, "checks", ()):
+            reader = _one_checked(reader, check)
+    return reader
+
+
+def _one_checked(reader: Reader, check: Check) -> Reader:
+    def read(value: Any) -> Any:
+        found = reader(value)
+        check(found)
+        return found
+
+    return read
 
 
 def _collection(kind: Any, readers: list[Reader], inner: tuple[Any, ...]) -> Reader:
@@ -131,7 +149,9 @@ def _union(readers: list[Reader], *, optional: bool) -> Reader:
 
 
 def _literal(values: tuple[Any, ...]) -> Reader:
-    return lambda value: value if value in values else _refuse(f"one of {', '.join(map(str, values))}", value)
+    typed = tuple((type(value), value) for value in values)  # True equals 1
+    told = f"one of {', '.join(map(str, values))}"
+    return lambda value: value if (type(value), value) in typed else _refuse(told, value)
 
 
 def _enum(kind: type[Enum]) -> Reader:
@@ -146,18 +166,19 @@ def _enum(kind: type[Enum]) -> Reader:
 
 def _object(kind: Any, exact: bool) -> Reader:
     # An alias that names itself has no end: what is called JSON came from JSON.
-    hints = get_type_hints(kind, localns={"JSON": Any})
+    hints = get_type_hints(kind, localns={"JSON": Any}, include_extras=True)
     names = {name for name, _ in _fields(kind)}
     needed = {name for name, default in _fields(kind) if exact or default is dataclasses.MISSING}
+    closed = exact or getattr(kind, "CLOSED", False)
     fields = [(name, _reader(hints[name], exact)) for name in names]
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             _refuse("an object", value)
-        if exact and (more := value.keys() - names):
-            raise Mismatch(f"unknown field {min(more)!r}")
-        if missing := needed - value.keys():
-            raise Mismatch(f"field {min(missing)!r} is missing")
+        if closed and not value.keys() <= names:
+            raise Mismatch(f"unknown field {min(value.keys() - names)!r}")
+        if not value.keys() >= needed:
+            raise Mismatch(f"field {min(needed - value.keys())!r} is missing")
         found, name = {}, ""
         try:  # once, and not around each field: most of what is read are thousands of small objects
             for name, reader in fields:
@@ -183,7 +204,13 @@ def _list(kind: type, reader: Reader) -> Reader:
     def read(value: Any) -> Any:
         if not isinstance(value, list):
             _refuse("a list", value)
-        return kind(_at(f"{number}", reader, item) for number, item in enumerate(value))
+        found: list[Any] = []
+        try:  # once, as for an object
+            for item in value:
+                found.append(reader(item))  # noqa: PERF401 - how many there are says which one it was
+        except Mismatch as mismatch:
+            raise Mismatch(mismatch.why, f"{len(found)}", *mismatch.path) from None
+        return kind(found)
 
     return read
 

@@ -2,15 +2,17 @@
 
 It is written by the host that it names, signed, and read by everybody who sees the status branch, so it carries no
 content found on the host: of a diff only the counts (a hand edit may hold a password). ``fleet.reader`` reads those of
-others strictly, by the limits that stand here. A host that writes its own needs no pydantic for that.
+others strictly, by the limits that stand here, without pydantic: that takes longer to load than a fleet to be read.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+from agent.domain.codec import Check, Mismatch
 from agent.domain.phase import Phase
 
 SCHEMA_ID = "urn:hostwright:report:1"
@@ -19,15 +21,51 @@ LATEST = 253_402_300_799
 """Seconds since the epoch: the end of the year 9999, beyond which no calendar goes."""
 
 
+def _within(bound: int, *, low: bool) -> Check:
+    def check(value: int) -> None:
+        if value < bound if low else value > bound:
+            raise Mismatch(f"at {'least' if low else 'most'} {bound} was expected")
+
+    return check
+
+
+def _no_longer(bound: int) -> Check:
+    def check(value: str | tuple[object, ...]) -> None:
+        if len(value) > bound:
+            raise Mismatch(f"it is longer than {bound}")
+
+    return check
+
+
+def _shaped(pattern: str) -> Check:
+    matches = re.compile(pattern.removeprefix("^").removesuffix("$")).fullmatch
+
+    def check(value: str) -> None:
+        if not matches(value):
+            raise Mismatch(f"it does not match {pattern}")
+
+    return check
+
+
+_BOUNDS: dict[str, Callable[[Any], Check]] = {
+    "ge": lambda bound: _within(bound, low=True),
+    "le": lambda bound: _within(bound, low=False),
+    "max_length": _no_longer,
+    "pattern": _shaped,
+}
+
+
 class ValueLimits:
-    """The bounds of a value, called as pydantic calls them, and its description."""
+    """The bounds of a value, named as pydantic names them, and its description."""
 
     def __init__(self, *, description: str = "", **bounds: str | int) -> None:
         self.description = description
         self.bounds = bounds
+        self.checks = tuple(_BOUNDS[name](bound) for name, bound in bounds.items())
+        """Each raises Mismatch for a value out of bounds."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """Asked by pydantic where a reader makes a validator of the report."""
+        """Asked by pydantic where it makes the JSON Schema of the report."""
         return handler(source) | self.bounds
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Callable[[Any], Any]) -> Any:
@@ -46,6 +84,7 @@ Text = Annotated[str, ValueLimits(max_length=4096)]
 
 class _Part:
     __slots__ = ()
+    CLOSED: ClassVar = True
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
 

@@ -8,11 +8,11 @@ import string
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from agent.cli.commands.status import COLUMNS, row
 from agent.cli.output import Output
 from agent.domain import codec
+from agent.domain.codec import Mismatch
 from agent.domain.phase import Phase
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.report import LATEST, Problem, Report, ReportedHold
@@ -90,7 +90,7 @@ BEYOND = {
 @pytest.mark.parametrize(("field", "value"), BEYOND.values(), ids=BEYOND.keys())
 def test_a_number_that_nobody_can_count_with_is_no_report(field: str, value: object) -> None:
     document = json.loads(encode(report())) | {field: value}
-    with pytest.raises(ValidationError, match=field):
+    with pytest.raises(Mismatch, match=field):
         parse(json.dumps(document).encode())
 
 

@@ -8,8 +8,8 @@ import types
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from agent.domain import codec
 from agent.domain.report import Report, ValueLimits
-from agent.fleet.reader import REPORTS
 
 TEXTS = (
     "",
@@ -38,7 +38,7 @@ SHAPED = {
 
 def report(seed: int, **fixed: Any) -> Report:
     """One report, with the ``fixed`` fields as they are given."""
-    return REPORTS.validate_python(_object(random.Random(seed), Report) | fixed)
+    return codec.from_plain(codec.to_plain(_object(random.Random(seed), Report) | fixed), Report)
 
 
 def _object(chance: random.Random, kind: type[Any]) -> dict[str, Any]:

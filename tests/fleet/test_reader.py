@@ -9,17 +9,22 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from agent.cli.commands.status import row
+from agent.domain.report import Report
 from agent.domain.status import HostStatus, RawReport, ReportVerdict, Signed, encode, report_path, signature_path
-from agent.fleet.reader import REPORTS, judge, judge_all, now_seen
+from agent.fleet.reader import MANY, judge, judge_all, now_seen, parse
 from agent.fleet.render import readme
 from tests.fleet import hostile, samples
-from tests.fleet.samples import DEADLINE_S, bare, branch, identity, report, signed, tamper
+from tests.fleet.samples import DEADLINE_S, DIGEST, bare, branch, identity, report, signed, tamper
 
 
 def found(one: Signed, path: str | None = None) -> RawReport:
     return RawReport(path or report_path(one.report.host), one.document, one.signature)
+
+
+SCHEMA = TypeAdapter(Report)
 
 
 def line(folder: Path, host: str = "web1") -> Mapping[str, str]:
@@ -103,6 +108,13 @@ def test_what_is_not_a_report_is_shown_as_unreadable(tmp_path: Path, document: b
     assert status.why.startswith("not a report: ")
 
 
+def test_many_reports_are_judged_as_few_are() -> None:
+    few = [RawReport(report_path(told.host), encode(told), None) for told in map(hostile.report, range(40))]
+    few += [RawReport(report_path("web1"), document, None) for document in HOSTILE.values()]
+    times = MANY // len(few) + 1
+    assert sorted(map(repr, judge_all(few * times, {}))) == sorted([*map(repr, judge_all(few, {}))] * times)
+
+
 @pytest.mark.parametrize(
     "path", ["hosts/web1.json", "hosts/00/web1.json", "hosts/aa/../../etc/passwd.json", "hosts/55/.json", "hosts/x/y"]
 )
@@ -117,6 +129,34 @@ def test_a_valid_report_is_judged_and_shown_whatever_it_says() -> None:
         assert (status.verdict, status.report) == (ReportVerdict.UNADMITTED, told)
         assert all(cell.isprintable() for cell in row(status, samples.NOW))
         assert readme([status], inventory="production", as_of=samples.NOW).decode().count("\n| ") == 2
+
+
+ODD: tuple[object, ...] = (None, True, -1, 0, 1, 2**40, 2**70, 1.0, 1e999, "", "a", "a\n", "0" * 40, "x" * 5000)
+ODD += ([], [1], {}, {"x": 1}, ["a"] * 300, [DIGEST], [DIGEST] * 51)
+
+
+@given(seed=st.integers(0, 300), data=st.data())
+def test_a_report_is_read_where_its_schema_is_held_and_nowhere_else(seed: int, data: st.DataObject) -> None:
+    """pydantic is the oracle: it makes the schema that is published."""
+    told = json.loads(encode(hostile.report(seed)))
+    place = told
+    while True:
+        name = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if not (isinstance(place[name], (dict, list)) and place[name] and data.draw(st.booleans())):
+            break
+        place = place[name]
+    if data.draw(st.booleans()):
+        place[name] = data.draw(st.sampled_from(ODD))
+    else:
+        del place[name]
+    document = json.dumps(told).encode()
+    try:
+        wanted = SCHEMA.validate_json(document, strict=True)
+    except ValidationError:
+        with pytest.raises(ValueError, match=r"."):
+            parse(document)
+    else:
+        assert parse(document) == wanted
 
 
 @given(path=st.text(max_size=60), document=st.binary(max_size=300), signature=st.none() | st.binary(max_size=300))
@@ -193,7 +233,7 @@ def add_odd_entries(remote: Path) -> None:
 def test_a_report_is_valid_against_the_published_schema(tmp_path: Path) -> None:
     import jsonschema
 
-    schema = REPORTS.json_schema()
+    schema = SCHEMA.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(signed(tmp_path).document), schema)
 
