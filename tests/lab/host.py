@@ -158,11 +158,12 @@ class Host:
         self.kill()
 
     def freeze(self, layer: Path | None = None) -> Image:
-        """Stop it for good and return what it is by now as an image. Its top layer is moved to ``layer``, a new folder
+        """Stop it for good and return what it is by now as an image: its top layer, copied to ``layer``, a new folder
         of the cache; without that the image lasts as long as the lab."""
         self.stop()
-        layer = (self.folder / "upper").rename(layer) if layer else self.folder / "upper"
-        return (layer, *self._image)
+        if layer:
+            subprocess.run(["cp", "-a", f"{self.folder}/upper", f"{layer}"], check=True, timeout=60)
+        return (layer or self.folder / "upper", *self._image)
 
     def reach(self, port: int, at: int = 0) -> None:
         """Make 127.0.0.1:``port`` of this machine 127.0.0.1:``at`` (0: ``port``) of the host, until it is destroyed.

@@ -109,9 +109,10 @@ def prepared(name: str, parent: Image, recipe: Sequence[object], prepare: Callab
 def overlay_script(image: Image, upper: Path, scratch: Path) -> str:
     """A shell script that mounts ``image`` under ``upper`` at ``scratch/root`` and becomes the command in ``$0 $@``.
 
-    A folder of the image can be renamed there, as on any disk: without ``redirect_dir`` overlayfs refuses (EXDEV)."""
+    A folder of the image can be renamed there, as on any disk: without ``redirect_dir`` overlayfs refuses (EXDEV). A
+    file keeps its inode's number when it is first written to, wherever ``upper`` lies: ``xino``."""
     layers = ":".join(map(str, image))
-    options = f"lowerdir={layers},upperdir={upper},workdir={scratch}/work,redirect_dir=on"
+    options = f"lowerdir={layers},upperdir={upper},workdir={scratch}/work,redirect_dir=on,xino=on"
     return (
         f'mkdir -p {scratch}/work {scratch}/root; mount -t overlay overlay -o {options} {scratch}/root; exec "$0" "$@"'
     )
