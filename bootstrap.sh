@@ -506,6 +506,7 @@ clone_config_repo() {
         cp -- "$known_hosts" "$work/known_hosts" # a name without a space or quote in it
         set -- "$@" -o UserKnownHostsFile="$work/known_hosts"
     fi
+    [ ! -f "$ETC/deploy_key" ] || set -- "$@" -i "$ETC/deploy_key" -o IdentitiesOnly=yes
     quiet env GIT_TERMINAL_PROMPT=0 GIT_SSH_COMMAND="$*" git clone -q --single-branch --branch "${branch:-main}" \
         -- "$repo" "$work/source" || {
         if said 'remote branch .* not found'; then

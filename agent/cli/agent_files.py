@@ -16,9 +16,15 @@ BESIDE: Final = ("bootstrap.sh", "pyproject.toml", "requirements.txt", "README.m
 """Files beside the package that its build needs; a wheel carries them in its metadata."""
 
 
-def write_bundle(file: IO[bytes], given: Mapping[str, bytes], wheelhouse: Path | None) -> None:
-    """Write a tar archive of the agent's files, of ``given`` ones by their names, and of the ``wheelhouse``."""
-    with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as bundle:
+def bootstrap_script() -> bytes:
+    """bootstrap.sh as this installation has it."""
+    return _beside(Path(agent.__file__).parent, "bootstrap.sh").read_bytes()
+
+
+def write_bundle(file: IO[bytes], given: Mapping[str, bytes], wheelhouse: Path | None, *, level: int = 1) -> None:
+    """Write a tar archive of the agent's files, of ``given`` ones by their names, and of the ``wheelhouse``, at a
+    ``level`` of compression from 1 to 9."""
+    with tarfile.open(fileobj=file, mode="w:gz", compresslevel=level) as bundle:
         for name, path in _files():
             bundle.add(path, name, recursive=False, filter=_plain)
         for path in sorted(wheelhouse.iterdir()) if wheelhouse is not None else ():

@@ -115,11 +115,12 @@ def dump_as(value: Value, **options: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's, with text in double quotes where it holds what other styles lose, such as U+0085."""
+    """PyYAML's, with text in double quotes where it holds what other styles lose, such as U+0085, and several lines as
+    they are."""
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
         fragile = any(not character.isprintable() and character != "\n" for character in text)
-        return self.represent_scalar(_TAG + "str", text, style='"' if fragile else None)
+        return self.represent_scalar(_TAG + "str", text, style='"' if fragile else "|" if "\n" in text else None)
 
 
 _Dumper.add_representer(str, _Dumper.represent_text)

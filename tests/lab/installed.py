@@ -4,7 +4,8 @@
 itself, as bootstrap.sh installs it and marked as whole, so that bootstrap.sh finds nothing left to install; it is not
 set up: no settings, no identity, no units. The dependencies are a layer of their own, under the hash of the lock: a
 changed line of the agent costs two seconds. ``containers`` is ``agent`` with podman below it, and a tiny image to run;
-``instrumented`` is ``agent`` with strace and libfaketime.
+``instrumented`` is ``agent`` with strace and libfaketime; ``provisioned`` is ``agent`` with what machines are set up by
+at their first boot, and checks it.
 """
 
 from __future__ import annotations
@@ -62,6 +63,14 @@ apt-get -q install --yes --no-install-recommends strace libfaketime
 apt-get clean
 """
 
+_PROVISIONERS = """\
+apt-get -q update
+apt-get -q install --yes --no-install-recommends cloud-init ignition
+apt-get clean
+echo 'locale: C.UTF-8' > /etc/cloud/cloud.cfg.d/90lab.cfg
+"""
+"""cloud-init cannot make en_US.UTF-8, its default: the image has no sources of locales."""
+
 CONTAINER_OPTIONS = ("--system-call-filter=bpf", "--tmpfs=/var/lib/containers")
 CONTAINER_ENVIRONMENT = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
 """With these nspawn boots a host on which containers start: their devices' rules are BPF programs of the unified
@@ -94,6 +103,10 @@ def containers(suite: str) -> Image:
 
 def instrumented(suite: str) -> Image:
     return _with_agent(f"{suite}-instrumented", derived(f"{suite}-instruments", _dependencies(suite), _INSTRUMENTS))
+
+
+def provisioned(suite: str) -> Image:
+    return _with_agent(f"{suite}-provisioned", derived(f"{suite}-provisioners", _dependencies(suite), _PROVISIONERS))
 
 
 def _dependencies(suite: str) -> Image:

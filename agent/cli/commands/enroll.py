@@ -1,4 +1,5 @@
-"""enroll: one command at a desk from a bare machine that answers by SSH to a host that is admitted to its fleet."""
+"""enroll: one command at a desk from a bare machine that answers by SSH to a host that is admitted to its fleet, or the
+document that a machine boots with where nobody logs in."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ from agent.cli.draft import Draft
 from agent.cli.enrolment import SHORT_TIMEOUT_S, Enrolled, Following, access_wanted, enroll_host
 from agent.cli.output import Output, error_document
 from agent.cli.previews import asked_once, in_parallel, login_of
+from agent.cli.unattended.document import boot_of, show_document
+from agent.cli.unattended.first_boot import holds_agent
+from agent.cli.unattended.formats import FORMATS
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable, some
 from agent.domain.tree import Tree
@@ -24,16 +28,19 @@ from agent.inventory.hosts_file import with_host
 from agent.system import own_git
 from agent.system.files import write_atomic
 from agent.system.known_hosts import lines_about
-from agent.system.remote import Remote, Transport
+from agent.system.remote import Remote, Transport, checked_branch
 from agent.system.revisions import Revisions
 from agent.system.ssh_host import Login, logged_in, person_at_terminal
 from agent.system.working_copy import Checkout
 
 NAMED_MOST = 6
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_KEY = click.Path(path_type=Path, dir_okay=False, exists=True)
+
 
 @click.command()
-@click.argument("targets", nargs=-1, required=True, metavar="[USER@]HOST|PATTERN...")
+@click.argument("targets", nargs=-1, metavar="[USER@]HOST|PATTERN...")
 @click.option("--as", "name", metavar="NAME", help="The host's name in the inventory; without it, patterns are given.")
 @click.option("--group", help="Add it to this group of hosts.yaml, where it is in none.")
 @click.option("--commit", is_flag=True, help="Commit and push what was written.")
@@ -47,6 +54,13 @@ NAMED_MOST = 6
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Packages for hosts without a package index.",
 )
+@click.option(
+    "--user-data", "form", type=click.Choice(list(FORMATS)), help="Print what a machine boots with, instead of SSH."
+)
+@click.option("--output", "written_to", type=_FILE, help="Write that to a file that only you can read.")
+@click.option("--deploy-key", type=_KEY, help="The private key that goes along for the config repo.")
+@click.option("--status-key", type=_KEY, help="The one for the repository of reports, where that is another.")
+@click.option("--index", metavar="URL", help="The package index that has the agent.")
 @pass_config_repo
 @pass_output
 def enroll(
@@ -63,14 +77,34 @@ def enroll(
     trust: str,
     key_command: str | None,
     wheelhouse: Path | None,
+    form: str | None,
+    written_to: Path | None,
+    deploy_key: Path | None,
+    status_key: Path | None,
+    index: str | None,
 ) -> int:
-    """Make machines hosts of an inventory, over SSH: the agent is installed, their keys are brought back."""
+    """Make machines hosts of an inventory: over SSH, or by what a machine without a login boots with."""
+    given = {"--output": written_to, "--deploy-key": deploy_key, "--status-key": status_key, "--index": index}
+    over_ssh = {"--fingerprint": fingerprint, "--deploy-key-command": key_command, "--wheelhouse": wheelhouse}
+    _require_apart(form, targets, over_ssh if form else given)
     desk = desk_of(repo)
+    if name is not None and not HOST.fullmatch(name):
+        raise UsageError(f"{printable(name)} is no name for a host", hint=HOST_GRAMMAR)
+    if form is not None:
+        if name is None:
+            raise UsageError("--user-data is for one machine", hint="say which host it becomes: --as NAME")
+        if name not in desk.who.hosts:
+            draft = _added(desk, name, group)
+            if commit:
+                desk.require_committable()
+            _add(output, desk, draft, f"Add {name} to {group}", commit=commit)
+        following = _following(desk, remote=remote, branch=branch, trust=trust, key_command=None, wheelhouse=None)
+        given_keys = {"deploy_key": deploy_key, "status_key": status_key}
+        boot = boot_of(name, following, given_keys, index=index, embedded=index is None and not holds_agent(desk.tree))
+        return show_document(output, boot, form, written_to)
     if name is not None:
         if len(targets) > 1:
             raise UsageError("--as is for one machine", hint="enroll several by their names in the inventory")
-        if not HOST.fullmatch(name):
-            raise UsageError(f"{printable(name)} is no name for a host", hint=HOST_GRAMMAR)
         logins = {name: Login.parse(targets[0], fingerprint)}
     else:
         hosts = desk.who.match(":".join(targets))
@@ -102,6 +136,18 @@ def enroll(
         for host, it in ((host, answers[host]) for host in logins)
     ]
     return _conclude(output, desk, found, commit=commit)
+
+
+def _require_apart(form: str | None, targets: Sequence[str], others: Mapping[str, object]) -> None:
+    """Raise UsageError where options of the two ways to enroll are mixed; ``others``: those of the way not taken."""
+    if form is None and not targets:
+        raise UsageError(
+            "no machine is named", hint="[USER@]HOST --as NAME, a pattern, or --user-data FORMAT --as NAME"
+        )
+    if form is not None and targets:
+        raise UsageError("--user-data is for a machine that nobody logs in to", hint="leave out its address")
+    if wrong := [option for option, value in others.items() if value is not None]:
+        raise UsageError(f"{wrong[0]} {'does not go with' if form else 'is for'} --user-data", hint="leave it out")
 
 
 def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: bool) -> int:
@@ -178,7 +224,7 @@ def _following(
     url = remote or desk.copy.checkout.ask(*asked)
     if not url:
         raise UsageError(f"{desk.root} has no remote `origin`", hint="say which repository hosts follow: --remote URL")
-    branch = branch or desk.copy.checkout.ask("symbolic-ref", "--short", "HEAD") or "main"
+    branch = checked_branch(branch or desk.copy.checkout.ask("symbolic-ref", "--short", "HEAD") or "main")
     remotes = {"config": url, "status": url if desk.status_remote == "same" else desk.status_remote}
     signers = _read(desk.tree, f"{INVENTORIES}/{desk.inventory}/trusted_signers")
     if trust == "signed" and not signers:

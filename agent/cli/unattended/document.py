@@ -1,0 +1,72 @@
+"""The document that a machine which nobody logs in to boots with: what goes into it is checked, then it is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from agent.cli.enrolment import Following
+from agent.cli.output import Output
+from agent.cli.unattended.first_boot import FirstBoot, first_boot
+from agent.cli.unattended.formats import FORMATS
+from agent.domain.text import printable
+from agent.errors import SettingsError, UsageError
+from agent.system.files import write_atomic
+from agent.system.ssh_key import unusable
+
+_INDEX: Final = re.compile(r"(https?|file)://[!-~]+")
+
+
+def boot_of(
+    host: str, following: Following, given: Mapping[str, Path | None], *, index: str | None, embedded: bool
+) -> FirstBoot:
+    """The first boot of ``host``; ``given``: files of private keys by their names. Raises UsageError, SettingsError."""
+    keys = _read_keys(following.access, given)
+    if index is not None and not _INDEX.fullmatch(index):
+        raise UsageError(f"--index {printable(index)} is no URL", hint="write it like https://host/simple")
+    if following.access and not following.known_hosts:
+        raise SettingsError(
+            "the Git server's host key is not in your known_hosts",
+            hint="log in to it once and compare the key that ssh shows with what its administrator says",
+        )
+    return first_boot(host, following, keys, embedded=embedded, index=index)
+
+
+def show_document(output: Output, boot: FirstBoot, form: str, file: Path | None) -> int:
+    """Print the document in a format, or write it to ``file``, and say what it gives away. Returns the exit code."""
+    document = FORMATS[form](boot)
+    if file is not None:
+        write_atomic(file, document.encode(), mode=0o600)
+        output.show(f"{file}")
+    else:
+        output.show_bytes(document.encode())
+    output.say(f"{len(document) / 1024:.0f} KiB{', the agent included: --index URL leaves it out' * boot.embedded}")
+    if boot.access:
+        output.say(f"whoever reads it has {boot.host}'s access to the repository: give it to {boot.host} alone")
+    output.say(f"whoever reads it can be admitted as {boot.host}, until {boot.host} is")
+    told = {"host": boot.host, "format": form, "code": boot.code.text, "document": None if file else document}
+    output.envelope("enroll", 0, told)
+    return 0
+
+
+def _read_keys(access: Mapping[str, str], given: Mapping[str, Path | None]) -> dict[str, bytes]:
+    """The contents of the private keys that a host needs for its ``access``, from the files ``given`` by their names.
+    Raises UsageError unless exactly those are given, SettingsError for a key that ssh cannot use."""
+    keys = dict[str, bytes]()
+    for name, file in given.items():
+        option = f"--{name.replace('_', '-')}"
+        if file is None:
+            if name in access:
+                raise UsageError(
+                    f"it needs a key with {access[name]} access to the repository: nobody is there to register its own",
+                    hint=f"make one, register it at the Git server, and say {option} FILE; or say --remote https://…",
+                )
+            continue
+        if name not in access:
+            raise UsageError(f"{option} is not used", hint="no remote that takes such a key is reached by ssh")
+        if bad := unusable(file):
+            raise SettingsError(f"{printable(f'{file}')} {bad.why}", hint=bad.remedy)
+        keys[name] = file.read_bytes()
+    return keys

@@ -1,0 +1,134 @@
+"""Machines that nobody logs in to: what `enroll --user-data` prints is all that they get."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agent.cli.agent_files import write_bundle
+from agent.cli.main import run
+from tests.gitserver import HttpServer, author, http_server, ssh_server
+from tests.lab.host import Host
+from tests.lab.installed import agent, provisioned
+from tests.lab.lab import Lab
+from tests.stories.world import World
+
+SEED = "/var/lib/cloud/seed/nocloud"
+
+INSTALLER = """
+mkdir /target && mount --bind / /target && mount -t proc proc /target/proc
+printf '#!/bin/sh\\nexec chroot /target "$@"\\n' > /usr/local/bin/in-target
+chmod 755 /usr/local/bin/in-target
+"""
+"""A new Debian at /target as the installer has it: no service of it runs there."""
+
+LEFT = "ls -d /var/lib/hostwright-first-boot /etc/systemd/system/*first-boot* /.hostwright* 2>/dev/null || true"
+
+Print = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A world whose config repo holds the agent, too."""
+    world = World(tmp_path_factory.mktemp("unattended") / "world")
+    bundle = io.BytesIO()
+    write_bundle(bundle, {}, None)
+    bundle.seek(0)
+    with tarfile.open(fileobj=bundle) as archive:
+        archive.extractall(world.config.path, filter="data")
+    world.commit("Add the agent", {})
+    return world
+
+
+@pytest.fixture(scope="module")
+def server(fleet: World) -> Iterator[HttpServer]:
+    with http_server(fleet.served) as server:
+        yield server
+
+
+@pytest.fixture
+def user_data(fleet: World, server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Print:
+    """What a person in the clone prints for a machine."""
+    monkeypatch.chdir(fleet.config.path)
+    monkeypatch.setenv("HOME", f"{tmp_path}")
+
+    def printed(form: str, *options: str, name: str = "web1") -> str:
+        written = tmp_path / f"{name}.{form}"
+        options = options or ("--remote", server.url("config.git"))
+        options += ("--trust", "unsigned", "--output", f"{written}")
+        assert run(["enroll", "--user-data", form, "--as", name, *options]) == 0
+        assert written.stat().st_mode & 0o777 == 0o600
+        return written.read_text()
+
+    return printed
+
+
+@pytest.fixture(scope="module")
+def machine(lab: Lab, server: HttpServer) -> Iterator[Host]:
+    """A machine with cloud-init and no seed for it, and with checkers of formats."""
+    with lab.boot("bookworm", image=provisioned("bookworm"), name="machine") as machine:
+        machine.reach(server.port)
+        yield machine
+
+
+CHECKERS = {
+    "cloud-init": ("cloud-init schema --config-file", ("permissions:", "permission:")),
+    "autoinstall": ("cloud-init schema --config-file", ("permissions:", "permission:")),
+    "ignition": ("ignition-validate", ('"mode"', '"modes": 1, "mode": 1, "mode"')),
+    "preseed": ("debconf-set-selections --checkonly", (" string ", " ")),
+}
+
+
+@pytest.mark.parametrize("form", CHECKERS)
+def test_the_formats_own_checker_finds_nothing_wrong(machine: Host, user_data: Print, form: str) -> None:
+    checker, mistake = CHECKERS[form]
+    document = user_data(form)
+    if form == "autoinstall":  # of it only what goes to cloud-init has a checker there
+        document = f"#cloud-config\n{yaml.safe_dump(yaml.safe_load(document)['autoinstall']['user-data'])}"
+    for text, fine in ((document, True), (document.replace(*mistake), False)):
+        machine.write("/root/document", text, mode=0o600)
+        checked = machine.run(f"{checker} /root/document", check=False)
+        assert (checked.code == 0 and "warning" not in f"{checked.output}{checked.error}") == fine, checked
+
+
+def is_host(machine: Host, fleet: World, name: str) -> None:
+    """The machine has become a host by itself, and nothing but the agent is left of the way there."""
+    said = machine.run("journalctl --no-pager --unit hostwright-first-boot").output
+    assert machine.read("/etc/motd") == f"hello from {name}\n", said
+    assert fleet.report(name)["phase"] == "converged"
+    assert machine.run("systemctl is-active hostwright").output == "active\n"
+    assert machine.run(LEFT).output == ""
+
+
+def test_a_machine_with_cloud_init_becomes_a_host_though_nobody_logs_in(
+    machine: Host, fleet: World, user_data: Print
+) -> None:
+    machine.write(f"{SEED}/user-data", user_data("cloud-init"), mode=0o600)
+    machine.write(f"{SEED}/meta-data", "instance-id: one\n")
+    machine.boot_again()
+    is_host(machine, fleet, "web1")
+
+
+def test_a_machine_becomes_a_host_by_the_command_that_the_debian_installer_runs_last(
+    lab: Lab, fleet: World, user_data: Print, tmp_path: Path
+) -> None:
+    key = author(tmp_path, "web2").key
+    with ssh_server(tmp_path / "sshd") as server, lab.boot("bookworm", image=agent("bookworm"), name="pc") as machine:
+        server.authorized_keys.write_text(key.with_suffix(".pub").read_text())
+        (tmp_path / ".ssh").mkdir()
+        (tmp_path / ".ssh/known_hosts").write_text(server.known_as(server.host_key))
+        options = ("--remote", server.url(fleet.bare), "--deploy-key", f"{key}")
+        machine.write("/root/preseed", user_data("preseed", *options, name="web2"), mode=0o600)
+        machine.run("debconf-set-selections /root/preseed")
+        told = machine.run("echo GET preseed/late_command | debconf-communicate d-i").output
+        assert told.startswith("0 ")
+        machine.run(f"{INSTALLER}sh -c {shlex.quote(told.removeprefix('0 '))}")
+        machine.reach(server.port)
+        machine.boot_again()
+        is_host(machine, fleet, "web2")
