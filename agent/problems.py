@@ -194,6 +194,8 @@ class ProblemKind(StrEnum):
     """The status branch cannot be read."""
     SPOOL = "spool"
     """The spool of unsent reports cannot be read."""
+    NAME_TAKEN = "name-taken"
+    """The config repo admits another key by this host's name."""
     IDENTITY_SHARED = "identity-shared"
     """Another machine signs reports with this host's key."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from agent.domain.tree import Tree
 from agent.engine.client import Engine
 from agent.errors import HostwrightError, SettingsError, host_io_error
 from agent.host.events import Events
@@ -32,6 +33,7 @@ from agent.system.remote import Remote, answers
 from agent.system.room import require_room
 
 if TYPE_CHECKING:
+    from agent.host.admission import Admission
     from agent.host.identity import Identity
     from agent.steps.report import StatusReporter
 
@@ -145,16 +147,17 @@ def _parts(
 def _unsealer(paths: Paths, settings: Settings, memory: Memory, mirror: Mirror) -> Callable[[Any, Path], Any]:
     @lru_cache
     def unsealer() -> Callable[[Any, Path], Any]:
-        from agent.host.identity import admitted, decryption_key  # a host without secrets needs none of this
+        from agent.host.admission import further_keys  # a host without secrets needs none of this
+        from agent.host.identity import admitted_as, decryption_key
         from agent.secrets.unseal import Unsealer
 
         def is_admitted(recipient: str) -> bool:
             last = memory.trust().last
-            found, _ = admitted(mirror.tree(last), settings.inventory) if last is not None else ({}, ())
-            identity = found.get(settings.host)
+            identity = admitted_as(mirror.tree(last), settings.inventory, settings.host) if last is not None else None
             return identity is not None and identity.age == recipient
 
-        return Unsealer(lambda: decryption_key(paths.identity), is_admitted, paths.repositories)
+        own = partial(decryption_key, paths.identity)
+        return Unsealer(own, is_admitted, paths.repositories, partial(further_keys, paths))
 
     def unseal(value: Any, root: Path) -> Any:
         return unsealer()(value, root)
@@ -177,7 +180,19 @@ def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror, memory: M
         identities=lambda sha: _members().identities_of(mirror.tree(sha), settings.inventory) if sha else {},
         hosts=lambda sha: _members().hosts_of(mirror.tree(sha), settings.inventory) if sha else None,
         clock=clock,
+        # A host that follows its own repository has nobody to ask: whoever writes there is root here.
+        admission=partial(_admission, paths, settings, mirror) if settings.remote != str(paths.origin) else None,
+        asked=paths.request,
     )
+
+
+def _admission(paths: Paths, settings: Settings, mirror: Mirror, sha: str | None) -> Admission:
+    from agent.host.admission import Admission  # most cycles have nothing to say
+
+    def tree() -> Tree | None:
+        return mirror.tree(sha) if sha is not None else None
+
+    return Admission(paths, settings.inventory, settings.host, tree, clock)
 
 
 def identity_of_host(paths: Paths, settings: Settings) -> Identity:

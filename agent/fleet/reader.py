@@ -60,17 +60,22 @@ def found_on(branch: Branch, commit: str) -> tuple[RawReport, ...]:
 
 
 def parse(document: bytes) -> Report:
-    """A report that anybody may have written. Raises ValueError with what is wrong; also for what is not UTF-8, holds
-    half a character, or is nested too deep."""
+    """A report that anybody may have written. Raises ValueError with what is wrong."""
     if len(document) > REPORT_LIMIT:
         raise ValueError(f"larger than {REPORT_LIMIT} bytes")
+    return from_plain(plain_json(document), Report)
+
+
+def plain_json(document: bytes) -> object:
+    """JSON that anybody may have written. Raises ValueError; also for what is not UTF-8, holds half a character, or is
+    nested too deep."""
     try:
-        plain = json.loads(document.decode())
+        plain: object = json.loads(document.decode())
         if b"\\u" in document:  # it may be that of half a character
             json.dumps(plain, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ValueError("it cannot be read as JSON in UTF-8") from error
-    return from_plain(plain, Report)
+    return plain
 
 
 def _reader_of(count: int) -> Callable[[bytes], Report]:

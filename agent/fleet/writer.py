@@ -9,14 +9,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from agent.domain.request import SignedRequest, request_folder, request_path, requested_host
 from agent.domain.status import PAGE, RawReport, Signed, report_path, signature_path
 from agent.domain.tree import blob_id
 from agent.errors import ReportError
 from agent.fleet.reader import found_on
+from agent.fleet.requests import Requests, requests_on
 from agent.problems import ProblemKind
 from agent.system.files import discard
 from agent.system.git_branch import Branch, BranchFile, Contended, NewCommit
@@ -36,6 +38,34 @@ T = TypeVar("T")
 
 class Displaced(Exception):
     """The branch holds another report in the place of this host's than was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What the branch is to have of one host's request: ``request``, or none. ``asked``: the document that it asked by
+    before. ``ssh``: the public key that it asks for."""
+
+    host: str
+    at: int
+    ssh: str
+    request: SignedRequest | None
+    asked: bytes | None
+
+    def changes(self, lying: Sequence[BranchFile]) -> dict[str, bytes | None]:
+        """The files to write and, None, to remove, where ``lying`` are the requests for its name. Those of other
+        machines stay as they are: an administrator sees both."""
+        former = blob_id(self.asked) if self.asked is not None else ""
+        wanted = blob_id(self.request.document) if self.request is not None else ""
+        if self.request is not None and any(file.object_id == wanted for file in lying):
+            return {}
+        own = [file.path for file in lying if file.object_id == former]
+        files: dict[str, bytes | None] = {path: None for each in own for path in (each, f"{each}.sig")}
+        if self.request is not None:
+            first = request_path(self.host)
+            taken = any(file.path == first for file in lying) and first not in own
+            path = request_path(self.host, self.ssh) if taken else first
+            files |= {path: self.request.document, f"{path}.sig": self.request.signature}
+        return files
 
 
 Render = Callable[[Sequence[RawReport]], bytes]
@@ -65,31 +95,34 @@ class StatusBranch:
         render: Render | None,
         deadline_s: float,
         expected: Collection[bytes] | None = None,
+        asking: Asking | None = None,
     ) -> str:
-        """One commit for each report, in order, in one push; with ``render`` the last one also brings the page.
+        """One commit for each report, in order, in one push; with ``render`` the last one also brings the page. What is
+        ``asking`` to be admitted comes, or goes, with the last one too.
 
-        Returns the name of the commit that is the tip now. Raises ReportError, and then none of them was published:
-        the branch refuses, cannot be reached, or was too busy for ``deadline_s`` seconds. Raises Displaced where there
-        is a report of this host whose document is not ``expected`` (None: whatever it is).
+        Returns the name of the commit that is the tip now; empty where there is none. Raises ReportError, and then none
+        of them was published: the branch refuses, cannot be reached, or was too busy for ``deadline_s`` seconds. Raises
+        Displaced where there is a report of this host whose document is not ``expected`` (None: whatever it is).
         """
         return self._insist(
-            _left_out(render), lambda branch: _publish_once(branch, reports, render, expected), deadline_s
+            _left_out(render), lambda branch: _publish_once(branch, reports, render, expected, asking), deadline_s
         )
 
     def withdraw(
         self, host: str, *, at: int, render: Render | None, expected: Collection[bytes], deadline_s: float
     ) -> None:
-        """One commit without the report of ``host``, where its document is ``expected``; none where it is not, or there
-        is none. Raises ReportError."""
+        """One commit without the report and the requests of ``host``, those whose document is ``expected``; none where
+        there are none. Raises ReportError."""
 
         def attempt(branch: Branch) -> None:
-            tip = branch.fetch()
-            own = branch.files(tip, report_path(host)) if tip is not None else ()
-            if tip is None or not own or not _are(own, expected):
+            tip, known = branch.fetch(), {blob_id(document) for document in expected}
+            found = () if tip is None else (*branch.files(tip, report_path(host)), *_requests(branch, tip, host))
+            gone = [file.path for file in found if file.object_id in known]
+            if tip is None or not gone:
                 return
-            files: dict[str, bytes | None] = {report_path(host): None, signature_path(host): None}
+            files: dict[str, bytes | None] = {path: None for each in gone for path in (each, f"{each}.sig")}
             if render is not None:
-                files[PAGE] = render([each for each in found_on(branch, tip) if each.path != own[0].path])
+                files[PAGE] = render([each for each in found_on(branch, tip) if each.path not in gone])
             branch.push(branch.write(tip, [NewCommit(f"{host}: withdrawn", host, min(at, LATEST_DATE), files)]))
 
         self._insist(_left_out(render), attempt, deadline_s)
@@ -97,6 +130,10 @@ class StatusBranch:
     def read(self, deadline_s: float) -> tuple[RawReport, ...]:
         """All reports on the branch, as they lie there. Raises ReportError."""
         return self._insist(WITHOUT_GIANTS, _read_once, deadline_s)
+
+    def requests(self, deadline_s: float) -> Requests:
+        """What asks to be admitted, as it lies there. Raises ReportError."""
+        return self._insist(WITHOUT_GIANTS, _read_requests, deadline_s)
 
     def _insist(self, leave_out: str, attempt: Callable[[Branch], T], deadline_s: float) -> T:
         """``attempt`` until it succeeds: after a wait when others were quicker, once more when the cache was bad."""
@@ -149,23 +186,43 @@ def _read_once(branch: Branch) -> tuple[RawReport, ...]:
     return found_on(branch, tip) if tip is not None else ()
 
 
+def _read_requests(branch: Branch) -> Requests:
+    tip = branch.fetch()
+    return requests_on(branch, tip) if tip is not None else Requests((), 0)
+
+
 def _publish_once(
-    branch: Branch, reports: Sequence[Signed], render: Render | None, expected: Collection[bytes] | None
+    branch: Branch,
+    reports: Sequence[Signed],
+    render: Render | None,
+    expected: Collection[bytes] | None,
+    asking: Asking | None,
 ) -> str:
     tip = branch.fetch()
-    if tip is not None and expected is not None:
+    if tip is not None and expected is not None and reports:
         own = branch.files(tip, report_path(reports[-1].report.host))
         if not _are(own, expected):
             raise Displaced
-    commits = [_commit(signed) for signed in reports]
-    if render is not None:
+    more: dict[str, bytes | None] = {}
+    if asking is not None:
+        more |= asking.changes(_requests(branch, tip, asking.host) if tip is not None else ())
+    if render is not None and reports:
         others = found_on(branch, tip) if tip is not None else ()
-        last = commits[-1]
-        page = render(_with_own(others, reports))
-        commits[-1] = NewCommit(last.message, last.author, last.at, {**last.files, PAGE: page})
+        more[PAGE] = render(_with_own(others, reports))
+    commits = [_commit(signed) for signed in reports]
+    if asking is not None and more and not commits:
+        commits = [NewCommit(f"{asking.host}: asks to be admitted", asking.host, min(asking.at, LATEST_DATE), {})]
+    if not commits:
+        return tip or ""
+    commits[-1] = replace(commits[-1], files={**commits[-1].files, **more})
     new = branch.write(tip, commits)
     branch.push(new)
     return new
+
+
+def _requests(branch: Branch, commit: str, host: str) -> list[BranchFile]:
+    """The requests for the name ``host``."""
+    return [file for file in branch.files(commit, request_folder(host)) if requested_host(file.path) == host]
 
 
 def _are(files: Sequence[BranchFile], expected: Collection[bytes]) -> bool:

@@ -76,16 +76,16 @@ class Identity:
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
         return cls(data, f"{public} {host}")
 
-    def sign(self, message: bytes) -> bytes:
-        """The armoured signature of a report's bytes."""
-        return sshsig.sign(self.private_key, message, NAMESPACE)
+    def sign(self, message: bytes, namespace: str = NAMESPACE) -> bytes:
+        """The armoured signature of a report's bytes, or of what else has a ``namespace`` of its own."""
+        return sshsig.sign(self.private_key, message, namespace)
 
     def signed(self, report: Report) -> Signed:
         document = encode(report)
         return Signed(report, document, self.sign(document))
 
 
-def decryption_key(folder: Path) -> str:
+def decryption_key(folder: Path, name: str = AGE_NAME) -> str:
     """The X25519 identity in ``folder``, ``AGE-SECRET-KEY-1…``, by which this host reads secrets. Raises
     SettingsError."""
 
@@ -94,7 +94,7 @@ def decryption_key(folder: Path) -> str:
         age.recipient_of(text)
         return text
 
-    return _private(folder, AGE_NAME, parsed)
+    return _private(folder, name, parsed)
 
 
 def public_lines(folder: Path, host: str) -> tuple[str, ...]:
@@ -128,6 +128,16 @@ class PublicIdentity:
     ssh: str
     age: str | None = None
 
+    @property
+    def key(self) -> str:
+        """``ssh`` without its comment."""
+        return " ".join(self.ssh.split()[:2])
+
+    @property
+    def fingerprint(self) -> str:
+        """Of ``ssh``, as ssh-keygen prints it: ``SHA256:…``."""
+        return sshsig.fingerprint(self.ssh)
+
     @classmethod
     def parse(cls, content: bytes, where: str) -> Self:
         """Raises InventoryError naming ``where``. Blank lines and ``#`` comments are allowed."""
@@ -146,6 +156,15 @@ class PublicIdentity:
         if len(rest) > 1 or len(recipients) != len(rest):
             raise InventoryError(f"{where}: the second line is not an age recipient, or more lines follow", hint=hint)
         return cls(ssh, recipients[0] if recipients else None)
+
+
+def admitted_as(tree: Tree, inventory: str, host: str) -> PublicIdentity | None:
+    """The identity of one host; None where it has none that can be read."""
+    path = f"inventories/{inventory}/identities/{host}.pub"
+    try:
+        return PublicIdentity.parse(tree.read(path), path)
+    except (KeyError, InventoryError):
+        return None
 
 
 def admitted(tree: Tree, inventory: str) -> tuple[Mapping[str, PublicIdentity], tuple[InventoryError, ...]]:

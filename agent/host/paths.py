@@ -46,6 +46,10 @@ class Paths:
     repositories = _Below("var", "repositories")
     """Other repositories' files at their pins, by tree digest."""
     identity = _Below("var", "identity")
+    next_identity = _Below("var", "identity.next")
+    """Keys that are to take the place of those in ``identity`` once they are admitted."""
+    request = _Below("var", "request.json")
+    """The request to be admitted that is on the status branch."""
     code = _Below("var", "code")
     """The one-time code that this host was made with, until it is admitted."""
     journal = _Below("var", "journal")
@@ -79,6 +83,9 @@ class Paths:
     work = _Below("var", "work")
     """Root-only scratch space; emptied at the start of every cycle."""
     lock = _Below("run", "lock")
+    motd = _Below("root", "run/motd.d/hostwright")
+    issue = _Below("root", "run/issue.d/hostwright.issue")
+    """While this host is not admitted, its fingerprint for who logs in, and on the console."""
     control = _Below("run", "control.sock")
     rest = _Below("run", "rest")
     """What the daemon goes by between two cycles."""

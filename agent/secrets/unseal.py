@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,18 @@ UPDATE_KEYS = "add the host's line age1… to .sops.yaml and run `sops updatekey
 
 class Unsealer:
     """``key`` gives the host's age identity; ``admitted`` says whether the newest trusted commit admits it with that.
-    ``repositories``: where other repositories' files lie."""
+    ``repositories``: where other repositories' files lie. ``more``: age identities that the host had before, or is to
+    have: a commit may have been made for them."""
 
-    def __init__(self, key: Callable[[], str], admitted: Callable[[str], bool], repositories: Path) -> None:
+    def __init__(
+        self,
+        key: Callable[[], str],
+        admitted: Callable[[str], bool],
+        repositories: Path,
+        more: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self._key = key
+        self._more = more
         self._admitted = admitted
         self._repositories = repositories
         self._files: dict[str, bytes] = {}
@@ -113,7 +121,7 @@ class Unsealer:
         except SettingsError as error:
             raise Lacking(error.message) from None
         try:
-            return age.decrypt(content, age.x25519([secret]))
+            return age.decrypt(content, age.x25519([secret, *self._more()]))
         except age.NotForUs:
             if not self._admitted(age.recipient_of(secret)):
                 raise Lacking(NOT_ADMITTED, admitted=False) from None

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.domain.account import Log
 from agent.domain.memory import FleetSettings
 from agent.domain.status import HostStatus, RawReport, Signed, report_path
 from agent.fleet.due import lately
 from agent.fleet.reader import belongs, judge, judge_all
 from agent.fleet.render import readme
-from agent.fleet.writer import Displaced, Render, StatusBranch
+from agent.fleet.writer import Asking, Displaced, Render, StatusBranch
+from agent.host.admission import Admission, AdmissionState
 from agent.host.outbox import Outbox, suspects
 from agent.host.settings import Settings
 from agent.system.files import write_atomic
@@ -27,7 +29,7 @@ WITHDRAW_DEADLINE_S = 20.0
 @dataclass(frozen=True, slots=True)
 class Publisher:
     """Sends from ``outboxes`` of one host, by way of ``box``. ``own``: its name and public line. ``identities`` and
-    ``hosts``: those of a trusted commit, for the page."""
+    ``hosts``: those of a trusted commit, for the page. ``admission``: None where nobody is to be asked."""
 
     settings: Settings
     fleet: FleetSettings
@@ -37,17 +39,43 @@ class Publisher:
     identities: Callable[[str | None], Mapping[str, str]]
     hosts: Callable[[str | None], frozenset[str] | None]
     own: Mapping[str, str]
+    admission: Admission | None
     clock: Callable[[], int]
 
     def publish(self, reports: Sequence[Signed], trusted: str | None, deadline_s: float) -> None:
-        """Sends ``reports``, oldest first. Raises ReportError when they did not arrive."""
-        branch, page = self._branch, self._page(trusted)
+        """Sends ``reports``, oldest first, and what this host asks to be admitted by. Where its fleet knows another key
+        by its name, it only asks. Raises ReportError when that did not arrive."""
+        branch, page, state = self._branch, self._page(trusted), self._admission_state()
+        asking = self._asking(state)
+        sent = reports if state is None or not state.displaced else ()
         try:
-            branch.publish(reports, render=page, deadline_s=deadline_s, expected=self._documents())
+            branch.publish(sent, render=page, deadline_s=deadline_s, expected=self._documents(), asking=asking)
         except Displaced:
             self._look_for_rival(branch, deadline_s)
-            branch.publish(reports, render=page, deadline_s=deadline_s)
+            branch.publish(sent, render=page, deadline_s=deadline_s, asking=asking)
         write_atomic(self.box.sent, reports[-1].document)
+        if self.admission is not None and state is not None:
+            self.admission.keep(state)
+
+    def ask(self, deadline_s: float) -> None:
+        """Puts the request of this host on the branch, and nothing else. Raises ReportError when it did not arrive,
+        SettingsError where the keys cannot be used."""
+        if self.admission is not None:
+            state = self.admission.state()
+            self._branch.publish((), render=None, deadline_s=deadline_s, asking=self._asking(state))
+            self.admission.keep(state)
+
+    def _admission_state(self) -> AdmissionState | None:
+        """None where nobody can tell: the report goes out all the same."""
+        if self.admission is not None:
+            with Log().surviving():
+                return self.admission.state()
+        return None
+
+    def _asking(self, state: AdmissionState | None) -> Asking | None:
+        if state is None or (state.request is None and state.asked is None):
+            return None
+        return Asking(self.settings.host, self.clock(), state.ssh, state.request, state.asked)
 
     def withdraw(self, trusted: str | None) -> None:
         """Takes this host's report off the branch, where it is one of its own. Raises ReportError."""
@@ -55,7 +83,7 @@ class Publisher:
             self.settings.host,
             at=self.clock(),
             render=self._page(trusted),
-            expected=self._documents(),
+            expected=[*self._documents(), *self._asked()],
             deadline_s=WITHDRAW_DEADLINE_S,
         )
 
@@ -65,6 +93,10 @@ class Publisher:
 
     def _documents(self) -> list[bytes]:
         return [document for each in self.outboxes for document in each.documents()]
+
+    def _asked(self) -> list[bytes]:
+        state = self._admission_state()
+        return [state.asked] if state is not None and state.asked is not None else []
 
     def _page(self, trusted: str | None) -> Render | None:
         """Makes the page, with this host beside the identities of the commit ``trusted``. Without one nobody here knows

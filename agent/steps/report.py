@@ -32,6 +32,7 @@ from agent.system.files import write_atomic
 
 if TYPE_CHECKING:
     from agent.fleet.writer import StatusBranch
+    from agent.host.admission import Admission
     from agent.host.identity import Identity
     from agent.steps.publish import Publisher
 
@@ -45,7 +46,7 @@ ATTEMPT_DEADLINE_S = 10.0
 @dataclass(frozen=True, slots=True)
 class StatusReporter:
     """Reports of one host. ``branch`` makes the status branch for what fleet.yaml says now; ``identities`` gives the
-    keys of admitted hosts, for the page."""
+    keys of admitted hosts, for the page. ``admission`` takes the newest trusted commit; None: nobody is to be asked."""
 
     settings: Settings
     memory: Memory
@@ -59,11 +60,15 @@ class StatusReporter:
     hosts: Callable[[str | None], frozenset[str] | None]
     """The hosts of the inventory, for the page; None where nobody can tell."""
     clock: Callable[[], int]
+    admission: Callable[[str | None], Admission] | None = None
+    asked: Path | None = None
+    """Is there while this host has a request on the branch."""
 
     def attempting(self, account: Account) -> None:
         """Best effort: a host that goes silent behind this was taken down by its change."""
         with Log().surviving():  # whatever is wrong, the report behind it says so
             box = self._box()
+            self._taken_up(account)
             signed = self._signed(self._compose(account, Phase.ATTEMPTING), box)
             # It waits in no spool: a host that is killed behind the push has to know it for its own.
             write_atomic(box.announced, signed.document)
@@ -78,14 +83,15 @@ class StatusReporter:
         account = replace(account, failures=(*account.failures, *wrong))
         current = self._compose(account, phase_of(account))
         waiting = self._waiting(box)
-        if self._next_send(fleet, current, waiting) <= self.clock():
+        # Readers believe no report before the one that is signed by the key that is admitted now.
+        if self._taken_up(account) or self._next_send(fleet, current, waiting) <= self.clock():
             self._keep(self._signed(current, box), box)
             waiting = self._waiting(box)
         if waiting:
             self._publish(waiting, account, box, SEND_DEADLINE_S)
             for each in self._from(box):
                 each.spool.sent(waiting)
-        return wrong
+        return [*wrong, *self._displaced(account)]
 
     def next_report(self, account: Account) -> int:
         """The moment at which something has to be sent again although nothing happens (seconds since the epoch)."""
@@ -125,13 +131,47 @@ class StatusReporter:
     def _publish(self, reports: Sequence[Signed], account: Account, box: Outbox, deadline_s: float) -> None:
         trusted = account.trusted.sha if account.trusted is not None else None
         own = {self.settings.host: self.identity().public_line}
-        self._publisher(box, self._fleet(account), own).publish(reports, trusted, deadline_s)
+        publisher = self._publisher(box, self._fleet(account), own, self._admission(account))
+        publisher.publish(reports, trusted, deadline_s)
+
+    def ask(self) -> None:
+        """Asks to be admitted, where this host is not. Raises ReportError, SettingsError."""
+        admission = self._admission(None)
+        self._publisher(self._box(), self.memory.state().fleet, {}, admission).ask(SEND_DEADLINE_S)
 
     def withdraw(self) -> None:
-        """Takes this host's report off the branch, where it is one of its own. Raises ReportError."""
-        self._publisher(self._box(), self.memory.state().fleet, {}).withdraw(self.memory.trust().last)
+        """Takes this host's report and request off the branch, where they are its own. Raises ReportError."""
+        admission = self._admission(None)
+        publisher = self._publisher(self._box(), self.memory.state().fleet, {}, admission)
+        publisher.withdraw(self.memory.trust().last)
 
-    def _publisher(self, box: Outbox, fleet: FleetSettings, own: Mapping[str, str]) -> Publisher:
+    def _admission(self, account: Account | None) -> Admission | None:
+        trusted = account.trusted.sha if account is not None and account.trusted is not None else None
+        return self.admission(trusted or self.memory.trust().last) if self.admission is not None else None
+
+    def _taken_up(self, account: Account) -> bool:
+        """Whether this host is admitted by the keys that it asked for, and the branch does not know it yet."""
+        admission = self._waits(account)
+        if admission is not None:
+            with Log().surviving():
+                return admission.take_up()
+        return False
+
+    def _waits(self, account: Account) -> Admission | None:
+        """None for a host that asks for nothing."""
+        return self._admission(account) if self.asked is not None and self.asked.exists() else None
+
+    def _displaced(self, account: Account) -> list[ReportError]:
+        """What is to be told where the fleet knows another machine by this host's name."""
+        admission = self._waits(account)
+        if admission is not None:
+            with Log().surviving():
+                return [admission.name_taken()] if admission.displaced() else []
+        return []
+
+    def _publisher(
+        self, box: Outbox, fleet: FleetSettings, own: Mapping[str, str], admission: Admission | None
+    ) -> Publisher:
         from agent.steps.publish import Publisher  # most cycles have nothing to say
 
         return Publisher(
@@ -143,6 +183,7 @@ class StatusReporter:
             self.identities,
             self.hosts,
             own,
+            admission,
             self.clock,
         )
 

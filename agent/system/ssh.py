@@ -6,8 +6,6 @@ asked: such a server's plain key is reported as unknown.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 import socket
 import time
@@ -23,6 +21,7 @@ from agent.errors import SourceError
 from agent.problems import ProblemKind
 from agent.system.known_hosts import lines_about, server_name
 from agent.system.remote import SSH_PORT, Remote, Transport
+from agent.system.sshsig import fingerprint
 
 _RSA: Final = "ssh-rsa"
 _RSA_SIGNATURES: Final = ("rsa-sha2-512", "rsa-sha2-256")
@@ -51,8 +50,7 @@ class HostKey:
     @property
     def fingerprint(self) -> str:
         """As ssh-keygen prints it: ``SHA256:…``."""
-        digest = hashlib.sha256(base64.b64decode(self.key)).digest()
-        return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+        return fingerprint(f"{self.type} {self.key}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,79 @@
+"""A request to be admitted as a value: where it lies on the status branch, what it holds, what proves whose it is."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from agent.domain import codec
+from agent.domain.report import HostName, Instant, ValueLimits
+from agent.domain.status import report_path
+
+REQUESTS = "requests"
+"""The folder of the branch that holds all requests."""
+REQUEST_NAMESPACE = "hostwright-request"
+"""What a request's signatures are good for, and nothing else."""
+REQUEST_LIMIT = 8 * 1024
+"""Bytes of one request; a full one has about 1,100."""
+
+_SUFFIX = ".json"
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """``ssh`` and ``age``: the public keys, without comments. ``seal``: their proof by the one-time code, empty without
+    one. ``voucher``: their signature by the key that was admitted before, empty without one."""
+
+    host: HostName
+    inventory: Annotated[str, ValueLimits(max_length=255)]
+    agent_version: Annotated[str, ValueLimits(max_length=64)]
+    at: Instant
+    ssh: Annotated[str, ValueLimits(pattern=r"^ssh-ed25519 [A-Za-z0-9+/=]{68}$")]
+    age: Annotated[str, ValueLimits(pattern=r"^age1[0-9a-z]{1,80}$")]
+    fingerprint: Annotated[str, ValueLimits(pattern=r"^SHA256:[A-Za-z0-9+/]{43}$")]
+    seal: Annotated[str, ValueLimits(pattern=r"^([0-9a-f]{64})?$")] = ""
+    voucher: Annotated[str, ValueLimits(max_length=1024)] = ""
+
+    @property
+    def claim(self) -> bytes:
+        """What ``seal`` and ``voucher`` are made over."""
+        return "\0".join(("hostwright request 1", self.inventory, self.host, self.ssh, self.age)).encode()
+
+    @property
+    def lines(self) -> bytes:
+        """The file ``identities/<host>.pub`` that admits the host."""
+        return f"{self.ssh} {self.host}\n{self.age}\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """``document``: the bytes that ``signature``, an armoured SSHSIG, is over."""
+
+    document: bytes
+    signature: bytes
+
+
+def encode(request: Request) -> bytes:
+    return codec.encode(request, indent=2)
+
+
+def request_path(host: str, ssh: str = "") -> str:
+    """The path of ``host``'s request. With ``ssh``, its public key: the path that it takes where another machine's
+    request lies at the first one."""
+    path = report_path(host).partition("/")[2].removesuffix(_SUFFIX)
+    return f"{REQUESTS}/{path}{f'+{hashlib.sha256(ssh.encode()).hexdigest()[:16]}' if ssh else ''}{_SUFFIX}"
+
+
+def request_folder(host: str) -> str:
+    """The folder with all requests for the name ``host``, and those for some other names."""
+    return request_path(host).rpartition("/")[0]
+
+
+def requested_host(path: str) -> str | None:
+    """The host whose request may lie at ``path``; None when no host's does."""
+    folder, _, name = path.rpartition("/")
+    host = re.sub(r"(\+[0-9a-f]{16})?\.json$", "", name)
+    return host if name != host and _HOST.fullmatch(host) and request_folder(host) == folder else None

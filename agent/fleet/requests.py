@@ -1,0 +1,116 @@
+"""What lies below ``requests/`` on the status branch, to what an administrator may believe of it.
+
+Everybody who may push can put anything there. So nothing here raises for what it reads: whatever is wrong becomes a
+``JudgedRequest`` that says so, and everything is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.domain.codec import from_plain
+from agent.domain.one_time_code import OneTimeCode
+from agent.domain.request import REQUEST_LIMIT, REQUEST_NAMESPACE, REQUESTS, Request, requested_host
+from agent.domain.status import SIGNATURE_LIMIT
+from agent.domain.text import printable
+from agent.errors import HostwrightError, TrustError
+from agent.fleet.reader import plain_json
+from agent.host.identity import PublicIdentity
+from agent.system import sshsig
+from agent.system.git_branch import Branch
+
+REQUESTS_MOST = 1000
+"""Requests that one reader takes; a person has to look at each."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """A request as it lies on the branch, nothing judged: either part may be missing."""
+
+    path: str
+    document: bytes | None
+    signature: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """``left_out``: how many more there are than a reader takes."""
+
+    found: tuple[RawRequest, ...]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRequest:
+    """A judged request. ``request``: None where it cannot be believed to be whole, and ``why`` then. ``known``: the
+    identity that the host is admitted with already. ``vouched``: the key in it vouches for the new ones."""
+
+    host: str
+    path: str
+    request: Request | None
+    why: str = ""
+    known: PublicIdentity | None = None
+    vouched: bool = False
+
+    def proved_by(self, code: OneTimeCode) -> bool:
+        """True if whoever wrote it had the code."""
+        return self.request is not None and code.sealed(self.request.claim, self.request.seal)
+
+
+def requests_on(branch: Branch, commit: str) -> Requests:
+    """The requests of a commit that is in the cache, sorted by path. Raises what ``Branch`` raises, no more."""
+    files = {file.path: file for file in branch.files(commit, REQUESTS)}
+    paths = [path for path in files if not (path.endswith(".sig") and path.removesuffix(".sig") in files)]
+    taken = paths[:REQUESTS_MOST]
+    small = [
+        file
+        for path in taken
+        for file, limit in ((files[path], REQUEST_LIMIT), (files.get(f"{path}.sig"), SIGNATURE_LIMIT))
+        if file is not None and file.size is not None and file.size <= limit
+    ]
+    contents = branch.contents(small)
+    found = (RawRequest(path, contents.get(path), contents.get(f"{path}.sig")) for path in taken)
+    return Requests((*found,), len(paths) - len(taken))
+
+
+def judge_request(found: RawRequest, identities: Mapping[str, PublicIdentity]) -> JudgedRequest:
+    """One request judged. ``identities``: those of the config repo, by host."""
+    host = requested_host(found.path)
+    if host is None:
+        return JudgedRequest(printable(found.path), found.path, None, "not the place of any host's request")
+    try:
+        request = _read(found, host)
+    except ValueError as error:
+        return JudgedRequest(host, found.path, None, printable(f"{error}"))
+    known = identities.get(host)
+    vouched = known is not None and (
+        known.key == request.ssh or _signed_by(known.ssh, request.claim, request.voucher.encode())
+    )
+    return JudgedRequest(host, found.path, request, "", known, vouched)
+
+
+def _read(found: RawRequest, host: str) -> Request:
+    """The request, which its own key has signed. Raises ValueError."""
+    if found.document is None:
+        raise ValueError(f"not a file of at most {REQUEST_LIMIT} bytes")
+    request = from_plain(plain_json(found.document), Request)
+    try:
+        public = PublicIdentity.parse(request.lines, "its keys")
+    except HostwrightError as error:
+        raise ValueError(error.message) from None
+    if request.host != host:
+        raise ValueError(f"it is for another host, {request.host}")
+    if request.fingerprint != public.fingerprint:
+        raise ValueError("its fingerprint is not that of its key")
+    if not _signed_by(public.ssh, found.document, found.signature or b""):
+        raise ValueError("not signed by the key that it asks for")
+    return request
+
+
+def _signed_by(line: str, message: bytes, signature: bytes) -> bool:
+    try:
+        sshsig.verify(line, message, signature, REQUEST_NAMESPACE)
+    except TrustError:
+        return False
+    return True

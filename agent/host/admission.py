@@ -1,0 +1,187 @@
+"""This host's part in its admission: what it asks its fleet for, and how it takes up keys once they are admitted.
+
+A host whose keys are not those in ``identities/<host>.pub`` asks by a request on the status branch. After ``identity
+rotate`` it has two pairs of keys: the admitted ones, and those in ``identity.next`` that it asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from agent import __version__
+from agent.domain import codec
+from agent.domain.one_time_code import OneTimeCode
+from agent.domain.request import REQUEST_LIMIT, REQUEST_NAMESPACE, Request, SignedRequest, encode
+from agent.domain.tree import Tree
+from agent.errors import Consequence, ReportError, SettingsError
+from agent.host.identity import (
+    AGE_NAME,
+    PRIVATE_NAME,
+    Identity,
+    PublicIdentity,
+    admitted_as,
+    decryption_key,
+    public_lines,
+)
+from agent.host.paths import Paths
+from agent.problems import ProblemKind
+from agent.system.files import discard, fsync_folder, read_bounded, write_atomic
+
+FORMER_AGE_NAME = "age_x25519.former"
+"""The key for secrets before the last rotation: an older commit, which the host may go back to, is made for it."""
+CODE_LIMIT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionState:
+    """What a host goes by when it reports. ``ssh``: the public key that it has or asks for. ``request``: what it asks
+    by, None where it has nothing to ask for. ``asked``: the document that it asked by last. ``displaced``: the fleet
+    knows another key by this host's name, so nobody would believe its reports, and they would be in the way of the
+    other's."""
+
+    ssh: str
+    request: SignedRequest | None
+    asked: bytes | None
+    displaced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """``tree``: the files of the newest trusted commit; None: there is none yet."""
+
+    paths: Paths
+    inventory: str
+    host: str
+    tree: Callable[[], Tree | None]
+    clock: Callable[[], int]
+
+    def take_up(self) -> bool:
+        """Take up the keys that this host asked for, if they are admitted by now. Return True from then on until
+        ``keep`` is told that the request is gone. Raises OSError, SettingsError, and what reading the commit raises."""
+        asked = self._asked()
+        if asked is None or not _is(self._admitted(), asked.ssh, asked.age):
+            self._notice(shown=asked is not None and not self.paths.next_identity.exists())
+            return False
+        self._notice(shown=False)
+        new, own = self.paths.next_identity, self.paths.identity
+        if (new / AGE_NAME).exists():
+            write_atomic(own / FORMER_AGE_NAME, f"{decryption_key(own)}\n".encode())
+            (new / AGE_NAME).rename(own / AGE_NAME)
+            fsync_folder(own)
+        if (new / PRIVATE_NAME).exists():
+            (new / PRIVATE_NAME).rename(own / PRIVATE_NAME)
+            fsync_folder(own)
+        discard(new)
+        Identity.ensure(own, self.host)
+        return True
+
+    def state(self) -> AdmissionState:
+        """Raises SettingsError where the keys cannot be used, and what reading the commit raises."""
+        known, own = self._admitted(), Identity.load(self.paths.identity, self.host)
+        new = self.paths.next_identity
+        folder = new if (new / PRIVATE_NAME).exists() else self.paths.identity
+        line, age = public_lines(folder, self.host)
+        asked, request = self._document(), None
+        if not _is(known, line, age):
+            request = self._signed(self._request(line, age, own), Identity.load(folder, self.host))
+        displaced = known is not None and known.key != PublicIdentity(own.public_line).key
+        self._notice(shown=request is not None and (displaced or known is None))
+        return AdmissionState(PublicIdentity(line).key, request, asked, displaced)
+
+    def displaced(self) -> bool:
+        """Whether the fleet knows another key by this host's name. Raises as ``state``."""
+        known, own = self._admitted(), PublicIdentity(Identity.load(self.paths.identity, self.host).public_line)
+        return known is not None and known.key != own.key
+
+    def name_taken(self) -> ReportError:
+        """What a host that is ``displaced`` tells."""
+        return ReportError(
+            f"the config repo admits another key as {self.host}, so this host reports nothing; it asked to be admitted",
+            hint=f"if the machine was installed anew: hostwright identity revoke {self.host}, then admit it; "
+            "else give it a name of its own with bootstrap.sh --host NAME",
+            kind=ProblemKind.NAME_TAKEN,
+            consequence=Consequence.STALL,
+        )
+
+    def keep(self, state: AdmissionState) -> None:
+        """Remember that the branch has what ``state`` says."""
+        if state.request is not None:
+            if state.request.document != state.asked:
+                write_atomic(self.paths.request, state.request.document)
+        elif state.asked is not None or self.paths.code.exists():
+            discard(self.paths.code)
+            discard(self.paths.request)
+
+    def _request(self, line: str, age: str, own: Identity) -> Request:
+        """The request for the keys ``line`` and ``age``; the one of before, where it says the same."""
+        public = PublicIdentity(line)
+        request = Request(
+            host=self.host,
+            inventory=self.inventory,
+            agent_version=__version__,
+            at=self.clock(),
+            ssh=public.key,
+            age=age,
+            fingerprint=public.fingerprint,
+        )
+        if (code := self._code()) is not None:
+            request = replace(request, seal=code.seal(request.claim))
+        if public.key != PublicIdentity(own.public_line).key:
+            request = replace(request, voucher=own.sign(request.claim, REQUEST_NAMESPACE).decode())
+        before = self._asked()
+        same = before is not None and replace(request, at=before.at, agent_version=before.agent_version) == before
+        return before if before is not None and same else request
+
+    def _signed(self, request: Request, identity: Identity) -> SignedRequest:
+        document = encode(request)
+        return SignedRequest(document, identity.sign(document, REQUEST_NAMESPACE))
+
+    def _admitted(self) -> PublicIdentity | None:
+        tree = self.tree()
+        return admitted_as(tree, self.inventory, self.host) if tree is not None else None
+
+    def _document(self) -> bytes | None:
+        try:
+            return read_bounded(self.paths.request, REQUEST_LIMIT)
+        except OSError:
+            return None
+
+    def _asked(self) -> Request | None:
+        with suppress(ValueError):
+            return codec.decode(self._document() or b"", Request)
+        return None
+
+    def _code(self) -> OneTimeCode | None:
+        with suppress(OSError, ValueError):
+            return OneTimeCode.read(read_bounded(self.paths.code, CODE_LIMIT).decode(errors="replace"))
+        return None
+
+    def _notice(self, *, shown: bool) -> None:
+        """Show the fingerprint where a person logs in and on the console, or no longer. Best effort."""
+        text = ""
+        if shown:
+            key = PublicIdentity(Identity.load(self.paths.identity, self.host).public_line)
+            text = f"{self.host} waits to be admitted to its fleet: {key.fingerprint}\n"
+        for path in (self.paths.motd, self.paths.issue):
+            with suppress(OSError):
+                if not shown:
+                    path.unlink(missing_ok=True)
+                elif not path.is_file() or path.read_text() != text:
+                    path.parent.mkdir(mode=0o755, exist_ok=True)
+                    write_atomic(path, text.encode(), mode=0o644)
+
+
+def further_keys(paths: Paths) -> Sequence[str]:
+    """The age identities that this host had before, or asks for."""
+    found = []
+    for folder, name in ((paths.identity, FORMER_AGE_NAME), (paths.next_identity, AGE_NAME)):
+        if (folder / name).exists():
+            with suppress(SettingsError):
+                found.append(decryption_key(folder, name))
+    return found
+
+
+def _is(known: PublicIdentity | None, line: str, age: str) -> bool:
+    return known is not None and known.key == PublicIdentity(line).key and known.age == age
