@@ -1,37 +1,64 @@
-"""paramiko, loaded when somebody uses it.
+"""paramiko and typeguard, loaded when somebody uses them.
 
-pyinfra imports an SSH library for the name of one exception; that takes two thirds as long as the rest of pyinfra.
-Until somebody asks for more of it, this stands in its place.
+pyinfra imports an SSH library for the name of one exception; that takes two thirds as long as the rest of pyinfra. It
+imports a checker of types, and with that asyncio and unittest.mock, for arguments that few operations are given. Until
+somebody asks for more of such a library, this stands in its place.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from types import ModuleType, UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 if TYPE_CHECKING:  # it loads much that nothing else here needs
     from importlib.abc import Loader, MetaPathFinder
 else:
     Loader = MetaPathFinder = object
 
-_NAME = "paramiko"
-_EXCEPTIONS = f"{_NAME}.ssh_exception"
+_SSH_EXCEPTIONS = "paramiko.ssh_exception"
+"""A module without imports: it may be loaded alone."""
 
 
 class _PKey:
     """Stands for a class that pyinfra names in annotations alone."""
 
 
+class _TypeCheckError(Exception):
+    """Stands for one that nothing raises before typeguard is loaded."""
+
+
+def _check_type(value: Any, expected: Any, **named: Any) -> Any:
+    """Stands for typeguard's. It knows the plain case: a value of the very class that is asked for, alone or in a
+    union."""
+    union = get_origin(expected) in (Union, UnionType)
+    if type(value) in (get_args(expected) if union else (expected,)):
+        return value
+    typeguard: Any = sys.modules["typeguard"]
+    if isinstance(typeguard, _Deferred):
+        typeguard.load()
+    return typeguard.check_type(value, expected, **named)
+
+
+_STAND_INS: Mapping[str, Mapping[str, Any]] = {
+    "paramiko": {"PKey": _PKey},
+    "typeguard": {"check_type": _check_type, "TypeCheckError": _TypeCheckError},
+}
+"""By library, what pyinfra takes from it as it is loaded."""
+
+_TAKERS = {"paramiko": "pyinfra.api.state", "typeguard": "pyinfra.api.util"}
+"""The module that takes it, and gets the real things when the library is loaded."""
+
+
 class _Deferred(ModuleType):
-    """The module before it is loaded: it knows its exceptions, which are a module without imports."""
+    """The module before it is loaded."""
 
     def __getattr__(self, name: str) -> Any:
-        if name == "PKey":
-            return _PKey
+        if name in _STAND_INS[self.__name__]:
+            return _STAND_INS[self.__name__][name]
         if name.startswith("__"):
             raise AttributeError(name)
         self.load()
@@ -44,7 +71,9 @@ class _Deferred(ModuleType):
         assert spec.loader is not None
         self.__class__ = ModuleType  # type: ignore[assignment]
         spec.loader.exec_module(self)
-        sys.modules["pyinfra.api.state"].PKey = self.PKey  # type: ignore[attr-defined]
+        if taker := sys.modules.get(_TAKERS[spec.name]):
+            for name in _STAND_INS[spec.name]:
+                setattr(taker, name, getattr(self, name))
 
 
 class _Finder(MetaPathFinder):
@@ -56,8 +85,8 @@ class _Finder(MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        deferred = sys.modules.get(_NAME)
-        if not fullname.startswith(f"{_NAME}.") or fullname == _EXCEPTIONS or not isinstance(deferred, _Deferred):
+        deferred = sys.modules.get(fullname.partition(".")[0])
+        if fullname == _SSH_EXCEPTIONS or not isinstance(deferred, _Deferred):
             return None
         deferred.load()
         module = sys.modules.get(fullname)
@@ -82,13 +111,14 @@ class _Loaded(Loader):
         module.__spec__ = self._own
 
 
-def defer_paramiko() -> None:
-    """Has no effect where it is loaded already, or not there."""
-    if _NAME in sys.modules or not (spec := PathFinder.find_spec(_NAME)):
-        return
-    module = _Deferred(_NAME)
-    module.__spec__, module.__file__, module.__loader__ = spec, spec.origin, spec.loader
-    module.__path__ = spec.submodule_search_locations or []
-    sys.modules[_NAME] = module
+def defer_libraries() -> None:
+    """Has no effect on a library that is loaded already, or not there."""
     sys.meta_path.insert(0, _Finder())
-    module.SSHException = importlib.import_module(_EXCEPTIONS).SSHException  # type: ignore[attr-defined]
+    for name in _STAND_INS:
+        if name not in sys.modules and (spec := PathFinder.find_spec(name)):
+            module = _Deferred(name)
+            module.__spec__, module.__file__, module.__loader__ = spec, spec.origin, spec.loader
+            module.__path__ = spec.submodule_search_locations or []
+            sys.modules[name] = module
+    if isinstance(ssh := sys.modules.get("paramiko"), _Deferred):
+        ssh.SSHException = importlib.import_module(_SSH_EXCEPTIONS).SSHException  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from agent.engine.deferred import defer_paramiko
+from agent.engine.deferred import defer_libraries
 
 _FEW_COLLECTIONS = 100_000
 """Objects between two looks for garbage: what is loaded and planned stays, and looking takes 6 % of the time."""
@@ -79,7 +79,7 @@ _QUICKER: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
 def load_pyinfra() -> None:
     """Once in the life of a process. A name that pyinfra has no more is left alone."""
     gc.set_threshold(_FEW_COLLECTIONS)
-    defer_paramiko()
+    defer_libraries()
     for name, function, quicker in _QUICKER:
         module = importlib.import_module(name)
         if hasattr(module, function):

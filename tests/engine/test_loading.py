@@ -1,4 +1,4 @@
-"""pyinfra is loaded without paramiko, and whoever wants paramiko finds it as it is."""
+"""pyinfra is loaded without paramiko and typeguard, and whoever wants one of them finds it as it is."""
 
 from __future__ import annotations
 
@@ -35,6 +35,42 @@ USES = {
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 def test_paramiko_is_there_for_who_uses_it(use: str) -> None:
     subprocess.run([sys.executable, "-c", BEFORE + use + AFTER], check=True)
+
+
+TYPED = """
+import sys
+from typing import Optional, Union
+from agent.engine.loading import load_pyinfra
+load_pyinfra()
+from pyinfra.api.util import raise_if_bad_type
+from pyinfra.operations import files, server
+for kind in (str, str | None, Optional[str], Union[int, str]):
+    raise_if_bad_type("x", kind, LookupError, "")
+assert {"typeguard._checkers", "unittest.mock", "asyncio"}.isdisjoint(sys.modules)
+"""
+TYPED_AFTER = """
+import pyinfra.api.util, typeguard
+assert pyinfra.api.util.check_type is typeguard.check_type
+assert pyinfra.api.util.TypeCheckError is typeguard.TypeCheckError
+"""
+TYPED_USES = {
+    "a wrong type": """
+try:
+    raise_if_bad_type("x", int, LookupError, "told")
+except LookupError as error:
+    assert "told: str is not an instance of int" in str(error), error
+else:
+    raise AssertionError
+""",
+    "types of items": "raise_if_bad_type(['a'], list[str], LookupError, '')",
+    "an attribute": "import typeguard; typeguard.typechecked",
+    "a module": "import typeguard._functions",
+}
+
+
+@pytest.mark.parametrize("use", TYPED_USES.values(), ids=TYPED_USES)
+def test_typeguard_is_there_for_who_uses_it(use: str) -> None:
+    subprocess.run([sys.executable, "-c", TYPED + use + TYPED_AFTER], check=True)
 
 
 def test_arguments_of_all_kinds_reach_an_operation_as_by_pyinfra_alone() -> None:
