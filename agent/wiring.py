@@ -156,8 +156,8 @@ def _unsealer(paths: Paths, settings: Settings, memory: Memory, mirror: Mirror) 
             identity = admitted_as(mirror.tree(last), settings.inventory, settings.host) if last is not None else None
             return identity is not None and identity.age == recipient
 
-        own = partial(decryption_key, paths.identity)
-        return Unsealer(own, is_admitted, paths.repositories, partial(further_keys, paths))
+        own, more = partial(decryption_key, paths.identity), partial(further_keys, paths)
+        return Unsealer(own, is_admitted, paths.repositories, paths.credentials, more)
 
     def unseal(value: Any, root: Path) -> Any:
         return unsealer()(value, root)

@@ -30,8 +30,8 @@ FILE, SOPS, PROVIDER, FILTER, ITEM = "file", "sops", "provider", "filter", "item
 
 Expression = Mapping[str, JSON]
 """``{"is": FILE, "path", "blob", "binary", "call"}``, ``{"is": SOPS, "path", "blob", "key", "call"}``,
-``{"is": PROVIDER, "name", "arguments", "call"}``, ``{"is": FILTER, "name", "arguments", "named"}`` with tokens among
-the arguments, ``{"is": ITEM, "of", "key"}``. ``call``: how a template asks for it."""
+``{"is": PROVIDER, "name", "place", "key", "settings", "call"}``, ``{"is": FILTER, "name", "arguments", "named"}`` with
+tokens among the arguments, ``{"is": ITEM, "of", "key"}``. ``call``: how a template asks for it."""
 
 
 def token(expression: Expression) -> str:

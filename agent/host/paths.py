@@ -32,6 +32,8 @@ class Paths:
     known_hosts = _Below("etc", "known_hosts")
     deploy_key = _Below("etc", "deploy_key")
     """The ssh key for the remotes, where the administrator gave one; else root's own ssh configuration counts."""
+    credentials = _Below("etc", "credentials")
+    """Of this host, for providers of secrets: a folder that somebody who may read them filled."""
     status_key = _Below("etc", "status_key")
     """The ssh key for reports, where that is another one: so the first need not be able to write."""
     mirror = _Below("var", "repo.git")

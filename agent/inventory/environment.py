@@ -22,6 +22,7 @@ from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.sealed import holds_sealed, is_sealed
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
+from agent.inventory import providers
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.complaint import Complaint, Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet
@@ -195,7 +196,11 @@ class Environment:
                 "groups": self._groups,
                 "hostvars": self._hostvars,
             }
-            functions = {"secret": self.secrets.function(host), "sops": self.secrets.sops_function()}
+            functions = {
+                "secret": self.secrets.function(host),
+                "sops": self.secrets.sops_function(),
+                **providers.functions(self.fleet.providers),
+            }
             self._values[host] = HostValues(self.inventory.variables(host), magic, self._renderer, functions)
         return self._values[host]
 

@@ -22,6 +22,7 @@ from agent.domain.tree import Tree
 from agent.domain.window import LONGEST_S
 from agent.inventory import validation
 from agent.inventory.complaint import Complaints, nearest
+from agent.inventory.providers import ProviderSettings
 from agent.inventory.source import Source, open_source
 from agent.system import timezone
 from agent.system.yaml import Node, locate
@@ -250,6 +251,7 @@ class Fleet(_Part):
     ] = "never"
     agent: Agent = Agent()
     webhook: WebhookSettings | None = None
+    providers: ProviderSettings = ProviderSettings()
     metrics: Metrics | None = None
     notify: Annotated[tuple[str, ...], Field(strict=False)] = ()
 

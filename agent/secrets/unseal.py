@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from agent.domain.provider import ProviderKind
 from agent.domain.sealed import Expression, opened
 from agent.domain.tree import blob_id
 from agent.engine.secrecy import Lacking
@@ -14,6 +15,9 @@ from agent.inventory.secrets import plain_yaml, sops_value
 from agent.inventory.template.sealed import FilterRefusal, call_filter
 from agent.system import age, core_dumps, mask, sops
 from agent.system.files import read_bounded
+
+if TYPE_CHECKING:
+    from agent.secrets.provided import Providers
 
 SECRET_LIMIT = 4 * 1024 * 1024
 """Bytes of a file of secrets."""
@@ -30,22 +34,25 @@ UPDATE_KEYS = "add the host's line age1… to .sops.yaml and run `sops updatekey
 
 class Unsealer:
     """``key`` gives the host's age identity; ``admitted`` says whether the newest trusted commit admits it with that.
-    ``repositories``: where other repositories' files lie. ``more``: age identities that the host had before, or is to
-    have: a commit may have been made for them."""
+    ``repositories``: where other repositories' files lie; ``credentials``: this host's own, for providers. ``more``:
+    age identities that the host had before, or is to have: a commit may have been made for them."""
 
     def __init__(
         self,
         key: Callable[[], str],
         admitted: Callable[[str], bool],
         repositories: Path,
+        credentials: Path,
         more: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._key = key
+        self._credentials = credentials
         self._more = more
         self._admitted = admitted
         self._repositories = repositories
         self._files: dict[str, bytes] = {}
         self._documents: dict[str, object] = {}
+        self._providers: Providers | None = None
 
     def __call__(self, value: Any, root: Path) -> Any:
         """``value`` with its secrets put in; ``root`` is the folder of the commit's files. Raises Lacking."""
@@ -60,6 +67,14 @@ class Unsealer:
                 return self._file(path, blob, self._folder(expression, root), binary=binary)
             case {"is": "sops", "path": str(path), "blob": str(blob), "key": list(key)}:
                 return self._sops(path, blob, [f"{part}" for part in key], root)
+            case {
+                "is": "provider",
+                "name": str(name),
+                "place": str(place),
+                "key": str(key),
+                "settings": dict(settings),
+            }:
+                return self._provided(name, place, key, settings)
             case {"is": "filter", "name": str(name), "arguments": list(arguments), "named": dict(named)}:
                 given = opened(arguments, lambda inner: self._evaluate(inner, root))
                 more = opened(named, lambda inner: self._evaluate(inner, root))
@@ -105,6 +120,17 @@ class Unsealer:
         found = found.decode(errors="surrogateescape") if isinstance(found, bytes) else found
         _remember_all(found)
         return found
+
+    def _provided(self, name: str, place: str, key: str, settings: Mapping[str, Any]) -> str:
+        from agent.secrets.provided import Providers  # most hosts ask nobody
+        from agent.secrets.providers.api import ProviderError
+
+        if self._providers is None:
+            self._providers = Providers(self._credentials)
+        try:
+            return self._providers.value(ProviderKind(name), place, key, settings)
+        except (ProviderError, ValueError) as error:
+            raise Lacking(f"{name}({place!r}): {error}") from None
 
     def _decrypted(self, path: str, blob: str, root: Path) -> bytes:
         if blob not in self._files:

@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any
 from urllib import request
@@ -24,6 +25,9 @@ from agent.problems import ProblemKind
 
 MAX_REDIRECTS = 5
 
+ANSWER_LIMIT = 1024 * 1024
+"""Bytes of an answer to ``ask``."""
+
 
 def open_url(url: str, headers: Mapping[str, str], watch: Watch, stall_s: float) -> http.client.HTTPResponse:
     """The answer of the server, redirects followed. ``stall_s``: without a connection, or without a byte.
@@ -34,6 +38,49 @@ def open_url(url: str, headers: Mapping[str, str], watch: Watch, stall_s: float)
     wanted = request.Request(url, headers={"User-Agent": f"hostwright/{__version__}", **headers})  # noqa: S310
     response: http.client.HTTPResponse = _opener(watch).open(wanted, timeout=stall_s)
     return response
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``status`` as the server said it: 200, 404. ``body``: ANSWER_LIMIT bytes at most."""
+
+    status: int
+    body: bytes
+
+
+def ask(
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    *,
+    timeout_s: float,
+    method: str | None = None,
+    direct: bool = False,
+) -> Answer:
+    """What the server answers to a question with credentials in it: any status, and a redirect is not followed, for
+    the credentials are for this server alone. POST where there is a ``body``, unless ``method`` says otherwise.
+    ``direct``: past any proxy, as for addresses that only this machine reaches.
+
+    Raises OSError and HTTPException for what breaks on the way, and for a longer answer.
+    """
+    wanted = request.Request(url, body, {"User-Agent": f"hostwright/{__version__}", **headers}, method=method)  # noqa: S310
+    with Watch(time.monotonic() + timeout_s) as watch:
+        opener = request.OpenerDirector()
+        for handler in (
+            request.ProxyHandler({} if direct else None),
+            _PlainHandler(watch),
+            _TlsHandler(watch),
+            request.UnknownHandler(),
+        ):
+            opener.add_handler(handler)
+        with opener.open(wanted, timeout=timeout_s) as response:
+            found: bytes = response.read(ANSWER_LIMIT + 1)
+            status: int = response.status
+        if watch.ended:
+            raise TimeoutError(f"no whole answer within {timeout_s:g} s")
+    if len(found) > ANSWER_LIMIT:
+        raise OSError(f"an answer of more than {ANSWER_LIMIT} bytes")
+    return Answer(status, found)
 
 
 def shown(url: str) -> str:

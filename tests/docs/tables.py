@@ -41,7 +41,7 @@ from benchmarks.table import KEPT, markdown
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (DOCS / "architecture.md", DOCS / "configuration.md", DOCS / "operations.md", DOCS / "performance.md")
 
-BY_STEPS = ("reboot", "suspend", "webhook", "windows")
+BY_STEPS = ("reboot", "suspend", "webhook", "windows", "providers")
 """Keys of fleet.yaml that are something or nothing: no default that could be changed."""
 
 _MARKED = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

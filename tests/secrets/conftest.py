@@ -68,7 +68,13 @@ class Desk:
 
     def unsealer(self, host: str = "web1", *, admitted: bool = True) -> Unsealer:
         Identity.ensure(self.keys / host, host)
-        return Unsealer(lambda: decryption_key(self.keys / host), lambda _: admitted, self.keys)
+        return Unsealer(lambda: decryption_key(self.keys / host), lambda _: admitted, self.keys, self.credentials)
+
+    @property
+    def credentials(self) -> Path:
+        folder = self.repo.with_name("credentials")
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def engine(self, work: Path, host: str = "web1") -> Engine:
         return Engine(work=work, timeout_s=60, unseal=self.unsealer(host))

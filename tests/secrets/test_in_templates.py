@@ -366,7 +366,7 @@ from agent.secrets.unseal import Unsealer
 keys, repo, path, blob = sys.argv[1:]
 text = token({"is": FILE, "path": path, "blob": blob, "binary": False})
 resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE)[1:] * 2)
-print(Unsealer(lambda: decryption_key(Path(keys)), lambda _: True, Path("/"))(text, Path(repo)), flush=True)
+print(Unsealer(lambda: decryption_key(Path(keys)), lambda _: True, Path("/"), Path("/"))(text, Path(repo)), flush=True)
 os.abort()
 """
     file = desk.environment().secrets.file("web/admin")

@@ -1,0 +1,53 @@
+"""Providers of secrets: servers that hand out a value to whoever shows credentials, and how templates refer to one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ProviderKind(StrEnum):
+    """By the name of the function that asks for a secret in templates."""
+
+    VAULT = "vault"
+    AWS = "aws_secret"
+    AZURE = "azure_secret"
+    GOOGLE = "google_secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where a secret lies. ``place``: as the provider names it; ``key``: of a part of it, empty for all of it."""
+
+    place: str
+    key: str
+
+
+FORMS: dict[ProviderKind, str] = {
+    ProviderKind.VAULT: "vault('<path, as kv/data/web>#<key>')",
+    ProviderKind.AWS: "aws_secret('<name or ARN>'), or with #<key> of a JSON object",
+    ProviderKind.AZURE: "azure_secret('<key vault>/<secret>'), with /<version> and #<key> where wanted",
+    ProviderKind.GOOGLE: "google_secret('projects/<id>/secrets/<name>'), with /versions/<n> and #<key> where wanted",
+}
+"""For people."""
+
+_PLACES = {
+    ProviderKind.VAULT: re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._~@:+=,-]+(/[A-Za-z0-9._~@:+=,-]+)+"),
+    ProviderKind.AWS: re.compile(r"[A-Za-z0-9/_+=.@:-]{1,2048}"),
+    ProviderKind.AZURE: re.compile(r"[A-Za-z0-9-]{3,24}/[A-Za-z0-9-]{1,127}(/[0-9a-f]{32})?"),
+    ProviderKind.GOOGLE: re.compile(
+        r"projects/[a-z0-9:.-]{1,63}/secrets/[A-Za-z0-9_-]{1,255}(/versions/[A-Za-z0-9_-]{1,63})?"
+    ),
+}
+"""What each provider allows in a name, and nothing that a URL would take for its own."""
+
+_KEY = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
+
+
+def reference(kind: ProviderKind, written: str) -> Reference | None:
+    """What ``written`` refers to; None where it is not of the form that ``FORMS`` says."""
+    place, mark, key = written.partition("#")
+    fits = _PLACES[kind].fullmatch(place) is not None
+    keyed = _KEY.fullmatch(key) is not None if mark else kind is not ProviderKind.VAULT
+    return Reference(place, key) if fits and keyed else None

@@ -1,0 +1,97 @@
+"""``vault()``, ``aws_secret()``, ``azure_secret()`` and ``google_secret()`` in templates: secrets that lie elsewhere.
+
+A template gives a token that says where the secret lies. Only the host asks for the value, by credentials of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from jinja2 import TemplateError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from agent.domain.digest import JSON
+from agent.domain.fault import Mistake
+from agent.domain.provider import FORMS, ProviderKind, reference
+from agent.domain.sealed import PROVIDER
+from agent.inventory.template.sealed import Sealed
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _server(written: str) -> str:
+    parts = urlsplit(written)
+    bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
+    local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not (parts.hostname and bare and (parts.scheme == "https" or (parts.scheme == "http" and local))):
+        raise Mistake(f"{written!r} is no server to be trusted", "write https://vault.example.org:8200")
+    return written.rstrip("/")
+
+
+Server = Annotated[str, Field(pattern=r"^https?://[!-~]+$"), AfterValidator(_server)]
+"""``https://host:port``; without TLS only on the host itself."""
+
+
+class VaultSettings(_Settings):
+    """HashiCorp Vault, or OpenBao."""
+
+    address: Annotated[Server, Field(description="where it is: https://vault.example.org:8200")]
+    namespace: Annotated[
+        str | None, Field(pattern=r"^[A-Za-z0-9_.~/-]{1,200}$", description="of the server, if it has some")
+    ] = None
+    approle: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9_.~/-]{1,200}$", description="where its AppRole method is mounted")
+    ] = "approle"
+
+
+class AwsSettings(_Settings):
+    """AWS Secrets Manager."""
+
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$", description="such as eu-central-1")]
+    endpoint: Annotated[Server | None, Field(description="of a VPC or a partition; none: the region's public one")] = (
+        None
+    )
+
+
+class AzureSettings(_Settings):
+    """Azure Key Vault."""
+
+    client_id: Annotated[
+        str, Field(pattern=r"^[0-9a-f-]{36}$", description="of the managed identity, where a host has several")
+    ]
+
+
+class ProviderSettings(_Settings):
+    """Where hosts ask for secrets that are not in the repository."""
+
+    vault: VaultSettings | None = None
+    aws: AwsSettings | None = None
+    azure: AzureSettings | None = None
+
+
+def functions(settings: ProviderSettings) -> Mapping[str, Callable[..., Sealed]]:
+    """The functions by their names in templates."""
+    said = settings.model_dump(mode="json", exclude_none=True)
+    known = {ProviderKind.VAULT: "vault", ProviderKind.AWS: "aws", ProviderKind.AZURE: "azure"}
+    return {kind.value: _function(kind, said.get(known.get(kind, ""), {})) for kind in ProviderKind}
+
+
+def _function(kind: ProviderKind, settings: Mapping[str, JSON]) -> Callable[..., Sealed]:
+    def function(written: object = None) -> Sealed:
+        found = reference(kind, written) if isinstance(written, str) else None
+        if found is None:
+            raise TemplateError(f"{kind}() takes where the secret lies; write {FORMS[kind]}")
+        if kind is ProviderKind.VAULT and not settings:
+            raise TemplateError(
+                "no server is named; write `providers: {vault: {address: https://vault.example.org}}` in fleet.yaml"
+            )
+        if kind is ProviderKind.AWS and not settings and not found.place.startswith("arn:"):
+            raise TemplateError("no region is named; write `providers: {aws: {region: eu-central-1}}` in fleet.yaml")
+        said: dict[str, JSON] = {"name": kind.value, "place": found.place, "key": found.key, "settings": {**settings}}
+        return Sealed.of({"is": PROVIDER, **said, "call": f"{kind}({written!r})"})
+
+    return function

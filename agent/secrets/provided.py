@@ -1,0 +1,63 @@
+"""The value of a secret that a provider holds, each asked for once in a process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.domain.provider import ProviderKind
+from agent.secrets.providers.api import ProviderError, Unreachable
+from agent.secrets.providers.aws import Aws
+from agent.secrets.providers.azure import Azure
+from agent.secrets.providers.google import Google
+from agent.secrets.providers.vault import Vault
+from agent.system import core_dumps, mask
+
+Ask = Callable[[str, Mapping[str, Any]], "str | Mapping[str, Any]"]
+"""The value at a place, by settings: a text, or an object of several. Raises ProviderError."""
+
+
+class Providers:
+    """``credentials``: the folder with this host's own."""
+
+    def __init__(self, credentials: Path) -> None:
+        self._ask: dict[ProviderKind, Ask] = {
+            ProviderKind.VAULT: Vault(credentials).value,
+            ProviderKind.AWS: Aws(credentials).value,
+            ProviderKind.AZURE: Azure().value,
+            ProviderKind.GOOGLE: Google().value,
+        }
+        self._values: dict[tuple[ProviderKind, str], str | Mapping[str, Any]] = {}
+        self._unreachable: dict[ProviderKind, Unreachable] = {}
+
+    def value(self, kind: ProviderKind, place: str, key: str, settings: Mapping[str, Any]) -> str:
+        """Raises ProviderError."""
+        core_dumps.forbid()
+        if (kind, place) not in self._values:
+            if kind in self._unreachable:
+                raise self._unreachable[kind]
+            try:
+                self._values[kind, place] = self._ask[kind](place, settings)
+            except Unreachable as error:
+                self._unreachable[kind] = error
+                raise
+        found = _part(self._values[kind, place], place, key)
+        mask.remember(found)
+        return found
+
+
+def _part(value: str | Mapping[str, Any], place: str, key: str) -> str:
+    if not key and isinstance(value, str):
+        return value
+    if isinstance(value, str):
+        mask.remember(value)
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = {}
+    found = value.get(key) if isinstance(value, Mapping) else None
+    if isinstance(found, (dict, list)) or found is None:
+        raise ProviderError(f"there is no text {key!r} in {place}")
+    return found if isinstance(found, str) else json.dumps(found)

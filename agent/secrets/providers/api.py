@@ -1,0 +1,90 @@
+"""A question to a provider's API, and its answer in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from agent.errors import SettingsError
+from agent.system import http, mask
+from agent.system.files import read_bounded
+from agent.system.misplaced import require_private
+
+TIMEOUT_S = 10.0
+"""For one answer."""
+
+_CREDENTIAL_LIMIT = 16 * 1024
+
+METADATA = "http://169.254.169.254"
+"""Where clouds tell a machine about itself, its credentials included; nobody else is reached there."""
+
+
+class ProviderError(Exception):
+    """A value cannot be had, and why."""
+
+
+class Unreachable(ProviderError):
+    """A server does not answer, so it need not be asked again soon."""
+
+
+def asked(
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    *,
+    method: str | None = None,
+    direct: bool = False,
+) -> http.Answer:
+    """Raises Unreachable."""
+    try:
+        return http.ask(url, headers, body, timeout_s=TIMEOUT_S, method=method, direct=direct)
+    except (OSError, HTTPException, ValueError) as error:
+        raise Unreachable(f"{urlsplit(url).netloc} does not answer: {error}") from None
+
+
+def document(answer: http.Answer, who: str) -> dict[str, Any]:
+    """The JSON object that was answered. Raises ProviderError for another status than 200. What the server said of it
+    is not told: it may hold anything."""
+    try:
+        found = json.loads(answer.body) if answer.status == 200 else None
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        return found
+    said = {
+        200: "answered what is no JSON object",
+        401: "does not accept this host's credentials (status 401)",
+        403: "does not allow this host to read it (status 403)",
+        404: "has nothing there (status 404)",
+    }
+    raise ProviderError(f"{who} {said.get(answer.status, f'answered with status {answer.status}')}")
+
+
+def text_at(found: Mapping[str, Any], *keys: str, who: str) -> str:
+    """The text that ``keys`` lead to. Raises ProviderError."""
+    value: Any = found
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, str):
+        raise ProviderError(f"{who} answered without {'.'.join(keys)}")
+    return value
+
+
+def credential(path: Path) -> str | None:
+    """What the file says, without white space around; a secret from then on. None where there is no file. Raises
+    ProviderError where it cannot be read, or somebody else can read or write it."""
+    try:
+        require_private(path)
+        value = read_bounded(path, _CREDENTIAL_LIMIT).decode().strip()
+    except FileNotFoundError:
+        return None
+    except SettingsError as error:
+        raise ProviderError(f"{error.message}; {error.hint}") from None
+    except (OSError, ValueError) as error:
+        raise ProviderError(f"{path} cannot be read: {error}") from None
+    mask.remember(value)
+    return value
