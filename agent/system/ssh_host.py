@@ -91,9 +91,11 @@ class Ran:
 
     @property
     def complaint(self) -> str:
-        """The last line that it wrote to stderr, or its exit code."""
-        lines = self.error.strip().splitlines()
-        return printable(lines[-1], 300) if lines else f"it ended with exit code {self.code}"
+        """The last line that it wrote to stderr, a hint of ours apart, or its exit code."""
+        lines = [line.strip() for line in self.error.splitlines() if line.strip() and not line.startswith("  →")]
+        return (
+            printable(lines[-1].removeprefix("hostwright: "), 300) if lines else f"it ended with exit code {self.code}"
+        )
 
 
 class SshHost:

@@ -15,6 +15,7 @@ from agent.cli.agent_files import BESIDE, write_bundle
 from agent.cli.enrolment import access_wanted
 from agent.cli.main import run
 from agent.host.environment import find_agent
+from agent.system.ssh_host import Ran
 from tests.gitserver import ConfigRepo, free_port
 
 HOSTS = "inventories/prod/hosts.yaml"
@@ -65,6 +66,12 @@ def test_a_host_makes_a_key_for_each_remote_by_ssh_and_none_may_do_more_than_it_
     config: str, status: str, keys: dict[str, str]
 ) -> None:
     assert access_wanted({"config": config, "status": status}) == keys
+
+
+def test_the_reason_of_a_host_is_told_and_not_its_hint() -> None:
+    assert Ran(3, b"", "asking\nhostwright: nothing is set up here\n  → run bootstrap.sh\n").complaint == (
+        "nothing is set up here"
+    )
 
 
 @pytest.fixture

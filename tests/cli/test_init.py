@@ -81,13 +81,14 @@ def test_a_clone_without_a_commit_is_filled(tmp_path: Path) -> None:
     assert "inventories/main/hosts.yaml" in repo.git("ls-files")
 
 
-def test_who_signs_with_an_ssh_key_may_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_signs_with_an_ssh_key_may_sign_and_read_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = author(tmp_path / "keys", "ann")
     settings = f"[gpg]\nformat = ssh\n[user]\nsigningKey = {ann.key}\nemail = ann@example.org\n"
     (tmp_path / "gitconfig").write_text(settings)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", f"{tmp_path / 'gitconfig'}")
     run(["init", f"{tmp_path / 'ops'}"])
     assert (tmp_path / "ops/inventories/main/trusted_signers").read_text() == f"{ann.line}\n"
+    assert (tmp_path / "ops/inventories/main/admins").read_text() == f"{ann.public} ann@example.org\n"
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a b", "-x"])

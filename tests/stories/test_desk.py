@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,9 @@ from tests.gitserver import author, ssh_server
 from tests.lab.host import Host
 from tests.lab.installed import agent
 from tests.lab.lab import Lab
+from tests.stories.desk import let_in
 from tests.stories.following import following, wake
 from tests.stories.world import HOSTS, World
-
-RELAY = """
-import socket, sys, threading
-s = socket.create_connection(("127.0.0.1", 22))
-def out():
-    while d := s.recv(65536):
-        sys.stdout.buffer.write(d); sys.stdout.buffer.flush()
-threading.Thread(target=out, daemon=True).start()
-while d := sys.stdin.buffer.read1(65536):
-    s.sendall(d)
-"""
-"""From this machine into the network of a booted host, which nobody else reaches."""
 
 
 @pytest.fixture(scope="module")
@@ -38,25 +26,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a person with a key, whose ssh_config names no host yet."""
     home = tmp_path_factory.mktemp("desk")
     author(home, "key")
-    (home / "relay.py").write_text(RELAY)
-    (home / ".ssh").mkdir()
     return home
-
-
-def let_in(host: Host, home: Path, *users: str) -> None:
-    """Let the person log in to the host by its name as these users."""
-    key = home / "key"
-    host.run("ssh-keygen -A; systemctl start ssh")
-    for user in users:
-        folder = "/root/.ssh" if user == "root" else f"/home/{user}/.ssh"
-        host.run(f"mkdir -p -m 700 {folder}")
-        host.write(f"{folder}/authorized_keys", key.with_suffix(".pub").read_text(), mode=0o600)
-        host.run(f"chown -R {user}: {folder}")
-    with (home / ".ssh/known_hosts").open("a") as known:
-        known.write(f"{host.name} {host.read('/etc/ssh/ssh_host_ed25519_key.pub')}")
-    relay = f"nsenter -t {host.pid} --net {sys.executable} {home}/relay.py"
-    with (home / ".ssh/config").open("a") as config:
-        config.write(f"Host {host.name}\n  ProxyCommand {relay}\n  IdentityFile {key}\n  User root\n")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +34,7 @@ def reached(lab: Lab, home: Path) -> Iterator[Host]:
     """A host with the agent and sshd, which lets root and ann in."""
     with wake(lab, following(lab, "bookworm")) as host:
         host.run("useradd --create-home --groups sudo --shell /bin/bash ann; echo ann:secret | chpasswd")
-        let_in(host, home, "root", "ann")
+        let_in(host, home, home / "key", "root", "ann")
         yield host
 
 
@@ -153,7 +123,7 @@ def test_a_machine_becomes_an_admitted_host_by_one_command_and_is_given_back_by_
 ) -> None:
     monkeypatch.setenv("HOME", f"{home}")
     with ssh_server(tmp_path / "sshd") as server, lab.boot("bookworm", image=agent("bookworm"), name="db1") as machine:
-        let_in(machine, home, "root")
+        let_in(machine, home, home / "key", "root")
         machine.reach(server.port)
         with (home / ".ssh/known_hosts").open("a") as known:
             known.write(server.known_as(server.host_key))

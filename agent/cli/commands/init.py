@@ -26,6 +26,8 @@ NAMED_MOST = 5
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _PUBLIC_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+")
+_OPENS_SECRETS = ("ssh-ed25519 ", "ssh-rsa ")
+"""Keys that age knows."""
 
 
 @click.command()
@@ -47,10 +49,13 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
         "@VERSION@": __version__,
         "@HOSTS@": "".join(f"\n    {key_of(name)}:" for name in dict.fromkeys(hosts)) or " {}",
     }
-    signer = _signer()
+    mail, key = _signer()
+    signer = f'{mail} namespaces="git" {key}' if key else ""
     files = {path: _filled(source.read_text(), values) for path, source in _sources(inventory, ci)}
     if signer:
         files[f"inventories/{inventory}/trusted_signers"] = f"{signer}\n"
+    if key.startswith(_OPENS_SECRETS):
+        files[f"inventories/{inventory}/admins"] = f"{key} {mail}\n"
     try:
         for path, text in files.items():
             _write(folder / path, text)
@@ -61,7 +66,8 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
     own_git.stage(folder, *files)
     for path in files:
         output.show(f"{folder / path}")
-    output.say(f"next: cd {folder} && hostwright check && git commit -m 'Begin'")
+    enter = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    output.say(f"next: {enter}hostwright check && git commit -m Begin")
     if not signer:
         output.say(
             f"nobody can sign yet: inventories/{inventory}/trusted_signers takes a line `you@example.org"
@@ -112,16 +118,16 @@ def _umask() -> int:
     return mask
 
 
-def _signer() -> str:
-    """The line of trusted_signers for the person whose Git signs with an ssh key; empty where it does not."""
+def _signer() -> tuple[str, str]:
+    """Mail address and public key of the person whose Git signs with an ssh key; both empty where it does not."""
     if own_git.setting("gpg.format") != "ssh":
-        return ""
+        return "", ""
     key, mail = own_git.setting("user.signingKey").removeprefix("key::"), own_git.setting("user.email")
     if not _PUBLIC_KEY.match(key):
         path = Path(key).expanduser()
         try:
             key = path.with_name(f"{path.name.removesuffix('.pub')}.pub").read_text() if key else ""
         except OSError:
-            return ""
+            return "", ""
     found = _PUBLIC_KEY.match(key)
-    return f'{mail} namespaces="git" {found[0]}' if found and re.fullmatch(r"[^\s,\"*?!]+@[^\s,\"*?!]+", mail) else ""
+    return (mail, found[0]) if found and re.fullmatch(r"[^\s,\"*?!]+@[^\s,\"*?!]+", mail) else ("", "")
