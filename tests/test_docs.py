@@ -46,7 +46,7 @@ DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 CONFIGURATION = DOCS / "configuration.md"
 OPERATIONS = DOCS / "operations.md"
-READ = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+READ = [README, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 
 TIMEOUT_S = 60
 

@@ -29,17 +29,29 @@ from agent.deploys.packages.repository import Repository
 from agent.deploys.services.spec import UnitEntry
 from agent.deploys.sysctl.spec import Setting
 from agent.deploys.users.spec import AccountEntry, GroupEntry
+from agent.domain.fault import Fault
 from agent.engine import ownership
 from agent.inventory.environment import Environment
 from agent.inventory.fleet import NOT_IN_FORCE, Fleet
 from agent.inventory.schema import schema
+from agent.inventory.template import not_here
+from agent.inventory.template.sandbox import known
 from agent.phases import PHASES, TRIAL
 from agent.steps.resolve import fleet_settings
 from benchmarks.results import Results
 from benchmarks.table import KEPT, markdown
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = (DOCS / "architecture.md", DOCS / "configuration.md", DOCS / "operations.md", DOCS / "performance.md")
+PAGES = tuple(
+    DOCS / page
+    for page in (
+        "architecture.md",
+        "configuration.md",
+        "operations.md",
+        "performance.md",
+        "coming-from/ansible-names.md",
+    )
+)
 
 BY_STEPS = ("reboot", "suspend", "webhook", "windows", "providers")
 """Keys of fleet.yaml that are something or nothing: no default that could be changed."""
@@ -309,6 +321,25 @@ def trial() -> str:
     return _table("state | when | next", TRIAL)
 
 
+# --- Ansible's names --------------------------------------------------------------------------------------------------
+
+
+def names_there(kind: str) -> str:
+    """The filters or tests that work, as one paragraph."""
+    return " ".join(f"`{name}`" for name in sorted(known(kind)) if name != "counted").replace("|", "\\|")
+
+
+def names_not_there(names: Mapping[str, Fault]) -> str:
+    """One row for each reason, with the names that it holds for."""
+    rows: dict[Fault, list[str]] = {}
+    for name, fault in names.items():
+        rows.setdefault(fault, []).append(f"`{name}`")
+    return _table(
+        "name | why not | what instead",
+        ([" ".join(found), _cell(fault.problem), _cell(fault.remedy)] for fault, found in rows.items()),
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     **{name: partial(fields, model) for name, model in MODELS.items()},
     "owned": owned,
@@ -319,4 +350,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "performance": lambda: markdown(Results.read(KEPT)).strip(),
     "phases": phases,
     "trial": trial,
+    "filters there": partial(names_there, "filter"),
+    "tests there": partial(names_there, "test"),
+    "filters not there": partial(names_not_there, not_here.FILTERS),
+    "tests not there": partial(names_not_there, not_here.TESTS),
+    "lookups not there": partial(names_not_there, not_here.LOOKUPS),
+    "variables not there": partial(names_not_there, not_here.VARIABLES),
 }

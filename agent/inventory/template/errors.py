@@ -9,10 +9,10 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 
 from agent.domain.fault import Fault
 from agent.inventory.complaint import nearest
+from agent.inventory.template.not_here import FACTS, variable
 
 RAW = "to have {{ or {% in the text itself, write {% raw %} before and {% endraw %} behind it"
 DEFAULT = "set it, or give a default: {{ name | default('…') }}"
-_FACTS = "facts are not gathered: set a variable, or look at the host in a deploy file"
 
 _NAME = re.compile(r"'(\w+)' is undefined")
 _PART = re.compile(r"'(?P<what>[^']*) object' has no (?:attribute|element) '?(?P<name>[^']*)'?")
@@ -48,7 +48,9 @@ def said(error: Exception, text: str, names: Mapping[str, object], known: Callab
 def _undefined(message: str, names: Mapping[str, object]) -> Fault:
     if found := _NAME.search(message):
         name = found[1]
-        return Fault(message, _FACTS if name.startswith("ansible_") else nearest(name, names, otherwise=DEFAULT))
+        if (fault := variable(name)) is not None:
+            return Fault(f'there is no variable "{name}" here: {fault.problem}', fault.remedy)
+        return Fault(message, FACTS.remedy if name.startswith("ansible_") else nearest(name, names, otherwise=DEFAULT))
     found = _PART.search(message)
     if found is None:
         return Fault(message, DEFAULT)

@@ -25,9 +25,11 @@ _SEQUENCES = (list, tuple, set, frozenset, range, Iterator, KeysView, ItemsView,
 
 
 class Absent(ChainableUndefined, StrictUndefined):
-    """An undefined value. Attributes and items of it are undefined too; every other use raises."""
+    """An undefined value. Attributes and items of it are undefined too; every other use raises, also writing down a
+    collection that it is in."""
 
     __slots__ = ()
+    __repr__ = Undefined._fail_with_undefined_error
 
 
 def absent(problem: Exception) -> Absent:

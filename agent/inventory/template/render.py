@@ -21,6 +21,7 @@ from agent.errors import InventoryError
 from agent.inventory.complaint import ComplaintsError
 from agent.inventory.template.errors import DEFAULT, said
 from agent.inventory.template.lazy import LazyList, LazyMap, absent, settled
+from agent.inventory.template.not_here import NOT_HERE
 from agent.inventory.template.sandbox import Sandbox, known
 from agent.inventory.template.sealed import Sealed, as_text
 from agent.problems import ProblemKind
@@ -84,7 +85,7 @@ class Renderer:
                 # A shared context keeps the mapping itself, so that only what is asked for renders; a dict would hold
                 # it all.
                 functions = names.functions if isinstance(names, HostValues) else {}
-                scope: Any = ChainMap(cast("Any", names), functions, self._sandbox.globals)
+                scope: Any = ChainMap(cast("Any", names), functions, self._sandbox.globals, cast("Any", NOT_HERE))
                 return self._sandbox.concat(template.root_render_func(template.new_context(scope, shared=True)))
         except TemplateProblem:
             raise
@@ -116,6 +117,8 @@ class HostValues(Mapping[str, object]):
     def __getitem__(self, name: str) -> object:
         if name in self._magic:
             return self._magic[name]
+        if name not in self._nodes:
+            return NOT_HERE[name]
         if name not in self._found:
             self._found[name] = self.part(self._nodes[name], name)
         return self._found[name]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache, wraps
 from typing import Any, NoReturn
 
-from jinja2 import Template, TemplateError, Undefined, nodes
+from jinja2 import Environment, Template, TemplateError, Undefined, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import Context, Macro
@@ -21,6 +21,9 @@ from jinja2.visitor import NodeTransformer
 
 from agent.inventory.template.filters.registry import CONDITIONS, FILTERS, with_full_names
 from agent.inventory.template.lazy import Absent
+from agent.inventory.template.not_here import FILTERS as NO_FILTERS
+from agent.inventory.template.not_here import TESTS as NO_TESTS
+from agent.inventory.template.not_here import refuse_lookup
 from agent.inventory.template.sealed import (
     Sealed,
     as_text,
@@ -43,9 +46,6 @@ NUMBER_LIMIT = 10_000
 
 _MAKING = (dict, Cycler, Joiner, Namespace)
 """Functions that keep what they are given, a secret too."""
-
-_OF_THE_MACHINE = ("lookup", "query", "q", "now")
-"""Functions of Ansible that look at its controller."""
 
 _WIDE_PERCENT = re.compile(r"%[^a-zA-Z%]*(\d{5}|\*)")
 _WIDE_BRACES = re.compile(r":[^}]*(\d{5}|\{)")
@@ -100,7 +100,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "joiner": Joiner,
             "namespace": Namespace,
         }
-        self.globals.update({name: _not_here(name) for name in _OF_THE_MACHINE})
+        self.globals.update(dict.fromkeys(("lookup", "query", "q"), refuse_lookup))
+        self.globals.update({"now": _refuse_now, "undef": _undef})
         self.filters.update(FILTERS)
         self.tests.update(CONDITIONS)
         for name, bound in _BOUNDS.items():
@@ -245,12 +246,13 @@ def _bounded_range(*bounds: int) -> range:
     return numbers
 
 
-def _not_here(name: str) -> Callable[..., NoReturn]:
-    def refused(*args: object, **_: object) -> NoReturn:
-        what = f"{name}({args[0]!r})" if args else f"{name}()"
-        _refuse(f"{what} asks the machine that renders, and each host renders for itself; write the value down instead")
+def _refuse_now(*_: object, **__: object) -> NoReturn:
+    _refuse("now() asks the clock, and each rendering has to give the same value; write the value down instead")
 
-    return refused
+
+def _undef(hint: str | None = None) -> Absent:
+    """An undefined value, on purpose: for a variable that a group or a host has to set."""
+    return Absent(hint or "a mandatory variable has not been overridden")
 
 
 def _bounded(function: Callable[..., Any], require: Callable[..., None]) -> Callable[..., Any]:
@@ -264,8 +266,9 @@ def _bounded(function: Callable[..., Any], require: Callable[..., None]) -> Call
     return bounded
 
 
-def _require_narrow(*args: Any, **named: Any) -> None:
-    _require(all(_count(arg) <= NUMBER_LIMIT for arg in (*args, *named.values())), "a text")
+def _require_narrow(value: Any, *args: Any, **named: Any) -> None:
+    widths = args[1:] if isinstance(value, Environment) else args
+    _require(all(_count(width) <= NUMBER_LIMIT for width in (*widths, *named.values())), "a text")
 
 
 def _require_format(text: Any, *_: Any, **__: Any) -> None:
@@ -308,6 +311,7 @@ def _refuse(problem: str) -> NoReturn:
 
 @cache
 def known(kind: str) -> tuple[str, ...]:
-    """The names of all filters (``filter``) or tests (``test``)."""
+    """The names of all filters (``filter``) or tests (``test``) that work."""
     sandbox = Sandbox()
-    return tuple(name for name in (sandbox.filters if kind == "filter" else sandbox.tests) if "." not in name)
+    names, refused = (sandbox.filters, NO_FILTERS) if kind == "filter" else (sandbox.tests, NO_TESTS)
+    return tuple(name for name in names if "." not in name and name not in refused)

@@ -8,7 +8,7 @@ import posixpath
 import re
 from collections.abc import Callable, Container, Iterable
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlparse
 
 from agent.inventory.template.filters.refusal import compiled, refuse
 
@@ -51,8 +51,12 @@ def version(
     kind = "strict" if strict else version_type or "loose"
     if kind not in _VERSIONS:
         refuse(f'version: "{kind}" is none of {", ".join(_VERSIONS)}')
+    if not str(value) or not str(other):
+        refuse("version: an empty text is no version")
     read = _VERSIONS[kind]
-    return _OPERATORS[how](read(str(value)), read(str(other)))
+    mine, theirs = read(str(value)), read(str(other))
+    _ = mine == theirs or mine < theirs  # raises where the two have no order, also for "=="
+    return _OPERATORS[how](mine, theirs)
 
 
 def _loose(text: str) -> list[Any]:
@@ -79,17 +83,23 @@ def _semantic(text: str) -> tuple[Any, ...]:
     return (int(found[1]), int(found[2]), int(found[3]), before is None, parts)
 
 
+def _pep440(text: str) -> Any:
+    from packaging.version import Version  # here: no other filter needs it
+
+    return Version(text)
+
+
 _VERSIONS: Final[dict[str, Callable[[str], Any]]] = {
     "loose": _loose,
     "strict": _strict,
     "semver": _semantic,
     "semantic": _semantic,
+    "pep440": _pep440,
 }
 
 
 def subset(value: Iterable[Any], other: Iterable[Any]) -> bool:
-    there = list(other)
-    return all(item in there for item in value)
+    return set(value) <= set(other)
 
 
 def superset(value: Iterable[Any], other: Iterable[Any]) -> bool:
@@ -114,18 +124,19 @@ def nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def uri(value: str, schemes: Container[str] | None = None) -> bool:
+def uri(value: Any, schemes: Container[str] | None = None) -> bool:
     try:
-        return schemes is None or urlsplit(value).scheme in schemes
-    except ValueError:
+        scheme = urlparse(value).scheme
+    except (ValueError, TypeError, AttributeError):
         return False
+    return not schemes or scheme in schemes
 
 
-def url(value: str, schemes: Container[str] | None = None) -> bool:
-    return uri(value, schemes) and bool(urlsplit(value).netloc or urlsplit(value).scheme == "file")
+def url(value: Any, schemes: Container[str] | None = None) -> bool:
+    return uri(value, schemes) and bool(urlparse(value).netloc or urlparse(value).scheme == "file")
 
 
-def urn(value: str) -> bool:
+def urn(value: Any) -> bool:
     return uri(value, ["urn"])
 
 

@@ -25,16 +25,19 @@ def to_nice_json(value: object, indent: int = 4, sort_keys: bool = True, **optio
     return to_json(value, indent=indent, sort_keys=sort_keys, separators=(",", ": "), **options)
 
 
-def from_yaml(value: str | None) -> Any:
-    if value is None:
-        return None
-    node = yaml.load(str(value).encode(), "the text", last_wins=True)
+def from_yaml(value: Any) -> Any:
+    """The document, or ``value`` itself where it is no text."""
+    if not isinstance(value, str):
+        return value
+    node = yaml.load(value.encode(), "the text", last_wins=True)
     return None if node is None else yaml.plain(node)
 
 
-def from_yaml_all(value: str | None) -> list[Any]:
-    """Its documents one by one; a line ``---`` parts them."""
-    texts = re.split(r"(?m)^---(?:\s|$)", str(value)) if value is not None else []
+def from_yaml_all(value: Any) -> Any:
+    """The documents of a text one by one; a line ``---`` parts them. What is no text stays as it is."""
+    if not isinstance(value, str):
+        return [] if value is None else value
+    texts = re.split(r"(?m)^---(?:\s|$)", value)
     return [from_yaml(text) for place, text in enumerate(texts) if place or text.strip()]
 
 

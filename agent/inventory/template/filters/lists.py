@@ -15,8 +15,9 @@ def combine(*terms: Any, recursive: bool = False, list_merge: str = "replace") -
     if list_merge not in _LIST_MERGES:
         refuse(f'combine: the list_merge "{list_merge}" is none of {", ".join(_LIST_MERGES)}')
     result: Any = {}
-    for index, term in enumerate(flatten(terms, levels=1)):
-        if not isinstance(term, Mapping):
+    terms = tuple(flatten(terms, levels=1))
+    for index, term in enumerate(terms):
+        if not isinstance(term, Mapping) and len(terms) > 1:
             refuse(f"combine: {term!r} is no mapping")
         result = term if index == 0 else _merged(result, term, recursive, list_merge)
     return result
@@ -52,6 +53,8 @@ def dict2items(value: Mapping[Any, Any], key_name: str = "key", value_name: str 
 
 
 def items2dict(value: Iterable[Any], key_name: str = "key", value_name: str = "value") -> dict[Any, Any]:
+    if isinstance(value, (str, Mapping)):
+        refuse(f"items2dict: {value!r} is no list")
     try:
         return {item[key_name]: item[value_name] for item in value}
     except (KeyError, TypeError):
@@ -79,24 +82,32 @@ def flatten(value: Iterable[Any], levels: int | None = None, skip_nulls: bool = 
 
 
 def subelements(value: Any, path: str | list[str], skip_missing: bool = False) -> list[tuple[Any, Any]]:
+    if not isinstance(value, (Mapping, list)):
+        refuse("subelements: the value is neither a list nor a mapping")
     found: list[tuple[Any, Any]] = []
     for element in value.values() if isinstance(value, Mapping) else value:
         inner = element
         for part in path.split(".") if isinstance(path, str) else path:
-            if part not in inner and skip_missing:
+            if isinstance(inner, Mapping) and part not in inner:
+                if not skip_missing:
+                    refuse(f'subelements: an entry has no "{part}"; add skip_missing=True where that is fine')
                 inner = []
                 break
-            if not isinstance(inner, Mapping) or part not in inner:
-                refuse(f'subelements: an entry has no "{part}"; add skip_missing=True where that is fine')
             inner = inner[part]
+        if not isinstance(inner, list):
+            refuse(f"subelements: {path} of an entry is no list")
         found += [(element, item) for item in inner]
     return found
 
 
 def rekey_on_member(value: Any, key: str, duplicates: str = "error") -> dict[Any, Any]:
+    if duplicates not in ("error", "overwrite"):
+        refuse(f'rekey_on_member: duplicates="{duplicates}" is none of error, overwrite')
     found: dict[Any, Any] = {}
+    if isinstance(value, str):
+        refuse("rekey_on_member: a text is no list of mappings")
     for item in value.values() if isinstance(value, Mapping) else value:
-        if key not in item:
+        if not isinstance(item, Mapping) or key not in item:
             refuse(f'rekey_on_member: an entry has no "{key}"')
         if item[key] in found and duplicates != "overwrite":
             refuse(f'rekey_on_member: two entries have the "{key}" {item[key]!r}')
@@ -142,12 +153,17 @@ def random_(value: Any, start: int | None = None, step: int | None = None, seed:
     lot = random.Random(seed)  # noqa: S311  # no secret comes of it
     if isinstance(value, int):
         return lot.randrange(start or 0, value, step or 1)
-    return lot.choice(list(value))
+    if start or step:
+        refuse("random: start and step are for numbers")
+    return lot.choice(value)
 
 
-def shuffle(value: Iterable[Any], seed: Any = None) -> list[Any]:
+def shuffle(value: Any, seed: Any = None) -> Any:
+    """A list of what ``value`` holds, in another order; ``value`` itself where it holds nothing."""
     if not seed:
         refuse("shuffle: give a seed, shuffle(seed=inventory_hostname): the order has to stay the same in each cycle")
+    if not isinstance(value, Iterable):
+        return value
     found = list(value)
     random.Random(seed).shuffle(found)  # noqa: S311  # no secret comes of it
     return found

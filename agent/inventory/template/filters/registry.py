@@ -16,17 +16,21 @@ import itertools
 import math
 import ntpath
 import posixpath
+import pprint
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from types import ModuleType
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from jinja2 import TemplateError
 
 from agent.errors import InventoryError
+from agent.inventory.template import not_here
 from agent.inventory.template.filters import addresses, conditions, documents, lists, texts, values
 from agent.inventory.template.filters.refusal import refuse
+from agent.inventory.template.lazy import settled
+from agent.inventory.template.not_here import refusals
 
 _Functions = Mapping[str, Callable[..., Any]]
 
@@ -68,27 +72,16 @@ def _listed(function: Callable[..., Iterable[Any]]) -> Callable[..., list[Any]]:
     return listed
 
 
-def _text(function: Callable[[str], Any]) -> Callable[[object], Any]:
-    return lambda value: function(str(value))
-
-
-def _not_here(name: str) -> Callable[..., NoReturn]:
-    def refused(*_: object, **__: object) -> NoReturn:
-        refuse(f"{name} looks at the machine that renders: write down what it would find")
-
-    return refused
-
-
 _STRICT: Final[_Functions] = {
     **_public(addresses, documents, lists, texts, values),
-    **{name: _text(getattr(posixpath, name)) for name in ("basename", "dirname", "normpath", "splitext")},
-    **{f"win_{name}": _text(getattr(ntpath, name)) for name in ("basename", "dirname", "splitdrive")},
+    **{name: getattr(posixpath, name) for name in ("basename", "dirname", "normpath", "splitext")},
+    **{f"win_{name}": getattr(ntpath, name) for name in ("basename", "dirname", "splitdrive")},
     **{name: _listed(getattr(itertools, name)) for name in ("combinations", "permutations", "product")},
     "checksum": texts.hash_,
-    "commonpath": posixpath.commonpath,
     "macaddr": addresses.hwaddr,
     "md5": lambda value: texts.hash_(value, "md5"),
     "pow": math.pow,
+    "pprint": lambda value, *_: repr(settled(value)) if isinstance(value, (list, dict)) else pprint.pformat(value),
     "sha1": texts.hash_,
     "urldecode": unquote_plus,
     "zip": lambda *lists: list(zip(*lists, strict=False)),
@@ -98,7 +91,7 @@ _STRICT: Final[_Functions] = {
 FILTERS: Final[_Functions] = {
     **{name: _strict(name, function) for name, function in _STRICT.items()},
     **{name: getattr(values, name) for name in ("mandatory", "ternary", "type_debug")},  # undefined is fine there
-    **{name: _not_here(name) for name in ("expanduser", "expandvars", "fileglob", "realpath")},
+    **refusals("filter", not_here.FILTERS),
 }
 
 _CONDITIONS: Final[_Functions] = {
@@ -112,16 +105,12 @@ _CONDITIONS: Final[_Functions] = {
     "version_compare": conditions.version,
 }
 
-_OF_THE_HOST: Final = (
-    *("directory", "exists", "file", "is_dir", "is_file", "is_link", "is_mount", "is_same_file", "link"),
-    *("link_exists", "mount", "same_file"),
-)
 CONDITIONS: Final[_Functions] = {
     **{name: _strict(name, function) for name, function in _CONDITIONS.items()},
-    **{name: _not_here(f"the test {name}") for name in _OF_THE_HOST},
+    **refusals("test", not_here.TESTS),
 }
 
-_COLLECTIONS: Final = ("ansible.builtin", "ansible.legacy", "ansible.utils", "ansible.netcommon")
+_COLLECTIONS: Final = ("ansible.builtin", "ansible.legacy", "ansible.utils", "ansible.netcommon", "community.general")
 
 
 def with_full_names(functions: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import posixpath
 import re
 import shlex
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib import parse
 
@@ -144,7 +144,9 @@ def password_hash(
 
 
 def split(value: str, separator: str | None = None, limit: int = -1) -> list[str]:
-    return str(value).split(separator, limit)
+    if not isinstance(value, str):
+        refuse(f"split: {value!r} is no text")
+    return value.split(separator, limit)
 
 
 def urlsplit(value: str, query: str = "") -> Any:
@@ -157,7 +159,17 @@ def urlsplit(value: str, query: str = "") -> Any:
 
 
 def path_join(paths: str | Sequence[str]) -> str:
-    return paths if isinstance(paths, str) else posixpath.join(*paths)
+    if isinstance(paths, str):
+        return paths
+    if isinstance(paths, Mapping):
+        refuse("path_join: a mapping is no list of paths")
+    return posixpath.join(*paths)
+
+
+def commonpath(paths: Sequence[str]) -> str:
+    if isinstance(paths, (str, Mapping)):
+        refuse(f"commonpath: {paths!r} is no list of paths")
+    return posixpath.commonpath(paths)
 
 
 def relpath(path: str, start: str) -> str:

@@ -41,7 +41,7 @@ def mandatory(value: Any, message: str | None = None) -> Any:
 
 def type_debug(value: object) -> str:
     name = type(value).__name__
-    return {"LazyMap": "dict", "LazyList": "list", "Absent": "Undefined"}.get(name, name)
+    return {"LazyMap": "dict", "LazyList": "list", "Absent": "UndefinedMarker"}.get(name, name)
 
 
 def log(value: float, base: float = math.e) -> float:
