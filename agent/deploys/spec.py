@@ -19,8 +19,10 @@ from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake, Path, no_truth
+from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.stand_in import stand_in
+from agent.domain.text import not_utf8
 from agent.domain.tree import Entry, Tree, nearest_path
 
 
@@ -215,9 +217,14 @@ def text_of(path: str, where: Path, sources: Sources, *, template: bool = False)
     """A text file of the config repo; rendered where it is a ``template`` or ends in ``.j2``. Raises InventoryError."""
     file_of(sources.tree, path, where)
     try:
-        text = content_of(sources.tree, path, where).decode()
+        content = content_of(sources.tree, path, where)
+        text = content.decode()
     except UnicodeDecodeError:
-        raise Mistake(f"{path} is not UTF-8 text", "save it as UTF-8", where) from None
+        problem, remedy = not_utf8(content)
+        raise Mistake(f"{path}: {problem}", remedy, where) from None
+    if line := whole_conflict_line(text):
+        problem, remedy = MERGE_CONFLICT
+        raise Mistake(f"{path}:{line}: {problem}", remedy, where)
     return sources.render(text, path) if template or path.endswith(".j2") else text
 
 

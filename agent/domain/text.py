@@ -10,6 +10,15 @@ SECOND = "%Y-%m-%d %H:%M:%SZ"
 DAY = "%Y-%m-%d"
 
 
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def not_utf8(content: bytes) -> tuple[str, str]:
+    """Problem and remedy for a file that is not UTF-8."""
+    remedy = "save it as UTF-8"
+    return ("this is UTF-16 text" if content.startswith(UTF_16) else "not UTF-8 text"), remedy
+
+
 def printable(text: str, limit: int = 200) -> str:
     """``text`` escaped and cut after ``limit`` characters."""
     shown = escaped(text[: limit + 1])

@@ -97,8 +97,15 @@ class Complaints:
 
     @property
     def sorted(self) -> tuple[Complaint, ...]:
-        """All complaints by place."""
-        return tuple(sorted(replace(found, host=_named(hosts)) for found, hosts in self._found.items()))
+        """All complaints by place. Of two about the same place, one is enough that says more of the way there."""
+        placed = {(found.position, found.problem) for found in self._found if found.path}
+        return tuple(
+            sorted(
+                replace(found, host=_named(hosts))
+                for found, hosts in self._found.items()
+                if found.path or (found.position, found.problem) not in placed
+            )
+        )
 
     def as_error(self) -> tuple[ComplaintsError, ...]:
         """All complaints as one error; empty without complaints."""

@@ -118,7 +118,12 @@ class Trust(_Part):
     accept: Annotated[
         tuple[Literal["commits"] | Tags, ...],
         BeforeValidator(_listed),
-        Field(strict=False, min_length=1, description="what is taken as new", json_schema_extra=_or_alone),
+        Field(
+            strict=False,
+            min_length=1,
+            description='what is taken as new: commits, {tags: "v*"}',
+            json_schema_extra=_or_alone,
+        ),
     ] = ("commits",)
 
     branch: Annotated[
@@ -132,8 +137,16 @@ class Trust(_Part):
         return Accept("commits" in self.accept, tags, BranchRule(self.branch))
 
 
+def _git_url(text: str) -> str:
+    if text != "same" and not text.startswith("/") and ":" not in text:
+        raise Mistake(f"{text!r} is no Git URL", "write ssh://…, https://…, git@host:path or an absolute path; or same")
+    return text
+
+
 class StatusSettings(_Part):
-    remote: Annotated[str, Field(min_length=1, description="where reports go: same, or a Git URL")] = "same"
+    remote: Annotated[
+        str, AfterValidator(_git_url), Field(min_length=1, description="where reports go: same, or a Git URL")
+    ] = "same"
     shards: Annotated[int, Field(ge=1, le=256, description="status branches that share the load")] = 1
     pushes_per_minute: Annotated[int, Field(ge=1, le=600, description="what the Git server may be asked for")] = 6
     diff: Annotated[Literal["own", "none"], Field(description="own: counts of changes are reported; none: not")] = "own"

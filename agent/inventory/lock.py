@@ -32,7 +32,7 @@ from agent.inventory.tools import (
     checked_url,
 )
 from agent.problems import ProblemKind
-from agent.system.yaml import dump
+from agent.system.yaml import Scalar, dump
 
 LOCK_FILE = "lock.yaml"
 AGENT = "hostwright"
@@ -222,10 +222,19 @@ def _listed(bin: Mapping[str, str]) -> str:
     return ", ".join(command if command == path else f"{command} ({path})" for command, path in sorted(bin.items()))
 
 
+_RESTORE = "take the file from Git again (`git restore`), or run `hostwright lock`: nobody writes it by hand"
+
+
 def read_lock(source: Source, complaints: Complaints) -> Lock:
     """The lock of an inventory; empty without a file. Mistakes go to ``complaints``."""
     root = source.read(LOCK_FILE, complaints) if source.has(LOCK_FILE) else None
-    written = validation.validated(LockFile, root, complaints) if root is not None else None
+    if isinstance(root, Scalar) and root.value is None:
+        complaints.add(root.position, (), "the file is empty", _RESTORE)
+        return Lock()
+    wrong = Complaints()
+    written = validation.validated(LockFile, root, wrong) if root is not None else None
+    for complaint in wrong.sorted:
+        complaints.put(replace(complaint, remedy=_RESTORE))
     if written is None:
         return Lock()
     pins = (RepositoryPin(**{"ref": "", **each.model_dump(exclude_none=True)}) for each in written.repositories)

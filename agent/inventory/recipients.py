@@ -19,6 +19,9 @@ from agent.system import age
 from agent.system.yaml import Position
 
 ADMINS_FILE = "admins"
+_LINE = "write an age recipient (age1…) or an SSH public key (ssh-ed25519, ssh-rsa; age knows no others), and a comment"
+PRIVATE_KEY = ("a private key stands here", "take it out and make a new one: whoever can read the repository has it")
+
 REKEY = "run `hostwright secret rekey` in the config repo"
 
 
@@ -59,9 +62,9 @@ def _admins(source: Source, hosts: Set[str], complaints: Complaints) -> dict[str
         place = Position(f"{source.folder}/{ADMINS_FILE}", number, 1)
         try:
             recipient = age.recipient(text)
-        except age.AgeError as error:
-            remedy = "write an age recipient (age1…) or an SSH public key (ssh-ed25519, ssh-rsa), and a comment"
-            complaints.add(place, (), f"{error}", remedy)
+        except age.AgeError:
+            private = age.PRIVATE.search(text) is not None
+            complaints.add(place, (), *(PRIVATE_KEY if private else ("nobody can read secrets by this line", _LINE)))
             continue
         comment = " ".join(text.removeprefix(recipient).split()) or f"{recipient[:16]}…"
         if comment in hosts:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from jinja2 import TemplateError
 
 from agent.domain.digest import JSON
+from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
 from agent.domain.sealed import FILE, SOPS, expressions
 from agent.domain.tree import nearest_path
 from agent.errors import InventoryError
@@ -19,7 +20,7 @@ from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import Source, is_backup
 from agent.inventory.template.sealed import Sealed
 from agent.system import sops
-from agent.system.age import is_age, unarmoured
+from agent.system.age import is_age, is_whole, unarmoured
 from agent.system.yaml import Position, load, plain
 
 SECRETS = "secrets"
@@ -179,11 +180,23 @@ class SecretFiles:
                 complaints.add(place, (), f'there is no group or host "{folder}", so nobody may read this', remedy)
             elif self._source.entry(path).link:
                 complaints.add(place, (), "a link, which is not followed", "put the file itself here")
-            elif not is_age(self._source.tree.read(f"{self._source.folder}/{path}")):
-                remedy = "write it with `hostwright secret set` in the config repo; change a value that stood in clear"
-                complaints.add(place, (), "this is no age file", remedy)
+            elif wrong := _damage(self._source.tree.read(f"{self._source.folder}/{path}")):
+                complaints.add(place, (), *wrong)
             elif copies := self.copies(name.removesuffix(SUFFIX)):
                 complaints.add(place, (), *copied(copies))
+
+
+def _damage(content: bytes) -> tuple[str, str] | None:
+    """Problem and remedy of a file of secrets that nobody can decrypt; None where some key may."""
+    if whole_conflict_line(content.decode(errors="replace")):
+        return MERGE_CONFLICT[0], "take one side (`git checkout --ours` or `--theirs`): the lines belong together"
+    if not is_age(content):
+        remedy = "write it with `hostwright secret set` in the config repo; change a value that stood in clear"
+        return "this is no age file", remedy
+    if not is_whole(content):
+        remedy = "take it from Git again (`git restore`), or set the value anew with `hostwright secret set`"
+        return "this age file is damaged or cut off", remedy
+    return None
 
 
 def copied(copies: Sequence[str]) -> tuple[str, str]:

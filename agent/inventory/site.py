@@ -18,6 +18,7 @@ from agent.domain.fault import Mistake, Path
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.ansible.patterns import split
 from agent.inventory.complaint import Complaints, nearest, unknown_key
+from agent.inventory.playbook_keys import OF_PLAYBOOKS
 from agent.inventory.source import Source
 from agent.system.remote import without_password
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
@@ -81,6 +82,15 @@ class Play:
     """Names of deploys that it mentions and that were complained of."""
 
 
+_DEPLOY = "begin each deploy with a dash and its kind: `- packages: [git]`"
+
+
+def _unknown_beside(key: Key) -> tuple[str, str]:
+    if key == "when":
+        return "a deploy has no condition", "name the hosts in the pattern of a play, or use {% if %} in a template"
+    return f'"{key}" is neither a deploy nor a key of one', nearest(str(key), catalogue.kinds(), otherwise=_DEPLOY)
+
+
 def read_site(source: Source, inventory: Inventory, complaints: Complaints) -> tuple[Play, ...]:
     """The plays of an inventory. Mistakes go to ``complaints``."""
     if not source.has(SITE_FILE):
@@ -109,7 +119,7 @@ class _Reader:
 
     def play(self, node: Node, path: Path) -> Play | None:
         if not isinstance(node, Map):
-            self._add(node.position, path, "a play is a mapping", "with hosts and deploys")
+            self._add(node.position, path, "a play has hosts and deploys", "begin it with `- hosts: …`")
             return None
         self._require_known(node, _PLAY_KEYS, path)
         hosts = self._hosts(node, path)
@@ -118,7 +128,7 @@ class _Reader:
         deploys = node.values.get("deploys")
         if not isinstance(deploys, List):
             position = node.keys.get("deploys", node.position)
-            self._add(position, (*path, "deploys"), "a list of deploys is expected", "write `- kind: …` lines")
+            self._add(position, (*path, "deploys"), "a list of deploys is expected", _DEPLOY)
         else:
             for index, entry in enumerate(deploys.items):
                 mention = self._mention(entry, (*path, "deploys", index))
@@ -150,7 +160,7 @@ class _Reader:
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return self._short(node.value, None, node.position, path)
         if not isinstance(node, Map) or not node.values:
-            self._add(node.position, path, "a deploy is a mapping", "write `- kind: …` or name, deploy, with")
+            self._add(node.position, path, "a deploy is expected", _DEPLOY)
             return None
         if "deploy" in node.values:
             return self._long(node, path)
@@ -169,7 +179,14 @@ class _Reader:
             remedy = f"indent what belongs to {keys[0]} further than {keys[0]} itself"
             self._add(node.keys[keys[1]], (*path, str(keys[1])), f'"{keys[1]}" stands beside "{keys[0]}"', remedy)
         else:
-            self._add(node.position, path, "not one deploy", "begin each deploy with a dash of its own: `- kind: …`")
+            second = next((key for key in keys[1:] if key in catalogue.kinds()), keys[1] if keys[1:] else None)
+            if second in catalogue.kinds():
+                problem = f'"{second}" stands in the same item as "{keys[0]}"'
+                self._add(node.keys[second], path, problem, "begin each deploy with a dash of its own")
+            elif second is not None:
+                self._add(node.keys[second], path, *_unknown_beside(second))
+            else:
+                self._add(node.position, path, "no deploy is named here", _DEPLOY)
 
     def _short(self, kind: Key, arguments: Node | None, position: Position, path: Path) -> Mention | None:
         if not self._is_kind(kind, position, path):
@@ -238,7 +255,7 @@ class _Reader:
             return True
         known = catalogue.kinds()
         remedy = nearest(str(kind), known, otherwise=f"there are {', '.join(known)} and files under deploys/")
-        self._add(position, path, f'there is no deploy "{kind}"', remedy)
+        self._add(position, path, f'there is no deploy "{kind}"', OF_PLAYBOOKS.get(str(kind), ("", remedy))[1])
         return False
 
     def _address(self, text: str, position: Position, path: Path) -> Address | None:
@@ -281,7 +298,8 @@ class _Reader:
     def _require_known(self, node: Map, known: tuple[str, ...], path: Path) -> None:
         for key in node.values:
             if key not in known:
-                self._add(node.keys[key], path, *unknown_key(key, known))
+                said = OF_PLAYBOOKS.get(str(key)) if known is _PLAY_KEYS else None
+                self._add(node.keys[key], path, *(said or unknown_key(key, known)))
 
     def _string(self, node: Map, key: str, path: Path) -> str | None:
         value = node.values[key]

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from agent.domain.layout import INVENTORIES
+from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
 from agent.domain.stand_in import VAULT, stand_in
 from agent.domain.tree import Entry, Tree, followed
 from agent.errors import InventoryError
@@ -49,7 +50,7 @@ class Source:
     def missing(self, path: str, what: str, remedy: str) -> tuple[str, str]:
         """Problem and remedy where the file ``path`` does not exist. ``what``: its name for people."""
         if path in self.tree.names(self.folder):
-            return f"{what} is expected here, and this is no file", "put the file in its place"
+            return f"a {what} is expected here, and this is none", "put the file in its place"
         return f"there is no {what}", remedy
 
     def real(self, path: str) -> str | None:
@@ -73,6 +74,9 @@ class Source:
         content = self.tree.read(found)
         if (meant := stand_in(content)) is not None and meant is not VAULT:  # of which the reader of YAML knows more
             complaints.add(self.position(path), (), f"this file {meant.what}", meant.remedy)
+            return None
+        if line := whole_conflict_line(content.decode(errors="replace")):
+            complaints.add(Position(f"{self.folder}/{path}", line, 1), (), *MERGE_CONFLICT)
             return None
         return content
 

@@ -107,6 +107,9 @@ Command = Annotated[str, Field(pattern=f"^{TOOL_NAME.pattern}$")]
 ToolName = Annotated[str, Field(pattern=f"^{TOOL_NAME.pattern}$")]
 PlatformName = Annotated[str, Field(pattern=r"^linux-[a-z0-9_]{1,20}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="what the download must be; 64 hex digits")]
+_OF_PACKAGERS = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64", "armhf": "armv7l", "386": "i686"}
+"""Words for machines in the names of downloads, with the kernel's."""
+
 Url = Annotated[str, Field(min_length=1, description="a template over version, platform and arch")]
 Bin = Annotated[
     Annotated[tuple[Command, ...], Field(strict=False, min_length=1)]
@@ -221,6 +224,11 @@ class _Reader:
         return ArchiveTool(name, written.version, assets, found, position)
 
     def _asset(self, name: str, node: Map, written: Archive, platform: str, said: Platform) -> WantedAsset | None:
+        if (machine := platform.removeprefix("linux-")) in _OF_PACKAGERS:
+            known = f"linux-{_OF_PACKAGERS[machine]}"
+            problem = f"`uname -m` says {_OF_PACKAGERS[machine]} on such a machine"
+            self._add(name, node, ("platforms", platform), problem, f"write {known}, with arch: {machine} for the URL")
+            return None
         own: Path = ("platforms", platform, "url") if said.url is not None else ("url",)
         template = said.url or written.url
         if template is None:

@@ -100,6 +100,8 @@ def _words(entry: Any, model: type[BaseModel], path: Path) -> tuple[Fault, ...]:
     wanted, remedy = _wanted(entry, _known(model, location)[0])
     value = _TRUTHS[entry["input"]] if isinstance(entry["input"], bool) else repr(entry["input"])
     shown = value if len(value) <= _QUOTE_LIMIT else value[:_QUOTE_LIMIT] + "…"
+    if kind == "string_pattern_mismatch":
+        return (Fault(f"{shown} does not have the form that is expected", remedy),)
     return (Fault(f"{wanted}, not {shown}", remedy),)
 
 
@@ -112,7 +114,8 @@ def _wanted(entry: Any, meaning: str) -> tuple[str, str]:
         case "literal_error" | "enum":
             return f"{context['expected']} is expected".replace("'", ""), meaning or "write it as it stands there"
         case "string_pattern_mismatch":
-            return "this has another form", meaning or f"it is to match {context['pattern']}"
+            form = f"{meaning[0].lower()}{meaning[1:]}" if meaning else f"a text that matches {context['pattern']}"
+            return "", f"this is: {form}"
         case "string_too_long" | "string_too_short" | "too_long" | "too_short":
             few = "at least" if entry["type"].endswith("short") else "at most"
             count = context.get("min_length", context.get("max_length"))

@@ -7,6 +7,7 @@ identity is the private half: ``AGE-SECRET-KEY-1…`` or an OpenSSH private key.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +15,17 @@ import pyrage
 
 ARMOUR = b"-----BEGIN AGE ENCRYPTED FILE-----"
 BINARY = b"age-encryption.org/v1\n"
+_ARMOUR_END = b"-----END AGE ENCRYPTED FILE-----"
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]{1,64}={0,2}")
+_HEADER = re.compile(
+    rb"age-encryption\.org/v1\n(?:-> [^\n]+\n(?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n)+--- [A-Za-z0-9+/]{43}\n"
+)
+"""The header of a file, by age-encryption.org/v1."""
+_PAYLOAD_LEAST = 16 + 16
+"""Bytes: a nonce, and the tag of an empty chunk."""
+PRIVATE = re.compile(r"AGE-SECRET-KEY-|PRIVATE KEY-----")
+"""What begins a private key, also where a public one should be."""
+
 SSH_TYPES = ("ssh-ed25519", "ssh-rsa")
 
 Key = Any
@@ -75,6 +87,22 @@ def decrypt(content: bytes, keys: Sequence[Key]) -> bytes:
 def is_age(content: bytes) -> bool:
     """Whether ``content`` begins as an age file does."""
     return content.startswith(BINARY) or content.lstrip().startswith(ARMOUR)
+
+
+def is_whole(content: bytes) -> bool:
+    """Whether an age file has all its parts, as far as can be seen without a key: armour, header, and a payload that
+    begins."""
+    text = content.strip()
+    if text.startswith(ARMOUR):
+        lines = text.splitlines()
+        if lines[-1] != _ARMOUR_END or not all(_BASE64.fullmatch(line) for line in lines[1:-1]):
+            return False
+        try:
+            content = base64.b64decode(b"".join(lines[1:-1]), validate=True)
+        except ValueError:
+            return False
+    header = _HEADER.match(content)
+    return header is not None and len(content) - header.end() >= _PAYLOAD_LEAST
 
 
 def unarmoured(content: bytes) -> bytes:

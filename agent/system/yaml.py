@@ -11,18 +11,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 import yaml
 
 from agent.domain.sealed import is_sealed
+from agent.domain.text import not_utf8
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
 from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value, locate, plain
 from agent.system.yaml_scalars import SCALARS, constructed, core_value, implied
-from agent.system.yaml_words import At, ParserStop, explain, twice
+from agent.system.yaml_words import BRACES, At, ParserStop, explain, foreign_tag, twice
 
 __all__ = [
     "Key",
@@ -92,7 +93,8 @@ def load(content: bytes, file: str, *, last_wins: bool = False, core: bool = Fal
     try:
         return reader.read(text)
     except yaml.YAMLError as error:
-        raise YamlError([*reader.problems, reader.problem(error, text)]) from error
+        problems = dict.fromkeys([*reader.problems, reader.problem(error, text)])
+        raise YamlError(problems) from error
 
 
 def dump(value: Value) -> str:
@@ -198,7 +200,7 @@ class _Reader:
     def _begin(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
         kind: type[List] | type[Map] = List if isinstance(event, yaml.SequenceStartEvent) else Map
         if event.tag not in (_LIST_TAGS if kind is List else _MAP_TAGS):
-            self._complain_of_tag(event.tag, self._position(event.start_mark))
+            self._complain(self._position(event.start_mark), *foreign_tag(event.tag))
         if len(self._frames) == DEPTH_LIMIT:
             self._stop(event.start_mark, f"nested deeper than {DEPTH_LIMIT} levels", "write it flatter")
         in_brackets = bool(event.flow_style)
@@ -236,9 +238,9 @@ class _Reader:
         keys: dict[Key, Position] = {}
         for key, value in zip(frame.parts[::2], frame.parts[1::2], strict=True):
             if not isinstance(key, Scalar):
-                self._complain(key.position, "a key cannot be a collection", "put text that begins with {{ in quotes")
+                self._complain(*self._collection_as_key(frame, key))
             elif isinstance(key, _MergeKey):
-                merged.extend(self._merged(value))
+                merged.extend(self._merged(value, key.position))
             else:
                 if key.value in values and not self._last_wins:
                     self._complain(key.position, *twice(key.value, keys))
@@ -249,12 +251,18 @@ class _Reader:
             keys = {**other.keys, **keys}
         return Map(MappingProxyType(values), MappingProxyType(keys), frame.position)
 
-    def _merged(self, value: Node) -> Iterator[Map]:
+    def _collection_as_key(self, frame: _Frame, key: Node) -> tuple[Position, str, str]:
+        if key.position == replace(frame.position, column=frame.position.column + 1):
+            return frame.position, *BRACES
+        return key.position, "a key cannot be a list or a mapping", "put it in quotes if it is a text"
+
+    def _merged(self, value: Node, position: Position) -> Iterator[Map]:
         for node in value.items if isinstance(value, List) else (value,):
             if isinstance(node, Map):
                 yield node
             else:
-                self._complain(node.position, "<< takes a mapping or a list of mappings", "name an anchor: <<: *name")
+                remedy = "name the anchor of a mapping: <<: *name"
+                self._complain(position, "<< takes a mapping or a list of mappings", remedy)
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
         position = self._position(event.start_mark)
@@ -283,23 +291,13 @@ class _Reader:
         if tag == "!unsafe":
             return Unsafe(text)
         if tag not in SCALARS:
-            self._complain_of_tag(tag, position, text)
+            self._complain(position, *foreign_tag(tag, text))
             return None
         try:
             return constructed(tag, text)
         except ValueError as error:
             self._complain(position, str(error), "correct it, or put it in quotes, without a tag")
         return None
-
-    def _complain_of_tag(self, tag: str | None, position: Position, text: str = "") -> None:
-        name = str(tag).replace(_TAG, "!!")
-        if "vault" in name:
-            remedy = "Ansible Vault is not read: `hostwright secret import` in the config repo makes a secret of it"
-        elif tag is not None and tag.startswith("!") and not text:
-            remedy = f'put it in quotes if it is a text: "{name}"'
-        else:
-            remedy = "leave the tag out, or put a text that begins with ! in quotes"
-        self._complain(position, f"the tag {name} is not supported", remedy)
 
     def _complain(self, position: Position, problem: str, remedy: str) -> None:
         self.problems.append(YamlProblem(position, problem, remedy))
@@ -322,7 +320,7 @@ def _text(content: bytes, file: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         column = error.start - content.rfind(b"\n", 0, error.start)
-        raise YamlError([YamlProblem(Position(file, line, column), "not UTF-8 text", "save it as UTF-8")]) from error
+        raise YamlError([YamlProblem(Position(file, line, column), *not_utf8(content))]) from error
 
 
 def _is_json(text: str) -> bool:

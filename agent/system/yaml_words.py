@@ -55,6 +55,8 @@ class ParserStop:
 _UNQUOTED = re.compile(r"(?:^|[:\-,\[{])\s+(?P<begin>\{\{|[*&!@%`|>])")
 _NAMES = {"*": "an alias", "&": "an anchor", "!": "a tag", "%": "a directive", "|": "a block", ">": "a block"}
 _QUOTE_IT = "put the whole text in quotes"
+BRACES = ("a text that begins with {{ stands without quotes", _QUOTE_IT)
+_SECTION = re.compile(r"\[[^\s\[\]{},\"':]+(:\w+)?\]\s*")
 
 
 def explain(stop: ParserStop) -> Explanation:
@@ -78,9 +80,32 @@ def twice(key: Key, keys: Mapping[Key, Position]) -> tuple[str, str]:
     return f"the keys {key_text(first)} (line {line}) and {words} count as one", remedy
 
 
+def foreign_tag(tag: str | None, text: str = "") -> tuple[str, str]:
+    """Problem and remedy for a tag that is not read. ``text``: what it stands before."""
+    name = str(tag).replace("tag:yaml.org,2002:", "!!")
+    if "vault" in name:
+        remedy = "Ansible Vault is not read: `hostwright secret import` in the config repo makes a secret of it"
+    elif name.startswith("!") and not name.startswith("!!") and not text:
+        remedy = f'put it in quotes if it is a text: "{name}"'
+    else:
+        remedy = "leave the tag out, or put a text that begins with ! in quotes"
+    return f"the tag {name} is not supported", remedy
+
+
 def _conflict(stop: ParserStop) -> Explanation | None:
     line = conflict_line(stop.text)
     return Explanation(At(line, 1), *MERGE_CONFLICT) if line is not None else None
+
+
+def _ini(stop: ParserStop) -> Explanation | None:
+    """Of files that are not called so: INI has its sections in lines of their own, and comments behind a semicolon."""
+    written = [(number, line) for number, line in enumerate(stop.lines, 1) if line.strip() and line.strip()[0] != "#"]
+    number, first = next(iter(written), (1, ""))
+    if first.startswith(";"):
+        return Explanation(At(number, 1), "; begins no comment in YAML", "begin it with #")
+    if _SECTION.fullmatch(first):
+        return Explanation(At(number, 1), "this is INI, not YAML", "write `name: value` lines")
+    return None
 
 
 def _no_key(stop: ParserStop) -> Explanation | None:
@@ -146,8 +171,10 @@ def _open_bracket(stop: ParserStop) -> Explanation | None:
         return None
     mark = stop.line(stop.opened.line)[stop.opened.column - 1 :][:2]
     if mark == "{{":
-        return Explanation(stop.opened, "a text that begins with {{ stands without quotes", _QUOTE_IT)
-    closing = "]" if mark[:1] == "[" else "}"
+        return Explanation(stop.opened, *BRACES)
+    closing, found = ("]", "}") if mark[:1] == "[" else ("}", "]")
+    if stop.character(stop.at) == found:
+        return Explanation(stop.at, f"{found} closes the {mark[:1]} of line {stop.opened.line}", f"write {closing}")
     if stop.opened.line == stop.at.line and closing in stop.line(stop.at.line)[stop.at.column - 1 :]:
         remedy = "put a comma between two entries, and a text that holds : or , in quotes"
         return Explanation(stop.at, f"this does not belong between {mark[:1]} and {closing}", remedy)
@@ -209,5 +236,17 @@ _BY_KIND = (
 )
 
 
-_LOOKS = (_conflict, _directive, _tab, _escape, _open_quote, _late_quote, _open_bracket, _unquoted, _no_key, _by_kind)
+_LOOKS = (
+    _conflict,
+    _ini,
+    _directive,
+    _tab,
+    _escape,
+    _open_quote,
+    _late_quote,
+    _open_bracket,
+    _unquoted,
+    _no_key,
+    _by_kind,
+)
 """The surest first."""

@@ -29,7 +29,10 @@ from tests.inventory.samples import Repo
         ("web: {vars: {ansible_group_priority: high}}", "the priority of a group is a whole number"),
         ('"a b": ', '"a b" is not a group name'),
         ("all: {hosts: {a: {x: !vault abc}}}", "the tag !vault is not supported; Ansible Vault is not read: "),
-        ("all: {hosts: {a: {x: {{ y }}}}}", "a key cannot be a collection; put text that begins with {{ in quotes"),
+        (
+            "all: {hosts: {a: {x: {{ y }}}}}",
+            "a text that begins with {{ stands without quotes; put the whole text in quotes",
+        ),
     ],
 )
 def test_what_cannot_be_a_hosts_file_is_said_with_its_place(repo: Repo, text: str, complaint: str) -> None:
@@ -134,7 +137,7 @@ def test_the_nearest_host_is_named(repo: Repo) -> None:
     ("text", "complaint"),
     [
         ("[web\nb", "hosts.ini:1:1: "),
-        ("[web:hots]\na", "unknown kind of section 'hots'"),
+        ("[web:hots]\na", 'there is no kind of section "hots"; did you mean "hosts"?'),
         ("[web:vars]\nx", "hosts.ini:2:1: a variable is expected here"),
         ("[web:children]\ndb", "hosts.ini:2:1: there is no section for the group db"),
         ("[web:vars]\nx=1", "there is no section for the group web"),

@@ -295,17 +295,17 @@ def test_variables_that_nothing_asks_for_are_not_rendered(repo: Repo) -> None:
 @pytest.mark.parametrize(
     ("play", "complaint"),
     [
-        ("5", "1:3: [0]: a play is a mapping"),
+        ("5", "1:3: [0]: a play has hosts and deploys"),
         ("{host: all, deploys: []}", 'unknown key "host"; did you mean "hosts"?'),
         ("{hosts: wbe, deploys: []}", '1:11: [0].hosts: no group or host is called "wbe"; did you mean "web"?'),
         ("{hosts: 'all:!stagin', deploys: []}", 'no group or host is called "stagin"'),
         ("{hosts: '~(', deploys: []}", "is not a regular expression"),
         ("{hosts: 5, deploys: []}", "a string or a list of strings is expected"),
         ("{hosts: all, deploys: {}}", "a list of deploys is expected"),
-        ("{hosts: all, deploys: [5]}", "a deploy is a mapping"),
+        ("{hosts: all, deploys: [5]}", "a deploy is expected"),
         ("{hosts: all, deploys: [note: []]}", '1:26: [0].deploys[0]: there is no deploy "note"; did you mean "notes"?'),
         ("{hosts: all, deploys: [{notes: [], mode: observe}]}", '"notes" in the short form stands alone'),
-        ("{hosts: all, deploys: [{notes: [], files: {}}]}", "not one deploy"),
+        ("{hosts: all, deploys: [{notes: [], files: {}}]}", '"files" stands in the same item as "notes"'),
         ("{hosts: all, deploys: [{deploy: notes, wiht: 1}]}", 'unknown key "wiht"; did you mean "with"?'),
         (
             "{hosts: all, deploys: [{deploy: notes, mode: obsrve}]}",

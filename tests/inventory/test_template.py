@@ -57,7 +57,7 @@ def test_a_string_becomes(repo: Repo, text: str, expected: object) -> None:
         ("x: '{{ hostvars.web1.x }}'", "these variables need each other: x → x"),
         ("x: '{{ secret(\"a/b\") }}'", "there is no inventories/demo/secrets/a/b.age"),
         ("x: '{{ y'", "{{ opens here and is never closed"),
-        ("x: '{{ 1 / 0 }}'", "this cannot be worked out: division by zero"),
+        ("x: '{{ 1 / 0 }}'", "this divides by zero"),
         ("x: '{{ y | nofilter }}'", 'there is no filter "nofilter"'),
         ("x: '{{ range }}'", "the expression gives a function, which is no value"),
         ("x: '{{ hostvars.nobody }}'", "nobody"),

@@ -69,8 +69,8 @@ def test_a_path_that_leads_nowhere_is_located_as_far_as_it_leads() -> None:
     ("text", "complaint"),
     [
         ("a: 1\nb: 2\na: 3", "f.yaml:3:1: the key 'a' stands here twice, first in line 1"),
-        ("a: {{ x }}", "f.yaml:1:5: a key cannot be a collection"),
-        ("? [a]\n: b", "a key cannot be a collection"),
+        ("a: {{ x }}", "f.yaml:1:4: a text that begins with {{ stands without quotes"),
+        ("? [a]\n: b", "a key cannot be a list or a mapping"),
         ("a:\n\t- b", "f.yaml:2:1: a tab indents this line"),
         ("a: b: c", "f.yaml:1:5: a second colon in one line"),
         ("a: *b", "no anchor &b ends before it"),

@@ -57,7 +57,9 @@ def check(output: Output, repo: ConfigRepo, form: str | None) -> int:
             complaints.take(error)
         except InventoryError as error:
             complaints.add(Position(f"{INVENTORIES}/{name}"), (), error.message, error.hint)
-    findings = Findings(complaints.sorted, doubts.sorted)
+    mistakes = complaints.sorted
+    known = {(mistake.position, mistake.problem) for mistake in mistakes}
+    findings = Findings(mistakes, tuple(hint for hint in doubts.sorted if (hint.position, hint.problem) not in known))
     for hint in findings.hints:
         output.say(f"{hint}")
     if form is not None:
@@ -100,9 +102,12 @@ def _check(output: Output, tree: Tree, name: str, doubts: Complaints) -> dict[st
     for host, found in environment.each(complaints, unseen):
         state = state_of(environment, tree, found, host=host, commit="0" * 40) if found is not None else None
         digests[host] = state.digest if state is not None else None
-    for hint in environment.audit():
-        doubts.put(hint)
-    complain_of_people(open_source(tree, name), tuple(environment.inventory.hosts), complaints)
+    inventory, source = environment.inventory, open_source(tree, name)
+    complain_of_people(source, inventory.hosts if inventory.complete else None, complaints)
+    rests_on = tuple(f"{source.folder}/{name}" for name in ("hosts", "lock.yaml", "admins", "identities", "secrets"))
+    if not any(mistake.position.file.startswith(rests_on) for mistake in complaints.sorted):
+        for hint in environment.audit():
+            doubts.put(hint)
     complaints.raise_if_any()
     if environment.left_out:
         output.say(f"{name}: left out by hosts: {some(environment.left_out, NAMED_MOST)}")

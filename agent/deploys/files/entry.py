@@ -51,6 +51,14 @@ def _capability(value: str) -> str:
     return f"cap_{name}"
 
 
+def _of_repository(value: object) -> object:
+    if isinstance(value, str) and value.startswith("/"):
+        raise Mistake(
+            f"{value!r} is a path of a host", f"write {value.lstrip('/')!r}: it counts from the top of the repo"
+        )
+    return value
+
+
 def _plain(field: str, model: type[BaseModel]) -> BeforeValidator:
     def plain(value: object) -> object:
         return {field: value} if isinstance(value, str) else value
@@ -62,7 +70,7 @@ Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3,4}$"), BeforeValidator(_mode)]
 Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$")]
 Capability = Annotated[str, AfterValidator(_capability)]
 Name = Annotated[str, Field(pattern=r"^\S([^\r\n]{0,198}\S)?$")]
-RepoPath = Annotated[str, Field(pattern=r"^[^\x00/][^\x00]*$")]
+RepoPath = Annotated[str, Field(pattern=r"^[^\x00/][^\x00]*$"), BeforeValidator(_of_repository)]
 
 
 class _Part(BaseModel):

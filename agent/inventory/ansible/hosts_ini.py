@@ -13,9 +13,10 @@ import warnings
 from dataclasses import dataclass, field
 
 from agent.domain.merge_conflict import MERGE_CONFLICT, conflict_line
+from agent.domain.text import not_utf8
 from agent.inventory.ansible.groups import UNGROUPED, HostGroup, HostGroups
 from agent.inventory.ansible.hosts_yaml import GROUP_GRAMMAR, HostsReader
-from agent.inventory.complaint import Complaints
+from agent.inventory.complaint import Complaints, nearest
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
 
 LITERAL_LIMIT = 10_000
@@ -33,9 +34,7 @@ def read_ini(content: bytes, file: str, complaints: Complaints) -> HostGroups:
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        complaints.add(
-            Position(file, content.count(b"\n", 0, error.start) + 1, 1), (), "not UTF-8 text", "save it as UTF-8"
-        )
+        complaints.add(Position(file, content.count(b"\n", 0, error.start) + 1, 1), (), *not_utf8(content))
         lines = []
     if (wrong := _other(lines)) is not None:
         number, problem, remedy = wrong
@@ -82,6 +81,10 @@ class _Reader:
             self.complaints.add(
                 position, (), f"{text} is not a section", "write [group], [group:vars] or [group:children]"
             )
+        elif re.fullmatch(r"\[[\w.-]+(:\w+)?", text):
+            self.complaints.add(position, (), "the [ of this section is never closed", f"write {text}]")
+        elif self.kind not in _KINDS:
+            return
         elif self.kind == "hosts":
             self._host(text, position)
         elif self.kind == "vars":
@@ -105,8 +108,8 @@ class _Reader:
     def _begin(self, name: str, kind: str, position: Position) -> None:
         self.section, self.kind = name, kind
         if kind not in _KINDS:
-            self.complaints.add(position, (), f"unknown kind of section {kind!r}", f"known: {', '.join(_KINDS)}")
-            self.kind = "hosts"
+            remedy = nearest(kind, _KINDS, otherwise=f"write [{name}], [{name}:children] or [{name}:vars]")
+            self.complaints.add(position, (), f'there is no kind of section "{kind}"', remedy)
         self.hosts.group(name, position, ())
         if kind == "vars":
             self._mention(name, position)

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from agent.domain.deploy_file import CALL_IT, imported, uncalled
 from agent.domain.merge_conflict import MERGE_CONFLICT, conflict_line
 from agent.domain.stand_in import stand_in
+from agent.domain.text import not_utf8
 from agent.domain.tree import Tree
 from agent.inventory.complaint import Complaints
 from agent.inventory.site import Play
 from agent.system.yaml import Position
+
+_MODULE = (".py", "/__init__.py")
 
 
 def require_python(tree: Tree, plays: Iterable[Play], complaints: Complaints) -> None:
@@ -20,11 +23,33 @@ def require_python(tree: Tree, plays: Iterable[Play], complaints: Complaints) ->
         own = mention.source if mention.repository is None else None
         for source in filter(None, (own, mention.on_remove)):
             named.setdefault(source, mention.position)
+    modules: dict[str, Position] = {}
     for source, position in named.items():
         _compile(tree, source, position, complaints)
+        modules |= dict.fromkeys(_own_modules(tree, source), position)
+    for module in modules.keys() - named.keys():
+        _compile(tree, module, modules[module], complaints, runs=False)
 
 
-def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaints) -> None:
+def _own_modules(tree: Tree, source: str) -> frozenset[str]:
+    """The files of the repository that a deploy file imports, and those that they import: beside it, or at the top."""
+    found: set[str] = set()
+    waiting = [source]
+    while waiting:
+        try:
+            names = imported(tree.read(waiting.pop()))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        folder = source.rpartition("/")[0]
+        places = (f"{above}{name}{end}" for above in (f"{folder}/", "") for name in names for end in _MODULE)
+        new = {place for place in places if place not in found and (entry := tree.entry(place)) and not entry.link}
+        found |= new
+        waiting += new
+    return frozenset(found)
+
+
+def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaints, *, runs: bool = True) -> None:
+    """``runs``: False for a module, which may define and do nothing."""
     code = tree.read(source)
     try:
         if found := stand_in(code):
@@ -32,7 +57,7 @@ def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaint
             return
         compile(code, source, "exec", dont_inherit=True)
         own = (place for name in imported(code) for place in (name, f"{name}.py") if name)
-        if (functions := uncalled(code, ran=False)) and not any(tree.paths(place) for place in own):
+        if runs and (functions := uncalled(code, ran=False)) and not any(tree.paths(place) for place in own):
             problem = f"{source} defines {', '.join(functions)} and calls nothing: nothing would be done"
             complaints.add(mentioned, (), problem, CALL_IT)
     except SyntaxError as error:
@@ -40,6 +65,9 @@ def _compile(tree: Tree, source: str, mentioned: Position, complaints: Complaint
             complaints.add(Position(source, line, 1), (), *MERGE_CONFLICT)
             return
         position = Position(source, error.lineno or 1, error.offset or 1)
+        if "utf-8" in error.msg:
+            complaints.add(position, (), *not_utf8(code))
+            return
         complaints.add(position, (), f"not Python: {error.msg}", "correct it, and try `python3 -m py_compile`")
     except (ValueError, RecursionError, MemoryError) as error:
         complaints.add(mentioned, (), f"{source} is not Python: {error}", "write a deploy file of pyinfra")

@@ -23,7 +23,7 @@ def complain_of_strays(source: Source, complaints: Complaints) -> None:
         if name not in known and not is_expected_beside(name) and (said := _unread(source, name)) is not None:
             complaints.add(source.position(name), (), *said)
         elif name in (*FILES, *PEOPLE) and not source.has(name) and name not in ("site.yaml", *HOSTS_FILES):
-            complaints.add(source.position(name), (), *source.missing(name, "a file", ""))
+            complaints.add(source.position(name), (), *source.missing(name, "file", ""))
     for path in source.tree.paths(_POLICIES):
         if path.endswith(".rego"):
             complaints.add(Position(path), (), *NOT_IN_FORCE)
@@ -35,6 +35,8 @@ def _unread(source: Source, name: str) -> tuple[str, str] | None:
         return COPY
     folder = any(path.startswith(f"{name}/") for path in source.paths)
     meant = FOLDERS if folder else (*FILES, *PEOPLE)
+    if not folder and name.rpartition(".")[0] == "inventory":
+        return "nobody reads this", f"call it hosts{name.removeprefix('inventory')}"
     if near := nearest(name.lower(), meant):
         return "nobody reads this", near
     if not folder and name.endswith(_OF_INVENTORIES):

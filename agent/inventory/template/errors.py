@@ -20,6 +20,28 @@ _UNKNOWN = re.compile(r"No (filter|test) named '([^']+)'")
 _TAG = re.compile(r"unknown tag '(\w+)'")
 _OPEN = re.compile(r"innermost block that needs to be closed is '(\w+)'")
 
+_OF_PYTHON = (
+    (
+        re.compile("no loader"),
+        "a template takes in no other file",
+        "write here what the file says, or make a variable of it",
+    ),
+    (
+        re.compile("object is not callable"),
+        "a variable stands where a function is called",
+        "give the variable another name: those of functions (secret, sops, vault, lookup …) are taken",
+    ),
+    (
+        re.compile(r"can only concatenate|unsupported operand type.* \+: "),
+        "a text and a number cannot be added",
+        "join texts by ~, or convert: | int",
+    ),
+    (re.compile("division by zero|modulo by zero"), "this divides by zero", "correct the expression"),
+)
+"""Python's words about an expression, a problem and a remedy."""
+
+_EXPRESSION = re.compile(r"\{\{(?P<inside>.*?)(?:\}\}|(?=\{\{)|\Z)", re.DOTALL)
+
 _TAGS = ("if", "elif", "else", "endif", "for", "endfor", "set", "endset", "raw", "endraw", "filter", "macro", "call")
 
 
@@ -40,8 +62,9 @@ def said(error: Exception, text: str, names: Mapping[str, object], known: Callab
     if isinstance(error, TemplateError):
         problem, _, remedy = message.partition("; ")
         return Fault(problem, remedy or "correct the expression")
-    if "no loader" in message:
-        return Fault("a template takes in no other file", "write here what the file says, or make a variable of it")
+    for form, problem, remedy in _OF_PYTHON:
+        if found := form.search(message):
+            return Fault(found.expand(problem), remedy)
     return Fault(f"this cannot be worked out: {message}", "correct the expression, or convert: | int, | string, | bool")
 
 
@@ -75,9 +98,20 @@ def _syntax(message: str, text: str) -> Fault:
         return Fault(f"there is no {{% {found[1]} %}}", nearest(found[1], _TAGS, otherwise=RAW))
     if found := _OPEN.search(message):
         return Fault(f"the {{% {found[1]} %}} is never ended", f"write {{% end{found[1]} %}} where it ends")
+    if (unclosed := _unclosed(message, text)) is not None:
+        return unclosed
+    return Fault("this cannot be read as a template", f"correct what stands between {{{{ and }}}}; {RAW}")
+
+
+def _unclosed(message: str, text: str) -> Fault | None:
     for closing, mark in (("end of print statement", "}}"), ("end of statement block", "%}")):
         if "end of template" in message and closing in message:
             return Fault(f"{mark[::-1].replace('}', '{')} opens here and is never closed", f"end it with {mark}; {RAW}")
+    for found in _EXPRESSION.finditer(text):
+        if not found[0].endswith("}}"):
+            line = text.count("\n", 0, found.start()) + 1
+            where = f" of line {line}" if "\n" in text.rstrip("\n") else ""
+            return Fault(f"the {{{{{where} is never closed", f"end it with }}}}; {RAW}")
     if "Missing end of comment" in message:
         return Fault("{# opens a comment that is never closed", f"end it with #}}; {RAW}")
-    return Fault("this cannot be read as a template", f"correct what stands between {{{{ and }}}}; {RAW}")
+    return None

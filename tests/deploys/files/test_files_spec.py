@@ -186,7 +186,7 @@ def test_a_later_play_replaces_a_path_and_adds_lines_and_blocks(commit: Commit) 
         ({"/p": {"source": "files/conf.d"}}, "files/conf.d is a folder of the config repo; name a file in it"),
         ({"/p": {"source": "files/conf.d/l"}}, "is a link in the config repo"),
         ({"/p": {"tree": "nowhere"}}, "/p.tree: there is no folder nowhere in the config repo"),
-        ({"/p": {"template": "files/latin.j2"}}, "/p.template: files/latin.j2 is not UTF-8 text"),
+        ({"/p": {"template": "files/latin.j2"}}, "/p.template: files/latin.j2: not UTF-8 text"),
         ({"/p": {"content": ""}, "/p/q": {"content": ""}}, "/p/q lies in /p, which is to be a file"),
         ({"/p": {"absent": True}, "/p/q": {"content": ""}}, "/p/q lies in /p, which is to be absent"),
         ({"/d": {"tree": "files/conf.d"}, "/d/a": {"line": "x"}}, "/d/a is a whole file in a tree"),
