@@ -189,6 +189,7 @@ def test_ksvalidator_finds_nothing_wrong(printed: Printed, tmp_path: Path) -> No
         (("--as", "web1", *HTTPS, "--branch", "-x"), 3, "cannot be the name of a branch"),
         (("--as", "web1", "--remote", "https://git.example.org/a b", "--trust", "unsigned"), 3, "holds blanks"),
         (("--as", "web2", *HTTPS), 2, "web2 is not in"),
+        (("--as", "web1", *HTTPS, "--output", "web1.yaml"), 2, "is in the config repo"),
     ],
 )
 def test_what_could_not_work_is_refused_at_the_desk(

@@ -93,11 +93,9 @@ def enroll(
     if form is not None:
         if name is None:
             raise UsageError("--user-data is for one machine", hint="say which host it becomes: --as NAME")
-        if name not in desk.who.hosts:
-            draft = _added(desk, name, group)
-            if commit:
-                desk.require_committable()
-            _add(output, desk, draft, f"Add {name} to {group}", commit=commit)
+        if written_to is not None and written_to.resolve().is_relative_to(desk.root.resolve()):
+            raise UsageError("--output is in the config repo, and it holds secrets", hint="name a file outside of it")
+        _see_to_host(output, desk, name, group, commit=commit)
         following = _following(desk, remote=remote, branch=branch, trust=trust, key_command=None, wheelhouse=None)
         given_keys = {"deploy_key": deploy_key, "status_key": status_key}
         boot = boot_of(name, following, given_keys, index=index, embedded=index is None and not holds_agent(desk.tree))
@@ -209,6 +207,16 @@ def _add(output: Output, desk: Desk, draft: Draft, subject: str, *, commit: bool
     if not commit:
         raise UsageError("hosts follow commits", hint=f"commit and push {path}, then run this again; --commit does it")
     own_git.commit_and_push(desk.root, subject, path)
+
+
+def _see_to_host(output: Output, desk: Desk, name: str, group: str | None, *, commit: bool) -> None:
+    """Put ``name`` into the inventory, where it is not in it."""
+    if name in desk.who.hosts:
+        return
+    draft = _added(desk, name, group)
+    if commit:
+        desk.require_committable()
+    _add(output, desk, draft, f"Add {name} to {group}", commit=commit)
 
 
 def _following(

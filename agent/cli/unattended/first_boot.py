@@ -39,6 +39,7 @@ StandardError=journal+console
 # Nobody is there to start it again: the network, the Git server or an index may be late.
 Restart=on-failure
 RestartSec=60s
+TimeoutStartSec=2h
 
 [Install]
 WantedBy=multi-user.target
