@@ -239,13 +239,13 @@ def http_server(folder: Path, *, password: str = "", read_only: bool = False) ->
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Backend)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield HttpServer(server.server_port)
     finally:
         server.shutdown()
-        thread.join()
+        thread.join(10)
         server.server_close()
 
 
@@ -346,13 +346,13 @@ def hostile_server(talk: Callable[[socket.socket], None]) -> Iterator[int]:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.1)
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
             yield listener.getsockname()[1]
         finally:
             stopped.set()
-            thread.join()
+            thread.join(10)
 
 
 def damaging_proxy(port: int, at: int) -> contextlib.AbstractContextManager[int]:
@@ -390,20 +390,20 @@ def _proxy(port: int, treat: Callable[[bytearray, int], None]) -> Iterator[int]:
             with contextlib.suppress(OSError):
                 caller, _ = listener.accept()
                 with caller, socket.create_connection(("127.0.0.1", port)) as server:
-                    back = threading.Thread(target=pass_on, args=(server, caller, treat))
+                    back = threading.Thread(target=pass_on, args=(server, caller, treat), daemon=True)
                     back.start()
                     pass_on(caller, server, lambda _, __: None)
-                    back.join()
+                    back.join(10)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.1)
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
             yield listener.getsockname()[1]
         finally:
             stopped.set()
-            thread.join()
+            thread.join(10)
 
 
 def free_port() -> int:

@@ -58,7 +58,7 @@ def test_a_peer_that_speaks_a_byte_at_a_time_is_not_waited_for(control, tmp_path
 
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(tmp_path / "control.sock"))
-        thread = threading.Thread(target=trickle, args=(peer,))
+        thread = threading.Thread(target=trickle, args=(peer,), daemon=True)
         thread.start()
         assert control.accept() is None
         assert not done.is_set()

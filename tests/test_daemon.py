@@ -111,7 +111,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for running in started:
         if running.process.poll() is None:
             os.killpg(running.process.pid, signal.SIGKILL)
-        running.process.wait()
+        running.process.wait(30)
 
 
 def test_a_cycle_runs_as_soon_as_the_daemon_starts(start: Start) -> None:
@@ -396,7 +396,7 @@ def test_what_stirs_while_a_cycle_runs_keeps_the_daemon_asleep(tmp_path: Path) -
         assert daemon._pause_s() > 1
     finally:
         daemon.cycle.kill()
-        daemon.cycle.wait()
+        daemon.cycle.wait(30)
 
 
 def test_an_answer_of_the_remote_while_a_cycle_runs_asks_for_no_other(tmp_path: Path) -> None:
@@ -415,7 +415,7 @@ def test_an_answer_of_the_remote_while_a_cycle_runs_asks_for_no_other(tmp_path: 
         assert not daemon.due
     finally:
         daemon.cycle.kill()
-        daemon.cycle.wait()
+        daemon.cycle.wait(30)
 
 
 @pytest.mark.parametrize("line", ["new-kind\tsubject\tanswer\n", "path\tonly two\n", "unit\ttoo\tmany\twords\n", "\n"])

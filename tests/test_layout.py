@@ -105,6 +105,18 @@ def test_the_files_whose_tests_begin_first_are_there() -> None:
     assert [name for name in LONGEST_FIRST if not (ROOT / name).is_file()] == []
 
 
+def test_no_test_waits_for_ever() -> None:
+    """For a thread, a process or an event: a run that hangs tells nobody where."""
+    calls = (
+        (path, node)
+        for path in TESTS
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args and not node.keywords
+    )
+    waits = ("join", "wait", "communicate")
+    assert [f"{_name(path)}:{call.lineno}" for path, call in calls if call.func.attr in waits] == []  # type: ignore[attr-defined]
+
+
 def test_only_verify_makes_a_trusted_commit() -> None:
     makers = [_name(path) for path in MODULES if re.search(r"\bTrustedCommit\(", path.read_text())]
     assert set(makers) <= {"agent/steps/verify.py"}

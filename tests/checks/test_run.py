@@ -56,13 +56,13 @@ def serving(wrap: Callable[[socket.socket], socket.socket] | None = None) -> Ite
     server.daemon_threads = True  # nobody waits for what is slow
     if wrap is not None:
         server.socket = wrap(server.socket)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server.server_address[1]
     finally:
         server.shutdown()
-        thread.join()
+        thread.join(10)
         server.server_close()
 
 
@@ -114,10 +114,10 @@ def talking(greeting: bytes) -> Iterator[int]:
                 connection.sendall(greeting + connection.recv(100))
                 connection.recv(1)
 
-        thread = threading.Thread(target=talk)
+        thread = threading.Thread(target=talk, daemon=True)
         thread.start()
         yield server.getsockname()[1]
-        thread.join()
+        thread.join(10)
 
 
 def test_tcp_says_and_hears() -> None:

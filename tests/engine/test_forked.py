@@ -173,13 +173,13 @@ def test_the_wait_for_its_end_ends_with_it() -> None:
 
 def test_a_process_with_threads_does_not_fork() -> None:
     ended = threading.Event()
-    thread = threading.Thread(target=ended.wait)
+    thread = threading.Thread(target=ended.wait, daemon=True)
     thread.start()
     try:
         assert not may_fork()
     finally:
         ended.set()
-        thread.join()
+        thread.join(10)
 
 
 def test_a_plan_of_built_ins_forks_and_one_of_deploy_files_does_not() -> None:

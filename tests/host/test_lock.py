@@ -30,6 +30,6 @@ def test_it_is_not_free_while_an_engine_child_lives_that_inherited_it(tmp_path):
         with pytest.raises(LockedError), locked(tmp_path / "lock"):
             pass
     finally:
-        child.communicate()
+        child.communicate(timeout=30)
     with locked(tmp_path / "lock", wait_s=5):
         pass

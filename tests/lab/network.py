@@ -125,7 +125,7 @@ class _Pump(socketserver.BaseRequestHandler):
             backwards = threading.Thread(target=_pump, args=(inner, self.request), daemon=True)
             backwards.start()
             _pump(self.request, inner)
-            backwards.join()
+            backwards.join(10)
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
@@ -146,9 +146,9 @@ def _listening_inside(namespace: Path, address: str, port: int) -> socket.socket
                 return
         made.append(socket.create_server((address, port), backlog=128))
 
-    thread = threading.Thread(target=make)
+    thread = threading.Thread(target=make, daemon=True)
     thread.start()
-    thread.join()
+    thread.join(10)
     if not made:
         raise OSError(f"cannot listen on {address}:{port} in {namespace}")
     return made[0]

@@ -105,14 +105,14 @@ def file_server(certificate: Path | None = None) -> Iterator[FileServer]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
         yield served
     finally:
         served.stopped.set()
         server.shutdown()
-        thread.join()
+        thread.join(10)
         server.server_close()
 
 

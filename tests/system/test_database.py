@@ -73,7 +73,7 @@ def test_killed_at_any_moment_it_holds_all_of_a_transaction_or_nothing(database:
     with pytest.raises(subprocess.TimeoutExpired):
         writer.wait(0.007 * round_)
     writer.send_signal(signal.SIGKILL)
-    writer.wait()
+    writer.wait(30)
     assert len(contents(database)) == 1
     assert database.damage() == ""
 

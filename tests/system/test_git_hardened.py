@@ -223,11 +223,11 @@ def redirecting(target: str) -> Iterator[int]:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     yield server.server_port
     server.shutdown()
-    thread.join()
+    thread.join(10)
     server.server_close()
 
 
@@ -250,7 +250,7 @@ class plain_http:  # noqa: N801 - reads as a statement
                 pass
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Files)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self) -> tuple[int, list[str]]:
         self._thread.start()
@@ -258,5 +258,5 @@ class plain_http:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
-        self._thread.join()
+        self._thread.join(10)
         self._server.server_close()

@@ -122,7 +122,7 @@ def test_a_link_swapped_in_at_any_moment_does_not_lead_out(tmp_path: Path, commi
                 with suppress(OSError):
                     (home / old).rename(home / new)
 
-    swapper = threading.Thread(target=swap)
+    swapper = threading.Thread(target=swap, daemon=True)
     swapper.start()
     try:
         for _ in range(60):
@@ -132,7 +132,7 @@ def test_a_link_swapped_in_at_any_moment_does_not_lead_out(tmp_path: Path, commi
                         carry_out(base, start, step.item, step.content)
     finally:
         done.set()
-        swapper.join()
+        swapper.join(10)
     assert snapshot(outside) == {"app": ("directory", (outside / "app").stat().st_mode & 0o7777, None)}
 
 

@@ -120,12 +120,12 @@ def over_tls(desk: Desk) -> None:
     context.load_cert_chain(certificate, key)
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         port = server.server_port
         desk.keep("https-self-signed", f"https://127.0.0.1:{port}/config.git", port=port)
         server.shutdown()
-        thread.join()
+        thread.join(10)
 
 
 def over_file(desk: Desk, repo: ConfigRepo) -> None:
