@@ -10,7 +10,7 @@ from agent.cli.output import Output
 from agent.domain.account import Account
 from agent.domain.outcome import OperationResult
 from agent.domain.phase import phase_of
-from agent.domain.plan import Cause, Change, DeployPlan, Hold, Plan
+from agent.domain.plan import Cause, Change, DeployPlan, Hold, PermittedPlan, Plan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
 from agent.domain.text import plural
 from agent.errors import Exit
@@ -69,8 +69,9 @@ def _deploy_lines(deploy: DeployPlan, hold: Hold | None, *, diff: bool, whole: b
     if deploy.error is not None:
         yield f"x {deploy.deploy}: cannot be planned: {deploy.error}"
     if deploy.unknown is not None:
-        why = "waits for a secret" if deploy.waits is not None else "unknown until applied"
-        yield _held(f"? {deploy.deploy}: {why}: {deploy.unknown}", hold)
+        why = "unknown until applied" if deploy.waits is None else "waits for a secret"
+        known = hold is not None and hold == deploy.waits  # its reason stands below, once for all deploys
+        yield _held(f"? {deploy.deploy}: {why}{'' if known else f': {deploy.unknown}'}", hold)
     for change in deploy.changes:
         yield _held(change_line(change), hold)
         if diff and change.wanted.diff:
@@ -138,8 +139,8 @@ class AccountView:
             say(f"without {name}")
         if account.hold is not None:
             say(f"not applied: {account.hold.told}")
-        for held in account.permitted.held if account.permitted is not None else ():
-            say(f"{change_line(held.change)}, held: {held.hold.told}")
+        for line in _held_lines(account.permitted) if account.permitted is not None else ():
+            say(line)
         pruned = account.pruned or Pruned()
         for removal in pruned.done:
             say(removal_line(removal))
@@ -171,6 +172,19 @@ class AccountView:
     def _settling(self, seconds: float) -> None:
         self._spinner.stop()
         self._output.say(f"watching for {seconds:.0f} s whether the host is well with it")
+
+
+def _held_lines(permitted: PermittedPlan) -> Iterator[str]:
+    """What is held and why; of deploys whose changes are not known ``app, motd wait: the reason``."""
+    for held in permitted.held:
+        yield f"{change_line(held.change)}, held: {held.hold.told}"
+    waiting: dict[Hold, list[str]] = {}
+    for deploy in permitted.plan.deploys:
+        hold = permitted.deploy_holds.get(deploy.deploy)
+        if deploy.unknown is not None and hold is not None:
+            waiting.setdefault(hold, []).append(deploy.deploy)
+    for hold, names in waiting.items():
+        yield f"{', '.join(names)} wait{'s' if len(names) == 1 else ''}: {hold.told}"
 
 
 def _put_off_lines(account: Account) -> Iterator[str]:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.show import DIFF_HEAD, NEW_LINES, newest_line, plan_lines
+from agent.cli.output import Output
+from agent.cli.show import DIFF_HEAD, NEW_LINES, AccountView, newest_line, plan_lines
 from agent.deploys.files.diff import unified
+from agent.domain.account import Account
 from agent.domain.desired import OnRemove
 from agent.domain.ownership import LedgerEntry, Origin
-from agent.domain.plan import Hold, HoldKind
+from agent.domain.plan import DeployPlan, Hold, HoldKind, PermittedPlan
 from agent.domain.removal import Departure, Fate, Leaving, Removal
 from agent.steps.permit import NOT_IDEMPOTENT
 from tests.steps.build import SHA, change, plan, planned
@@ -53,6 +55,22 @@ def test_what_a_change_waits_for_stands_beside_it_and_once_below() -> None:
     lines = list(plan_lines(plan(planned(change())), Leaving(), {"motd": window}, diff=False, calm="in sync with"))
     assert lines[1].endswith(", held")
     assert [line for line in lines if line.startswith("held: ")] == [f"held: {window.told}"]
+
+
+def test_why_a_deploy_waits_for_a_secret_is_said_once() -> None:
+    waits = Hold(HoldKind.NOT_ADMITTED, "this host is not admitted")
+    deploy = DeployPlan("app", unknown=waits.reason, waits=waits)
+    lines = list(plan_lines(plan(deploy), Leaving(), {"app": waits}, diff=False, calm="in sync with"))
+    assert lines[1:] == ["? app: waits for a secret, held", f"held: {waits.told}"]
+
+
+def test_a_cycle_says_why_deploys_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    waits = Hold(HoldKind.NOT_ADMITTED, "this host is not admitted")
+    deploys = [DeployPlan(name, unknown=waits.reason, waits=waits) for name in ("app", "db")]
+    holds = {deploy.deploy: waits for deploy in deploys}
+    permitted = PermittedPlan(plan(*deploys), allowed={}, held=(), deploy_holds=holds)
+    AccountView(Output()).conclude(Account(permitted=permitted))
+    assert capsys.readouterr().err == "app, db wait: this host is not admitted\n"
 
 
 def test_what_says_changed_every_time_has_its_sign_and_no_hold() -> None:

@@ -134,7 +134,8 @@ def test_a_host_that_is_not_admitted_applies_what_needs_no_secret(world: World, 
     assert first.startswith("behind: needs closed, which waits")
     assert second.startswith("closed, dotfiles, code: this host is not admitted")
     plan = host.run(["hostwright", "plan"], check=False).output
-    assert "? closed: waits for a secret: this host is not admitted" in plan
+    assert "? closed: waits for a secret, held" in plan
+    assert "held: this host is not admitted" in plan
     lines, recipient = identity(host)
     world.commit("Admit it", {f"{LAB}/identities/web1.pub": lines, **files(host, recipient, CANARY)})
     apply(host)
