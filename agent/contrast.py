@@ -17,7 +17,7 @@ from agent.deploys import catalogue
 from agent.domain import codec
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.digest import JSON, digest_of
-from agent.domain.sealed import shown
+from agent.domain.sealed import all_shown
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError
 from agent.inventory.complaint import Complaints
@@ -251,21 +251,12 @@ def _properties(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> Iterator[Pr
     before, after = dict(_flat(old)), dict(_flat(new))
     for name in dict.fromkeys((*after, *before)):
         if before.get(name) != after.get(name):
-            was, now = _shown(before.get(name)), _shown(after.get(name))
+            was, now = all_shown(before.get(name)), all_shown(after.get(name))
             if was != now:
                 yield Property(name, was, now)
             else:  # the same secrets, encrypted anew or used in another way
                 was, now = (digest_of(each.get(name))[:12] for each in (before, after))
                 yield Property(f"digest of {name}", was, now)
-
-
-def _shown(value: JSON) -> JSON:
-    """``value`` for people: secrets as templates ask for them."""
-    if isinstance(value, str):
-        return shown(value)
-    if isinstance(value, Mapping):
-        return {key: _shown(item) for key, item in value.items()}
-    return [_shown(item) for item in value] if isinstance(value, list) else value
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, JSON]]:

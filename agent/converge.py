@@ -18,6 +18,7 @@ from agent.steps import trial as trials
 from agent.steps.apply import apply
 from agent.steps.choose import Target
 from agent.steps.confirm import confirm
+from agent.steps.deny import HostPolicies
 from agent.steps.gate import OPEN
 from agent.steps.permit import PermitRules, permit, permit_rules
 from agent.steps.plan import make_plan
@@ -68,7 +69,9 @@ def make_so(
     """``course`` with the phases gone through, as far as none raises. ``before``: what is remembered as applied."""
     assert course.target is not None
     with cycle.log.surviving():
-        planned = plan_changes(cycle.parts, course.target, rules, before)
+        planned = plan_changes(cycle.parts, course.target, rules, before, going_back=course.rollback is not None)
+        if planned.policies is not None and planned.policies.failure is not None:
+            cycle.log.note([planned.policies.failure])
         cycle.log.reached(Milestone.PERMITTED)
         course = replace(course, planned=planned)
         if course.rollback is None:
@@ -95,14 +98,27 @@ def rules_now(parts: Parts, target: Target, *, waits_for_backoff: bool) -> Permi
     )
 
 
-def plan_changes(parts: Parts, target: Target, rules: PermitRules, before: Mapping[str, AppliedDeploy]) -> Planned:
-    """What would change on the host, and what of that ``rules`` permit. Changes nothing."""
+def plan_changes(
+    parts: Parts,
+    target: Target,
+    rules: PermitRules,
+    before: Mapping[str, AppliedDeploy],
+    *,
+    going_back: bool = False,
+) -> Planned:
+    """What would change on the host, and what of that ``rules`` and the policies of the commit permit. Changes nothing.
+    ``going_back``: the policies permitted it when it was first applied, and are not asked."""
     state, made = target.resolution.state, Made()
     root = parts.exports.folder(target.resolution.commit)
     interrupted = parts.journal.interrupted(state.enforced)
     plan = make_plan(state, engine=parts.engine, root=root, applied=before, interrupted=interrupted, made=made)
     made.foresee(plan)
-    return Planned(state, plan, permit(plan, rules), rules, before, root, made)
+    policies = None
+    if not going_back:
+        terms, tree = target.resolution.terms, parts.mirror.tree(state.commit)
+        policies = HostPolicies(tree, state, inventory=parts.settings.inventory, groups=terms.groups)
+        rules = replace(rules, denied=policies.denied(plan))
+    return Planned(state, plan, permit(plan, rules), rules, before, root, made, policies)
 
 
 def open_trial(cycle: Cycle, course: Course) -> Trial | None:
@@ -199,6 +215,7 @@ def _apply(
         progress=parts.progress,
         clock=parts.clock,
         made=planned.made,
+        denied_now=planned.policies.denied_now if planned.policies is not None else lambda _: None,
         only=only,
     )
 

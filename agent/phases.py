@@ -22,6 +22,7 @@ from agent.domain.removal import Pruned
 from agent.domain.trial import Trial
 from agent.parts import Parts
 from agent.steps.choose import Target
+from agent.steps.deny import HostPolicies
 from agent.steps.permit import PermitRules
 from agent.steps.reach import Made
 
@@ -38,7 +39,9 @@ class CyclePhase:
 
 PHASES = (
     CyclePhase("select_target", "Selection", ("fetch", "verify", "resolve", "choose"), "finds the state to make true"),
-    CyclePhase("plan_changes", "Planned", ("plan", "permit"), "says what would change, and what of that may be"),
+    CyclePhase(
+        "plan_changes", "Planned", ("plan", "deny", "permit"), "says what would change, and what of that may be"
+    ),
     CyclePhase("open_trial", "Trial", ("trial",), "notes how the host is before an intended change"),
     CyclePhase("apply_changes", "Outcome", ("apply",), "carries out what may happen, after journal and ledger"),
     CyclePhase("confirm_changes", "Converged", ("plan", "confirm", "record"), "plans again: what is as wanted now"),
@@ -91,7 +94,7 @@ class Cycle:
 @dataclass(frozen=True, slots=True)
 class Planned:
     """A plan and what of it is permitted. ``before``: what is remembered as applied by then; ``root``: where the commit
-    is exported to; ``made``: what is made of the changes of Git."""
+    is exported to; ``made``: what is made of the changes of Git; ``policies``: None on the way back."""
 
     state: DesiredState
     plan: Plan
@@ -100,6 +103,7 @@ class Planned:
     before: Mapping[str, AppliedDeploy]
     root: Path
     made: Made
+    policies: HostPolicies | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,7 @@ def compose(
         shut=target.gate.intended if target is not None else None,
         plan=planned.plan if planned is not None else None,
         permitted=planned.permitted if planned is not None else None,
+        warned=planned.policies.warned if planned is not None and planned.policies is not None else (),
         trial=course.trial,
         outcome=converged.outcome if converged is not None else course.outcome,
         after=converged.after if converged is not None else None,

@@ -22,6 +22,7 @@ from agent.parts import Parts
 from agent.problems import ProblemKind
 from agent.select_target import gate_of, resolved
 from agent.steps.choose import Target, suspension
+from agent.steps.deny import HostPolicies
 from agent.steps.gate import Gate
 from agent.steps.plan_removals import plan_removals
 from agent.steps.probe import probe
@@ -41,6 +42,8 @@ class HostPlan:
     holds: Mapping[str, Hold]
     leaving: Leaving
     newest: tuple[str, str] | None
+    policies: HostPolicies | None = None
+    """The policies that were asked, with what they warn of."""
 
 
 def plan_host(paths: Paths, work: Path) -> HostPlan:
@@ -69,6 +72,7 @@ def plan_host(paths: Paths, work: Path) -> HostPlan:
         gate=target.gate,
         mirror=parts.mirror,
         newest=newest,
+        policies=planned.policies,
     )
 
 
@@ -83,12 +87,15 @@ def with_removals(
     gate: Gate,
     mirror: Mirror | None = None,
     newest: tuple[str, str] | None = None,
+    policies: HostPolicies | None = None,
 ) -> HostPlan:
     """A plan with what is to go. ``mirror``: has the commit that the plan is of, which may allow more to go."""
     memory, now = parts.memory, parts.clock()
     holds, before = permitted.deploy_holds, memory.applied()
     if untold(state, found) or before.commit is None:
-        return HostPlan(state, found, holds, Leaving(), newest)  # what is wanted is not known, or nothing ever was
+        return HostPlan(
+            state, found, holds, Leaving(), newest, policies
+        )  # what is wanted is not known, or nothing ever was
     removals = partial(
         plan_removals,
         state,
@@ -114,7 +121,7 @@ def with_removals(
         )
         going = units_going(parts.ledger.entries(), wanted_by(state, found, before.deploys))
         leaving = removals(waits=unfit(then, converged=True, going=going))
-    return HostPlan(state, found, holds, leaving, newest)
+    return HostPlan(state, found, holds, leaving, newest, policies)
 
 
 def _why_not(parts: Parts, state: DesiredState, last: str, held: Hold | None, now: int) -> str:

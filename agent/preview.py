@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +13,7 @@ from agent.inventory.load import load
 from agent.planning import HostPlan, with_removals
 from agent.select_target import gate_of
 from agent.steps.choose import suspension
+from agent.steps.deny import HostPolicies
 from agent.steps.permit import permit, permit_rules
 from agent.steps.plan import make_plan
 from agent.steps.resolve import desired_state, host_terms
@@ -45,4 +47,6 @@ def preview(paths: Paths, work: Path, stream: BinaryIO) -> HostPlan:
         applied=memory.applied().deploys,
         interrupted=parts.journal.interrupted(state.enforced),
     )
-    return with_removals(parts, state, found, permit(found, rules), terms, suspended=suspended, gate=gate)
+    policies = HostPolicies(tree, state, inventory=parts.settings.inventory, groups=terms.groups)
+    permitted = permit(found, replace(rules, denied=policies.denied(found)))
+    return with_removals(parts, state, found, permitted, terms, suspended=suspended, gate=gate, policies=policies)

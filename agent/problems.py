@@ -104,6 +104,8 @@ class ProblemKind(StrEnum):
     """The config repo has no such inventory."""
     HOST_UNKNOWN = "host-unknown"
     """The inventory has no such host."""
+    POLICY = "policy"
+    """The policies of the config repo cannot be asked."""
     NOT_LOCKED = "not-locked"
     """lock.yaml lacks a pin, or holds an outdated one."""
     NOT_FETCHED = "not-fetched"

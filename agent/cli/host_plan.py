@@ -11,7 +11,7 @@ from agent.cli.output import Output, error_document
 from agent.cli.show import newest_line, plan_lines
 from agent.domain.plan import Cause, DeployPlan, Hold
 from agent.domain.removal import Departure, Removal
-from agent.errors import DeployError, Exit, first_exit
+from agent.errors import DeployError, Exit, HostwrightError, first_exit
 from agent.host.paths import Paths
 from agent.planning import HostPlan, plan_host
 
@@ -26,6 +26,8 @@ def planned() -> HostPlan:
 def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str) -> int:
     for line in plan_lines(told.plan, told.leaving, told.holds, diff=diff, calm=calm, whole=output.verbose):
         output.show(line)
+    for line in warnings_of(told):
+        output.show(line)
     if told.newest is not None:
         output.show(newest_line(*told.newest))
     errors = errors_of(told)
@@ -36,9 +38,16 @@ def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str)
     return code
 
 
-def errors_of(told: HostPlan) -> list[DeployError]:
-    """The deploys that cannot be planned."""
-    return [DeployError(f"{each.deploy} cannot be planned: {each.error}") for each in told.plan.deploys if each.error]
+def warnings_of(told: HostPlan) -> list[str]:
+    """What policies warn of, a line each."""
+    return [f"warning: {message}" for message in (told.policies.warned if told.policies is not None else ())]
+
+
+def errors_of(told: HostPlan) -> list[HostwrightError]:
+    """Why policies cannot be asked, and the deploys that cannot be planned."""
+    failure = told.policies.failure if told.policies is not None else None
+    failed = [DeployError(f"{each.deploy} cannot be planned: {each.error}") for each in told.plan.deploys if each.error]
+    return [*([failure] if failure is not None else ()), *failed]
 
 
 def exit_of(told: HostPlan) -> int:
@@ -57,6 +66,7 @@ def document(told: HostPlan) -> dict[str, object]:
         "digest": found.digest,
         "deploys": [_deploy_document(deploy) for deploy in found.deploys],
         "holds": {name: _hold_document(hold) for name, hold in told.holds.items()},
+        "warnings": list(told.policies.warned) if told.policies is not None else [],
         "newest": {"commit": told.newest[0], "why": told.newest[1]} if told.newest is not None else None,
         "removals": [_removal_document(removal) for removal in leaving.removals],
         "departures": [_departure_document(departure) for departure in leaving.departures],

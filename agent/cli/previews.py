@@ -88,17 +88,17 @@ def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, 
 
 def answer(paths: Paths) -> int:
     """On the host: plan what comes on stdin, and print the envelope."""
-    from agent.cli.host_plan import document, errors_of, exit_of
+    from agent.cli.host_plan import document, errors_of, exit_of, warnings_of
     from agent.cli.show import plan_lines
     from agent.preview import preview
 
     output = Output(as_json=True)
     with tempfile.TemporaryDirectory(prefix="hostwright-plan-") as work:
         told = preview(paths, Path(work), sys.stdin.buffer)
-    lines = plan_lines(told.plan, told.leaving, told.holds, diff=True, calm="in sync with tree")
+    lines = [*plan_lines(told.plan, told.leaving, told.holds, diff=True, calm="in sync with tree"), *warnings_of(told)]
     errors = errors_of(told)
     output.envelope(
-        "plan", exit_of(told), {**document(told), "lines": list(lines)}, error_document(errors[0]) if errors else None
+        "plan", exit_of(told), {**document(told), "lines": lines}, error_document(errors[0]) if errors else None
     )
     return exit_of(told)
 
@@ -156,7 +156,7 @@ def _asked(host: str, login: Login, ask: Ask | None, pack: bytes) -> Preview:
         code, document, error = Exit(done.code), envelope.get("data"), envelope.get("error")
     except (ValueError, AttributeError, RecursionError):
         document, error, code = None, {"message": done.complaint}, Exit.SOURCE
-    if isinstance(document, dict) and code in (Exit.FINE, Exit.CHANGES, Exit.DEPLOY):
+    if isinstance(document, dict) and code in (Exit.FINE, Exit.CHANGES, Exit.DEPLOY, Exit.INVENTORY):
         return Preview(host, document, code, _problem(host, error, code) if isinstance(error, dict) else None)
     told = error if isinstance(error, dict) else {"message": done.complaint}
     return Preview(host, {}, code, _problem(host, told, code))

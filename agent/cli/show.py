@@ -139,7 +139,8 @@ class AccountView:
             say(f"without {name}")
         if account.hold is not None:
             say(f"not applied: {account.hold.told}")
-        for line in _held_lines(account.permitted) if account.permitted is not None else ():
+        held = _held_lines(account.permitted) if account.permitted is not None else ()
+        for line in (*held, *(f"warning: {message}" for message in account.warned)):
             say(line)
         pruned = account.pruned or Pruned()
         for removal in pruned.done:

@@ -144,6 +144,8 @@ class Account:
     """Why nothing that Git newly wants may begin now, removals included."""
     plan: Plan | None = None
     permitted: PermittedPlan | None = None
+    warned: tuple[str, ...] = ()
+    """What policies warn of, in words."""
     outcome: Outcome = field(default_factory=Outcome)
     after: Plan | None = None
     """The plan made after applying; the same as ``plan`` where nothing was applied. None when the cycle did not get

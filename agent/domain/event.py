@@ -19,6 +19,8 @@ class EventKind(StrEnum):
     """An operation that is not idempotent ran again, with a change of its deploy."""
     INTERRUPTED_RESUMED = "interrupted-resumed"
     """A deploy that had been interrupted was finished."""
+    WARNED = "warned"
+    """A policy warns of what was changed."""
     FAILED = "failed"
     """An operation failed."""
     ADOPTED = "adopted"

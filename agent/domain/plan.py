@@ -82,6 +82,8 @@ class HoldKind(StrEnum):
     """The commit was rolled back for a while."""
     BACKOFF = "backoff"
     """The deploy failed, or one that it needs did; it waits for the next try."""
+    POLICY = "policy"
+    """A policy denies it, or the policies cannot be asked."""
     OBSERVE = "observe"
     """The deploy has ``mode: observe``."""
     NOT_IDEMPOTENT = "not-idempotent"

@@ -19,7 +19,8 @@ class HostTerms:
 
     ``suspensions``: those of fleet.yaml that name the host. ``idle``: by deploy, the play that matches no host, in
     words. ``left_out``: what of the commit and of other repositories the host does not have, in words.
-    ``repositories``: the pins whose files were read. ``kept``: the tree digests of all pins in lock.yaml."""
+    ``repositories``: the pins whose files were read. ``kept``: the tree digests of all pins in lock.yaml. ``groups``:
+    those of the host."""
 
     fleet: FleetSettings = field(default_factory=FleetSettings)
     agent: AgentPin | None = None
@@ -30,6 +31,7 @@ class HostTerms:
     left_out: tuple[str, ...] = ()
     repositories: tuple[RepositoryPin, ...] = ()
     kept: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def agent_pin(self) -> AgentPin | None:
         """The version of the agent that the host is to run; None: the one that it has. Raises InventoryError, kind

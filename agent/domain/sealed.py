@@ -75,6 +75,15 @@ def shown(text: str) -> str:
     return _SHOWN.sub(_as_written, text)
 
 
+def all_shown(value: Any) -> Any:
+    """``value`` for people, secrets in it as ``shown``."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, Mapping):
+        return {key: all_shown(item) for key, item in value.items()}
+    return [all_shown(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def _as_written(found: re.Match[str]) -> str:
     asked = ", ".join(calls(f"{OPEN}{found[1]}{CLOSE}")) if found[2] else "…"
     return f"{{{{ {asked} }}}}"

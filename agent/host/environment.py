@@ -156,8 +156,7 @@ def _take_back(environment: Path) -> None:
 
 def _starts(environment: Path) -> bool:
     with suppress(OSError):
-        argv = [f"{environment}/bin/hostwright", "--version"]
-        return subprocess.run(argv, check=False, capture_output=True).returncode == 0
+        return not subprocess.run([f"{environment}/bin/hostwright", "--version"], capture_output=True).returncode  # noqa: PLW1510
     return False
 
 
@@ -168,7 +167,8 @@ def _build(agent: AgentSource, environment: Path, sources: Mapping[str, str]) ->
     venv.EnvBuilder(symlinks=True).create(environment)
     work.mkdir(mode=0o700)  # uv makes locks there that all may write to
     lock, uv_lock = work / "requirements.txt", work / "uv.txt"
-    lock.write_bytes(agent.lock)
+    engine = rb"(?m)^gordon-to-regorus==(?:.*\\\n)*.*\n"  # of policies; its wheels need glibc
+    lock.write_bytes(agent.lock if platform.libc_ver()[0] == "glibc" else re.sub(engine, b"", agent.lock))
     uv_lock.write_bytes(b"".join(re.findall(rb"^uv==(?:.*\\\n)*.*\n", agent.lock, re.MULTILINE)))
     where = ["--no-index", "--find-links", sources["wheelhouse"]] if sources.get("wheelhouse") else []
     where += ["--index-url", sources["index"]] if sources.get("index") else []

@@ -1,4 +1,4 @@
-"""JSON Schemas of the files that people and hosts write: for editors, and for readers of reports."""
+"""JSON Schemas of the files that people and hosts write: for editors, readers of reports, and policies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from agent.checks.spec import KINDS as CHECKS
 from agent.deploys import catalogue
 from agent.deploys.spec import Spec
+from agent.domain.policy import PolicyInput
 from agent.domain.report import SCHEMA_ID, Report
 from agent.errors import UsageError
 from agent.inventory.complaint import nearest
@@ -18,7 +19,7 @@ from agent.inventory.site import NAME
 from agent.inventory.tools import tools_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-SCHEMAS = ("site", "fleet", "tools", "lock", "report")
+SCHEMAS = ("site", "fleet", "tools", "lock", "report", "policy")
 
 Schema = dict[str, Any]
 
@@ -38,6 +39,8 @@ def schema(name: str) -> Schema:
         return _headed(LockFile.model_json_schema(), "urn:hostwright:lock:1")
     if name == "report":
         return _headed(TypeAdapter(Report).json_schema(), SCHEMA_ID)
+    if name == "policy":
+        return _headed(TypeAdapter(PolicyInput).json_schema(), "urn:hostwright:policy:1")
     hint = nearest(name, SCHEMAS, otherwise=f"there are {', '.join(SCHEMAS)}")
     raise UsageError(f'there is no schema "{name}"', hint=hint)
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from agent.domain.desired import DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import DeployOutcome, OperationResult, Outcome, Status
-from agent.domain.plan import Cause, DeployPlan, PermittedPlan
+from agent.domain.plan import Cause, DeployPlan, Hold, PermittedPlan
 from agent.engine.client import Decision, Engine, Execute, FoundDeploy, Skip
 from agent.host.journal import Journal
 from agent.host.ledger import Ledger
-from agent.steps.permit import PermitRules, permit_deploy
+from agent.steps.permit import Permission, PermitRules, permit_deploy
 from agent.steps.plan import classify, waiting_with
 from agent.steps.reach import Made
 from agent.steps.record import record_ownership
@@ -62,10 +62,12 @@ def apply(
     clock: Callable[[], int],
     progress: Progress,
     made: Made,
+    denied_now: Callable[[DeployPlan], Hold | None] = lambda _: None,
     only: Collection[tuple[str, str]] | None = None,
 ) -> Outcome:
     """Carries out what ``permitted`` allows, and nothing where it allows nothing. ``made`` learns what is made of what
-    Git changed. ``only``: nothing but these changes, by deploy and resource.
+    Git changed. ``only``: nothing but these changes, by deploy and resource. ``denied_now``: what the policies say
+    against a deploy whose turn has come.
 
     Only deploys that need a failed one are skipped; the others still run. Raises DeployError when the engine itself
     fails, OSError when the journal or the ledger cannot be written (then nothing of that deploy was changed).
@@ -84,6 +86,8 @@ def apply(
             decided.skipped[deploy.name] = f"needs {missing[0]}, which did not end well"
             return Skip()
         judged = permit_deploy(planned, rules)
+        if judged.allowed and (hold := denied_now(planned)) is not None:
+            judged = Permission(frozenset(), hold)
         allowed = frozenset(key for key in judged.allowed if only is None or (deploy.name, key) in only)
         if found.error is None:
             made.there(deploy, found.changes, applied.get(deploy.name))

@@ -52,6 +52,8 @@ def derive_events(
         events += _done(rollback.attempted, times)
         events += _pruned(rollback.attempted, rollback.attempted.times.get(Milestone.PRUNED, now))
     events += _done(account, times)
+    if account.outcome.changed:
+        events += [Event(times.of(Milestone.PERMITTED), EventKind.WARNED, message) for message in account.warned]
     if account.evidence:
         said = f"what happened here at that time, {len(account.evidence)} lines: a hint at who changed it, no proof"
         events.append(Event(times.of(Milestone.PERMITTED), EventKind.EVIDENCE, said, diff="\n".join(account.evidence)))

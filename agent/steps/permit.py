@@ -25,13 +25,16 @@ _TRIED_OR_NEVER = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PermitRules:
-    """What holds changes on this host now: all of them (suspended), those of some deploys, or those of some causes."""
+    """What holds changes on this host now: all of them (suspended), those of some deploys, or those of
+    some causes."""
 
     everything: Hold | None = None
     deploys: Mapping[str, Hold] = field(default_factory=dict)
     gate: Gate = OPEN
     failing: Mapping[str, str] = field(default_factory=dict)
     """By deploy, how often and of what it failed before, as it is now."""
+    denied: Mapping[str, Hold] = field(default_factory=dict)
+    """By deploy, what the policies say against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,9 @@ def permit(plan: Plan, rules: PermitRules) -> PermittedPlan:
 
 def permit_deploy(deploy: DeployPlan, rules: PermitRules) -> Permission:
     """The rules over one deploy; asked again while applying, when what it wants has become clear."""
-    hold = rules.everything or rules.deploys.get(deploy.deploy) or deploy.waits or _shut(deploy, rules.gate)
+    name = deploy.deploy
+    hold = rules.everything or rules.deploys.get(name) or rules.denied.get(name) or deploy.waits
+    hold = hold or _shut(deploy, rules.gate)
     if hold is None and deploy.changes and all(change.cause is Cause.NOT_IDEMPOTENT for change in deploy.changes):
         hold = NOT_IDEMPOTENT
     if hold is not None:

@@ -71,6 +71,7 @@ def host_terms(environment: Environment, host: str) -> HostTerms:
         left_out=environment.left_out,
         repositories=environment.repositories,
         kept=tuple(sorted({pin.tree for pin in lock.repositories.values()})),
+        groups=tuple(environment.inventory.group_names(host)),
     )
 
 

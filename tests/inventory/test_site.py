@@ -361,12 +361,6 @@ def test_an_empty_site_wants_nothing(repo: Repo) -> None:
     assert repo.load().deploys("web1") == ()
 
 
-@pytest.mark.parametrize("path", ["/policies/x.rego"])
-def test_files_that_a_later_version_reads_are_refused(repo: Repo, path: str) -> None:
-    repo.write(path, "x: 1\n")
-    assert repo.complaints() == [f"{path.lstrip('/')}: not in force in this version; remove it"]
-
-
 def test_a_site_file_with_another_extension_is_noticed(repo: Repo) -> None:
     (repo.inventory_folder / "site.yaml").rename(repo.inventory_folder / "site.yml")
     assert 'site.yml: nobody reads this; did you mean "site.yaml"?' in repo.complaints()

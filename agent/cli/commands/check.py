@@ -12,16 +12,20 @@ from agent.cli.annotations import FORMATS, Findings
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
+from agent.cli.policy_check import judge_hosts, sound_policies
+from agent.domain.desired import DesiredState
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import some
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
+from agent.inventory.environment import ConcreteDeploys
 from agent.inventory.lint.hints import hints
 from agent.inventory.lint.people import complain_of_people
 from agent.inventory.load import read
 from agent.inventory.source import open_source
 from agent.remotes import repositories_of_administrator
+from agent.steps.deny import Policies
 from agent.steps.resolve import state_of
 from agent.system.folder import FolderTree
 from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
@@ -50,9 +54,10 @@ def check(output: Output, repo: ConfigRepo, form: str | None) -> int:
     tree = tree_of(root, copy)
     for hint in hints(tree):
         doubts.put(hint)
+    policies = sound_policies(tree, complaints)
     for name in names:
         try:
-            checked[name] = _check(output, tree, name, doubts)
+            checked[name] = _check(output, tree, name, policies, doubts)
         except ComplaintsError as error:
             complaints.take(error)
         except InventoryError as error:
@@ -92,16 +97,25 @@ def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
         yield f"left out by hosts: {some(copy.left_out, NAMED_MOST)}"
 
 
-def _check(output: Output, tree: Tree, name: str, doubts: Complaints) -> dict[str, str | None]:
+def _check(
+    output: Output, tree: Tree, name: str, policies: Policies | None, doubts: Complaints
+) -> dict[str, str | None]:
     """The desired-state digest of each host; None if it takes a repository that is not here. Hints go to ``doubts``.
 
     Raises ComplaintsError with the complaints about all hosts and about single ones."""
     environment, complaints = read(tree, name, repositories_of_administrator(fetch=False).tree)
     unseen: dict[str, HostwrightError] = {}
     digests: dict[str, str | None] = {}
-    for host, found in environment.each(complaints, unseen):
-        state = state_of(environment, tree, found, host=host, commit="0" * 40) if found is not None else None
-        digests[host] = state.digest if state is not None else None
+
+    def wanted() -> Iterator[tuple[DesiredState, ConcreteDeploys]]:
+        for host, found in environment.each(complaints, unseen):
+            digests[host] = None
+            if found is not None:
+                state = state_of(environment, tree, found, host=host, commit="0" * 40)
+                digests[host] = state.digest
+                yield state, found
+
+    judge_hosts(policies, environment, wanted(), complaints, doubts)
     inventory, source = environment.inventory, open_source(tree, name)
     complain_of_people(source, inventory.hosts if inventory.complete else None, complaints)
     rests_on = tuple(f"{source.folder}/{name}" for name in ("hosts", "lock.yaml", "admins", "identities", "secrets"))

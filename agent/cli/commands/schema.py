@@ -10,10 +10,10 @@ from agent.inventory.schema import schema as schema_of
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["site", "fleet", "tools", "lock", "report"]))
+@click.argument("name", type=click.Choice(["site", "fleet", "tools", "lock", "report", "policy"]))
 @pass_output
 def schema(output: Output, name: str) -> int:
-    """Print the JSON Schema of a file or of the report."""
+    """Print the JSON Schema of a file, of the report, or of what policies are told."""
     document = schema_of(name)
     output.show(json_text(document, indent=2))
     output.envelope("schema", 0, document)

@@ -7,26 +7,21 @@ from __future__ import annotations
 
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import COPY, FILES, FOLDERS, HOSTS_FILES, PEOPLE, Source, is_backup, is_expected_beside
-from agent.system.yaml import Position
 
 NOT_IN_FORCE = ("not in force in this version", "remove it")
 """Problem and remedy of what a later version reads."""
 
 _OF_INVENTORIES = (".yaml", ".yml", ".ini")
-_POLICIES = "policies"
 
 
 def complain_of_strays(source: Source, complaints: Complaints) -> None:
-    """Complain of files in the inventory's folder and in ``policies/`` that nobody reads."""
+    """Complain of files in the inventory's folder that nobody reads."""
     known = (*FILES, *PEOPLE, *FOLDERS)
     for name in source.tree.names(source.folder):
         if name not in known and not is_expected_beside(name) and (said := _unread(source, name)) is not None:
             complaints.add(source.position(name), (), *said)
         elif name in (*FILES, *PEOPLE) and not source.has(name) and name not in ("site.yaml", *HOSTS_FILES):
             complaints.add(source.position(name), (), *source.missing(name, "file", ""))
-    for path in source.tree.paths(_POLICIES):
-        if path.endswith(".rego"):
-            complaints.add(Position(path), (), *NOT_IN_FORCE)
 
 
 def _unread(source: Source, name: str) -> tuple[str, str] | None:

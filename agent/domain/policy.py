@@ -1,0 +1,123 @@
+"""Policies: what rules in Rego are told of one host, and what they say. Pure.
+
+The rules are those of `conftest`: sets called ``deny``, ``violation`` and ``warn``, also with ``_…`` behind, in the
+package ``main``. ``hostwright schema policy`` prints the JSON Schema of ``PolicyInput``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from agent.domain.digest import JSON
+from agent.domain.text import printable
+
+FOLDER = "policies"
+MESSAGE_LIMIT = 300
+"""Characters of one message."""
+
+JUDGING = r"(?:deny|violation|warn)(?:_\w+)?"
+"""Names of the rules that say something of hosts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyResource:
+    """One owned thing. ``key`` is ``kind:name``. ``wanted``: its properties, as `hostwright diff` names them; a secret
+    stands there as a template asks for it."""
+
+    key: str
+    kind: str
+    name: str
+    absent: bool
+    wanted: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyDeploy:
+    """One deploy. Of a deploy file: ``source``, its path; ``commit``, the pin of another repository; ``data``, what it
+    finds in ``host.data``. ``secrets``: how templates ask for those that stand in it."""
+
+    name: str
+    kind: str
+    mode: str
+    needs: tuple[str, ...]
+    source: str | None
+    commit: str | None
+    data: Mapping[str, Any]
+    secrets: tuple[str, ...]
+    resources: tuple[PolicyResource, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChange:
+    """One change that the host wants now, without its diff: what is found on a host stays there."""
+
+    deploy: str
+    resource: str
+    operation: str
+    cause: str
+    set_off: str
+    lines_added: int
+    lines_removed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyPlan:
+    """What would change on the host. ``unknown``: deploys whose changes are known when an earlier one is applied; the
+    policies are asked again then."""
+
+    changes: tuple[PolicyChange, ...]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyInput:
+    """``input`` of the rules: one host. ``plan`` is null in `hostwright check`, which asks no host."""
+
+    version: Literal[1] = 1
+    host: str
+    inventory: str
+    groups: tuple[str, ...]
+    commit: str
+    deploys: tuple[PolicyDeploy, ...]
+    plan: PolicyPlan | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleMessage:
+    """One message of a rule. ``deploy``, ``resource``: what it is about, where the rule says so."""
+
+    rule: str
+    message: str
+    deploy: str = ""
+    resource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVerdict:
+    denied: tuple[RuleMessage, ...] = ()
+    warned: tuple[RuleMessage, ...] = ()
+
+
+def verdict_of(rules: Mapping[str, JSON]) -> PolicyVerdict:
+    """The verdict that the values of the ``rules`` of package main stand for. Raises ValueError for a rule that is no
+    set of messages."""
+    found = [finding for rule, messages in rules.items() for finding in _messages(rule, messages)]
+    warned = tuple(finding for finding in found if finding.rule.startswith("warn"))
+    return PolicyVerdict(tuple(finding for finding in found if finding not in warned), warned)
+
+
+def _messages(rule: str, messages: JSON) -> Iterator[RuleMessage]:
+    if not isinstance(messages, list):
+        raise ValueError(f"{rule} is no set of messages: write `{rule} contains msg if {{ … }}`")
+    for message in messages:
+        yield _message(rule, message)
+
+
+def _message(rule: str, message: JSON) -> RuleMessage:
+    about = message if isinstance(message, Mapping) else {"msg": message}
+    text, deploy, resource = (about.get(name, "") for name in ("msg", "deploy", "resource"))
+    if not (isinstance(text, str) and text.strip() and isinstance(deploy, str) and isinstance(resource, str)):
+        raise ValueError(f"a message of {rule} is neither text nor an object with a text `msg`")
+    return RuleMessage(rule, printable(text, MESSAGE_LIMIT), deploy, resource)

@@ -1,0 +1,106 @@
+"""Rego, evaluated by regorus in a process of its own: with limits, without a network, an environment or files.
+
+The engine reads what strangers wrote (names of files, the words of programs) and runs rules that may never end.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from agent.domain.text import printable
+from agent.system.process import Completed, run
+
+CPU_S = 10
+"""Seconds of CPU for one evaluation."""
+MEMORY_BYTES = 512 * 1024 * 1024
+BATCH_BYTES = 2 * 1024 * 1024
+"""Inputs that one process is handed: the modules are compiled once for them."""
+ANSWER_BYTES = 8 * 1024 * 1024
+WALL_S = 60.0
+"""For a process to start and compile on a machine that is busy; the limit of CPU ends what never ends."""
+
+MESSAGE_LIMIT = 300
+"""Characters of what the engine says."""
+
+_UNSCHEDULED = b"could not schedule all statements"
+"""The engine's words for a rule that it leaves out."""
+_PACKAGE = "regorus"
+
+
+class RegoError(Exception):
+    """Modules that cannot be compiled or evaluated. ``line`` and ``column`` count from 1; 0: not known."""
+
+    def __init__(self, message: str, file: str = "", line: int = 0, column: int = 0) -> None:
+        super().__init__(f"{file}:{line}:{column}: {message}" if file else message)
+        self.message = message
+        self.file = file
+        self.line = line
+        self.column = column
+
+
+def has_engine() -> bool:
+    """Whether the engine is installed; it is not loaded here."""
+    return find_spec(_PACKAGE) is not None
+
+
+def evaluate(
+    modules: Mapping[str, str], package: str, rules: str, inputs: Iterable[Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any]]:
+    """For each input, the values of the rules of ``package`` whose names match the regular expression ``rules``.
+
+    ``modules``: their sources by path. A built-in function that fails is an error, not undefined. Raises RegoError.
+    """
+    batch: list[bytes] = []
+    size = 0
+    for each in inputs:
+        batch.append(json.dumps(each).encode())
+        size += len(batch[-1])
+        if size > BATCH_BYTES:
+            yield from _evaluate(modules, package, rules, batch)
+            batch, size = [], 0
+    if batch:
+        yield from _evaluate(modules, package, rules, batch)
+
+
+def _evaluate(
+    modules: Mapping[str, str], package: str, rules: str, inputs: Sequence[bytes]
+) -> Iterator[Mapping[str, Any]]:
+    begin: dict[str, Any] = {"modules": modules, "package": package, "rules": rules}
+    begin |= {"cpu_s": CPU_S, "memory": MEMORY_BYTES}
+    argv = (sys.executable, "-I", "-m", "agent.system.rego_child")
+    try:
+        done = run(
+            argv,
+            timeout_s=WALL_S + CPU_S * len(inputs),
+            input=b"\n".join((json.dumps(begin).encode(), *inputs)) + b"\n",
+            env={},
+            output_limit=ANSWER_BYTES,
+        )
+    except OSError as error:
+        raise RegoError(f"the engine of policies cannot start: {error.strerror}") from None
+    if done.cut:
+        raise RegoError(f"the rules say more than {ANSWER_BYTES // 1024**2} MiB")
+    if _UNSCHEDULED in done.error:
+        raise RegoError("a rule asks for a variable that nothing sets")
+    answers = done.output.splitlines()
+    for line in answers:
+        answer = json.loads(line)
+        if "error" in answer:
+            place = (answer.get("file", ""), answer.get("line", 0), answer.get("column", 0))
+            raise RegoError(printable(answer["error"], MESSAGE_LIMIT), *place)
+        yield answer["value"]
+    if len(answers) < len(inputs):
+        raise RegoError(_why_ended(done))
+
+
+def _why_ended(done: Completed) -> str:
+    if done.timed_out or done.code == -signal.SIGXCPU:
+        return f"an evaluation took more than {CPU_S} s"
+    if done.code in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGKILL) or b"MemoryError" in done.error:
+        return f"the engine crashed, or needed more than {MEMORY_BYTES // 1024**2} MiB of memory"
+    return f"the engine of policies failed: {printable(done.complaint)}"

@@ -1,0 +1,85 @@
+"""The process that holds the engine of Rego: ``python -I -m agent.system.rego_child``; ``system.rego`` starts it.
+
+A line with the modules comes first, then a line for each input. Each answer is a line: ``{"value": …}``, or
+``{"error": …}``, which is the last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+NOBODY = 65534
+
+_PLACE = re.compile(r"--> (.+):(\d+):(\d+)$", re.MULTILINE)
+_REASON = re.compile(r"^error: (.+)$", re.MULTILINE)
+
+Answer = dict[str, Any]
+
+
+def main() -> int:
+    answers = os.fdopen(os.dup(1), "w")
+    for answer in _answers(json.loads(sys.stdin.buffer.readline()), sys.stdin.buffer):
+        answers.write(f"{json.dumps(answer)}\n")
+        answers.flush()
+        if "error" in answer:
+            return 1
+    return 0
+
+
+def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
+    import regorus
+
+    _give_up_everything(begin["memory"])
+    _limit_cpu(begin["cpu_s"])
+    engine = regorus.Engine()
+    engine.set_gather_prints(True)  # print() of a rule is nobody's
+    told = re.compile(begin["rules"])
+    try:
+        for path, source in begin["modules"].items():
+            engine.add_policy(path, source)
+        for line in inputs:
+            _limit_cpu(begin["cpu_s"])
+            engine.set_input_json(line.decode())
+            found = json.loads(engine.eval_query_as_json(f"data.{begin['package']}")).get("result") or []
+            rules = found[0]["expressions"][0]["value"] if found else {}
+            engine.take_prints()
+            yield {"value": {name: value for name, value in rules.items() if told.fullmatch(name)}}
+    except RuntimeError as error:
+        yield _error(f"{error}")
+
+
+def _give_up_everything(memory: int) -> None:
+    """From here on no file can be opened, no socket made, nothing written but the answers; nor is this root.
+
+    ``memory``: bytes of data."""
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
+        resource.setrlimit(kind, (0, 0))
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def _limit_cpu(seconds: int) -> None:
+    """``seconds`` from now on."""
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + 1 + seconds, resource.RLIM_INFINITY))
+
+
+def _error(text: str) -> Answer:
+    """What the engine says, in a line and with its place; the rest is a picture of that and a stack of its own."""
+    reason, place = _REASON.search(text), _PLACE.search(text)
+    message = reason[1] if reason else text.strip().partition("\n")[0]
+    where = {"file": place[1], "line": int(place[2]), "column": int(place[3])} if place else {}
+    return {"error": message, **where}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""`hostwright check` with policies: of the rules themselves, and of what they say of every host."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from agent.cli.main import run
+from agent.inventory.schema import schema
+from agent.steps import deny
+from tests.gitserver import ConfigRepo
+
+PROD = "inventories/prod"
+SITE = """\
+- hosts: all
+  deploys:
+    - files:
+        /etc/app.conf: {content: "a", mode: "0666"}
+"""
+SECRET = """\
+        /etc/key: {content: "{{ secret('all/key') }}", mode: "0640"}
+"""
+WRITABLE = """\
+package main
+
+deny contains {"msg": msg, "resource": resource.key} if {
+	some resource in input.deploys[_].resources
+	endswith(resource.wanted.mode, "6")
+	msg := sprintf("%s is for everybody", [resource.name])
+}
+"""
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ConfigRepo:
+    repo = ConfigRepo(tmp_path / "work")
+    hosts = "all: {hosts: {web1: {}}, children: {db: {hosts: {db1: {}}}}}\n"
+    inventory = {f"{PROD}/hosts.yaml": hosts, f"{PROD}/site.yaml": SITE}
+    repo.commit("First", inventory)
+    monkeypatch.chdir(repo.path)
+    return repo
+
+
+def check(repo: ConfigRepo, capsys: pytest.CaptureFixture[str], **rules: str) -> tuple[int, str]:
+    """The exit code of `check` with these policies, and all that it says."""
+    repo.commit("Rules", {f"policies/{name}.rego": text for name, text in rules.items()})
+    capsys.readouterr()
+    code = run(["check"])
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+def test_what_a_rule_denies_is_told_at_its_place_in_site_yaml(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = check(repo, capsys, writable=WRITABLE)
+    assert code == 6
+    assert "site.yaml:4:9: [0].deploys[0].files./etc/app.conf: denied: /etc/app.conf is for everybody" in said
+    assert "(hosts web1 and db1)" in said
+
+
+def test_what_a_rule_warns_of_is_told_and_is_no_mistake(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = check(repo, capsys, groups='package main\nwarn contains "look" if "db" in input.groups')
+    assert code == 0
+    assert "policies: warning: look (host db1)" in said
+
+
+def test_a_rule_sees_a_secret_as_its_template_asks_for_it(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.commit(
+        "Secret", {f"{PROD}/site.yaml": SITE + SECRET, f"{PROD}/secrets/all/key.age": "age-encryption.org/v1\n"}
+    )
+    rule = 'package main\nwarn contains r.wanted.text if { some r in input.deploys[_].resources; r.name == "/etc/key" }'
+    assert "warning: {{ secret('all/key') }}" in check(repo, capsys, secrets=rule)[1]
+
+
+def test_a_mistake_in_a_rule_is_a_complaint_with_its_place(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = check(repo, capsys, bad="package main\n\ndeny contains msg if {\n\tmsg := nope(1)\n}")
+    assert code == 6
+    assert re.search(r"policies/bad\.rego:4:\d+: could not find function nope", said)
+
+
+@pytest.mark.parametrize(
+    ("rule", "complaint"),
+    [
+        ('deny := "x"', "policies/rule.rego:2:1: deny is no set of messages"),
+        ("deny contains 3", "policies/rule.rego:2:1: a message of deny is neither text nor an object"),
+        ("denied contains 3", "policies: no rule deny, violation or warn is in the package main"),
+        ('deny contains x if x := http.send({"url": "http://h"})', "policies/rule.rego:2:1: there is no http.send"),
+    ],
+)
+def test_a_rule_that_could_not_deny_anything_is_a_complaint(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], rule: str, complaint: str
+) -> None:
+    code, said = check(repo, capsys, rule=f"package main\n{rule}")
+    assert code == 6
+    assert complaint in said
+
+
+def test_a_test_of_a_rule_that_does_not_hold_is_a_complaint(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = 'package main\ndeny contains "x" if input.host == "nobody"'
+    tests = 'package main\ntest_fine if count(deny) == 1 with input as {"host": "nobody"}\ntest_bad if count(deny) == 9'
+    code, said = check(repo, capsys, rule=rule, rule_test=tests)
+    assert code == 6
+    assert "policies/rule_test.rego:3:1: the test test_bad does not hold" in said
+    assert "test_fine" not in said
+
+
+def test_data_that_no_rule_gets_is_a_complaint(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.commit("Data", {"policies/ports.yaml": "ports: [22]\n"})
+    code, said = check(repo, capsys, rule="package main\ndeny contains 1 if false")
+    assert code == 6
+    assert "policies/ports.yaml: nobody reads this" in said
+
+
+def test_policies_without_the_engine_are_refused(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.cli.policy_check.has_engine", lambda: False)
+    code, said = check(repo, capsys, writable=WRITABLE)
+    assert code == 6
+    assert f"policies: {deny.NO_ENGINE[0]}; {deny.NO_ENGINE[1]}" in said
+
+
+def test_what_rules_are_told_is_as_the_schema_says(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jsonschema import Draft202012Validator
+
+    told: list[object] = []
+    ask = deny.evaluate
+
+    def recorded(modules, package, rules, inputs):  # type: ignore[no-untyped-def]
+        given = list(inputs)
+        told.extend(given)
+        return ask(modules, package, rules, given)
+
+    monkeypatch.setattr(deny, "evaluate", recorded)
+    check(repo, capsys, writable=WRITABLE)
+    validator = Draft202012Validator(schema("policy"))
+    for document in told[1:]:
+        validator.validate(json.loads(json.dumps(document)))
+    assert len(told) == 3  # the tests of the rules, and two hosts

@@ -1,0 +1,112 @@
+"""The engine of policies, in its process: what it tells of mistakes, and what a rule can reach."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from agent.system import rego
+from agent.system.process import run
+from agent.system.rego import RegoError, evaluate
+
+PATH = "policies/a.rego"
+
+
+def value(body: str, **given: object) -> object:
+    """What ``deny`` of a module is."""
+    [rules] = evaluate({PATH: f"package main\n{body}\n"}, "main", "deny", [given])
+    return rules.get("deny")
+
+
+def error(body: str) -> RegoError:
+    with pytest.raises(RegoError) as raised:
+        value(body)
+    return raised.value
+
+
+def test_messages_are_texts_and_objects() -> None:
+    assert value('deny contains "a" if input.n > 1\ndeny contains {"msg": "b"} if true', n=2) == ["a", {"msg": "b"}]
+
+
+def test_the_rules_are_asked_about_each_input_in_order() -> None:
+    modules = {PATH: "package main\ndeny contains input.host"}
+    found = evaluate(modules, "main", "deny", ({"host": f"h{number}"} for number in range(50)))
+    assert [rules["deny"] for rules in found] == [[f"h{number}"] for number in range(50)]
+
+
+def test_only_the_rules_that_are_asked_for_are_told() -> None:
+    modules = {PATH: 'package main\nwarn contains "w"\nhelper := {"much"}'}
+    assert list(evaluate(modules, "main", "warn", [{}])) == [{"warn": ["w"]}]
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("\ndeny contains x if {\n\tx := \n}", 4),
+        ("deny contains x if { y > 3; x := 1 }", 2),
+        ("deny contains x if { x := unknown(1) }", 2),
+        ("deny contains 1/0", 2),
+        ('deny contains x if { x := net.lookup_ip_addr("localhost") }', 2),
+        ("deny[x] { x := 1 }", 2),
+        ('deny contains "x" if a\na if b\nb if a', 3),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_and_column(body: str, line: int) -> None:
+    found = error(body)
+    assert (found.file, found.line) == (PATH, line)
+    assert found.column > 0
+    assert found.message
+    assert "\n" not in found.message
+
+
+def test_a_variable_that_nothing_sets_is_an_error_and_no_rule_that_never_holds() -> None:
+    assert "variable" in error("deny contains msg if { msg := nobody_sets_this }").message
+
+
+def test_rules_see_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOSTWRIGHT_CANARY", "canary")
+    told = f"{value('deny contains opa.runtime()')}"
+    assert "version" in told
+    assert "canary" not in told
+    assert os.environ["PATH"] not in told
+
+
+def test_rules_print_for_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    assert value('deny contains "x" if { print("hello") }') == ["x"]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("opening", ["os.open('/dev/null', os.O_RDONLY)", "socket.socket()", "os.pipe()"])
+def test_the_process_of_the_engine_can_open_nothing(opening: str) -> None:
+    given_up = "rego_child._give_up_everything(2**30)"
+    program = f"import os, socket; from agent.system import rego_child; {given_up}; print(os.getuid()); {opening}"
+    done = run((sys.executable, "-c", program), timeout_s=60)
+    assert done.complaint == "OSError: [Errno 24] Too many open files" + (": '/dev/null'" if "null" in opening else "")
+    assert done.output != b"0\n"
+    assert run((sys.executable, "-c", program.replace(given_up, "0")), timeout_s=60).ok
+
+
+def test_a_rule_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rego, "CPU_S", 1)
+    body = "r := numbers.range(1, 20000)\ndeny contains 1 if { some i in r; some j in r; i + j < 0 }"
+    assert error(body).message == "an evaluation took more than 1 s"
+
+
+def test_a_rule_that_eats_memory_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rego, "MEMORY_BYTES", 64 * 1024 * 1024)
+    assert "64 MiB of memory" in error("deny contains count(numbers.range(1, 100000000))").message
+
+
+def test_a_rule_that_calls_itself_for_ever_is_ended() -> None:
+    assert "crashed" in error("f(x) := f(x + 1)\ndeny contains f(1)").message
+
+
+def test_an_expression_that_takes_other_engines_for_ever_is_answered() -> None:
+    assert value(f'deny contains 1 if regex.match("(a+)+$", "{"a" * 40}b")') == []
+
+
+def test_text_of_any_kind_comes_through() -> None:
+    text = 'a\x00\t\n"\\ \u2028 😀 é'
+    assert value("deny contains input.text", text=text) == [text]
