@@ -80,12 +80,26 @@ class Guard:
         """Paths relative to a folder's descriptor look like relative to the working folder, which is the test's own."""
         if not isinstance(path, (str, bytes, os.PathLike)):
             return
-        named = Path.cwd() / os.fsdecode(path)
-        # realpath, for resolve raises at a link to itself, and a test may make one.
-        real = Path(os.path.realpath(named) if follow else f"{os.path.realpath(named.parent)}/{named.name}")
-        if not f"{real}/".startswith(self._allowed) and "__pycache__" not in real.parts:
+        named = os.path.join(os.getcwd(), os.fsdecode(path)).rstrip("/")
+        # No Path, which takes longer than the judgement
+        real = os.path.realpath(named) if follow and os.path.islink(named) else _real_entry(named)
+        if not f"{real}/".startswith(self._allowed) and "__pycache__" not in real.split("/"):
             self._refuse(f"{event} {real}")
 
     def _refuse(self, what: str) -> None:
         self.refused.append(what)
         raise Trespass(f"a test may not {what}: write below tmp_path, or use a host of the lab")
+
+
+def _real_entry(path: str) -> str:
+    """``path`` with no link on the way to its last name. The kernel says so in a third of the time that realpath takes,
+    which looks at each name on the way."""
+    folder, name = os.path.split(path)
+    try:
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    except OSError:  # not there yet
+        return f"{os.path.realpath(folder)}/{name}"
+    try:
+        return f"{os.readlink(f'/proc/self/fd/{descriptor}')}/{name}"
+    finally:
+        os.close(descriptor)
