@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from agent.domain.account import Milestone, Rollback, Trigger
-from agent.domain.desired import DesiredState, Mode
+from agent.domain.desired import DesiredState
 from agent.domain.health import Health
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
@@ -168,8 +168,7 @@ def confirm_changes(parts: Parts, planned: Planned, outcome: Outcome) -> Converg
 
 def health_source(cycle: Cycle, state: DesiredState | None) -> HealthSource:
     """How the host is looked at, with the checks of ``state``."""
-    deploys = state.deploys if state is not None else ()
-    checks = tuple(check for deploy in deploys if deploy.mode is Mode.ENFORCE for check in deploy.health)
+    checks = state.checks if state is not None else ()
 
     def health() -> Health:
         return probe(cycle.parts.paths.var, cycle.selection.failed_at_first, checks)

@@ -34,7 +34,7 @@ from agent.system import systemd
 from agent.system.log import log_to_stderr
 from agent.trace.answers import differing, subject_of
 from agent.trace.remote import Asked, offered
-from agent.trace.rest import Rest, lines, read
+from agent.trace.rest import PASSED, Command, Rest, lines, read
 from agent.trace.suspicion import CHANGES_MOST, Suspicion, write
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ PAUSE_MOST_S = 3600.0
 LONGEST_CYCLE_S = 4 * 3600.0
 """The unit's own time limit is far below; a cycle that runs longer than this is one nobody watches over any more."""
 
+REMOTE, CHECKS = "the remote", "the health checks"
+"""Whom a process beside the daemon asks."""
+
 STOP_GRACE_S = 600.0
 """For a cycle that is our own child to finish its operation when the daemon has to go."""
 
@@ -87,8 +90,8 @@ class Daemon:
     due: bool = True
     rest: Rest = field(default_factory=Rest)
     """As the last cycle left it; its intervals count until another one has said more."""
-    remote: Asked | None = None
-    """The question to the remote that is under way."""
+    asked: dict[str, Asked] = field(default_factory=dict)
+    """The questions under way: to ``REMOTE``, to ``CHECKS``."""
     watch: Watching | None = None
     """Of the folders that the trace names, where fleet.yaml asks for it and the kernel can."""
     same_at: float = field(default_factory=time.time)
@@ -192,6 +195,8 @@ class Daemon:
         except (OSError, ValueError, LookupError) as error:  # also of a kind that a newer version of the agent asks
             log.warning("%s cannot be read, so a cycle looks: %s", self.paths.rest, error)
             self.due = True
+        if by_clock:
+            self._ask_beside(CHECKS, self.rest.probe)
         self.same_at = self.same_at if self.due else time.time()
         if self.watch is not None:
             self.watch.looked(time.monotonic(), by_clock=by_clock)
@@ -231,20 +236,34 @@ class Daemon:
             self._check(by_clock=False)
 
     def _ask_remote(self) -> None:
-        if self.cycle is None and not self.due and self.remote is None and self.rest.ask is not None:
+        self._ask_beside(REMOTE, self.rest.ask)
+
+    def _ask_beside(self, whom: str, command: Command | None) -> None:
+        if self.cycle is None and not self.due and whom not in self.asked and command is not None:
             try:
-                self.remote = Asked(*self.rest.ask)
+                self.asked[whom] = Asked(*command)
             except (OSError, ValueError) as error:
-                log.warning("the remote cannot be asked, so a cycle does it: %s", error)
+                log.warning("%s cannot be asked, so a cycle does it: %s", whom, error)
                 self.due = True
 
     def _hear(self) -> None:
-        """A cycle looks where the remote offers anything else than it offered the last one, or does not answer."""
-        if self.remote is None or (answer := self.remote.answer()) is None:
-            return
-        self.remote, now = None, offered(answer)
-        if not now or now != self.rest.offered:
-            self.due = True
+        """A cycle looks where the remote offers anything else than it offered the last one, where a health check does
+        not pass, and where one of them does not answer."""
+        for whom, asked in [*self.asked.items()]:
+            if (answer := asked.answer()) is None:
+                continue
+            del self.asked[whom]
+            if whom == CHECKS and answer != PASSED:
+                log.info("not as the last cycle left it: %s", printable(answer.decode(errors="replace")))
+                self.due = True
+            elif whom == REMOTE:
+                now = offered(answer)
+                self.due |= not now or now != self.rest.offered
+
+    def _end_questions(self) -> None:
+        for asked in self.asked.values():
+            asked.end()
+        self.asked.clear()
 
     def _begin(self) -> None:
         self.due = False
@@ -252,9 +271,7 @@ class Daemon:
         self.rest = self.rest.over
         self.paths.rest.unlink(missing_ok=True)
         self._end_watch()  # the cycle looks and asks itself
-        if self.remote is not None:
-            self.remote.end()
-            self.remote = None
+        self._end_questions()
         self.waiting, self.callers = [caller for caller in self.callers if caller.wait], []
         try:
             self.cycle, self.cycle_began = self.start(), time.monotonic()
@@ -288,7 +305,7 @@ class Daemon:
         """Seconds until something can be due; signals and callers wake us earlier."""
         idle = self.scheduler.idle_seconds
         pause = PAUSE_MOST_S if idle is None or self.cycle is not None else min(max(0.0, idle), PAUSE_MOST_S)
-        pause = min(pause, self.remote.left_s) if self.remote is not None else pause
+        pause = min([pause, *(asked.left_s for asked in self.asked.values())])
         stirred = self.watch.wait_s(time.monotonic()) if self.watch is not None else None
         pause = pause if stirred is None else min(pause, stirred)
         watchdog = systemd.watchdog_interval_s()
@@ -303,8 +320,7 @@ class Daemon:
     def _leave(self) -> None:
         for caller in (*self.waiting, *self.callers):
             caller.answer({"ok": False, "error": "the daemon is stopping"})
-        if self.remote is not None:
-            self.remote.end()
+        self._end_questions()
         if self.cycle is not None and self.owns_cycle:
             self.cycle.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

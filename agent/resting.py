@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from agent.domain.account import Account
+from agent.domain.codec import to_plain
 from agent.domain.question import UnsteadyError
 from agent.host.paths import Paths
 from agent.parts import Parts
@@ -40,6 +41,10 @@ def keep_rest(parts: Parts, account: Account, own: str) -> None:
     if rest.until and account.fetched is not None:
         rest.ask = parts.mirror.asking(parts.settings.remote, tags=bool(fleet.accept.tags))
         rest.offered = offered(account.fetched.listed)
+        if account.state is not None and (checks := account.state.checks):
+            from agent.checks.ask import command  # a host without checks needs none of this
+
+            rest.probe, rest.checks = command(checks, parts.paths.rest), to_plain(checks)
         traces = [own, *(deploy.trace for deploy in deploys)]
     with suppress(OSError):  # no room in /run: then the host is not at rest
         rests.write(parts.paths.rest, rest, "".join(traces))

@@ -21,7 +21,7 @@ from agent.daemon import Daemon
 from agent.domain.question import Question, QuestionKind
 from agent.host.paths import Paths
 from agent.trace.answers import trace
-from agent.trace.rest import Rest, write
+from agent.trace.rest import PASSED, Rest, write
 from agent.trace.watch import DEBOUNCE_S
 
 PROGRAM = """
@@ -61,6 +61,7 @@ write(
         watch=(root / "watch").exists(),
         ask=(["cat", str(root / "offered")], {"PATH": "/bin"}, 5),
         offered=offered((root / ("seen" if (root / "seen").exists() else "offered")).read_bytes()),
+        probe=(["cat", str(root / "checks")], {"PATH": "/bin"}, 5) if (root / "checks").exists() else None,
     ),
     trace([Question(QuestionKind.PATH, str(root / "owned"))]),
 )
@@ -256,6 +257,22 @@ def test_a_commit_that_a_cycle_has_fetched_already_starts_no_other(resting: Runn
     assert resting.cycles == 2
 
 
+@pytest.mark.parametrize("answer", [b"web: http: no answer\n", b"", None], ids=["failing", "no word", "no program"])
+def test_a_health_check_that_does_not_pass_starts_a_cycle(start: Start, tmp_path: Path, answer: bytes | None) -> None:
+    (tmp_path / "checks").write_bytes(PASSED)
+    (tmp_path / "owned").touch()
+    (tmp_path / "offered").write_bytes(b"a\trefs/heads/main\n")
+    daemon = start(RESTING)
+    daemon.until(lambda: daemon.cycles == 1)
+    time.sleep(2.5)
+    assert daemon.cycles == 1
+    if answer is None:
+        (tmp_path / "checks").unlink()
+    else:
+        (tmp_path / "checks").write_bytes(answer)
+    daemon.until(lambda: daemon.cycles == 2)
+
+
 def test_another_branch_that_moves_starts_a_cycle(resting: Running, tmp_path: Path) -> None:
     (tmp_path / "offered").write_text("aaa\trefs/heads/main\nccc\trefs/heads/other\n")
     resting.until(lambda: resting.cycles == 2)
@@ -406,7 +423,7 @@ def test_an_answer_of_the_remote_while_a_cycle_runs_asks_for_no_other(tmp_path: 
     daemon = Daemon(paths, lambda: subprocess.Popen(["sleep", "600"]), owns_cycle=True, due=False)
     daemon._register()
     daemon._ask_remote()
-    assert daemon.remote is not None
+    assert daemon.asked
     daemon._begin()
     assert daemon.cycle is not None
     try:

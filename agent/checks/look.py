@@ -6,17 +6,21 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.checks.spec import CommandCheck, FileCheck, ProcessCheck, UnitCheck
-from agent.deploys.as_user import LocalUser
-from agent.deploys.command.program import run_as
-from agent.system import host, systemd
+from agent.system import systemd
+
+if TYPE_CHECKING:
+    from agent.checks.spec import CommandCheck, FileCheck, ProcessCheck, UnitCheck
 
 LOOKED_AT = 1024 * 1024
 """Bytes of a file or of an answer."""
 
 
 def command(spec: CommandCheck) -> str:
+    from agent.deploys.as_user import LocalUser
+    from agent.deploys.command.program import run_as
+
     ended = run_as(
         LocalUser.named(spec.user), [str(word) for word in spec.command], cwd="/", env={}, timeout_s=float(spec.timeout)
     )
@@ -71,6 +75,8 @@ def beginning(path: Path | str) -> bytes:
 
 
 def process(spec: ProcessCheck) -> str:
+    from agent.system import host  # with psutil
+
     count = host.processes(spec.process, spec.user)
     of = f" of {spec.user}" if spec.user is not None else ""
     if count < spec.min:

@@ -7,13 +7,16 @@ import ssl
 import time
 from datetime import UTC, datetime, timedelta
 from http import client
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cryptography import x509
-
 from agent.checks.look import LOOKED_AT, beginning
-from agent.checks.spec import CertificateCheck, HttpCheck, TcpCheck, host_and_port
 from agent.system.http import Watch
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from agent.checks.spec import CertificateCheck, HttpCheck, TcpCheck
 
 _CHUNK = 64 * 1024
 _SHOWN = 80
@@ -25,7 +28,7 @@ def http(spec: HttpCheck) -> str:
     parts = urlsplit(spec.http)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-    wanted = spec.status if isinstance(spec.status, tuple) else (spec.status,)
+    wanted = (spec.status,) if isinstance(spec.status, int) else spec.status
     with Watch(time.monotonic() + spec.timeout) as watch, _connected(host, port, spec.timeout) as plain:
         watch.follow(plain)
         connection = client.HTTPConnection(host, port, timeout=spec.timeout)
@@ -48,7 +51,7 @@ def http(spec: HttpCheck) -> str:
 
 
 def tcp(spec: TcpCheck) -> str:
-    host, port = host_and_port(spec.tcp)
+    host, port = _host_and_port(spec.tcp)
     deadline = time.monotonic() + spec.timeout
     with _connected(host, port, spec.timeout) as connection:
         if spec.send is not None:
@@ -81,7 +84,7 @@ def certificate(spec: CertificateCheck) -> str:
         return f"it begins on {found.not_valid_before_utc:%Y-%m-%d}"
     if until < now + timedelta(days=spec.days):
         return f"it ends on {until:%Y-%m-%d}, in less than {spec.days} days"
-    name = spec.host or ("" if spec.certificate.startswith("/") else host_and_port(spec.certificate)[0])
+    name = spec.host or ("" if spec.certificate.startswith("/") else _host_and_port(spec.certificate)[0])
     names = _names(found)
     if name and not any(_fits(name, each) for each in names):
         return f"it is not for {name} but for {', '.join(names[:_NAMES_SHOWN]) or 'nobody'}"
@@ -90,9 +93,11 @@ def certificate(spec: CertificateCheck) -> str:
 
 def _certificate(spec: CertificateCheck) -> x509.Certificate:
     """The certificate, whoever issued it: ``http`` judges whether it is trusted."""
+    from cryptography import x509
+
     if spec.certificate.startswith("/"):
         return x509.load_pem_x509_certificate(beginning(spec.certificate))
-    host, port = host_and_port(spec.certificate)
+    host, port = _host_and_port(spec.certificate)
     with (
         Watch(time.monotonic() + spec.timeout) as watch,
         _connected(host, port, spec.timeout) as plain,
@@ -103,6 +108,8 @@ def _certificate(spec: CertificateCheck) -> x509.Certificate:
 
 
 def _names(found: x509.Certificate) -> list[str]:
+    from cryptography import x509
+
     try:
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -117,6 +124,12 @@ def _fits(name: str, pattern: str) -> bool:
     if pattern.startswith("*."):
         return name.partition(".")[2] == pattern[2:]
     return name == pattern
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    """Of a validated ``host:port`` or ``[v6]:port``."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _connected(host: str, port: int, timeout_s: float) -> socket.socket:

@@ -175,25 +175,9 @@ def model_of(entry: Mapping[str, object]) -> type[CheckSpec]:
 
 
 def check_of(deploy: str, spec: CheckSpec) -> Check:
-    """``spec`` as a value that a desired state holds."""
-    values: dict[str, JSON] = spec.model_dump(mode="json", exclude_defaults=True)
-    if "timeout" in values:
-        values["timeout"] = f"{spec.timeout}s"
-    for name in ("since", "max_age"):
-        if name in values:
-            values[name] = f"{values[name]}s"
+    """``spec`` as a value that a desired state holds: all options, with times in seconds."""
+    values: dict[str, JSON] = spec.model_dump(mode="json")
     return Check(deploy, spec.kind, spec.name or f"{spec.kind} {spec.target}"[:100], values)
-
-
-def spec_of(check: Check) -> CheckSpec:
-    """The spec that ``check_of`` made ``check`` from."""
-    return KINDS[check.kind].model_validate(check.spec)
-
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """Host and port of a validated ``host:port`` or ``[v6]:port``."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def _address(where: str) -> str:

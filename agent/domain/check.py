@@ -11,12 +11,18 @@ from agent.domain.digest import JSON
 @dataclass(frozen=True, slots=True)
 class Check:
     """One check. ``kind``: http, tcp, command, unit, file, process or certificate. ``label``: its name within the
-    deploy. ``spec``: its arguments, concrete."""
+    deploy. ``spec``: its arguments, concrete, with the defaults of those that nobody gave."""
 
     deploy: str
     kind: str
     label: str
     spec: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+
+    @property
+    def only_looks(self) -> bool:
+        """True where it starts no program as anybody and sees no other's process: a daemon that may do neither can ask
+        it."""
+        return self.kind not in ("command", "process")
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,5 +98,10 @@ class DesiredState:
         """The names of the deploys that may change the host."""
         return frozenset(deploy.name for deploy in self.deploys if deploy.mode is Mode.ENFORCE)
 
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The health checks by which the host is judged."""
+        return tuple(check for deploy in self.deploys if deploy.mode is Mode.ENFORCE for check in deploy.health)
+
     def deploy(self, name: str) -> DesiredDeploy:
         return next(deploy for deploy in self.deploys if deploy.name == name)

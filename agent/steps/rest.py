@@ -34,8 +34,9 @@ def rests_until(account: Account, state: State, *, on_trial: bool, next_report: 
         account.pruned is None or account.pruned.failures or account.pruned.leaving.due or account.pruned.stayed,
         account.rollback is not None or account.unsettled or on_trial or account.ready,
         account.reboot is not None and account.reboot.hold is None,
-        # Checks are asked by cycles alone, and a person wants to know soon.
-        account.health is None or bool(account.health.checks),
+        account.health is None,
+        # The daemon may not ask all, and a person wants to know soon.
+        account.state is not None and not all(check.only_looks for check in account.state.checks),
         bool(state.attempts),
         any(hold.until is None for hold in account.put_off),
     )

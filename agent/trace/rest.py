@@ -21,10 +21,18 @@ ASK_LONGEST_S = 24 * 3600
 """For the remote to answer."""
 
 
+PASSED = b"all checks pass\n"
+"""What the command of a ``Rest.probe`` says then."""
+
+Command = tuple[list[str], dict[str, str], int]
+"""Arguments, environment, and after how many seconds it is given up."""
+
+
 class Rest:
     """``until``: seconds since the epoch up to when a cycle would find nothing to do, as long as the trace and the
     remote say the same; 0: the host is not at rest. ``ask``: the command that asks the remote what its branches are at,
-    with its environment. ``offered``: what it told the cycle (``remote.offered``)."""
+    with its environment. ``offered``: what it told the cycle (``remote.offered``). ``probe``: the command that asks
+    ``checks``, the health checks of the deploys; None where there are none."""
 
     def __init__(
         self,
@@ -34,8 +42,10 @@ class Rest:
         drift_s: int = DEFAULTS["drift_s"],
         plan_s: int = DEFAULTS["plan_s"],
         watch: bool = False,
-        ask: tuple[list[str], dict[str, str], int] | None = None,
+        ask: Command | None = None,
         offered: str = "",
+        probe: Command | None = None,
+        checks: list[dict[str, object]] | None = None,
     ) -> None:
         self.until = until
         self.fetch_s = fetch_s
@@ -43,8 +53,9 @@ class Rest:
         self.plan_s = plan_s
         self.watch = watch
         self.ask = ask
-        """Arguments, environment, and after how many seconds it is given up."""
         self.offered = offered
+        self.probe = probe
+        self.checks = checks or []
 
     def holds(self) -> bool:
         return time.time() < self.until
@@ -89,7 +100,8 @@ def _has_its_types(rest: Rest) -> bool:
         all(type(number) is int for number in numbers)
         and type(rest.watch) is bool
         and type(rest.offered) is str
-        and (rest.ask is None or _is_command(*rest.ask))
+        and type(rest.checks) is list
+        and all(command is None or _is_command(*command) for command in (rest.ask, rest.probe))
     )
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from agent.domain.account import Account, Reboot, Rollback
-from agent.domain.check import CheckResult
+from agent.domain.check import Check, CheckResult
 from agent.domain.commit import Commit
-from agent.domain.desired import DesiredState
+from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.health import Health, Symptom, Vitals
 from agent.domain.memory import Attempt, State
 from agent.domain.ownership import LedgerEntry, Origin
@@ -40,12 +40,23 @@ def window(until: int | None) -> Hold:
     return Hold(HoldKind.WINDOW, "it is outside its windows", until)
 
 
+def checked(*kinds: str) -> Account:
+    """A host whose health checks pass."""
+    deploy = DesiredDeploy("web", "files", {}, "d" * 64, health=tuple(Check("web", kind, kind) for kind in kinds))
+    passed = tuple(CheckResult("web", kind, passed=True) for kind in kinds)
+    return replace(RESTING, state=DesiredState(SHA, "d" * 64, (deploy,), ""), health=replace(HEALTH, checks=passed))
+
+
 def until(account: Account, state: State | None = None, *, on_trial: bool = False, next_report: int = REPORT) -> int:
     return rests_until(account, state or State(), on_trial=on_trial, next_report=next_report, now=NOW)
 
 
 def test_a_host_with_nothing_to_do_rests_until_it_has_to_report() -> None:
     assert until(RESTING) == REPORT
+
+
+def test_checks_that_the_daemon_can_ask_keep_no_host_awake() -> None:
+    assert until(checked("http", "tcp", "certificate", "unit", "file")) == REPORT
 
 
 @pytest.mark.parametrize(
@@ -84,7 +95,8 @@ def test_what_waits_for_a_person_or_a_commit_does_not_end_it(kind: HoldKind) -> 
         replace(RESTING, after=Plan(SHA, "d" * 64, (DeployPlan("files", unknown="later"),))),
         replace(RESTING, after=Plan(SHA, "d" * 64, (DeployPlan("files", error="no such user"),))),
         replace(RESTING, health=replace(HEALTH, symptoms=(Symptom("web.service has failed"),))),
-        replace(RESTING, health=replace(HEALTH, checks=(CheckResult("web", "http", passed=True),))),
+        checked("command"),
+        checked("http", "process"),
         replace(RESTING, pruned=Pruned(leaving=LEAVING)),
         replace(RESTING, pruned=Pruned(waits="it is not well", leaving=LEAVING)),
         replace(RESTING, pruned=Pruned(stayed={"web": "its on_remove failed"})),
