@@ -12,8 +12,9 @@ from pathlib import Path
 from agent.domain.plan import Hold
 from agent.errors import HostwrightError, UsageError
 from agent.fleet.writer import StatusBranch
+from agent.host.admission import wanted_keys
 from agent.host.exports import Exports
-from agent.host.identity import Identity, admitted
+from agent.host.identity import Identity, PublicIdentity, admitted
 from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 from agent.host.state import Memory
@@ -37,6 +38,8 @@ class FleetView:
     hosts: frozenset[str] | None
     seen: Path
     local: tuple[str, tuple[Hold, ...]] | None = None
+    asks: str = ""
+    """On a managed host that is not admitted by its key, the fingerprint of that."""
     broken: Mapping[str, str] = field(default_factory=dict)
     """By host, what is wrong with the file that is to admit it."""
 
@@ -88,6 +91,8 @@ def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
     tree = Exports(paths.commits, mirror_of_host(paths, settings)).tree(last) if last is not None else None
     known = identities_of(tree, settings.inventory) if tree is not None else {}
     own = {settings.host: Identity.load(paths.identity, settings.host).public_line}
+    asked = PublicIdentity(Identity.load(wanted_keys(paths), settings.host).public_line).fingerprint
+    here = settings.host in known and PublicIdentity(known[settings.host]).key == PublicIdentity(own[settings.host]).key
     said = (suspension(memory.suspension(now), None, now),)
     return FleetView(
         branch,
@@ -96,6 +101,7 @@ def _view_of_host(paths: Paths, remote: str | None) -> FleetView:
         hosts_of(tree, settings.inventory) if tree is not None else None,
         paths.seen,
         (settings.host, tuple(hold for hold in said if hold is not None)),
+        "" if here or settings.remote == str(paths.origin) else asked,
     )
 
 

@@ -8,24 +8,30 @@ from agent.cli.desk import Desk
 from agent.cli.output import Output
 from agent.domain.status import report_path
 from agent.errors import ReportError, UsageError
+from agent.fleet.requests import judge_request
 from agent.fleet_view import fleet_view
 from agent.host.paths import Paths
 
 BRANCH_DEADLINE_S = 120.0
 
 
-def withdraw(output: Output, desk: Desk, host: str) -> None:
-    """Take its report off the status branch, where it still is. A branch that cannot be had is told, no more."""
+def withdraw(output: Output, desk: Desk, host: str, *, key: str | None = None) -> None:
+    """Take its report off the status branch, where it still is, and what was asked by its ``key``, by anybody without
+    one. A branch that cannot be had is told, no more."""
     try:
         branch = fleet_view(
             desk.root, desk.inventory, None, paths=Paths(), choose=lambda: (desk.root, desk.inventory)
         ).branch
         reports = branch.read(BRANCH_DEADLINE_S)
         left = [each.document for each in reports if each.path == report_path(host) and each.document]
+        for each in branch.requests(BRANCH_DEADLINE_S).found:
+            asked = judge_request(each, {})
+            by = asked.request.ssh if asked.request is not None else ""
+            left += [each.document] if each.document and asked.host == host and key in (None, by) else []
         if left:
             now = int(time.time())
             branch.withdraw(host, at=now, render=None, expected=left, deadline_s=BRANCH_DEADLINE_S)
-            output.say(f"took the report of {host} off the status branch")
+            output.say(f"took what {host} has on the status branch off it")
     except (ReportError, UsageError) as error:
         output.say(f"its report may still be on the status branch: {error.message}")
 

@@ -37,6 +37,7 @@ SECTIONS = {
         "secret": "Write and read the values that only some hosts and people can read.",
         "inventory": "Show who is in an inventory.",
         "enroll": "Make machines hosts of an inventory: over SSH, or by what a machine without a login boots with.",
+        "admit": "Show which hosts ask to be admitted; with HOST, admit it.",
         "retire": "Take a host out of its fleet: give the machine back, remove report, identity and inventory line.",
         "status": "Show what the hosts report, signatures verified.",
         "schema": "Print the JSON Schema of a file or of the report.",

@@ -40,7 +40,7 @@ class Request:
     @property
     def claim(self) -> bytes:
         """What ``seal`` and ``voucher`` are made over."""
-        return "\0".join(("hostwright request 1", self.inventory, self.host, self.ssh, self.age)).encode()
+        return "\0".join(("hostwright-request-1", self.inventory, self.host, self.ssh, self.age)).encode()
 
     @property
     def lines(self) -> bytes:

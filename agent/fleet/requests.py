@@ -53,6 +53,17 @@ class JudgedRequest:
     known: PublicIdentity | None = None
     vouched: bool = False
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the key that asks; empty where nobody can tell."""
+        return self.request.fingerprint if self.request is not None else ""
+
+    @property
+    def admitted(self) -> bool:
+        """True if the host is admitted by just these keys already."""
+        known, request = self.known, self.request
+        return known is not None and request is not None and (known.key, known.age) == (request.ssh, request.age)
+
     def proved_by(self, code: OneTimeCode) -> bool:
         """True if whoever wrote it had the code."""
         return self.request is not None and code.sealed(self.request.claim, self.request.seal)

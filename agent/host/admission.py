@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from agent import __version__
 from agent.domain import codec
@@ -62,9 +63,10 @@ class Admission:
         ``keep`` is told that the request is gone. Raises OSError, SettingsError, and what reading the commit raises."""
         asked = self._asked()
         if asked is None or not _is(self._admitted(), asked.ssh, asked.age):
-            self._notice(shown=asked is not None and not self.paths.next_identity.exists())
+            waits = asked is not None and not self.paths.next_identity.exists()
+            self._notice(asked.fingerprint if waits and asked is not None else "")
             return False
-        self._notice(shown=False)
+        self._notice("")
         new, own = self.paths.next_identity, self.paths.identity
         if (new / AGE_NAME).exists():
             write_atomic(own / FORMER_AGE_NAME, f"{decryption_key(own)}\n".encode())
@@ -80,14 +82,14 @@ class Admission:
     def state(self) -> AdmissionState:
         """Raises SettingsError where the keys cannot be used, and what reading the commit raises."""
         known, own = self._admitted(), Identity.load(self.paths.identity, self.host)
-        new = self.paths.next_identity
-        folder = new if (new / PRIVATE_NAME).exists() else self.paths.identity
+        folder = wanted_keys(self.paths)
         line, age = public_lines(folder, self.host)
         asked, request = self._document(), None
         if not _is(known, line, age):
             request = self._signed(self._request(line, age, own), Identity.load(folder, self.host))
         displaced = known is not None and known.key != PublicIdentity(own.public_line).key
-        self._notice(shown=request is not None and (displaced or known is None))
+        waits = request is not None and (displaced or known is None)
+        self._notice(PublicIdentity(line).fingerprint if waits else "")
         return AdmissionState(PublicIdentity(line).key, request, asked, displaced)
 
     def displaced(self) -> bool:
@@ -158,19 +160,22 @@ class Admission:
             return OneTimeCode.read(read_bounded(self.paths.code, CODE_LIMIT).decode(errors="replace"))
         return None
 
-    def _notice(self, *, shown: bool) -> None:
-        """Show the fingerprint where a person logs in and on the console, or no longer. Best effort."""
-        text = ""
-        if shown:
-            key = PublicIdentity(Identity.load(self.paths.identity, self.host).public_line)
-            text = f"{self.host} waits to be admitted to its fleet: {key.fingerprint}\n"
+    def _notice(self, fingerprint: str) -> None:
+        """Show the fingerprint where a person logs in and on the console; nothing, where it is empty. Best effort."""
+        text = f"{self.host} waits to be admitted to its fleet: {fingerprint}\n"
         for path in (self.paths.motd, self.paths.issue):
             with suppress(OSError):
-                if not shown:
+                if not fingerprint:
                     path.unlink(missing_ok=True)
                 elif not path.is_file() or path.read_text() != text:
                     path.parent.mkdir(mode=0o755, exist_ok=True)
                     write_atomic(path, text.encode(), mode=0o644)
+
+
+def wanted_keys(paths: Paths) -> Path:
+    """The folder of the keys that this host has, or asks to have."""
+    new = paths.next_identity
+    return new if (new / PRIVATE_NAME).exists() else paths.identity
 
 
 def further_keys(paths: Paths) -> Sequence[str]:

@@ -94,6 +94,15 @@ class SecretStore:
             self._keep(pins)
         return told, failures
 
+    def read_by(self, hosts: Sequence[str]) -> list[str]:
+        """The files that any of ``hosts`` may read, as lock.yaml knows them."""
+        return [
+            name
+            for name in self.files.names
+            if set(hosts).intersection(self.files.readers(name.partition("/")[0]) or ())
+            and is_known(self.files, name, self.lock.secrets.get(name))
+        ]
+
     def listed(self) -> list[Listed]:
         return [self._listed(name) for name in self.files.names]
 

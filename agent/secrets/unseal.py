@@ -23,8 +23,8 @@ SECRET_LIMIT = 4 * 1024 * 1024
 """Bytes of a file of secrets."""
 
 NOT_ADMITTED = (
-    "this host is not admitted, so it reads no secret: merge what `hostwright identity` prints on this host, and run"
-    " `hostwright secret rekey` in the config repo"
+    "this host is not admitted, so it reads no secret: it has asked for it, and `hostwright admit` in the config repo"
+    " grants that"
 )
 
 

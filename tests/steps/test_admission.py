@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,104 +12,14 @@ import pytest
 from agent.domain.one_time_code import OneTimeCode
 from agent.domain.request import REQUEST_LIMIT, request_path, requested_host
 from agent.domain.status import report_path
-from agent.errors import SettingsError
-from agent.fleet.requests import JudgedRequest, judge_request
-from agent.fleet.writer import StatusBranch
-from agent.host.admission import Admission, further_keys
-from agent.host.events import Events
-from agent.host.identity import AGE_NAME, Identity, PublicIdentity, admitted, public_lines
-from agent.host.outbox import outboxes_of_host
-from agent.host.paths import Paths
-from agent.host.settings import Settings
-from agent.host.state import Memory
-from agent.steps.report import StatusReporter
-from agent.system.folder import FolderTree
+from agent.host.admission import further_keys
+from agent.host.identity import AGE_NAME, Identity, PublicIdentity
 from tests.fleet import samples
 from tests.fleet.samples import DEADLINE_S
+from tests.steps.asking import Fleet, Machine, rotate
 from tests.steps.build import account, health, plan, planned
 
-NOW = 1_790_000_000
 FIRST = request_path("web1")
-
-
-@dataclass
-class Fleet:
-    """A config repo that may admit hosts, and their status branch."""
-
-    folder: Path
-
-    @property
-    def remote(self) -> Path:
-        return self.folder / "status.git"
-
-    def machine(self, name: str) -> Machine:
-        paths = Paths(self.folder / name)
-        paths.var.mkdir(parents=True)
-        paths.run.mkdir(parents=True)
-        return Machine(self, paths, samples.branch(self.folder, self.remote.as_uri(), f"{name}.cache"))
-
-    def admit(self, lines: bytes | None, host: str = "web1") -> None:
-        file = self.folder / f"repo/inventories/prod/identities/{host}.pub"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if lines is None:
-            file.unlink()
-        else:
-            file.write_bytes(lines)
-
-    @property
-    def known(self) -> dict[str, PublicIdentity]:
-        return dict(admitted(FolderTree(self.folder / "repo"), "prod")[0])
-
-    @property
-    def requests(self) -> list[JudgedRequest]:
-        found = samples.branch(self.folder, self.remote.as_uri(), "desk").requests(DEADLINE_S)
-        return [judge_request(each, self.known) for each in found.found]
-
-
-@dataclass
-class Machine:
-    """A host by the name web1. ``says``: a number that makes its next report news."""
-
-    fleet: Fleet
-    paths: Paths
-    branch: StatusBranch
-    says: int = 0
-
-    @property
-    def lines(self) -> bytes:
-        return "".join(f"{line}\n" for line in public_lines(self.paths.identity, "web1")).encode()
-
-    @property
-    def key(self) -> str:
-        return PublicIdentity(Identity.ensure(self.paths.identity, "web1").public_line).key
-
-    def admission(self, _: str | None = None) -> Admission:
-        return Admission(self.paths, "prod", "web1", lambda: FolderTree(self.fleet.folder / "repo"), lambda: NOW)
-
-    @property
-    def reporter(self) -> StatusReporter:
-        return StatusReporter(
-            settings=Settings(remote="/srv/config.git", inventory="prod", host="web1"),
-            memory=Memory(self.paths),
-            events=Events(self.paths.events),
-            identity=lambda: Identity.ensure(self.paths.identity, "web1"),
-            outboxes=outboxes_of_host(self.paths),
-            branch=lambda *_: self.branch,
-            identities=lambda _: {},
-            hosts=lambda _: None,
-            clock=lambda: NOW,
-            admission=self.admission,
-            asked=self.paths.request,
-        )
-
-    def report(self, *, news: bool = True) -> list[str]:
-        """Report; return the kinds of what is wrong with that. Without ``news`` it has nothing to say."""
-        self.says += news
-        failing = SettingsError("it is ill", kind=f"ill-{'i' * self.says}")
-        return [
-            each.kind
-            for each in self.reporter.report(account(failures=[failing], after=plan(planned()), health=health()))
-        ]
 
 
 @pytest.fixture
@@ -219,11 +129,6 @@ def test_a_machine_never_writes_over_the_report_of_the_host_that_is_admitted_by_
     assert (found.request.ssh, found.known, found.vouched) == (other.key, fleet.known["web1"], False)
     assert other.report(news=False) == ["name-taken"]
     assert len(samples.history(fleet.remote)) == 2
-
-
-def rotate(machine: Machine) -> None:
-    Identity.ensure(machine.paths.next_identity, "web1")
-    machine.reporter.ask()
 
 
 def test_the_admitted_key_vouches_for_the_next_one(fleet: Fleet, web1: Machine) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from agent.cli.admitting import admit_hosts
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, desk_of
@@ -20,13 +21,12 @@ from agent.cli.unattended.document import boot_of, show_document
 from agent.cli.unattended.first_boot import holds_agent
 from agent.cli.unattended.formats import FORMATS
 from agent.domain.layout import INVENTORIES
-from agent.domain.text import printable, some
+from agent.domain.text import printable
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, UsageError, first_exit, together
 from agent.inventory.ansible.ranges import HOST, HOST_GRAMMAR
 from agent.inventory.hosts_file import with_host
 from agent.system import own_git
-from agent.system.files import write_atomic
 from agent.system.known_hosts import lines_about
 from agent.system.remote import Remote, Transport, checked_branch
 from agent.system.revisions import Revisions
@@ -149,21 +149,9 @@ def _require_apart(form: str | None, targets: Sequence[str], others: Mapping[str
 
 
 def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: bool) -> int:
-    """Write the identities, commit them if that is asked for, and sum it up."""
-    written: list[str] = []
-    for each in found:
-        if each.error is not None:
-            continue
-        path = f"{INVENTORIES}/{desk.inventory}/identities/{each.host}.pub"
-        before = (desk.root / path).read_text() if (desk.root / path).is_file() else ""
-        if before and before != each.identity:
-            output.say(f"{each.host} had another key before; {path} has the new one")
-        if before != each.identity:
-            (desk.root / path).parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(desk.root / path, each.identity.encode(), mode=0o644)
-        if before != each.identity or path not in desk.copy.tracked or path in desk.copy.uncommitted:
-            written.append(path)
-        output.show(path)
+    """Admit those that were enrolled, and sum it up."""
+    identities = {each.host: each.identity.encode() for each in found if each.error is None}
+    done = admit_hosts(output, desk, identities, commit=commit)
     errors = [each.error for each in found if each.error is not None]
     if len(found) > 1:
         output.show_table(
@@ -171,17 +159,10 @@ def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: 
         )
     for error in errors:
         output.problem(error)
-    if written and commit:
-        names = some([Path(path).stem for path in written], NAMED_MOST)
-        sha = own_git.commit_and_push(desk.root, f"Admit {names}", *written)
-        output.say(f"committed and pushed {sha[:12]}")
-    elif written:
-        output.say("merge what was written, and they are admitted")
-    if written and desk.tree.names(f"{INVENTORIES}/{desk.inventory}/secrets"):
-        output.say("next: hostwright secret rekey, so that they can read their secrets")
-    code = int(first_exit([each.exit for each in found]))
+    code = int(first_exit([*(each.exit for each in found), *(error.exit for error in done.failures)]))
     data = {each.host: {"identity": each.identity or None, "exit": int(each.exit)} for each in found}
-    output.envelope("enroll", code, data, error_document(together(errors)) if errors else None)
+    wrong = [*errors, *done.failures]
+    output.envelope("enroll", code, data, error_document(together(wrong)) if wrong else None)
     return code
 
 

@@ -1,12 +1,13 @@
-"""identity: on a host, the lines that admit it; at a desk, who is admitted, and who no longer is."""
+"""identity: on a host, the lines that admit it, and new ones; at a desk, who is admitted, and who no longer is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 
 import click
 
-from agent.cli.arguments import pass_config_repo, pass_output, require_root
+from agent.cli.arguments import APPLY_WAIT_S, pass_config_repo, pass_output, require_root
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.host.identity import PublicIdentity, admitted, public_lines
@@ -28,9 +29,43 @@ def show(output: Output) -> int:
     require_root()
     settings = read_settings(Paths())
     ssh, age = public_lines(Paths().identity, settings.host)
+    fingerprint = PublicIdentity(ssh).fingerprint
     output.show(f"{ssh}\n{age}")
-    output.say(f"merge them as inventories/{settings.inventory}/identities/{settings.host}.pub to admit this host")
-    output.envelope("identity", 0, {"host": settings.host, "ssh": ssh, "age": age})
+    output.say(f"in the config repo: hostwright admit {settings.host} --fingerprint {fingerprint}")
+    output.say(f"or merge them as inventories/{settings.inventory}/identities/{settings.host}.pub to admit this host")
+    output.envelope("identity", 0, {"host": settings.host, "ssh": ssh, "age": age, "fingerprint": fingerprint})
+    return 0
+
+
+@identity.command()
+@pass_output
+def rotate(output: Output) -> int:
+    """On a host: make new keys and ask to be admitted with them. The old ones count until that is merged."""
+    from agent import wiring
+    from agent.errors import UsageError
+    from agent.host.identity import Identity
+    from agent.host.lock import locked
+    from agent.host.state import Memory
+    from agent.remotes import mirror_of_host
+    from agent.system.files import discard
+
+    require_root()
+    paths = Paths()
+    settings = read_settings(paths)
+    if settings.remote == str(paths.origin):
+        raise UsageError(
+            "this host follows its own repository: nobody admits it",
+            hint=f"remove {paths.identity}, and the next cycle makes new keys",
+        )
+    with locked(paths.lock, wait_s=APPLY_WAIT_S), closing(mirror_of_host(paths, settings)) as mirror:
+        discard(paths.next_identity)
+        made = PublicIdentity(Identity.ensure(paths.next_identity, settings.host).public_line)
+        wiring.reporter_of_host(paths, settings, mirror, Memory(paths)).ask()
+    output.show(f"{settings.host} asks to be admitted with {made.fingerprint}")
+    output.say(
+        f"in the config repo: hostwright admit {settings.host} --commit; until that is merged, the old keys count"
+    )
+    output.envelope("identity", 0, {"host": settings.host, "fingerprint": made.fingerprint})
     return 0
 
 
@@ -40,11 +75,10 @@ def show(output: Output) -> int:
 def list_admitted(output: Output, repo: ConfigRepo) -> int:
     """At a desk: the hosts that the clone admits, with the fingerprints of their keys; and those that it does not."""
     from agent.cli.desk import desk_of
-    from agent.system.ssh import HostKey
 
     desk = desk_of(repo)
     found, wrong = admitted(desk.tree, desk.inventory)
-    prints = {host: HostKey(*each.ssh.split()[:2]).fingerprint for host, each in found.items()}
+    prints = {host: each.fingerprint for host, each in found.items()}
     rows = [(host, prints.get(host, "not admitted"), _reads(found, host)) for host in desk.who.hosts]
     strangers = sorted(set(found) - set(desk.who.hosts))
     rows += [(host, prints[host], "not in the inventory") for host in strangers]
@@ -75,10 +109,11 @@ def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> int:
         raise UsageError(f"{host} is not admitted", hint="hostwright identity list")
     if commit:
         desk.require_committable()
+    revoked = admitted(desk.tree, desk.inventory)[0].get(host)
     draft = Draft(desk, {path: None})
     draft.require_sound()
     changed = draft.write()
-    withdraw(output, desk, host)
+    withdraw(output, desk, host, key=revoked.key if revoked is not None else "")
     if commit:
         output.say(f"committed and pushed {own_git.commit_and_push(desk.root, f'Revoke {host}', *changed)[:12]}")
     else:

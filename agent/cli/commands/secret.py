@@ -70,7 +70,7 @@ def set_value(output: Output, repo: ConfigRepo, name: str, file: Path | None) ->
 @pass_output
 def get_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Path, ...]) -> int:
     """Print a value, byte for byte."""
-    value = _store(repo).read(name, _keys(identities))
+    value = _store(repo).read(name, own_keys(identities))
     output.show_bytes(value)
     try:
         told: dict[str, Any] = {"value": value.decode()}
@@ -88,7 +88,7 @@ def get_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Pat
 def edit_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Path, ...]) -> int:
     """Change a value in $EDITOR, in a private file that is wiped."""
     store = _store(repo)
-    before = store.read(name, _keys(identities))
+    before = store.read(name, own_keys(identities))
     place = place_in_memory(os.environ)
     if place is None:
         output.say("no folder in memory is there to write in: the value is in a file on a disk while you edit it")
@@ -116,7 +116,7 @@ def rekey(
     output: Output, repo: ConfigRepo, names: tuple[str, ...], everything: bool, identities: tuple[Path, ...]
 ) -> int:
     """Make files anew for whom they are to be for now: new hosts and people can read them, those who left cannot."""
-    keys, told, failures = _keys(identities), dict[str, dict[str, str]](), []
+    keys, told, failures = own_keys(identities), dict[str, dict[str, str]](), []
     chosen = [repo.one_inventory()] if names else repo.inventories()
     for inventory in chosen:
         store = SecretStore(repo.root, FolderTree(repo.root), inventory)
@@ -244,7 +244,9 @@ def _password(file: Path | None) -> bytes:
     return typed.encode()
 
 
-def _keys(identities: tuple[Path, ...]) -> OwnKeys:
+def own_keys(identities: tuple[Path, ...]) -> OwnKeys:
+    """The private keys of this person, who is asked for passphrases where there is a terminal."""
+
     def ask(question: str) -> str:
         answer: str = click.prompt(question, hide_input=True, err=True, prompt_suffix="")
         return answer

@@ -68,6 +68,11 @@ def status(
         output.show_table(COLUMNS, (row(each, now, local.get(each.host)) for each in shown))
     else:
         output.show("no host has reported yet")
+    if view.asks and view.local is not None:
+        name = view.local[0]
+        output.say(f"{name} is not admitted: hostwright admit {name} --fingerprint {view.asks} in the config repo")
+    elif any(each.verdict is ReportVerdict.UNADMITTED for each in shown):
+        output.say("next: hostwright admit in the config repo shows who asks to be admitted")
     output.envelope("status", 0, [_document(each, now) for each in shown])
     return 0
 
@@ -91,8 +96,8 @@ def row(status: HostStatus, now: int, local: Sequence[Hold] | None = None) -> tu
         status.host,
         f"{report.phase.value}{claim}",
         (report.commits.aimed or "")[:12],
-        f"{_span(ahead)} ahead" if ahead else f"{_span(now - report.at)} ago",
-        "unknown" if ahead else "overdue" if left < 0 else _span(left),
+        f"{span(ahead)} ahead" if ahead else f"{span(now - report.at)} ago",
+        "unknown" if ahead else "overdue" if left < 0 else span(left),
         printable("; ".join(dict.fromkeys((*_claimed(status), *_what(report, ahead, local)))), WHAT_LIMIT),
     )
 
@@ -103,7 +108,7 @@ def _claimed(status: HostStatus) -> Iterator[str]:
 
 
 def _what(report: Report, ahead: int, local: Sequence[Hold] | None) -> Sequence[str]:
-    told = [f"its clock is {_span(ahead)} ahead of this one"] if ahead else []
+    told = [f"its clock is {span(ahead)} ahead of this one"] if ahead else []
     told += [problem.message.partition("\n")[0] for problem in report.problems]
     told += list(report.health.complaints) if report.health is not None else []
     drift = [change for change in report.changes if change.cause == "drift"]
@@ -127,7 +132,8 @@ def _holds(report: Report, problems: Sequence[str], local: Sequence[Hold] | None
             yield waiting(hold.reason, hold.until)
 
 
-def _span(seconds: int) -> str:
+def span(seconds: int) -> str:
+    """A number of seconds in the largest unit that it fills."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds // size} {unit}"

@@ -1,0 +1,82 @@
+"""Admitting hosts at a desk: their identities are written, and what they may read is made for them too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.cli.commands.secret import own_keys
+from agent.cli.desk import Desk
+from agent.cli.output import Output
+from agent.domain.text import some
+from agent.errors import HostwrightError, host_io_error
+from agent.inventory.lock import LOCK_FILE
+from agent.inventory.secrets import SECRETS, SUFFIX
+from agent.secrets.store import SecretStore
+from agent.system import own_git
+from agent.system.files import write_atomic
+from agent.system.folder import FolderTree
+
+NAMED_MOST = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """``changed``: the paths that a commit has to name. ``rekeyed``: secrets that the hosts can read from now on.
+    ``failures``: why they cannot read others yet."""
+
+    changed: tuple[str, ...]
+    rekeyed: tuple[str, ...]
+    failures: tuple[HostwrightError, ...]
+
+
+def admit_hosts(
+    output: Output, desk: Desk, identities: Mapping[str, bytes], *, commit: bool, keys: tuple[Path, ...] = ()
+) -> Admitted:
+    """Write ``identities``, the content of ``<host>.pub`` by host, and re-key what these hosts may read; commit and
+    push it where ``commit`` says so. ``keys``: private keys of the person, none: the usual ones."""
+    changed = [path for host, content in identities.items() if (path := _write(output, desk, host, content))]
+    rekeyed, failures = _rekey(output, desk, tuple(identities), keys)
+    if rekeyed:
+        changed += [*(f"{desk.folder}/{SECRETS}/{name}{SUFFIX}" for name in rekeyed), f"{desk.folder}/{LOCK_FILE}"]
+    if changed and commit:
+        sha = own_git.commit_and_push(desk.root, f"Admit {some([*identities], NAMED_MOST)}", *changed)
+        output.say(f"committed and pushed {sha[:12]}")
+    elif changed:
+        output.say(f"commit and push: {', '.join(changed)}")
+    for error in failures:
+        output.problem(error)
+    if failures:
+        output.say("somebody who can read these runs `hostwright secret rekey` in the config repo, and commits that")
+    return Admitted((*changed,), (*rekeyed,), (*failures,))
+
+
+def _write(output: Output, desk: Desk, host: str, content: bytes) -> str | None:
+    """Write one identity. Return its path, None where that is committed as it is."""
+    path = f"{desk.folder}/identities/{host}.pub"
+    file = desk.root / path
+    before = file.read_bytes() if file.is_file() else b""
+    if before and before != content:
+        output.say(f"{host} had another key before; {path} has the new one")
+    if before != content:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, content, mode=0o644)
+    output.show(path)
+    return path if before != content or path not in desk.copy.tracked or path in desk.copy.uncommitted else None
+
+
+def _rekey(
+    output: Output, desk: Desk, hosts: tuple[str, ...], keys: tuple[Path, ...]
+) -> tuple[list[str], list[HostwrightError]]:
+    store = SecretStore(desk.root, FolderTree(desk.root), desk.inventory)
+    names = store.read_by(hosts)
+    if not names:
+        return [], []
+    try:
+        told, failures = store.rekey(names, own_keys(keys))
+    except OSError as error:
+        raise host_io_error(error) from error
+    for name, line in told.items():
+        output.show(f"{name}: {line}")
+    return [name for name in told if name in store.files.names], failures

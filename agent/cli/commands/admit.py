@@ -1,0 +1,220 @@
+"""admit: at a desk, who asks to be admitted, and the admission of one host by a proof of whose request it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.cli.admitting import admit_hosts
+from agent.cli.arguments import pass_config_repo, pass_output
+from agent.cli.commands.secret import identity_option
+from agent.cli.commands.status import READ_DEADLINE_S, span
+from agent.cli.config_repo import ConfigRepo
+from agent.cli.desk import Desk, desk_of
+from agent.cli.draft import Draft
+from agent.cli.output import Output, error_document
+from agent.domain.layout import INVENTORIES
+from agent.domain.one_time_code import OneTimeCode
+from agent.domain.text import moment, printable, some
+from agent.errors import Exit, TrustError, UsageError, first_exit, together
+from agent.fleet.requests import JudgedRequest, judge_request
+from agent.fleet_view import fleet_view
+from agent.host.identity import admitted
+from agent.host.paths import Paths
+from agent.inventory.complaint import nearest
+from agent.system.files import read_bounded
+
+CODE_FILE_LIMIT = 64 * 1024 * 1024
+"""Bytes of a user-data file, which may hold the agent itself."""
+COLUMNS = ("host", "fingerprint", "asked", "what")
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What an administrator knows of the host that is to be admitted."""
+
+    fingerprint: str | None
+    code: OneTimeCode | None
+
+    def fits(self, each: JudgedRequest) -> bool:
+        """True if ``each`` is the request of that host, as far as this proves anything."""
+        right = self.fingerprint is None or _bare(each.fingerprint) == _bare(self.fingerprint)
+        return right and (self.code is None or each.proved_by(self.code))
+
+    @property
+    def told(self) -> str:
+        named = [f"the fingerprint {printable(self.fingerprint)}"] if self.fingerprint is not None else []
+        return " and ".join([*named, *(["this code"] if self.code is not None else [])])
+
+
+@click.command()
+@click.argument("host", required=False)
+@click.option("--fingerprint", metavar="SHA256:…", help="The host's key, as `hostwright status` shows it there.")
+@click.option("--code", metavar="CODE", help="The one-time code that the machine was made with.")
+@click.option("--code-file", type=click.Path(path_type=Path, dir_okay=False), help="A file with it: the user-data.")
+@click.option("--commit", is_flag=True, help="Commit and push what was written.")
+@click.option("--remote", metavar="URL", help="The remote that holds the branch `status` [the repo's origin].")
+@identity_option
+@pass_config_repo
+@pass_output
+def admit(
+    output: Output,
+    repo: ConfigRepo,
+    *,
+    host: str | None,
+    fingerprint: str | None,
+    code: str | None,
+    code_file: Path | None,
+    commit: bool,
+    remote: str | None,
+    identities: tuple[Path, ...],
+) -> int:
+    """Show which hosts ask to be admitted; with HOST, admit it."""
+    proof = Proof(fingerprint, _code(code, code_file))
+    desk = desk_of(repo)
+    if host is None:
+        if commit or proof.told:
+            raise UsageError("no host is named", hint="hostwright admit HOST")
+        return _list(output, desk, remote)
+    if host not in desk.who.hosts:
+        raise UsageError(
+            f"{printable(host)} is not in {INVENTORIES}/{desk.inventory}", hint=nearest(host, desk.who.hosts)
+        )
+    if commit:
+        desk.require_committable()
+    found = [each for each in _requests(output, desk, remote) if each.host == host]
+    chosen = _chosen(output, host, found, proof)
+    if chosen is None:
+        return int(Exit.INTERRUPTED)
+    content = chosen.request.lines if chosen.request is not None else b""
+    Draft(desk, {f"{desk.folder}/identities/{host}.pub": content}).require_sound()
+    done = admit_hosts(output, desk, {host: content}, commit=commit, keys=identities)
+    exit_code = int(first_exit([error.exit for error in done.failures]))
+    data = {
+        "host": host,
+        "fingerprint": chosen.fingerprint,
+        "changed": list(done.changed),
+        "secrets": list(done.rekeyed),
+    }
+    output.envelope("admit", exit_code, data, error_document(together(done.failures)) if done.failures else None)
+    return exit_code
+
+
+def _code(code: str | None, file: Path | None) -> OneTimeCode | None:
+    if code is not None and file is not None:
+        raise UsageError("--code and --code-file say the same", hint="give one of them")
+    try:
+        if file is not None:
+            return OneTimeCode.read(read_bounded(file, CODE_FILE_LIMIT).decode(errors="replace"))
+        return OneTimeCode.read(code) if code is not None else None
+    except (OSError, ValueError) as error:
+        what = "--code" if file is None else f"{file}"
+        hint = "`hostwright enroll --user-data` writes it into the user-data"
+        raise UsageError(f"{what}: {error}", hint=hint) from None
+
+
+def _requests(output: Output, desk: Desk, remote: str | None) -> list[JudgedRequest]:
+    """The requests for hosts of this inventory, and those that cannot be believed."""
+    view = fleet_view(desk.root, desk.inventory, remote, paths=Paths(), choose=lambda: (desk.root, desk.inventory))
+    found = view.branch.requests(READ_DEADLINE_S)
+    if found.left_out:
+        output.say(f"{found.left_out} more requests are on the branch than anybody can look at: who puts them there?")
+    known, _ = admitted(desk.tree, desk.inventory)
+    judged = (judge_request(each, known) for each in found.found)
+    return [each for each in judged if each.request is None or each.request.inventory == desk.inventory]
+
+
+def _list(output: Output, desk: Desk, remote: str | None) -> int:
+    found, now = _requests(output, desk, remote), int(time.time())
+    rows = [
+        (each.host, each.fingerprint, f"{span(now - each.request.at)} ago" if each.request else "", _what(desk, each))
+        for each in found
+    ]
+    if rows:
+        output.show_table(COLUMNS, rows)
+        output.say("next: hostwright admit HOST, with --code-file USER-DATA or the --fingerprint that the host shows")
+    else:
+        output.show(f"no host of {INVENTORIES}/{desk.inventory} asks to be admitted")
+    output.envelope("admit", 0, [_document(desk, each) for each in found])
+    return 0
+
+
+def _what(desk: Desk, each: JudgedRequest) -> str:
+    if each.request is None:
+        return each.why
+    if each.host not in desk.who.hosts:
+        return "not in the inventory"
+    if each.admitted:
+        return "admitted here; it goes when the host knows it"
+    if each.vouched:
+        return "the admitted key vouches for it"
+    if each.known is not None:
+        return f"another key is admitted: {each.known.fingerprint}"
+    return "with a code" if each.request.seal else ""
+
+
+def _document(desk: Desk, each: JudgedRequest) -> dict[str, Any]:
+    request = each.request
+    return {
+        "host": each.host,
+        "path": each.path,
+        "fingerprint": each.fingerprint or None,
+        "what": _what(desk, each),
+        "vouched": each.vouched,
+        "sealed": bool(request is not None and request.seal),
+        "asked_at": None if request is None else moment(request.at, "%Y-%m-%dT%H:%M:%S+00:00"),
+        "agent_version": None if request is None else request.agent_version,
+    }
+
+
+def _chosen(output: Output, host: str, found: Sequence[JudgedRequest], proof: Proof) -> JudgedRequest | None:
+    """The request to grant; None: the person says no. Raises UsageError, TrustError where none is to be granted."""
+    believed = [each for each in found if each.request is not None]
+    believed = [each for each in believed if not each.admitted] or believed
+    if not believed:
+        why = [each.why for each in found]
+        told = f"; what lies in its place: {some(why, _NAMED)}" if why else ""
+        raise UsageError(
+            f"{host} does not ask to be admitted{told}", hint="is its agent installed? it asks with its first report"
+        )
+    fitting = [each for each in believed if proof.fits(each)]
+    if proof.told and not fitting:
+        prints = some([each.fingerprint for each in believed], _NAMED)
+        raise TrustError(
+            f"no request for {host} has {proof.told}; asked by {prints}",
+            hint=f"compare with `hostwright status` on {host}: it may be another machine",
+        )
+    if len({each.fingerprint for each in fitting}) > 1:
+        prints = some([each.fingerprint for each in fitting], _NAMED)
+        raise TrustError(
+            f"{len(fitting)} machines ask to be {host}: {prints}",
+            hint="--fingerprint SHA256:… says which; the others want a name of their own",
+        )
+    chosen = max(fitting, key=lambda each: each.request.at if each.request is not None else 0)
+    if chosen.known is not None and not chosen.vouched:
+        raise TrustError(
+            f"{host} is admitted with another key, {chosen.known.fingerprint}",
+            hint=f"if the machine was installed anew: hostwright identity revoke {host}, then admit it",
+        )
+    if chosen.vouched:
+        output.say(f"the admitted key of {host} vouches for {chosen.fingerprint}")
+        return chosen
+    if proof.told:
+        return chosen
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"nobody is there to be asked whether {host} shows {chosen.fingerprint}",
+            hint="say --fingerprint SHA256:… or --code-file USER-DATA",
+        )
+    return chosen if output.ask(f"does {host} show {chosen.fingerprint}? (`hostwright status` there)") else None
+
+
+def _bare(fingerprint: str) -> str:
+    return fingerprint.strip().removeprefix("SHA256:").rstrip("=")
