@@ -18,7 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 LIGHT = """
 import sys
-for name in ("psutil", "pyinfra", "schedule", "uv"):
+for name in ("psutil", "pyinfra", "regorus", "schedule", "uv"):
     sys.modules[name] = None
 from agent.cli.main import run
 from agent.cli.table import load_command
@@ -35,12 +35,15 @@ def light(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_what_is_left_out_in_the_test_is_what_the_extra_brings() -> None:
-    assert [line.partition(">")[0] for line in PROJECT["optional-dependencies"]["host"]] == [
+    host, policy = (PROJECT["optional-dependencies"][extra] for extra in ("host", "policy"))
+    assert [line.partition(">")[0] for line in host] == [
+        "gordon-to-regorus",
         "psutil",
         "pyinfra",
         "schedule",
         "uv",
     ]
+    assert set(policy) < set(host)
 
 
 def test_the_administrator_s_commands_need_no_library_of_a_host() -> None:

@@ -13,7 +13,7 @@ from agent.inventory.schema import schema as schema_of
 @click.argument("name", type=click.Choice(["site", "fleet", "tools", "lock", "report", "policy"]))
 @pass_output
 def schema(output: Output, name: str) -> int:
-    """Print the JSON Schema of a file, of the report, or of what policies are told."""
+    """Print the JSON Schema of a file, the report, or what policies are told."""
     document = schema_of(name)
     output.show(json_text(document, indent=2))
     output.envelope("schema", 0, document)
