@@ -73,6 +73,18 @@ def decode(document: bytes, kind: type[T]) -> T:
         raise ValueError("it is nested too deep") from error
 
 
+def plain_json(document: bytes) -> object:
+    """JSON that anybody may have written. Raises ValueError; also for what is not UTF-8, holds half a character, or is
+    nested too deep."""
+    try:
+        plain: object = json.loads(document.decode())
+        if b"\\u" in document:  # it may be that of half a character
+            json.dumps(plain, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ValueError("it cannot be read as JSON in UTF-8") from error
+    return plain
+
+
 def from_plain(value: object, kind: type[T], *, exact: bool = False) -> T:
     """The value of ``kind`` that ``json.loads`` gave. ``exact``: objects have all fields of their class and no other;
     those of a class that is ``CLOSED`` have no other in any case. Raises Mismatch."""

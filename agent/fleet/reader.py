@@ -6,11 +6,10 @@ Everybody who may push can put anything there. So nothing here raises for what i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from agent.domain.codec import from_plain
+from agent.domain.codec import from_plain, plain_json
 from agent.domain.report import Report
 from agent.domain.status import (
     HOSTS,
@@ -64,18 +63,6 @@ def parse(document: bytes) -> Report:
     if len(document) > REPORT_LIMIT:
         raise ValueError(f"larger than {REPORT_LIMIT} bytes")
     return from_plain(plain_json(document), Report)
-
-
-def plain_json(document: bytes) -> object:
-    """JSON that anybody may have written. Raises ValueError; also for what is not UTF-8, holds half a character, or is
-    nested too deep."""
-    try:
-        plain: object = json.loads(document.decode())
-        if b"\\u" in document:  # it may be that of half a character
-            json.dumps(plain, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise ValueError("it cannot be read as JSON in UTF-8") from error
-    return plain
 
 
 def _reader_of(count: int) -> Callable[[bytes], Report]:

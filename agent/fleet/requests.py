@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.domain.codec import from_plain
+from agent.domain.codec import from_plain, plain_json
 from agent.domain.one_time_code import OneTimeCode
 from agent.domain.request import REQUEST_LIMIT, REQUEST_NAMESPACE, REQUESTS, Request, requested_host
 from agent.domain.status import SIGNATURE_LIMIT
 from agent.domain.text import printable
 from agent.errors import HostwrightError, TrustError
-from agent.fleet.reader import plain_json
 from agent.host.identity import PublicIdentity
 from agent.system import sshsig
 from agent.system.git_branch import Branch

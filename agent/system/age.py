@@ -18,7 +18,9 @@ BINARY = b"age-encryption.org/v1\n"
 _ARMOUR_END = b"-----END AGE ENCRYPTED FILE-----"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{1,64}={0,2}")
 _HEADER = re.compile(
-    rb"age-encryption\.org/v1\n(?:-> [^\n]+\n(?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n)+--- [A-Za-z0-9+/]{43}\n"
+    rb"age-encryption\.org/v1\n"
+    rb"(?:-> [^\n]{1,4000}\n(?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n)+"
+    rb"--- [A-Za-z0-9+/]{43}\n"
 )
 """The header of a file, by age-encryption.org/v1."""
 _PAYLOAD_LEAST = 16 + 16
@@ -75,6 +77,8 @@ def decrypt(content: bytes, keys: Sequence[Key]) -> bytes:
     """The content of an age file, binary or armoured. Raises AgeError, NotForUs."""
     if not is_age(content):
         raise AgeError("this is no age file")
+    if not is_whole(content):  # in a header that never ends, pyrage would look for its end again at each byte
+        raise AgeError("this age file is damaged or cut off")
     try:
         plain: bytes = pyrage.decrypt(content.lstrip() if content.lstrip().startswith(ARMOUR) else content, list(keys))
     except pyrage.DecryptError as error:

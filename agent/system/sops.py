@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from agent.domain.codec import plain_json
 
 METADATA = "sops"
 _VALUE = re.compile(r"ENC\[AES256_GCM,data:([^,]*),iv:([^,]+),tag:([^,]+),type:([a-z0-9]+)\]")
@@ -173,9 +174,9 @@ _TYPES: Mapping[str, Callable[[bytes], Any]] = {
 
 def _from_json(content: bytes) -> Any:
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise SopsError(f"not JSON: {error}") from None
+        return plain_json(content)
+    except ValueError as error:
+        raise SopsError(f"{error}") from None
 
 
 def _from_env(content: bytes) -> dict[str, Any]:

@@ -235,3 +235,8 @@ def test_an_empty_value_that_took_the_place_of_a_secret_is_refused(desk: Desk, t
     desk.write("group_vars/web.yaml", re.sub("pw: ENC.*", "pw: ''", made))
     with pytest.raises(Lacking, match="MAC does not fit"):
         desk.text("/srv/x")
+
+
+def test_half_a_character_in_json_is_refused() -> None:
+    with pytest.raises(sops.SopsError, match="cannot be read as JSON in UTF-8"):
+        sops.read(b'{"a": "\\ud800"}', "x.json", lambda content: plain_yaml(content, "x.json"))

@@ -76,3 +76,18 @@ def test_a_line_that_is_no_recipient_is_an_age_error(line: str) -> None:
     for text in (line, f"age1{line}", f"ssh-ed25519 {line}", f"ssh-rsa {line}"):
         with pytest.raises(age.AgeError):
             age.recipient(text)
+
+
+def test_a_header_that_never_ends_costs_nothing() -> None:
+    content = age.BINARY + b"-> X25519 abc\n" + b"-> " * 1_000_000
+    with pytest.raises(age.AgeError, match="damaged or cut off"):  # pyrage alone would take hours
+        age.decrypt(content, age.x25519([SECRET]))
+
+
+@pytest.mark.parametrize("armoured", [True, False], ids=["armour", "binary"])
+def test_a_file_that_was_cut_off_is_not_whole(armoured: bool) -> None:
+    made = age.encrypt(b"value", [age.recipient_of(SECRET)])
+    content = made if armoured else age.unarmoured(made)
+    assert age.is_whole(content)
+    least = len(content.rstrip()) if armoured else len(content) - len(b"value")
+    assert [length for length in range(least) if age.is_whole(content[:length])] == []
