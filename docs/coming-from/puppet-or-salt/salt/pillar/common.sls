@@ -1,0 +1,4 @@
+app:
+  port: 8080
+  peers: [web1, web2]
+  settings: {log: info}

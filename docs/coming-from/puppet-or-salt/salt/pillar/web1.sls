@@ -1,0 +1,2 @@
+app:
+  settings: {cache: 64M}
