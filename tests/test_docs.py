@@ -306,6 +306,15 @@ def test_every_yaml_example_is_of_a_kind_that_is_checked() -> None:
     assert [str(block) for block in unknown if block.info not in known and "file=" not in block.info] == []
 
 
+@pytest.mark.parametrize(
+    "block",
+    [block for page in (DOCS / "coming-from").glob("*.md") for block in blocks(page) if "file=" in block.info],
+    ids=str,
+)
+def test_a_file_that_a_page_shows_is_that_of_its_example(block: Block) -> None:
+    assert block.text == (DOCS / "coming-from" / block.info.split("file=")[1]).read_text()
+
+
 # --- Transcripts ------------------------------------------------------------------------------------------------------
 
 TRANSCRIPTS = [block for page in READ for block in marked(page, "console checked")]
