@@ -11,7 +11,7 @@ MERGE_CONFLICT = (
 """Problem and remedy, for a file of any format."""
 
 _MARK = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.MULTILINE)
-_WHOLE = re.compile(r"^<{7} .*?^={7}$.*?^>{7} ", re.MULTILINE | re.DOTALL)
+_WHOLE = tuple(re.compile(mark, re.MULTILINE) for mark in (r"^<{7} ", r"^={7}$", r"^>{7} "))
 
 
 def conflict_line(text: str) -> int | None:
@@ -21,7 +21,12 @@ def conflict_line(text: str) -> int | None:
 
 def whole_conflict_line(text: str) -> int | None:
     """The first line (from 1) of a conflict with all its marks. For files of any format."""
-    return _line(_WHOLE.search(text), text)
+    begins, at = _WHOLE[0].search(text), 0
+    for mark in _WHOLE:  # one after the other, for one expression would start anew at each line that begins a conflict
+        if (found := mark.search(text, at)) is None:
+            return None
+        at = found.end()
+    return _line(begins, text)
 
 
 def _line(found: re.Match[str] | None, text: str) -> int | None:

@@ -191,6 +191,10 @@ class _Reader:
                 node.position, (name,), "a mapping is expected", "with version, url, platforms and bin, or with pip"
             )
             return None
+        if {"pip", "url"} <= node.values.keys():
+            problem = "a tool comes from pip or from a URL, and both are named"
+            self._complaints.add(node.keys["url"], (name, "url"), problem, "leave one of the two out")
+            return None
         if "pip" in node.values:
             python = validation.validated(Python, node, self._complaints, place=position, path=(name,))
             return None if python is None else self._python(name, position, node, python)
