@@ -30,7 +30,7 @@ chmod 755 /usr/local/bin/in-target
 
 LEFT = "ls -d /var/lib/hostwright-first-boot /etc/systemd/system/*first-boot* /.hostwright* 2>/dev/null || true"
 
-Print = Callable[..., str]
+Print = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +58,13 @@ def user_data(fleet: World, server: HttpServer, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(fleet.config.path)
     monkeypatch.setenv("HOME", f"{tmp_path}")
 
-    def printed(form: str, *options: str, name: str = "web1") -> str:
+    def printed(form: str, *options: str, name: str = "web1") -> Path:
         written = tmp_path / f"{name}.{form}"
         options = options or ("--remote", server.url("config.git"))
         options += ("--trust", "unsigned", "--output", f"{written}")
         assert run(["enroll", "--user-data", form, "--as", name, *options]) == 0
         assert written.stat().st_mode & 0o777 == 0o600
-        return written.read_text()
+        return written
 
     return printed
 
@@ -88,7 +88,7 @@ CHECKERS = {
 @pytest.mark.parametrize("form", CHECKERS)
 def test_the_formats_own_checker_finds_nothing_wrong(machine: Host, user_data: Print, form: str) -> None:
     checker, mistake = CHECKERS[form]
-    document = user_data(form)
+    document = user_data(form).read_text()
     if form == "autoinstall":  # of it only what goes to cloud-init has a checker there
         document = f"#cloud-config\n{yaml.safe_dump(yaml.safe_load(document)['autoinstall']['user-data'])}"
     for text, fine in ((document, True), (document.replace(*mistake), False)):
@@ -97,22 +97,27 @@ def test_the_formats_own_checker_finds_nothing_wrong(machine: Host, user_data: P
         assert (checked.code == 0 and "warning" not in f"{checked.output}{checked.error}") == fine, checked
 
 
-def is_host(machine: Host, fleet: World, name: str) -> None:
-    """The machine has become a host by itself, and nothing but the agent is left of the way there."""
+def is_host(machine: Host, fleet: World, name: str, document: Path) -> None:
+    """The machine has become a host by itself, and nothing but the agent is left of the way there. It asks to be
+    admitted, and is by the code in the ``document`` that it booted with."""
     said = machine.run("journalctl --no-pager --unit hostwright-first-boot").output
     assert machine.read("/etc/motd") == f"hello from {name}\n", said
     assert fleet.report(name)["phase"] == "converged"
     assert machine.run("systemctl is-active hostwright").output == "active\n"
     assert machine.run(LEFT).output == ""
+    assert run(["admit", name, "--code-file", f"{document}", "--commit", "--remote", f"{fleet.bare}"]) == 0
+    machine.run(["hostwright", "trigger", "--wait"])
+    assert {each["host"]: each["verdict"] for each in fleet.status()}[name] == "verified"
 
 
 def test_a_machine_with_cloud_init_becomes_a_host_though_nobody_logs_in(
     machine: Host, fleet: World, user_data: Print
 ) -> None:
-    machine.write(f"{SEED}/user-data", user_data("cloud-init"), mode=0o600)
+    document = user_data("cloud-init")
+    machine.write(f"{SEED}/user-data", document.read_text(), mode=0o600)
     machine.write(f"{SEED}/meta-data", "instance-id: one\n")
     machine.boot_again()
-    is_host(machine, fleet, "web1")
+    is_host(machine, fleet, "web1", document)
 
 
 def test_a_machine_becomes_a_host_by_the_command_that_the_debian_installer_runs_last(
@@ -124,11 +129,12 @@ def test_a_machine_becomes_a_host_by_the_command_that_the_debian_installer_runs_
         (tmp_path / ".ssh").mkdir()
         (tmp_path / ".ssh/known_hosts").write_text(server.known_as(server.host_key))
         options = ("--remote", server.url(fleet.bare), "--deploy-key", f"{key}")
-        machine.write("/root/preseed", user_data("preseed", *options, name="web2"), mode=0o600)
+        document = user_data("preseed", *options, name="web2")
+        machine.write("/root/preseed", document.read_text(), mode=0o600)
         machine.run("debconf-set-selections /root/preseed")
         told = machine.run("echo GET preseed/late_command | debconf-communicate d-i").output
         assert told.startswith("0 ")
         machine.run(f"{INSTALLER}sh -c {shlex.quote(told.removeprefix('0 '))}")
         machine.reach(server.port)
         machine.boot_again()
-        is_host(machine, fleet, "web2")
+        is_host(machine, fleet, "web2", document)
