@@ -57,6 +57,7 @@ LONGEST_FIRST = (
     "tests/faults/test_nasty_deploys.py",
     "tests/rollback/test_changes.py",
     "tests/stories/test_desk.py",
+    "tests/stories/test_tutorial.py",
     "tests/stories/test_unattended.py",
     "tests/stories/test_prune.py",
     "tests/faults/test_remotes.py",
