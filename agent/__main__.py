@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+
+FEW_COLLECTIONS = 100_000
+"""Objects between two looks for garbage: what a command loads and finds stays until it ends."""
 
 
 def main() -> None:
@@ -23,6 +27,7 @@ def main() -> None:
         from agent.host.paths import Paths
 
         sys.exit(serve(Paths()))
+    gc.set_threshold(FEW_COLLECTIONS)
     from agent.cli.main import run
 
     sys.exit(run(sys.argv[1:]))
