@@ -126,7 +126,9 @@ class _Reader:
         mentions: list[Mention] = []
         broken: set[str] = set()
         deploys = node.values.get("deploys")
-        if not isinstance(deploys, List):
+        if deploys is None and any(key not in _PLAY_KEYS for key in node.values):
+            pass  # one of those is meant for it, and told
+        elif not isinstance(deploys, List):
             position = node.keys.get("deploys", node.position)
             self._add(position, (*path, "deploys"), "a list of deploys is expected", _DEPLOY)
         else:
