@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-NOBODY = 65534
+from agent.system.confinement import give_up_rights
 
 _PLACE = re.compile(r"--> (.+):(\d+):(\d+)$", re.MULTILINE)
 _REASON = re.compile(r"^error: (.+)$", re.MULTILINE)
@@ -23,6 +23,8 @@ Answer = dict[str, Any]
 
 
 def main() -> int:
+    if os.getuid() == 0:
+        give_up_rights()
     answers = os.fdopen(os.dup(1), "w")
     for answer in _answers(json.loads(sys.stdin.buffer.readline()), sys.stdin.buffer):
         answers.write(f"{json.dumps(answer)}\n")
@@ -33,9 +35,9 @@ def main() -> int:
 
 
 def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
-    import regorus
+    import regorus  # code of others: root does not load it
 
-    _give_up_everything(begin["memory"])
+    _close_all_ways(begin["memory"])
     _limit_cpu(begin["cpu_s"])
     engine = regorus.Engine()
     engine.set_gather_prints(True)  # print() of a rule is nobody's
@@ -54,17 +56,13 @@ def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
         yield _error(f"{error}")
 
 
-def _give_up_everything(memory: int) -> None:
-    """From here on no file can be opened, no socket made, nothing written but the answers; nor is this root.
+def _close_all_ways(memory: int) -> None:
+    """From here on no file can be opened, no socket made, nothing written but the answers.
 
     ``memory``: bytes of data."""
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(kind, (0, 0))
-    if os.getuid() == 0:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
 def _limit_cpu(seconds: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -80,12 +81,23 @@ def test_rules_print_for_nobody(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("opening", ["os.open('/dev/null', os.O_RDONLY)", "socket.socket()", "os.pipe()"])
 def test_the_process_of_the_engine_can_open_nothing(opening: str) -> None:
-    given_up = "rego_child._give_up_everything(2**30)"
-    program = f"import os, socket; from agent.system import rego_child; {given_up}; print(os.getuid()); {opening}"
+    closed = "rego_child._close_all_ways(2**30)"
+    program = f"import os, socket; from agent.system import rego_child; {closed}; {opening}"
     done = run((sys.executable, "-c", program), timeout_s=60)
     assert done.complaint == "OSError: [Errno 24] Too many open files" + (": '/dev/null'" if "null" in opening else "")
-    assert done.output != b"0\n"
-    assert run((sys.executable, "-c", program.replace(given_up, "0")), timeout_s=60).ok
+    assert run((sys.executable, "-c", program.replace(closed, "0")), timeout_s=60).ok
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives up what only root has")
+@pytest.mark.parametrize("attempt", ["os.kill(os.getppid(), 0)", "open(PATH, 'w')", "socket.socket()", "os.setuid(0)"])
+def test_the_engine_is_loaded_without_the_rights_of_root(tmp_path: Path, attempt: str) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / "regorus.py").write_text(f"import os, socket\nPATH = {f'{tmp_path}/file'!r}\n{attempt}\n")
+    program = (
+        f"import sys; sys.path.insert(0, {f'{tmp_path}'!r}); from agent.system import rego_child; rego_child.main()"
+    )
+    done = run((sys.executable, "-c", program), timeout_s=60, input=b"{}\n")
+    assert done.complaint.startswith("PermissionError"), done.complaint
 
 
 def test_a_rule_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
