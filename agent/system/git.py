@@ -70,11 +70,11 @@ class Mirror:
         return git_remote.offer(Remote.parse(remote), checked_branch(branch), self._access).tip
 
     def asking(self, remote: str, *, tags: bool) -> tuple[list[str], dict[str, str], int]:
-        """The command by which ``fetch`` asks what the remote offers, its environment, and after how many seconds it is
+        """The command by which the daemon asks what ``fetch`` asks, its environment, and after how many seconds it is
         given up. Raises SettingsError when that cannot be a remote, or for a key that others may have seen."""
         there = Remote.parse(remote)
         argv = ["git", *git_remote.listing(there, tags=tags)]
-        return argv, network_environment(self._access, there), self._access.timeout_s
+        return argv, network_environment(self._access, there, often=True), self._access.timeout_s
 
     def follow(self, remote: str, branch: str) -> None:
         """Set the remote from which a damaged mirror is cloned anew while reading; ``fetch`` sets it too. Raises

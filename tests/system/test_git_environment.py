@@ -26,14 +26,26 @@ def key_in(folder: Path) -> Path:
     return key
 
 
-def ssh_options(access: Access, **more: str) -> dict[str, str]:
+def ssh_options(access: Access, *, often: bool = False, **more: str) -> dict[str, str]:
     """The settings with which ssh would connect, as it prints them; without a key by no configuration either."""
-    environment = network_environment(access, REMOTE)
+    environment = network_environment(access, REMOTE, often=often)
     argv = shlex.split(environment["GIT_SSH_COMMAND"])
     mine = () if access.deploy_key is not None else ("-F", "none")
     shown = run([*argv, *mine, "-G", "git.example.org"], timeout_s=20, env={**environment, **more})
     assert shown.ok, shown.error
     return dict(line.split(" ", 1) for line in shown.output.decode().splitlines() if " " in line)
+
+
+def test_the_question_of_each_minute_does_without_the_costly_key_exchange_alone(tmp_path: Path) -> None:
+    access = Access(None, key_in(tmp_path))
+    all_of_them, often = ssh_options(access), ssh_options(access, often=True)
+    cheap = [name for name in all_of_them.pop("kexalgorithms").split(",") if not name.startswith("sntrup761")]
+    assert often.pop("kexalgorithms").split(",") == cheap
+    assert often == all_of_them
+
+
+def test_who_goes_by_a_configuration_of_their_own_keeps_its_key_exchange() -> None:
+    assert ssh_options(Access(None, None), often=True) == ssh_options(Access(None, None))
 
 
 @pytest.mark.parametrize("url", ["ext::touch x", "fd::17", "git://127.0.0.1:1/x", "ftp://127.0.0.1:1/x"])
