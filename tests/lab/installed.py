@@ -57,6 +57,25 @@ tar -C /opt/tiny -cf /opt/tiny.tar bin
 """
 """Inside nspawn there is neither a kernel keyring nor a pids controller to hand out."""
 
+_MIRROR = """\
+mkdir /srv/mirror
+cd /srv/mirror
+apt-get -q update
+apt-get -q install --download-only --yes bc cowsay cron figlet hello jq moreutils nano sl toilet tree
+mv /var/cache/apt/archives/*.deb .
+for each in *.deb; do
+    dpkg-deb --field "$each"
+    echo "Filename: ./$each"
+    echo "Size: $(stat -c %s "$each")"
+    echo "SHA256: $(sha256sum < "$each" | cut -c-64)"
+    echo
+done > Packages
+rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /etc/apt/sources.list /etc/apt/sources.list.d/*
+echo 'deb [trusted=yes] copy:/srv/mirror ./' > /etc/apt/sources.list
+apt-get -q update
+"""
+"""Each apt has to read all that it can install: a second of CPU where that is Debian."""
+
 _INSTRUMENTS = """\
 apt-get -q update
 apt-get -q install --yes --no-install-recommends strace libfaketime
@@ -99,6 +118,10 @@ def agent(suite: str) -> Image:
 
 def containers(suite: str) -> Image:
     return _with_agent(f"{suite}-containers", derived(f"{suite}-podman", _dependencies(suite), _PODMAN))
+
+
+def mirrored(suite: str) -> Image:
+    return _with_agent(f"{suite}-mirrored", derived(f"{suite}-mirror", _dependencies(suite), _MIRROR))
 
 
 def instrumented(suite: str) -> Image:

@@ -4,7 +4,8 @@
         host.run("apt-get install -y nginx")
 
 ``base`` is a bare Debian; ``ready`` (the default) has git, Python with venv, ssh, sudo and curl; ``offline`` has
-the wheels of requirements.txt in /srv/wheels, and ``agent`` the agent installed; ``containers`` has podman beside it.
+the wheels of requirements.txt in /srv/wheels, and ``agent`` the agent installed; ``containers`` has podman beside it,
+``mirrored`` an apt repository of its own.
 
 A host has a network of its own: its loopback, and on it the servers of this machine that ``host.reach(port)`` names. It
 reaches no registry; a host that is ``online`` does, for it shares this machine's network. Such a host listens only on
@@ -48,6 +49,7 @@ KINDS: dict[str, Callable[[str], images.Image]] = {
     "offline": installed.offline,
     "agent": installed.agent,
     "containers": installed.containers,
+    "mirrored": installed.mirrored,
 }
 
 

@@ -24,13 +24,12 @@ class Place:
 
     name: str
     image: str = "agent"
-    online: bool = False
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 ALONE = Place("with a network of its own")
-ONLINE = Place("on this machine's network", online=True)
+MIRRORED = Place("with an apt repository of its own", image="mirrored")
 PODMAN = Place("with podman", image="containers", options=CONTAINER_OPTIONS, environment=CONTAINER_ENVIRONMENT)
 
 
@@ -211,7 +210,7 @@ SERVICES = Row(
 
 PACKAGES = Row(
     name="packages",
-    place=ONLINE,
+    place=MIRRORED,
     before="apt-get update -q > /dev/null; apt-get install -qy --no-install-recommends hello > /dev/null",
     wanted="""
         - packages: {present: [hello, tree, moreutils], held: [tree], recommends: false}
@@ -307,7 +306,7 @@ TIMEZONE = Row(
 
 CRON = Row(
     name="cron",
-    place=ONLINE,
+    place=MIRRORED,
     before="apt-get install -qy --no-install-recommends cron > /dev/null",
     wanted="""
         - cron:

@@ -172,7 +172,7 @@ def life(
             and not item.get_closest_marker("skip")
         )
         here = [each["row"] for each in others if each["suite"] == suite and place_of(suite, each["row"]) == place]
-        more = {"online": place.online, "options": place.options, "environment": place.environment}
+        more = {"options": place.options, "environment": place.environment}
         host = lab.boot(suite, image=place.image, name="web1", **more)
         life = lives[suite, place] = Life(host, World(tmp_path_factory.mktemp("life") / "world"), here)
         try:

@@ -6,9 +6,9 @@ from agent.deploys.packages.other_managers import MANAGERS
 from tests.deploys.on_host import Deploys
 from tests.deploys.taking_back import Kinds
 
-ONLINE = True
+IMAGE = "mirrored"
 BOOTED_ON = ("trixie",)
-"""One suite: they take minutes, and the life cycles of packages run on all of them."""
+"""One suite: the life cycles of packages run on all of them."""
 
 LEDGER = "/var/lib/hostwright/ledger"
 HOLDS = "/var/lib/hostwright/holds"
