@@ -33,10 +33,15 @@ LEFT = "ls -d /var/lib/hostwright-first-boot /etc/systemd/system/*first-boot* /.
 Print = Callable[..., Path]
 
 
+@pytest.fixture(scope="module", params=["bookworm", pytest.param("trixie", marks=pytest.mark.long)])
+def suite(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A world whose config repo holds the agent, too."""
-    world = World(tmp_path_factory.mktemp("unattended") / "world")
+def fleet(suite: str, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A world for machines of one suite. Its config repo holds the agent, too."""
+    world = World(tmp_path_factory.mktemp(f"unattended-{suite}") / "world")
     bundle = io.BytesIO()
     write_bundle(bundle, {}, None)
     bundle.seek(0)
@@ -70,9 +75,9 @@ def user_data(fleet: World, server: HttpServer, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.fixture(scope="module")
-def machine(lab: Lab, server: HttpServer) -> Iterator[Host]:
+def machine(lab: Lab, suite: str, server: HttpServer) -> Iterator[Host]:
     """A machine with cloud-init and no seed for it, and with checkers of formats."""
-    with lab.boot("bookworm", image=provisioned("bookworm"), name="machine") as machine:
+    with lab.boot(suite, image=provisioned(suite), name="machine") as machine:
         machine.reach(server.port)
         yield machine
 
@@ -121,10 +126,10 @@ def test_a_machine_with_cloud_init_becomes_a_host_though_nobody_logs_in(
 
 
 def test_a_machine_becomes_a_host_by_the_command_that_the_debian_installer_runs_last(
-    lab: Lab, fleet: World, user_data: Print, tmp_path: Path
+    lab: Lab, suite: str, fleet: World, user_data: Print, tmp_path: Path
 ) -> None:
     key = author(tmp_path, "web2").key
-    with ssh_server(tmp_path / "sshd") as server, lab.boot("bookworm", image=agent("bookworm"), name="pc") as machine:
+    with ssh_server(tmp_path / "sshd") as server, lab.boot(suite, image=agent(suite), name="pc") as machine:
         server.authorized_keys.write_text(key.with_suffix(".pub").read_text())
         (tmp_path / ".ssh").mkdir()
         (tmp_path / ".ssh/known_hosts").write_text(server.known_as(server.host_key))
