@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from agent.domain.account import Milestone, Rollback, Trigger
 from agent.domain.desired import DesiredState
@@ -115,8 +116,8 @@ def plan_changes(
     made.foresee(plan)
     policies = None
     if not going_back:
-        terms, tree = target.resolution.terms, parts.mirror.tree(state.commit)
-        policies = HostPolicies(tree, state, inventory=parts.settings.inventory, groups=terms.groups)
+        tree, groups = partial(parts.mirror.tree, state.commit), target.resolution.terms.groups
+        policies = HostPolicies(tree, state, inventory=parts.settings.inventory, groups=groups)
         rules = replace(rules, denied=policies.denied(plan))
     return Planned(state, plan, permit(plan, rules), rules, before, root, made, policies)
 

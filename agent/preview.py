@@ -47,6 +47,6 @@ def preview(paths: Paths, work: Path, stream: BinaryIO) -> HostPlan:
         applied=memory.applied().deploys,
         interrupted=parts.journal.interrupted(state.enforced),
     )
-    policies = HostPolicies(tree, state, inventory=parts.settings.inventory, groups=terms.groups)
+    policies = HostPolicies(lambda: tree, state, inventory=parts.settings.inventory, groups=terms.groups)
     permitted = permit(found, replace(rules, denied=policies.denied(found)))
     return with_removals(parts, state, found, permitted, terms, suspended=suspended, gate=gate, policies=policies)

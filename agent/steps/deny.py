@@ -7,7 +7,7 @@ DesiredState, Plan ─PolicyInput→ ┴→ PolicyVerdict → a Hold for each de
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from agent.domain import codec
@@ -108,9 +108,11 @@ def policies_of(tree: Tree) -> Policies:
 
 class HostPolicies:
     """The policies of the commit aimed at, asked about the plans of one host. Where nothing would change, and where
-    there are no policies, nothing is asked and the engine is not started."""
+    there are no policies, nothing is asked and the engine is not started. ``tree`` gives the files of the commit."""
 
-    def __init__(self, tree: Tree, state: DesiredState, *, inventory: str, groups: tuple[str, ...]) -> None:
+    def __init__(
+        self, tree: Callable[[], Tree], state: DesiredState, *, inventory: str, groups: tuple[str, ...]
+    ) -> None:
         self._tree = tree
         self._state = state
         self._inventory = inventory
@@ -148,7 +150,7 @@ class HostPolicies:
         return self.denied(replace(self._plan, deploys=(*others, planned))).get(planned.deploy)
 
     def _verdict(self, plan: Plan) -> PolicyVerdict:
-        self._policies = self._policies or policies_of(self._tree)
+        self._policies = self._policies or policies_of(self._tree())
         if not self._policies.modules:
             return PolicyVerdict()
         if not has_engine():

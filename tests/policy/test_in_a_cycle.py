@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from agent.converge import plan_changes
 from agent.domain.account import Account
 from agent.domain.plan import WantedChange
 from agent.engine.client import FoundDeploy
 from agent.problems import ProblemKind
+from agent.select_target import resolved
 from agent.steps import deny
+from agent.steps.choose import Target
 from agent.steps.derive_events import derive_events
+from agent.steps.permit import PermitRules
+from agent.steps.verify import recall
 from tests.steps.test_cycle import HOSTS, INVENTORY, Host, host, site
 
 __all__ = ["host"]
@@ -136,3 +141,16 @@ def test_what_a_deploy_wants_only_when_its_turn_has_come_is_judged_too(
     host.cycle(wanted=True)
     assert len(asked) == 2
     assert not host.parts.memory.applied().deploys
+
+
+def test_going_back_to_the_last_good_state_is_not_judged(host: Host, asked: list[object]) -> None:
+    host.repo.commit("First", HOSTS | site("a") | denying('deny contains "nothing at all" if input.plan'))
+    host.cycle(wanted=True)
+    last = host.parts.memory.trust().last
+    assert last is not None
+    target = Target(resolved(host.parts, recall(last, mirror=host.parts.mirror, last=last)))
+    assert host.engine.wanted
+    before = len(asked)
+    assert set(plan_changes(host.parts, target, PermitRules(), {}, going_back=True).permitted.allowed) == {"files"}
+    assert len(asked) == before
+    assert not plan_changes(host.parts, target, PermitRules(), {}).permitted.allowed
