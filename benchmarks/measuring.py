@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from tests.lab.host import Host
 
@@ -39,13 +42,13 @@ def cpu_s(host: Host) -> float:
 
 def written_bytes(host: Host) -> int:
     """Bytes that processes of the host sent to its disk since it booted: of those that live, and of all that ended,
-    which the kernel adds to the parent that waited for them, in the end init."""
-    children = [host.pid]
-    for pid in children:
-        for tasks in Path(f"/proc/{pid}/task").iterdir():
-            children += map(int, (tasks / "children").read_text().split())
-    counts = (Path(f"/proc/{pid}/io").read_text().split("write_bytes: ")[1] for pid in children)
-    return sum(int(count.split()[0]) for count in counts)
+    which the kernel adds to the parent that waited for them, in the end init. Parents come last: who ends meanwhile is
+    counted with its own."""
+    init, count = psutil.Process(host.pid), 0
+    for process in (*reversed(init.children(recursive=True)), init):
+        with suppress(psutil.NoSuchProcess):
+            count += process.io_counters().write_bytes
+    return count
 
 
 def cost(host: Host, command: str) -> Cost:
