@@ -514,10 +514,15 @@ clone_config_repo() {
         elif said 'host key verification failed'; then
             die "$EXIT_TRUST" "the host key of $(masked "$repo") is not known" "give it with --known-hosts FILE"
         fi
-        explain "$(masked "$repo") cannot be cloned: $(tail -n 1 "$work/said")" "check the URL and your access" "$EXIT_SOURCE"
+        explain "$(masked "$repo") cannot be cloned: $(told_by_git)" "check the URL and your access" "$EXIT_SOURCE"
     }
     [ "$trust" = unsigned ] || check_signature
     check_names "$work/source"
+}
+
+# The server's refusal, else what git calls fatal: behind that git gives advice in several lines.
+told_by_git() {
+    grep -m 1 -i -e denied "$work/said" || grep -m 1 '^fatal:' "$work/said" || tail -n 1 "$work/said"
 }
 
 # Code of this commit is about to run as root, before the agent can judge it: the tip must be signed by one of ours.

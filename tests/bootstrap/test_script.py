@@ -176,6 +176,28 @@ def test_a_variable_of_the_environment_that_has_the_name_of_one_of_ours_changes_
     assert (done.stdout.splitlines()[0], "OPT=" in done.stdout) == ("our own", False)
 
 
+ADVICE = "\nPlease make sure you have the correct access rights\nand the repository exists.\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (f"git@a: Permission denied (publickey).\nfatal: Could not read from it.\n{ADVICE}", "Permission denied"),
+        (f"fatal: Could not read from remote repository.\n{ADVICE}", "fatal: Could not read"),
+        ("warning: x\nfatal: repository 'https://a/' not found\n", "fatal: repository"),
+        ("something else\n", "something else"),
+    ],
+)
+def test_of_what_git_says_the_reason_is_told_and_not_its_advice(
+    shell: Sequence[str], tmp_path: Path, said: str, told: str
+) -> None:
+    (reason,) = re.findall(r"^told_by_git\(\) \{\n.*?^\}\n", SCRIPT.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "said").write_text(said)
+    argv = [*shell, "-euc", f'{reason}\nwork="$0"\ntold_by_git', f"{tmp_path}"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
+    assert told in done.stdout
+
+
 def test_a_password_in_a_url_is_not_shown() -> None:
     done = bootstrap("--repo", "https://user:hunter2@git.example/c.git")
     assert "hunter2" not in done.stderr
