@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.errors import InventoryError
+from agent.system import yaml
 from tests.inventory.oracle import Oracle
 from tests.inventory.samples import Repo
 
@@ -228,6 +229,38 @@ def test_patterns_pick_in_the_order_of_the_inventory(tmp_path: Path, pattern: st
     )
     file = repo.write("hosts.yaml", hosts)
     assert list(repo.inventory().match(pattern)) == Oracle(file).match(pattern)
+
+
+INI = """
+x0
+[db]
+d1
+w2
+[web]
+w3
+w1
+[prod:children]
+web
+db
+[site-a:children]
+prod
+"""
+
+
+@pytest.mark.parametrize("pattern", [*ORDERED, "prod[0]", "prod[1:]", "site-a[0]", "site-a[-1]", "all[0]", "prod:!web"])
+def test_patterns_pick_in_the_order_of_children_in_an_ini_file(tmp_path: Path, pattern: str) -> None:
+    repo = Repo(tmp_path)
+    file = repo.write("hosts.ini", INI)
+    assert list(repo.inventory().match(pattern)) == Oracle(file).match(pattern)
+
+
+@pytest.mark.parametrize("name", ["app-port", "app.port", "1st", "with space", "port"])
+def test_a_variable_may_have_any_name_that_ansible_reads(tmp_path: Path, name: str) -> None:
+    repo = Repo(tmp_path)
+    file = repo.write("hosts.yaml", json.dumps({"all": {"hosts": {"w1": {name: 1}}, "vars": {f"{name}_": 2}}}))
+    repo.write("group_vars/all.yaml", json.dumps({f"{name}+": 3}))
+    variables = {key: yaml.plain(node) for key, node in repo.inventory().variables("w1").items()}
+    assert variables == Oracle(file).as_host("w1")
 
 
 @pytest.mark.parametrize("hosts", ["127.0.0.1", "localhost", "localhost, 127.0.0.1"])

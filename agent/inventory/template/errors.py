@@ -14,6 +14,8 @@ from agent.inventory.template.not_here import FACTS, variable
 RAW = "to have {{ or {% in the text itself, write {% raw %} before and {% endraw %} behind it"
 DEFAULT = "set it, or give a default: {{ name | default('…') }}"
 
+_COLLECTIONS = "collections of Ansible are not read here: write the value down, or work it out in a deploy file"
+
 _NAME = re.compile(r"'(\w+)' is undefined")
 _PART = re.compile(r"'(?P<what>[^']*) object' has no (?:attribute|element) '?(?P<name>[^']*)'?")
 _UNKNOWN = re.compile(r"No (filter|test) named '([^']+)'")
@@ -50,11 +52,7 @@ def said(error: Exception, text: str, names: Mapping[str, object], known: Callab
     and tests."""
     message = str(error).replace("\n", " ")
     if found := _UNKNOWN.search(message):
-        kind, name = found.groups()
-        remedy = nearest(
-            name.rpartition(".")[2], known(kind), otherwise="use one of Jinja2's or Ansible's that work on values alone"
-        )
-        return Fault(f'there is no {kind} "{name}"', remedy)
+        return _unknown_function(found[1], found[2], known)
     if isinstance(error, UndefinedError):
         return _undefined(message, names)
     if isinstance(error, TemplateSyntaxError):
@@ -66,6 +64,13 @@ def said(error: Exception, text: str, names: Mapping[str, object], known: Callab
         if found := form.search(message):
             return Fault(found.expand(problem), remedy)
     return Fault(f"this cannot be worked out: {message}", "correct the expression, or convert: | int, | string, | bool")
+
+
+def _unknown_function(kind: str, name: str, known: Callable[[str], Collection[str]]) -> Fault:
+    if "." in name and not name.startswith("ansible."):
+        return Fault(f'there is no {kind} "{name}"', _COLLECTIONS)
+    otherwise = "use one of Jinja2's or Ansible's that work on values alone"
+    return Fault(f'there is no {kind} "{name}"', nearest(name.rpartition(".")[2], known(kind), otherwise=otherwise))
 
 
 def _undefined(message: str, names: Mapping[str, object]) -> Fault:

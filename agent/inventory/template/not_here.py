@@ -165,7 +165,7 @@ FACTS: Final = Fault("facts are not gathered", "set a variable, or look at the h
 
 _FACT: Final = re.compile(
     r"ansible_(all_ipv|apparmor$|architecture$|bios_|board_|chassis_|cmdline$|date_time$|default_ipv|device|distribution"
-    r"|dns$|domain$|ec2_|effective_|env$|fibre_|fips$|form_factor$|fqdn$|gather_subset$|hostname$|hostnqn$|interfaces$"
+    r"|dns$|domain$|ec2_|effective_|env$|fibre_|fips$|flags$|form_factor$|fqdn$|gather_subset$|hostname$|hostnqn$|interfaces$"
     r"|is_chroot$|iscsi_|kernel|lsb$|lvm$|loadavg$|locally_|machine|mem(free|ory|total)|module_setup$|mounts$|nodename$"
     r"|os_family$|pkg_mgr$|proc_cmdline$|processor|product_|python$|python_version$|real_|selinux|service_mgr$"
     r"|ssh_host_key|swap|system|uptime|user_(dir|gecos|gid|id|shell|uid)$|userspace_|virtualization)"
