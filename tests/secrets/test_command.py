@@ -290,9 +290,9 @@ def test_without_administrators_nothing_is_written(desk: Desk) -> None:
         ("secrets/a.age", "x", "nobody reads this; a secret is called secrets/<group or host>/<name>.age"),
         ("secrets/web/b/a.age", "x", "nobody reads this"),
         ("secrets/web/a b.age", "x", '"a b.age" is not a name for a secret'),
-        ("admins", "age1nonsense ann\n", "admins:1:1: 'age1nonsense' is no recipient"),
+        ("admins", "age1nonsense ann\n", "admins:1:1: nobody can read secrets by this line"),
         ("admins", "age1RECIPIENT web1\n", 'admins:1:1: "web1" is the name of a host; name the person'),
-        ("admins", "\nssh-dss AAAA ann\n", "admins:2:1: 'ssh-dss' is no recipient"),
+        ("admins", "\nssh-dss AAAA ann\n", "admins:2:1: nobody can read secrets by this line"),
     ],
 )
 def test_check_complains_of_files_that_nobody_can_read(desk: Desk, path: str, content: str | bytes, said: str) -> None:
