@@ -161,15 +161,14 @@ class Admission:
         return None
 
     def _notice(self, fingerprint: str) -> None:
-        """Show the fingerprint where a person logs in and on the console; nothing, where it is empty. Best effort."""
-        text = f"{self.host} waits to be admitted to its fleet: {fingerprint}\n"
-        for path in (self.paths.motd, self.paths.issue):
-            with suppress(OSError):
-                if not fingerprint:
-                    path.unlink(missing_ok=True)
-                elif not path.is_file() or path.read_text() != text:
-                    path.parent.mkdir(mode=0o755, exist_ok=True)
-                    write_atomic(path, text.encode(), mode=0o644)
+        """Show the fingerprint where a person logs in; nothing, where it is empty. Best effort."""
+        path, text = self.paths.motd, f"{self.host} waits to be admitted to its fleet: {fingerprint}\n"
+        with suppress(OSError):
+            if not fingerprint:
+                path.unlink(missing_ok=True)
+            elif not path.is_file() or path.read_text() != text:
+                path.parent.mkdir(mode=0o755, exist_ok=True)
+                write_atomic(path, text.encode(), mode=0o644)
 
 
 def wanted_keys(paths: Paths) -> Path:

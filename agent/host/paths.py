@@ -86,8 +86,7 @@ class Paths:
     """Root-only scratch space; emptied at the start of every cycle."""
     lock = _Below("run", "lock")
     motd = _Below("root", "run/motd.d/hostwright")
-    issue = _Below("root", "run/issue.d/hostwright.issue")
-    """While this host is not admitted, its fingerprint for who logs in, and on the console."""
+    """While this host is not admitted, its fingerprint for who logs in."""
     control = _Below("run", "control.sock")
     rest = _Below("run", "rest")
     """What the daemon goes by between two cycles."""

@@ -110,6 +110,7 @@ def is_host(machine: Host, fleet: World, name: str, document: Path) -> None:
     assert fleet.report(name)["phase"] == "converged"
     assert machine.run("systemctl is-active hostwright").output == "active\n"
     assert machine.run(LEFT).output == ""
+    assert f"{name} waits to be admitted to its fleet: SHA256:" in said
     assert run(["admit", name, "--code-file", f"{document}", "--commit", "--remote", f"{fleet.bare}"]) == 0
     machine.run(["hostwright", "trigger", "--wait"])
     assert {each["host"]: each["verdict"] for each in fleet.status()}[name] == "verified"
