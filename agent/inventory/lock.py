@@ -222,7 +222,7 @@ def _listed(bin: Mapping[str, str]) -> str:
     return ", ".join(command if command == path else f"{command} ({path})" for command, path in sorted(bin.items()))
 
 
-_RESTORE = "take the file from Git again (`git restore`), or run `hostwright lock`: nobody writes it by hand"
+_RESTORE = "take the file from Git again (`git restore`), or in the config repo run `hostwright lock`; nobody writes it"
 
 
 def read_lock(source: Source, complaints: Complaints) -> Lock:

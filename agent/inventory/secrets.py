@@ -194,7 +194,7 @@ def _damage(content: bytes) -> tuple[str, str] | None:
         remedy = "write it with `hostwright secret set` in the config repo; change a value that stood in clear"
         return "this is no age file", remedy
     if not is_whole(content):
-        remedy = "take it from Git again (`git restore`), or set the value anew with `hostwright secret set`"
+        remedy = "take it from Git again (`git restore`), or set it anew by `hostwright secret set` in the config repo"
         return "this age file is damaged or cut off", remedy
     return None
 

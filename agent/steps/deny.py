@@ -159,7 +159,7 @@ class HostPolicies:
         try:
             [verdict] = self._policies.judge([asked])
         except RegoError as error:
-            hint = "`hostwright check` says the same; nothing is changed on this host before they can be asked"
+            hint = "`hostwright check` in the config repo says the same; until then nothing is changed on this host"
             raise InventoryError(f"the policies cannot be asked: {error}", hint=hint, kind=ProblemKind.POLICY) from None
         return verdict
 

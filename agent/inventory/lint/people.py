@@ -30,7 +30,7 @@ def complain_of_people(source: Source, hosts: Collection[str] | None, complaints
         identity = _identity(source, path, hosts, complaints)
         for key in filter(None, (identity.ssh.split()[1], identity.age) if identity is not None else ()):
             if first.setdefault(key, path) != path:
-                remedy = "make each host its own: `hostwright identity rotate` on one of the two, or enroll it anew"
+                remedy = "make each host its own: `hostwright identity rotate` on a host of the two, or enroll it anew"
                 complaints.add(source.position(path), (), f"this is the key of {first[key]}, too", remedy)
                 break
 

@@ -40,9 +40,13 @@ FILTERS: Final[_Names] = {
         "fileglob", _MACHINE, "write down what it would find; `dotfiles` and `files` with source: take whole folders"
     ),
     **_each(
-        "unvault", "secrets are age here, not Ansible Vault", "`hostwright secret import`, then {{ secret('name') }}"
+        "unvault",
+        "secrets are age here, not Ansible Vault",
+        "`hostwright secret import` in the config repo, then {{ secret('name') }}",
     ),
-    **_each("vault", "each call gives another text", "`hostwright secret set`, then {{ secret('name') }}"),
+    **_each(
+        "vault", "each call gives another text", "`hostwright secret set` in the config repo, then {{ secret('name') }}"
+    ),
     **_each("json_query", _COLLECTION, "use selectattr, rejectattr and map(attribute='…')"),
     **_each("dict", _COLLECTION, "use dict(pairs), or items2dict"),
     **_each("dict_kv", _COLLECTION, "write a mapping: {{ {key: value} }}"),
@@ -60,7 +64,7 @@ FILTERS: Final[_Names] = {
     **_each("jc", _COLLECTION, "write the values down; a deploy file may ask the host"),
     **_each("get_path index_of to_paths consolidate fact_diff", _COLLECTION, "use extract, map and selectattr"),
     **_each("from_xml to_xml", _COLLECTION, "write the text as a template"),
-    **_each("validate", _COLLECTION, "`hostwright check` judges what deploys are given"),
+    **_each("validate", _COLLECTION, "`hostwright check` in the config repo judges what deploys are given"),
     **_each("cli_parse parse_cli parse_xml", _COLLECTION, "write down what the device would say"),
     **_each(
         "ipsubnet ip4_hex ipcut next_nth_usable previous_nth_usable network_in_network network_in_usable"
@@ -90,7 +94,7 @@ TESTS: Final[_Names] = {
     **_each(
         "vault_encrypted vaulted_file",
         "secrets are age here, not Ansible Vault",
-        "`hostwright secret import` takes Vault files and values",
+        "`hostwright secret import` in the config repo takes Vault files and values",
     ),
 }
 
@@ -107,7 +111,11 @@ LOOKUPS: Final[_Names] = {
     **_each("items", "a filter does the same", "use items | flatten(levels=1)"),
     **_each("list", "it gives back what it is given", "use the list itself"),
     **_each("nested", "a filter does the same", "use a | product(b)"),
-    **_each("password", "it makes a file on the controller", "`hostwright secret set NAME`, then {{ secret('name') }}"),
+    **_each(
+        "password",
+        "it makes a file on the controller",
+        "`hostwright secret set NAME` in the config repo, then {{ secret('name') }}",
+    ),
     **_each("pipe url", _MACHINE, _WRITE_DOWN),
     **_each("random_choice", _MACHINE, "use list | random(seed=inventory_hostname)"),
     **_each("sequence", "a function does the same", "use range(first, last + 1) | map('string') | list"),
@@ -115,7 +123,9 @@ LOOKUPS: Final[_Names] = {
     **_each("template", _NO_FILES, "give the path as template: of `files`"),
     **_each("together", "a filter does the same", "use a | zip(b)"),
     **_each(
-        "unvault", "secrets are age here, not Ansible Vault", "`hostwright secret import`, then {{ secret('name') }}"
+        "unvault",
+        "secrets are age here, not Ansible Vault",
+        "`hostwright secret import` in the config repo, then {{ secret('name') }}",
     ),
     **_each("varnames", "hostvars does the same", "use hostvars[inventory_hostname] | select('match', pattern) | list"),
     **_each("vars", "hostvars does the same", "use hostvars[inventory_hostname]['name'], with | default(…) at need"),
@@ -136,7 +146,7 @@ VARIABLES: Final[_Names] = {
     ),
     **_each("ansible_collection_name", _ROLES, _VALUES),
     **_each("ansible_search_path", "Ansible looks for files in several folders", _PATHS),
-    **_each("ansible_check_mode", _RUN, "`hostwright plan` shows what would change, with the same values"),
+    **_each("ansible_check_mode", _RUN, "`hostwright plan` on a host shows what would change, with the same values"),
     **_each("ansible_diff_mode ansible_verbosity ansible_forks ansible_async_path", _RUN, "leave it out"),
     **_each("ansible_run_tags ansible_skip_tags", _RUN, "split deploys by name, and let plays name their hosts"),
     **_each("ansible_limit", _RUN, "`suspend` in fleet.yaml, or `mode: observe`, keeps hosts as they are"),
