@@ -10,6 +10,7 @@ from agent.domain.digest import JSON
 from agent.domain.fault import Mistake, Path, key_path
 from agent.domain.sealed import shown
 from agent.errors import InventoryError
+from agent.system.remote import without_password
 from agent.system.yaml import Position, YamlError
 
 
@@ -63,7 +64,8 @@ class ComplaintsError(InventoryError):
 
 @dataclass(slots=True)
 class Complaints:
-    """A collection of complaints. The same complaint for several hosts is kept once."""
+    """A collection of complaints. The same complaint for several hosts is kept once. A URL that one quotes is kept
+    without its password: logs of CI have more readers than the repository."""
 
     _found: dict[Complaint, list[str]] = field(default_factory=dict)
 
@@ -71,7 +73,10 @@ class Complaints:
         self.put(Complaint(position, key_path(path), problem, remedy, host))
 
     def put(self, complaint: Complaint) -> None:
-        said = replace(complaint, host="", problem=shown(complaint.problem), remedy=shown(complaint.remedy))
+        path, problem, remedy = (
+            without_password(shown(text)) for text in (complaint.path, complaint.problem, complaint.remedy)
+        )
+        said = replace(complaint, host="", path=path, problem=problem, remedy=remedy)
         self._found.setdefault(said, []).append(complaint.host)
 
     def take(self, error: YamlError | ComplaintsError) -> None:

@@ -20,7 +20,6 @@ from agent.inventory.ansible.patterns import split
 from agent.inventory.complaint import Complaints, nearest, unknown_key
 from agent.inventory.playbook_keys import OF_PLAYBOOKS
 from agent.inventory.source import Source
-from agent.system.remote import without_password
 from agent.system.yaml import Key, List, Map, Node, Position, Scalar
 
 SITE_FILE = "site.yaml"
@@ -265,7 +264,7 @@ class _Reader:
         try:
             address = Address.parse(text)
         except Mistake as mistake:
-            problem = f'"{without_password(text)}" is no deploy of another repository: {mistake}'
+            problem = f'"{text}" is no deploy of another repository: {mistake}'
             self._add(position, path, problem, mistake.hint)
             return None
         if not address.path.endswith(".py"):

@@ -19,7 +19,6 @@ from agent.inventory import validation
 from agent.inventory.complaint import Complaints
 from agent.inventory.source import Source
 from agent.inventory.template.render import Renderer, TemplateProblem
-from agent.system.remote import without_password
 from agent.system.yaml import Map, Node, Position, locate
 
 TOOLS_FILE = "tools.yaml"
@@ -83,9 +82,7 @@ Tool = ArchiveTool | PythonTool
 def checked_url(url: str) -> str:
     """``url`` if it can be downloaded. Raises Mistake."""
     if not url.startswith(_DOWNLOADED) or re.search(r"[\x00-\x20\x7f]|://[^/]*@", url):
-        raise Mistake(
-            f'"{without_password(url)}" cannot be downloaded', "write https://…, without a name or password in it"
-        )
+        raise Mistake(f'"{url}" cannot be downloaded', "write https://…, without a name or password in it")
     return url
 
 
