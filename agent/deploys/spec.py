@@ -85,8 +85,6 @@ class Spec(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
-    sealed: ClassVar[bool] = False
-    """Whether secrets may stand in it: where its arguments go into private files, word for word."""
     short: ClassVar[Mapping[str, Any] | None] = None
     """The JSON Schema of what ``from_short`` takes besides a mapping."""
     owned: ClassVar[Mapping[str, str]] = {}
@@ -104,6 +102,12 @@ class Spec(BaseModel, ABC):
             named = entries.items() if isinstance(entries, Mapping) else ((entry["name"], entry) for entry in entries)
             found |= {f"{kind}:{name}": entry for name, entry in named}
         return found
+
+    @classmethod
+    def exposed(cls, arguments: Mapping[str, JSON]) -> JSON:
+        """The part of concrete ``arguments`` that others than the host's root may come to see, so that no secret may
+        stand in it."""
+        return arguments
 
     @classmethod
     def from_short(cls, value: Any) -> Any:

@@ -281,8 +281,7 @@ class Environment:
     def _require_in_place(self, host: str, deploy: HostDeploy, concrete: Concrete, complaints: Complaints) -> None:
         """Complain of a secret in a place that may be read by others than the host's root."""
         keys = [resource.key for resource in (*concrete.resources, *concrete.claims)]
-        if not any(map(is_sealed, keys)) and (deploy.spec is None or deploy.spec.sealed):
-            return
-        if any(map(is_sealed, keys)) or holds_sealed(concrete.arguments):
+        exposed = None if deploy.spec is None else deploy.spec.exposed(concrete.arguments)
+        if any(map(is_sealed, keys)) or holds_sealed(exposed):
             remedy = "write it to a file with `files`, and name that file here"
             complaints.add(*deploy.place(()), f"a secret cannot stand in {deploy.kind} here", remedy, host=host)

@@ -68,12 +68,16 @@ class _Whose(BaseModel):
 
 class DotfilesSpec(Ways, _Whose, Spec):
     kind: ClassVar[str] = "dotfiles"
-    sealed: ClassVar[bool] = True
 
     @classmethod
     def properties(cls, arguments: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:
         homes = cast("Mapping[str, list[JSON]]", arguments["homes"])
         return super().properties({"items": [item for items in homes.values() for item in items]})
+
+    @classmethod
+    def exposed(cls, arguments: Mapping[str, JSON]) -> JSON:
+        del arguments  # ``require_private`` judges each item
+        return None
 
     policy: Mapping[str, Policy] = Field(
         default_factory=dict,

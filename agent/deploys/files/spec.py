@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -21,6 +21,7 @@ from pydantic import ConfigDict, model_validator
 from agent.deploys.files.entry import FileEntry
 from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, concrete_items, parents, require_private
 from agent.deploys.spec import Concrete, Sources, Spec, file_of, require_content, text_of
+from agent.domain.digest import JSON
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import nearest_path
 
@@ -35,7 +36,6 @@ class FilesSpec(Spec):
     )
 
     kind: ClassVar[str] = "files"
-    sealed: ClassVar[bool] = True
 
     __pydantic_extra__: dict[str, FileEntry]
 
@@ -50,6 +50,11 @@ class FilesSpec(Spec):
     def entries(self) -> dict[str, FileEntry]:
         """The entries by path."""
         return self.__pydantic_extra__
+
+    @classmethod
+    def exposed(cls, arguments: Mapping[str, JSON]) -> JSON:
+        del arguments  # ``require_private`` judges each item
+        return None
 
     def merged(self, later: Self) -> Self:
         entries = dict(self.entries)

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.deploys.users.accounts import AccountFiles, Person, is_system_id
 from agent.deploys.users.commands import ShadowCommand, leave_group, lock, set_password
-from agent.deploys.users.wanted import WantedAccount, WantedGroup
+from agent.deploys.users.wanted import PASSWORD_HASH, WantedAccount, WantedGroup
 from agent.errors import Consequence, DeployError
 
 _NO_GROUP = 6
@@ -114,6 +114,11 @@ def _possible(
     if holder:
         refusals.append(_refused(f"uid {wanted.uid}, wanted for {name}, belongs to {holder}"))
         without["uid"] = None
+    if wanted.password_hash is not None and not PASSWORD_HASH.fullmatch(wanted.password_hash):
+        refusals.append(
+            _refused(f"{name}: the secret in password_hash is not a hash as crypt(5) writes it ($y$…, $6$…)")
+        )
+        without["password_hash"] = None
     return replace(wanted, **without), tuple(refusals)
 
 

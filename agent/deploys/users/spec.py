@@ -21,16 +21,14 @@ from pydantic import ConfigDict, Field, WithJsonSchema, field_validator
 
 from agent.deploys.public_keys import complaint
 from agent.deploys.spec import NAMES, Concrete, NamedEntry, Number, Sources, Spec
-from agent.deploys.users.wanted import SUDO_RULE
+from agent.deploys.users.wanted import PASSWORD_HASH, SUDO_RULE
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
+from agent.domain.sealed import is_sealed
 
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 """useradd(8), "CAVEATS"; no dots, because sudo passes over drop-ins with one."""
-
-_HASH = re.compile(r"\$[A-Za-z0-9]+\$[A-Za-z0-9./$=,-]+")
-"""crypt(5): $id$…; nothing older is accepted."""
 
 _FIELD = re.compile(r"[^:\n\0]*")
 """The content of a field of /etc/passwd."""
@@ -87,8 +85,8 @@ class AccountEntry(NamedEntry):
     )
     password_hash: str | None = Field(
         default=None,
-        description="As crypt(5) writes it (`mkpasswd`); better from a secret. Not set: new accounts have none, and"
-        " nobody logs in with a password.",
+        description="As crypt(5) writes it (`mkpasswd`); better a secret: `{{ secret('all/ann') }}`. Not set: new"
+        " accounts have none, and nobody logs in with a password.",
         repr=False,
     )
     locked: bool | None = Field(
@@ -145,7 +143,7 @@ class AccountEntry(NamedEntry):
     @field_validator("password_hash")
     @classmethod
     def _hash(cls, value: str | None) -> str | None:
-        if value is not None and not _HASH.fullmatch(value):
+        if value is not None and not is_sealed(value) and not PASSWORD_HASH.fullmatch(value):
             raise Mistake("not a hash as crypt(5) writes it ($y$…, $6$…)", "mkpasswd makes one")
         return value
 
@@ -197,6 +195,12 @@ class UsersSpec(Spec):
     def _named(cls, entries: dict[str, Any]) -> dict[str, Any]:
         return {checked_name(name): entry for name, entry in entries.items()}
 
+    @classmethod
+    def exposed(cls, arguments: Mapping[str, JSON]) -> JSON:
+        entries: Any = arguments  # hashes of passwords go to /etc/shadow alone
+        accounts = {name: {**account, "password_hash": None} for name, account in entries["accounts"].items()}
+        return {**arguments, "accounts": accounts}
+
     def merged(self, later: Self) -> Self:
         levels: dict[str, dict[str, NamedEntry]] = {level: dict(getattr(self, level)) for level in _KINDS.values()}
         for level, entries in levels.items():
@@ -208,7 +212,7 @@ class UsersSpec(Spec):
         arguments: dict[str, JSON] = {}
         resources: list[Resource] = []
         for kind, level in _KINDS.items():
-            wanted = {name: entry.model_dump(mode="json") for name, entry in getattr(self, level).items()}
+            wanted = {name: _arguments(entry) for name, entry in getattr(self, level).items()}
             arguments[level] = wanted
             resources += [
                 Resource(f"{kind}:{name}", digest_of(said), absent=said["absent"]) for name, said in wanted.items()
@@ -216,6 +220,12 @@ class UsersSpec(Spec):
         mighty = [name for name, account in self.accounts.items() if account.sudo is not False and not account.absent]
         relies_on = {SUDO_PACKAGE: f"{mighty[0]} is to have sudo"} if mighty else {}
         return Concrete(arguments, tuple(resources), relies_on=relies_on)
+
+
+def _arguments(entry: NamedEntry) -> dict[str, Any]:
+    """``entry`` as arguments. A person who goes needs no password: a secret that cannot be read is not to keep them."""
+    said = entry.model_dump(mode="json")
+    return said | {"password_hash": None} if said["absent"] and said.get("password_hash") else said
 
 
 def checked_name(name: str) -> str:

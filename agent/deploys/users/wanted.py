@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
 SUDO_RULE = "ALL=(ALL:ALL) ALL"
 NEVER = "never"
+PASSWORD_HASH = re.compile(r"\$[A-Za-z0-9]+\$[A-Za-z0-9./$=,-]+")
+"""crypt(5): $id$…; nothing older is accepted."""
+
 _EPOCH = date(1970, 1, 1)
 
 

@@ -1,0 +1,134 @@
+"""A secret as ``users.<name>.password_hash``: what hosts do with it, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.cli.contrasts import comparison_lines, document
+from agent.contrast import InventoryAt, compare
+from agent.deploys.correction import Correction
+from agent.deploys.users import accounts, departed, memberships, sudoers
+from agent.deploys.users.corrections import corrections
+from agent.inventory.other_repositories import not_fetched
+from agent.steps.deny import policy_input
+from agent.system import mask
+from agent.system.folder import FolderTree
+from tests.deploys.users.host_files import GROUP, PASSWD, SHADOW
+from tests.secrets.conftest import Desk
+
+HASH = "$6$salt$of.the.secret"
+ASKED = "{{ secret('web/ann') }}"
+
+
+@pytest.fixture(autouse=True)
+def secrets(desk: Desk) -> None:
+    desk.store.write("web/ann", f"{HASH}\n".encode())
+
+
+def wanted(desk: Desk, people: Mapping[str, object], *more: object) -> None:
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [{"users": people}, *more]}]))
+
+
+@pytest.fixture
+def at_host(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's files are those of ``host_files``; the agent did nothing there before."""
+    monkeypatch.setattr(accounts, "read", lambda: accounts.parsed(PASSWD, GROUP, SHADOW))
+    for module in (departed, memberships, sudoers):
+        monkeypatch.setattr(module, "FOLDER", tmp_path / "nothing")
+
+
+def due(desk: Desk) -> Sequence[Correction]:
+    """What web1 is about to do about its users."""
+    return corrections(desk.values()["users"], desk.repo)
+
+
+@pytest.mark.usefixtures("at_host")
+@pytest.mark.parametrize("asked", [ASKED, "{{ secret('web/ann') | password_hash('sha512', 'saltsalt') }}"])
+def test_a_password_that_differs_is_changed_and_neither_value_is_told(desk: Desk, asked: str) -> None:
+    wanted(desk, {"ann": {"password_hash": asked}})
+    (correction,) = due(desk)
+    assert (correction.change.operation, correction.change.diff, correction.change.private) == (
+        "set password",
+        None,
+        True,
+    )
+    assert HASH not in repr(correction)
+    assert mask.masked(f"chpasswd: {HASH}") == "chpasswd: [secret]"
+
+
+@pytest.mark.usefixtures("at_host")
+@pytest.mark.parametrize("template", [ASKED, "{{ secret('web/ann') | trim }}", "$6$salt${{ secret('web/ann') }}"])
+def test_a_password_that_is_as_the_secret_says_needs_nothing(desk: Desk, template: str) -> None:
+    desk.store.write("web/ann", b"hash" if template.startswith("$") else b"$6$salt$hash")
+    wanted(desk, {"ann": {"password_hash": template}})
+    assert not due(desk)
+
+
+@pytest.mark.usefixtures("at_host")
+@pytest.mark.parametrize("value", ["hunter2-hunter2", f"{HASH}\nroot:{HASH}", f"{HASH}:0"])
+def test_a_value_that_is_no_hash_is_refused_for_its_account_alone_and_not_told(desk: Desk, value: str) -> None:
+    desk.store.write("web/ann", value.encode())
+    wanted(desk, {"ann": {"password_hash": ASKED, "shell": "/bin/sh"}, "eve": {"shell": "/bin/bash"}})
+    told = [(each.change.resource, each.change.operation, each.change.refused) for each in due(desk)]
+    why = "ann: the secret in password_hash is not a hash as crypt(5) writes it ($y$…, $6$…)"
+    assert told == [
+        ("user:eve", "set shell /bin/bash", False),
+        ("user:ann", f"set shell /bin/sh, cannot be done: {why}", True),
+    ]
+
+
+def test_no_value_is_in_the_state_and_its_digest_is_that_of_the_ciphertext(desk: Desk) -> None:
+    wanted(desk, {"ann": {"password_hash": ASKED}})
+    first = desk.state()
+    assert HASH not in repr(first)
+    assert [deploy.secrets for deploy in first.deploys] == [("secret('web/ann')",)]
+    desk.store.rekey((), desk.own_keys(), everything=True)
+    assert desk.state().deploys[0].resources != first.deploys[0].resources
+
+
+def test_a_diff_and_the_rules_show_how_it_is_asked_for(desk: Desk, tmp_path: Path) -> None:
+    def at(asked: str) -> InventoryAt:
+        wanted(desk, {"ann": {"password_hash": asked}})
+        return InventoryAt(FolderTree(shutil.copytree(desk.repo, tmp_path / f"{len(asked)}")), "lab", not_fetched)
+
+    found = compare("lab", at("$6$salt$public"), at(ASKED), "all")
+    said = "\n".join((*comparison_lines(found), json.dumps(document(found))))
+    assert ASKED in said
+    assert "uf8d0" not in ascii(said)
+    (deploy,) = policy_input(desk.state(), inventory="lab", groups=()).deploys
+    assert [each.wanted["password_hash"] for each in deploy.resources] == [ASKED]
+
+
+@pytest.mark.parametrize(
+    "people",
+    [
+        {"ann": {"comment": ASKED}},
+        {"ann": {"home": f"/home/{ASKED}"}},
+        {"password_hash": {"comment": ASKED}},
+    ],
+)
+def test_elsewhere_in_users_a_secret_is_complained_of(desk: Desk, people: Mapping[str, object]) -> None:
+    wanted(desk, people)
+    assert "a secret cannot stand in users here" in desk.complaint()
+
+
+def test_a_host_that_cannot_read_it_still_locks_the_person_out(desk: Desk) -> None:
+    wanted(desk, {"ann": {"password_hash": ASKED, "absent": True}})
+    (deploy,) = desk.state().deploys
+    assert not deploy.secrets
+    assert "uf8d0" not in ascii(deploy.arguments)
+
+
+def test_a_host_that_cannot_read_it_lets_that_deploy_wait_alone(desk: Desk, tmp_path: Path) -> None:
+    wanted(desk, {"ann": {"password_hash": ASKED}}, {"files": {f"{tmp_path}/open": {"content": "x"}}})
+    found = {
+        each.deploy: each for each in desk.engine(tmp_path / "work", "db1").plan(desk.state(), desk.repo, frozenset())
+    }
+    assert "was not made for this host" in f"{found['users'].lacks}"
+    assert not found["users"].changes
+    assert [found["files"].lacks, len(found["files"].changes)] == [None, 1]
