@@ -1,0 +1,197 @@
+"""The recipes of docs/git-server.md on real servers: what the page shows is done in its order, and prints that."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agent.domain.request import request_path
+from agent.domain.status import PAGE, report_path, signature_path
+from tests.lab.host import Host
+from tests.lab.images import derived, ready
+from tests.lab.lab import Lab
+from tests.test_docs import DOCS, blocks
+
+TOLD = DOCS / "git-server.md"
+
+GITOLITE = "apt-get -q update\napt-get -q install --yes --no-install-recommends gitolite3\napt-get clean\n"
+
+MACHINE = """set -eu
+echo '127.0.0.1 git.example.org web1' >> /etc/hosts
+systemctl start ssh
+sed 's/^/git.example.org,web1 /' /etc/ssh/ssh_host_ed25519_key.pub > /etc/ssh/ssh_known_hosts
+adduser --quiet --disabled-password --gecos '' ann
+su - ann -c "mkdir -m 700 .ssh && ssh-keygen -q -t ed25519 -N '' -C ann -f .ssh/id_ed25519 \
+&& git config --global user.name ann && git config --global user.email ann@example.org \
+&& git init -q -b main ops && git -C ops commit -q --allow-empty -m Begin"
+cp /home/ann/.ssh/id_ed25519.pub /root/ann.pub
+mkdir -p -m 700 /etc/hostwright /root/.ssh
+cp /root/ann.pub /root/.ssh/authorized_keys
+ssh-keygen -q -t ed25519 -N '' -C web1-deploy_key -f /etc/hostwright/deploy_key
+cp /etc/hostwright/deploy_key.pub /home/ann/web1.pub
+printf 'IdentityFile /etc/hostwright/deploy_key\\nBatchMode yes\\nLogLevel ERROR\\n' > /root/.ssh/config
+git config --global user.name web1
+git config --global user.email web1@example.org
+git config --global safe.directory '*'
+git clone -q /home/ann/ops /root/ops
+git -C /root/ops commit -q --allow-empty -m 'Nobody merged this'
+"""
+"""One machine is the Git server, the desk and the host, each with an account of its own."""
+
+STEP = re.compile(r"^(server#|desk\$|web1#) (.*)\n((?:(?!server#|desk\$|web1#).*\n)*)", re.MULTILINE)
+
+COMMIT = """set -eu
+rm -rf /root/status; git init -q -b status /root/status; cd /root/status
+for file in "$@"; do mkdir -p "$(dirname "$file")"; echo x > "$file"; git add . ; git commit -q -m "$file"; done
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that was set up as a section of the page says."""
+
+    machine: Host
+    url: str
+    withdraw: str
+
+    def push(self, what: str, *files: str) -> str:
+        """Push a new history in which each commit brings a file, by the host's key; what the server refuses it with."""
+        self.machine.run(["sh", "-c", COMMIT, "sh", *files])
+        return self.again(what)
+
+    def again(self, what: str) -> str:
+        done = self.machine.run(f"git -C /root/status push -q {self.url} {what}", check=False)
+        return done.error if done.code else ""
+
+
+@pytest.fixture(scope="module")
+def plain(lab: Lab) -> Iterator[Server]:
+    with lab.boot("bookworm") as machine:
+        machine.run(MACHINE)
+        follow(machine, "Plain ssh")
+        withdraw = "ssh git@git.example.org key-of-host web1 none"
+        yield Server(machine, "ssh://git@git.example.org/srv/git/ops.git", withdraw)
+
+
+@pytest.fixture(scope="module")
+def gitolite(lab: Lab) -> Iterator[Server]:
+    with lab.boot("bookworm", image=derived("bookworm-gitolite", ready("bookworm"), GITOLITE)) as machine:
+        machine.run(MACHINE)
+        follow(machine, "Plain ssh")  # the hook is the same
+        follow(machine, "gitolite")
+        yield Server(machine, "gitolite3@git.example.org:ops", "gitolite-key web1 none")
+
+
+@pytest.fixture(params=["plain", pytest.param("gitolite", marks=pytest.mark.long)])
+def server(request: pytest.FixtureRequest) -> Server:
+    found: Server = request.getfixturevalue(request.param)
+    return found
+
+
+def follow(machine: Host, heading: str) -> None:
+    """Write the files and do the commands of a section, in its order; each has to print what is shown."""
+    told = TOLD.read_text()
+    begin = told.index(f"\n## {heading}\n")
+    first, last = told.count("\n", 0, begin), told.count("\n", 0, told.index("\n## ", begin + 1))
+    ann = machine.read("/root/ann.pub")[:70]
+    for block in blocks(TOLD):
+        if not first < block.line <= last:
+            continue
+        if "file=" in block.info:
+            path = str(Path("/home/ann/gitolite-admin", block.info.split("file=")[1]))
+            machine.write(path, block.text, mode=0o755 if block.info.startswith("sh") else 0o644)
+        for who, typed, printed in STEP.findall(block.text) if block.info == "console" else []:
+            assert say(machine, who, typed) == printed.replace("ssh-ed25519 AAAA… ann", ann), typed
+
+
+def say(machine: Host, who: str, typed: str) -> str:
+    command = f"exec 2>&1; {typed}"
+    argv = ["su", "-", "ann", "-c", command] if who == "desk$" else ["sh", "-c", f"cd /root; {command}"]
+    return machine.run(argv, check=False, input=b"").output
+
+
+def test_a_host_pushes_to_the_branch_status_its_own_files_and_nothing_else(server: Server) -> None:
+    own = [
+        report_path("web1"),
+        signature_path("web1"),
+        PAGE,
+        request_path("web1"),
+        request_path("web1", "ssh-ed25519 A"),
+    ]
+    assert "hosts/" in server.push("status", report_path("web1"), report_path("web2"))
+    assert "hosts/" in server.push("status", f"{report_path('web1')}/more")
+    assert "refs/heads/other" in server.push("status:other", *own)
+    assert "refs/tags/v1" in server.push("status:refs/tags/v1", *own)
+    assert server.push("status", *own) == ""
+    assert "status" in server.push("+status", own[0]), "a history of its own in the place of that one"
+    assert "status" in server.again(":status")
+
+
+def test_what_a_host_takes_back_in_the_next_commit_counts_too(server: Server) -> None:
+    other = report_path("web2")
+    server.machine.run(["sh", "-c", COMMIT, "sh"])
+    server.machine.run(
+        f"cd /root/status; git fetch -q {server.url} status && git reset -q --hard FETCH_HEAD; "
+        f"mkdir -p $(dirname {other}); echo x > {other}; git add .; git commit -qm 1; "
+        f"git rm -q {other}; git commit -qm 2"
+    )
+    assert other in server.again("status")
+
+
+def test_another_key_of_a_host_takes_the_place_of_the_first_and_a_withdrawn_one_is_refused(plain: Server) -> None:
+    listed = f"git ls-remote {plain.url} >/dev/null 2>&1; echo $?"
+    plain.machine.run("cp /etc/hostwright/deploy_key /root/old && chmod 600 /root/old")
+    follow(plain.machine, "Withdraw and renew a key")
+    assert say(plain.machine, "web1#", listed) == "0\n"
+    assert say(plain.machine, "web1#", f"export GIT_SSH_COMMAND='ssh -F none -i /root/old'; {listed}") == "128\n"
+    assert say(plain.machine, "desk$", plain.withdraw) == ""
+    assert say(plain.machine, "web1#", listed) == "128\n"
+    assert say(plain.machine, "desk$", "ssh git@git.example.org wc -l < /dev/null") == "0\n", "the person's key stays"
+
+
+@pytest.mark.long
+def test_a_host_whose_key_gitolite_forgot_is_refused(gitolite: Server) -> None:
+    assert "undeclared group" in say(gitolite.machine, "desk$", gitolite.withdraw)
+    assert (
+        say(gitolite.machine, "desk$", "git -C gitolite-admin status --short; cat gitolite-admin/conf/hosts.conf") == ""
+    )
+    assert "denied" in say(gitolite.machine, "web1#", f"git ls-remote {gitolite.url}")
+
+
+@pytest.mark.parametrize("name", ["-x", "web1 read", 'a"', "../x", "", "a\nb"])
+@pytest.mark.parametrize("script", ["key-of-host", "gitolite-key"])
+def test_what_is_no_name_of_a_host_gets_no_key(tmp_path: Path, script: str, name: str) -> None:
+    done = run(tmp_path, script, name, "read")
+    assert (done.returncode, "no name of a host" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("access", ["read", "write"])
+def test_a_forge_is_sent_the_key_as_its_interface_takes_it(tmp_path: Path, access: str) -> None:
+    curl = tmp_path / "curl"
+    curl.write_text(f'#!/bin/sh\ncat > {tmp_path}/sent; printf "%s\\n" "$@" > {tmp_path}/argv; printf 201\n')
+    curl.chmod(0o755)
+    assert run(tmp_path, "forge-key", "web1", access).returncode == 0
+    sent = {"title": f"web1 {access}", "key": "ssh-ed25519 AAAA", "read_only": access == "read"}
+    assert json.loads((tmp_path / "sent").read_text()) == sent
+    assert (tmp_path / "argv").read_text().splitlines()[-1].endswith("/keys")
+
+
+def run(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of the page, with ``folder`` as home and first on the PATH, and a public key as its input."""
+    (text,) = (block.text for block in blocks(TOLD) if block.info == f"sh file=/usr/local/bin/{script}")
+    return subprocess.run(
+        ["sh", "-c", text, script, *arguments],
+        input="ssh-ed25519 AAAA web1\n",
+        env={"PATH": f"{folder}:{os.environ['PATH']}", "HOME": f"{folder}"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
