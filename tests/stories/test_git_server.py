@@ -15,8 +15,11 @@ import pytest
 from agent.domain.request import request_path
 from agent.domain.status import PAGE, report_path, signature_path
 from tests.lab.host import Host
-from tests.lab.images import derived, ready
+from tests.lab.images import derived
+from tests.lab.installed import agent
 from tests.lab.lab import Lab
+from tests.stories.world import World
+from tests.stories.world import follow as follow_world
 from tests.test_docs import DOCS, blocks
 
 TOLD = DOCS / "git-server.md"
@@ -29,8 +32,9 @@ systemctl start ssh
 sed 's/^/git.example.org,web1 /' /etc/ssh/ssh_host_ed25519_key.pub > /etc/ssh/ssh_known_hosts
 adduser --quiet --disabled-password --gecos '' ann
 su - ann -c "mkdir -m 700 .ssh && ssh-keygen -q -t ed25519 -N '' -C ann -f .ssh/id_ed25519 \
-&& git config --global user.name ann && git config --global user.email ann@example.org \
-&& git init -q -b main ops && git -C ops commit -q --allow-empty -m Begin"
+&& git config --global user.name ann && git config --global user.email ann@example.org"
+mv /root/config /home/ann/ops
+chown -R ann: /home/ann/ops
 cp /home/ann/.ssh/id_ed25519.pub /root/ann.pub
 mkdir -p -m 700 /etc/hostwright /root/.ssh
 cp /root/ann.pub /root/.ssh/authorized_keys
@@ -66,24 +70,35 @@ class Server:
         self.machine.run(["sh", "-c", COMMIT, "sh", *files])
         return self.again(what)
 
+    def forget(self) -> None:
+        """Have the person take the branch status away."""
+        say(self.machine, "desk$", f"git -C ops push -q {self.url} :status")
+
     def again(self, what: str) -> str:
         done = self.machine.run(f"git -C /root/status push -q {self.url} {what}", check=False)
         return done.error if done.code else ""
 
 
 @pytest.fixture(scope="module")
-def plain(lab: Lab) -> Iterator[Server]:
-    with lab.boot("bookworm") as machine:
-        machine.run(MACHINE)
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The config repo that the person has on her desk."""
+    return World(tmp_path_factory.mktemp("git-server") / "world").config.path
+
+
+@pytest.fixture(scope="module")
+def plain(lab: Lab, config: Path) -> Iterator[Server]:
+    with lab.boot("bookworm", image=agent("bookworm"), name="web1") as machine:
+        prepare(machine, config)
         follow(machine, "Plain ssh")
         withdraw = "ssh git@git.example.org key-of-host web1 none"
         yield Server(machine, "ssh://git@git.example.org/srv/git/ops.git", withdraw)
 
 
 @pytest.fixture(scope="module")
-def gitolite(lab: Lab) -> Iterator[Server]:
-    with lab.boot("bookworm", image=derived("bookworm-gitolite", ready("bookworm"), GITOLITE)) as machine:
-        machine.run(MACHINE)
+def gitolite(lab: Lab, config: Path) -> Iterator[Server]:
+    image = derived("bookworm-gitolite", agent("bookworm"), GITOLITE)
+    with lab.boot("bookworm", image=image, name="web1") as machine:
+        prepare(machine, config)
         follow(machine, "Plain ssh")  # the hook is the same
         follow(machine, "gitolite")
         yield Server(machine, "gitolite3@git.example.org:ops", "gitolite-key web1 none")
@@ -93,6 +108,11 @@ def gitolite(lab: Lab) -> Iterator[Server]:
 def server(request: pytest.FixtureRequest) -> Server:
     found: Server = request.getfixturevalue(request.param)
     return found
+
+
+def prepare(machine: Host, config: Path) -> None:
+    machine.push(config, "/root/config")
+    machine.run(MACHINE)
 
 
 def follow(machine: Host, heading: str) -> None:
@@ -117,13 +137,31 @@ def say(machine: Host, who: str, typed: str) -> str:
     return machine.run(argv, check=False, input=b"").output
 
 
+def test_the_agent_reads_reports_asks_to_be_admitted_and_leaves(server: Server) -> None:
+    machine = server.machine
+    machine.run("cp -a /etc/hostwright /root/keys; cp /etc/ssh/ssh_known_hosts /etc/hostwright/known_hosts")
+    server.forget()
+    written = f"git ls-remote {server.url} refs/heads/status >/dev/null; rm -rf /root/seen; "
+    written += f"git clone -q -b status {server.url} /root/seen; git -C /root/seen ls-files"
+    try:
+        assert follow_world(machine, server.url).code == 0
+        assert machine.read("/etc/motd") == "hello from web1\n"
+        own = {PAGE, report_path("web1"), signature_path("web1"), request_path("web1"), f"{request_path('web1')}.sig"}
+        assert set(machine.run(written).output.splitlines()) == own
+    finally:
+        machine.run("hostwright uninstall --yes; mkdir -p -m 700 /etc/hostwright; cp -a /root/keys/. /etc/hostwright")
+    assert set(machine.run(written).output.splitlines()) == {PAGE}
+
+
 def test_a_host_pushes_to_the_branch_status_its_own_files_and_nothing_else(server: Server) -> None:
+    server.forget()
     own = [
         report_path("web1"),
         signature_path("web1"),
         PAGE,
         request_path("web1"),
         request_path("web1", "ssh-ed25519 A"),
+        f"{request_path('web1', 'ssh-ed25519 A')}.sig",
     ]
     assert "hosts/" in server.push("status", report_path("web1"), report_path("web2"))
     assert "hosts/" in server.push("status", f"{report_path('web1')}/more")
