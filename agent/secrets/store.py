@@ -11,7 +11,7 @@ from agent.domain.pins import SecretPin
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, UsageError
 from agent.host.identity import admitted
-from agent.inventory.ansible.inventory import read_inventory
+from agent.inventory.ansible.inventory import read_groups
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.lock import LOCK_FILE, Lock, lock_text, read_lock
 from agent.inventory.recipients import ADMINS_FILE, Recipients, differences, gone, is_known, read_recipients
@@ -40,11 +40,12 @@ class SecretStore:
     def __init__(self, root: Path, tree: Tree, inventory: str) -> None:
         """Raises InventoryError with every complaint about hosts, admins and lock.yaml."""
         source, complaints = open_source(tree, inventory), Complaints()
-        hosts = read_inventory(source, complaints)
+        groups = read_groups(source, complaints)  # not the variables: a vault among them is what `import` is for
+        hosts = tuple(groups.hosts)
         self.folder = root / source.folder
-        self.files = SecretFiles(source, hosts.groups, hosts.hosts)
+        self.files = SecretFiles(source, {name: groups.members(name) for name in groups.groups}, hosts)
         identities = admitted(tree, inventory)[0]
-        self.recipients: Recipients = read_recipients(source, hosts.hosts, identities, complaints)
+        self.recipients: Recipients = read_recipients(source, hosts, identities, complaints)
         self.lock: Lock = read_lock(source, complaints)
         complaints.raise_if_any()
 

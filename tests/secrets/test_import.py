@@ -97,6 +97,20 @@ def test_a_wrong_password_and_a_file_without_vault_write_nothing(desk: Desk, tmp
     assert not (desk.repo / "inventories/lab/secrets").exists()
 
 
+def test_vaults_are_taken_from_where_ansible_has_them_in_the_inventory(
+    desk: Desk, tmp_path: Path, password: Path
+) -> None:
+    by = ["--vault-id", f"{password}"]
+    whole = ansible_vault(tmp_path, password, "encrypt", *by, "--output", "-", given=b"a: 1\n")
+    named = ansible_vault(tmp_path, password, "encrypt_string", *by, "--name", "password", "value")
+    desk.write("group_vars/web/vault.yml", whole)
+    desk.write("host_vars/web1.yml", named)
+    files = [f"{desk.repo / 'inventories/lab' / path}" for path in ("group_vars/web/vault.yml", "host_vars/web1.yml")]
+    fine(desk, "import", "--into", "web1", "--password-file", f"{password}", *files)
+    assert reads(desk, "web1", "web1/vault") == b"a: 1\n"
+    assert reads(desk, "web1", "web1/password") == b"value"
+
+
 @given(st.binary(max_size=200))
 def test_garbage_is_a_vault_error_and_nothing_else(garbage: bytes) -> None:
     for content in (

@@ -148,7 +148,7 @@ class Inventory:
 def read_inventory(source: Source, complaints: Complaints) -> Inventory:
     """The hosts and variables of one inventory folder; what is wrong goes to ``complaints``."""
     hosts_complaints = Complaints()
-    groups = _read_hosts(source, hosts_complaints)
+    groups = read_groups(source, hosts_complaints)
     complaints.include(hosts_complaints)
     group_files, host_files = VarsFiles(source, GROUP_VARS), VarsFiles(source, HOST_VARS)
     group_vars: dict[str, Variables] = {}
@@ -172,11 +172,12 @@ def complain_of_unread(source: Source, inventory: Inventory, complaints: Complai
 def read_host_names(source: Source) -> frozenset[str] | None:
     """The names of all hosts, variables not read. None when the hosts file has mistakes."""
     complaints = Complaints()
-    groups = _read_hosts(source, complaints)
+    groups = read_groups(source, complaints)
     return None if complaints else frozenset(groups.hosts)
 
 
-def _read_hosts(source: Source, complaints: Complaints) -> HostGroups:
+def read_groups(source: Source, complaints: Complaints) -> HostGroups:
+    """The hosts file alone: hosts and groups, files of variables not read."""
     found = [name for name in HOSTS_FILES if source.has(name)]
     if not found:
         odd = next((name for name in HOSTS_FILES if name in source.tree.names(source.folder)), HOSTS_FILES[0])
