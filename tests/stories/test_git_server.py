@@ -210,6 +210,32 @@ def test_what_is_no_name_of_a_host_gets_no_key(tmp_path: Path, script: str, name
     assert (done.returncode, "no name of a host" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("access", "asked", "done"),
+    [
+        ("read", "git-upload-pack '/srv/git/ops.git'", True),
+        ("read", "git-receive-pack '/srv/git/ops.git'", False),
+        ("read", "git-upload-pack '/srv/git/reports.git'", False),
+        ("write", "git-upload-pack '/srv/git/reports.git'", True),
+        ("write", "git-receive-pack '/srv/git/reports.git'", True),
+        ("write", "git-receive-pack '/srv/git/ops.git'", False),
+        ("write", "git-upload-pack '/srv/git/ops.git'", False),
+        ("write", "git-receive-pack '/srv/git/reports.git'; id", False),
+        ("write", "git-receive-pack '/srv/git/*.git'", False),
+    ],
+)
+def test_with_a_repository_of_reports_each_key_is_for_its_own(
+    tmp_path: Path, access: str, asked: str, done: bool
+) -> None:
+    shell = tmp_path / "git-shell"
+    shell.write_text('#!/bin/sh\nprintf "%s\\n" "$HOST_OF_KEY" "$@"\n')
+    shell.chmod(0o755)
+    two = ("reports=/srv/git/ops.git", "reports=/srv/git/reports.git")
+    ran = run(tmp_path, "git-for-host", "web1", access, change=two, SSH_ORIGINAL_COMMAND=asked)
+    assert ran.stdout == (f"web1\n-c\n{asked}\n" if done else "")
+    assert (ran.returncode == 0) is done
+
+
 @pytest.mark.parametrize("access", ["read", "write"])
 def test_a_forge_is_sent_the_key_as_its_interface_takes_it(tmp_path: Path, access: str) -> None:
     curl = tmp_path / "curl"
@@ -221,13 +247,16 @@ def test_a_forge_is_sent_the_key_as_its_interface_takes_it(tmp_path: Path, acces
     assert (tmp_path / "argv").read_text().splitlines()[-1].endswith("/keys")
 
 
-def run(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a script of the page, with ``folder`` as home and first on the PATH, and a public key as its input."""
+def run(
+    folder: Path, script: str, *arguments: str, change: tuple[str, str] = ("", ""), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a script of the page, with ``folder`` as home and first on the PATH, and a public key as its input.
+    ``change``: what the person writes in it, and instead of what."""
     (text,) = (block.text for block in blocks(TOLD) if block.info == f"sh file=/usr/local/bin/{script}")
     return subprocess.run(
-        ["sh", "-c", text, script, *arguments],
+        ["sh", "-c", text.replace(*change) if change[0] else text, script, *arguments],
         input="ssh-ed25519 AAAA web1\n",
-        env={"PATH": f"{folder}:{os.environ['PATH']}", "HOME": f"{folder}"},
+        env={"PATH": f"{folder}:{os.environ['PATH']}", "HOME": f"{folder}", **environment},
         capture_output=True,
         text=True,
         timeout=30,
