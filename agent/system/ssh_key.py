@@ -10,7 +10,7 @@ from typing import Final
 
 from agent.domain.text import printable
 from agent.system.files import read_bounded
-from agent.system.process import run
+from agent.system.process import Completed, run
 
 TIMEOUT_S: Final = 10.0
 KEY_LIMIT: Final = 1024 * 1024
@@ -28,9 +28,8 @@ class UnusableKey:
 
 def unusable(key: Path) -> UnusableKey | None:
     """The reason why ssh cannot load the private key without asking anybody; None if it can."""
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     try:
-        asked = run(["ssh-keygen", "-y", "-P", "", "-f", f"{key}"], timeout_s=TIMEOUT_S, env=environment)
+        asked = _asked(key)
         content = read_bounded(key, KEY_LIMIT)
     except OSError:
         return None
@@ -50,3 +49,13 @@ def unusable(key: Path) -> UnusableKey | None:
         ),
     )
     return next(UnusableKey(why, remedy) for holds, why, remedy in causes if holds)
+
+
+def public_half(key: Path) -> bytes:
+    """The public key of a private one that is usable, base64, without its type and comment."""
+    return _asked(key).output.split()[1]
+
+
+def _asked(key: Path) -> Completed:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    return run(["ssh-keygen", "-y", "-P", "", "-f", f"{key}"], timeout_s=TIMEOUT_S, env=environment)

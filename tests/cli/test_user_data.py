@@ -132,6 +132,7 @@ ODD = """https://git.example.org/it's$(id)`id`"%s;&*?\\!.git"""
 def test_no_shell_on_the_way_reads_an_odd_address_as_a_command(printed: Printed, repo: ConfigRepo, form: str) -> None:
     branch = "it's#odd%s;$(id)&"
     repo.git("switch", "--quiet", "-c", branch)
+    repo.git("push", "--quiet", "origin", branch)
     text = printed(form, "--remote", ODD, "--trust", "unsigned", "--branch", branch, *INDEX)
     _, script = READERS[form](text)[f"{FOLDER}/run"]
     told = told_bootstrap(script.decode())
@@ -186,6 +187,10 @@ def test_ksvalidator_finds_nothing_wrong(printed: Printed, tmp_path: Path) -> No
         (("--as", "web1", *SSH, "--deploy-key", "key.pub"), 3, "is the public half of a key"),
         (("--as", "web1", *SSH, "--deploy-key", "key"), 3, "not in your known_hosts"),
         (("--as", "web1", *HTTPS, "--index", "https://a b"), 2, "is no URL"),
+        (("--as", "web1", *HTTPS, "--index", "http://index.example.org/all"), 2, "is no URL of https"),
+        (("--as", "web1", *HTTPS, "--index", "https://u:p@index.example.org/all"), 2, "***@index"),
+        (("--as", "web1", *HTTPS, "--branch", "nope"), 2, "git push -u origin nope"),
+        (("--as", "web1", *HTTPS[2:]), 2, "is a path of this computer"),
         (("--as", "web1", *HTTPS, "--branch", "-x"), 3, "cannot be the name of a branch"),
         (("--as", "web1", "--remote", "https://git.example.org/a b", "--trust", "unsigned"), 3, "holds blanks"),
         (("--as", "web2", *HTTPS), 2, "web2 is not in"),
@@ -201,6 +206,36 @@ def test_what_could_not_work_is_refused_at_the_desk(
     told = capsys.readouterr()
     assert said in told.err
     assert told.out == ""
+
+
+def test_a_host_that_the_remote_does_not_have_yet_is_refused(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo.write({"inventories/prod/hosts.yaml": "web:\n  hosts:\n    web1:\n    web3:\n"})
+    assert run(["enroll", "--user-data", "cloud-init", "--as", "web3", *HTTPS, *INDEX]) == 2
+    assert "web3 is not in the hosts file of origin/main" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["admins", "trusted_signers", "identities/web2.pub"])
+def test_a_key_that_is_somebody_s_already_does_not_go_along(
+    repo: ConfigRepo, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    ann = author(tmp_path, "ann")
+    line = f"{ann.line}\n" if file == "trusted_signers" else f"{ann.public} ann@example.org\n"
+    repo.commit("Name her", {"inventories/prod/hosts.yaml": "web: {hosts: {web1: , web2: }}\n"})
+    repo.commit("Trust", {f"inventories/prod/{file}": line})
+    repo.git("push", "--quiet", "origin", "main")
+    assert run(["enroll", "--user-data", "cloud-init", "--as", "web1", *SSH, "--deploy-key", f"{ann.key}"]) == 3
+    told = capsys.readouterr()
+    assert f"is the private half of a key in inventories/prod/{file}" in told.err
+    assert told.out == ""
+
+
+def test_a_document_that_trusts_unsigned_commits_says_so_aloud(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["enroll", "--user-data", "cloud-init", "--as", "web1", *HTTPS, *INDEX]) == 0
+    assert "--trust unsigned: whoever can push to the repository is root on web1" in capsys.readouterr().err
 
 
 def test_a_preseed_file_that_linux_would_not_take_is_refused(

@@ -98,7 +98,8 @@ def enroll(
         _see_to_host(output, desk, name, group, commit=commit)
         following = _following(desk, remote=remote, branch=branch, trust=trust, key_command=None, wheelhouse=None)
         given_keys = {"deploy_key": deploy_key, "status_key": status_key}
-        boot = boot_of(name, following, given_keys, index=index, embedded=index is None and not holds_agent(desk.tree))
+        embedded = index is None and not holds_agent(desk.tree)
+        boot = boot_of(name, following, given_keys, desk, index=index, embedded=embedded)
         return show_document(output, boot, form, written_to)
     if name is not None:
         if len(targets) > 1:

@@ -7,31 +7,81 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from agent.cli.desk import Desk
 from agent.cli.enrolment import Following
 from agent.cli.output import Output
 from agent.cli.unattended.first_boot import FirstBoot, first_boot
 from agent.cli.unattended.formats import FORMATS
+from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable
 from agent.errors import SettingsError, UsageError
+from agent.inventory.ansible.inventory import read_host_names
+from agent.inventory.source import open_source
 from agent.system.files import write_atomic
-from agent.system.ssh_key import unusable
+from agent.system.remote import Remote, Transport, without_password
+from agent.system.revisions import Revisions
+from agent.system.ssh_key import public_half, unusable
 
-_INDEX: Final = re.compile(r"(https?|file)://[!-~]+")
+_INDEX: Final = re.compile(r"(https|file)://[!-?A-~]+")
+"""Without a user, and not by plain http: root runs what comes from there."""
+_PEOPLE: Final = ("/admins", "/trusted_signers", ".pub")
 
 
 def boot_of(
-    host: str, following: Following, given: Mapping[str, Path | None], *, index: str | None, embedded: bool
+    host: str,
+    following: Following,
+    given: Mapping[str, Path | None],
+    desk: Desk,
+    *,
+    index: str | None,
+    embedded: bool,
 ) -> FirstBoot:
     """The first boot of ``host``; ``given``: files of private keys by their names. Raises UsageError, SettingsError."""
+    _require_reachable(host, following, desk)
     keys = _read_keys(following.access, given)
+    _require_own(keys, given, desk)
     if index is not None and not _INDEX.fullmatch(index):
-        raise UsageError(f"--index {printable(index)} is no URL", hint="write it like https://host/simple")
+        raise UsageError(
+            f"--index {without_password(printable(index))} is no URL of https, or names a user",
+            hint="write it like https://host/simple: root runs what comes from there, and many read the document",
+        )
     if following.access and not following.known_hosts:
         raise SettingsError(
             "the Git server's host key is not in your known_hosts",
             hint="log in to it once and compare the key that ssh shows with what its administrator says",
         )
     return first_boot(host, following, keys, embedded=embedded, index=index)
+
+
+def _require_reachable(host: str, following: Following, desk: Desk) -> None:
+    """Raise UsageError unless a machine elsewhere can become ``host`` by what the remote has."""
+    if Remote.parse(following.remote).transport is Transport.FILE:
+        raise UsageError(
+            f"the remote {printable(following.remote)} is a path of this computer",
+            hint="say how the machine reaches the config repo: --remote URL",
+        )
+    branch = following.branch
+    if following.min_commit is None:
+        raise UsageError(
+            f"origin is not known to have a branch {branch}", hint=f"git push -u origin {branch}, or say --branch"
+        )
+    pushed = Revisions(desk.copy.checkout.git).tree(following.min_commit)
+    if host not in (read_host_names(open_source(pushed, desk.inventory)) or ()):
+        raise UsageError(
+            f"{host} is not in the hosts file of origin/{branch}", hint="commit and push it, then run this again"
+        )
+
+
+def _require_own(keys: Mapping[str, bytes], given: Mapping[str, Path | None], desk: Desk) -> None:
+    """Raise SettingsError for a key that is somebody's already: whoever reads the document could act as them."""
+    for name in keys:
+        public = public_half(given[name] or Path())
+        for path in desk.tree.paths(INVENTORIES):
+            if path.endswith(_PEOPLE) and public in desk.tree.read(path):
+                raise SettingsError(
+                    f"{printable(f'{given[name]}')} is the private half of a key in {path}",
+                    hint="make one for this machine alone: ssh-keygen -t ed25519 -N '' -f FILE",
+                )
 
 
 def show_document(output: Output, boot: FirstBoot, form: str, file: Path | None) -> int:
@@ -43,6 +93,8 @@ def show_document(output: Output, boot: FirstBoot, form: str, file: Path | None)
     else:
         output.show_bytes(document.encode())
     output.say(f"{len(document) / 1024:.0f} KiB{', the agent included: --index URL leaves it out' * boot.embedded}")
+    if not boot.signed:
+        output.say(f"--trust unsigned: whoever can push to the repository is root on {boot.host}")
     if boot.access:
         output.say(f"whoever reads it has {boot.host}'s access to the repository: give it to {boot.host} alone")
     output.say(f"whoever reads it can be admitted as {boot.host}, until {boot.host} is")

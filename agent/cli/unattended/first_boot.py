@@ -77,13 +77,15 @@ class Placed:
 @dataclass(frozen=True, slots=True)
 class FirstBoot:
     """``files`` of ``host``, beside the unit SERVICE, which is to be enabled. ``code``: it stands in one of them.
-    ``access``: they hold what opens the repository. ``embedded``: they hold the agent."""
+    ``access``: they hold what opens the repository. ``embedded``: they hold the agent. ``signed``: it follows
+    signed commits alone."""
 
     host: str
     code: OneTimeCode
     files: tuple[Placed, ...]
     access: bool
     embedded: bool
+    signed: bool
 
 
 def first_boot(
@@ -112,7 +114,7 @@ def first_boot(
         Placed(f"{FOLDER}/{name}", content, plain=False),
     ]
     access = bool(keys) or without_password(following.remote) != following.remote
-    return FirstBoot(host, code, tuple(placed), access, embedded)
+    return FirstBoot(host, code, tuple(placed), access, embedded, signed=following.signers is not None)
 
 
 def holds_agent(tree: Tree) -> bool:
