@@ -18,6 +18,7 @@ from agent.system.process import Completed, run
 CPU_S = 10
 """Seconds of CPU for one evaluation."""
 MEMORY_BYTES = 512 * 1024 * 1024
+"""Of data that one evaluation may hold, beside what the loaded engine holds."""
 BATCH_BYTES = 2 * 1024 * 1024
 """Inputs that one process is handed: the modules are compiled once for them."""
 ANSWER_BYTES = 8 * 1024 * 1024
@@ -30,6 +31,8 @@ MESSAGE_LIMIT = 300
 _UNSCHEDULED = b"could not schedule all statements"
 """The engine's words for a rule that it leaves out."""
 _PACKAGE = "regorus"
+_ENVIRON = {"MIMALLOC_ARENA_EAGER_COMMIT": "0"}
+"""The allocator of the engine reserves 1 GiB as it loads. So it takes of that, and is counted for, what it needs."""
 
 
 class RegoError(Exception):
@@ -78,7 +81,7 @@ def _evaluate(
             argv,
             timeout_s=WALL_S + CPU_S * len(inputs),
             input=b"\n".join((json.dumps(begin).encode(), *inputs)) + b"\n",
-            env={},
+            env=_ENVIRON,
             output_limit=ANSWER_BYTES,
         )
     except OSError as error:

@@ -12,6 +12,7 @@ import re
 import resource
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from agent.system.confinement import give_up_rights
@@ -59,8 +60,10 @@ def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
 def _close_all_ways(memory: int) -> None:
     """From here on no file can be opened, no socket made, nothing written but the answers.
 
-    ``memory``: bytes of data."""
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    ``memory``: bytes of data, beside those held already."""
+    _size, _resident, _shared, _text, _library, data, *_ = map(int, Path("/proc/self/statm").read_text().split())
+    most = data * resource.getpagesize() + memory
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
         resource.setrlimit(kind, (0, 0))
 

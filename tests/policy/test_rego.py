@@ -107,8 +107,20 @@ def test_a_rule_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_rule_that_eats_memory_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rego, "MEMORY_BYTES", 64 * 1024 * 1024)
-    assert "64 MiB of memory" in error("deny contains count(numbers.range(1, 100000000))").message
+    eater = "deny contains count(numbers.range(1, 4000000))"  # about 100 MiB
+    assert value(eater) == [4000000]
+    monkeypatch.setattr(rego, "MEMORY_BYTES", 48 * 1024 * 1024)
+    assert "48 MiB of memory" in error(eater).message
+
+
+@pytest.mark.parametrize("resources", [1207, 12000])
+def test_a_host_with_many_resources_is_judged(resources: int) -> None:
+    found = value(
+        'deny contains r.name if { some r in input.resources; r.mode == "0666" }',
+        resources=[{"name": f"/srv/{number}", "mode": "0644", "text": "x" * 200} for number in range(resources)]
+        + [{"name": "/srv/open", "mode": "0666"}],
+    )
+    assert found == ["/srv/open"]
 
 
 def test_a_rule_that_calls_itself_for_ever_is_ended() -> None:
