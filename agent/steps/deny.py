@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from agent.domain import codec
 from agent.domain.desired import DesiredDeploy, DesiredState
-from agent.domain.plan import DeployPlan, Hold, HoldKind, Plan
+from agent.domain.plan import Change, DeployPlan, Hold, HoldKind, Plan
 from agent.domain.policy import (
     FOLDER,
     JUDGING,
@@ -138,13 +138,12 @@ class HostPolicies:
         return _holds(self._state, verdict.denied)
 
     def denied_now(self, planned: DeployPlan) -> Hold | None:
-        """The hold on a deploy whose turn has come: the rules are asked again where it wants what the plan did not
-        say."""
+        """The hold on a deploy whose turn has come: the rules are asked again unless they would be told the same
+        changes of it as with the plan."""
         if self._plan is None or planned.in_sync:
             return None
         before = next((each for each in self._plan.deploys if each.deploy == planned.deploy), None)
-        known = {change.resource for change in before.changes} if before is not None else frozenset()
-        if all(change.resource in known for change in planned.changes):
+        if before is not None and _changes(before.changes) == _changes(planned.changes):
             return None
         others = (each for each in self._plan.deploys if each.deploy != planned.deploy)
         return self.denied(replace(self._plan, deploys=(*others, planned))).get(planned.deploy)
@@ -206,7 +205,12 @@ def _deploy(deploy: DesiredDeploy) -> PolicyDeploy:
 
 
 def _plan(plan: Plan) -> PolicyPlan:
-    changes = [
+    unknown = tuple(deploy.deploy for deploy in plan.deploys if deploy.unknown is not None)
+    return PolicyPlan(changes=_changes(plan.changes), unknown=unknown)
+
+
+def _changes(changes: Iterable[Change]) -> tuple[PolicyChange, ...]:
+    return tuple(
         PolicyChange(
             deploy=change.deploy,
             resource=change.resource,
@@ -216,10 +220,8 @@ def _plan(plan: Plan) -> PolicyPlan:
             lines_added=change.wanted.lines_added,
             lines_removed=change.wanted.lines_removed,
         )
-        for change in plan.changes
-    ]
-    unknown = tuple(deploy.deploy for deploy in plan.deploys if deploy.unknown is not None)
-    return PolicyPlan(changes=tuple(changes), unknown=unknown)
+        for change in changes
+    )
 
 
 def _holds(state: DesiredState, denied: Iterable[RuleMessage]) -> dict[str, Hold]:

@@ -123,19 +123,30 @@ def test_a_host_without_the_engine_changes_nothing_and_says_so(host: Host, monke
     assert held(account) == [("policy", deny.NO_ENGINE[0])]
 
 
+LATE = WantedChange("file:/srv/late", "write")
+LARGER = WantedChange("file:/srv/motd", "write", diff="-line\n" * 900)
+
+
+@pytest.mark.parametrize(
+    ("rule", "wanted"),
+    [
+        ('c.resource == "file:/srv/late"', (WantedChange("file:/srv/motd", "write"), LATE)),
+        ('c.operation == "restart"', (WantedChange("file:/srv/motd", "restart"),)),
+        ("c.lines_removed > 100", (LARGER,)),
+    ],
+    ids=["another resource", "another operation", "more lines"],
+)
 def test_what_a_deploy_wants_only_when_its_turn_has_come_is_judged_too(
-    host: Host, monkeypatch: pytest.MonkeyPatch, asked: list[object]
+    host: Host, monkeypatch: pytest.MonkeyPatch, asked: list[object], rule: str, wanted: tuple[WantedChange, ...]
 ) -> None:
-    rule = 'deny contains "not this" if { some c in input.plan.changes; c.resource == "file:/srv/late" }'
+    rule = f'deny contains "not this" if {{ some c in input.plan.changes; {rule} }}'
     host.repo.commit("First", HOSTS | site("a") | denying(rule))
     found = host.engine._found
     turns: list[str] = []
 
     def later(deploy: str) -> FoundDeploy:
         turns.append(deploy)
-        if len(turns) == 1:
-            return found(deploy)
-        return FoundDeploy(deploy, (WantedChange("file:/srv/motd", "write"), WantedChange("file:/srv/late", "write")))
+        return found(deploy) if len(turns) == 1 else FoundDeploy(deploy, wanted)
 
     monkeypatch.setattr(host.engine, "_found", later)
     host.cycle(wanted=True)
