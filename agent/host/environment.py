@@ -46,8 +46,7 @@ BUNDLES = (
 )
 """The certificates of the machine, which include a company's own. uv and pip bring others."""
 
-NEEDED_BYTES = 256 * 1000 * 1000
-"""An environment takes 110 MB; while it is built, the downloads lie beside it."""
+NEEDED_BYTES = 256 * 1000 * 1000  # an environment takes 110 MB; while it is built, the downloads lie beside it
 
 CODE = ("agent", "pyproject.toml", "requirements.txt")
 """The part of a clone that an environment is made of."""
@@ -167,8 +166,9 @@ def _build(agent: AgentSource, environment: Path, sources: Mapping[str, str]) ->
     venv.EnvBuilder(symlinks=True).create(environment)
     work.mkdir(mode=0o700)  # uv makes locks there that all may write to
     lock, uv_lock = work / "requirements.txt", work / "uv.txt"
-    engine = rb"(?m)^gordon-to-regorus==(?:.*\\\n)*.*\n"  # of policies; its wheels need glibc
-    lock.write_bytes(agent.lock if platform.libc_ver()[0] == "glibc" else re.sub(engine, b"", agent.lock))
+    engine = rb"(?m)^gordon-to-regorus==(?:.*\\\n)*.*\n"  # of policies; its wheels need glibc 2.34
+    runs = re.match(r"glibc2\.(3[4-9]|[4-9]\d|\d{3})", "".join(platform.libc_ver()))
+    lock.write_bytes(agent.lock if runs else re.sub(engine, b"", agent.lock))
     uv_lock.write_bytes(b"".join(re.findall(rb"^uv==(?:.*\\\n)*.*\n", agent.lock, re.MULTILINE)))
     where = ["--no-index", "--find-links", sources["wheelhouse"]] if sources.get("wheelhouse") else []
     where += ["--index-url", sources["index"]] if sources.get("index") else []

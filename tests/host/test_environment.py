@@ -110,3 +110,26 @@ def test_uv_that_is_not_the_locked_one_is_not_run(house: Path, index: str, tmp_p
 @pytest.mark.parametrize("name", environment.PIP_SETTINGS)
 def test_uv_is_left_to_pip_where_pip_is_told_more_than_an_index(index: str, tmp_path: Path, name: str) -> None:
     assert environment._links_to_uv("uv-1", {"index": index}, {name: "x"}) == []
+
+
+@pytest.mark.parametrize(
+    ("libc", "has_engine"),
+    [(("glibc", "2.31"), False), (("glibc", "2.34"), True), (("glibc", "2.41"), True), (("", ""), False)],
+)
+def test_the_engine_of_policies_is_left_out_where_no_wheel_of_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, libc: tuple[str, str], has_engine: bool
+) -> None:
+    class InstalledError(Exception): ...
+
+    def call(argv: list[str], *_: object) -> None:
+        if "-r" in argv:
+            raise InstalledError(Path(argv[-1]).read_bytes())
+
+    lock = b"click==8.3 \\\n    --hash=sha256:a\n%suv==1 \\\n    --hash=sha256:b\n"
+    engine = b"gordon-to-regorus==0.13.0 \\\n    --hash=sha256:c \\\n    --hash=sha256:d\n"
+    monkeypatch.setattr(environment.platform, "libc_ver", lambda: libc)
+    monkeypatch.setattr(environment, "_fetch_uv", lambda *_: Path("uv.whl"))
+    monkeypatch.setattr(environment, "_call", call)
+    with pytest.raises(InstalledError) as raised:
+        environment._build(environment.AgentSource("1", lock % engine, ""), tmp_path / "environment", {})
+    assert raised.value.args == (lock % (engine if has_engine else b""),)
