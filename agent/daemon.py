@@ -92,6 +92,7 @@ class Daemon:
     """As the last cycle left it; its intervals count until another one has said more."""
     asked: dict[str, Asked] = field(default_factory=dict)
     """The questions under way: to ``REMOTE``, to ``CHECKS``."""
+    silent: set[str] = field(default_factory=set)  # those of the two of which the log has said that none answers
     watch: Watching | None = None
     """Of the folders that the trace names, where fleet.yaml asks for it and the kernel can."""
     same_at: float = field(default_factory=time.time)
@@ -111,7 +112,7 @@ class Daemon:
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        signal.signal(signal.SIGHUP, self._hangup)
+        signal.signal(signal.SIGHUP, self._ask)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.selector.register(control, selectors.EVENT_READ)
         self.selector.register(wake_read, selectors.EVENT_READ)
@@ -164,7 +165,7 @@ class Daemon:
         self._end_watch()
         if self.rest.holds():
             self._every(self.rest.drift_s, self._check)
-            self._every(self.rest.fetch_s, self._ask_remote)
+            self._every(self.rest.fetch_s, lambda: self._ask_beside(REMOTE, self.rest.ask))
             self._every(min(self.rest.plan_s, self.rest.until - int(time.time())), self._ask)
             self._begin_watch()
         else:
@@ -175,7 +176,7 @@ class Daemon:
         seconds = max(1, min(seconds, LONGEST_INTERVAL_S))
         self.scheduler.every(seconds).to(max(seconds, round(seconds * (1 + JITTER)))).seconds.do(job)
 
-    def _ask(self) -> None:
+    def _ask(self, *_: object) -> None:
         self.due = True
 
     def _check(self, *, by_clock: bool = True) -> None:
@@ -235,9 +236,6 @@ class Daemon:
         if self.watch.wait_s(now) == 0:
             self._check(by_clock=False)
 
-    def _ask_remote(self) -> None:
-        self._ask_beside(REMOTE, self.rest.ask)
-
     def _ask_beside(self, whom: str, command: Command | None) -> None:
         if self.cycle is None and not self.due and whom not in self.asked and command is not None:
             try:
@@ -253,6 +251,9 @@ class Daemon:
             if (answer := asked.answer()) is None:
                 continue
             del self.asked[whom]
+            if not answer and whom not in self.silent:
+                log.warning("%s gave no answer to what is asked between two cycles, so a cycle asks each time", whom)
+            self.silent = self.silent - {whom} if answer else self.silent | {whom}
             if whom == CHECKS and answer != PASSED:
                 log.info("not as the last cycle left it: %s", printable(answer.decode(errors="replace")))
                 self.due = True
@@ -313,9 +314,6 @@ class Daemon:
 
     def _stop(self, *_: object) -> None:
         self.stopping = True
-
-    def _hangup(self, *_: object) -> None:
-        self.due = True
 
     def _leave(self) -> None:
         for caller in (*self.waiting, *self.callers):

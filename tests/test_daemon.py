@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from agent.control import Caller, ask
-from agent.daemon import Daemon
+from agent.daemon import REMOTE, Daemon
 from agent.domain.question import Question, QuestionKind
 from agent.host.paths import Paths
 from agent.trace.answers import trace
@@ -27,7 +27,7 @@ from agent.trace.watch import DEBOUNCE_S
 PROGRAM = """
 import subprocess, sys
 from pathlib import Path
-from agent.daemon import Daemon
+from agent.daemon import REMOTE, Daemon
 from agent.host.paths import Paths
 
 root, cycle = Path(sys.argv[1]), sys.argv[2]
@@ -273,6 +273,19 @@ def test_a_health_check_that_does_not_pass_starts_a_cycle(start: Start, tmp_path
     daemon.until(lambda: daemon.cycles == 2)
 
 
+@pytest.mark.parametrize("whom", ["remote", "health checks"])
+def test_that_nobody_answers_is_said_once(
+    start: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str], whom: str
+) -> None:
+    (tmp_path / "owned").touch()
+    (tmp_path / "seen").write_bytes(b"a\trefs/heads/main\n")
+    (tmp_path / "offered").write_bytes(b"" if whom == "remote" else b"a\trefs/heads/main\n")
+    (tmp_path / "checks").write_bytes(PASSED if whom == "remote" else b"")
+    daemon = start(RESTING)
+    daemon.until(lambda: daemon.cycles >= 3)
+    assert capfd.readouterr().err.count("gave no answer") == 1
+
+
 def test_another_branch_that_moves_starts_a_cycle(resting: Running, tmp_path: Path) -> None:
     (tmp_path / "offered").write_text("aaa\trefs/heads/main\nccc\trefs/heads/other\n")
     resting.until(lambda: resting.cycles == 2)
@@ -422,7 +435,7 @@ def test_an_answer_of_the_remote_while_a_cycle_runs_asks_for_no_other(tmp_path: 
     write(paths.rest, Rest(2**40, ask=(["echo", "aaa\trefs/heads/main"], {"PATH": os.defpath}, 5)))
     daemon = Daemon(paths, lambda: subprocess.Popen(["sleep", "600"]), owns_cycle=True, due=False)
     daemon._register()
-    daemon._ask_remote()
+    daemon._ask_beside(REMOTE, daemon.rest.ask)
     assert daemon.asked
     daemon._begin()
     assert daemon.cycle is not None

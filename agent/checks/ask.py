@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from agent.trace.rest import PASSED, Command, read
 
 START_S = 30
 """For the process to begin and to end, on a host that is busy."""
+
+STACK = 512 * 1024
+"""Bytes of stack of each thread, of which an http check has two: the 8 MiB of the system count as held."""
 
 
 def command(checks: Sequence[Check], file: Path) -> Command:
@@ -33,6 +37,7 @@ def main(file: Path) -> int:
     rest = read(file)
     if rest is None or not rest.checks:
         return 1
+    threading.stack_size(STACK)
     failed = [result for result in run_checks(from_plain(rest.checks, list[Check])) if not result.passed]
     told = "".join(f"{result.deploy}: {result.label}: {result.output}\n" for result in failed)
     os.write(1, told.encode(errors="replace") or PASSED)

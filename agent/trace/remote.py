@@ -11,7 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 MEMORY_MOST = 96 * 1024 * 1024
-"""Bytes of data that git may hold: a list of half a million branches. A server may make one without end."""
+"""Bytes of data that git may hold: a list of half a million branches. A server may make one without end. What asks the
+health checks needs half of it: the daemon and both fit into what its unit may hold."""
 
 ANSWER_MOST = 1024 * 1024
 """Bytes of an answer that can be compared; a longer one is never the same."""

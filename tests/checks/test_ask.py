@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 from agent.checks.ask import command
+from agent.checks.run import AT_ONCE
 from agent.checks.spec import check_of, model_of
 from agent.domain.codec import to_plain
+from agent.trace.remote import Asked
 from agent.trace.rest import PASSED, Rest, read, write
 from tests.checks.test_run import serving
 from tests.cli.test_start_up import loaded
@@ -32,6 +35,20 @@ def test_checks_that_pass_are_told_so_and_one_that_does_not_is_named(tmp_path: P
         assert asked(tmp_path, here, well) == PASSED
         assert asked(tmp_path, here, {**well, "contains": "ill"}).startswith(b"web: http http://127.0.0.1")
     assert b"refused" in asked(tmp_path, {"tcp": f"127.0.0.1:{port}"}, here)
+
+
+def test_as_many_servers_as_are_asked_at_once_fit_into_what_the_daemon_allows(tmp_path: Path) -> None:
+    with serving() as port:
+        checks = [
+            check_of("web", model_of(entry).model_validate(entry))
+            for entry in [{"http": f"http://127.0.0.1:{port}/soon"}] * (2 * AT_ONCE)
+        ]
+        probe = command(checks, tmp_path / "rest")
+        write(tmp_path / "rest", Rest(2**40, probe=probe, checks=to_plain(checks)))
+        asked = Asked(*probe)
+        while (answer := asked.answer()) is None:  # it gives up itself
+            time.sleep(0.05)
+    assert answer == PASSED
 
 
 def test_asking_loads_neither_the_models_of_checks_nor_what_only_others_need() -> None:

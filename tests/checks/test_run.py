@@ -35,8 +35,7 @@ def asked(**entry: Any) -> CheckResult:
 
 class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if self.path == "/slow":
-            time.sleep(10)
+        time.sleep({"/slow": 10, "/soon": 0.5}.get(self.path, 0))
         status = {"/gone": 410, "/moved": 302}.get(self.path, 200)
         self.send_response(status)
         if status == 302:
