@@ -269,8 +269,9 @@ class SshServer:
 
 
 @contextlib.contextmanager
-def ssh_server(folder: Path) -> Iterator[SshServer]:
-    """sshd for whoever runs the tests; without one the test is skipped. As root its /run/sshd lies in a namespace."""
+def ssh_server(folder: Path, settings: str = "") -> Iterator[SshServer]:
+    """sshd for whoever runs the tests, with lines of sshd_config of their own; without one the test is skipped. As root
+    its /run/sshd lies in a namespace."""
     program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if program is None:
         pytest.skip("needs sshd")
@@ -284,6 +285,7 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
         f"Port {server.port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {server.authorized_keys}\n"
         "PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
         "PermitRootLogin prohibit-password\nAcceptEnv GIT_PROTOCOL\n"
+        f"{settings}\n"
     )
     argv = [program, "-D", "-e", "-f", f"{config}"]
     if os.geteuid() == 0:

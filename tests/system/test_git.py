@@ -72,6 +72,18 @@ def test_a_commit_is_fetched_over_ssh_with_the_deploy_key(repo: ConfigRepo, sshd
     assert mirror.fetch(sshd.url(repo.path), "main").sha == repo.head
 
 
+def test_the_daemon_can_ask_a_server_that_offers_the_costly_key_exchange_alone(
+    repo: ConfigRepo, tmp_path: Path
+) -> None:
+    only = "KexAlgorithms sntrup761x25519-sha512@openssh.com"
+    with ssh_server(tmp_path / "sshd", only) as server:
+        mirror = Mirror(tmp_path / "repo.git", Access(server.known_hosts, server.client_key))
+        argv, environment, timeout_s = mirror.asking(server.url(repo.path), tags=False)
+        done = subprocess.run(argv, env=environment, timeout=timeout_s, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"\trefs/heads/main\n")
+
+
 def test_user_and_password_of_a_url_open_the_door(repo: ConfigRepo, mirror: Mirror, tmp_path: Path) -> None:
     repo.bare(tmp_path / "srv/config.git")
     with http_server(tmp_path / "srv", password="ann:p@ss") as server:
