@@ -31,6 +31,7 @@ SITE = """
       needs: [closed]
       with: {/srv/behind: {content: "behind\\n"}}
     - dotfiles: {user: root, sets: [canary]}
+    - users: {ann: {password_hash: "{{ secret('all/hash') }}"}}
     - name: code
       deploy: deploys/canary.py
       with: {canary: "{{ secret('all/canary') }}"}
@@ -49,8 +50,9 @@ server.shell(name="Say it", commands=["cat /srv/code; cat /srv/code >&2"])
 """
 BROKEN = "from pyinfra import host\nraise RuntimeError('with ' + host.data.canary)\n"
 
-MEANT = {"/srv/site", "/srv/template", "/srv/code", "/root/.canary"}
-"""Where the secret is to be."""
+LEDGER = "/var/lib/hostwright/ledger/entries.sqlite"
+MEANT = {"/srv/site", "/srv/template", "/srv/code", "/root/.canary", "/etc/shadow", "/etc/shadow-", LEDGER}
+"""Where the secret is to be; of the ledger, the hash that /etc/shadow has."""
 
 ASKED = (
     "plan --json",
@@ -73,11 +75,17 @@ def files(host: Host, recipient: str, value: str) -> dict[str, str | bytes | Non
     return {
         f"{LAB}/site.yaml": SITE,
         f"{LAB}/secrets/all/canary.age": age.encrypt(f"{value}\n".encode(), [recipient]),
+        f"{LAB}/secrets/all/hash.age": age.encrypt(hashed(value).encode(), [recipient]),
         "dotfiles/canary/.canary.age": age.encrypt(value.encode(), [recipient]),
         "canary.j2": "a={{ secret('all/canary') }}\nb={{ secret('all/canary') | b64encode }}\n",
         "deploys/canary.py": CODE,
         "deploys/broken.py": BROKEN,
     }
+
+
+def hashed(value: str) -> str:
+    """A password hash of each ``value`` in which the pattern is found."""
+    return f"$6${PATTERN}${base64.b64encode(value.encode()).decode()}"
 
 
 def identity(host: Host) -> tuple[str, str]:
@@ -109,7 +117,9 @@ def test_a_secret_is_where_it_is_meant_to_be_and_nowhere_else(world: World, host
     assert host.read("/srv/site") == f"{SECOND}\n"
     assert host.read("/srv/template").startswith(f"a={SECOND}\n")
     assert (host.read("/srv/code"), host.read("/root/.canary")) == (SECOND, SECOND)
+    assert host.run("getent shadow ann | cut -d: -f2").output == f"{hashed(SECOND)}\n"
     assert holding(host) == MEANT
+    assert host.run(["stat", "-c", "%U %a", LEDGER]).output == "root 600\n"
     assert host.read("/root/seen") == "", "an argument list or an environment"
     said: dict[str, Any] = {"apply": (first.output, first.error, second.output, second.error)}
     said |= {asked: host.run(["hostwright", *asked.split()], check=False) for asked in ASKED}
@@ -132,7 +142,7 @@ def test_a_host_that_is_not_admitted_applies_what_needs_no_secret(world: World, 
     report = world.report("web1")
     first, second = sorted(hold["reason"] for hold in report["holds"] if hold["kind"] == "not-admitted")
     assert first.startswith("behind: needs closed, which waits")
-    assert second.startswith("closed, dotfiles, code: this host is not admitted")
+    assert second.startswith("closed, dotfiles, users, code: this host is not admitted")
     plan = host.run(["hostwright", "plan"], check=False).output
     assert "? closed: waits for a secret, held" in plan
     assert "held: this host is not admitted" in plan
