@@ -182,7 +182,7 @@ def reporter_of_host(paths: Paths, settings: Settings, mirror: Mirror, memory: M
         clock=clock,
         # A host that follows its own repository has nobody to ask: whoever writes there is root here.
         admission=partial(_admission, paths, settings, mirror) if settings.remote != str(paths.origin) else None,
-        asked=paths.request,
+        asked=(paths.request, paths.next_identity),
     )
 
 

@@ -42,30 +42,33 @@ class Displaced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What the branch is to have of one host's request: ``request``, or none. ``asked``: the document that it asked by
-    before. ``ssh``: the public key that it asks for."""
+    """What the branch is to have of one host's request: ``request``, or none. ``asked``: the documents that it asked
+    by before. ``ssh``: the public key that it asks for."""
 
     host: str
     at: int
     ssh: str
     request: SignedRequest | None
-    asked: bytes | None
+    asked: Sequence[bytes]
 
     def changes(self, lying: Sequence[BranchFile]) -> dict[str, bytes | None]:
-        """The files to write and, None, to remove, where ``lying`` are the requests for its name. Those of other
-        machines stay as they are: an administrator sees both."""
-        former = blob_id(self.asked) if self.asked is not None else ""
-        wanted = blob_id(self.request.document) if self.request is not None else ""
-        if self.request is not None and any(file.object_id == wanted for file in lying):
-            return {}
-        own = [file.path for file in lying if file.object_id == former]
+        """The files to write and, None, to remove, where ``lying`` are the requests for its name and their signatures.
+        Those of other machines stay as they are: an administrator sees both."""
+        there = {file.path: file.object_id for file in lying}
+        documents = (*self.asked, *([self.request.document] if self.request is not None else []))
+        known = {blob_id(document) for document in documents}
+        own = [path for path, object_id in there.items() if object_id in known]
         files: dict[str, bytes | None] = {path: None for each in own for path in (each, f"{each}.sig")}
         if self.request is not None:
-            first = request_path(self.host)
-            taken = any(file.path == first for file in lying) and first not in own
-            path = request_path(self.host, self.ssh) if taken else first
+            first, second = request_path(self.host), request_path(self.host, self.ssh)
+            path = second if second in own or (first in there and first not in own) else first
             files |= {path: self.request.document, f"{path}.sig": self.request.signature}
-        return files
+        # A stranger may have replaced either file of the two.
+        return {
+            path: content
+            for path, content in files.items()
+            if (there.get(path) != blob_id(content) if content is not None else path in there)
+        }
 
 
 Render = Callable[[Sequence[RawReport]], bytes]
@@ -221,8 +224,9 @@ def _publish_once(
 
 
 def _requests(branch: Branch, commit: str, host: str) -> list[BranchFile]:
-    """The requests for the name ``host``."""
-    return [file for file in branch.files(commit, request_folder(host)) if requested_host(file.path) == host]
+    """The requests for the name ``host``, and their signatures."""
+    files = branch.files(commit, request_folder(host))
+    return [file for file in files if requested_host(file.path.removesuffix(".sig")) == host]
 
 
 def _are(files: Sequence[BranchFile], expected: Collection[bytes]) -> bool:

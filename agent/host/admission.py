@@ -38,13 +38,13 @@ CODE_LIMIT = 1024
 @dataclass(frozen=True, slots=True)
 class AdmissionState:
     """What a host goes by when it reports. ``ssh``: the public key that it has or asks for. ``request``: what it asks
-    by, None where it has nothing to ask for. ``asked``: the document that it asked by last. ``displaced``: the fleet
-    knows another key by this host's name, so nobody would believe its reports, and they would be in the way of the
-    other's."""
+    by, None where it has nothing to ask for. ``asked``: the documents that it asked by, or was about to, the last one
+    first. ``displaced``: the fleet knows another key by this host's name, so nobody would believe its reports, and they
+    would be in the way of the other's."""
 
     ssh: str
     request: SignedRequest | None
-    asked: bytes | None
+    asked: tuple[bytes, ...]
     displaced: bool
 
 
@@ -61,13 +61,15 @@ class Admission:
     def take_up(self) -> bool:
         """Take up the keys that this host asked for, if they are admitted by now. Return True from then on until
         ``keep`` is told that the request is gone. Raises OSError, SettingsError, and what reading the commit raises."""
-        asked = self._asked()
-        if asked is None or not _is(self._admitted(), asked.ssh, asked.age):
-            waits = asked is not None and not self.paths.next_identity.exists()
-            self._notice(asked.fingerprint if waits and asked is not None else "")
+        new, own = self.paths.next_identity, self.paths.identity
+        wanted = self._wanted()
+        if wanted is None or not _is(self._admitted(), *wanted):
+            waits = wanted is not None and not new.exists()
+            self._notice(PublicIdentity(wanted[0]).fingerprint if waits and wanted is not None else "")
             return False
         self._notice("")
-        new, own = self.paths.next_identity, self.paths.identity
+        if (new / PRIVATE_NAME).exists() and not self._holds(new, wanted[0]):
+            return True
         if (new / AGE_NAME).exists():
             write_atomic(own / FORMER_AGE_NAME, f"{decryption_key(own)}\n".encode())
             (new / AGE_NAME).rename(own / AGE_NAME)
@@ -79,18 +81,24 @@ class Admission:
         Identity.ensure(own, self.host)
         return True
 
+    def rotate(self) -> str:
+        """Make the keys to ask for. Those that wait to be admitted stay: an administrator may have admitted them
+        already. Return their fingerprint. Raises OSError, SettingsError, and what reading the commit raises."""
+        self.take_up()
+        return PublicIdentity(Identity.ensure(self.paths.next_identity, self.host).public_line).fingerprint
+
     def state(self) -> AdmissionState:
         """Raises SettingsError where the keys cannot be used, and what reading the commit raises."""
         known, own = self._admitted(), Identity.load(self.paths.identity, self.host)
         folder = wanted_keys(self.paths)
         line, age = public_lines(folder, self.host)
-        asked, request = self._document(), None
+        request = None
         if not _is(known, line, age):
             request = self._signed(self._request(line, age, own), Identity.load(folder, self.host))
         displaced = known is not None and known.key != PublicIdentity(own.public_line).key
         waits = request is not None and (displaced or known is None)
         self._notice(PublicIdentity(line).fingerprint if waits else "")
-        return AdmissionState(PublicIdentity(line).key, request, asked, displaced)
+        return AdmissionState(PublicIdentity(line).key, request, self._documents(), displaced)
 
     def displaced(self) -> bool:
         """Whether the fleet knows another key by this host's name. Raises as ``state``."""
@@ -107,12 +115,18 @@ class Admission:
             consequence=Consequence.STALL,
         )
 
+    def prepare(self, state: AdmissionState) -> None:
+        """Write the request of ``state`` down before it is pushed: a host that is killed behind the push has to know it
+        for its own. Raises OSError."""
+        if state.request is not None and state.asked[:1] != (state.request.document,):
+            if state.asked and not self.paths.former_request.exists():
+                write_atomic(self.paths.former_request, state.asked[0])
+            write_atomic(self.paths.request, state.request.document)
+
     def keep(self, state: AdmissionState) -> None:
         """Remember that the branch has what ``state`` says."""
-        if state.request is not None:
-            if state.request.document != state.asked:
-                write_atomic(self.paths.request, state.request.document)
-        elif state.asked is not None or self.paths.code.exists():
+        discard(self.paths.former_request)
+        if state.request is None and (state.asked or self.paths.code.exists()):
             discard(self.paths.code)
             discard(self.paths.request)
 
@@ -144,15 +158,30 @@ class Admission:
         tree = self.tree()
         return admitted_as(tree, self.inventory, self.host) if tree is not None else None
 
-    def _document(self) -> bytes | None:
-        try:
-            return read_bounded(self.paths.request, REQUEST_LIMIT)
-        except OSError:
+    def _wanted(self) -> tuple[str, str] | None:
+        """The public keys that this host asked for or, where that was forgotten, is to ask for."""
+        if (asked := self._asked()) is not None:
+            return asked.ssh, asked.age
+        new = self.paths.next_identity
+        if not ((new / PRIVATE_NAME).exists() and (new / AGE_NAME).exists()):
             return None
+        line, age = public_lines(new, self.host)
+        return line, age
+
+    def _holds(self, folder: Path, ssh: str) -> bool:
+        line = Identity.load(folder, self.host).public_line
+        return PublicIdentity(line).key == PublicIdentity(ssh).key
+
+    def _documents(self) -> tuple[bytes, ...]:
+        found = []
+        for path in (self.paths.request, self.paths.former_request):
+            with suppress(OSError):
+                found.append(read_bounded(path, REQUEST_LIMIT))
+        return (*found,)
 
     def _asked(self) -> Request | None:
-        with suppress(ValueError):
-            return codec.decode(self._document() or b"", Request)
+        with suppress(OSError, ValueError):
+            return codec.decode(read_bounded(self.paths.request, REQUEST_LIMIT), Request)
         return None
 
     def _code(self) -> OneTimeCode | None:

@@ -51,7 +51,9 @@ class Paths:
     next_identity = _Below("var", "identity.next")
     """Keys that are to take the place of those in ``identity`` once they are admitted."""
     request = _Below("var", "request.json")
-    """The request to be admitted that is on the status branch."""
+    """The request to be admitted that is on the status branch, or about to be."""
+    former_request = _Below("var", "request.former.json")
+    """The one before it, until the branch has the new one."""
     code = _Below("var", "code")
     """The one-time code that this host was made with, until it is admitted."""
     journal = _Below("var", "journal")

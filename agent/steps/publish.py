@@ -46,7 +46,7 @@ class Publisher:
         """Sends ``reports``, oldest first, and what this host asks to be admitted by. Where its fleet knows another key
         by its name, it only asks. Raises ReportError when that did not arrive."""
         branch, page, state = self._branch, self._page(trusted), self._admission_state()
-        asking = self._asking(state)
+        asking = self._prepared(state)
         sent = reports if state is None or not state.displaced else ()
         try:
             branch.publish(sent, render=page, deadline_s=deadline_s, expected=self._documents(), asking=asking)
@@ -54,7 +54,7 @@ class Publisher:
             self._look_for_rival(branch, deadline_s)
             branch.publish(sent, render=page, deadline_s=deadline_s, asking=asking)
         write_atomic(self.box.sent, reports[-1].document)
-        if self.admission is not None and state is not None:
+        if self.admission is not None and state is not None and (asking is not None or state.request is None):
             self.admission.keep(state)
 
     def ask(self, deadline_s: float) -> None:
@@ -62,6 +62,7 @@ class Publisher:
         SettingsError where the keys cannot be used."""
         if self.admission is not None:
             state = self.admission.state()
+            self.admission.prepare(state)
             self._branch.publish((), render=None, deadline_s=deadline_s, asking=self._asking(state))
             self.admission.keep(state)
 
@@ -72,8 +73,17 @@ class Publisher:
                 return self.admission.state()
         return None
 
-    def _asking(self, state: AdmissionState | None) -> Asking | None:
-        if state is None or (state.request is None and state.asked is None):
+    def _prepared(self, state: AdmissionState | None) -> Asking | None:
+        """None also where the disk takes nothing: what could not be written down is not asked, and the report goes out
+        all the same."""
+        if self.admission is not None and state is not None:
+            with Log().surviving():
+                self.admission.prepare(state)
+                return self._asking(state)
+        return None
+
+    def _asking(self, state: AdmissionState) -> Asking | None:
+        if state.request is None and not state.asked:
             return None
         return Asking(self.settings.host, self.clock(), state.ssh, state.request, state.asked)
 
@@ -94,9 +104,9 @@ class Publisher:
     def _documents(self) -> list[bytes]:
         return [document for each in self.outboxes for document in each.documents()]
 
-    def _asked(self) -> list[bytes]:
+    def _asked(self) -> tuple[bytes, ...]:
         state = self._admission_state()
-        return [state.asked] if state is not None and state.asked is not None else []
+        return state.asked if state is not None else ()
 
     def _page(self, trusted: str | None) -> Render | None:
         """Makes the page, with this host beside the identities of the commit ``trusted``. Without one nobody here knows

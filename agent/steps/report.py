@@ -20,7 +20,7 @@ from agent.domain.phase import Phase, phase_of
 from agent.domain.report import Report
 from agent.domain.status import Signed
 from agent.domain.text import moment
-from agent.errors import Consequence, HostwrightError, ReportError
+from agent.errors import Consequence, HostwrightError, ReportError, UsageError
 from agent.fleet.compose import EVENTS_TOLD, ReportMeta, compose
 from agent.fleet.due import LATE_S, heartbeat_s, lately, next_send, window_s
 from agent.host.events import Events
@@ -61,8 +61,8 @@ class StatusReporter:
     """The hosts of the inventory, for the page; None where nobody can tell."""
     clock: Callable[[], int]
     admission: Callable[[str | None], Admission] | None = None
-    asked: Path | None = None
-    """Is there while this host has a request on the branch."""
+    asked: tuple[Path, ...] = ()
+    """One of them is there while this host has a request on the branch, or keys to ask for."""
 
     def attempting(self, account: Account) -> None:
         """Best effort: a host that goes silent behind this was taken down by its change."""
@@ -139,6 +139,17 @@ class StatusReporter:
         admission = self._admission(None)
         self._publisher(self._box(), self.memory.state().fleet, {}, admission).ask(SEND_DEADLINE_S)
 
+    def rotate(self) -> str:
+        """Asks to be admitted with new keys, or with those that wait already. Returns their fingerprint.
+
+        Raises OSError, ReportError, SettingsError, and UsageError for a host that nobody admits.
+        """
+        if (admission := self._admission(None)) is None:
+            raise UsageError("nobody admits this host", hint="it follows its own repository")
+        fingerprint = admission.rotate()
+        self.ask()
+        return fingerprint
+
     def withdraw(self) -> None:
         """Takes this host's report and request off the branch, where they are its own. Raises ReportError."""
         admission = self._admission(None)
@@ -159,7 +170,7 @@ class StatusReporter:
 
     def _waits(self, account: Account) -> Admission | None:
         """None for a host that asks for nothing."""
-        return self._admission(account) if self.asked is not None and self.asked.exists() else None
+        return self._admission(account) if any(path.exists() for path in self.asked) else None
 
     def _displaced(self, account: Account) -> list[ReportError]:
         """What is to be told where the fleet knows another machine by this host's name."""

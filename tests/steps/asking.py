@@ -91,7 +91,7 @@ class Machine:
             hosts=lambda _: None,
             clock=lambda: NOW,
             admission=self.admission,
-            asked=self.paths.request,
+            asked=(self.paths.request, self.paths.next_identity),
         )
 
     def report(self, *, news: bool = True) -> list[str]:
@@ -105,5 +105,4 @@ class Machine:
 
 
 def rotate(machine: Machine) -> None:
-    Identity.ensure(machine.paths.next_identity, "web1")
-    machine.reporter.ask()
+    machine.reporter.rotate()

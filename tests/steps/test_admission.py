@@ -12,8 +12,9 @@ import pytest
 from agent.domain.one_time_code import OneTimeCode
 from agent.domain.request import REQUEST_LIMIT, request_path, requested_host
 from agent.domain.status import report_path
-from agent.host.admission import further_keys
-from agent.host.identity import AGE_NAME, Identity, PublicIdentity
+from agent.errors import ReportError
+from agent.host.admission import Admission, further_keys
+from agent.host.identity import AGE_NAME, Identity, PublicIdentity, public_lines
 from tests.fleet import samples
 from tests.fleet.samples import DEADLINE_S
 from tests.steps.asking import Fleet, Machine, rotate
@@ -57,6 +58,17 @@ def test_a_request_that_somebody_removed_is_there_again_with_the_next_report(fle
     samples.tamper(fleet.remote, {FIRST: None, f"{FIRST}.sig": None})
     web1.report()
     assert [found.path for found in fleet.requests] == [FIRST]
+
+
+@pytest.mark.parametrize("content", [None, b"garbage\n"])
+@pytest.mark.parametrize("path", [FIRST, f"{FIRST}.sig"])
+def test_a_request_of_which_somebody_changed_one_file_is_whole_with_the_next_report(
+    fleet: Fleet, web1: Machine, path: str, content: bytes | None
+) -> None:
+    web1.report()
+    samples.tamper(fleet.remote, {path: content})
+    web1.report()
+    assert web1.key in [found.request.ssh for found in fleet.requests if found.request]
 
 
 def test_a_request_and_the_code_are_gone_once_the_host_is_admitted(fleet: Fleet, web1: Machine) -> None:
@@ -192,6 +204,81 @@ def test_keys_that_were_taken_up_by_half_are_taken_up_whole(
     web1.report(news=False)
     assert web1.lines == found.request.lines
     assert fleet.requests == []
+
+
+@pytest.mark.parametrize("cut", ["prepare", "keep"])
+def test_keys_that_were_asked_for_by_half_are_taken_up_once_they_are_admitted(
+    fleet: Fleet, web1: Machine, cut: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Identity.ensure(web1.paths.identity, "web1")
+    fleet.admit(web1.lines)
+    web1.report()
+    with monkeypatch.context() as patch:
+        patch.setattr(Admission, cut, cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            rotate(web1)
+    line, age = public_lines(web1.paths.next_identity, "web1")
+    fleet.admit(f"{line}\n{age}\n".encode())
+    assert web1.report(news=False) == []
+    assert web1.lines.split() == f"{line}\n{age}\n".encode().split()
+    assert fleet.requests == []
+    assert not web1.paths.next_identity.exists()
+
+
+def cut_off(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_request_that_was_pushed_and_not_noted_is_replaced_and_not_doubled(
+    fleet: Fleet, web1: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web1.report()
+    web1.paths.code.write_text(OneTimeCode.new().text)
+    for cut in ("prepare", "keep"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Admission, cut, cut_off)
+            with pytest.raises(KeyboardInterrupt):
+                web1.report()
+    web1.report()
+    assert [found.path for found in fleet.requests] == [FIRST]
+    assert not web1.paths.former_request.exists()
+
+
+def test_a_push_that_failed_leaves_no_second_request(fleet: Fleet, web1: Machine) -> None:
+    web1.report()
+    web1.paths.code.write_text(OneTimeCode.new().text)
+    away = fleet.remote.rename(fleet.folder / "away.git")
+    with pytest.raises(ReportError):
+        web1.report()
+    away.rename(fleet.remote)
+    web1.report()
+    [found] = fleet.requests
+    assert found.request is not None
+    assert (found.path, bool(found.request.seal)) == (FIRST, True)
+
+
+def test_keys_that_wait_to_be_admitted_are_asked_for_again(fleet: Fleet, web1: Machine) -> None:
+    Identity.ensure(web1.paths.identity, "web1")
+    fleet.admit(web1.lines)
+    rotate(web1)
+    [found] = fleet.requests
+    rotate(web1)
+    assert fleet.requests == [found]
+    assert found.request is not None
+    fleet.admit(found.request.lines)
+    assert web1.report() == []
+    assert web1.lines == found.request.lines
+
+
+def test_keys_that_nobody_asked_for_yet_stay_where_others_are_admitted(fleet: Fleet, web1: Machine) -> None:
+    web1.report()
+    own = web1.lines
+    Identity.ensure(web1.paths.next_identity, "web1")  # cut off behind this
+    fleet.admit(own)
+    web1.report()
+    assert web1.lines == own
+    [found] = fleet.requests
+    assert found.vouched
 
 
 def test_a_host_shows_its_fingerprint_until_it_is_admitted(fleet: Fleet, web1: Machine) -> None:

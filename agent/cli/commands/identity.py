@@ -43,11 +43,9 @@ def rotate(output: Output) -> int:
     """On a host: make new keys and ask to be admitted with them. The old ones count until that is merged."""
     from agent import wiring
     from agent.errors import UsageError
-    from agent.host.identity import Identity
     from agent.host.lock import locked
     from agent.host.state import Memory
     from agent.remotes import mirror_of_host
-    from agent.system.files import discard
 
     require_root()
     paths = Paths()
@@ -58,14 +56,15 @@ def rotate(output: Output) -> int:
             hint=f"remove {paths.identity}, and the next cycle makes new keys",
         )
     with locked(paths.lock, wait_s=APPLY_WAIT_S), closing(mirror_of_host(paths, settings)) as mirror:
-        discard(paths.next_identity)
-        made = PublicIdentity(Identity.ensure(paths.next_identity, settings.host).public_line)
-        wiring.reporter_of_host(paths, settings, mirror, Memory(paths)).ask()
-    output.show(f"{settings.host} asks to be admitted with {made.fingerprint}")
+        waited = paths.next_identity.exists()
+        fingerprint = wiring.reporter_of_host(paths, settings, mirror, Memory(paths)).rotate()
+    output.show(f"{settings.host} asks to be admitted with {fingerprint}")
+    if waited:
+        output.say("rotated before: keys that wait to be admitted stay")
     output.say(
         f"in the config repo: hostwright admit {settings.host} --commit; until that is merged, the old keys count"
     )
-    output.envelope("identity", 0, {"host": settings.host, "fingerprint": made.fingerprint})
+    output.envelope("identity", 0, {"host": settings.host, "fingerprint": fingerprint})
     return 0
 
 
