@@ -178,7 +178,7 @@ def test_what_a_host_takes_back_in_the_next_commit_counts_too(server: Server) ->
     server.machine.run(
         f"cd /root/status; git fetch -q {server.url} status && git reset -q --hard FETCH_HEAD; "
         f"mkdir -p $(dirname {other}); echo x > {other}; git add .; git commit -qm 1; "
-        f"git rm -q {other}; git commit -qm 2"
+        f"git rm -q {other}; git commit -qm 2; git commit -q --allow-empty -m 3"
     )
     assert other in server.again("status")
 
