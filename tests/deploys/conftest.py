@@ -15,7 +15,7 @@ from tests.lab.lab import Lab
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """On each suite; a short run has time for one, which takes turns from module to module. A module that says
     ``BOOTED_ON`` boots hosts of these suites only, and why; one that says ``ONLINE`` installs from registries, one that
-    says ``IMAGE`` boots another than ``agent``."""
+    says ``HOST_IMAGE`` boots another than ``agent``."""
     if "deploys" in metafunc.fixturenames:
         suites = getattr(metafunc.module, "BOOTED_ON", SUITES)
         turn = suites[zlib.crc32(metafunc.module.__name__.encode()) % len(suites)]
@@ -27,6 +27,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="module")
 def deploys(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Deploys]:
     online = getattr(request.module, "ONLINE", False)
-    image = getattr(request.module, "IMAGE", "agent")
+    image = getattr(request.module, "HOST_IMAGE", "agent")
     with lab.boot(request.param, image=image, online=online) as host:
         yield Deploys(host)

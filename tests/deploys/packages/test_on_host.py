@@ -6,7 +6,7 @@ from tests.deploys.on_host import Deploys
 
 pytestmark = pytest.mark.booted
 
-IMAGE = "mirrored"
+HOST_IMAGE = "mirrored"
 
 
 def installed(deploys: Deploys, name: str) -> bool:

@@ -6,7 +6,7 @@ from agent.deploys.packages.other_managers import MANAGERS
 from tests.deploys.on_host import Deploys
 from tests.deploys.taking_back import Kinds
 
-IMAGE = "mirrored"
+HOST_IMAGE = "mirrored"
 BOOTED_ON = ("trixie",)
 """One suite: the life cycles of packages run on all of them."""
 
