@@ -15,11 +15,15 @@ from agent.steps.deny import NO_ENGINE, Policies, policies_of, policy_input
 from agent.system.rego import RegoError, has_engine
 from agent.system.yaml import Position
 
+_RULES = ".rego"
 _DATA = (".json", ".yaml", ".yml")
 
 
 def sound_policies(tree: Tree, complaints: Complaints) -> Policies | None:
     """The policies that hosts can be judged by; None where there are none, or something is wrong with them."""
+    for path in tree.paths(FOLDER):
+        if path.lower().endswith(_RULES) and not path.endswith(_RULES):
+            complaints.add(Position(path), (), "nobody reads this", f"call it {path[: -len(_RULES)]}{_RULES}")
     own = Complaints()
     try:
         policies = policies_of(tree)

@@ -7,7 +7,7 @@ DesiredState, Plan ─PolicyInput→ ┴→ PolicyVerdict → a Hold for each de
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.domain import codec
@@ -30,7 +30,7 @@ from agent.domain.text import some
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
-from agent.system.rego import RegoError, evaluate, has_engine
+from agent.system.rego import ModuleOutline, RegoError, evaluate, has_engine, outlines
 
 PACKAGE = "main"
 TESTS = "_test.rego"
@@ -41,7 +41,6 @@ NO_ENGINE = (
 """Problem and remedy. A rule that nobody can ask denies everything."""
 MESSAGES_TOLD = 3
 
-_NETWORK = re.compile(r"(?m)^[^#\n]*\bhttp\.send\b")
 _TEST = re.compile(r"(?m)^(test_\w+)")
 
 
@@ -54,7 +53,6 @@ class Policies:
 
     def judge(self, inputs: Iterable[PolicyInput]) -> Iterator[PolicyVerdict]:
         """The verdict on each input. Raises RegoError."""
-        self._refuse_network()
         plain = (codec.to_plain(each) for each in inputs)
         for rules in evaluate(self.modules, PACKAGE, JUDGING, plain):
             try:
@@ -63,9 +61,10 @@ class Policies:
                 raise RegoError(f"{error}", *self._place(f"{error}")) from None
 
     def faults(self) -> Iterator[RegoError]:
-        """What is wrong with the rules themselves: tests that do not hold, nothing that judges. Raises RegoError."""
-        self._refuse_network()
-        [found] = evaluate({**self.modules, **self.tests}, PACKAGE, f"{JUDGING}|test_.*", [{}])
+        """What is wrong with the rules: tests that do not hold, rules that judge nobody. Raises RegoError."""
+        modules = {**self.modules, **self.tests}
+        yield from self._judging_nobody(outlines(modules))
+        [found] = evaluate(modules, PACKAGE, f"{JUDGING}|test_.*", [{}])
         for path, source in self.tests.items():
             for test in _TEST.finditer(source):
                 if found.get(test[1]) is not True:
@@ -76,13 +75,30 @@ class Policies:
                 f"no rule deny, violation or warn is in the package {PACKAGE}, so nothing is judged", FOLDER
             )
 
-    def _refuse_network(self) -> None:
-        """Raises RegoError. The engine takes this function for one that never answers, and the rule for one that never
-        holds."""
-        for path, source in self.modules.items():
-            if found := _NETWORK.search(source):
-                line = source.count("\n", 0, found.start()) + 1
-                raise RegoError("there is no http.send: policies have no network", path, line, 1)
+    def _judging_nobody(self, found: Sequence[ModuleOutline]) -> Iterator[RegoError]:
+        """Rules in the tests, and packages that no rule of the one that is asked refers to."""
+        asked: set[tuple[str, ...]] = {(PACKAGE,)}
+        while (
+            more := {
+                tuple(each.package)
+                for each in found
+                for user in found
+                if tuple(user.package) in asked and any(_is_part(use, each.package) for use in user.uses)
+            }
+            - asked
+        ):
+            asked |= more
+        for each in found:
+            if each.file in self.tests:
+                for rule, line in each.rules:
+                    if tuple(each.package) == (PACKAGE,) and re.fullmatch(JUDGING, rule):
+                        yield RegoError(f"{rule} judges nobody here: hosts do not read *{TESTS}", each.file, line, 1)
+            elif tuple(each.package) not in asked:
+                name = ".".join(each.package)
+                reason = (
+                    f"nobody asks the package {name}: rules that judge are in the package {PACKAGE}, and import others"
+                )
+                yield RegoError(reason, each.file, each.line, 1)
 
     def _place(self, message: str) -> tuple[str, int, int]:
         """The first line of the rule that ``message`` names."""
@@ -91,6 +107,11 @@ class Policies:
                 if rule[0] in message.split():
                     return path, source.count("\n", 0, rule.start()) + 1, 1
         return "", 0, 0
+
+
+def _is_part(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether one of two paths begins with the other."""
+    return all(mine == its for mine, its in zip(one, other, strict=False))
 
 
 def policies_of(tree: Tree) -> Policies:

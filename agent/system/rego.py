@@ -9,6 +9,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -46,6 +47,18 @@ class RegoError(Exception):
         self.column = column
 
 
+@dataclass(frozen=True, slots=True)
+class ModuleOutline:
+    """What stands in a module. ``line`` is that of its ``package``; ``rules``: their names and lines; ``uses``: what
+    its rules and imports refer to below ``data``."""
+
+    file: str
+    package: Sequence[str]
+    line: int
+    rules: Sequence[tuple[str, int]]
+    uses: Sequence[Sequence[str]]
+
+
 def has_engine() -> bool:
     """Whether the engine is installed; it is not loaded here."""
     return find_spec(_PACKAGE) is not None
@@ -56,30 +69,36 @@ def evaluate(
 ) -> Iterator[Mapping[str, Any]]:
     """For each input, the values of the rules of ``package`` whose names match the regular expression ``rules``.
 
-    ``modules``: their sources by path. A built-in function that fails is an error, not undefined. Raises RegoError.
+    ``modules``: their sources by path. A built-in function that fails is an error, not undefined, and so is
+    one that has nothing to look at (``http.send``). Raises RegoError.
     """
+    begin = {"modules": modules, "package": package, "rules": rules}
     batch: list[bytes] = []
     size = 0
     for each in inputs:
         batch.append(json.dumps(each).encode())
         size += len(batch[-1])
         if size > BATCH_BYTES:
-            yield from _evaluate(modules, package, rules, batch)
+            yield from _ask(begin, batch, len(batch))
             batch, size = [], 0
     if batch:
-        yield from _evaluate(modules, package, rules, batch)
+        yield from _ask(begin, batch, len(batch))
 
 
-def _evaluate(
-    modules: Mapping[str, str], package: str, rules: str, inputs: Sequence[bytes]
-) -> Iterator[Mapping[str, Any]]:
-    begin: dict[str, Any] = {"modules": modules, "package": package, "rules": rules}
-    begin |= {"cpu_s": CPU_S, "memory": MEMORY_BYTES}
+def outlines(modules: Mapping[str, str]) -> list[ModuleOutline]:
+    """What stands in ``modules``, their sources by path. Raises RegoError."""
+    [found] = _ask({"modules": modules}, (), 1)
+    return [ModuleOutline(**each) for each in found]
+
+
+def _ask(begin: Mapping[str, Any], inputs: Sequence[bytes], expected: int) -> Iterator[Any]:
+    """The ``expected`` answers of a process. Raises RegoError."""
+    begin = {**begin, "cpu_s": CPU_S, "memory": MEMORY_BYTES}
     argv = (sys.executable, "-I", "-m", "agent.system.rego_child")
     try:
         done = run(
             argv,
-            timeout_s=WALL_S + CPU_S * len(inputs),
+            timeout_s=WALL_S + CPU_S * expected,
             input=b"\n".join((json.dumps(begin).encode(), *inputs)) + b"\n",
             env=_ENVIRON,
             output_limit=ANSWER_BYTES,
@@ -97,7 +116,7 @@ def _evaluate(
             place = (answer.get("file", ""), answer.get("line", 0), answer.get("column", 0))
             raise RegoError(printable(answer["error"], MESSAGE_LIMIT), *place)
         yield answer["value"]
-    if len(answers) < len(inputs):
+    if len(answers) < expected:
         raise RegoError(_why_ended(done))
 
 

@@ -1,7 +1,7 @@
 """The process that holds the engine of Rego: ``python -I -m agent.system.rego_child``; ``system.rego`` starts it.
 
 A line with the modules comes first, then a line for each input. Each answer is a line: ``{"value": …}``, or
-``{"error": …}``, which is the last.
+``{"error": …}``, which is the last. Where the first line asks for no ``rules``, the answer outlines the modules.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.system.confinement import give_up_rights
+from agent.system.rego_outline import REFUSED, outline, refusals
 
 _PLACE = re.compile(r"--> (.+):(\d+):(\d+)$", re.MULTILINE)
 _REASON = re.compile(r"^error: (.+)$", re.MULTILINE)
+_SUSPECT = re.compile("|".join(rf"\b{variable}\b" for variable, _ in REFUSED))
+"""A module without such a word refers to nothing that is refused: its syntax tree need not be read."""
 
 Answer = dict[str, Any]
 
@@ -42,17 +45,26 @@ def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
     _limit_cpu(begin["cpu_s"])
     engine = regorus.Engine()
     engine.set_gather_prints(True)  # print() of a rule is nobody's
-    told = re.compile(begin["rules"])
+    modules, rules = begin["modules"], begin.get("rules")
     try:
-        for path, source in begin["modules"].items():
+        for path, source in modules.items():
             engine.add_policy(path, source)
+        if rules is None or any(map(_SUSPECT.search, modules.values())):
+            trees = json.loads(engine.get_ast_as_json())
+            if refused := next((each for tree in trees for each in refusals(tree)), None):
+                yield refused
+                return
+        if rules is None:
+            yield {"value": [outline(tree) for tree in trees]}
+            return
+        told = re.compile(rules)
         for line in inputs:
             _limit_cpu(begin["cpu_s"])
             engine.set_input_json(line.decode())
             found = json.loads(engine.eval_query_as_json(f"data.{begin['package']}")).get("result") or []
-            rules = found[0]["expressions"][0]["value"] if found else {}
+            values = found[0]["expressions"][0]["value"] if found else {}
             engine.take_prints()
-            yield {"value": {name: value for name, value in rules.items() if told.fullmatch(name)}}
+            yield {"value": {name: value for name, value in values.items() if told.fullmatch(name)}}
     except RuntimeError as error:
         yield _error(f"{error}")
 

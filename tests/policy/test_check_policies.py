@@ -90,7 +90,8 @@ def test_a_mistake_in_a_rule_is_a_complaint_with_its_place(
         ('deny := "x"', "policies/rule.rego:2:1: deny is no set of messages"),
         ("deny contains 3", "policies/rule.rego:2:1: a message of deny is neither text nor an object"),
         ("denied contains 3", "policies: no rule deny, violation or warn is in the package main"),
-        ('deny contains x if x := http.send({"url": "http://h"})', "policies/rule.rego:2:1: there is no http.send"),
+        ('deny contains x if x := http.send({"url": "http://h"})', "policies/rule.rego:2:25: there is no http.send"),
+        ('deny contains x if { input.plan; x := http["send"]({}) }', "policies/rule.rego:2:39: there is no http.send"),
     ],
 )
 def test_a_rule_that_could_not_deny_anything_is_a_complaint(
@@ -99,6 +100,40 @@ def test_a_rule_that_could_not_deny_anything_is_a_complaint(
     code, said = check(repo, capsys, rule=f"package main\n{rule}")
     assert code == 6
     assert complaint in said
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "complaint"),
+    [
+        ("other.rego", "package mian\ndeny contains 1 if true", "other.rego:1:1: nobody asks the package mian"),
+        ("sub.rego", "package main.sub\ndeny contains 1 if true", "sub.rego:1:1: nobody asks the package main.sub"),
+        ("web_test.rego", "package main\n\ndeny contains 1 if true", "web_test.rego:3:1: deny judges nobody here"),
+        ("web.REGO", "package main\ndeny contains 1 if true", "web.REGO: nobody reads this; call it policies/web.rego"),
+    ],
+)
+@pytest.mark.parametrize(
+    "rules", [{}, {"rule": "package main\ndeny contains 1 if false"}], ids=["alone", "beside a rule"]
+)
+def test_rules_that_judge_nobody_are_a_complaint(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], rules: dict[str, str], path: str, text: str, complaint: str
+) -> None:
+    repo.commit("Nobody", {f"policies/{path}": text})
+    code, said = check(repo, capsys, **rules)
+    assert code == 6
+    assert f"policies/{complaint}" in said
+
+
+def test_packages_that_rules_of_main_use_are_no_mistake(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = check(
+        repo,
+        capsys,
+        rule="package main\nimport data.lib.modes as m\ndeny contains 1 if { m.never; data.sites[input.host] }",
+        modes='package lib.modes\nnever if data["deeper"].never',
+        deeper="package deeper\nnever if false",
+        sites="package sites.web1\nopen := false",
+        rule_test="package main\ntest_never if { count(deny) == 0 }",
+    )
+    assert (code, "policies" in said) == (0, False), said
 
 
 def test_a_test_of_a_rule_that_does_not_hold_is_a_complaint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -66,12 +67,26 @@ def test_a_variable_that_nothing_sets_is_an_error_and_no_rule_that_never_holds()
     assert "variable" in error("deny contains msg if { msg := nobody_sets_this }").message
 
 
-def test_rules_see_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOSTWRIGHT_CANARY", "canary")
-    told = f"{value('deny contains opa.runtime()')}"
-    assert "version" in told
-    assert "canary" not in told
-    assert os.environ["PATH"] not in told
+@pytest.mark.parametrize(
+    "body",
+    [
+        'deny contains msg if { msg := "a#b"; r := http.send({"url": "http://h"}); r.status_code == 200 }',
+        'deny contains `a"#b` if http.send({"url": "http://h"}).ok',
+        'deny contains "x" if http["send"]({"url": "http://h"}).ok',
+        'f(x) := x\ndeny contains "x" if { f(1) == 1 with f as http.send }',
+        'deny contains "x" if not opa.runtime().env.HOME',
+        'deny contains "x" if { input.plan; opa.runtime().env }',
+    ],
+)
+def test_a_function_that_finds_nothing_here_is_an_error(body: str) -> None:
+    assert re.match(r"there is no (http\.send: policies have no network|opa\.runtime)", error(body).message)
+
+
+@pytest.mark.parametrize(
+    "body", ['deny contains "http.send(x)" if true', 'deny contains "x" # http.send(opa.runtime())']
+)
+def test_the_name_of_such_a_function_in_a_text_or_a_comment_is_no_error(body: str) -> None:
+    assert value(body)
 
 
 def test_rules_print_for_nobody(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,65 @@
+"""What stands in a module of Rego, by the syntax tree that regorus gives of it. Pure.
+
+A search of the text would take a string or a comment for code, and ``http["send"]`` for something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Node = dict[str, Any]
+Reference = tuple[tuple[str, ...], Node]
+"""Its names from the variable on, up to the first that is not written down; and where the variable stands."""
+
+REFUSED: dict[tuple[str, ...], str] = {
+    ("http", "send"): "there is no http.send: policies have no network",
+    ("opa", "runtime"): "there is no opa.runtime: policies see no environment",
+}
+"""Functions that the engine has and that find nothing: a rule that calls one never holds, without an error."""
+
+
+def outline(module: Node) -> Node:
+    """The file of a module, its package, the rules in it with their lines, and what it uses of ``data``."""
+    tree = module["ast"]
+    heads = [next(iter(rule["Spec"]["head"].values())) if "Spec" in rule else rule["Default"] for rule in tree["rules"]]
+    return {
+        "file": module["source"]["file"],
+        "package": next(_references(tree["package"]["refr"]))[0],
+        "line": tree["package"]["span"]["line"],
+        "rules": [(next(_references(head["refr"]))[0][0], head["span"]["line"]) for head in heads],
+        "uses": [names[1:] for names, _ in _references([tree["imports"], tree["rules"]]) if names[0] == "data"],
+    }
+
+
+def refusals(module: Node) -> Iterator[Node]:
+    """The errors of a module that refers to a function in ``REFUSED``."""
+    for names, span in _references(module["ast"]["rules"]):
+        if reason := REFUSED.get(names[:2]):
+            yield {"error": reason, "file": module["source"]["file"], "line": span["line"], "column": span["col"]}
+
+
+def _references(tree: Any) -> Iterator[Reference]:
+    left = [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, list):
+            left += reversed(node)
+        elif isinstance(node, dict):
+            names: list[str] = []
+            while kind := next((kind for kind in ("RefDot", "RefBrack") if kind in node), None):
+                reference = node[kind]
+                if kind == "RefDot":
+                    names.append(reference["field"][1])
+                else:
+                    [(written, index)] = reference["index"].items()
+                    if written in ("String", "RawString"):
+                        names.append(index["value"])
+                    else:
+                        names.clear()
+                        left.append(reference["index"])
+                node = reference["refr"]
+            if "Var" in node:
+                yield (node["Var"]["value"], *reversed(names)), node["Var"]["span"]
+            else:
+                left += reversed(node.values())
