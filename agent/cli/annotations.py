@@ -61,7 +61,10 @@ def gitlab(findings: Findings) -> str:
                 "check_name": level.rule,
                 "fingerprint": fingerprint,
                 "severity": level.severity,
-                "location": {"path": complaint.position.file, "lines": {"begin": complaint.position.line or 1}},
+                "location": {
+                    "path": _unicode(complaint.position.file),
+                    "lines": {"begin": complaint.position.line or 1},
+                },
             }
             for level, complaint, fingerprint in _fingerprinted(findings)
         ]
@@ -116,7 +119,8 @@ def _property(text: str) -> str:
 def _physical_location(complaint: Complaint) -> dict[str, Any]:
     place = complaint.position
     region = {"startLine": place.line or 1} | ({"startColumn": place.column} if place.column else {})
-    return {"artifactLocation": {"uri": quote(place.file), "uriBaseId": "%SRCROOT%"}, "region": region}
+    uri = quote(place.file, errors="surrogateescape")
+    return {"artifactLocation": {"uri": uri, "uriBaseId": "%SRCROOT%"}, "region": region}
 
 
 def _fingerprinted(findings: Findings) -> Iterator[tuple[Level, Complaint, str]]:
@@ -125,7 +129,12 @@ def _fingerprinted(findings: Findings) -> Iterator[tuple[Level, Complaint, str]]
     for level, complaint in findings:
         what = (level.rule, complaint.position.file, complaint.path, complaint.problem)
         seen[what] += 1
-        yield level, complaint, hashlib.sha256("\n".join((*what, f"{seen[what]}")).encode()).hexdigest()
+        yield level, complaint, hashlib.sha256(_unicode("\n".join((*what, f"{seen[what]}"))).encode()).hexdigest()
+
+
+def _unicode(text: str) -> str:
+    """``text`` with the bytes of a name that is not UTF-8 escaped, which no JSON can hold."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _json(document: Any) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake, Path, key_path
 from agent.domain.sealed import shown
+from agent.domain.text import escaped
 from agent.errors import InventoryError
 from agent.system.remote import without_password
 from agent.system.yaml import Position, YamlError
@@ -39,13 +40,13 @@ class Complaint:
 
     @property
     def text(self) -> str:
-        """The complaint for people, without its place."""
+        """The complaint for people, without its place: one line, whatever it quotes."""
         hosts = "hosts" if " and " in self.host else "host"
         parts = (self.path, self.problem + (f" ({hosts} {self.host})" if self.host else ""))
-        return ": ".join(part for part in parts if part) + (f"; {self.remedy}" if self.remedy else "")
+        return escaped(": ".join(part for part in parts if part) + (f"; {self.remedy}" if self.remedy else ""))
 
     def __str__(self) -> str:
-        return f"{self.position}: {self.text}"
+        return f"{escaped(str(self.position))}: {self.text}"
 
 
 class ComplaintsError(InventoryError):

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import yaml
 
 from agent.domain.sealed import is_sealed
-from agent.domain.text import not_utf8
+from agent.domain.text import escaped, not_utf8
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
 from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value, locate, plain
@@ -80,7 +80,7 @@ class YamlError(InventoryError):
 
     def __init__(self, problems: Iterable[YamlProblem]) -> None:
         self.problems = tuple(problems)
-        lines = (f"{found.position}: {found.problem}" for found in self.problems)
+        lines = (escaped(f"{found.position}: {found.problem}") for found in self.problems)
         super().__init__("\n".join(lines), hint=self.problems[0].remedy, kind=ProblemKind.YAML)
 
 

@@ -13,7 +13,10 @@ from urllib.parse import unquote
 
 import pytest
 
+from agent.cli.annotations import FORMATS, Findings
 from agent.cli.main import run
+from agent.inventory.complaint import Complaint
+from agent.system.yaml import Position
 
 SITE = "inventories/demo/site.yaml"
 ODD = "inventories/demo/100%: a, b.yaml"
@@ -79,6 +82,39 @@ def test_a_line_end_in_a_name_begins_no_other_command(repo: Path, capsys: pytest
     (repo / "inventories/demo/a\n::error::x.yaml").touch()
     text = told(capsys, "--github")[1]
     assert [kind for kind, _, _ in commands(text)].count("error") == len(text.splitlines()) - 1
+
+
+@pytest.mark.parametrize("form", [None, "--github"])
+def test_a_line_end_in_what_is_quoted_begins_no_line_on_stderr(
+    repo: Path, capsys: pytest.CaptureFixture[str], form: str | None
+) -> None:
+    """GitHub's runner reads stderr for commands as it reads stdout, and trims what is before them."""
+    (repo / "inventories/demo/group_vars").mkdir()
+    (repo / "inventories/demo/group_vars/a\n::error::x.yaml").write_text("{")
+    keys = r'{"k\n::add-mask::e\n": 1}, {"files": {"/a": {"mo\n ::stop-commands::x\nde": 1}}}'
+    (repo / SITE).write_text(f'[{{"hosts": "all", "deploys": [{keys}]}}]')
+    assert run(["check", *([form] if form else [])]) == 6
+    err = capsys.readouterr().err
+    assert "add-mask" in err
+    assert "stop-commands" in err
+    assert not [line for line in err.splitlines() if line.lstrip().startswith("::")]
+
+
+def test_the_name_of_an_inventory_begins_no_line(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mend(repo)
+    (repo / "inventories/demo").rename(repo / "inventories/a\n::error::x")
+    assert run(["check"]) == 0
+    assert capsys.readouterr().out == "a\\n::error::x: 2 hosts, fine\n"
+
+
+def test_a_file_name_that_is_not_utf8_is_told_in_every_form() -> None:
+    place = Position("group_vars/\udcff\udcfe.yaml", 1, 1)
+    findings = Findings((Complaint(place, "\udcff", "nobody reads this", "rename it"),), ())
+    (found,) = json.loads(FORMATS["gitlab"](findings))
+    assert found["location"]["path"] == r"group_vars/\udcff\udcfe.yaml"
+    (result,) = json.loads(FORMATS["sarif"](findings))["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "group_vars/%FF%FE.yaml"
+    assert FORMATS["github"](findings).isascii()
 
 
 def test_gitlab_gets_what_its_report_has_to_have(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from agent.cli.output import Output
 from agent.cli.policy_check import judge_hosts, sound_policies
 from agent.domain.desired import DesiredState
 from agent.domain.layout import INVENTORIES
-from agent.domain.text import some
+from agent.domain.text import escaped, some
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
@@ -71,7 +71,7 @@ def check(output: Output, repo: ConfigRepo, form: str | None) -> int:
         output.write(FORMATS[form](findings))
     else:
         for name, hosts in checked.items():
-            output.show(f"{name}: {len(hosts)} host{'' if len(hosts) == 1 else 's'}, fine")
+            output.show(f"{escaped(name)}: {len(hosts)} host{'' if len(hosts) == 1 else 's'}, fine")
     documents = [hint.document() for hint in findings.hints]
     if findings.mistakes:
         return output.failure("check", ComplaintsError(findings.mistakes), hints=documents)
@@ -124,7 +124,7 @@ def _check(
             doubts.put(hint)
     complaints.raise_if_any()
     if environment.left_out:
-        output.say(f"{name}: left out by hosts: {some(environment.left_out, NAMED_MOST)}")
+        output.say(f"{escaped(name)}: left out by hosts: {some(environment.left_out, NAMED_MOST)}")
     for line in unseen:
-        output.say(f"{name}: {line} and was not looked at; hostwright lock fetches it")
+        output.say(f"{escaped(name)}: {escaped(line)} and was not looked at; hostwright lock fetches it")
     return digests
