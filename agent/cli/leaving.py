@@ -24,7 +24,7 @@ def withdraw(output: Output, desk: Desk, host: str, *, key: str | None = None) -
         ).branch
         reports = branch.read(BRANCH_DEADLINE_S)
         left = [each.document for each in reports if each.path == report_path(host) and each.document]
-        for each in branch.requests(BRANCH_DEADLINE_S).found:
+        for each in branch.requests(BRANCH_DEADLINE_S, host).found:
             asked = judge_request(each, {})
             by = asked.request.ssh if asked.request is not None else ""
             left += [each.document] if each.document and asked.host == host and key in (None, by) else []

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 
 from agent.domain.codec import from_plain, plain_json
 from agent.domain.one_time_code import OneTimeCode
-from agent.domain.request import REQUEST_LIMIT, REQUEST_NAMESPACE, REQUESTS, Request, requested_host
+from agent.domain.request import (
+    REQUEST_LIMIT,
+    REQUEST_NAMESPACE,
+    REQUESTS,
+    Request,
+    request_folder,
+    request_path,
+    requested_host,
+)
 from agent.domain.status import SIGNATURE_LIMIT
 from agent.domain.text import printable
 from agent.errors import HostwrightError, TrustError
@@ -21,6 +29,8 @@ from agent.system.git_branch import Branch
 
 REQUESTS_MOST = 1000
 """Requests that one reader takes; a person has to look at each."""
+REQUESTS_OF_ONE_MOST = 10_000
+"""Requests for one name that are read, to find the one that a proof fits: some 80 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +78,14 @@ class JudgedRequest:
         return self.request is not None and code.sealed(self.request.claim, self.request.seal)
 
 
-def requests_on(branch: Branch, commit: str) -> Requests:
-    """The requests of a commit that is in the cache, sorted by path. Raises what ``Branch`` raises, no more."""
-    files = {file.path: file for file in branch.files(commit, REQUESTS)}
+def requests_on(branch: Branch, commit: str, host: str | None = None) -> Requests:
+    """The requests of a commit that is in the cache, those at the likeliest places first; with ``host`` those for its
+    name alone. Raises what ``Branch`` raises, no more."""
+    folder, most = (REQUESTS, REQUESTS_MOST) if host is None else (request_folder(host), REQUESTS_OF_ONE_MOST)
+    files = {file.path: file for file in branch.files(commit, folder)}
     paths = [path for path in files if not (path.endswith(".sig") and path.removesuffix(".sig") in files)]
-    taken = paths[:REQUESTS_MOST]
+    paths = [path for path in paths if host is None or requested_host(path) == host]
+    taken = sorted(paths, key=_unlikely)[:most]
     small = [
         file
         for path in taken
@@ -82,6 +95,11 @@ def requests_on(branch: Branch, commit: str) -> Requests:
     contents = branch.contents(small)
     found = (RawRequest(path, contents.get(path), contents.get(f"{path}.sig")) for path in taken)
     return Requests((*found,), len(paths) - len(taken))
+
+
+def _unlikely(path: str) -> int:
+    host = requested_host(path)
+    return 2 if host is None else int(path != request_path(host))
 
 
 def judge_request(found: RawRequest, identities: Mapping[str, PublicIdentity]) -> JudgedRequest:
@@ -111,6 +129,8 @@ def _read(found: RawRequest, host: str) -> Request:
         raise ValueError(error.message) from None
     if request.host != host:
         raise ValueError(f"it is for another host, {request.host}")
+    if found.path not in (request_path(host), request_path(host, request.ssh)):
+        raise ValueError("not the place of a request for its key")
     if request.fingerprint != public.fingerprint:
         raise ValueError("its fingerprint is not that of its key")
     if not _signed_by(public.ssh, found.document, found.signature or b""):

@@ -134,9 +134,9 @@ class StatusBranch:
         """All reports on the branch, as they lie there. Raises ReportError."""
         return self._insist(WITHOUT_GIANTS, _read_once, deadline_s)
 
-    def requests(self, deadline_s: float) -> Requests:
-        """What asks to be admitted, as it lies there. Raises ReportError."""
-        return self._insist(WITHOUT_GIANTS, _read_requests, deadline_s)
+    def requests(self, deadline_s: float, host: str | None = None) -> Requests:
+        """What asks to be admitted, or to be admitted as ``host``, as it lies there. Raises ReportError."""
+        return self._insist(WITHOUT_GIANTS, lambda branch: _read_requests(branch, host), deadline_s)
 
     def _insist(self, leave_out: str, attempt: Callable[[Branch], T], deadline_s: float) -> T:
         """``attempt`` until it succeeds: after a wait when others were quicker, once more when the cache was bad."""
@@ -189,9 +189,9 @@ def _read_once(branch: Branch) -> tuple[RawReport, ...]:
     return found_on(branch, tip) if tip is not None else ()
 
 
-def _read_requests(branch: Branch) -> Requests:
+def _read_requests(branch: Branch, host: str | None) -> Requests:
     tip = branch.fetch()
-    return requests_on(branch, tip) if tip is not None else Requests((), 0)
+    return requests_on(branch, tip, host) if tip is not None else Requests((), 0)
 
 
 def _publish_once(

@@ -61,6 +61,14 @@ def require_pushed(folder: Path) -> str:
     return branch
 
 
+def ever_committed(folder: Path, path: str) -> bool | None:
+    """True if a commit of any branch here has, or had, the file ``path``; None where the clone does not have the whole
+    history and nobody can tell. Raises SettingsError."""
+    if _git(folder, "log", "--all", "--full-history", "--max-count=1", "--format=%h", "--", f":(top,literal){path}"):
+        return True
+    return None if _git(folder, "rev-parse", "--is-shallow-repository") == "true" else False
+
+
 def commit_and_push(folder: Path, subject: str, *paths: str) -> str:
     """Commit these files alone, signed as this person's Git signs, and push that commit alone to the branch of origin.
     Return the commit. Raises SettingsError, before it commits where ``require_pushed`` does."""

@@ -202,6 +202,37 @@ def test_words_of_a_stranger_are_shown_as_words(
     assert "web2" in out
 
 
+def test_a_crowd_of_files_hides_no_host(repo: ConfigRepo, web1: Machine) -> None:
+    samples.tamper(web1.fleet.remote, {f"requests/00/{number:04}.json": b"x" for number in range(1000)})
+    assert run(["admit", "web1", "--fingerprint", fingerprint(web1)]) == 0
+
+
+def test_a_code_admits_once(repo: ConfigRepo, web1: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    code = OneTimeCode.new()
+    web1.paths.code.write_text(code.text)
+    web1.report()
+    for _ in range(2):  # once more is no harm: they are the same keys
+        assert run(["admit", "web1", "--code", code.text, "--commit"]) == 0
+    web1.report()
+    assert run(["identity", "revoke", "web1", "--commit"]) == 0
+    other = web1.fleet.machine("two")
+    other.paths.code.write_text(code.text)
+    other.report()
+    assert "was admitted before" in refused(capsys, 5, "web1", "--code", code.text)
+    assert run(["admit", "web1", "--fingerprint", fingerprint(other), "--code", code.text]) == 0
+
+
+def test_without_the_whole_history_a_code_admits_nobody(
+    repo: ConfigRepo, web1: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = OneTimeCode.new()
+    web1.paths.code.write_text(code.text)
+    web1.report()
+    repo.commit("Second", {"README.md": "fleet"})
+    (repo.path / ".git/shallow").write_text(f"{repo.head}\n")
+    assert "whole history" in refused(capsys, 5, "web1", "--code", code.text)
+
+
 def test_nothing_is_pushed_along(repo: ConfigRepo, web1: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     (repo.path / "inventories/prod/site.yaml").write_text("- hosts: web\n  deploys: []\n")
     assert "not committed yet" in refused(capsys, 3, "web1", "--fingerprint", fingerprint(web1), "--commit")

@@ -368,6 +368,33 @@ def test_a_reader_takes_so_many_requests_and_says_how_many_more_there_are(
     assert (len(found.found), found.left_out) == (3, 2)
 
 
+def test_what_lies_at_no_hosts_place_crowds_no_request_out(
+    fleet: Fleet, web1: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.fleet.requests.REQUESTS_MOST", 3)
+    monkeypatch.setattr("agent.fleet.requests.REQUESTS_OF_ONE_MOST", 3)
+    web1.report()
+    folder = FIRST.rpartition("/")[0]
+    crowd = [f"requests/00/{number}.json" for number in range(4)]
+    crowd += [f"{folder}/web1+{number:016x}.json" for number in range(4)]
+    samples.tamper(fleet.remote, dict.fromkeys(crowd, b"{}"))
+    branch = samples.branch(fleet.folder, fleet.remote.as_uri(), "desk")
+    assert [branch.requests(DEADLINE_S, host).found[0].path for host in ("web1", None)] == [FIRST, FIRST]
+
+
+def test_a_request_counts_only_at_the_place_of_its_key(fleet: Fleet, web1: Machine) -> None:
+    web1.report()
+    files = {end: samples.show(fleet.remote, f"{FIRST}{end}") for end in ("", ".sig")}
+    copy = f"{FIRST.removesuffix('.json')}+{0:016x}.json"
+    samples.tamper(fleet.remote, {f"{copy}{end}": content for end, content in files.items()})
+    assert {found.path: found.why for found in fleet.requests} == {
+        FIRST: "",
+        copy: "not the place of a request for its key",
+    }
+    web1.report()
+    assert [found.path for found in fleet.requests] == [FIRST]
+
+
 def test_a_host_whose_keys_cannot_be_used_for_secrets_reports_all_the_same(fleet: Fleet, web1: Machine) -> None:
     Identity.ensure(web1.paths.identity, "web1")
     (web1.paths.identity / AGE_NAME).chmod(0o644)

@@ -28,6 +28,7 @@ from agent.fleet_view import fleet_view
 from agent.host.identity import admitted
 from agent.host.paths import Paths
 from agent.inventory.complaint import nearest
+from agent.system import own_git
 from agent.system.files import read_bounded
 
 CODE_FILE_LIMIT = 64 * 1024 * 1024
@@ -89,10 +90,12 @@ def admit(
         )
     if commit:
         desk.require_committable()
-    found = [each for each in _requests(output, desk, remote) if each.host == host]
+    found = _requests(output, desk, remote, host)
     chosen = _chosen(output, host, found, proof)
     if chosen is None:
         return int(Exit.INTERRUPTED)
+    if proof.code is not None and fingerprint is None and not chosen.vouched:
+        _require_unused_code(desk, host)
     content = chosen.request.lines if chosen.request is not None else b""
     Draft(desk, {f"{desk.folder}/identities/{host}.pub": content}).require_sound()
     done = admit_hosts(output, desk, {host: content}, commit=commit, keys=identities)
@@ -120,10 +123,26 @@ def _code(code: str | None, file: Path | None) -> OneTimeCode | None:
         raise UsageError(f"{what}: {error}", hint=hint) from None
 
 
-def _requests(output: Output, desk: Desk, remote: str | None) -> list[JudgedRequest]:
-    """The requests for hosts of this inventory, and those that cannot be believed."""
+def _require_unused_code(desk: Desk, host: str) -> None:
+    """Raise TrustError where ``host`` was admitted before: others may know its code, which user-data holds."""
+    used = own_git.ever_committed(desk.root, f"{desk.folder}/identities/{host}.pub")
+    if used:
+        raise TrustError(
+            f"{host} was admitted before, and a code admits once",
+            hint=f"compare the fingerprint with `hostwright status` there: hostwright admit {host} --fingerprint "
+            "SHA256:…; or give the machine new user-data and a name of its own",
+        )
+    if used is None:
+        raise TrustError(
+            f"nobody can tell whether {host} was admitted before: this clone does not have the whole history",
+            hint="git fetch --unshallow, then run this again; or --fingerprint SHA256:…",
+        )
+
+
+def _requests(output: Output, desk: Desk, remote: str | None, host: str | None = None) -> list[JudgedRequest]:
+    """The requests for hosts of this inventory, or for ``host``, and those that cannot be believed."""
     view = fleet_view(desk.root, desk.inventory, remote, paths=Paths(), choose=lambda: (desk.root, desk.inventory))
-    found = view.branch.requests(READ_DEADLINE_S)
+    found = view.branch.requests(READ_DEADLINE_S, host)
     if found.left_out:
         output.say(f"{found.left_out} more requests are on the branch than anybody can look at: who puts them there?")
     known, _ = admitted(desk.tree, desk.inventory)
