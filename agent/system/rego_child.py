@@ -22,6 +22,8 @@ _PLACE = re.compile(r"--> (.+):(\d+):(\d+)$", re.MULTILINE)
 _REASON = re.compile(r"^error: (.+)$", re.MULTILINE)
 _SUSPECT = re.compile("|".join(rf"\b{variable}\b" for variable, _ in REFUSED))
 """A module without such a word refers to nothing that is refused: its syntax tree need not be read."""
+_TREE_DEPTH = 10_000
+"""Of JSON. A sum of 500 terms takes 1,500."""
 
 Answer = dict[str, Any]
 
@@ -50,6 +52,7 @@ def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
         for path, source in modules.items():
             engine.add_policy(path, source)
         if rules is None or any(map(_SUSPECT.search, modules.values())):
+            sys.setrecursionlimit(_TREE_DEPTH)
             trees = json.loads(engine.get_ast_as_json())
             if refused := next((each for tree in trees for each in refusals(tree)), None):
                 yield refused

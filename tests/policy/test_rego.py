@@ -89,6 +89,10 @@ def test_the_name_of_such_a_function_in_a_text_or_a_comment_is_no_error(body: st
     assert value(body)
 
 
+def test_a_long_sum_in_a_module_whose_syntax_tree_is_read_is_judged() -> None:
+    assert value("opa := 1\ndeny contains 1" + " +\n1" * 999) == [1000]
+
+
 def test_rules_print_for_nobody(capfd: pytest.CaptureFixture[str]) -> None:
     assert value('deny contains "x" if { print("hello") }') == ["x"]
     assert capfd.readouterr() == ("", "")
