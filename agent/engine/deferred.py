@@ -47,7 +47,8 @@ _STAND_INS: Mapping[str, Mapping[str, Any]] = {
     "paramiko": {"PKey": _PKey},
     "typeguard": {"check_type": _check_type, "TypeCheckError": _TypeCheckError},
 }
-"""By library, what pyinfra takes from it as it is loaded."""
+"""By library, what pyinfra takes from it as it is loaded. Anybody else gets the real thing: a stand-in of an exception
+catches nothing."""
 
 _TAKERS = {"paramiko": "pyinfra.api.state", "typeguard": "pyinfra.api.util"}
 """The module that takes it, and gets the real things when the library is loaded."""
@@ -57,7 +58,7 @@ class _Deferred(ModuleType):
     """The module before it is loaded."""
 
     def __getattr__(self, name: str) -> Any:
-        if name in _STAND_INS[self.__name__]:
+        if _asker() == _TAKERS[self.__name__] and name in _STAND_INS[self.__name__]:
             return _STAND_INS[self.__name__][name]
         if name.startswith("__"):
             raise AttributeError(name)
@@ -74,6 +75,15 @@ class _Deferred(ModuleType):
         if taker := sys.modules.get(_TAKERS[spec.name]):
             for name in _STAND_INS[spec.name]:
                 setattr(taker, name, getattr(self, name))
+
+
+def _asker() -> str:
+    """The module that asks for an attribute of a library. ``from … import`` asks by the import machinery, too."""
+    frame = sys._getframe(2)
+    while frame.f_globals["__name__"] == "importlib._bootstrap" and frame.f_back is not None:
+        frame = frame.f_back
+    name: str = frame.f_globals["__name__"]
+    return name
 
 
 class _Finder(MetaPathFinder):

@@ -63,6 +63,13 @@ else:
     raise AssertionError
 """,
     "types of items": "raise_if_bad_type(['a'], list[str], LookupError, '')",
+    "its exception": """
+from typeguard import TypeCheckError, check_type
+try:
+    check_type("x", list[int])
+except TypeCheckError:
+    pass
+""",
     "an attribute": "import typeguard; typeguard.typechecked",
     "a module": "import typeguard._functions",
 }
