@@ -32,9 +32,18 @@ FORMS: dict[ProviderKind, str] = {
 }
 """For people."""
 
+ARN = re.compile(
+    r"arn:(?P<partition>aws(-[a-z]{1,10}){0,3}):secretsmanager:(?P<region>[a-z0-9-]{1,40}):[0-9]{12}"
+    r":secret:[A-Za-z0-9/_+=.@-]{1,519}"
+)
+"""Of a secret in AWS. Its region becomes part of the name of the server that is asked."""
+
+AWS_DOMAINS = {"aws": "amazonaws.com", "aws-cn": "amazonaws.com.cn", "aws-us-gov": "amazonaws.com"}
+"""By partition; others need an endpoint in fleet.yaml."""
+
 _PLACES = {
     ProviderKind.VAULT: re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._~@:+=,-]+(/[A-Za-z0-9._~@:+=,-]+)+"),
-    ProviderKind.AWS: re.compile(r"[A-Za-z0-9/_+=.@:-]{1,2048}"),
+    ProviderKind.AWS: re.compile(rf"(?!arn:)[A-Za-z0-9/_+=.@:-]{{1,512}}|{ARN.pattern}"),
     ProviderKind.AZURE: re.compile(r"[A-Za-z0-9-]{3,24}/[A-Za-z0-9-]{1,127}(/[0-9a-f]{32})?"),
     ProviderKind.GOOGLE: re.compile(
         r"projects/[a-z0-9:.-]{1,63}/secrets/[A-Za-z0-9_-]{1,255}(/versions/[A-Za-z0-9_-]{1,63})?"

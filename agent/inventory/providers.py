@@ -14,9 +14,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake
-from agent.domain.provider import FORMS, ProviderKind, reference
+from agent.domain.provider import ARN, AWS_DOMAINS, FORMS, ProviderKind, reference
 from agent.domain.sealed import PROVIDER
 from agent.inventory.template.sealed import Sealed
+from agent.system.http import is_local
 
 
 class _Settings(BaseModel):
@@ -26,8 +27,7 @@ class _Settings(BaseModel):
 def _server(written: str) -> str:
     parts = urlsplit(written)
     bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
-    local = parts.hostname in ("127.0.0.1", "::1", "localhost")
-    if not (parts.hostname and bare and (parts.scheme == "https" or (parts.scheme == "http" and local))):
+    if not (parts.hostname and bare and (parts.scheme == "https" or (parts.scheme == "http" and is_local(written)))):
         raise Mistake(f"{written!r} is no server to be trusted", "write https://vault.example.org:8200")
     return written.rstrip("/")
 
@@ -91,6 +91,12 @@ def _function(kind: ProviderKind, settings: Mapping[str, JSON]) -> Callable[...,
             )
         if kind is ProviderKind.AWS and not settings and not found.place.startswith("arn:"):
             raise TemplateError("no region is named; write `providers: {aws: {region: eu-central-1}}` in fleet.yaml")
+        arn = ARN.fullmatch(found.place) if kind is ProviderKind.AWS else None
+        if arn is not None and arn["partition"] not in AWS_DOMAINS and "endpoint" not in settings:
+            raise TemplateError(
+                f"the servers of {arn['partition']} are not known; write `providers: {{aws: {{region: {arn['region']},"
+                " endpoint: https://…}}` in fleet.yaml"
+            )
         said: dict[str, JSON] = {"name": kind.value, "place": found.place, "key": found.key, "settings": {**settings}}
         return Sealed.of({"is": PROVIDER, **said, "call": f"{kind}({written!r})"})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.provider import ProviderKind
-from agent.secrets.providers.api import ProviderError, Unreachable
+from agent.secrets.providers.api import ProviderError, loads
 from agent.secrets.providers.aws import Aws
 from agent.secrets.providers.azure import Azure
 from agent.secrets.providers.google import Google
@@ -30,19 +30,12 @@ class Providers:
             ProviderKind.GOOGLE: Google().value,
         }
         self._values: dict[tuple[ProviderKind, str], str | Mapping[str, Any]] = {}
-        self._unreachable: dict[ProviderKind, Unreachable] = {}
 
     def value(self, kind: ProviderKind, place: str, key: str, settings: Mapping[str, Any]) -> str:
         """Raises ProviderError."""
         core_dumps.forbid()
         if (kind, place) not in self._values:
-            if kind in self._unreachable:
-                raise self._unreachable[kind]
-            try:
-                self._values[kind, place] = self._ask[kind](place, settings)
-            except Unreachable as error:
-                self._unreachable[kind] = error
-                raise
+            self._values[kind, place] = self._ask[kind](place, settings)
         found = _part(self._values[kind, place], place, key)
         mask.remember(found)
         return found
@@ -50,14 +43,24 @@ class Providers:
 
 def _part(value: str | Mapping[str, Any], place: str, key: str) -> str:
     if not key and isinstance(value, str):
-        return value
+        return _text(value, place)
     if isinstance(value, str):
         mask.remember(value)
         try:
-            value = json.loads(value)
+            value = loads(value)
         except (ValueError, RecursionError):
             value = {}
     found = value.get(key) if isinstance(value, Mapping) else None
     if isinstance(found, (dict, list)) or found is None:
         raise ProviderError(f"there is no text {key!r} in {place}")
-    return found if isinstance(found, str) else json.dumps(found)
+    return _text(found if isinstance(found, str) else json.dumps(found), place)
+
+
+def _text(found: str, place: str) -> str:
+    """``found``, in which surrogates stand for bytes that are no text. Raises ProviderError for others, which JSON can
+    write."""
+    try:
+        found.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        raise ProviderError(f"what is in {place} is no Unicode text: it has half of a surrogate pair") from None
+    return found

@@ -59,7 +59,8 @@ def ask(
 ) -> Answer:
     """What the server answers to a question with credentials in it: any status, and a redirect is not followed, for
     the credentials are for this server alone. POST where there is a ``body``, unless ``method`` says otherwise.
-    ``direct``: past any proxy, as for addresses that only this machine reaches.
+    ``direct``: past any proxy, as for addresses that only this machine reaches; always so for its own, which no proxy
+    could reach and which may be asked without TLS.
 
     Raises OSError and HTTPException for what breaks on the way, and for a longer answer.
     """
@@ -67,7 +68,7 @@ def ask(
     with Watch(time.monotonic() + timeout_s) as watch:
         opener = request.OpenerDirector()
         for handler in (
-            request.ProxyHandler({} if direct else None),
+            request.ProxyHandler({} if direct or is_local(url) else None),
             _PlainHandler(watch),
             _TlsHandler(watch),
             request.UnknownHandler(),
@@ -81,6 +82,11 @@ def ask(
     if len(found) > ANSWER_LIMIT:
         raise OSError(f"an answer of more than {ANSWER_LIMIT} bytes")
     return Answer(status, found)
+
+
+def is_local(url: str) -> bool:
+    """True if the server is this machine itself."""
+    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 def shown(url: str) -> str:

@@ -31,7 +31,7 @@ from agent.secrets.providers.api import ProviderError
 from agent.secrets.providers.aws import Aws, Keys
 from agent.secrets.providers.azure import Azure
 from agent.secrets.providers.google import Google
-from agent.system import mask
+from agent.system import http, mask
 from tests.gitserver import free_port
 from tests.secrets.answering import answering
 from tests.secrets.conftest import Desk
@@ -322,3 +322,107 @@ def test_a_machine_of_google_asks_by_its_service_account() -> None:
         assert Google(address, address).value("projects/p/secrets/web", {}) == VALUE
         with pytest.raises(ProviderError, match="no base64"):
             Google(address, address).value("projects/p/secrets/web/versions/3", {})
+
+
+def test_a_server_of_this_machine_is_asked_past_any_proxy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    with answering({"/v1/kv/web": (200, {"data": {"x": VALUE}})}, []) as address, answering({}, seen) as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        give(desk, "vault-token", ROOT)
+        settings = {"address": address, "approle": "approle"}
+        assert Providers(desk.credentials).value(ProviderKind.VAULT, "kv/web", "x", settings) == VALUE
+    assert seen == []
+
+
+def test_a_server_that_does_not_answer_keeps_no_other_from_being_asked() -> None:
+    answers = {
+        "/metadata/identity/oauth2/token": (200, {"access_token": "a bearer"}),
+        "/secrets/web": (200, {"value": VALUE}),
+    }
+    with answering(answers, []) as address:
+        machine = Azure(address, f"http://{{vault}}:{address.rpartition(':')[2]}")
+        with pytest.raises(ProviderError, match=r"no\.such\.invalid:.* does not answer"):
+            machine.value("no.such.invalid/web", {})
+        assert machine.value("localhost/web", {}) == VALUE
+
+
+@pytest.mark.parametrize("token", ["hvs.first\nhvs.second", "hvs.\u20acuro", "hvs.a\x00b"])
+def test_a_token_that_no_header_can_hold_is_told_without_its_value(desk: Desk, token: str) -> None:
+    give(desk, "vault-token", token)
+    settings = {"address": "http://127.0.0.1:1", "approle": "approle"}
+    with pytest.raises(ProviderError, match=r"/vault-token is no token: it has to be one line of ASCII$") as caught:
+        Providers(desk.credentials).value(ProviderKind.VAULT, "kv/web", "x", settings)
+    assert "hvs" not in f"{caught.value}"
+
+
+def test_keys_of_aws_that_no_header_can_hold_are_told_without_their_values(desk: Desk) -> None:
+    give(desk, "aws-credentials", KEYS.replace("AKID", "\u20acKID"))
+    with pytest.raises(ProviderError, match=r"/aws-credentials is no file of credentials"):
+        Providers(desk.credentials).value(ProviderKind.AWS, "web", "", {"region": "eu-central-1"})
+
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:web-AbCdEf"
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:secretsmanager:x@evil.example/:1:secret:a",
+        ARN.replace("eu-central-1", "x@evil.example/"),
+        ARN.replace("eu-central-1", "evil.example"),
+        ARN.replace("secretsmanager", "s3"),
+        ARN.replace(":aws:", ":gcp:"),
+    ],
+)
+def test_an_arn_names_no_server_of_its_own(desk: Desk, arn: str) -> None:
+    content = _private(f"{{{{ aws_secret('{arn}') }}}}")
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [{"files": {"/q": content}}]}]))
+    assert "write aws_secret(" in desk.complaint()
+    with pytest.raises(ProviderError, match="is no ARN of a secret"):  # from a document of an older version
+        Providers(desk.credentials).value(ProviderKind.AWS, arn, "", {})
+
+
+@pytest.mark.parametrize(
+    ("place", "settings", "server"),
+    [
+        (ARN, {}, "https://secretsmanager.eu-central-1.amazonaws.com"),
+        (ARN.replace("aws:", "aws-cn:", 1), {}, "https://secretsmanager.eu-central-1.amazonaws.com.cn"),
+        ("web", {"region": "cn-north-1"}, "https://secretsmanager.cn-north-1.amazonaws.com.cn"),
+        (ARN.replace("aws:", "aws-iso:", 1), {"endpoint": "https://x"}, "https://x"),
+    ],
+)
+def test_a_secret_of_aws_is_asked_of_the_server_of_its_partition(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, place: str, settings: dict[str, str], server: str
+) -> None:
+    give(desk, "aws-credentials", KEYS)
+    asked: list[str] = []
+
+    def answer(url: str, *_: object, **__: object) -> http.Answer:
+        asked.append(url)
+        return http.Answer(200, json.dumps({"SecretString": VALUE}).encode())
+
+    monkeypatch.setattr(http, "ask", answer)
+    assert Providers(desk.credentials).value(ProviderKind.AWS, place, "", settings) == VALUE
+    assert asked == [server]
+
+
+def test_a_partition_whose_servers_are_not_known_needs_an_endpoint(desk: Desk) -> None:
+    content = _private(f"{{{{ aws_secret('{ARN.replace('aws:', 'aws-iso:', 1)}') }}}}")
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [{"files": {"/q": content}}]}]))
+    assert "write `providers: {aws: {region: eu-central-1, endpoint: https://…}}` in fleet.yaml" in desk.complaint()
+
+
+@pytest.mark.parametrize("number", ["1.10", "1e999", "NaN", "12345678901234567890123.5", "1" * 5000])
+def test_a_number_is_taken_as_it_is_written(desk: Desk, number: str) -> None:
+    with answering({"/v1/kv/web": (200, f'{{"data": {{"x": {number}}}}}')}, []) as address:
+        give(desk, "vault-token", ROOT)
+        settings = {"address": address, "approle": "approle"}
+        assert Providers(desk.credentials).value(ProviderKind.VAULT, "kv/web", "x", settings) == number
+
+
+def test_half_a_surrogate_pair_is_no_text(desk: Desk) -> None:
+    with answering({"/v1/kv/web": (200, {"data": {"x": "\ud800abcdef"}})}, []) as address:
+        give(desk, "vault-token", ROOT)
+        settings = {"address": address, "approle": "approle"}
+        with pytest.raises(ProviderError, match="what is in kv/web is no Unicode text"):
+            Providers(desk.credentials).value(ProviderKind.VAULT, "kv/web", "x", settings)

@@ -27,30 +27,48 @@ class ProviderError(Exception):
     """A value cannot be had, and why."""
 
 
-class Unreachable(ProviderError):
-    """A server does not answer, so it need not be asked again soon."""
+class Servers:
+    """Those of one provider. One that does not answer is not asked again."""
+
+    def __init__(self) -> None:
+        self._unreachable: dict[str, str] = {}
+
+    def ask(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        method: str | None = None,
+        direct: bool = False,
+    ) -> http.Answer:
+        """Raises ProviderError."""
+        server = urlsplit(url).netloc
+        if not all(map(fits_header, headers.values())):
+            raise ProviderError(f"the credentials for {server} hold what no HTTP header can")
+        if server not in self._unreachable:
+            try:
+                return http.ask(url, headers, body, timeout_s=TIMEOUT_S, method=method, direct=direct)
+            except (OSError, HTTPException, ValueError) as error:
+                self._unreachable[server] = f"{error}"
+        raise ProviderError(f"{server} does not answer: {self._unreachable[server]}")
 
 
-def asked(
-    url: str,
-    headers: Mapping[str, str],
-    body: bytes | None = None,
-    *,
-    method: str | None = None,
-    direct: bool = False,
-) -> http.Answer:
-    """Raises Unreachable."""
-    try:
-        return http.ask(url, headers, body, timeout_s=TIMEOUT_S, method=method, direct=direct)
-    except (OSError, HTTPException, ValueError) as error:
-        raise Unreachable(f"{urlsplit(url).netloc} does not answer: {error}") from None
+def fits_header(text: str) -> bool:
+    """True for what an HTTP header can say: one line of ASCII."""
+    return text.isascii() and text.isprintable()
+
+
+def loads(text: str | bytes) -> Any:
+    """JSON, with numbers as the texts that are written there. Raises ValueError and RecursionError."""
+    return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
 
 
 def document(answer: http.Answer, who: str) -> dict[str, Any]:
     """The JSON object that was answered. Raises ProviderError for another status than 200. What the server said of it
     is not told: it may hold anything."""
     try:
-        found = json.loads(answer.body) if answer.status == 200 else None
+        found = loads(answer.body) if answer.status == 200 else None
     except (ValueError, RecursionError):
         found = None
     if isinstance(found, dict):

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent.secrets.providers.api import METADATA, ProviderError, asked, credential, document, text_at
+from agent.domain.provider import ARN, AWS_DOMAINS
+from agent.secrets.providers.api import METADATA, ProviderError, Servers, credential, document, fits_header, text_at
 from agent.system import mask
 
 CREDENTIALS = "aws-credentials"
@@ -43,14 +44,19 @@ class Aws:
     def __init__(self, credentials: Path, metadata: str = METADATA) -> None:
         self._credentials = credentials
         self._metadata = metadata
+        self._servers = Servers()
 
     def value(self, place: str, settings: Mapping[str, Any]) -> str:
         """The current version of a secret. Raises ProviderError."""
-        region = place.split(":")[3] if place.startswith("arn:") and place.count(":") > 3 else settings.get("region")
-        url = settings.get("endpoint") or f"https://{_SERVICE}.{region}.amazonaws.com"
+        arn = ARN.fullmatch(place)
+        region = arn["region"] if arn else f"{settings.get('region')}"
+        partition = arn["partition"] if arn else "aws-cn" if region.startswith("cn-") else "aws"
+        if (place.startswith("arn:") and not arn) or not ("endpoint" in settings or partition in AWS_DOMAINS):
+            raise ProviderError(f"{place} is no ARN of a secret whose server is known")
+        url = settings.get("endpoint") or f"https://{_SERVICE}.{region}.{AWS_DOMAINS[partition]}"
         body = json.dumps({"SecretId": place}).encode()
-        headers = signed(url, body, f"{region}", self._keys, datetime.datetime.now(datetime.UTC))
-        answer = asked(url, headers, body)
+        headers = signed(url, body, region, self._keys, datetime.datetime.now(datetime.UTC))
+        answer = self._servers.ask(url, headers, body)
         if answer.status == 400 and b"ResourceNotFoundException" in answer.body:
             raise ProviderError(f"{urlsplit(url).netloc} has nothing there")
         found = document(answer, urlsplit(url).netloc)
@@ -72,7 +78,10 @@ class Aws:
         try:
             parser.read_string(text)
             own = parser["default"]
-            return Keys(own["aws_access_key_id"], own["aws_secret_access_key"], own.get("aws_session_token"))
+            keys = Keys(own["aws_access_key_id"], own["aws_secret_access_key"], own.get("aws_session_token"))
+            if fits_header(keys.access) and fits_header(keys.session or ""):
+                return keys
+            raise KeyError
         except (configparser.Error, KeyError):
             raise ProviderError(
                 f"{path} is no file of credentials: write [default], aws_access_key_id and aws_secret_access_key"
@@ -80,15 +89,15 @@ class Aws:
 
     def _role(self) -> Keys:
         life = {"X-aws-ec2-metadata-token-ttl-seconds": f"{_TOKEN_LIFE_S}"}
-        token = asked(f"{self._metadata}/latest/api/token", life, method="PUT", direct=True)
+        token = self._servers.ask(f"{self._metadata}/latest/api/token", life, method="PUT", direct=True)
         headers = {"X-aws-ec2-metadata-token": token.body.decode("latin-1").strip()}
         roles = f"{self._metadata}/latest/meta-data/iam/security-credentials/"
-        role = asked(roles, headers, direct=True)
+        role = self._servers.ask(roles, headers, direct=True)
         name = role.body.decode("latin-1").partition("\n")[0].strip()
         if role.status != 200 or not name.replace("-", "").replace("_", "").isalnum():
             raise ProviderError(f"this host has no role in AWS, and no {self._credentials / CREDENTIALS}")
         who = "the metadata of this instance"
-        found = document(asked(f"{roles}{name}", headers, direct=True), who)
+        found = document(self._servers.ask(f"{roles}{name}", headers, direct=True), who)
         names = "AccessKeyId", "SecretAccessKey", "Token"
         return Keys(*(text_at(found, each, who=who) for each in names))
 

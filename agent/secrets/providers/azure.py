@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
-from agent.secrets.providers.api import METADATA, asked, document, text_at
+from agent.secrets.providers.api import METADATA, Servers, document, text_at
 from agent.system import mask
 
 DOMAIN = "https://{vault}.vault.azure.net"
@@ -22,6 +22,7 @@ class Azure:
 
     def __init__(self, metadata: str = METADATA, domain: str = DOMAIN) -> None:
         self._metadata = metadata
+        self._servers = Servers()
         self._domain = domain
         self._token = cache(self._find_token)
 
@@ -30,7 +31,7 @@ class Azure:
         vault, _, secret = place.partition("/")
         server = self._domain.format(vault=vault)
         headers = {"Authorization": f"Bearer {self._token(settings.get('client_id'))}"}
-        answer = asked(f"{server}/secrets/{secret}?api-version=7.4", headers)
+        answer = self._servers.ask(f"{server}/secrets/{secret}?api-version=7.4", headers)
         return text_at(document(answer, server), "value", who=server)
 
     def _find_token(self, client_id: str | None) -> str:
@@ -38,6 +39,8 @@ class Azure:
         query |= {"client_id": client_id} if client_id else {}
         url = f"{self._metadata}/metadata/identity/oauth2/token?{urlencode(query)}"
         who = "the managed identity of this machine"
-        token = text_at(document(asked(url, {"Metadata": "true"}, direct=True), who), "access_token", who=who)
+        token = text_at(
+            document(self._servers.ask(url, {"Metadata": "true"}, direct=True), who), "access_token", who=who
+        )
         mask.remember(token)
         return token

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from agent.secrets.providers.api import ProviderError, asked, document, text_at
+from agent.secrets.providers.api import ProviderError, Servers, document, text_at
 from agent.system import mask
 
 METADATA = "http://metadata.google.internal"
@@ -24,13 +24,14 @@ class Google:
 
     def __init__(self, metadata: str = METADATA, server: str = SERVER) -> None:
         self._metadata = metadata
+        self._servers = Servers()
         self._server = server
 
     def value(self, place: str, settings: Mapping[str, Any]) -> str:
         """A secret's value, the newest version unless ``place`` names one. Raises ProviderError."""
         del settings
         version = place if "/versions/" in place else f"{place}/versions/latest"
-        answer = asked(f"{self._server}/v1/{version}:access", {"Authorization": f"Bearer {self._token}"})
+        answer = self._servers.ask(f"{self._server}/v1/{version}:access", {"Authorization": f"Bearer {self._token}"})
         data = text_at(document(answer, self._server), "payload", "data", who=self._server)
         try:
             return base64.b64decode(data, validate=True).decode(errors="surrogateescape")
@@ -41,7 +42,7 @@ class Google:
     def _token(self) -> str:
         url = f"{self._metadata}/computeMetadata/v1/instance/service-accounts/default/token"
         who = "the service account of this machine"
-        found = document(asked(url, {"Metadata-Flavor": "Google"}, direct=True), who)
+        found = document(self._servers.ask(url, {"Metadata-Flavor": "Google"}, direct=True), who)
         token = text_at(found, "access_token", who=who)
         mask.remember(token)
         return token

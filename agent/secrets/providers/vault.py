@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from agent.secrets.providers.api import ProviderError, asked, credential, document, text_at
+from agent.secrets.providers.api import ProviderError, Servers, credential, document, fits_header, text_at
 from agent.system import mask
 
 TOKEN, ROLE, SECRET = "vault-token", "vault-role-id", "vault-secret-id"
@@ -20,6 +20,7 @@ class Vault:
 
     def __init__(self, credentials: Path) -> None:
         self._credentials = credentials
+        self._servers = Servers()
         self._token = cache(self._find_token)
         self._read = cache(self._find)
 
@@ -30,7 +31,7 @@ class Vault:
 
     def _find(self, address: str, namespace: str | None, approle: str, place: str) -> Mapping[str, Any]:
         headers = {**_headers(namespace), "X-Vault-Token": self._token(address, namespace, approle)}
-        answer = asked(f"{address}/v1/{quote(place)}", headers)
+        answer = self._servers.ask(f"{address}/v1/{quote(place)}", headers)
         data = document(answer, address).get("data")
         if isinstance(data, dict) and isinstance(data.get("metadata"), dict) and "data" in data:
             data = data["data"]  # KV version 2
@@ -39,7 +40,9 @@ class Vault:
         return data
 
     def _find_token(self, address: str, namespace: str | None, approle: str) -> str:
-        if token := credential(self._credentials / TOKEN):
+        if token := credential(path := self._credentials / TOKEN):
+            if not fits_header(token):
+                raise ProviderError(f"{path} is no token: it has to be one line of ASCII")
             return token
         role, secret = credential(self._credentials / ROLE), credential(self._credentials / SECRET)
         if role is None or secret is None:
@@ -48,7 +51,7 @@ class Vault:
                 f" {ROLE} and {SECRET} beside it"
             )
         body = json.dumps({"role_id": role, "secret_id": secret}).encode()
-        answer = asked(f"{address}/v1/auth/{quote(approle)}/login", _headers(namespace), body)
+        answer = self._servers.ask(f"{address}/v1/auth/{quote(approle)}/login", _headers(namespace), body)
         if answer.status == 400:  # its word for a wrong role or secret
             raise ProviderError(f"{address} does not accept this host's {ROLE} and {SECRET}")
         token = text_at(document(answer, address), "auth", "client_token", who=address)
