@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 INDEX = ("--index", "https://index.example.org/all")
 HTTPS = ("--remote", "https://git.example.org/ops.git", "--trust", "unsigned")
 SSH = ("--remote", "ssh://git@git.example.org/ops.git", "--trust", "unsigned")
+PASSWORD_URL, TOKEN_URL = "https://u:hunter2@git.example.org/ops.git", "https://hunter2@git.example.org/ops.git"
 
 Files = dict[str, tuple[int, bytes]]
 
@@ -193,6 +194,8 @@ def test_ksvalidator_finds_nothing_wrong(printed: Printed, tmp_path: Path) -> No
         (("--as", "web1", *HTTPS[2:]), 2, "is a path of this computer"),
         (("--as", "web1", *HTTPS, "--branch", "-x"), 3, "cannot be the name of a branch"),
         (("--as", "web1", "--remote", "https://git.example.org/a b", "--trust", "unsigned"), 3, "holds blanks"),
+        (("--as", "web1", "--remote", PASSWORD_URL, *HTTPS[2:]), 2, "--deploy-key FILE, or the URL without a user"),
+        (("--as", "web1", "--remote", TOKEN_URL, *HTTPS[2:]), 2, "--deploy-key FILE, or the URL without a user"),
         (("--as", "web2", *HTTPS), 2, "web2 is not in"),
         (("--as", "web1", *HTTPS, "--output", "web1.yaml"), 2, "is in the config repo"),
     ],
@@ -205,6 +208,7 @@ def test_what_could_not_work_is_refused_at_the_desk(
     assert run(["enroll", "--user-data", "cloud-init", *named]) == code
     told = capsys.readouterr()
     assert said in told.err
+    assert "hunter2" not in told.err
     assert told.out == ""
 
 

@@ -60,6 +60,11 @@ def _require_reachable(host: str, following: Following, desk: Desk) -> None:
             f"the remote {printable(following.remote)} is a path of this computer",
             hint="say how the machine reaches the config repo: --remote URL",
         )
+    if without_password(following.remote) != following.remote:
+        raise UsageError(
+            f"every user of {host} could read who logs in to the remote, and the password: both would be an argument",
+            hint="say --remote ssh://git@host/path.git and --deploy-key FILE, or the URL without a user",
+        )
     branch = following.branch
     if following.min_commit is None:
         raise UsageError(

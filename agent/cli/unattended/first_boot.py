@@ -17,7 +17,6 @@ from agent.cli.agent_files import bootstrap_script, write_bundle
 from agent.cli.enrolment import INSTALLED, Following
 from agent.domain.one_time_code import OneTimeCode
 from agent.domain.tree import Tree
-from agent.system.remote import without_password
 
 FOLDER: Final = "/var/lib/hostwright-first-boot"
 SERVICE: Final = "hostwright-first-boot.service"
@@ -113,8 +112,7 @@ def first_boot(
         *(Placed(f"{KEYS_FOLDER}/{name}", content) for name, content in keys.items()),
         Placed(f"{FOLDER}/{name}", content, plain=False),
     ]
-    access = bool(keys) or without_password(following.remote) != following.remote
-    return FirstBoot(host, code, tuple(placed), access, embedded, signed=following.signers is not None)
+    return FirstBoot(host, code, tuple(placed), bool(keys), embedded, signed=following.signers is not None)
 
 
 def holds_agent(tree: Tree) -> bool:
