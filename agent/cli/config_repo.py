@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.domain.layout import INVENTORIES
+from agent.domain.text import escaped
 from agent.errors import UsageError
 
 
@@ -49,7 +50,9 @@ class ConfigRepo:
         if not names:
             hint = "run it in a clone of the config repo, or say --repo FOLDER; on a managed host root needs neither"
             raise UsageError(f"{root} has no inventories", hint=hint)
-        raise UsageError(f"which inventory of {root}?", hint=f"say --inventory NAME; one of: {', '.join(names)}")
+        raise UsageError(
+            f"which inventory of {root}?", hint=f"say --inventory NAME; one of: {', '.join(map(escaped, names))}"
+        )
 
 
 def inventory_names(root: Path) -> list[str]:

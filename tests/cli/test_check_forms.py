@@ -105,6 +105,8 @@ def test_the_name_of_an_inventory_begins_no_line(repo: Path, capsys: pytest.Capt
     (repo / "inventories/demo").rename(repo / "inventories/a\n::error::x")
     assert run(["check"]) == 0
     assert capsys.readouterr().out == "a\\n::error::x: 2 hosts, fine\n"
+    assert run(["lock"]) == 0
+    assert capsys.readouterr().out == "a\\n::error::x: nothing has changed\n"
 
 
 def test_a_file_name_that_is_not_utf8_is_told_in_every_form() -> None:

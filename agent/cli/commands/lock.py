@@ -15,7 +15,7 @@ from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.domain.layout import INVENTORIES
 from agent.domain.pins import left_out
-from agent.domain.text import some
+from agent.domain.text import escaped, some
 from agent.errors import Exit, HostwrightError, InventoryError, SettingsError, UsageError, together
 from agent.host.repositories import Repositories
 from agent.inventory.complaint import Complaints, ComplaintsError
@@ -57,9 +57,9 @@ def lock(output: Output, repo: ConfigRepo, names: tuple[str, ...], check: bool) 
             ) from error
         failures += failed
         for line in written[name]:
-            output.show(f"{name}: {line}")
+            output.show(f"{escaped(name)}: {escaped(line)}")
         if not written[name] and not failed:
-            output.show(f"{name}: nothing has changed")
+            output.show(f"{escaped(name)}: nothing has changed")
     if failures:
         raise together(failures)
     output.envelope("lock", 0, written)
@@ -77,7 +77,7 @@ def _check(output: Output, repo: ConfigRepo) -> int:
             failures.append(error)
             continue
         for line in found[name]:
-            output.show(f"{INVENTORIES}/{name}/{LOCK_FILE}: {line}")
+            output.show(f"{INVENTORIES}/{escaped(name)}/{LOCK_FILE}: {escaped(line)}")
     output.say("compared with tools.yaml, site.yaml, secrets/; nothing was downloaded, so moved branches are not seen")
     if failures:
         raise together(failures)
@@ -104,7 +104,7 @@ def _write(
         )
         new = renewal.only(old, names) if names else renewal.everything(old)
     if missing := left_out(new.repositories.values()):
-        output.say(f"{name}: left out by hosts: {some(missing, NAMED_MOST)}")
+        output.say(f"{escaped(name)}: left out by hosts: {some(missing, NAMED_MOST)}")
     new = replace(new, secrets=old.secrets)
     path = root / INVENTORIES / name / LOCK_FILE
     text = lock_text(new).encode()
