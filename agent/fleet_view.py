@@ -110,9 +110,7 @@ def _origin(root: Path) -> str:
     asked = ("config", "--local", "--no-includes", "--get", "remote.origin.url")
     url = checkout.ask(*asked) if checkout is not None else ""
     if not url:
-        raise UsageError(
-            f"{root} has no remote `origin`", hint="name the status remote: hostwright status --remote URL"
-        )
+        raise UsageError(f"{root} has no remote `origin`", hint="name the status remote: --remote URL")
     return url
 
 

@@ -90,6 +90,8 @@ class Environment:
         self._others = OtherRepositories(repositories)
         self.pinned = True
         """Whether tools.yaml and lock.yaml could be read: else nobody knows what has a pin."""
+        self.fleet_read = True
+        """Whether ``fleet`` is what fleet.yaml says: else it has the defaults."""
         self._tree = tree
         self._plays = [(play, frozenset(inventory.match(play.hosts))) for play in plays]
         self._renderer = Renderer()
@@ -199,7 +201,7 @@ class Environment:
             functions = {
                 "secret": self.secrets.function(host),
                 "sops": self.secrets.sops_function(),
-                **providers.functions(self.fleet.providers),
+                **providers.functions(self.fleet.providers, complete=self.fleet_read),
             }
             self._values[host] = HostValues(self.inventory.variables(host), magic, self._renderer, functions)
         return self._values[host]

@@ -42,7 +42,9 @@ def read(
     inventory = read_inventory(source, complaints)
     plays = tuple(_sound(play, complaints) for play in read_site(source, inventory, complaints))
     require_python(tree, plays, complaints)
-    fleet, root = read_fleet_file(source, complaints)
+    of_fleet = Complaints()
+    fleet, root = read_fleet_file(source, of_fleet)
+    complaints.include(of_fleet)
     check_hosts(fleet, root, inventory, complaints)
     check_windows(fleet, root, complaints)
     pinned = Complaints()
@@ -64,6 +66,7 @@ def read(
         recipients=recipients,
     )
     environment.pinned = not pinned
+    environment.fleet_read = not of_fleet
     if inventory.complete:
         environment.secrets.complain(complaints)
     return environment, complaints

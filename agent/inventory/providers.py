@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from jinja2 import TemplateError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake
@@ -26,14 +26,26 @@ class _Settings(BaseModel):
 
 def _server(written: str) -> str:
     parts = urlsplit(written)
-    bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
-    if not (parts.hostname and bare and (parts.scheme == "https" or (parts.scheme == "http" and is_local(written)))):
-        raise Mistake(f"{written!r} is no server to be trusted", "write https://vault.example.org:8200")
+    wrongs = (
+        (not parts.hostname, "it names no host"),
+        ("@" in parts.netloc, "it holds a user or a password, which lie on the host"),
+        (parts.path.strip("/") or parts.query or parts.fragment, "something stands behind the host and port"),
+        (parts.scheme != "https" and not (parts.scheme == "http" and is_local(written)), "it is without TLS"),
+    )
+    if why := next((why for holds, why in wrongs if holds), None):
+        host = parts.netloc.rpartition("@")[2]
+        raise Mistake(f"{written!r} is no server to be trusted: {why}", f"write https://{host or 'HOST'}")
     return written.rstrip("/")
 
 
 Server = Annotated[str, Field(pattern=r"^https?://[!-~]+$"), AfterValidator(_server)]
 """``https://host:port``; without TLS only on the host itself."""
+
+
+def _mount(written: object) -> object:
+    if isinstance(written, bool):
+        raise Mistake("this says where its AppRole method is mounted", 'leave it out, or write a path like "approle"')
+    return written
 
 
 class VaultSettings(_Settings):
@@ -44,7 +56,9 @@ class VaultSettings(_Settings):
         str | None, Field(pattern=r"^[A-Za-z0-9_.~/-]{1,200}$", description="of the server, if it has some")
     ] = None
     approle: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9_.~/-]{1,200}$", description="where its AppRole method is mounted")
+        str,
+        BeforeValidator(_mount),
+        Field(pattern=r"^[A-Za-z0-9_.~/-]{1,200}$", description="where its AppRole method is mounted"),
     ] = "approle"
 
 
@@ -73,26 +87,27 @@ class ProviderSettings(_Settings):
     azure: AzureSettings | None = None
 
 
-def functions(settings: ProviderSettings) -> Mapping[str, Callable[..., Sealed]]:
-    """The functions by their names in templates."""
+def functions(settings: ProviderSettings, *, complete: bool) -> Mapping[str, Callable[..., Sealed]]:
+    """The functions by their names in templates. ``complete``: False where fleet.yaml could not be read: then nobody
+    knows what it names."""
     said = settings.model_dump(mode="json", exclude_none=True)
     known = {ProviderKind.VAULT: "vault", ProviderKind.AWS: "aws", ProviderKind.AZURE: "azure"}
-    return {kind.value: _function(kind, said.get(known.get(kind, ""), {})) for kind in ProviderKind}
+    return {kind.value: _function(kind, said.get(known.get(kind, ""), {}), complete) for kind in ProviderKind}
 
 
-def _function(kind: ProviderKind, settings: Mapping[str, JSON]) -> Callable[..., Sealed]:
+def _function(kind: ProviderKind, settings: Mapping[str, JSON], complete: bool) -> Callable[..., Sealed]:
     def function(written: object = None) -> Sealed:
         found = reference(kind, written) if isinstance(written, str) else None
         if found is None:
             raise TemplateError(f"{kind}() takes where the secret lies; write {FORMS[kind]}")
-        if kind is ProviderKind.VAULT and not settings:
+        if kind is ProviderKind.VAULT and not settings and complete:
             raise TemplateError(
                 "no server is named; write `providers: {vault: {address: https://vault.example.org}}` in fleet.yaml"
             )
-        if kind is ProviderKind.AWS and not settings and not found.place.startswith("arn:"):
+        if kind is ProviderKind.AWS and not settings and complete and not found.place.startswith("arn:"):
             raise TemplateError("no region is named; write `providers: {aws: {region: eu-central-1}}` in fleet.yaml")
         arn = ARN.fullmatch(found.place) if kind is ProviderKind.AWS else None
-        if arn is not None and arn["partition"] not in AWS_DOMAINS and "endpoint" not in settings:
+        if arn is not None and arn["partition"] not in AWS_DOMAINS and "endpoint" not in settings and complete:
             raise TemplateError(
                 f"the servers of {arn['partition']} are not known; write `providers: {{aws: {{region: {arn['region']},"
                 " endpoint: https://…}}` in fleet.yaml"

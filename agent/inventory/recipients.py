@@ -89,7 +89,9 @@ def audit(files: SecretFiles, recipients: Recipients, pins: Mapping[str, SecretP
                 remedy = "add the second line that `hostwright identity` prints on the host to identities/"
                 yield Complaint(place, "", f"{', '.join(keyless)} has no key for secrets", remedy)
     for name in gone(files, pins):
-        yield Complaint(files.locked, f"secrets.{name}", "there is no such file any more", REKEY)
+        away = files.absence(name)
+        said = (f"its file {away.why}", away.remedy) if away else ("there is no such file any more", REKEY)
+        yield Complaint(files.locked, f"secrets.{name}", *said)
 
 
 def differences(files: SecretFiles, name: str, recipients: Recipients, pin: SecretPin | None) -> Iterator[Fault]:

@@ -14,7 +14,7 @@ from jinja2 import TemplateError
 from agent.domain.digest import JSON
 from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
 from agent.domain.sealed import FILE, SOPS, expressions
-from agent.domain.tree import nearest_path
+from agent.domain.tree import Absence, nearest_path
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import Source, is_backup
@@ -82,6 +82,10 @@ class SecretFiles:
 
     def content(self, name: str) -> bytes:
         return self._source.tree.read(self.file(name).path)
+
+    def absence(self, name: str) -> Absence | None:
+        """The reason why a file called ``name`` lies there, but is not in the commit; None where there is none."""
+        return self._source.tree.absence(f"{self._source.folder}/{SECRETS}/{name}{SUFFIX}")
 
     def copies(self, name: str) -> tuple[str, ...]:
         """The files of other folders with the same content: one of them was copied to readers whom it is not for."""
@@ -153,10 +157,12 @@ class SecretFiles:
             found = sorted(each for each in self._paths if each.endswith(f"/{name}"))
             raise TemplateError(f"{name!r} names no folder; write {f'secret({found[0]!r})' if found else _FORM}")
         if name not in self._paths:
-            near = nearest(
-                name, self._paths, otherwise=f"make it with `hostwright secret set {name}` in the config repo"
-            )
-            raise TemplateError(f"there is no {self._source.folder}/{SECRETS}/{name}{SUFFIX}; {near}")
+            path = f"{self._source.folder}/{SECRETS}/{name}{SUFFIX}"
+            if away := self.absence(name):
+                raise TemplateError(f"{path} {away.why}; {away.remedy}")
+            readable = [each for each in self._paths if host in self._readers.get(each.partition("/")[0], ())]
+            make_it = f"make it with `hostwright secret set {name}` in the config repo"
+            raise TemplateError(f"there is no {path}; {nearest(name, readable, otherwise=make_it)}")
         if host not in readers:
             remedy = "move the file to the folder of a group that the host is in, or of the host itself"
             raise TemplateError(f"secret({name!r}) is for {folder}, and {host} is not of it; {remedy}")

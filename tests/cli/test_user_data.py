@@ -196,6 +196,7 @@ def test_ksvalidator_finds_nothing_wrong(printed: Printed, tmp_path: Path) -> No
         (("--as", "web1", "--remote", "https://git.example.org/a b", "--trust", "unsigned"), 3, "holds blanks"),
         (("--as", "web1", "--remote", PASSWORD_URL, *HTTPS[2:]), 2, "--deploy-key FILE, or the URL without a user"),
         (("--as", "web1", "--remote", TOKEN_URL, *HTTPS[2:]), 2, "--deploy-key FILE, or the URL without a user"),
+        (("--as", "web1", *HTTPS, *INDEX, "--output", "nowhere/x"), 2, "name a file that you can write"),
         (("--as", "web2", *HTTPS), 2, "web2 is not in"),
         (("--as", "web1", *HTTPS, "--output", "web1.yaml"), 2, "is in the config repo"),
     ],
@@ -204,7 +205,7 @@ def test_what_could_not_work_is_refused_at_the_desk(
     repo: ConfigRepo, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], code: int, said: str
 ) -> None:
     author(tmp_path, "key")
-    named = [f"{tmp_path / option}" if option in ("key", "key.pub") else option for option in options]
+    named = [f"{tmp_path / option}" if option in ("key", "key.pub", "nowhere/x") else option for option in options]
     assert run(["enroll", "--user-data", "cloud-init", *named]) == code
     told = capsys.readouterr()
     assert said in told.err

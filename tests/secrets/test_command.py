@@ -222,6 +222,28 @@ def test_a_copy_in_the_folder_of_others_is_complained_of_and_never_made_for_them
         assert b"web1/stolen.age: the same encrypted bytes are secrets/web2/root.age, which is for" in done.stderr
 
 
+def test_a_new_file_that_is_not_added_to_git_is_named_as_that(desk: Desk) -> None:
+    ask_git = ["git", "-C", f"{desk.repo}"]
+    subprocess.run([*ask_git, "init", "--quiet"], check=True, timeout=20)
+    fine(desk, "set", "web/admin", given=b"value")
+    subprocess.run([*ask_git, "add", ".", ":!*.age"], check=True, timeout=20)
+    content = {"/srv/x": {"content": "{{ secret('web/admin') }}", "mode": "0600"}}
+    for deploys, code in (([], 0), ([{"files": content}], 6)):
+        desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": deploys}]))
+        done = subprocess.run(
+            [sys.executable, "-m", "agent", "check"],
+            cwd=desk.repo,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        path = "inventories/lab/secrets/web/admin.age"
+        assert "is not added to Git, so no host gets it; git add " + path in done.stderr.replace(f"`{path}", path)
+        assert "rekey" not in done.stderr
+
+
 def test_lock_check_ends_with_10_while_somebody_cannot_read(desk: Desk) -> None:
     argv = [sys.executable, "-m", "agent", "lock", "--check"]
     (desk.repo / "inventories/lab/identities/web2.pub").unlink()

@@ -94,6 +94,7 @@ def test_one_newline_at_the_end_is_cut_and_no_more(desk: Desk) -> None:
     ("template", "problem"),
     [
         ("{{ secret('web/admn') }}", 'web/admn.age (host web1); did you mean "web/admin"?'),
+        ("{{ secret('db/admi') }}", 'db/admi.age (host web1); did you mean "web/admin"?'),
         ("{{ secret('admin') }}", "names no folder (host web1); write secret('db/admin')"),
         ("{{ secret('db/admin') }}", "secret('db/admin') is for db, and web1 is not of it"),
         ("{{ secret('../x') }}", "there is no inventories/lab/secrets/../x.age"),

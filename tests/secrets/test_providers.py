@@ -25,6 +25,7 @@ from moto.server import ThreadedMotoServer
 
 from agent.domain.provider import ProviderKind
 from agent.engine.secrecy import Lacking
+from agent.inventory.load import read
 from agent.secrets.provided import Providers
 from agent.secrets.providers import aws
 from agent.secrets.providers.api import ProviderError
@@ -208,10 +209,34 @@ def test_a_reference_that_leads_nowhere_is_a_complaint(desk: Desk, template: str
     assert said in desk.complaint()
 
 
-@pytest.mark.parametrize("address", ["http://vault.example.org", "https://u:p@vault.example.org", "https://x/v1"])
-def test_a_server_that_could_leak_credentials_is_a_complaint(desk: Desk, address: str) -> None:
-    desk.write("fleet.yaml", json.dumps({"providers": {"vault": {"address": address}}}))
-    assert "is no server to be trusted" in desk.complaint()
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://vault.example.org", "it is without TLS; write https://vault.example.org"),
+        ("https://u:p@vault.example.org", "it holds a user or a password, which lie on the host; write https://vault"),
+        ("https://x:8200/v1", "something stands behind the host and port; write https://x:8200"),
+    ],
+)
+@pytest.mark.parametrize("key", ["vault.address", "aws.endpoint"])
+def test_a_server_that_could_leak_credentials_is_a_complaint(desk: Desk, key: str, address: str, said: str) -> None:
+    provider, _, name = key.partition(".")
+    more = {"region": "eu-central-1"} if provider == "aws" else {}
+    desk.write("fleet.yaml", json.dumps({"providers": {provider: {name: address, **more}}}))
+    assert f"is no server to be trusted: {said}" in desk.complaint()
+
+
+def test_a_mistake_about_one_provider_does_not_make_complaints_about_another(desk: Desk) -> None:
+    wrong = {"vault": {"address": "https://vault.example.org", "approle": True}, "aws": {"region": "eu-central-1"}}
+    desk.write("fleet.yaml", json.dumps({"providers": wrong}))
+    content = _private("{{ aws_secret('web') }}{{ vault('kv/web#x') }}")
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [{"files": {"/q": content}}]}]))
+    environment, complaints = read(desk.tree, "lab")
+    assert len(list(environment.each(complaints, {}))) == 3
+    [complaint] = complaints.sorted
+    assert (complaint.path, complaint.remedy) == (
+        "providers.vault.approle",
+        'leave it out, or write a path like "approle"',
+    )
 
 
 def test_where_a_secret_lies_is_part_of_the_digest(desk: Desk) -> None:

@@ -93,7 +93,10 @@ def show_document(output: Output, boot: FirstBoot, form: str, file: Path | None)
     """Print the document in a format, or write it to ``file``, and say what it gives away. Returns the exit code."""
     document = FORMATS[form](boot)
     if file is not None:
-        write_atomic(file, document.encode(), mode=0o600)
+        try:
+            write_atomic(file, document.encode(), mode=0o600)
+        except OSError as error:
+            raise UsageError(f"--output {file}: {error.strerror}", hint="name a file that you can write") from error
         output.show(f"{file}")
     else:
         output.show_bytes(document.encode())

@@ -179,7 +179,8 @@ def _mode(entry: FileEntry, default: int) -> int:
 def _complaint(path: str, entry: FileEntry) -> Fault | None:
     """The fault of a path, or None."""
     if not path.startswith("/"):
-        return Fault(f"{path!r} is not an absolute path", f"write {'/' + path!r}", (path,))
+        remedy = "write the whole path, such as '/home/ann/…'" if path.startswith("~") else f"write {'/' + path!r}"
+        return Fault(f"{path!r} is not an absolute path", remedy, (path,))
     if path == "/":
         return Fault("/ itself is nothing that can be made", "name what is to be in it", (path,))
     if posixpath.normpath(path) != path or path.startswith("//"):

@@ -164,6 +164,7 @@ def test_a_later_play_replaces_a_path_and_adds_lines_and_blocks(commit: Commit) 
 @pytest.mark.parametrize(
     ("written", "complaint"),
     [
+        ({"~/a": {"content": ""}}, "'~/a' is not an absolute path; write the whole path, such as '/home/ann/…'"),
         ({"etc/motd": {"content": ""}}, "'etc/motd' is not an absolute path; write '/etc/motd'"),
         ({"/etc/../motd": {"content": ""}}, "'/etc/../motd' goes a roundabout way; write '/motd'"),
         ({"/etc/": {"directory": True}}, "'/etc/' goes a roundabout way; write '/etc'"),
