@@ -27,7 +27,7 @@ from agent.trace.watch import DEBOUNCE_S
 PROGRAM = """
 import subprocess, sys
 from pathlib import Path
-from agent.daemon import REMOTE, Daemon
+from agent.daemon import Daemon
 from agent.host.paths import Paths
 
 root, cycle = Path(sys.argv[1]), sys.argv[2]

@@ -106,6 +106,16 @@ def test_the_nearest_variable_is_named(repo: Repo) -> None:
         "{% set n = namespace(x='xxxxxxxx') %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{% endfor %}{{ n.x }}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
         "{% for i in range(9999) %}{{ 'x' * 1000 }}{% endfor %}",
+        "{{ [[1] * 9000] * 9000 }}",
+        "{{ (['x' * 1000] * 9000) | join }}",
+        "{{ {'a': 1} | to_nice_json(indent=900000000) }}",
+        "{{ {'a': 1} | tojson(900000000) }}",
+        "{{ ('\\n' * 100000) | indent(10000) }}",
+        "{{ 'x' | comment(prefix_count=10**9) }}",
+        "{{ range(10000) | permutations }}",
+        "{{ [1] | product(repeat=10**9) }}",
+        "{{ 'x' | password_hash('sha512', 'abcdefgh', rounds=999999999) }}",
+        "{{ 'x' | password_hash('blowfish', 'abcdefghijklmnopqrstuu', rounds=31) }}",
     ],
 )
 def test_a_template_cannot_take_the_machine_with_it(repo: Repo, expression: str) -> None:
@@ -113,6 +123,23 @@ def test_a_template_cannot_take_the_machine_with_it(repo: Repo, expression: str)
     with pytest.raises(InventoryError):
         value(repo, f'x: "{expression}"')
     assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "{{ ('a' * 40 ~ 'b') | regex_search('(a+)+$') }}",
+        "{{ ('a' * 60) is match('(a|aa)+c') }}",
+        "{{ range(9999) | list | unique | length }}",
+    ],
+)
+def test_what_no_step_bounds_is_bounded_by_its_cpu_time(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, expression: str
+) -> None:
+    monkeypatch.setattr("agent.inventory.template.clock.CPU_LIMIT_S", 0.2)
+    with pytest.raises(InventoryError, match=r"web1\.yaml:1:4: this takes more than 0\.2 s of CPU$") as caught:
+        value(repo, f'x: "{expression}"')
+    assert caught.value.hint.startswith("make texts and lists shorter")
 
 
 def test_variables_that_multiply_each_other_end_in_a_complaint(repo: Repo) -> None:

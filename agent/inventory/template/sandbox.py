@@ -19,6 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
+from agent.inventory.template.clock import clock
 from agent.inventory.template.filters.registry import CONDITIONS, FILTERS, with_full_names
 from agent.inventory.template.lazy import Absent
 from agent.inventory.template.not_here import FILTERS as NO_FILTERS
@@ -44,6 +45,9 @@ STEP_LIMIT = 200_000
 NUMBER_LIMIT = 10_000
 """Bits of a whole number; also the longest range and the widest padding."""
 
+INDENT_LIMIT = 100
+"""Characters by which JSON is indented with each level."""
+
 _MAKING = (dict, Cycler, Joiner, Namespace)
 """Functions that keep what they are given, a secret too."""
 
@@ -55,7 +59,7 @@ _RETURN, _LONE_RETURN = "\x1f\x1e\x1f", "\x1d\x1e\x1d"
 
 
 class Budget:
-    """A counter of steps. Values that render inside another one count towards the same budget."""
+    """A counter of steps and of CPU time. Values that render inside another one count towards the same budget."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -65,8 +69,10 @@ class Budget:
         if self._depth == 0:
             self._steps = 0
         self._depth += 1
+        clock.__enter__()
 
     def __exit__(self, *_: object) -> None:
+        clock.__exit__()
         self._depth -= 1
 
     def step(self) -> None:
@@ -159,8 +165,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         elif operator == "*" and isinstance(left, int) and isinstance(right, int):
             _require(left.bit_length() + right.bit_length() <= NUMBER_LIMIT, "a number")
         elif operator == "*":
-            _require(_length(left) * _count(right) <= TEXT_LIMIT, "a repetition")
-            _require(_length(right) * _count(left) <= TEXT_LIMIT, "a repetition")
+            _require(_weight(left) * _count(right) <= TEXT_LIMIT, "a repetition")
+            _require(_weight(right) * _count(left) <= TEXT_LIMIT, "a repetition")
         elif operator == "+":
             _require(_length(left) + _length(right) <= TEXT_LIMIT, "a sum")
         return super().call_binop(context, operator, left, right)
@@ -279,14 +285,26 @@ def _require_replaced(text: str, old: str, new: str) -> None:
     _require(len(text) + text.count(old) * len(new) <= TEXT_LIMIT, "a text")
 
 
-def _require_joined(separator: str, parts: list[Any] | tuple[Any, ...]) -> None:
+def _require_indented(*args: Any, **named: Any) -> None:
+    _require(all(_weight_of(each) <= INDENT_LIMIT for each in (*args[1:], *named.values())), "an indent")
+
+
+def _require_joined(separator: str, parts: Any) -> None:
+    if not isinstance(parts, (list, tuple)):
+        return
     total = sum(len(part) for part in parts if isinstance(part, str)) + len(parts) * len(separator)
     _require(total <= TEXT_LIMIT, "a text")
 
 
 _BOUNDS: dict[str, Callable[..., None]] = {
-    **dict.fromkeys(("batch", "center", "indent", "slice", "truncate", "wordwrap"), _require_narrow),
+    **dict.fromkeys(("batch", "center", "comment", "slice", "truncate", "wordwrap"), _require_narrow),
+    **dict.fromkeys(("combinations", "permutations", "product"), _require_narrow),
+    **dict.fromkeys(("to_json", "to_nice_json", "tojson"), _require_indented),
     "format": _require_format,
+    "indent": lambda text, width=4, *_, **__: _require(
+        (str(text).count("\n") + 1) * _weight_of(width) <= TEXT_LIMIT, "a text"
+    ),
+    "join": lambda _context, parts, separator="", *_, **__: _require_joined(str(separator), parts),
     "replace": lambda _context, text, old, new, *_, **__: _require_replaced(str(text), str(old), str(new)),
 }
 """By filter, what has to be true of its arguments."""
@@ -294,6 +312,21 @@ _BOUNDS: dict[str, Callable[..., None]] = {
 
 def _length(value: object) -> int:
     return len(value) if isinstance(value, (str, list, tuple)) else 0
+
+
+def _weight(value: object) -> int:
+    """Items and characters, those of lists within too; beyond TEXT_LIMIT not all of them."""
+    weight = _length(value)
+    for item in value if type(value) in (list, tuple) else ():  # type: ignore[attr-defined]
+        weight += _weight(item)
+        if weight > TEXT_LIMIT:
+            break
+    return weight
+
+
+def _weight_of(width: object) -> int:
+    """Characters of an indent, which is their number or they themselves."""
+    return max(_count(width), _length(width))
 
 
 def _count(value: object) -> int:

@@ -37,6 +37,9 @@ _Functions = Mapping[str, Callable[..., Any]]
 _COMBINATIONS_LIMIT: Final = 10_000
 """Results of ``product``, ``permutations`` and the like."""
 
+_ENTRIES_LIMIT: Final = 1_000_000
+"""Entries of all those results together."""
+
 
 def _public(*modules: ModuleType) -> _Functions:
     return {
@@ -64,9 +67,13 @@ def _strict(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _listed(function: Callable[..., Iterable[Any]]) -> Callable[..., list[Any]]:
     def listed(*args: Any, **named: Any) -> list[Any]:
-        found = list(itertools.islice(function(*args, **named), _COMBINATIONS_LIMIT + 1))
-        if len(found) > _COMBINATIONS_LIMIT:
-            refuse(f"more than {_COMBINATIONS_LIMIT} combinations")
+        found: list[Any] = []
+        entries = 0
+        for result in function(*args, **named):
+            found.append(result)
+            entries += len(result)
+            if len(found) > _COMBINATIONS_LIMIT or entries > _ENTRIES_LIMIT:
+                refuse(f"more than {_COMBINATIONS_LIMIT} combinations or {_ENTRIES_LIMIT} entries; shorten the list")
         return found
 
     return listed

@@ -29,6 +29,10 @@ _COMMENTS: Final = {
 
 _CRYPTS: Final = {"md5": "$1$", "blowfish": "$2b$12$", "sha256": "$5$", "sha512": "$6$"}
 
+_ROUNDS_MOST: Final = {"blowfish": 14}
+_OTHER_ROUNDS_MOST: Final = 1_000_000
+"""``rounds`` of ``password_hash``: libcrypt cannot be interrupted, and each cycle works the hash out."""
+
 
 def regex_replace(  # noqa: PLR0917  # as Ansible's
     value: object = "",
@@ -136,6 +140,9 @@ def password_hash(
         )
     setting = _CRYPTS[hashtype]
     if rounds is not None:
+        most = _ROUNDS_MOST.get(hashtype, _OTHER_ROUNDS_MOST)
+        if rounds > most:
+            refuse(f"password_hash: {rounds} rounds of {hashtype} take too long; write rounds={most} or less")
         setting = f"$2b${rounds:02d}$" if hashtype == "blowfish" else f"{setting}rounds={rounds}$"
     try:
         return crypt(str(value), f"{setting}{salt}")
