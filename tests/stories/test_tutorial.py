@@ -56,6 +56,7 @@ GIT = """\
 BLOCK = re.compile(r"^```(console|yaml file=(\S+))\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 VARYING = (
+    (re.compile(r"\bSHA256:[A-Za-z0-9+/]{43}"), "<fingerprint>"),
     (re.compile(r"\b[0-9a-f]{12,64}\b"), "<sha>"),
     (re.compile(r"\b\d+\.\d s\b"), "<seconds>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?Z?"), "<time>"),
