@@ -8,6 +8,11 @@ deny contains {"msg": msg, "resource": resource.key} if {
 	some resource in deploy.resources
 	mode := resource.wanted.mode
 	regex.match(`[2367]$`, mode)
-	not regex.match(`^1...$`, mode)
+	not shared(resource)
 	msg := sprintf("%s can be written by everybody (mode %s)", [resource.name, mode])
+}
+
+shared(resource) if {
+	resource.kind == "directory"
+	regex.match(`^1...$`, resource.wanted.mode)
 }

@@ -2,9 +2,11 @@ package main
 
 import rego.v1
 
-with_mode(mode) := {"deploys": [{"name": "files", "resources": [{
-	"key": "file:/etc/app.conf",
-	"kind": "file",
+with_mode(mode) := with_kind("file", mode)
+
+with_kind(kind, mode) := {"deploys": [{"name": "files", "resources": [{
+	"key": sprintf("%s:/etc/app.conf", [kind]),
+	"kind": kind,
 	"name": "/etc/app.conf",
 	"wanted": {"mode": mode},
 }]}]}
@@ -19,5 +21,9 @@ test_a_file_that_everybody_reads_is_fine if {
 }
 
 test_a_shared_folder_with_the_sticky_bit_is_fine if {
-	count(deny) == 0 with input as with_mode("1777")
+	count(deny) == 0 with input as with_kind("directory", "1777")
+}
+
+test_a_file_with_the_sticky_bit_is_denied if {
+	count(deny) == 1 with input as with_mode("1666")
 }

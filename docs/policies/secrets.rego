@@ -6,7 +6,7 @@ import rego.v1
 deny contains {"msg": msg, "resource": resource.key} if {
 	some deploy in input.deploys
 	some resource in deploy.resources
-	contains(resource.wanted.text, "{{ secret(")
+	resource.wanted.secret
 	not regex.match(`00$`, resource.wanted.mode)
 	msg := sprintf("%s holds a secret and has mode %s; 0600 keeps it to its owner", [resource.name, resource.wanted.mode])
 }

@@ -6,7 +6,7 @@ secret_with_mode(mode) := {"deploys": [{"name": "files", "resources": [{
 	"key": "file:/etc/app.key",
 	"kind": "file",
 	"name": "/etc/app.key",
-	"wanted": {"text": "key={{ secret('web/key') }}\n", "mode": mode},
+	"wanted": {"text": "key={{ vault('kv/data/web#key') }}\n", "mode": mode, "secret": true},
 }]}]}
 
 test_a_secret_that_a_group_reads_is_denied if {

@@ -1,4 +1,5 @@
 # Programs come from packages or from tools.yaml, which lock.yaml pins to hashes; a command that fetches them does not.
+# It knows the usual forms of such a command, not every one.
 package main
 
 import rego.v1
