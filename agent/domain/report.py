@@ -211,7 +211,7 @@ class ReportedEvent(_Part):
 class Report(_Part):
     """Version 1 of the document; ``hostwright schema report`` prints its JSON Schema."""
 
-    version: Literal[1] = 1
+    version: Annotated[int, ValueLimits(ge=1, le=1)] = 1  # pydantic takes true and 1.0 for Literal[1]
     host: HostName
     inventory: Text
     sequence: Annotated[int, ValueLimits(ge=0, le=LATEST * 1000 + 999)]
