@@ -71,6 +71,8 @@ How it gets there
   --index URL            package index to use instead of the default one
   --proxy URL            HTTP proxy for packages and for https remotes
   --ca FILE              certificates (PEM) to trust for https
+  --options FILE         more options, one a line (--repo=URL), from a file or, for -, from stdin: all users
+                         see the arguments of a program, also a password that is in a URL
 
 What to do
   --plan                 install the agent, show what it would change, start nothing
@@ -146,6 +148,11 @@ parse() {
             remember "$1" "$2"
             shift 2
             ;;
+        --options)
+            [ $# -ge 2 ] || die "$EXIT_USAGE" "$1 needs a value" "see --help"
+            read_options "$2"
+            shift 2
+            ;;
         --plan | --once | --uninstall | --version | --help | -h)
             [ "$given" = apart ] || die "$EXIT_USAGE" "$1 takes no value" "write it without ="
             case $1 in
@@ -162,6 +169,24 @@ parse() {
             ;;
         *) die "$EXIT_USAGE" "unknown argument '$1'" "see --help" ;;
         esac
+    done
+}
+
+# read_options FILE: each of its lines is an argument.
+read_options() {
+    [ -z "$options" ] || die "$EXIT_USAGE" "--options is given twice" "write all into one file"
+    options=$1
+    if [ "$options" = - ]; then
+        parse_lines
+    else
+        readable --options "$options" >/dev/null
+        parse_lines <"$options"
+    fi
+}
+
+parse_lines() {
+    while IFS= read -r line || [ -n "$line" ]; do
+        parse "$line"
     done
 }
 
@@ -290,8 +315,8 @@ check_names() {
 
 listed() { printf '%s' "${found:-there is none}" | tr '\n' ' '; }
 
-# URLs may hold a password.
-masked() { printf '%s' "$1" | sed 's,//[^/@]*@,//***@,'; }
+# URLs may hold a password, with an @ in it.
+masked() { printf '%s' "$1" | sed 's,//[^/]*@,//***@,'; }
 
 check_machine() {
     [ "$(uname -s)" = Linux ] || die "$EXIT_HOST" "this is $(uname -s)" "the agent runs on Linux"
@@ -507,8 +532,10 @@ clone_config_repo() {
         set -- "$@" -o UserKnownHostsFile="$work/known_hosts"
     fi
     [ ! -f "$ETC/deploy_key" ] || set -- "$@" -i "$ETC/deploy_key" -o IdentitiesOnly=yes
-    quiet env GIT_TERMINAL_PROMPT=0 GIT_SSH_COMMAND="$*" git clone -q --single-branch --branch "${branch:-main}" \
-        -- "$repo" "$work/source" || {
+    keep_password
+    quiet env GIT_TERMINAL_PROMPT=0 GIT_SSH_COMMAND="$*" git -c credential.helper= \
+        -c credential.helper="store --file '$work/credentials'" clone -q --single-branch --branch "${branch:-main}" \
+        -- "$address" "$work/source" || {
         if said 'remote branch .* not found'; then
             die "$EXIT_SOURCE" "$(masked "$repo") has no branch ${branch:-main}" "name the right one with --branch"
         elif said 'host key verification failed'; then
@@ -518,6 +545,13 @@ clone_config_repo() {
     }
     [ "$trust" = unsigned ] || check_signature
     check_names "$work/source"
+}
+
+# Sets $address, which is $repo without user and password; git finds those in $work/credentials.
+keep_password() {
+    address=$(printf '%s' "$repo" | sed 's,^\(https\{0\,1\}://\)[^/]*@,\1,')
+    [ "$address" = "$repo" ] || printf '%s\n' "$repo" | sed -e 's,^\([a-z]*://[^/]*\).*,\1,' -e ':again' \
+        -e 's,//\(.*\)@\(.*@\),//\1%40\2,' -e 't again' -e 's,//\([^:@]*\)@,//\1:@,' >"$work/credentials"
 }
 
 # The server's refusal, else what git calls fatal: behind that git gives advice in several lines.
@@ -541,8 +575,10 @@ fetch_wheel() {
         "run bootstrap.sh from a clone of Hostwright with --repo, or name an --index or --wheelhouse that has it"
     set -- --no-cache-dir --no-input --only-binary :all: --no-deps --dest "$work/wheel"
     [ -z "$wheelhouse" ] || set -- "$@" --no-index --find-links "$wheelhouse"
-    [ -z "$index" ] || set -- "$@" --index-url "$index"
-    quiet "$python" -I "$pip/pip" download "$@" "hostwright==$VERSION" ||
+    (
+        [ -z "$index" ] || export PIP_INDEX_URL="$index" # it may hold a password
+        quiet "$python" -I "$pip/pip" download "$@" "hostwright==$VERSION"
+    ) ||
         explain "hostwright $VERSION cannot be downloaded" "see $LOG" "$EXIT_SOURCE"
     source=$(echo "$work/wheel/"hostwright-*.whl)
     quiet "$python" -I -m zipfile -e "$source" "$work/unpacked"
@@ -636,18 +672,21 @@ clean_up() {
     exit "$code"
 }
 
-hand_over() {
-    set -- ${verbose:+"$verbose"} setup
-    [ -z "$clone" ] || set -- "$@" --source "$clone"
+told_options() {
     for name in repo branch inventory host status_repo trust trusted_signers min_commit known_hosts code_file proxy ca; do
         eval "value=\$$name"
-        [ -z "$value" ] || set -- "$@" "--$(printf '%s' "$name" | tr _ -)" "$value"
+        [ -z "$value" ] || printf '%s\n' "--$(printf '%s' "$name" | tr _ -)=$value"
     done
+}
+
+hand_over() {
+    set -- ${verbose:+"$verbose"} setup --options -
+    [ -z "$clone" ] || set -- "$@" --source "$clone"
     [ -z "$action" ] || set -- "$@" "$action"
     [ -z "$renewed" ] || set -- "$@" --renewed
     [ ! -s "$PACKAGES" ] || set -- "$@" --packages-before "$PACKAGES"
     # In the background, or a signal would be heard only when it has ended.
-    "$environment/bin/hostwright" "$@" </dev/null &
+    told_options | "$environment/bin/hostwright" "$@" &
     setup=$!
     wait "$setup" && setup_code=0 || setup_code=$?
     setup=
@@ -685,7 +724,7 @@ uninstall() {
 # shellcheck disable=SC2034 # hand_over passes the options on by name
 main() {
     action='' verbose='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
-    known_hosts='' code_file='' wheelhouse='' index='' proxy='' ca=''
+    known_hosts='' code_file='' wheelhouse='' index='' proxy='' ca='' options=''
     clone='' work='' building='' settled='' renewed='' bundle='' version='' setup='' interrupted='' install='' adding='' compiling=''
     umask 022
     parse "$@"

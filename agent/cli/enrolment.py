@@ -50,13 +50,21 @@ class Following:
     key_command: str | None
     wheelhouse: Path | None = None
 
-    def options(self, folder: str, host: str) -> list[str]:
-        """The options of bootstrap.sh, whose files lie in ``folder`` on the host."""
-        told = ["--repo", self.remote, "--branch", self.branch, "--inventory", self.inventory, "--host", host]
-        told += ["--min-commit", self.min_commit] if self.min_commit is not None else []
-        told += ["--trusted-signers", f"{folder}/trusted_signers"] if self.signers else ["--trust", "unsigned"]
-        told += ["--known-hosts", f"{folder}/known_hosts"] if self.known_hosts else []
-        return told + (["--wheelhouse", f"{folder}/wheels"] if self.wheelhouse is not None else [])
+    def options(self, folder: str, host: str, **more: str | None) -> bytes:
+        """What bootstrap.sh reads as ``--options``, with ``more``. Its files lie in ``folder`` on the host."""
+        told = {
+            "repo": self.remote,
+            "branch": self.branch,
+            "inventory": self.inventory,
+            "host": host,
+            "min-commit": self.min_commit,
+            "trust": None if self.signers else "unsigned",
+            "trusted-signers": f"{folder}/trusted_signers" if self.signers else None,
+            "known-hosts": f"{folder}/known_hosts" if self.known_hosts else None,
+            "wheelhouse": f"{folder}/wheels" if self.wheelhouse is not None else None,
+            **more,
+        }
+        return "".join(f"--{name}={value}\n" for name, value in told.items() if value is not None).encode()
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -128,8 +136,9 @@ def _bootstrap(there: SshHost, host: str, following: Following, tell: Callable[[
         done = there.run(["sh", "-euc", _UNPACK], input=bundle, timeout_s=BOOTSTRAP_TIMEOUT_S)
     folder = _fine(done, "the agent cannot be copied").output.decode()
     try:
-        argv = ["sh", f"{folder}/bootstrap.sh", *following.options(folder, host)]
-        done = there.run(argv, on_line=tell, timeout_s=BOOTSTRAP_TIMEOUT_S)
+        argv = ["sh", f"{folder}/bootstrap.sh", "--options", "-"]
+        options = following.options(folder, host)
+        done = there.run(argv, input=options, on_line=tell, timeout_s=BOOTSTRAP_TIMEOUT_S)
     finally:
         there.run(["rm", "-rf", "--", folder], timeout_s=SHORT_TIMEOUT_S)
     known: Sequence[int] = [code.value for code in Exit]

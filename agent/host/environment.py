@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from html import unescape
 from http.client import HTTPException
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT
 from urllib.parse import urljoin
 
 OPT = Path("/opt/hostwright")
@@ -171,7 +172,6 @@ def _build(agent: AgentSource, environment: Path, sources: Mapping[str, str]) ->
     lock.write_bytes(agent.lock if runs else re.sub(engine, b"", agent.lock))
     uv_lock.write_bytes(b"".join(re.findall(rb"^uv==(?:.*\\\n)*.*\n", agent.lock, re.MULTILINE)))
     where = ["--no-index", "--find-links", sources["wheelhouse"]] if sources.get("wheelhouse") else []
-    where += ["--index-url", sources["index"]] if sources.get("index") else []
     locked = [*where, "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r"]
     install = ["pip", "install", "--python", python, "--no-config"]
     if wheel := _fetch_uv(uv_lock.read_text(), sources, environ, work):
@@ -196,19 +196,19 @@ def _build(agent: AgentSource, environment: Path, sources: Mapping[str, str]) ->
 
 
 def _call(argv: Sequence[str], environ: Mapping[str, str], what: str, code: int) -> None:
-    pipe = subprocess.PIPE
-    done = subprocess.run(
-        argv, check=False, env=environ, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT, text=True
-    )
-    print(f"$ {' '.join(argv)}\n{done.stdout}", flush=True)
+    done = subprocess.run(argv, check=False, env=environ, text=True, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT)
+    said = re.sub(r"(\w://)[^/\s]*@", r"\1***@", done.stdout)
+    print(f"$ {' '.join(argv)}\n{said}", flush=True)
     if done.returncode:
-        last = done.stdout.rstrip().rpartition("\n")[2]
+        last = said.rstrip().rpartition("\n")[2]
         raise BuildError(f"{what}: {last or f'exit status {done.returncode}'}", code)
 
 
 def _environ(sources: Mapping[str, str]) -> dict[str, str]:
-    """The environment of pip and uv, with the proxy and the certificates that ``sources`` names."""
+    """The environment of pip and uv, with the index, the proxy and the certificates that ``sources`` names."""
     environ = dict(os.environ)
+    if sources.get("index"):  # not an argument: it may hold a password
+        environ |= dict.fromkeys(("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), sources["index"])
     if sources.get("proxy"):
         environ |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), sources["proxy"])
     named = [path for path in (sources.get("ca"), f"{CERTIFICATES}") if path and Path(path).is_file()]

@@ -30,7 +30,8 @@ _HOST: Final = r"(?P<host>[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa
 _SCP: Final = re.compile(rf"({_USER}@)?{_HOST}:(?P<path>[^:\s][^\s]*)")
 _URL_HOST: Final = re.compile(_HOST)
 _URL_USER: Final = re.compile(_USER)
-_WHO: Final = re.compile(r"(?P<scheme>[a-z0-9+.-]*)://(?P<user>[^/@:\s]*)(?P<password>:[^/@\s]*)?@", re.IGNORECASE)
+_WHO: Final = re.compile(r"(?P<scheme>[a-z0-9+.-]*)://(?P<user>[^/:\s]*)(?P<password>:[^/\s]*)?@", re.IGNORECASE)
+"""A password may have an ``@`` in it, so it ends before the last one."""
 _BRANCH: Final = re.compile(r"(?![-/.])(?!.*(\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$))[^\x00-\x20\x7f~^:?*\[\\]{1,244}")
 """The rules of git-check-ref-format(1), and no leading hyphen."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import agent
+from tests.gitserver import ConfigRepo, http_server
 from tests.system.test_passed_on import HARMFUL
 
 ROOT = Path(__file__).parents[2]
@@ -198,7 +200,64 @@ def test_of_what_git_says_the_reason_is_told_and_not_its_advice(
     assert told in done.stdout
 
 
-def test_a_password_in_a_url_is_not_shown() -> None:
-    done = bootstrap("--repo", "https://user:hunter2@git.example/c.git")
+@pytest.mark.parametrize("password", ["hunter2", "a@hunter2", "a:@b@hunter2"])
+def test_a_password_in_a_url_is_not_shown(password: str) -> None:
+    done = bootstrap("--repo", f"https://user:{password}@git.example/c.git")
     assert "hunter2" not in done.stderr
     assert "git.example" in done.stderr
+
+
+def called(shell: Sequence[str], folder: Path, commands: str, **env: str) -> None:
+    """Commands with the functions and variables of the script at hand, and a ``folder`` in which it works."""
+    functions = SCRIPT.read_text().removesuffix('main "$@"\n')
+    places = f"work={folder} LOG={folder}/log ETC={folder}/etc environment={folder} clone='' action='' renewed=''"
+    given = {"PATH": os.environ["PATH"], "HOME": f"{folder}", **env}
+    argv = [*shell, "-c", f"{functions}\n{places} verbose='' trust=unsigned\n{commands}"]
+    subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True, env=given)
+
+
+@pytest.mark.parametrize("password", ["hunter2", "a@hunter2", ""])
+def test_git_gets_the_password_of_a_url_and_no_argument_has_it(
+    shell: Sequence[str], tmp_path: Path, password: str
+) -> None:
+    repo = ConfigRepo(tmp_path / "work")
+    repo.commit("First", {"README.md": "here\n"})
+    repo.bare(tmp_path / "served/c.git")
+    traced = {"GIT_TRACE2_EVENT": f"{tmp_path}/trace", "GIT_TRACE2_REDACT": "0", "GIT_TRACE_REDACT": "0"}
+    user = f"user:{password}" if password else "hunter2"
+    with http_server(tmp_path / "served", password=user if password else "hunter2:") as server:
+        url = server.url("c.git", user)
+        called(shell, tmp_path, f"repo='{url}' branch='' known_hosts=''\nclone_config_repo", **traced)
+    assert (tmp_path / "source/README.md").read_text() == "here\n"
+    told = (tmp_path / "trace").read_text() + (tmp_path / "log").read_text()
+    assert "remote-http" in told
+    assert "credential-store" in told
+    assert "hunter2" not in told + (tmp_path / "source/.git/config").read_text()
+
+
+def test_setup_gets_the_options_by_a_pipe(shell: Sequence[str], tmp_path: Path) -> None:
+    program = tmp_path / "bin/hostwright"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$*" >"${0%/bin/*}/arguments"\ncat >"${0%/bin/*}/options"\n')
+    program.chmod(0o755)
+    set_before = "PACKAGES=/nonexistent OPT=/nonexistent version='' branch=main status_repo=https://t@h/s"
+    others = "inventory='' host='' trusted_signers='' min_commit='' known_hosts='' code_file='' proxy='' ca=''"
+    called(shell, tmp_path, f"repo='https://u:p@h/c d' {set_before} {others}\nhand_over")
+    assert (tmp_path / "arguments").read_text() == "setup --options -\n"
+    options = "--repo=https://u:p@h/c d\n--branch=main\n--status-repo=https://t@h/s\n--trust=unsigned\n"
+    assert (tmp_path / "options").read_text() == options
+
+
+def test_options_come_from_a_file_or_from_stdin_and_are_checked_alike(shell: Sequence[str], tmp_path: Path) -> None:
+    for name, lines, said in (
+        ("good", "--repo=https://git.example/c.git\n--branch=a=b", "add --trusted-signers FILE"),
+        ("bad", "--repo=ftp://u:hunter2@git.example/c.git\n", "--repo cannot be 'ftp://***@git.example/c.git'"),
+        ("none", "--repo\n", "--repo needs a value"),
+        ("twice", "--options=-\n", "--options is given twice"),
+    ):
+        (tmp_path / name).write_text(lines)
+        for source in ("-", f"{tmp_path / name}"):
+            argv = [*shell, str(SCRIPT), "--options", source]
+            with (tmp_path / name).open() as file:
+                done = subprocess.run(argv, stdin=file, capture_output=True, text=True, timeout=30, check=False)
+            assert (said in done.stderr, done.returncode) == (True, 2), done.stderr

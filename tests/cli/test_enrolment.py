@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from agent.cli.agent_files import BESIDE, write_bundle
-from agent.cli.enrolment import access_wanted
+from agent.cli.enrolment import Following, access_wanted, enroll_host
 from agent.cli.main import run
 from agent.host.environment import find_agent
-from agent.system.ssh_host import Ran
-from tests.gitserver import ConfigRepo, free_port
+from agent.system.ssh_host import Login, Ran
+from tests.gitserver import ConfigRepo, author, free_port
 
 HOSTS = "inventories/prod/hosts.yaml"
 ROOT = Path(__file__).parents[2]
@@ -66,6 +70,25 @@ def test_a_host_makes_a_key_for_each_remote_by_ssh_and_none_may_do_more_than_it_
     config: str, status: str, keys: dict[str, str]
 ) -> None:
     assert access_wanted({"config": config, "status": status}) == keys
+
+
+def test_the_password_of_a_remote_goes_by_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """sudo logs the arguments of what it runs, and every user of the host can read them."""
+    url, commands, inputs = "https://ann:hunter2@git.example.org/c.git", list[str](), list[bytes]()
+
+    class Machine:
+        def run(self, argv: Sequence[str], *, input: bytes | IO[bytes] = b"", **_: object) -> Ran:
+            commands.extend(argv)
+            inputs.append(input if isinstance(input, bytes) else input.read())
+            identity = {"data": {"ssh": public}}
+            return Ran(0, json.dumps(identity).encode() if "identity" in argv else b"/root/x", "")
+
+    public = author(tmp_path, "web1").public
+    monkeypatch.setattr("agent.cli.enrolment.logged_in", lambda *_: nullcontext(Machine()))
+    following = Following(url, "main", "prod", None, b"signers", b"", {}, None)
+    assert enroll_host("web1", Login("web1"), None, following, print).exit == 0
+    assert "hunter2" not in f"{commands}"
+    assert [f"--repo={url}".encode() in each.splitlines() for each in inputs].count(True) == 1
 
 
 def test_the_reason_of_a_host_is_told_and_not_its_hint() -> None:

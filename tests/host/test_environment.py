@@ -8,6 +8,7 @@ import os
 import platform
 import signal
 import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -133,3 +134,10 @@ def test_the_engine_of_policies_is_left_out_where_no_wheel_of_it_runs(
     with pytest.raises(InstalledError) as raised:
         environment._build(environment.AgentSource("1", lock % engine, ""), tmp_path / "environment", {})
     assert raised.value.args == (lock % (engine if has_engine else b""),)
+
+
+def test_the_password_of_an_index_is_no_argument_and_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    environ = environment._environ({"index": "https://ann:p@hunter2@packages.example/simple"})
+    program = "import os; print('asking', os.environ['UV_DEFAULT_INDEX'], os.environ['PIP_INDEX_URL'])"
+    environment._call([sys.executable, "-c", program], environ, "it does not run", environment.MACHINE)
+    assert capsys.readouterr().out.splitlines()[1] == "asking" + 2 * " https://***@packages.example/simple"

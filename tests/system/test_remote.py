@@ -80,6 +80,11 @@ def test_a_refused_url_is_named_without_its_password() -> None:
 def test_passwords_in_foreign_text_are_masked() -> None:
     assert without_password("at https://ann:x@h/y and HTTP://z@h") == "at https://***@h/y and HTTP://***@h"
     assert without_password("ssh://z:x@h/y git+ssh://z:@h") == "ssh://z:***@h/y git+ssh://z:***@h"
+    assert without_password("at https://ann:p@ss@w:rd@h/y@z, https://to@ken@h") == "at https://***@h/y@z, https://***@h"
+    assert (
+        without_password("ssh://ann:p@ss@h/y and https://h:80/y of ann@h")
+        == "ssh://ann:***@h/y and https://h:80/y of ann@h"
+    )
 
 
 def test_the_user_of_an_ssh_url_is_no_secret() -> None:

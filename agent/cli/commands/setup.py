@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -90,7 +90,15 @@ class SetupOptions:
     that it asked for."""
 
 
+def _read_options(context: click.Context, parameter: click.Parameter, file: TextIO | None) -> None:
+    """Take more options from a file with one ``--name=value`` a line."""
+    del parameter
+    told = (line.rstrip("\n").removeprefix("--").partition("=") for line in file or ())
+    context.default_map = {name.replace("-", "_"): value for name, _, value in told}
+
+
 @click.command(hidden=True)
+@click.option("--options", type=click.File(), is_eager=True, expose_value=False, callback=_read_options)
 @click.option("--source", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("--repo")
 @click.option("--branch")

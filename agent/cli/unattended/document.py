@@ -62,7 +62,7 @@ def _require_reachable(host: str, following: Following, desk: Desk) -> None:
         )
     if without_password(following.remote) != following.remote:
         raise UsageError(
-            f"every user of {host} could read who logs in to the remote, and the password: both would be an argument",
+            "the remote's URL names who logs in to it: everybody who reads the document could do so",
             hint="say --remote ssh://git@host/path.git and --deploy-key FILE, or the URL without a user",
         )
     branch = following.branch

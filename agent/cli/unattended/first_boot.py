@@ -1,14 +1,13 @@
 """What a machine that nobody logs in to gets on its disk, so that it bootstraps itself when it boots: files and a unit.
 
 The unit runs a script until bootstrap.sh has installed the agent, then both are gone. All that is told about the host
-stands in files and in the quoted arguments of that script; the unit is the same text everywhere.
+stands in files that no shell reads as commands; the unit is the same text everywhere.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -52,7 +51,7 @@ cd {folder}
 echo '{digest}  {archive}' | sha256sum -c - >/dev/null
 {unpack}{{
     code=0
-    /bin/sh {folder}/bootstrap.sh {arguments} || code=$?
+    /bin/sh {folder}/bootstrap.sh --options {folder}/options || code=$?
     case $code in {installed}) ;; *) exit "$code" ;; esac
     cd /
     systemctl --quiet disable {service}
@@ -93,8 +92,7 @@ def first_boot(
     """The first boot of ``host``, with a new code. ``keys``: its private ssh keys by their names in /etc/hostwright.
     ``embedded``: the agent comes along, else bootstrap.sh takes it from the config repo or the ``index``."""
     code = OneTimeCode.new()
-    arguments = [*following.options(FOLDER, host), "--code-file", f"{FOLDER}/code"]
-    arguments += ["--index", index] if index is not None else []
+    options = following.options(FOLDER, host, **{"code-file": f"{FOLDER}/code", "index": index})
     name, content = ("agent.tar.gz", _agent()) if embedded else ("bootstrap.sh", bootstrap_script())
     script = _SCRIPT.format(
         folder=FOLDER,
@@ -102,11 +100,11 @@ def first_boot(
         archive=name,
         digest=hashlib.sha256(content).hexdigest(),
         unpack=f"tar -xzf {name}\n" if embedded else "",
-        arguments=shlex.join(arguments),
         installed=" | ".join(f"{code:d}" for code in INSTALLED),
     )
     placed = [
         Placed(f"{FOLDER}/run", script.encode()),
+        Placed(f"{FOLDER}/options", options),
         Placed(f"{FOLDER}/code", f"{code.text}\n".encode()),
         *(Placed(f"{FOLDER}/{name}", content) for name, content in following.files.items()),
         *(Placed(f"{KEYS_FOLDER}/{name}", content) for name, content in keys.items()),
