@@ -14,6 +14,7 @@ import pytest
 
 from agent.engine import forked
 from agent.system.git_session import Session
+from tests import drawing
 from tests.cost import Cost
 from tests.guard import Guard
 from tests.lab import images
@@ -43,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    drawing.load_profile(long=config.getoption("--long"))
     config.addinivalue_line("markers", "long: takes minutes; runs with --long (bash tests/run --long)")
     config.pluginmanager.register(Cost())
 

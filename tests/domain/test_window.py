@@ -7,11 +7,12 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.domain import codec
 from agent.domain.window import Opening, Window, calendar, first_moment, next_start
+from tests.drawing import cases
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia")
 HOUR = 3600
@@ -42,7 +43,7 @@ def open_at(each: Window, moment: int) -> bool:
     return False
 
 
-@settings(max_examples=60, deadline=None)
+@cases(60)
 @given(windows, st.integers(at("2026-01-01T00:00Z") // 60, at("2027-12-31T00:00Z") // 60))
 def test_a_window_is_open_when_a_walk_through_its_minutes_says_so(each: Window, minute: int) -> None:
     moment = minute * 60
@@ -50,7 +51,7 @@ def test_a_window_is_open_when_a_walk_through_its_minutes_says_so(each: Window, 
     assert any(one.start <= moment < one.end for one in openings) == open_at(each, moment)
 
 
-@settings(max_examples=60, deadline=None)
+@cases(60)
 @given(st.lists(windows, min_size=1, max_size=3), st.integers(at("2026-01-01T00:00Z"), at("2027-12-31T00:00Z")))
 def test_openings_follow_one_another_apart_and_there_is_always_a_next(several: list[Window], moment: int) -> None:
     openings = calendar(several, moment, ZoneInfo)

@@ -16,7 +16,7 @@ from typing import Any
 import pyinfra.connectors.util
 import pyinfra.facts
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyinfra.api.command import StringCommand
 from pyinfra.api.config import Config
@@ -31,6 +31,7 @@ from agent.engine import connector
 from agent.engine.answers import known
 from agent.engine.output import read_buffer
 from agent.engine.this_host import this_host
+from tests.drawing import cases
 from tests.engine.conftest import Bench
 
 Told = tuple[str, list[tuple[bool, list[str]]]]
@@ -209,7 +210,8 @@ def fresh(folder: Path) -> Path:
     return Path(tempfile.mkdtemp(dir=folder))
 
 
-@settings(max_examples=8, deadline=None)
+@pytest.mark.timeout(1200)
+@cases(8)
 @given(tree=TREES)
 def test_generated_trees_are_the_same(
     sides: tuple[Side, Side], tmp_path_factory: pytest.TempPathFactory, tree: dict[str, tuple[str, bytes]]
@@ -217,29 +219,10 @@ def test_generated_trees_are_the_same(
     compare_trees(sides, fresh(tmp_path_factory.getbasetemp()), tree)
 
 
-@settings(max_examples=60, deadline=None)
-@given(text=TEXTS, pattern=PATTERNS, extended=st.booleans())
-def test_generated_searches_find_the_same(
-    sides: tuple[Side, Side], tmp_path_factory: pytest.TempPathFactory, text: str, pattern: str, extended: bool
-) -> None:
-    compare_searches(sides, tmp_path_factory.getbasetemp() / "searched", text.encode(), pattern, extended)
-
-
-@pytest.mark.long
 @pytest.mark.timeout(1200)
-@settings(max_examples=150, deadline=None)
-@given(tree=TREES)
-def test_many_generated_trees_are_the_same(
-    sides: tuple[Side, Side], tmp_path_factory: pytest.TempPathFactory, tree: dict[str, tuple[str, bytes]]
-) -> None:
-    compare_trees(sides, fresh(tmp_path_factory.getbasetemp()), tree)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1200)
-@settings(max_examples=3000, deadline=None)
+@cases(60)
 @given(text=st.one_of(CONTENT, TEXTS.map(str.encode)), pattern=PATTERNS, extended=st.booleans())
-def test_many_generated_searches_find_the_same(
+def test_generated_searches_find_the_same(
     sides: tuple[Side, Side], tmp_path_factory: pytest.TempPathFactory, text: bytes, pattern: str, extended: bool
 ) -> None:
     compare_searches(sides, tmp_path_factory.getbasetemp() / "searched", text, pattern, extended)

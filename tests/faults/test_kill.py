@@ -62,13 +62,14 @@ def killed(host: Host, *arguments: object) -> int:
     return int(rounds[-1]["killed"])
 
 
-def seed() -> int:
-    return int(_ASKED or random.SystemRandom().randrange(1 << 32))
+def seed(ordinary: int | None = None) -> int:
+    """What was asked for, or ``ordinary``. None: another one each time."""
+    return int(_ASKED or ordinary or random.SystemRandom().randrange(1 << 32))
 
 
 @pytest.mark.timeout(900)
 def test_a_cycle_can_be_killed_at_any_moment(host: Host) -> None:
-    assert killed(host, "random", seed(), FEW) == FEW
+    assert killed(host, "random", seed(1), FEW) == FEW
 
 
 @pytest.mark.parametrize("first", [1, pytest.param(9, marks=pytest.mark.long)])

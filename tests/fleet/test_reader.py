@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -167,7 +167,6 @@ def test_no_noise_makes_a_reader_fail(path: str, document: bytes, signature: byt
         assert judge(RawReport(place, document, signature), {"web1": "ssh-ed25519 AAAA"}, {}).report is None
 
 
-@settings(deadline=None)  # it makes a key in its first run
 @given(data=st.data())
 def test_no_change_to_a_signed_report_keeps_it_verified(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

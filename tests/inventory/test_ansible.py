@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import InventoryError
 from agent.system import yaml
+from tests.drawing import cases
 from tests.inventory.oracle import Oracle
 from tests.inventory.samples import Repo
 
@@ -167,7 +168,7 @@ def groups(draw: st.DrawFn, depth: int) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@cases(60)
 @given(
     top=groups(2),
     lone=st.dictionaries(st.sampled_from(HOSTS), VARIABLES, max_size=2),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.inventory.complaint import Complaint, ComplaintsError
 from agent.inventory.load import read as load
 from agent.system import yaml
+from tests.drawing import cases
 from tests.inventory.samples import NAME, Repo
 
 KEYS = (
@@ -73,7 +74,7 @@ PINNED = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@cases(200)
 @given(tools=PINNED | st.dictionaries(KEY, PINNED, max_size=3), lock=PINNED)
 def test_tools_and_locks_of_any_shape_are_read_or_complained_of(
     tmp_path_factory: pytest.TempPathFactory, tools: object, lock: object
@@ -83,7 +84,7 @@ def test_tools_and_locks_of_any_shape_are_read_or_complained_of(
     assert all(complaint.position.file for complaint in complaints)  # type: ignore[attr-defined]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@cases(200)
 @given(hosts=VALUES, variables=VALUES, site=VALUES, fleet=VALUES)
 def test_files_of_any_shape_are_read_or_complained_of(
     tmp_path_factory: pytest.TempPathFactory, hosts: object, variables: object, site: object, fleet: object
@@ -93,7 +94,7 @@ def test_files_of_any_shape_are_read_or_complained_of(
     assert "refused without a complaint" not in complaints
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@cases(300)
 @given(
     variables=st.dictionaries(st.sampled_from(("a", "b", "web")), VALUES, max_size=3),
     deploys=st.lists(DEPLOYS, max_size=4),
@@ -144,7 +145,7 @@ FILES = ("hosts.yaml", "hosts.ini", "site.yaml", "fleet.yaml", "tools.yaml", "lo
 FILES = (*FILES, "host_vars/a.yaml")
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@cases(400)
 @given(file=st.sampled_from(FILES), text=st.lists(st.sampled_from(WORDS), max_size=12).map("".join))
 def test_text_of_any_kind_in_any_file_is_read_or_complained_of(
     tmp_path_factory: pytest.TempPathFactory, file: str, text: str
@@ -164,7 +165,7 @@ def test_text_of_any_kind_in_any_file_is_read_or_complained_of(
 LINES = ("[a]", "[a:vars]", "[b:children]", "a", "b c=1", "x=[1", "[1:3]", "h[1:3]:22 y='z", "#", "[", "a:b", "é=\x00")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@cases(200)
 @given(st.lists(st.sampled_from((*LINES, "\u2028")), max_size=8).map("\n".join))
 def test_ini_files_of_any_shape_are_read_or_complained_of(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     repo = Repo(tmp_path_factory.mktemp("malformed"))

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.engine.secrecy import Lacking
 from agent.inventory.secrets import plain_yaml
 from agent.system import age, sops
+from tests.drawing import cases
 from tests.secrets.conftest import Desk
 
 SECRET = age.generate()
@@ -107,7 +108,7 @@ SCALAR = TEXT | st.integers(-(2**53), 2**53) | st.booleans() | st.none()
 VALUE = st.recursive(SCALAR, lambda part: st.lists(part, max_size=3) | st.dictionaries(TEXT, part, max_size=3))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@cases(15)
 @given(document=st.dictionaries(TEXT.filter(lambda key: key != "sops"), VALUE, min_size=1, max_size=4))
 def test_any_document_is_read_as_sops_reads_it(tmp_path: Path, document: dict[str, Any]) -> None:
     made = encrypted(tmp_path, "x.json", json.dumps(document))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pyrage
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.system import age
+from tests.drawing import cases
 
 SECRET = age.generate()
 
@@ -59,7 +60,7 @@ def test_what_was_made_for_others_says_so() -> None:
         age.decrypt(made, age.x25519([SECRET]))
 
 
-@settings(max_examples=50)
+@cases(50)
 @given(st.binary(max_size=400))
 def test_garbage_is_an_age_error_and_nothing_else(garbage: bytes) -> None:
     made = age.encrypt(b"value", [age.recipient_of(SECRET)])
@@ -70,7 +71,7 @@ def test_garbage_is_an_age_error_and_nothing_else(garbage: bytes) -> None:
         age.keys_of(garbage)
 
 
-@settings(max_examples=50)
+@cases(50)
 @given(st.text(max_size=120))
 def test_a_line_that_is_no_recipient_is_an_age_error(line: str) -> None:
     for text in (line, f"age1{line}", f"ssh-ed25519 {line}", f"ssh-rsa {line}"):

@@ -7,12 +7,13 @@ import time
 
 import pytest
 import yaml as pyyaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import InventoryError
 from agent.system import yaml
 from agent.system.yaml import Position, YamlError
+from tests.drawing import cases
 
 
 def read(text: str) -> yaml.Value:
@@ -178,7 +179,7 @@ TAGGED = ("!!timestamp foo", "!!bool x", "!!null x", "!!float x", "!!int 0b_", "
 SCRAPS = st.lists(st.sampled_from((*WORDS, *MORE_WORDS, *SPACES, *TAGS, *TAGGED)), max_size=30).map("".join)
 
 
-@settings(max_examples=1500, deadline=None)
+@cases(1500)
 @given(st.one_of(SCRAPS.map(str.encode), st.binary(max_size=40)))
 def test_no_input_ends_in_anything_but_a_value_or_a_complaint(content: bytes) -> None:
     problems: tuple[yaml.YamlProblem, ...] = ()
@@ -200,7 +201,7 @@ JSONS = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@cases(200)
 @given(JSONS)
 def test_what_is_dumped_reads_back(value: yaml.Value) -> None:
     node = yaml.load(yaml.dump(value).encode(), "f.yaml")

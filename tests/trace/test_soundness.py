@@ -5,15 +5,15 @@ Paths here, changed at random; the other kinds in tests/deploys, whose driver ho
 
 from __future__ import annotations
 
+import itertools
 import os
-import secrets
 import shutil
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.deploys.files.corrections import corrections, questions
@@ -21,8 +21,12 @@ from agent.deploys.items import Item, items_to_json
 from agent.domain.digest import JSON
 from agent.errors import HostwrightError
 from agent.trace.answers import differing, trace
+from tests.drawing import cases
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: owners and attributes are changed")
+
+NUMBERS = itertools.count(1)
+"""For names that nothing else has."""
 
 NAMES = ("top", "top/file", "top/private", "top/sub", "top/sub/file", "top/link", "top/sub/listed", "gone", "way/below")
 """Paths that are wanted, and ``way``, a link on the way to one."""
@@ -61,7 +65,7 @@ def _keeping_times(change: Callable[[Path], object]) -> Callable[[Path], object]
 
 
 def _moved_aside(path: Path, make: Callable[[Path], object]) -> None:
-    path.rename(path.with_name(f"aside-{secrets.token_hex(4)}"))
+    path.rename(path.with_name(f"aside-{next(NUMBERS)}"))
     make(path)
 
 
@@ -90,7 +94,7 @@ CHANGES: Mapping[str, Callable[[Path], object]] = {
     "deleted": lambda path: shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(),
     "moved": lambda path: path.rename(path.with_name("moved")),
     "made anew": lambda path: _moved_aside(path, lambda at: _written(at, "wanted\n")),
-    "copied back": lambda path: _moved_aside(path, lambda at: shutil.copy2(next(at.parent.glob("aside-*")), at)),
+    "copied back": lambda path: _moved_aside(path, lambda at: shutil.copy2(max(at.parent.glob("aside-*")), at)),
     "a link instead": lambda path: _moved_aside(path, lambda at: at.symlink_to("moved")),
     "a link of somebody else": lambda path: _moved_aside(
         path, lambda at: (at.symlink_to("sub"), os.chown(at, 12345, 12345, follow_symlinks=False))
@@ -100,7 +104,7 @@ CHANGES: Mapping[str, Callable[[Path], object]] = {
     "there": lambda path: _written(path, "new"),
     "something in it": lambda path: _written(path / "other", ""),
     "touched": lambda path: os.utime(path, follow_symlinks=False),
-    "a second name": lambda path: os.link(path, path.with_name(f"second-{secrets.token_hex(4)}")),
+    "a second name": lambda path: os.link(path, path.with_name(f"second-{next(NUMBERS)}")),
     "the folder's mode": lambda path: path.parent.chmod(0o777),
     "the folder's owner": lambda path: os.chown(path.parent, 12345, 12345),
     "the folder moved and linked": lambda path: (
@@ -117,13 +121,13 @@ def found(arguments: Mapping[str, JSON], root: Path) -> list[object]:
         return [f"{error}"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@cases(40)
 @example(changes=[("top/file", "a FIFO instead"), ("top/file", "append")])
 @given(changes=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(sorted(CHANGES))), min_size=1, max_size=3))
 def test_a_path_that_a_plan_would_find_changed_has_another_answer(
     tmp_path: Path, changes: list[tuple[str, str]]
 ) -> None:
-    root = tmp_path / secrets.token_hex(8)
+    root = tmp_path / f"{next(NUMBERS)}"
     (root / "elsewhere").mkdir(parents=True)
     (root / "way").symlink_to("elsewhere")
     arguments: Mapping[str, JSON] = {"items": items_to_json(wanted(root))}
@@ -147,7 +151,7 @@ def test_most_changes_are_found_by_a_plan(tmp_path: Path) -> None:
     seen = set()
     for change, make in CHANGES.items():
         for name in NAMES:
-            root = tmp_path / secrets.token_hex(8)
+            root = tmp_path / f"{next(NUMBERS)}"
             (root / "elsewhere").mkdir(parents=True)
             (root / "way").symlink_to("elsewhere")
             arguments: Mapping[str, JSON] = {"items": items_to_json(wanted(root))}
