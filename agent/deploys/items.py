@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import PurePosixPath
 
 from agent.domain import codec
 from agent.domain.desired import Resource
@@ -153,9 +152,12 @@ def in_order(items: Iterable[Item]) -> list[Item]:
 
 
 def parents(path: str) -> tuple[str, ...]:
-    """The folders above ``path``, without / and without a home itself."""
-    return tuple(f"{parent}" for parent in PurePosixPath(path).parents if f"{parent}" not in ("/", "."))
+    """The folders above ``path``, the nearest first, without / and without a home itself."""
+    found = []
+    while path := path.rpartition("/")[0]:
+        found.append(path)
+    return tuple(found)
 
 
-def _parts(item: Item) -> tuple[str, ...]:
-    return PurePosixPath(item.path).parts
+def _parts(item: Item) -> list[str]:
+    return item.path.split("/")

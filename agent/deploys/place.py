@@ -16,6 +16,7 @@ from typing import Self
 from agent.deploys.as_user import LocalUser, UserWorker
 from agent.deploys.at_path import AtPath, look
 from agent.deploys.batch import WriteBatch
+from agent.deploys.items import parents
 from agent.deploys.owners import names
 from agent.errors import DeployError
 from agent.problems import ProblemKind
@@ -150,12 +151,15 @@ def work_together(works: Sequence[Work], start: int) -> list[Worked]:
     with WriteBatch() as batch, ExitStack() as stack:
         folders: dict[str, int] = {}
         """Open ones, by path: who could have put another in their place could as well have done it afterwards."""
+        passed: set[str] = set()
+        """Paths of open folders, and of those above them."""
         for batch.work, work in enumerate(works):
             path = work.place.path
             above = posixpath.dirname(path)
             try:
                 if above not in folders:
                     folders[above] = stack.enter_context(work.place.base.folder(start, above))
+                    passed.update((above, *parents(above)))
                 outcomes.append(_done(work, OpenPlace(work.place.base, start, folders[above], path, batch)))
             except OSError as error:
                 outcomes.append(DeployError(f"{path}: {error.strerror or error}", kind=ProblemKind.NOT_WRITTEN))
@@ -164,9 +168,9 @@ def work_together(works: Sequence[Work], start: int) -> list[Worked]:
                 outcomes.append(error)
             except Exception as error:
                 outcomes.append(error)  # it is raised where this work is asked for
-            # It may be another one by now.
-            for gone in [each for each in folders if each == path or each.startswith(f"{path}/")]:
-                del folders[gone]
+            if path in passed:  # it may be another one by now
+                for gone in [each for each in folders if each == path or each.startswith(f"{path}/")]:
+                    del folders[gone]
         for unfinished in batch.finish():
             path = works[unfinished.work].place.path
             hint = unfinished.hint or _whose(start, path)

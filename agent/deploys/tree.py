@@ -143,7 +143,7 @@ class _Survey:
             return _blocked(item, error)
         if item.path in self._contents:
             found = replace(found, content=self._contents[item.path])
-        content = cache(partial(kind.content, item, self._origin(item)))
+        content = _once(partial(kind.content, item, self._origin(item)))
         change = _change(kind, item, found, self.owners.of(item), content)
         change = _mounted(change, kind, item, found, at) if at is not None else change
         if change is None:
@@ -159,6 +159,18 @@ class _Survey:
             return self._root
         assert self._repositories is not None
         return self._repositories / item.repository
+
+
+def _once(read: Content) -> Content:
+    """``read``, which is called once at most."""
+    known: list[bytes] = []
+
+    def content() -> bytes:
+        if not known:
+            known.append(read())
+        return known[0]
+
+    return content
 
 
 @cache
@@ -208,7 +220,7 @@ def _hopeless_last(found: list[Deviation], owners: Owners) -> list[Deviation]:
     hopeless: set[str] = set()
     for each in found:
         owned = owners.of(each.item).exists
-        if each.change.refused or not owned or any(parent in hopeless for parent in parents(each.item.path)):
+        if each.change.refused or not owned or (hopeless and not hopeless.isdisjoint(parents(each.item.path))):
             hopeless.add(each.item.path)
     return sorted(found, key=lambda each: each.item.path in hopeless)
 

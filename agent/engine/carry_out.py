@@ -7,7 +7,7 @@ that a built-in deploy runs without pyinfra. In a deploy file an operation of py
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import chdir, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, chdir, contextmanager, suppress
 
 from agent.deploys.correction import Correction
 from agent.domain.outcome import OperationResult, Status
@@ -18,6 +18,9 @@ from agent.engine.protocol import Done, Operated, Started
 
 Send = Callable[[Started | Operated], None]
 
+TOGETHER = 50
+"""Results in one line at most: each may have 64 KiB of output, and as much of errors."""
+
 
 def carry_out(deploy: BuiltIn, allowed: frozenset[str], *, send: Send, stopping: Callable[[], bool]) -> Done:
     """Makes the corrections of the ``allowed`` resources, in order, until the end or a wish to stop. One that fails
@@ -26,12 +29,29 @@ def carry_out(deploy: BuiltIn, allowed: frozenset[str], *, send: Send, stopping:
     for correction in permitted:
         correction.allowed = True  # those that are made together have to know who takes part
     stopped = False
-    for correction in permitted:
-        stopped = stopping() and not correction.is_done()
-        if stopped:
-            break
-        with announced(deploy.name, correction, send), suppress(Exception):
-            correction.run()
+    results: list[OperationResult] = []
+
+    def tell() -> None:
+        if results:
+            send(Operated(tuple(results)))
+            results.clear()
+
+    with _outside(), ExitStack() as stack:
+        stack.callback(tell)
+        for correction in permitted:
+            if not correction.is_done():
+                stopped = stopping()
+                if stopped:
+                    break
+                tell()
+                send(_started(deploy.name, correction))
+            try:
+                with suppress(Exception):
+                    correction.run()
+            finally:
+                results.append(_result(deploy.name, correction))
+            if len(results) == TOGETHER:
+                tell()
     if failure := first_failure([each for each in permitted if each.error]):
         return Done(deploy.name, Status.FAILED, failure)
     return Done(deploy.name, Status.STOPPED if stopped else Status.DONE, "")
@@ -40,30 +60,37 @@ def carry_out(deploy: BuiltIn, allowed: frozenset[str], *, send: Send, stopping:
 @contextmanager
 def announced(deploy: str, correction: Correction, send: Send) -> Iterator[None]:
     """Says that a correction begins, and how it ended."""
-    change = correction.change
-    send(Started(deploy, change.resource, change.operation))
+    send(_started(deploy, correction))
     try:
-        # Its names are in folders that it has open, not in the one that a deploy file works in: the guard of the
-        # commit's files cannot tell them apart.
-        with chdir("/"):
+        with _outside():
             yield
     finally:
-        if not correction.done:
-            correction.error = correction.error or "it did not run to its end"
-        send(
-            Operated(
-                OperationResult(
-                    deploy=deploy,
-                    resource=change.resource,
-                    operation=change.operation,
-                    succeeded=not correction.error,
-                    changed=correction.done,
-                    seconds=round(correction.seconds, 3),
-                    output=tail(correction.output),
-                    error=tail(correction.error),
-                )
-            )
-        )
+        send(Operated((_result(deploy, correction),)))
+
+
+def _outside() -> AbstractContextManager[None]:
+    """Names of corrections are in folders that these have open, not in the folder that a deploy file works in: the
+    guard of the commit's files cannot tell them apart."""
+    return chdir("/")
+
+
+def _started(deploy: str, correction: Correction) -> Started:
+    return Started(deploy, correction.change.resource, correction.change.operation)
+
+
+def _result(deploy: str, correction: Correction) -> OperationResult:
+    if not correction.done:
+        correction.error = correction.error or "it did not run to its end"
+    return OperationResult(
+        deploy=deploy,
+        resource=correction.change.resource,
+        operation=correction.change.operation,
+        succeeded=not correction.error,
+        changed=correction.done,
+        seconds=round(correction.seconds, 3),
+        output=tail(correction.output),
+        error=tail(correction.error),
+    )
 
 
 def first_failure(failed: Sequence[Correction]) -> str:

@@ -152,20 +152,17 @@ class _Run:
     def _report(
         self, resource: str, operation: str, *, error: str, changed: bool, seconds: float, output: str = ""
     ) -> None:
-        self.send(
-            Operated(
-                OperationResult(
-                    deploy=self.deploy.name,
-                    resource=resource,
-                    operation=operation,
-                    succeeded=not error,
-                    changed=changed,
-                    seconds=round(seconds, 3),
-                    output=output,
-                    error=tail(error),
-                )
-            )
+        result = OperationResult(
+            deploy=self.deploy.name,
+            resource=resource,
+            operation=operation,
+            succeeded=not error,
+            changed=changed,
+            seconds=round(seconds, 3),
+            output=output,
+            error=tail(error),
         )
+        self.send(Operated((result,)))
 
     def _reason(self, error: BaseException | None = None) -> str:
         """The reason of its failure, never empty: what its commands wrote to stderr, pyinfra logged, or was raised."""

@@ -5,8 +5,8 @@
     begin {root, temp, deploys, traced}   →
                                           ←     prepared {deploy, changes, resources, unowned, trace}
     execute {deploy, resources} or skip   →
-                                          ←     started {deploy, resource, operation}    each time
-                                          ←     operated {result}                        each time
+                                          ←     started {deploy, resource, operation}    for each that begins
+                                          ←     operated {results}                       of some made together
                                           ←     done {deploy, status, error}             after execute
                                           ←     unprepared {deploy, error}               instead of prepared; no answer
 
@@ -119,7 +119,7 @@ class Started:
 @dataclass(frozen=True, slots=True)
 class Operated:
     type: ClassVar[str] = "operated"
-    result: OperationResult
+    results: tuple[OperationResult, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agent.domain.outcome import OperationResult
 from agent.domain.plan import WantedChange
 from agent.domain.sealed import holds_sealed
 from agent.engine.protocol import Done, Message, Operated, PreparedDeploy, Started, UnpreparedDeploy
@@ -32,6 +33,8 @@ def nothing_sealed(value: Any, root: Path) -> Any:
 
 def masked_message(message: Message) -> Message:
     """``message`` without values of secrets in what people are told. Keys stay: the child masks its own."""
+    if not mask.values():
+        return message
     match message:
         case PreparedDeploy(changes=changes):
             return replace(message, changes=tuple(map(_masked_change, changes)))
@@ -39,11 +42,15 @@ def masked_message(message: Message) -> Message:
             return replace(message, error=mask.masked(error))
         case Started(operation=operation):
             return replace(message, operation=mask.masked(operation))
-        case Operated(result=result):
-            told = replace(result, output=mask.masked(result.output), error=mask.masked(result.error))
-            return replace(message, result=replace(told, operation=mask.masked(result.operation)))
+        case Operated(results=results):
+            return replace(message, results=tuple(map(_masked_result, results)))
         case _:
             return message
+
+
+def _masked_result(result: OperationResult) -> OperationResult:
+    operation, output, error = (mask.masked(text) for text in (result.operation, result.output, result.error))
+    return replace(result, operation=operation, output=output, error=error)
 
 
 def _masked_change(change: WantedChange) -> WantedChange:
@@ -54,6 +61,8 @@ def _masked_change(change: WantedChange) -> WantedChange:
 
 def public_trace(deploy: str, trace: str) -> str:
     """Return the lines of a trace that hold no secret's value; whatever the others ask about waits for a plan."""
+    if not mask.values():
+        return trace
     lines = [line for line in trace.split("\n") if line]
     public = [line for line in lines if not _is_private(line)]
     whole = "".join(f"{line}\n" for line in public)

@@ -119,9 +119,10 @@ class DeployTalk:
             match self._receive():
                 case Started(resource=resource, operation=operation):
                     self._caller.on_started(self.deploy, resource, operation)
-                case Operated(result=result):
-                    self._results.append(result)
-                    self._caller.on_operated(result)
+                case Operated(results=results):
+                    for result in results:
+                        self._results.append(result)
+                        self._caller.on_operated(result)
                 case Done(status=status, error=error):
                     self.over = STOPPED if status is Status.STOPPED else ""
                     return self.ended(status, error)
@@ -133,7 +134,8 @@ class DeployTalk:
 
     def _receive(self) -> Message:
         message = decode(self.child.receive(self._deadline))
-        named = message.result.deploy if isinstance(message, Operated) else getattr(message, "deploy", "")
-        if named != self.deploy:
-            raise ProtocolError(f"{message.type} about {named!r} while {self.deploy} is at work")
+        about = message.results if isinstance(message, Operated) else (message,)
+        for named in {getattr(each, "deploy", "") for each in about}:
+            if named != self.deploy:
+                raise ProtocolError(f"{message.type} about {named!r} while {self.deploy} is at work")
         return masked_message(message)

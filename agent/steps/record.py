@@ -107,7 +107,8 @@ def record_result(
     it. Raises OSError."""
     wanted = wanted_by(state, after, applied)
     touched, perhaps = _touched(outcome)
-    right = {key for key, deploys in wanted_by(state, after).items() if deploys & _in_sync(after)}
+    in_sync = _in_sync(after)
+    right = {key for key, deploys in wanted_by(state, after).items() if deploys & in_sync}
     with ledger.together():
         _own(ledger, state, wanted, now)
         for entry in ledger.entries():

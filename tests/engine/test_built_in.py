@@ -58,6 +58,16 @@ def test_what_is_made_together_is_told_whatever_is_asked_meanwhile(bench: Bench)
     assert len(list(bench.target.iterdir())) == len(outcome.results) == 200
 
 
+def test_what_is_made_together_begins_once(bench: Bench) -> None:
+    wanted(bench, *(f"{number:03}" for number in range(200)))
+    begun: list[str] = []
+    outcome = bench.apply(on_started=lambda _deploy, resource, _operation: begun.append(resource))["files"]
+    assert begun == [f"file:{bench.target / '000'}"]
+    assert [result.resource for result in outcome.results] == [
+        f"file:{bench.target / f'{number:03}'}" for number in range(200)
+    ]
+
+
 def test_what_a_correction_returns_is_the_output_of_its_result(bench: Bench) -> None:
     made = f"{bench.target}/made"
     command = {"name": "make", "digest": "", "argv": ["sh", "-c", f"echo told; touch {made}"], "unless": None}

@@ -38,7 +38,7 @@ MESSAGES: tuple[Message, ...] = (
     ExecuteDeploy("n", frozenset({"a", "b"})),
     SkipDeploy("n"),
     Started("n", "k", "o"),
-    Operated(OperationResult("n", "k", "o", succeeded=False, changed=True, seconds=0.25, output="x", error="y\nz")),
+    Operated((OperationResult("n", "k", "o", succeeded=False, changed=True, seconds=0.25, output="x", error="y\nz"),)),
     Done("n", Status.FAILED, "why"),
 )
 
