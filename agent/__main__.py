@@ -6,6 +6,8 @@ import gc
 import os
 import sys
 
+from agent.system.late_methods import compile_late
+
 FEW_COLLECTIONS = 100_000
 """Objects between two looks for garbage: what a command loads and finds stays until it ends."""
 
@@ -21,6 +23,7 @@ def main() -> None:
     if sys.stdin is None:  # closed: the first file that is opened would be the stdin of every program that is run
         sys.stdin = open(os.devnull)  # noqa: SIM115
         os.set_inheritable(sys.stdin.fileno(), True)
+    compile_late("agent")
     if sys.argv[1:] == ["daemon"]:
         # Ahead of the command line and its libraries: this process stays for months, and is to stay small.
         from agent.daemon import serve

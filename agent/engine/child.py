@@ -63,11 +63,11 @@ class Child:
         self._last_words = bytearray()
 
     @classmethod
-    def started(cls, python: str, arguments: tuple[str, ...], inherit: tuple[int, ...] = ()) -> Self:
-        """``python -I -m agent.engine.…``"""
+    def started(cls, python: str, arguments: tuple[str, ...] = (), inherit: tuple[int, ...] = ()) -> Self:
+        """``python -I -m agent.engine …``"""
         return cls(
             subprocess.Popen(
-                [python, "-I", "-m", *arguments],
+                [python, "-I", "-m", "agent.engine", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -39,7 +39,7 @@ from agent.engine.talk import (
     Skip,
     ignore,
 )
-from agent.engine.walls import CONFINED, RUNNER, behind_walls, unreadable
+from agent.engine.walls import behind_walls, unreadable
 from agent.errors import DeployError
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
@@ -194,11 +194,11 @@ class Engine:
         """A child that waits for its orders. The one of a plan confines itself first; where this host lacks what
         that takes, another is started without: all of it or none."""
         if confined and not self.unconfined:
-            started = Child.started(self._python, (CONFINED, temp))
+            started = Child.started(self._python, (temp,))
             child, self.unconfined = behind_walls(started, self._timeout_s)
             if child is not None:
                 return child
-        return Child.started(self._python, (RUNNER,), self._inherit)
+        return Child.started(self._python, inherit=self._inherit)
 
     def _forks(self, state: DesiredState) -> bool:
         """True where the child runs no code but the agent's, and this process can be forked and holds no secret."""

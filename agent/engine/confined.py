@@ -1,13 +1,12 @@
-"""The engine child of a plan: ``python -I -m agent.engine.confined FOLDER``. Confines itself, then is the runner.
+"""The engine child of a plan. Confines itself, then is the runner.
 
 It says whether it could before anything of the config repo has been looked at; where it could not, that is all it
-does. ``FOLDER``: the one place that it may write to.
+does.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from agent.engine.protocol import Begin, Ready, encode
@@ -15,6 +14,7 @@ from agent.system.confinement import confine
 
 
 def main(folder: str, begin: Begin | None = None) -> int:
+    """``folder``: the one place that it may write to. ``begin``: the orders, where they need not be read."""
     scratch = Path(folder)
     try:
         confine(scratch)
@@ -41,10 +41,3 @@ def _trust_repositories(scratch: Path) -> None:
     text = system.read_bytes() if system.is_file() else b""
     ours.write_bytes(text + b"\n[safe]\n\tdirectory = *\n")
     os.environ["GIT_CONFIG_SYSTEM"] = f"{ours}"
-
-
-if __name__ == "__main__":
-    code = main(sys.argv[1])
-    from agent.engine.runner import leave
-
-    leave(code)

@@ -1,4 +1,4 @@
-"""The engine child: ``python -I -m agent.engine.runner``. Turns protocol lines into pyinfra runs on this host.
+"""The engine child. Turns protocol lines into pyinfra runs on this host.
 
 pyinfra is loaded for the first deploy file. Built-ins are looked at and carried out without it.
 
@@ -175,7 +175,3 @@ def leave(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(status)
-
-
-if __name__ == "__main__":
-    leave(main())

@@ -13,8 +13,6 @@ from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system.files import make_private_folder
 
-RUNNER, CONFINED = "agent.engine.runner", "agent.engine.confined"
-
 
 def behind_walls(child: Child, timeout_s: float) -> tuple[Child | None, str]:
     """``child``, which was told to confine itself, once it has; or none, and what this host lacks.
@@ -37,7 +35,7 @@ def why_unconfined(work: Path, timeout_s: float) -> str:
     """Find out what this host lacks for plans that can only look; empty for nothing. Scratch files go to ``work``."""
     make_private_folder(work)
     with tempfile.TemporaryDirectory(prefix="engine-", dir=work) as scratch:
-        child, reason = behind_walls(Child.started(sys.executable, (CONFINED, scratch)), timeout_s)
+        child, reason = behind_walls(Child.started(sys.executable, (scratch,)), timeout_s)
         if child is not None:
             child.kill()
             child.close()
