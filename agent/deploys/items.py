@@ -115,7 +115,7 @@ def _resource(item: Item, written: Mapping[str, JSON]) -> Resource:
 
 def concrete_items(items: Sequence[Item]) -> tuple[list[Mapping[str, JSON]], tuple[Resource, ...]]:
     """Items as arguments of a deploy, and their resources; each item is serialised once."""
-    written = items_to_json(items)
+    written: list[Mapping[str, JSON]] = [item.to_json() for item in items]
     return written, tuple(map(_resource, items, written))
 
 
@@ -133,13 +133,8 @@ def require_private(item: Item, path: Path = (), remedy: str = 'add `mode: "0600
         raise Mistake(f"{item.path} holds a secret, and everybody could read it", remedy, path)
 
 
-def items_to_json(items: Iterable[Item]) -> list[Mapping[str, JSON]]:
-    """Items as arguments of a deploy."""
-    return [item.to_json() for item in items]
-
-
 def items_from_json(value: JSON) -> list[Item]:
-    """The reverse of ``items_to_json``. Raises ValueError for anything else."""
+    """Items from the arguments of a deploy. Raises ValueError for anything else."""
     return codec.from_plain(value, list[Item])
 
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from agent.deploys.items import items_from_json
 from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
-from agent.domain.fault import Mistake, Path, no_truth
+from agent.domain.fault import Mistake, Path
 from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.stand_in import stand_in
@@ -39,9 +39,6 @@ class Concrete:
     needs_more_to_look: bool = False
     """True where finding out what would change takes more than reading."""
 
-
-Number = Annotated[int, BeforeValidator(no_truth)]
-"""A whole number; pydantic alone would take true for 1."""
 
 _NAMING = ("kind", "path", "home", "part", "resource_key")
 """Fields of an item that are in its key."""

@@ -57,8 +57,8 @@ def corrections(
 def put(item: Item, content: bytes | None) -> str:
     """Puts one item of the system right; returns what there is to tell. Raises DeployError when it cannot; then what
     was there stands."""
-    with Works([_work(SYSTEM, item, content, Owners())]) as works:
-        return works.do(0)
+    with SYSTEM.entered() as start:
+        return carry_out(SYSTEM, start, item, content)
 
 
 def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | None = None) -> list[Deviation]:

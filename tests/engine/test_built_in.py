@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 
-from agent.deploys.items import Item, items_to_json
+from agent.deploys.items import Item, concrete_items
 from agent.domain.outcome import Status
 from agent.engine.client import Execute
 from tests.engine.conftest import Bench
@@ -13,7 +13,7 @@ from tests.engine.conftest import Bench
 def wanted(bench: Bench, *names: str, validate: tuple[str, ...] = ()) -> None:
     paths = [str(bench.target / name) for name in names]
     items = [Item(path=path, kind="file", mode=0o644, text="hello\n", validate=validate) for path in paths]
-    bench.built_in("files", "files", {"items": items_to_json(items)})
+    bench.built_in("files", "files", {"items": concrete_items(items)[0]})
 
 
 def test_only_the_allowed_corrections_are_carried_out(bench: Bench) -> None:

@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.deploys.files.corrections import corrections, questions
-from agent.deploys.items import Item, items_to_json
+from agent.deploys.items import Item, concrete_items
 from agent.domain.digest import JSON
 from agent.errors import HostwrightError
 from agent.trace.answers import differing, trace
@@ -130,7 +130,7 @@ def test_a_path_that_a_plan_would_find_changed_has_another_answer(
     root = tmp_path / f"{next(NUMBERS)}"
     (root / "elsewhere").mkdir(parents=True)
     (root / "way").symlink_to("elsewhere")
-    arguments: Mapping[str, JSON] = {"items": items_to_json(wanted(root))}
+    arguments: Mapping[str, JSON] = {"items": concrete_items(wanted(root))[0]}
     for correction in corrections(arguments, root):
         correction.run()
     lines = trace(questions(arguments)).encode("latin-1").splitlines()
@@ -154,7 +154,7 @@ def test_most_changes_are_found_by_a_plan(tmp_path: Path) -> None:
             root = tmp_path / f"{next(NUMBERS)}"
             (root / "elsewhere").mkdir(parents=True)
             (root / "way").symlink_to("elsewhere")
-            arguments: Mapping[str, JSON] = {"items": items_to_json(wanted(root))}
+            arguments: Mapping[str, JSON] = {"items": concrete_items(wanted(root))[0]}
             for correction in corrections(arguments, root):
                 correction.run()
             try:

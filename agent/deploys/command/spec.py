@@ -13,22 +13,29 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from agent.deploys.spec import ByName, Concrete, NamedEntry, Number, Sources
+from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources
+from agent.deploys.values import AbsolutePath, Duration, UserName, Variable, Word, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
+from agent.domain.duration import seconds
 from agent.domain.fault import Mistake
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_TIME = re.compile(r"([1-9]\d{0,5})([smh])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
-
 DEFAULT_TIMEOUT = "10m"
+
+Name = Annotated[
+    str,
+    checked(
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}").fullmatch,
+        "a name for a command",
+        "write letters, digits, -, _ and dots",
+    ),
+]
+SomeTime = Annotated[Duration, checked(seconds, "a time to run in", f"write one such as {DEFAULT_TIMEOUT}")]
+PlainPath = Annotated[AbsolutePath, AfterValidator(posixpath.normpath)]
 
 
 class CommandEntry(NamedEntry):
@@ -37,24 +44,24 @@ class CommandEntry(NamedEntry):
     whole: ClassVar[tuple[str, ...]] = ("run", "unless")
     alternatives: ClassVar[tuple[str, ...]] = ("run", "shell")
 
-    run: tuple[str | Number, ...] | None = Field(
+    run: tuple[Word, ...] | None = Field(
         default=None, description="The program and its arguments, as a list. No shell reads them."
     )
     shell: str | None = Field(
         default=None, description="Instead of `run`, text for `/bin/sh -eu`; it should hold no values from elsewhere."
     )
-    unless: tuple[str | Number, ...] | None = Field(
+    unless: tuple[Word, ...] | None = Field(
         default=None,
         description="A program and its arguments that ends with 0 where there is nothing to do. It is run at every"
         " look at the host, as the same user: it must be quick and change nothing.",
     )
-    creates: str | None = Field(default=None, description="A path; where it exists there is nothing to do.")
-    user: str = Field(default="root", description="Who runs it.")
-    cwd: str = Field(default="/", description="The folder in which it runs.")
-    env: Mapping[str, str | Number] = Field(
+    creates: PlainPath | None = Field(default=None, description="A path; where it exists there is nothing to do.")
+    user: UserName = Field(default="root", description="Who runs it.")
+    cwd: PlainPath = Field(default="/", description="The folder in which it runs.")
+    env: Mapping[Variable, Word] = Field(
         default_factory=dict, description="Variables, beside PATH, HOME, USER, LOGNAME and a UTF-8 locale."
     )
-    timeout: str = Field(
+    timeout: SomeTime = Field(
         default=DEFAULT_TIMEOUT,
         description="After this long it is ended with all that it started (`30s`, `10m`, `1h`). `deploy_timeout` of"
         " fleet.yaml holds for the whole deploy.",
@@ -62,8 +69,8 @@ class CommandEntry(NamedEntry):
 
     @field_validator("run", "unless")
     @classmethod
-    def _argv(cls, argv: tuple[str | Number, ...] | None) -> tuple[str | Number, ...] | None:
-        if argv is not None and (not argv or argv[0] == "" or any("\0" in f"{word}" for word in argv)):
+    def _argv(cls, argv: tuple[Word, ...] | None) -> tuple[Word, ...] | None:
+        if argv is not None and (not argv or argv[0] == ""):
             raise Mistake("there is no program", "write it and its arguments as a list: [systemctl, reload, nginx]")
         return argv
 
@@ -74,43 +81,10 @@ class CommandEntry(NamedEntry):
             raise Mistake("there is nothing for the shell", "write what it is to run")
         return text
 
-    @field_validator("creates", "cwd")
-    @classmethod
-    def _absolute(cls, path: str | None) -> str | None:
-        if path is not None and (not path.startswith("/") or "\0" in path):
-            raise Mistake(f"{path!r} is not an absolute path", "begin it with /")
-        return path if path is None else posixpath.normpath(path)
-
-    @field_validator("user")
-    @classmethod
-    def _account(cls, user: str) -> str:
-        if not _USER.fullmatch(user):
-            raise Mistake(f"{user!r} is not the name of a user", "write one of the host, such as root")
-        return user
-
-    @field_validator("env")
-    @classmethod
-    def _variables(cls, env: Mapping[str, str | Number]) -> Mapping[str, str | Number]:
-        for name, value in env.items():
-            if not _VARIABLE.fullmatch(name) or "\0" in f"{value}":
-                raise Mistake(
-                    f"{name!r} is not the name of a variable, or its value holds a NUL",
-                    "letters, digits and _, no digit first",
-                )
-        return env
-
-    @field_validator("timeout")
-    @classmethod
-    def _time(cls, text: str) -> str:
-        if not _TIME.fullmatch(text):
-            raise Mistake(f"{text!r} is not a time", "write a whole number and s, m or h, like 10m")
-        return text
-
     def concrete(self, name: str) -> dict[str, JSON]:
         """As the operations take it. Raises InventoryError where it does not say what to run."""
         if (self.run is None) is (self.shell is None):
             raise Mistake("it is not said what runs, or twice", "give either `run` or `shell`", ("commands", name))
-        seconds, unit = _TIME.fullmatch(self.timeout).groups()  # type: ignore[union-attr]  # validated
         return {
             "argv": _words(self.run) or ["/bin/sh", "-euc", self.shell],
             "unless": _words(self.unless),
@@ -118,7 +92,7 @@ class CommandEntry(NamedEntry):
             "user": self.user,
             "cwd": self.cwd,
             "env": {variable: f"{value}" for variable, value in self.env.items()},
-            "timeout_s": int(seconds) * _SECONDS[unit],
+            "timeout_s": seconds(self.timeout),
         }
 
 
@@ -127,17 +101,9 @@ class CommandSpec(ByName):
     owned: ClassVar[Mapping[str, str]] = {"command": "commands"}
     level: ClassVar[str] = "commands"
 
-    commands: dict[str, CommandEntry] = Field(
+    commands: dict[Name, CommandEntry] = Field(
         default_factory=dict, description="By name. In the short form this level is left out."
     )
-
-    @field_validator("commands")
-    @classmethod
-    def _named(cls, commands: dict[str, CommandEntry]) -> dict[str, CommandEntry]:
-        for name in commands:
-            if not _NAME.fullmatch(name):
-                raise Mistake(f"{name!r} is not a name for a command", "write letters, digits, -, _ and dots")
-        return commands
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
         entries: dict[str, Mapping[str, JSON]] = {}
@@ -152,5 +118,5 @@ class CommandSpec(ByName):
         return Concrete({"commands": commands}, resources, needs_more_to_look=asks)
 
 
-def _words(argv: tuple[str | Number, ...] | None) -> list[JSON] | None:
+def _words(argv: tuple[Word, ...] | None) -> list[JSON] | None:
     return None if argv is None else [f"{word}" for word in argv]

@@ -14,24 +14,35 @@ A name without a type is a container. What the fields here do not know is writte
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from agent.deploys.containers.quadlet_text import FOLDER, escaped, file_name, quoted, service_of
-from agent.deploys.items import Item, items_to_json, parents
+from agent.deploys.items import Item, concrete_items, parents
 from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, by_full_name, text_of
+from agent.deploys.values import NO_NUL, Variable, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
 _OURS = ("image", "command", "ports", "volumes", "env", "env_files", "networks", "user", "pull", "restart", "enabled")
 """Fields that become a quadlet's text."""
+
+
+OneWord = Annotated[
+    str,
+    checked(
+        lambda word: word and word.isprintable() and not any(map(str.isspace, word)),
+        "one word",
+        "leave out blanks and control characters",
+    ),
+]
+PrintablePath = Annotated[
+    str, checked(lambda path: path.startswith("/") and path.isprintable(), "an absolute path", "begin it with /")
+]
 
 
 class QuadletEntry(NamedEntry):
@@ -40,29 +51,29 @@ class QuadletEntry(NamedEntry):
     whole: ClassVar[tuple[str, ...]] = ("command",)
     alternatives: ClassVar[tuple[str, ...]] = ("quadlet", "content")
 
-    image: str | None = Field(
+    image: OneWord | None = Field(
         default=None,
         description="The image, with its registry; pinned by `@sha256:…` it is the same tomorrow. Pulled before the"
         " container is started or restarted, if it is not there.",
     )
-    command: tuple[str, ...] = Field(
+    command: tuple[Annotated[str, NO_NUL], ...] = Field(
         default=(), description="What runs in it, word by word; not set: what the image says."
     )
-    ports: tuple[str, ...] = Field(default=(), description="`8080:80`, `127.0.0.1:8080:80/tcp`.")
-    volumes: tuple[str, ...] = Field(
+    ports: tuple[OneWord, ...] = Field(default=(), description="`8080:80`, `127.0.0.1:8080:80/tcp`.")
+    volumes: tuple[OneWord, ...] = Field(
         default=(), description="`/path:/path/inside:ro`, or `name.volume:/path/inside` for one of this deploy's."
     )
-    env: Mapping[str, str | int | bool] = Field(
+    env: Mapping[Variable, Annotated[str | int | bool, NO_NUL]] = Field(
         default_factory=dict,
         description="Variables. Everybody on the host can read them; for secrets use `env_files`.",
     )
-    env_files: tuple[str, ...] = Field(
+    env_files: tuple[PrintablePath, ...] = Field(
         default=(), description="Files of the host with more variables. The container is restarted when one changes."
     )
-    networks: tuple[str, ...] = Field(
+    networks: tuple[OneWord, ...] = Field(
         default=(), description="`host`, `none`, or `name.network` for one of this deploy's."
     )
-    user: str | None = Field(default=None, description="The user inside, by name or number.")
+    user: OneWord | None = Field(default=None, description="The user inside, by name or number.")
     pull: Literal["missing", "always", "never", "newer"] = Field(
         default="missing", description="When podman asks the registry for the image as the container starts."
     )
@@ -79,7 +90,7 @@ class QuadletEntry(NamedEntry):
         description="Whether it runs now. Not set: containers, pods and kubes run; volumes, networks and images are"
         " made when a container needs them.",
     )
-    restart_on: tuple[str, ...] = Field(
+    restart_on: tuple[PrintablePath, ...] = Field(
         default=(),
         description="Absolute paths of files or folders. The unit is restarted where one of them, or anything below,"
         " changed after it was started.",
@@ -88,39 +99,6 @@ class QuadletEntry(NamedEntry):
         default=None, description="A file of the config repo that is the quadlet; `*.j2` is rendered."
     )
     content: str | None = Field(default=None, description="The quadlet's text, instead of `quadlet`.")
-
-    @field_validator("restart_on", "env_files")
-    @classmethod
-    def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        for path in paths:
-            if not path.startswith("/") or not path.isprintable():
-                raise Mistake(f"{path!r} is not an absolute path", "begin it with /")
-        return paths
-
-    @field_validator("image", "user", "ports", "volumes", "networks")
-    @classmethod
-    def _words(cls, value: Any) -> Any:
-        for word in (value,) if isinstance(value, str) else value or ():
-            if not word or not word.isprintable() or any(character.isspace() for character in word):
-                raise Mistake(f"{word!r} is not one word", "leave out blanks and control characters")
-        return value
-
-    @field_validator("env")
-    @classmethod
-    def _variables(cls, env: Mapping[str, str | int | bool]) -> Mapping[str, str | int | bool]:
-        for name, value in env.items():
-            if not _VARIABLE.fullmatch(name):
-                raise Mistake(f"{name!r} is not the name of a variable", "letters, digits and _, no digit first")
-            if "\0" in str(value):
-                raise Mistake(f"{name}: a variable holds no NUL", "leave the NUL out")
-        return env
-
-    @field_validator("command")
-    @classmethod
-    def _command(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        if any("\0" in word for word in words):
-            raise Mistake("a word of a command holds no NUL", "leave the NUL out")
-        return words
 
     def complaint(self, kind: str) -> Fault | None:
         """The fault of the entry as a whole; None where it has none."""
@@ -160,17 +138,17 @@ class ContainersSpec(ByName):
                 raise Mistake(
                     f"{other} and {name} would both be {service}", "give one another name", ("quadlets", name)
                 )
-        folders = [_folder(path) for path in (FOLDER, *parents(FOLDER)) if path != "/etc"] if wanted else []
-        resources = [folder.resource for folder in folders]
-        resources += [
+        above = [path for path in (FOLDER, *parents(FOLDER)) if path != "/etc"] if wanted else []
+        items, folders = concrete_items([Item(path=path, kind="directory") for path in above])
+        quadlets = [
             Resource(f"quadlet:{name}", digest_of(entry), reads=_reads(quadlet), restart_on=_restarts_on(quadlet))
             for name, entry in wanted.items()
             for quadlet in (self.quadlets[name],)
         ]
         files = (Resource(f"file:{FOLDER}/{name}", digest_of(entry)) for name, entry in wanted.items())
-        arguments: dict[str, JSON] = {"quadlets": wanted, "items": items_to_json(folders)}
+        arguments: dict[str, JSON] = {"quadlets": wanted, "items": items}
         relies_on = {"package:podman": f"{next(iter(wanted))} is to run"} if wanted else {}
-        return Concrete(arguments, tuple(resources), tuple(files), relies_on)
+        return Concrete(arguments, (*folders, *quadlets), tuple(files), relies_on)
 
 
 def _reads(quadlet: QuadletEntry) -> tuple[str, ...]:
@@ -181,10 +159,6 @@ def _reads(quadlet: QuadletEntry) -> tuple[str, ...]:
 
 def _restarts_on(quadlet: QuadletEntry) -> tuple[str, ...]:
     return (*quadlet.restart_on, *quadlet.env_files)
-
-
-def _folder(path: str) -> Item:
-    return Item(path=path, kind="directory")
 
 
 def _concrete(name: str, quadlet: QuadletEntry, sources: Sources) -> Mapping[str, JSON]:

@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
 from agent.deploys.cron import schedule
 from agent.deploys.cron.entry import path_of
-from agent.deploys.items import FILE_MODE, Item, items_to_json
-from agent.deploys.spec import ByName, Concrete, NamedEntry, Number, Sources
+from agent.deploys.items import FILE_MODE, Item, concrete_items
+from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources
+from agent.deploys.values import Number, UserName, Variable, checked
 from agent.domain.desired import Resource
 from agent.domain.fault import Mistake
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
+Name = Annotated[
+    str,
+    checked(
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}").fullmatch,
+        "a name for a job",
+        "write letters, digits, - and _ (cron reads no file with a dot in its name)",
+    ),
+]
 """run-parts(8), which cron keeps to: files with a dot in their name are not read."""
-
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 LINE_LIMIT = 998
 """Characters of a command, and of a variable with its value: Debian's cron refuses a file with a longer one."""
@@ -45,8 +50,8 @@ class CronJob(NamedEntry):
         description='Five fields, `"15 3 * * *"` (minute, hour, day of the month, month, day of the week), or `@reboot`'
         " `@hourly` `@daily` `@weekly` `@monthly` `@yearly`. The host's own time zone counts.",
     )
-    user: str = Field(default="root", description="Who runs it.")
-    env: Mapping[str, str | Number] = Field(
+    user: UserName = Field(default="root", description="Who runs it.")
+    env: Mapping[Variable, str | Number] = Field(
         default_factory=dict,
         description='Variables of its environment. `MAILTO: ""` keeps cron from sending what it writes by mail.',
     )
@@ -71,19 +76,10 @@ class CronJob(NamedEntry):
     def _schedule(cls, text: str | None) -> str | None:
         return None if text is None else schedule.normalised(text)
 
-    @field_validator("user")
-    @classmethod
-    def _user(cls, user: str) -> str:
-        if not _USER.fullmatch(user):
-            raise Mistake(f"{user!r} is not the name of a user", "write one of the host, such as root")
-        return user
-
     @field_validator("env")
     @classmethod
     def _env(cls, env: Mapping[str, str | Number]) -> Mapping[str, str | Number]:
         for name, value in env.items():
-            if not _VARIABLE.fullmatch(name):
-                raise Mistake(f"{name!r} is not the name of a variable", "letters, digits and _, no digit first")
             text = _line(str(value), name)
             if '"' in text and "'" in text:
                 raise Mistake(f"{name}: cron cannot take a value with both kinds of quotes", "leave one kind out")
@@ -110,32 +106,21 @@ class CronSpec(ByName):
     kind: ClassVar[str] = "cron"
     level: ClassVar[str] = "jobs"
 
-    jobs: dict[str, CronJob] = Field(
+    jobs: dict[Name, CronJob] = Field(
         default_factory=dict,
         description="By name: letters, digits, `-` and `_`. In the short form this level is left out.",
     )
-
-    @field_validator("jobs")
-    @classmethod
-    def _named(cls, jobs: dict[str, CronJob]) -> dict[str, CronJob]:
-        for name in jobs:
-            if not _NAME.fullmatch(name):
-                raise Mistake(
-                    f"{name!r} is not a name for a job",
-                    "write letters, digits, - and _ (cron reads no file with a dot in its name)",
-                )
-        return jobs
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
         items = [
             Item(resource_key=f"cron:{name}", path=path_of(name), kind="file", text=job.text(name), mode=FILE_MODE)
             for name, job in self.jobs.items()
         ]
+        written, resources = concrete_items(items)
         users = {f"cron:{name}": job.user for name, job in self.jobs.items()}
-        resources = tuple(item.resource for item in items)
-        files = (Resource(f"file:{item.path}", item.resource.digest) for item in items)
+        files = (Resource(f"file:{item.path}", job.digest) for item, job in zip(items, resources, strict=True))
         relies_on = {"package:cron": f"{next(iter(self.jobs))} is a job for cron"} if self.jobs else {}
-        return Concrete({"items": items_to_json(items), "users": users}, resources, tuple(files), relies_on)
+        return Concrete({"items": written, "users": users}, resources, tuple(files), relies_on)
 
 
 def _line(text: str, what: str) -> str:

@@ -14,13 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Self, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, model_validator
 
 from agent.deploys.dotfiles.layer import FOLDER, Layer, Ways
 from agent.deploys.dotfiles.overlay import HomeRules, Laid, overlaid
 from agent.deploys.items import Policy, concrete_items
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.deploys.spec import overlaid as laid_over
+from agent.deploys.values import Account, Quoted
 from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
@@ -32,15 +33,8 @@ def _is_address(text: str) -> str:
     return text
 
 
-def _quoted(value: object) -> object:
-    if isinstance(value, int):
-        raise Mistake(f"{value} is read as a number, which has lost its meaning", 'write it in quotes, such as "0600"')
-    return value
-
-
-UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$")]
 SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
-FileMode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$"), BeforeValidator(_quoted)]
+FileMode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$"), Quoted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +46,8 @@ class _Home:
 
 
 class _Whose(BaseModel):
-    user: UserName | None = Field(default=None, description="Whose home; the account must exist by then.")
-    users: tuple[UserName, ...] = Field(default=(), description="The same for several users.")
+    user: Account | None = Field(default=None, description="Whose home; the account must exist by then.")
+    users: tuple[Account, ...] = Field(default=(), description="The same for several users.")
     sets: tuple[SetName, ...] = Field(
         default=(),
         description=f"Folders of `{FOLDER}/` in the config repo, laid over each other in this order: a file of a later"

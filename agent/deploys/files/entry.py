@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from agent.deploys.edits import REPLACING
 from agent.deploys.items import Item
 from agent.deploys.validating import PLACEHOLDER
+from agent.deploys.values import Account, Quoted
 from agent.domain.fault import Mistake
 from agent.system.attributes import CAPABILITIES
 
@@ -31,12 +32,6 @@ EDITS = ("line", "lines", "block", "blocks")
 
 DEFAULT_BLOCK = "managed"
 """The name of a block that is given none."""
-
-
-def _mode(value: object) -> object:
-    if isinstance(value, int):
-        raise Mistake(f"{value} is read as a number, which has lost its meaning", 'write it in quotes, such as "0640"')
-    return value
 
 
 def _capability(value: str) -> str:
@@ -66,8 +61,7 @@ def _plain(field: str, model: type[BaseModel]) -> BeforeValidator:
     return BeforeValidator(plain, json_schema_input_type=model | str)
 
 
-Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3,4}$"), BeforeValidator(_mode)]
-Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$")]
+Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3,4}$"), Quoted]
 Capability = Annotated[str, AfterValidator(_capability)]
 Name = Annotated[str, Field(pattern=r"^\S([^\r\n]{0,198}\S)?$")]
 RepoPath = Annotated[str, Field(pattern=r"^[^\x00/][^\x00]*$"), BeforeValidator(_of_repository)]

@@ -12,24 +12,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, Self
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agent.deploys.items import FILE_MODE, Item, items_to_json, parents
+from agent.deploys.items import FILE_MODE, Item, concrete_items, parents
 from agent.deploys.packages.repository import Name, Repository
 from agent.deploys.spec import NAMES, Concrete, Sources, Spec
+from agent.deploys.values import Duration, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
+from agent.domain.duration import seconds
 from agent.domain.fault import Fault, Mistake
 
 # Names and architectures as in Debian policy 5.6.1 and 5.6.8, wide enough for RPM, apk and pacman.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9-]+)?")
 _PACKAGE = re.compile(_NAME.pattern + r"(=[A-Za-z0-9][A-Za-z0-9.+:~^_-]*)?")
-_AGE = re.compile(r"(\d{1,6})([smhd])")
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+PackageName = Annotated[str, checked(_NAME.fullmatch, "the name of a package", "write name or name:arch")]
+PackageAtVersion = Annotated[str, checked(_PACKAGE.fullmatch, "a package", "write name, name=version or name:arch")]
 
 _PERIODIC = Item(
     path="/etc/apt/apt.conf.d/60hostwright",
@@ -45,17 +48,17 @@ class PackagesSpec(Spec):
     kind: ClassVar[str] = "packages"
     short = NAMES
 
-    present: tuple[str, ...] = Field(
+    present: tuple[PackageAtVersion, ...] = Field(
         default=(),
         description="Packages that must be installed: `name`, `name=version` to pin one, `name:arch` for another"
         " architecture. Without a version any installed version will do.",
     )
-    absent: tuple[str, ...] = Field(
+    absent: tuple[PackageName, ...] = Field(
         default=(),
         description="Packages that must not be installed. Their configuration files stay. What depends on one of"
         " them must be listed too: nothing is removed that is not named.",
     )
-    held: tuple[str, ...] = Field(
+    held: tuple[PackageName, ...] = Field(
         default=(),
         description="Packages that must be installed and held (`apt-mark hold`): nobody upgrades them but Git, by a"
         " pin (apt only).",
@@ -70,7 +73,7 @@ class PackagesSpec(Spec):
         description="Packages that are upgraded whenever there is something newer: those with `security` updates of"
         " the distribution, or `all`; held and pinned ones stay (apt only). Not set: none.",
     )
-    update: str = Field(
+    update: Duration = Field(
         default="1d",
         description="Package lists older than this are fetched anew before something is installed (`12h`, `1d`), and,"
         " with `upgrades`, in any case. What is unknown or pinned to a version not in the lists fetches them, too.",
@@ -85,30 +88,13 @@ class PackagesSpec(Spec):
     def from_short(cls, value: Any) -> Any:
         return {"present": value} if isinstance(value, (list, tuple)) else value
 
-    @field_validator("present")
+    @field_validator("present", "absent", "held")
     @classmethod
-    def _packages(cls, packages: tuple[str, ...]) -> tuple[str, ...]:
-        for package in packages:
-            if not _PACKAGE.fullmatch(package):
-                raise Mistake(f"{package!r} is not a package", "write name, name=version or name:arch")
-        _require_once(map(name_of, packages))
+    def _once(cls, packages: tuple[str, ...]) -> tuple[str, ...]:
+        names = [name_of(package) for package in packages]
+        if twice := [name for name, times in Counter(names).items() if times > 1]:
+            raise Mistake(f"{twice[0]} is listed twice", "keep one of the two")
         return packages
-
-    @field_validator("absent", "held")
-    @classmethod
-    def _names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if not _NAME.fullmatch(name):
-                raise Mistake(f"{name!r} is not the name of a package", "write name or name:arch")
-        _require_once(names)
-        return names
-
-    @field_validator("update")
-    @classmethod
-    def _age(cls, age: str) -> str:
-        if not _AGE.fullmatch(age):
-            raise Mistake(f"{age!r} is not an age", "write a whole number and s, m, h or d, like 12h")
-        return age
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -132,18 +118,18 @@ class PackagesSpec(Spec):
     def concrete(self, sources: Sources) -> Concrete:
         present = {name_of(package): version_of(package) for package in self.present}
         present |= {name: present.get(name) for name in self.held}
-        items = self._items(sources)
+        items, files = concrete_items(self._items(sources))
         arguments: dict[str, JSON] = {
             "present": present,
             "held": list(self.held),
             "absent": list(self.absent),
             "repositories": list(self.apt_repositories),
-            "items": items_to_json(items),
+            "items": items,
             "upgrades": self.upgrades,
-            "update_s": seconds_of(self.update),
+            "update_s": seconds(self.update),
             "recommends": self.recommends,
         }
-        resources = [item.resource for item in items]
+        resources = [*files]
         resources += [Resource(f"package:{name}", self._digest(name, version)) for name, version in present.items()]
         resources += [Resource(f"package:{name}", digest_of({"present": False}), absent=True) for name in self.absent]
         return Concrete(arguments, tuple(resources))
@@ -183,16 +169,3 @@ def name_of(package: str) -> str:
 
 def version_of(package: str) -> str | None:
     return package.partition("=")[2] or None
-
-
-def seconds_of(age: str) -> int:
-    """``12h`` as seconds."""
-    return int(age[:-1]) * _SECONDS[age[-1]]
-
-
-def _require_once(names: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise Mistake(f"{name} is listed twice", "keep one of the two")
-        seen.add(name)

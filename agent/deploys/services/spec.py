@@ -17,13 +17,14 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from agent.deploys.items import FILE_MODE, Item, items_to_json
+from agent.deploys.items import FILE_MODE, Item, concrete_items
 from agent.deploys.spec import NAMES, ByName, Concrete, NamedEntry, Sources, by_full_name, text_of
 from agent.deploys.unit_state import UNIT_FOLDER, is_template, template_of
+from agent.deploys.values import AbsolutePath, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
@@ -35,7 +36,14 @@ _MISSPELT = 0.8
 _NAME = re.compile(r"(?!-)[A-Za-z0-9:_.\\@-]{1,240}")
 """systemd.unit(5), "Description"; nothing that systemctl takes for a pattern or an option."""
 
-_DROP_IN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}\.conf")
+DropInName = Annotated[
+    str,
+    checked(
+        re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}\.conf").fullmatch,
+        "the name of a drop-in",
+        "write a file name that ends in .conf",
+    ),
+]
 
 
 class UnitEntry(NamedEntry):
@@ -55,36 +63,20 @@ class UnitEntry(NamedEntry):
         " A running unit is restarted when the file changes.",
     )
     content: str | None = Field(default=None, description="The unit file's text, instead of `unit`.")
-    drop_ins: Mapping[str, str] = Field(
+    drop_ins: Mapping[DropInName, str] = Field(
         default_factory=dict,
         description="Texts of files in /etc/systemd/system/<name>.d by file name (`limits.conf`), which add to the"
         " unit's own settings. A running unit is restarted when one changes.",
     )
-    restart_on: tuple[str, ...] = Field(
+    restart_on: tuple[AbsolutePath, ...] = Field(
         default=(),
         description="Absolute paths of files or folders. The unit is restarted where one of them, or anything below,"
         " changed after it was started.",
     )
-    reload_on: tuple[str, ...] = Field(
+    reload_on: tuple[AbsolutePath, ...] = Field(
         default=(),
         description="Like `restart_on`, but reloads; restarts where the unit cannot reload.",
     )
-
-    @field_validator("restart_on", "reload_on")
-    @classmethod
-    def _absolute(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        for path in paths:
-            if not path.startswith("/") or "\0" in path:
-                raise Mistake(f"{path!r} is not an absolute path", "begin it with /")
-        return paths
-
-    @field_validator("drop_ins")
-    @classmethod
-    def _drop_in_names(cls, drop_ins: Mapping[str, str]) -> Mapping[str, str]:
-        for name in drop_ins:
-            if not _DROP_IN.fullmatch(name):
-                raise Mistake(f"{name!r} is not the name of a drop-in", "write a file name that ends in .conf")
-        return drop_ins
 
     @property
     def contradiction(self) -> Fault | None:
@@ -132,13 +124,12 @@ class ServicesSpec(ByName):
 
     def concrete(self, sources: Sources) -> Concrete:
         units = {name: _concrete(name, unit, sources) for name, unit in self.units.items()}
-        files = {name: _drop_in_items(name, unit) for name, unit in self.units.items()}
-        items = [item for some in files.values() for item in some]
-        resources = [
-            replace(item.resource, reloads=(name,) if item.kind == "file" else ())
-            for name, some in files.items()
-            for item in some
-        ]
+        items: list[Mapping[str, JSON]] = []
+        resources: list[Resource] = []
+        for name, unit in self.units.items():
+            drop_ins, owned = concrete_items(_drop_in_items(name, unit))
+            items += drop_ins
+            resources += [replace(each, reloads=(name,) if each.key.startswith("file:") else ()) for each in owned]
         # A drop-in that Git changes is why its unit is restarted: the unit's digest has to move with it.
         resources += [
             Resource(
@@ -156,7 +147,7 @@ class ServicesSpec(ByName):
             for name, wanted in units.items()
             if wanted["content"] is not None or wanted["masked"]
         )
-        return Concrete({"units": units, "items": items_to_json(items)}, tuple(resources), tuple(written))
+        return Concrete({"units": units, "items": items}, tuple(resources), tuple(written))
 
 
 _UP: Mapping[str, bool] = {"running": True, "enabled": True}

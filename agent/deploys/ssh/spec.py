@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
-from agent.deploys.items import FILE_MODE, Item, items_to_json
+from agent.deploys.items import FILE_MODE, Item, concrete_items
 from agent.deploys.public_keys import KEY, complaint
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.deploys.ssh.reading import DROP_IN, FOLDER, UNITS
@@ -134,22 +134,17 @@ class SshSpec(Spec):
         return self.model_copy(update={"settings": settings, "match": match, "known_hosts": known_hosts})
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing to look up
-        items, resources = [_folder("/etc/ssh")], []
+        items = [_folder("/etc/ssh")]
         if self.settings or self.match:
             text = _rendered(self.settings, self.match)
-            items.append(_folder(FOLDER))
-            item = Item(path=DROP_IN, kind="file", text=text, mode=FILE_MODE)
-            items.append(item)
-            resources.append(replace(item.resource, reloads=UNITS))
+            items += [_folder(FOLDER), Item(path=DROP_IN, kind="file", text=text, mode=FILE_MODE)]
         if self.known_hosts:
-            item = _known_hosts(self.known_hosts)
-            items.append(item)
-            resources.append(item.resource)
-        folders = [item.resource for item in items if item.kind == "directory"]
+            items.append(_known_hosts(self.known_hosts))
+        written, owned = concrete_items(items)
+        resources = [replace(each, reloads=UNITS) if each.key == f"file:{DROP_IN}" else each for each in owned]
         keywords = sorted(keyword.lower() for keyword in self.settings)
         relies_on = {"package:openssh-server": "sshd is to have settings"} if self.settings else {}
-        resources = [*folders, *resources]
-        return Concrete({"items": items_to_json(items), "keywords": keywords}, tuple(resources), relies_on=relies_on)
+        return Concrete({"items": written, "keywords": keywords}, tuple(resources), relies_on=relies_on)
 
 
 def _checked_settings(settings: SshdSettings) -> SshdSettings:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, field_validator
 
 from agent.deploys.spec import NAMES, Concrete, Sources, Spec
+from agent.deploys.values import checked
 from agent.domain import codec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
@@ -29,13 +30,15 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~!-]{0,99}")
 
 COMMANDS = "/usr/local/bin"
 
+Name = Annotated[str, checked(TOOL_NAME.fullmatch, "the name of a tool", "write it as tools.yaml does")]
+
 
 class ToolsSpec(Spec):
     kind: ClassVar[str] = "tools"
     owned: ClassVar[Mapping[str, str]] = {"tool": "tools"}
     short = NAMES
 
-    tools: tuple[str, ...] = Field(
+    tools: tuple[Name, ...] = Field(
         default=(),
         description="Names of tools as in tools.yaml. Their commands are linked into /usr/local/bin.",
     )
@@ -46,10 +49,7 @@ class ToolsSpec(Spec):
 
     @field_validator("tools")
     @classmethod
-    def _names(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
-        for name in tools:
-            if not TOOL_NAME.fullmatch(name):
-                raise Mistake(f"{name!r} is not the name of a tool", "write it as tools.yaml does")
+    def _once(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(tools))
 
     def merged(self, later: Self) -> Self:

@@ -17,21 +17,16 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
 from agent.deploys.public_keys import complaint
-from agent.deploys.spec import NAMES, Concrete, NamedEntry, Number, Sources, Spec
+from agent.deploys.spec import NAMES, Concrete, NamedEntry, Sources, Spec
 from agent.deploys.users.wanted import PASSWORD_HASH, SUDO_RULE
+from agent.deploys.values import Number, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
 from agent.domain.sealed import is_sealed
-
-_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-"""useradd(8), "CAVEATS"; no dots, because sudo passes over drop-ins with one."""
-
-_FIELD = re.compile(r"[^:\n\0]*")
-"""The content of a field of /etc/passwd."""
 
 ID_LIMIT = 2**32 - 2
 """The highest uid and gid; the one above means "none" to the kernel."""
@@ -42,6 +37,25 @@ SUDO_PACKAGE = "package:sudo"
 
 Day = Annotated[date, WithJsonSchema({"type": "string", "format": "date", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})]
 """Written ``2027-03-31``."""
+
+
+def _name(name: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", name):
+        raise Mistake(f"{name!r} cannot be a name", "small letters, digits, _ and -, at most 32")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""useradd(8), "CAVEATS"; no dots, because sudo passes over drop-ins with one."""
+
+FieldPath = Annotated[
+    str, checked(re.compile(r"/[^:\n\0]*").fullmatch, "an absolute path", "begin it with / and leave out colons")
+]
+"""A path that can stand in a field of /etc/passwd."""
+
+FieldText = Annotated[
+    str, checked(re.compile(r"[^:\n\0]*").fullmatch, "a comment of one line without a colon", "leave the colon out")
+]
 
 
 class GroupEntry(NamedEntry):
@@ -56,19 +70,19 @@ class AccountEntry(NamedEntry):
     """One account."""
 
     uid: Number | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
-    group: str | None = Field(default=None, description="Its primary group; not set: a group of its own name.")
-    groups: tuple[str, ...] = Field(
+    group: Name | None = Field(default=None, description="Its primary group; not set: a group of its own name.")
+    groups: tuple[Name, ...] = Field(
         default=(),
         description="Further groups. It is added to them, and removed again from one that goes from this list, if the"
         " agent added it there. Memberships that a person gave it stay.",
     )
     exclusive_groups: bool = Field(default=False, description="It is removed from groups that `groups` does not name.")
-    shell: str | None = Field(default=None, description="Its login shell, which must be on the host.")
-    home: str | None = Field(
+    shell: FieldPath | None = Field(default=None, description="Its login shell, which must be on the host.")
+    home: FieldPath | None = Field(
         default=None,
         description="Its home. Made when the account is created; moved along when this changes and nothing is there.",
     )
-    comment: str | None = Field(default=None, description="Usually the person's name.")
+    comment: FieldText | None = Field(default=None, description="Usually the person's name.")
     keys: tuple[str, ...] = Field(
         default=(),
         description="Lines of ~/.ssh/authorized_keys, with or without options, in a block of their own: a key that"
@@ -99,30 +113,6 @@ class AccountEntry(NamedEntry):
     absent: bool = Field(
         default=False, description="It must not exist. Its home is kept. System accounts are never deleted."
     )
-
-    @field_validator("group")
-    @classmethod
-    def _group(cls, name: str | None) -> str | None:
-        return name if name is None else checked_name(name)
-
-    @field_validator("groups")
-    @classmethod
-    def _groups(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(checked_name(name) for name in names)
-
-    @field_validator("shell", "home")
-    @classmethod
-    def _path(cls, path: str | None) -> str | None:
-        if path is not None and not (path.startswith("/") and _FIELD.fullmatch(path)):
-            raise Mistake(f"{path!r} is not an absolute path", "begin it with /")
-        return path
-
-    @field_validator("comment")
-    @classmethod
-    def _comment(cls, comment: str | None) -> str | None:
-        if comment is not None and not _FIELD.fullmatch(comment):
-            raise Mistake("a comment has no colon and is one line", "leave the colon out")
-        return comment
 
     @field_validator("keys")
     @classmethod
@@ -167,10 +157,10 @@ class UsersSpec(Spec):
     owned: ClassVar[Mapping[str, str]] = _KINDS
     short = NAMES
 
-    accounts: dict[str, AccountEntry] = Field(
+    accounts: dict[Name, AccountEntry] = Field(
         default_factory=dict, description="By name. This level can be left out; a list of names means: they exist."
     )
-    groups: dict[str, GroupEntry] = Field(default_factory=dict, description="By name.")
+    groups: dict[Name, GroupEntry] = Field(default_factory=dict, description="By name.")
 
     @classmethod
     def from_short(cls, value: Any) -> Any:
@@ -189,11 +179,6 @@ class UsersSpec(Spec):
         if not isinstance(value, Mapping):
             return value
         return {name: {} if entry is None else entry for name, entry in value.items()}
-
-    @field_validator("accounts", "groups")
-    @classmethod
-    def _named(cls, entries: dict[str, Any]) -> dict[str, Any]:
-        return {checked_name(name): entry for name, entry in entries.items()}
 
     @classmethod
     def exposed(cls, arguments: Mapping[str, JSON]) -> JSON:
@@ -226,10 +211,3 @@ def _arguments(entry: NamedEntry) -> dict[str, Any]:
     """``entry`` as arguments. A person who goes needs no password: a secret that cannot be read is not to keep them."""
     said = entry.model_dump(mode="json")
     return said | {"password_hash": None} if said["absent"] and said.get("password_hash") else said
-
-
-def checked_name(name: str) -> str:
-    """Raises ValueError for what cannot be the name of an account or a group."""
-    if not _NAME.fullmatch(name):
-        raise Mistake(f"{name!r} cannot be a name", "small letters, digits, _ and -, at most 32")
-    return name

@@ -66,7 +66,7 @@ def test_each_is_a_resource_with_a_digest_of_its_own(tmp_path: Path) -> None:
         ({"run": ["a"], "user": "a b"}, "is not the name of a user"),
         ({"run": ["a"], "env": {"A=B": "x"}}, "is not the name of a variable"),
         ({"run": ["a"], "timeout": "0s"}, "'0s' is not a time"),
-        ({"run": ["a"], "timeout": "5 minutes"}, "write a whole number and s, m or h"),
+        ({"run": ["a"], "timeout": "5 minutes"}, "write 60s, 30m, 4h or 2d"),
     ],
 )
 def test_what_cannot_be_run_is_refused(command: dict[str, Any], complaint: str) -> None:

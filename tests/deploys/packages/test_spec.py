@@ -105,7 +105,7 @@ def test_names_of_real_packages_are_taken(name: str) -> None:
         ({"held": ["nano", "nano"]}, "listed twice"),
         ({"held": ["nano=7"]}, "not the name"),
         ({"upgrades": "some"}, "security"),
-        ({"update": "often"}, "not an age"),
+        ({"update": "often"}, "not a duration"),
         ({"presents": ["git"]}, "Extra inputs"),
     ],
 )

@@ -1,0 +1,83 @@
+"""Values that the specs of several deploys take, each checked where it stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from agent.domain import duration
+from agent.domain.fault import Mistake, no_truth
+
+T = TypeVar("T")
+
+
+def checked(is_good: Callable[[str], object], what: str, remedy: str) -> AfterValidator:
+    """Refuse a text for which ``is_good`` is false: "'x' is not ``what``; ``remedy``"."""
+
+    def check(text: str) -> str:
+        if not is_good(text):
+            raise Mistake(f"{text!r} is not {what}", remedy)
+        return text
+
+    return AfterValidator(check)
+
+
+def _without_nul(value: T) -> T:
+    if "\0" in f"{value}":
+        raise Mistake("no program can be given a NUL", "leave the NUL out")
+    return value
+
+
+def _quoted(value: object) -> object:
+    if isinstance(value, int):
+        raise Mistake(f"{value} is read as a number, which has lost its meaning", 'write it in quotes, such as "0640"')
+    return value
+
+
+def _duration(text: str) -> str:
+    duration.seconds(text)
+    return text
+
+
+Number = Annotated[int, BeforeValidator(no_truth)]
+"""A whole number; pydantic alone would take true for 1."""
+
+NO_NUL = AfterValidator(_without_nul)
+"""Refuses what no program can be given."""
+
+Word = Annotated[str | Number, NO_NUL]
+"""An argument of a program, or the value of one of its variables."""
+
+Variable = Annotated[
+    str,
+    checked(
+        re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch,
+        "the name of a variable",
+        "letters, digits and _, no digit first",
+    ),
+]
+
+UserName = Annotated[
+    str,
+    checked(
+        re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*").fullmatch,
+        "the name of a user",
+        "write one of the host, such as root",
+    ),
+]
+
+AbsolutePath = Annotated[
+    str, checked(lambda path: path.startswith("/") and "\0" not in path, "an absolute path", "begin it with /")
+]
+
+Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$")]
+"""The name or the number of a user or a group."""
+
+Duration = Annotated[str, AfterValidator(_duration)]
+"""``10m``."""
+
+Quoted = BeforeValidator(_quoted)
+"""Refuses digits without quotes: YAML reads them as another number."""
