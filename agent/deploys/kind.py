@@ -9,7 +9,7 @@ The cycle looks, removes and restores by it, and so do plan, drift, the ledger a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from agent.domain.digest import JSON
@@ -18,6 +18,9 @@ from agent.errors import DeployError
 
 State = Mapping[str, JSON]
 """The properties of a resource, in the words of its kind."""
+
+Looked = Seen | OSError | DeployError | None
+"""The thing that is there, None for nothing; or why nobody may look."""
 
 
 class Kind(ABC):
@@ -32,6 +35,14 @@ class Kind(ABC):
     @abstractmethod
     def look(self, name: str) -> Seen | None:
         """Look at what is there now; None for nothing. Raises UnsafePath or OSError where nobody may look."""
+
+    def look_each(self, names: Iterable[str]) -> Iterator[Looked]:
+        """Look at one after the other; an error stands for what nobody may look at."""
+        for name in names:
+            try:
+                yield self.look(name)
+            except (OSError, DeployError) as error:
+                yield error
 
     @abstractmethod
     def changed(self, left: State, now: Seen) -> str:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Self
 
 from agent.deploys.as_user import LocalUser, UserWorker
@@ -111,21 +112,40 @@ class Place:
 
     def look(self) -> AtPath:
         """The thing there. Raises OSError where nobody may look, UnsafePath for a link on the way."""
-        try:
-            with self.base.opened() as start, self._opened(start) as at:
-                return at.look()
-        except (FileNotFoundError, NotADirectoryError):
-            return AtPath()
+        (found,) = look_each([self])
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def names(self) -> list[str]:
         """Names of the things in the folder. Raises OSError, UnsafePath."""
         with self.base.opened() as start, self.base.folder(start, self.path) as found:
             return [entry.name for entry in os.scandir(f"/proc/self/fd/{found}")]
 
-    @contextmanager
-    def _opened(self, start: int) -> Iterator[OpenPlace]:
-        with self.base.folder(start, posixpath.dirname(self.path)) as parent:
-            yield OpenPlace(self.base, start, parent, self.path)
+
+def look_each(places: Iterable[Place]) -> Iterator[AtPath | OSError | DeployError]:
+    """The thing at each place, or why nobody may look there. Places of one folder that follow each other share its
+    descriptor."""
+    for (base, path), here in groupby(places, key=lambda place: (place.base, posixpath.dirname(place.path))):
+        with ExitStack() as stack:
+            parent: int | AtPath | OSError | DeployError
+            try:
+                parent = stack.enter_context(base.folder(stack.enter_context(base.opened()), path))
+            except (FileNotFoundError, NotADirectoryError):
+                parent = AtPath()
+            except (OSError, DeployError) as error:
+                parent = error
+            for place in here:
+                yield _look_in(parent, posixpath.basename(place.path)) if isinstance(parent, int) else parent
+
+
+def _look_in(parent: int, name: str) -> AtPath | OSError:
+    try:
+        return look(parent, name)
+    except (FileNotFoundError, NotADirectoryError):
+        return AtPath()
+    except OSError as error:
+        return error
 
 
 Act = Callable[[OpenPlace], object]

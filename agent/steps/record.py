@@ -7,8 +7,10 @@ an operation may find work that an earlier one made. What turned out untouched i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from types import MappingProxyType
 
+from agent.deploys.kind import Looked
 from agent.deploys.kind_table import NAMES, changed_since, kind_named, same_place, same_thing
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.memory import AppliedDeploy
@@ -25,6 +27,13 @@ def look(key: str) -> Seen | None:
     kind, _, name = key.partition(":")
     found = kind_named(kind)
     return None if found is None else found.look(name)
+
+
+def look_each(keys: Iterable[str]) -> Iterator[Looked]:
+    """The same for one after the other; those of one kind that follow each other are looked at together."""
+    for kind, same in groupby(keys, key=lambda key: key.partition(":")[0]):
+        found, names = kind_named(kind), (key.partition(":")[2] for key in same)
+        yield from (None for _ in names) if found is None else found.look_each(names)
 
 
 def wanted_by(
@@ -73,7 +82,8 @@ def record_ownership(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan,
     else it looks after. Returns the keys of new entries. Raises OSError: then nothing may be changed."""
     reloads = {resource.key: resource.reloads for resource in deploy.resources}
     absent = {resource.key for resource in deploy.resources if resource.absent}
-    changing = set(_changing(planned))
+    changing = dict.fromkeys(_changing(planned))
+    unknown: list[str] = []
     new: list[str] = []
     with ledger.together():
         for key in dict.fromkeys((*changing, *planned.resources)):
@@ -87,7 +97,9 @@ def record_ownership(ledger: Ledger, deploy: DesiredDeploy, planned: DeployPlan,
             if old is not None and _is_owned(old) and ledger.entry(key) is None:
                 ledger.succeed(key, old, deploy.name, reloads.get(key, ()))
                 continue
-            for each, seen in _found(key, ledger):
+            unknown.append(key)
+        for key, looked in zip(unknown, look_each(unknown), strict=True):
+            for each, seen in _found(key, looked, ledger):
                 ledger.record(each, deploy.name, now, seen, reloads.get(each, ()), owed=each in absent)
                 new.append(each)
     return tuple(new)
@@ -111,21 +123,21 @@ def record_result(
     right = {key for key, deploys in wanted_by(state, after).items() if deploys & in_sync}
     with ledger.together():
         _own(ledger, state, wanted, now)
-        for entry in ledger.entries():
-            changed = entry.key in touched or entry.key in perhaps
-            known = changed or entry.key in right
-            if (entry.settled and not changed) or not (
-                known or entry.key in outcome.recorded or entry.left is not None
-            ):
-                continue
-            try:
-                seen = look(entry.key)
-            except (OSError, DeployError):
+        changed = touched | perhaps
+        known = changed | right
+        told = known.union(outcome.recorded)
+        entries = [
+            entry
+            for entry in ledger.entries()
+            if (not entry.settled or entry.key in changed) and (entry.left is not None or entry.key in told)
+        ]
+        for entry, seen in zip(entries, look_each(entry.key for entry in entries), strict=True):
+            if isinstance(seen, Exception):
                 continue  # It stays open what the agent left there.
             if entry.key in outcome.recorded and entry.key not in touched and _as_before(entry, seen):
                 if not entry.owed:
                     ledger.forget(entry.key)
-            elif known:
+            elif entry.key in known:
                 ledger.settle(entry.key, seen)
                 for other in same_place(entry.key):
                     if ledger.entry(other) is not None and other not in wanted:
@@ -148,7 +160,7 @@ def _own(ledger: Ledger, state: DesiredState, wanted: Mapping[str, set[str]], no
         whose = entry.deploy if entry.deploy in deploys else min(deploys)
         reloads = told.get(entry.key, entry.reloads)
         try:
-            if not _is_owned(entry) and not entry.is_as_left(seen := _seen(entry.key)):
+            if not _is_owned(entry) and not entry.is_as_left(seen := _seen(*look_each([entry.key]))):
                 ledger.record(entry.key, whose, now, seen, reloads)
             else:
                 ledger.own(entry.key, whose, reloads)
@@ -195,29 +207,26 @@ def _in_sync(plan: Plan) -> set[str]:
     }
 
 
-def _found(key: str, ledger: Ledger) -> Iterator[tuple[str, Seen | None]]:
+def _found(key: str, looked: Looked, ledger: Ledger) -> Iterator[tuple[str, Seen | None]]:
     """What is there of a new resource; before a block or a line makes its file, that there was none. Nothing where
     somebody has put a link on the way: a deploy refuses that way too, and says so."""
     try:
-        seen = _seen(key)
+        seen = _seen(looked)
         file = file_of(key)
-        if file is not None and not _is_owned(ledger.entry(file)) and _seen(file) is None:
+        if file is not None and not _is_owned(ledger.entry(file)) and _seen(*look_each([file])) is None:
             yield file, None
         yield key, seen
     except UnsafePath:
         return
 
 
-def _seen(key: str) -> Seen | None:
-    """What nobody can look at counts as there: it is never to be taken for the agent's."""
-    try:
-        return look(key)
-    except UnsafePath:
-        raise
-    except OSError as error:
-        return unseen(f"{error.strerror or error}")
-    except DeployError as error:
-        return unseen(error.message)
+def _seen(looked: Looked) -> Seen | None:
+    """What nobody can look at counts as there: it is never to be taken for the agent's. Raises UnsafePath."""
+    if isinstance(looked, UnsafePath):
+        raise looked
+    if isinstance(looked, OSError):
+        return unseen(f"{looked.strerror or looked}")
+    return unseen(looked.message) if isinstance(looked, DeployError) else looked
 
 
 def _as_before(entry: LedgerEntry, seen: Seen | None) -> bool:

@@ -10,7 +10,7 @@ import hashlib
 import pwd
 import stat
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,9 @@ from agent.deploys import kind_table
 from agent.deploys.at_path import AtPath, Attributes
 from agent.deploys.files.diff import unified
 from agent.deploys.items import Item
-from agent.deploys.kind import Kind, State, reason_of, state_before
+from agent.deploys.kind import Kind, Looked, State, reason_of, state_before
 from agent.deploys.owners import Owner, names
-from agent.deploys.place import OpenPlace, Place, Work, Works, place_of
+from agent.deploys.place import OpenPlace, Place, Work, Works, look_each, place_of
 from agent.deploys.writing import forget_backup, remove
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
@@ -135,8 +135,20 @@ class Whole(PathKind):
 
     def look(self, name: str) -> Seen | None:
         place = place_of(self.path(name))
-        found = place.look() if place is not None else AtPath()
-        return None if found.status is None else Seen(state_of(found), found.content)
+        return _seen(place.look()) if place is not None else None
+
+    def look_each(self, names: Iterable[str]) -> Iterator[Looked]:
+        places = [self._place(name) for name in names]
+        found = look_each(place for place in places if isinstance(place, Place))
+        for place in places:
+            there = next(found) if isinstance(place, Place) else place
+            yield _seen(there) if isinstance(there, AtPath) else there
+
+    def _place(self, name: str) -> Place | DeployError | None:
+        try:
+            return place_of(self.path(name))
+        except DeployError as error:
+            return error
 
     def changed(self, left: State, now: Seen) -> str:
         if left.get("type") != now.state["type"]:
@@ -180,6 +192,10 @@ class Whole(PathKind):
             work_at(place, partial(_put_back, before=before, image=image))
         if place.look().status is not None:
             work_at(place, lambda at: forget_backup(at.parent, at.name))
+
+
+def _seen(found: AtPath) -> Seen | None:
+    return None if found.status is None else Seen(state_of(found), found.content)
 
 
 def refused(item: Item, why: str) -> WantedChange:
