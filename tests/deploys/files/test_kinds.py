@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +17,7 @@ from agent.deploys.kind import Kind
 from agent.deploys.kind_table import kind_named
 from agent.domain.ownership import LedgerEntry, Origin, Seen
 from agent.errors import DeployError
-from agent.system.safe_open import UnsafePath, folder
+from agent.system.safe_open import UnsafePath
 from tests.deploys.commit import snapshot
 from tests.system import acls
 
@@ -497,36 +496,3 @@ def test_lines_of_a_file_with_returns_are_known_taken_away_and_given_back(tmp_pa
     assert path.read_bytes() == b"a\r\n"
     restore(setting, before)
     assert path.read_bytes() == b"a\r\np 1\r\n"
-
-
-def test_many_are_looked_at_as_each_alone(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file").write_text("text")
-    (tmp_path / "link").symlink_to("folder")
-    names = [
-        f"{tmp_path}/{name}" for name in ("file", "folder", "link", "none", "none/x", "link/x", "file/x", "a/../b")
-    ]
-    alone = []
-    for name in names:
-        try:
-            alone.append(look(f"file:{name}"))
-        except DeployError as error:
-            alone.append(error)
-    together = list(kind_of("file:").look_each(names))
-    assert [f"{each}" for each in together] == [f"{each}" for each in alone]
-    assert isinstance(together[-1], UnsafePath)
-
-
-def test_files_of_a_folder_are_looked_at_by_one_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [f"{tmp_path}/{number}" for number in range(20)]
-    for name in names:
-        Path(name).write_text(name)
-    opened: list[str] = []
-
-    def counting(start: int | None, path: str, *, root_links: bool) -> AbstractContextManager[int]:
-        opened.append(path)
-        return folder(start, path, root_links=root_links)
-
-    monkeypatch.setattr("agent.deploys.place.folder", counting)
-    assert all(isinstance(seen, Seen) for seen in kind_of("file:").look_each(names))
-    assert len(opened) == 2  # the root, and the folder from there
