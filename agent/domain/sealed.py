@@ -25,13 +25,14 @@ _TOKEN = re.compile(f"{OPEN}([A-Za-z0-9_-]*={{0,2}}){CLOSE}")
 _ESCAPED = "\\uf8d0"
 _SHOWN = re.compile(rf"(?:{OPEN}|\\+uf8d0)([A-Za-z0-9_-]*={{0,2}})({CLOSE}|\\+uf8d1)?")
 
-FILE, SOPS, PROVIDER, FILTER, ITEM = "file", "sops", "provider", "filter", "item"
+FILE, SOPS, PROVIDER, FILTER, ITEM, TUPLE = "file", "sops", "provider", "filter", "item", "tuple"
 """What a token stands for."""
 
 Expression = Mapping[str, JSON]
 """``{"is": FILE, "path", "blob", "binary", "call"}``, ``{"is": SOPS, "path", "blob", "key", "call"}``,
 ``{"is": PROVIDER, "name", "place", "key", "settings", "call"}``, ``{"is": FILTER, "name", "arguments", "named"}`` with
-tokens among the arguments, ``{"is": ITEM, "of", "key"}``. ``call``: how a template asks for it."""
+tokens among the arguments, ``{"is": ITEM, "of", "key"}``, ``{"is": TUPLE, "of"}`` with a list. ``call``: how a
+template asks for it."""
 
 
 def token(expression: Expression) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ NOT_ADMITTED = (
     " grants that"
 )
 
+
+_NAME = re.compile(r"[A-Za-z_.-]*")
+"""A key that says what its value is."""
 
 REKEY = "run `hostwright secret rekey` in the config repo"
 UPDATE_KEYS = "add the host's line age1… to .sops.yaml and run `sops updatekeys` on the file"
@@ -87,6 +91,8 @@ class Unsealer:
                     raise Lacking(f"there is no {key!r} in the value of a secret") from None
                 _remember_all(part)
                 return part
+            case {"is": "tuple", "of": list(of)}:
+                return tuple(opened(of, lambda inner: self._evaluate(inner, root)))
         raise Lacking("a secret of a form that this version of the agent does not know")
 
     def _folder(self, expression: Expression, root: Path) -> Path:
@@ -118,7 +124,7 @@ class Unsealer:
         if not key and isinstance(found, dict) and set(found) == {"data"}:
             found = found["data"]  # of a binary file
         found = found.decode(errors="surrogateescape") if isinstance(found, bytes) else found
-        _remember_all(found)
+        _remember_all(found, keys=False)  # the repository has them in clear
         return found
 
     def _provided(self, name: str, place: str, key: str, settings: Mapping[str, Any]) -> str:
@@ -176,18 +182,21 @@ def _filtered(name: str, arguments: list[Any], named: Mapping[str, Any]) -> obje
     return found
 
 
-def _remember_all(value: object) -> None:
-    """Each text, number and bytes of ``value`` is a secret; the keys of mappings are none."""
+def _remember_all(value: object, *, keys: bool = True) -> None:
+    """Each text, number and bytes of ``value`` is a secret. So are the ``keys`` of mappings, but for those that are
+    names: all that is said would be full of masks for `host` and `password`."""
     if isinstance(value, (str, float)) or (isinstance(value, int) and not isinstance(value, bool)):
         mask.remember(f"{value}")
     elif isinstance(value, bytes):
         mask.remember(value.decode(errors="surrogateescape"))
     elif isinstance(value, dict):
-        for item in value.values():
-            _remember_all(item)
-    elif isinstance(value, list):
+        for key, item in value.items():
+            if keys and not _NAME.fullmatch(f"{key}"):
+                mask.remember(f"{key}")
+            _remember_all(item, keys=keys)
+    elif isinstance(value, (list, tuple)):
         for item in value:
-            _remember_all(item)
+            _remember_all(item, keys=keys)
 
 
 def _remember(sealed: Any, found: Any) -> None:

@@ -7,6 +7,7 @@ life of the process, in the forms in which programs print it.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -15,22 +16,27 @@ from agent.domain.text import escaped
 
 MASK = "[secret]"
 
-SHORTEST = 4
-"""Characters; masking shorter values would leave nothing readable of any text."""
+SHORT, SHORTEST = 4, 2
+"""Characters. A value below SHORT is masked only where it is a word of its own, and one below SHORTEST not at all:
+nothing of any text would be readable."""
 
 LINE = 8
 """Characters of a line of a longer value, from which it is masked by itself."""
 
 _values: set[str] = set()
 _ordered: list[str] = []
+_words: re.Pattern[str] | None = None
 
 
 def remember(value: str, *, lines: bool = True) -> None:
     """``value`` is a secret from now on; with ``lines`` its longer lines are, too."""
-    found = {form for form in _forms(value, lines=lines) if len(form) >= SHORTEST} - _values
+    global _words  # noqa: PLW0603 - like the other two, for the life of the process
+    found = {form for form in _forms(value, lines=lines) if len(form.strip()) >= SHORTEST} - _values
     if found:
         _values.update(found)
         _ordered[:] = sorted(_values, key=len, reverse=True)
+        words = "|".join(map(_word, filter(_is_short, _ordered)))
+        _words = re.compile(words) if words else None
 
 
 def remember_all(values: Iterable[str]) -> None:
@@ -46,9 +52,20 @@ def values() -> tuple[str, ...]:
 def masked(text: str) -> str:
     """``text`` with each remembered value replaced."""
     for value in _ordered:
-        if value in text:
+        if value in text and not _is_short(value):
             text = text.replace(value, MASK)
-    return text
+    return _words.sub(MASK, text) if _words else text
+
+
+def _is_short(value: str) -> bool:
+    return len(value) < SHORT
+
+
+def _word(value: str) -> str:
+    """A pattern for ``value`` where it is a word of its own: no letter beside one of its letters, only blanks beside
+    anything else."""
+    before, after = (r"\w" if re.match(r"\w", end) else r"\S" for end in (value[0], value[-1]))
+    return rf"(?<!{before}){re.escape(value)}(?!{after})"
 
 
 def masked_parts(document: Any) -> Any:

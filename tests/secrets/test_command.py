@@ -263,6 +263,7 @@ def test_lock_check_ends_with_10_while_somebody_cannot_read(desk: Desk) -> None:
         (("set", "wbe/admin"), b"value", 2, 'did you mean "web"?'),
         (("set", "web/../../x"), b"value", 2, "is no name of a secret"),
         (("set", "web/x"), b" \n", 2, "the value is empty"),
+        (("set", "web/x"), b"7\n", 2, "one character is no secret"),
         (("set", "web/x", "--file", "/none"), b"", 2, "/none: No such file"),
         (("set", "web/x"), b"x" * (1024 * 1024 + 1), 2, "1048576 at most"),
         (("get", "web/admn"), b"", 2, 'did you mean "web/admin"?'),

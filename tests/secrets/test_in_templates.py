@@ -72,7 +72,9 @@ def content(desk: Desk, template: str, mode: str = '"0600"') -> None:
         ("{{ {'pw': pw} | string | b64encode }}", base64.b64encode(f"{{'pw': {VALUE!r}}}".encode()).decode()),
         ("{{ [pw] | string | hash('sha1') }}", hashlib.sha1(f"[{VALUE!r}]".encode()).hexdigest()),
         ("{{ ('a' ~ [pw]) | b64encode }}", base64.b64encode(f"a[{VALUE!r}]".encode()).decode()),
-        ("{{ {'a': pw} | dictsort | string | upper }}", f"[['a', {VALUE!r}]]".upper()),
+        ("{{ {'a': pw} | dictsort | string | upper }}", f"[('a', {VALUE!r})]".upper()),
+        ("a{{ [1] | zip([pw]) | list }}", f"a[(1, {VALUE!r})]"),
+        ("a{{ secret('web/json') | from_json | dictsort }}", "a[('ports', [1, 2]), ('user', 'ann')]"),
         ("{{ [pw] | quote }}", shlex.quote(f"[{VALUE!r}]")),
         ("{{ [pw] | regex_replace('s', 'S') }}", f"[{VALUE!r}]".replace("s", "S")),
         ("{{ '%s' | format([pw]) }}", f"[{VALUE!r}]"),
@@ -347,6 +349,31 @@ def test_the_other_deploys_go_on_where_one_lacks_a_secret(desk: Desk, tmp_path: 
     assert [found["open"].lacks, len(found["open"].changes)] == [None, 1]
     assert "was not made for this host" in f"{found['closed'].lacks}"
     assert not found["closed"].changes
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "masked"),
+    [
+        ("042", "pin 042, '042', 1042, 042b and x=042\n", "pin [secret], '[secret]', 1042, 042b and x=[secret]\n"),
+        ("x!", "to x! or x!y, ax! and x?", "to [secret] or x!y, ax! and x?"),
+        ("7", "7 changes", "7 changes"),
+        ("  ", "a  b", "a  b"),
+        ("a-b-", "a-b-c", "[secret]c"),
+    ],
+)
+def test_a_short_value_is_masked_where_it_is_a_word(value: str, said: str, masked: str) -> None:
+    mask.remember(value)
+    assert mask.masked(said) == masked
+
+
+def test_keys_of_a_parsed_secret_are_masked_unless_they_are_names(desk: Desk) -> None:
+    desk.store.write("web/people", b'{"ann@example.org": {"password": "of-ann"}}')
+    site = [{"hosts": "web", "deploys": [{"name": "x", "deploy": "deploys/x.py", "with": {}}]}]
+    site[0]["deploys"][0]["with"] = {"people": "{{ secret('web/people') | from_json }}"}
+    desk.write("/deploys/x.py", "")
+    desk.write("site.yaml", json.dumps(site))
+    assert desk.values()["x"]["people"] == {"ann@example.org": {"password": "of-ann"}}
+    assert mask.masked("password of ann@example.org: of-ann") == "password of [secret]: [secret]"
 
 
 def test_what_is_taken_out_of_a_parsed_secret_is_masked(desk: Desk) -> None:

@@ -22,9 +22,7 @@ from agent.secrets.editing import edited, place_in_memory
 from agent.secrets.own_keys import OwnKeys
 from agent.secrets.store import VALUE_LIMIT, SecretStore
 from agent.system.folder import FolderTree
-
-SHORT = 4
-"""Characters; a shorter value cannot be masked in what hosts log."""
+from agent.system.mask import SHORT, SHORTEST
 
 _NAMED = 5
 
@@ -55,10 +53,12 @@ def set_value(output: Output, repo: ConfigRepo, name: str, file: Path | None) ->
     value = _value(name, file)
     if not value.strip():
         raise UsageError("the value is empty", hint="nothing was written")
+    if len(value.strip()) < SHORTEST:
+        raise UsageError("one character is no secret: hosts cannot mask it", hint="nothing was written")
     readers = _written(store, name, value)
     output.show(f"{name}: made for {', '.join(readers)}")
     if len(value.strip()) < SHORT:
-        output.say(f"shorter than {SHORT} characters: hosts cannot mask it in what they log")
+        output.say(f"shorter than {SHORT} characters: hosts mask it only where it is a word of its own")
     output.envelope("secret", 0, {"name": name, "readers": list(readers)})
     return 0
 

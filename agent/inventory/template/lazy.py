@@ -144,19 +144,20 @@ class LazyList(list[Any]):  # noqa: PLW1641  # lists have no hash
         return repr(settled(self))
 
 
-def settled(value: object, *, sealed: bool = False) -> Value:
-    """``value`` as plain data; iterators and tuples become lists. ``sealed``: it was settled before, so its texts may
-    hold tokens.
+def settled(value: object, *, sealed: bool = False, tuples: Callable[[list[Any]], Any] = list) -> Value:
+    """``value`` as plain data; iterators become lists, and so do tuples, or what ``tuples`` makes of their items.
+    ``sealed``: it was settled before, so its texts may hold tokens.
 
     Raises the problem of an ``Absent`` inside, and TemplateError for a value that is no data, forged or too large.
     """
-    return _Settling(sealed=sealed).value(value, 0)
+    return _Settling(sealed=sealed, tuples=tuples).value(value, 0)
 
 
 class _Settling:
-    def __init__(self, *, sealed: bool) -> None:
+    def __init__(self, *, sealed: bool, tuples: Callable[[list[Any]], Any]) -> None:
         self._parts = 0
         self._sealed = sealed
+        self._tuples = tuples
 
     def value(self, value: object, depth: int) -> Value:
         self._parts += 1
@@ -176,7 +177,8 @@ class _Settling:
         if isinstance(value, Mapping):
             return {_key(require_unforged(key)): self.value(item, depth + 1) for key, item in value.items()}
         if isinstance(value, _SEQUENCES):
-            return [self.value(item, depth + 1) for item in value]
+            items = [self.value(item, depth + 1) for item in value]
+            return self._tuples(items) if isinstance(value, tuple) else items
         raise TemplateError(f"the expression gives a {type(value).__name__}, which is no value; was it to be called?")
 
 

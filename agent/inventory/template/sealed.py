@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from jinja2 import TemplateError
 
 from agent.domain.digest import JSON
-from agent.domain.sealed import CLOSE, FILTER, ITEM, OPEN, Expression, token
+from agent.domain.sealed import CLOSE, FILTER, ITEM, OPEN, TUPLE, Expression, token
 
 _PASSING = ("string", "default", "d", "mandatory")
 """Filters that give a secret as it is."""
@@ -155,7 +155,7 @@ def _deferred(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         values = (*args[given:], *named.values())
         if not any(map(is_sealed if name in _KEEPING else holds, values)) or name in ("default", "d"):
             return function(*args, **named)
-        return Sealed.of({"is": FILTER, "name": name, "arguments": _plain(args[given:]), "named": _plain(named)})
+        return Sealed.of({"is": FILTER, "name": name, "arguments": _plain([*args[given:]]), "named": _plain(named)})
 
     return deferred
 
@@ -209,7 +209,7 @@ def _plain(value: Any) -> JSON:
             raise TemplateError(f"{part} beside a secret is a number with a fraction; put it in quotes")
         return part
 
-    found: JSON = exact(settled(value))
+    found: JSON = exact(settled(value, tuples=lambda items: token({"is": TUPLE, "of": exact(items)})))
     return found
 
 
@@ -228,7 +228,8 @@ def call_filter(name: str, arguments: list[Any], named: Mapping[str, Any]) -> ob
     context = sandbox.from_string("").new_context()
     try:
         with sandbox.budget:
-            return settled(sandbox.call_filter(name, arguments[0], arguments[1:], named, context=context))
+            found = sandbox.call_filter(name, arguments[0], arguments[1:], named, context=context)
+            return settled(found, tuples=tuple)
     except TemplateError as error:
         raise FilterRefusal(f"{error}") from None
     except Exception as error:  # of a filter given what it does not expect; its words may hold the value
