@@ -408,11 +408,18 @@ def _proxy(port: int, treat: Callable[[bytearray, int], None]) -> Iterator[int]:
             thread.join(10)
 
 
+_OFFERED = 12_000, 30_000
+"""Ports that the kernel gives to nobody who asks for any (ip_local_port_range begins at 32768)."""
+_tried = itertools.count(os.getpid() * 31)
+
+
 def free_port() -> int:
-    """A port on which nothing listens now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port on which nothing listens, and that nobody gets by chance before it is used."""
+    first, beyond = _OFFERED
+    while True:
+        port = first + next(_tried) % (beyond - first)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

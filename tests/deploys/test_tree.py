@@ -313,9 +313,9 @@ def test_a_long_diff_is_cut(tmp_path: Path) -> None:
 
 def test_the_worst_text_is_compared_in_bounded_time(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("a\nb\n" * 30_000)
-    begun = time.monotonic()
+    begun = time.process_time()
     plan(file(tmp_path / "f", "b\nc\na\n" * 20_000))
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 10
 
 
 def test_a_host_file_that_is_too_long_to_read_is_replaced(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_a_host_file_that_is_too_long_to_read_is_replaced(tmp_path: Path) -> Non
     assert only(converge(file(tmp_path / "f"))).change.diff == "more than 67108864 → 7 bytes\n"
 
 
-def test_a_thousand_files_in_sync_are_looked_at_in_a_tenth_of_a_second(tmp_path: Path) -> None:
+def test_files_in_sync_cost_little_more_than_reading_them(tmp_path: Path) -> None:
     content = b"some configuration\n" * 50
     (tmp_path / "x").write_bytes(content)
     items = [
@@ -335,12 +335,15 @@ def test_a_thousand_files_in_sync_are_looked_at_in_a_tenth_of_a_second(tmp_path:
         Path(item.path).parent.mkdir(exist_ok=True)
         Path(item.path).write_bytes(content)
         Path(item.path).chmod(0o644)
-    best = 1.0
+    looked, read = [], []
     for _ in range(5):
         begun = time.process_time()
         assert plan(*items, root=tmp_path) == []
-        best = min(best, time.process_time() - begun)
-    assert best < 0.1
+        looked.append(time.process_time() - begun)
+        begun = time.process_time()
+        assert {blob_id(Path(item.path).read_bytes()) for item in items} == {blob_id(content)}
+        read.append(time.process_time() - begun)
+    assert min(looked) < 5 * min(read)
 
 
 def _make(path: Path, what: str) -> None:

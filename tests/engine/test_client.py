@@ -15,7 +15,7 @@ import pytest
 from agent.domain.outcome import Status
 from agent.engine.client import Decision, Engine, Execute, FoundDeploy
 from agent.errors import Consequence, DeployError
-from tests.engine.conftest import Bench, everything
+from tests.engine.conftest import TIMEOUT_S, Bench, everything
 
 AFTER = 'server.shell(name="after", commands=[f"touch {target}/after"])'
 
@@ -84,11 +84,15 @@ def test_a_stop_finishes_the_current_operation_and_begins_no_other(bench: Bench)
 
 
 def test_a_stop_while_planning_is_no_plan(bench: Bench) -> None:
-    bench.deploy("slow", "import time; time.sleep(1)")
+    bench.deploy("slow", "import time\nwhile not (target / 'stopped').exists(): time.sleep(0.01)")
     bench.deploy("after", AFTER)
     engine = bench.engine()
-    timer = threading.Timer(0.7, engine.stop)
-    timer.start()
+
+    def stop() -> None:
+        engine.stop()
+        (bench.target / "stopped").touch()
+
+    threading.Timer(0.7, stop).start()
     with pytest.raises(DeployError) as caught:
         engine.plan(bench.state(), bench.root, frozenset())
     assert caught.value.kind == "stopped"
@@ -114,17 +118,17 @@ def test_a_flood_on_stderr_is_read_and_forgotten(bench: Bench) -> None:
 
 def test_a_process_that_deploy_code_leaves_behind_does_not_keep_anybody_waiting(bench: Bench) -> None:
     bench.deploy(
-        "forks", "import os, time\nif os.fork() == 0:\n    os.setsid(); time.sleep(5); os._exit(0)\nos._exit(5)"
+        "forks", "import os, time\nif os.fork() == 0:\n    os.setsid(); time.sleep(30); os._exit(0)\nos._exit(5)"
     )
     begun = time.monotonic()
     assert "status 5" in (bench.plan()["forks"].error or "")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 PARENT = """
 import sys
 from pathlib import Path
-from tests.engine.conftest import Bench
+from tests.engine.conftest import TIMEOUT_S, Bench
 bench = Bench(*map(Path, sys.argv[1:]))
 bench.deploy("two", '''
 server.shell(name="current", commands=[f"sleep 1; touch {target}/current"])
@@ -140,7 +144,10 @@ def test_an_engine_whose_parent_was_killed_finishes_its_operation_and_begins_no_
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"started\n"
         parent.kill()
-    time.sleep(2)
+    end = time.monotonic() + TIMEOUT_S
+    while not (bench.target / "current").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    time.sleep(1)
     assert [path.name for path in bench.target.iterdir()] == ["current"]
 
 

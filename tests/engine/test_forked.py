@@ -158,7 +158,7 @@ def test_a_status_that_somebody_else_asked_for_is_no_success() -> None:
 
 
 def test_it_is_killed_before_it_has_a_session_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "setsid", lambda: time.sleep(1))
+    monkeypatch.setattr(os, "setsid", lambda: time.sleep(DEADLINE_S))
     child = Child.forked(lambda: (tmp_path / "late").touch() or 0)
     child.kill()
     child.close()

@@ -51,7 +51,7 @@ class Bao:
         argv = ["bao", "server", "-dev", f"-dev-root-token-id={ROOT}", f"-dev-listen-address=127.0.0.1:{port}"]
         with (home / "log").open("wb") as log:
             self.process = subprocess.Popen(argv, env=self._environment(), stdout=log, stderr=log)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while True:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_of_a_stream_without_end_no_more_is_ever_held_than_is_kept() -> None:
 
 
 def test_one_that_runs_too_long_is_killed_with_what_it_had_said() -> None:
-    done = python("import time; print('began', flush=True); time.sleep(600)", timeout_s=1)
+    done = run(["sh", "-c", "echo began; exec sleep 600"], timeout_s=1)
     assert (done.timed_out, done.ok, done.output) == (True, False, b"began\n")
 
 
@@ -52,9 +53,9 @@ def test_one_that_talks_too_long_is_killed_too() -> None:
 
 def test_somebody_who_escaped_and_holds_the_output_open_is_not_waited_for() -> None:
     begun = time.monotonic()
-    leaves = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(5)"
+    leaves = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(30)"
     assert python(leaves, timeout_s=0.5).timed_out
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 20
 
 
 def test_one_that_hoards_memory_gets_no_more_than_its_share() -> None:
@@ -84,17 +85,16 @@ def test_a_program_that_is_not_there_is_said() -> None:
         run(["/nowhere/at/all"], timeout_s=1)
 
 
-def test_what_is_stopped_may_clean_up_first() -> None:
-    script = "trap 'echo cleaned; exit 1' TERM; sleep 60 & wait"
-    began = time.monotonic()
-    done = run(["sh", "-c", script], timeout_s=60, stopped=lambda: time.monotonic() > began + 0.2)
+def test_what_is_stopped_may_clean_up_first(tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    script = f"trap 'echo cleaned; exit 1' TERM; sleep 600 & touch {began}; wait"
+    done = run(["sh", "-c", script], timeout_s=120, stopped=began.exists)
     assert (done.timed_out, done.output) == (True, b"cleaned\n")
-    assert time.monotonic() < began + 20
 
 
 def test_what_does_not_end_when_it_is_stopped_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.system.process.GRACE_S", 0.3)
     began = time.monotonic()
-    done = run(["sh", "-c", "trap '' TERM; sleep 60"], timeout_s=60, stopped=lambda: True)
+    done = run(["sh", "-c", "trap '' TERM; sleep 600"], timeout_s=120, stopped=lambda: True)
     assert done.timed_out
-    assert time.monotonic() < began + 20
+    assert time.monotonic() < began + 60

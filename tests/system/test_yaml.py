@@ -123,9 +123,9 @@ LAUGHS = "a0: &a0 [x, x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a
     ids=["laughs", "brackets", "dashes", "base 60", "too large", "digits"],
 )
 def test_no_input_takes_long_to_refuse(text: str) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     problem(text)
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 10
 
 
 def test_an_error_is_one_that_users_can_cause() -> None:

@@ -138,10 +138,10 @@ def test_what_it_started_dies_with_it_when_the_time_is_over(
 ) -> None:
     monkeypatch.setattr(program, "GRACE_S", 0.2)
     text = f"trap '' TERM; sleep 60 & echo $! > {tmp_path}/child; echo on; wait"
-    told = failure(series, shell(text, timeout_s=0.5))
-    assert told.splitlines()[0] == "did not end within 0.5 s, and was killed with what it started: on"
+    told = failure(series, shell(text, timeout_s=2))
+    assert told.splitlines()[0] == "did not end within 2 s, and was killed with what it started: on"
     child = int((tmp_path / "child").read_text())
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -149,8 +149,8 @@ def test_what_it_started_dies_with_it_when_the_time_is_over(
 
 def test_a_daemon_that_it_leaves_behind_is_not_waited_for(series: Series, tmp_path: Path) -> None:
     begun = time.monotonic()
-    told = series.carry_out(shell(f"setsid sleep 30 & echo $! > {tmp_path}/daemon; echo left"))
-    assert (told, time.monotonic() - begun < 5) == ("left\n", True)
+    told = series.carry_out(shell(f"setsid sleep 300 & echo $! > {tmp_path}/daemon; echo left"))
+    assert (told, time.monotonic() - begun < 60) == ("left\n", True)
     psutil.Process(int((tmp_path / "daemon").read_text())).kill()
 
 

@@ -209,7 +209,7 @@ def test_work_that_does_not_end_is_killed() -> None:
     begun = time.monotonic()
     with pytest.raises(DeployError, match=r"took longer than 0.2 s"):
         as_user(NOBODY, lambda: time.sleep(60), timeout_s=0.2)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_work_that_is_killed_is_a_failure() -> None:
