@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 
+from agent.system.exit import leave
 from agent.system.late_methods import compile_late
 
 FEW_COLLECTIONS = 100_000
@@ -33,7 +34,7 @@ def main() -> None:
     gc.set_threshold(FEW_COLLECTIONS)
     from agent.cli.main import run
 
-    sys.exit(run(sys.argv[1:]))
+    leave(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

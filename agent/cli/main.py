@@ -46,7 +46,9 @@ def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
     log_to_stderr(logging.WARNING)
     command = next((word for word in arguments if word in cli.commands), "hostwright")
     try:
-        return int(invoke(args=list(arguments), prog_name="hostwright", standalone_mode=False) or 0)
+        code = int(invoke(args=list(arguments), prog_name="hostwright", standalone_mode=False) or 0)
+        output.flush()
+        return code
     except HostwrightError as error:
         return output.failure(command, error)
     except click.ClickException as error:

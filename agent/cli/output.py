@@ -108,6 +108,10 @@ class Output:
         if not self.as_json:
             self._out.write(f"{masked(fit(text))}\n")
 
+    def flush(self) -> None:
+        """Write what is held back. Raises OSError."""
+        self._out.flush()
+
     def show_bytes(self, data: bytes) -> None:
         """Data for programs, as it is: nothing is escaped or masked. Not printed with ``--json``."""
         if not self.as_json:

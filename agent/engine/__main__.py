@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from agent.system.exit import leave
 from agent.system.late_methods import compile_late
 
 
@@ -11,7 +12,7 @@ def main() -> None:
     compile_late("agent")
     from agent.engine import confined, runner
 
-    runner.leave(confined.main(sys.argv[1]) if sys.argv[1:] else runner.main())
+    leave(confined.main(sys.argv[1]) if sys.argv[1:] else runner.main())
 
 
 if __name__ == "__main__":

@@ -107,20 +107,20 @@ def test_it_is_as_any_other(compiled: list[str], name: str) -> None:
 
 
 LOADED = """\
-import sys
+import atexit, sys
 found = [0]
 def heard(event, arguments):
     found[0] += event == "compile" and b"__create_fn__" in (arguments[0] or b"")
-sys.addaudithook(heard)
-sys.argv = ["hostwright", "--version"]
-from agent.__main__ import main
-try:
-    main()
-finally:
+def tell():
     import agent.wiring
     classes = {kind for module in list(sys.modules.values()) if module.__name__.startswith("agent.")
                for kind in vars(module).values() if hasattr(kind, "__dataclass_fields__")}
     print(found[0], len(classes), file=sys.stderr)
+sys.addaudithook(heard)
+atexit.register(tell)
+sys.argv = ["hostwright", "--version"]
+from agent.__main__ import main
+main()
 """
 
 

@@ -1,0 +1,26 @@
+"""The end of a process that has loaded much."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from typing import NoReturn
+
+_UNWRITTEN = 120
+"""Python's own exit status where the last of the output could not be written."""
+
+
+def leave(status: int) -> NoReturn:
+    """End the process as ``sys.exit`` does, but for taking every module apart: that takes up to 60 ms of CPU."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, and tells those of pools to end
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:  # nobody reads on
+            pass
+        except OSError:
+            status = status or _UNWRITTEN
+    os._exit(status)
