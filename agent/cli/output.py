@@ -108,10 +108,6 @@ class Output:
         if not self.as_json:
             self._out.write(f"{masked(fit(text))}\n")
 
-    def flush(self) -> None:
-        """Write what is held back. Raises OSError."""
-        self._out.flush()
-
     def show_bytes(self, data: bytes) -> None:
         """Data for programs, as it is: nothing is escaped or masked. Not printed with ``--json``."""
         if not self.as_json:
@@ -194,7 +190,7 @@ class Output:
         self._out.write(enveloped)
 
     def flush(self) -> None:
-        """Write out all that was said and shown."""
+        """Write out all that was said and shown. Raises OSError."""
         self._out.flush()
         self._err.flush()
 
