@@ -17,7 +17,7 @@ from tests.system.file_server import FileServer, file_server, self_signed
 
 CONTENT = bytes(range(256)) * 400
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-QUICK = Patience(stall_s=2, total_s=5, attempts=3, pause_s=0.01)
+QUICK = Patience(stall_s=20, total_s=60, attempts=3, pause_s=0.01)
 
 
 @pytest.fixture

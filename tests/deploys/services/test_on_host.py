@@ -39,7 +39,7 @@ def test_a_unit_with_its_file_comes_up_and_stays_so(deploys: Deploys) -> None:
 
 DRIFTS = (
     ("systemctl stop drifty", "start"),
-    ("systemctl kill -s KILL drifty; sleep 0.2", "start"),
+    ("systemctl kill -s KILL drifty; while systemctl is-active -q drifty; do sleep 0.1; done", "start"),
     ("systemctl -q disable drifty", "enable"),
     ("echo '# x' >> /etc/systemd/system/drifty.service", "write unit file, daemon-reload, restart"),
     ("rm /etc/systemd/system/drifty.service", "write unit file, daemon-reload, restart"),
