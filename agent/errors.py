@@ -68,7 +68,8 @@ class Consequence(StrEnum):
 class HostwrightError(Exception):
     """An expected failure: one line of what happened and where, one line of what to do.
 
-    ``kind`` defaults to the class's own.
+    ``kind`` defaults to the class's own. ``lines``: what happened, where it is several things. A line end within one of
+    them is a stranger's.
     """
 
     exit: Exit = Exit.BUG
@@ -84,9 +85,11 @@ class HostwrightError(Exception):
         hint: str = "",
         kind: ProblemKind | None = None,
         consequence: Consequence | None = None,
+        lines: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.lines = lines or (message,)
         self.hint = hint
         self.kind = kind or self.default_kind
         if consequence is not None:
@@ -184,7 +187,12 @@ def together(errors: Sequence[HostwrightError]) -> HostwrightError:
         return errors[0]
     code = first_exit([error.exit for error in errors])
     leading = next(error for error in errors if error.exit is code)
-    lines = dict.fromkeys(f"{error.message} ({error.hint})" if error.hint else error.message for error in errors)
-    whole = HostwrightError("\n".join(lines), kind=leading.kind, consequence=leading.consequence)
+    lines = dict.fromkeys(line for error in errors for line in _with_hint(error))
+    whole = HostwrightError("\n".join(lines), kind=leading.kind, consequence=leading.consequence, lines=(*lines,))
     whole.exit = code
     return whole
+
+
+def _with_hint(error: HostwrightError) -> Sequence[str]:
+    *before, last = error.lines
+    return (*before, f"{last} ({error.hint})" if error.hint else last)

@@ -24,15 +24,13 @@ def planned() -> HostPlan:
 
 
 def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str) -> int:
-    for line in plan_lines(told.plan, told.leaving, told.holds, diff=diff, calm=calm, whole=output.verbose):
-        output.show(line)
-    for line in warnings_of(told):
-        output.show(line)
+    output.show(*plan_lines(told.plan, told.leaving, told.holds, diff=diff, calm=calm, whole=output.verbose))
+    output.show(*warnings_of(told))
     if told.newest is not None:
         output.show(newest_line(*told.newest))
     errors = errors_of(told)
     for error in errors:
-        output.say(f"hostwright: {error.message}")
+        output.problem(error)
     code = exit_of(told)
     output.envelope(command, code, document(told), error_document(errors[0]) if errors else None)
     return code

@@ -54,7 +54,8 @@ def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
     except click.ClickException as error:
         with io.StringIO() as told:
             error.show(told)
-            output.say(told.getvalue().rstrip("\n"))
+            for line in told.getvalue().splitlines():
+                output.say(line)
         output.envelope(command, int(Exit.USAGE), None, error_document(UsageError(error.format_message())))
         return int(Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):

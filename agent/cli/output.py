@@ -33,6 +33,7 @@ UNLIMITED_WIDTH = 100_000
 """Columns; programs that read our tables line by line wrap nothing."""
 
 _GAP = "  "
+_QUOTED = "  | "
 _NARROWEST = 20
 """Columns that wrapped text gets at least, on any terminal."""
 
@@ -82,8 +83,8 @@ class Output:
         return Console(file=self._err, highlight=False, soft_wrap=True, emoji=False)
 
     def say(self, text: str) -> None:
-        """Talk: one line on stderr."""
-        self._talk(fit(text), end="\n")
+        """Talk: one line on stderr. Further lines of ``text`` are marked as quoted."""
+        self._talk(text, end="\n")
 
     def detail(self, text: str) -> None:
         """Talk that only ``-v`` wants."""
@@ -92,21 +93,21 @@ class Output:
 
     def ask(self, question: str) -> bool:
         """Ask the person at the terminal. Return True for yes."""
-        self._talk(f"{fit(question)} [y/N] ", end="")
+        self._talk(f"{question} [y/N] ", end="")
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def _talk(self, text: str, *, end: str) -> None:
-        text = masked(text)
+        text = fit(masked(text))
         if "_console" in vars(self):
             self._console.out(text, end=end, highlight=False)
         else:
             self._err.write(f"{text}{end}")
             self._err.flush()
 
-    def show(self, text: str) -> None:
-        """Data for people. Not printed with ``--json``."""
+    def show(self, *lines: str) -> None:
+        """Data for people. Further lines within one of ``lines`` are marked as quoted. Not printed with ``--json``."""
         if not self.as_json:
-            self._out.write(f"{masked(fit(text))}\n")
+            self._out.write("".join(f"{fit(masked(line))}\n" for line in lines))
 
     def show_bytes(self, data: bytes) -> None:
         """Data for programs, as it is: nothing is escaped or masked. Not printed with ``--json``."""
@@ -194,10 +195,12 @@ class Output:
         self._out.flush()
         self._err.flush()
 
-    def problem(self, error: HostwrightError) -> None:
-        """One line of what happened and one of what to do."""
-        self.say(f"hostwright: {error.message}")
-        if error.hint:
+    def problem(self, error: HostwrightError, *, hint: bool = True) -> None:
+        """A line for each thing that happened, and one of what to do (``hint``)."""
+        first, *more = error.lines
+        for line in (f"hostwright: {first}", *more):
+            self.say(line)
+        if error.hint and hint:
             self.say(f"  → {error.hint}")
 
     def failure(self, command: str, error: HostwrightError, **more: Any) -> int:
@@ -208,8 +211,10 @@ class Output:
 
 
 def fit(text: str) -> str:
-    """``text`` with its lines and tabs as they are, and everything else that could move a cursor escaped."""
-    return "\n".join("\t".join(escaped(part) for part in line.split("\t")) for line in text.split("\n"))
+    """``text`` with its tabs as they are, and everything else that could move a cursor escaped. Its further lines begin
+    with a mark that no line of ours has: what a stranger wrote cannot pass for one."""
+    lines = ["\t".join(escaped(part) for part in line.split("\t")) for line in text.rstrip("\n").split("\n")]
+    return f"\n{_QUOTED}".join(lines)
 
 
 def json_text(document: Any, *, indent: int, sort_keys: bool = False) -> str:

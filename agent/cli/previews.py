@@ -51,7 +51,9 @@ class Preview:
     @property
     def lines(self) -> tuple[str, ...]:
         told = self.document.get("lines")
-        return tuple(f"{line}" for line in told) if isinstance(told, list) else ()
+        lines = (f"{line}" for line in told) if isinstance(told, list) else ()
+        # An agent of 0.1.0 sends a diff as one line. Line ends in any other are a stranger's.
+        return tuple(part for line in lines for part in (line.split("\n") if line.startswith(" ") else [line]))
 
 
 def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, diff: bool) -> int:
@@ -74,7 +76,7 @@ def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, 
         if len(found) > 1:
             output.show(f"{some(same, NAMED_MOST)}:")
         for line in lines if diff else (line for line in lines if not line.startswith(" ")):
-            output.show(line if len(found) == 1 else f"  {line}".replace("\n", "\n  "))
+            output.show(line if len(found) == 1 else f"  {line}")
     if len(found) > 1:
         output.show_table(("host", "plan"), ((each.host, _sum(each)) for each in found))
     errors = [each.error for each in found if each.error is not None]

@@ -76,7 +76,7 @@ def _deploy_lines(deploy: DeployPlan, hold: Hold | None, *, diff: bool, whole: b
         yield _held(change_line(change), hold)
         if diff and change.wanted.diff:
             lines = change.wanted.diff.rstrip("\n").splitlines()
-            yield "\n".join(f"    {line}" for line in (lines if whole else _shortened(lines)))
+            yield from (f"    {line}" for line in (lines if whole else _shortened(lines)))
 
 
 def _shortened(lines: Sequence[str]) -> Sequence[str]:
@@ -154,11 +154,7 @@ class AccountView:
         for complaint in account.health.complaints if account.health is not None else ():
             say(f"unhealthy: {complaint}")
         for failure in account.failures:
-            say(f"hostwright: {failure.message}")
-            if failure.hint and failure.exit is not Exit.BUG:
-                say(f"  → {failure.hint}")
-            elif failure.hint:
-                self._output.detail(failure.hint)
+            self._output.problem(failure, hint=self._output.verbose or failure.exit is not Exit.BUG)
 
     def _started(self, deploy: str, resource: str, operation: str) -> None:
         self._spinner.show(f"{deploy}: {resource}: {operation}")

@@ -87,7 +87,7 @@ def parse(content: bytes, file: str) -> Settings:
     try:
         document = yaml.load(content, file)
     except InventoryError as error:
-        raise SettingsError(error.message, hint=error.hint or f"edit {file}") from error
+        raise SettingsError(error.message, hint=error.hint or f"edit {file}", lines=error.lines) from error
     if not isinstance(document, yaml.Map):
         raise SettingsError(f"{file}: not a mapping of settings", hint="write lines like `remote: https://…`")
     complaints: list[str] = []
@@ -108,8 +108,10 @@ def parse(content: bytes, file: str) -> Settings:
             values[str(key)] = node.value
     unset = [key for key in ("remote", "inventory", "host") if not any(known == key for known in document.values)]
     complaints += [f"{file}: {key} is missing" for key in unset]
-    if complaints or {"remote", "inventory", "host"} - values.keys():
-        raise SettingsError("\n".join(complaints) or f"{file}: remote, inventory or host is empty", hint=f"edit {file}")
+    if not complaints and {"remote", "inventory", "host"} - values.keys():
+        complaints = [f"{file}: remote, inventory or host is empty"]
+    if complaints:
+        raise SettingsError("\n".join(complaints), hint=f"edit {file}", lines=complaints)
     typed: dict[str, Any] = {key: _TYPES.get(key, str)(value) for key, value in values.items()}
     return Settings(**typed)
 

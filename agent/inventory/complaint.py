@@ -54,9 +54,11 @@ class ComplaintsError(InventoryError):
 
     def __init__(self, complaints: Sequence[Complaint]) -> None:
         self.complaints = tuple(complaints)
+        lines = (*map(str, self.complaints),)
         super().__init__(
-            "\n".join(map(str, self.complaints)),
+            "\n".join(lines),
             hint="correct these places in the config repository; `hostwright check` there finds them all",
+            lines=lines,
         )
 
     def details(self) -> Mapping[str, JSON]:

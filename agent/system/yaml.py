@@ -80,8 +80,8 @@ class YamlError(InventoryError):
 
     def __init__(self, problems: Iterable[YamlProblem]) -> None:
         self.problems = tuple(problems)
-        lines = (escaped(f"{found.position}: {found.problem}") for found in self.problems)
-        super().__init__("\n".join(lines), hint=self.problems[0].remedy, kind=ProblemKind.YAML)
+        lines = [escaped(f"{found.position}: {found.problem}") for found in self.problems]
+        super().__init__("\n".join(lines), hint=self.problems[0].remedy, kind=ProblemKind.YAML, lines=lines)
 
 
 def load(content: bytes, file: str, *, last_wins: bool = False, core: bool = False) -> Node | None:

@@ -17,7 +17,7 @@ from agent.cli.config_repo import inventory_names
 from agent.cli.main import cli, run
 from agent.cli.output import Output
 from agent.cli.table import load_command
-from agent.errors import SettingsError
+from agent.errors import SettingsError, UsageError, together
 from agent.system import mask
 from tests.cli.terminal import Terminal
 
@@ -124,8 +124,24 @@ def test_what_is_shown_is_what_was_written_also_where_it_looks_like_an_emoji(cap
 
 
 def test_talk_cannot_move_the_cursor_of_a_terminal(capsys):
-    Output().say("a\x1b[2Jb\nc\u202e")
-    assert capsys.readouterr().err == "a\\x1b[2Jb\nc\\u202e\n"
+    Output().say("a\x1b[2Jb\u202e")
+    assert capsys.readouterr().err == "a\\x1b[2Jb\\u202e\n"
+
+
+@pytest.mark.parametrize("say", [Output.say, Output.show, lambda output, text: output.problem(UsageError(text))])
+def test_a_line_that_others_wrote_does_not_pass_for_one_of_ours(capsys, say):
+    say(Output(), "remote: no\nhostwright: all is well\n")
+    assert "".join(capsys.readouterr()).splitlines()[1:] == ["  | hostwright: all is well"]
+
+
+def test_several_problems_are_told_on_lines_of_their_own(capsys):
+    first, second = UsageError("one", hint="do that"), UsageError("remote: no\nhostwright: all is well", hint="do this")
+    Output().problem(together([first, second]))
+    assert capsys.readouterr().err.splitlines() == [
+        "hostwright: one (do that)",
+        "remote: no",
+        "  | hostwright: all is well (do this)",
+    ]
 
 
 def test_the_first_interrupt_lets_the_operation_end_and_the_second_is_obeyed():
@@ -200,7 +216,7 @@ def test_what_is_fetched_now_is_no_markup(terminal):
 
 
 def test_what_is_shown_cannot_move_the_cursor_of_a_terminal_behind_a_pipe(capsys):
-    Output().show("a\x1b[2J\n\tb")
+    Output().show("a\x1b[2J", "\tb")
     assert capsys.readouterr().out == "a\\x1b[2J\n\tb\n"
 
 

@@ -93,9 +93,9 @@ def test_of_a_new_file_the_beginning_is_shown_and_all_of_it_when_asked(tmp_path:
     new = plan(planned(change(diff=diff_of(tmp_path, "", "line\n" * 500))))
     short, long = (list(plan_lines(new, Leaving(), diff=True, calm="", whole=whole)) for whole in (False, True))
     assert short[0] == f"1 intended (commit {SHA[:12]}): 1 file"
-    assert short[2].splitlines()[-2:] == ["    +line", "    … 495 more lines; -v shows them"]
-    assert len(short[2].splitlines()) == DIFF_HEAD + NEW_LINES + 1
-    assert len(long[2].splitlines()) == DIFF_HEAD + 500
+    assert short[-2:] == ["    +line", "    … 495 more lines; -v shows them"]
+    assert len(short) == 2 + DIFF_HEAD + NEW_LINES + 1
+    assert len(long) == 2 + DIFF_HEAD + 500
 
 
 @pytest.mark.parametrize(("before", "after"), [("old\n", "line\n" * 500), ("", "line\n" * (NEW_LINES + 1))])

@@ -1,6 +1,6 @@
 import pytest
 
-from agent.cli.commands.events import event_text
+from agent.cli.commands.events import event_lines
 from agent.domain.event import Event
 from agent.host import events as module
 from agent.host.events import Events
@@ -52,13 +52,13 @@ def test_a_line_with_a_number_that_is_none_hides_no_other(events, tmp_path, at):
 
 
 def test_an_event_of_no_year_and_of_many_lines_is_shown_below_its_own_time():
-    shown = event_text(Event(10**30, "failed", "no\n2026-01-01 00:00:00Z  applied  all", "app"), whole=True)
-    assert shown.splitlines() == [
+    shown = event_lines(Event(10**30, "failed", "no\n2026-01-01 00:00:00Z  applied  all", "app"), whole=True)
+    assert shown == [
         "a time that no calendar has  failed               app: no",
         "    2026-01-01 00:00:00Z  applied  all",
     ]
 
 
 def test_the_key_of_a_resource_begins_no_event_of_its_own():
-    shown = event_text(Event(0, "applied", "made", "app", "file:/etc/x\n2026-01-01 00:00:00Z  applied"), whole=True)
-    assert shown == "1970-01-01 00:00:00Z  applied              app file:/etc/x\\n2026-01-01 00:00:00Z  applied: made"
+    shown = event_lines(Event(0, "applied", "made", "app", "file:/etc/x\n2026-01-01 00:00:00Z  applied"), whole=True)
+    assert shown == ["1970-01-01 00:00:00Z  applied              app file:/etc/x\\n2026-01-01 00:00:00Z  applied: made"]

@@ -74,11 +74,10 @@ def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_mar
             raise UsageError(f'no host matches "{printable(pattern)}"', hint="hostwright inventory --pattern PATTERN")
     title = f"{before.name}..{after.name}"
     if as_markdown:
-        output.show(markdown(f"Hostwright: what {title} changes", found).rstrip("\n"))
+        output.show(*markdown(f"Hostwright: what {title} changes", found).rstrip("\n").split("\n"))
     else:
         for comparison in found:
-            for line in comparison_lines(comparison, whole=output.verbose):
-                output.show(line)
+            output.show(*comparison_lines(comparison, whole=output.verbose))
     complaints.raise_if_any()
     code = Exit.CHANGES if any(each.shared or each.untold for each in found) else Exit.FINE
     told = {"from": before.sha, "to": after.sha, "inventories": {each.inventory: document(each) for each in found}}

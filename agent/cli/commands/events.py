@@ -25,16 +25,16 @@ def events(output: Output, count: int) -> int:
     require_root()
     found = Events(Paths().events).last(count)
     for event in found:
-        output.show(event_text(event, whole=output.verbose))
+        output.show(*event_lines(event, whole=output.verbose))
     output.envelope("events", 0, [dataclasses.asdict(event) for event in found])
     return 0
 
 
-def event_text(event: Event, *, whole: bool) -> str:
+def event_lines(event: Event, *, whole: bool) -> list[str]:
     where = escaped(" ".join(part for part in (event.deploy, event.resource) if part))
     first, *more = event.message.splitlines() or [""]
     head = f"{moment(event.at, SECOND)}  {event.kind:<20} {where + ': ' if where else ''}{first}"
     lines = [*more, *(event.diff or "").splitlines()]
     if len(lines) > DIFF_LINES and not whole:
         lines = [*lines[:DIFF_LINES], f"… {len(lines) - DIFF_LINES} more lines: hostwright -v events"]
-    return "\n".join([head, *(f"    {line}" for line in lines)])
+    return [head, *(f"    {line}" for line in lines)]

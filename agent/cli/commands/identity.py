@@ -30,7 +30,7 @@ def show(output: Output) -> int:
     settings = read_settings(Paths())
     ssh, age = public_lines(Paths().identity, settings.host)
     fingerprint = PublicIdentity(ssh).fingerprint
-    output.show(f"{ssh}\n{age}")
+    output.show(ssh, age)
     output.say(f"in the config repo: hostwright admit {settings.host} --fingerprint {fingerprint}")
     output.say(f"or merge them as inventories/{settings.inventory}/identities/{settings.host}.pub to admit this host")
     output.envelope("identity", 0, {"host": settings.host, "ssh": ssh, "age": age, "fingerprint": fingerprint})

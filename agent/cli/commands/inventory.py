@@ -27,7 +27,7 @@ def inventory(output: Output, repo: ConfigRepo, as_list: bool, host: str | None,
     who = load(FolderTree(repo.root), repo.one_inventory()).inventory
     if as_list or host is not None:
         document = who.as_list() if host is None else who.as_host(host)
-        output.show(json_text(document, indent=4, sort_keys=True))
+        output.show(*json_text(document, indent=4, sort_keys=True).split("\n"))
         output.envelope("inventory", 0, document)
         return 0
     hosts = who.match(pattern or "all")

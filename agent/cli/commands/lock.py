@@ -123,7 +123,8 @@ def _old(output: Output, tree: FolderTree, name: str, *, keep: bool) -> Lock:
     except ComplaintsError as error:
         if keep:
             raise
-        output.say(f"{error.message}\n{LOCK_FILE} is written anew")
+        for line in (*error.lines, f"{LOCK_FILE} is written anew"):
+            output.say(line)
     return old
 
 

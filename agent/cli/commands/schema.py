@@ -15,6 +15,6 @@ from agent.inventory.schema import schema as schema_of
 def schema(output: Output, name: str) -> int:
     """Print the JSON Schema of a file, the report, or what policies are told."""
     document = schema_of(name)
-    output.show(json_text(document, indent=2))
+    output.show(*json_text(document, indent=2).split("\n"))
     output.envelope("schema", 0, document)
     return 0

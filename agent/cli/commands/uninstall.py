@@ -89,8 +89,7 @@ def _uninstall(output: Output, paths: Paths, lock: int, *, keep: bool) -> int:
     fine = output.enveloped("uninstall", 0, data)
     failed = output.enveloped("uninstall", int(Exit.SETTINGS), data, error_document(error))
     if gone.failed:
-        output.say(f"hostwright: {error.message}")
-        output.say(f"  → {error.hint}")
+        output.problem(error)
     else:
         output.say("the agent is gone" if keep else "the host is given back and the agent is gone")
     code = int(Exit.SETTINGS if gone.failed else Exit.FINE)
