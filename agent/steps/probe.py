@@ -30,6 +30,11 @@ def probe(state_folder: Path, baseline_failed_units: tuple[str, ...], checks: Se
     )
 
 
+def failed_unit_told(unit: str) -> str:
+    """In words, an entry of the failed units."""
+    return f"{unit} has failed" if unit != systemd.UNTOLD else "systemd does not say which units have failed"
+
+
 def _answers(checks: Sequence[Check]) -> tuple[CheckResult, ...]:
     if not checks:
         return ()
@@ -47,13 +52,14 @@ def assess(
     checks: tuple[CheckResult, ...] = (),
 ) -> Health:
     """Pure: which of the signs count against the host, and which are only told."""
-    symptoms = [Symptom(f"{unit} has failed", unit) for unit in failed_units if unit not in baseline_failed_units]
+    symptoms = [Symptom(failed_unit_told(unit), unit) for unit in failed_units if unit not in baseline_failed_units]
     symptoms += [
         Symptom(f"{check.deploy}: {check.label}: {check.output}", check=f"{check.deploy}: {check.label}")
         for check in checks
         if not check.passed
     ]
-    notes = [f"{unit} has failed since before the agent came" for unit in failed_units if unit in baseline_failed_units]
+    old = [unit for unit in failed_units if unit in baseline_failed_units]
+    notes = [f"{failed_unit_told(unit)} since before the agent came" for unit in old]
     if vitals.disk_total and 100 * vitals.disk_free < DISK_LOW_PERCENT * vitals.disk_total:
         notes.append(f"less than {DISK_LOW_PERCENT} % of the disk is free")
     if vitals.inodes_free_percent < DISK_LOW_PERCENT:

@@ -23,7 +23,9 @@ from agent.domain.removal import Pruned
 from agent.domain.trial import Bad, Trial
 from agent.errors import Consequence, HealthError
 from agent.problems import ProblemKind
+from agent.steps.probe import failed_unit_told
 from agent.steps.reach import reach
+from agent.system.systemd import UNTOLD
 
 LOOK_AGAIN_S = 2.0
 """Between two looks at the host while an intended change settles."""
@@ -145,7 +147,8 @@ def evaluate_trial(trial: Trial, health: Health, *, remote: bool) -> tuple[str, 
         if result.deploy in trial.touched and (label_of(result) in trial.passed or label_of(result) not in trial.known)
     ]
     reasons = [f"{label_of(result)}: {result.output}" for result in counting if not result.passed]
-    reasons += [f"{unit} has failed" for unit in health.failed_units if unit not in trial.failed_units]
+    if UNTOLD not in trial.failed_units:  # then nobody knows which of them are new
+        reasons += [failed_unit_told(unit) for unit in health.failed_units if unit not in trial.failed_units]
     if not remote:
         reasons.append("the config repo's server cannot be reached any more")
     return tuple(reasons)

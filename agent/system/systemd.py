@@ -22,6 +22,9 @@ OWN_UNITS = frozenset({CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_UNIT, REVERT
 
 QUERY_TIMEOUT_S = 20.0
 
+UNTOLD = "?"
+"""In the place of the failed units: systemd does not say which have failed."""
+
 
 def booted() -> bool:
     """True if systemd is this machine's init (sd_booted(3))."""
@@ -29,10 +32,13 @@ def booted() -> bool:
 
 
 def failed_units() -> tuple[str, ...]:
-    """The names of failed units but our own, sorted; empty where there is no systemd or it does not answer."""
+    """The names of failed units but our own, sorted; empty where there is no systemd, UNTOLD alone where it does not
+    answer."""
     if not booted():
         return ()
     listed = _systemctl("list-units", "--state=failed", "--plain", "--no-legend", "--no-pager")
+    if not listed.ok:
+        return (UNTOLD,)
     names = (line.split()[0] for line in listed.output.decode(errors="replace").splitlines() if line.strip())
     return tuple(sorted(name for name in names if name not in OWN_UNITS))
 

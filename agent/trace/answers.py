@@ -49,10 +49,14 @@ _PROPERTIES = (
 def trace(questions: Iterable[Question]) -> str:
     """Ask each question once; return the lines, with a character for each byte. Waits until no answer is younger than
     the grain of the clock: 20 ms where something has just changed. Raises UnsteadyError where something changes all
-    the time, UnsignedError where systemd does not tell of a unit."""
+    the time or systemd does not answer, UnsignedError where it does not tell of a unit."""
     asked = {_line(question.kind.value, question.subject): None for question in questions}
     answers = dict(zip(asked, ask(asked), strict=True))
     untold = next((question for question, answer in answers.items() if answer == _UNTOLD), None)
+    if untold == _line("failed-units", ""):
+        from agent.domain.question import UnsteadyError
+
+        raise UnsteadyError("systemd does not say which units have failed")
     if untold is not None:
         from agent.domain.question import UnsignedError
 
@@ -184,8 +188,8 @@ def _units(names: list[bytes], until: float) -> Mapping[bytes, bytes]:
     left = until - time.monotonic()
     if left <= 0:
         return dict.fromkeys(names, _UNTOLD)
-    shown = _systemctl(b"show", b"--property=" + _PROPERTIES.encode(), b"--", *names, timeout_s=left).strip(b"\n")
-    blocks = shown.split(b"\n\n") if shown else []
+    shown = _systemctl(b"show", b"--property=" + _PROPERTIES.encode(), b"--", *names, timeout_s=left)
+    blocks = shown.strip(b"\n").split(b"\n\n") if shown else []
     if len(blocks) == len(names):
         return {name: _escaped(block) for name, block in zip(names, blocks, strict=True)}
     if len(names) == 1:
@@ -195,11 +199,17 @@ def _units(names: list[bytes], until: float) -> Mapping[bytes, bytes]:
 
 
 def _failed_units() -> bytes:
-    lines = _systemctl(b"list-units", b"--state=failed", timeout_s=ASK_TIMEOUT_S).splitlines()
-    return b" ".join(sorted(line.split()[0] for line in lines if line.strip()))
+    """``?`` where systemd does not tell."""
+    if not os.path.isdir(_SYSTEMD):  # noqa: PTH112
+        return b""
+    listed = _systemctl(b"list-units", b"--state=failed", timeout_s=ASK_TIMEOUT_S)
+    if listed is None:
+        return _UNTOLD
+    return b" ".join(sorted(line.split()[0] for line in listed.splitlines() if line.strip()))
 
 
-def _systemctl(*arguments: bytes, timeout_s: float) -> bytes:
+def _systemctl(*arguments: bytes, timeout_s: float) -> bytes | None:
+    """What it prints; None where it fails or does not answer."""
     try:
         done = subprocess.run(
             (*_SYSTEMCTL, *arguments),
@@ -210,8 +220,8 @@ def _systemctl(*arguments: bytes, timeout_s: float) -> bytes:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return b""
-    return done.stdout
+        return None
+    return done.stdout if done.returncode == 0 else None
 
 
 _ALONE: Mapping[bytes, Callable[[bytes], bytes]] = {

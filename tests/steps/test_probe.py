@@ -1,6 +1,7 @@
 import dataclasses
 
 from agent.steps.probe import assess, baseline_failed_units
+from agent.system import systemd
 from tests.steps.build import VITALS
 
 
@@ -17,6 +18,15 @@ def test_one_that_had_failed_before_the_agent_came_is_noted_and_not_counted():
 def test_what_was_forgiven_at_first_is_remembered_and_not_asked_again():
     assert baseline_failed_units(()) == ()
     assert baseline_failed_units(("old.service",)) == ("old.service",)
+
+
+def test_a_systemd_that_does_not_answer_does_not_say_that_no_unit_has_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr(systemd, "booted", lambda: True)
+    (tmp_path / "systemctl").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}", prepend=":")
+    seen = assess(VITALS, systemd.failed_units(), (), reboot_required=False)
+    assert seen.complaints == ("systemd does not say which units have failed",)
 
 
 def test_a_disk_or_inodes_almost_full_are_noted():

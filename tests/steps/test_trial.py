@@ -13,6 +13,7 @@ from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import Cause, PermittedPlan
 from agent.domain.trial import FIRST_DOUBT_S, Bad, Trial
 from agent.steps.trial import HealthSource, begin_trial, evaluate_trial, settles_at_once, watch
+from agent.system.systemd import UNTOLD
 from tests.steps.build import change, deploy, health, outcome, plan, planned, result, state
 
 NOW = 1_790_000_000
@@ -68,6 +69,11 @@ def test_a_unit_counts_that_has_failed_since() -> None:
     assert evaluate_trial(trial, seen(failed=("old.service", "new.service")), remote=True) == (
         "new.service has failed",
     )
+
+
+def test_units_count_where_it_is_known_which_had_failed() -> None:
+    assert evaluate_trial(replace(WEB, failed_units=(UNTOLD,)), seen(failed=("new.service",)), remote=True) == ()
+    assert len(evaluate_trial(WEB, seen(failed=(UNTOLD,)), remote=True)) == 1
 
 
 def test_a_config_repo_that_cannot_be_reached_any_more_counts() -> None:

@@ -199,3 +199,23 @@ def test_links_in_a_circle_end_the_way(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     assert len(list(way(f"{tmp_path}/a/file"))) < 100
+
+
+FAILED_UNITS = Question(QuestionKind.FAILED_UNITS)
+
+
+@pytest.mark.parametrize("answer", ["exit 1", "exec sleep 30"])
+def test_a_systemd_that_does_not_answer_does_not_say_that_no_unit_has_failed(
+    systemd: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    before = b"failed-units\t\t\n"
+    (systemd / "bin/systemctl").write_text(f"#!/bin/sh\n{answer}\n")
+    monkeypatch.setattr(answers, "ASK_TIMEOUT_S", 0.2)
+    assert list(differing([before])) == [(before, b"?")]
+    with pytest.raises(UnsteadyError, match="which units have failed"):
+        asked(FAILED_UNITS)
+
+
+def test_where_there_is_no_systemd_no_unit_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_SYSTEMD", f"{tmp_path}/none")
+    assert asked(FAILED_UNITS) == [b"failed-units\t\t\n"]
