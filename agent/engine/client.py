@@ -105,7 +105,8 @@ class Engine:
             )
         if any(outcome.error == STOPPED for outcome in outcomes):
             raise DeployError("planning was stopped", kind=ProblemKind.STOPPED, hint="the next cycle plans again")
-        return (*found, *(FoundDeploy(outcome.deploy, error=outcome.error) for outcome in outcomes[len(found) :]))
+        told = {each.deploy: each for each in found}
+        return tuple(told.get(each.deploy) or FoundDeploy(each.deploy, error=each.error) for each in outcomes)
 
     def apply(
         self,

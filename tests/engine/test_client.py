@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agent.domain.desired import Looking
 from agent.domain.outcome import Status
 from agent.engine.client import Decision, Engine, Execute, FoundDeploy
 from agent.errors import Consequence, DeployError
@@ -27,6 +29,14 @@ def test_deploy_code_that_ends_the_process_is_reported(bench: Bench, code: int) 
     found = bench.plan()
     assert found["ends"].error == f"the engine ended with status {code}: last words"
     assert found["after"].error == "the engine ended with ends"
+
+
+def test_an_engine_that_ended_is_told_of_its_own_deploy_and_the_next_one_of_what_it_finds(bench: Bench) -> None:
+    bench.deploy("ends", "import os; os._exit(3)")
+    bench.deploy("after", AFTER)
+    bench.deploys[-1] = replace(bench.deploys[-1], looking=Looking.PRIVILEGED)
+    found = bench.plan()
+    assert (found["ends"].error, len(found["after"].changes)) == ("the engine ended with status 3", 1)
 
 
 @pytest.mark.parametrize("forks", [False, True], ids=["started", "forked"])
