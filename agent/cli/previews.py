@@ -66,9 +66,10 @@ def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, 
     if not hosts:
         raise UsageError(f"no host of {INVENTORIES}/{name} matches", hint="hostwright inventory --pattern PATTERN")
     pack, ask = packed(desk.copy.checkout), asked_once(person_at_terminal())
+    logins = {host: login_of(who, host) for host in hosts}
 
     def asked(host: str) -> Preview:
-        return _asked(host, login_of(who, host), ask, pack)
+        return _asked(host, logins[host], ask, pack)
 
     answers = sorted(in_parallel(output, hosts, asked).items())
     found = [Preview(host, {}, it.exit, it) if isinstance(it, HostwrightError) else it for host, it in answers]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -140,6 +141,12 @@ def test_what_no_step_bounds_is_bounded_by_its_cpu_time(
     with pytest.raises(InventoryError, match=r"web1\.yaml:1:4: this takes more than 0\.2 s of CPU$") as caught:
         value(repo, f'x: "{expression}"')
     assert caught.value.hint.startswith("make texts and lists shorter")
+
+
+def test_no_other_thread_renders_for_nothing_would_bound_it(repo: Repo) -> None:
+    with ThreadPoolExecutor(1) as pool, pytest.raises(InventoryError, match="only the main thread"):
+        pool.submit(value, repo, "x: '{{ 1 }}'").result(timeout=60)
+    assert value(repo, "x: '{{ 1 }}'") == 1
 
 
 def test_variables_that_multiply_each_other_end_in_a_complaint(repo: Repo) -> None:

@@ -16,8 +16,8 @@ _AGAIN_S: Final = 0.5
 
 
 class _Clock:
-    """The timer of the process. Signals interrupt the main thread alone, and CPython's ``re`` looks for them; in
-    another thread nothing is bounded. A clock within a clock counts towards the outer one."""
+    """The timer of the process. Signals interrupt the main thread alone, and CPython's ``re`` looks for them; so no
+    other thread may render. A clock within a clock counts towards the outer one."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -25,7 +25,7 @@ class _Clock:
 
     def __enter__(self) -> None:
         if threading.get_ident() != threading.main_thread().ident:
-            return
+            raise RuntimeError("only the main thread renders values: in another nothing bounds their CPU time")
         self._depth += 1
         if self._depth == 1:
             if not self._heard:
@@ -34,8 +34,6 @@ class _Clock:
             signal.setitimer(signal.ITIMER_VIRTUAL, CPU_LIMIT_S, _AGAIN_S)
 
     def __exit__(self, *_: object) -> None:
-        if threading.get_ident() != threading.main_thread().ident:
-            return
         self._depth -= 1
         if self._depth == 0:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -66,10 +66,10 @@ class Budget:
         self._steps = 0
 
     def __enter__(self) -> None:
+        clock.__enter__()
         if self._depth == 0:
             self._steps = 0
         self._depth += 1
-        clock.__enter__()
 
     def __exit__(self, *_: object) -> None:
         clock.__exit__()
