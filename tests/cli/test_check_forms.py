@@ -171,6 +171,17 @@ def test_hints_alone_are_told_and_change_no_exit_code(
     assert (code, text.startswith(out), "deploy/" in text, "fine" in text) == (0, True, True, False)
 
 
-def test_two_forms_at_once_are_refused(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["check", "--json", "--github"]) == 2
-    assert "--github and --json are two forms of the same" in capsys.readouterr().err
+@pytest.mark.parametrize("forms", [("--github", "--gitlab"), ("--sarif", "--json")])
+def test_two_forms_at_once_are_refused(repo: Path, capsys: pytest.CaptureFixture[str], forms: tuple[str, ...]) -> None:
+    assert run(["check", *forms]) == 2
+    said = capsys.readouterr()
+    assert all(form in said.err for form in forms)
+    assert not said.out or "--json" in forms
+
+
+def test_a_version_of_the_agent_without_a_pin_is_a_mistake(repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mend(repo)
+    (repo / "inventories/demo/fleet.yaml").write_text('agent: {version: "1.2.3"}\n')
+    assert run(["check"]) == 6
+    told = capsys.readouterr().err
+    assert "inventories/demo/fleet.yaml:1:9: agent.version: lock.yaml has no pin for the agent" in told

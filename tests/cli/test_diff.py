@@ -292,3 +292,8 @@ def test_a_repository_without_a_commit_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(empty.path)
     code, said = diff()
     assert (code, "no commit yet" in said) == (2, True)
+
+
+def test_two_forms_at_once_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["diff", "--markdown", "--json"]) == 2
+    assert "--markdown and --json are forms of the same" in capsys.readouterr().err

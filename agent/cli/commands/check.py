@@ -19,32 +19,37 @@ from agent.domain.text import escaped, some
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
-from agent.inventory.environment import ConcreteDeploys
+from agent.inventory.environment import ConcreteDeploys, Environment
+from agent.inventory.fleet import FLEET_FILE
 from agent.inventory.lint.hints import hints
 from agent.inventory.lint.people import complain_of_people
 from agent.inventory.load import read
-from agent.inventory.source import open_source
+from agent.inventory.source import Source, open_source
 from agent.remotes import repositories_of_administrator
 from agent.steps.deny import Policies
 from agent.steps.resolve import state_of
 from agent.system.folder import FolderTree
 from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
-from agent.system.yaml import Position
+from agent.system.yaml import Position, locate
 
 NAMED_MOST = 5
 """Files named one by one; the others are counted."""
 
 
 @click.command()
-@click.option("--github", "form", flag_value="github", help="Workflow commands on stdout: marks on the lines.")
-@click.option("--gitlab", "form", flag_value="gitlab", help="A Code Quality report on stdout.")
-@click.option("--sarif", "form", flag_value="sarif", help="A SARIF 2.1.0 log on stdout.")
+@click.option("--github", is_flag=True, help="Workflow commands on stdout: marks on the lines.")
+@click.option("--gitlab", is_flag=True, help="A Code Quality report on stdout.")
+@click.option("--sarif", is_flag=True, help="A SARIF 2.1.0 log on stdout.")
 @pass_config_repo
 @pass_output
-def check(output: Output, repo: ConfigRepo, form: str | None) -> int:
+def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif: bool) -> int:
     """Check an inventory: every file, every host, all complaints at once."""
-    if form is not None and output.as_json:
-        raise UsageError(f"--{form} and --json are two forms of the same", hint="leave one of them out")
+    forms = {"github": github, "gitlab": gitlab, "sarif": sarif, "json": output.as_json}
+    asked = [name for name, wanted in forms.items() if wanted]
+    if len(asked) > 1:
+        named = " and ".join(f"--{name}" for name in asked)
+        raise UsageError(f"{named} are forms of the same", hint="leave all but one of them out")
+    form = next((name for name in asked if name in FORMATS), None)
     root, names = repo.root, repo.inventories()
     copy = working_copy(root)
     complaints, doubts = Complaints(), Complaints()
@@ -118,6 +123,7 @@ def _check(
     judge_hosts(policies, environment, wanted(), complaints, doubts)
     inventory, source = environment.inventory, open_source(tree, name)
     complain_of_people(source, inventory.hosts if inventory.complete else None, complaints)
+    _complain_of_agent(environment, source, complaints)
     rests_on = tuple(f"{source.folder}/{name}" for name in ("hosts", "lock.yaml", "admins", "identities", "secrets"))
     if not any(mistake.position.file.startswith(rests_on) for mistake in complaints.sorted):
         for hint in environment.audit():
@@ -128,3 +134,16 @@ def _check(
     for line in unseen:
         output.say(f"{escaped(name)}: {escaped(line)} and was not looked at; hostwright lock fetches it")
     return digests
+
+
+def _complain_of_agent(environment: Environment, source: Source, complaints: Complaints) -> None:
+    """Complain of a version of the agent without a pin: hosts take the commit, and keep the version that they have."""
+    required = environment.fleet.agent.requirement
+    if required is not None and environment.pinned:
+        try:
+            environment.lock.agent_for(required)
+        except InventoryError as error:
+            path = ("agent", "version")
+            root = source.mapping(FLEET_FILE, Complaints(), "")
+            position = locate(root, path) if root is not None else Position(f"{source.folder}/{FLEET_FILE}")
+            complaints.add(position, path, error.message, "run `hostwright lock`; hosts keep their version until then")

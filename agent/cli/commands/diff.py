@@ -49,6 +49,8 @@ def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_mar
     `A..B` compares two commits, `A...B` what B changed since it left A, `A` alone (default: HEAD) the files as they
     lie here. PATTERN says which hosts.
     """
+    if as_markdown and output.as_json:
+        raise UsageError("--markdown and --json are forms of the same", hint="leave one of them out")
     root = repo.root
     revisions = Revisions.around(root)
     if revisions is None:
