@@ -88,4 +88,4 @@ def _place(said: RuleMessage, deploys: ConcreteDeploys) -> tuple[Position, tuple
 
 
 def _add(complaints: Complaints, error: RegoError, *, host: str = "") -> None:
-    complaints.add(Position(error.file or FOLDER, error.line, error.column), (), error.message, "", host=host)
+    complaints.add(Position(error.file or FOLDER, error.line, error.column), (), error.message, error.remedy, host=host)

@@ -30,13 +30,13 @@ from agent.domain.text import some
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
-from agent.system.rego import ModuleOutline, RegoError, evaluate, has_engine, outlines
+from agent.system.rego import RUNS_ON, ModuleOutline, RegoError, evaluate, has_engine, outlines
 
 PACKAGE = "main"
 TESTS = "_test.rego"
 NO_ENGINE = (
     f"the rules in {FOLDER}/ cannot be asked: the engine of policies is not installed",
-    "install hostwright[policy]: `pipx install 'hostwright[policy]'`; on a host run bootstrap.sh again",
+    f"install hostwright[policy]: `pipx install 'hostwright[policy]'`; on a host run bootstrap.sh again; {RUNS_ON}",
 )
 """Problem and remedy. A rule that nobody can ask denies everything."""
 MESSAGES_TOLD = 3
@@ -179,7 +179,8 @@ class HostPolicies:
         try:
             [verdict] = self._policies.judge([asked])
         except RegoError as error:
-            hint = "`hostwright check` in the config repo says the same; until then nothing is changed on this host"
+            hint = error.remedy or "`hostwright check` in the config repo says the same"
+            hint += "; until then nothing is changed on this host"
             raise InventoryError(f"the policies cannot be asked: {error}", hint=hint, kind=ProblemKind.POLICY) from None
         return verdict
 

@@ -26,6 +26,8 @@ ANSWER_BYTES = 8 * 1024 * 1024
 WALL_S = 60.0
 """For a process to start and compile on a machine that is busy; the limit of CPU ends what never ends."""
 
+RUNS_ON = "it runs on x86-64 and aarch64 with glibc 2.34 or newer, as Debian 12 and Ubuntu 22.04 have it"
+
 MESSAGE_LIMIT = 300
 """Characters of what the engine says."""
 
@@ -37,14 +39,16 @@ _ENVIRON = {"MIMALLOC_ARENA_EAGER_COMMIT": "0"}
 
 
 class RegoError(Exception):
-    """Modules that cannot be compiled or evaluated. ``line`` and ``column`` count from 1; 0: not known."""
+    """Modules that cannot be compiled or evaluated. ``line`` and ``column`` count from 1; 0: not known. ``remedy``:
+    empty where the message says it."""
 
-    def __init__(self, message: str, file: str = "", line: int = 0, column: int = 0) -> None:
+    def __init__(self, message: str, file: str = "", line: int = 0, column: int = 0, *, remedy: str = "") -> None:
         super().__init__(f"{file}:{line}:{column}: {message}" if file else message)
         self.message = message
         self.file = file
         self.line = line
         self.column = column
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ def _ask(begin: Mapping[str, Any], inputs: Sequence[bytes], expected: int) -> It
         answer = json.loads(line)
         if "error" in answer:
             place = (answer.get("file", ""), answer.get("line", 0), answer.get("column", 0))
-            raise RegoError(printable(answer["error"], MESSAGE_LIMIT), *place)
+            remedy = f"a newer distribution has what it needs: {RUNS_ON}" if "unloadable" in answer else ""
+            raise RegoError(printable(answer["error"], MESSAGE_LIMIT), *place, remedy=remedy)
         yield answer["value"]
     if len(answers) < expected:
         raise RegoError(_why_ended(done))

@@ -38,6 +38,17 @@ def test_the_rules_are_asked_about_each_input_in_order() -> None:
     assert [rules["deny"] for rules in found] == [[f"h{number}"] for number in range(50)]
 
 
+def test_an_engine_that_does_not_load_says_where_it_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import sys, runpy; sys.modules['regorus'] = None; runpy.run_module(sys.argv[-1], run_name='__main__')"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -c "{code}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", f"{python}")
+    found = error('deny contains "x"')
+    assert found.message.startswith("the engine of policies does not load here: ")
+    assert "glibc 2.34" in found.remedy
+
+
 def test_only_the_rules_that_are_asked_for_are_told() -> None:
     modules = {PATH: 'package main\nwarn contains "w"\nhelper := {"much"}'}
     assert list(evaluate(modules, "main", "warn", [{}])) == [{"warn": ["w"]}]
