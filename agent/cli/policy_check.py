@@ -6,11 +6,13 @@ from collections import deque
 from collections.abc import Iterator
 
 from agent.domain.desired import DesiredState
+from agent.domain.layout import INVENTORIES
 from agent.domain.policy import FOLDER, PolicyInput, RuleMessage
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints
 from agent.inventory.environment import ConcreteDeploys, Environment
+from agent.inventory.site import SITE_FILE
 from agent.steps.deny import NO_ENGINE, Policies, policies_of, policy_input
 from agent.system.rego import RegoError, has_engine
 from agent.system.yaml import Position
@@ -33,7 +35,7 @@ def sound_policies(tree: Tree, complaints: Complaints) -> Policies | None:
     if not (policies.modules or policies.tests):
         return None
     if not has_engine():
-        complaints.add(Position(FOLDER), (), *NO_ENGINE)
+        complaints.add(Position(min({**policies.modules, **policies.tests})), (), *NO_ENGINE)
         return None
     for path in tree.paths(FOLDER):
         if path.endswith(_DATA) and "/." not in path:
@@ -56,7 +58,7 @@ def judge_hosts(
 ) -> None:
     """Goes through all ``hosts``, complains of what the rules deny, and doubts what they warn of."""
     waiting: deque[tuple[str, ConcreteDeploys]] = deque()
-    inventory = environment.inventory
+    inventory, otherwise = environment.inventory, Position(f"{INVENTORIES}/{environment.name}/{SITE_FILE}")
 
     def inputs() -> Iterator[PolicyInput]:
         for state, deploys in hosts:
@@ -67,16 +69,16 @@ def judge_hosts(
         for verdict in policies.judge(inputs()) if policies is not None else ():
             host, deploys = waiting.popleft()
             for said in verdict.denied:
-                complaints.add(*_place(said, deploys), f"denied: {said.message}", "", host=host)
+                complaints.add(*(_place(said, deploys) or (otherwise, ())), f"denied: {said.message}", "", host=host)
             for said in verdict.warned:
-                doubts.add(*_place(said, deploys), f"warning: {said.message}", "", host=host)
+                doubts.add(*(_place(said, deploys) or (otherwise, ())), f"warning: {said.message}", "", host=host)
     except RegoError as error:
         _add(complaints, error, host=waiting[0][0])
     deque(hosts, maxlen=0)  # whoever is not judged is read all the same
 
 
-def _place(said: RuleMessage, deploys: ConcreteDeploys) -> tuple[Position, tuple[int | str, ...]]:
-    """The place in site.yaml of what a rule is about; the policies where it names nothing that there is."""
+def _place(said: RuleMessage, deploys: ConcreteDeploys) -> tuple[Position, tuple[int | str, ...]] | None:
+    """The place in site.yaml of what a rule is about; None where it names nothing that there is."""
     for deploy, concrete in deploys:
         resources = concrete.resources if concrete is not None else ()
         if said.resource and any(resource.key == said.resource for resource in resources):
@@ -84,7 +86,7 @@ def _place(said: RuleMessage, deploys: ConcreteDeploys) -> tuple[Position, tuple
     for deploy, _ in deploys:
         if said.deploy == deploy.name:
             return deploy.place(())
-    return Position(FOLDER), ()
+    return None
 
 
 def _add(complaints: Complaints, error: RegoError, *, host: str = "") -> None:

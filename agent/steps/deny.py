@@ -1,6 +1,6 @@
 """deny: asks the policies of a commit what of a plan may not happen.
 
-policies/*.rego ─Policies→ ┐
+policies/**/*.rego ─Policies→ ┐
 DesiredState, Plan ─PolicyInput→ ┴→ PolicyVerdict → a Hold for each deploy that a rule is about
 """
 
@@ -72,7 +72,7 @@ class Policies:
                     yield RegoError(f"the test {test[1]} does not hold", path, line, 1)
         if not any(re.fullmatch(JUDGING, rule) for rule in found):
             yield RegoError(
-                f"no rule deny, violation or warn is in the package {PACKAGE}, so nothing is judged", FOLDER
+                f"no rule deny, violation or warn is in the package {PACKAGE}, so nothing is judged", min(modules)
             )
 
     def _judging_nobody(self, found: Sequence[ModuleOutline]) -> Iterator[RegoError]:

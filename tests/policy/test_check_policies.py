@@ -65,7 +65,7 @@ def test_what_a_rule_denies_is_told_at_its_place_in_site_yaml(
 def test_what_a_rule_warns_of_is_told_and_is_no_mistake(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = check(repo, capsys, groups='package main\nwarn contains "look" if "db" in input.groups')
     assert code == 0
-    assert "policies: warning: look (host db1)" in said
+    assert f"{PROD}/site.yaml: warning: look (host db1)" in said
 
 
 def test_a_rule_sees_a_secret_as_its_template_asks_for_it(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +89,7 @@ def test_a_mistake_in_a_rule_is_a_complaint_with_its_place(
     [
         ('deny := "x"', "policies/rule.rego:2:1: deny is no set of messages"),
         ("deny contains 3", "policies/rule.rego:2:1: a message of deny is neither text nor an object"),
-        ("denied contains 3", "policies: no rule deny, violation or warn is in the package main"),
+        ("denied contains 3", "no rule deny, violation or warn is in the package main"),
         ('deny contains x if x := http.send({"url": "http://h"})', "policies/rule.rego:2:25: there is no http.send"),
         ('deny contains x if { input.plan; x := http["send"]({}) }', "policies/rule.rego:2:39: there is no http.send"),
     ],
@@ -160,7 +160,7 @@ def test_policies_without_the_engine_are_refused(
     monkeypatch.setattr("agent.cli.policy_check.has_engine", lambda: False)
     code, said = check(repo, capsys, writable=WRITABLE)
     assert code == 6
-    assert f"policies: {deny.NO_ENGINE[0]}; {deny.NO_ENGINE[1]}" in said
+    assert f"policies/writable.rego: {deny.NO_ENGINE[0]}; {deny.NO_ENGINE[1]}" in said
 
 
 def test_what_rules_are_told_is_as_the_schema_says(
@@ -182,3 +182,19 @@ def test_what_rules_are_told_is_as_the_schema_says(
     for document in told[1:]:
         validator.validate(json.loads(json.dumps(document)))
     assert len(told) == 3  # the tests of the rules, and two hosts
+
+
+def test_what_is_denied_of_a_host_as_a_whole_is_at_a_file_for_code_scanning(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repo.commit("Rule", {"policies/hosts.rego": 'package main\ndeny contains "not this host" if input.host == "db1"\n'})
+    capsys.readouterr()
+    assert run(["check", "--sarif"]) == 6
+    [result] = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    found = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert (found, (repo.path / found).is_file()) == (f"{PROD}/site.yaml", True)
+
+
+def test_rules_in_a_folder_below_are_rules(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = check(repo, capsys, **{"team/writable": WRITABLE})
+    assert (code, "/etc/app.conf is for everybody" in said) == (6, True)
