@@ -9,6 +9,9 @@ from agent.domain.layout import INVENTORIES
 from agent.domain.text import escaped
 from agent.errors import UsageError
 
+ELSEWHERE = "run it in a clone of the config repo, or say --repo FOLDER"
+BEGIN = "`hostwright init DIR` makes a new one"
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigRepo:
@@ -34,9 +37,7 @@ class ConfigRepo:
         """The inventory that is named, else all of them. Raises UsageError where there is none."""
         names = [self.inventory] if self.inventory else inventory_names(self.root)
         if not names:
-            raise UsageError(
-                f"{self.root} has no inventories", hint="an inventory is a folder inventories/<name>/ with hosts.yaml"
-            )
+            raise UsageError(f"{self.root} has no inventories", hint=f"{ELSEWHERE}; {BEGIN}")
         return names
 
     def one_inventory(self) -> str:
@@ -48,8 +49,9 @@ class ConfigRepo:
         if len(names) == 1:
             return names[0]
         if not names:
-            hint = "run it in a clone of the config repo, or say --repo FOLDER; on a managed host root needs neither"
-            raise UsageError(f"{root} has no inventories", hint=hint)
+            raise UsageError(
+                f"{root} has no inventories", hint=f"{ELSEWHERE}; {BEGIN}; on a managed host root needs none of this"
+            )
         raise UsageError(
             f"which inventory of {root}?", hint=f"say --inventory NAME; one of: {', '.join(map(escaped, names))}"
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.cli.commands.check import NAMED_MOST, tree_of
-from agent.cli.config_repo import ConfigRepo
+from agent.cli.config_repo import ELSEWHERE, ConfigRepo
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable, some
 from agent.domain.tree import Tree
@@ -50,7 +50,9 @@ def desk_of(repo: ConfigRepo) -> Desk:
     """Raises UsageError unless it is the top of a working copy, and InventoryError for what `check` complains about."""
     root, inventory = repo.root, repo.one_inventory()
     copy = working_copy(root)
-    if copy is None or copy.checkout.top != root.resolve():
+    if copy is None:
+        raise UsageError(f"{root} is no Git repository", hint=ELSEWHERE)
+    if copy.checkout.top != root.resolve():
         raise UsageError(f"{root} is not the top of a Git working copy", hint="hosts read the inventories at its top")
     tree = tree_of(root, copy)
     environment = load(tree, inventory)

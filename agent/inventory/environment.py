@@ -101,6 +101,11 @@ class Environment:
         self.recipients = recipients
         self._hostvars = HostVars(inventory.hosts, self.values)
 
+    @property
+    def gives_nothing(self) -> bool:
+        """Whether site.yaml holds no play."""
+        return not self._plays
+
     def deploys(self, host: str) -> tuple[HostDeploy, ...]:
         """The deploys of ``host``: rendered, merged, in order. Raises InventoryError with every complaint; kind
         ``host-unknown`` for an unknown host."""

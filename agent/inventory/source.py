@@ -23,6 +23,7 @@ FOLDERS = ("group_vars", "host_vars", "identities", "secrets")
 
 COPY = ("nobody reads this copy", "remove it: Git keeps what was there before")
 
+_FIRST = "write hosts.yaml and site.yaml into that folder"
 _BACKUP = re.compile(r".+?(~|\.(bak|orig|old|save|swp|tmp|rej|disabled|dpkg-(old|new|dist))|\.\d+)")
 _BESIDE = re.compile(r"\..*|(README|LICENSE|LICENCE|COPYING|NOTICE|CODEOWNERS|Makefile)(\..*)?|.*\.(md|rst|txt)")
 
@@ -120,6 +121,6 @@ def open_source(tree: Tree, name: str) -> Source:
     paths = tree.paths(folder) if name and "/" not in name and name not in (".", "..") else ()
     if not paths:
         names = [found for found in tree.names(INVENTORIES) if tree.names(f"{INVENTORIES}/{found}")]
-        remedy = nearest(name, names, otherwise=f"there are: {', '.join(names)}" if names else "create it")
+        remedy = nearest(name, names, otherwise=f"there are: {', '.join(names)}" if names else _FIRST)
         raise InventoryError(f"there is no inventory {folder}/", hint=remedy, kind=ProblemKind.INVENTORY_UNKNOWN)
     return Source(tree, folder, frozenset(path.removeprefix(f"{folder}/") for path in paths))

@@ -22,6 +22,7 @@ from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import ConcreteDeploys, Environment
 from agent.inventory.fleet import FLEET_FILE
 from agent.inventory.lint.hints import hints
+from agent.inventory.lint.nothing import says_nothing
 from agent.inventory.lint.people import complain_of_people
 from agent.inventory.load import read
 from agent.inventory.source import Source, open_source
@@ -129,6 +130,8 @@ def _check(
         for hint in environment.audit():
             doubts.put(hint)
     complaints.raise_if_any()
+    for hint in says_nothing(environment, source):
+        doubts.put(hint)
     if environment.left_out:
         output.say(f"{escaped(name)}: left out by hosts: {some(environment.left_out, NAMED_MOST)}")
     for line in unseen:

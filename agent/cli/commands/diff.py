@@ -10,7 +10,7 @@ import click
 
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.commands.check import tree_of, unlike_the_commit
-from agent.cli.config_repo import ConfigRepo
+from agent.cli.config_repo import ELSEWHERE, ConfigRepo
 from agent.cli.contrasts import comparison_lines, document, markdown
 from agent.cli.output import Output
 from agent.contrast import Comparison, InventoryAt, compare
@@ -54,7 +54,7 @@ def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_mar
     root = repo.root
     revisions = Revisions.around(root)
     if revisions is None:
-        raise UsageError(f"{root} is no Git repository", hint="run it in a clone of the config repo, or say --repo")
+        raise UsageError(f"{root} is no Git repository", hint=ELSEWHERE)
     repositories = repositories_of_administrator(fetch=fetch).tree
     complaints, found = Complaints(), list[Comparison]()
     with ExitStack() as open_repositories:

@@ -27,6 +27,7 @@ from agent.errors import HostwrightError, UsageError, first_exit, together
 from agent.inventory.ansible.ranges import HOST, HOST_GRAMMAR
 from agent.inventory.hosts_file import with_host
 from agent.system import own_git
+from agent.system.allowed_signers import parse
 from agent.system.known_hosts import lines_about
 from agent.system.remote import Remote, Transport, checked_branch
 from agent.system.revisions import Revisions
@@ -217,9 +218,9 @@ def _following(
     branch = checked_branch(branch or desk.copy.checkout.ask("symbolic-ref", "--short", "HEAD") or "main")
     remotes = {"config": url, "status": url if desk.status_remote == "same" else desk.status_remote}
     signers = _read(desk.tree, f"{INVENTORIES}/{desk.inventory}/trusted_signers")
-    if trust == "signed" and not signers:
+    if trust == "signed" and not parse(signers or b""):
         raise UsageError(
-            f"nobody may sign: there is no {INVENTORIES}/{desk.inventory}/trusted_signers",
+            f"nobody may sign: {INVENTORIES}/{desk.inventory}/trusted_signers names nobody",
             hint="write it (docs/operations.md, Signing commits), or say --trust unsigned",
         )
     return Following(

@@ -24,6 +24,8 @@ def events(output: Output, count: int) -> int:
     """Show what happened on this host, with diffs."""
     require_root()
     found = Events(Paths().events).last(count)
+    if not found:
+        output.say("nothing has happened on this host yet")
     for event in found:
         output.show(*event_lines(event, whole=output.verbose))
     output.envelope("events", 0, [dataclasses.asdict(event) for event in found])

@@ -15,6 +15,7 @@ from agent.domain.text import SECOND, moment
 from agent.errors import SettingsError, UsageError
 from agent.host.lock import locked
 from agent.host.paths import Paths
+from agent.host.settings import read
 from agent.host.state import Memory
 
 
@@ -30,6 +31,8 @@ def suspend(output: Output, reason: str, duration: str | None) -> int:
     if not reason.strip():
         raise UsageError("a suspension needs a reason", hint="hostwright suspend 'disk is being replaced' --for 4h")
     paths = Paths()
+    if not paths.settings.exists():
+        read(paths)  # says that nobody manages this machine
     Memory(paths).keep_suspension(Suspension(reason.strip(), now, end))
     # A cycle that has already begun does not know of it; when this returns, nothing touches the host any more.
     with locked(paths.lock, wait_s=APPLY_WAIT_S):
