@@ -102,9 +102,9 @@ class Environment:
         self._hostvars = HostVars(inventory.hosts, self.values)
 
     @property
-    def gives_nothing(self) -> bool:
-        """Whether site.yaml holds no play."""
-        return not self._plays
+    def has_plays(self) -> bool:
+        """Whether site.yaml holds any play."""
+        return bool(self._plays)
 
     def deploys(self, host: str) -> tuple[HostDeploy, ...]:
         """The deploys of ``host``: rendered, merged, in order. Raises InventoryError with every complaint; kind

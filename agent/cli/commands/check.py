@@ -130,7 +130,7 @@ def _check(
         for hint in environment.audit():
             doubts.put(hint)
     complaints.raise_if_any()
-    for hint in says_nothing(environment, source):
+    for hint in says_nothing(source, inventory.hosts, plays=environment.has_plays):
         doubts.put(hint)
     if environment.left_out:
         output.say(f"{escaped(name)}: left out by hosts: {some(environment.left_out, NAMED_MOST)}")

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from agent.inventory.complaint import Complaint, Complaints
-from agent.inventory.environment import Environment
 from agent.inventory.lint.people import SIGNERS
 from agent.inventory.site import SITE_FILE
 from agent.inventory.source import HOSTS_FILES, Source
 from agent.system import allowed_signers
 
 
-def says_nothing(environment: Environment, source: Source) -> Iterator[Complaint]:
-    """A hint for each file of a sound inventory that holds no host, no play or no signer."""
+def says_nothing(source: Source, known: Collection[str], *, plays: bool) -> Iterator[Complaint]:
+    """A hint for each file of a sound inventory that holds no host, no play or no signer. ``known``: its hosts;
+    ``plays``: whether it has any."""
     hosts = next((name for name in HOSTS_FILES if source.has(name)), HOSTS_FILES[0])
     signers = source.content(SIGNERS, Complaints()) if source.has(SIGNERS) else None
-    if not environment.inventory.hosts:
+    if not known:
         remedy = "`hostwright enroll USER@HOST --as NAME --group GROUP` adds one"
         yield Complaint(source.position(hosts), "", "no hosts are in here", remedy)
-    if environment.gives_nothing:
+    if not plays:
         yield Complaint(
             source.position(SITE_FILE), "", "no plays are in here", "begin with `- hosts: all` and `deploys:`"
         )
