@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.bootstrap.conftest import CLONE, WHEELS, Boot, Installed, bootstrap, traces, trusting
+from tests.bootstrap.conftest import CLONE, WHEELS, Boot, Bootstrapped, Installed, bootstrap, traces, trusting
 from tests.lab.host import Host
-from tests.lab.images import SUITES, Image
+from tests.lab.images import SUITES
+from tests.lab.installed import bare
 from tests.lab.lab import Lab
 
 BASELINE = "/var/lib/hostwright/ledger/packages-before"
@@ -22,6 +23,9 @@ MOST_EXPOSED = {"hostwright.service": 2.5, "hostwright-webhook.service": 1.7}
 
 
 Install = Callable[[str], Installed]
+
+ONLY_BUILT = "rm /usr/local/bin/hostwright /opt/hostwright/current"
+"""On the image ``agent``: bootstrap.sh has built the environment, and nothing after that."""
 
 SNAPSHOT = (
     "find /opt/hostwright /etc/hostwright /etc/systemd/system /usr/local/bin /var/lib/hostwright/identity"
@@ -78,6 +82,13 @@ def test_systemd_finds_nothing_wrong_with_the_units(installed: Install, suite: s
         assert float(score[1]) <= most
 
 
+@pytest.fixture(scope="module")
+def machine(lab: Lab, bootstrapped: Bootstrapped) -> Iterator[Host]:
+    """A bootstrapped host for all tests that change it; the last one takes the agent away."""
+    with lab.boot("bookworm", image=bootstrapped("bookworm")[0]) as machine:
+        yield machine
+
+
 def test_a_new_commit_in_the_clone_is_taken_up_by_another_run(machine: Host) -> None:
     machine.run(f"sed -i s/hello/welcome/ {CLONE}/inventories/local/site.yaml")
     machine.run(f"git -C {CLONE} -c user.name=A -c user.email=a@b commit -qam 'Say it warmer'")
@@ -85,28 +96,26 @@ def test_a_new_commit_in_the_clone_is_taken_up_by_another_run(machine: Host) -> 
     assert machine.read("/etc/greeting") == "welcome\n"
 
 
-@pytest.mark.parametrize(
-    "after_s", [pytest.param(0.5, marks=pytest.mark.long), 1.5, pytest.param(3.0, marks=pytest.mark.long)]
-)
-def test_killed_half_way_and_run_again_it_finishes(boot: Boot, after_s: float) -> None:
-    with boot() as machine:
-        machine.run(f"systemd-run --quiet --collect --unit=attempt {CLONE}/bootstrap.sh --wheelhouse {WHEELS}")
-        machine.run(f"sleep {after_s}; systemctl kill --signal=KILL attempt", check=False)
-        done = bootstrap(machine)
-        assert done.code == 0, done.error
-        assert machine.run("systemctl is-active hostwright").output == "active\n"
-        assert machine.read("/etc/greeting") == "hello\n"
-        assert machine.run("ls -A /opt/hostwright/versions").output.count("\n") == 1
+def test_what_was_kept_is_taken_up_again(machine: Host) -> None:
+    public = machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub")
+    ledger = machine.run("hostwright --json ledger").output
+    greeting = machine.read("/etc/greeting")
+    machine.run("cp -a /opt/hostwright /root/built && hostwright uninstall --keep")
+    assert machine.read("/etc/greeting") == greeting
+    assert machine.run("ls /opt/hostwright", check=False).code != 0
+    machine.run("cp -a /root/built /opt/hostwright")  # rather than to build it anew
+    assert bootstrap(machine).code == 0
+    assert machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub") == public
+    assert machine.run("hostwright --json ledger").output == ledger
 
 
-def test_a_clone_of_a_person_becomes_a_repository_of_root(boot: Boot) -> None:
-    with boot(image="agent") as machine:
-        machine.run(f"useradd -m ann && cp -r {CLONE} /home/ann/config && chown -R ann: /home/ann")
-        machine.write("/etc/sudoers.d/ann", "ann ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)
-        command = f"su ann -c 'cd ~/config && sudo ./bootstrap.sh --wheelhouse {WHEELS}'"
-        done = machine.run(command, check=False, timeout_s=300)
-        assert done.code == 0, done.error
-        assert machine.run("find /var/lib/hostwright /etc/hostwright /opt/hostwright ! -user root").output == ""
+def test_uninstalling_gives_the_host_back_and_can_be_done_twice(machine: Host) -> None:
+    assert machine.run("hostwright uninstall").code == 0
+    assert traces(machine) == []
+    assert machine.run("systemctl is-active hostwright", check=False).output == "inactive\n"
+    assert machine.run("systemctl --failed --plain --no-legend").output == ""
+    assert machine.run("ls /etc/greeting", check=False).code != 0
+    assert machine.run([f"{CLONE}/bootstrap.sh", "--uninstall"]).code == 0
 
 
 LONG = """\
@@ -119,7 +128,8 @@ LONG = """\
 
 
 def test_plan_shows_what_would_change_and_starts_nothing(boot: Boot) -> None:
-    with boot() as machine:
+    with boot(image="agent") as machine:
+        machine.run(ONLY_BUILT)
         long = "".join(f"        - line {number}\\n\\\n" for number in range(99))
         machine.write(f"{CLONE}/inventories/local/site.yaml", LONG.format(long))
         machine.run(f"git -C {CLONE} -c user.name=A -c user.email=a@b commit -qam 'Greet at length'")
@@ -142,21 +152,13 @@ SLOW = """\
 def interrupted(machine: Host, signal: str, before: str) -> str:
     """What a run says that gets a signal while its first cycle is in the middle of a command."""
     machine.write(f"{CLONE}/inventories/local/site.yaml", SLOW.format(before))
-    machine.run(f"git -C {CLONE} -c user.name=A -c user.email=a@b commit -qam 'Be slow'")
+    machine.run(f"git -C {CLONE} -c user.name=A -c user.email=a@b commit -qam 'Be slow' --allow-empty")
     machine.run(f"systemd-run -q --unit=attempt -p KillMode=process {CLONE}/bootstrap.sh --wheelhouse {WHEELS}")
     machine.run("until [ -e /run/waits ]; do sleep 0.1; done; rm /run/waits", timeout_s=60)
     machine.run(f"systemctl kill --kill-whom=main --signal={signal} attempt")
     machine.run("while systemctl is-active -q attempt; do sleep 0.1; done; systemctl reset-failed attempt || true")
+    machine.run(f"git -C {CLONE} reset -q --hard HEAD^")
     return machine.run("journalctl -o cat -u attempt").output
-
-
-@pytest.mark.parametrize("signal", ["HUP", pytest.param("TERM", marks=pytest.mark.long)])
-def test_a_signal_in_the_first_cycle_takes_back_what_was_written(boot: Boot, signal: str) -> None:
-    with boot() as machine:
-        said = interrupted(machine, signal, "")
-        assert f"interrupted by SIG{signal}, what was written is taken back: run this again" in said
-        assert traces(machine) == []
-        assert machine.run("systemctl is-enabled hostwright", check=False).code != 0
 
 
 def test_a_signal_after_the_first_cycle_changed_something_leaves_what_can_give_it_back(boot: Boot) -> None:
@@ -168,83 +170,111 @@ def test_a_signal_after_the_first_cycle_changed_something_leaves_what_can_give_i
         assert (traces(machine), machine.run("ls /etc/greeting", check=False).output) == ([], "")
 
 
-def test_once_converges_and_installs_no_service(boot: Boot) -> None:
+@pytest.fixture(scope="module")
+def ready(boot: Boot) -> Iterator[Host]:
+    """A host with the environment, for all that only adds to it."""
     with boot(image="agent") as machine:
-        done = bootstrap(machine, "--once")
-        assert (done.code, "next " in done.error) == (0, False)
-        assert machine.read("/etc/greeting") == "hello\n"
-        assert not [path for path in traces(machine) if path.startswith("/etc/systemd")]
+        yield machine
 
 
-def test_without_systemd_it_converges_once_and_says_how_to_go_on(boot: Boot) -> None:
-    with boot(image="agent") as machine:
-        hidden = f"mount -t tmpfs none /run/systemd && exec {CLONE}/bootstrap.sh --wheelhouse {WHEELS}"
-        done = machine.run(["unshare", "--mount", "sh", "-c", hidden], check=False, timeout_s=300)
-        assert done.code == 0, done.error
-        assert machine.read("/etc/greeting") == "hello\n"
-        assert "hostwright daemon" in done.error
+def test_without_systemd_it_converges_once_and_says_how_to_go_on(ready: Host) -> None:
+    hidden = f"mount -t tmpfs none /run/systemd && exec {CLONE}/bootstrap.sh --wheelhouse {WHEELS}"
+    done = ready.run(["unshare", "--mount", "sh", "-c", hidden], check=False, timeout_s=300)
+    assert done.code == 0, done.error
+    assert ready.read("/etc/greeting") == "hello\n"
+    assert "hostwright daemon" in done.error
 
 
-def test_uninstalling_gives_the_host_back_and_can_be_done_twice(machine: Host) -> None:
-    assert machine.run("hostwright uninstall").code == 0
-    assert traces(machine) == []
-    assert machine.run("systemctl is-active hostwright", check=False).output == "inactive\n"
-    assert machine.run("systemctl --failed --plain --no-legend").output == ""
-    assert machine.run("ls /etc/greeting", check=False).code != 0
-    assert machine.run([f"{CLONE}/bootstrap.sh", "--uninstall"]).code == 0
+def test_once_converges_and_installs_no_service(ready: Host) -> None:
+    ready.run("rm -f /etc/greeting")
+    done = bootstrap(ready, "--once")
+    assert (done.code, "next " in done.error) == (0, False)
+    assert ready.read("/etc/greeting") == "hello\n"
+    assert not [path for path in traces(ready) if path.startswith("/etc/systemd")]
 
 
-def test_what_was_kept_is_taken_up_again(machine: Host) -> None:
-    public = machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub")
-    ledger = machine.run("hostwright --json ledger").output
-    machine.run("hostwright uninstall --keep")
-    assert machine.read("/etc/greeting") == "hello\n"
-    assert bootstrap(machine).code == 0
-    assert machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub") == public
-    assert machine.run("hostwright --json ledger").output == ledger
-
-
-@dataclass(frozen=True, slots=True)
-class Bare:
-    """The packages of a bare machine, and what it was after bootstrap.sh had run twice: the first time in vain."""
-
-    packages: list[str]
-    image: Image
+def test_a_clone_of_a_person_becomes_a_repository_of_root(ready: Host) -> None:
+    ready.run(f"useradd -m ann && cp -r {CLONE} /home/ann/config && chown -R ann: /home/ann")
+    ready.write("/etc/sudoers.d/ann", "ann ALL=(ALL) NOPASSWD: ALL\n", mode=0o440)
+    command = f"su ann -c 'cd ~/config && sudo ./bootstrap.sh --wheelhouse {WHEELS}'"
+    done = ready.run(command, check=False, timeout_s=300)
+    assert done.code == 0, done.error
+    assert ready.run("find /var/lib/hostwright /etc/hostwright /opt/hostwright ! -user root").output == ""
 
 
 @pytest.fixture(scope="module")
-def bare(lab: Lab, clone: Path) -> Bare:
-    machine = lab.boot("bookworm", image="base", online=True)
-    machine.push(clone, CLONE)
-    packages = machine.run("dpkg-query -W -f '${Package}\\n' | sort").output.split()
-    trust = trusting(machine)
-    assert bootstrap(machine, "--branch", "none", *trust, offline=False).code == 4, "packages came, nothing else"
-    machine.run("apt-get -qq --yes install tree")
-    assert bootstrap(machine, *trust, offline=False).code == 0
-    return Bare(packages, machine.freeze())
+def untouched(boot: Boot) -> Iterator[Host]:
+    """A host without the agent, for all that leaves nothing or goes on from what was left."""
+    with boot() as machine:
+        yield machine
 
 
-def test_the_first_baseline_stands_and_what_bootstrap_brought_is_the_agents(lab: Lab, bare: Bare) -> None:
-    with lab.boot("bookworm", image=bare.image, online=True) as machine:
-        assert sorted(machine.read(BASELINE).split()) == bare.packages
-        told = json.loads(machine.run("hostwright --json ledger").output)["data"]
-        ours = {entry["key"].removeprefix("package:") for entry in told if entry["deploy"] == "(bootstrap)"}
-        assert {"git", "python3-pip-whl", "python3", "libcurl3-gnutls"} <= ours
-        assert not ours & {*bare.packages, "tree"}
-        assert bootstrap(machine, *trusting(machine), offline=False).code == 0
-        assert sorted(machine.read(BASELINE).split()) == bare.packages
-        assert machine.run("ls /run/hostwright-bootstrap.packages", check=False).code != 0
+@pytest.mark.parametrize("signal", ["HUP", pytest.param("TERM", marks=pytest.mark.long)])
+def test_a_signal_in_the_first_cycle_takes_back_what_was_written(untouched: Host, signal: str) -> None:
+    said = interrupted(untouched, signal, "")
+    assert f"interrupted by SIG{signal}, what was written is taken back: run this again" in said
+    assert traces(untouched) == []
+    assert untouched.run("systemctl is-enabled hostwright", check=False).code != 0
 
 
-def test_packages_of_its_own_that_do_not_go_are_told_with_the_command(lab: Lab, bare: Bare) -> None:
+@pytest.mark.parametrize(
+    "after_s", [pytest.param(0.5, marks=pytest.mark.long), 1.5, pytest.param(3.0, marks=pytest.mark.long)]
+)
+def test_killed_half_way_and_run_again_it_finishes(untouched: Host, after_s: float) -> None:
+    untouched.run([f"{CLONE}/bootstrap.sh", "--uninstall"])
+    untouched.run(f"systemd-run --quiet --collect --unit=attempt {CLONE}/bootstrap.sh --wheelhouse {WHEELS}")
+    untouched.run(f"sleep {after_s}; systemctl kill --signal=KILL attempt", check=False)
+    done = bootstrap(untouched)
+    assert done.code == 0, done.error
+    assert untouched.run("systemctl is-active hostwright").output == "active\n"
+    assert untouched.read("/etc/greeting") == "hello\n"
+    assert untouched.run("ls -A /opt/hostwright/versions").output.count("\n") == 1
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutGit:
+    """A machine on which bootstrap.sh ran twice, the first time in vain. ``packages``: before, without git."""
+
+    machine: Host
+    packages: list[str]
+
+
+@pytest.fixture(scope="module")
+def without_git(lab: Lab, clone: Path) -> Iterator[WithoutGit]:
+    mirror = f"{bare('bookworm')[0]}/srv/mirror"
+    with lab.boot("bookworm", image="agent", options=(f"--bind-ro={mirror}:/srv/mirror",)) as machine:
+        machine.push(clone, CLONE)
+        machine.write("/etc/apt/sources.list", "deb [trusted=yes] copy:/srv/mirror ./\n")
+        machine.run(ONLY_BUILT)
+        machine.run("apt-get -qq --yes purge git && apt-get -qq --yes autoremove --purge")
+        packages = machine.run("dpkg-query -W -f '${Package}\\n' | sort").output.split()
+        assert bootstrap(machine, "--branch", "none").code == 4, "packages came, nothing else"
+        machine.run("apt-get -qq --yes install tree")
+        assert bootstrap(machine).code == 0
+        yield WithoutGit(machine, packages)
+
+
+def test_the_first_baseline_stands_and_what_bootstrap_brought_is_the_agents(without_git: WithoutGit) -> None:
+    machine, packages = without_git.machine, without_git.packages
+    assert sorted(machine.read(BASELINE).split()) == packages
+    told = json.loads(machine.run("hostwright --json ledger").output)["data"]
+    ours = {entry["key"].removeprefix("package:") for entry in told if entry["deploy"] == "(bootstrap)"}
+    assert {"git", "git-man", "libcurl3-gnutls"} <= ours
+    assert not ours & {*packages, "tree"}
+    assert bootstrap(machine).code == 0
+    assert sorted(machine.read(BASELINE).split()) == packages
+    assert machine.run("ls /run/hostwright-bootstrap.packages", check=False).code != 0
+
+
+def test_packages_of_its_own_that_do_not_go_are_told_with_the_command(without_git: WithoutGit) -> None:
     """The last step of uninstall, which runs without Python."""
-    with lab.boot("bookworm", image=bare.image, online=True) as machine:
-        machine.write("/var/lib/dpkg/info/git.prerm", "#!/bin/sh\nexit 1\n", mode=0o755)
-        gone = machine.run("hostwright --json uninstall", check=False, timeout_s=600)
-        assert (gone.code, json.loads(gone.output)["exit"]) == (3, 3)
-        assert "the packages that it needed could not be removed" in gone.error
-        assert "remove them by hand: apt-get" in gone.error
-        assert machine.run("ls /opt/hostwright /etc/hostwright", check=False).code != 0
+    machine = without_git.machine
+    machine.write("/var/lib/dpkg/info/git.prerm", "#!/bin/sh\nexit 1\n", mode=0o755)
+    gone = machine.run("hostwright --json uninstall", check=False, timeout_s=600)
+    assert (gone.code, json.loads(gone.output)["exit"]) == (3, 3)
+    assert "the packages that it needed could not be removed" in gone.error
+    assert "remove them by hand: apt-get" in gone.error
+    assert machine.run("ls /opt/hostwright /etc/hostwright", check=False).code != 0
 
 
 @pytest.mark.long  # The stories of the example and of uninstall begin in the same way, one on each suite.

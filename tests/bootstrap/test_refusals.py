@@ -1,11 +1,15 @@
-"""Whatever is wrong ends in a line that says what to do, and leaves the machine as it was."""
+"""Whatever is wrong ends in a line that says what to do, and leaves the machine as it was.
+
+So one machine is refused time after time: each refusal begins with what the one before left, which is nothing.
+"""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,14 +19,16 @@ from tests.lab.host import Completed, Host
 from tests.lab.lab import Lab
 
 CONFIG = "/srv/config.git"
+ANNS = "/srv/anns.git"
 
 
-def refused(machine: Host, done: Completed, code: int, *said: str) -> None:
+def refused(machine: Host, done: Completed, code: int, *said: str, theirs: Sequence[str] = ()) -> None:
+    """``theirs``: what lies in our places, and was there before."""
     assert done.code == code, done.error
     assert "Traceback" not in done.error
     for words in said:
         assert words in done.error
-    assert traces(machine) == []
+    assert traces(machine) == [*theirs]
 
 
 def piped(machine: Host, *options: str) -> Completed:
@@ -31,9 +37,22 @@ def piped(machine: Host, *options: str) -> Completed:
     return machine.run(command, check=False, timeout_s=300)
 
 
-def publish(machine: Host) -> None:
+STATE = "find /etc/hostwright /opt/hostwright/versions -type f ! -name '*.pyc' -printf '%p %i %C@\\n' | sort"
+"""What changes when a file of the agent does."""
+
+
+def publish(machine: Host, to: str = CONFIG) -> None:
     """The clone as a bare repository that belongs to root."""
-    machine.run(f"git clone -q --bare {CLONE} {CONFIG}")
+    machine.run(f"git clone -q --bare {CLONE} {to}")
+
+
+@pytest.fixture(scope="module")
+def followed(installed: Callable[[str], Installed]) -> Host:
+    """A host that follows its own repository. Another one is there, which a person can change."""
+    machine = installed("bookworm").machine
+    publish(machine, ANNS)
+    machine.run(f"useradd ann && chown -R ann: {ANNS}")
+    return machine
 
 
 @pytest.mark.parametrize(
@@ -45,39 +64,32 @@ def publish(machine: Host) -> None:
         (["--repo", "/srv/none.git", "--trust", "unsigned"], 4, "/srv/none.git"),
         (["--repo", "http://127.0.0.1:9/c.git", "--trust", "unsigned"], 4, "127.0.0.1"),
         (["--repo", "ext::sh -c id", "--trust", "unsigned"], 2, "--repo cannot be"),
+        (["--repo", ANNS, "--trust", "unsigned"], 3, "not to root"),
         (["--repo", "git@git.example:c.git", "--trust", "unsigned"], 5, "no host key of git.example"),
         (["--trust", "signed", "--trusted-signers", "/etc/passwd"], 3, "does not hold allowed signers"),
         (["--code-file", "/etc/passwd"], 3, "/etc/passwd can be read by others"),
     ],
 )
-def test_what_cannot_be_followed_changes_nothing(
-    installed: Callable[[str], Installed], options: list[str], code: int, said: str
-) -> None:
-    machine = installed("bookworm").machine
-    state = "find /etc/hostwright /opt/hostwright/versions -type f | xargs sha256sum"
-    before = machine.run(state).output
-    done = bootstrap(machine, *options)
+def test_what_cannot_be_followed_changes_nothing(followed: Host, options: list[str], code: int, said: str) -> None:
+    before = followed.run(STATE).output
+    done = bootstrap(followed, *options)
     assert (done.code, "Traceback" in done.error) == (code, False), done.error
     assert said in done.error
-    assert machine.run(state).output == before
-    assert machine.run("systemctl is-active hostwright && hostwright plan").code == 0
+    assert followed.run(STATE).output == before
+    assert followed.run("systemctl is-active hostwright").output == "active\n"
 
 
-def test_setup_by_hand_refuses_a_place_that_others_than_root_can_change(
-    installed: Callable[[str], Installed],
-) -> None:
-    machine = installed("bookworm").machine
-    machine.run(f"install -d -o nobody {UNITS}/hostwright.service.d")
+def test_a_host_that_was_refused_all_that_goes_on_with_what_it_had(followed: Host) -> None:
+    assert followed.run("hostwright plan").code == 0
+
+
+def test_setup_by_hand_refuses_a_place_that_others_than_root_can_change(followed: Host) -> None:
+    followed.run(f"install -d -o nobody {UNITS}/hostwright.service.d")
     try:
-        done = machine.run("hostwright setup", check=False)
+        done = followed.run("hostwright setup", check=False)
     finally:
-        machine.run(f"rm -r {UNITS}/hostwright.service.d")
+        followed.run(f"rm -r {UNITS}/hostwright.service.d")
     assert (done.code, f"{UNITS}/hostwright.service.d belongs to uid 65534" in done.error) == (3, True), done.error
-
-
-def test_what_cannot_be_followed_leaves_nothing_behind(boot: Boot) -> None:
-    with boot() as machine:
-        refused(machine, bootstrap(machine, "--repo", "/srv/none.git", "--trust", "unsigned"), 4, "/srv/none.git")
 
 
 UNITS = "/etc/systemd/system"
@@ -116,114 +128,123 @@ AS_BEFORE = (
 
 
 @pytest.fixture(scope="module")
-def taken(boot: Boot) -> Iterator[Host]:
+def untouched(boot: Boot) -> Iterator[Host]:
     """A host without the agent, and with somebody who was there before it."""
     with boot() as machine:
         machine.run("useradd mal")
         yield machine
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_place_that_others_than_root_can_change_is_refused(taken: Host, place: str) -> None:
-    prepare, named = PLACES[place]
-    taken.run(prepare)
+@contextmanager
+def changed(machine: Host, change: str, back: str) -> Iterator[None]:
+    """The machine with a ``change``, by lines of shell; ``back`` takes it back."""
+    machine.run(change)
     try:
-        done = bootstrap(taken)
+        yield
+    finally:
+        machine.run(back)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_place_that_others_than_root_can_change_is_refused(untouched: Host, place: str) -> None:
+    prepare, named = PLACES[place]
+    with changed(untouched, prepare, AS_BEFORE):
+        done = bootstrap(untouched)
         assert done.error.startswith(f"bootstrap: {named} can be changed by others than root"), done.error
         assert done.code == 3
-        assert taken.run("ls /opt/hostwright/versions /var/lib/hostwright/repo.git", check=False).output == ""
-    finally:
-        taken.run(AS_BEFORE)
+        assert untouched.run("ls /opt/hostwright/versions /var/lib/hostwright/repo.git", check=False).output == ""
 
 
-def test_a_remote_that_a_person_can_change_is_refused(boot: Boot) -> None:
-    with boot() as machine:
-        publish(machine)
-        machine.run(f"useradd ann && chown -R ann: {CONFIG}")
-        refused(machine, bootstrap(machine, "--repo", CONFIG, "--trust", "unsigned"), 3, "not to root")
+def test_without_network_it_says_so(untouched: Host) -> None:
+    refused(untouched, bootstrap(untouched, offline=False), 4, "no network", "--wheelhouse")
 
 
-def test_without_network_it_says_so(boot: Boot) -> None:
-    with boot() as machine:
-        refused(machine, bootstrap(machine, offline=False), 4, "no network", "--wheelhouse")
+def test_a_full_disk_is_seen_before_anything_is_written(untouched: Host) -> None:
+    with changed(untouched, "mount -t tmpfs -o size=20M small /opt", "umount /opt"):
+        refused(untouched, bootstrap(untouched), 3, "the disk of /opt is almost full")
 
 
-def test_without_network_and_without_git_it_says_so(lab: Lab, clone: Path) -> None:
+def test_a_disk_that_fills_up_half_way_is_given_back(untouched: Host) -> None:
+    change = f"""
+    mount -t tmpfs -o size=60M small /opt
+    sed -i 's/^NEEDED_BYTES = .*/NEEDED_BYTES = 10**6/' {CLONE}/agent/host/environment.py
+    """
+    with changed(untouched, change, f"umount /opt; git -C {CLONE} checkout -q ."):
+        refused(untouched, bootstrap(untouched), 3, "the disk is full")
+
+
+def test_a_wheel_that_is_not_the_locked_one_is_refused(untouched: Host) -> None:
+    add = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'a').writestr('schedule/evil.py', '')"
+    change = f'cp {WHEELS}/schedule-*.whl /root; python3 -c "{add}" {WHEELS}/schedule-*.whl'
+    with changed(untouched, change, f"mv /root/schedule-*.whl {WHEELS}"):
+        refused(untouched, bootstrap(untouched), 4, "not what requirements.txt locks")
+
+
+def impatient(machine: Host) -> AbstractContextManager[None]:
+    """bootstrap.sh waits for others no longer than a second."""
+    waits = "sed -i 's/^PACKAGE_LOCK_S=.*/PACKAGE_LOCK_S={}/' {}/bootstrap.sh"
+    return changed(machine, waits.format(1, CLONE), waits.format(120, CLONE))
+
+
+def test_two_at_once_do_not_meet(untouched: Host) -> None:
+    first = "systemd-run --quiet --unit=first flock /run/hostwright-bootstrap.lock sleep 60; sleep 0.3"
+    with impatient(untouched), changed(untouched, first, "systemctl stop first"):
+        refused(untouched, bootstrap(untouched), 75, "another bootstrap is running")
+
+
+def test_a_command_of_somebody_else_is_not_replaced_and_nothing_of_ours_is_left(untouched: Host) -> None:
+    """The last of all refusals: the environment is built by then, and the repository fetched and believed."""
+    with changed(untouched, f"echo theirs >{COMMAND}", f"rm {COMMAND}"):
+        refused(untouched, bootstrap(untouched), 3, f"{COMMAND} exists and is not ours", theirs=[COMMAND])
+        assert untouched.read(COMMAND) == "theirs\n"
+
+
+def test_piped_a_repository_without_the_agent_is_not_looked_for_elsewhere(untouched: Host) -> None:
+    less = "git rm -rq agent && git -c user.name=A -c user.email=a@b commit -qm Less"
+    untouched.run(f"git clone -q {CLONE} /root/less && cd /root/less && {less}")
+    command = f"cat {CLONE}/bootstrap.sh | sh -s -- --repo /root/less --trust unsigned"
+    refused(untouched, untouched.run(command, check=False), 4, "does not hold the agent")
+
+
+@pytest.fixture(scope="module")
+def bare(lab: Lab, clone: Path) -> Iterator[Host]:
+    """A host on which even git is missing, and no network."""
     with lab.boot("bookworm", image="base") as machine:
         machine.push(clone, CLONE)
-        refused(machine, bootstrap(machine, offline=False), 4, "no network")
+        yield machine
 
 
-def test_a_full_disk_is_seen_before_anything_is_written(boot: Boot) -> None:
-    with boot(options=("--tmpfs=/opt:size=20M",)) as machine:
-        refused(machine, bootstrap(machine), 3, "the disk of /opt is almost full")
+def test_without_network_and_without_git_it_says_so(bare: Host) -> None:
+    refused(bare, bootstrap(bare, offline=False), 4, "no network")
 
 
-def test_a_disk_that_fills_up_half_way_is_given_back(boot: Boot) -> None:
-    with boot(options=("--tmpfs=/opt:size=60M",)) as machine:
-        machine.run(f"sed -i 's/^NEEDED_BYTES = .*/NEEDED_BYTES = 10**6/' {CLONE}/agent/host/environment.py")
-        refused(machine, bootstrap(machine), 3, "the disk is full")
-
-
-def test_a_package_manager_at_work_is_waited_for_and_then_named(lab: Lab, clone: Path) -> None:
-    with lab.boot("bookworm", image="base", online=True) as machine:
-        machine.push(clone, CLONE)
-        machine.run(f"sed -i 's/^PACKAGE_LOCK_S=.*/PACKAGE_LOCK_S=1/' {CLONE}/bootstrap.sh")
-        # dpkg takes fcntl locks, which perl (there on every Debian) can hold: F_WRLCK on the whole file.
-        hold = 'open F, ">>/var/lib/dpkg/lock-frontend"; $l = pack "ssx4qqix4", 1; fcntl F, 6, $l; sleep 60'
-        machine.write("/root/hold", hold)
-        machine.run("systemd-run --quiet perl /root/hold; sleep 0.3")
-        refused(machine, bootstrap(machine, offline=False), 75, "another package manager is at work")
-
-
-def test_a_wheel_that_is_not_the_locked_one_is_refused(boot: Boot) -> None:
-    with boot() as machine:
-        add = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'a').writestr('schedule/evil.py', '')"
-        machine.run(f'python3 -c "{add}" {WHEELS}/schedule-*.whl')
-        refused(machine, bootstrap(machine), 4, "not what requirements.txt locks")
-
-
-def test_two_at_once_do_not_meet(boot: Boot) -> None:
-    with boot() as machine:
-        machine.run(f"sed -i 's/^PACKAGE_LOCK_S=.*/PACKAGE_LOCK_S=1/' {CLONE}/bootstrap.sh")
-        machine.run("systemd-run --quiet flock /run/hostwright-bootstrap.lock sleep 60; sleep 0.3")
-        refused(machine, bootstrap(machine), 75, "another bootstrap is running")
-
-
-def test_a_command_of_somebody_else_is_not_replaced(boot: Boot) -> None:
-    with boot() as machine:
-        machine.write("/usr/local/bin/hostwright", "theirs\n", mode=0o755)
-        done = bootstrap(machine)
-        assert done.code == 3
-        assert machine.read("/usr/local/bin/hostwright") == "theirs\n"
-        assert traces(machine) == ["/usr/local/bin/hostwright"]
+def test_a_package_manager_at_work_is_waited_for_and_then_named(bare: Host) -> None:
+    # dpkg takes fcntl locks, which perl (there on every Debian) can hold: F_WRLCK on the whole file.
+    hold = 'open F, ">>/var/lib/dpkg/lock-frontend"; $l = pack "ssx4qqix4", 1; fcntl F, 6, $l; sleep 60'
+    bare.write("/root/hold", hold)
+    first = "systemd-run --quiet --unit=first perl /root/hold; sleep 0.3"
+    with impatient(bare), changed(bare, first, "systemctl stop first"):
+        refused(bare, bootstrap(bare, offline=False), 75, "another package manager is at work")
 
 
 def test_piped_it_takes_the_agent_from_the_config_repository(boot: Boot) -> None:
-    with boot() as machine:
+    with boot(image="agent") as machine:
         publish(machine)
         done = piped(machine, "--repo", CONFIG, "--trust", "unsigned")
         assert done.code == 0, done.error
+        assert "is already in /opt/hostwright/versions/" in done.error, "the image has what that would build"
         assert machine.read("/etc/greeting") == "hello\n"
         assert f"remote: {CONFIG}\n" in machine.read("/etc/hostwright/agent.yaml")
 
 
-def test_piped_a_repository_without_the_agent_is_not_looked_for_elsewhere(boot: Boot) -> None:
-    with boot() as machine:
-        machine.run(f"git -C {CLONE} rm -rq agent && git -C {CLONE} -c user.name=A -c user.email=a@b commit -qm Less")
-        publish(machine)
-        machine.run(f"git -C {CLONE} checkout -q HEAD^ -- . && mv {WHEELS} /srv/other")
-        command = f"cat {CLONE}/bootstrap.sh | sh -s -- --repo {CONFIG} --trust unsigned"
-        refused(machine, machine.run(command, check=False), 4, "does not hold the agent")
-
-
 def test_piped_unsigned_code_is_not_run_where_signatures_are_asked_for(boot: Boot) -> None:
-    with boot() as machine:
+    with boot(image="agent") as machine:
+        before = traces(machine)
         machine.run("ssh-keygen -q -t ed25519 -N '' -f /root/signer")
         machine.run('echo "ann $(cat /root/signer.pub)" > /root/signers')
         publish(machine)
         signed = ("--repo", CONFIG, "--trusted-signers", "/root/signers")
-        refused(machine, piped(machine, *signed), 5, "is not signed by anybody in /root/signers")
+        refused(machine, piped(machine, *signed), 5, "is not signed by anybody in /root/signers", theirs=before)
         identity = "-c user.name=Ann -c user.email=ann@example.org -c gpg.format=ssh -c user.signingKey=/root/signer"
         machine.run(
             f"git -C {CLONE} {identity} commit -q -S --allow-empty -m Signed && git -C {CLONE} push -q {CONFIG} main"

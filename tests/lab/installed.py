@@ -3,7 +3,8 @@
 ``offline`` adds to ``ready`` a folder of wheels for ``bootstrap.sh --wheelhouse``. ``agent`` adds to that the agent
 itself, as bootstrap.sh installs it and marked as whole, so that bootstrap.sh finds nothing left to install; it is not
 set up: no settings, no identity, no units. The dependencies are a layer of their own, under the hash of the lock: a
-changed line of the agent costs two seconds. ``containers`` is ``agent`` with podman below it, and a tiny image to run;
+changed line of the agent costs two seconds. ``bare`` is ``base`` with that folder of wheels and an apt repository:
+there bootstrap.sh finds all that it misses. ``containers`` is ``agent`` with podman below it, and a tiny image to run;
 ``instrumented`` is ``agent`` with strace and libfaketime; ``provisioned`` is ``agent`` with what machines are set up by
 at their first boot, and checks it.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from tests.lab.images import Image, derived, ready
+from tests.lab.images import Image, base, derived, ready
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +62,7 @@ _MIRROR = """\
 mkdir /srv/mirror
 cd /srv/mirror
 apt-get -q update
-apt-get -q install --download-only --yes bc cowsay cron figlet hello jq moreutils nano sl toilet tree
+apt-get -q install --download-only --yes {packages}
 mv /var/cache/apt/archives/*.deb .
 for each in *.deb; do
     dpkg-deb --field "$each"
@@ -75,6 +76,13 @@ echo 'deb [trusted=yes] copy:/srv/mirror ./' > /etc/apt/sources.list
 apt-get -q update
 """
 """Each apt has to read all that it can install: a second of CPU where that is Debian."""
+
+_WANTED = _MIRROR.format(packages="bc cowsay cron figlet hello jq moreutils nano sl toilet tree")
+_MISSING = _MIRROR.format(
+    packages="--no-install-recommends --reinstall git openssh-client ca-certificates python3-venv"
+    " sudo jq nano rsync tree iproute2"
+)
+_BARE = f"{_MISSING}\ncp -r /wheels {WHEELHOUSE}\n"
 
 _INSTRUMENTS = """\
 apt-get -q update
@@ -120,8 +128,13 @@ def containers(suite: str) -> Image:
     return _with_agent(f"{suite}-containers", derived(f"{suite}-podman", _dependencies(suite), _PODMAN))
 
 
+def bare(suite: str) -> Image:
+    wheels = f"{offline(suite)[0]}{WHEELHOUSE}:/wheels"
+    return derived(f"{suite}-bare", base(suite), _BARE, digests(_LOCK), wheels)
+
+
 def mirrored(suite: str) -> Image:
-    return _with_agent(f"{suite}-mirrored", derived(f"{suite}-mirror", _dependencies(suite), _MIRROR))
+    return _with_agent(f"{suite}-mirrored", derived(f"{suite}-mirror", _dependencies(suite), _WANTED))
 
 
 def instrumented(suite: str) -> Image:

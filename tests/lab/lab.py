@@ -3,9 +3,10 @@
     with lab.boot("bookworm") as host:
         host.run("apt-get install -y nginx")
 
-``base`` is a bare Debian; ``ready`` (the default) has git, Python with venv, ssh, sudo and curl; ``offline`` has
-the wheels of requirements.txt in /srv/wheels, and ``agent`` the agent installed; ``containers`` has podman beside it,
-``mirrored`` an apt repository of its own.
+``base`` is a bare Debian, and ``bare`` one with an apt repository of its own that holds what bootstrap.sh misses there;
+``ready`` (the default) has git, Python with venv, ssh, sudo and curl; ``offline`` has the wheels of requirements.txt in
+/srv/wheels, as ``bare`` has, and ``agent`` the agent installed; ``containers`` has podman beside it, ``mirrored`` an
+apt repository of its own.
 
 A host has a network of its own: its loopback, and on it the servers of this machine that ``host.reach(port)`` names. It
 reaches no registry; a host that is ``online`` does, for it shares this machine's network. Such a host listens only on
@@ -45,6 +46,7 @@ _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 
 KINDS: dict[str, Callable[[str], images.Image]] = {
     "base": images.base,
+    "bare": installed.bare,
     "ready": images.ready,
     "offline": installed.offline,
     "agent": installed.agent,

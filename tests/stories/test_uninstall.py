@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bootstrap.conftest import CLONE, bootstrap, clone_with, trusting
+from tests.bootstrap.conftest import CLONE, bootstrap, clone_with
 from tests.lab.host import Host
 from tests.lab.lab import Lab
 from tests.stories.imaging import DECLARED, image_of, undeclared
@@ -62,7 +62,7 @@ systemctl --quiet enable --now theirs
 
 
 def bare(lab: Lab, suite: str, clone: Path) -> Host:
-    machine = lab.boot(suite, image="base", name="bare", online=True)
+    machine = lab.boot(suite, image="bare", name="bare")
     machine.push(clone, CLONE)
     machine.run(THEIRS)
     return machine
@@ -82,9 +82,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("suite", ["bookworm", pytest.param("trixie", marks=pytest.mark.long)])
 def test_a_bare_machine_is_given_back_as_it_was(lab: Lab, clone: Path, suite: str) -> None:
     with bare(lab, suite, clone) as machine:
-        trust = trusting(machine)
         before = image_of(machine)
-        done = bootstrap(machine, *trust, offline=False)
+        done = bootstrap(machine)
         assert done.code == 0, done.error
         assert machine.run("hostwright plan").code == 0
         gone = machine.run("hostwright --json uninstall", check=False, timeout_s=600)
@@ -111,7 +110,7 @@ apt-get -qq -y install tree
 def test_what_people_changed_or_brought_meanwhile_stays_and_is_listed(lab: Lab, clone: Path) -> None:
     with bare(lab, "bookworm", clone) as machine:
         before = image_of(machine)
-        assert bootstrap(machine, *trusting(machine), offline=False).code == 0
+        assert bootstrap(machine).code == 0
         rest(machine)
         machine.run(CHANGED)
         gone = machine.run("hostwright uninstall", check=False, timeout_s=600)
