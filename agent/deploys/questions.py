@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 from agent.deploys.items import Item
 from agent.deploys.place import SYSTEM, Base
+from agent.domain.digest import JSON
+from agent.domain.ownership import file_of
 from agent.domain.question import Question, QuestionKind, UnsignedError
 from agent.system.files import read_bounded
+from agent.trace.answers import subject_of
 from agent.trace.way import way
 
 _ACCOUNTS = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
@@ -74,6 +78,18 @@ def of_items(items: Iterable[Item], base: Base = SYSTEM) -> Iterator[Question]:
             yield from way(f"{folder}/.")
         if parent == name:
             yield path(name)
+
+
+def items_behind(items: JSON, changed: Iterable[bytes], wanted: Iterable[str]) -> JSON | None:
+    """Of ``items`` of the system, as they stand in arguments, those that the ``changed`` questions of ``of_items`` are
+    about, and those with a key of ``wanted``. None where that may be any: a folder on the way, an account."""
+    written = cast("Sequence[Mapping[str, JSON]]", items)
+    paths = {subject_of(line) if line.startswith(b"path\t") else "" for line in changed}
+    paths |= {(file_of(key) or key).partition(":")[2] for key in wanted}
+    known = {item["path"] for item in written}
+    if not paths <= known.difference(_ACCOUNTS):
+        return None
+    return [item for item in written if item["path"] in paths]
 
 
 def of_units(names: Iterable[str]) -> Iterator[Question]:

@@ -19,12 +19,14 @@ from typing import Any
 from agent.domain.codec import to_plain
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
+from agent.domain.plan import DeployPlan, Plan
 from agent.domain.sealed import holds_sealed
 from agent.engine import forked
 from agent.engine.child import Child, ChildEndedError, TimedOutError
 from agent.engine.protocol import (
     STOPPED_STATUS,
     Begin,
+    EarlierLook,
     Order,
     ProtocolError,
 )
@@ -81,8 +83,11 @@ class Engine:
         self.unconfined = ""
         """The reason why plans are not confined here; empty where they are, or none was made yet."""
 
-    def plan(self, state: DesiredState, root: Path, interrupted: frozenset[str]) -> tuple[FoundDeploy, ...]:
+    def plan(
+        self, state: DesiredState, root: Path, interrupted: frozenset[str], earlier: Plan | None = None
+    ) -> tuple[FoundDeploy, ...]:
         """Find out what each deploy of ``state`` would change now; ``root`` holds the commit's files. Changes nothing.
+        ``earlier``: a plan of this cycle; what would be found as it was then is not looked at again.
 
         Raises DeployError when the engine says what nobody understands (kind ``engine``) or was stopped.
         """
@@ -101,7 +106,7 @@ class Engine:
             part = replace(state, deploys=tuple(deploys))
             confined = looking is Looking.CONFINED
             outcomes += self._converse(
-                part, root, interrupted, EngineCaller(look), confined=confined, traced=self._traced
+                part, root, interrupted, EngineCaller(look), earlier, confined=confined, traced=self._traced
             )
         if any(outcome.error == STOPPED for outcome in outcomes):
             raise DeployError("planning was stopped", kind=ProblemKind.STOPPED, hint="the next cycle plans again")
@@ -118,8 +123,10 @@ class Engine:
         on_started: Callable[[str, str, str], None] = ignore,
         on_operated: Callable[[OperationResult], None] = ignore,
         on_done: Callable[[DeployOutcome], None] = ignore,
+        earlier: Plan | None = None,
     ) -> tuple[DeployOutcome, ...]:
-        """Prepares each deploy after the ones before it ran, asks ``decide``, and runs what it allows.
+        """Prepares each deploy after the ones before it ran, asks ``decide``, and runs what it allows. ``earlier``:
+        as for ``plan``.
 
         An outcome for every deploy of ``state``, in order: HELD for Skip, FAILED also for what could not be prepared
         (``decide`` hears of it; its answer does not matter), SKIPPED for those behind the one that ended the engine
@@ -128,7 +135,8 @@ class Engine:
         """
         if self._stopped:
             return tuple(DeployOutcome(deploy.name, Status.SKIPPED, error=STOPPED) for deploy in state.deploys)
-        return self._converse(state, root, interrupted, EngineCaller(decide, on_started, on_operated, on_done))
+        caller = EngineCaller(decide, on_started, on_operated, on_done)
+        return self._converse(state, root, interrupted, caller, earlier)
 
     @property
     def stopped(self) -> bool:
@@ -148,16 +156,19 @@ class Engine:
         root: Path,
         interrupted: frozenset[str],
         caller: EngineCaller,
+        earlier: Plan | None,
         *,
         confined: bool = False,
         traced: bool = False,
     ) -> tuple[DeployOutcome, ...]:
         """A child's whole life."""
+        looks = {planned.deploy: planned for planned in earlier.deploys} if earlier is not None else {}
         orders: list[Order] = []
         lacking: dict[str, Lacking] = {}
         for deploy in state.deploys:
             try:
-                orders.append(self._order(deploy, root, deploy.name in interrupted))
+                order = self._order(deploy, root, deploy.name in interrupted)
+                orders.append(replace(order, earlier=_look_of(looks.get(deploy.name)) if deploy.built_in else None))
             except Lacking as error:
                 lacking[deploy.name] = error
         if not orders:
@@ -243,6 +254,12 @@ class Engine:
             return talk.cut_off(mask.masked(end.reason))
         except (ProtocolError, OverflowError) as error:
             raise unreadable(error, talk.deploy) from error
+
+
+def _look_of(planned: DeployPlan | None) -> EarlierLook | None:
+    if planned is None or not planned.trace or planned.unknown is not None or planned.error is not None:
+        return None
+    return EarlierLook(planned.trace, tuple(change.resource for change in planned.changes))
 
 
 def _unstarted(error: OSError) -> DeployError:

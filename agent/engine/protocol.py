@@ -35,6 +35,14 @@ class ProtocolError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierLook:
+    """The trace of an earlier look at a built-in in this cycle, and the keys of what it wanted to change."""
+
+    trace: str
+    wanted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One deploy as the child needs it. ``interrupted``: it began before and did not end well. ``root``: the folder
     that its source lies in, where that is another repository's."""
@@ -46,6 +54,7 @@ class Order:
     data: Mapping[str, JSON]
     interrupted: bool
     root: str | None = None
+    earlier: EarlierLook | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,7 @@ def apply(
         on_started=progress.started,
         on_operated=operated,
         on_done=done,
+        earlier=permitted.plan,
     )
     times = iter(decided.times)
     return Outcome(

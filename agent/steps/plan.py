@@ -11,7 +11,6 @@ from agent.domain.memory import AppliedDeploy
 from agent.domain.plan import Cause, Change, DeployPlan, Hold, HoldKind, Plan, WantedChange
 from agent.engine.client import Engine, FoundDeploy
 from agent.steps.reach import Made
-from agent.trace.answers import differing
 
 
 def make_plan(
@@ -25,13 +24,12 @@ def make_plan(
     before: Plan | None = None,
 ) -> Plan:
     """The plan for ``state``, whose files lie at ``root``. ``made``: what this cycle has changed so far. ``before``: an
-    earlier plan of this cycle; a look that would find the same as it did then is not repeated. Raises DeployError when
-    the engine itself fails."""
+    earlier plan of this cycle; what would be found as it was then is not looked at again. Raises DeployError when the
+    engine itself fails."""
     pending = False
     made = made or Made()
-    same = _still_in_sync(state, before) if before is not None else {}
-    looked = engine.plan(replace(state, deploys=_without(state, same)), root, interrupted)
-    plans = dict(same)
+    plans: dict[str, DeployPlan] = {}
+    looked = engine.plan(state, root, interrupted, before)
     for found in looked:
         if found.error is None:
             made.there(state.deploy(found.deploy), found.changes, applied.get(found.deploy))
@@ -48,26 +46,6 @@ def make_plan(
         plans[planned.deploy] = planned
     deploys = tuple(plans[deploy.name] for deploy in state.deploys if deploy.name in plans)
     return Plan(commit=state.commit, digest=state.digest, deploys=deploys)
-
-
-def _still_in_sync(state: DesiredState, before: Plan) -> dict[str, DeployPlan]:
-    """The built-ins that were in sync, and of whose looks each question has the same answer. Questions of deploy files
-    do not cover all that their code may look at."""
-    return {
-        planned.deploy: planned
-        for planned in before.deploys
-        if planned.in_sync and state.deploy(planned.deploy).built_in and _stands(planned.trace)
-    }
-
-
-def _stands(trace: str) -> bool:
-    lines = trace.encode("latin-1").split(b"\n")[:-1]
-    signed = lines and not any(line.startswith(b"unsigned\t") for line in lines)
-    return bool(signed) and next(differing(lines), None) is None
-
-
-def _without(state: DesiredState, same: Mapping[str, DeployPlan]) -> tuple[DesiredDeploy, ...]:
-    return tuple(deploy for deploy in state.deploys if deploy.name not in same)
 
 
 def waiting_with(deploy: DesiredDeploy, planned: DeployPlan, others: Mapping[str, DeployPlan]) -> DeployPlan:

@@ -50,7 +50,26 @@ def trace(questions: Iterable[Question]) -> str:
     """Ask each question once; return the lines, with a character for each byte. Waits until no answer is younger than
     the grain of the clock: 20 ms where something has just changed. Raises UnsteadyError where something changes all
     the time or systemd does not answer, UnsignedError where it does not tell of a unit."""
-    asked = {_line(question.kind.value, question.subject): None for question in questions}
+    return _text(_asked(_line(question.kind.value, question.subject) for question in questions))
+
+
+def renewed(trace: str) -> tuple[str, list[bytes]] | None:
+    """Ask each question of a trace again, as ``trace`` does. Return the trace as it is now, and the questions that have
+    another answer; None where a look rested on more than questions. Raises as ``trace``."""
+    lines = trace.encode("latin-1").split(b"\n")[:-1]
+    before = {line[: (end := line.rindex(b"\t") + 1)]: line[end:] for line in lines}
+    if not before or any(question.startswith((b"unsigned\t", b"unsteady\t")) for question in before):
+        return None
+    now = _asked(before)
+    return _text(now), [question for question, answer in before.items() if answer != now[question]]
+
+
+def _text(answers: Mapping[bytes, bytes]) -> str:
+    return b"".join(b"%s%s\n" % line for line in answers.items()).decode("latin-1")
+
+
+def _asked(questions: Iterable[bytes]) -> dict[bytes, bytes]:
+    asked = list(dict.fromkeys(questions))
     answers = dict(zip(asked, ask(asked), strict=True))
     untold = next((question for question, answer in answers.items() if answer == _UNTOLD), None)
     if untold == _line("failed-units", ""):
@@ -64,7 +83,7 @@ def trace(questions: Iterable[Question]) -> str:
     for _ in range(_TRIES):
         young = [question for question, answer in answers.items() if _is_young(question, answer)]
         if not young:
-            return b"".join(b"%s%s\n" % line for line in answers.items()).decode("latin-1")
+            return answers
         time.sleep(max(_grain(answers[question]) for question in young) / 1e9)
         answers |= zip(young, ask(young), strict=True)
     from agent.domain.question import UnsteadyError  # the daemon only asks again

@@ -63,7 +63,7 @@ class SpyEngine:
     drifted: bool = False
     has: str = ""
 
-    def plan(self, state: DesiredState, _root: Path, _interrupted: frozenset[str]) -> tuple[FoundDeploy, ...]:
+    def plan(self, state: DesiredState, *_: object) -> tuple[FoundDeploy, ...]:
         self.planned.append(state.commit)
         return tuple(self._found(deploy.name, state) for deploy in state.deploys)
 

@@ -12,6 +12,7 @@ import pytest
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.digest import JSON
 from agent.domain.outcome import DeployOutcome, OperationResult
+from agent.domain.plan import Plan
 from agent.engine.client import Decision, Engine, Execute, FoundDeploy
 
 TIMEOUT_S = 60
@@ -53,8 +54,8 @@ class Bench:
     def engine(self, timeout_s: int = TIMEOUT_S, inherit: tuple[int, ...] = ()) -> Engine:
         return Engine(work=self.work, timeout_s=timeout_s, inherit=inherit)
 
-    def plan(self, *interrupted: str) -> dict[str, FoundDeploy]:
-        found = self.engine().plan(self.state(), self.root, frozenset(interrupted))
+    def plan(self, *interrupted: str, earlier: Plan | None = None) -> dict[str, FoundDeploy]:
+        found = self.engine().plan(self.state(), self.root, frozenset(interrupted), earlier)
         return {prepared.deploy: prepared for prepared in found}
 
     def apply(

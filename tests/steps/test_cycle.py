@@ -65,7 +65,7 @@ class PlayedEngine:
     breaks_after_apply: bool = False
     applied: list[str] = field(default_factory=list)
 
-    def plan(self, state: DesiredState, _root: Path, _interrupted: frozenset[str]) -> tuple[FoundDeploy, ...]:
+    def plan(self, state: DesiredState, *_: object) -> tuple[FoundDeploy, ...]:
         if self.applied and self.breaks_after_apply:
             raise DeployError("planning was stopped", kind=ProblemKind.STOPPED)
         return tuple(self._found(deploy.name) for deploy in state.deploys)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -29,7 +28,7 @@ class Engine(PlayedEngine):
     ran = False
     prepared: tuple[str, ...] = ()
 
-    def plan(self, state: DesiredState, _root: Path, _interrupted: frozenset[str]) -> tuple[FoundDeploy, ...]:
+    def plan(self, state: DesiredState, *_: object) -> tuple[FoundDeploy, ...]:
         return tuple(self._found(deploy.name) for deploy in state.deploys)
 
     def apply(self, state, _root, _interrupted, *, decide, on_done, **_):  # type: ignore[no-untyped-def]

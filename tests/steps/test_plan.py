@@ -1,10 +1,8 @@
 from agent.domain.memory import AppliedDeploy
-from agent.domain.plan import Cause, DeployPlan, Plan, WantedChange
-from agent.domain.question import Question, QuestionKind
+from agent.domain.plan import Cause, WantedChange
 from agent.engine.client import FoundDeploy
 from agent.steps.plan import classify, make_plan
 from agent.steps.reach import Made
-from agent.trace.answers import trace, unsigned
 from tests.steps.build import deploy, state
 
 NOBODY = frozenset()
@@ -73,52 +71,6 @@ class Found:
 
     def plan(self, *_):
         return self._found
-
-
-class Looking:
-    """Stands for an engine; remembers the deploys that it looked at."""
-
-    def __init__(self):
-        self.looked = []
-
-    def plan(self, desired, *_):
-        self.looked += [each.name for each in desired.deploys]
-        return tuple(FoundDeploy(each.name) for each in desired.deploys)
-
-
-def traced(path):
-    return trace([Question(QuestionKind.PATH, f"{path}")])
-
-
-def planned_again(tmp_path, change, **kinds):
-    """The deploys that are looked at again after ``change``, of three that were in sync, each at a file of its own."""
-    names = ("first", "second", "third")
-    for name in names:
-        (tmp_path / name).write_text("x")
-    desired = state(*(deploy(name, **kinds) for name in names))
-    before = Plan("", "", tuple(DeployPlan(name, trace=traced(tmp_path / name)) for name in names))
-    change()
-    engine = Looking()
-    plan = make_plan(desired, engine=engine, root=None, applied={}, interrupted=NOBODY, before=before)
-    assert [(each.deploy, each.in_sync) for each in plan.deploys] == [(name, True) for name in names]
-    return engine.looked
-
-
-def test_what_would_be_found_the_same_is_not_looked_at_again(tmp_path):
-    assert planned_again(tmp_path, lambda: (tmp_path / "second").write_text("y")) == ["second"]
-    assert planned_again(tmp_path, lambda: None) == []
-
-
-def test_a_look_that_no_questions_cover_is_repeated(tmp_path):
-    before = Plan("", "", (DeployPlan("first", trace=unsigned("why")), DeployPlan("second")))
-    engine = Looking()
-    desired = state(deploy("first"), deploy("second"))
-    make_plan(desired, engine=engine, root=None, applied={}, interrupted=NOBODY, before=before)
-    assert engine.looked == ["first", "second"]
-
-
-def test_a_deploy_file_is_looked_at_again_whatever_its_questions_say(tmp_path):
-    assert planned_again(tmp_path, lambda: None, source="deploys/x.py") == ["first", "second", "third"]
 
 
 def planned_errors(*found):

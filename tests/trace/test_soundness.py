@@ -10,6 +10,8 @@ import os
 import shutil
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,8 @@ from hypothesis import strategies as st
 from agent.deploys.files.corrections import corrections, questions
 from agent.deploys.items import Item, concrete_items
 from agent.domain.digest import JSON
+from agent.engine.built_in import look
+from agent.engine.protocol import EarlierLook, Order
 from agent.errors import HostwrightError
 from agent.trace.answers import differing, trace
 from tests.drawing import cases
@@ -144,6 +148,32 @@ def test_a_path_that_a_plan_would_find_changed_has_another_answer(
             continue
     if found(arguments, root):
         assert list(differing(lines)), made
+
+
+@cases(40)
+@given(
+    before=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(sorted(CHANGES))), max_size=2),
+    since=st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(sorted(CHANGES))), max_size=2),
+)
+def test_a_second_look_at_what_may_differ_finds_what_a_whole_look_does(
+    tmp_path: Path, before: list[tuple[str, str]], since: list[tuple[str, str]]
+) -> None:
+    root = tmp_path / f"{next(NUMBERS)}"
+    (root / "elsewhere").mkdir(parents=True)
+    (root / "way").symlink_to("elsewhere")
+    order = Order("files", "files", None, {"items": concrete_items(wanted(root))[0]}, {}, False)
+    for correction in corrections(order.arguments, root):
+        correction.run()
+    for name, change in before:
+        with suppress(OSError):
+            CHANGES[change](root / name)
+    first = look(order, root, traced=True)
+    for name, change in since:
+        with suppress(OSError):
+            CHANGES[change](root / name)
+    second = look(replace(order, earlier=EarlierLook(first.trace, first.resources)), root, traced=True)
+    whole = look(order, root, traced=True)
+    assert (second.changes, second.trace) == (whole.changes, whole.trace)
 
 
 def test_most_changes_are_found_by_a_plan(tmp_path: Path) -> None:

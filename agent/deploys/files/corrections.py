@@ -21,6 +21,13 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
     return tree.corrections(items_from_json(arguments["items"]), root)
 
 
+def narrow(arguments: Mapping[str, JSON], changed: Iterable[bytes], wanted: Iterable[str]) -> Mapping[str, JSON] | None:
+    """The arguments of those items alone that the ``changed`` questions are about, and those with a key of ``wanted``.
+    None where that may be any."""
+    items = about.items_behind(arguments["items"], changed, wanted)
+    return {**arguments, "items": items} if items is not None else None
+
+
 def questions(arguments: Mapping[str, JSON]) -> Iterable[Question]:
     """The questions that ``corrections`` rests on."""
     return about.of_items(items_from_json(arguments["items"]))
