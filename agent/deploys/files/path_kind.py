@@ -165,19 +165,31 @@ class Whole(PathKind):
             with _noting(stayed, entry):
                 if (place := place_of(self.path(entry.name))) is not None:
                     going.append((entry, place))
-        with Works([Work(place, partial(self._remove_unchanged, entry.left)) for entry, place in going]) as works:
-            for number, (entry, place) in enumerate(going):
+        there: list[tuple[LedgerEntry, Place]] = []
+        for (entry, place), found in zip(going, look_each(place for _, place in going), strict=True):
+            with _noting(stayed, entry):
+                if isinstance(found, Exception):
+                    raise found
+                if found.status is not None:
+                    there.append((entry, place))
+        works = [Work(place, partial(self._remove_unchanged, entry.left)) for entry, place in there]
+        with Works(works, is_due=lambda _: True) as together:
+            for number, (entry, _) in enumerate(there):
                 with _noting(stayed, entry):
-                    if _is_there_to_remove(place):
-                        works.do(number)
+                    together.do(number)
         return stayed
 
     def _remove_unchanged(self, left: State | None, at: OpenPlace) -> None:
         """Looks again, because a person may have written since the first look. A file that is empty once blocks and
-        lines were removed from it is removed, too."""
+        lines were removed from it is removed, too. Raises DeployError for what holds, or may hold, somebody else's."""
         found = at.look()
         if found.status is None:
             return
+        if found.type == stat.S_IFDIR and not found.empty:
+            raise DeployError("it is not empty")
+        path = f"{at.base.path.rstrip('/')}/{at.path.lstrip('/')}"
+        if found.type == stat.S_IFDIR and any(user.pw_dir.rstrip("/") == path for user in pwd.getpwall()):
+            raise DeployError("it is somebody's home")
         if left is not None and found.content != b"" and (reason := self.changed(left, Seen(state_of(found)))):
             raise DeployError(f"changed since: {reason}")
         remove(at.parent, at.name, backup=False, batch=at.batch)
@@ -279,17 +291,6 @@ def _put_back(at: OpenPlace, before: State, image: bytes | None) -> None:
         cast("Whole", kind_table.kind_named(f"{kind}")).put_back(at, before, image)
     else:
         raise DeployError(f"{at.path}: what was there was not kept: it was a {kind}")
-
-
-def _is_there_to_remove(place: Place) -> bool:
-    """False where it is gone already. Raises DeployError where it holds, or may hold, what is somebody else's."""
-    found = place.look()
-    if found.type == stat.S_IFDIR and not found.empty:
-        raise DeployError("it is not empty")
-    path = f"{place.base.path.rstrip('/')}/{place.path.lstrip('/')}"
-    if found.type == stat.S_IFDIR and any(user.pw_dir.rstrip("/") == path for user in pwd.getpwall()):
-        raise DeployError("it is somebody's home")
-    return found.status is not None
 
 
 @contextmanager
