@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError, HostwrightError
@@ -57,6 +57,22 @@ def refusal(key: str, error: DeployError) -> Correction:
     """A resource that cannot be made as wanted, as a change that fails with the reason. It keeps no other resource of
     its deploy from being put right, and the deploy has failed all the same."""
     return Correction(WantedChange(key, f"cannot be done: {error.message}", refused=True), _refuse, error)
+
+
+def each_alone(looks: Mapping[str, Callable[[], Correction | None]]) -> list[Correction]:
+    """The correction that each look finds, by the key of its resource. A look that raises DeployError
+    or OSError makes a refusal of its resource alone. What cannot be made comes last."""
+    found: list[Correction] = []
+    for key, look in looks.items():
+        try:
+            found += filter(None, [look()])
+        except (DeployError, OSError) as error:
+            found.append(refusal(key, as_deploy_error(error)))
+    return sorted(found, key=lambda correction: correction.change.refused)
+
+
+def as_deploy_error(error: DeployError | OSError) -> DeployError:
+    return error if isinstance(error, DeployError) else DeployError(f"{error}")
 
 
 def _refuse(error: DeployError) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import grp
 import pwd
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from agent.deploys.at_path import Attributes
-from agent.deploys.items import Item
 from agent.errors import DeployError
 from agent.problems import ProblemKind
 
@@ -41,24 +40,20 @@ class Owner:
         return Attributes(mode, self.uid, self.gid, giving or {})
 
 
-class Owners:
-    """The owners of many items, each looked up once."""
+Owners = Callable[[str, str | None], Owner]
+"""``owner_of``, as it is or with a memory."""
 
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, str | None], Owner] = {}
 
-    def of(self, item: Item) -> Owner:
-        """Without a group the user's own, or the group of the same number where the user is only a number."""
-        asked = item.owner, item.group
-        if asked not in self._found:
-            number = int(item.owner) if item.owner.isdecimal() else None
-            uid, gid = number, number
-            with suppress(KeyError):
-                user = pwd.getpwnam(item.owner)
-                uid, gid = user.pw_uid, user.pw_gid
-            gid = gid if item.group is None else _gid(item.group)
-            self._found[asked] = Owner(*asked, uid, gid, _words(*asked, uid, gid))
-        return self._found[asked]
+def owner_of(user: str, group: str | None) -> Owner:
+    """The owner by these names or numbers. Without a group the user's own, or the group of the same number where the
+    user is only a number."""
+    number = int(user) if user.isdecimal() else None
+    uid, gid = number, number
+    with suppress(KeyError):
+        account = pwd.getpwnam(user)
+        uid, gid = account.pw_uid, account.pw_gid
+    gid = gid if group is None else _gid(group)
+    return Owner(user, group, uid, gid, _words(user, group, uid, gid))
 
 
 def _words(user: str, group: str | None, uid: int | None, gid: int | None) -> str:

@@ -18,11 +18,12 @@ from typing import cast
 
 from agent.deploys.at_path import AtPath
 from agent.deploys.correction import Correction
-from agent.deploys.files.path_kind import Content, PathKind, refused
+from agent.deploys.files.path_kind import Content, PathKind, refused, removal
 from agent.deploys.items import Item, Policy, in_order, parents
 from agent.deploys.kind_table import kind_named
-from agent.deploys.owners import Owner, Owners
+from agent.deploys.owners import Owner, Owners, owner_of
 from agent.deploys.place import SYSTEM, Base, OpenPlace, Place, Work, Works, work_together
+from agent.deploys.writing import remove
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
 from agent.system.obstacle import is_mount_point
@@ -45,7 +46,7 @@ def corrections(
     commit that cannot be read, and for a home that is missing or another's."""
     with base.entered():
         found = survey(base, items, root, repositories)
-    owners = Owners()
+    owners = cache(owner_of)
     works = Works([_work(base, each.item, each.content, owners) for each in found], lambda number: made[number].allowed)
     made = [
         Correction(each.change, works.do, number, is_done=partial(works.is_done, number))
@@ -92,7 +93,7 @@ def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
     """Puts one item right, whole or not at all, with the base open at ``start``. Looks once more, because time has
     passed since the survey. Returns what it has to tell. Raises DeployError when it cannot; then what was there
     stands."""
-    (outcome,) = work_together([_work(base, item, content, Owners())], start)
+    (outcome,) = work_together([_work(base, item, content, owner_of)], start)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -105,21 +106,24 @@ def _work(base: Base, item: Item, content: bytes | None, owners: Owners) -> Work
 def _make(item: Item, content: bytes | None, owners: Owners, at: OpenPlace) -> str:
     kind = _kind_of(item.kind)
     item = _as_its_folder(item, at.parent)
-    owner = owners.of(item)
+    owner = owners(item.owner, item.group)
     found = kind.find(at, item)
     change = _mounted(_change(kind, item, found, owner, lambda: content or b""), kind, item, found, at)
     if change is None:
         return ""
     if change.refused:
         raise UnsafePath(f"{item.path}: {change.operation}")
-    return kind.make(at, item, found, owner, content)
+    if not item.absent:
+        return kind.make(at, item, found, owner, content)
+    remove(at.parent, at.name, backup=item.backup, batch=at.batch)
+    return ""
 
 
 class _Survey:
     """One walk over the items, and what it remembers from one to the next."""
 
     def __init__(self, base: Base, root: Path, repositories: Path | None) -> None:
-        self.owners = Owners()
+        self.owners: Owners = cache(owner_of)
         self._base = base
         self._root = root
         self._repositories = repositories
@@ -144,7 +148,7 @@ class _Survey:
         if item.path in self._contents:
             found = replace(found, content=self._contents[item.path])
         content = _once(partial(kind.content, item, self._origin(item)))
-        change = _change(kind, item, found, self.owners.of(item), content)
+        change = _change(kind, item, found, self.owners(item.owner, item.group), content)
         change = _mounted(change, kind, item, found, at) if at is not None else change
         if change is None:
             return None
@@ -180,7 +184,7 @@ def _kind_of(name: str) -> PathKind:
 
 def _change(kind: PathKind, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
     """The change that the item's policy allows."""
-    change = kind.difference(item, found, owner, content)
+    change = removal(item, found) if item.absent else kind.difference(item, found, owner, content)
     if change is None or found.status is None or item.policy is Policy.OVERWRITE:
         return change
     if item.policy is Policy.KEEP:
@@ -219,7 +223,7 @@ def _hopeless_last(found: list[Deviation], owners: Owners) -> list[Deviation]:
     hopeless."""
     hopeless: set[str] = set()
     for each in found:
-        owned = owners.of(each.item).exists
+        owned = owners(each.item.owner, each.item.group).exists
         if each.change.refused or not owned or (hopeless and not hopeless.isdisjoint(parents(each.item.path))):
             hopeless.add(each.item.path)
     return sorted(found, key=lambda each: each.item.path in hopeless)

@@ -15,10 +15,12 @@ from agent.deploys.at_path import AtPath
 from agent.deploys.containers import podman
 from agent.deploys.containers.quadlet_text import FOLDER, file_name, service_of
 from agent.deploys.correction import Correction
-from agent.deploys.items import FILE_MODE, Item
+from agent.deploys.items import FILE_MODE, Item, items_from_json
 from agent.deploys.kind import Kind, State, state_before
 from agent.deploys.place import SYSTEM, Place
 from agent.deploys.unit_state import LoadedUnit, Times, UnitStep, WantedUnit, steps
+from agent.domain.codec import from_plain
+from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
 from agent.domain.question import Question
@@ -53,16 +55,25 @@ class Quadlet(Kind):
         digest = hashlib.sha256(found.content).hexdigest()
         return Seen({"sha256": digest, "mode": found.mode, "running": _runs(_service(name, found))}, found.content)
 
-    def corrections(self, wanted: Mapping[str, WantedQuadlet]) -> list[Correction]:
-        """Find what differs from ``wanted``, by one question to systemd, in the order in which quadlets can start."""
+    def corrections(self, arguments: Mapping[str, JSON], root: Path) -> list[Correction]:
+        """One for each quadlet that differs, and for their folder, by one question to systemd, in the order in which
+        quadlets can start. Raises DeployError without systemd, and without a podman that knows quadlets."""
+        systemctl.require_systemd("it cannot run containers")
+        podman.generator()
+        wanted = from_plain(arguments["quadlets"], dict[str, WantedQuadlet])
+        folders = tree.corrections(items_from_json(arguments["items"]), root)
         names = sorted(wanted, key=lambda name: _ORDER.index(name.rpartition(".")[2]))
         services = {name: service_of(name, wanted[name].text) for name in names}
         found = systemctl.query(services.values())
         made = (self._correction(name, wanted, found[services[name]]) for name in names)
-        return [correction for correction in made if correction is not None]
+        return [*folders, *filter(None, made)]
 
-    def questions(self, wanted: Mapping[str, WantedQuadlet]) -> Iterator[Question]:
+    def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
         """The questions that ``corrections`` rests on."""
+        wanted = from_plain(arguments["quadlets"], dict[str, WantedQuadlet])
+        for place in (*podman.GENERATORS, "/usr/bin/podman"):
+            yield from about.through(place)
+        yield from about.of_items(items_from_json(arguments["items"]))
         yield from about.of_items(_item(name, quadlet.text) for name, quadlet in wanted.items())
         yield from about.of_units(service_of(name, quadlet.text) for name, quadlet in wanted.items())
         for place in {place for quadlet in wanted.values() for place in quadlet.restart_on}:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pwd
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent.deploys import questions as about
 from agent.deploys import tree
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.files.file import File
-from agent.deploys.items import Item
+from agent.deploys.items import items_from_json
+from agent.domain.codec import from_plain
+from agent.domain.digest import JSON
 from agent.domain.question import Question
 from agent.errors import DeployError
 
@@ -35,10 +37,10 @@ class CronEntry(File):
     def path(self, name: str) -> str:
         return path_of(name)
 
-    def corrections(self, wanted: Sequence[Item], users: Mapping[str, str]) -> list[Correction]:
-        """Find what differs from ``wanted``. ``users``: by key, who runs the job; one of a user who does not exist is
-        refused, for cron passes over such a file without a word. Raises DeployError where no cron daemon reads
-        FOLDER."""
+    def corrections(self, arguments: Mapping[str, JSON], root: Path) -> list[Correction]:
+        """One for each entry that differs. The job of a user who does not exist is refused: cron passes over such a
+        file without a word. Raises DeployError where no cron daemon reads FOLDER."""
+        wanted, users = items_from_json(arguments["items"]), _users(arguments)
         if wanted and not (FOLDER.is_dir() and any(Path(reader).exists() for reader in _READERS)):
             raise DeployError(
                 "there is no cron daemon on this host that reads /etc/cron.d",
@@ -46,15 +48,20 @@ class CronEntry(File):
                 " `services`",
             )
         missing = {key: user for key, user in users.items() if not _exists(user)}
-        made = tree.corrections([item for item in wanted if item.key not in missing], Path("/"))
+        made = tree.corrections([item for item in wanted if item.key not in missing], root)
         return [*made, *(refusal(key, _nobody(user)) for key, user in missing.items())]
 
-    def questions(self, wanted: Sequence[Item], users: Mapping[str, str]) -> Iterator[Question]:
+    def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
         """The questions that ``corrections`` rests on."""
         for place in (FOLDER, *_READERS):
             yield from about.through(place)
-        yield from about.of_accounts(users.values())
-        yield from about.of_items(wanted)
+        yield from about.of_accounts(_users(arguments).values())
+        yield from about.of_items(items_from_json(arguments["items"]))
+
+
+def _users(arguments: Mapping[str, JSON]) -> Mapping[str, str]:
+    """By key, who runs the job."""
+    return from_plain(arguments["users"], dict[str, str])
 
 
 def _exists(user: str) -> bool:

@@ -32,7 +32,7 @@ class Directory(Whole):
                 return AtPath(os.fstat(descriptor))
         return found
 
-    def correction(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+    def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
         del content
         if found.type == stat.S_IFDIR:
             changes = [] if item.is_parent else self.attribute_changes(item, found, owner)
@@ -45,7 +45,7 @@ class Directory(Whole):
             return WantedChange(item.key, words)
         return in_the_way(item, found)
 
-    def put(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+    def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         del content
         mode = self.wanted_mode(item)
         if found.type != stat.S_IFDIR:

@@ -61,7 +61,7 @@ class File(Whole):
             raise DeployError(why, hint=hint, kind=ProblemKind.SOURCE_DAMAGED)
         return content
 
-    def correction(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+    def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
         private = item.secret or not self.wanted_mode(item) & stat.S_IROTH or is_private(found)
         is_file = found.type == stat.S_IFREG
         if is_file:
@@ -87,7 +87,7 @@ class File(Whole):
         )
         return WantedChange(item.key, operation, diff, private)
 
-    def put(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+    def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         if content is None:
             why = f"{item.path}: somebody moves the folders on the way to it"  # the way was closed when it was planned
             raise UnsafePath(why, hint="the next cycle tries again")

@@ -24,7 +24,7 @@ class Link(Whole):
             return replace(found, empty=holds_only_links(at.parent, at.name, item.links_into))
         return found
 
-    def correction(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+    def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
         del owner, content
         if found.type == stat.S_IFLNK:
             words = f"point the link to {item.target} (was {found.target})"
@@ -36,7 +36,7 @@ class Link(Whole):
             return WantedChange(item.key, words, private=is_private(found))
         return in_the_way(item, found)
 
-    def put(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
+    def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         del owner, content
         if item.links_into is not None and found.type == stat.S_IFDIR:
             remove_links(at.parent, at.name, item.links_into)

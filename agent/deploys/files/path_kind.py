@@ -66,7 +66,8 @@ class PathKind(Kind):
 
     @abstractmethod
     def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
-        """The change that makes ``found`` as wanted, None where it is so. Calls ``content`` only if it has to."""
+        """The change that makes ``found`` as an item that is to be there, None where it is so. Calls ``content`` only
+        if it has to."""
 
     @abstractmethod
     def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
@@ -91,23 +92,6 @@ class Whole(PathKind):
     def path(self, name: str) -> str:
         """The path of the resource of this name, as it stands in the key of a file."""
         return name
-
-    def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
-        return _removal(item, found) if item.absent else self.correction(item, found, owner, content)
-
-    def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
-        if not item.absent:
-            return self.put(at, item, found, owner, content)
-        remove(at.parent, at.name, backup=item.backup, batch=at.batch)
-        return ""
-
-    @abstractmethod
-    def correction(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
-        """``difference`` of an item that is to be there."""
-
-    @abstractmethod
-    def put(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
-        """``make`` of an item that is to be there."""
 
     @abstractmethod
     def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> object:
@@ -274,7 +258,8 @@ def _giving_changes(found: Mapping[str, bytes], wanted: Mapping[str, bytes]) -> 
         yield f"set capabilities {capability_words(after)} (had {had})" if after else f"remove capabilities: {had}"
 
 
-def _removal(item: Item, found: AtPath) -> WantedChange | None:
+def removal(item: Item, found: AtPath) -> WantedChange | None:
+    """The change that removes what is at the path of an item that is to be absent; None where nothing is."""
     if found.type == 0:
         return None
     if found.type == stat.S_IFDIR and not found.empty:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import stat
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import cast
 
-from agent.deploys import systemctl
-from agent.deploys.correction import Correction, refusal
+from agent.deploys import questions as about
+from agent.deploys import systemctl, tree
+from agent.deploys.correction import Correction, each_alone
 from agent.deploys.files.diff import unified
+from agent.deploys.items import items_from_json
 from agent.deploys.kind import Kind, State, state_before
 from agent.deploys.services.startable import require_startable
+from agent.deploys.services.unit_file import UNIT_MODE, UnitFile, erase, linked_from, put_back, unit_file
 from agent.deploys.systemctl import JOB_TIMEOUT_S, QUERY_TIMEOUT_S
 from agent.deploys.unit_state import (
     UNIT_FOLDER,
@@ -27,28 +29,17 @@ from agent.deploys.unit_state import (
     template_of,
     undone,
 )
+from agent.domain.codec import from_plain
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
+from agent.domain.question import Question
 from agent.errors import Consequence, DeployError
-from agent.system.files import explained, fsync_folder, read_bounded, write_atomic
+from agent.system.files import explained, fsync_folder, write_atomic
 from agent.system.process import run
 from agent.system.systemd import booted
 
-UNIT_MODE = 0o644
 _CHECKED_AFTERWARDS = frozenset({UnitStep.UNMASK, UnitStep.ENABLE, UnitStep.DISABLE, UnitStep.STOP, UnitStep.MASK})
-_VENDOR = ("/etc/systemd/", "/run/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/")
-"""A link to below one of these is an alias; one to elsewhere is a linked unit."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnitFile:
-    """The file at a unit's place in /etc/systemd/system. ``state``: its type with mode and sha256, or a link's target;
-    None for nothing. ``proper``: mode and owner are as the agent gives them."""
-
-    state: Mapping[str, JSON] | None = None
-    content: bytes | None = None
-    proper: bool = False
 
 
 class Unit(Kind):
@@ -59,7 +50,7 @@ class Unit(Kind):
         self._folder = folder
 
     def look(self, name: str) -> Seen | None:
-        file = self._file(name)
+        file = unit_file(self._folder / name)
         unit = systemctl.query([name])[name]
         if file.state is None and not unit.exists:
             return None
@@ -68,27 +59,38 @@ class Unit(Kind):
             state["id"] = unit.id
         return Seen(state, file.content)
 
-    def corrections(self, wanted: Mapping[str, WantedUnit], changing: Collection[str]) -> list[Correction]:
-        """Find what differs from ``wanted``, by one look; what cannot be made comes last. ``changing``: keys of the
-        drop-ins that are written before. Templates come before instances, services before the
-        timers, sockets and paths that start them."""
+    def corrections(self, arguments: Mapping[str, JSON], root: Path) -> list[Correction]:
+        """One for each unit and drop-in that differs, by one look. Drop-ins come first, templates before instances,
+        services before the timers, sockets and paths that start them. Raises DeployError without systemd."""
+        systemctl.require_systemd("it has no services to manage")
+        wanted = from_plain(arguments["units"], dict[str, WantedUnit])
+        drop_ins = tree.corrections(items_from_json(arguments["items"]), root)
+        changing = {drop_in.change.resource for drop_in in drop_ins}
         found = systemctl.query(wanted)
         arriving = {name for name, unit in wanted.items() if unit.running or unit.enabled}
         found = {name: state.triggered(dict.fromkeys(arriving, _COMING)) for name, state in found.items()}
         starters = {by for name, state in found.items() if wanted[name].enabled is False for by in state.wanters}
         running = {name for name, state in systemctl.query(sorted(starters)).items() if state.running}
-        looks = {name: _Look(name, unit, self._wanted_file(name, unit), changing) for name, unit in wanted.items()}
-        made: list[Correction] = []
-        refused: list[Correction] = []
-        for name in sorted(wanted, key=lambda name: (not is_template(name), not name.endswith(".service"))):
-            try:
-                _require_possible(name, wanted, found, running)
-                correction = self._correction(looks[name], looks.get(template_of(name), looks[name]), found[name])
-            except DeployError as error:
-                refused.append(refusal(f"unit:{name}", error))
-            else:
-                made += [correction] if correction is not None else []
-        return [*made, *refused]
+        looks = {name: _Look(name, unit, self._folder / name, changing) for name, unit in wanted.items()}
+
+        def correction(name: str) -> Correction | None:
+            _require_possible(name, wanted, found, running)
+            return self._correction(looks[name], looks.get(template_of(name), looks[name]), found[name])
+
+        names = sorted(wanted, key=lambda name: (not is_template(name), not name.endswith(".service")))
+        return [*drop_ins, *each_alone({f"unit:{name}": partial(correction, name) for name in names})]
+
+    def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
+        """The questions that ``corrections`` rests on. Raises DeployError where systemd does not tell."""
+        yield from about.of_items(items_from_json(arguments["items"]))
+        wanted = from_plain(arguments["units"], dict[str, WantedUnit])
+        disabled = [name for name, unit in wanted.items() if unit.enabled is False]
+        yield from systemctl.questions(wanted, beside=disabled)
+        for name, unit in wanted.items():
+            if unit.content is not None:
+                yield from about.at(UNIT_FOLDER / name)
+            for place in {*unit.restart_on, *unit.reload_on, *unit.drop_ins}:
+                yield from about.below(place)
 
     def make(self, name: str, needed: Sequence[UnitStep], content: str | None) -> str:
         """Do the steps to the unit ``name`` (its own name), in order, and look whether they had an effect. Returns a
@@ -133,7 +135,7 @@ class Unit(Kind):
                 continue
             try:
                 self._require_unchanged(entry)
-                self._erase(entry.name)
+                erase(self._folder, entry.name)
                 gone.append(entry.name)
             except DeployError as error:
                 stayed[entry.key] = error.message
@@ -147,9 +149,9 @@ class Unit(Kind):
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
         name, before = entry.name, state_before(entry)
         was = cast("Mapping[str, JSON] | None", before.get("file"))
-        moved = self._file(name).state != was
+        moved = unit_file(self._folder / name).state != was
         if moved:
-            self._put_back(name, was, image)
+            put_back(self._folder / name, was, image)
         if not booted():
             return
         if moved:
@@ -171,27 +173,6 @@ class Unit(Kind):
 
     def units(self, entry: LedgerEntry) -> Collection[str]:
         return (entry.name,)
-
-    def _file(self, name: str) -> UnitFile:
-        """Raises OSError, also for what is neither a file nor a link."""
-        path = self._folder / name
-        try:
-            status = path.lstat()
-        except FileNotFoundError:
-            return UnitFile()
-        if stat.S_ISLNK(status.st_mode):
-            return UnitFile({"type": "link", "target": f"{path.readlink()}"})
-        content, mode = read_bounded(path), stat.S_IMODE(status.st_mode)
-        proper = mode == UNIT_MODE and status.st_uid == status.st_gid == 0
-        digest = hashlib.sha256(content).hexdigest()
-        return UnitFile({"type": "file", "mode": mode, "sha256": digest}, content, proper)
-
-    def _wanted_file(self, name: str, wanted: WantedUnit) -> UnitFile:
-        """The file of a unit whose content is wanted; one that cannot be read is as good as none."""
-        try:
-            return self._file(name) if wanted.content is not None else UnitFile()
-        except OSError:
-            return UnitFile()
 
     def _correction(self, look: _Look, template: _Look, found: LoadedUnit) -> Correction | None:
         """``template``: what an instance is made from, where this deploy knows it; else ``look`` itself."""
@@ -229,7 +210,7 @@ class Unit(Kind):
                 # Links that the [Install] section no longer asks for must go.
                 systemctl.systemctl(name, "reenable", name)
             case UnitStep.ENABLE:
-                systemctl.systemctl(name, "enable", self._linked_from(name) or name)
+                systemctl.systemctl(name, "enable", linked_from(self._folder / name) or name)
             case UnitStep.START | UnitStep.RESTART:
                 systemctl.start(name, step.value)
             case UnitStep.RELOAD:
@@ -257,54 +238,26 @@ class Unit(Kind):
         fsync_folder(self._folder)
         systemctl.systemctl(name, "daemon-reload")
 
-    def _linked_from(self, name: str) -> str:
-        """The path of a linked unit's file, by which alone it can be enabled; empty for another unit."""
-        path = self._folder / name
-        target = path.resolve() if path.is_symlink() else Path()
-        return f"{target}" if target.name == name and not f"{target}".startswith(_VENDOR) else ""
-
     def _require_unchanged(self, entry: LedgerEntry) -> None:
         """Raises DeployError where a person wrote to the file while the units were stopped."""
-        file = self._file(entry.name).state
+        file = unit_file(self._folder / entry.name).state
         reason = self.changed(entry.left, Seen({"file": file})) if entry.left is not None and file else ""
         if reason:
             raise DeployError(f"changed since: {reason}")
-
-    def _erase(self, name: str) -> None:
-        """Removes the unit's file and the links by which others want it; their folders too, where they are empty."""
-        for link in self._folder.glob(f"*.*/{name}"):
-            if link.is_symlink() and link.parent.suffix in (".wants", ".requires", ".upholds"):
-                link.unlink()
-                if not any(link.parent.iterdir()):
-                    link.parent.rmdir()
-        if self._file(name).state is not None:
-            (self._folder / name).unlink()
-            fsync_folder(self._folder)
-
-    def _put_back(self, name: str, was: Mapping[str, JSON] | None, image: bytes | None) -> None:
-        """Gives the unit its file of before. Raises DeployError where its content was not kept."""
-        path = self._folder / name
-        if was is None:
-            path.unlink(missing_ok=True)
-        elif "target" in was:
-            path.unlink(missing_ok=True)
-            path.symlink_to(cast("str", was["target"]))
-        elif image is None:
-            raise DeployError(f"{name}: what was in {path} was not kept; it is left as it is")
-        else:
-            write_atomic(path, image, mode=cast("int", was["mode"]))
-        fsync_folder(self._folder)
 
 
 class _Look:
     """A unit's wanted state beside its files on the host. ``changing``: keys of the drop-ins that are written first."""
 
-    def __init__(self, name: str, wanted: WantedUnit, file: UnitFile, changing: Collection[str]) -> None:
+    def __init__(self, name: str, wanted: WantedUnit, path: Path, changing: Collection[str]) -> None:
         self.name = name
         self.wanted = wanted
-        self.file = file
+        self.file = UnitFile()
+        if wanted.content is not None:
+            with suppress(OSError):  # one that cannot be read is as good as none
+                self.file = unit_file(path)
         content = None if wanted.content is None else wanted.content.encode()
-        self.same_file = content is None or (file.content == content and file.proper)
+        self.same_file = content is None or (self.file.content == content and self.file.proper)
         self.same_drop_ins = not any(f"file:{path}" in changing for path in wanted.drop_ins)
         self.files = (*([f"{UNIT_FOLDER / name}"] if content is not None else []), *wanted.drop_ins)
 

@@ -6,15 +6,19 @@ itself, as a comment on the line (``SettingLine.was``), and so in what a cycle l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-from agent.deploys.correction import Correction, refusal
+from agent.deploys.correction import Correction, each_alone
 from agent.deploys.kind import Kind, State, state_before
 from agent.deploys.sysctl import keys
 from agent.deploys.sysctl.kernel import Kernel
 from agent.deploys.sysctl.keys import SettingLine
+from agent.domain.codec import from_plain
+from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
 from agent.domain.question import Question
@@ -27,25 +31,6 @@ class WantedSetting:
 
     value: str
     optional: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SettingDifference:
-    """The difference of the setting ``key``. ``replaced``: the kernel's other value, None where it is not to be set.
-    ``write``: our file does not say it. ``override``: why it will not last, which nothing here mends."""
-
-    key: str
-    wanted: WantedSetting
-    replaced: str | None
-    write: bool
-    override: str
-
-    @property
-    def operation(self) -> str:
-        """In words; empty where nothing differs."""
-        words = [f"set to {self.wanted.value} (was {self.replaced})"] if self.replaced is not None else []
-        words += ["write it to our file for the next boot"] if self.write else []
-        return ", ".join([*words, self.override] if self.override else words)
 
 
 class KernelSetting(Kind):
@@ -62,39 +47,34 @@ class KernelSetting(Kind):
         value = self._kernel.value(name)
         return Seen({"line": line.value, "optional": line.optional, "was": line.was, "value": value})
 
-    def corrections(self, wanted: Mapping[str, WantedSetting]) -> list[Correction]:
-        """Find what differs from ``wanted``, in its order; what cannot be made comes last. Raises DeployError where our
-        file cannot be read."""
+    def corrections(self, arguments: Mapping[str, JSON], _root: Path = Path("/")) -> list[Correction]:
+        """One for each setting that differs. Raises DeployError where our file cannot be read."""
         try:
             lines = self._kernel.lines() if self._kernel.file_is_proper() else {}
         except OSError as error:
             raise DeployError(f"kernel settings cannot be read: {error}") from error
         later = self._kernel.files(after_ours=True)
-        made: list[Correction] = []
-        refused: list[Correction] = []
-        for key, setting in wanted.items():
-            try:
-                difference = self._difference(key, setting, lines.get(key), keys.said_last(later, key))
-            except DeployError as error:
-                refused.append(refusal(f"sysctl:{key}", error))
-                continue
-            if operation := difference.operation:
-                made.append(Correction(WantedChange(f"sysctl:{key}", operation), self.make, difference))
-        return [*made, *refused]
+        return each_alone(
+            {
+                f"sysctl:{key}": partial(self._correction, key, setting, lines.get(key), keys.said_last(later, key))
+                for key, setting in _wanted(arguments).items()
+            }
+        )
 
-    def questions(self, wanted: Iterable[str]) -> Iterator[Question]:
+    def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
         """The questions that ``corrections`` rests on."""
-        yield from self._kernel.questions(wanted)
+        return self._kernel.questions(_wanted(arguments))
 
-    def make(self, difference: SettingDifference) -> None:
-        """Raises DeployError when it cannot be done, or does not last; what could be done then is."""
-        key, wanted = difference.key, difference.wanted
-        if difference.write:
-            self._kernel.write(key, SettingLine(wanted.value, wanted.optional, difference.replaced))
-        if difference.replaced is not None:
-            self._kernel.set(key, wanted.value)
-        if difference.override:
-            raise DeployError(f"{key}: {difference.override}")
+    def make(self, key: str, line: SettingLine | None, value: str | None, override: str) -> None:
+        """Write the ``line`` to our file, and set the kernel's ``value``; None: it is so. ``override``: why it will not
+        last, which nothing here mends. Raises DeployError when it cannot be done, or does not last; what could be done
+        then is."""
+        if line is not None:
+            self._kernel.write(key, line)
+        if value is not None:
+            self._kernel.set(key, value)
+        if override:
+            raise DeployError(f"{key}: {override}")
 
     def changed(self, left: State, now: Seen) -> str:
         """Say how the line differs. Another value in the kernel alone does not count: it would not last anyway."""
@@ -122,9 +102,9 @@ class KernelSetting(Kind):
         if value is not None:
             self._kernel.set(entry.name, value)
 
-    def _difference(
+    def _correction(
         self, key: str, wanted: WantedSetting, line: SettingLine | None, later: tuple[str, str] | None
-    ) -> SettingDifference:
+    ) -> Correction | None:
         """``line``: what our file says, if mode and owner are right. ``later``: the file that counts more, and its
         value. Raises DeployError where the kernel has no such setting, or does not tell."""
         try:
@@ -137,10 +117,22 @@ class KernelSetting(Kind):
                 hint="correct the name, load the module that brings it before, or say `optional: true`",
             )
         written = line is not None and (line.value, line.optional) == (wanted.value, wanted.optional)
+        replaced = None if has == wanted.value else has
+        words = [f"set to {wanted.value} (was {replaced})"] if replaced is not None else []
+        words += ["write it to our file for the next boot"] if not written else []
         override = ""
         if later is not None and later[1] != wanted.value:
             override = f"{later[0]} sets it to {later[1]} at the next boot; take that line away"
-        return SettingDifference(key, wanted, None if has == wanted.value else has, not written, override)
+            words.append(override)
+        if not words:
+            return None
+        due = None if written else SettingLine(wanted.value, wanted.optional, replaced)
+        value = None if replaced is None else wanted.value
+        return Correction(WantedChange(f"sysctl:{key}", ", ".join(words)), self.make, key, due, value, override)
+
+
+def _wanted(arguments: Mapping[str, JSON]) -> Mapping[str, WantedSetting]:
+    return from_plain(arguments["settings"], dict[str, WantedSetting])
 
 
 def _text(state: State, word: str) -> str | None:

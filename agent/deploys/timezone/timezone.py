@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -42,8 +42,9 @@ class Timezone(Kind):
         said = None if file.content is None else file.content.decode(errors="replace")
         return Seen({"link": link.target, "file": said}, link.content)
 
-    def corrections(self, zone: str) -> Sequence[Correction]:
+    def corrections(self, arguments: Mapping[str, JSON], _root: Path = Path("/")) -> Sequence[Correction]:
         """One where the host has another time zone. Raises OSError where nobody may look."""
+        zone = f"{arguments['zone']}"
         if not (self._root / _ZONES.lstrip("/") / zone).is_file():
             error = DeployError(f"this host has no time zone {zone}", hint="install or update the package tzdata")
             return [refusal(KEY, error)]
@@ -53,9 +54,9 @@ class Timezone(Kind):
         words += ["write /etc/timezone"] if state.get("file") != f"{zone}\n" else []
         return [Correction(WantedChange(KEY, ", ".join(words)), self.make, zone)] if words else []
 
-    def questions(self, zone: str) -> Iterator[Question]:
+    def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
         """The questions that ``corrections`` rests on."""
-        yield from about.through(self._root / _ZONES.lstrip("/") / zone)
+        yield from about.through(self._root / _ZONES.lstrip("/") / f"{arguments['zone']}")
         for name in (_LINK, _FILE):
             yield from about.at(self._root / "etc" / name)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import cast
 
 from agent.deploys import questions as about
-from agent.deploys.correction import Correction, refusal
+from agent.deploys.correction import Correction, each_alone
 from agent.deploys.kind import Kind, State
 from agent.deploys.tools import python
 from agent.deploys.tools.install import asset_for, bin_of, flaw, install, platform
 from agent.deploys.tools.links import WrongLink, described, linked, put_right, refuse_blocked, wrong
 from agent.deploys.tools.store import MARK, Active, ToolStore, damage, read_active, read_mark, write_active
+from agent.domain.codec import from_plain
+from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.pins import Asset, ToolPin
 from agent.domain.plan import WantedChange
@@ -47,27 +51,16 @@ class Tool(Kind):
             }
         )
 
-    def corrections(self, wanted: Iterable[ToolPin]) -> list[Correction]:
-        """Find what differs from ``wanted``; a tool that has no pin for this platform is refused alone, and comes last.
-        Raises UnsafePath and OSError where nobody may look."""
-        made: list[Correction] = []
-        refused: list[Correction] = []
-        for pin in wanted:
-            key = f"tool:{pin.name}"
-            try:
-                operation = self.difference(pin)
-            except DeployError as error:
-                refused.append(refusal(key, error))
-                continue
-            made += [Correction(WantedChange(key, operation), self.make, pin)] if operation else []
-        return [*made, *refused]
+    def corrections(self, arguments: Mapping[str, JSON], _root: Path = Path("/")) -> list[Correction]:
+        """One for each tool that differs; one that has no pin for this platform is refused alone."""
+        return each_alone({f"tool:{pin.name}": partial(self._correction, pin) for pin in _pins(arguments)})
 
-    def questions(self, wanted: Iterable[ToolPin]) -> Iterator[Question]:
+    def questions(self, arguments: Mapping[str, JSON]) -> Iterator[Question]:
         """The questions that ``corrections`` rests on."""
         yield from about.at(self._store.commands)
         for place in python.PLACES:
             yield from about.through(place)
-        for pin in wanted:
+        for pin in _pins(arguments):
             folder = self._store.version(pin.name, pin.version)
             yield from about.at(self._store.active(pin.name))
             yield from about.at(folder / MARK)
@@ -75,6 +68,10 @@ class Tool(Kind):
             for entry in mark.entries if mark else ():
                 kind = QuestionKind.FOLDER if stat.S_ISDIR(entry.type) else QuestionKind.PATH
                 yield Question(kind, f"{folder / entry.path}")
+
+    def _correction(self, pin: ToolPin) -> Correction | None:
+        operation = self.difference(pin)
+        return Correction(WantedChange(f"tool:{pin.name}", operation), self.make, pin) if operation else None
 
     def difference(self, pin: ToolPin) -> str:
         """Say what has to happen to have the tool as pinned; empty where it is. Raises DeployError for a platform
@@ -148,6 +145,10 @@ class Tool(Kind):
         if not self._store.version(pin.name, pin.version).exists():
             return f"install {pin.version}" + (f" ({_size(asset.size)} to download)" if asset else "")
         return f"install {pin.version} again: {reason}"
+
+
+def _pins(arguments: Mapping[str, JSON]) -> list[ToolPin]:
+    return from_plain(arguments["tools"], list[ToolPin])
 
 
 def _size(size: int) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.deploys import questions as about
-from agent.deploys.correction import Correction, refusal
+from agent.deploys.correction import Correction, as_deploy_error, each_alone
 from agent.deploys.users import access, accounts, departed, keys, memberships, numbers, sudoers
 from agent.deploys.users.accounts import AccountFiles, Person
 from agent.deploys.users.commands import ShadowCommand
@@ -42,13 +42,7 @@ def corrections(arguments: Mapping[str, JSON], _root: Path) -> Sequence[Correcti
     }
     made = {f"group:{name}": look for name, look in groups.items() if not wanted.groups[name].absent}
     going = {f"group:{name}": look for name, look in groups.items() if wanted.groups[name].absent}
-    due: list[Correction] = []
-    for key, look in (made | people | going).items():
-        try:
-            due += filter(None, [look()])
-        except (DeployError, OSError) as error:
-            due.append(refusal(key, _as_refusal(error)))
-    return sorted(due, key=lambda correction: correction.change.refused)
+    return each_alone(made | people | going)
 
 
 def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
@@ -243,13 +237,9 @@ def _carry_out(actions: Sequence[Callable[[], object]], by_itself: bool = False)
         try:
             told += [text] if isinstance(text := action(), str) and text else []
         except (DeployError, OSError) as error:
-            failures.append(_as_refusal(error))
+            failures.append(as_deploy_error(error))
             if not by_itself:
                 break
     if failures:
         raise DeployError("; ".join(error.message for error in failures), hint=failures[0].hint)
     return "\n".join(told)
-
-
-def _as_refusal(error: DeployError | OSError) -> DeployError:
-    return error if isinstance(error, DeployError) else DeployError(f"{error}")

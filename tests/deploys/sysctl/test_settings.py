@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.deploys.correction import Correction
 from agent.deploys.sysctl.kernel import Kernel
 from agent.deploys.sysctl.setting import KernelSetting, WantedSetting
+from agent.domain.codec import to_plain
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import DeployError
 
@@ -33,12 +35,16 @@ def one(key: str, value: str, *, optional: bool = False) -> Wanted:
     return key, WantedSetting(value, optional)
 
 
+def corrections(kernel: Kernel, *wanted: Wanted) -> list[Correction]:
+    return KernelSetting(kernel).corrections({"settings": to_plain(dict(wanted))})
+
+
 def operations(kernel: Kernel, *wanted: Wanted) -> list[str]:
-    return [correction.change.operation for correction in KernelSetting(kernel).corrections(dict(wanted))]
+    return [correction.change.operation for correction in corrections(kernel, *wanted)]
 
 
 def converge(kernel: Kernel, *wanted: Wanted) -> list[str]:
-    found = KernelSetting(kernel).corrections(dict(wanted))
+    found = corrections(kernel, *wanted)
     for correction in found:
         correction.run()
     assert operations(kernel, *wanted) == []
@@ -82,7 +88,7 @@ def test_every_drift_is_found_and_repaired(kernel: Kernel) -> None:
 
 def test_a_setting_that_the_kernel_does_not_have_keeps_no_other_from_being_set(kernel: Kernel) -> None:
     wanted = [one(key, "1") for key in ("net.x", FORWARD, "net.y")]
-    changes = [correction.change for correction in KernelSetting(kernel).corrections(dict(wanted))]
+    changes = [correction.change for correction in corrections(kernel, *wanted)]
     assert [change.refused for change in changes] == [False, True, True]
     assert changes[0].resource == f"sysctl:{FORWARD}"
     assert [change.operation.partition(": ")[2] for change in changes[1:]] == [
@@ -108,7 +114,7 @@ def test_a_value_that_the_kernel_does_not_take_is_told(kernel: Kernel) -> None:
 @pytest.mark.parametrize("name", ["95-mine.conf", "99-sysctl.conf"])
 def test_a_later_file_that_undoes_it_is_named_and_nothing_else_waits_for_that(kernel: Kernel, name: str) -> None:
     late(kernel, name, f"{FORWARD} = 0\n")
-    (correction,) = KernelSetting(kernel).corrections(dict([one(FORWARD, "1")]))
+    (correction,) = corrections(kernel, one(FORWARD, "1"))
     told = f"/etc/sysctl.d/{name} sets it to 0 at the next boot; take that line away"
     assert correction.change.operation.endswith(told)
     with pytest.raises(DeployError, match="take that line away"):

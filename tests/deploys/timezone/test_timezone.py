@@ -29,11 +29,11 @@ def utc(host: Path) -> Path:
 
 
 def due(host: Path, zone: str = "Europe/Berlin") -> list[str]:
-    return [correction.change.operation for correction in Timezone(host).corrections(zone)]
+    return [correction.change.operation for correction in Timezone(host).corrections({"zone": zone})]
 
 
 def settle(host: Path) -> None:
-    for correction in Timezone(host).corrections("Europe/Berlin"):
+    for correction in Timezone(host).corrections({"zone": "Europe/Berlin"}):
         correction.run()
 
 
@@ -78,7 +78,7 @@ def test_what_else_says_another_zone_is_put_right(utc: Path) -> None:
 def test_a_zone_that_this_host_lacks_is_refused(utc: Path) -> None:
     assert due(utc, "America/Lima") == ["cannot be done: this host has no time zone America/Lima"]
     with pytest.raises(DeployError, match="no time zone America/Lima"):
-        Timezone(utc).corrections("America/Lima")[0].run()
+        Timezone(utc).corrections({"zone": "America/Lima"})[0].run()
 
 
 @pytest.mark.parametrize("copied", [True, False], ids=["a copy", "a link"])

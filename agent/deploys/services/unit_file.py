@@ -1,0 +1,75 @@
+"""The file at a unit's place in /etc/systemd/system: a file, a link (an alias, a mask, a linked unit), or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from agent.domain.digest import JSON
+from agent.errors import DeployError
+from agent.system.files import fsync_folder, read_bounded, write_atomic
+
+UNIT_MODE = 0o644
+
+_VENDOR = ("/etc/systemd/", "/run/systemd/", "/usr/lib/systemd/", "/lib/systemd/", "/usr/local/lib/systemd/")
+"""A link to below one of these is an alias; one to elsewhere is a linked unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFile:
+    """``state``: its type with mode and sha256, or a link's target; None for nothing. ``proper``: mode and owner are as
+    the agent gives them."""
+
+    state: Mapping[str, JSON] | None = None
+    content: bytes | None = None
+    proper: bool = False
+
+
+def unit_file(path: Path) -> UnitFile:
+    """The file at ``path``. Raises OSError, also for what is neither a file nor a link."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return UnitFile()
+    if stat.S_ISLNK(status.st_mode):
+        return UnitFile({"type": "link", "target": f"{path.readlink()}"})
+    content, mode = read_bounded(path), stat.S_IMODE(status.st_mode)
+    proper = mode == UNIT_MODE and status.st_uid == status.st_gid == 0
+    digest = hashlib.sha256(content).hexdigest()
+    return UnitFile({"type": "file", "mode": mode, "sha256": digest}, content, proper)
+
+
+def linked_from(path: Path) -> str:
+    """The path of a linked unit's file, by which alone it can be enabled; empty for another unit."""
+    target = path.resolve() if path.is_symlink() else Path()
+    return f"{target}" if target.name == path.name and not f"{target}".startswith(_VENDOR) else ""
+
+
+def erase(folder: Path, name: str) -> None:
+    """Remove the unit's file and the links by which others want it; their folders too, where they are empty."""
+    for link in folder.glob(f"*.*/{name}"):
+        if link.is_symlink() and link.parent.suffix in (".wants", ".requires", ".upholds"):
+            link.unlink()
+            if not any(link.parent.iterdir()):
+                link.parent.rmdir()
+    if unit_file(folder / name).state is not None:
+        (folder / name).unlink()
+        fsync_folder(folder)
+
+
+def put_back(path: Path, was: Mapping[str, JSON] | None, image: bytes | None) -> None:
+    """Give the unit its file of before. Raises DeployError where its content was not kept."""
+    if was is None:
+        path.unlink(missing_ok=True)
+    elif "target" in was:
+        path.unlink(missing_ok=True)
+        path.symlink_to(cast("str", was["target"]))
+    elif image is None:
+        raise DeployError(f"{path.name}: what was in {path} was not kept; it is left as it is")
+    else:
+        write_atomic(path, image, mode=cast("int", was["mode"]))
+    fsync_folder(path.parent)
