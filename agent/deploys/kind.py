@@ -48,20 +48,20 @@ class Kind(ABC):
     def changed(self, left: State, now: Seen) -> str:
         """Say in a few words what somebody else changed since the agent ``left`` it so; empty where nobody did."""
 
-    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:
+    def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:  # noqa: ARG002
         """Remove what these entries say the agent created. ``purge``: with all that it wrote for itself, such as
         a package's configuration. Returns, by key, why some had to stay; those that are gone already are fine."""
         stayed: dict[str, str] = {}
         for entry in entries:
             try:
-                self.remove_one(entry, purge=purge)
+                self.remove_one(entry)
             except (DeployError, OSError) as error:
                 stayed[entry.key] = reason_of(error)
         return stayed
 
-    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:
+    def remove_one(self, entry: LedgerEntry) -> None:
         """Remove one; fine where it is gone. Raises DeployError or OSError with why it has to stay. Kinds that go
-        together override ``remove`` instead."""
+        together, or write something for themselves, override ``remove`` instead."""
         raise NotImplementedError  # a kind overrides this or ``remove``; tests/deploys/test_kind_table.py holds it
 
     @abstractmethod

@@ -165,10 +165,16 @@ class ByName(Spec):
         return {cls.level: value} if isinstance(value, Mapping) and set(value) != {cls.level} else value
 
     def merged(self, later: Self) -> Self:
-        entries: dict[str, NamedEntry] = dict(getattr(self, self.level))
-        for name, entry in getattr(later, self.level).items():
-            entries[name] = entries[name].merged(entry) if name in entries else entry
-        return self.model_copy(update={self.level: entries})
+        return self.model_copy(update={self.level: united(getattr(self, self.level), getattr(later, self.level))})
+
+
+E = TypeVar("E", bound=NamedEntry)
+
+
+def united(earlier: Mapping[str, E], later: Mapping[str, E]) -> dict[str, E]:
+    """The entries of both; those of one name merged."""
+    both = {name: earlier[name].merged(later[name]) for name in earlier.keys() & later.keys()}
+    return {**earlier, **later, **both}
 
 
 def by_full_name(entries: Mapping[str, M], full_name: Callable[[str], str]) -> dict[str, M]:

@@ -110,7 +110,7 @@ class Quadlet(Kind):
             systemctl.systemctl(FOLDER, "daemon-reload")
         return stayed
 
-    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:  # noqa: ARG002 - a quadlet has no more to purge
+    def remove_one(self, entry: LedgerEntry) -> None:
         found = _file(entry.name)
         if found.status is None:
             return

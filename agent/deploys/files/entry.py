@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from agent.deploys.edits import REPLACING
 from agent.deploys.items import Item
+from agent.deploys.spec import NamedEntry
 from agent.deploys.validating import PLACEHOLDER
 from agent.deploys.values import Account, Quoted
 from agent.domain.fault import Mistake
@@ -142,7 +143,7 @@ def _one_content(schema: dict[str, Any]) -> None:
     schema["oneOf"] = [*({"required": [name]} for name in CONTENTS), edits]
 
 
-class FileEntry(_Part):
+class FileEntry(NamedEntry):
     model_config = ConfigDict(json_schema_extra=_one_content)
 
     content: str | None = Field(default=None, description="A file with this text.")
@@ -271,11 +272,11 @@ class FileEntry(_Part):
             blocks[self.name or DEFAULT_BLOCK] = BlockEntry(content=self.block)
         return blocks
 
-    def merged(self, later: FileEntry) -> FileEntry:
+    def merged(self, later: Self) -> Self:
         """Unites lines and blocks by name; any other entry is replaced by ``later``."""
         if not (self.has_parts and later.has_parts):
             return later
-        return FileEntry(
+        return type(self)(
             lines=self.named_lines() | later.named_lines(),
             blocks=self.named_blocks() | later.named_blocks(),
             backup=later.backup if "backup" in later.model_fields_set else self.backup,

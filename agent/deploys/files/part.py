@@ -71,8 +71,7 @@ class Part(PathKind):
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
         return self.seen(part, _text(found))
 
-    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:
-        del purge
+    def remove_one(self, entry: LedgerEntry) -> None:
         path, _, part = entry.name.partition("#")
 
         def unchanged(text: str) -> str:

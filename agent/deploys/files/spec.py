@@ -20,7 +20,7 @@ from pydantic import ConfigDict, model_validator
 
 from agent.deploys.files.entry import FileEntry
 from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, concrete_items, parents, require_private
-from agent.deploys.spec import Concrete, Sources, Spec, file_of, require_content, text_of
+from agent.deploys.spec import Concrete, Sources, Spec, file_of, require_content, text_of, united
 from agent.domain.digest import JSON
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import nearest_path
@@ -57,10 +57,7 @@ class FilesSpec(Spec):
         return None
 
     def merged(self, later: Self) -> Self:
-        entries = dict(self.entries)
-        for path, entry in later.entries.items():
-            entries[path] = entries[path].merged(entry) if path in entries else entry
-        return type(self)(**entries)
+        return type(self)(**united(self.entries, later.entries))
 
     def concrete(self, sources: Sources) -> Concrete:
         items, resources = concrete_items(_Items(sources).of(self.entries))

@@ -18,7 +18,7 @@ from agent.deploys.packages import apt, changes, holds, lists, policy
 from agent.deploys.packages.changes import Holds, PackageChange
 from agent.deploys.packages.dpkg import Packages
 from agent.deploys.packages.other_managers import DATABASES, MANAGERS, OtherManager
-from agent.deploys.packages.transaction import Batch, Transaction
+from agent.deploys.packages.transaction import Transaction
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
 from agent.domain.question import Question, QuestionKind
@@ -117,25 +117,27 @@ def _by_apt(wanted: _Wanted) -> list[Correction]:
     due = changes.changes(packages, wanted.present, wanted.absent, virtual, Holds(held, holds.ours()))
     transaction = Transaction(wanted.recommends, wanted.update_s)
     members: list[Correction] = []
-    batch = Batch(transaction, lambda: [change for change, member in zip(due, members, strict=True) if member.allowed])
+    transaction.members = lambda: [change for change, member in zip(due, members, strict=True) if member.allowed]
     renewal: list[Correction] = []
     if wanted.upgrades is not None:
         due = _with_upgrades(due, wanted.upgrades, wanted.present, packages)
         transaction.upgrades = partial(_with_upgrades, (), wanted.upgrades, wanted.present)
-        renewal = _renewal(batch, wanted.update_s)
-    members += [Correction(WantedChange(each.key, each.text, refused=each.refused), batch.settle, each) for each in due]
+        renewal = _renewal(transaction, wanted.update_s)
+    members += [
+        Correction(WantedChange(each.key, each.text, refused=each.refused), transaction.settle, each) for each in due
+    ]
     transaction.planned = frozenset(change.name for change in due)
     return [*renewal, *members]
 
 
-def _renewal(batch: Batch, update_s: int) -> list[Correction]:
+def _renewal(transaction: Transaction, update_s: int) -> list[Correction]:
     """A correction that fetches package lists which are too old to find upgrades in."""
     age_s = lists.age_s()
     if age_s <= update_s:
         return []
     age = f"{age_s / 3600:.0f} h old" if age_s < _NEVER_S else "missing"
     words = f"fetch package lists, which are {age}, and what upgrades they bring"
-    return [Correction(WantedChange(LISTS, words), batch.renew)]
+    return [Correction(WantedChange(LISTS, words), transaction.renew)]
 
 
 def _with_upgrades(

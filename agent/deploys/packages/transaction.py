@@ -34,9 +34,31 @@ class Transaction:
     """Looks for upgrades in the lists as they are then."""
     planned: Collection[str] = frozenset()
     """Names that have a change, be it one that may run or not."""
+    members: Callable[[], Sequence[PackageChange]] = lambda: ()
+    """All changes that may run; known only when the first one does."""
     refusals: dict[str, DeployError | None] = field(default_factory=dict)
     unread: str = ""
     """The reason why package lists could not be fetched."""
+
+    def settle(self, change: PackageChange) -> None:
+        """Carries out ``change``, with all ``members`` unless they are. Raises DeployError with why it is not as
+        wanted."""
+        if change.name not in self.refusals:
+            self.run(self.members() or (change,))
+        if error := self.refusals[change.name]:
+            raise error
+
+    def renew(self) -> None:
+        """Fetches the lists whatever their age, and carries out all changes and what upgrades nobody could plan before.
+        Raises DeployError for lists that could not be had and for those upgrades."""
+        changes = self.members()
+        self.run(changes, renew=True)
+        if self.unread:
+            raise DeployError(f"package lists could not be fetched: {self.unread}")
+        known = {change.name for change in changes}
+        for name, error in self.refusals.items():
+            if error is not None and name not in known:
+                raise DeployError(f"{name}: {error.message}", hint=error.hint, consequence=error.consequence)
 
     def run(self, changes: Sequence[PackageChange], *, renew: bool = False) -> None:
         """Carries out what can be. ``renew``: with package lists that are fetched now, and the upgrades in them.
@@ -177,34 +199,6 @@ class Transaction:
         if any(change.version and not change.upgrade for change in changes):
             options.append("--allow-downgrades")
         return [*options, "install", "--", *(change.argument for change in changes)]
-
-
-class Batch:
-    """The changes of one deploy: the first one that runs carries out all that may run. ``members``: those; known only
-    when the first one does."""
-
-    def __init__(self, transaction: Transaction, members: Callable[[], Sequence[PackageChange]]) -> None:
-        self._transaction = transaction
-        self._members = members
-
-    def settle(self, change: PackageChange) -> None:
-        """Carries out ``change``, with all others unless they are. Raises DeployError with why it is not as wanted."""
-        if change.name not in self._transaction.refusals:
-            self._transaction.run(self._members() or (change,))
-        if error := self._transaction.refusals[change.name]:
-            raise error
-
-    def renew(self) -> None:
-        """Fetches the lists whatever their age, and carries out all changes and what upgrades nobody could plan before.
-        Raises DeployError for lists that could not be had and for those upgrades."""
-        changes = self._members()
-        self._transaction.run(changes, renew=True)
-        if self._transaction.unread:
-            raise DeployError(f"package lists could not be fetched: {self._transaction.unread}")
-        known = {change.name for change in changes}
-        for name, error in self._transaction.refusals.items():
-            if error is not None and name not in known:
-                raise DeployError(f"{name}: {error.message}", hint=error.hint, consequence=error.consequence)
 
 
 def refused(change: PackageChange) -> DeployError | None:

@@ -80,7 +80,7 @@ class KernelSetting(Kind):
         """Say how the line differs. Another value in the kernel alone does not count: it would not last anyway."""
         return "" if left.get("line") == now.state.get("line") else f"its line now says {now.state.get('line')}"
 
-    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:  # noqa: ARG002 - all of it goes
+    def remove_one(self, entry: LedgerEntry) -> None:
         """Remove the line. The kernel gets the value that the next boot would give it by the other files, or else the
         one that it had before; a value that somebody set since stays."""
         line = self._kernel.lines().get(entry.name)

@@ -67,7 +67,7 @@ class Timezone(Kind):
     def changed(self, left: State, now: Seen) -> str:
         return "" if _zone(now.state) == _zone(left) else f"it is {_zone(now.state) or 'not a link to a zone'}"
 
-    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:  # noqa: ARG002 - all of it goes
+    def remove_one(self, entry: LedgerEntry) -> None:  # noqa: ARG002 - a host has one
         self._put({}, None)
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:

@@ -118,7 +118,7 @@ class Tool(Kind):
                 return f"{command} is {place} now"
         return f"{now.state['damage']}" if now.state["damage"] != left["damage"] else ""
 
-    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:  # noqa: ARG002 - nothing of it is configuration
+    def remove_one(self, entry: LedgerEntry) -> None:
         """Remove the links, then all versions."""
         put_right(self._store, (WrongLink(command, "", "") for command in linked(self._store, entry.name)))
         self._store.take_away(self._store.tool(entry.name))

@@ -22,8 +22,7 @@ class Group(Kind):
         same = left.get("gid") == now.state["gid"]
         return "" if same else f"its gid is {now.state['gid']}, not {left.get('gid')}"
 
-    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:
-        del purge
+    def remove_one(self, entry: LedgerEntry) -> None:
         found = accounts.read()
         group = found.groups.get(entry.name)
         if group is None:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
 from agent.deploys.public_keys import complaint
-from agent.deploys.spec import NAMES, Concrete, NamedEntry, Sources, Spec
+from agent.deploys.spec import NAMES, Concrete, NamedEntry, Sources, Spec, united
 from agent.deploys.users.wanted import PASSWORD_HASH, SUDO_RULE
 from agent.deploys.values import Number, checked
 from agent.domain.desired import Resource
@@ -187,11 +187,8 @@ class UsersSpec(Spec):
         return {**arguments, "accounts": accounts}
 
     def merged(self, later: Self) -> Self:
-        levels: dict[str, dict[str, NamedEntry]] = {level: dict(getattr(self, level)) for level in _KINDS.values()}
-        for level, entries in levels.items():
-            for name, entry in getattr(later, level).items():
-                entries[name] = entries[name].merged(entry) if name in entries else entry
-        return self.model_copy(update=levels)
+        accounts, groups = united(self.accounts, later.accounts), united(self.groups, later.groups)
+        return self.model_copy(update={"accounts": accounts, "groups": groups})
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing to look up
         arguments: dict[str, JSON] = {}

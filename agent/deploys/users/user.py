@@ -68,10 +68,9 @@ class User(Kind):
         ]
         return " and ".join(moved)
 
-    def remove_one(self, entry: LedgerEntry, *, purge: bool) -> None:
+    def remove_one(self, entry: LedgerEntry) -> None:
         """Whoever has such an account loses sudo, keys, memberships and the way in at once, also where the account
-        has to stay until its last process has ended. ``purge`` is nothing more here: homes stay."""
-        del purge
+        has to stay until its last process has ended. Homes stay."""
         if why := access.remove(entry.name):
             raise DeployError(why)
         sudoers.remove(entry.name)

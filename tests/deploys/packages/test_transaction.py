@@ -4,7 +4,7 @@ import pytest
 
 from agent.deploys.packages import apt
 from agent.deploys.packages.changes import PackageChange
-from agent.deploys.packages.transaction import Batch, Transaction
+from agent.deploys.packages.transaction import Transaction
 from agent.errors import DeployError
 
 
@@ -17,8 +17,8 @@ def test_what_kept_one_package_from_being_tried_is_told_of_all_and_tried_once(mo
 
     monkeypatch.setattr(apt, "mend", busy)
     changes = [PackageChange(name=name) for name in ("git", "jq")]
-    batch = Batch(Transaction(), lambda: changes)
+    transaction = Transaction(members=lambda: changes)
     for change in changes:
         with pytest.raises(DeployError, match="another package manager"):
-            batch.settle(change)
+            transaction.settle(change)
     assert tries == ["mend"]
