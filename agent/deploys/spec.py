@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from agent.deploys.items import items_from_json
+from agent.deploys.written import Written
 from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
@@ -73,13 +74,11 @@ class Sources(Protocol):
         ...
 
 
-class Spec(BaseModel, ABC):
+class Spec(Written, ABC):
     """The arguments of one kind of built-in deploy as an inventory writes them, values already rendered.
 
-    Fields carry descriptions: the JSON Schema and the configuration reference are made from them.
+    The JSON Schema and the configuration reference are made from the texts below the fields.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ClassVar[str]
     short: ClassVar[Mapping[str, Any] | None] = None
@@ -134,11 +133,9 @@ def _in_both_forms(schema: dict[str, Any], model: type[ByName]) -> None:
     schema["additionalProperties"] = {"anyOf": [entry, {"type": "null"}]} if model.bare else entry
 
 
-class NamedEntry(BaseModel):
+class NamedEntry(Written):
     """One entry of a ``ByName``. ``whole``: lists of which a later play's takes the place of the earlier's.
     ``alternatives``: fields that say the same thing in different ways, so that a later play's one ends the others."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     whole: ClassVar[tuple[str, ...]] = ()
     alternatives: ClassVar[tuple[str, ...]] = ()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from agent.deploys.written import descriptions
 from agent.domain.fault import Fault, Mistake, Path
 from agent.inventory.complaint import Complaints, unknown_key
 from agent.system.yaml import List, Map, Node, Position, Scalar, locate, plain
@@ -185,10 +186,12 @@ def _known(model: type[BaseModel], location: Path) -> tuple[str, list[str]]:
     """The description of the field at ``location``, or of the nearest above it, and the keys known there in order."""
     models, meaning = [model], ""
     for part in location:
-        fields = [
-            field for known in models for name, field in known.model_fields.items() if part in (name, field.alias)
-        ]
-        meaning = next((field.description.split(". ")[0] for field in fields if field.description), meaning)
+        fields = []
+        for known in models:
+            for name, field in known.model_fields.items():
+                if part in (name, field.alias):
+                    fields.append(field)
+                    meaning = descriptions(known).get(name, meaning).split(". ")[0]
         models = _below(models, fields) or [found for found in models if found.__name__ == part] or models
     keys = [field.alias or name for known in models for name, field in known.model_fields.items()]
     return meaning, list(dict.fromkeys(keys))

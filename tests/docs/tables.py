@@ -29,6 +29,7 @@ from agent.deploys.packages.repository import Repository
 from agent.deploys.services.spec import UnitEntry
 from agent.deploys.sysctl.spec import Setting
 from agent.deploys.users.spec import AccountEntry, GroupEntry
+from agent.deploys.written import descriptions
 from agent.domain.fault import Fault
 from agent.engine import ownership
 from agent.inventory.environment import Environment
@@ -87,7 +88,7 @@ def fields(model: type[BaseModel]) -> str:
     rows = []
     for name, field in model.model_fields.items():
         form = _form(document["properties"][field.alias or name], document.get("$defs", {}))
-        rows.append([f"`{field.alias or name}`", form, _default(field), _cell(field.description or "")])
+        rows.append([f"`{field.alias or name}`", form, _default(field), _cell(descriptions(model).get(name, ""))])
     return _table("field | what | default | meaning", rows)
 
 
@@ -144,11 +145,11 @@ def checks() -> str:
     for kind, model in KINDS.items():
         own = {name: field for name, field in model.model_fields.items() if name not in CheckSpec.model_fields}
         for name, field in own.items():
-            meaning = _cell(field.description or "")
+            meaning = _cell(descriptions(model).get(name, ""))
             said = f"{inspect.cleandoc(model.__doc__ or '')} {meaning}".strip() if name == kind else meaning
             rows.append([f"`{kind}`" if name == kind else "", f"`{name}`", _timed(name, field), said])
-    common = CheckSpec.model_fields.items()
-    rows += [["all", f"`{name}`", _timed(name, field), _cell(field.description or "")] for name, field in common]
+    common, meanings = CheckSpec.model_fields.items(), descriptions(CheckSpec)
+    rows += [["all", f"`{name}`", _timed(name, field), _cell(meanings[name])] for name, field in common]
     return _table("check | key | default | meaning", rows)
 
 

@@ -44,28 +44,24 @@ class CommandEntry(NamedEntry):
     whole: ClassVar[tuple[str, ...]] = ("run", "unless")
     alternatives: ClassVar[tuple[str, ...]] = ("run", "shell")
 
-    run: tuple[Word, ...] | None = Field(
-        default=None, description="The program and its arguments, as a list. No shell reads them."
-    )
-    shell: str | None = Field(
-        default=None, description="Instead of `run`, text for `/bin/sh -eu`; it should hold no values from elsewhere."
-    )
-    unless: tuple[Word, ...] | None = Field(
-        default=None,
-        description="A program and its arguments that ends with 0 where there is nothing to do. It is run at every"
-        " look at the host, as the same user: it must be quick and change nothing.",
-    )
-    creates: PlainPath | None = Field(default=None, description="A path; where it exists there is nothing to do.")
-    user: UserName = Field(default="root", description="Who runs it.")
-    cwd: PlainPath = Field(default="/", description="The folder in which it runs.")
-    env: Mapping[Variable, Word] = Field(
-        default_factory=dict, description="Variables, beside PATH, HOME, USER, LOGNAME and a UTF-8 locale."
-    )
-    timeout: SomeTime = Field(
-        default=DEFAULT_TIMEOUT,
-        description="After this long it is ended with all that it started (`30s`, `10m`, `1h`). `deploy_timeout` of"
-        " fleet.yaml holds for the whole deploy.",
-    )
+    run: tuple[Word, ...] | None = None
+    """The program and its arguments, as a list. No shell reads them."""
+    shell: str | None = None
+    """Instead of `run`, text for `/bin/sh -eu`; it should hold no values from elsewhere."""
+    unless: tuple[Word, ...] | None = None
+    """A program and its arguments that ends with 0 where there is nothing to do. It is run at every look at the host,
+    as the same user: it must be quick and change nothing."""
+    creates: PlainPath | None = None
+    """A path; where it exists there is nothing to do."""
+    user: UserName = "root"
+    """Who runs it."""
+    cwd: PlainPath = "/"
+    """The folder in which it runs."""
+    env: Mapping[Variable, Word] = Field(default_factory=dict)
+    """Variables, beside PATH, HOME, USER, LOGNAME and a UTF-8 locale."""
+    timeout: SomeTime = DEFAULT_TIMEOUT
+    """After this long it is ended with all that it started (`30s`, `10m`, `1h`). `deploy_timeout` of fleet.yaml holds
+    for the whole deploy."""
 
     @field_validator("run", "unless")
     @classmethod
@@ -101,9 +97,8 @@ class CommandSpec(ByName):
     owned: ClassVar[Mapping[str, str]] = {"command": "commands"}
     level: ClassVar[str] = "commands"
 
-    commands: dict[Name, CommandEntry] = Field(
-        default_factory=dict, description="By name. In the short form this level is left out."
-    )
+    commands: dict[Name, CommandEntry] = Field(default_factory=dict)
+    """By name. In the short form this level is left out."""
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
         entries: dict[str, Mapping[str, JSON]] = {}

@@ -51,54 +51,39 @@ class QuadletEntry(NamedEntry):
     whole: ClassVar[tuple[str, ...]] = ("command",)
     alternatives: ClassVar[tuple[str, ...]] = ("quadlet", "content")
 
-    image: OneWord | None = Field(
-        default=None,
-        description="The image, with its registry; pinned by `@sha256:…` it is the same tomorrow. Pulled before the"
-        " container is started or restarted, if it is not there.",
-    )
-    command: tuple[Annotated[str, NO_NUL], ...] = Field(
-        default=(), description="What runs in it, word by word; not set: what the image says."
-    )
-    ports: tuple[OneWord, ...] = Field(default=(), description="`8080:80`, `127.0.0.1:8080:80/tcp`.")
-    volumes: tuple[OneWord, ...] = Field(
-        default=(), description="`/path:/path/inside:ro`, or `name.volume:/path/inside` for one of this deploy's."
-    )
-    env: Mapping[Variable, Annotated[str | int | bool, NO_NUL]] = Field(
-        default_factory=dict,
-        description="Variables. Everybody on the host can read them; for secrets use `env_files`.",
-    )
-    env_files: tuple[PrintablePath, ...] = Field(
-        default=(), description="Files of the host with more variables. The container is restarted when one changes."
-    )
-    networks: tuple[OneWord, ...] = Field(
-        default=(), description="`host`, `none`, or `name.network` for one of this deploy's."
-    )
-    user: OneWord | None = Field(default=None, description="The user inside, by name or number.")
-    pull: Literal["missing", "always", "never", "newer"] = Field(
-        default="missing", description="When podman asks the registry for the image as the container starts."
-    )
-    restart: Literal["always", "on-failure", "no"] = Field(
-        default="always", description="What systemd does when it has ended."
-    )
-    enabled: bool | None = Field(
-        default=None,
-        description="Whether it starts at boot; not set: where `running` is not false. A quadlet's own text says it in"
-        " [Install].",
-    )
-    running: bool | None = Field(
-        default=None,
-        description="Whether it runs now. Not set: containers, pods and kubes run; volumes, networks and images are"
-        " made when a container needs them.",
-    )
-    restart_on: tuple[PrintablePath, ...] = Field(
-        default=(),
-        description="Absolute paths of files or folders. The unit is restarted where one of them, or anything below,"
-        " changed after it was started.",
-    )
-    quadlet: str | None = Field(
-        default=None, description="A file of the config repo that is the quadlet; `*.j2` is rendered."
-    )
-    content: str | None = Field(default=None, description="The quadlet's text, instead of `quadlet`.")
+    image: OneWord | None = None
+    """The image, with its registry; pinned by `@sha256:…` it is the same tomorrow. Pulled before the container is
+    started or restarted, if it is not there."""
+    command: tuple[Annotated[str, NO_NUL], ...] = ()
+    """What runs in it, word by word; not set: what the image says."""
+    ports: tuple[OneWord, ...] = ()
+    """`8080:80`, `127.0.0.1:8080:80/tcp`."""
+    volumes: tuple[OneWord, ...] = ()
+    """`/path:/path/inside:ro`, or `name.volume:/path/inside` for one of this deploy's."""
+    env: Mapping[Variable, Annotated[str | int | bool, NO_NUL]] = Field(default_factory=dict)
+    """Variables. Everybody on the host can read them; for secrets use `env_files`."""
+    env_files: tuple[PrintablePath, ...] = ()
+    """Files of the host with more variables. The container is restarted when one changes."""
+    networks: tuple[OneWord, ...] = ()
+    """`host`, `none`, or `name.network` for one of this deploy's."""
+    user: OneWord | None = None
+    """The user inside, by name or number."""
+    pull: Literal["missing", "always", "never", "newer"] = "missing"
+    """When podman asks the registry for the image as the container starts."""
+    restart: Literal["always", "on-failure", "no"] = "always"
+    """What systemd does when it has ended."""
+    enabled: bool | None = None
+    """Whether it starts at boot; not set: where `running` is not false. A quadlet's own text says it in [Install]."""
+    running: bool | None = None
+    """Whether it runs now. Not set: containers, pods and kubes run; volumes, networks and images are made when a
+    container needs them."""
+    restart_on: tuple[PrintablePath, ...] = ()
+    """Absolute paths of files or folders. The unit is restarted where one of them, or anything below, changed after it
+    was started."""
+    quadlet: str | None = None
+    """A file of the config repo that is the quadlet; `*.j2` is rendered."""
+    content: str | None = None
+    """The quadlet's text, instead of `quadlet`."""
 
     def complaint(self, kind: str) -> Fault | None:
         """The fault of the entry as a whole; None where it has none."""
@@ -122,7 +107,8 @@ class ContainersSpec(ByName):
     owned: ClassVar[Mapping[str, str]] = {"quadlet": "quadlets"}
     level: ClassVar[str] = "quadlets"
 
-    quadlets: dict[str, QuadletEntry] = Field(default_factory=dict, description="By name. This level can be left out.")
+    quadlets: dict[str, QuadletEntry] = Field(default_factory=dict)
+    """By name. This level can be left out."""
 
     @field_validator("quadlets")
     @classmethod

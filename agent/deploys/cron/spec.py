@@ -40,22 +40,17 @@ _HEADER = "# Managed by Hostwright: what is changed here by hand is put back.\n"
 class CronJob(NamedEntry):
     """One job."""
 
-    command: str | None = Field(
-        default=None,
-        description="One line for /bin/sh. A `%` is written as it is: cron's own meaning of it, a new line, is taken"
-        " away.",
-    )
-    schedule: str | None = Field(
-        default=None,
-        description='Five fields, `"15 3 * * *"` (minute, hour, day of the month, month, day of the week), or `@reboot`'
-        " `@hourly` `@daily` `@weekly` `@monthly` `@yearly`. The host's own time zone counts.",
-    )
-    user: UserName = Field(default="root", description="Who runs it.")
-    env: Mapping[Variable, str | Number] = Field(
-        default_factory=dict,
-        description='Variables of its environment. `MAILTO: ""` keeps cron from sending what it writes by mail.',
-    )
-    comment: str | None = Field(default=None, description="A line above it in the file.")
+    command: str | None = None
+    """One line for /bin/sh. A `%` is written as it is: cron's own meaning of it, a new line, is taken away."""
+    schedule: str | None = None
+    """Five fields, `"15 3 * * *"` (minute, hour, day of the month, month, day of the week), or `@reboot` `@hourly`
+    `@daily` `@weekly` `@monthly` `@yearly`. The host's own time zone counts."""
+    user: UserName = "root"
+    """Who runs it."""
+    env: Mapping[Variable, str | Number] = Field(default_factory=dict)
+    """Variables of its environment. `MAILTO: ""` keeps cron from sending what it writes by mail."""
+    comment: str | None = None
+    """A line above it in the file."""
 
     @field_validator("command")
     @classmethod
@@ -106,10 +101,8 @@ class CronSpec(ByName):
     kind: ClassVar[str] = "cron"
     level: ClassVar[str] = "jobs"
 
-    jobs: dict[Name, CronJob] = Field(
-        default_factory=dict,
-        description="By name: letters, digits, `-` and `_`. In the short form this level is left out.",
-    )
+    jobs: dict[Name, CronJob] = Field(default_factory=dict)
+    """By name: letters, digits, `-` and `_`. In the short form this level is left out."""
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
         items = [

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from agent.deploys.dotfiles import chezmoi, stow
 from agent.deploys.dotfiles.contents import IGNORE, Contents, Leaf, SetFiles, contradictions, matches
 from agent.deploys.dotfiles.other_tools import STOW_SETTINGS, signs, stow_settings
 from agent.deploys.dotfiles.overlay import STABLE, Laid
 from agent.deploys.spec import Sources
+from agent.deploys.written import Written
 from agent.domain.address import Address
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import Entry, Tree
@@ -35,36 +36,26 @@ class Way(StrEnum):
     LINK = "link"
 
 
-class Ways(BaseModel):
+class Ways(Written):
     """The fields of a play that hold for all of its sets."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    layout: Layout = Field(
-        default=Layout.PLAIN,
-        description="How the sets are written. `plain`: as files lie in a home. `stow`: packages of GNU Stow."
-        " `chezmoi`: chezmoi's source names.",
-    )
+    layout: Layout = Layout.PLAIN
+    """How the sets are written. `plain`: as files lie in a home. `stow`: packages of GNU Stow. `chezmoi`: chezmoi's
+    source names."""
     mode: Way = Field(
         default=Way.COPY,
         description=f"`copy`: files in the home. `link`: links to copies below `~/{STABLE}/`, whose paths no commit"
         " changes.",
     )
-    fold: bool = Field(
-        default=False,
-        description="With `mode: link`: a folder that is one set's alone becomes one link, as with GNU Stow; false is"
-        " `stow --no-folding`. A folder with files of others that is there already is in the way of such a link.",
-    )
-    dot_prefix: bool = Field(
-        default=False, description="With `layout: stow`: `dot-bashrc` becomes `.bashrc`, as with `stow --dotfiles`."
-    )
-    ignore: tuple[str, ...] = Field(
-        default=(), description="Shell patterns of what is left out, by path in the set or in the home."
-    )
-    templates: bool = Field(
-        default=False,
-        description="With `repo`: render its `*.j2`, too. Its templates then see all variables of the host.",
-    )
+    fold: bool = False
+    """With `mode: link`: a folder that is one set's alone becomes one link, as with GNU Stow; false is `stow
+    --no-folding`. A folder with files of others that is there already is in the way of such a link."""
+    dot_prefix: bool = False
+    """With `layout: stow`: `dot-bashrc` becomes `.bashrc`, as with `stow --dotfiles`."""
+    ignore: tuple[str, ...] = ()
+    """Shell patterns of what is left out, by path in the set or in the home."""
+    templates: bool = False
+    """With `repo`: render its `*.j2`, too. Its templates then see all variables of the host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Self, cast
 
-from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from agent.deploys.dotfiles.layer import FOLDER, Layer, Ways
 from agent.deploys.dotfiles.overlay import HomeRules, Laid, overlaid
@@ -22,6 +22,7 @@ from agent.deploys.items import Policy, concrete_items
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.deploys.spec import overlaid as laid_over
 from agent.deploys.values import Account, Quoted
+from agent.deploys.written import Written
 from agent.domain.address import Address
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
@@ -45,19 +46,19 @@ class _Home:
     rules: HomeRules = field(default_factory=HomeRules)
 
 
-class _Whose(BaseModel):
-    user: Account | None = Field(default=None, description="Whose home; the account must exist by then.")
-    users: tuple[Account, ...] = Field(default=(), description="The same for several users.")
+class _Whose(Written):
+    user: Account | None = None
+    """Whose home; the account must exist by then."""
+    users: tuple[Account, ...] = ()
+    """The same for several users."""
     sets: tuple[SetName, ...] = Field(
         default=(),
         description=f"Folders of `{FOLDER}/` in the config repo, laid over each other in this order: a file of a later"
         " one takes the place of an earlier's.",
     )
-    repo: Annotated[str, AfterValidator(_is_address)] | None = Field(
-        default=None,
-        description="Another repository, at the commit that `lock.yaml` pins: `git+https://host/repo.git@ref`, with"
-        " `//folder` for a part of it. `sets` are folders of it; without `sets` it is one set as a whole.",
-    )
+    repo: Annotated[str, AfterValidator(_is_address)] | None = None
+    """Another repository, at the commit that `lock.yaml` pins: `git+https://host/repo.git@ref`, with `//folder` for a
+    part of it. `sets` are folders of it; without `sets` it is one set as a whole."""
 
 
 class DotfilesSpec(Ways, _Whose, Spec):
@@ -73,21 +74,15 @@ class DotfilesSpec(Ways, _Whose, Spec):
         del arguments  # ``require_private`` judges each item
         return None
 
-    policy: Mapping[str, Policy] = Field(
-        default_factory=dict,
-        description="By path in the home, or shell pattern in which `*` also matches `/`: what happens to a file that"
-        " is there and differs. `overwrite` (default) replaces it, `keep` leaves it, `fail` leaves it and fails."
-        " Of several patterns that match the last counts.",
-    )
-    modes: Mapping[str, FileMode] = Field(
-        default_factory=dict,
-        description='By path or pattern, as for `policy`: the mode, such as `"0600"`. For a folder the pattern ends in'
-        " `/`. Otherwise modes are Git's (0644, 0755), and private where programs keep secrets.",
-    )
-    backup: bool = Field(
-        default=False,
-        description="Keep what was there before the first change, once, as `<path>.before-hostwright`.",
-    )
+    policy: Mapping[str, Policy] = Field(default_factory=dict)
+    """By path in the home, or shell pattern in which `*` also matches `/`: what happens to a file that is there and
+    differs. `overwrite` (default) replaces it, `keep` leaves it, `fail` leaves it and fails. Of several patterns that
+    match the last counts."""
+    modes: Mapping[str, FileMode] = Field(default_factory=dict)
+    """By path or pattern, as for `policy`: the mode, such as `"0600"`. For a folder the pattern ends in `/`. Otherwise
+    modes are Git's (0644, 0755), and private where programs keep secrets."""
+    backup: bool = False
+    """Keep what was there before the first change, once, as `<path>.before-hostwright`."""
 
     _homes: dict[str, _Home] = PrivateAttr(default_factory=dict)
     """By user. The fields hold one play; the merged plays are here."""

@@ -14,6 +14,7 @@ from agent.deploys.items import Item
 from agent.deploys.spec import NamedEntry
 from agent.deploys.validating import PLACEHOLDER
 from agent.deploys.values import Account, Quoted
+from agent.deploys.written import Written
 from agent.domain.fault import Mistake
 from agent.system.attributes import CAPABILITIES
 
@@ -68,20 +69,16 @@ Name = Annotated[str, Field(pattern=r"^\S([^\r\n]{0,198}\S)?$")]
 RepoPath = Annotated[str, Field(pattern=r"^[^\x00/][^\x00]*$"), BeforeValidator(_of_repository)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LineEntry(_Part):
+class LineEntry(Written):
     """One line of a file whose other lines are not touched."""
 
-    line: str | None = Field(default=None, description="The line as it should be, without its newline.")
-    match: str | None = Field(
-        default=None,
-        description="A regular expression (Python's). The first line that it is found in becomes `line`; other lines"
-        " that it is found in are removed. Where it is found nowhere, `line` is appended.",
-    )
-    absent: bool = Field(default=False, description="No such line: what equals `line` or matches `match` is removed.")
+    line: str | None = None
+    """The line as it should be, without its newline."""
+    match: str | None = None
+    """A regular expression (Python's). The first line that it is found in becomes `line`; other lines that it is found
+    in are removed. Where it is found nowhere, `line` is appended."""
+    absent: bool = False
+    """No such line: what equals `line` or matches `match` is removed."""
 
     @field_validator("line")
     @classmethod
@@ -121,14 +118,15 @@ class LineEntry(_Part):
         return Item(kind="line", part=part, text=line, match=match, **more)
 
 
-class BlockEntry(_Part):
+class BlockEntry(Written):
     """Lines of a file between two marker lines; the file's other lines are not touched."""
 
-    content: str | None = Field(default=None, description="The lines between the markers.")
-    comment: str = Field(
-        default="#", pattern=r"^\S[^\r\n]{0,15}$", description="What begins a comment in this file, for the markers."
-    )
-    absent: bool = Field(default=False, description="No such block: it is removed with its markers.")
+    content: str | None = None
+    """The lines between the markers."""
+    comment: str = Field(default="#", pattern=r"^\S[^\r\n]{0,15}$")
+    """What begins a comment in this file, for the markers."""
+    absent: bool = False
+    """No such block: it is removed with its markers."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -146,62 +144,53 @@ def _one_content(schema: dict[str, Any]) -> None:
 class FileEntry(NamedEntry):
     model_config = ConfigDict(json_schema_extra=_one_content)
 
-    content: str | None = Field(default=None, description="A file with this text.")
-    source: RepoPath | None = Field(
-        default=None, description="A file like this one of the config repo (from its root)."
-    )
-    template: RepoPath | None = Field(
-        default=None, description="A file like this Jinja2 template of the config repo, over the host's variables."
-    )
-    directory: Literal[True] | None = Field(default=None, description="A directory. What is in it is left alone.")
-    link: str | None = Field(default=None, min_length=1, description="A symbolic link to this target.")
-    tree: RepoPath | None = Field(
-        default=None,
-        description="All files of this folder of the config repo. Other files in the directory are left alone.",
-    )
-    absent: Literal[True] | None = Field(
-        default=None, description="Nothing: a file, a link or an empty directory is removed."
-    )
-    line: str | None = Field(default=None, description="One line, with `match` or without; short for one of `lines`.")
-    match: str | None = Field(default=None, description="Goes with `line`; see there, and `lines`.")
-    block: str | None = Field(default=None, description="A marked block; short for one of `blocks`, named by `name`.")
+    content: str | None = None
+    """A file with this text."""
+    source: RepoPath | None = None
+    """A file like this one of the config repo (from its root)."""
+    template: RepoPath | None = None
+    """A file like this Jinja2 template of the config repo, over the host's variables."""
+    directory: Literal[True] | None = None
+    """A directory. What is in it is left alone."""
+    link: str | None = Field(default=None, min_length=1)
+    """A symbolic link to this target."""
+    tree: RepoPath | None = None
+    """All files of this folder of the config repo. Other files in the directory are left alone."""
+    absent: Literal[True] | None = None
+    """Nothing: a file, a link or an empty directory is removed."""
+    line: str | None = None
+    """One line, with `match` or without; short for one of `lines`."""
+    match: str | None = None
+    """Goes with `line`; see there, and `lines`."""
+    block: str | None = None
+    """A marked block; short for one of `blocks`, named by `name`."""
     name: Name | None = Field(
         default=None,
         description="Goes with `line` or `block`: identifies it, so that it can change. Default for a line: `match`,"
         f" or the line itself; for a block: {DEFAULT_BLOCK}.",
     )
-    lines: Mapping[Name, Annotated[LineEntry, _plain("line", LineEntry)]] = Field(
-        default_factory=dict, description="Several lines by name: a text, or `line`, `match`, `absent`."
-    )
-    blocks: Mapping[Name, Annotated[BlockEntry, _plain("content", BlockEntry)]] = Field(
-        default_factory=dict, description="Several blocks by name: a text, or `content`, `comment`, `absent`."
-    )
-    mode: Mode | None = Field(
-        default=None,
-        description='Permissions, quoted: "0640". Default: 0644, 0755 for directories and for files that are'
-        " executable in Git. In a tree it holds for all files.",
-    )
-    owner: Account | None = Field(default=None, description="User who owns it, by name or number. Default: root.")
-    group: Account | None = Field(default=None, description="Group of it. Default: the owner's own.")
-    capabilities: tuple[Capability, ...] = Field(
-        default_factory=tuple,
-        description="Capabilities of a program, such as `cap_net_bind_service` (permitted and effective). Default:"
-        " none; others are removed, also when the file is replaced.",
-    )
-    acl: Literal["keep"] | None = Field(
-        default=None, description="`keep`: ACLs that are there stay. Default: there are none."
-    )
-    validating: tuple[str, ...] | None = Field(
-        default=None,
-        alias="validate",
-        description="A program and its arguments that is asked before the new content is put in place; `%s` stands for"
-        ' a file beside it that has that content: `[visudo, -cf, "%s"]`. No shell is involved. Where it does not end'
-        " with 0, what was there stands and the deploy fails with its words.",
-    )
-    backup: bool = Field(
-        default=False,
-        description="Keep what was there before the first change, once, as `<path>.before-hostwright`.",
-    )
+    lines: Mapping[Name, Annotated[LineEntry, _plain("line", LineEntry)]] = Field(default_factory=dict)
+    """Several lines by name: a text, or `line`, `match`, `absent`."""
+    blocks: Mapping[Name, Annotated[BlockEntry, _plain("content", BlockEntry)]] = Field(default_factory=dict)
+    """Several blocks by name: a text, or `content`, `comment`, `absent`."""
+    mode: Mode | None = None
+    """Permissions, quoted: "0640". Default: 0644, 0755 for directories and for files that are executable in Git. In a
+    tree it holds for all files."""
+    owner: Account | None = None
+    """User who owns it, by name or number. Default: root."""
+    group: Account | None = None
+    """Group of it. Default: the owner's own."""
+    capabilities: tuple[Capability, ...] = Field(default_factory=tuple)
+    """Capabilities of a program, such as `cap_net_bind_service` (permitted and effective). Default: none; others are
+    removed, also when the file is replaced."""
+    acl: Literal["keep"] | None = None
+    """`keep`: ACLs that are there stay. Default: there are none."""
+    validating: tuple[str, ...] | None = Field(default=None, alias="validate")
+    """A program and its arguments that is asked before the new content is put in place; `%s` stands for a file beside
+    it that has that content: `[visudo, -cf, "%s"]`. No shell is involved. Where it does not end with 0, what was there
+    stands and the deploy fails with its words."""
+    backup: bool = False
+    """Keep what was there before the first change, once, as `<path>.before-hostwright`."""
 
     @field_validator("validating", mode="before")
     @classmethod

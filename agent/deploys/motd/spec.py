@@ -28,17 +28,10 @@ class MotdSpec(Spec):
     kind: ClassVar[str] = "motd"
     short: ClassVar[Mapping[str, Any] | None] = {"type": "string"}
 
-    text: str | None = Field(
-        default=None,
-        description="What it says. Default: that Hostwright manages this host, and which folder of the config repo"
-        " to edit.",
-    )
-    template: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Instead of `text`, a Jinja2 template of the config repo (path from its root), over the host's"
-        " variables.",
-    )
+    text: str | None = None
+    """What it says. Default: that Hostwright manages this host, and which folder of the config repo to edit."""
+    template: str | None = Field(default=None, min_length=1)
+    """Instead of `text`, a Jinja2 template of the config repo (path from its root), over the host's variables."""
 
     @classmethod
     def from_short(cls, value: Any) -> Any:

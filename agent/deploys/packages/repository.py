@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agent.deploys.items import FILE_MODE, Item
 from agent.deploys.packages import openpgp
 from agent.deploys.packages.lists import SOURCES, keyring_of
 from agent.deploys.spec import content_of, file_of
+from agent.deploys.written import Written
 from agent.domain.fault import Mistake
 from agent.domain.tree import Tree
 
@@ -25,27 +26,23 @@ Component = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0
 Architecture = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
-class Repository(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str | None = Field(
-        default=None, description="Where it is: `https`, `http`, `mirror+https` or `file`, without a password."
-    )
-    suites: tuple[Suite, ...] = Field(
-        default=(), description="Suites, such as `trixie`; one that ends with `/` is a folder without components."
-    )
-    components: tuple[Component, ...] = Field(default=(), description="Components. Default: `main`.")
-    architectures: tuple[Architecture, ...] = Field(
-        default=(), description="Only these architectures, such as `amd64`. Default: all that the host has."
-    )
-    types: tuple[Literal["deb", "deb-src"], ...] = Field(default=("deb",), description="`deb`, `deb-src` or both.")
-    key: str | None = Field(
-        default=None,
-        description="The OpenPGP public key that signs it: a file of the config repo (armoured or binary), or the"
-        " armoured text itself. It gets a keyring of its own and is trusted for nothing else. A path that begins with"
-        " `/` names a keyring that is on the host. Not set: the distribution's own keys.",
-    )
-    absent: bool = Field(default=False, description="No such repository: its files are removed.")
+class Repository(Written):
+    url: str | None = None
+    """Where it is: `https`, `http`, `mirror+https` or `file`, without a password."""
+    suites: tuple[Suite, ...] = ()
+    """Suites, such as `trixie`; one that ends with `/` is a folder without components."""
+    components: tuple[Component, ...] = ()
+    """Components. Default: `main`."""
+    architectures: tuple[Architecture, ...] = ()
+    """Only these architectures, such as `amd64`. Default: all that the host has."""
+    types: tuple[Literal["deb", "deb-src"], ...] = ("deb",)
+    """`deb`, `deb-src` or both."""
+    key: str | None = None
+    """The OpenPGP public key that signs it: a file of the config repo (armoured or binary), or the armoured text
+    itself. It gets a keyring of its own and is trusted for nothing else. A path that begins with `/` names a keyring
+    that is on the host. Not set: the distribution's own keys."""
+    absent: bool = False
+    """No such repository: its files are removed."""
 
     @field_validator("url")
     @classmethod

@@ -48,41 +48,25 @@ class PackagesSpec(Spec):
     kind: ClassVar[str] = "packages"
     short = NAMES
 
-    present: tuple[PackageAtVersion, ...] = Field(
-        default=(),
-        description="Packages that must be installed: `name`, `name=version` to pin one, `name:arch` for another"
-        " architecture. Without a version any installed version will do.",
-    )
-    absent: tuple[PackageName, ...] = Field(
-        default=(),
-        description="Packages that must not be installed. Their configuration files stay. What depends on one of"
-        " them must be listed too: nothing is removed that is not named.",
-    )
-    held: tuple[PackageName, ...] = Field(
-        default=(),
-        description="Packages that must be installed and held (`apt-mark hold`): nobody upgrades them but Git, by a"
-        " pin (apt only).",
-    )
-    apt_repositories: Mapping[Name, Repository] = Field(
-        alias="repositories",
-        default_factory=dict,
-        description="Further repositories by name, with their keys (apt only).",
-    )
-    upgrades: Literal["security", "all"] | None = Field(
-        default=None,
-        description="Packages that are upgraded whenever there is something newer: those with `security` updates of"
-        " the distribution, or `all`; held and pinned ones stay (apt only). Not set: none.",
-    )
-    update: Duration = Field(
-        default="1d",
-        description="Package lists older than this are fetched anew before something is installed (`12h`, `1d`), and,"
-        " with `upgrades`, in any case. What is unknown or pinned to a version not in the lists fetches them, too.",
-    )
-    recommends: bool | None = Field(
-        default=None,
-        description="Whether recommended packages come along (apt only). Not set: as the host's apt is configured,"
-        " which for Debian means yes.",
-    )
+    present: tuple[PackageAtVersion, ...] = ()
+    """Packages that must be installed: `name`, `name=version` to pin one, `name:arch` for another architecture. Without
+    a version any installed version will do."""
+    absent: tuple[PackageName, ...] = ()
+    """Packages that must not be installed. Their configuration files stay. What depends on one of them must be listed
+    too: nothing is removed that is not named."""
+    held: tuple[PackageName, ...] = ()
+    """Packages that must be installed and held (`apt-mark hold`): nobody upgrades them but Git, by a pin (apt only)."""
+    apt_repositories: Mapping[Name, Repository] = Field(alias="repositories", default_factory=dict)
+    """Further repositories by name, with their keys (apt only)."""
+    upgrades: Literal["security", "all"] | None = None
+    """Packages that are upgraded whenever there is something newer: those with `security` updates of the distribution,
+    or `all`; held and pinned ones stay (apt only). Not set: none."""
+    update: Duration = "1d"
+    """Package lists older than this are fetched anew before something is installed (`12h`, `1d`), and, with `upgrades`,
+    in any case. What is unknown or pinned to a version not in the lists fetches them, too."""
+    recommends: bool | None = None
+    """Whether recommended packages come along (apt only). Not set: as the host's apt is configured, which for Debian
+    means yes."""
 
     @classmethod
     def from_short(cls, value: Any) -> Any:

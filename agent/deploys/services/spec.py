@@ -51,32 +51,25 @@ class UnitEntry(NamedEntry):
 
     alternatives: ClassVar[tuple[str, ...]] = ("unit", "content")
 
-    running: bool | None = Field(default=None, description="Whether it runs now; false stops it.")
-    enabled: bool | None = Field(default=None, description="Whether it starts at boot.")
-    masked: bool | None = Field(
-        default=None,
-        description="true: it cannot be started at all. Asking for `running` or `enabled` takes a mask away.",
-    )
-    unit: str | None = Field(
-        default=None,
-        description="A file of the config repo that becomes /etc/systemd/system/<name>; `*.j2` is rendered."
-        " A running unit is restarted when the file changes.",
-    )
-    content: str | None = Field(default=None, description="The unit file's text, instead of `unit`.")
-    drop_ins: Mapping[DropInName, str] = Field(
-        default_factory=dict,
-        description="Texts of files in /etc/systemd/system/<name>.d by file name (`limits.conf`), which add to the"
-        " unit's own settings. A running unit is restarted when one changes.",
-    )
-    restart_on: tuple[AbsolutePath, ...] = Field(
-        default=(),
-        description="Absolute paths of files or folders. The unit is restarted where one of them, or anything below,"
-        " changed after it was started.",
-    )
-    reload_on: tuple[AbsolutePath, ...] = Field(
-        default=(),
-        description="Like `restart_on`, but reloads; restarts where the unit cannot reload.",
-    )
+    running: bool | None = None
+    """Whether it runs now; false stops it."""
+    enabled: bool | None = None
+    """Whether it starts at boot."""
+    masked: bool | None = None
+    """true: it cannot be started at all. Asking for `running` or `enabled` takes a mask away."""
+    unit: str | None = None
+    """A file of the config repo that becomes /etc/systemd/system/<name>; `*.j2` is rendered. A running unit is
+    restarted when the file changes."""
+    content: str | None = None
+    """The unit file's text, instead of `unit`."""
+    drop_ins: Mapping[DropInName, str] = Field(default_factory=dict)
+    """Texts of files in /etc/systemd/system/<name>.d by file name (`limits.conf`), which add to the unit's own
+    settings. A running unit is restarted when one changes."""
+    restart_on: tuple[AbsolutePath, ...] = ()
+    """Absolute paths of files or folders. The unit is restarted where one of them, or anything below, changed after it
+    was started."""
+    reload_on: tuple[AbsolutePath, ...] = ()
+    """Like `restart_on`, but reloads; restarts where the unit cannot reload."""
 
     @property
     def contradiction(self) -> Fault | None:
@@ -97,10 +90,8 @@ class ServicesSpec(ByName):
     level: ClassVar[str] = "units"
     bare: ClassVar[bool] = True
 
-    units: dict[str, UnitEntry] = Field(
-        default_factory=dict,
-        description="By name. In the short form this level is left out; a list of names means running and enabled.",
-    )
+    units: dict[str, UnitEntry] = Field(default_factory=dict)
+    """By name. In the short form this level is left out; a list of names means running and enabled."""
 
     @classmethod
     def from_short(cls, value: Any) -> Any:

@@ -82,11 +82,8 @@ class SshSpec(Spec):
         description="Settings of sshd by keyword, see sshd_config(5): true and false are yes and no, lists are written"
         f" as the keyword wants them. They go to {DROP_IN}, and only once sshd itself finds no fault with the whole.",
     )
-    match: Mapping[str, SshdSettings] = Field(
-        default_factory=dict,
-        description="Settings for some connections only, by what stands behind `Match`: `User deploy`,"
-        " `Address 10.0.0.0/8`.",
-    )
+    match: Mapping[str, SshdSettings] = Field(default_factory=dict)
+    """Settings for some connections only, by what stands behind `Match`: `User deploy`, `Address 10.0.0.0/8`."""
     known_hosts: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict,
         description="Public keys of servers by name, for every user of the host. A name may be a pattern, or"

@@ -23,12 +23,11 @@ from agent.domain.fault import Mistake
 class Setting(NamedEntry):
     """One setting."""
 
-    value: StrictInt | StrictStr = Field(description="A number or a text, as the kernel shows it.")
-    optional: bool = Field(
-        default=False,
-        description="Whether the kernel may be without it, as with that of a module which is not loaded. Otherwise"
-        " that is an error.",
-    )
+    value: StrictInt | StrictStr
+    """A number or a text, as the kernel shows it."""
+    optional: bool = False
+    """Whether the kernel may be without it, as with that of a module which is not loaded. Otherwise that is an
+    error."""
 
     @field_validator("value")
     @classmethod
@@ -54,10 +53,8 @@ class SysctlSpec(ByName):
     owned: ClassVar[Mapping[str, str]] = {"sysctl": "settings"}
     level: ClassVar[str] = "settings"
 
-    settings: dict[str, Setting] = Field(
-        default_factory=dict,
-        description="By name, as sysctl(8) takes it: net.ipv4.ip_forward. In the short form this level is left out.",
-    )
+    settings: dict[str, Setting] = Field(default_factory=dict)
+    """By name, as sysctl(8) takes it: net.ipv4.ip_forward. In the short form this level is left out."""
 
     @field_validator("settings", mode="before")
     @classmethod

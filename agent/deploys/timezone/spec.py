@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.domain.desired import Resource
@@ -22,7 +22,8 @@ class TimezoneSpec(Spec):
     kind: ClassVar[str] = "timezone"
     short: ClassVar[Mapping[str, Any] | None] = {"type": "string"}
 
-    zone: str = Field(description="Its IANA name, such as `Europe/Berlin` or `UTC`.")
+    zone: str
+    """Its IANA name, such as `Europe/Berlin` or `UTC`."""
 
     @classmethod
     def from_short(cls, value: Any) -> Any:

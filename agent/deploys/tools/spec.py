@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from agent.deploys.spec import NAMES, Concrete, Sources, Spec
 from agent.deploys.values import checked
@@ -38,10 +38,8 @@ class ToolsSpec(Spec):
     owned: ClassVar[Mapping[str, str]] = {"tool": "tools"}
     short = NAMES
 
-    tools: tuple[Name, ...] = Field(
-        default=(),
-        description="Names of tools as in tools.yaml. Their commands are linked into /usr/local/bin.",
-    )
+    tools: tuple[Name, ...] = ()
+    """Names of tools as in tools.yaml. Their commands are linked into /usr/local/bin."""
 
     @classmethod
     def from_short(cls, value: Any) -> Any:

@@ -61,58 +61,53 @@ FieldText = Annotated[
 class GroupEntry(NamedEntry):
     """One group."""
 
-    gid: Number | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
-    system: bool = Field(default=False, description="Created with a number from the range of system groups.")
-    absent: bool = Field(default=False, description="It must not exist. System groups are never deleted.")
+    gid: Number | None = Field(default=None, ge=0, le=ID_LIMIT)
+    """Its number; not set: the next free one."""
+    system: bool = False
+    """Created with a number from the range of system groups."""
+    absent: bool = False
+    """It must not exist. System groups are never deleted."""
 
 
 class AccountEntry(NamedEntry):
     """One account."""
 
-    uid: Number | None = Field(default=None, ge=0, le=ID_LIMIT, description="Its number; not set: the next free one.")
-    group: Name | None = Field(default=None, description="Its primary group; not set: a group of its own name.")
-    groups: tuple[Name, ...] = Field(
-        default=(),
-        description="Further groups. It is added to them, and removed again from one that goes from this list, if the"
-        " agent added it there. Memberships that a person gave it stay.",
-    )
-    exclusive_groups: bool = Field(default=False, description="It is removed from groups that `groups` does not name.")
-    shell: FieldPath | None = Field(default=None, description="Its login shell, which must be on the host.")
-    home: FieldPath | None = Field(
-        default=None,
-        description="Its home. Made when the account is created; moved along when this changes and nothing is there.",
-    )
-    comment: FieldText | None = Field(default=None, description="Usually the person's name.")
-    keys: tuple[str, ...] = Field(
-        default=(),
-        description="Lines of ~/.ssh/authorized_keys, with or without options, in a block of their own: a key that"
-        " goes from this list goes from the host. Lines that a person put there stay, but those that have one of these"
-        " keys with other options.",
-    )
-    exclusive_keys: bool = Field(
-        default=False, description="authorized_keys holds `keys` and nothing else; without `keys`, nothing at all."
-    )
+    uid: Number | None = Field(default=None, ge=0, le=ID_LIMIT)
+    """Its number; not set: the next free one."""
+    group: Name | None = None
+    """Its primary group; not set: a group of its own name."""
+    groups: tuple[Name, ...] = ()
+    """Further groups. It is added to them, and removed again from one that goes from this list, if the agent added it
+    there. Memberships that a person gave it stay."""
+    exclusive_groups: bool = False
+    """It is removed from groups that `groups` does not name."""
+    shell: FieldPath | None = None
+    """Its login shell, which must be on the host."""
+    home: FieldPath | None = None
+    """Its home. Made when the account is created; moved along when this changes and nothing is there."""
+    comment: FieldText | None = None
+    """Usually the person's name."""
+    keys: tuple[str, ...] = ()
+    """Lines of ~/.ssh/authorized_keys, with or without options, in a block of their own: a key that goes from this list
+    goes from the host. Lines that a person put there stay, but those that have one of these keys with other options."""
+    exclusive_keys: bool = False
+    """authorized_keys holds `keys` and nothing else; without `keys`, nothing at all."""
     sudo: bool | str = Field(
         default=False,
         description=f"true allows everything with a password (`{SUDO_RULE}`); or a rule in sudoers' words, like"
         " `ALL=(ALL) NOPASSWD: ALL`. Written to /etc/sudoers.d/hostwright-<name>, which goes when this goes.",
     )
-    password_hash: str | None = Field(
-        default=None,
-        description="As crypt(5) writes it (`mkpasswd`); better a secret: `{{ secret('all/ann') }}`. Not set: new"
-        " accounts have none, and nobody logs in with a password.",
-        repr=False,
-    )
-    locked: bool | None = Field(
-        default=None, description="true: nobody logs in, neither with a password nor with a key; false lifts it."
-    )
-    expires: Day | Literal["never"] | None = Field(
-        default=None, description="From this day on (`2027-03-31`, UTC) nobody logs in with it; `never` lifts it."
-    )
-    system: bool = Field(default=False, description="Created as a system account: a low number, no home made.")
-    absent: bool = Field(
-        default=False, description="It must not exist. Its home is kept. System accounts are never deleted."
-    )
+    password_hash: str | None = Field(default=None, repr=False)
+    """As crypt(5) writes it (`mkpasswd`); better a secret: `{{ secret('all/ann') }}`. Not set: new accounts have none,
+    and nobody logs in with a password."""
+    locked: bool | None = None
+    """true: nobody logs in, neither with a password nor with a key; false lifts it."""
+    expires: Day | Literal["never"] | None = None
+    """From this day on (`2027-03-31`, UTC) nobody logs in with it; `never` lifts it."""
+    system: bool = False
+    """Created as a system account: a low number, no home made."""
+    absent: bool = False
+    """It must not exist. Its home is kept. System accounts are never deleted."""
 
     @field_validator("keys")
     @classmethod
@@ -157,10 +152,10 @@ class UsersSpec(Spec):
     owned: ClassVar[Mapping[str, str]] = _KINDS
     short = NAMES
 
-    accounts: dict[Name, AccountEntry] = Field(
-        default_factory=dict, description="By name. This level can be left out; a list of names means: they exist."
-    )
-    groups: dict[Name, GroupEntry] = Field(default_factory=dict, description="By name.")
+    accounts: dict[Name, AccountEntry] = Field(default_factory=dict)
+    """By name. This level can be left out; a list of names means: they exist."""
+    groups: dict[Name, GroupEntry] = Field(default_factory=dict)
+    """By name."""
 
     @classmethod
     def from_short(cls, value: Any) -> Any:
