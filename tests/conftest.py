@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import sys
 import tempfile
@@ -47,6 +49,18 @@ def pytest_configure(config: pytest.Config) -> None:
     drawing.load_profile(long=config.getoption("--long"))
     config.addinivalue_line("markers", "long: takes minutes; runs with --long (bash tests/run --long)")
     config.pluginmanager.register(Cost())
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let each worker compile another part of the tests before it collects all of them. In a new clone they are
+    compiled with asserts rewritten, which takes 10 CPU seconds; together the workers would all do the same file."""
+    if (worker := getattr(session.config, "workerinput", None)) and not sys.dont_write_bytecode:
+        named = [Path(argument.partition("::")[0]).absolute() for argument in session.config.args]
+        files = sorted(file for path in named for file in (path.rglob("test_*.py") if path.is_dir() else [path]))
+        for file in files[int(worker["workerid"][2:]) :: worker["workercount"]]:
+            # What cannot be imported is told when it is collected
+            with contextlib.suppress(Exception, pytest.skip.Exception):
+                importlib.import_module(".".join(file.relative_to(session.config.rootpath).with_suffix("").parts))
 
 
 LONGEST_FIRST = (

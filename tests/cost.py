@@ -1,7 +1,9 @@
 """What a run costs: at its end the files that took most CPU seconds, and how long workers had nothing left to do.
 
 CPU seconds are those of the test process and of all that it started and waited for, booted hosts included. They say
-more than the clock does on a machine that is busy, or where tests wait. A host counts for the file that destroys it.
+more than the clock does on a machine that is busy, or where tests wait. A host counts for the file that destroys it,
+without the processes that ended with it and that its systemd did not wait for. So the sum is less than what the
+machine did, which stands beside it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 SHOWN = 10
@@ -20,6 +23,9 @@ class Cost:
     def __init__(self) -> None:
         self._seconds: Counter[str] = Counter()
         """By file."""
+        self._workers_s = 0.0
+        """What the workers and all that they waited for took, imports and collection included."""
+        self._machine_s = _busy_s()
         self._ends: list[float] = []
         """When each worker was done."""
 
@@ -33,13 +39,14 @@ class Cost:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """In a worker: hand over what was counted."""
         if (handed := getattr(session.config, "workeroutput", None)) is not None:
-            handed["cost"] = {"seconds": dict(self._seconds), "end": time.time()}
+            handed["cost"] = {"seconds": dict(self._seconds), "all": sum(os.times()[:4]), "end": time.time()}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
         """In the controller: a worker of pytest-xdist has ended, or was killed and handed nothing over."""
         if cost := getattr(node, "workeroutput", {}).get("cost"):
             self._seconds.update(cost["seconds"])
+            self._workers_s += cost["all"]
             self._ends.append(cost["end"])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -50,3 +57,12 @@ class Cost:
             terminalreporter.write_line(f"{seconds:6.0f}  {path}")
         idle = sum(max(self._ends) - end for end in self._ends)
         terminalreporter.write_line(f"{self._seconds.total():6.0f}  in all; workers waited {idle:.0f} s for the last")
+        beside = self._workers_s - self._seconds.total()
+        terminalreporter.write_line(f"{beside:6.0f}  of the workers beside: imports, collection")
+        terminalreporter.write_line(f"{_busy_s() - self._machine_s:6.0f}  of the whole machine meanwhile")
+
+
+def _busy_s() -> float:
+    """CPU seconds of this machine since it booted, the kernel's included."""
+    times = psutil.cpu_times()
+    return float(sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq")))
