@@ -7,6 +7,7 @@ reported and never pruned.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib import import_module
 from typing import cast
 
@@ -91,6 +92,7 @@ def same_place(key: str) -> tuple[str, ...]:
     return tuple(f"{other}:{name}" for other in AT_A_PATH if other != kind) if kind in AT_A_PATH else ()
 
 
+@cache
 def same_thing(key: str) -> str | None:
     """The other name of a thing that is also a file: who wants the file of a unit does not want the unit to go."""
     kind, _, name = key.partition(":")

@@ -150,8 +150,9 @@ class Ledger:
         """``deploy`` wants it: for the first time, instead of another, or again."""
         known = self.entry(key)
         if known is not None:
-            whose = _whose(known, deploy)
-            self._change(key, deploy=whose, standing=Standing.OWNED, reason="", reloads=reloads)
+            own = (_whose(known, deploy), Standing.OWNED, "", reloads)
+            if own != (known.deploy, known.standing, known.reason, known.reloads):
+                self._change(key, **dict(zip(("deploy", "standing", "reason", "reloads"), own, strict=True)))
 
     def release(self, key: str) -> None:
         self._change(key, standing=Standing.RELEASED)

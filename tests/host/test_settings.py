@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from agent.domain.commit import TrustMode
 from agent.errors import SettingsError
 from agent.host.paths import Paths
-from agent.host.settings import Settings, parse, read, render, write
+from agent.host.settings import Settings, _by_yaml, _without_yaml, parse, read, render, write
 
 LEAST = Settings(remote="https://git.example/config.git", inventory="fleet", host="web01")
 FULL = Settings(
@@ -130,3 +132,29 @@ def test_null_is_the_default() -> None:
 
 def test_a_required_key_cannot_be_null() -> None:
     assert "empty" in complaint("{remote: , inventory: i, host: h}")
+
+
+def test_settings_as_bootstrap_writes_them_are_read_without_a_yaml_parser() -> None:
+    settings = Settings("ssh://git@example.org:2222/config.git", "prod", "web1.example.org", ca=Path("/etc/ssl/ca.pem"))
+    program = (
+        "import sys; from agent.host.settings import parse; parse(sys.stdin.buffer.read(), ''); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input=render(settings), capture_output=True, check=True)
+    assert b"agent.host.settings" in done.stdout.split()
+    assert b"yaml" not in done.stdout.split()
+
+
+VALUES = (
+    *("yes", "No", "null", "Null", "~", "1", "1.5", "1e3", "0x1f", "2026-01-01", "a", "a:", "a: b", "a #b", "a#b"),
+    *("/a", "'a'", '"a"', "[a]", "&a a", "*a", "!a a", "a b", " a", "a ", "a\t", "=", "<<", "-", "- a", "a\r", "ä"),
+    *("a\n  b", "|"),
+)
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("key", ["remote", "host", "trust", "host ", " host", "x"])
+def test_a_simple_line_means_what_yaml_says(key: str, value: str) -> None:
+    lines = {"remote": "/srv/config.git", "inventory": "prod", "host": "web1"} | {key: value}
+    content = "".join(f"{name}: {text}\n" for name, text in lines.items()).encode()
+    simple = _without_yaml(content)
+    assert simple is None or simple == _by_yaml(content, "agent.yaml")
