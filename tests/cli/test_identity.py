@@ -113,7 +113,7 @@ def keeper(repo: ConfigRepo) -> ConfigRepo:
     )
     for name in ("web1/key", "all/key"):
         value = repo.path.parent / "value"
-        value.write_text("x")
+        value.write_text("one value")
         assert run(["secret", "set", name, "--file", f"{value}"]) == 0
     repo.git("add", "inventories")
     repo.commit("Secrets", {})
