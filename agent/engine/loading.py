@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gc
 import importlib
+import inspect
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -59,6 +60,21 @@ def _arguing_for_facts(pop: Callable[..., Any]) -> Callable[..., Any]:
     return popped
 
 
+def _binding_once(bind: Callable[..., Any]) -> Callable[..., Any]:
+    """``inspect.getcallargs`` that looks up once what the command of a class of facts takes."""
+    signature = functools.cache(inspect.signature)
+
+    def bound(method: Any, *values: Any, **named: Any) -> Any:
+        try:
+            found = signature(method.__func__).bind(method.__self__, *values, **named)
+        except (AttributeError, TypeError):
+            return bind(method, *values, **named)  # it has words of its own for what is wrong
+        found.apply_defaults()
+        return found.arguments
+
+    return bound
+
+
 def _splitting_once(shlex: Any) -> Any:
     """The module ``shlex`` for one that splits the same few texts, and only reads the words."""
     return SimpleNamespace(**(vars(shlex) | {"split": functools.cache(shlex.split)}))
@@ -67,6 +83,7 @@ def _splitting_once(shlex: Any) -> Any:
 _QUICKER: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("pyinfra.api.arguments", "all_global_arguments", functools.cache),
     ("pyinfra.api.facts", "all_global_arguments", functools.cache),
+    ("pyinfra.api.facts", "getcallargs", _binding_once),
     ("pyinfra.api.facts", "pop_global_arguments", _arguing_for_facts),
     ("pyinfra.api.operation", "pop_global_arguments", _arguing),
     ("pyinfra.api.operation", "signature", functools.cache),
