@@ -14,6 +14,8 @@ from agent.domain.sealed import holds_sealed, is_sealed
 from agent.domain.tree import blob_id
 
 FILE_MODE = 0o644
+SECRET_MODE = 0o600
+"""Of a new file with parts of which one holds a secret."""
 FOLDER_MODE = 0o755
 EXECUTABLE_MODE = 0o755
 
@@ -69,7 +71,8 @@ class Item:
     keep_acl: bool = False
     """Keep the ACLs that are there. Without it, ACLs are removed."""
     secret: bool = False
-    """Its text holds a secret: nobody is shown what differs."""
+    """Its text holds a secret, or another part of its file does: nobody is shown what differs, and nobody but owner
+    and group may read the file."""
     policy: Policy = Policy.OVERWRITE
     validate: tuple[str, ...] = ()
     """A program and its arguments, which is asked whether it takes the new content (``validating.PLACEHOLDER``)."""
@@ -120,16 +123,13 @@ def concrete_items(items: Sequence[Item]) -> tuple[list[Mapping[str, JSON]], tup
 
 
 def require_private(item: Item, path: Path = (), remedy: str = 'add `mode: "0600"`') -> None:
-    """Raise Mistake where a secret would lie in a file that others can read."""
+    """Raise Mistake where a secret would lie in a file that others can read. Of a file that it edits, the host sees."""
+    if item.kind == "line" and item.match is None and is_sealed(item.part):
+        problem = f"a line of {item.path} holds a secret, and without `match` it is known by what it says"
+        raise Mistake(problem, "give it a `match`, which finds it by what stands beside the secret", path)
     if holds_sealed((item.target, item.match, item.part, item.validate)):
         raise Mistake(f"a secret can only be content, and this is none of {item.path}", "take it out", path)
-    if item.secret and item.kind != "file":
-        raise Mistake(
-            f"a {item.kind} holds a secret, and others may be able to read {item.path}",
-            "write the whole file, with `content` or `template` and a mode",
-            path,
-        )
-    if item.secret and (item.mode is None or item.mode & 0o007):
+    if item.secret and item.kind == "file" and (item.mode is None or item.mode & 0o007):
         raise Mistake(f"{item.path} holds a secret, and everybody could read it", remedy, path)
 
 

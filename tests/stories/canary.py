@@ -30,6 +30,8 @@ SITE = """
       with:
         /srv/site: {content: "{{ secret('all/canary') }}\\n", mode: "0600"}
         /srv/template: {template: canary.j2, mode: "0640"}
+        /srv/line: {line: "a={{ secret('all/canary') }}", match: "^a="}
+        /srv/block: {block: "a={{ secret('all/canary') }}\\n"}
     - name: behind
       deploy: files
       needs: [closed]

@@ -25,7 +25,17 @@ TOKEN_FILE = "/etc/hostwright/credentials/vault-token"
 LEDGER = "/var/lib/hostwright/ledger/entries.sqlite"
 ACCOUNTS = {"/etc/shadow", "/etc/shadow-", LEDGER}
 """Of a password hash."""
-MEANT = {"/srv/site", "/srv/template", "/srv/code", "/root/.canary", "/srv/sops", "/srv/vault", TOKEN_FILE, *ACCOUNTS}
+KEPT = """
+import sqlite3, sys
+ledger = sqlite3.connect(sys.argv[1])
+for key, content in ledger.execute("select * from entry union all select * from image"):
+    if sys.argv[2].encode() in content:
+        print(key.decode())
+"""
+"""Prints what of the ledger holds a pattern."""
+
+MEANT = {f"/srv/{name}" for name in ("site", "template", "line", "block", "code", "sops", "vault")}
+MEANT |= {"/root/.canary", TOKEN_FILE, *ACCOUNTS}
 """Where the secrets are to be."""
 
 ASKED = (
@@ -187,9 +197,12 @@ def test_a_secret_is_where_it_is_meant_to_be_and_nowhere_else(world: World, host
         host.run("systemctl stop watch.service")
         assert host.read("/srv/site") == f"{SECOND}\n"
         assert host.read("/srv/template").startswith(f"a={SECOND}\n")
+        assert host.read("/srv/line") == f"a={SECOND}\n"
+        assert host.read("/srv/block").splitlines()[1:-1] == [f"a={SECOND}"]
         assert (host.read("/srv/code"), host.read("/root/.canary")) == (SECOND, SECOND)
         assert host.run("getent shadow ann | cut -d: -f2").output == f"{hashed(SECOND)}\n"
         assert host.run(["stat", "-c", "%U %a", LEDGER]).output == "root 600\n"
+        assert host.run(["python3", "-c", KEPT, LEDGER, PATTERN]).output.split() == ["user:ann"]
         assert host.read("/srv/sops") == f"{PATTERN}-second\n{PATTERN}-second\n"
         assert host.read("/srv/vault") == f"{PATTERN}-second\n"
         assert "a rule was asked" in cycles

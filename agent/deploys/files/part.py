@@ -12,7 +12,7 @@ from agent.deploys.at_path import AtPath
 from agent.deploys.edits import REPLACING, Edit
 from agent.deploys.files.diff import unified
 from agent.deploys.files.path_kind import Content, PathKind, is_private, refused, work_at
-from agent.deploys.items import FILE_MODE, Item
+from agent.deploys.items import FILE_MODE, SECRET_MODE, Item
 from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace, place_of
 from agent.deploys.validating import approval
@@ -49,16 +49,21 @@ class Part(PathKind):
             return refused(item, f"cannot edit {found.described}{hint}")
         if found.status is not None and found.content is None:
             return refused(item, "cannot edit a file of this size")
+        if item.secret and found.mode & stat.S_IRWXO:
+            return refused(item, f"a part of it is secret, and others may read it (mode {found.mode:04o}): chmod o= it")
+        if item.secret and item.kind == "line" and "\n" in (item.text or ""):
+            return refused(item, "the secret has several lines, and a line is one; use a block")
         before, after = found.content or b"", self.content_after(item, found)
         if after == before:
             return None
         name = (item.part or "").removeprefix(REPLACING)
         operation = f"edit {name}" if found.status else f"create file with {name}"
-        return WantedChange(item.key, operation, unified(item.path, before, after), is_private(found))
+        diff = None if item.secret else unified(item.path, before, after)
+        return WantedChange(item.key, operation, diff, item.secret or is_private(found))
 
     def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         del content
-        attributes = found.attributes or owner.attributes(item.path, FILE_MODE)
+        attributes = found.attributes or owner.attributes(item.path, SECRET_MODE if item.secret else FILE_MODE)
         after = self.content_after(item, found)
         approve = approval(at, item, attributes.mode)
         return put_file(at.parent, at.name, after, attributes, backup=item.backup, approve=approve, batch=at.batch)

@@ -87,6 +87,8 @@ class _Items:
             if item.path in wholes:
                 problem = f"{item.path} is a whole file in a tree, so it has no lines or blocks to edit"
                 self._faults.append(Fault(problem, "write the line into that file", (item.path,)))
+        private = {item.path for item in edits if item.secret}
+        edits = [replace(item, secret=True) if item.path in private else item for item in edits]
         items = [*wholes.values(), *edits]
         items += self._parents(items, wholes)
         for item in items:

@@ -1,0 +1,103 @@
+"""A secret in a line or a block of a file: who may read that file, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.deploys.correction import Correction
+from agent.deploys.files.corrections import corrections
+from agent.errors import DeployError
+from tests.secrets.conftest import Desk
+
+LINES = {"lines": {"pw": {"line": "password={{ secret('web/db') }}", "match": "^password="}, "port": "port=1"}}
+BLOCK = {"block": "[db]\npassword={{ secret('web/db') }}\n"}
+FORMS = pytest.mark.parametrize(("form", "count"), [(LINES, 2), (BLOCK, 1)], ids=["lines", "block"])
+
+
+@pytest.fixture(autouse=True)
+def secrets(desk: Desk) -> None:
+    desk.store.write("web/db", b"first-of-two\n")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "app.conf"
+
+
+def due(desk: Desk, file: Path, form: object) -> Sequence[Correction]:
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [{"files": {f"{file}": form}}]}]))
+    return corrections(desk.values()["files"], desk.repo)
+
+
+def carry_out(found: Sequence[Correction]) -> None:
+    for each in found:
+        each.allowed = True
+    for each in found:
+        each.run()
+
+
+@FORMS
+def test_it_is_written_replaced_and_never_told(desk: Desk, file: Path, form: object, count: int) -> None:
+    file.write_text("mine=1\n")
+    file.chmod(0o640)
+    for value in ("first-of-two", "second-of-two"):
+        desk.store.write("web/db", value.encode())
+        found = due(desk, file, form)
+        told = [(each.change.diff, each.change.private, each.change.refused) for each in found]
+        assert told == [(None, True, False)] * len(found)
+        assert "of-two" not in f"{[(each.change.resource, each.change.operation) for each in found]}"
+        carry_out(found)
+        assert file.read_text().count("of-two") == 1
+        assert file.read_text().startswith("mine=1\n")
+        assert f"password={value}\n" in file.read_text()
+        assert (file.stat().st_mode & 0o777, not due(desk, file, form)) == (0o640, True)
+
+
+@FORMS
+def test_a_file_that_is_not_there_is_made_for_its_owner_alone(desk: Desk, file: Path, form: object, count: int) -> None:
+    found = due(desk, file, form)
+    assert len(found) == count
+    carry_out(found)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "password=first-of-two\n" in file.read_text()
+
+
+@FORMS
+@pytest.mark.parametrize("mode", [0o644, 0o602, 0o751])
+def test_a_file_that_others_may_read_does_not_get_it(
+    desk: Desk, file: Path, form: object, count: int, mode: int
+) -> None:
+    file.write_text("mine=1\n")
+    file.chmod(mode)
+    found = due(desk, file, form)
+    assert [each.change.refused for each in found] == [True] * count
+    assert f"others may read it (mode {mode:04o})" in found[0].change.operation
+    with pytest.raises(DeployError, match="others may read it"):
+        carry_out(found)
+    assert file.read_text() == "mine=1\n"
+
+
+@FORMS
+def test_a_file_that_others_may_read_since_is_told(desk: Desk, file: Path, form: object, count: int) -> None:
+    carry_out(due(desk, file, form))
+    file.chmod(0o644)
+    assert [each.change.refused for each in due(desk, file, form)] == [True] * count
+
+
+def test_a_file_that_is_opened_between_plan_and_apply_does_not_get_it(desk: Desk, file: Path) -> None:
+    file.write_text("mine=1\n")
+    file.chmod(0o600)
+    found = due(desk, file, BLOCK)
+    file.chmod(0o644)
+    with pytest.raises(DeployError, match="others may read it"):
+        carry_out(found)
+    assert file.read_text() == "mine=1\n"
+
+
+def test_a_value_of_several_lines_is_no_line(desk: Desk, file: Path) -> None:
+    desk.store.write("web/db", b"first\nroot=yes")
+    assert [each.change.refused for each in due(desk, file, LINES)] == [True, False]
