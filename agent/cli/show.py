@@ -73,7 +73,7 @@ def _deploy_lines(deploy: DeployPlan, hold: Hold | None, *, diff: bool, whole: b
         known = hold is not None and hold == deploy.waits  # its reason stands below, once for all deploys
         yield _held(f"? {deploy.deploy}: {why}{'' if known else f': {deploy.unknown}'}", hold)
     for change in deploy.changes:
-        yield _held(change_line(change), hold)
+        yield _held(change_line(change), hold or change.waits)
         if diff and change.wanted.diff:
             lines = change.wanted.diff.rstrip("\n").splitlines()
             yield from (f"    {line}" for line in (lines if whole else _shortened(lines)))

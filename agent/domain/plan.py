@@ -53,12 +53,14 @@ class WantedChange:
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change of a plan: a wanted change, the deploy that wants it, and why. ``set_off``: in words, by which change
-    of Git, where the resource itself is wanted as before (a reload because of a file); else empty."""
+    of Git, where the resource itself is wanted as before (a reload because of a file); else empty. ``waits``: for a
+    secret that this resource alone needs and that cannot be had; all else of the deploy goes on."""
 
     deploy: str
     wanted: WantedChange
     cause: Cause
     set_off: str = ""
+    waits: Hold | None = None
 
     @property
     def resource(self) -> str:
@@ -146,6 +148,11 @@ class DeployPlan:
     """For a secret that cannot be had: its own (what it wants is ``unknown`` then), or that of a deploy it needs."""
 
     @property
+    def possible(self) -> tuple[Change, ...]:
+        """The changes that wait for no secret."""
+        return tuple(change for change in self.changes if change.waits is None)
+
+    @property
     def in_sync(self) -> bool:
         return not self.changes and self.unknown is None and self.error is None
 
@@ -155,14 +162,14 @@ class DeployPlan:
         only says "changed" again brings nothing, and neither does a deploy that cannot be planned."""
         if self.waits is not None:
             return False
-        return self.unknown is not None or any(change.cause is not Cause.NOT_IDEMPOTENT for change in self.changes)
+        return self.unknown is not None or any(change.cause is not Cause.NOT_IDEMPOTENT for change in self.possible)
 
     @property
     def intends(self) -> bool:
         """Whether it wants something that Git newly wants, as far as that is known."""
         if self.error is not None:
             return self.moved
-        return self.unknown is not None or any(change.cause is Cause.INTENDED for change in self.changes)
+        return self.unknown is not None or any(change.cause is Cause.INTENDED for change in self.possible)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import itertools
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from agent.engine.protocol import (
     Order,
     ProtocolError,
 )
-from agent.engine.secrecy import Lacking, nothing_sealed
+from agent.engine.secrecy import Lacking, nothing_sealed, passwords_apart
 from agent.engine.talk import (
     STOPPED,
     Decision,
@@ -165,9 +165,10 @@ class Engine:
         looks = {planned.deploy: planned for planned in earlier.deploys} if earlier is not None else {}
         orders: list[Order] = []
         lacking: dict[str, Lacking] = {}
+        waiting: dict[str, Mapping[str, Lacking]] = {}
         for deploy in state.deploys:
             try:
-                order = self._order(deploy, root, deploy.name in interrupted)
+                order, waiting[deploy.name] = self._order(deploy, root, deploy.name in interrupted)
                 orders.append(replace(order, earlier=_look_of(looks.get(deploy.name)) if deploy.built_in else None))
             except Lacking as error:
                 lacking[deploy.name] = error
@@ -195,7 +196,8 @@ class Engine:
                     outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
                 else:
                     shows = deploy.built_in or not deploy.secrets
-                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller, shows=shows)
+                    waits = waiting[deploy.name]
+                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller, shows=shows, waiting=waits)
                     outcome = self._settled(talk, begin)
                     over, begin = talk.over, None
                 outcomes.append(outcome)
@@ -231,13 +233,16 @@ class Engine:
                 return child
         return Child.forked(lambda: runner.main(begin=told), keep=self._inherit)
 
-    def _order(self, deploy: DesiredDeploy, root: Path, interrupted: bool) -> Order:
-        """Raises Lacking."""
+    def _order(self, deploy: DesiredDeploy, root: Path, interrupted: bool) -> tuple[Order, Mapping[str, Lacking]]:
+        """The order, and what single resources of it lack. Raises Lacking."""
         arguments, data = deploy.arguments, deploy.data
+        waiting: Mapping[str, Lacking] = {}
+        if deploy.secrets and deploy.built_in and deploy.kind == "users":
+            arguments, waiting = passwords_apart(arguments, lambda account: self._unseal(account, root))
         if deploy.secrets or holds_sealed(deploy.data):
             arguments, data = self._unseal(arguments, root), self._unseal(data, root)
         own = str(self._repositories / deploy.repository.tree) if deploy.repository else None
-        return Order(deploy.name, deploy.kind, deploy.source, arguments, data, interrupted, own)
+        return Order(deploy.name, deploy.kind, deploy.source, arguments, data, interrupted, own), waiting
 
     def _settled(self, talk: DeployTalk, begin: Begin | None) -> DeployOutcome:
         try:
@@ -259,7 +264,7 @@ class Engine:
 def _look_of(planned: DeployPlan | None) -> EarlierLook | None:
     if planned is None or not planned.trace or planned.unknown is not None or planned.error is not None:
         return None
-    return EarlierLook(planned.trace, tuple(change.resource for change in planned.changes))
+    return EarlierLook(planned.trace, tuple(change.resource for change in planned.possible))
 
 
 def _unstarted(error: OSError) -> DeployError:

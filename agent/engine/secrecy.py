@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,22 @@ def nothing_sealed(value: Any, root: Path) -> Any:
     if holds_sealed(value):
         raise Lacking("nobody here can read secrets")
     return value
+
+
+def passwords_apart(
+    arguments: Mapping[str, Any], unseal: Callable[[Any], Any]
+) -> tuple[Mapping[str, Any], Mapping[str, Lacking]]:
+    """The arguments of ``users`` with the password hash of each account put in, and the secrets that lack, by the keys
+    of the accounts. Without its hash an account keeps its password, or is made without one."""
+    accounts: dict[str, Any] = {}
+    lacking: dict[str, Lacking] = {}
+    for name, account in arguments["accounts"].items():
+        try:
+            accounts[name] = unseal(account)
+        except Lacking as error:
+            lacking[f"user:{name}"] = error
+            accounts[name] = {**account, "password_hash": None}
+    return {**arguments, "accounts": accounts}, lacking
 
 
 def masked_message(message: Message) -> Message:

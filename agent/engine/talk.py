@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
 from agent.domain.plan import WantedChange
@@ -45,6 +46,8 @@ class FoundDeploy:
     """The answers to what the look rested on, from before it; empty where they were not asked for."""
     lacks: Lacking | None = None
     """The secret that it needs and that cannot be had; then nothing is known of its changes."""
+    waiting: Mapping[str, Lacking] = field(default_factory=dict)
+    """The secrets that cannot be had and that one resource alone needs, by its key; ``changes`` do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,22 @@ class EngineCaller:
 class DeployTalk:
     """The talk with the child about one deploy."""
 
-    def __init__(self, deploy: str, child: Child, timeout_s: int, caller: EngineCaller, *, shows: bool) -> None:
-        """``shows``: False where a diff may hold a secret that this process never knew, such as the value before."""
+    def __init__(
+        self,
+        deploy: str,
+        child: Child,
+        timeout_s: int,
+        caller: EngineCaller,
+        *,
+        shows: bool,
+        waiting: Mapping[str, Lacking] = MappingProxyType({}),
+    ) -> None:
+        """``shows``: False where a diff may hold a secret that this process never knew, such as the value before.
+        ``waiting``: as of ``FoundDeploy``."""
         self.deploy = deploy
         self.child = child
         self._shows = shows
+        self._waiting = waiting
         self.over = ""
         """The reason why no later deploy can be talked about."""
         self._deadline = time.monotonic() + timeout_s
@@ -107,7 +121,9 @@ class DeployTalk:
                 hidden = (replace(change, diff=None, private=True) for change in told.changes)
                 changes = told.changes if self._shows else tuple(hidden)
                 trace = public_trace(self.deploy, told.trace)
-                found = FoundDeploy(self.deploy, changes, told.resources, unowned=told.unowned, trace=trace)
+                found = FoundDeploy(
+                    self.deploy, changes, told.resources, unowned=told.unowned, trace=trace, waiting=self._waiting
+                )
                 decision = self._caller.decide(found)
             case other:
                 raise ProtocolError(f"{other.type} before {self.deploy} was prepared")

@@ -213,6 +213,9 @@ def _holds(account: Account) -> list[Section]:
     if account.permitted is not None:
         for name, hold in account.permitted.deploy_holds.items():
             held.setdefault(hold, []).append(name)
+        for change in (held_change.change for held_change in account.permitted.held):
+            if change.waits is not None and change.deploy not in held.setdefault(change.waits, []):
+                held[change.waits].append(change.deploy)
     for hold in (*(account.pruned.leaving.holds if account.pruned is not None else ()), *account.put_off):
         held.setdefault(hold, [])
     return [

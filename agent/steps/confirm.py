@@ -96,12 +96,14 @@ _AGAIN = "the next cycle takes it up again; what had begun was finished"
 def _remembered(
     deploy: DesiredDeploy, planned: DeployPlan, status: Status | None, before: AppliedDeploy | None
 ) -> AppliedDeploy | None:
-    resources = {resource.key: resource.digest for resource in deploy.resources}
+    waiting = {change.resource for change in planned.changes if change.waits is not None}
+    resources = {resource.key: resource.digest for resource in deploy.resources if resource.key not in waiting}
+    if before is not None:
+        resources |= {key: digest for key, digest in before.resources.items() if key in waiting}
     on_remove = deploy.on_remove if deploy.mode is Mode.ENFORCE else None
-    if planned.in_sync:
-        return AppliedDeploy(deploy.digest, resources, on_remove=on_remove)
-    if status is Status.DONE and planned.error is None and planned.unknown is None:
-        repeated = tuple(change.resource for change in planned.changes)
+    ended = status is Status.DONE or not planned.possible
+    if ended and planned.error is None and planned.unknown is None:
+        repeated = tuple(change.resource for change in planned.possible)
         return AppliedDeploy(deploy.digest, resources, repeated, on_remove)
     return before
 

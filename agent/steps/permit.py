@@ -92,10 +92,10 @@ def permit(plan: Plan, rules: PermitRules) -> PermittedPlan:
         plan=plan,
         allowed={name: judged.allowed for name, judged in judgements.items() if judged.hold is None},
         held=tuple(
-            HeldChange(change, holds[deploy.deploy])
+            HeldChange(change, hold)
             for deploy in wanted
-            if deploy.deploy in holds
             for change in deploy.changes
+            if (hold := holds.get(deploy.deploy) or change.waits) is not None
         ),
         deploy_holds=holds,
         failing=rules.failing,
@@ -107,16 +107,18 @@ def permit_deploy(deploy: DeployPlan, rules: PermitRules) -> Permission:
     name = deploy.deploy
     hold = rules.everything or rules.deploys.get(name) or rules.denied.get(name) or deploy.waits
     hold = hold or _shut(deploy, rules.gate)
-    if hold is None and deploy.changes and all(change.cause is Cause.NOT_IDEMPOTENT for change in deploy.changes):
+    if hold is None and deploy.possible and all(change.cause is Cause.NOT_IDEMPOTENT for change in deploy.possible):
         hold = NOT_IDEMPOTENT
+    if hold is None and not deploy.possible:
+        hold = next((change.waits for change in deploy.changes), None)
     if hold is not None:
         return Permission(frozenset(), hold)
-    return Permission(frozenset(change.resource for change in deploy.changes))
+    return Permission(frozenset(change.resource for change in deploy.possible))
 
 
 def _shut(deploy: DeployPlan, gate: Gate) -> Hold | None:
     """What keeps this deploy from beginning now, outside a window. What is unknown until applied may be anything."""
-    causes = {change.cause for change in deploy.changes} - {Cause.NOT_IDEMPOTENT}
+    causes = {change.cause for change in deploy.possible} - {Cause.NOT_IDEMPOTENT}
     if deploy.unknown is not None or Cause.INTENDED in causes:
         return gate.intended
     return gate.drift if causes else None

@@ -10,6 +10,7 @@ from agent.domain.desired import DesiredDeploy, DesiredState, Resource
 from agent.domain.memory import AppliedDeploy
 from agent.domain.plan import Cause, Change, DeployPlan, Hold, HoldKind, Plan, WantedChange
 from agent.engine.client import Engine, FoundDeploy
+from agent.engine.secrecy import Lacking
 from agent.steps.reach import Made
 
 
@@ -79,8 +80,7 @@ def classify(
     if found.error is not None:
         return DeployPlan(deploy=deploy.name, error=found.error, moved=moved)
     if found.lacks is not None:
-        kind = HoldKind.LACKING if found.lacks.admitted else HoldKind.NOT_ADMITTED
-        hold = Hold(kind, found.lacks.reason)
+        hold = _hold(found.lacks)
         return DeployPlan(deploy=deploy.name, unknown=found.lacks.reason, moved=moved, waits=hold)
     resources = {resource.key: resource for resource in deploy.resources}
 
@@ -99,11 +99,20 @@ def classify(
             return Change(deploy.name, wanted, Cause.INTENDED, why)
         return Change(deploy.name, wanted, Cause.DRIFT)
 
+    waiting = (
+        Change(deploy.name, WantedChange(key, "set password", private=True), Cause.INTENDED, waits=_hold(lacks, key))
+        for key, lacks in found.waiting.items()
+    )
     return DeployPlan(
         deploy=deploy.name,
-        changes=tuple(change(wanted) for wanted in found.changes),
+        changes=(*waiting, *map(change, found.changes)),
         resources=found.resources,
         unowned=found.unowned,
         moved=moved,
         trace=found.trace,
     )
+
+
+def _hold(lacks: Lacking, key: str = "") -> Hold:
+    kind = HoldKind.LACKING if lacks.admitted else HoldKind.NOT_ADMITTED
+    return Hold(kind, f"{key}: {lacks.reason}" if key else lacks.reason)

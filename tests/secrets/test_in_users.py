@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,12 @@ from agent.contrast import InventoryAt, compare
 from agent.deploys.correction import Correction
 from agent.deploys.users import accounts, departed, memberships, sudoers
 from agent.deploys.users.corrections import corrections
+from agent.domain.outcome import DeployOutcome, Outcome, Status
 from agent.inventory.other_repositories import not_fetched
+from agent.steps.confirm import confirm
 from agent.steps.deny import policy_input
+from agent.steps.permit import PermitRules, permit
+from agent.steps.plan import make_plan
 from agent.system import mask
 from agent.system.folder import FolderTree
 from tests.deploys.users.host_files import GROUP, PASSWD, SHADOW
@@ -124,11 +129,27 @@ def test_a_host_that_cannot_read_it_still_locks_the_person_out(desk: Desk) -> No
     assert "uf8d0" not in ascii(deploy.arguments)
 
 
-def test_a_host_that_cannot_read_it_lets_that_deploy_wait_alone(desk: Desk, tmp_path: Path) -> None:
-    wanted(desk, {"ann": {"password_hash": ASKED}}, {"files": {f"{tmp_path}/open": {"content": "x"}}})
-    found = {
-        each.deploy: each for each in desk.engine(tmp_path / "work", "db1").plan(desk.state(), desk.repo, frozenset())
-    }
-    assert "was not made for this host" in f"{found['users'].lacks}"
-    assert not found["users"].changes
-    assert [found["files"].lacks, len(found["files"].changes)] == [None, 1]
+def test_an_account_whose_hash_cannot_be_read_waits_for_it_alone(desk: Desk, tmp_path: Path) -> None:
+    wanted(desk, {"ann": {"password_hash": ASKED}, "eve": {"shell": "/bin/sh"}})
+    state = desk.state()
+    engine = desk.engine(tmp_path / "work", "db1")
+    plan = make_plan(state, engine=engine, root=desk.repo, applied={}, interrupted=frozenset())
+    told = [(each.resource, each.wanted.operation, each.waits is not None) for each in plan.changes]
+    assert told == [
+        ("user:ann", "set password", True),
+        ("user:ann", "create", False),
+        ("user:eve", "create", False),
+    ]
+    permitted = permit(plan, PermitRules())
+    assert permitted.allowed == {"users": frozenset({"user:ann", "user:eve"})}
+    (held,) = permitted.held
+    assert "user:ann: inventories/lab/secrets/web/ann.age was not made for this host" in held.hold.reason
+
+    (planned,) = plan.deploys
+    after = replace(plan, deploys=(replace(planned, changes=planned.changes[:1]),))
+    done = Outcome((DeployOutcome("users", Status.DONE),), (planned,))
+    remembered = confirm(state, after, done, {})["users"]
+    assert (set(remembered.resources), remembered.not_idempotent) == ({"user:eve"}, ())
+    still = permit(after, PermitRules())
+    assert (still.allowed, still.deploy_holds["users"], still.intends) == ({}, held.hold, False)
+    assert confirm(state, after, Outcome(), {})["users"].resources == remembered.resources

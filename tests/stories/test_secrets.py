@@ -152,9 +152,11 @@ def test_a_host_that_is_not_admitted_applies_what_needs_no_secret_and_the_rest_o
     done = apply(host)
     assert host.read("/srv/open") == "no secret\n"
     assert host.run("ls /srv/site /srv/template /srv/code /srv/behind", check=False).output == "", done.error
-    first, second = (reason for kind, reason in readings(world) if kind == "not-admitted")
+    first, second, third = (reason for kind, reason in readings(world) if kind == "not-admitted")
     assert first.startswith("behind: needs closed, which waits")
-    assert second.startswith("closed, dotfiles, users, code: this host is not admitted")
+    assert second.startswith("closed, dotfiles, code: this host is not admitted")
+    assert third.startswith("users: user:ann: this host is not admitted")
+    assert host.run("getent shadow ann | cut -d: -f2").output == "!\n"
     plan = host.run(["hostwright", "plan"], check=False).output
     assert "? closed: waits for a secret, held" in plan
     assert "held: this host is not admitted" in plan
