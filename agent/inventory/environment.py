@@ -28,6 +28,7 @@ from agent.inventory.complaint import Complaint, Complaints, ComplaintsError
 from agent.inventory.fleet import FLEET_FILE, Fleet
 from agent.inventory.lint.conflicts import conflicts, unmet_needs
 from agent.inventory.lock import AGENT, Lock, stale
+from agent.inventory.lookups import lookups
 from agent.inventory.merge_plays import HostDeploy, PlayMerge
 from agent.inventory.other_repositories import OtherRepositories, ReadRepository
 from agent.inventory.recipients import Recipients, audit
@@ -96,6 +97,7 @@ class Environment:
         self._plays = [(play, frozenset(inventory.match(play.hosts))) for play in plays]
         self._renderer = Renderer()
         self._values: dict[str, HostValues] = {}
+        self._lookups = lookups(tree)
         self._groups = {name: list(hosts) for name, hosts in inventory.groups.items()}
         self.secrets = SecretFiles(open_source(tree, name), inventory.groups, inventory.hosts)
         self.recipients = recipients
@@ -206,6 +208,7 @@ class Environment:
             functions = {
                 "secret": self.secrets.function(host),
                 "sops": self.secrets.sops_function(),
+                **self._lookups,
                 **providers.functions(self.fleet.providers, complete=self.fleet_read),
             }
             self._values[host] = HostValues(self.inventory.variables(host), magic, self._renderer, functions)

@@ -82,7 +82,7 @@ def test_all_odd_values_come_out_as_in_ansible(repo: Repo) -> None:
     [
         (filter_loader, known("filter"), not_here.FILTERS),
         (test_loader, known("test"), not_here.TESTS),
-        (lookup_loader, (), not_here.LOOKUPS),
+        (lookup_loader, ("file",), not_here.LOOKUPS),
     ],
     ids=["filter", "test", "lookup"],
 )

@@ -26,7 +26,7 @@ _ROLES: Final = "there are no roles"
 _PATHS: Final = "write a path: it counts from the root of the repository"
 _RUN: Final = "it belongs to one run of ansible-playbook, and hosts run by themselves"
 _PLAY: Final = "it belongs to a play that runs on many hosts at once, and each host runs alone"
-_NO_FILES: Final = "templates read no files"
+_NO_FILES: Final = "templates read no files but by lookup('file', 'path')"
 _VALUES: Final = "write the value into group_vars or host_vars"
 
 
@@ -103,7 +103,6 @@ LOOKUPS: Final[_Names] = {
     **_each("csvfile ini lines", _NO_FILES, _VALUES),
     **_each("dict", "a filter does the same", "use mapping | dict2items"),
     **_each("env", _MACHINE, _VALUES),
-    **_each("file", _NO_FILES, "write the text into the value, or give the path as source: of `files`"),
     **_each("fileglob", _NO_FILES, "`dotfiles` and `files` with source: take whole folders"),
     **_each("first_found", _NO_FILES, "set the path in group_vars: the most specific group wins"),
     **_each("indexed_items", "a filter does the same", "use range(items | length) | zip(items)"),
@@ -228,7 +227,7 @@ def _refusing(complaint: str) -> Callable[..., NoReturn]:
 
 
 def refuse_lookup(name: object = "", *_: object, **__: object) -> NoReturn:
-    """Raises TemplateError for ``lookup(name, …)``."""
+    """Raises TemplateError for ``lookup(name, …)``, which is no lookup ``file``."""
     unknown = Fault(_MACHINE, _VALUES)
     fault = LOOKUPS.get(f"{name}".rpartition(".")[2], unknown)
     raise TemplateError(f"there is no lookup({name!r}) here: {fault}")

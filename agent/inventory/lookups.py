@@ -1,0 +1,64 @@
+"""``lookup()`` and ``query()`` of templates: texts of files of the config repo, as Ansible's lookup ``file``."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from typing import Any, Final
+
+from jinja2 import TemplateError
+
+from agent.deploys.spec import content_of, file_of
+from agent.domain.fault import Mistake
+from agent.domain.text import not_utf8
+from agent.domain.tree import Tree
+from agent.inventory.template.not_here import refuse_lookup
+
+LIMIT: Final = 1024 * 1024
+"""Bytes of a file, as of any text in a template."""
+
+
+def lookups(tree: Tree) -> dict[str, Callable[..., Any]]:
+    """The functions by their names, over the files of ``tree``. They raise TemplateError."""
+    read: dict[str, str] = {}
+
+    def query(name: object = "", *paths: object, rstrip: object = True, lstrip: object = False, **named: object) -> Any:
+        if f"{name}".removeprefix("ansible.builtin.") != "file":
+            refuse_lookup(name)
+        if named:
+            raise TemplateError(f"lookup('file') has no {next(iter(named))} here; leave it out")
+        found: list[str] = []
+        for path in map(_inside, paths):
+            text = read[path] = read.get(path) or _text(tree, path)
+            text = text.lstrip() if lstrip else text
+            found.append(text.rstrip() if rstrip else text)
+        return found
+
+    def lookup(name: object = "", *paths: object, wantlist: object = False, **named: object) -> Any:
+        found = query(name, *paths, **named)
+        return found if wantlist else ",".join(found)
+
+    return {"lookup": lookup, "query": query, "q": query}
+
+
+def _inside(path: object) -> str:
+    """``path``, which counts from the top of the repository. Raises TemplateError for one that leads out of it."""
+    if not isinstance(path, str) or path.startswith(("/", "~")) or ".." in path.split("/"):
+        raise TemplateError("lookup('file') takes paths inside the repository; write them from its top, without ..")
+    return posixpath.normpath(path)
+
+
+def _text(tree: Tree, path: str) -> str:
+    """The text of the file at ``path``. Links are not followed."""
+    try:
+        content = content_of(tree, file_of(tree, path, ()).path)
+    except Mistake as mistake:
+        (fault, *_) = mistake.faults
+        raise TemplateError(f"{fault.problem}; {fault.remedy}") from None
+    if len(content) > LIMIT:
+        raise TemplateError(f"{path} has more than {LIMIT} bytes; give it as `source` of `files`")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        problem, remedy = not_utf8(content)
+        raise TemplateError(f"{path}: {problem}; {remedy}") from None
