@@ -14,16 +14,13 @@ from pathlib import Path
 from agent.domain.commit import TrustedCommit
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
-from agent.system.files import discard, make_private_folder, read_bounded, write_unsynced
+from agent.host.believed import SEEN, holds, is_believed
+from agent.system.files import discard, make_private_folder
 from agent.system.folder import FolderTree
 from agent.system.git import Mirror
-from agent.system.misplaced import misplaced_file, misplaced_folder
-from agent.system.signature import signature_of
+from agent.system.misplaced import misplaced_folder
 
 _log = logging.getLogger(__name__)
-
-_SEEN = ".seen"
-"""Ends the name of the file with the signature of an export."""
 
 
 class Exports:
@@ -44,7 +41,7 @@ class Exports:
             there = self._folder / sha
             if self._scratch is None:
                 self._ensure(sha, there)
-            elif not (_use(there) and self._known(there)):
+            elif not (_use(there) and is_believed(there)):
                 there = self._scratch / sha
                 make_private_folder(self._scratch)
                 self._mirror.export(sha, there)
@@ -55,38 +52,24 @@ class Exports:
         """The files of a trusted commit, to be read now: of the export, where that is known to be whole, for there no
         git is asked."""
         there = self._folder / sha
-        return FolderTree(there) if self._known(there) else self._mirror.tree(sha)
+        return FolderTree(there) if is_believed(there) else self._mirror.tree(sha)
 
     def collect(self, needed: frozenset[str]) -> None:
         """Removes exports of commits other than ``needed`` that nobody uses, and what an interrupted export left."""
         if not self._folder.is_dir():
             return
         for entry in self._folder.iterdir():
-            if entry.name.removesuffix(_SEEN) not in needed and not _used(entry):
+            if entry.name.removesuffix(SEEN) not in needed and not _used(entry):
                 discard(entry)
 
     def _ensure(self, sha: str, target: Path) -> None:
-        if self._known(target):
-            return
-        settled = signature_of(target, settled=True)  # before it is read: what changes meanwhile changes it
-        if self._holds(sha, target):
-            if settled is not None:
-                write_unsynced(_seen(target), settled.encode())
+        if holds(target, lambda: self._holds(sha, target)):
             return
         make_private_folder(self._folder)
         if os.path.lexists(target):
             _log.warning("%s is not what the commit holds; it is exported anew", target)
             discard(target)
         self._mirror.export(sha, target)
-
-    def _known(self, target: Path) -> bool:
-        """True if the export is as it was when it was last compared with its commit."""
-        try:
-            if misplaced_folder(target) or misplaced_file(_seen(target)):
-                return False
-            return read_bounded(_seen(target), 100).decode() == signature_of(target)
-        except (OSError, ValueError):
-            return False
 
     def _holds(self, sha: str, target: Path) -> bool:
         """True if each file of the commit is there with its content, and no other. No link is followed."""
@@ -96,10 +79,6 @@ class Exports:
             return FolderTree(target).entries() == self._mirror.inside(sha)
         except InventoryError:
             return False
-
-
-def _seen(target: Path) -> Path:
-    return target.with_name(f"{target.name}{_SEEN}")
 
 
 def _use(folder: Path) -> bool:

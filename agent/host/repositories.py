@@ -1,8 +1,8 @@
 """Other repositories at their pins: fetched once, kept as a folder that is called like the digest of all its files.
 
-The folder is looked at before it is used: what somebody changed in it is thrown away and fetched anew. What was
-fetched is looked at before it is written: another commit than the pinned one cannot come out, and other files under
-its name neither. On a host the store is root's; on an administrator's machine it is a cache.
+The folder is looked at before it is used, and read where it was touched: what somebody changed in it is thrown away and
+fetched anew. What was fetched is looked at before it is written: another commit than the pinned one cannot come out,
+and other files under its name neither. On a host the store is root's; on an administrator's machine it is a cache.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from agent.domain.address import Address
 from agent.domain.pins import RepositoryPin
 from agent.domain.tree import Tree, tree_digest
 from agent.errors import HostwrightError, InventoryError, TrustError
+from agent.host.believed import SEEN, holds
 from agent.problems import ProblemKind
 from agent.system import git_remote
 from agent.system.files import discard, make_private_folder
@@ -50,7 +52,7 @@ class Repositories:
         where it cannot be, and TrustError (kind ``pin-mismatch``) where other files came."""
         if pin.tree not in self._checked:
             folder = self._folder / pin.tree
-            if not _holds(folder, pin.tree):
+            if not holds(folder, partial(_holds, folder, pin.tree)):
                 self._fetch(pin, folder)
             self._checked[pin.tree] = FolderTree(folder)
         return self._checked[pin.tree]
@@ -80,7 +82,7 @@ class Repositories:
     def collect(self, needed: frozenset[str]) -> None:
         """Removes the files of all pins but those of these tree digests, and what an interrupted fetch left."""
         for entry in self._folder.iterdir() if self._folder.is_dir() else ():
-            if entry.name not in needed and not _is_being_fetched(entry):
+            if entry.name.removesuffix(SEEN) not in needed and not _is_being_fetched(entry):
                 _discard(entry)
 
     def _fetch(self, pin: RepositoryPin, folder: Path) -> None:

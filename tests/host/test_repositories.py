@@ -14,10 +14,12 @@ import pytest
 
 from agent.domain.address import Address
 from agent.domain.pins import RepositoryPin
+from agent.domain.tree import tree_digest
 from agent.errors import Consequence, Exit, InventoryError, SourceError, TrustError
+from agent.host import repositories
 from agent.host.repositories import Repositories
 from agent.inventory.lint.external_deploys import require_runnable
-from agent.system import git_environment
+from agent.system import git_environment, signature
 from agent.system.git import Access
 from tests.gitserver import ConfigRepo, SshServer, http_server, ssh_server
 
@@ -152,6 +154,23 @@ def test_a_store_in_which_somebody_changed_something_is_fetched_anew(
         offline(store).tree(pin)
     assert Repositories(store, ANY).tree(pin).read("motd.py") == b"x = 1\n"
     assert offline(store).tree(pin)
+
+
+def test_a_store_that_nobody_touched_is_not_read_again(
+    pin: RepositoryPin, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signature, "RACY_NS", 0)
+    Repositories(store, ANY).tree(pin)
+    read: list[object] = []
+    monkeypatch.setattr(repositories, "tree_digest", lambda tree: read.append(tree) or tree_digest(tree))
+    for _ in range(3):
+        assert offline(store).tree(pin).read("motd.py") == b"x = 1\n"
+    assert len(read) == 1
+    (store / pin.tree / "motd.py").touch()
+    assert offline(store).tree(pin)
+    assert len(read) == 2
+    Repositories(store, ANY).collect(frozenset())
+    assert list(store.iterdir()) == []
 
 
 def test_without_a_network_what_is_not_here_is_said_to_be_so(pin: RepositoryPin, store: Path) -> None:
