@@ -16,7 +16,13 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from tests.lab.host import Host
+
 SHOWN = 10
+
+
+def _spent_s() -> float:
+    return sum(os.times()[:4]) + Host.killed_s
 
 
 class Cost:
@@ -31,9 +37,9 @@ class Cost:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        before = sum(os.times()[:4])
+        before = _spent_s()
         found = yield
-        self._seconds[item.nodeid.partition("::")[0]] += sum(os.times()[:4]) - before
+        self._seconds[item.nodeid.partition("::")[0]] += _spent_s() - before
         return found
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bootstrap.conftest import CLONE, WHEELS, Boot, bootstrap, trusting
+from tests.bootstrap.conftest import CLONE, WHEELS, bootstrap, trusting
 from tests.bootstrap.test_install import SNAPSHOT
 from tests.lab.host import Host
-from tests.lab.images import Image
 from tests.lab.lab import Lab
 from tests.stories.world import until
 
@@ -19,6 +18,15 @@ FIRST = "/usr/local/bin/python3"
 
 LATER = "mkdir /opt/later && cp $(readlink -f /usr/bin/python3) /opt/later/python3 && ln -s /opt/later/python3 " + FIRST
 """A Python that is as good as the system's, and can be taken away without it."""
+
+LINKED = f"""
+cd /opt/hostwright/current
+ln -sfn {FIRST} bin/python3
+sed -i -e 's,^home = .*,home = /usr/local/bin,' -e 's,^executable = .*,executable = /opt/later/python3,' pyvenv.cfg
+"""
+"""The environment as that Python makes it."""
+
+VENV = "/usr/lib/python3.11/venv"
 
 UPGRADE = """\
 set -e
@@ -31,13 +39,12 @@ apt-get -q -y autoremove --purge
 UPGRADE_TIMEOUT_S = 1200
 
 
-@pytest.fixture(scope="module")
-def on_later(boot: Boot) -> Image:
+@pytest.fixture
+def on_later(machine: Host) -> Host:
     """A bootstrapped host whose environment was made with the Python that can be taken away."""
-    machine = boot()
-    machine.run(LATER)
-    assert bootstrap(machine).code == 0
-    return machine.freeze()
+    machine.run(LATER + LINKED)
+    machine.run("hostwright --version && systemctl restart hostwright")
+    return machine
 
 
 def take_python_away(machine: Host) -> None:
@@ -53,50 +60,42 @@ def commit(machine: Host, greeting: str) -> None:
     machine.run(f"git -C {CLONE} push -q /var/lib/hostwright/origin.git HEAD:main")
 
 
-def test_a_host_whose_python_is_gone_heals_itself_and_tells(lab: Lab, on_later: Image) -> None:
-    with lab.boot("bookworm", image=on_later) as machine:
-        daemon = machine.run("systemctl show -P MainPID hostwright").output
-        take_python_away(machine)
-        commit(machine, "healed")
-        machine.run("systemctl start hostwright-cycle", timeout_s=300)
-        assert machine.read("/etc/greeting") == "healed\n"
-        assert machine.run("readlink -f /opt/hostwright/current/bin/python").output.startswith("/usr/bin/")
-        until(lambda: machine.run("systemctl show -P MainPID hostwright").output not in ("0\n", daemon), "a new daemon")
-        assert machine.run("systemctl is-active hostwright").output == "active\n"
-        told = json.loads(machine.run("hostwright --json events").output)["data"]
-        assert [event["kind"] for event in told].count("rescued") == 1
-
-
-def test_what_cannot_be_built_says_what_to_do_is_not_tried_all_the_time_and_can_be_mended(
-    lab: Lab, on_later: Image
+def test_a_host_whose_python_is_gone_has_it_completed_by_the_package_manager_heals_itself_and_tells(
+    on_later: Host,
 ) -> None:
-    with lab.boot("bookworm", image=on_later) as machine:
-        take_python_away(machine)
-        machine.run(f"mv {WHEELS} /srv/elsewhere && mkdir {WHEELS}")
-        for _ in range(2):
-            machine.run("systemctl start hostwright-cycle", check=False, timeout_s=300)
-        said = machine.run("journalctl -u hostwright-rescue -o cat --no-pager").output
-        assert said.count("building the environment anew") == 1
-        assert "uv cannot be installed" in said, said
-        assert "tried a short while ago" in said
-        machine.run(f"rmdir {WHEELS} && mv /srv/elsewhere {WHEELS}")
-        assert bootstrap(machine).code == 0
-        assert machine.run("hostwright plan").code == 0
+    machine = on_later
+    daemon = machine.run("systemctl show -P MainPID hostwright").output
+    take_python_away(machine)
+    (kept,) = machine.run("ls /opt/hostwright/rescue/*/sources").output.split()
+    assert "\ninstall env DEBIAN_FRONTEND=noninteractive " in machine.read(kept)
+    assert "\npythons python3-venv " in machine.read(kept)
+    machine.run(f"mv {VENV} /root/venv")
+    machine.write("/root/install", f"echo $1 >>/root/asked; mv /root/venv {VENV}\n")
+    machine.run(f"sed -i 's,^install .*,install sh /root/install,' {kept}")
+    commit(machine, "healed")
+    machine.run("systemctl start hostwright-cycle", timeout_s=300)
+    assert machine.read("/root/asked") == "python3-venv\n"
+    assert machine.read("/etc/greeting") == "healed\n"
+    assert machine.run("readlink -f /opt/hostwright/current/bin/python").output.startswith("/usr/bin/")
+    until(lambda: machine.run("systemctl show -P MainPID hostwright").output not in ("0\n", daemon), "a new daemon")
+    assert machine.run("systemctl is-active hostwright").output == "active\n"
+    told = json.loads(machine.run("hostwright --json events").output)["data"]
+    assert [event["kind"] for event in told].count("rescued") == 1
 
 
-def test_a_python_that_cannot_make_environments_is_completed_by_the_package_manager(lab: Lab, on_later: Image) -> None:
-    with lab.boot("bookworm", image=on_later) as machine:
-        take_python_away(machine)
-        (kept,) = machine.run("ls /opt/hostwright/rescue/*/sources").output.split()
-        assert "\ninstall env DEBIAN_FRONTEND=noninteractive " in machine.read(kept)
-        assert "\npythons python3-venv " in machine.read(kept)
-        venv = "/usr/lib/python3.11/venv"
-        machine.run(f"mv {venv} /root/venv")
-        machine.write("/root/install", f"echo $1 >>/root/asked; mv /root/venv {venv}\n")
-        machine.run(f"sed -i 's,^install .*,install sh /root/install,' {kept}")
-        machine.run("systemctl start hostwright-rescue", timeout_s=300)
-        assert machine.read("/root/asked") == "python3-venv\n"
-        assert machine.run("hostwright plan").code == 0
+def test_what_cannot_be_built_says_what_to_do_is_not_tried_all_the_time_and_can_be_mended(on_later: Host) -> None:
+    machine = on_later
+    take_python_away(machine)
+    machine.run(f"mv {WHEELS} /srv/elsewhere && mkdir {WHEELS}")
+    for _ in range(2):
+        machine.run("systemctl start hostwright-cycle", check=False, timeout_s=300)
+    said = machine.run("journalctl -u hostwright-rescue -o cat --no-pager").output
+    assert said.count("building the environment anew") == 1
+    assert "uv cannot be installed" in said, said
+    assert "tried a short while ago" in said
+    machine.run(f"rmdir {WHEELS} && mv /srv/elsewhere {WHEELS}")
+    assert bootstrap(machine).code == 0
+    assert machine.run("hostwright plan").code == 0
 
 
 def test_on_a_host_that_is_well_it_changes_nothing(machine: Host) -> None:

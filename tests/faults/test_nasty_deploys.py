@@ -114,11 +114,14 @@ os.closerange(0, 64)
 """
 
 EATS = """\
+import resource
+
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 hoard = []
-while len(hoard) < 200:
-    hoard.append(bytearray(1 << 28))
-raise MemoryError
+while True:
+    hoard.append(bytearray(1 << 24))
 """
+"""It sets its limit itself: without one, all hosts and this machine would have to do without what it takes."""
 
 SPEAKS_FOR_THE_AGENT = """\
 import os

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, ClassVar, Self
 
 import psutil
 
@@ -64,6 +64,9 @@ class Host:
     Its processes are in a PID namespace inside another one whose first process is nspawn: when that one is killed,
     or the test process dies, the kernel ends all of them and drops the mount with its namespace.
     """
+
+    killed_s: ClassVar[float] = 0.0
+    """CPU seconds of all hosts that were killed: the kernel adds those of a PID namespace that ends to no process."""
 
     def __init__(
         self,
@@ -142,6 +145,7 @@ class Host:
         if self._process is not None:
             # nspawn is the first process of the outer PID namespace; unshare waits for it, and so for all of them.
             if self.running and self._nspawn:
+                Host.killed_s += _cpu_s_below(self._nspawn)
                 os.kill(self._nspawn, signal.SIGKILL)
             else:
                 self._process.kill()
@@ -297,6 +301,13 @@ def _find_init(pid: int) -> tuple[int, int]:
                     return nspawn.pid, child.pid
             return nspawn.pid, 0
     return 0, 0
+
+
+def _cpu_s_below(pid: int) -> float:
+    """CPU seconds of all processes that ``pid`` started, and that those started and waited for."""
+    with contextlib.suppress(psutil.Error):
+        return sum(sum(process.cpu_times()[:4]) for process in psutil.Process(pid).children(recursive=True))
+    return 0.0
 
 
 _HIERARCHIES = "/sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified"

@@ -8,6 +8,7 @@ A layer is built aside and renamed, under a lock: several test processes may ask
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -118,6 +119,7 @@ def overlay_script(image: Image, upper: Path, scratch: Path) -> str:
     )
 
 
+@functools.cache
 def _machine_settings() -> str:
     """Shell that gives a host this machine's own certificates and apt's ways to its mirror."""
     files = {f"{file}": file.read_text() for file in sorted(EXTRA_CERTIFICATES.glob("*.crt"))}

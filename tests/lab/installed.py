@@ -11,6 +11,7 @@ at their first boot, and checks it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 
@@ -154,7 +155,8 @@ def _with_agent(name: str, parent: Image) -> Image:
     return derived(name, parent, _AGENT, digests(*WHEEL_SOURCES), f"{ROOT}:/source")
 
 
-def digests(*patterns: str) -> list[tuple[str, str]]:
+@functools.cache
+def digests(*patterns: str) -> tuple[tuple[str, str], ...]:
     """Path and content of the repository's files, for the recipe."""
     files = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
-    return [(f"{path.relative_to(ROOT)}", hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
+    return tuple((f"{path.relative_to(ROOT)}", hashlib.sha256(path.read_bytes()).hexdigest()) for path in files)

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from tests.lab import images
-from tests.lab.host import HostError
+from tests.lab.host import Host, HostError
 from tests.lab.images import SUITES
 from tests.lab.installed import ROOT
 from tests.lab.lab import Lab
@@ -113,6 +113,13 @@ def test_a_host_that_is_gone_leaves_no_process_no_mount_and_no_file(lab: Lab) ->
     assert str(host.folder) not in Path("/proc/self/mountinfo").read_text()
     assert not host.folder.exists()
     assert not any(Path("/sys/fs/cgroup").glob(f"**/hostwright-lab/{host.folder.name}"))
+
+
+def test_what_a_killed_host_cost_is_counted(lab: Lab) -> None:
+    before = Host.killed_s
+    with lab.boot("bookworm") as host:
+        spent = psutil.Process(host.pid).cpu_times()
+    assert Host.killed_s - before >= spent.user + spent.system + spent.children_user
 
 
 @contextmanager
