@@ -16,12 +16,14 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
+from agent.deploys.values import Number
+from agent.deploys.written import Written
 from agent.domain.check import Check
 from agent.domain.digest import JSON
 from agent.domain.duration import DURATION, seconds
-from agent.domain.fault import Mistake, no_truth
+from agent.domain.fault import Mistake
 
 LONGEST_S = 60
 """A check is asked while a change settles; one that takes longer says nothing in time."""
@@ -34,22 +36,18 @@ _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 Duration = Annotated[
     int, BeforeValidator(seconds), WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"})
 ]
-Number = Annotated[int, BeforeValidator(no_truth)]
-"""A whole number; pydantic alone would take true for 1."""
-
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-class CheckSpec(BaseModel):
+class CheckSpec(Written):
     """The options of all kinds. ``kind`` is the key that names the kind; its value is the target."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str]
 
-    name: Annotated[
-        str, Field(max_length=100, description="what it is called in reports; else the kind and target")
-    ] = ""
-    timeout: Annotated[Duration, Field(ge=1, le=LONGEST_S, description="no answer after this long is a failure")] = 5
+    name: Annotated[str, Field(max_length=100)] = ""
+    """what it is called in reports; else the kind and target"""
+    timeout: Annotated[Duration, Field(ge=1, le=LONGEST_S)] = 5
+    """no answer after this long is a failure"""
 
     @property
     def target(self) -> str:
@@ -62,14 +60,18 @@ class HttpCheck(CheckSpec):
 
     kind = "http"
     http: Text
-    status: Annotated[Number | tuple[Number, ...], Field(description="the status, or those, that count as well")] = 200
-    contains: Annotated[Text | None, Field(description="text that the first megabyte of the body has to hold")] = None
-    method: Annotated[str, Field(pattern="^(GET|HEAD)$", description="`GET` or `HEAD`")] = "GET"
-    headers: Annotated[Mapping[str, str], Field(description="more headers, such as Host")] = Field(default_factory=dict)
-    ca: Annotated[str | None, Field(pattern="^/", description="a PEM file of authorities, instead of the system's")] = (
-        None
-    )
-    insecure: Annotated[bool, Field(description="take any certificate")] = False
+    status: Number | tuple[Number, ...] = 200
+    """the status, or those, that count as well"""
+    contains: Text | None = None
+    """text that the first megabyte of the body has to hold"""
+    method: Annotated[str, Field(pattern="^(GET|HEAD)$")] = "GET"
+    """`GET` or `HEAD`"""
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    """more headers, such as Host"""
+    ca: Annotated[str | None, Field(pattern="^/")] = None
+    """a PEM file of authorities, instead of the system's"""
+    insecure: bool = False
+    """take any certificate"""
 
     @field_validator("http")
     @classmethod
@@ -93,8 +95,10 @@ class TcpCheck(CheckSpec):
 
     kind = "tcp"
     tcp: Text
-    send: Annotated[Text | None, Field(description="text to say first")] = None
-    contains: Annotated[Text | None, Field(description="text that the first answers have to hold")] = None
+    send: Text | None = None
+    """text to say first"""
+    contains: Text | None = None
+    """text that the first answers have to hold"""
 
     @field_validator("tcp")
     @classmethod
@@ -107,9 +111,12 @@ class CommandCheck(CheckSpec):
 
     kind = "command"
     command: Annotated[tuple[str | Number, ...], Field(min_length=1)]
-    exit: Annotated[Number, Field(ge=0, le=255, description="the exit status that counts as well")] = 0
-    contains: Annotated[Text | None, Field(description="text that it has to write")] = None
-    user: Annotated[str, Field(pattern=f"^{_USER.pattern}$", description="who runs it")] = "root"
+    exit: Annotated[Number, Field(ge=0, le=255)] = 0
+    """the exit status that counts as well"""
+    contains: Text | None = None
+    """text that it has to write"""
+    user: Annotated[str, Field(pattern=f"^{_USER.pattern}$")] = "root"
+    """who runs it"""
 
 
 class UnitCheck(CheckSpec):
@@ -117,10 +124,10 @@ class UnitCheck(CheckSpec):
 
     kind = "unit"
     unit: Annotated[str, Field(pattern=f"^{_UNIT.pattern}$")]
-    since: Annotated[
-        Duration, Field(description="for at least this long, so that a crash loop is not taken for well")
-    ] = 0
-    enabled: Annotated[bool | None, Field(description="whether it starts at boot")] = None
+    since: Duration = 0
+    """for at least this long, so that a crash loop is not taken for well"""
+    enabled: bool | None = None
+    """whether it starts at boot"""
 
 
 class FileCheck(CheckSpec):
@@ -128,8 +135,10 @@ class FileCheck(CheckSpec):
 
     kind = "file"
     file: Annotated[Text, Field(pattern="^/")]
-    contains: Annotated[Text | None, Field(description="text that its first megabyte has to hold")] = None
-    max_age: Annotated[Duration | None, Field(description="written to not longer ago than this")] = None
+    contains: Text | None = None
+    """text that its first megabyte has to hold"""
+    max_age: Duration | None = None
+    """written to not longer ago than this"""
 
 
 class ProcessCheck(CheckSpec):
@@ -137,9 +146,12 @@ class ProcessCheck(CheckSpec):
 
     kind = "process"
     process: Text
-    user: Annotated[str | None, Field(pattern=f"^{_USER.pattern}$", description="whose, else anybody's")] = None
-    min: Annotated[Number, Field(ge=0, description="so many at least")] = 1
-    max: Annotated[Number | None, Field(ge=0, description="so many at most")] = None
+    user: Annotated[str | None, Field(pattern=f"^{_USER.pattern}$")] = None
+    """whose, else anybody's"""
+    min: Annotated[Number, Field(ge=0)] = 1
+    """so many at least"""
+    max: Annotated[Number | None, Field(ge=0)] = None
+    """so many at most"""
 
 
 class CertificateCheck(CheckSpec):
@@ -147,10 +159,10 @@ class CertificateCheck(CheckSpec):
 
     kind = "certificate"
     certificate: Text
-    days: Annotated[Number, Field(ge=0, le=3650, description="for at least so many more days")] = 14
-    host: Annotated[
-        Text | None, Field(description="the name that it has to be for; at an address that of the address")
-    ] = None
+    days: Annotated[Number, Field(ge=0, le=3650)] = 14
+    """for at least so many more days"""
+    host: Text | None = None
+    """the name that it has to be for; at an address that of the address"""
 
     @field_validator("certificate")
     @classmethod

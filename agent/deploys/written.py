@@ -27,6 +27,12 @@ class Written(BaseModel):
         return schema
 
 
+class ExactlyWritten(Written):
+    """Values are taken as the type that YAML gives them, and no text for a number."""
+
+    model_config = ConfigDict(strict=True)
+
+
 @cache
 def descriptions(model: type[BaseModel]) -> Mapping[str, str]:
     """By field, what it means: the text below it, or that of its ``Field``. Only asked for by who makes a schema or a

@@ -11,8 +11,9 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from agent.deploys.written import ExactlyWritten
 from agent.domain import memory
 from agent.domain.commit import Accept, BranchRule
 from agent.domain.duration import DURATION, seconds
@@ -75,29 +76,26 @@ Pattern = Annotated[str, Field(min_length=1, description="a host pattern, such a
 Percent = Annotated[str, Field(pattern=r"^(100|[0-9]{1,2})%$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Schedule(_Part):
+class Schedule(ExactlyWritten):
     """Durations in seconds."""
 
-    fetch: Annotated[Duration, Field(ge=1, description="how often the remote is asked for something new")] = 60
-    drift: Annotated[
-        Duration, Field(ge=1, description="how often the daemon asks whether anything on the host has changed")
-    ] = 60
-    plan: Annotated[
-        Duration, Field(ge=1, description="how often a cycle runs though nothing seems to have changed")
-    ] = 1800
-    settle: Annotated[Duration, Field(description="how long an intended change has to come up well")] = 60
-    deploy_timeout: Annotated[Duration, Field(ge=1, description="the longest that one deploy may take")] = 1800
-    watch: Annotated[bool, Field(description="look as soon as something changes, and not only every `drift`")] = False
+    fetch: Annotated[Duration, Field(ge=1)] = 60
+    """how often the remote is asked for something new"""
+    drift: Annotated[Duration, Field(ge=1)] = 60
+    """how often the daemon asks whether anything on the host has changed"""
+    plan: Annotated[Duration, Field(ge=1)] = 1800
+    """how often a cycle runs though nothing seems to have changed"""
+    settle: Duration = 60
+    """how long an intended change has to come up well"""
+    deploy_timeout: Annotated[Duration, Field(ge=1)] = 1800
+    """the longest that one deploy may take"""
+    watch: bool = False
+    """look as soon as something changes, and not only every `drift`"""
 
 
-class Tags(_Part):
-    tags: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9._/*?!+\[\]-]{1,200}$", description="annotated, signed tags, such as v*")
-    ]
+class Tags(ExactlyWritten):
+    tags: Annotated[str, Field(pattern=r"^[A-Za-z0-9._/*?!+\[\]-]{1,200}$")]
+    """annotated, signed tags, such as v*"""
 
 
 def _listed(value: object) -> object:
@@ -111,25 +109,18 @@ def _or_alone(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"type": "array", "items": item, "minItems": 1}, item]
 
 
-class Trust(_Part):
-    mode: Annotated[
-        Literal["signed", "unsigned"], Field(description="what is meant; each host's own agent.yaml decides")
-    ] = "signed"
+class Trust(ExactlyWritten):
+    mode: Literal["signed", "unsigned"] = "signed"
+    """what is meant; each host's own agent.yaml decides"""
     accept: Annotated[
         tuple[Literal["commits"] | Tags, ...],
         BeforeValidator(_listed),
-        Field(
-            strict=False,
-            min_length=1,
-            description='what is taken as new: commits, {tags: "v*"}',
-            json_schema_extra=_or_alone,
-        ),
+        Field(strict=False, min_length=1, json_schema_extra=_or_alone),
     ] = ("commits",)
+    """what is taken as new: commits, {tags: "v*"}"""
 
-    branch: Annotated[
-        Literal["unseen", "named", "any"],
-        Field(description="how a signed commit shows that it is meant for the branch that a host follows"),
-    ] = "unseen"
+    branch: Literal["unseen", "named", "any"] = "unseen"
+    """how a signed commit shows that it is meant for the branch that a host follows"""
 
     @property
     def accepts(self) -> Accept:
@@ -143,44 +134,45 @@ def _git_url(text: str) -> str:
     return text
 
 
-class StatusSettings(_Part):
-    remote: Annotated[
-        str, AfterValidator(_git_url), Field(min_length=1, description="where reports go: same, or a Git URL")
-    ] = "same"
-    shards: Annotated[int, Field(ge=1, le=256, description="status branches that share the load")] = 1
-    pushes_per_minute: Annotated[int, Field(ge=1, le=600, description="what the Git server may be asked for")] = 6
-    diff: Annotated[Literal["own", "none"], Field(description="own: counts of changes are reported; none: not")] = "own"
-    render: Annotated[Literal["hosts", "none"], Field(description="who writes the table in README.md")] = "hosts"
+class StatusSettings(ExactlyWritten):
+    remote: Annotated[str, AfterValidator(_git_url), Field(min_length=1)] = "same"
+    """where reports go: same, or a Git URL"""
+    shards: Annotated[int, Field(ge=1, le=256)] = 1
+    """status branches that share the load"""
+    pushes_per_minute: Annotated[int, Field(ge=1, le=600)] = 6
+    """what the Git server may be asked for"""
+    diff: Literal["own", "none"] = "own"
+    """own: counts of changes are reported; none: not"""
+    render: Literal["hosts", "none"] = "hosts"
+    """who writes the table in README.md"""
 
 
-class Suspend(_Part):
+class Suspend(ExactlyWritten):
     """Hosts that aim at nothing new. ``until`` is in seconds since the epoch; None means until this entry goes."""
 
     hosts: Pattern
-    reason: Annotated[str, Field(min_length=1, max_length=500, description="shown wherever the hold is")]
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    """shown wherever the hold is"""
     until: Instant | None = None
 
 
-class WindowSettings(_Part):
+class WindowSettings(ExactlyWritten):
     """When hosts may take what Git newly wants."""
 
     hosts: Pattern
-    days: Annotated[
-        tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...],
-        Field(strict=False, description="on which days it begins; none: every day"),
-    ] = ()
-    from_: Annotated[
-        str,
-        Field(alias="from", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="when it begins, such as 02:00"),
-    ]
-    for_: Annotated[Duration, Field(alias="for", ge=1, le=LONGEST_S, description="how long it lasts, 7d at most")]
-    tz: Annotated[str, AfterValidator(_zone), Field(description="an IANA time zone, such as Europe/Berlin")] = "UTC"
-    drift: Annotated[
-        Literal["repair", "hold"], Field(description="what was changed by hand outside of windows: repaired, or not")
-    ] = "repair"
+    days: Annotated[tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Field(strict=False)] = ()
+    """on which days it begins; none: every day"""
+    from_: Annotated[str, Field(alias="from", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    """when it begins, such as 02:00"""
+    for_: Annotated[Duration, Field(alias="for", ge=1, le=LONGEST_S)]
+    """how long it lasts, 7d at most"""
+    tz: Annotated[str, AfterValidator(_zone)] = "UTC"
+    """an IANA time zone, such as Europe/Berlin"""
+    drift: Literal["repair", "hold"] = "repair"
+    """what was changed by hand outside of windows: repaired, or not"""
 
 
-class Wave(_Part):
+class Wave(ExactlyWritten):
     name: Annotated[str, Field(min_length=1)]
     hosts: Pattern
     soak: Duration = 0
@@ -189,29 +181,23 @@ class Wave(_Part):
     stale_after: Duration = 7200
 
 
-class Prune(_Part):
-    max: Annotated[int, Field(ge=0, description="how many resources may be removed at once")] = 10
-    max_percent: Annotated[
-        int,
-        Field(ge=0, le=100, description="how many, of a hundred that the ledger of the host holds; never fewer than 5"),
-    ] = 20
+class Prune(ExactlyWritten):
+    max: Annotated[int, Field(ge=0)] = 10
+    """how many resources may be removed at once"""
+    max_percent: Annotated[int, Field(ge=0, le=100)] = 20
+    """how many, of a hundred that the ledger of the host holds; never fewer than 5"""
 
 
-class RebootSettings(_Part):
+class RebootSettings(ExactlyWritten):
     """Hosts that are rebooted when something installed needs it, inside their windows."""
 
     hosts: Pattern
     when: Literal["required"] = "required"
 
 
-class Agent(_Part):
-    version: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[0-9][0-9A-Za-z.+!]{0,60}(\.\*)?$",
-            description="which to run, pinned by `hostwright lock`: 1.2.0 or 1.*; none: the one that is there",
-        ),
-    ] = None
+class Agent(ExactlyWritten):
+    version: Annotated[str | None, Field(pattern=r"^[0-9][0-9A-Za-z.+!]{0,60}(\.\*)?$")] = None
+    """which to run, pinned by `hostwright lock`: 1.2.0 or 1.*; none: the one that is there"""
 
     @property
     def requirement(self) -> str | None:
@@ -231,11 +217,13 @@ def _listen(written: str) -> str:
     return written
 
 
-class WebhookSettings(_Part):
+class WebhookSettings(ExactlyWritten):
     """Where a forge may say that something was pushed."""
 
-    listen: Annotated[str, AfterValidator(_listen), Field(description="address and port of the host: 127.0.0.1:9443")]
-    secret_file: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]+$", description="path on the host, root's alone")]
+    listen: Annotated[str, AfterValidator(_listen)]
+    """address and port of the host: 127.0.0.1:9443"""
+    secret_file: Annotated[str, Field(pattern=r"^/[^\x00-\x1f\x7f]+$")]
+    """path on the host, root's alone"""
 
     @property
     def settings(self) -> memory.Webhook:
@@ -243,12 +231,12 @@ class WebhookSettings(_Part):
         return memory.Webhook(host.strip("[]"), int(port), self.secret_file)
 
 
-class Metrics(_Part):
+class Metrics(ExactlyWritten):
     textfile: str | None = None
     listen: str | None = None
 
 
-class Fleet(_Part):
+class Fleet(ExactlyWritten):
     """The whole file, with its defaults."""
 
     schedule: Schedule = Schedule()
@@ -258,10 +246,8 @@ class Fleet(_Part):
     windows: Annotated[tuple[WindowSettings, ...], Field(strict=False)] = ()
     waves: Annotated[tuple[Wave, ...], Field(strict=False)] = ()
     prune: Prune = Prune()
-    reboot: Annotated[
-        Literal["never"] | RebootSettings,
-        Field(description="`never`, or hosts that may be: {hosts: web, when: required}"),
-    ] = "never"
+    reboot: Literal["never"] | RebootSettings = "never"
+    """`never`, or hosts that may be: {hosts: web, when: required}"""
     agent: Agent = Agent()
     webhook: WebhookSettings | None = None
     providers: ProviderSettings = ProviderSettings()

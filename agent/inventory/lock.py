@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from agent.deploys.written import ExactlyWritten
 from agent.domain.address import Address
 from agent.domain.codec import to_plain
 from agent.domain.fault import Mistake, no_truth
@@ -50,25 +51,23 @@ Bin = Annotated[
 ]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class LockedAsset(_Part):
+class LockedAsset(ExactlyWritten):
     url: Annotated[str, AfterValidator(checked_url)]
     sha256: Digest
-    size: Annotated[int, Field(ge=0, description="bytes")]
-    bin: Annotated[Bin | None, Field(description="if elsewhere than the tool's own bin says")] = None
+    size: Annotated[int, Field(ge=0)]
+    """bytes"""
+    bin: Bin | None = None
+    """if elsewhere than the tool's own bin says"""
 
 
-class LockedRequirement(_Part):
+class LockedRequirement(ExactlyWritten):
     requirement: Annotated[
         str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._,\[\]-]*==[A-Za-z0-9.+!_-]+( ; [^\x00-\x1f#\\]+)?$")
     ]
     hashes: Annotated[tuple[Hash, ...], Field(strict=False, min_length=1)]
 
 
-class LockedTool(_Part):
+class LockedTool(ExactlyWritten):
     """A locked tool: ``platforms``, or ``requirements`` and the requirement that they were resolved from
     (``asked``)."""
 
@@ -85,14 +84,15 @@ class LockedTool(_Part):
         return self
 
 
-class LockedRepository(_Part):
+class LockedRepository(ExactlyWritten):
     url: Text
-    ref: Annotated[Text | None, Field(description="branch, tag or commit; none for the default branch")] = None
+    ref: Text | None = None
+    """branch, tag or commit; none for the default branch"""
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-    tree: Annotated[Digest, Field(description="sha256 over all files: path, mode, sha256 of the content")]
-    left_out: Annotated[
-        tuple[Text, ...] | None, Field(strict=False, min_length=1, description="what of the commit is not among them")
-    ] = None
+    tree: Digest
+    """sha256 over all files: path, mode, sha256 of the content"""
+    left_out: Annotated[tuple[Text, ...] | None, Field(strict=False, min_length=1)] = None
+    """what of the commit is not among them"""
 
     @model_validator(mode="after")
     def _address(self) -> Self:
@@ -102,7 +102,7 @@ class LockedRepository(_Part):
         return self
 
 
-class LockedAgent(_Part):
+class LockedAgent(ExactlyWritten):
     """The locked agent. ``asked``: the requirement that it was resolved from."""
 
     version: Annotated[str, Field(pattern=r"^[0-9][0-9A-Za-z.+!]{0,60}$")]
@@ -116,25 +116,23 @@ class LockedAgent(_Part):
         return self
 
 
-class LockedSecret(_Part):
+class LockedSecret(ExactlyWritten):
     """A file of secrets."""
 
     sha256: Digest
-    recipients: Annotated[dict[Text, Text], Field(min_length=1, description="whom it was made for: recipient: name")]
-    left: Annotated[
-        dict[Text, Text] | None, Field(min_length=1, description="who left since the value was last changed")
-    ] = None
+    recipients: Annotated[dict[Text, Text], Field(min_length=1)]
+    """whom it was made for: recipient: name"""
+    left: Annotated[dict[Text, Text] | None, Field(min_length=1)] = None
+    """who left since the value was last changed"""
 
 
-class LockFile(_Part):
+class LockFile(ExactlyWritten):
     version: Annotated[Literal[1], BeforeValidator(no_truth)]
     agent: LockedAgent | None = None
     tools: dict[ToolName, LockedTool] = Field(default_factory=dict)
     repositories: Annotated[tuple[LockedRepository, ...], Field(strict=False)] = ()
-    secrets: Annotated[
-        dict[Annotated[str, Field(pattern=f"^{NAME.pattern}$")], LockedSecret],
-        Field(description="by name: <group or host>/<name>"),
-    ] = Field(default_factory=dict)
+    secrets: dict[Annotated[str, Field(pattern=f"^{NAME.pattern}$")], LockedSecret] = Field(default_factory=dict)
+    """by name: <group or host>/<name>"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,15 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from jinja2 import TemplateError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from agent.deploys.written import ExactlyWritten
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake
 from agent.domain.provider import ARN, AWS_DOMAINS, FORMS, ProviderKind, reference
 from agent.domain.sealed import PROVIDER
 from agent.inventory.template.sealed import Sealed
 from agent.system.http import is_local
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def _server(written: str) -> str:
@@ -48,38 +45,34 @@ def _mount(written: object) -> object:
     return written
 
 
-class VaultSettings(_Settings):
+class VaultSettings(ExactlyWritten):
     """HashiCorp Vault, or OpenBao."""
 
-    address: Annotated[Server, Field(description="where it is: https://vault.example.org:8200")]
-    namespace: Annotated[
-        str | None, Field(pattern=r"^[A-Za-z0-9_.~/-]{1,200}$", description="of the server, if it has some")
-    ] = None
-    approle: Annotated[
-        str,
-        BeforeValidator(_mount),
-        Field(pattern=r"^[A-Za-z0-9_.~/-]{1,200}$", description="where its AppRole method is mounted"),
-    ] = "approle"
+    address: Server
+    """where it is: https://vault.example.org:8200"""
+    namespace: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_.~/-]{1,200}$")] = None
+    """of the server, if it has some"""
+    approle: Annotated[str, BeforeValidator(_mount), Field(pattern=r"^[A-Za-z0-9_.~/-]{1,200}$")] = "approle"
+    """where its AppRole method is mounted"""
 
 
-class AwsSettings(_Settings):
+class AwsSettings(ExactlyWritten):
     """AWS Secrets Manager."""
 
-    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$", description="such as eu-central-1")]
-    endpoint: Annotated[Server | None, Field(description="of a VPC or a partition; none: the region's public one")] = (
-        None
-    )
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+    """such as eu-central-1"""
+    endpoint: Server | None = None
+    """of a VPC or a partition; none: the region's public one"""
 
 
-class AzureSettings(_Settings):
+class AzureSettings(ExactlyWritten):
     """Azure Key Vault."""
 
-    client_id: Annotated[
-        str, Field(pattern=r"^[0-9a-f-]{36}$", description="of the managed identity, where a host has several")
-    ]
+    client_id: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]
+    """of the managed identity, where a host has several"""
 
 
-class ProviderSettings(_Settings):
+class ProviderSettings(ExactlyWritten):
     """Where hosts ask for secrets that are not in the repository."""
 
     vault: VaultSettings | None = None

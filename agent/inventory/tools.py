@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from agent.deploys.written import ExactlyWritten
 from agent.domain.fault import Mistake, Path
 from agent.domain.pins import TOOL_NAME
 from agent.inventory import validation
@@ -115,35 +116,30 @@ Bin = Annotated[
 ]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Platform(_Part):
-    arch: Annotated[str | None, Field(description="the word for it in the URL [the platform's own]")] = None
+class Platform(ExactlyWritten):
+    arch: str | None = None
+    """the word for it in the URL [the platform's own]"""
     url: Url | None = None
     sha256: Sha256 | None = None
 
 
-class Archive(_Part):
+class Archive(ExactlyWritten):
     """An archive or a single binary."""
 
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$"), BeforeValidator(_text)]
     url: Url | None = None
-    platforms: Annotated[
-        dict[PlatformName, Platform | None],
-        Field(min_length=1, description="linux-<machine>, as `uname -m` says it: linux-x86_64, linux-aarch64"),
-    ]
+    platforms: Annotated[dict[PlatformName, Platform | None], Field(min_length=1)]
+    """linux-<machine>, as `uname -m` says it: linux-x86_64, linux-aarch64"""
     bin: Bin
 
 
-class Python(_Part):
+class Python(ExactlyWritten):
     """A Python distribution in an environment of its own."""
 
-    pip: Annotated[str, Field(description="the distribution, with extras: httpie[socks]")]
-    version: Annotated[Version | None, Field(description="exact, a pattern (0.6.*) or a specifier (>=1,<2) [any]")] = (
-        None
-    )
+    pip: str
+    """the distribution, with extras: httpie[socks]"""
+    version: Version | None = None
+    """exact, a pattern (0.6.*) or a specifier (>=1,<2) [any]"""
     bin: Bin | None = None
 
 
