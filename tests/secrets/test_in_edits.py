@@ -101,3 +101,13 @@ def test_a_file_that_is_opened_between_plan_and_apply_does_not_get_it(desk: Desk
 def test_a_value_of_several_lines_is_no_line(desk: Desk, file: Path) -> None:
     desk.store.write("web/db", b"first\nroot=yes")
     assert [each.change.refused for each in due(desk, file, LINES)] == [True, False]
+
+
+def test_an_edit_of_a_private_file_shows_none_of_the_lines_beside_it(desk: Desk, file: Path) -> None:
+    file.write_text("password=of-another-deploy\nport=1\n")
+    file.chmod(0o640)
+    (found,) = due(desk, file, {"line": "port=2", "match": "^port="})
+    assert f"{found.change.diff}".splitlines()[2:] == ["@@ -2 +2 @@", "-port=1", "+port=2"]
+    file.chmod(0o644)
+    (found,) = due(desk, file, {"line": "port=2", "match": "^port="})
+    assert " password=of-another-deploy" in f"{found.change.diff}".splitlines()

@@ -14,9 +14,9 @@ TEXT_LIMIT = 256 * 1024
 """Bytes of a text that is compared line by line; comparing takes long for more, and nobody reads it."""
 
 
-def unified(path: str, before: bytes | None, after: bytes) -> str:
+def unified(path: str, before: bytes | None, after: bytes, *, around: int = 3) -> str:
     """A unified diff of at most about ``DIFF_LIMIT`` characters; sizes only for what is no text, or a large one.
-    ``before`` is None where it was too large to be read."""
+    ``before`` is None where it was too large to be read. ``around``: how many lines of what stays are shown."""
     if before is None:
         return f"more than {CONTENT_LIMIT} → {len(after)} bytes\n"
     old, new = _lines(before), _lines(after)
@@ -25,17 +25,17 @@ def unified(path: str, before: bytes | None, after: bytes) -> str:
     if max(len(before), len(after)) > TEXT_LIMIT:
         return f"text, {len(before)} → {len(after)} bytes\n"
     text = ""
-    for line in _compared(old, new, f"{path} (found)", f"{path} (wanted)"):
+    for line in _compared(old, new, f"{path} (found)", f"{path} (wanted)", around):
         text += line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
         if len(text) > DIFF_LIMIT:
             return f"{text[:DIFF_LIMIT]}\n… (cut at {DIFF_LIMIT} characters)\n"
     return text
 
 
-def _compared(old: list[str], new: list[str], found: str, wanted: str) -> Iterable[str]:
+def _compared(old: list[str], new: list[str], found: str, wanted: str, around: int) -> Iterable[str]:
     """``difflib.unified_diff``; without a search for what is common where one side is empty, as of each new file."""
     if bool(old) == bool(new):
-        return difflib.unified_diff(old, new, found, wanted)
+        return difflib.unified_diff(old, new, found, wanted, n=around)
     sign, sides = ("-", f"-{_range(old)} +0,0") if old else ("+", f"-0,0 +{_range(new)}")
     return [f"--- {found}\n", f"+++ {wanted}\n", f"@@ {sides} @@\n", *(f"{sign}{line}" for line in old or new)]
 

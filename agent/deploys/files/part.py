@@ -58,8 +58,10 @@ class Part(PathKind):
             return None
         name = (item.part or "").removeprefix(REPLACING)
         operation = f"edit {name}" if found.status else f"create file with {name}"
-        diff = None if item.secret else unified(item.path, before, after)
-        return WantedChange(item.key, operation, diff, item.secret or is_private(found))
+        private = item.secret or is_private(found)
+        # What stands beside it may be a secret: of another deploy, or of a person.
+        diff = None if item.secret else unified(item.path, before, after, around=0 if private else 3)
+        return WantedChange(item.key, operation, diff, private)
 
     def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         del content
