@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.domain.digest import JSON, digest_of
+from agent.domain.near import near
 from agent.domain.stand_in import StandIn, link_stand_in, stand_in
 from agent.domain.text import printable
 
@@ -182,10 +182,10 @@ def nearest_path(tree: Tree, path: str) -> str | None:
     found = ""
     for part in path.strip("/").split("/"):
         names = tree.names(found)
-        near = [part] if part in names else difflib.get_close_matches(part, names, n=1)
-        if not near:
+        meant = [part] if part in names else near(part, names)
+        if not meant:
             return None
-        found = f"{found}/{near[0]}".lstrip("/")
+        found = f"{found}/{meant[0]}".lstrip("/")
     return found if found != path else None
 
 

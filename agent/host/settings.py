@@ -9,11 +9,11 @@ import os
 import re
 import stat
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from agent.domain.commit import TrustMode
+from agent.domain.near import near
 from agent.errors import InventoryError, SettingsError
 from agent.host.paths import Paths
 from agent.system.files import read_bounded, write_atomic
@@ -114,8 +114,8 @@ def _by_yaml(content: bytes, file: str) -> dict[str, str]:
     for key, node in document.values.items():
         where = f"{file}:{document.keys[key].line}"
         if key not in _CHECKS:
-            near = get_close_matches(str(key), _CHECKS, n=1)
-            known = f"did you mean {near[0]}?" if near else f"known are {', '.join(_CHECKS)}"
+            meant = near(str(key), _CHECKS)
+            known = f"did you mean {meant[0]}?" if meant else f"known are {', '.join(_CHECKS)}"
             complaints.append(f"{where}: unknown key {key!r}: {known}")
         elif isinstance(node, yaml.Scalar) and node.value is None:
             continue

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake, Path, key_path
+from agent.domain.near import near
 from agent.domain.sealed import shown
 from agent.domain.text import escaped
 from agent.errors import InventoryError
@@ -127,7 +127,7 @@ class Complaints:
 
 def nearest(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
     """``did you mean …?`` for a word that is close to a known one, else ``otherwise``."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    found = near(word, known)
     return f'did you mean "{found[0]}"?' if found else otherwise
 
 

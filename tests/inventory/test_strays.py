@@ -14,7 +14,8 @@ from tests.inventory.samples import Repo, checked
     [
         ("group_vars/wbe.yaml", 'there is no group "wbe", so nobody reads this; did you mean "web"?'),
         ("group_vars/wbe/vars.yaml", 'there is no group "wbe", so nobody reads this; did you mean "web"?'),
-        ("host_vars/web9.yaml", 'there is no host "web9", so nobody reads this; did you mean "web'),
+        ("host_vars/wbe1.yaml", 'there is no host "wbe1", so nobody reads this; did you mean "web1"?'),
+        ("host_vars/web9.yaml", 'there is no host "web9", so nobody reads this; call it after one of the hosts file'),
         ("host_vars/zz.yaml", 'there is no host "zz", so nobody reads this; call it after one of the hosts file'),
         ("group_vars/web1.yaml", 'there is no group "web1", so nobody reads this; move it to host_vars/'),
         ("host_vars/production.yaml", 'there is no host "production", so nobody reads this; move it to group_vars/'),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import posixpath
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from agent.deploys.spec import Sources
 from agent.deploys.written import Written
 from agent.domain.address import Address
 from agent.domain.fault import Fault, Mistake
+from agent.domain.near import near
 from agent.domain.tree import Entry, Tree
 
 FOLDER = "dotfiles"
@@ -139,8 +139,8 @@ class Layer:
     def _missing(self, sets: Iterable[str]) -> Mistake:
         if not self.name:
             return Mistake(f"there are no files in {self.repo}", "name a folder with files in it behind //")
-        near = difflib.get_close_matches(self.name, list(sets), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(sets)) or 'none'}"
+        meant = near(self.name, sets)
+        hint = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(sorted(sets)) or 'none'}"
         where = f"{FOLDER}/{self.name}/ in the config repo" if self.repo is None else f"{self.name}/ in {self.repo}"
         return Mistake(f"there is no set {where}", hint)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -16,6 +15,7 @@ from agent.deploys.validating import PLACEHOLDER
 from agent.deploys.values import Account, Quoted
 from agent.deploys.written import Written
 from agent.domain.fault import Mistake
+from agent.domain.near import near
 from agent.system.attributes import CAPABILITIES
 
 CONTENTS = ("content", "source", "template", "directory", "link", "tree", "absent")
@@ -39,10 +39,9 @@ DEFAULT_BLOCK = "managed"
 def _capability(value: str) -> str:
     name = value.lower().removeprefix("cap_")
     if name not in CAPABILITIES:
-        near = [known for known in CAPABILITIES if known.startswith(name)]
-        near = near or difflib.get_close_matches(name, CAPABILITIES, n=1)
+        meant = [known for known in CAPABILITIES if known.startswith(name)] or near(name, CAPABILITIES)
         remedy = (
-            f"did you mean cap_{near[0]}?" if near else "write one of capabilities(7), such as cap_net_bind_service"
+            f"did you mean cap_{meant[0]}?" if meant else "write one of capabilities(7), such as cap_net_bind_service"
         )
         raise Mistake(f"there is no capability {value!r}", remedy)
     return f"cap_{name}"

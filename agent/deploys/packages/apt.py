@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fcntl
 import os
 import re
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.deploys.packages import dpkg, policy, refusals
+from agent.domain.near import near
 from agent.errors import DeployError
 from agent.system.process import Completed, passed_on, run
 
@@ -97,7 +97,7 @@ def nearest(name: str) -> str:
     """The name of a package that is spelt much like ``name``; empty for none."""
     stem = name.partition(":")[0]
     known = ask(["apt-cache", "pkgnames", stem[:_STEM]]).split()
-    return next(iter(difflib.get_close_matches(stem, known, 1)), "")
+    return next(iter(near(stem, known)), "")
 
 
 def offers(names: Collection[str]) -> str:

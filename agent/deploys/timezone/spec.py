@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -15,6 +14,7 @@ from agent.deploys.spec import Concrete, Sources, Spec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
+from agent.domain.near import near
 from agent.system import timezone
 
 
@@ -39,8 +39,8 @@ class TimezoneSpec(Spec):
         try:
             timezone.zone(zone)
         except ValueError as error:
-            near = difflib.get_close_matches(zone, timezone.names(), 1)
-            remedy = f"did you mean {near[0]}?" if near else "write it like Europe/Berlin"
+            meant = near(zone, timezone.names())
+            remedy = f"did you mean {meant[0]}?" if meant else "write it like Europe/Berlin"
             raise Mistake(f"{error}", remedy) from None
         return zone
 

@@ -8,7 +8,6 @@ wanted does not depend on the machine that asks.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Self
@@ -21,6 +20,7 @@ from agent.domain import codec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Fault, Mistake
+from agent.domain.near import near
 from agent.domain.pins import TOOL_NAME, Pins, ToolPin
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
@@ -84,8 +84,8 @@ def _pinned(name: str, pins: Pins) -> ToolPin:
     try:
         pin = pins.tool(name)
     except InventoryError as error:
-        near = difflib.get_close_matches(name, [*pins.tools, *pins.behind], 1) if name not in pins.behind else []
-        hint = f"did you mean {near[0]}?" if near else error.hint
+        meant = near(name, (*pins.tools, *pins.behind)) if name not in pins.behind else []
+        hint = f"did you mean {meant[0]}?" if meant else error.hint
         raise InventoryError(error.message, hint=hint, kind=error.kind) from error
     for word, pattern in ((pin.version, _VERSION), *((word, TOOL_NAME) for word in (pin.name, *pin.bin))):
         if not pattern.fullmatch(word):
