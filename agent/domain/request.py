@@ -77,3 +77,9 @@ def requested_host(path: str) -> str | None:
     folder, _, name = path.rpartition("/")
     host = re.sub(r"(\+[0-9a-f]{16})?\.json$", "", name)
     return host if name != host and _HOST.fullmatch(host) and request_folder(host) == folder else None
+
+
+def admitting_anew(host: str, fingerprint: str) -> str:
+    """The commands that admit a machine which was installed anew, in the place of what was admitted by its name."""
+    admit = f"hostwright admit {host} --fingerprint {fingerprint} --commit"
+    return f"hostwright identity revoke {host} --commit && {admit}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from agent import __version__
 from agent.domain import codec
 from agent.domain.one_time_code import OneTimeCode
-from agent.domain.request import REQUEST_LIMIT, REQUEST_NAMESPACE, Request, SignedRequest, encode
+from agent.domain.request import REQUEST_LIMIT, REQUEST_NAMESPACE, Request, SignedRequest, admitting_anew, encode
 from agent.domain.tree import Tree
 from agent.errors import Consequence, ReportError, SettingsError
 from agent.host.identity import (
@@ -81,11 +81,13 @@ class Admission:
         Identity.ensure(own, self.host)
         return True
 
-    def rotate(self) -> str:
+    def rotate(self) -> tuple[str, bool]:
         """Make the keys to ask for. Those that wait to be admitted stay: an administrator may have admitted them
-        already. Return their fingerprint. Raises OSError, SettingsError, and what reading the commit raises."""
+        already. Return their fingerprint, and whether they were made now. Raises OSError, SettingsError, and what
+        reading the commit raises."""
         self.take_up()
-        return PublicIdentity(Identity.ensure(self.paths.next_identity, self.host).public_line).fingerprint
+        made = not (self.paths.next_identity / PRIVATE_NAME).exists()
+        return PublicIdentity(Identity.ensure(self.paths.next_identity, self.host).public_line).fingerprint, made
 
     def state(self) -> AdmissionState:
         """Raises SettingsError where the keys cannot be used, and what reading the commit raises."""
@@ -106,10 +108,12 @@ class Admission:
         return known is not None and known.key != own.key
 
     def name_taken(self) -> ReportError:
-        """What a host that is ``displaced`` tells."""
+        """What a host that is ``displaced`` tells. Raises as ``state``."""
+        line, _ = public_lines(wanted_keys(self.paths), self.host)
         return ReportError(
             f"the config repo admits another key as {self.host}, so this host reports nothing; it asked to be admitted",
-            hint=f"if the machine was installed anew: hostwright identity revoke {self.host}, then admit it; "
+            hint="if this machine was installed anew, in the config repo: "
+            f"{admitting_anew(self.host, PublicIdentity(line).fingerprint)}; "
             "else give it a name of its own with bootstrap.sh --host NAME",
             kind=ProblemKind.NAME_TAKEN,
             consequence=Consequence.STALL,

@@ -139,16 +139,17 @@ class StatusReporter:
         admission = self._admission(None)
         self._publisher(self._box(), self.memory.state().fleet, {}, admission).ask(SEND_DEADLINE_S)
 
-    def rotate(self) -> str:
-        """Asks to be admitted with new keys, or with those that wait already. Returns their fingerprint.
+    def rotate(self) -> tuple[str, bool]:
+        """Asks to be admitted with new keys, or with those that wait already. Returns their fingerprint, and
+        whether they are new.
 
         Raises OSError, ReportError, SettingsError, and UsageError for a host that nobody admits.
         """
         if (admission := self._admission(None)) is None:
             raise UsageError("nobody admits this host", hint="it follows its own repository")
-        fingerprint = admission.rotate()
+        asked = admission.rotate()
         self.ask()
-        return fingerprint
+        return asked
 
     def withdraw(self) -> None:
         """Takes this host's report and request off the branch, where they are its own. Raises ReportError."""

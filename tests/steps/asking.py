@@ -104,5 +104,6 @@ class Machine:
         ]
 
 
-def rotate(machine: Machine) -> None:
-    machine.reporter.rotate()
+def rotate(machine: Machine) -> bool:
+    """Whether new keys were made for it."""
+    return machine.reporter.rotate()[1]

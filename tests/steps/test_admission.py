@@ -260,13 +260,24 @@ def test_a_push_that_failed_leaves_no_second_request(fleet: Fleet, web1: Machine
 def test_keys_that_wait_to_be_admitted_are_asked_for_again(fleet: Fleet, web1: Machine) -> None:
     Identity.ensure(web1.paths.identity, "web1")
     fleet.admit(web1.lines)
-    rotate(web1)
+    assert rotate(web1)
     [found] = fleet.requests
-    rotate(web1)
+    assert not rotate(web1)
     assert fleet.requests == [found]
     assert found.request is not None
     fleet.admit(found.request.lines)
     assert web1.report() == []
+    assert web1.lines == found.request.lines
+
+
+def test_keys_that_were_admitted_meanwhile_are_taken_up_before_others_are_made(fleet: Fleet, web1: Machine) -> None:
+    Identity.ensure(web1.paths.identity, "web1")
+    fleet.admit(web1.lines)
+    rotate(web1)
+    [found] = fleet.requests
+    assert found.request is not None
+    fleet.admit(found.request.lines)
+    assert rotate(web1)
     assert web1.lines == found.request.lines
 
 

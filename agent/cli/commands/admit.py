@@ -21,6 +21,7 @@ from agent.cli.draft import Draft
 from agent.cli.output import Output, error_document
 from agent.domain.layout import INVENTORIES
 from agent.domain.one_time_code import OneTimeCode
+from agent.domain.request import admitting_anew
 from agent.domain.text import moment, printable, some
 from agent.errors import Exit, TrustError, UsageError, first_exit, together
 from agent.fleet.requests import JudgedRequest, judge_request
@@ -95,7 +96,7 @@ def admit(
     if chosen is None:
         return int(Exit.INTERRUPTED)
     if proof.code is not None and fingerprint is None and not chosen.vouched:
-        _require_unused_code(desk, host)
+        _require_unused_code(desk, host, chosen.fingerprint)
     content = chosen.request.lines if chosen.request is not None else b""
     Draft(desk, {f"{desk.folder}/identities/{host}.pub": content}).require_sound()
     done = admit_hosts(output, desk, {host: content}, commit=commit, keys=identities)
@@ -123,19 +124,19 @@ def _code(code: str | None, file: Path | None) -> OneTimeCode | None:
         raise UsageError(f"{what}: {error}", hint=hint) from None
 
 
-def _require_unused_code(desk: Desk, host: str) -> None:
+def _require_unused_code(desk: Desk, host: str, fingerprint: str) -> None:
     """Raise TrustError where ``host`` was admitted before: others may know its code, which user-data holds."""
     used = own_git.ever_committed(desk.root, f"{desk.folder}/identities/{host}.pub")
     if used:
         raise TrustError(
             f"{host} was admitted before, and a code admits once",
-            hint=f"compare the fingerprint with `hostwright status` there: hostwright admit {host} --fingerprint "
-            "SHA256:…; or give the machine new user-data and a name of its own",
+            hint=f"if `hostwright status` there shows it, too: hostwright admit {host} --fingerprint {fingerprint}",
         )
     if used is None:
         raise TrustError(
             f"nobody can tell whether {host} was admitted before: this clone does not have the whole history",
-            hint="git fetch --unshallow, then run this again; or --fingerprint SHA256:…",
+            hint="git fetch --unshallow, then run this again; or, if `hostwright status` there shows it, too: "
+            f"hostwright admit {host} --fingerprint {fingerprint}",
         )
 
 
@@ -220,7 +221,8 @@ def _chosen(output: Output, host: str, found: Sequence[JudgedRequest], proof: Pr
     if chosen.known is not None and not chosen.vouched:
         raise TrustError(
             f"{host} is admitted with another key, {chosen.known.fingerprint}",
-            hint=f"if the machine was installed anew: hostwright identity revoke {host}, then admit it",
+            hint=f"if it was installed anew, and `hostwright status` there shows {chosen.fingerprint}: "
+            f"{admitting_anew(host, chosen.fingerprint)}",
         )
     if chosen.vouched:
         output.say(f"the admitted key of {host} vouches for {chosen.fingerprint}")

@@ -56,11 +56,10 @@ def rotate(output: Output) -> int:
             hint=f"remove {paths.identity}, and the next cycle makes new keys",
         )
     with locked(paths.lock, wait_s=APPLY_WAIT_S), closing(mirror_of_host(paths, settings)) as mirror:
-        waited = paths.next_identity.exists()
-        fingerprint = wiring.reporter_of_host(paths, settings, mirror, Memory(paths)).rotate()
+        fingerprint, made = wiring.reporter_of_host(paths, settings, mirror, Memory(paths)).rotate()
     output.show(f"{settings.host} asks to be admitted with {fingerprint}")
-    if waited:
-        output.say("rotated before: keys that wait to be admitted stay")
+    if not made:
+        output.say("these were made before and wait to be admitted; no others are made until they are")
     output.say(
         f"in the config repo: hostwright admit {settings.host} --commit; until that is merged, the old keys count"
     )
