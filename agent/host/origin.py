@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 
 from agent.errors import SettingsError, SourceError
@@ -53,7 +54,7 @@ def inspect(folder: Path, branch: str | None = None) -> Clone:
     if tip is None:
         raise SourceError(f"{folder} has no commit on the branch {branch}", hint="commit, or name another --branch")
     if checkout.ask("rev-parse", "--is-shallow-repository") == "true":
-        hint = f"git -C {folder} fetch --unshallow, then run this again"
+        hint = f"git -C {quote(f'{folder}')} fetch --unshallow, then run this again"
         raise SourceError(f"{folder} is a shallow clone", hint=hint)
     return Clone(folder, branch, tip, len(copy.uncommitted) + len(copy.untracked))
 

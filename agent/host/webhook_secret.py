@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from agent.errors import SettingsError
 from agent.system.files import read_bounded
@@ -19,9 +20,10 @@ def read_secret(path: Path) -> bytes:
         require_private(path)
         secret = read_bounded(path, SIZE_LIMIT).strip()
     except OSError as error:
+        at = quote(f"{path}")
         raise SettingsError(
             f"the webhook's secret {path} cannot be read: {error.strerror or error}",
-            hint=f"put it there: openssl rand -hex 32 > {path} && chmod 600 {path}",
+            hint=f"put it there: openssl rand -hex 32 > {at} && chmod 600 {at}",
         ) from error
     if len(secret) < SHORTEST:
         raise SettingsError(f"the webhook's secret {path} is too short", hint=f"openssl rand -hex 32 > {path}")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import BinaryIO
 
 from agent.errors import SettingsError
@@ -202,5 +203,6 @@ def require_owned_throughout(path: Path) -> None:
         except FileNotFoundError:
             return
         if hand := others_hand(status, sticky=stat.S_ISDIR(status.st_mode)):
-            hint = f"chown root: {component} and chmod go-w it, or use a path that only root can write to, not {path}"
+            at = quote(f"{component}")
+            hint = f"`chown root: {at} && chmod go-w {at}`, or use a path that only root can write to, not {path}"
             raise SettingsError(f"{component} {hand}", hint=hint)

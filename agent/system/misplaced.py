@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from shlex import quote
 
 from agent.errors import Consequence, SettingsError
 from agent.problems import ProblemKind
@@ -49,7 +50,7 @@ def require_private(path: Path) -> None:
         able = "written" if mode & 0o022 else "read"
         raise SettingsError(
             f"{path} can be {able} by others (mode {stat.S_IMODE(status.st_mode):04o})",
-            hint=f"make a new key if somebody may have seen it, else: chmod 600 {path}",
+            hint=f"make a new key if somebody may have seen it, else: chmod 600 {quote(f'{path}')}",
         )
 
 

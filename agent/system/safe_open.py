@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from agent.errors import DeployError
 from agent.problems import ProblemKind
@@ -112,7 +113,7 @@ def _require_vouched(hand: Renamer, following: int) -> None:
         return
     below = _path(following)
     if hand.uid is None:
-        hint = f"`chmod g-w,o-w {hand.folder}`, or `chmod +t` it: then each may rename only what is his own"
+        hint = f"`chmod g-w,o-w {quote(f'{hand.folder}')}`, or `chmod +t` it: then each may rename only what is his own"
     else:
         hint = f"give {hand.folder} to root, or {below} and the folders in it to {user_name(hand.uid)}"
     raise UnsafePath(f"{below} is not entered: {hand}, who may have put it there", hint=hint)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -212,9 +213,9 @@ class CommittedTree(FolderTree):
         if not os.path.lexists(self._copy.checkout.top / inside):
             return None
         if any(_at_or_below(other, inside) for other in self._copy.untracked):
-            return Absence("is not added to Git, so no host gets it", f"git add {path}")
+            return Absence("is not added to Git, so no host gets it", f"git add {quote(path)}")
         if rule := self._copy.ignored_by(inside):
-            remedy = f"git add --force {path}, or change {rule}"
+            remedy = f"git add --force {quote(path)}, or change {rule}"
             return Absence(f"is ignored by Git ({rule}), so no host gets it", remedy)
         return None
 

@@ -182,3 +182,13 @@ def test_the_review_installs_into_a_folder_that_nobody_could_have_made_before(tm
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "new\nnew\n", "")
     assert [path.name for path in temporary.iterdir()] == ["hostwright"]
+
+
+def test_what_is_next_can_be_pasted_whatever_the_folder_is_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "our $(ops)'s; repo"
+    assert run(["init", f"{folder}"]) == 0
+    entered = capsys.readouterr().err.partition("next: ")[2].partition(" && ")[0]
+    done = subprocess.run(["sh", "-c", f"{entered} && pwd"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{folder}\n"

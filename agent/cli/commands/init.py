@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -66,7 +67,7 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
     own_git.stage(folder, *files)
     for path in files:
         output.show(f"{folder / path}")
-    enter = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    enter = "" if folder.resolve() == Path.cwd() else f"cd {quote(f'{folder}')} && "
     output.say(f"next: {enter}hostwright check && git commit -m Begin")
     if not signer:
         output.say(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -160,7 +161,7 @@ def _read_seen(path: Path) -> Mapping[str, int]:
         return {}
     except ValueError as error:
         raise UsageError(
-            f"{path} cannot be read: {error}", hint=f"rm {path}; it only remembers what was seen"
+            f"{path} cannot be read: {error}", hint=f"rm {quote(f'{path}')}; it only remembers what was seen"
         ) from error
     return {host: min(sequence, LATEST * 1000) for host, sequence in known.items()}
 
