@@ -146,6 +146,11 @@ class Child:
         del self._received[: end + 1]
         return line
 
+    def forget_words(self) -> None:
+        """What it wrote to stderr by now says nothing of how it may end later."""
+        self._read_all_words()
+        self._last_words.clear()
+
     def _wait(self, deadline: float) -> set[int]:
         """Moves what there is to read; returns the descriptors that were ready."""
         left = deadline - time.monotonic()
@@ -175,6 +180,12 @@ class Child:
             return bool(data)
         return False
 
+    def _read_all_words(self) -> None:
+        """Bounded: whoever still writes there must not keep us here."""
+        for _ in range(STDERR_KEPT):
+            if self._stderr not in self._selector.get_map() or not self._read_stderr():
+                return
+
     def _ended(self) -> ChildEndedError:
         try:
             code = self._process.wait(_ENDING_S)
@@ -185,10 +196,7 @@ class Child:
             # What it had started may still be writing to the host.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        # Bounded: whoever still writes there must not keep us here.
-        for _ in range(STDERR_KEPT):
-            if self._stderr not in self._selector.get_map() or not self._read_stderr():
-                break
+        self._read_all_words()
         said = [line.strip() for line in self._last_words.decode(errors="replace").splitlines() if line.strip()]
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         return ChildEndedError(code, f"the engine {how}" + (": " + " / ".join(said[-3:]) if said else ""))

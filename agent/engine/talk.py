@@ -127,6 +127,7 @@ class DeployTalk:
                 decision = self._caller.decide(found)
             case other:
                 raise ProtocolError(f"{other.type} before {self.deploy} was prepared")
+        self.child.forget_words()  # from here on the next deploy may be the one that ends it
         if isinstance(decision, Skip):
             self._send(SkipDeploy(self.deploy))
             return self.ended(Status.HELD)

@@ -31,6 +31,13 @@ def test_deploy_code_that_ends_the_process_is_reported(bench: Bench, code: int) 
     assert found["after"].error == "the engine ended with ends"
 
 
+def test_what_another_deploy_said_is_no_reason_for_the_end_of_the_engine(bench: Bench) -> None:
+    bench.deploy("says", 'import sys; print("words of the first", file=sys.stderr, flush=True)')
+    bench.deploy("ends", 'import os, sys; print("last words", file=sys.stderr, flush=True); os._exit(3)')
+    assert bench.plan()["ends"].error == "the engine ended with status 3: last words"
+    assert bench.apply()["ends"].error == "the engine ended with status 3: last words"
+
+
 def test_an_engine_that_ended_is_told_of_its_own_deploy_and_the_next_one_of_what_it_finds(bench: Bench) -> None:
     bench.deploy("ends", "import os; os._exit(3)")
     bench.deploy("after", AFTER)
