@@ -122,7 +122,8 @@ def test_another_fingerprint_an_unknown_host_and_one_that_does_not_ask_are_refus
     repo: ConfigRepo, web1: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert fingerprint(web1) in refused(capsys, 5, "web1", "--fingerprint", f"SHA256:{'A' * 43}")
-    assert "did you mean" in refused(capsys, 2, "web", "--fingerprint", fingerprint(web1))
+    assert "did you mean" in refused(capsys, 2, "wbe1", "--fingerprint", fingerprint(web1))
+    assert "inventory --pattern all" in refused(capsys, 2, "zz", "--fingerprint", fingerprint(web1))
     assert "web2 does not ask" in refused(capsys, 2, "web2", "--fingerprint", fingerprint(web1))
     assert "nobody is there to be asked" in refused(capsys, 2, "web1")
     assert "no host is named" in refused(capsys, 2, "--fingerprint", fingerprint(web1))

@@ -21,7 +21,7 @@ ON_HOSTS = re.compile(
 )
 """Modules whose messages come up on a managed host alone."""
 AT_ADMINS = re.compile(
-    r"(pinning|inventory/lint/nothing|secrets/(?!unseal)|cli/(commands/(admit|check|diff|enroll|init|inventory|lock|retire|schema|secret)"
+    r"(pinning|inventory/lint/nothing|domain/request|secrets/(?!unseal)|cli/(commands/(admit|check|diff|enroll|init|inventory|lock|retire|schema|secret)"
     r"|admitting|annotations|contrasts|previews|leaving|config_repo)\.)"
 )
 """And those whose messages come up in a clone of the config repo alone. All others are run in both places."""

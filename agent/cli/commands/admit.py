@@ -87,7 +87,8 @@ def admit(
         return _list(output, desk, remote)
     if host not in desk.who.hosts:
         raise UsageError(
-            f"{printable(host)} is not in {INVENTORIES}/{desk.inventory}", hint=nearest(host, desk.who.hosts)
+            f"{printable(host)} is not in {INVENTORIES}/{desk.inventory}",
+            hint=nearest(host, desk.who.hosts, otherwise="hostwright inventory --pattern all"),
         )
     if commit:
         desk.require_committable()

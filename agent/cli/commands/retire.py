@@ -40,7 +40,10 @@ def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: b
     """Take a host out of its fleet: give the machine back, remove report, identity and inventory line."""
     desk = desk_of(repo)
     if host not in desk.who.hosts:
-        raise UsageError(f"{host} is not in {INVENTORIES}/{desk.inventory}", hint=nearest(host, desk.who.hosts))
+        raise UsageError(
+            f"{host} is not in {INVENTORIES}/{desk.inventory}",
+            hint=nearest(host, desk.who.hosts, otherwise="hostwright inventory --pattern all"),
+        )
     if commit:
         desk.require_committable()
     what = "only its traces here and on the status branch go" if gone else "the machine is given back as it was"
