@@ -16,12 +16,13 @@ EVERYWHERE = {"status"}
 """It reads the host's own settings, or those of the config repo at hand."""
 
 ON_HOSTS = re.compile(
-    r"(steps|engine|converge|judge_trial|updating|select_target|planning|control|daemon|webhook|cycle|host/(?!repositories)"
+    r"(domain/request|steps|engine|converge|judge_trial|updating|select_target|planning|control|daemon|webhook|cycle|host/(?!repositories)"
     r"|cli/(?!commands/(check|inventory|lock|schema|secret|status)|config_repo|main|output|table))"
 )
 """Modules whose messages come up on a managed host alone."""
 AT_ADMINS = re.compile(
-    r"(pinning|inventory/lint/nothing|domain/request|secrets/(?!unseal)|cli/(commands/(admit|check|diff|enroll|init|inventory|lock|retire|schema|secret)"
+    r"(pinning|inventory/lint/nothing|domain/request|secrets/(?!unseal)"
+    r"|cli/(commands/(admit|check|diff|enroll|init|inventory|lock|retire|schema|secret)"
     r"|admitting|annotations|contrasts|previews|leaving|config_repo)\.)"
 )
 """And those whose messages come up in a clone of the config repo alone. All others are run in both places."""
