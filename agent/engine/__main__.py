@@ -1,8 +1,6 @@
-"""The engine child: ``python -I -m agent.engine [FOLDER]``. With a folder it is the child of a plan."""
+"""The process that engine children are forks of: ``python -I -m agent.engine``."""
 
 from __future__ import annotations
-
-import sys
 
 from agent.system.exit import leave
 from agent.system.late_methods import compile_late
@@ -10,9 +8,9 @@ from agent.system.late_methods import compile_late
 
 def main() -> None:
     compile_late("agent")
-    from agent.engine import confined, runner
+    from agent.engine.preloaded import serve
 
-    leave(confined.main(sys.argv[1]) if sys.argv[1:] else runner.main())
+    leave(serve())
 
 
 if __name__ == "__main__":

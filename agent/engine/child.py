@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from agent.engine.forked import Forked, await_end
+from agent.engine.forked import Forked, Process
 from agent.system.process import passed_on
 
 LINE_LIMIT = 64 * 1024 * 1024
@@ -47,11 +47,8 @@ class Child:
     """A process in a session of its own. As a context: killed with all its group, if it is still there at the end after
     an exception; given time to end after all went well."""
 
-    def __init__(self, process: subprocess.Popen[bytes] | Forked) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
         self._stdin, self._stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
         self._stderr = self._process.stderr.fileno()
         for descriptor in (self._stdin, self._stdout, self._stderr):
@@ -63,27 +60,10 @@ class Child:
         self._last_words = bytearray()
 
     @classmethod
-    def started(cls, python: str, arguments: tuple[str, ...] = (), inherit: tuple[int, ...] = ()) -> Self:
-        """``python -I -m agent.engine …``"""
-        return cls(
-            subprocess.Popen(
-                [python, "-I", "-m", "agent.engine", *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                env=_environment(os.environ),
-                cwd="/",
-                pass_fds=inherit,
-                start_new_session=True,
-            )
-        )
-
-    @classmethod
     def forked(cls, run: Callable[[], int], keep: tuple[int, ...] = ()) -> Self:
         """This process once more, which does ``run`` and ends with the status that it returns. ``keep``: descriptors
         that stay open in it."""
-        return cls(Forked(run, _environment(os.environ), keep))
+        return cls(Forked(run, environment(os.environ), keep))
 
     def __enter__(self) -> Self:
         return self
@@ -92,9 +72,9 @@ class Child:
         self, kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
     ) -> None:
         with contextlib.suppress(OSError):
-            self._process.stdin.close()  # type: ignore[union-attr]
+            self._process.stdin.close()
         if kind is None:
-            await_end(self._process.pid, _ENDING_S)
+            self._process.await_end(_ENDING_S)
         if kind is not None or self._process.poll() is None:
             self.kill()
         self.close()
@@ -103,7 +83,7 @@ class Child:
         """Lets go of its pipes."""
         self._selector.close()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            pipe.close()  # type: ignore[union-attr]
+            pipe.close()
 
     def terminate(self) -> None:
         """Asks it to finish what it does and to end. Safe in a signal handler."""
@@ -202,8 +182,9 @@ class Child:
         return ChildEndedError(code, f"the engine {how}" + (": " + " / ".join(said[-3:]) if said else ""))
 
 
-def _environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The locale decides what commands print that facts parse. Whoever this is has a home and a name, as with sudo."""
+def environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment of an engine child. The locale decides what commands print that facts parse. Whoever this is has
+    a home and a name, as with sudo."""
     told = {"PATH": os.defpath}
     with contextlib.suppress(KeyError):  # a user that no file names
         own = pwd.getpwuid(os.geteuid())

@@ -23,6 +23,7 @@ from agent.domain.plan import DeployPlan, Plan
 from agent.domain.sealed import holds_sealed
 from agent.engine import forked
 from agent.engine.child import Child, ChildEndedError, TimedOutError
+from agent.engine.preloaded import Preloaded
 from agent.engine.protocol import (
     STOPPED_STATUS,
     Begin,
@@ -75,6 +76,7 @@ class Engine:
         self._timeout_s = timeout_s
         self._inherit = inherit
         self._python = python
+        self._preloaded = Preloaded(python)
         self._repositories = repositories
         self._traced = traced
         self._unseal = unseal
@@ -182,7 +184,11 @@ class Engine:
             told = Begin(str(root), temp, tuple(orders), traced=traced, masked=mask.values())
             begin = None if self._forks(state) else told
             try:
-                child = self._start(temp, confined=confined) if begin else self._fork(told, confined=confined)
+                if begin is None:
+                    child = self._fork(told, confined=confined)
+                else:
+                    pyinfra = any(order.source is not None for order in orders)
+                    child = self._start(temp, pyinfra=pyinfra, confined=confined)
             except OSError as error:
                 raise _unstarted(error) from error
             self._child = stack.enter_context(child)
@@ -204,15 +210,15 @@ class Engine:
                 caller.on_done(outcome)
         return tuple(outcomes)
 
-    def _start(self, temp: str, *, confined: bool) -> Child:
+    def _start(self, temp: str, *, pyinfra: bool, confined: bool) -> Child:
         """A child that waits for its orders. The one of a plan confines itself first; where this host lacks what
         that takes, another is started without: all of it or none."""
         if confined and not self.unconfined:
-            started = Child.started(self._python, (temp,))
+            started = self._preloaded.child(temp, pyinfra=pyinfra, timeout_s=self._timeout_s)
             child, self.unconfined = behind_walls(started, self._timeout_s)
             if child is not None:
                 return child
-        return Child.started(self._python, inherit=self._inherit)
+        return self._preloaded.child(pyinfra=pyinfra, timeout_s=self._timeout_s, keep=self._inherit)
 
     def _forks(self, state: DesiredState) -> bool:
         """True where the child runs no code but the agent's, and this process can be forked and holds no secret."""

@@ -24,7 +24,7 @@ def main(folder: str, begin: Begin | None = None) -> int:
     os.environ["TMPDIR"] = f"{scratch}"
     _trust_repositories(scratch)
     _say(Ready(confined=True, reason=""))
-    from agent.engine import runner  # pyinfra is loaded inside the walls, too
+    from agent.engine import runner
 
     return runner.main(confined=True, begin=begin)
 

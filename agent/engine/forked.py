@@ -1,8 +1,9 @@
-"""An engine child that is a fork of this process: what both need is loaded, so it starts in a tenth of the time.
+"""An engine child is a fork: what it needs is loaded, so it starts in a tenth of the time.
 
-For built-in deploys alone, whose code is the agent's own: a deploy file could look into the memory that it would
-inherit. It has the pipes, the environment and the session of a child that is started anew, and those descriptors of its
-parent's alone that it is to keep. For a plan it confines itself as that one does.
+``Forked`` is a fork of this process, for built-in deploys alone, whose code is the agent's own: a deploy file could
+look into the memory that it would inherit. The child of deploy files is a fork of a process that knows nothing
+(``engine.preloaded``). Either has pipes, an environment and a session of its own, and those descriptors alone that it
+is to keep.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ import tempfile
 import threading
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import NoReturn
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_LOST = 1 << 8
-"""The wait status that stands for one that nobody kept: exit status 1."""
+LOST = 1
+"""The exit status that stands for one that nobody kept."""
+
+Pipes = tuple[int, int, int]
+"""Descriptors of what a child reads, what it writes, and where its errors go."""
 
 
 def may_fork() -> bool:
@@ -31,24 +36,16 @@ def may_fork() -> bool:
     return threading.active_count() == 1
 
 
-class Forked:
-    """Runs ``run`` in a fork and ends with the status that it returns. Has what ``engine.child`` uses of
-    ``subprocess.Popen``. Raises OSError where there is no memory or no process left for it."""
+class Process(ABC):
+    """The process of an engine child, at this end of its pipes."""
 
-    def __init__(self, run: Callable[[], int], environment: Mapping[str, str], keep: Iterable[int] = ()) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+    def __init__(self, begin: Callable[[Pipes], int]) -> None:
+        """``begin`` turns its ends of the pipes, which are closed here then, into its number."""
         with ExitStack() as theirs, ExitStack() as ours:
             theirs_in, ours_in = _pipe(theirs, ours)
             ours_out, theirs_out = _pipe(ours, theirs)
             ours_err, theirs_err = _pipe(ours, theirs)
-            held = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # a handler of the parent's is not the fork's
-            try:
-                self.pid = os.fork()
-                if self.pid == 0:
-                    _become(run, (theirs_in, theirs_out, theirs_err), environment, keep)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            self.pid = begin((theirs_in, theirs_out, theirs_err))
             ours.pop_all()
         self.stdin = os.fdopen(ours_in, "wb", buffering=0)
         self.stdout = os.fdopen(ours_out, "rb", buffering=0)
@@ -58,13 +55,16 @@ class Forked:
     def poll(self) -> int | None:
         """Its status, negative where a signal ended it; None while it runs."""
         if self._code is None:
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:
-                pid, status = self.pid, _LOST
-            if pid:
-                self._code = os.waitstatus_to_exitcode(status)
+            self._code = self._ended()
         return self._code
+
+    @abstractmethod
+    def _ended(self) -> int | None:
+        """Its status; called until it is not None."""
+
+    @abstractmethod
+    def await_end(self, timeout_s: float | None) -> None:
+        """Returns when it has ended, or the time is over; its status is still to be asked for."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Raises subprocess.TimeoutExpired."""
@@ -73,13 +73,46 @@ class Forked:
             left = None if until is None else until - time.monotonic()
             if timeout is not None and left is not None and left <= 0:
                 raise subprocess.TimeoutExpired("engine", timeout)
-            await_end(self.pid, left)
+            self.await_end(left)
         return code
 
     def send_signal(self, number: int) -> None:
         """Safe in a signal handler: it asks for no status, which ``poll`` may be about to keep."""
         if self._code is None:
             os.kill(self.pid, number)
+
+
+class Forked(Process):
+    """Runs ``run`` in a fork of this process and ends with the status that it returns. Raises OSError where there is no
+    memory or no process left for it."""
+
+    def __init__(self, run: Callable[[], int], environment: Mapping[str, str], keep: Iterable[int] = ()) -> None:
+        super().__init__(lambda pipes: fork_into(run, pipes, environment, keep))
+
+    def _ended(self) -> int | None:
+        try:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            return LOST
+        return os.waitstatus_to_exitcode(status) if pid else None
+
+    def await_end(self, timeout_s: float | None) -> None:
+        if self._code is None:
+            await_end(self.pid, timeout_s)
+
+
+def fork_into(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str], keep: Iterable[int] = ()) -> int:
+    """A fork of this process that does ``run`` and ends. Returns its number. Raises OSError."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # a handler of the parent's is not the fork's
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(run, pipes, environment, keep)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    return pid
 
 
 def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
@@ -103,9 +136,7 @@ def await_end(pid: int, timeout_s: float | None) -> None:
         os.close(descriptor)
 
 
-def _become(
-    run: Callable[[], int], pipes: tuple[int, int, int], environment: Mapping[str, str], keep: Iterable[int]
-) -> NoReturn:
+def _become(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str], keep: Iterable[int]) -> NoReturn:
     """What the fork does. It never returns into the code of its parent."""
     code = 1
     try:

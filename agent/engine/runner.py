@@ -116,9 +116,7 @@ class Runner:
         return prepare(order, Path(begin.root), Path(begin.temp), self._log, traced=begin.traced)
 
     def _load_pyinfra(self) -> None:
-        from agent.engine.loading import load_pyinfra
-
-        load_pyinfra()
+        load()
         from agent.engine.patches import patch_pyinfra
 
         patch_pyinfra(confined=self._confined)
@@ -141,6 +139,14 @@ class Runner:
         from agent.engine.execute import execute
 
         return execute(deploy, allowed, send=self._channel.send, stopping=lambda: self._stop.asked)
+
+
+def load() -> None:
+    """Load what every deploy file needs."""
+    from agent.engine.loading import load_pyinfra
+
+    load_pyinfra()
+    from agent.engine import patches, prepare  # noqa: F401
 
 
 def main(*, confined: bool = False, begin: Message | None = None) -> int:

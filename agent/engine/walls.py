@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from agent.engine.child import Child, ChildEndedError, TimedOutError
+from agent.engine.preloaded import Preloaded
 from agent.engine.protocol import ProtocolError, Ready, decode
 from agent.errors import DeployError
 from agent.problems import ProblemKind
@@ -35,7 +35,8 @@ def why_unconfined(work: Path, timeout_s: float) -> str:
     """Find out what this host lacks for plans that can only look; empty for nothing. Scratch files go to ``work``."""
     make_private_folder(work)
     with tempfile.TemporaryDirectory(prefix="engine-", dir=work) as scratch:
-        child, reason = behind_walls(Child.started(sys.executable, (scratch,)), timeout_s)
+        started = Preloaded().child(scratch, pyinfra=False, timeout_s=timeout_s)
+        child, reason = behind_walls(started, timeout_s)
         if child is not None:
             child.kill()
             child.close()

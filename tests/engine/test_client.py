@@ -106,10 +106,13 @@ def test_a_stop_while_planning_is_no_plan(bench: Bench) -> None:
     engine = bench.engine()
 
     def stop() -> None:
+        until = time.monotonic() + TIMEOUT_S
+        while engine._child is None and time.monotonic() < until:
+            time.sleep(0.01)
         engine.stop()
         (bench.target / "stopped").touch()
 
-    threading.Timer(0.7, stop).start()
+    threading.Thread(target=stop).start()
     with pytest.raises(DeployError) as caught:
         engine.plan(bench.state(), bench.root, frozenset())
     assert caught.value.kind == "stopped"
@@ -180,9 +183,19 @@ def test_what_a_decision_raises_ends_the_engine_before_anything_changed(bench: B
     assert list(bench.work.iterdir()) == []
 
 
+GIBBERISH = """\
+import os, socket
+parent = socket.socket(fileno=0)
+order, descriptors, _, _ = socket.recv_fds(parent, 4096, 16)
+os.write(descriptors[1], b"hello there\\n")
+parent.send(b"[%d, 0]" % os.getpid())
+parent.recv(1)
+"""
+
+
 def test_an_engine_that_talks_gibberish_is_an_error_of_the_engine(bench: Bench, tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho 'hello there'\nsleep 5\n")
+    python.write_text(f"#!{sys.executable}\n{GIBBERISH}")
     python.chmod(0o755)
     bench.deploy("after", AFTER)
     engine = Engine(work=bench.work, timeout_s=30, python=str(python))
@@ -192,9 +205,20 @@ def test_an_engine_that_talks_gibberish_is_an_error_of_the_engine(bench: Bench, 
     assert "hello there" in caught.value.message
 
 
+WRITES = """\
+import os
+for name in os.listdir("/proc/self/fd"):
+    try:
+        if os.stat(f"/proc/self/fd/{name}").st_ino == host.data.inode:
+            os.write(int(name), b"held")
+    except FileNotFoundError:
+        pass
+"""
+
+
 def test_the_lock_is_inherited_by_a_child_that_may_write(bench: Bench) -> None:
     reading, writing = os.pipe()
-    bench.deploy("writes", f'import os; os.write({writing}, b"held")')
+    bench.deploy("writes", WRITES, inode=os.fstat(writing).st_ino)
     bench.apply(engine=bench.engine(inherit=(writing,)))
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
