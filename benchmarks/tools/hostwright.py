@@ -20,15 +20,17 @@ git -c user.name=A -c user.email=a@example.org commit -q --allow-empty -m State
 git push -q {REMOTE} main
 """
 
-_ADMITTED = f"""\
+ADMITTED = f"""\
 folder={CONFIG}/inventories/lab/identities
 mkdir -p "$folder"
 hostwright identity > "$folder/web1.pub"
 {_COMMIT}"""
 """Shell that admits the host, as its administrator does: else each cycle asks for that."""
 
-SERVICE = f"hostwright setup --repo file://{REMOTE} --inventory lab --host web1 --trust unsigned"
-"""Shell that makes the host follow the repository, as bootstrap.sh does, and starts the daemon."""
+
+def service(url: str) -> str:
+    """Shell that makes the host follow the repository, as bootstrap.sh does, and starts the daemon."""
+    return f"hostwright setup --repo {url} --inventory lab --host web1 --trust unsigned"
 
 
 def site(state: State) -> str:
@@ -61,6 +63,6 @@ HOSTWRIGHT = Tool(
     image=lambda: installed.agent(SUITE),
     files=_files,
     prepare=lambda host: host.run(_COMMIT),
-    run=f"[ -e /etc/hostwright/agent.yaml ] || {{ {SERVICE} --once; {_ADMITTED}}}; hostwright apply",
+    run=f"[ -e /etc/hostwright/agent.yaml ] || {{ {service(f'file://{REMOTE}')} --once; {ADMITTED}}}; hostwright apply",
     look="hostwright plan",
 )
