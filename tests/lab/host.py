@@ -41,6 +41,9 @@ ENVIRONMENT = {
 }
 
 
+_NOT_NEEDED = ("remount-fs", "sysusers", "tmpfiles-setup-dev", "update-utmp", "update-utmp-runlevel")
+"""Units of systemd that find nothing to do in a container and take a sixth of the CPU seconds of its boot."""
+
 _KEEPS_TIME = ("setpriv", "--bounding-set=-sys_time", "--")
 """There is one clock for all hosts and this machine: nothing that a test runs may set it."""
 
@@ -112,6 +115,7 @@ class Host:
         nspawn = ["systemd-nspawn", "-q", "-D", f"{top}/root", "--register=no", "--keep-unit", "--boot"]
         nspawn += ["--console=pipe", f"--machine={self.folder.name}", f"--hostname={self.name}"]
         nspawn += ["--resolv-conf=copy-host", *(["--private-network"] if self._alone else []), *self._options]
+        nspawn += [f"systemd.mask=systemd-{unit}.service" for unit in _NOT_NEEDED]
         script = _own_cgroups(self.folder.name) + (self._disk.mount_script() if self._disk else "")
         script += overlay_script(self._image, top / "upper", top)
         with self._console.open("wb") as console:
