@@ -95,6 +95,11 @@ class HostwrightError(Exception):
         if consequence is not None:
             self.consequence = consequence
 
+    @property
+    def told(self) -> str:
+        """The message, and in brackets what to do."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
     def details(self) -> Mapping[str, object]:
         """What programs get beside message and hint."""
         return {}

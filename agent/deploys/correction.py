@@ -44,7 +44,7 @@ class Correction:
             self.output = told if isinstance(told, str) else ""
             self.done = True
         except HostwrightError as error:
-            self.error = f"{error.message} ({error.hint})" if error.hint else error.message
+            self.error = error.told
             raise
         except Exception as error:
             self.error = f"{error}" or type(error).__name__

@@ -230,8 +230,5 @@ def _hopeless_last(found: list[Deviation], owners: Owners) -> list[Deviation]:
 
 
 def _blocked(item: Item, error: DeployError | OSError) -> Deviation:
-    if isinstance(error, DeployError):
-        reason = f"{error.message} ({error.hint})" if error.hint else error.message
-    else:
-        reason = f"cannot be looked at: {error.strerror or error}"
+    reason = error.told if isinstance(error, DeployError) else f"cannot be looked at: {error.strerror or error}"
     return Deviation(item, refused(item, reason))

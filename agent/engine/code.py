@@ -80,7 +80,7 @@ def explain(error: BaseException, root: Path, complaints: list[str]) -> str:
     """
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, HostwrightError):
-        return one_line(f"{error.message} ({error.hint})" if error.hint else error.message)
+        return one_line(error.told)
     if isinstance(error, SystemExit):
         what = f"it ended the program (SystemExit: {error.code})"
     elif is_no_hosts(error) and complaints:
