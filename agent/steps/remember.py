@@ -21,6 +21,7 @@ from agent.host.journal import Journal
 from agent.host.resolved import ResolvedStates
 from agent.host.state import Memory
 from agent.steps.derive_events import derive_events
+from agent.system.systemd import UNTOLD
 
 FIRST_BACKOFF_S = 60
 """A failing deploy is tried again after one minute, then two, four … and every half hour in the end: often enough
@@ -79,11 +80,17 @@ def state_after(state: State, account: Account, now: int) -> State:
         cycles=state.cycles + 1,
         fleet=account.fleet or state.fleet,
         refused=next((failure.message for failure in account.failures if failure.exit is Exit.TRUST), ""),
-        # A unit that got well once counts from then on.
-        failed_at_first=tuple(
-            unit for unit in account.failed_at_first if account.health is None or unit in account.health.failed_units
-        ),
+        failed_at_first=_failed_since(account),
     )
+
+
+def _failed_since(account: Account) -> tuple[str, ...] | None:
+    """The units that had failed at first and did not get well since: one that did counts from then on. None where
+    systemd did not say at first. Where it does not say now, all of them."""
+    if UNTOLD in account.failed_at_first:
+        return None
+    failed = account.health.failed_units if account.health is not None else (UNTOLD,)
+    return tuple(unit for unit in account.failed_at_first if unit in failed or UNTOLD in failed)
 
 
 def applied_after(applied: Applied, account: Account, now: int) -> Applied:

@@ -21,6 +21,7 @@ from agent.steps.remember import (
     remember,
     state_after,
 )
+from agent.system.systemd import UNTOLD
 from tests.steps.build import SHA, account, change, deploy, health, outcome, plan, planned, state
 
 
@@ -126,6 +127,12 @@ def test_units_that_had_failed_at_first_are_forgiven_until_they_recover():
     well = account(health=health(), failed_at_first=("old.service",))
     assert state_after(State(), ill, 1).failed_at_first == ("old.service",)
     assert state_after(State(), well, 2).failed_at_first == ()
+
+
+def test_units_are_still_forgiven_after_a_cycle_in_which_systemd_was_silent():
+    silent = account(health=health(failed=(UNTOLD,)), failed_at_first=("old.service",))
+    assert state_after(State(), silent, 1).failed_at_first == ("old.service",)
+    assert state_after(State(), account(failed_at_first=(UNTOLD,)), 1).failed_at_first is None
 
 
 def test_a_state_that_was_not_planned_to_its_end_is_not_reached():
