@@ -21,9 +21,11 @@ def main() -> None:
     if told and os.geteuid() == 0 and not sys.flags.ignore_environment:
         # Python has obeyed some of them already, and obeys others when it ends.
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # the same command once more
-    if sys.stdin is None:  # closed: the first file that is opened would be the stdin of every program that is run
-        sys.stdin = open(os.devnull)  # noqa: SIM115
-        os.set_inheritable(sys.stdin.fileno(), True)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed: the next open file would be it, for all programs that are run
+            nothing = open(os.devnull, mode)  # noqa: SIM115
+            os.set_inheritable(nothing.fileno(), True)
+            setattr(sys, name, nothing)
     compile_late("agent")
     if sys.argv[1:] == ["daemon"]:
         # Ahead of the command line and its libraries: this process stays for months, and is to stay small.

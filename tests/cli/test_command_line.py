@@ -30,6 +30,13 @@ def hostwright(*arguments, **more):
     )
 
 
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-"])
+def test_a_command_without_one_of_its_three_streams_ends_as_with_it(closed: str) -> None:
+    argv = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-I", "-m", "agent", "--json", "schema", "nothing"]
+    found = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert (found.returncode, "Traceback" in found.stderr) == (2, False)
+
+
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_the_overview_says_of_a_command_what_its_own_help_begins_with(name):
     shown, command = cli.commands[name], load_command(name)
