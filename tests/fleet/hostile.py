@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 import types
 from enum import Enum
@@ -42,8 +43,13 @@ def report(seed: int, **fixed: Any) -> Report:
 
 
 def _object(chance: random.Random, kind: type[Any]) -> dict[str, Any]:
+    return {name: _value(chance, hint, {}) for name, hint in _fields(kind).items()}
+
+
+@functools.cache
+def _fields(kind: type[Any]) -> dict[str, Any]:
     hints = get_type_hints(kind, include_extras=True)
-    return {field.name: _value(chance, hints[field.name], {}) for field in dataclasses.fields(kind)}
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def _value(chance: random.Random, hint: Any, limits: dict[str, Any]) -> Any:
