@@ -1,7 +1,9 @@
 """pyinfra at arm's length: turns a desired state into what it would change here, and carries out what is decided.
 
-Every plan and every apply has a child process of its own, because pyinfra remembers files for the life of a process,
-deploy code may do anything to the process that it runs in, and a process can be killed.
+Every apply has a child process of its own, and every plan one for each run of deploys that may look in the same way
+(``Looking``), because pyinfra remembers files for the life of a process, deploy code may do anything to the process
+that it runs in, and a process can be killed. The child of a plan confines itself, but for deploys that are planned
+with privileges.
 """
 
 from __future__ import annotations
@@ -211,8 +213,8 @@ class Engine:
         return tuple(outcomes)
 
     def _start(self, temp: str, *, pyinfra: bool, confined: bool) -> Child:
-        """A child that waits for its orders. The one of a plan confines itself first; where this host lacks what
-        that takes, another is started without: all of it or none."""
+        """A child that waits for its orders. ``confined``: it confines itself first; where this host lacks what that
+        takes, another is started without: all of it or none."""
         if confined and not self.unconfined:
             started = self._preloaded.child(temp, pyinfra=pyinfra, timeout_s=self._timeout_s)
             child, self.unconfined = behind_walls(started, self._timeout_s)
