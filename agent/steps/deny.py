@@ -36,7 +36,7 @@ PACKAGE = "main"
 TESTS = "_test.rego"
 NO_ENGINE = (
     f"the rules in {FOLDER}/ cannot be asked: the engine of policies is not installed",
-    f"install hostwright[policy]: `pipx install 'hostwright[policy]'`; on a host run bootstrap.sh again; {RUNS_ON}",
+    f"`pipx install './hostwright[policy]'` beside the clone; on a host run bootstrap.sh again; {RUNS_ON}",
 )
 """Problem and remedy. A rule that nobody can ask denies everything."""
 MESSAGES_TOLD = 3

@@ -176,12 +176,37 @@ def test_the_review_installs_into_a_folder_that_nobody_could_have_made_before(tm
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"#!/bin/sh\n{says}\n")
         path.chmod(0o755)
-    environment = {"PATH": f"{programs}:/usr/bin:/bin", "TMPDIR": f"{temporary}"}
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "TMPDIR": f"{temporary}", "HOSTWRIGHT": "./hostwright"}
     done = subprocess.run(
         [f"{tmp_path / 'ops/ci/review'}"], env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "new\nnew\n", "")
     assert [path.name for path in temporary.iterdir()] == ["hostwright"]
+
+
+@pytest.mark.parametrize(
+    ("named", "index", "why"),
+    [
+        ("", "", "hostwright is not installed"),
+        ("", "https://index.example.org/simple", "hostwright is not installed"),
+        ("hostwright==0.1.0", "", "no index is named"),
+        ("https://git.example.org/hostwright.whl", "", "a URL without its hash"),
+        ("hostwright==0.1.0", "https://index.example.org/simple", ""),
+        ("https://git.example.org/hostwright.whl#sha256=00", "", ""),
+        ("hostwright.whl", "", ""),
+    ],
+)
+def test_the_review_installs_nothing_by_its_name_alone(named: str, index: str, why: str, tmp_path: Path) -> None:
+    assert run(["init", f"{tmp_path / 'ops'}"]) == 0
+    python = tmp_path / "programs/python3"  # in the place of venv: makes the pip that writes down what it is to install
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\nmkdir "$3/bin"; echo "echo pip \\$3; exit 9" >"$3/bin/pip"; chmod +x "$3/bin/pip"\n')
+    python.chmod(0o755)
+    environment = {"PATH": f"{python.parent}:/usr/bin:/bin", "HOSTWRIGHT": named, "PIP_INDEX_URL": index}
+    script = f"{tmp_path / 'ops/ci/review'}"
+    done = subprocess.run([script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == ((3, "") if why else (9, f"pip {named}\n"))
+    assert why in done.stderr
 
 
 def test_what_is_next_can_be_pasted_whatever_the_folder_is_called(

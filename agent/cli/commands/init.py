@@ -10,7 +10,6 @@ from shlex import quote
 
 import click
 
-from agent import __version__
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
@@ -47,7 +46,6 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
     values = {
         "@TITLE@": folder.resolve().name,
         "@INVENTORY@": inventory,
-        "@VERSION@": __version__,
         "@HOSTS@": "".join(f"\n    {key_of(name)}:" for name in dict.fromkeys(hosts)) or " {}",
     }
     mail, key = _signer()
