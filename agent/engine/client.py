@@ -91,7 +91,8 @@ class Engine:
         self, state: DesiredState, root: Path, interrupted: frozenset[str], earlier: Plan | None = None
     ) -> tuple[FoundDeploy, ...]:
         """Find out what each deploy of ``state`` would change now; ``root`` holds the commit's files. Changes nothing.
-        ``earlier``: a plan of this cycle; what would be found as it was then is not looked at again.
+        ``earlier``: a plan of this cycle; what would be found as it was then is not looked at again. Deploys with
+        secrets are: the values may be other ones now.
 
         Raises DeployError when the engine says what nobody understands (kind ``engine``) or was stopped.
         """
@@ -173,7 +174,9 @@ class Engine:
         for deploy in state.deploys:
             try:
                 order, waiting[deploy.name] = self._order(deploy, root, deploy.name in interrupted)
-                orders.append(replace(order, earlier=_look_of(looks.get(deploy.name)) if deploy.built_in else None))
+                # An earlier look may have been made with another value of a secret, or without it.
+                again = deploy.built_in and not deploy.secrets
+                orders.append(replace(order, earlier=_look_of(looks.get(deploy.name)) if again else None))
             except Lacking as error:
                 lacking[deploy.name] = error
         if not orders:

@@ -10,12 +10,15 @@ import pytest
 
 from agent.deploys import tree
 from agent.deploys.items import Item, concrete_items
+from agent.domain import sealed
+from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.plan import DeployPlan, Plan
 from agent.domain.question import Question, QuestionKind
 from agent.engine.built_in import look
+from agent.engine.client import Engine
 from agent.engine.protocol import EarlierLook, Order
 from agent.trace.answers import trace, unsigned
-from tests.engine.conftest import Bench
+from tests.engine.conftest import TIMEOUT_S, Bench
 
 COUNT = 20
 
@@ -101,3 +104,21 @@ def test_a_deploy_file_is_looked_at_again_whatever_its_questions_say(bench: Benc
     answered = trace([Question(QuestionKind.PATH, "/")])
     bench.deploy("file", 'files.put(name="a file", src=StringIO("x"), dest=str(target / "new"))')
     assert bench.plan(earlier=Plan("", "", (DeployPlan("file", trace=answered),)))["file"].changes
+
+
+def test_a_deploy_with_a_secret_is_looked_at_again_for_its_value_may_be_another_now(tmp_path: Path) -> None:
+    asked = sealed.token({"is": sealed.PROVIDER, "name": "vault", "call": "vault('web#key')"})
+    items, _ = concrete_items([Item(path=f"{tmp_path}/key", kind="file", mode=0o600, text=asked, secret=True)])
+    deploy = DesiredDeploy("keys", "files", {"items": items}, digest="1", secrets=("vault('web#key')",))
+    state = DesiredState("web1", "0" * 40, (deploy,), "1")
+    values = iter(("old-value", "new-value"))
+
+    def unseal(value: object, root: Path) -> object:
+        return sealed.opened(value, lambda _: next(values)) if sealed.holds_sealed(value) else value
+
+    engine = Engine(work=tmp_path / "work", timeout_s=TIMEOUT_S, traced=True, unseal=unseal)
+    (tmp_path / "key").write_text("old-value")
+    (tmp_path / "key").chmod(0o600)
+    (first,) = engine.plan(state, tmp_path, frozenset())
+    (second,) = engine.plan(state, tmp_path, frozenset(), Plan("", "", (DeployPlan("keys", trace=first.trace),)))
+    assert (first.changes, [change.resource for change in second.changes]) == ((), [f"file:{tmp_path}/key"])
