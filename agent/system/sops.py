@@ -26,6 +26,10 @@ _VALUE = re.compile(r"ENC\[AES256_GCM,data:([^,]*),iv:([^,]+),tag:([^,]+),type:(
 _ONLY_ENCRYPTED = hashlib.sha256(b"sops").digest()
 """What the MAC begins with where ``mac_only_encrypted`` is set."""
 
+_NAME = re.compile(r".+\.sops(\.(ya?ml|json|env|dotenv|ini|bin|binary|txt))?", re.IGNORECASE)
+_KEY = re.compile(rb"(?m)^[\"']?sops[\"']?:|\"sops\"\s*:|^sops_\w+=|^\[sops\]")
+"""The metadata as YAML, JSON, .env and INI have it."""
+
 _RULES = ("unencrypted_suffix", "encrypted_suffix", "unencrypted_regex", "encrypted_regex")
 """Which values are encrypted, by their keys; the later rule counts more."""
 
@@ -80,6 +84,16 @@ def read(content: bytes, name: str, load_yaml: Callable[[bytes], Any]) -> SopsFi
         raise SopsError("it holds no metadata of SOPS")
     require_usable(metadata)
     return SopsFile({key: _without_comments(value) for key, value in root.items() if key != METADATA}, metadata)
+
+
+def is_called_sops(path: str) -> bool:
+    """Whether the file's name says that SOPS encrypted it. ``.sops.yaml`` holds the rules of SOPS."""
+    return _NAME.fullmatch(path.rpartition("/")[2]) is not None
+
+
+def lies_in_clear(content: bytes) -> bool:
+    """Whether ``content`` holds something, and no metadata or no value of SOPS."""
+    return bool(content.strip()) and not (_KEY.search(content) and b"ENC[AES256_GCM," in content)
 
 
 def require_usable(metadata: Mapping[str, Any]) -> None:

@@ -61,3 +61,42 @@ def test_check_tells_where_a_secret_stands_in_clear_and_not_the_secret(
     said = "".join(capsys.readouterr())
     assert [path for path in careless if path.lstrip("/") not in said] == []
     assert CANARY not in said.lower()
+
+
+SOPS_NAMES = ("yaml", "yml", "json", "env", "ini", "binary")
+
+
+@pytest.mark.parametrize("folder", ["group_vars", "host_vars/web1", "/files", "/dotfiles/base", "secrets/web"])
+@pytest.mark.parametrize("end", SOPS_NAMES)
+def test_check_refuses_a_file_that_is_named_like_one_of_sops_and_is_in_clear(
+    desk: Desk,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    folder: str,
+    end: str,
+) -> None:
+    forms = {"json": '{"password": "%s"}', "env": "password=%s\n", "ini": "[a]\npassword = %s\n"}
+    clear = forms.get(end, "password: %s\n") % CANARY
+    monkeypatch.chdir(desk.repo)
+    desk.write(f"{folder}/web.sops.{end}", clear)
+    assert run(["check"]) == 6
+    said = "".join(capsys.readouterr())
+    assert f"web.sops.{end}: not encrypted; encrypt it with `sops encrypt -i`, and change the value if it was" in said
+    assert CANARY not in said
+
+
+@pytest.mark.parametrize("end", SOPS_NAMES)
+def test_what_sops_encrypted_is_fine_in_each_of_its_forms(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    forms = {"json": '{"password": "a"}', "env": "password=a\n", "ini": "[a]\npassword = a\n"}
+    monkeypatch.chdir(desk.repo)
+    desk.write(f"/files/web.sops.{end}", encrypted(tmp_path, f"web.sops.{end}", forms.get(end, "password: a\n")))
+    desk.write("/.sops.yaml", "creation_rules: []\n")
+    assert run(["check"]) == 0
+
+
+def test_variables_of_a_file_named_like_one_of_sops_count_only_encrypted(desk: Desk) -> None:
+    desk.write("group_vars/web.sops.yaml", "password: hunter2\n")
+    assert "group_vars/web.sops.yaml: not encrypted" in desk.complaint()

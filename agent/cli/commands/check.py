@@ -24,6 +24,7 @@ from agent.inventory.fleet import FLEET_FILE
 from agent.inventory.lint.hints import hints
 from agent.inventory.lint.nothing import says_nothing
 from agent.inventory.lint.people import complain_of_people
+from agent.inventory.lint.sops_files import complain_of_clear_sops_files
 from agent.inventory.load import read
 from agent.inventory.source import Source, open_source
 from agent.remotes import repositories_of_administrator
@@ -60,6 +61,7 @@ def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif
     tree = tree_of(root, copy)
     for hint in hints(tree):
         doubts.put(hint)
+    complain_of_clear_sops_files(tree, complaints)
     policies = sound_policies(tree, complaints)
     for name in names:
         try:

@@ -15,6 +15,10 @@ _MARKS = {"mac", "lastmodified"}
 """What makes a variable called ``sops`` the metadata of SOPS. Without one of both the file is damaged."""
 
 
+IN_CLEAR = ("not encrypted", "encrypt it with `sops encrypt -i`, and change the value if it was pushed")
+"""Problem and remedy of a file that is named like one of SOPS and is none."""
+
+
 def is_sops(node: Node) -> bool:
     """Whether ``node`` is the document of a SOPS file."""
     metadata = node.values.get(METADATA) if isinstance(node, Map) else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from agent.inventory.ansible.groups import Variables
-from agent.inventory.ansible.sops_vars import is_sops, sealed
+from agent.inventory.ansible.sops_vars import IN_CLEAR, is_sops, sealed
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.source import COPY, Source, is_backup, is_expected_beside
 from agent.system.document import key_text
+from agent.system.sops import is_called_sops
 from agent.system.yaml import Map, Scalar
 
 GROUP_VARS = "group_vars"
@@ -38,7 +39,9 @@ class VarsFiles:
         complaints = Complaints()
         for path in self._files(name):
             node = self._source.read(f"{self._folder}/{path}", complaints)
-            if isinstance(node, Map):
+            if is_called_sops(path) and node is not None and not is_sops(node):
+                complaints.add(self._source.position(f"{self._folder}/{path}"), (), *IN_CLEAR)
+            elif isinstance(node, Map):
                 node = self._sealed(node, f"{self._folder}/{path}", complaints)
                 variables.update({key_text(key): value for key, value in node.values.items()})
             elif node is not None and not (isinstance(node, Scalar) and not node.value):
