@@ -76,5 +76,5 @@ def _as_told(error: Exception, command: str) -> HostwrightError:
     return SettingsError(
         f"`hostwright {command}` needs {library}, which is not installed here",
         kind=ProblemKind.LIBRARY_MISSING,
-        hint="bootstrap.sh installs it on a host; to have it here: `pipx install './hostwright[host]'` beside the clone",
+        hint="bootstrap.sh installs it on a host; to have it here, `pipx install './hostwright[host]'` beside a clone",
     )

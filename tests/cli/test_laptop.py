@@ -56,7 +56,7 @@ def test_a_command_of_a_host_says_what_to_install() -> None:
     assert done.returncode == 3
     assert done.stderr == (
         "hostwright: `hostwright daemon` needs schedule, which is not installed here\n"
-        "  → bootstrap.sh installs it on a host; to have it here: `pipx install './hostwright[host]'` beside the clone\n"
+        "  → bootstrap.sh installs it on a host; to have it here, `pipx install './hostwright[host]'` beside a clone\n"
     )
 
 
