@@ -152,7 +152,8 @@ def apply_changes(parts: Parts, planned: Planned) -> Outcome:
 
 
 def confirm_changes(parts: Parts, planned: Planned, outcome: Outcome) -> Converged:
-    """Plans again, carries out what the changes set off meanwhile, and writes down what came of it all."""
+    """Plans again and writes down what came of the changes. Where they set something off meanwhile, carries that out
+    first and plans once more."""
     state, after = planned.state, planned.plan
     if planned.permitted.allowed:
         after = _plan_again(parts, planned, planned.plan)

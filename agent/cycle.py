@@ -5,7 +5,7 @@ the values of those before it and returns its own:
 
     select_target ─Selection→ plan_changes ─Planned→ open_trial ─Trial→ apply_changes ─Outcome→
     confirm_changes ─Converged→ judge_trial ─TrialVerdict→ remove_what_left ─Removed→ judge_removal ─TrialVerdict→
-    put_off ─Ending
+    plan_ending ─Ending
 
 ``converge`` goes through those from the plan to the confirmation, once towards the target, and once more towards the
 last good state where a verdict is harm. Then the account of all this is composed, remembered and reported; last the
@@ -55,15 +55,15 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     verdict, went_back = judge_removal(cycle, verdict, removed)
     if went_back:
         removed = remove_what_left(cycle, verdict)
-    ending = put_off(cycle, compose(cycle, verdict, removed))
+    ending = plan_ending(cycle, compose(cycle, verdict, removed))
     account = _end(cycle, compose(cycle, verdict, removed, ending))
     with log.surviving():
         keep_rest(parts, account, own)
     return replace(account, failures=(*log.failures,))
 
 
-def put_off(cycle: Cycle, account: Account) -> Ending:
-    """What the host does when all of this is reported: a reboot, or the switch to another version of the agent."""
+def plan_ending(cycle: Cycle, account: Account) -> Ending:
+    """Decides what the host does once all of this is reported: reboot, or switch to another version of the agent."""
     parts, ending = cycle.parts, Ending()
     with cycle.log.surviving():
         state = parts.memory.state()

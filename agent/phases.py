@@ -44,11 +44,18 @@ PHASES = (
     ),
     CyclePhase("open_trial", "Trial", ("trial",), "notes how the host is before an intended change"),
     CyclePhase("apply_changes", "Outcome", ("apply",), "carries out what may happen, after journal and ledger"),
-    CyclePhase("confirm_changes", "Converged", ("plan", "confirm", "record"), "plans again: what is as wanted now"),
+    CyclePhase(
+        "confirm_changes",
+        "Converged",
+        ("plan", "apply", "confirm", "record"),
+        "plans again, applies what the changes set off, and plans then once more",
+    ),
     CyclePhase("judge_trial", "TrialVerdict", ("probe", "trial"), "says whether the host is well with it"),
     CyclePhase("remove_what_left", "Removed", ("revoke", "prune"), "removes what has left Git, on the same trial"),
     CyclePhase("judge_removal", "TrialVerdict", ("probe", "trial"), "says whether the host is well without it"),
-    CyclePhase("put_off", "Ending", ("reboot", "update"), "says whether the host reboots or the agent is switched"),
+    CyclePhase(
+        "plan_ending", "Ending", ("reboot", "update"), "decides whether the host reboots or the agent is switched"
+    ),
 )
 """In order. ``hostwright plan`` calls ``plan_changes`` and none that changes the host."""
 

@@ -20,7 +20,7 @@ from agent.steps.fetch import fetch
 from agent.steps.freeze import revoked
 from agent.steps.gate import OPEN, Gate, gate
 from agent.steps.meant import followed, seen_before, sight
-from agent.steps.probe import baseline_failed_units
+from agent.steps.probe import failed_at_first
 from agent.steps.trial import nothing_to_go_back_to
 from agent.steps.verify import recall, recall_last, verify
 from agent.system.timezone import zone
@@ -30,7 +30,7 @@ def select_target(parts: Parts, log: Log) -> Selection:
     """The newest trusted commit, what it says of this host, and the target."""
     selection, newest = Selection(), None
     with log.surviving():
-        units = baseline_failed_units(parts.memory.state().failed_at_first)
+        units = failed_at_first(parts.memory.state().failed_at_first)
         selection = replace(selection, failed_at_first=units)
     with log.surviving():
         fetched, trusted = _newest_trusted(parts, log, parts.memory.trust())

@@ -13,18 +13,18 @@ DISK_LOW_PERCENT = 5
 """Below this much room packages stop installing and logs stop being written."""
 
 
-def baseline_failed_units(remembered: tuple[str, ...] | None) -> tuple[str, ...]:
+def failed_at_first(remembered: tuple[str, ...] | None) -> tuple[str, ...]:
     """The failed units that do not count against the host: ``remembered``, or in the very first cycle, before it has
     changed anything, all that have failed by then."""
     return systemd.failed_units() if remembered is None else remembered
 
 
-def probe(state_folder: Path, baseline_failed_units: tuple[str, ...], checks: Sequence[Check] = ()) -> Health:
+def probe(state_folder: Path, failed_at_first: tuple[str, ...], checks: Sequence[Check] = ()) -> Health:
     """How the host feels now; ``checks`` are those of its deploys."""
     return assess(
         host.vitals(state_folder),
         systemd.failed_units(),
-        baseline_failed_units,
+        failed_at_first,
         reboot_required=host.reboot_required(),
         checks=_answers(checks),
     )
@@ -46,19 +46,19 @@ def _answers(checks: Sequence[Check]) -> tuple[CheckResult, ...]:
 def assess(
     vitals: Vitals,
     failed_units: tuple[str, ...],
-    baseline_failed_units: tuple[str, ...],
+    failed_at_first: tuple[str, ...],
     *,
     reboot_required: bool,
     checks: tuple[CheckResult, ...] = (),
 ) -> Health:
     """Pure: which of the signs count against the host, and which are only told."""
-    symptoms = [Symptom(failed_unit_told(unit), unit) for unit in failed_units if unit not in baseline_failed_units]
+    symptoms = [Symptom(failed_unit_told(unit), unit) for unit in failed_units if unit not in failed_at_first]
     symptoms += [
         Symptom(f"{check.deploy}: {check.label}: {check.output}", check=f"{check.deploy}: {check.label}")
         for check in checks
         if not check.passed
     ]
-    old = [unit for unit in failed_units if unit in baseline_failed_units]
+    old = [unit for unit in failed_units if unit in failed_at_first]
     notes = [f"{failed_unit_told(unit)} since before the agent came" for unit in old]
     if vitals.disk_total and 100 * vitals.disk_free < DISK_LOW_PERCENT * vitals.disk_total:
         notes.append(f"less than {DISK_LOW_PERCENT} % of the disk is free")

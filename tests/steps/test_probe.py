@@ -1,6 +1,6 @@
 import dataclasses
 
-from agent.steps.probe import assess, baseline_failed_units
+from agent.steps.probe import assess, failed_at_first
 from agent.system import systemd
 from tests.steps.build import VITALS
 
@@ -16,8 +16,8 @@ def test_one_that_had_failed_before_the_agent_came_is_noted_and_not_counted():
 
 
 def test_what_was_forgiven_at_first_is_remembered_and_not_asked_again():
-    assert baseline_failed_units(()) == ()
-    assert baseline_failed_units(("old.service",)) == ("old.service",)
+    assert failed_at_first(()) == ()
+    assert failed_at_first(("old.service",)) == ("old.service",)
 
 
 def test_a_systemd_that_does_not_answer_does_not_say_that_no_unit_has_failed(tmp_path, monkeypatch):
