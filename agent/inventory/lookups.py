@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 from jinja2 import TemplateError
@@ -15,12 +16,18 @@ from agent.domain.tree import Tree
 from agent.inventory.template.not_here import refuse_lookup
 
 LIMIT: Final = 1024 * 1024
-"""Bytes of a file, as of any text in a template."""
+"""Bytes of a file, as of any text in a template; also characters that one call gives."""
 
 
 def lookups(tree: Tree) -> dict[str, Callable[..., Any]]:
     """The functions by their names, over the files of ``tree``. They raise TemplateError."""
-    read: dict[str, str] = {}
+
+    @cache
+    def text_of(path: str, lstrip: bool, rstrip: bool) -> str:
+        # Kept as it is given, so that many calls for one file hold its text once.
+        text = _text(tree, path)
+        text = text.lstrip() if lstrip else text
+        return text.rstrip() if rstrip else text
 
     def query(name: object = "", *paths: object, rstrip: object = True, lstrip: object = False, **named: object) -> Any:
         if f"{name}".removeprefix("ansible.builtin.") != "file":
@@ -28,10 +35,12 @@ def lookups(tree: Tree) -> dict[str, Callable[..., Any]]:
         if named:
             raise TemplateError(f"lookup('file') has no {next(iter(named))} here; leave it out")
         found: list[str] = []
+        length = 0
         for path in map(_inside, paths):
-            text = read[path] = read.get(path) or _text(tree, path)
-            text = text.lstrip() if lstrip else text
-            found.append(text.rstrip() if rstrip else text)
+            found.append(text_of(path, bool(lstrip), bool(rstrip)))
+            length += len(found[-1]) + 1
+            if length - 1 > LIMIT:
+                raise TemplateError(f"lookup('file') gives more than {LIMIT} characters at once; name fewer files")
         return found
 
     def lookup(name: object = "", *paths: object, wantlist: object = False, **named: object) -> Any:

@@ -9,7 +9,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 from agent.errors import InventoryError
-from agent.inventory.lookups import LIMIT
+from agent.inventory.lookups import LIMIT, lookups
 from tests.inventory.samples import Repo
 
 
@@ -81,6 +81,21 @@ def test_nothing_else_is_read(files: Repo, tmp_path: Path, path: str, problem: s
     with pytest.raises(InventoryError) as caught:
         value(files, f"{{{{ lookup('file', {path}) }}}}")
     assert problem in f"{caught.value.message}; {caught.value.hint}"
+
+
+@pytest.mark.parametrize("call", ["lookup", "query"])
+def test_one_call_gives_no_more_than_one_file_may_hold(files: Repo, call: str) -> None:
+    files.write("/files/half", "x" * (LIMIT // 2) + "\n")
+    template = f"{{{{ {call}('file', *(['files/half'] * %d)) | length }}}}"
+    assert value(files, template.replace("%d", "1"))
+    with pytest.raises(InventoryError, match=f"more than {LIMIT} characters at once"):
+        value(files, template.replace("%d", "2"))
+
+
+def test_many_calls_for_one_file_hold_its_text_once(files: Repo) -> None:
+    query = lookups(files.tree)["query"]
+    (first,), (second,) = query("file", "files/motd"), query("file", "files/motd")
+    assert first is second
 
 
 def test_it_has_its_full_name_too(files: Repo) -> None:
