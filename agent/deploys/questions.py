@@ -20,7 +20,7 @@ from agent.domain.ownership import file_of
 from agent.domain.question import Question, QuestionKind, UnsignedError
 from agent.system.files import read_bounded
 from agent.trace.answers import subject_of
-from agent.trace.way import way
+from agent.trace.way import targets, way
 
 _ACCOUNTS = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf")
 
@@ -36,10 +36,9 @@ def at(name: str | Path) -> Iterator[Question]:
 
 
 def through(name: str | Path) -> Iterator[Question]:
-    """Yield questions about the thing at a path, and what it leads to where it is a link."""
+    """Yield questions about the thing at a path, and where it is a link, about all that it leads to."""
     yield from at(name)
-    if Path(name).is_symlink():
-        yield from at(os.path.realpath(name))
+    yield from _led_to(f"{name}")
 
 
 def below(name: str | Path) -> Iterator[Question]:
@@ -49,8 +48,14 @@ def below(name: str | Path) -> Iterator[Question]:
         for each in (*folders, *files):
             found = f"{folder}/{each}"
             yield path(found)
-            if Path(found).is_symlink():
-                yield path(os.path.realpath(found))
+            yield from _led_to(found)
+
+
+def _led_to(name: str) -> Iterator[Question]:
+    """Where a path is a link: about each that follows, what the last one leads to, and all ways there."""
+    if found := list(targets(name)):
+        yield from way(f"{name}/.")
+        yield from map(path, found)
 
 
 def of_accounts(names: Collection[str] = ()) -> Iterator[Question]:

@@ -28,6 +28,7 @@ from agent.host.paths import Paths
 from agent.system.files import write_atomic
 from agent.system.process import run
 from agent.system.systemd import booted, is_active
+from agent.trace.way import targets
 
 JOB_TIMEOUT_S = 300.0
 """systemd itself gives a unit 90 s to start unless it says otherwise."""
@@ -78,7 +79,8 @@ def questions(names: Collection[str], beside: Collection[str] = ()) -> Iterator[
     others |= {other for name in beside for other in found[name].wanters}
     for name in {*names, *others}:
         if is_template(name):
-            yield from (about.path(folder / name) for folder in UNIT_FOLDERS)
+            for folder in UNIT_FOLDERS:
+                yield from about.through(folder / name)
         else:
             yield from about.of_units([name])
     yield from (about.path(_stamp(unit)) for unit in {*names, *(state.id for state in found.values() if state.id)})
@@ -174,7 +176,7 @@ def now() -> Clock:
 def changed_us(paths: Iterable[str]) -> int:
     """The newest ctime of ``paths`` and all below them, in microseconds; 0 when there is nothing.
 
-    Where a path is a link, both it and what it leads to count; folders behind links are not entered.
+    Where a path is a link, it and all that it leads to count; folders behind links are not entered.
     """
     return max((_ctime_us(found) for path in paths for found in _below(path)), default=0)
 
@@ -187,9 +189,9 @@ def _below(path: str) -> Iterator[str]:
 
 def _ctime_us(path: str) -> int:
     newest = 0
-    for look in (os.lstat, os.stat):
+    for each in (path, *targets(path)):
         with contextlib.suppress(OSError):  # gone, or a link that leads nowhere: nothing to be newer than
-            newest = max(newest, look(path).st_ctime_ns // 1000)
+            newest = max(newest, os.lstat(each).st_ctime_ns // 1000)
     return newest
 
 

@@ -1,7 +1,8 @@
-"""The folders that are passed on the way to a path, as questions."""
+"""The folders that are passed on the way to a path, as questions; and where a path leads that is a link."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,3 +34,16 @@ def way(path: str) -> Iterator[Question]:
             return
         there = "" if target.startswith("/") else there
         left.extend(part for part in reversed(target.split("/")) if part not in ("", "."))
+
+
+def targets(path: str) -> Iterator[str]:
+    """Yield the absolute paths that the link at the absolute ``path`` leads to, one link after another; none where it
+    is no link. The last one may be of nothing."""
+    here = Path(path)
+    for _ in range(_LINK_HOPS):
+        try:
+            target = here.parent / here.readlink()
+        except OSError:
+            return
+        here = Path(os.path.realpath(target.parent)) / target.name
+        yield f"{here}"

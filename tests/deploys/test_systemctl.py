@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from agent.deploys import systemctl
@@ -20,6 +21,17 @@ def test_a_link_is_as_new_as_what_it_leads_to(tmp_path: Path) -> None:
     link.symlink_to(target)
     os.utime(target)
     assert systemctl.changed_us([str(link)]) == target.stat().st_ctime_ns // 1000
+
+
+def test_a_link_is_as_new_as_a_link_that_it_leads_to(tmp_path: Path) -> None:
+    """As certbot's certificates are: a link to one elsewhere, which is pointed to a file of long ago."""
+    (tmp_path / "target").write_text("1")
+    (tmp_path / "link").symlink_to("between")
+    before = systemctl.changed_us([str(tmp_path / "link")])
+    time.sleep(0.02)
+    (tmp_path / "between").symlink_to("target")
+    assert before < systemctl.changed_us([str(tmp_path / "link")])
+    assert systemctl.changed_us([str(tmp_path / "link")]) == (tmp_path / "between").lstat().st_ctime_ns // 1000
 
 
 def test_what_is_not_there_is_as_old_as_can_be(tmp_path: Path) -> None:

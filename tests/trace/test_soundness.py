@@ -9,7 +9,8 @@ import itertools
 import os
 import shutil
 import struct
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from agent.deploys import systemctl
 from agent.deploys.files.corrections import corrections, questions
 from agent.deploys.items import Item, concrete_items
+from agent.deploys.questions import below, through
+from agent.deploys.unit_state import LoadedUnit
 from agent.domain.digest import JSON
+from agent.domain.question import Question
 from agent.engine.built_in import look
 from agent.engine.protocol import EarlierLook, Order
 from agent.errors import HostwrightError
@@ -174,6 +179,85 @@ def test_a_second_look_at_what_may_differ_finds_what_a_whole_look_does(
     second = look(replace(order, earlier=EarlierLook(first.trace, first.resources)), root, traced=True)
     whole = look(order, root, traced=True)
     assert (second.changes, second.trace) == (whole.changes, whole.trace)
+
+
+def pointed(link: Path, target: str) -> None:
+    (link.parent / "new").symlink_to(target)
+    (link.parent / "new").replace(link)
+
+
+ALONG_LINKS: Mapping[str, Callable[[Path], object]] = {
+    "the link": lambda root: pointed(root / "read/link", "../archive/2"),
+    "the link that it leads to": lambda root: pointed(root / "live/link", "../archive/2"),
+    "a folder on the way that is a link": lambda root: pointed(root / "live", "other"),
+    "the last link": lambda root: pointed(root / "current/link", "2"),
+    "the file": lambda root: (root / "archive/1").write_text("other"),
+    "the file is gone": lambda root: (root / "archive/1").unlink(),
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [*itertools.product([through, below], ["read/link", "away/link"]), (below, "read"), (below, "away")],
+)
+def test_a_change_of_any_link_on_the_way_to_what_is_read_has_another_answer(
+    tmp_path: Path, asked: Callable[[str], Iterator[Question]], name: str
+) -> None:
+    """As certbot's certificates are, and shells by update-alternatives: a link to a link to a link."""
+    for number, make in enumerate(ALONG_LINKS.values()):
+        root = tmp_path / f"{number}"
+        for folder in ("read", "real", "other", "archive"):
+            (root / folder).mkdir(parents=True)
+        for each in ("1", "2"):
+            (root / "archive" / each).write_text(each)
+        for link, target in {
+            "away": "read",
+            "read/link": f"{root}/live/link",
+            "live": "real",
+            "real/link": "../current/link",
+            "other/link": "../archive/2",
+            "current": "archive",
+            "archive/link": "1",
+        }.items():
+            (root / link).symlink_to(target)
+        text = (root / name if name.endswith("link") else root / name / "link").read_text()
+        lines = trace(asked(f"{root / name}")).encode("latin-1").splitlines()
+        assert list(differing(lines)) == []
+        make(root)
+        with suppress(OSError):
+            assert (root / "read/link").read_text() != text
+        assert list(differing(lines)), list(ALONG_LINKS)[number]
+
+
+def test_a_second_look_restarts_what_reads_through_a_link_that_was_pointed_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd is stood in for."""
+    for name in ("1", "2"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "between").symlink_to("1")
+    (tmp_path / "read").symlink_to(tmp_path / "between")
+    time.sleep(0.02)
+    clock = systemctl.now()
+    unit = LoadedUnit(
+        "loaded",
+        "active",
+        "running",
+        "enabled",
+        started_us=clock.wall_us,
+        started_monotonic_us=clock.monotonic_us,
+        id="web.service",
+    )
+    monkeypatch.setattr(systemctl, "require_systemd", lambda *_: None)
+    monkeypatch.setattr(systemctl, "query", lambda names: dict.fromkeys(names, unit))
+    units: JSON = {"web.service": {"running": True, "restart_on": [f"{tmp_path}/read"]}}
+    order = Order("web", "services", None, {"units": units, "items": []}, {}, False)
+    first = look(order, Path("/"), traced=True)
+    assert first.changes == ()
+    time.sleep(0.02)
+    pointed(tmp_path / "between", "2")
+    second = look(replace(order, earlier=EarlierLook(first.trace, first.resources)), Path("/"), traced=True)
+    assert [change.operation for change in second.changes] == ["restart"]
 
 
 def test_most_changes_are_found_by_a_plan(tmp_path: Path) -> None:

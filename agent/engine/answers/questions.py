@@ -53,7 +53,7 @@ def _program(name: str) -> Iterator[Question]:
     """Up to where it is found."""
     for folder in os.environ.get("PATH", "").split(":"):
         place = f"{_absolute(folder)}/{name}"
-        yield of.path(place)
+        yield from of.through(place)
         if os.path.lexists(place):
             return
 
