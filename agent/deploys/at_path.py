@@ -38,6 +38,8 @@ class AtPath:
     empty: bool = False
     giving: Mapping[str, bytes] = field(default_factory=dict)
     """ACLs and capabilities of a file or a folder (``agent.system.attributes``)."""
+    stranger: str = ""
+    """Who besides root may have put it there, in words, where somebody asked; empty for nobody."""
 
     @property
     def type(self) -> int:

@@ -51,17 +51,17 @@ class Renamer:
         return f"{self.folder} belongs to {user_name(self.uid)}"
 
 
-def renamer(descriptor: int) -> Renamer | None:
+def renamer(descriptor: int, *, adding: bool = False) -> Renamer | None:
     """The user besides root who may rename things in an open folder, None where there is none.
 
-    In a sticky folder (``/tmp``) each may rename only what is his own. An ACL that lets somebody write shows as the
-    group's permission: that bit is its mask (acl(5)).
+    In a sticky folder (``/tmp``) each may rename only what is his own, but put new things there: ``adding`` counts
+    that too. An ACL that lets somebody write shows as the group's permission: that bit is its mask (acl(5)).
     """
     status = os.fstat(descriptor)
     mode = stat.S_IMODE(status.st_mode)
-    if mode & 0o022 and not mode & stat.S_ISVTX:
+    if mode & 0o022 and (adding or not mode & stat.S_ISVTX):
         return Renamer(_path(descriptor), None, mode)
-    return None if _trusted(status.st_uid) else Renamer(_path(descriptor), status.st_uid, mode)
+    return None if is_trusted(status.st_uid) else Renamer(_path(descriptor), status.st_uid, mode)
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def _refuse_link(parent: int, name: str, path: str, hand: Renamer | None) -> Non
         )
 
 
-def _trusted(uid: int) -> bool:
+def is_trusted(uid: int) -> bool:
     """True for root, and for a user who tries a working copy; not for nobody, who plans for root."""
     return uid == 0 or (uid == os.geteuid() and uid != NOBODY)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from agent.deploys.correction import Correction
 from agent.deploys.files.corrections import corrections
 from agent.errors import DeployError
+from tests.deploys.trees import as_root
 from tests.secrets.conftest import Desk
 
 LINES = {"lines": {"pw": {"line": "password={{ secret('web/db') }}", "match": "^password="}, "port": "port=1"}}
@@ -94,6 +96,57 @@ def test_a_file_that_is_opened_between_plan_and_apply_does_not_get_it(desk: Desk
     found = due(desk, file, BLOCK)
     file.chmod(0o644)
     with pytest.raises(DeployError, match="others may read it"):
+        carry_out(found)
+    assert file.read_text() == "mine=1\n"
+
+
+@as_root
+@FORMS
+@pytest.mark.parametrize(
+    ("folder_mode", "folder_owner", "file_owner", "why"),
+    [
+        (0o755, 1234, 0, "belongs to uid 1234"),
+        (0o755, 1234, None, "belongs to uid 1234"),
+        (0o755, 0, 1234, "it belongs to uid 1234"),
+        (0o1777, 0, 0, "can be written by a group or by all (mode 1777)"),
+        (0o1777, 0, None, "can be written by a group or by all (mode 1777)"),
+        (0o775, 0, 0, "can be written by a group or by all (mode 0775)"),
+    ],
+)
+def test_a_file_that_somebody_else_may_have_put_there_does_not_get_it(
+    desk: Desk,
+    file: Path,
+    form: object,
+    count: int,
+    folder_mode: int,
+    folder_owner: int,
+    file_owner: int | None,
+    why: str,
+) -> None:
+    file = file.parent / "app" / "app.conf"
+    file.parent.mkdir()
+    file.parent.chmod(folder_mode)
+    os.chown(file.parent, folder_owner, folder_owner)
+    if file_owner is not None:
+        file.write_text("mine=1\n")
+        file.chmod(0o600)
+        os.chown(file, file_owner, file_owner)
+    found = due(desk, file, form)
+    assert [each.change.refused for each in found] == [True] * count
+    assert why in found[0].change.operation
+    with pytest.raises(DeployError, match="a part of it is secret"):
+        carry_out(found)
+    assert file.exists() is (file_owner is not None)
+    assert file_owner is None or file.read_text() == "mine=1\n"
+
+
+@as_root
+def test_a_file_that_changes_hands_between_plan_and_apply_does_not_get_it(desk: Desk, file: Path) -> None:
+    file.write_text("mine=1\n")
+    file.chmod(0o600)
+    found = due(desk, file, BLOCK)
+    os.chown(file, 1234, 1234)
+    with pytest.raises(DeployError, match="it belongs to uid 1234"):
         carry_out(found)
     assert file.read_text() == "mine=1\n"
 

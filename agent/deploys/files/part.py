@@ -7,6 +7,7 @@ import os
 import stat
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 
 from agent.deploys.at_path import AtPath
 from agent.deploys.edits import REPLACING, Edit
@@ -20,6 +21,7 @@ from agent.deploys.writing import forget_backup, put_file
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
 from agent.errors import DeployError
+from agent.system.safe_open import is_trusted, renamer, user_name
 
 
 class Part(PathKind):
@@ -39,6 +41,10 @@ class Part(PathKind):
     def without(self, part: str, text: str) -> str:
         """The text without ``part``."""
 
+    def find(self, at: OpenPlace, item: Item) -> AtPath:
+        found = at.look()
+        return replace(found, stranger=_stranger(at, found)) if item.secret else found
+
     def content_after(self, item: Item, found: AtPath) -> bytes:
         return _encoded(self.edit(item).apply(_text(found)))
 
@@ -49,10 +55,8 @@ class Part(PathKind):
             return refused(item, f"cannot edit {found.described}{hint}")
         if found.status is not None and found.content is None:
             return refused(item, "cannot edit a file of this size")
-        if item.secret and found.mode & stat.S_IRWXO:
-            return refused(item, f"a part of it is secret, and others may read it (mode {found.mode:04o}): chmod o= it")
-        if item.secret and item.kind == "line" and "\n" in (item.text or ""):
-            return refused(item, "the secret has several lines, and a line is one; use a block")
+        if item.secret and (why := _why_no_secret(item, found)):
+            return refused(item, why)
         before, after = found.content or b"", self.content_after(item, found)
         if after == before:
             return None
@@ -109,6 +113,28 @@ def rewrite(path: str, change: Callable[[str], str]) -> None:
         forget_backup(at.parent, at.name)
 
     work_at(place, put)
+
+
+def _why_no_secret(item: Item, found: AtPath) -> str:
+    """Why a secret may not be written there; empty where it may."""
+    if found.stranger:
+        remedy = "give file and folder to root (chown, chmod go-w), or write the whole file with its `owner`"
+        return f"a part of it is secret, and {found.stranger}: {remedy}"
+    if found.mode & stat.S_IRWXO:
+        return f"a part of it is secret, and others may read it (mode {found.mode:04o}): chmod o= it"
+    if item.kind == "line" and "\n" in (item.text or ""):
+        return "the secret has several lines, and a line is one; use a block"
+    return ""
+
+
+def _stranger(at: OpenPlace, found: AtPath) -> str:
+    """Who besides root may have put the file there: its owner reads what is written to it, and whoever may write to its
+    folder can put a file of his own in its place. Empty for nobody."""
+    if hand := renamer(at.parent, adding=True):
+        return f"{hand}"
+    if found.status is not None and not is_trusted(found.status.st_uid):
+        return f"it belongs to {user_name(found.status.st_uid)}"
+    return ""
 
 
 def _text(found: AtPath) -> str:
