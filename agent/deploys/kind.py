@@ -1,7 +1,8 @@
 """The base of all kinds of resources: one class each, with all that the agent knows of it. No pyinfra, no pydantic.
 
-Beside what stands here a kind has ``corrections(wanted)``, which finds what differs from what a deploy wants, and
-``make``, which each correction calls.
+The kind of a deploy that has one alone, such as ``timezone``, has three methods beside these:
+``corrections(arguments, root)`` finds what differs from what the deploy wants, ``questions(arguments)`` says what that
+look rests on, and each correction calls ``make``.
 
 The cycle looks, removes and restores by it, and so do plan, drift, the ledger and uninstall. ``kind_table`` lists them.
 """
