@@ -1,9 +1,10 @@
 """What a run costs: at its end the files that took most CPU seconds, and how long workers had nothing left to do.
 
 CPU seconds are those of the test process and of all that it started and waited for, booted hosts included. They say
-more than the clock does on a machine that is busy, or where tests wait. A host counts for the file that destroys it,
-without the processes that ended with it and that its systemd did not wait for. So the sum is less than what the
-machine did, which stands beside it.
+more than the clock does on a machine that is busy, or where tests wait. A host counts for the file that destroys it.
+One that is shared by all files counts for none: it is destroyed with the fixtures of the session, which have a line of
+their own. What ended before in a host, and nobody waited for, is not counted. So the sum is less than what the machine
+did, which stands beside it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pytest
 from tests.lab.host import Host
 
 SHOWN = 10
+SHARED = "the end of what all files share: hosts, folders"
 
 
 def _spent_s() -> float:
@@ -34,18 +36,30 @@ class Cost:
         self._machine_s = _busy_s()
         self._ends: list[float] = []
         """When each worker was done."""
+        self._own_s = 0.0
+        """What had been spent when the last thing ended that files do not share."""
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
         before = _spent_s()
         found = yield
-        self._seconds[item.nodeid.partition("::")[0]] += _spent_s() - before
+        spent = _spent_s()
+        own = self._own_s if nextitem is None else spent
+        self._seconds[item.nodeid.partition("::")[0]] += own - before
+        self._seconds[SHARED] += spent - own
         return found
+
+    def pytest_runtest_teardown(self) -> None:
+        self._own_s = _spent_s()
+
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[object]) -> None:
+        if fixturedef.scope != "session":
+            self._own_s = _spent_s()
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """In a worker: hand over what was counted."""
         if (handed := getattr(session.config, "workeroutput", None)) is not None:
-            handed["cost"] = {"seconds": dict(self._seconds), "all": sum(os.times()[:4]), "end": time.time()}
+            handed["cost"] = {"seconds": dict(self._seconds), "all": _spent_s(), "end": time.time()}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
@@ -59,12 +73,13 @@ class Cost:
         if not self._ends:
             return
         terminalreporter.section("CPU seconds")
+        total, shared = self._seconds.total(), self._seconds.pop(SHARED, 0.0)
         for path, seconds in self._seconds.most_common(SHOWN):
             terminalreporter.write_line(f"{seconds:6.0f}  {path}")
+        terminalreporter.write_line(f"{shared:6.0f}  {SHARED}")
         idle = sum(max(self._ends) - end for end in self._ends)
-        terminalreporter.write_line(f"{self._seconds.total():6.0f}  in all; workers waited {idle:.0f} s for the last")
-        beside = self._workers_s - self._seconds.total()
-        terminalreporter.write_line(f"{beside:6.0f}  of the workers beside: imports, collection")
+        terminalreporter.write_line(f"{total:6.0f}  in all; workers waited {idle:.0f} s for the last")
+        terminalreporter.write_line(f"{self._workers_s - total:6.0f}  of the workers beside: imports, collection")
         terminalreporter.write_line(f"{_busy_s() - self._machine_s:6.0f}  of the whole machine meanwhile")
 
 
