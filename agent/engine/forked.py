@@ -20,7 +20,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -104,7 +104,8 @@ class Forked(Process):
 def fork_into(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str], keep: Iterable[int] = ()) -> int:
     """A fork of this process that does ``run`` and ends. Returns its number. Raises OSError."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with suppress(OSError):  # its reader has gone: whoever writes next is told
+            stream.flush()
     held = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # a handler of the parent's is not the fork's
     try:
         pid = os.fork()
@@ -154,6 +155,7 @@ def _become(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str]
                 last = each
             for each in keep:
                 os.set_inheritable(each, True)
+            _kept = sys.stdout, sys.stderr  # as they are thrown away they would write what waits in them
             sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
             sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
             os.chdir("/")

@@ -101,6 +101,24 @@ def test_without_a_process_left_it_leaves_its_parent_as_it_was(monkeypatch: pyte
     assert state() == before
 
 
+@pytest.mark.parametrize("unwritable", ["/dev/full", "a pipe that nobody reads"])
+def test_it_starts_where_words_of_its_parent_cannot_be_written(unwritable: str) -> None:
+    told = alone(f"""
+        import os, sys
+        from agent.engine.forked import Forked
+
+        kept, unread = os.dup(1), os.pipe()
+        os.close(unread[0])
+        os.dup2(os.open("/dev/full", os.O_WRONLY) if {unwritable!r} == "/dev/full" else unread[1], 1)
+        sys.stdout = open(1, "w", closefd=False)
+        print("waits to be written")
+        forked = Forked(lambda: os.write(1, b"word") and 3, {{}})
+        os.write(kept, f"{{forked.wait({DEADLINE_S})}} {{forked.stdout.read()}}".encode())
+        os._exit(0)
+    """)
+    assert told == "3 b'word'"
+
+
 def test_it_has_no_descriptor_of_its_parent_and_a_session_of_its_own() -> None:
     def look() -> int:
         others = [each for each in Path("/proc/self/fd").iterdir() if int(each.name) > 2 and each.exists()]
