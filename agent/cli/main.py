@@ -35,7 +35,7 @@ from agent.system.log import log_to_stderr
 @click.version_option(__version__, prog_name="hostwright", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, as_json: bool, repo: Path | None, inventory_name: str | None, verbose: bool) -> None:
-    """Turn a Linux machine into what a Git repository says it is, and keeps it so."""
+    """Turn a Linux machine into what a Git repository says it is, and keep it so."""
     ctx.meta[OUTPUT] = Output(as_json, verbose)
     ctx.meta[CONFIG_REPO] = ConfigRepo(repo, inventory_name)
 
@@ -60,8 +60,6 @@ def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
         return int(Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):
         return int(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        return int(Exit.FINE)
     except Exception as error:
         return output.failure(command, _as_told(error, command))
 

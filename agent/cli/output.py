@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from agent import __version__
 from agent.domain.text import escaped
@@ -39,6 +40,46 @@ _NARROWEST = 20
 
 Watch = Callable[[int, int | None], None]
 """Takes the bytes received and, where that is known, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A stream whose reader may leave. What is written after an error of the kind ``forgiven`` goes nowhere: the work
+    that is told of goes on, as an operation would be cut off where its callback raises."""
+
+    _file: TextIO
+    _forgiven: type[OSError]
+
+    def write(self, text: str) -> int:
+        with self._forgiving():
+            self._file.write(text)
+        return len(text)
+
+    def write_bytes(self, data: bytes) -> None:
+        """``data`` as it is, behind all that was written before."""
+        self.flush()
+        buffer = getattr(self._file, "buffer", None)
+        if buffer is None:
+            self.write(data.decode(errors="replace"))
+            return
+        with self._forgiving():
+            buffer.write(data)
+            buffer.flush()
+
+    def flush(self) -> None:
+        with self._forgiving():
+            self._file.flush()
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        try:
+            yield
+        except self._forgiven:
+            with open(os.devnull, "w") as nothing:
+                os.dup2(nothing.fileno(), self._file.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 @dataclass(slots=True)
@@ -73,14 +114,15 @@ class Output:
         self, as_json: bool = False, verbose: bool = False, *, out: TextIO | None = None, err: TextIO | None = None
     ) -> None:
         self.as_json, self.verbose = as_json, verbose
-        self._out, self._err = _stream(out or sys.stdout), _stream(err or sys.stderr)
+        self._out = _Told(_stream(out or sys.stdout), BrokenPipeError)
+        self._err = _Told(_stream(err or sys.stderr), OSError)
 
     @cached_property
     def _console(self) -> Console:
         """rich's view of stderr. Once it exists, lines are printed by it: something may move there."""
         from rich.console import Console
 
-        return Console(file=self._err, highlight=False, soft_wrap=True, emoji=False)
+        return Console(file=cast("TextIO", self._err), highlight=False, soft_wrap=True, emoji=False)
 
     def say(self, text: str) -> None:
         """Talk: one line on stderr. Further lines of ``text`` are marked as quoted."""
@@ -112,13 +154,7 @@ class Output:
     def show_bytes(self, data: bytes) -> None:
         """Data for programs, as it is: nothing is escaped or masked. Not printed with ``--json``."""
         if not self.as_json:
-            self._out.flush()
-            buffer = getattr(self._out, "buffer", None)
-            if buffer is None:
-                self._out.write(data.decode(errors="replace"))
-            else:
-                buffer.write(data)
-                buffer.flush()
+            self._out.write_bytes(data)
 
     def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Data for people, a line for each row; only the last column wraps, where a terminal is narrow."""
@@ -191,7 +227,7 @@ class Output:
         self._out.write(enveloped)
 
     def flush(self) -> None:
-        """Write out all that was said and shown. Raises OSError."""
+        """Write out all that was said and shown. Raises OSError where stdout has a reader and cannot be written."""
         self._out.flush()
         self._err.flush()
 

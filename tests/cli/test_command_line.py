@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -86,11 +87,38 @@ def test_interrupting_is_130():
     assert run(["plan"], stop) == 130
 
 
-def test_a_reader_that_has_seen_enough_is_no_error():
-    def stop(**_):
-        raise BrokenPipeError
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """The writing end of a pipe whose reader has gone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
 
-    assert run(["events"], stop) == 0
+
+@pytest.mark.parametrize(("stream", "name", "status"), [("stdout", "site", 0), ("stderr", "nothing", 2)])
+def test_where_its_reader_has_gone_a_command_ends_as_with_it(unread: int, stream: str, name: str, status: int) -> None:
+    argv = [sys.executable, "-I", "-m", "agent", "schema", name]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: unread}
+    done = subprocess.run(argv, **streams, text=True, check=False, timeout=60)
+    assert (done.returncode, "Traceback" in f"{done.stdout}{done.stderr}") == (status, False)
+
+
+@pytest.mark.parametrize("gone", ["unread", "full"])
+def test_what_tells_of_work_does_not_break_it_off(unread: int, gone: str) -> None:
+    with open(unread if gone == "unread" else "/dev/full", "w", closefd=gone == "full") as file:
+        output = Output(err=file)
+        for _ in range(2):
+            output.say("an operation ended")
+        assert Path(f"/proc/self/fd/{file.fileno()}").readlink() == Path(os.devnull)
+
+
+def test_the_first_interrupt_is_obeyed_where_nobody_reads_what_it_says(unread: int) -> None:
+    program = (
+        "import signal, sys; from agent.cli.commands.cycle import first_interrupt; "
+        "came = first_interrupt(lambda: None); signal.raise_signal(signal.SIGINT); sys.exit(5 if came.is_set() else 0)"
+    )
+    assert subprocess.run([sys.executable, "-I", "-c", program], stderr=unread, check=False, timeout=60).returncode == 5
 
 
 def test_output_that_cannot_be_written_is_told():

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import click
 
@@ -63,7 +64,8 @@ def first_interrupt(stop: Callable[[], None]) -> threading.Event:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         came.set()
         stop()
-        os.write(2, b"hostwright: finishing what has begun; ^C again breaks it off\n")
+        with suppress(OSError):  # nobody reads that any more
+            os.write(2, b"hostwright: finishing what has begun; ^C again breaks it off\n")
 
     signal.signal(signal.SIGINT, finish)
     return came
