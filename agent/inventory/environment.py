@@ -234,10 +234,8 @@ class Environment:
             (deploy.name, (*concrete.resources, *concrete.claims)) for deploy, concrete in found if concrete is not None
         )
         for conflict in conflicts(wanted):
-            other = "" if conflict.other == conflict.resource else f" ({conflict.other})"
-            problem = f'{conflict.resource} is wanted differently by "{conflict.earlier}"{other}'
-            remedy = "leave it to one of them: each would undo what the other did"
-            complaints.add(*placed[conflict.deploy].place_of_resource(conflict.resource), problem, remedy, host=host)
+            where = placed[conflict.deploy].place_of_resource(conflict.resource)
+            complaints.add(*where, conflict.problem, conflict.remedy, host=host)
         for each in unmet_needs([(deploy.name, concrete) for deploy, concrete in found if concrete is not None]):
             name = each.resource.partition(":")[2]
             how = "takes away" if each.absent else "brings only after it"

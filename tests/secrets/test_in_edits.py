@@ -156,6 +156,21 @@ def test_a_value_of_several_lines_is_no_line(desk: Desk, file: Path) -> None:
     assert [each.change.refused for each in due(desk, file, LINES)] == [True, False]
 
 
+PLAIN = {"line": "port=1"}
+OTHER = {"block": "{{ secret('web/db') }}\n", "name": "other"}
+
+
+@pytest.mark.parametrize(("first", "second"), [(PLAIN, BLOCK), (BLOCK, PLAIN), (OTHER, BLOCK)])
+def test_parts_of_a_file_with_a_secret_are_for_one_deploy(desk: Desk, first: object, second: object) -> None:
+    deploys = [
+        {"name": name, "deploy": "files", "with": {"/etc/app": form}} for name, form in (("a", first), ("b", second))
+    ]
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": deploys}]))
+    complaint = desk.complaint()
+    assert 'is wanted differently by "a"' in complaint
+    assert "write all lines and blocks of a file with a secret in one deploy" in complaint
+
+
 def test_an_edit_of_a_private_file_shows_none_of_the_lines_beside_it(desk: Desk, file: Path) -> None:
     file.write_text("password=of-another-deploy\nport=1\n")
     file.chmod(0o640)

@@ -21,9 +21,14 @@ from pydantic import ConfigDict, model_validator
 from agent.deploys.files.entry import FileEntry
 from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, concrete_items, parents, require_private
 from agent.deploys.spec import Concrete, Sources, Spec, file_of, require_content, text_of, united
+from agent.domain.desired import Resource
 from agent.domain.digest import JSON
 from agent.domain.fault import Fault, Mistake
 from agent.domain.tree import nearest_path
+
+PRIVATE_FILE = "private-file"
+"""Kind of the claim on a file with a secret part. All its parts belong into one deploy: the first to run makes the
+file, and has to know that others may not read it."""
 
 
 class FilesSpec(Spec):
@@ -60,8 +65,11 @@ class FilesSpec(Spec):
         return type(self)(**united(self.entries, later.entries))
 
     def concrete(self, sources: Sources) -> Concrete:
-        items, resources = concrete_items(_Items(sources).of(self.entries))
-        return Concrete({"items": items}, resources)
+        wanted = _Items(sources).of(self.entries)
+        items, resources = concrete_items(wanted)
+        private = sorted({item.path for item in wanted if item.secret and item.part is not None})
+        claims = tuple(Resource(f"{PRIVATE_FILE}:{path}", "") for path in private)
+        return Concrete({"items": items}, resources, claims)
 
 
 class _Items:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from agent.deploys.files.spec import PRIVATE_FILE
 from agent.deploys.items import Item
 from agent.deploys.spec import Concrete
 from agent.domain.desired import Resource
@@ -23,6 +24,17 @@ class Conflict:
     resource: str
     earlier: str
     other: str
+
+    @property
+    def problem(self) -> str:
+        other = "" if self.other == self.resource else f" ({self.other})"
+        return f'{self.resource} is wanted differently by "{self.earlier}"{other}'
+
+    @property
+    def remedy(self) -> str:
+        if PRIVATE_FILE in (self.resource.partition(":")[0], self.other.partition(":")[0]):
+            return "write all lines and blocks of a file with a secret in one deploy"
+        return "leave it to one of them: each would undo what the other did"
 
 
 def conflicts(deploys: Iterable[tuple[str, Iterable[Resource]]]) -> Iterator[Conflict]:
@@ -80,5 +92,7 @@ def _places(resource: Resource) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return (f"whole {name}",), (f"whole {name}", f"parts {name}", f"folder {name}")
     if kind in _PARTS:
         path = name.partition("#")[0]
-        return (key, f"parts {path}"), (key, f"whole {path}", f"folder {path}", f"parent {path}")
-    return ((), ()) if kind in _SHARED else ((key,), (key,))
+        whole = (f"whole {path}", f"folder {path}", f"parent {path}", f"{PRIVATE_FILE}:{path}")
+        return (key, f"parts {path}"), (key, *whole)
+    avoided = f"parts {name}" if kind == PRIVATE_FILE else key
+    return ((), ()) if kind in _SHARED else ((key,), (avoided,))
