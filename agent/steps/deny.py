@@ -30,7 +30,7 @@ from agent.domain.text import some
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
-from agent.system.rego import RUNS_ON, ModuleOutline, RegoError, evaluate, has_engine, outlines
+from agent.system.rego import RUNS_ON, UNSET, ModuleOutline, RegoError, asking_unset, evaluate, has_engine, outlines
 
 PACKAGE = "main"
 TESTS = "_test.rego"
@@ -63,8 +63,16 @@ class Policies:
     def faults(self) -> Iterator[RegoError]:
         """What is wrong with the rules: tests that do not hold, rules that judge nobody. Raises RegoError."""
         modules = {**self.modules, **self.tests}
-        yield from self._judging_nobody(outlines(modules))
-        [found] = evaluate(modules, PACKAGE, f"{JUDGING}|test_.*", [{}])
+        outlined = outlines(modules)
+        yield from self._judging_nobody(outlined)
+        try:
+            [found] = evaluate(modules, PACKAGE, f"{JUDGING}|test_.*", [{}])
+        except RegoError as error:
+            places = list(asking_unset(modules, outlined)) if error.message == UNSET and not error.file else []
+            yield from (RegoError(UNSET, path, 0, 0) for path in places)
+            if places:
+                return
+            raise
         for path, source in self.tests.items():
             for test in _TEST.finditer(source):
                 if found.get(test[1]) is not True:

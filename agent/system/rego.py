@@ -6,8 +6,10 @@ The engine reads what strangers wrote (names of files, the words of programs) an
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -33,6 +35,8 @@ MESSAGE_LIMIT = 300
 
 _UNSCHEDULED = b"could not schedule all statements"
 """The engine's words for a rule that it leaves out."""
+UNSET = "a rule asks for a variable that nothing sets"
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _PACKAGE = "regorus"
 _ENVIRON = {"MIMALLOC_ARENA_EAGER_COMMIT": "0"}
 """The allocator of the engine reserves 1 GiB as it loads. So it takes of that, and is counted for, what it needs."""
@@ -95,6 +99,21 @@ def outlines(modules: Mapping[str, str]) -> list[ModuleOutline]:
     return [ModuleOutline(**each) for each in found]
 
 
+def asking_unset(modules: Mapping[str, str], outlined: Sequence[ModuleOutline]) -> Iterator[str]:
+    """The paths of those ``modules`` with a rule that asks for a variable that nothing sets. Of a rule that is left out
+    the engine tells no place, so each module is asked by itself, with stand-ins for the other rules of its package."""
+    for each in outlined:
+        others = {rule for other in outlined if other.package == each.package for rule, _ in other.rules}
+        names = sorted(filter(_NAME.fullmatch, others - {rule for rule, _ in each.rules}))
+        package = ".".join(each.package)
+        stands_in = "\n".join((f"package {package}", *(f"{name} := 1" for name in names)))
+        try:
+            deque(evaluate({each.file: modules[each.file], "": stands_in}, package, "", [{}]), maxlen=0)
+        except RegoError as error:
+            if error.message == UNSET:
+                yield each.file
+
+
 def _ask(begin: Mapping[str, Any], inputs: Sequence[bytes], expected: int) -> Iterator[Any]:
     """The ``expected`` answers of a process. Raises RegoError."""
     begin = {**begin, "cpu_s": CPU_S, "memory": MEMORY_BYTES}
@@ -111,18 +130,21 @@ def _ask(begin: Mapping[str, Any], inputs: Sequence[bytes], expected: int) -> It
         raise RegoError(f"the engine of policies cannot start: {error.strerror}") from None
     if done.cut:
         raise RegoError(f"the rules say more than {ANSWER_BYTES // 1024**2} MiB")
-    if _UNSCHEDULED in done.error:
-        raise RegoError("a rule asks for a variable that nothing sets")
     answers = done.output.splitlines()
+    if _UNSCHEDULED in done.error:
+        raise RegoError(UNSET, *_place(json.loads(answers[-1]) if answers else {}))
     for line in answers:
         answer = json.loads(line)
         if "error" in answer:
-            place = (answer.get("file", ""), answer.get("line", 0), answer.get("column", 0))
             remedy = f"a newer distribution has what it needs: {RUNS_ON}" if "unloadable" in answer else ""
-            raise RegoError(printable(answer["error"], MESSAGE_LIMIT), *place, remedy=remedy)
+            raise RegoError(printable(answer["error"], MESSAGE_LIMIT), *_place(answer), remedy=remedy)
         yield answer["value"]
     if len(answers) < expected:
         raise RegoError(_why_ended(done))
+
+
+def _place(answer: Mapping[str, Any]) -> tuple[str, int, int]:
+    return answer.get("file", ""), answer.get("line", 0), answer.get("column", 0)
 
 
 def _why_ended(done: Completed) -> str:

@@ -198,3 +198,28 @@ def test_what_is_denied_of_a_host_as_a_whole_is_at_a_file_for_code_scanning(
 def test_rules_in_a_folder_below_are_rules(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = check(repo, capsys, **{"team/writable": WRITABLE})
     assert (code, "/etc/app.conf is for everybody" in said) == (6, True)
+
+
+def test_each_rule_that_asks_for_a_variable_that_nothing_sets_is_told_with_its_file(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = {
+        "sound": "package main\ndeny contains x if { input.plan; x := limit }",
+        "limits": 'package main\nlimit := "3"',
+        "one": (
+            "package main\nimport data.two\ndeny contains x if { some x in two.named }\n"
+            "deny contains x if { input.none; x := nobody }"
+        ),
+        "two": "package two\nnamed contains x if { input.none; x := nobody }",
+    }
+    code, said = check(repo, capsys, **rules)
+    assert code == 6
+    told = [line for line in said.splitlines() if "a rule asks for a variable that nothing sets" in line]
+    assert [re.search(r"policies/(\w+)\.rego: ", line)[1] for line in told] == ["one", "two"]  # type: ignore[index]
+
+
+def test_no_inventory_is_called_fine_beside_a_mistake_in_a_rule(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "prod: 2 hosts\n" in check(repo, capsys, bad="package main\ndeny contains x if {")[1]
+    assert "prod: 2 hosts, fine\n" in check(repo, capsys, bad="package main\ndeny contains 1 if false")[1]

@@ -75,7 +75,9 @@ def test_a_mistake_is_told_with_file_line_and_column(body: str, line: int) -> No
 
 
 def test_a_variable_that_nothing_sets_is_an_error_and_no_rule_that_never_holds() -> None:
-    assert "variable" in error("deny contains msg if { msg := nobody_sets_this }").message
+    found = error("deny contains msg if { msg := nobody_sets_this }")
+    assert (found.message, found.file, found.line) == (rego.UNSET, PATH, 2)
+    assert error("deny contains msg if { input.none; msg := nobody_sets_this }").message == rego.UNSET
 
 
 @pytest.mark.parametrize(

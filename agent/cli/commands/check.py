@@ -63,6 +63,7 @@ def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif
         doubts.put(hint)
     complain_of_clear_sops_files(tree, complaints)
     policies = sound_policies(tree, complaints)
+    fine = "" if complaints else ", fine"
     for name in names:
         try:
             checked[name] = _check(output, tree, name, policies, doubts)
@@ -79,7 +80,7 @@ def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif
         output.write(FORMATS[form](findings))
     else:
         for name, hosts in checked.items():
-            output.show(f"{escaped(name)}: {len(hosts)} host{'' if len(hosts) == 1 else 's'}, fine")
+            output.show(f"{escaped(name)}: {len(hosts)} host{'' if len(hosts) == 1 else 's'}{fine}")
     documents = [hint.document() for hint in findings.hints]
     if findings.mistakes:
         return output.failure("check", ComplaintsError(findings.mistakes), hints=documents)
