@@ -49,6 +49,22 @@ def test_a_whole_file_and_inline_values_become_secrets(
     assert reads(desk, "web1", "web/db") == b"a\nsecret: x"
 
 
+def test_the_lines_that_import_prints_for_a_whole_file_of_variables_give_the_same_variables(
+    desk: Desk, tmp_path: Path, password: Path
+) -> None:
+    by = ["--vault-id", f"{password}", "--output", "-"]
+    whole = ansible_vault(tmp_path, password, "encrypt", *by, given=b"---\ndb_user: app\ndb_password: 'a: b'\n")
+    (tmp_path / "vault.yml").write_bytes(whole)
+    done = run(desk, "import", "--into", "web", "--password-file", f"{password}", f"{tmp_path / 'vault.yml'}")
+    _, _, lines = done.stderr.decode().partition("write where it was:\n")
+    desk.write("group_vars/web.yaml", lines)
+    desk.write(
+        "site.yaml",
+        '- hosts: web\n  deploys: [{files: {/etc/a: {content: "{{ db_user }} {{ db_password }}", mode: "0600"}}}]\n',
+    )
+    assert desk.text("/etc/a") == "app a: b"
+
+
 def test_every_way_to_write_a_key_is_taken(desk: Desk, tmp_path: Path, password: Path) -> None:
     inline = ansible_vault(tmp_path, password, "encrypt_string", "--vault-id", f"{password}", "value").strip()
     head, _, body = inline.partition(b"\n")

@@ -21,8 +21,10 @@ from agent.secrets.ansible_vault import VaultError, decrypt, inline_values, is_v
 from agent.secrets.editing import edited, place_in_memory
 from agent.secrets.own_keys import OwnKeys
 from agent.secrets.store import VALUE_LIMIT, SecretStore
+from agent.system.document import plain
 from agent.system.folder import FolderTree
 from agent.system.mask import SHORT, SHORTEST
+from agent.system.yaml import YamlError, load
 
 _NAMED = 5
 
@@ -171,7 +173,8 @@ def import_values(
     for name, value in values.items():
         readers = _written(store, name, value)
         output.show(f"{name}: made for {', '.join(readers)}")
-        output.say(f"write {{{{ secret('{name}') }}}} where it was")
+        for line in _uses(name, value):
+            output.say(line)
     output.envelope("secret", 0, sorted(values))
     return 0
 
@@ -232,6 +235,19 @@ def _vaults(file: Path) -> dict[str, bytes]:
     if not vaults:
         raise UsageError(f"{file} holds nothing of Ansible Vault", hint="name files that do")
     return vaults
+
+
+def _uses(name: str, value: bytes) -> list[str]:
+    """What to write where the vault was. A whole file of variables becomes a line for each of them."""
+    try:
+        node = load(value, name, last_wins=True)
+    except YamlError:
+        node = None
+    document = plain(node) if node is not None else None
+    keys = [key for key in document if f"{key}".isidentifier()] if isinstance(document, dict) else []
+    if not keys:
+        return [f"write {{{{ secret('{name}') }}}} where it was"]
+    return ["write where it was:", *(f"{key}: \"{{{{ (secret('{name}') | from_yaml)['{key}'] }}}}\"" for key in keys)]
 
 
 def _password(file: Path | None) -> bytes:
