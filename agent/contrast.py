@@ -152,6 +152,13 @@ def compare(inventory: str, before: InventoryAt, after: InventoryAt, pattern: st
             continue
         if host not in old or host not in new:
             told = [Contrast("", HOST, Action.ADDED if host in new else Action.REMOVED)]
+            if host in new:
+                state = after.state(host)
+                if isinstance(state, str):
+                    found.untold[host] = state
+                    continue
+                nothing = replace(state, deploys=())
+                told += _of_states(nothing, state, before.files, after.files)
         else:
             states = before.state(host), after.state(host)
             if isinstance(states[0], str) or isinstance(states[1], str):

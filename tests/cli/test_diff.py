@@ -163,6 +163,16 @@ def test_hosts_that_come_and_go_are_named(repo: ConfigRepo, diff: Diff) -> None:
     )
 
 
+def test_a_host_that_joins_is_told_with_all_that_it_gets(repo: ConfigRepo, diff: Diff) -> None:
+    repo.commit("Packages", {SITE: site("packages: [curl, jq]")})
+    repo.commit("Moved", {HOSTS: MANY.replace("db1", "db2")})
+    code, said = diff("HEAD~1..HEAD", "db2")
+    assert (code, said.splitlines()[:2]) == (10, ["prod: 1 of 1 host changes", "db2:"])
+    assert {"  + joins the inventory", "  + package:curl  [packages]", "  + package:jq  [packages]"} <= {
+        *said.splitlines()
+    }
+
+
 def test_what_fleet_yaml_says_of_a_host_counts(repo: ConfigRepo, diff: Diff) -> None:
     repo.commit("Slower", {"inventories/prod/fleet.yaml": "schedule: {drift: 5m}\n"})
     code, said = diff("HEAD~1..HEAD")
