@@ -156,6 +156,25 @@ def test_the_review_comments_what_a_branch_changes_and_fails_where_check_does(tm
     assert (done.returncode, done.stdout[:38]) == (6, "::error file=inventories/main/site.yam")
 
 
+def test_the_schema_that_the_first_site_yaml_names_lies_where_its_command_puts_it_and_check_says_nothing_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "ops"
+    repo = ConfigRepo(folder)
+    run(["init", f"{folder}", "--host", "web1"])
+    repo.commit("Begin")
+    site = folder / "inventories/main/site.yaml"
+    named = site.read_text().partition("# yaml-language-server: $schema=")[2].splitlines()[0]
+    capsys.readouterr()
+    assert run(["schema", "site"]) == 0
+    schema = site.parent / named
+    assert f"schema site > {schema.name}` at the top" in site.read_text()
+    assert schema.resolve().parent == folder
+    schema.write_text(capsys.readouterr().out)
+    assert run(["--repo", f"{folder}", "check"]) == 0
+    assert capsys.readouterr() == ("main: 1 host, fine\n", "")
+
+
 def test_hosts_may_be_named_twice_or_like_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ("a", "a", "123", "null", "true")
     assert run(["init", f"{tmp_path / 'ops'}", *(word for name in names for word in ("--host", name))]) == 0

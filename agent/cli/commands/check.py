@@ -97,9 +97,9 @@ def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
     """A line for each way in which the folder differs from what hosts get."""
     if copy.uncommitted:
         yield f"not committed yet, judged as it lies here: {some(copy.uncommitted, NAMED_MOST)}"
-    if copy.untracked:
-        untracked = some(copy.untracked, NAMED_MOST)
-        yield f"not added to Git and not judged, no host gets it: {untracked}; `git add` what belongs to it"
+    if untracked := [path for path in copy.untracked if not path.startswith(".")]:  # hidden at the top: a desk's own
+        told = some(untracked, NAMED_MOST)
+        yield f"not added to Git and not judged, no host gets it: {told}; `git add` what belongs to it"
     if copy.submodules:
         yield f"submodules, which hosts do not fetch: {some(sorted(copy.submodules), NAMED_MOST)}"
     if copy.left_out:
