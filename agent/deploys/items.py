@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +11,7 @@ from agent.domain import codec
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake, Path
-from agent.domain.sealed import holds_sealed, is_sealed
+from agent.domain.sealed import before_sealed, holds_sealed, is_sealed
 from agent.domain.tree import blob_id
 
 FILE_MODE = 0o644
@@ -127,10 +128,26 @@ def require_private(item: Item, path: Path = (), remedy: str = 'add `mode: "0600
     if item.kind == "line" and item.match is None and is_sealed(item.part):
         problem = f"a line of {item.path} holds a secret, and without `match` it is known by what it says"
         raise Mistake(problem, "give it a `match`, which finds it by what stands beside the secret", path)
+    if item.kind == "line" and not _is_found_without_secret(item):
+        problem = f"`match` of a line of {item.path} does not find it by what stands before the secret"
+        remedy = "match that alone, such as `match: ^password=`"
+        if item.text is None:
+            problem = f"a line of {item.path} that is to be absent is named by a secret"
+            remedy = "leave `line` out, and `match` what stands before the secret"
+        raise Mistake(problem, remedy, path)
     if holds_sealed((item.target, item.match, item.part, item.validate)):
         raise Mistake(f"a secret can only be content, and this is none of {item.path}", "take it out", path)
     if item.secret and item.kind == "file" and (item.mode is None or item.mode & 0o007):
         raise Mistake(f"{item.path} holds a secret, and everybody could read it", remedy, path)
+
+
+def _is_found_without_secret(item: Item) -> bool:
+    """False for a line that its pattern finds, if at all, by the token of a secret: the value is not known here, and
+    changes."""
+    if holds_sealed((item.match, item.part)):
+        return False
+    before = before_sealed(item.text or "")
+    return before == item.text or item.match is None or re.search(item.match, before) is not None
 
 
 def items_from_json(value: JSON) -> list[Item]:

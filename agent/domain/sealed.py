@@ -46,6 +46,11 @@ def is_sealed(text: object) -> bool:
     return isinstance(text, str) and OPEN in text
 
 
+def before_sealed(text: str) -> str:
+    """What stands in ``text`` before its first token; all of it where there is none."""
+    return text.partition(OPEN)[0]
+
+
 def holds_sealed(value: object) -> bool:
     """Whether a token is anywhere in ``value``, keys included."""
     if isinstance(value, str):

@@ -194,11 +194,20 @@ def test_what_is_no_token_is_shown_as_damaged_however_deep_it_goes() -> None:
         ),
         ("files: {/srv/x: {content: '{{ pw }}', mode: '0604'}}", "everybody could read it"),
         ("files: {/srv/x: {line: 'p={{ pw }}', name: p}}", "without `match` it is known by what it says"),
-        (
-            "files: {/srv/x: {line: 'p={{ pw }}', match: ^q=}}",
-            "a secret can only be content, and this is none of /srv/x",
+        *(
+            (
+                f"files: {{/srv/x: {{line: 'p={{{{ pw }}}}', match: '{match}'}}}}",
+                "`match` of a line of /srv/x does not find it by what stands before the secret (host web1); match that",
+            )
+            for match in ("^q=", "^p={{ pw }}", "^p=.+", "^p=[^a-z]*[A-Z]", "=$")
         ),
-        ("files: {/srv/x: {line: 'p={{ pw }}', match: '^p={{ pw }}'}}", "a secret can only be content"),
+        *(
+            (
+                f"files: {{/srv/x: {{lines: {{p: {{{line}, absent: true}}}}}}}}",
+                "a line of /srv/x that is to be absent is named by a secret (host web1); leave `line` out, and `match`",
+            )
+            for line in ("line: 'p={{ pw }}'", "match: '^p={{ pw }}'", "line: 'p={{ pw }}', match: ^p=")
+        ),
         ("files: {/srv/x: {content: x, validate: [x, '{{ pw }}', '%s']}}", "a secret can only be content"),
         ("files: {/srv/x: {link: '/srv/{{ pw }}'}}", "a secret can only be content"),
         ("motd: {text: '{{ pw }}'}", "a secret cannot stand in motd"),
