@@ -17,7 +17,9 @@ test_a_secret_of_its_owner_is_fine if {
 	count(deny) == 0 with input as secret_with_mode("0600")
 }
 
-test_a_secret_in_a_block_is_denied if {
+test_a_secret_in_a_block_is_a_warning if {
 	block := {"key": "block:/etc/app.conf#x", "kind": "block", "name": "/etc/app.conf#x", "wanted": {"secret": true}}
-	count(deny) == 1 with input as {"deploys": [{"name": "files", "resources": [block]}]}
+	told := {"deploys": [{"name": "files", "resources": [block]}]}
+	count(deny) == 0 with input as told
+	count(warn) == 1 with input as told
 }
