@@ -8,6 +8,7 @@ is to keep.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import select
@@ -22,6 +23,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from typing import NoReturn
+
+from agent.system.exit import leave
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LOST = 1
@@ -143,6 +146,7 @@ def _become(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str]
     try:
         try:
             gc.freeze()  # what was there is not touched, and so stays shared
+            atexit._clear()  # what the parent does as it ends
             os.setsid()
             for one in _SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
@@ -165,7 +169,6 @@ def _become(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str]
             code = run()
         except BaseException:  # whatever it was, it must not go on as its parent
             traceback.print_exc()
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        leave(code)
     finally:  # nor must an error of telling it: the parent may be gone
         os._exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,27 @@ def test_what_a_deploy_left_running_outlives_a_child_that_ended_well(bench: Benc
     while not (bench.target / "late").exists() and time.monotonic() < until:
         time.sleep(0.02)
     assert (bench.target / "late").exists()
+
+
+AT_ITS_END = """\
+import atexit, tempfile, threading, time
+def later(path):
+    time.sleep(0.3)
+    Path(path).touch()
+atexit.register(later, target / "by atexit")
+scratch = tempfile.TemporaryDirectory(dir=target)
+threading.Thread(target=later, args=[target / "by a thread"]).start()
+"""
+
+
+def test_deploy_code_may_leave_things_to_the_end_of_its_process(bench: Bench) -> None:
+    bench.deploy(
+        "leaves",
+        f"def leave():\n{textwrap.indent(AT_ITS_END, '    ')}    global kept\n    kept = scratch\n"
+        'python.call(name="leave", function=leave)',
+    )
+    bench.apply(decide=everything)
+    assert sorted(path.name for path in bench.target.iterdir()) == ["by a thread", "by atexit"]
 
 
 def test_it_lasts_as_long_as_its_child(started: list[int]) -> None:
