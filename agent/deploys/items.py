@@ -146,8 +146,8 @@ def _is_found_without_secret(item: Item) -> bool:
     changes."""
     if holds_sealed((item.match, item.part)):
         return False
-    before = before_sealed(item.text or "")
-    return before == item.text or item.match is None or re.search(item.match, before) is not None
+    known = item.match is None or not is_sealed(item.text)
+    return known or re.search(f"{item.match}", before_sealed(f"{item.text}")) is not None
 
 
 def items_from_json(value: JSON) -> list[Item]:
