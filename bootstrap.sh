@@ -35,6 +35,11 @@ assert sys.version_info >= (3, 11)
 folders = sysconfig.get_config_var("WHEEL_PKG_DIR") or "", os.path.dirname(os.__file__) + "/ensurepip/_bundled"
 print([wheel for folder in folders for wheel in glob.glob(f"{folder}/pip-*.whl")][0])'
 
+NEWLINE='
+' RETURN=$(printf '\r')
+
+ENCODE='percent-encode what cannot stand in a URL: / in a password as %2F, # as %23, ? as %3F, a blank as %20'
+
 EXIT_USAGE=2 EXIT_HOST=3 EXIT_SOURCE=4 EXIT_TRUST=5 EXIT_INVENTORY=6 EXIT_PLANNED=10 EXIT_LOCKED=75
 
 usage() {
@@ -71,8 +76,9 @@ How it gets there
   --index URL            package index to use instead of the default one
   --proxy URL            HTTP proxy for packages and for https remotes
   --ca FILE              certificates (PEM) to trust for https
-  --options FILE         more options, one a line (--repo=URL), from a file or, for -, from stdin: all users
-                         see the arguments of a program, also a password that is in a URL
+  --options FILE         more options, one a line (--repo=URL), from a root-owned file or, for -, from stdin,
+                         which ends with a line --end: all users see the arguments of a program, also a
+                         password that is in a URL
 
 What to do
   --plan                 install the agent, show what it would change, start nothing
@@ -97,7 +103,7 @@ say() { printf '%s\n' "$*" >&2; }
 
 # die CODE WHAT HINT: the one line that every failure ends in.
 die() {
-    printf 'bootstrap: %s: %s\n' "$2" "$3" >&2
+    printf 'bootstrap: %s%s: %s\n' "$at" "$2" "$3" >&2
     exit "$1"
 }
 
@@ -167,27 +173,56 @@ parse() {
             verbose=--verbose
             shift
             ;;
-        *) die "$EXIT_USAGE" "unknown argument '$1'" "see --help" ;;
+        *) die "$EXIT_USAGE" "unknown argument '$(masked "$1")'" "see --help" ;;
         esac
     done
 }
 
-# read_options FILE: each of its lines is an argument.
+# wrong OPTION VALUE HINT: refuses the value. One from --options is not shown: it goes to a journal.
+wrong() {
+    [ -z "$at" ] || die "$EXIT_USAGE" "$1 has a wrong value" "$3"
+    die "$EXIT_USAGE" "$1 cannot be '$(masked "$2")'" "$3"
+}
+
+# read_options FILE: each of its lines is an argument. A stream ends with --end: it may have been cut off.
 read_options() {
     [ -z "$options" ] || die "$EXIT_USAGE" "--options is given twice" "write all into one file"
     options=$1
     if [ "$options" = - ]; then
-        parse_lines
+        case $- in
+        *s*) die "$EXIT_USAGE" "--options - finds this script itself on stdin" "name a file, or save the script first" ;;
+        esac
+        lines=$(tr '\000' '\001' && echo .) # a shell drops NUL, and newlines at the end
     else
         readable --options "$options" >/dev/null
-        parse_lines <"$options"
+        [ "$(id -u)" -ne 0 ] || check_way "$(absolute "$options")" -020
+        lines=$(tr '\000' '\001' <"$options" && echo .)
     fi
-}
-
-parse_lines() {
-    while IFS= read -r line || [ -n "$line" ]; do
+    lines=${lines%.}
+    number=0 end=''
+    while [ -n "$lines" ]; do
+        number=$((number + 1))
+        at="line $number of --options: "
+        [ -z "$end" ] || die "$EXIT_USAGE" "it stands behind --end" "write --end last"
+        case $lines in
+        *"$NEWLINE"*) ;;
+        *) die "$EXIT_USAGE" "the end of the line is missing" "end each line with a newline: something may have been cut off" ;;
+        esac
+        line=${lines%%"$NEWLINE"*}
+        lines=${lines#*"$NEWLINE"}
+        case $line in
+        --end) end=yes && continue ;;
+        *"$RETURN") die "$EXIT_USAGE" "it ends with a carriage return" "write Unix line ends" ;;
+        esac
+        case ${line%%=*} in
+        --*[!a-z-]* | [!-]* | -[!-]* | '') die "$EXIT_USAGE" "it is no option" "write --name=value, nothing before it" ;;
+        esac
         parse "$line"
     done
+    at=''
+    [ "$number" -gt 0 ] || die "$EXIT_USAGE" "--options $options is empty" "write each option as a line --name=value"
+    [ "$options" != - ] || [ -n "$end" ] ||
+        die "$EXIT_USAGE" "--options - ends without a line --end" "send all options again, and --end last"
 }
 
 choose_action() {
@@ -199,22 +234,22 @@ choose_action() {
 remember() {
     case $2 in
     '') die "$EXIT_USAGE" "$1 is empty" "give it a value, or leave it out" ;;
-    -*) die "$EXIT_USAGE" "$1 cannot be '$2'" "a value does not begin with a dash" ;;
-    *[![:print:]]*) die "$EXIT_USAGE" "$1 holds a control character" "write it as one plain line" ;;
+    -*) wrong "$1" "$2" "a value does not begin with a dash" ;;
+    *[[:cntrl:]]*) die "$EXIT_USAGE" "$1 holds a control character" "write it as one plain line" ;;
     esac
     value=$2
     case $1 in
     --repo | --status-repo) remote "$1" "$2" ;;
-    --trust) [ "$2" = signed ] || [ "$2" = unsigned ] || die "$EXIT_USAGE" "$1 cannot be '$2'" "write signed or unsigned" ;;
+    --trust) [ "$2" = signed ] || [ "$2" = unsigned ] || wrong "$1" "$2" "write signed or unsigned" ;;
     --min-commit)
         case $2 in
-        *[!0-9a-f]*) die "$EXIT_USAGE" "--min-commit '$2' is no commit" "give all 40 hex digits" ;;
+        *[!0-9a-f]*) wrong "$1" "$2" "give all 40 hex digits of a commit" ;;
         esac
-        [ ${#2} -eq 40 ] || die "$EXIT_USAGE" "--min-commit '$2' is no full commit" "give all 40 hex digits"
+        [ ${#2} -eq 40 ] || wrong "$1" "$2" "give all 40 hex digits of a commit"
         ;;
     --trusted-signers | --known-hosts | --code-file | --ca) value=$(readable "$1" "$2") ;;
     --wheelhouse)
-        [ -d "$2" ] || die "$EXIT_USAGE" "--wheelhouse $2 is no folder" "name the folder that holds the wheels"
+        [ -d "$2" ] || wrong "$1" "$2" "name the folder that holds the wheels"
         value=$(absolute "$2")
         ;;
     --index | --proxy) url "$1" "$2" ;;
@@ -223,7 +258,7 @@ remember() {
 }
 
 readable() {
-    { [ -f "$2" ] && [ -r "$2" ]; } || die "$EXIT_USAGE" "$1 $2 cannot be read" "name a file that exists"
+    { [ -f "$2" ] && [ -r "$2" ]; } || wrong "$1" "$2" "name a file that exists and can be read"
     absolute "$2"
 }
 
@@ -235,23 +270,49 @@ absolute() {
 }
 
 url() {
-    case $2 in
-    *' '*) ;;
-    https://?* | http://?*) return ;;
-    file:///?*) [ "$1" = --index ] && return ;;
+    case $1:$2 in
+    *:https://?* | *:http://?* | --index:file:///?*) plain "$1" "$2" ;;
+    *) wrong "$1" "$2" "write it like https://name/path" ;;
     esac
-    die "$EXIT_USAGE" "$1 '$2' is no URL" "write it like https://name/path"
 }
 
-# The forms that the agent follows too (agent/system/remote.py).
-remote() {
-    case $2 in
-    *' '* | *::*) ;;
-    https://?* | http://?* | ssh://?* | file:///?* | /*) return ;;
-    *://*) ;;
-    *?:?*) return ;;
+# plain OPTION URL: refuses one that is read otherwise than it is meant: a password ends at / # ? and blanks. Sets
+# $authority, the part with user, password, host and port.
+plain() {
+    authority=${2#*://}
+    authority=${authority%%/*}
+    port=${authority##*@}
+    case ${2#"${2%%[#?]*}"}${port##*]} in
+    [#?]*@* | *:*[!0-9]*) wrong "$1" "$2" "$ENCODE" ;;
     esac
-    die "$EXIT_USAGE" "$1 cannot be '$(masked "$2")'" "write https://…, ssh://…, git@host:path or an absolute path"
+    [ -z "$(printf '%s' "$2" | LC_ALL=C tr -d '\041-\176')" ] || wrong "$1" "$2" "$ENCODE"
+}
+
+# The forms that the agent follows too (agent/system/remote.py). `name:password@host` is not one, though ssh would try.
+remote() {
+    hint='write https://…, ssh://…, git@host:path or an absolute path'
+    case $2 in
+    https://?* | http://?* | ssh://?* | file:///?*)
+        plain "$1" "$2"
+        case ${2%%:*}:$authority in
+        ssh:*:*@*) hint='ssh takes no password in a URL: leave it out, and use a key' ;;
+        *) return ;;
+        esac
+        ;;
+    *://* | *' '* | *::*) ;;
+    /*) return ;;
+    *?:?*)
+        path=${2#*:}
+        case ${2%%:*} in
+        *@*) return ;;
+        esac
+        case ${path%%/*} in
+        *@*) ;;
+        *) return ;;
+        esac
+        ;;
+    esac
+    wrong "$1" "$2" "$hint"
 }
 
 # The folder that this script lies in, if that is a clone with the agent; nothing when the script is piped.
@@ -315,8 +376,8 @@ check_names() {
 
 listed() { printf '%s' "${found:-there is none}" | tr '\n' ' '; }
 
-# URLs may hold a password, with an @ in it.
-masked() { printf '%s' "$1" | sed 's,//[^/]*@,//***@,'; }
+# URLs may hold a password, with an @ or / in it; so may what was meant to be one.
+masked() { printf '%s' "$1" | sed -e 's,//[^/]*@,//***@,' -e t -e 's,//.*:.*@,//***@,' -e t -e 's,^[^@]*:.*@,***@,'; }
 
 check_machine() {
     [ "$(uname -s)" = Linux ] || die "$EXIT_HOST" "this is $(uname -s)" "the agent runs on Linux"
@@ -677,6 +738,7 @@ told_options() {
         eval "value=\$$name"
         [ -z "$value" ] || printf '%s\n' "--$(printf '%s' "$name" | tr _ -)=$value"
     done
+    printf '%s\n' --end # or setup could not tell a whole stream from one that was cut off
 }
 
 hand_over() {
@@ -723,7 +785,7 @@ uninstall() {
 
 # shellcheck disable=SC2034 # hand_over passes the options on by name
 main() {
-    action='' verbose='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
+    at='' action='' verbose='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
     known_hosts='' code_file='' wheelhouse='' index='' proxy='' ca='' options=''
     clone='' work='' building='' settled='' renewed='' bundle='' version='' setup='' interrupted='' install='' adding='' compiling=''
     umask 022

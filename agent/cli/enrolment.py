@@ -64,7 +64,8 @@ class Following:
             "wheelhouse": f"{folder}/wheels" if self.wheelhouse is not None else None,
             **more,
         }
-        return "".join(f"--{name}={value}\n" for name, value in told.items() if value is not None).encode()
+        lines = [f"--{name}={value}\n" for name, value in told.items() if value is not None]
+        return "".join([*lines, "--end\n"]).encode()
 
     @property
     def files(self) -> dict[str, bytes]:

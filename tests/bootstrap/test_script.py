@@ -83,13 +83,13 @@ def test_the_version_is_that_of_the_agent() -> None:
         (["--host", "--plan"], "--host cannot be '--plan'"),
         (["--branch", "a\nb"], "--branch holds a control character"),
         (["--trust", "yes"], "--trust cannot be 'yes'"),
-        (["--min-commit", "abc123"], "--min-commit 'abc123' is no full commit"),
-        (["--min-commit", "Z" * 40], "is no commit"),
-        (["--known-hosts", "/no/such"], "--known-hosts /no/such cannot be read"),
-        (["--code-file", "/no/such"], "--code-file /no/such cannot be read"),
-        (["--wheelhouse", "/no/such"], "--wheelhouse /no/such is no folder"),
-        (["--proxy", "proxy:3128"], "--proxy 'proxy:3128' is no URL"),
-        (["--index", "file://"], "--index 'file://' is no URL"),
+        (["--min-commit", "abc123"], "--min-commit cannot be 'abc123': give all 40 hex digits"),
+        (["--min-commit", "Z" * 40], "ZZ': give all 40 hex digits"),
+        (["--known-hosts", "/no/such"], "--known-hosts cannot be '/no/such': name a file that exists"),
+        (["--code-file", "/no/such"], "--code-file cannot be '/no/such'"),
+        (["--wheelhouse", "/no/such"], "--wheelhouse cannot be '/no/such': name the folder"),
+        (["--proxy", "proxy:3128"], "--proxy cannot be 'proxy:3128': write it like https://name/path"),
+        (["--index", "file://"], "--index cannot be 'file://'"),
         (["--plan", "--once"], "--plan and --once exclude each other"),
         (["--plan=yes"], "--plan takes no value"),
         (["--verbose=yes"], "--verbose takes no value"),
@@ -240,19 +240,24 @@ def test_setup_gets_the_options_by_a_pipe(shell: Sequence[str], tmp_path: Path) 
     program.parent.mkdir()
     program.write_text('#!/bin/sh\necho "$*" >"${0%/bin/*}/arguments"\ncat >"${0%/bin/*}/options"\n')
     program.chmod(0o755)
-    set_before = "PACKAGES=/nonexistent OPT=/nonexistent version='' branch=main status_repo=https://t@h/s"
+    set_before = f"PACKAGES={tmp_path}/no OPT={tmp_path}/no version='' branch=main status_repo=https://t@h/s"
     others = "inventory='' host='' trusted_signers='' min_commit='' known_hosts='' code_file='' proxy='' ca=''"
     called(shell, tmp_path, f"repo='https://u:p@h/c d' {set_before} {others}\nhand_over")
     assert (tmp_path / "arguments").read_text() == "setup --options -\n"
-    options = "--repo=https://u:p@h/c d\n--branch=main\n--status-repo=https://t@h/s\n--trust=unsigned\n"
+    options = "--repo=https://u:p@h/c d\n--branch=main\n--status-repo=https://t@h/s\n--trust=unsigned\n--end\n"
     assert (tmp_path / "options").read_text() == options
 
 
 def test_options_come_from_a_file_or_from_stdin_and_are_checked_alike(shell: Sequence[str], tmp_path: Path) -> None:
     for name, lines, said in (
-        ("good", "--repo=https://git.example/c.git\n--branch=a=b", "add --trusted-signers FILE"),
-        ("bad", "--repo=ftp://u:hunter2@git.example/c.git\n", "--repo cannot be 'ftp://***@git.example/c.git'"),
-        ("none", "--repo\n", "--repo needs a value"),
+        ("good", "--repo=https://git.example/c.git\n--branch=a=b\n--end\n", "add --trusted-signers FILE"),
+        ("bad", "--branch=x\n--repo=ftp://h\n", "line 2 of --options: --repo has a wrong value: write https://"),
+        ("none", "--repo\n", "line 1 of --options: --repo needs a value"),
+        ("behind", "--end\n--plan\n", "line 2 of --options: it stands behind --end"),
+        ("cut", "--host=a\n--repo=https://git.exam", "line 2 of --options: the end of the line is missing"),
+        ("empty", "", "is empty"),
+        ("dos", "--repo=https://git.example/c.git\r\n", "line 1 of --options: it ends with a carriage return"),
+        ("nul", "--repo=https://git.example/c.git\0x\n", "--repo holds a control character"),
         ("twice", "--options=-\n", "--options is given twice"),
     ):
         (tmp_path / name).write_text(lines)
@@ -261,3 +266,74 @@ def test_options_come_from_a_file_or_from_stdin_and_are_checked_alike(shell: Seq
             with (tmp_path / name).open() as file:
                 done = subprocess.run(argv, stdin=file, capture_output=True, text=True, timeout=30, check=False)
             assert (said in done.stderr, done.returncode) == (True, 2), done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "repo=https://bot:hunter2@h/x",
+        "--repo https://bot:hunter2@h/x",
+        " --repo=https://bot:hunter2@h/x",
+        "\ufeff--repo=https://bot:hunter2@h/x",
+        "--repo=https:bot:hunter2@h/x y",
+        "--repo=bot:hunter2@h:/x",
+        "--repo=ssh://git:hunter2@h/x",
+        "--index=bot:hunter2@h/simple",
+        "--proxy=socks5://bot:hunter2@h:1080",
+        "--min-commit=hunter2",
+        "--ca=hunter2",
+        "-hunter2",
+    ],
+)
+def test_nothing_of_a_wrong_line_of_options_is_shown(shell: Sequence[str], line: str) -> None:
+    argv = [*shell, str(SCRIPT), "--options", "-"]
+    told = f"--host=a\n{line}\n--end\n"
+    done = subprocess.run(argv, input=told, capture_output=True, text=True, timeout=30, check=False)
+    assert re.fullmatch(r"bootstrap: line 2 of --options: .+\n", done.stderr)
+    assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("password", ["a#hunter2", "a?hunter2", "a/hunter2", "a hunter2", "hünter2"])
+def test_of_a_password_that_cannot_stand_in_a_url_it_is_said_how_to_write_it(
+    shell: Sequence[str], password: str
+) -> None:
+    done = bootstrap("--repo", f"https://bot:{password}@h/x", shell=shell)
+    assert "percent-encode" in done.stderr
+    assert password[-6:] not in done.stderr
+
+
+@pytest.mark.parametrize("url", ["ssh://git:hunter2@h/x", "bot:hunter2@h:x", "https:bot:hunter2@h/x"])
+def test_a_password_for_ssh_is_refused_and_not_shown(shell: Sequence[str], url: str) -> None:
+    done = bootstrap("--repo", url, "--trust", "unsigned", shell=shell)
+    assert (done.returncode, "--repo cannot be" in done.stderr, "hunter2" in done.stderr) == (2, True, False)
+
+
+@pytest.mark.parametrize(
+    "url", ["ssh://git@h:22/x@v1", "git@h:x@v1", "h:a/x@v1", "https://[::1]:80/x", "https://u:p@h:1/x"]
+)
+def test_an_at_sign_or_colon_elsewhere_is_no_password(shell: Sequence[str], url: str) -> None:
+    assert "needs root" in bootstrap("--repo", url, "--trust", "unsigned", shell=shell).stderr
+
+
+def test_options_by_stdin_that_may_have_been_cut_off_between_two_lines_are_refused(shell: Sequence[str]) -> None:
+    argv = [*shell, str(SCRIPT), "--options", "-"]
+    told = "--repo=https://git.example/c.git\n"
+    done = subprocess.run(argv, input=told, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, "without a line --end" in done.stderr) == (2, True)
+
+
+def test_options_by_stdin_are_refused_where_the_script_itself_comes_from_there(shell: Sequence[str]) -> None:
+    done = bootstrap("--options", "-", shell=shell, piped=True)
+    assert (done.returncode, "finds this script itself on stdin" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("mode", "owner"), [(0o666, 0), (0o620, 0), (0o600, NOBODY)])
+def test_root_takes_no_options_from_a_file_that_others_can_change(
+    shell: Sequence[str], tmp_path: Path, mode: int, owner: int
+) -> None:
+    file = tmp_path / "options"
+    file.write_text("--repo=https://git.example/c.git\n")
+    os.chown(file, owner, -1)
+    file.chmod(mode)
+    done = bootstrap("--options", f"{file}", shell=shell, uid=0)
+    assert (done.returncode, f"{file} can be changed by others than root" in done.stderr) == (3, True), done.stderr

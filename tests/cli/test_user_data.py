@@ -116,6 +116,7 @@ def test_every_format_puts_the_same_files_there_and_only_root_reads_them(
     assert names["bootstrap.sh"] == (ROOT / "bootstrap.sh").read_bytes()
     assert hashlib.sha256(names["bootstrap.sh"]).hexdigest() in names["run"].decode()
     assert f"--min-commit={repo.head}\n" in names["options"].decode()
+    assert names["options"].endswith(b"\n--end\n")
 
 
 ODD = """https://git.example.org/it's$(id)`id`"%s;&*?\\!.git"""

@@ -6,13 +6,15 @@ inventory and finds this host in it. On a failure it takes back what it wrote, s
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -90,15 +92,34 @@ class SetupOptions:
     that it asked for."""
 
 
-def _read_options(context: click.Context, parameter: click.Parameter, file: TextIO | None) -> None:
-    """Take more options from a file with one ``--name=value`` a line."""
-    del parameter
-    told = (line.rstrip("\n").removeprefix("--").partition("=") for line in file or ())
-    context.default_map = {name.replace("-", "_"): value for name, _, value in told}
+def _read_options(context: click.Context, parameter: click.Parameter, file: BinaryIO | None) -> None:
+    """Take more options from a file with one ``--name=value`` a line and a last line ``--end``, which tells that it was
+    not cut off. Raises UsageError, without a value: it may be a password."""
+    if file is None:
+        return
+    *lines, rest = os.fsdecode(file.read()).split("\n")
+    if rest or lines[-1:] != ["--end"]:
+        raise UsageError("--options ends without a line --end", hint="send all options again, and --end last")
+    options = [option for option in context.command.params if isinstance(option, click.Option) and not option.is_flag]
+    named = {option.opts[0]: option for option in options if option is not parameter}
+    told = {}
+    for number, line in enumerate(lines[:-1], start=1):
+        name, _, value = line.partition("=")
+        if name not in named:
+            raise UsageError(f"line {number} of --options is no option of setup", hint="write --name=value")
+        try:
+            if not value or re.search(r"[\x00-\x1f\x7f]", value):
+                raise click.BadParameter("")
+            named[name].type_cast_value(context, value)
+        except click.BadParameter:
+            wrong = f"line {number} of --options: {name} has a wrong value"
+            raise UsageError(wrong, hint="see bootstrap.sh --help") from None
+        told[f"{named[name].name}"] = value
+    context.default_map = told
 
 
 @click.command(hidden=True)
-@click.option("--options", type=click.File(), is_eager=True, expose_value=False, callback=_read_options)
+@click.option("--options", type=click.File("rb"), is_eager=True, expose_value=False, callback=_read_options)
 @click.option("--source", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("--repo")
 @click.option("--branch")
