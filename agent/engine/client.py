@@ -33,6 +33,7 @@ from agent.engine.protocol import (
     Order,
     ProtocolError,
 )
+from agent.engine.readiness import await_confined, unreadable
 from agent.engine.secrecy import Lacking, nothing_sealed, passwords_apart
 from agent.engine.talk import (
     STOPPED,
@@ -44,7 +45,6 @@ from agent.engine.talk import (
     Skip,
     ignore,
 )
-from agent.engine.walls import behind_walls, unreadable
 from agent.errors import DeployError
 from agent.host.paths import Paths
 from agent.problems import ProblemKind
@@ -220,7 +220,7 @@ class Engine:
         takes, another is started without: all of it or none."""
         if confined and not self.unconfined:
             started = self._preloaded.child(temp, pyinfra=pyinfra, timeout_s=self._timeout_s)
-            child, self.unconfined = behind_walls(started, self._timeout_s)
+            child, self.unconfined = await_confined(started, self._timeout_s)
             if child is not None:
                 return child
         return self._preloaded.child(pyinfra=pyinfra, timeout_s=self._timeout_s, keep=self._inherit)
@@ -232,14 +232,14 @@ class Engine:
 
     def _fork(self, begin: Begin, *, confined: bool) -> Child:
         """The same by a fork, which knows its orders. What it needs is loaded before it, and stays loaded."""
-        from agent.engine import confined as walled
+        from agent.engine import confined as confined_child
         from agent.engine import runner
 
         orders = (replace(order, arguments=to_plain(order.arguments)) for order in begin.deploys)
         told = replace(begin, deploys=tuple(orders))  # as they would have been read
         if confined and not self.unconfined:
-            started = Child.forked(lambda: walled.main(begin.temp, told))
-            child, self.unconfined = behind_walls(started, self._timeout_s)
+            started = Child.forked(lambda: confined_child.main(begin.temp, told))
+            child, self.unconfined = await_confined(started, self._timeout_s)
             if child is not None:
                 return child
         return Child.forked(lambda: runner.main(begin=told), keep=self._inherit)

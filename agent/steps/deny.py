@@ -35,7 +35,7 @@ from agent.system.rego import RUNS_ON, UNSET, ModuleOutline, RegoError, asking_u
 PACKAGE = "main"
 TESTS = "_test.rego"
 NO_ENGINE = (
-    f"the rules in {FOLDER}/ cannot be asked: the engine of policies is not installed",
+    f"the rules in {FOLDER}/ cannot be asked: the Rego interpreter is not installed",
     f"`pipx install './hostwright[policy]'` beside the clone; on a host run bootstrap.sh again; {RUNS_ON}",
 )
 """Problem and remedy. A rule that nobody can ask denies everything."""
@@ -137,7 +137,7 @@ def policies_of(tree: Tree) -> Policies:
 
 class HostPolicies:
     """The policies of the commit aimed at, asked about the plans of one host. Where nothing would change, and where
-    there are no policies, nothing is asked and the engine is not started. ``tree`` gives the files of the commit."""
+    there are no policies, nothing is asked and no interpreter is started. ``tree`` gives the commit's files."""
 
     def __init__(
         self, tree: Callable[[], Tree], state: DesiredState, *, inventory: str, groups: tuple[str, ...]

@@ -1,6 +1,7 @@
 """Rego, evaluated by regorus in a process of its own: with limits, without a network, an environment or files.
 
-The engine reads what strangers wrote (names of files, the words of programs) and runs rules that may never end.
+regorus, the Rego interpreter, reads what strangers wrote (names of files, the words of programs) and runs rules that
+may never end.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from agent.system.process import Completed, run
 CPU_S = 10
 """Seconds of CPU for one evaluation."""
 MEMORY_BYTES = 512 * 1024 * 1024
-"""Of data that one evaluation may hold, beside what the loaded engine holds."""
+"""Of data that one evaluation may hold, beside what the loaded interpreter holds."""
 BATCH_BYTES = 2 * 1024 * 1024
 """Inputs that one process is handed: the modules are compiled once for them."""
 ANSWER_BYTES = 8 * 1024 * 1024
@@ -31,15 +32,15 @@ WALL_S = 60.0
 RUNS_ON = "it runs on x86-64 and aarch64 with glibc 2.34 or newer, as Debian 12 and Ubuntu 22.04 have it"
 
 MESSAGE_LIMIT = 300
-"""Characters of what the engine says."""
+"""Characters of what the interpreter says."""
 
 _UNSCHEDULED = b"could not schedule all statements"
-"""The engine's words for a rule that it leaves out."""
+"""The interpreter's words for a rule that it leaves out."""
 UNSET = "a rule asks for a variable that nothing sets"
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PACKAGE = "regorus"
 _ENVIRON = {"MIMALLOC_ARENA_EAGER_COMMIT": "0"}
-"""The allocator of the engine reserves 1 GiB as it loads. So it takes of that, and is counted for, what it needs."""
+"""The allocator of regorus reserves 1 GiB as it loads. So it takes of that, and is counted for, what it needs."""
 
 
 class RegoError(Exception):
@@ -68,7 +69,7 @@ class ModuleOutline:
 
 
 def has_engine() -> bool:
-    """Whether the engine is installed; it is not loaded here."""
+    """Whether the interpreter is installed; it is not loaded here."""
     return find_spec(_PACKAGE) is not None
 
 
@@ -127,7 +128,7 @@ def _ask(begin: Mapping[str, Any], inputs: Sequence[bytes], expected: int) -> It
             output_limit=ANSWER_BYTES,
         )
     except OSError as error:
-        raise RegoError(f"the engine of policies cannot start: {error.strerror}") from None
+        raise RegoError(f"the Rego interpreter cannot start: {error.strerror}") from None
     if done.cut:
         raise RegoError(f"the rules say more than {ANSWER_BYTES // 1024**2} MiB")
     answers = done.output.splitlines()
@@ -151,5 +152,5 @@ def _why_ended(done: Completed) -> str:
     if done.timed_out or done.code == -signal.SIGXCPU:
         return f"an evaluation took more than {CPU_S} s"
     if done.code in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGKILL) or b"MemoryError" in done.error:
-        return f"the engine crashed, or needed more than {MEMORY_BYTES // 1024**2} MiB of memory"
-    return f"the engine of policies failed: {printable(done.complaint)}"
+        return f"the Rego interpreter crashed, or needed more than {MEMORY_BYTES // 1024**2} MiB of memory"
+    return f"the Rego interpreter failed: {printable(done.complaint)}"

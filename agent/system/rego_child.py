@@ -1,4 +1,4 @@
-"""The process that holds the engine of Rego: ``python -I -m agent.system.rego_child``; ``system.rego`` starts it.
+"""The process that holds the Rego interpreter: ``python -I -m agent.system.rego_child``; ``system.rego`` starts it.
 
 A line with the modules comes first, then a line for each input. Each answer is a line: ``{"value": …}``, or
 ``{"error": …}``, which is the last. Where the first line asks for no ``rules``, the answer outlines the modules.
@@ -44,7 +44,7 @@ def _answers(begin: Answer, inputs: Iterable[bytes]) -> Iterator[Answer]:
     try:
         import regorus  # code of others: root does not load it
     except ImportError as error:
-        yield {"error": f"the engine of policies does not load here: {error}", "unloadable": True}
+        yield {"error": f"the Rego interpreter does not load here: {error}", "unloadable": True}
         return
 
     _close_all_ways(begin["memory"])
@@ -94,7 +94,7 @@ def _limit_cpu(seconds: int) -> None:
 
 
 def _error(text: str) -> Answer:
-    """What the engine says, in a line and with its place; the rest is a picture of that and a stack of its own."""
+    """What the interpreter says, in a line and with its place; the rest is a picture of that and a stack of its own."""
     reason, place = _REASON.search(text), _PLACE.search(text)
     message = reason[1] if reason else text.strip().partition("\n")[0]
     where = {"file": place[1], "line": int(place[2]), "column": int(place[3])} if place else {}

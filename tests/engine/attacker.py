@@ -1,7 +1,7 @@
 """Runs on a booted host, with the agent installed there: plans a deploy file that runs given lines of Python.
 
 Reads {"looking", "lines": {name: line}} from stdin; writes {name: what it raised, or ""}. Without "lines" it plans
-"code", and writes {"error": what the plan complains of, "unconfined": why it has no walls, "changes": what it wants}.
+"code", and writes {"error": what the plan complains of, "unconfined": why it is so, "changes": what it wants}.
 """
 
 from __future__ import annotations

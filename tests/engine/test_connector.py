@@ -363,7 +363,7 @@ if told:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="plans are confined on hosts that root runs")
-def test_a_plan_behind_walls_sees_the_same(bench: Bench) -> None:
+def test_a_confined_plan_sees_the_same(bench: Bench) -> None:
     (bench.target / "shut").mkdir(mode=0)
     for name in ("open", "closed", "shut/inner"):
         (bench.target / name).write_text("x\n")

@@ -225,8 +225,8 @@ def test_a_plan_of_built_ins_forks_and_one_of_deploy_files_does_not() -> None:
     )
 
 
-@pytest.mark.parametrize("refusal", ["", "raise OSError('no walls here')"])
-def test_at_the_walls_it_does_not_do_what_its_parent_does_as_it_ends(tmp_path: Path, refusal: str) -> None:
+@pytest.mark.parametrize("refusal", ["", "raise OSError('no namespaces here')"])
+def test_while_it_confines_itself_it_does_not_do_what_its_parent_does_as_it_ends(tmp_path: Path, refusal: str) -> None:
     told = alone(f"""
         import atexit, os
         from agent.engine import confined, runner

@@ -1,4 +1,4 @@
-"""The engine of policies, in its process: what it tells of mistakes, and what a rule can reach."""
+"""The Rego interpreter, in its process: what it tells of mistakes, and what a rule can reach."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_an_engine_that_does_not_load_says_where_it_does(tmp_path: Path, monkeyp
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", f"{python}")
     found = error('deny contains "x"')
-    assert found.message.startswith("the engine of policies does not load here: ")
+    assert found.message.startswith("the Rego interpreter does not load here: ")
     assert "glibc 2.34" in found.remedy
 
 

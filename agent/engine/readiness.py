@@ -1,4 +1,4 @@
-"""Starts the child of a plan, and finds out whether it could confine itself: all of it or none, and which is known."""
+"""Finds out whether the child of a plan has confined itself: wholly, or not at all and why."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.problems import ProblemKind
 from agent.system.files import make_private_folder
 
 
-def behind_walls(child: Child, timeout_s: float) -> tuple[Child | None, str]:
+def await_confined(child: Child, timeout_s: float) -> tuple[Child | None, str]:
     """``child``, which was told to confine itself, once it has; or none, and what this host lacks.
 
     Its word for it is good: it has seen nothing of the config repo yet. Raises DeployError (kind ``engine``) for a
@@ -36,7 +36,7 @@ def why_unconfined(work: Path, timeout_s: float) -> str:
     make_private_folder(work)
     with tempfile.TemporaryDirectory(prefix="engine-", dir=work) as scratch:
         started = Preloaded().child(scratch, pyinfra=False, timeout_s=timeout_s)
-        child, reason = behind_walls(started, timeout_s)
+        child, reason = await_confined(started, timeout_s)
         if child is not None:
             child.kill()
             child.close()

@@ -1,7 +1,8 @@
 """A plan's deploy code tries every way out, on a booted host. Each is refused in a confined plan.
 
-So that it is the walls that hold, the same code tries the same on the same host without them: as root, and as the user
-that a plan is, with the same capability. What neither of them may do is refused by the test bed, and shows nothing.
+To show that it is the confinement that holds, the same code tries the same on the same host unconfined: as root, and
+as the user that a plan is, with the same capability. What neither of them may do is refused by the test bed, and shows
+nothing.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ WAYS_OUT = {
 }
 """The line that a deploy file runs. It raises where the way is closed."""
 
-BY_THE_WALLS = (
+BY_CONFINEMENT = (
     "signal a process of nobody",
     "the network",
     "keys",
@@ -124,7 +125,7 @@ BY_THE_WALLS = (
     "to be called by anybody",
     "take the lock",
 )
-"""Ways that the user who plans has where nothing but the walls is taken away."""
+"""Ways that the user who plans has where nothing but the confinement is taken away."""
 
 CLOSED = re.compile(
     "not permitted|ermission denied|Read-only|must be superuser|no new privileges|Access denied|uthentic|ProcessLookup"
@@ -242,8 +243,8 @@ def test_there_is_no_way_out_of_a_plan(
     assert CLOSED.search(confined[way]), confined[way] or "it is open"
 
 
-@pytest.mark.parametrize("way", BY_THE_WALLS)
-def test_the_user_who_plans_has_that_way_without_walls(nobody: dict[str, str], way: str) -> None:
+@pytest.mark.parametrize("way", BY_CONFINEMENT)
+def test_the_user_who_plans_has_that_way_unconfined(nobody: dict[str, str], way: str) -> None:
     assert nobody[way] == ""
 
 
