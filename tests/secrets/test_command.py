@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import pty
@@ -9,27 +11,45 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
+from agent.cli import main
 from agent.host.identity import decryption_key
 from agent.inventory.recipients import Recipients
+from agent.secrets import editing
 from agent.system import age
 from tests.secrets.conftest import Desk
 
 
-def run(
+def command(
     desk: Desk, *arguments: str, given: bytes = b"", environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """The command, in the config repo, at the home of nobody in particular."""
-    argv = [sys.executable, "-m", "agent", "secret", *arguments]
-    told = {"PATH": os.environ["PATH"], "HOME": f"{desk.keys}", **(environment or {})}
-    return subprocess.run(argv, input=given, capture_output=True, cwd=desk.repo, env=told, timeout=60, check=False)
+    """Run a command in this process, in the config repo, at the home of nobody in particular. Programs that it starts
+    write elsewhere."""
+    told = {"PATH": os.environ["PATH"], "HOME": f"{desk.keys}", "TMPDIR": tempfile.gettempdir(), **(environment or {})}
+    out, err = io.BytesIO(), io.BytesIO()
+    with (
+        contextlib.chdir(desk.repo),
+        mock.patch.dict(os.environ, told, clear=True),
+        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(given))),
+        mock.patch.object(sys, "stdout", io.TextIOWrapper(out, write_through=True)),
+        mock.patch.object(sys, "stderr", io.TextIOWrapper(err, write_through=True)),
+    ):
+        code = main.run(arguments)
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
-def fine(desk: Desk, *arguments: str, given: bytes = b"", **more: dict[str, str]) -> str:
-    done = run(desk, *arguments, given=given, **more)
+def run(desk: Desk, *arguments: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
+    return command(desk, "secret", *arguments, **more)
+
+
+def fine(desk: Desk, *arguments: str, **more: Any) -> str:
+    done = run(desk, *arguments, **more)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
 
@@ -132,15 +152,10 @@ def test_an_edit_that_a_signal_ends_leaves_no_value_behind(desk: Desk, tmp_path:
     assert not path.parent.exists()
 
 
-def test_an_edit_says_so_where_the_value_is_on_a_disk(desk: Desk) -> None:
+def test_an_edit_says_so_where_the_value_is_on_a_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     fine(desk, "set", "web/admin", given=b"before\n")
-    program = (
-        "import sys; from agent.cli.main import run; from agent.secrets import editing\n"
-        "editing._IN_MEMORY = '/none'; sys.exit(run(sys.argv[1:]))"
-    )
-    argv = [sys.executable, "-c", program, "secret", "edit", "web/admin", "--identity", f"{desk.ann}"]
-    told = {"PATH": os.environ["PATH"], "EDITOR": "true"}
-    done = subprocess.run(argv, cwd=desk.repo, env=told, capture_output=True, timeout=60, check=False)
+    monkeypatch.setattr(editing, "_IN_MEMORY", "/none")
+    done = run(desk, "edit", "web/admin", "--identity", f"{desk.ann}", environment={"EDITOR": "true"})
     assert (done.returncode, b"in a file on a disk while you edit it" in done.stderr) == (0, True), done.stderr
 
 
@@ -217,7 +232,7 @@ def test_a_copy_in_the_folder_of_others_is_complained_of_and_never_made_for_them
         desk.write("secrets/web1/stolen.age", copy)
         done = run(desk, "rekey", "web1/stolen", "--identity", f"{desk.ann}")
         assert (done.returncode, reads(desk, "web1", "web1/stolen")) == (6, None)
-        done = subprocess.run([sys.executable, "-m", "agent", "check"], cwd=desk.repo, capture_output=True, check=False)
+        done = command(desk, "check")
         assert done.returncode == 6
         assert b"web1/stolen.age: the same encrypted bytes are secrets/web2/root.age, which is for" in done.stderr
 
@@ -230,29 +245,22 @@ def test_a_new_file_that_is_not_added_to_git_is_named_as_that(desk: Desk) -> Non
     content = {"/srv/x": {"content": "{{ secret('web/admin') }}", "mode": "0600"}}
     for deploys, code in (([], 0), ([{"files": content}], 6)):
         desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": deploys}]))
-        done = subprocess.run(
-            [sys.executable, "-m", "agent", "check"],
-            cwd=desk.repo,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr
+        done = command(desk, "check")
+        said = done.stderr.decode()
+        assert done.returncode == code, said
         path = "inventories/lab/secrets/web/admin.age"
-        assert "is not added to Git, so no host gets it; git add " + path in done.stderr.replace(f"`{path}", path)
-        assert "rekey" not in done.stderr
+        assert "is not added to Git, so no host gets it; git add " + path in said.replace(f"`{path}", path)
+        assert "rekey" not in said
 
 
 def test_lock_check_ends_with_10_while_somebody_cannot_read(desk: Desk) -> None:
-    argv = [sys.executable, "-m", "agent", "lock", "--check"]
     (desk.repo / "inventories/lab/identities/web2.pub").unlink()
     fine(desk, "set", "web/admin", given=b"value")
-    assert subprocess.run(argv, cwd=desk.repo, capture_output=True, check=False).returncode == 0
+    assert command(desk, "lock", "--check").returncode == 0
     desk.admit("web2")
-    done = subprocess.run(argv, cwd=desk.repo, capture_output=True, check=False)
+    done = command(desk, "lock", "--check")
     assert (done.returncode, b"web2 cannot read it yet" in done.stdout) == (10, True)
-    assert subprocess.run(argv[:-1], cwd=desk.repo, capture_output=True, check=False).returncode == 0
+    assert command(desk, "lock").returncode == 0
     assert "web/admin" in (desk.repo / "inventories/lab/lock.yaml").read_text()
 
 
@@ -322,8 +330,7 @@ def test_check_complains_of_files_that_nobody_can_read(desk: Desk, path: str, co
     if isinstance(content, str):
         content = content.replace("age1RECIPIENT", age.recipient_of(age.generate()))
     desk.write(path, content)
-    argv = [sys.executable, "-m", "agent", "check"]
-    done = subprocess.run(argv, cwd=desk.repo, capture_output=True, check=False)
+    done = command(desk, "check")
     assert (done.returncode, said in done.stderr.decode()) == (6, True), done.stderr.decode()
 
 
