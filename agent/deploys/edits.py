@@ -97,6 +97,14 @@ class BlockEdit:
 
 Edit = LineEdit | BlockEdit
 
+_MARKER = re.compile(r" (BEGIN|END) hostwright \S")
+
+
+def holds_marker(text: str | None) -> bool:
+    """Whether a line of ``text`` is, or could be taken for, a marker of a block: as a part of a file it would end that
+    block early, and what stands behind it would be written once more with each look."""
+    return text is not None and _MARKER.search(text) is not None
+
 
 def split(text: str) -> list[str]:
     """Lines with their ends, at newlines only: a form feed or a lone carriage return inside a line is the file's

@@ -156,6 +156,17 @@ def test_a_value_of_several_lines_is_no_line(desk: Desk, file: Path) -> None:
     assert [each.change.refused for each in due(desk, file, LINES)] == [True, False]
 
 
+@pytest.mark.parametrize("marker", ["# END hostwright managed", "; BEGIN hostwright other"])
+def test_a_value_with_a_marker_of_a_block_is_not_written(desk: Desk, file: Path, marker: str) -> None:
+    desk.store.write("web/db", f"first\n{marker}\nlast".encode())
+    (found,) = due(desk, file, BLOCK)
+    assert found.change.refused
+    assert "a line of it is a marker of a block" in found.change.operation
+    with pytest.raises(DeployError, match="marker of a block"):
+        carry_out([found])
+    assert not file.exists()
+
+
 PLAIN = {"line": "port=1"}
 OTHER = {"block": "{{ secret('web/db') }}\n", "name": "other"}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from agent.deploys.at_path import AtPath
-from agent.deploys.edits import REPLACING, Edit
+from agent.deploys.edits import REPLACING, Edit, holds_marker
 from agent.deploys.files.diff import unified
 from agent.deploys.files.path_kind import Content, PathKind, is_private, refused, work_at
 from agent.deploys.items import FILE_MODE, SECRET_MODE, Item
@@ -55,7 +55,7 @@ class Part(PathKind):
             return refused(item, f"cannot edit {found.described}{hint}")
         if found.status is not None and found.content is None:
             return refused(item, "cannot edit a file of this size")
-        if item.secret and (why := _why_no_secret(item, found)):
+        if why := _why_not(item, found):
             return refused(item, why)
         before, after = found.content or b"", self.content_after(item, found)
         if after == before:
@@ -113,6 +113,13 @@ def rewrite(path: str, change: Callable[[str], str]) -> None:
         forget_backup(at.parent, at.name)
 
     work_at(place, put)
+
+
+def _why_not(item: Item, found: AtPath) -> str:
+    """Why the part may not be written there; empty where it may."""
+    if holds_marker(item.text):
+        return "a line of it is a marker of a block, BEGIN or END hostwright: leave that line out"
+    return _why_no_secret(item, found) if item.secret else ""
 
 
 def _why_no_secret(item: Item, found: AtPath) -> str:

@@ -191,6 +191,8 @@ def test_a_later_play_replaces_a_path_and_adds_lines_and_blocks(commit: Commit) 
         ({"/p": {"content": ""}, "/p/q": {"content": ""}}, "/p/q lies in /p, which is to be a file"),
         ({"/p": {"absent": True}, "/p/q": {"content": ""}}, "/p/q lies in /p, which is to be absent"),
         ({"/d": {"tree": "files/conf.d"}, "/d/a": {"line": "x"}}, "/d/a is a whole file in a tree"),
+        ({"/d": {"block": "x\n# END hostwright managed\ny\n"}}, "a block of /d holds a marker of a block"),
+        ({"/d": {"line": "# BEGIN hostwright other"}}, "a line of /d holds a marker of a block"),
     ],
 )
 def test_a_complaint_says_what_is_wrong(commit: Commit, written: dict[str, Any], complaint: str) -> None:
