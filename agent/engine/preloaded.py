@@ -18,16 +18,20 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from typing import IO
 
 from agent.engine.child import Child, environment
-from agent.engine.forked import LOST, Pipes, Process, fork_into
+from agent.engine.forked import LOST, Pipes, Process, await_end, fork_into
 
 _MOST_DESCRIPTORS = 16
 _LINE = 4096
 _LAST_WORDS = 8 * 1024
+_ENDING_S = 1.0
+"""How long it may take to end by itself: an idle one takes a few milliseconds."""
 
 
 class Preloaded:
@@ -52,17 +56,18 @@ class Preloaded:
     def _start(self) -> socket.socket:
         connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
+            self._words = tempfile.TemporaryFile()  # noqa: SIM115  # a pipe would fill: nobody reads meanwhile
             self._process = subprocess.Popen(
                 [self._python, "-I", "-m", "agent.engine"],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
+                stderr=self._words,
                 env=environment(os.environ),
                 cwd="/",
                 start_new_session=True,
             )
         self._connection = connection
-        self._end = weakref.finalize(self, _end, self._process, connection)
+        self._end = weakref.finalize(self, _end, self._process, connection, self._words)
         return connection
 
     def _begin(self, order: bytes, descriptors: list[int], timeout_s: float) -> int:
@@ -87,21 +92,23 @@ class Preloaded:
 
     def _last_words(self) -> str:
         """The reason why it ended."""
-        assert self._process.stderr is not None
-        self._process.kill()
-        self._process.wait()
-        os.set_blocking(self._process.stderr.fileno(), False)  # what it had started may hold the other end
-        told = (self._process.stderr.read(_LAST_WORDS) or b"").decode(errors="replace").splitlines()
+        await_end(self._process.pid, _ENDING_S)
+        code = self._process.poll()
+        if code is not None and code < 0:
+            return f"it was killed by {signal.Signals(-code).name}"
+        self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - _LAST_WORDS))
+        told = self._words.read().decode(errors="replace").splitlines()
         return next((line for line in reversed(told) if line.strip()), "it ended and said nothing")
 
 
-def _end(process: subprocess.Popen[bytes], connection: socket.socket) -> None:
-    """It has nothing to put in order, so nobody waits until it has ended by itself."""
+def _end(process: subprocess.Popen[bytes], connection: socket.socket, words: IO[bytes]) -> None:
+    """An idle one ends when its connection does, and leaves no child that nobody has waited for: where process 1 does
+    not do that, one would stay for ever."""
     connection.close()
+    await_end(process.pid, _ENDING_S)
     process.kill()
     process.wait()
-    if process.stderr is not None:
-        process.stderr.close()
+    words.close()
 
 
 class _Fork(Process):
@@ -145,13 +152,15 @@ def serve() -> int:
             pid, error = _begin(order, descriptors)
             for each in descriptors:
                 os.close(each)
-            connection.send(json.dumps([pid, error]).encode())
+            with suppress(OSError):  # its parent has ended
+                connection.send(json.dumps([pid, error]).encode())
             if pid:
                 how = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # its number stays its own
                 assert how is not None
                 status = how.si_status if how.si_code == os.CLD_EXITED else -how.si_status
                 ended = pid
-                connection.send(f"{status}".encode())
+                with suppress(OSError):
+                    connection.send(f"{status}".encode())
 
 
 def _begin(order: bytes, descriptors: list[int]) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import textwrap
 import time
 from pathlib import Path
@@ -134,22 +135,58 @@ def test_where_it_is_killed_its_child_does_not_go_on(started: list[int]) -> None
     child.close()
 
 
-def test_one_that_cannot_be_loaded_says_why(bench: Bench, tmp_path: Path) -> None:
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho 'no such library' >&2\n")
-    python.chmod(0o755)
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("echo 'no such library' >&2", "no such library"),
+        ("echo 'a warning' >&2; kill -KILL $$", "it was killed by SIGKILL"),
+        ("exit 1", "it ended and said nothing"),
+    ],
+)
+def test_one_that_cannot_be_loaded_says_why(bench: Bench, tmp_path: Path, does: str, told: str) -> None:
     bench.deploy("none", "")
-    engine = Engine(work=bench.work, timeout_s=TIMEOUT_S, python=str(python))
-    with pytest.raises(DeployError, match="could not be started: no such library"):
+    engine = Engine(work=bench.work, timeout_s=TIMEOUT_S, python=interpreter(tmp_path, does))
+    with pytest.raises(DeployError, match=f"could not be started: {told}"):
         engine.plan(bench.state(), bench.root, frozenset())
 
 
-def test_one_that_does_not_answer_in_time_is_killed(bench: Bench, tmp_path: Path, started: list[int]) -> None:
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nexec sleep 600\n")
+def interpreter(folder: Path, does: str) -> str:
+    python = folder / "python"
+    python.write_text(f"#!/bin/sh\n{does}\n")
     python.chmod(0o755)
+    return str(python)
+
+
+def test_one_that_says_much_as_it_loads_starts(tmp_path: Path) -> None:
+    does = f'head -c 100000 /dev/zero >&2; exec {sys.executable} "$@"'
+    child = Preloaded(interpreter(tmp_path, does)).child(pyinfra=False, timeout_s=TIMEOUT_S)
+    child.kill()
+    child.close()
+
+
+REAPS = """\
+import ctypes, os
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: as process 1
+from agent.engine.preloaded import Preloaded
+preloaded = Preloaded()
+with preloaded.child(pyinfra=False, timeout_s=60):
+    pass
+del preloaded
+try:
+    print(os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print("none")
+"""
+
+
+def test_where_process_1_waits_for_no_child_none_stays() -> None:
+    argv = [sys.executable, "-I", "-c", REAPS]
+    assert subprocess.run(argv, capture_output=True, text=True, check=True, timeout=TIMEOUT_S).stdout == "none\n"
+
+
+def test_one_that_does_not_answer_in_time_is_killed(bench: Bench, tmp_path: Path, started: list[int]) -> None:
     bench.deploy("none", "")
-    engine = Engine(work=bench.work, timeout_s=1, python=str(python))
+    engine = Engine(work=bench.work, timeout_s=1, python=interpreter(tmp_path, "exec sleep 600"))
     with pytest.raises(DeployError, match="could not be started: timed out"):
         engine.plan(bench.state(), bench.root, frozenset())
     assert not Path(f"/proc/{started[0]}").exists()
