@@ -91,7 +91,9 @@ def parse(content: bytes, file: str) -> Settings:
 def _without_yaml(content: bytes) -> dict[str, str] | None:
     """The values, where all lines are of the form that ``render`` mostly writes and nothing is wrong; else None. Each
     command reads this file, and a YAML parser takes 15 ms of CPU to load."""
-    lines = [line for line in content.decode("ascii", errors="replace").split("\n") if line and line[0] != "#"]
+    if not _PRINTABLE.fullmatch(content):
+        return None  # YAML has other ends of lines, and refuses what is no text
+    lines = [line for line in content.decode("ascii").split("\n") if line and line[0] != "#"]
     values = {match[1]: match[2] for line in lines if (match := _SIMPLE.fullmatch(line))}
     if len(values) != len(lines) or not _NEEDED <= values.keys() <= _CHECKS.keys():
         return None
@@ -156,6 +158,7 @@ def render(settings: Settings) -> bytes:
 
 _REPO = "write a URL (https://…, ssh://…, git@host:path) or an absolute path"
 _NEEDED = {"remote", "inventory", "host"}
+_PRINTABLE = re.compile(rb"[\n -~]*")
 _SIMPLE = re.compile(r"([a-z_]+): ([A-Za-z/](?:[A-Za-z0-9._/@:+~=-]*[A-Za-z0-9._/@+~=-])?)")
 _NO_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 """Words of YAML 1.1 that look like text."""

@@ -158,3 +158,9 @@ def test_a_simple_line_means_what_yaml_says(key: str, value: str) -> None:
     content = "".join(f"{name}: {text}\n" for name, text in lines.items()).encode()
     simple = _without_yaml(content)
     assert simple is None or simple == _by_yaml(content, "agent.yaml")
+
+
+@pytest.mark.parametrize("end", ["\r", "\x85", "\u2028", "\u2029", "\0", "\x1b", "\x7f", "\ufeff", "\t", "ä"])
+def test_characters_that_yaml_may_take_otherwise_are_left_to_it(end: str) -> None:
+    content = f"# kept by ops{end}branch: dev\nremote: /srv/config.git\ninventory: prod\nhost: web1\n".encode()
+    assert _without_yaml(content) is None
