@@ -19,7 +19,8 @@ _COMPILE = "_create_fn"
 
 
 def compile_late(package: str) -> None:
-    """From now on, for the dataclasses of ``package``. Only ``inspect.signature`` can tell, before the first call."""
+    """From now on, for the dataclasses of ``package``. Before the first call,
+    ``inspect.signature`` can tell, and the ``__doc__`` that ``dataclasses`` makes from it for a class without one."""
     if compile_now := getattr(dataclasses, _COMPILE, None):
         setattr(dataclasses, _COMPILE, _late(compile_now, package))
 
@@ -39,7 +40,7 @@ def _waiting(name: str, compiled: Callable[[], Method]) -> Method:
     another, ``__repr__``: that stays, and is compiled once."""
     compiled = functools.cache(compiled)
 
-    def method(self: object, *values: Any, **named: Any) -> Any:
+    def method(self: object, /, *values: Any, **named: Any) -> Any:
         made = compiled()
         made.__qualname__ = method.__qualname__
         for kind in type(self).__mro__:

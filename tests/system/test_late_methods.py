@@ -74,6 +74,17 @@ def test_those_of_other_packages_are_compiled_at_once(compiled: list[str]) -> No
     assert "__init__" in compiled
 
 
+def test_a_field_may_have_any_name(late: list[str]) -> None:
+    @dataclass
+    class Names:
+        self: int
+        values: int
+        named: int
+
+    made = Names(self=1, values=2, named=3)
+    assert (made.self, made.values, made.named) == (1, 2, 3)
+
+
 OUTCOMES: dict[str, Callable[[Any], Any]] = {
     "made": lambda kind: [getattr(kind(1, y=2, names=["a"]), name) for name in ("x", "y", "names")],
     "defaults": lambda kind: kind(1).names is not kind(1).names,
