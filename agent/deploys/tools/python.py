@@ -98,7 +98,7 @@ def _uv(*arguments: str, temporary: Path, timeout_s: float) -> Completed:
         )
     own = {
         "PATH": _PATH,
-        "HOME": "/nonexistent",  # root's own configuration is not the host's
+        "HOME": f"{temporary}",  # root's own configuration is not the host's; uv makes a home that is not there
         "LC_ALL": "C.UTF-8",
         "TMPDIR": f"{temporary}",
         "UV_NO_CACHE": "1",  # the store of tools is the cache

@@ -94,6 +94,15 @@ def test_the_index_of_the_environment_is_used(
     assert "UV_NO_VERIFY_HASHES=1" not in environment
 
 
+def test_the_home_and_the_temporary_folder_of_uv_are_where_versions_are_built(uv: Path, folder: Path) -> None:
+    python.build(folder, [f"ruff==0.6.9 {HASH}"])
+    lines = (uv / "environment").read_text().splitlines()
+    assert {line for line in lines if line.startswith(("HOME=", "TMPDIR="))} == {
+        f"HOME={folder.parent}",
+        f"TMPDIR={folder.parent}",
+    }
+
+
 def test_uv_keeps_no_cache_on_the_host(uv: Path, folder: Path) -> None:
     python.build(folder, [f"ruff==0.6.9 {HASH}"])
     environments = (uv / "environment").read_text().splitlines()
