@@ -17,7 +17,7 @@ from agent.domain.near import near
 from agent.errors import InventoryError, SettingsError
 from agent.host.paths import Paths
 from agent.system.files import read_bounded, write_atomic
-from agent.system.remote import without_password
+from agent.system.remote import concealed
 
 SIZE_LIMIT = 64 * 1024
 """Bytes; nine short lines are a few hundred."""
@@ -139,7 +139,7 @@ def _by_yaml(content: bytes, file: str) -> dict[str, str]:
 def complaint(key: str, value: str) -> str | None:
     """The mistake in ``value`` for the setting ``key``, and what to write instead; None when it is fine."""
     pattern, wanted = _CHECKS[key]
-    return None if pattern.fullmatch(value) else f"{key} cannot be {without_password(value)!r}: {wanted}"
+    return None if pattern.fullmatch(value) else f"{key} cannot be {concealed(value)!r}: {wanted}"
 
 
 def write(paths: Paths, settings: Settings) -> None:

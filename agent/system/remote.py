@@ -32,6 +32,9 @@ _URL_HOST: Final = re.compile(_HOST)
 _URL_USER: Final = re.compile(_USER)
 _WHO: Final = re.compile(r"(?P<scheme>[a-z0-9+.-]*)://(?P<user>[^/:\s]*)(?P<password>:[^/\s]*)?@", re.IGNORECASE)
 """A password may have an ``@`` in it, so it ends before the last one."""
+_MEANT: Final = re.compile(r"^([\w+.-]*:?//)?+[^@]*:.*@", re.DOTALL)
+"""The user and password of what was meant to be a URL, whatever stands in them."""
+_ENCODE: Final = "percent-encode what cannot stand in a URL: / in a password is %2F, # %23, ? %3F, a blank %20"
 _BRANCH: Final = re.compile(r"(?![-/.])(?!.*(\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$))[^\x00-\x20\x7f~^:?*\[\\]{1,244}")
 """The rules of git-check-ref-format(1), and no leading hyphen."""
 
@@ -56,7 +59,9 @@ class Remote:
     def parse(cls, text: str) -> Remote:
         """Raises SettingsError, kind ``bad-remote``, or for a local path what ``_owned`` raises."""
         if not text or text.startswith("-") or re.search(r"[\x00-\x20\x7f]", text):
-            raise _refused(text, "it is empty, begins with `-` or holds blanks")
+            raise _refused(
+                text, "it is empty, begins with `-` or holds blanks" + (f"; {_ENCODE}" if "@" in text else "")
+            )
         if text.startswith("/"):
             return cls(str(_owned(Path(text))), Transport.FILE)
         if "://" in text:
@@ -71,8 +76,10 @@ class Remote:
         try:
             parts = urlsplit(text)
             port = parts.port
-        except ValueError as error:
-            raise _refused(text, f"{error}") from error
+        except ValueError:
+            raise _refused(text, f"its host or port is none; {_ENCODE}") from None  # the error quotes the password
+        if "@" in parts.query + parts.fragment:
+            raise _refused(text, _ENCODE)
         if parts.scheme == "file" and parts.netloc in ("", "localhost"):
             return cls(str(_owned(Path(unquote(parts.path)))), Transport.FILE)
         host = parts.netloc.rpartition("@")[2].removesuffix(f":{port}")
@@ -125,6 +132,11 @@ def without_password(text: str) -> str:
     return _WHO.sub(_masked, text)
 
 
+def concealed(text: str) -> str:
+    """``text`` that is refused as a URL, without what may have been meant as user and password."""
+    return without_password(_MEANT.sub(r"\1***@", text))
+
+
 def _masked(found: re.Match[str]) -> str:
     if not found["scheme"].lower().endswith("ssh"):
         return f"{found['scheme']}://***@"
@@ -154,7 +166,7 @@ def _owned(path: Path) -> Path:
 
 def _refused(text: str, why: str) -> SettingsError:
     return SettingsError(
-        f"the remote {without_password(printable(text))!r} cannot be used: {why}",
+        f"the remote {printable(concealed(text))!r} cannot be used: {why}",
         kind=ProblemKind.BAD_REMOTE,
         hint="write ssh://git@host/path.git, git@host:path.git, https://host/path.git or /absolute/path.git",
     )

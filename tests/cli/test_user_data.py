@@ -182,6 +182,7 @@ def test_ksvalidator_finds_nothing_wrong(printed: Printed, tmp_path: Path) -> No
         (("--as", "web1", *HTTPS, "--index", "https://a b"), 2, "is no URL"),
         (("--as", "web1", *HTTPS, "--index", "http://index.example.org/all"), 2, "is no URL of https"),
         (("--as", "web1", *HTTPS, "--index", "https://u:p@index.example.org/all"), 2, "***@index"),
+        (("--as", "web1", *HTTPS, "--index", "u:p@index.example.org/all"), 2, "--index ***@index"),
         (("--as", "web1", *HTTPS, "--branch", "nope"), 2, "git push -u origin nope"),
         (("--as", "web1", *HTTPS[2:]), 2, "is a path of this computer"),
         (("--as", "web1", *HTTPS, "--branch", "-x"), 3, "cannot be the name of a branch"),

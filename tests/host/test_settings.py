@@ -121,8 +121,17 @@ def test_what_is_no_mapping_is_refused(text: str) -> None:
     assert "agent.yaml" in complaint(text)
 
 
-def test_a_password_is_not_repeated_in_a_complaint() -> None:
-    assert "hunter2" not in complaint("remote: https://me:hunter2@git.example/c.git with blanks")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "remote: https://me:hunter2@git.example/c.git with blanks",
+        "remote: https://me:a hunter2@git.example/c.git",
+        "proxy: me:hunter2@git.example:3128",
+        "proxy: socks5://me:a/hunter2@git.example",
+    ],
+)
+def test_a_password_is_not_repeated_in_a_complaint(line: str) -> None:
+    assert ("***@git.example" in complaint(line), "hunter2" in complaint(line)) == (True, False)
 
 
 def test_null_is_the_default() -> None:

@@ -71,10 +71,26 @@ def test_a_password_leaves_the_url_and_does_not_show() -> None:
     assert "ss" not in f"{remote}{remote!r}".replace("https", "")
 
 
-def test_a_refused_url_is_named_without_its_password() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://ann:hunter2@git.example.org:port/x",
+        "https://ann:a/hunter2@git.example.org/x",
+        "https://ann:a#hunter2@git.example.org/x",
+        "https://ann:12#hunter2@git.example.org/x",
+        "https://ann:12?hunter2@git.example.org/x",
+        "https://ann:a hunter2@git.example.org/x",
+        "https://ann:hunter2\u2100@git.example.org/x",
+        "https:/ann: hunter2@git.example.org/x",
+        "https://ann:hunter2" + "x" * 500 + "@git.example.org:port/x",
+    ],
+)
+def test_a_refused_url_is_named_without_its_password_and_it_is_said_how_to_write_it(url: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        Remote.parse("https://ann:hunter2@git.example.org:port/x")
+        Remote.parse(url)
     assert "hunter2" not in f"{refused.value}"
+    assert "***@git.example.org" in f"{refused.value}"
+    assert "percent-encode" in f"{refused.value}"
 
 
 def test_passwords_in_foreign_text_are_masked() -> None:

@@ -18,7 +18,7 @@ from agent.errors import SettingsError, UsageError
 from agent.inventory.ansible.inventory import read_host_names
 from agent.inventory.source import open_source
 from agent.system.files import write_atomic
-from agent.system.remote import Remote, Transport, without_password
+from agent.system.remote import Remote, Transport, concealed, without_password
 from agent.system.revisions import Revisions
 from agent.system.ssh_key import public_half, unusable
 
@@ -42,7 +42,7 @@ def boot_of(
     _require_own(keys, given, desk)
     if index is not None and not _INDEX.fullmatch(index):
         raise UsageError(
-            f"--index {without_password(printable(index))} is no URL of https, or names a user",
+            f"--index {printable(concealed(index))} is no URL of https, or names a user",
             hint="write it like https://host/simple: root runs what comes from there, and many read the document",
         )
     if following.access and not following.known_hosts:
