@@ -98,7 +98,7 @@ def ask(path: Path, *, wait: bool, timeout_s: float) -> dict[str, Any]:
             answer = json.loads(_line(connection, timeout_s))
         except (OSError, ValueError) as error:
             raise SettingsError(
-                f"no daemon answers on {path}: {error}",
+                f"no daemon answers on {path}: {getattr(error, 'strerror', None) or error}",
                 kind=ProblemKind.NO_DAEMON,
                 hint="is it running (`systemctl status hostwright`)? without it, `hostwright apply` runs a cycle here",
             ) from error

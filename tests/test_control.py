@@ -71,3 +71,4 @@ def test_where_no_daemon_answers_the_error_says_what_to_do(tmp_path):
     with pytest.raises(SettingsError) as caught:
         ask(tmp_path / "control.sock", wait=False, timeout_s=1)
     assert (caught.value.kind, "hostwright apply" in caught.value.hint) == ("no-daemon", True)
+    assert caught.value.message == f"no daemon answers on {tmp_path}/control.sock: No such file or directory"

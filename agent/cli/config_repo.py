@@ -40,8 +40,9 @@ class ConfigRepo:
             raise UsageError(f"{self.root} has no inventories", hint=f"{ELSEWHERE}; {BEGIN}")
         return names
 
-    def one_inventory(self) -> str:
-        """The inventory that is named, else the only one. Raises UsageError with the choices."""
+    def one_inventory(self, begin: str = BEGIN) -> str:
+        """The inventory that is named, else the only one. Raises UsageError with the choices; ``begin`` is what to do
+        where there is none."""
         if self.inventory:
             return self.inventory
         root = self.root
@@ -49,9 +50,7 @@ class ConfigRepo:
         if len(names) == 1:
             return names[0]
         if not names:
-            raise UsageError(
-                f"{root} has no inventories", hint=f"{ELSEWHERE}; {BEGIN}; on a managed host root needs none of this"
-            )
+            raise UsageError(f"{root} has no inventories", hint=f"{ELSEWHERE}; {begin}")
         raise UsageError(
             f"which inventory of {root}?", hint=f"say --inventory NAME; one of: {', '.join(map(escaped, names))}"
         )

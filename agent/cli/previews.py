@@ -186,4 +186,8 @@ def _alike(found: Sequence[Preview]) -> Iterator[tuple[list[str], tuple[str, ...
 def _sum(preview: Preview) -> str:
     if preview.lines:
         return preview.lines[0]
-    return f"not known: {preview.error.message}" if preview.error is not None else "not known"
+    return (
+        f"not known: {preview.error.message.removeprefix(f'{preview.host}: ')}"
+        if preview.error is not None
+        else "not known"
+    )

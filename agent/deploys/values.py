@@ -13,6 +13,9 @@ from agent.domain.fault import Mistake, no_truth
 
 T = TypeVar("T")
 
+_MODE = re.compile(r"0?[0-7]?(4[04]{2}|5[05]{2}|6[046]{2}|7[01457]{2})")
+"""A mode that people write; any other octal number is hardly meant."""
+
 
 def checked(is_good: Callable[[str], object], what: str, remedy: str) -> AfterValidator:
     """Refuse a text for which ``is_good`` is false: "'x' is not ``what``; ``remedy``"."""
@@ -33,7 +36,9 @@ def _without_nul(value: T) -> T:
 
 def _quoted(value: object) -> object:
     if isinstance(value, int):
-        raise Mistake(f"{value} is read as a number, which has lost its meaning", 'write it in quotes, such as "0640"')
+        meant = next(filter(_MODE.fullmatch, (f"{value:04o}", f"0{value}")), None)  # YAML reads 0600 as 384
+        remedy = f'write "{meant}", if that is meant' if meant else 'write it in quotes, such as "0640"'
+        raise Mistake(f"a mode without quotes is read as the number {value}", remedy)
     return value
 
 

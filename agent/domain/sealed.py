@@ -60,6 +60,17 @@ def holds_sealed(value: object) -> bool:
     return isinstance(value, (list, tuple)) and any(map(holds_sealed, value))
 
 
+def sealed_at(value: object) -> tuple[str, ...] | None:
+    """The path of keys to the first value that holds a token, or to the list or the key's mapping that does; None where
+    there is no token."""
+    if not holds_sealed(value):
+        return None
+    for key, part in value.items() if isinstance(value, Mapping) else ():
+        if (inside := sealed_at(part)) is not None:
+            return (key, *inside)
+    return ()
+
+
 def expressions(text: str) -> Iterator[Expression]:
     """What the tokens in ``text`` stand for, and those among their arguments."""
     for found in _TOKEN.finditer(text):

@@ -19,7 +19,7 @@ from agent.domain.digest import JSON, canonical
 from agent.domain.fault import Fault, Mistake
 from agent.domain.layout import INVENTORIES
 from agent.domain.pins import Pins, RepositoryPin
-from agent.domain.sealed import holds_sealed, is_sealed
+from agent.domain.sealed import is_sealed, sealed_at
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
 from agent.inventory import providers
@@ -290,6 +290,7 @@ class Environment:
         """Complain of a secret in a place that may be read by others than the host's root."""
         keys = [resource.key for resource in (*concrete.resources, *concrete.claims)]
         exposed = None if deploy.spec is None else deploy.spec.exposed(concrete.arguments)
-        if any(map(is_sealed, keys)) or holds_sealed(exposed):
-            remedy = "write it to a file with `files`, and name that file here"
-            complaints.add(*deploy.place(()), f"a secret cannot stand in {deploy.kind} here", remedy, host=host)
+        at = sealed_at(exposed)
+        if any(map(is_sealed, keys)) or at is not None:
+            remedy = "only the content of `files` and `dotfiles` and a `password_hash` can be secret; keep it there"
+            complaints.add(*deploy.place(at or ()), f"a secret cannot stand in {deploy.kind} here", remedy, host=host)

@@ -186,13 +186,13 @@ class SecretFiles:
                 complaints.add(place, (), f'there is no group or host "{folder}", so nobody may read this', remedy)
             elif self._source.entry(path).link:
                 complaints.add(place, (), "a link, which is not followed", "put the file itself here")
-            elif wrong := _damage(self._source.tree.read(f"{self._source.folder}/{path}")):
+            elif wrong := damage(self._source.tree.read(f"{self._source.folder}/{path}")):
                 complaints.add(place, (), *wrong)
             elif copies := self.copies(name.removesuffix(SUFFIX)):
                 complaints.add(place, (), *copied(copies))
 
 
-def _damage(content: bytes) -> tuple[str, str] | None:
+def damage(content: bytes) -> tuple[str, str] | None:
     """Problem and remedy of a file of secrets that nobody can decrypt; None where some key may."""
     if whole_conflict_line(content.decode(errors="replace")):
         return MERGE_CONFLICT[0], "take one side (`git checkout --ours` or `--theirs`): the lines belong together"

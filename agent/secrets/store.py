@@ -15,7 +15,7 @@ from agent.inventory.ansible.inventory import read_groups
 from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.lock import LOCK_FILE, Lock, lock_text, read_lock
 from agent.inventory.recipients import ADMINS_FILE, Recipients, differences, gone, is_known, read_recipients
-from agent.inventory.secrets import NAME, SECRETS, SUFFIX, SecretFiles, copied
+from agent.inventory.secrets import NAME, SECRETS, SUFFIX, SecretFiles, copied, damage
 from agent.inventory.source import open_source
 from agent.secrets.own_keys import OwnKeys
 from agent.system import age
@@ -80,6 +80,7 @@ class SecretStore:
         for name in names or self.files.names:
             try:
                 if (names and name not in self.files.names) or everything or self._is_behind(name):
+                    self._require_admins(name)
                     value = self.read(name, keys)
                     known = is_known(self.files, name, before.get(name))
                     self._require_ours(name, named=known or bool(names))
@@ -111,6 +112,8 @@ class SecretStore:
         readers = self.files.readers(name.partition("/")[0])
         if readers is None:
             return Listed(name, (), ("its folder is no group or host",))
+        if damaged := damage(self.files.content(name)):
+            return Listed(name, (), ("; ".join(damaged),))
         wrong = tuple(map(str, differences(self.files, name, self.recipients, self.lock.secrets.get(name))))
         return Listed(name, tuple(self.recipients.of(readers).values()), wrong)
 
@@ -145,16 +148,20 @@ class SecretStore:
             near = nearest(folder, self.files.folders, otherwise="name a group or host of the hosts file")
             raise UsageError(f'there is no group or host "{folder}"', hint=near)
         wanted = self.recipients.of(readers)
-        if not self.recipients.admins:
-            raise InventoryError(
-                f"{self.folder.name}/{ADMINS_FILE} names nobody, so nobody could read {name} again",
-                hint=f"write your age recipient or SSH public key into inventories/{self.folder.name}/{ADMINS_FILE}",
-            )
+        self._require_admins(name)
         made = age.encrypt(value, list(wanted))
         path = self.folder / SECRETS / f"{name}{SUFFIX}"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, made, mode=0o644)
         return SecretPin(hashlib.sha256(made).hexdigest(), wanted)
+
+    def _require_admins(self, name: str) -> None:
+        """Raises InventoryError where no person is to read ``name``."""
+        if not self.recipients.admins:
+            raise InventoryError(
+                f"{self.folder.name}/{ADMINS_FILE} names nobody, so nobody could read {name} again",
+                hint=f"write your age recipient or SSH public key into inventories/{self.folder.name}/{ADMINS_FILE}",
+            )
 
     def _keep(self, pins: dict[str, SecretPin]) -> None:
         self.lock = replace(self.lock, secrets=pins)

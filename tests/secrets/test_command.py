@@ -301,6 +301,26 @@ def test_a_closed_stdin_is_an_empty_one(desk: Desk) -> None:
     assert (done.returncode, done.stdout) == (0, b"value"), done.stderr
 
 
+def test_rekey_without_administrators_says_to_name_one(desk: Desk) -> None:
+    fine(desk, "set", "web/admin", given=b"value")
+    desk.write("admins", "# nobody yet\n")
+    done = run(desk, "rekey", "--all")
+    assert done.returncode == 6
+    assert "admins names nobody" in done.stderr.decode()
+    assert "secret rekey" not in done.stderr.decode()
+
+
+def test_a_name_that_ends_as_the_file_does_is_refused(desk: Desk) -> None:
+    done = run(desk, "set", "web/admin.age", given=b"value")
+    assert (done.returncode, "leave .age out: web/admin\n" in done.stderr.decode()) == (2, True)
+    assert not (desk.repo / "inventories/lab/secrets").exists()
+
+
+def test_a_file_that_is_no_secret_is_listed_as_that(desk: Desk) -> None:
+    desk.write("secrets/web/admin.age", "garbage")
+    assert "this is no age file" in fine(desk, "list")
+
+
 def test_without_administrators_nothing_is_written(desk: Desk) -> None:
     desk.write("admins", "# nobody yet\n")
     done = run(desk, "set", "web/admin", given=b"value")

@@ -210,7 +210,7 @@ def test_what_is_no_token_is_shown_as_damaged_however_deep_it_goes() -> None:
         ),
         ("files: {/srv/x: {content: x, validate: [x, '{{ pw }}', '%s']}}", "a secret can only be content"),
         ("files: {/srv/x: {link: '/srv/{{ pw }}'}}", "a secret can only be content"),
-        ("motd: {text: '{{ pw }}'}", "a secret cannot stand in motd"),
+        ("motd: {text: '{{ pw }}'}", "a secret cannot stand in motd here"),
         ("cron: {x: {command: 'x {{ pw }}', schedule: '@daily'}}", "a secret cannot stand in cron"),
         ("command: {x: {run: [x, '{{ pw }}']}}", "a secret cannot stand in command"),
         (

@@ -117,9 +117,11 @@ def test_a_diff_and_the_rules_show_how_it_is_asked_for(desk: Desk, tmp_path: Pat
         {"password_hash": {"comment": ASKED}},
     ],
 )
-def test_elsewhere_in_users_a_secret_is_complained_of(desk: Desk, people: Mapping[str, object]) -> None:
+def test_elsewhere_in_users_a_secret_is_complained_of(desk: Desk, people: Mapping[str, Mapping[str, str]]) -> None:
     wanted(desk, people)
-    assert "a secret cannot stand in users here" in desk.complaint()
+    told = desk.complaint()
+    ((name, entry),) = people.items()
+    assert f"users.{name}.{next(iter(entry))}: a secret cannot stand in users here" in told
 
 
 def test_a_host_that_cannot_read_it_still_locks_the_person_out(desk: Desk) -> None:

@@ -85,7 +85,7 @@ def test_a_host_that_cannot_be_reached_is_told_beside_one_that_can(
     told = capsys.readouterr()
     assert code == 4
     assert "web1  in sync with tree" in told.out
-    assert "web2  not known: web2: " in told.out
+    assert "web2  not known: " in told.out
 
 
 def test_a_mistake_is_told_before_any_host_is_asked(

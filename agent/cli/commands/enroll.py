@@ -109,7 +109,10 @@ def enroll(
     else:
         hosts = desk.who.match(":".join(targets))
         if not hosts:
-            raise UsageError(f"no host of {INVENTORIES}/{desk.inventory} matches", hint="or say its name: --as NAME")
+            raise UsageError(
+                f"no host of {INVENTORIES}/{desk.inventory} matches",
+                hint="a machine that is to become a host needs a name: --as NAME",
+            )
         if fingerprint is not None and len(hosts) > 1:
             raise UsageError("--fingerprint is for one machine", hint="have the others in known_hosts")
         logins = {host: login_of(desk.who, host, fingerprint) for host in hosts}

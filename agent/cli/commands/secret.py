@@ -16,7 +16,7 @@ from agent.cli.interrupts import interruptible
 from agent.cli.output import Output
 from agent.domain.text import some
 from agent.errors import UsageError, host_io_error, together
-from agent.inventory.secrets import NAME
+from agent.inventory.secrets import NAME, SUFFIX
 from agent.secrets.ansible_vault import VaultError, decrypt, inline_values, is_vault
 from agent.secrets.editing import edited, place_in_memory
 from agent.secrets.own_keys import OwnKeys
@@ -52,6 +52,8 @@ def set_value(output: Output, repo: ConfigRepo, name: str, file: Path | None) ->
     store = _store(repo)
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name of a secret", hint="write <group or host>/<name>, such as web/admin")
+    if name.endswith(SUFFIX):
+        raise UsageError(f"{name} would lie in {name}{SUFFIX}", hint=f"leave {SUFFIX} out: {name.removesuffix(SUFFIX)}")
     value = _value(name, file)
     if not value.strip():
         raise UsageError("the value is empty", hint="nothing was written")
@@ -132,7 +134,7 @@ def rekey(
         if not told[inventory] and not failed:
             output.show(f"{inventory}: nothing has changed")
         for each in store.listed():
-            for line in each.wrong:
+            for line in each.wrong if not failed else ():
                 output.say(f"{each.name}: {line}")
     if failures:
         raise together(failures)

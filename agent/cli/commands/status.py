@@ -11,7 +11,7 @@ from shlex import quote
 import click
 
 from agent.cli.arguments import pass_config_repo, pass_output
-from agent.cli.config_repo import ConfigRepo
+from agent.cli.config_repo import BEGIN, ConfigRepo
 from agent.cli.output import Output
 from agent.domain import codec
 from agent.domain.phase import Phase
@@ -32,6 +32,7 @@ READ_DEADLINE_S = 120.0
 WHAT_LIMIT = 600
 """Characters of what one host complains about: a few lines of the table."""
 
+_BEGIN = f"{BEGIN}; on a managed host root needs none of this"
 COLUMNS = ("host", "state", "commit", "reported", "next due", "what")
 
 
@@ -46,7 +47,7 @@ def status(
 ) -> int:
     """Show what the hosts report, signatures verified."""
     view = fleet_view(
-        repo.folder, repo.inventory, remote, paths=Paths(), choose=lambda: (repo.root, repo.one_inventory())
+        repo.folder, repo.inventory, remote, paths=Paths(), choose=lambda: (repo.root, repo.one_inventory(_BEGIN))
     )
     seen = _read_seen(view.seen)
     statuses = judge_all(view.branch.read(READ_DEADLINE_S), view.identities, seen, view.hosts or ())

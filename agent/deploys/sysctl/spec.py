@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -28,6 +29,13 @@ class Setting(NamedEntry):
     optional: bool = False
     """Whether the kernel may be without it, as with that of a module which is not loaded. Otherwise that is an
     error."""
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _no_other(cls, value: object) -> object:
+        if isinstance(value, (bool, float)):
+            raise Mistake(f"{json.dumps(value)} is neither a whole number nor a text", "put it in quotes")
+        return value
 
     @field_validator("value")
     @classmethod
