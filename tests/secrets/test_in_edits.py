@@ -6,12 +6,14 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.deploys.correction import Correction
 from agent.deploys.files.corrections import corrections
 from agent.errors import DeployError
+from agent.inventory.complaint import ComplaintsError
 from tests.deploys.trees import as_root
 from tests.secrets.conftest import Desk
 
@@ -31,8 +33,14 @@ def file(tmp_path: Path) -> Path:
 
 
 def due(desk: Desk, file: Path, form: object) -> Sequence[Correction]:
-    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [{"files": {f"{file}": form}}]}]))
-    return corrections(desk.values()["files"], desk.repo)
+    return corrections(wanted(desk, {f"{file}": form}), desk.repo)
+
+
+def wanted(desk: Desk, files: dict[str, object]) -> dict[str, Any]:
+    """What the deploy ``files`` gets."""
+    desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [{"files": files}]}]))
+    arguments: dict[str, Any] = desk.values()["files"]
+    return arguments
 
 
 def carry_out(found: Sequence[Correction]) -> None:
@@ -138,6 +146,26 @@ def test_a_file_that_somebody_else_may_have_put_there_does_not_get_it(
         carry_out(found)
     assert file.exists() is (file_owner is not None)
     assert file_owner is None or file.read_text() == "mine=1\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "path"),
+    [
+        ({"owner": "app"}, "/srv/app/app.conf"),
+        ({"owner": "app"}, "/srv/app/deep/app.conf"),
+        ({"mode": "1777"}, "/srv/app/app.conf"),
+    ],
+)
+def test_check_complains_of_a_folder_that_is_to_be_somebody_elses(
+    desk: Desk, folder: dict[str, str], path: str
+) -> None:
+    with pytest.raises(ComplaintsError, match="secret, and others than root may write to /srv/app"):
+        wanted(desk, {"/srv/app": {"directory": True, **folder}, path: BLOCK})
+
+
+def test_check_takes_a_folder_of_roots(desk: Desk) -> None:
+    folders = {"/srv": {"directory": True, "mode": "1777"}, "/srv/app": {"directory": True, "group": "app"}}
+    assert len(wanted(desk, {**folders, "/srv/app/app.conf": BLOCK})["items"]) == 3
 
 
 @as_root

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -101,6 +101,7 @@ class _Items:
                 self._faults.append(Fault(problem, "leave that line out: the agent writes the markers", (item.path,)))
         private = {item.path for item in edits if item.secret}
         edits = [replace(item, secret=True) if item.path in private else item for item in edits]
+        self._faults += _open_folders(private, wholes)
         items = [*wholes.values(), *edits]
         items += self._parents(items, wholes)
         for item in items:
@@ -185,6 +186,18 @@ class _Items:
 
 def _mode(entry: FileEntry, default: int) -> int:
     return default if entry.mode is None else int(entry.mode, 8)
+
+
+def _open_folders(private: Iterable[str], wholes: Mapping[str, Item]) -> Iterator[Fault]:
+    """Complaints of folders from which the host would refuse to write the ``private`` files with a secret part."""
+    for path in sorted(private):
+        folder = next((wholes[each] for each in parents(path) if each in wholes), None)
+        if folder is None or folder.kind != "directory":
+            continue
+        writable = folder.path == parents(path)[0] and (folder.mode or 0) & 0o022
+        if writable or folder.owner not in ("root", "0"):
+            problem = f"a part of {path} is secret, and others than root may write to {folder.path}"
+            yield Fault(problem, "keep that folder root's, or write the whole file with its `owner`", (path,))
 
 
 def _complaint(path: str, entry: FileEntry) -> Fault | None:
