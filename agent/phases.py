@@ -97,6 +97,11 @@ class Cycle:
     log: Log
     selection: Selection
 
+    @property
+    def settle_s(self) -> int:
+        """How many seconds the host is watched after an intended change."""
+        return (self.selection.fleet or self.parts.memory.state().fleet).settle_s
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:

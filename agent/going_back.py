@@ -1,0 +1,103 @@
+"""The way back from a change that did harm.
+
+The last good state is applied again, which brings back what was removed. Then what the attempt brought is removed.
+Where that does not help either, the change may not be to blame: the verdict is withdrawn, and the change is tried again
+later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from agent.converge import health_source, make_so, rules_now
+from agent.domain.account import Account, Milestone, Rollback
+from agent.domain.memory import AppliedDeploy
+from agent.domain.trial import Bad, Trial
+from agent.phases import Course, Cycle, TrialVerdict, compose
+from agent.select_target import resolved
+from agent.steps import trial as trials
+from agent.steps.choose import Target
+from agent.steps.confirm import failures
+from agent.steps.lock_out import kept_out
+from agent.steps.record import wanted_by
+from agent.steps.roll_back import roll_back
+from agent.steps.verify import recall
+
+
+def take_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial, account: Account, *, doubtful: bool) -> TrialVerdict:
+    """Remembers a change that did harm as bad, and goes back to the last good state. Where there is none, the host
+    keeps the change. ``account``: of the attempt. ``doubtful``: something else may be to blame."""
+    memory, harm = cycle.parts.memory, "; ".join(verdict.harm)
+    good = _last_good(cycle, verdict.course)
+    if good is None or good.resolution.state.digest == trial.digest:
+        cycle.log.note([trials.nothing_to_go_back_to(trial.commit, harm)])
+        memory.keep_trial(None)
+        return verdict
+    earlier = memory.bad().get(trial.digest)
+    times = earlier.times + 1 if earlier is not None else 1
+    bad = Bad(trial.digest, trial.commit, cycle.parts.clock(), harm, times=times)
+    bad = bad.in_doubt(cycle.parts.clock()) if doubtful else bad
+    memory.keep_bad(bad)
+    rollback = Rollback(bad, good.resolution.commit.sha, account)
+    verdict = _go_back(cycle, verdict, replace(good, hold=bad.hold), rollback)
+    with cycle.log.surviving():
+        return finish_going_back(cycle, verdict, trial)
+    return verdict
+
+
+def _last_good(cycle: Cycle, course: Course) -> Target | None:
+    """The state that the host was last well with, but for whom the attempt locks out."""
+    sha = cycle.parts.memory.applied().good_commit
+    last = cycle.selection.trusted.sha if cycle.selection.trusted is not None else cycle.parts.memory.trust().last
+    if sha is None or last is None:
+        return None
+    good = resolved(cycle.parts, recall(sha, mirror=cycle.parts.mirror, last=last))
+    return Target(replace(good, state=kept_out(good.state, course.state or good.state)))
+
+
+def _go_back(cycle: Cycle, verdict: TrialVerdict, good: Target, rollback: Rollback) -> TrialVerdict:
+    """Applies the last good state again, whatever windows and suspensions say."""
+    attempted, known = verdict.course, cycle.parts.memory.applied().deploys
+    applied = attempted.converged.applied if attempted.converged is not None else known
+    # What the attempt left wanting is no habit of the state that the host goes back to.
+    before = {
+        name: replace(entry, not_idempotent=tuple(key for key in entry.not_idempotent if key in _habits(known, name)))
+        for name, entry in applied.items()
+    }
+    rules = replace(rules_now(cycle.parts, good, waits_for_backoff=False), failing={})
+    back = make_so(cycle, Course(good, trial=attempted.trial, rollback=rollback), rules, before)
+    verdict = replace(verdict, course=back)
+    account = compose(cycle, verdict)
+    helpless = rollback.failed_alike(account.outcome)
+    for failure in failures(account):
+        told = failure if helpless else trials.rollback_failed(rollback.bad, rollback.to, failure.message)
+        cycle.log.note([told])
+    return verdict
+
+
+def _habits(known: Mapping[str, AppliedDeploy], name: str) -> tuple[str, ...]:
+    return known[name].not_idempotent if name in known else ()
+
+
+def finish_going_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial) -> TrialVerdict:
+    """Removes what the attempt brought, and looks whether going back has helped. Nothing of that where the last good
+    state could not be applied: the next cycle takes it up again."""
+    course = verdict.course
+    rollback, planned, converged, target = course.rollback, course.planned, course.converged, course.target
+    if rollback is None or planned is None or converged is None or target is None:
+        return verdict
+    wanted = wanted_by(planned.state, converged.after, converged.applied)
+    done = roll_back(cycle.parts.ledger, planned.state, since=trial.at, wanted=wanted, attempted=rollback.attempted)
+    cycle.log.reached(Milestone.WENT_BACK)
+    source = health_source(cycle, planned.state)
+    health, reasons = trials.watch(trial, source, settle_s=cycle.settle_s, to_the_end=False)
+    bad = rollback.bad
+    if (reasons or rollback.failed_alike(converged.outcome)) and not bad.forlorn:
+        bad = bad.in_doubt(cycle.parts.clock())
+        cycle.parts.memory.keep_bad(bad)
+        target = replace(target, hold=bad.hold)
+    cycle.log.note([trials.rolled_back(bad, rollback.to)])
+    cycle.parts.memory.keep_trial(None)
+    rollback = replace(rollback, bad=bad, removed=done.removed, stays=done.stays)
+    return replace(verdict, course=replace(course, target=target, rollback=rollback), health=health)
