@@ -26,7 +26,8 @@ from typing import NoReturn
 
 from agent.system.exit import leave
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Those that ask a process to end."""
 LOST = 1
 """The exit status that stands for one that nobody kept."""
 
@@ -105,11 +106,12 @@ class Forked(Process):
 
 
 def fork_into(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str], keep: Iterable[int] = ()) -> int:
-    """A fork of this process that does ``run`` and ends. Returns its number. Raises OSError."""
+    """A fork of this process that does ``run`` and ends. Returns its number. ``keep``: descriptors above 2. Raises
+    OSError."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # its reader has gone: whoever writes next is told
             stream.flush()
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # a handler of the parent's is not the fork's
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # a handler of the parent's is not the fork's
     try:
         pid = os.fork()
         if pid == 0:
@@ -148,9 +150,9 @@ def _become(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str]
             gc.freeze()  # what was there is not touched, and so stays shared
             atexit._clear()  # what the parent does as it ends
             os.setsid()
-            for one in _SIGNALS:
+            for one in SIGNALS:
                 signal.signal(one, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             for number, descriptor in enumerate(pipes):
                 os.dup2(descriptor, number)
             last = 2

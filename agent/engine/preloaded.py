@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import IO
 
 from agent.engine.child import Child, environment
-from agent.engine.forked import LOST, Pipes, Process, await_end, fork_into
+from agent.engine.forked import LOST, SIGNALS, Pipes, Process, await_end, fork_into
 
 _MOST_DESCRIPTORS = 16
 _LINE = 4096
@@ -90,11 +90,14 @@ class Preloaded:
             raise
         return int(pid)
 
+    def killed_by(self) -> int:
+        """The signal that ended it, negative; 0 where none did. Waits a short while for its end."""
+        await_end(self._process.pid, _ENDING_S)
+        return min(self._process.poll() or 0, 0)
+
     def _last_words(self) -> str:
         """The reason why it ended."""
-        await_end(self._process.pid, _ENDING_S)
-        code = self._process.poll()
-        if code is not None and code < 0:
+        if code := self.killed_by():
             return f"it was killed by {signal.Signals(-code).name}"
         self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - _LAST_WORDS))
         told = self._words.read().decode(errors="replace").splitlines()
@@ -131,7 +134,7 @@ class _Fork(Process):
             return int(told)
         with suppress(ProcessLookupError):  # nobody would tell of its end any more
             os.killpg(self.pid, signal.SIGKILL)
-        return LOST
+        return self._preloaded.killed_by() or LOST
 
     def await_end(self, timeout_s: float | None) -> None:
         if self._code is None:
@@ -139,7 +142,10 @@ class _Fork(Process):
 
 
 def serve() -> int:
-    """The preloaded process. Ends when its parent does."""
+    """The preloaded process. Ends when its parent does, and not before: where all processes of a login are asked to
+    end, a child finishes the operation that it is in."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     with socket.socket(fileno=0) as connection:
         ended = 0
         while True:
@@ -150,8 +156,8 @@ def serve() -> int:
             if not order:
                 return 0
             pid, error = _begin(order, descriptors)
-            for each in descriptors:
-                os.close(each)
+            for descriptor in descriptors:
+                os.close(descriptor)
             with suppress(OSError):  # its parent has ended
                 connection.send(json.dumps([pid, error]).encode())
             if pid:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from agent.domain.outcome import Status
 from agent.engine.child import ChildEndedError, TimedOutError
 from agent.engine.client import Engine
 from agent.engine.preloaded import Preloaded
@@ -130,9 +131,26 @@ def test_where_it_is_killed_its_child_does_not_go_on(started: list[int]) -> None
     preloaded = Preloaded()
     child = preloaded.child(pyinfra=False, timeout_s=TIMEOUT_S)
     os.kill(started[0], signal.SIGKILL)
-    with pytest.raises(ChildEndedError, match="ended with status 1"):
+    with pytest.raises(ChildEndedError, match="was killed by SIGKILL"):
         child.receive(time.monotonic() + TIMEOUT_S)
     child.close()
+
+
+STOPPED = """\
+import os, signal, time
+def stop():
+    os.kill(os.getppid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.8)  # the end of a silent engine is looked for twice a second
+python.call(name="one", function=stop)
+server.shell(name="two", commands=["true"])
+"""
+
+
+def test_where_all_processes_are_asked_to_end_an_operation_is_finished(bench: Bench) -> None:
+    bench.deploy("asked", STOPPED)
+    ended = bench.apply(decide=everything)["asked"]
+    assert (ended.status, [result.succeeded for result in ended.results]) == (Status.STOPPED, [True])
 
 
 @pytest.mark.parametrize(
