@@ -162,7 +162,8 @@ class SecretFiles:
                 raise TemplateError(f"{path} {away.why}; {away.remedy}")
             readable = [each for each in self._paths if host in self._readers.get(each.partition("/")[0], ())]
             make_it = f"make it with `hostwright secret set {name}` in the config repo"
-            raise TemplateError(f"there is no {path}; {nearest(name, readable, otherwise=make_it)}")
+            near = nearest(name, readable)
+            raise TemplateError(f"there is no {path}; {f'{near} Else ' if near else ''}{make_it}")
         if host not in readers:
             remedy = "move the file to the folder of a group that the host is in, or of the host itself"
             raise TemplateError(f"secret({name!r}) is for {folder}, and {host} is not of it; {remedy}")

@@ -27,6 +27,17 @@ KEYS = ("content", "source", "mode", "owner", "group", "template", "absent", "va
         ("state", KEYS, []),
         ("dest", KEYS, []),
         ("sha512", KEYS, []),
+        ("nope.txt", ("ok.txt",), []),
+        ("web.yaml", ("db.yaml", "wbe.yaml"), ["wbe.yaml"]),
+        ("prod-web", ("prod-db", "prod-wbe"), ["prod-wbe"]),
+        ("web1.example.org", ("db1.example.org",), []),
+        ("wbe1.exmaple.org", ("web1.example.org",), ["web1.example.org"]),
+        ("deploys/nope.py", ("deploys/ok.py",), []),
+        ("servers/database", ("servers/app",), []),
+        ("sevrers/app", ("servers/app",), ["servers/app"]),
+        ("webprod.yaml", ("web-prod.yaml",), ["web-prod.yaml"]),
+        ("app.conf.d", ("app.conf",), ["app.conf"]),
+        ("web", (), []),
     ],
 )
 def test_only_a_name_that_may_be_misspelt_is_offered(name: str, known: tuple[str, ...], meant: list[str]) -> None:
