@@ -292,5 +292,5 @@ class Environment:
         exposed = None if deploy.spec is None else deploy.spec.exposed(concrete.arguments)
         at = sealed_at(exposed)
         if any(map(is_sealed, keys)) or at is not None:
-            remedy = "only the content of `files` and `dotfiles` and a `password_hash` can be secret; keep it there"
+            remedy = "only content of `files` and `dotfiles` and a `password_hash` can be; a program can read it there"
             complaints.add(*deploy.place(at or ()), f"a secret cannot stand in {deploy.kind} here", remedy, host=host)
