@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
 from agent.domain.text import escaped
@@ -25,18 +26,16 @@ LINE = 8
 
 _values: set[str] = set()
 _ordered: list[str] = []
-_words: re.Pattern[str] | None = None
+"""The values, the longest first; put in order when they are asked for."""
+
+_BEGIN = re.compile(r"(?<!\w)(?=\w)|(?<!\S)(?=\W)")
+_END = re.compile(r"(?<=\w)(?!\w)|(?<=\W)(?!\S)")
+"""Where a word begins and ends: no letter beside a letter, only blanks beside anything else."""
 
 
 def remember(value: str, *, lines: bool = True) -> None:
     """``value`` is a secret from now on; with ``lines`` its longer lines are, too."""
-    global _words  # noqa: PLW0603 - like the other two, for the life of the process
-    found = {form for form in _forms(value, lines=lines) if len(form.strip()) >= SHORTEST} - _values
-    if found:
-        _values.update(found)
-        _ordered[:] = sorted(_values, key=len, reverse=True)
-        words = "|".join(map(_word, filter(_is_short, _ordered)))
-        _words = re.compile(words) if words else None
+    _values.update(form for form in _forms(value, lines=lines) if len(form.strip()) >= SHORTEST)
 
 
 def remember_all(values: Iterable[str]) -> None:
@@ -46,26 +45,43 @@ def remember_all(values: Iterable[str]) -> None:
 
 def values() -> tuple[str, ...]:
     """What is masked, the longest first: for a child process that is to mask the same."""
-    return tuple(_ordered)
+    return tuple(_longest_first())
 
 
 def masked(text: str) -> str:
     """``text`` with each remembered value replaced."""
-    for value in _ordered:
-        if value in text and not _is_short(value):
+    ordered = _longest_first()
+    for value in takewhile(_is_long, ordered):
+        if value in text:
             text = text.replace(value, MASK)
-    return _words.sub(MASK, text) if _words else text
+    return _words_masked(text) if ordered and not _is_long(ordered[-1]) else text
 
 
-def _is_short(value: str) -> bool:
-    return len(value) < SHORT
+def holds_value(text: str) -> bool:
+    """Whether a value of SHORT characters or more is in ``text``."""
+    return any(value in text for value in takewhile(_is_long, _longest_first()))
 
 
-def _word(value: str) -> str:
-    """A pattern for ``value`` where it is a word of its own: no letter beside one of its letters, only blanks beside
-    anything else."""
-    before, after = (r"\w" if re.match(r"\w", end) else r"\S" for end in (value[0], value[-1]))
-    return rf"(?<!{before}){re.escape(value)}(?!{after})"
+def _longest_first() -> list[str]:
+    if len(_ordered) != len(_values):
+        _ordered[:] = sorted(_values, key=len, reverse=True)
+    return _ordered
+
+
+def _is_long(value: str) -> bool:
+    return len(value) >= SHORT
+
+
+def _words_masked(text: str) -> str:
+    """``text`` with each value below SHORT replaced where it is a word. Takes as long however many values there are."""
+    parts: list[str] = []
+    done = 0
+    for begin in (found.start() for found in _BEGIN.finditer(text)):
+        for end in range(begin + SHORT - 1, begin + SHORTEST - 1, -1):
+            if begin >= done and text[begin:end] in _values and _END.match(text, end):
+                parts += (text[done:begin], MASK)
+                done = end
+    return "".join((*parts, text[done:]))
 
 
 def masked_parts(document: Any) -> Any:

@@ -113,4 +113,3 @@ def nothing_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test masks, the next one may say."""
     monkeypatch.setattr(mask, "_values", set())
     monkeypatch.setattr(mask, "_ordered", [])
-    monkeypatch.setattr(mask, "_words", None)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -377,6 +378,17 @@ def test_the_other_deploys_go_on_where_one_lacks_a_secret(desk: Desk, tmp_path: 
 def test_a_short_value_is_masked_where_it_is_a_word(value: str, said: str, masked: str) -> None:
     mask.remember(value)
     assert mask.masked(said) == masked
+
+
+def test_overlapping_words_are_masked_from_the_left_and_the_longest_first() -> None:
+    mask.remember_all(("b!", "ab", "a-b", "b c"))
+    assert mask.masked("a-b! x-b! ab c a-b") == "[secret]! x-[secret] [secret] c [secret]"
+
+
+def test_many_short_values_are_remembered_without_a_pattern_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(re, "compile", None)
+    mask.remember_all(f"{number}" for number in range(100, 200))
+    assert mask.masked("99 100 150-1 200") == "99 [secret] [secret]-1 200"
 
 
 def test_keys_of_a_parsed_secret_are_masked_unless_they_are_names(desk: Desk) -> None:
