@@ -12,7 +12,7 @@ from agent.domain.plan import WantedChange
 from agent.domain.sealed import holds_sealed
 from agent.engine.protocol import Done, Message, Operated, PreparedDeploy, Started, UnpreparedDeploy
 from agent.system import mask
-from agent.trace.answers import unsigned
+from agent.trace.answers import unescaped, unsigned
 
 
 class Lacking(Exception):
@@ -77,7 +77,7 @@ def _masked_change(change: WantedChange) -> WantedChange:
 
 
 def public_trace(deploy: str, trace: str) -> str:
-    """Return the lines of a trace that hold no secret's value; whatever the others ask about waits for a plan."""
+    """Return the lines of a trace that ask about no secret's value; whatever the others ask about waits for a plan."""
     if not mask.values():
         return trace
     lines = [line for line in trace.split("\n") if line]
@@ -87,5 +87,8 @@ def public_trace(deploy: str, trace: str) -> str:
 
 
 def _is_private(line: str) -> bool:
-    text = line.encode("latin-1", errors="replace").decode(errors="replace")
-    return mask.masked(text) != text
+    """Whether the subject holds a value that is no mere word. Answers are times, numbers and what the host shows all
+    its users; a number or a word of two or three letters would be in one by chance."""
+    _, _, asked = line.encode("latin-1", errors="replace").partition(b"\t")
+    subject, _, _ = asked.rpartition(b"\t")
+    return mask.holds_value(unescaped(subject).decode(errors="surrogateescape"))

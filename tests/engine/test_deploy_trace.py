@@ -10,6 +10,7 @@ import pytest
 
 from agent.engine.client import Engine
 from agent.engine.deploy_trace import DeployTrace
+from agent.engine.secrecy import public_trace
 from agent.system import mask
 from agent.trace.answers import differing
 from tests.engine.conftest import TIMEOUT_S, Bench
@@ -85,6 +86,14 @@ def test_a_question_that_holds_a_secret_waits_for_the_next_plan(bench: Bench, mo
     assert lines[-1] == b"unsigned\tprivate: it asks about a secret\t\n"
     assert any(line.startswith(b"path\t%s/beside\t" % bytes(bench.target)) for line in lines)
     assert "tr\u00f6ub4dor".encode() not in b"".join(lines)
+
+
+def test_a_short_value_and_one_in_an_answer_make_no_question_private(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mask, "_values", set())
+    monkeypatch.setattr(mask, "_ordered", [])
+    mask.remember_all(("app", "1790"))
+    trace = "path\t/etc/app/app.conf\t1790000000 1 - 33188\n"
+    assert public_trace("files", trace) == trace
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
