@@ -28,9 +28,10 @@ NOT_ADMITTED = (
     " grants that"
 )
 
-
-_NAME = re.compile(r"[A-Za-z_.-]*")
-"""A key that says what its value is."""
+_WORD = r"(?:[A-Za-z]*|(?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20})[0-9]{1,4}[a-z]{0,2}|[0-9]{1,3})"
+_NAME = re.compile(rf"(?=[A-Za-z_.-]){_WORD}(?:[_.-]{_WORD})*|[0-9]{{1,5}}|(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}}")
+"""A key that says what its value is: an identifier, the name or IPv4 address of a host, a port. Digits stand together
+behind the letters of a word; in random text they seldom do."""
 
 REKEY = "run `hostwright secret rekey` in the config repo"
 UPDATE_KEYS = "add the host's line age1… to .sops.yaml and run `sops updatekeys` on the file"
@@ -184,7 +185,7 @@ def _filtered(name: str, arguments: list[Any], named: Mapping[str, Any]) -> obje
 
 def _remember_all(value: object, *, keys: bool = True) -> None:
     """Each text, number and bytes of ``value`` is a secret. So are the ``keys`` of mappings, but for those that are
-    names: all that is said would be full of masks for `host` and `password`."""
+    names: all that is said would be full of masks for `web1` and `password`."""
     if isinstance(value, (str, float)) or (isinstance(value, int) and not isinstance(value, bool)):
         mask.remember(f"{value}")
     elif isinstance(value, bytes):

@@ -391,14 +391,32 @@ def test_many_short_values_are_remembered_without_a_pattern_of_them(monkeypatch:
     assert mask.masked("99 100 150-1 200") == "99 [secret] [secret]-1 200"
 
 
-def test_keys_of_a_parsed_secret_are_masked_unless_they_are_names(desk: Desk) -> None:
-    desk.store.write("web/people", b'{"ann@example.org": {"password": "of-ann"}}')
+@pytest.mark.parametrize(
+    ("key", "is_name"),
+    [
+        ("password", True),
+        ("web1", True),
+        ("DB_HOST_2", True),
+        ("k8s", True),
+        ("ip-10-0-0-17.eu-west-1.example.org", True),
+        ("10.0.0.17", True),
+        ("8443", True),
+        ("ann@example.org", False),
+        ("271828", False),
+        ("123-456-789", False),
+        ("4f1c2a9e-7b3d-4e5f-8a6b-0c1d2e3f4a5b", False),
+        ("ghp5tR9xQ2mK7vL4", False),
+        ("A3F09C11D2E4", False),
+    ],
+)
+def test_keys_of_a_parsed_secret_are_masked_unless_they_are_names(desk: Desk, key: str, is_name: bool) -> None:
+    desk.store.write("web/people", json.dumps({key: {"password": "value-of-it"}}).encode())
     site = [{"hosts": "web", "deploys": [{"name": "x", "deploy": "deploys/x.py", "with": {}}]}]
     site[0]["deploys"][0]["with"] = {"people": "{{ secret('web/people') | from_json }}"}
     desk.write("/deploys/x.py", "")
     desk.write("site.yaml", json.dumps(site))
-    assert desk.values()["x"]["people"] == {"ann@example.org": {"password": "of-ann"}}
-    assert mask.masked("password of ann@example.org: of-ann") == "password of [secret]: [secret]"
+    assert desk.values()["x"]["people"] == {key: {"password": "value-of-it"}}
+    assert mask.masked(f"password of {key}: value-of-it") == f"password of {key if is_name else mask.MASK}: [secret]"
 
 
 def test_what_is_taken_out_of_a_parsed_secret_is_masked(desk: Desk) -> None:
