@@ -46,34 +46,51 @@ def select_target(parts: Parts, log: Log) -> Selection:
 
 
 def _target(parts: Parts, log: Log, selection: Selection, newest: Resolution | None) -> Target | None:
-    """The newest commit. While something holds it, or it cannot be used, it is the commit aimed at before: that may not
-    be applied as a whole, but going further back would undo work. A commit that turned out bad is given up for the last
-    good one."""
-    candidate = current = pinned = None
-    trusted = selection.trusted
+    """The newest commit, or the one that a person named; the commit to stay on while something holds that one, or it
+    cannot be used."""
     held = _frozen(parts, log) or _suspension(parts, newest)
-    if trusted is not None:
-        with log.surviving():
-            candidate, pinned = _as_named(parts, trusted, newest)
-    bad = _known_as_bad(parts, candidate)
-    shut, begun = _gate(parts, selection), _begun(parts)
-    applied = parts.memory.applied()
-    before = parts.memory.state().aimed_commit or applied.commit
-    if bad is not None:
-        before = applied.good_commit
-    elif begun is not None:
-        before = begun.commit
-    waits = candidate is None or any(hold is not None for hold in (held, bad, shut.intended))
-    if before is not None and trusted is not None and waits:
-        with log.surviving():
-            current = resolved(parts, recall(before, mirror=parts.mirror, last=trusted.sha))
+    candidate, pinned = _candidate(parts, log, selection.trusted, newest)
+    bad, shut, begun = _known_as_bad(parts, candidate), _gate(parts, selection), _begun(parts)
+    current = None
+    if candidate is None or any(hold is not None for hold in (held, bad, shut.intended)):
+        current = _current(parts, log, selection.trusted, _commit_to_stay_on(parts, bad, begun))
+        if current is not None:
             held = held or _suspension(parts, current)
-    if bad is not None and current is None and candidate is not None:
-        log.note([nothing_to_go_back_to(candidate.commit.sha, bad.reason)])
+        elif bad is not None and candidate is not None:
+            log.note([nothing_to_go_back_to(candidate.commit.sha, bad.reason)])
     target = choose(current, candidate, suspension=held, bad=bad, gate=shut, pinned=pinned)
     if target is not None and begun is not None and target.resolution.state.digest == begun.digest:
         return replace(target, gate=OPEN)  # what was cut off half way is brought to its end
     return target
+
+
+def _commit_to_stay_on(parts: Parts, bad: Hold | None, begun: Trial | None) -> str | None:
+    """The commit that the host goes back to from a ``bad`` one; else the one whose trial has ``begun``; else the one
+    aimed at before. That may not be applied as a whole, but going further back would undo work."""
+    applied = parts.memory.applied()
+    if bad is not None:
+        return applied.good_commit
+    if begun is not None:
+        return begun.commit
+    return parts.memory.state().aimed_commit or applied.commit
+
+
+def _candidate(
+    parts: Parts, log: Log, trusted: TrustedCommit | None, newest: Resolution | None
+) -> tuple[Resolution | None, Hold | None]:
+    """As ``_as_named``; none where there is no trusted commit, or the named one cannot be used."""
+    if trusted is not None:
+        with log.surviving():
+            return _as_named(parts, trusted, newest)
+    return None, None
+
+
+def _current(parts: Parts, log: Log, trusted: TrustedCommit | None, commit: str | None) -> Resolution | None:
+    """What ``commit`` wants of this host; None where there is none, or it cannot be used."""
+    if trusted is not None and commit is not None:
+        with log.surviving():
+            return resolved(parts, recall(commit, mirror=parts.mirror, last=trusted.sha))
+    return None
 
 
 def _newest_trusted(parts: Parts, log: Log, record: TrustRecord) -> tuple[Commit | None, TrustedCommit | None]:
