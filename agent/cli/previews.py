@@ -25,7 +25,8 @@ from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable, some
 from agent.errors import Exit, HostwrightError, SourceError, UsageError, first_exit, together
 from agent.host.paths import Paths
-from agent.inventory.ansible.inventory import Inventory
+from agent.inventory.ansible.inventory import Inventory, require_names
+from agent.inventory.ansible.patterns import EXAMPLE
 from agent.problems import ProblemKind
 from agent.system.packed_tree import packed
 from agent.system.ssh_host import Ask, Login, logged_in, person_at_terminal
@@ -62,9 +63,11 @@ def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, 
     for line in unlike_the_commit(desk.copy):
         output.say(line)
     who, name = desk.who, desk.inventory
-    hosts = who.match(":".join(patterns))
+    pattern = ":".join(patterns)
+    hosts = who.match(pattern)
+    require_names(pattern, [who])
     if not hosts:
-        raise UsageError(f"no host of {INVENTORIES}/{name} matches", hint="hostwright inventory --pattern PATTERN")
+        raise UsageError(f'no host of {INVENTORIES}/{name} matches "{printable(pattern)}"', hint=EXAMPLE)
     pack, ask = packed(desk.copy.checkout), asked_once(person_at_terminal())
     logins = {host: login_of(who, host) for host in hosts}
 

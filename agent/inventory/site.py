@@ -152,9 +152,8 @@ class _Reader:
         except Mistake as mistake:
             self.complaints.faults(mistake, value.position, path)
             return ""
-        for name in self.inventory.unknown_names(pattern):
-            remedy = self.inventory.nearest(name) or "add the group to the hosts file, even if it is empty"
-            self._add(value.position, path, f'no group or host is called "{name}"', remedy)
+        for fault in self.inventory.unknown_names(pattern):
+            self._add(value.position, path, fault.problem, fault.remedy)
         return pattern
 
     def _mention(self, node: Node, path: Path) -> Mention | None:

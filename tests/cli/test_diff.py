@@ -229,8 +229,22 @@ def test_what_is_no_commit_is_a_usage_error_or_head(commits: str, repo: ConfigRe
     assert code == (0 if commits in ("..", "--") else 2)
 
 
-def test_a_pattern_that_matches_nothing_is_a_usage_error(repo: ConfigRepo, diff: Diff) -> None:
-    assert diff("HEAD", "nobody")[0] == 2
+@pytest.mark.parametrize(("pattern", "hint"), [("wbe", 'did you mean "web"?'), ("db:&nope", "add the group to the")])
+@pytest.mark.parametrize("command", [("diff", "HEAD"), ("inventory", "--pattern"), ("plan",)], ids=str)
+def test_a_name_that_no_host_and_no_group_has_is_a_usage_error(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], command: tuple[str, ...], pattern: str, hint: str
+) -> None:
+    assert run([*command, pattern]) == 2
+    name = pattern.rpartition("&")[2]
+    assert f'"{pattern}": no group or host is called "{name}"\n  → {hint}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("diff", "HEAD"), ("plan",)], ids=str)
+def test_a_pattern_that_matches_nothing_is_a_usage_error_that_names_it(
+    repo: ConfigRepo, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    assert run([*command, "web:&db"]) == 2
+    assert 'matches "web:&db"\n  → write one like web:&production:!canary' in capsys.readouterr().err
 
 
 def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:

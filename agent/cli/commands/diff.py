@@ -19,6 +19,8 @@ from agent.domain.text import printable
 from agent.domain.tree import Tree
 from agent.errors import Exit, UsageError
 from agent.inventory.ansible.groups import ALL
+from agent.inventory.ansible.inventory import Inventory, require_names
+from agent.inventory.ansible.patterns import EXAMPLE
 from agent.inventory.complaint import Complaints
 from agent.remotes import repositories_of_administrator
 from agent.system.revisions import Revisions
@@ -56,7 +58,7 @@ def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_mar
     if revisions is None:
         raise UsageError(f"{root} is no Git repository", hint=ELSEWHERE)
     repositories = repositories_of_administrator(fetch=fetch).tree
-    complaints, found = Complaints(), list[Comparison]()
+    complaints, found, known = Complaints(), list[Comparison](), list[Inventory]()
     with ExitStack() as open_repositories:
         open_repositories.enter_context(closing(revisions))
         before, after = _sides(output, root, revisions, commits)
@@ -65,15 +67,17 @@ def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_mar
             old, new = (InventoryAt(side.tree, name, repositories) for side in (before, after))
             if old.environment is None and new.environment is None:
                 continue
+            known += [each.environment.inventory for each in (new, old) if each.environment is not None]
             complaints.include(new.complaints)
             found.append(compare(name, old, new, pattern))
             complaints.include(new.of_hosts)
     if not found:
         raise UsageError(f"neither has inventories/{repo.inventory or ''}", hint="hosts read them at the top")
     if pattern != ALL:
+        require_names(pattern, known)
         found = [each for each in found if each.hosts]
         if not found and not complaints:
-            raise UsageError(f'no host matches "{printable(pattern)}"', hint="hostwright inventory --pattern PATTERN")
+            raise UsageError(f'no host matches "{printable(pattern)}"', hint=EXAMPLE)
     title = f"{before.name}..{after.name}"
     if as_markdown:
         output.show(*markdown(f"Hostwright: what {title} changes", found).rstrip("\n").split("\n"))

@@ -8,6 +8,8 @@ from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output, json_text
 from agent.errors import UsageError
+from agent.inventory.ansible.groups import ALL
+from agent.inventory.ansible.inventory import require_names
 from agent.inventory.load import load
 from agent.system.folder import FolderTree
 
@@ -30,7 +32,8 @@ def inventory(output: Output, repo: ConfigRepo, as_list: bool, host: str | None,
         output.show(*json_text(document, indent=4, sort_keys=True).split("\n"))
         output.envelope("inventory", 0, document)
         return 0
-    hosts = who.match(pattern or "all")
+    hosts = who.match(pattern or ALL)
+    require_names(pattern or ALL, [who])
     for name in hosts:
         output.show(name)
     output.envelope("inventory", 0, list(hosts))

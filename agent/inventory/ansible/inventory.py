@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
+from agent.domain.fault import Fault
 from agent.domain.sealed import is_sealed, shown
-from agent.errors import InventoryError
+from agent.domain.text import printable
+from agent.errors import InventoryError, UsageError
 from agent.inventory.ansible import patterns
 from agent.inventory.ansible.groups import ALL, HostGroups, Variables
 from agent.inventory.ansible.hosts_ini import is_yaml, read_ini
@@ -104,12 +106,14 @@ class Inventory:
             self._matches[pattern] = patterns.match(pattern, self._groups)
         return self._matches[pattern]
 
-    def unknown_names(self, pattern: str) -> tuple[str, ...]:
-        """Plain names in a pattern that are neither a group nor a host. Empty while the inventory is not complete."""
-        return patterns.unknown_names(pattern, self._groups) if self.complete else ()
-
-    def nearest(self, name: str) -> str:
-        return nearest(name, (*self.groups, *self.hosts))
+    def unknown_names(self, pattern: str) -> tuple[Fault, ...]:
+        """A fault for each plain name in ``pattern`` that is neither a group nor a host. None while the inventory is
+        not complete."""
+        otherwise, known = "add the group to the hosts file, even if it is empty", (*self.groups, *self.hosts)
+        return tuple(
+            Fault(f'no group or host is called "{name}"', nearest(name, known, otherwise=otherwise))
+            for name in (patterns.unknown_names(pattern, self._groups) if self.complete else ())
+        )
 
     def require(self, host: str) -> None:
         """Raise InventoryError (``host-unknown``) unless ``host`` is the full name of a host."""
@@ -143,6 +147,14 @@ class Inventory:
         if id(node) not in self._plain:
             self._plain[id(node)] = plain(node)
         return self._plain[id(node)]
+
+
+def require_names(pattern: str, inventories: Sequence[Inventory]) -> None:
+    """Raise UsageError for a plain name in ``pattern`` that is neither a group nor a host of any of ``inventories``."""
+    first, *others = (inventory.unknown_names(pattern) for inventory in inventories)
+    for fault in first:
+        if all(fault.problem in {other.problem for other in faults} for faults in others):
+            raise UsageError(f'"{printable(pattern)}": {printable(fault.problem)}', hint=fault.remedy)
 
 
 def read_inventory(source: Source, complaints: Complaints) -> Inventory:

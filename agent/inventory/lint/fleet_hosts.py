@@ -58,6 +58,5 @@ def check_hosts(fleet: Fleet, root: Node | None, inventory: Inventory, complaint
         except Mistake as mistake:
             complaints.faults(mistake, position, path)
             continue
-        for name in inventory.unknown_names(hosts):
-            remedy = inventory.nearest(name) or "add the group to the hosts file, even if it is empty"
-            complaints.add(position, path, f'no group or host is called "{name}"', remedy)
+        for fault in inventory.unknown_names(hosts):
+            complaints.add(position, path, fault.problem, fault.remedy)
