@@ -144,4 +144,4 @@ def test_a_host_whose_ssh_config_is_wrong_does_not_keep_the_others_from_being_as
     for command in (["plan", "all"], ["enroll", "all", "--trust", "unsigned"]):
         assert run(command) == 2
         told = capsys.readouterr()
-        assert -1 < told.out.find("web1: ssh_config: port is abc") < told.out.find("127.0.0.1"), told
+        assert -1 < told.out.find("ssh_config: port is abc") < told.out.find("127.0.0.1"), told
