@@ -31,7 +31,7 @@ SECTIONS = {
     },
     ADMIN: {
         "init": "Make a config repo in a new or empty folder.",
-        "check": "Check an inventory: every file, every host, all complaints at once.",
+        "check": "Check an inventory: every file, every deploy of every host.",
         "diff": "Show what two commits want differently of each host; exit 10 when something differs.",
         "lock": "Pin what tools.yaml and site.yaml ask for in lock.yaml; with names only these, anew.",
         "secret": "Write and read the values that only some hosts and people can read.",

@@ -45,7 +45,7 @@ NAMED_MOST = 5
 @pass_config_repo
 @pass_output
 def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif: bool) -> int:
-    """Check an inventory: every file, every host, all complaints at once."""
+    """Check an inventory: every file, every deploy of every host."""
     forms = {"github": github, "gitlab": gitlab, "sarif": sarif, "json": output.as_json}
     asked = [name for name, wanted in forms.items() if wanted]
     if len(asked) > 1:
