@@ -250,8 +250,10 @@ class Engine:
         waiting: Mapping[str, Lacking] = {}
         if deploy.secrets and deploy.built_in and deploy.kind == "users":
             arguments, waiting = passwords_apart(arguments, lambda account: self._unseal(account, root))
-        if deploy.secrets or holds_sealed(deploy.data):
-            arguments, data = self._unseal(arguments, root), self._unseal(data, root)
+        elif deploy.secrets:
+            arguments = self._unseal(arguments, root)
+        if holds_sealed(data):
+            data = self._unseal(data, root)
         own = str(self._repositories / deploy.repository.tree) if deploy.repository else None
         return Order(deploy.name, deploy.kind, deploy.source, arguments, data, interrupted, own), waiting
 

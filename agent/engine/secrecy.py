@@ -35,8 +35,8 @@ def nothing_sealed(value: Any, root: Path) -> Any:
 def passwords_apart(
     arguments: Mapping[str, Any], unseal: Callable[[Any], Any]
 ) -> tuple[Mapping[str, Any], Mapping[str, Lacking]]:
-    """The arguments of ``users`` with the password hash of each account put in, and the secrets that lack, by the keys
-    of the accounts. Without its hash an account keeps its password, or is made without one."""
+    """The arguments of ``users``, unsealed account by account, and the secrets that lack, by the keys of the accounts.
+    Without its hash an account keeps its password, or is made without one. Raises Lacking for the other arguments."""
     accounts: dict[str, Any] = {}
     lacking: dict[str, Lacking] = {}
     for name, account in arguments["accounts"].items():
@@ -45,7 +45,8 @@ def passwords_apart(
         except Lacking as error:
             lacking[f"user:{name}"] = error
             accounts[name] = {**account, "password_hash": None}
-    return {**arguments, "accounts": accounts}, lacking
+    rest = {key: value for key, value in arguments.items() if key != "accounts"}
+    return {**unseal(rest), "accounts": accounts}, lacking
 
 
 def masked_message(message: Message) -> Message:

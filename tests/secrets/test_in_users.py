@@ -15,7 +15,9 @@ from agent.contrast import InventoryAt, compare
 from agent.deploys.correction import Correction
 from agent.deploys.users import accounts, departed, memberships, sudoers
 from agent.deploys.users.corrections import corrections
+from agent.domain import sealed
 from agent.domain.outcome import DeployOutcome, Outcome, Status
+from agent.engine.client import Engine
 from agent.inventory.other_repositories import not_fetched
 from agent.steps.confirm import confirm
 from agent.steps.deny import policy_input
@@ -155,3 +157,17 @@ def test_an_account_whose_hash_cannot_be_read_waits_for_it_alone(desk: Desk, tmp
     still = permit(after, PermitRules())
     assert (still.allowed, still.deploy_holds["users"], still.intends) == ({}, held.hold, False)
     assert confirm(state, after, Outcome(), {})["users"].resources == remembered.resources
+
+
+def test_a_value_is_put_in_once_even_where_it_reads_like_a_request_for_another(desk: Desk, tmp_path: Path) -> None:
+    wanted(desk, {"ann": {"password_hash": ASKED}})
+    (deploy,) = desk.state().deploys
+    asked = deploy.arguments["accounts"]["ann"]["password_hash"]  # type: ignore[index,call-overload]
+    opened: list[object] = []
+
+    def unseal(value: object, root: Path) -> object:
+        return sealed.opened(value, lambda expression: opened.append(expression) or asked)
+
+    engine = Engine(work=tmp_path / "work", timeout_s=60, unseal=unseal)
+    engine.plan(desk.state(), desk.repo, frozenset())
+    assert len(opened) == 1
