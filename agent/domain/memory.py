@@ -75,6 +75,8 @@ class AppliedDeploy:
     steady: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     """Labels of the checks by which the host was judged with it."""
+    partly: Mapping[str, str] = field(default_factory=dict)
+    """Digests of resources that were applied but for a secret that could not be had."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def confirm(
     for planned in after.deploys:
         deploy = state.deploy(planned.deploy)
         before = applied.get(deploy.name)
-        entry = _remembered(deploy, planned, outcome.status(deploy.name), before)
+        entry = _remembered(deploy, planned, outcome.status(deploy.name), before, found.get(deploy.name))
         plans = [each for each in (found.get(deploy.name), planned) if each is not None]
         entry = _owning(entry, deploy, plans, before)
         if entry is not None and entry is not before:
@@ -94,18 +94,30 @@ _AGAIN = "the next cycle takes it up again; what had begun was finished"
 
 
 def _remembered(
-    deploy: DesiredDeploy, planned: DeployPlan, status: Status | None, before: AppliedDeploy | None
+    deploy: DesiredDeploy,
+    planned: DeployPlan,
+    status: Status | None,
+    before: AppliedDeploy | None,
+    at_its_turn: DeployPlan | None,
 ) -> AppliedDeploy | None:
-    waiting = {change.resource for change in planned.changes if change.waits is not None}
-    resources = {resource.key: resource.digest for resource in deploy.resources if resource.key not in waiting}
+    # A secret that came since the deploy's turn: what is wanted with it now was not tried.
+    late = _waiting(at_its_turn) & {change.resource for change in planned.possible} if at_its_turn else set()
+    waiting = _waiting(planned) | late
+    resources = {resource.key: resource.digest for resource in deploy.resources}
+    partly = {key: digest for key, digest in resources.items() if key in waiting}
+    resources = {key: digest for key, digest in resources.items() if key not in waiting}
     if before is not None:
         resources |= {key: digest for key, digest in before.resources.items() if key in waiting}
     on_remove = deploy.on_remove if deploy.mode is Mode.ENFORCE else None
     ended = status is Status.DONE or not planned.possible
     if ended and planned.error is None and planned.unknown is None:
-        repeated = tuple(change.resource for change in planned.possible)
-        return AppliedDeploy(deploy.digest, resources, repeated, on_remove)
+        repeated = tuple(change.resource for change in planned.possible if change.resource not in late)
+        return AppliedDeploy(deploy.digest, resources, repeated, on_remove, partly=partly)
     return before
+
+
+def _waiting(planned: DeployPlan) -> set[str]:
+    return {change.resource for change in planned.changes if change.waits is not None}
 
 
 def _owning(

@@ -87,7 +87,7 @@ def classify(
     def change(wanted: WantedChange) -> Change:
         # An operation of a config repo's deploy file has no digest of its own: its deploy's stands for it.
         resource = resources.get(wanted.resource, Resource(wanted.resource, deploy.digest))
-        if before is None or before.resources.get(resource.key, before.digest) != resource.digest:
+        if before is None or _applied(before, resource.key, found) != resource.digest:
             return Change(deploy.name, wanted, Cause.INTENDED)
         if why := made.sets_off(resource):
             return Change(deploy.name, wanted, Cause.INTENDED, why)
@@ -111,6 +111,12 @@ def classify(
         moved=moved,
         trace=found.trace,
     )
+
+
+def _applied(before: AppliedDeploy, key: str, found: FoundDeploy) -> str:
+    """The digest that ``key`` was last applied with; while its secret waits, without that."""
+    partly = before.partly.get(key) if key in found.waiting else None
+    return partly or before.resources.get(key, before.digest)
 
 
 def _hold(lacks: Lacking, key: str = "") -> Hold:

@@ -15,8 +15,10 @@ from agent.contrast import InventoryAt, compare
 from agent.deploys.correction import Correction
 from agent.deploys.users import accounts, departed, memberships, sudoers
 from agent.deploys.users.corrections import corrections
-from agent.domain import sealed
+from agent.domain import codec, sealed
+from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import DeployOutcome, Outcome, Status
+from agent.domain.plan import Cause, Plan
 from agent.engine.client import Engine
 from agent.inventory.other_repositories import not_fetched
 from agent.steps.confirm import confirm
@@ -157,6 +159,30 @@ def test_an_account_whose_hash_cannot_be_read_waits_for_it_alone(desk: Desk, tmp
     still = permit(after, PermitRules())
     assert (still.allowed, still.deploy_holds["users"], still.intends) == ({}, held.hold, False)
     assert confirm(state, after, Outcome(), {})["users"].resources == remembered.resources
+
+    applied = codec.decode(codec.encode(remembered), AppliedDeploy)
+    drifted = make_plan(state, engine=engine, root=desk.repo, applied={"users": applied}, interrupted=frozenset())
+    assert [each.cause for each in drifted.deploys[0].possible] == [Cause.DRIFT, Cause.DRIFT]
+    assert not drifted.deploys[0].intends
+    read = desk.engine(tmp_path / "work")
+    later = make_plan(state, engine=read, root=desk.repo, applied={"users": applied}, interrupted=frozenset())
+    assert {each.resource: each.cause for each in later.changes} == {
+        "user:ann": Cause.INTENDED,
+        "user:eve": Cause.DRIFT,
+    }
+
+
+def test_a_password_that_came_after_its_deploys_turn_is_still_to_be_applied(desk: Desk, tmp_path: Path) -> None:
+    wanted(desk, {"ann": {"password_hash": ASKED}})
+    state = desk.state()
+
+    def plan(host: str, applied: Mapping[str, AppliedDeploy]) -> Plan:
+        engine = desk.engine(tmp_path / "work", host)
+        return make_plan(state, engine=engine, root=desk.repo, applied=applied, interrupted=frozenset())
+
+    turn, after = plan("db1", {}), plan("web1", {})
+    remembered = confirm(state, after, Outcome((DeployOutcome("users", Status.DONE),), turn.deploys), {})
+    assert [each.cause for each in plan("web1", remembered).changes] == [Cause.INTENDED]
 
 
 def test_a_value_is_put_in_once_even_where_it_reads_like_a_request_for_another(desk: Desk, tmp_path: Path) -> None:
