@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,8 @@ class Engine:
             )
         if any(outcome.error == STOPPED for outcome in outcomes):
             raise DeployError("planning was stopped", kind=ProblemKind.STOPPED, hint="the next cycle plans again")
-        told = {each.deploy: each for each in found}
-        return tuple(told.get(each.deploy) or FoundDeploy(each.deploy, error=each.error) for each in outcomes)
+        by_name = {each.deploy: each for each in found}
+        return tuple(by_name.get(each.deploy) or FoundDeploy(each.deploy, error=each.error) for each in outcomes)
 
     def apply(
         self,
@@ -166,19 +167,8 @@ class Engine:
         confined: bool = False,
         traced: bool = False,
     ) -> tuple[DeployOutcome, ...]:
-        """A child's whole life."""
-        looks = {planned.deploy: planned for planned in earlier.deploys} if earlier is not None else {}
-        orders: list[Order] = []
-        lacking: dict[str, Lacking] = {}
-        waiting: dict[str, Mapping[str, Lacking]] = {}
-        for deploy in state.deploys:
-            try:
-                order, waiting[deploy.name] = self._order(deploy, root, deploy.name in interrupted)
-                # An earlier look may have been made with another value of a secret, or without it.
-                again = deploy.built_in and not deploy.secrets
-                orders.append(replace(order, earlier=_look_of(looks.get(deploy.name)) if again else None))
-            except Lacking as error:
-                lacking[deploy.name] = error
+        """The outcomes of all deploys of ``state``, by one child from its start to its end."""
+        orders, waiting, lacking = self._orders(state, root, interrupted, earlier)
         if not orders:
             return tuple(_passed_over(caller, deploy.name, lacking[deploy.name]) for deploy in state.deploys)
         outcomes: list[DeployOutcome] = []
@@ -186,19 +176,17 @@ class Engine:
         stopped_before = self._stopped
         make_private_folder(self._work)
         with tempfile.TemporaryDirectory(prefix="engine-", dir=self._work) as temp, ExitStack() as stack:
-            told = Begin(str(root), temp, tuple(orders), traced=traced, masked=mask.values())
-            begin = None if self._forks(state) else told
+            begin = Begin(str(root), temp, orders, traced=traced, masked=mask.values())
+            forks_itself = self._may_fork_itself(state)
+            fork = self._fork_itself if forks_itself else self._fork_preloaded
             try:
-                if begin is None:
-                    child = self._fork(told, confined=confined)
-                else:
-                    pyinfra = any(order.source is not None for order in orders)
-                    child = self._start(temp, pyinfra=pyinfra, confined=confined)
+                child = self._child_of(partial(fork, begin), confined=confined)
             except OSError as error:
                 raise _unstarted(error) from error
             self._child = stack.enter_context(child)
             if self._stopped and not stopped_before:
                 child.terminate()
+            unsent = None if forks_itself else begin
             for deploy in state.deploys:
                 if deploy.name in lacking:
                     outcomes.append(_passed_over(caller, deploy.name, lacking[deploy.name]))
@@ -209,40 +197,62 @@ class Engine:
                     shows = deploy.built_in or not deploy.secrets
                     waits = waiting[deploy.name]
                     talk = DeployTalk(deploy.name, child, self._timeout_s, caller, shows=shows, waiting=waits)
-                    outcome = self._settled(talk, begin)
-                    over, begin = talk.over, None
+                    outcome = self._settled(talk, unsent)
+                    over, unsent = talk.over, None
                 outcomes.append(outcome)
                 caller.on_done(outcome)
         return tuple(outcomes)
 
-    def _start(self, temp: str, *, pyinfra: bool, confined: bool) -> Child:
-        """A child that waits for its orders. ``confined``: it confines itself first; where this host lacks what that
-        takes, another is started without: all of it or none."""
+    def _child_of(self, fork: Callable[[bool], Child], *, confined: bool) -> Child:
+        """A child by ``fork``, which is told whether it is to confine itself. Where this host lacks what that takes,
+        another is started that does not: all of it or none."""
         if confined and not self.unconfined:
-            started = self._preloaded.child(temp, pyinfra=pyinfra, timeout_s=self._timeout_s)
-            child, self.unconfined = await_confined(started, self._timeout_s)
+            child, self.unconfined = await_confined(fork(True), self._timeout_s)
             if child is not None:
                 return child
-        return self._preloaded.child(pyinfra=pyinfra, timeout_s=self._timeout_s, keep=self._inherit)
+        return fork(False)
 
-    def _forks(self, state: DesiredState) -> bool:
-        """True where the child runs no code but the agent's, and this process can be forked and holds no secret."""
-        ours = all(deploy.built_in for deploy in state.deploys)
-        return ours and not mask.values() and self._python == sys.executable and forked.may_fork()
+    def _fork_preloaded(self, begin: Begin, confined: bool) -> Child:
+        """A fork of the preloaded process. It waits for its orders."""
+        folder, keep = (begin.temp, ()) if confined else (None, self._inherit)
+        pyinfra = any(order.source is not None for order in begin.deploys)
+        return self._preloaded.child(folder, pyinfra=pyinfra, timeout_s=self._timeout_s, keep=keep)
 
-    def _fork(self, begin: Begin, *, confined: bool) -> Child:
-        """The same by a fork, which knows its orders. What it needs is loaded before it, and stays loaded."""
+    def _fork_itself(self, begin: Begin, confined: bool) -> Child:
+        """A fork of this process. It knows its orders. What it needs is loaded before it, and stays loaded."""
         from agent.engine import confined as confined_child
         from agent.engine import runner
 
         orders = (replace(order, arguments=to_plain(order.arguments)) for order in begin.deploys)
-        told = replace(begin, deploys=tuple(orders))  # as they would have been read
-        if confined and not self.unconfined:
-            started = Child.forked(lambda: confined_child.main(begin.temp, told))
-            child, self.unconfined = await_confined(started, self._timeout_s)
-            if child is not None:
-                return child
-        return Child.forked(lambda: runner.main(begin=told), keep=self._inherit)
+        known = replace(begin, deploys=tuple(orders))  # as they would have been read
+        if confined:
+            return Child.forked(lambda: confined_child.main(known.temp, known))
+        return Child.forked(lambda: runner.main(begin=known), keep=self._inherit)
+
+    def _may_fork_itself(self, state: DesiredState) -> bool:
+        """True where the child runs no code but the agent's, and this process can be forked and holds no secret."""
+        ours = all(deploy.built_in for deploy in state.deploys)
+        return ours and not mask.values() and self._python == sys.executable and forked.may_fork()
+
+    def _orders(
+        self, state: DesiredState, root: Path, interrupted: frozenset[str], earlier: Plan | None
+    ) -> tuple[tuple[Order, ...], Mapping[str, Mapping[str, Lacking]], Mapping[str, Lacking]]:
+        """The orders of all deploys that can have one; what single resources of these lack; and what the others lack,
+        by the names of deploys."""
+        looks = {planned.deploy: planned for planned in earlier.deploys} if earlier is not None else {}
+        orders: list[Order] = []
+        waiting: dict[str, Mapping[str, Lacking]] = {}
+        lacking: dict[str, Lacking] = {}
+        for deploy in state.deploys:
+            try:
+                order, waiting[deploy.name] = self._order(deploy, root, deploy.name in interrupted)
+            except Lacking as error:
+                lacking[deploy.name] = error
+                continue
+            # An earlier look may have been made with another value of a secret, or without it.
+            again = deploy.built_in and not deploy.secrets
+            orders.append(replace(order, earlier=_look_of(looks.get(deploy.name)) if again else None))
+        return tuple(orders), waiting, lacking
 
     def _order(self, deploy: DesiredDeploy, root: Path, interrupted: bool) -> tuple[Order, Mapping[str, Lacking]]:
         """The order, and what single resources of it lack. Raises Lacking."""
@@ -257,9 +267,10 @@ class Engine:
         own = str(self._repositories / deploy.repository.tree) if deploy.repository else None
         return Order(deploy.name, deploy.kind, deploy.source, arguments, data, interrupted, own), waiting
 
-    def _settled(self, talk: DeployTalk, begin: Begin | None) -> DeployOutcome:
+    def _settled(self, talk: DeployTalk, unsent: Begin | None) -> DeployOutcome:
+        """The outcome of a talk, also where it was cut off."""
         try:
-            return talk.outcome(begin)
+            return talk.outcome(unsent)
         except TimedOutError:
             talk.child.kill()
             talk.over = f"the engine was ended together with {talk.deploy}"

@@ -110,9 +110,10 @@ class DeployTalk:
     def cut_off(self, error: str) -> DeployOutcome:
         return replace(self.ended(Status.FAILED, error), cut_off=True)
 
-    def outcome(self, begin: Begin | None) -> DeployOutcome:
-        if begin is not None:
-            self._send(begin)
+    def outcome(self, unsent: Begin | None) -> DeployOutcome:
+        """What came of the deploy. ``unsent``: the orders, where the child does not know them yet."""
+        if unsent is not None:
+            self._send(unsent)
         match self._receive():
             case UnpreparedDeploy(error=error):
                 self._caller.decide(FoundDeploy(self.deploy, error=error))

@@ -94,7 +94,7 @@ def main() -> None:
             looking=Looking(order["looking"]),
         )
         if order.get("forked"):  # as no deploy file ever is: what holds a fork has to hold this
-            Engine._forks = lambda *_: True
+            Engine._may_fork_itself = lambda *_: True
         engine = Engine(work=Path(folder, "work"), timeout_s=TIMEOUT_S)
         (found,) = engine.plan(DesiredState("here", "", (deploy,), ""), root, frozenset())
     if "lines" not in order:

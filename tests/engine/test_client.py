@@ -53,7 +53,7 @@ def test_an_engine_for_which_no_process_is_left_is_an_error_that_passes(
     def refuse(*_: object, **__: object) -> int:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(Engine, "_forks", lambda *_: forks)
+    monkeypatch.setattr(Engine, "_may_fork_itself", lambda *_: forks)
     monkeypatch.setattr(os, "fork", refuse)
     monkeypatch.setattr(subprocess, "Popen", refuse)
     bench.deploy("after", AFTER)
