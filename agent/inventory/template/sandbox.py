@@ -261,6 +261,7 @@ def _undef(hint: str | None = None) -> Absent:
     return Absent(hint or "a mandatory variable has not been overridden")
 
 
+@cache
 def _bounded(function: Callable[..., Any], require: Callable[..., None]) -> Callable[..., Any]:
     """The filter ``function`` with ``require`` called on its arguments first."""
 
@@ -345,6 +346,5 @@ def _refuse(problem: str) -> NoReturn:
 @cache
 def known(kind: str) -> tuple[str, ...]:
     """The names of all filters (``filter``) or tests (``test``) that work."""
-    sandbox = Sandbox()
-    names, refused = (sandbox.filters, NO_FILTERS) if kind == "filter" else (sandbox.tests, NO_TESTS)
+    names, refused = (Sandbox().filters, NO_FILTERS) if kind == "filter" else (Sandbox().tests, NO_TESTS)
     return tuple(name for name in names if "." not in name and name not in refused)

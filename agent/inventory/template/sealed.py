@@ -142,6 +142,7 @@ def looking(tests: Mapping[str, Any]) -> dict[str, Any]:
     return {name: each if name in _TESTS else _refusing(each) for name, each in tests.items()}
 
 
+@cache
 def _deferred(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     given = 1 if hasattr(function, "jinja_pass_arg") else 0
 
@@ -160,6 +161,7 @@ def _deferred(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return deferred
 
 
+@cache
 def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def refusing(*args: Any, **named: Any) -> Any:

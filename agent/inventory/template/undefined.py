@@ -7,7 +7,7 @@ test raises, because neither yes nor no is true: a misspelt ``{% if prot is none
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 from agent.inventory.template.lazy import Absent
@@ -39,6 +39,7 @@ def tests_of_defined(tests: Functions) -> Functions:
     return {name: each if name in _TESTS_OF_UNDEFINED else _raising(each) for name, each in tests.items()}
 
 
+@cache
 def _passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def passing_on(*args: Any, **named: Any) -> Any:
@@ -48,6 +49,7 @@ def _passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
     return passing_on
 
 
+@cache
 def _raising(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def raising(*args: Any, **named: Any) -> Any:
