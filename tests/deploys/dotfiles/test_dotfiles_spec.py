@@ -133,7 +133,7 @@ def test_the_same_set_said_twice_counts_once(commit: Commit) -> None:
         ({"user": "ann", "sets": ["../x"]}, "String should match pattern"),
         ({"user": "ann", "sets": ["common"], "layout": "yadm"}, "'plain', 'stow' or 'chezmoi'"),
         ({"user": "ann", "sets": ["common"], "mode": "move"}, "'copy' or 'link'"),
-        ({"user": "ann", "sets": ["common"], "modes": {"x": 600}}, "write it in quotes"),
+        ({"user": "ann", "sets": ["common"], "modes": {"x": 600}}, 'write "0600"'),
         ({"user": "ann", "sets": ["common"], "modes": {"x": "4755"}}, "String should match pattern"),
         ({"user": "ann", "repo": "https://example.org/x.git"}, "write git+ssh://, git+https://"),
         ({"user": "ann", "repo": "git+https://me:secret@example.org/x.git"}, "it holds a password or token"),

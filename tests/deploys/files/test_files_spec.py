@@ -172,7 +172,7 @@ def test_a_later_play_replaces_a_path_and_adds_lines_and_blocks(commit: Commit) 
         ({"/p": {"content": "", "link": "x"}}, "it is said by content and link what is to be there"),
         ({"/p": {"content": "", "line": "x"}}, "it is said by content and line what is to be there"),
         ({"/p": {"link": "x", "mode": "0644"}}, "mode cannot be given together with link"),
-        ({"/p": {"content": "", "mode": 420}}, "write it in quotes"),
+        ({"/p": {"content": "", "mode": 420}}, 'write "0644"'),
         ({"/p": {"content": "", "mode": "rw"}}, "String should match pattern"),
         ({"/p": {"content": "", "owner": "a b"}}, "String should match pattern"),
         ({"/p": {"line": "a\nb"}}, "for several lines use block"),
