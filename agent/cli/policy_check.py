@@ -13,8 +13,8 @@ from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints
 from agent.inventory.environment import ConcreteDeploys, Environment
 from agent.inventory.site import SITE_FILE
-from agent.steps.deny import NO_ENGINE, Policies, policies_of, policy_input
-from agent.system.rego import RegoError, has_engine
+from agent.steps.deny import NO_INTERPRETER, Policies, policies_of, policy_input
+from agent.system.rego import RegoError, has_interpreter
 from agent.system.yaml import Position
 
 _RULES = ".rego"
@@ -34,8 +34,8 @@ def sound_policies(tree: Tree, complaints: Complaints) -> Policies | None:
         return None
     if not (policies.modules or policies.tests):
         return None
-    if not has_engine():
-        complaints.add(Position(min({**policies.modules, **policies.tests})), (), *NO_ENGINE)
+    if not has_interpreter():
+        complaints.add(Position(min({**policies.modules, **policies.tests})), (), *NO_INTERPRETER)
         return None
     for path in tree.paths(FOLDER):
         if path.endswith(_DATA) and "/." not in path:

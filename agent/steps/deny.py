@@ -30,11 +30,20 @@ from agent.domain.text import some
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
-from agent.system.rego import RUNS_ON, UNSET, ModuleOutline, RegoError, asking_unset, evaluate, has_engine, outlines
+from agent.system.rego import (
+    RUNS_ON,
+    UNSET,
+    ModuleOutline,
+    RegoError,
+    asking_unset,
+    evaluate,
+    has_interpreter,
+    outlines,
+)
 
 PACKAGE = "main"
 TESTS = "_test.rego"
-NO_ENGINE = (
+NO_INTERPRETER = (
     f"the rules in {FOLDER}/ cannot be asked: the Rego interpreter is not installed",
     f"`pipx install './hostwright[policy]'` beside the clone; on a host run bootstrap.sh again; {RUNS_ON}",
 )
@@ -181,8 +190,8 @@ class HostPolicies:
         self._policies = self._policies or policies_of(self._tree())
         if not self._policies.modules:
             return PolicyVerdict()
-        if not has_engine():
-            raise InventoryError(NO_ENGINE[0], hint=NO_ENGINE[1], kind=ProblemKind.LIBRARY_MISSING)
+        if not has_interpreter():
+            raise InventoryError(NO_INTERPRETER[0], hint=NO_INTERPRETER[1], kind=ProblemKind.LIBRARY_MISSING)
         asked = policy_input(self._state, inventory=self._inventory, groups=self._groups, plan=plan)
         try:
             [verdict] = self._policies.judge([asked])

@@ -68,7 +68,7 @@ class ModuleOutline:
     uses: Sequence[Sequence[str]]
 
 
-def has_engine() -> bool:
+def has_interpreter() -> bool:
     """Whether the interpreter is installed; it is not loaded here."""
     return find_spec(_PACKAGE) is not None
 
@@ -102,7 +102,7 @@ def outlines(modules: Mapping[str, str]) -> list[ModuleOutline]:
 
 def asking_unset(modules: Mapping[str, str], outlined: Sequence[ModuleOutline]) -> Iterator[str]:
     """The paths of those ``modules`` with a rule that asks for a variable that nothing sets. Of a rule that is left out
-    the engine tells no place, so each module is asked by itself, with stand-ins for the other rules of its package."""
+    regorus tells no place, so each module is asked by itself, with stand-ins for the other rules of its package."""
     for each in outlined:
         others = {rule for other in outlined if other.package == each.package for rule, _ in other.rules}
         names = sorted(filter(_NAME.fullmatch, others - {rule for rule, _ in each.rules}))

@@ -114,11 +114,11 @@ def test_uv_is_left_to_pip_where_pip_is_told_more_than_an_index(index: str, tmp_
 
 
 @pytest.mark.parametrize(
-    ("libc", "has_engine"),
+    ("libc", "has_interpreter"),
     [(("glibc", "2.31"), False), (("glibc", "2.34"), True), (("glibc", "2.41"), True), (("", ""), False)],
 )
 def test_the_engine_of_policies_is_left_out_where_no_wheel_of_it_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, libc: tuple[str, str], has_engine: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, libc: tuple[str, str], has_interpreter: bool
 ) -> None:
     class InstalledError(Exception): ...
 
@@ -133,7 +133,7 @@ def test_the_engine_of_policies_is_left_out_where_no_wheel_of_it_runs(
     monkeypatch.setattr(environment, "_call", call)
     with pytest.raises(InstalledError) as raised:
         environment._build(environment.AgentSource("1", lock % engine, ""), tmp_path / "environment", {})
-    assert raised.value.args == (lock % (engine if has_engine else b""),)
+    assert raised.value.args == (lock % (engine if has_interpreter else b""),)
 
 
 def test_the_password_of_an_index_is_no_argument_and_not_logged(capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,12 +115,12 @@ def test_rules_that_are_not_utf_8_hold_everything(host: Host) -> None:
 
 
 def test_a_host_without_the_engine_changes_nothing_and_says_so(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deny, "has_engine", lambda: False)
+    monkeypatch.setattr(deny, "has_interpreter", lambda: False)
     host.repo.commit("First", HOSTS | site("a") | denying("deny contains 1 if false"))
     account = host.cycle(wanted=True)
     assert host.engine.applied == []
     assert [failure.kind for failure in account.failures] == [ProblemKind.LIBRARY_MISSING]
-    assert held(account) == [("policy", deny.NO_ENGINE[0])]
+    assert held(account) == [("policy", deny.NO_INTERPRETER[0])]
 
 
 LATE = WantedChange("file:/srv/late", "write")
