@@ -327,13 +327,6 @@ def test_options_by_stdin_are_refused_where_the_script_itself_comes_from_there(s
     assert (done.returncode, "finds this script itself on stdin" in done.stderr) == (2, True)
 
 
-def test_options_by_a_stdin_that_is_closed_are_refused_in_one_line(shell: Sequence[str]) -> None:
-    argv = ["sh", "-c", 'exec "$@" <&-', "sh", *shell, str(SCRIPT), "--options", "-"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 2
-    assert re.fullmatch(r"bootstrap: --options - finds no stdin that can be read: .+\n", done.stderr)
-
-
 @pytest.mark.parametrize(("mode", "owner"), [(0o666, 0), (0o620, 0), (0o600, NOBODY)])
 def test_root_takes_no_options_from_a_file_that_others_can_change(
     shell: Sequence[str], tmp_path: Path, mode: int, owner: int
