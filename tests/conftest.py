@@ -16,7 +16,7 @@ import pytest
 
 from agent.engine import forked
 from agent.system.git_session import Session
-from tests import drawing
+from tests import drawing, failure
 from tests.cost import Cost
 from tests.guard import Guard
 from tests.lab import images
@@ -107,6 +107,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=unusable))
         if item.get_closest_marker("long") and not config.getoption("--long"):
             item.add_marker(pytest.mark.skip(reason="long form: bash tests/run --long"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+    """Add to a failure what the hosts of the test say: after it they are gone."""
+    report: pytest.TestReport = yield
+    if report.failed:
+        # The time of the test is over; looking around has its own limit
+        item.config.hook.pytest_timeout_cancel_timer(item=item)
+        report.sections += failure.sections(item)
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 import time
 import uuid
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -30,6 +31,7 @@ BOOT_TIMEOUT_S = 60
 
 STOP_TIMEOUT_S = 30
 RUN_TIMEOUT_S = 120
+ASKED = 4
 SIGRTMIN_HALT = signal.SIGRTMIN + 4
 """systemd as PID 1 takes it as: power off (systemd(1), "Signals")."""
 
@@ -91,6 +93,8 @@ class Host:
         """How long the last boot took until systemd had started everything."""
         self._nspawn = 0
         self.folder = folder
+        self.asked: deque[str] = deque(maxlen=ASKED)
+        """The last commands and what came of them, for whoever wonders why a test failed."""
         self._image = image
         self._options = tuple(options)
         self._environment = dict(environment or {})
@@ -210,6 +214,7 @@ class Host:
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
         done = process.run([*self._enter(env or {}), *argv], timeout_s=timeout_s, input=input)
         completed = Completed(done.code, done.output.decode(errors="replace"), done.error.decode(errors="replace"))
+        self.asked.append(f"$ {shlex.join(argv)[-600:]}\ncode: {completed.code}\n{_told(completed, 1000)}")
         if done.timed_out:
             raise HostError(f"{self.name}: not done after {timeout_s} s: {shlex.join(argv)}\n{_told(completed)}")
         if check and done.code:
@@ -339,5 +344,5 @@ def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _told(completed: Completed) -> str:
-    return f"stdout: {completed.output[-4000:]}\nstderr: {completed.error[-4000:]}"
+def _told(completed: Completed, characters: int = 4000) -> str:
+    return f"stdout: {completed.output[-characters:]}\nstderr: {completed.error[-characters:]}"

@@ -100,6 +100,11 @@ class Lab:
         host.boot()
         return host
 
+    @property
+    def hosts(self) -> list[Host]:
+        """Those that run, in the order in which they were made."""
+        return [host for host in self._hosts if host.running]
+
     def network(self) -> Network:
         """A network for hosts that will be cut off; it is there until all tests are done."""
         network = Network(next(self._counter))
