@@ -23,9 +23,7 @@ from agent.system.process import Completed, run
 
 _PATH = "/usr/bin:/bin:/usr/local/bin"
 PLACES = tuple(f"{folder}/python3" for folder in _PATH.split(":"))
-"""The paths of the host's Python, the first that is there."""
-
-"""Where a host's own Python is; the distribution's before any other."""
+"""Where a host's own Python may be: the distribution's before any other."""
 
 _MAKE_TIMEOUT_S = 60.0
 _INSTALL_TIMEOUT_S = 900.0
@@ -98,7 +96,7 @@ def _uv(*arguments: str, temporary: Path, timeout_s: float) -> Completed:
         )
     own = {
         "PATH": _PATH,
-        "HOME": f"{temporary}",  # root's own configuration is not the host's; uv makes a home that is not there
+        "HOME": f"{temporary}",  # root's own configuration is not the host's
         "LC_ALL": "C.UTF-8",
         "TMPDIR": f"{temporary}",
         "UV_NO_CACHE": "1",  # the store of tools is the cache
