@@ -14,8 +14,6 @@ from agent.domain.resolution import HostTerms, Resolution
 from agent.steps.gate import OPEN, Gate
 from agent.steps.lock_out import kept_out
 
-"""The hold of a host that stays on a commit because a person said so."""
-
 HERE = "suspended on this host"
 
 
