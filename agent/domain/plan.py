@@ -153,8 +153,13 @@ class DeployPlan:
         return tuple(change for change in self.changes if change.waits is None)
 
     @property
+    def known(self) -> bool:
+        """Whether ``changes`` and ``resources`` tell all: it could be planned."""
+        return self.unknown is None and self.error is None
+
+    @property
     def in_sync(self) -> bool:
-        return not self.changes and self.unknown is None and self.error is None
+        return not self.changes and self.known
 
     @property
     def pending(self) -> bool:

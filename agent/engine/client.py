@@ -286,7 +286,7 @@ class Engine:
 
 
 def _look_of(planned: DeployPlan | None) -> EarlierLook | None:
-    if planned is None or not planned.trace or planned.unknown is not None or planned.error is not None:
+    if planned is None or not planned.trace or not planned.known:
         return None
     return EarlierLook(planned.trace, tuple(change.resource for change in planned.possible))
 

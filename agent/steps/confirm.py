@@ -110,7 +110,7 @@ def _remembered(
         resources |= {key: digest for key, digest in before.resources.items() if key in waiting}
     on_remove = deploy.on_remove if deploy.mode is Mode.ENFORCE else None
     ended = status is Status.DONE or not planned.possible
-    if ended and planned.error is None and planned.unknown is None:
+    if ended and planned.known:
         repeated = tuple(change.resource for change in planned.possible if change.resource not in late)
         return AppliedDeploy(deploy.digest, resources, repeated, on_remove, partly=partly)
     return before

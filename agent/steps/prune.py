@@ -116,7 +116,7 @@ def prune(
 def _surely_left(account: Account, state: DesiredState, removals: Iterable[Removal]) -> tuple[Removal, ...]:
     """Without a plan nobody knows what a config repo's deploy still wants."""
     plans = account.after.deploys if account.after is not None else ()
-    told = {planned.deploy for planned in plans if planned.error is None and planned.unknown is None}
+    told = {planned.deploy for planned in plans if planned.known}
     untold = {deploy.name for deploy in state.deploys if not deploy.built_in} - told
     return tuple(removal for removal in removals if removal.entry.deploy not in untold)
 

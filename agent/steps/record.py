@@ -65,7 +65,7 @@ def owned_by(deploy: DesiredDeploy, plans: Iterable[DeployPlan], before: Applied
     """
     if deploy.built_in:
         return set()
-    told = [planned for planned in plans if planned.unknown is None and planned.error is None]
+    told = [planned for planned in plans if planned.known]
     named = {key for planned in told for key in planned.resources if removable(key)}
     owned = set(before.owned) if before is not None else set()
     if before is not None and told and before.digest != deploy.digest:
