@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from agent.domain.account import Milestone, Rollback, Trigger
 from agent.domain.desired import DesiredState
@@ -88,12 +89,11 @@ def make_so(
 
 
 def rules_now(parts: Parts, target: Target, *, waits_for_backoff: bool) -> PermitRules:
-    state = parts.memory.state()
     return permit_rules(
         target.resolution.state,
         gate=target.gate,
         suspension=target.suspension,
-        attempts=state.attempts,
+        attempts=parts.memory.state().attempts,
         now=parts.clock(),
         waits_for_backoff=waits_for_backoff,
     )
@@ -109,15 +109,29 @@ def plan_changes(
 ) -> Planned:
     """What would change on the host, and what of that ``rules`` and the policies of the commit permit. Changes nothing.
     ``going_back``: the policies permitted it when it was first applied, and are not asked."""
-    state, made = target.resolution.state, Made()
-    root = parts.exports.folder(target.resolution.commit)
-    interrupted = parts.journal.interrupted(state.enforced)
+    resolution = target.resolution
+    state, policies = resolution.state, None
+    root = parts.exports.folder(resolution.commit)
+    if not going_back:
+        tree, groups = partial(parts.mirror.tree, state.commit), resolution.terms.groups
+        policies = HostPolicies(tree, state, inventory=parts.settings.inventory, groups=groups)
+    return plan_state(parts, state, root, rules, before, policies=policies)
+
+
+def plan_state(
+    parts: Parts,
+    state: DesiredState,
+    root: Path,
+    rules: PermitRules,
+    before: Mapping[str, AppliedDeploy],
+    *,
+    policies: HostPolicies | None,
+) -> Planned:
+    """``plan_changes`` of a ``state`` whose files lie at ``root``; also of one that nobody has committed."""
+    made, interrupted = Made(), parts.journal.interrupted(state.enforced)
     plan = make_plan(state, engine=parts.engine, root=root, applied=before, interrupted=interrupted, made=made)
     made.foresee(plan)
-    policies = None
-    if not going_back:
-        tree, groups = partial(parts.mirror.tree, state.commit), target.resolution.terms.groups
-        policies = HostPolicies(tree, state, inventory=parts.settings.inventory, groups=groups)
+    if policies is not None:
         rules = replace(rules, denied=policies.denied(plan))
     return Planned(state, plan, permit(plan, rules), rules, before, root, made, policies)
 
@@ -185,7 +199,7 @@ def health_source(cycle: Cycle, state: DesiredState | None) -> HealthSource:
     )
 
 
-def _plan_again(parts: Parts, planned: Planned, before: Plan) -> Plan:
+def _plan_again(parts: Parts, planned: Planned, earlier: Plan) -> Plan:
     return make_plan(
         planned.state,
         engine=parts.engine,
@@ -193,7 +207,7 @@ def _plan_again(parts: Parts, planned: Planned, before: Plan) -> Plan:
         applied=planned.before,
         interrupted=parts.journal.interrupted(planned.state.enforced),
         made=planned.made,
-        before=before,
+        earlier=earlier,
     )
 
 

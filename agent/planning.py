@@ -4,7 +4,7 @@ a newer commit waits. By the steps of a cycle, without its lock, and with nothin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,18 +12,17 @@ from agent import wiring
 from agent.converge import plan_changes, rules_now
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
-from agent.domain.plan import Hold, HoldKind, PermittedPlan, Plan
+from agent.domain.memory import FleetSettings
+from agent.domain.plan import Hold, HoldKind, Plan
 from agent.domain.removal import Leaving
-from agent.domain.resolution import HostTerms
 from agent.errors import DeployError, HostwrightError, InventoryError, SourceError
 from agent.host.paths import Paths
 from agent.host.state import Memory
 from agent.parts import Parts
+from agent.phases import Planned
 from agent.problems import ProblemKind
 from agent.select_target import gate_of, resolved
 from agent.steps.choose import Target, suspension
-from agent.steps.deny import HostPolicies
-from agent.steps.gate import Gate
 from agent.steps.plan_removals import plan_removals
 from agent.steps.probe import probe
 from agent.steps.prune import unfit, units_going, untold
@@ -34,16 +33,25 @@ from agent.system.git import Mirror
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
-    """``holds``: by deploy, why it may not begin now. ``newest``: a trusted commit that wants something else and is not
-    aimed at, and why not, in words."""
+    """``newest``: a trusted commit that wants something else and is not aimed at, and why not, in words."""
 
-    state: DesiredState
-    plan: Plan
-    holds: Mapping[str, Hold]
-    leaving: Leaving
-    newest: tuple[str, str] | None
-    policies: HostPolicies | None = None
-    """The policies that were asked, with what they warn of."""
+    planned: Planned
+    leaving: Leaving = field(default_factory=Leaving)
+    newest: tuple[str, str] | None = None
+
+    @property
+    def plan(self) -> Plan:
+        return self.planned.plan
+
+    @property
+    def holds(self) -> Mapping[str, Hold]:
+        """By deploy, why it may not begin now."""
+        return self.planned.permitted.deploy_holds
+
+    @property
+    def warned(self) -> tuple[str, ...]:
+        """What the policies warn of, in words."""
+        return self.planned.policies.warned if self.planned.policies is not None else ()
 
 
 def plan_host(paths: Paths, work: Path) -> HostPlan:
@@ -58,54 +66,30 @@ def plan_host(paths: Paths, work: Path) -> HostPlan:
     resolution = resolved(parts, recall(aimed, mirror=parts.mirror, last=last))
     suspended = suspension(memory.suspension(now), resolution.terms, now)
     target = Target(resolution, suspension=suspended, gate=gate_of(memory, fleet, now))
-    before = memory.applied()
-    planned = plan_changes(parts, target, rules_now(parts, target, waits_for_backoff=True), before.deploys)
+    planned = plan_changes(parts, target, rules_now(parts, target, waits_for_backoff=True), memory.applied().deploys)
     why = _why_not(parts, planned.state, last, suspended or target.gate.intended, now) if last != aimed else ""
-    newest = (last, why) if why else None
-    return with_removals(
-        parts,
-        planned.state,
-        planned.plan,
-        planned.permitted,
-        resolution.terms,
-        suspended=suspended,
-        gate=target.gate,
-        mirror=parts.mirror,
-        newest=newest,
-        policies=planned.policies,
-    )
+    leaving = going(parts, planned, idle=resolution.terms.idle, fleet=fleet, mirror=parts.mirror)
+    return HostPlan(planned, leaving, (last, why) if why else None)
 
 
-def with_removals(
-    parts: Parts,
-    state: DesiredState,
-    found: Plan,
-    permitted: PermittedPlan,
-    terms: HostTerms,
-    *,
-    suspended: Hold | None,
-    gate: Gate,
-    mirror: Mirror | None = None,
-    newest: tuple[str, str] | None = None,
-    policies: HostPolicies | None = None,
-) -> HostPlan:
-    """A plan with what is to go. ``mirror``: has the commit that the plan is of, which may allow more to go."""
-    memory, now = parts.memory, parts.clock()
-    holds, before = permitted.deploy_holds, memory.applied()
-    if untold(state, found) or before.commit is None:
-        return HostPlan(
-            state, found, holds, Leaving(), newest, policies
-        )  # what is wanted is not known, or nothing ever was
+def going(
+    parts: Parts, planned: Planned, *, idle: Mapping[str, str], fleet: FleetSettings, mirror: Mirror | None
+) -> Leaving:
+    """What is to go when ``planned`` is carried out. ``mirror``: has the commit that the plan is of, which may allow
+    more to go."""
+    memory, before, state = parts.memory, parts.memory.applied(), planned.state
+    if untold(state, planned.plan) or before.commit is None:
+        return Leaving()  # what is wanted is not known, or nothing ever was
     removals = partial(
         plan_removals,
         state,
-        found,
-        idle=terms.idle,
+        planned.plan,
+        idle=idle,
         before=before,
         applied=before.deploys,
         memory=memory.state(),
         inventory=parts.settings.inventory,
-        fleet=memory.state().fleet if mirror is not None else terms.fleet,
+        fleet=fleet,
         ledger=parts.ledger,
         mirror=mirror,
     )
@@ -113,15 +97,15 @@ def with_removals(
     if leaving.removals or leaving.departures:  # only then does it count how the host is
         then = Account(
             state=state,
-            after=replace(found, deploys=()),
-            hold=suspended,
-            shut=gate.intended,
-            failures=_failed(memory, state, now),
+            after=replace(planned.plan, deploys=()),
+            hold=planned.rules.everything,
+            shut=planned.rules.gate.intended,
+            failures=_failed(memory, state, parts.clock()),
             health=probe(parts.paths.var, memory.state().failed_at_first or ()),
         )
-        going = units_going(parts.ledger.entries(), wanted_by(state, found, before.deploys))
-        leaving = removals(waits=unfit(then, converged=True, going=going))
-    return HostPlan(state, found, holds, leaving, newest, policies)
+        units = units_going(parts.ledger.entries(), wanted_by(state, planned.plan, before.deploys))
+        return removals(waits=unfit(then, converged=True, going=units))
+    return leaving
 
 
 def _why_not(parts: Parts, state: DesiredState, last: str, held: Hold | None, now: int) -> str:

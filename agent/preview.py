@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from agent import wiring
+from agent.converge import plan_state
 from agent.host.paths import Paths
 from agent.inventory.load import load
-from agent.planning import HostPlan, with_removals
+from agent.planning import HostPlan, going
 from agent.select_target import gate_of
 from agent.steps.choose import suspension
 from agent.steps.deny import HostPolicies
-from agent.steps.permit import permit, permit_rules
-from agent.steps.plan import make_plan
+from agent.steps.permit import permit_rules
 from agent.steps.resolve import desired_state, host_terms
 from agent.system.packed_tree import unpacked
 
@@ -31,22 +30,14 @@ def preview(paths: Paths, work: Path, stream: BinaryIO) -> HostPlan:
     state = desired_state(environment, tree, host=host, commit=sent.id)
     terms = host_terms(environment, host)
     sent.export(root)
-    gate, suspended = gate_of(memory, terms.fleet, now), suspension(memory.suspension(now), terms, now)
     rules = permit_rules(
         state,
-        gate=gate,
-        suspension=suspended,
+        gate=gate_of(memory, terms.fleet, now),
+        suspension=suspension(memory.suspension(now), terms, now),
         attempts=memory.state().attempts,
         now=now,
         waits_for_backoff=False,
     )
-    found = make_plan(
-        state,
-        engine=parts.engine,
-        root=root,
-        applied=memory.applied().deploys,
-        interrupted=parts.journal.interrupted(state.enforced),
-    )
     policies = HostPolicies(lambda: tree, state, inventory=parts.settings.inventory, groups=terms.groups)
-    permitted = permit(found, replace(rules, denied=policies.denied(found)))
-    return with_removals(parts, state, found, permitted, terms, suspended=suspended, gate=gate, policies=policies)
+    planned = plan_state(parts, state, root, rules, memory.applied().deploys, policies=policies)
+    return HostPlan(planned, going(parts, planned, idle=terms.idle, fleet=terms.fleet, mirror=None))

@@ -38,12 +38,13 @@ def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str)
 
 def warnings_of(told: HostPlan) -> list[str]:
     """What policies warn of, a line each."""
-    return [f"warning: {message}" for message in (told.policies.warned if told.policies is not None else ())]
+    return [f"warning: {message}" for message in told.warned]
 
 
 def errors_of(told: HostPlan) -> list[HostwrightError]:
     """Why policies cannot be asked, and the deploys that cannot be planned."""
-    failure = told.policies.failure if told.policies is not None else None
+    policies = told.planned.policies
+    failure = policies.failure if policies is not None else None
     failed = [DeployError(f"{each.deploy} cannot be planned: {each.error}") for each in told.plan.deploys if each.error]
     return [*([failure] if failure is not None else ()), *failed]
 
@@ -59,12 +60,12 @@ def document(told: HostPlan) -> dict[str, object]:
     """The plan for programs."""
     found, leaving = told.plan, told.leaving
     return {
-        "host": told.state.host,
+        "host": told.planned.state.host,
         "commit": found.commit,
         "digest": found.digest,
         "deploys": [_deploy_document(deploy) for deploy in found.deploys],
         "holds": {name: _hold_document(hold) for name, hold in told.holds.items()},
-        "warnings": list(told.policies.warned) if told.policies is not None else [],
+        "warnings": list(told.warned),
         "newest": {"commit": told.newest[0], "why": told.newest[1]} if told.newest is not None else None,
         "removals": [_removal_document(removal) for removal in leaving.removals],
         "departures": [_departure_document(departure) for departure in leaving.departures],

@@ -22,15 +22,15 @@ def make_plan(
     applied: Mapping[str, AppliedDeploy],
     interrupted: frozenset[str],
     made: Made | None = None,
-    before: Plan | None = None,
+    earlier: Plan | None = None,
 ) -> Plan:
-    """The plan for ``state``, whose files lie at ``root``. ``made``: what this cycle has changed so far. ``before``: an
-    earlier plan of this cycle; what would be found as it was then is not looked at again. Raises DeployError when the
+    """The plan for ``state``, whose files lie at ``root``. ``made``: what this cycle has changed so far. ``earlier``: a
+    plan of this cycle; what would be found as it was then is not looked at again. Raises DeployError when the
     engine itself fails."""
     pending = False
     made = made or Made()
     plans: dict[str, DeployPlan] = {}
-    looked = engine.plan(state, root, interrupted, before)
+    looked = engine.plan(state, root, interrupted, earlier)
     for found in looked:
         if found.error is None:
             made.there(state.deploy(found.deploy), found.changes, applied.get(found.deploy))

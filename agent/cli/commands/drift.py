@@ -10,8 +10,8 @@ from agent.cli.arguments import pass_output
 from agent.cli.host_plan import planned, show
 from agent.cli.output import Output
 from agent.domain.plan import Cause
-from agent.domain.removal import Leaving
 from agent.host.paths import Paths
+from agent.planning import HostPlan
 from agent.trace.rest import unsigned_looks
 
 
@@ -30,11 +30,8 @@ def drift(output: Output, diff: bool) -> int:
         if deploy.unknown is None
     ]
     moving = {deploy.deploy for deploy in deploys if deploy.changes}
-    moved = dataclasses.replace(
-        before,
-        plan=dataclasses.replace(found, deploys=tuple(deploys)),
-        holds={name: hold for name, hold in before.holds.items() if name in moving},
-        leaving=Leaving(),
-        newest=None,
-    )
+    holds = {name: hold for name, hold in before.holds.items() if name in moving}
+    permitted = dataclasses.replace(before.planned.permitted, deploy_holds=holds)
+    plan = dataclasses.replace(found, deploys=tuple(deploys))
+    moved = HostPlan(dataclasses.replace(before.planned, plan=plan, permitted=permitted))
     return show(output, "drift", moved, diff=diff, calm="no drift from commit")
