@@ -53,6 +53,15 @@ class Versions:
         return current
 
     @property
+    def successor(self) -> Path | None:
+        """The program of the version that was switched to since this process began; None if there was no switch."""
+        own, versions = Path(sys.prefix).resolve(), self.paths.versions.resolve()
+        current = self._target("current")
+        if own.parent != versions or current in (None, own.name):
+            return None
+        return self.paths.current / "bin/hostwright"
+
+    @property
     def on_trial(self) -> bool:
         """True if the running version is on trial."""
         return self.paths.previous.is_symlink() and self.running not in (None, self._target("previous"))

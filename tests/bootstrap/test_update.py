@@ -153,6 +153,19 @@ def test_a_switch_that_was_cut_off_before_the_link_is_begun_again(fleet: Fleet) 
     until(lambda: json.loads(fleet.machine.read(path))["stage"] != "trial", "a verdict")
 
 
+def test_a_cycle_that_began_before_the_switch_is_one_of_the_version_switched_to(fleet: Fleet) -> None:
+    fleet.machine.run("systemctl disable --now hostwright && systemctl stop hostwright-cycle")
+    silent = fleet.machine.run(f"cd /opt/hostwright && echo versions/{SILENT}-*").output.strip()
+    fleet.machine.run(f"cd /opt/hostwright && cp -P current previous && ln -sfn {silent} current")
+    path = "/var/lib/hostwright/update.json"
+    update = json.loads(fleet.machine.read(path))
+    fleet.machine.write(path, json.dumps(update | {"stage": "trial", "reverts": 0}), mode=0o600)
+    fleet.machine.run("sh /opt/hostwright/rescue/rescue.sh revert")
+    fleet.machine.run(f"/opt/hostwright/{silent}/bin/hostwright cycle", check=False)
+    assert json.loads(fleet.machine.read(path))["reverts"] == 1
+    fleet.machine.run("systemctl enable --now hostwright")
+
+
 def test_what_a_person_installs_is_not_switched_back_from(fleet: Fleet) -> None:
     fleet.machine.run("systemctl stop hostwright hostwright-cycle")
     fleet.machine.run(f"rm -f {DROP_IN} && systemctl daemon-reload")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from agent.domain.account import Account, Trigger
 from agent.errors import Exit
 from agent.host.lock import locked
 from agent.host.paths import Paths
+from agent.host.versions import Versions
 from agent.parts import Named
 
 
@@ -35,6 +37,10 @@ def one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | Non
     paths = Paths()
     view = AccountView(output)
     with locked(paths.lock, wait_s=wait_s) as descriptor:
+        if (successor := Versions(paths).successor) is not None:
+            # Who held the lock switched to another version of the agent, or back: the cycle of this one would be taken
+            # for a cycle of that one.
+            os.execv(successor, (f"{successor}", *sys.argv[1:]))  # noqa: S606  # our own program
         parts = wiring.parts_of_host(paths, lock=descriptor, progress=view.progress, named=named)
         # The engine finishes the operation it is in and ends; what it did is confirmed, remembered and reported.
         for number in (signal.SIGTERM, signal.SIGHUP):
