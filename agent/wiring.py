@@ -68,7 +68,7 @@ def parts_of_host(paths: Paths, *, lock: int, progress: Progress, named: Named |
             healed = (*healed, mended)
         tell_of_rescue(paths, events, clock())
         try:
-            renewed = versions.begin(memory)
+            renewed = versions.begin(memory, clock())
         except SettingsError as error:  # systemd's; the host is looked after all the same
             healed = (*healed, error)
     except OSError as error:

@@ -235,8 +235,9 @@ class UpdateStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One version of the agent that was tried: ``name`` is of its environment, ``digest`` of its pin. ``troubles``:
-    what was wrong before it; ``reverts``: how often the version before it did better."""
+    """One version of the agent that was tried: ``name`` is of its environment, ``digest`` of its pin. ``at``: when it
+    was switched to, or seen to be switched back; ``troubles``: what was wrong before it; ``reverts``: how often the
+    version before it did better."""
 
     version: str
     name: str

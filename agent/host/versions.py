@@ -105,7 +105,7 @@ class Versions:
         installation.link(self.paths, name)
         _restart()
 
-    def begin(self, memory: Memory) -> bool:
+    def begin(self, memory: Memory, now: int) -> bool:
         """Begin a cycle: note what became of the last version, and write the units of one on trial. Return True if they
         changed. Raises SettingsError, OSError."""
         update, current, previous = memory.update(), self._target("current"), self._target("previous")
@@ -114,7 +114,7 @@ class Versions:
                 self.end_trial()  # of a version that nobody remembers
         elif previous is None or current != update.name:
             if self._target("reverted") == update.name:
-                memory.keep_update(dataclasses.replace(update, stage=UpdateStage.REVERTED.value))
+                memory.keep_update(dataclasses.replace(update, stage=UpdateStage.REVERTED.value, at=now))
             else:
                 memory.keep_update(None)  # cut off before it was switched to or after it was kept; or a person chose
             self.end_trial()

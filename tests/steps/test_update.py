@@ -14,7 +14,7 @@ from agent.domain.pins import AgentPin
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.trial import Bad
 from agent.errors import DeployError, HealthError, ReportError, SourceError
-from agent.steps.update import LONGEST_BACKOFF_S, after_revert, does_well, failed, obstacle, on_trial, waits
+from agent.steps.update import LONGEST_BACKOFF_S, SHOWN_S, after_revert, does_well, failed, obstacle, on_trial, waits
 from tests.steps.build import deploy, state
 
 NOW = 1_790_000_000
@@ -161,11 +161,19 @@ def deploys() -> DesiredState:
 
 
 def test_where_it_did_not_the_version_is_tried_again_later() -> None:
+    end = NOW + SHOWN_S
     update = after_revert(
-        Update(PIN.version, PIN.name, PIN.digest, UpdateStage.REVERTED.value, NOW), helped=False, now=NOW
+        Update(PIN.version, PIN.name, PIN.digest, UpdateStage.REVERTED.value, NOW), helped=False, now=end
     )
-    assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=NOW) is not None
+    assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=end) is not None
     assert obstacle(PIN, update, trigger=Trigger.CLOCK, now=update.not_before) is None
+
+
+def test_one_bad_cycle_of_the_version_gone_back_to_decides_nothing() -> None:
+    update = Update(PIN.version, PIN.name, PIN.digest, UpdateStage.REVERTED.value, NOW)
+    after = after_revert(update, helped=False, now=NOW + SHOWN_S - 1)
+    assert after == update
+    assert after_revert(after, helped=True, now=NOW + SHOWN_S).reverts == 1
 
 
 def test_that_it_was_switched_back_does_not_count_against_the_version_before() -> None:
