@@ -659,7 +659,7 @@ make_environment() {
         building=$environment
         renewed=yes
         # It lasts about as long as the first cycle, which waits for packages most of the time.
-        nice "$environment/bin/python" -I -m compileall -q "$environment/lib" </dev/null >/dev/null 2>&1 &
+        nice "$environment/bin/python" -I -m agent.host.bytecode </dev/null >/dev/null 2>&1 &
         compiling=$!
     fi
 }

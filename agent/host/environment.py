@@ -7,8 +7,8 @@ the cycle that tries another version. So it is a program of its own, and imports
 
 SOURCE holds the agent: a clone, a wheel, a lock with the agent in it, or what an earlier build kept of one of these.
 SOURCES is a file with the lines ``index``, ``wheelhouse``, ``proxy`` and ``ca``: where packages come from; rescue.sh
-reads others of its lines. ``later`` leaves compiling to the caller. The last line on stdout is ``built NAME``,
-``found NAME``, or what is wrong and why. Exit codes: 0, 3 (this machine), 4 (packages).
+reads others of its lines. ``later`` leaves compiling (bytecode.py) to the caller. The last line on stdout is
+``built NAME``, ``found NAME``, or what is wrong and why. Exit codes: 0, 3 (this machine), 4 (packages).
 """
 
 from __future__ import annotations
@@ -309,8 +309,8 @@ def _text(sources: Mapping[str, str]) -> str:
 
 
 def compile_all(environment: Path) -> None:
-    """Compile what Python would else compile again and again: the agent's confined children cannot write."""
-    argv = [f"{environment}/bin/python", "-I", "-m", "compileall", "-q", "-j", "0", f"{environment}/lib"]
+    """Compile what the agent imports, on all processors."""
+    argv = [f"{environment}/bin/python", "-I", "-m", "agent.host.bytecode", "0"]
     subprocess.run(argv, check=False, capture_output=True)
     os.sync()
 
