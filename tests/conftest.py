@@ -96,9 +96,15 @@ LONGEST_FIRST = (
 """Files that take more than fifteen seconds: what begins last is to be short, for the other workers wait for it."""
 
 
+def _file_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     place = {path: number for number, path in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(place)))
+    booting = {_file_of(item) for item in items if "lab" in getattr(item, "fixturenames", ())}
+    # A host waits half of its time: what takes the cores alone fills the end, and a worker that has it is soon done
+    items.sort(key=lambda item: (place.get(_file_of(item), len(place)), _file_of(item) not in booting))
     unusable = missing()
     for item in items:
         if "lab" in getattr(item, "fixturenames", ()):

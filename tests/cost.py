@@ -1,4 +1,5 @@
-"""What a run costs: at its end the files that took most CPU seconds, and how long workers had nothing left to do.
+"""What a run costs: at its end the files that took most CPU seconds, how long workers had nothing left to do, and how
+much of what its cores had nobody used.
 
 CPU seconds are those of the test process and of all that it started and waited for, booted hosts included. They say
 more than the clock does on a machine that is busy, or where tests wait. A host counts for the file that destroys it.
@@ -34,6 +35,7 @@ class Cost:
         self._workers_s = 0.0
         """What the workers and all that they waited for took, imports and collection included."""
         self._machine_s = _busy_s()
+        self._begun = time.monotonic()
         self._ends: list[float] = []
         """When each worker was done."""
         self._own_s = 0.0
@@ -80,7 +82,11 @@ class Cost:
         idle = sum(max(self._ends) - end for end in self._ends)
         terminalreporter.write_line(f"{total:6.0f}  in all; workers waited {idle:.0f} s for the last")
         terminalreporter.write_line(f"{self._workers_s - total:6.0f}  of the workers beside: imports, collection")
-        terminalreporter.write_line(f"{_busy_s() - self._machine_s:6.0f}  of the whole machine meanwhile")
+        cores = psutil.cpu_count() or 1
+        had = (time.monotonic() - self._begun) * cores
+        busy = _busy_s() - self._machine_s
+        terminalreporter.write_line(f"{busy:6.0f}  of the whole machine meanwhile")
+        terminalreporter.write_line(f"{had - busy:6.0f}  that nobody used of what {cores} cores had")
 
 
 def _busy_s() -> float:

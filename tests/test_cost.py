@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,3 +60,4 @@ def test_killed_hosts_count_for_their_file_or_for_all_and_never_as_imports(
     assert 50 <= told["test_killing.py"] < 1000 <= told[SHARED.partition(":")[0]]
     assert told["in all"] >= 1050
     assert told["of the workers beside"] >= 0
+    assert {"of the whole machine meanwhile", f"that nobody used of what {os.cpu_count()} cores had"} <= set(told)
