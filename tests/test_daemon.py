@@ -59,9 +59,9 @@ write(
         drift_s=int((root / "every").read_text()) if (root / "every").exists() else 1,
         plan_s=3600,
         watch=(root / "watch").exists(),
-        ask=(["cat", str(root / "offered")], {"PATH": "/bin"}, 5),
+        ask=(["cat", str(root / "offered")], {"PATH": "/bin"}, 60),
         offered=offered((root / ("seen" if (root / "seen").exists() else "offered")).read_bytes()),
-        probe=(["cat", str(root / "checks")], {"PATH": "/bin"}, 5) if (root / "checks").exists() else None,
+        probe=(["cat", str(root / "checks")], {"PATH": "/bin"}, 60) if (root / "checks").exists() else None,
     ),
     trace([Question(QuestionKind.PATH, str(root / "owned"))]),
 )
@@ -217,6 +217,7 @@ def resting(start: Start, tmp_path: Path) -> Running:
     (tmp_path / "offered").write_text("aaa\trefs/heads/main\n")
     daemon = start(RESTING)
     daemon.until(lambda: daemon.cycles == 1)
+    daemon.until(daemon.paths.rest.exists)
     time.sleep(2.5)
     assert daemon.cycles == 1
     return daemon
@@ -279,6 +280,7 @@ def test_a_health_check_that_does_not_pass_starts_a_cycle(start: Start, tmp_path
     (tmp_path / "offered").write_bytes(b"a\trefs/heads/main\n")
     daemon = start(RESTING)
     daemon.until(lambda: daemon.cycles == 1)
+    daemon.until(daemon.paths.rest.exists)
     time.sleep(2.5)
     assert daemon.cycles == 1
     if answer is None:

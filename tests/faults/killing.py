@@ -152,7 +152,7 @@ def recovered(number: int) -> list[str]:
     wrong += [f"{path} was left behind" for path in there if path not in wanted]
     wrong += [f"{path} was left behind" for path in VAR.rglob(".*.new")]
     for name in ("lab-built-in", "lab-own"):
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_S
         while (loaded := _loaded(name)) != str(number) and time.monotonic() < deadline:
             time.sleep(0.05)
         if loaded != str(number):

@@ -20,7 +20,9 @@ Environment=LD_PRELOAD=%s FAKETIME_TIMESTAMP_FILE={CLOCK} FAKETIME_NO_CACHE=1 DO
 """
 SLEEPS = "import select, time; time.sleep = lambda s, wait=select.select: wait([], [], [], s) and None\n"
 """libfaketime 0.9.10 refuses the absolute monotonic sleeps of Python since 3.11."""
-QUICK = "[Service]\nRestartSec=100ms\nWatchdogSec=3s\n"
+QUICK = "[Service]\nRestartSec=100ms\n"
+IMPATIENT = "[Service]\nWatchdogSec=3s\n"
+"""Only for the daemon that hangs: on a busy machine one that is well may take as long."""
 
 
 @pytest.fixture(scope="module")
@@ -73,21 +75,27 @@ def test_a_killed_daemon_is_there_again(world: World, host: Host) -> None:
 
 
 def test_a_daemon_that_hangs_is_ended_by_the_watchdog(world: World, host: Host) -> None:
+    drop_in = f"/run/systemd/system/{UNIT}.d/impatient.conf"
+    host.write(drop_in, IMPATIENT)
+    host.run(f"systemctl daemon-reload && systemctl restart {UNIT}")
     before = daemon(host)
     host.run(f"kill -STOP {before}")
     until(lambda: daemon(host) not in (0, before), "another daemon")
+    host.run(f"rm {drop_in} && systemctl daemon-reload")
     assert "watchdog" in host.run(f"journalctl -u {UNIT} -o cat --no-pager").output.lower()
     follows(world, host, "hung")
 
 
 def test_a_cycle_does_not_end_with_the_daemon_that_asked_for_it(world: World, host: Host) -> None:
-    command = "{slow: {run: [sleep, '4'], creates: /never}}"
+    script = "echo $$ > /run/slow; until test -e /run/go; do sleep 0.1; done"
+    command = f"{{slow: {{run: [sh, -c, '{script}'], creates: /never}}}}"
     world.site(f"{MOTD}    - {{name: slow, deploy: command, with: {command}}}\n")
-    until(lambda: host.run(["pgrep", "-f", "^sleep 4$"], check=False).code == 0, "the deploy is running")
-    (asleep,) = host.run(["pgrep", "-f", "^sleep 4$"]).output.split()
-    host.run(f"kill -KILL {daemon(host)}")
-    until(lambda: daemon(host) != 0, "another daemon")
-    assert host.run(["kill", "-0", asleep], check=False).code == 0
+    until(lambda: host.run("test -s /run/slow", check=False).code == 0, "the deploy is running")
+    before = daemon(host)
+    host.run(f"kill -KILL {before}")
+    until(lambda: daemon(host) not in (0, before), "another daemon")
+    assert host.run("kill -0 $(cat /run/slow)", check=False).code == 0
+    host.run("touch /run/go")
     follows(world, host, "after")
 
 
@@ -95,5 +103,5 @@ def test_a_cycle_does_not_end_with_the_daemon_that_asked_for_it(world: World, ho
 def test_a_clock_that_jumps_stops_nothing(world: World, host: Host, years: int) -> None:
     set_clock(host, f"{years:+}y")
     follows(world, host, f"at {years:+}")
-    there = time.gmtime(time.time() + years * 365 * 86400)
-    until(lambda: time.gmtime(world.report("web1")["at"])[:2] == there[:2], "a report by that clock")
+    ahead_s = years * 365 * 86400
+    until(lambda: abs(world.report("web1")["at"] - time.time() - ahead_s) < 3600, "a report by that clock")

@@ -314,9 +314,12 @@ def _find_init(pid: int) -> tuple[int, int]:
 
 def _cpu_s_below(pid: int) -> float:
     """CPU seconds of all processes that ``pid`` started, and that those started and waited for."""
+    spent_s = 0.0
     with contextlib.suppress(psutil.Error):
-        return sum(sum(process.cpu_times()[:4]) for process in psutil.Process(pid).children(recursive=True))
-    return 0.0
+        for process in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # one that ends meanwhile
+                spent_s += sum(process.cpu_times()[:4])
+    return spent_s
 
 
 _HIERARCHIES = "/sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified"

@@ -28,7 +28,7 @@ PREFIX = "hwlab"
 SUBNET = "10.213.0"
 """Never seen outside of its namespace; at most 253 hosts."""
 
-MEND_TIMEOUT_S = 10
+MEND_TIMEOUT_S = 60
 
 _CLONE_NEWNET = 0x40000000
 _LIBC = ctypes.CDLL(None, use_errno=True)

@@ -152,11 +152,12 @@ def test_a_host_reaches_the_servers_of_this_machine_that_are_named_and_no_other(
 def test_a_host_can_be_cut_off_from_a_server_of_this_machine_and_come_back(lab: Lab, tmp_path: Path) -> None:
     with serving(tmp_path) as port:
         network = lab.network()
-        fetch = ["curl", "-sS", "--max-time", "4", f"http://{network.expose(port)}/file"]
+        fetch = ["curl", "-sS", f"http://{network.expose(port)}/file"]
         with lab.boot("bookworm", network=network) as host, lab.boot("bookworm", network=network) as other:
             assert host.run(fetch).output == "served\n"
             network.cut(host.name)
-            assert host.run(fetch, check=False).code in (7, 28)  # no route after three seconds, or no answer
+            # no route after three seconds, or no answer
+            assert host.run([*fetch, "--max-time", "4"], check=False).code in (7, 28)
             assert other.run(fetch).output == "served\n"
             network.mend(host.name)
             assert host.run(fetch).output == "served\n"
@@ -192,7 +193,7 @@ def test_an_image_build_that_is_killed_leaves_nothing_mounted_and_the_next_one_b
         killed.send_signal(signal.SIGKILL)
     wait_for(lambda: not holders(cache), "its processes end")
     (flags / "go").touch()
-    subprocess.run(build, cwd=ROOT, env=environment, check=True, timeout=60)
+    subprocess.run(build, cwd=ROOT, env=environment, check=True, timeout=120)
     assert [layer.name.endswith(".building") for layer in cache.glob("cut-*")] == [False]
 
 
@@ -215,9 +216,9 @@ def test_what_is_mounted_in_a_folder_is_taken_down_and_not_removed_with_it(lab: 
 
 
 def wait_for(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while not holds():
-        assert time.monotonic() < end, f"not within 20 s: {what}"
+        assert time.monotonic() < end, f"not within 120 s: {what}"
         time.sleep(0.02)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -14,7 +15,7 @@ from tests.fleet.samples import paths
 from tests.gitserver import ssh_server
 from tests.lab.host import Host
 from tests.stories.conftest import Boot
-from tests.stories.world import MOTD, World, apply, cycle, events, follow, kinds, stays_at_rest, until
+from tests.stories.world import MOTD, World, apply, cycle, events, follow, spoil, stays_at_rest, until
 
 NEW_MOTD = MOTD.replace("from", "again from")
 
@@ -54,21 +55,24 @@ def test_the_daemon_applies_what_is_pushed_to_a_repository_on_the_host(new_world
 
 @pytest.mark.usefixtures("daemon")
 def test_a_file_changed_by_hand_is_repaired_and_told_with_its_diff(world: World, host: Host) -> None:
-    host.write("/etc/motd", "changed by hand\n")
+    spoil(host, "changed by hand\n")
     until(lambda: host.read("/etc/motd") == "hello from web1\n", "the repair")
-    until(lambda: "drift-repaired" in kinds(host), "the event")
-    (event,) = [event for event in events(host) if event["kind"] == "drift-repaired"]
+    (event,) = until(lambda: [each for each in events(host) if each["kind"] == "drift-repaired"], "the event")
     assert event["resource"] == "file:/etc/motd"
     assert "-changed by hand\n+hello from web1\n" in event["diff"]
 
 
 @pytest.mark.usefixtures("daemon")
 def test_what_was_found_on_the_host_does_not_leave_it(world: World, host: Host) -> None:
-    host.write("/etc/motd", "password=hunter2\n")
-    until(lambda: any(change["cause"] == "drift" for change in world.report("web1")["changes"]), "the report")
-    (change,) = world.report("web1")["changes"]
+    def of_drift(report: dict[str, Any]) -> dict[str, Any] | None:
+        return report if any(change["cause"] == "drift" for change in report["changes"]) else None
+
+    spoil(host, "password=hunter2\n")
+    report = until(lambda: of_drift(world.report("web1")), "the report")
+    assert report
+    (change,) = report["changes"]
     assert (change["state"], change["added"], change["removed"]) == ("done", 1, 1)
-    assert "hunter2" not in json.dumps(world.report("web1"))
+    assert "hunter2" not in json.dumps(report)
 
 
 def test_a_dotfile_changed_in_git_is_intended(world: World, host: Host) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -54,6 +53,8 @@ server.shell(name="take a while", commands=["touch /root/between"], _if=conf.did
 systemd.service(name="running", service="app.service", running=True, daemon_reload=unit.will_change)
 systemd.service(name="restart", service="app.service", restarted=True, _if=conf.did_change)
 '''
+
+WAITS = "until test -e /root/go; do sleep 0.1; done"
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +146,12 @@ def test_a_cycle_killed_between_edit_and_restart_ends_with_the_service_on_the_ne
 ) -> None:
     before = loaded(red)
     red.run("rm -f /root/between")
-    paint(world, "green", DEPLOY.replace("between", "between; sleep 3"))
+    paint(world, "green", DEPLOY.replace("between", f"between; {WAITS}"))
     red.run("systemctl start --no-block hostwright-cycle")
     until(lambda: red.run("test -e /root/between", check=False).code == 0, "the moment between edit and restart")
     red.run("systemctl kill --signal=KILL hostwright-cycle")
     assert (red.read("/etc/app.conf"), loaded(red)) == ("color=green\n", before)
+    red.run("touch /root/go")
     assert apply(red).code == 0
     assert loaded(red) == "color=green\n"
     assert red.run(["hostwright", "plan"]).code == 0
@@ -168,12 +170,13 @@ def test_a_restart_that_a_failure_swallowed_comes_with_the_next_run(world: World
 
 def test_sigterm_lets_the_operation_end_and_the_next_cycle_goes_on(world: World, red: Host) -> None:
     before = loaded(red)
-    red.run("rm -f /root/between")
-    paint(world, "white", DEPLOY.replace("between", "between; sleep 3; touch /root/whole"))
+    red.run("rm -f /root/between /root/go")
+    paint(world, "white", DEPLOY.replace("between", f"between; {WAITS}; touch /root/whole"))
     red.run("systemctl start --no-block hostwright-cycle")
     until(lambda: red.run("test -e /root/between", check=False).code == 0, "the operation")
-    time.sleep(0.2)
-    red.run("systemctl stop hostwright-cycle")
+    red.run("systemctl stop --no-block hostwright-cycle")
+    until(lambda: red.run("systemctl is-active hostwright-cycle", check=False).output == "deactivating\n", "SIGTERM")
+    red.run("touch /root/go && systemctl stop hostwright-cycle")
     assert red.run("test -e /root/whole").code == 0
     assert loaded(red) == before
     assert apply(red).code == 0

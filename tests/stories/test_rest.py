@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.lab.host import Host
-from tests.stories.world import FLEET, World, cycle, events, stays_at_rest, until
+from tests.stories.world import FLEET, World, cycle, events, kinds, spoil, stays_at_rest, until
 
 pytestmark = pytest.mark.usefixtures("daemon")
 
@@ -28,7 +28,7 @@ def repaired(host: Host) -> bool:
 
 def test_a_host_at_rest_gets_a_cycle_when_it_is_changed_and_rests_again(host: Host) -> None:
     assert stays_at_rest(host)
-    host.write("/etc/motd", "changed by hand\n")
+    spoil(host, "changed by hand\n")
     until(lambda: repaired(host), "the repair")
     assert stays_at_rest(host)
 
@@ -52,8 +52,9 @@ def test_a_suspended_host_rests_and_goes_on_when_it_is_resumed(host: Host) -> No
     host.run("hostwright suspend 'somebody works here'")
     cycle(host)
     assert stays_at_rest(host)
+    assert "recovered" not in kinds(host)
     host.run("hostwright resume")
-    until(lambda: events(host)[-1]["kind"] == "recovered", "the end of the hold")
+    until(lambda: "recovered" in kinds(host), "the end of the hold")
 
 
 def test_a_watched_host_is_repaired_before_its_interval_is_over_and_tells_what_else_happened(
@@ -64,10 +65,10 @@ def test_a_watched_host_is_repaired_before_its_interval_is_over_and_tells_what_e
     host.run("useradd ann")
     cycle(host)
     assert stays_at_rest(host)
-    host.run("su ann -c true; echo changed by hand > /etc/motd; chown ann: /etc/motd")
+    host.run("su ann -c true; journalctl --sync")
+    spoil(host, "changed by hand\n", owner="ann")
     until(lambda: repaired(host), "the repair")
-    until(lambda: any(event["kind"] == "evidence" for event in events(host)), "the evidence")
-    (found,) = [event for event in events(host) if event["kind"] == "evidence"]
+    (found,) = until(lambda: [event for event in events(host) if event["kind"] == "evidence"], "the evidence")
     assert "/etc/motd: changed" in found["diff"]
     assert "belongs to ann:ann" in found["diff"]
     assert "journal: " in found["diff"]

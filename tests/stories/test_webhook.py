@@ -15,7 +15,7 @@ signature = hmac.new(b"{SECRET}", b"pushed", hashlib.sha256).hexdigest()
 asked = urllib.request.Request(
     "http://127.0.0.1:9443/", b"pushed", {{"X-Hub-Signature-256": "sha256=" + signature}}, method="POST"
 )
-print(urllib.request.urlopen(asked, timeout=10).status)
+print(urllib.request.urlopen(asked, timeout=60).status)
 """
 
 

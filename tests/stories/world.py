@@ -14,13 +14,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from agent.domain.status import PAGE, report_path, signature_path
 from agent.system.process import run
 from tests.gitserver import Author, ConfigRepo
 from tests.lab.host import Completed, Host
+
+T = TypeVar("T")
 
 PATIENCE_S = 180.0
 """For a daemon that looks every two seconds, on cores that a second run shares."""
@@ -93,13 +95,13 @@ class World:
         return self.config.head
 
     def document(self, path: str, repo: Path | None = None) -> bytes:
-        done = run(["git", "-C", f"{repo or self.bare}", "show", f"status:{path}"], timeout_s=30)
+        done = run(["git", "-C", f"{repo or self.bare}", "show", f"status:{path}"], timeout_s=PATIENCE_S)
         assert done.ok, done.complaint
         return done.output
 
     def has_report(self, host: str, repo: Path | None = None) -> bool:
         argv = ["git", "-C", f"{repo or self.bare}", "cat-file", "-e", f"status:{report_path(host)}"]
-        return run(argv, timeout_s=30).ok
+        return run(argv, timeout_s=PATIENCE_S).ok
 
     def report(self, host: str, repo: Path | None = None) -> dict[str, Any]:
         report: dict[str, Any] = json.loads(self.document(report_path(host), repo))
@@ -157,11 +159,19 @@ def kinds(host: Host) -> list[str]:
     return [event["kind"] for event in events(host)]
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
+def until(holds: Callable[[], T], what: str) -> T:
+    """What it returns when that is true or not empty. A second look may see the host in its next cycle."""
     end = time.monotonic() + PATIENCE_S
-    while not holds():
+    while not (found := holds()):
         assert time.monotonic() < end, f"did not happen in {PATIENCE_S:.0f} s: {what}"
         time.sleep(0.1)
+    return found
+
+
+def spoil(host: Host, text: str, *, owner: str = "root") -> None:
+    """Changes /etc/motd by hand, all at once: no cycle and no look comes in between."""
+    host.write("/etc/.motd.by-hand", text)
+    host.run(f"chown {owner}: /etc/.motd.by-hand && mv /etc/.motd.by-hand /etc/motd")
 
 
 def stays_at_rest(host: Host, seconds: float = 7.0) -> bool:

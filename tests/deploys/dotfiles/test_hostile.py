@@ -24,7 +24,7 @@ from tests.deploys.trees import base_at
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="makes device nodes, which only root may")
 ways = pytest.mark.parametrize("mode", ["copy", "link"])
 
-SOON_S = 20
+SOON_S = 60
 """Everything here takes milliseconds, unless it waits."""
 
 pytestmark = pytest.mark.timeout(SOON_S)

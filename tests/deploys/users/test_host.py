@@ -70,7 +70,7 @@ def test_a_file_belongs_to_its_owner_and_no_file_to_nobody(home: Path) -> None:
     assert not NOTHING.is_of(os.getuid())
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(60)
 def test_a_fifo_in_place_of_the_file_is_not_waited_for(home: Path) -> None:
     (home / ".ssh/authorized_keys").unlink()
     os.mkfifo(home / ".ssh/authorized_keys")
