@@ -216,8 +216,7 @@ def resting(start: Start, tmp_path: Path) -> Running:
     (tmp_path / "owned").write_text("as wanted")
     (tmp_path / "offered").write_text("aaa\trefs/heads/main\n")
     daemon = start(RESTING)
-    daemon.until(lambda: daemon.cycles == 1)
-    daemon.until(daemon.paths.rest.exists)
+    daemon.until(lambda: daemon.cycles == 1 and daemon.paths.rest.exists())
     time.sleep(2.5)
     assert daemon.cycles == 1
     return daemon
@@ -279,8 +278,7 @@ def test_a_health_check_that_does_not_pass_starts_a_cycle(start: Start, tmp_path
     (tmp_path / "owned").touch()
     (tmp_path / "offered").write_bytes(b"a\trefs/heads/main\n")
     daemon = start(RESTING)
-    daemon.until(lambda: daemon.cycles == 1)
-    daemon.until(daemon.paths.rest.exists)
+    daemon.until(lambda: daemon.cycles == 1 and daemon.paths.rest.exists())
     time.sleep(2.5)
     assert daemon.cycles == 1
     if answer is None:
