@@ -30,6 +30,9 @@ CACHE = Path(os.environ.get("HOSTWRIGHT_LAB", "/var/cache/hostwright-lab"))
 BUILD_TIMEOUT_S = 900
 """A debootstrap takes 50 s on a good line; on a slow mirror much longer."""
 
+DIGITS = 12
+"""Of the hash of a recipe, in a layer's name."""
+
 UNUSED_S = 24 * 3600
 """A layer that no boot has used for a day belongs to an older recipe."""
 
@@ -130,17 +133,19 @@ def _machine_settings() -> str:
 
 
 def _cached(name: str, recipe: object, build: Callable[[Path], None]) -> Path:
-    digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:DIGITS]
     layer = CACHE / f"{name}-{digest}"
+    # Of this name alone: another process may be at work on one that begins in the same way.
+    all_of_it = f"{name}-{'[0-9a-f]' * DIGITS}"
     with locked(name):
         if not layer.is_dir():
             building = CACHE / f"{name}-{digest}.building"
-            for stale in (*CACHE.glob(f"{name}-*.building"), *CACHE.glob(f"{name}-*.scratch")):
+            for stale in CACHE.glob(f"{all_of_it}.building*"):
                 remove_tree(stale)
             build(building)
             building.rename(layer)
         os.utime(layer)
-        for other in CACHE.glob(f"{name}-*"):
+        for other in CACHE.glob(all_of_it):
             if time.time() - other.stat().st_mtime > UNUSED_S:
                 remove_tree(other)
     return layer

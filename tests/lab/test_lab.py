@@ -197,6 +197,17 @@ def test_an_image_build_that_is_killed_leaves_nothing_mounted_and_the_next_one_b
     assert [layer.name.endswith(".building") for layer in cache.glob("cut-*")] == [False]
 
 
+def test_what_is_being_made_under_a_longer_name_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "CACHE", tmp_path)
+    parent = (Path("parent"),)
+
+    def make(folder: Path) -> None:
+        images.prepared("host", parent, [], lambda _: None)  # as another process does it at the same time
+        assert folder.is_dir()
+
+    assert images.prepared("host-signed", parent, [], make).is_dir()
+
+
 REMOVE = """
 mount --bind "$1" "$2/mount"
 mount -t tmpfs tmpfs "$2/other mount"
