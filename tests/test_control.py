@@ -30,7 +30,7 @@ def served(control, reply):
 
 def test_whoever_waits_is_told_how_the_cycle_ended(control, tmp_path):
     thread = served(control, {"ok": True, "exit": 7})
-    assert ask(tmp_path / "control.sock", wait=True, timeout_s=5) == {"ok": True, "exit": 7}
+    assert ask(tmp_path / "control.sock", wait=True, timeout_s=60) == {"ok": True, "exit": 7}
     thread.join(30)
 
 

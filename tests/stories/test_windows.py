@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from tests.lab.host import Host
 from tests.stories.world import World, until
 
-BASE = "schedule: {fetch: 2s, drift: 2s, settle: 0s, deploy_timeout: 20s}\n"
+BASE = "schedule: {fetch: 2s, drift: 2s, settle: 0s, deploy_timeout: 60s}\n"
 SITE = """\
 - hosts: all
   deploys:
