@@ -109,13 +109,9 @@ def plan_changes(
 ) -> Planned:
     """What would change on the host, and what of that ``rules`` and the policies of the commit permit. Changes nothing.
     ``going_back``: the policies permitted it when it was first applied, and are not asked."""
-    resolution = target.resolution
-    state, policies = resolution.state, None
-    root = parts.exports.folder(resolution.commit)
-    if not going_back:
-        tree, groups = partial(parts.mirror.tree, state.commit), resolution.terms.groups
-        policies = HostPolicies(tree, state, inventory=parts.settings.inventory, groups=groups)
-    return plan_state(parts, state, root, rules, before, policies=policies)
+    root = parts.exports.folder(target.resolution.commit)
+    policies = None if going_back else host_policies(parts, target)
+    return plan_state(parts, target.resolution.state, root, rules, before, policies=policies)
 
 
 def plan_state(
@@ -134,6 +130,13 @@ def plan_state(
     if policies is not None:
         rules = replace(rules, denied=policies.denied(plan))
     return Planned(state, plan, permit(plan, rules), rules, before, root, made, policies)
+
+
+def host_policies(parts: Parts, target: Target) -> HostPolicies:
+    """The policies of the commit aimed at."""
+    state, groups = target.resolution.state, target.resolution.terms.groups
+    tree = partial(parts.mirror.tree, state.commit)
+    return HostPolicies(tree, state, inventory=parts.settings.inventory, groups=groups)
 
 
 def open_trial(cycle: Cycle, course: Course) -> Trial | None:

@@ -51,7 +51,9 @@ PHASES = (
         "plans again, applies what the changes set off, and plans then once more",
     ),
     CyclePhase("judge_trial", "TrialVerdict", ("probe", "trial"), "says whether the host is well with it"),
-    CyclePhase("remove_what_left", "Removed", ("revoke", "prune"), "removes what has left Git, on the same trial"),
+    CyclePhase(
+        "remove_what_left", "Removed", ("deny", "revoke", "prune"), "removes what has left Git, on the same trial"
+    ),
     CyclePhase("judge_removal", "TrialVerdict", ("probe", "trial"), "says whether the host is well without it"),
     CyclePhase(
         "plan_ending", "Ending", ("reboot", "update"), "decides whether the host reboots or the agent is switched"

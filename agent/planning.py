@@ -92,6 +92,7 @@ def going(
         fleet=fleet,
         ledger=parts.ledger,
         mirror=mirror,
+        hold_denied=planned.policies.hold_denied if planned.policies is not None else lambda leaving: leaving,
     )
     leaving = removals()
     if leaving.removals or leaving.departures:  # only then does it count how the host is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.converge import host_policies
 from agent.domain.account import Milestone, Trigger
 from agent.phases import Cycle, Removed, TrialVerdict, compose
 from agent.problems import ProblemKind
@@ -15,7 +16,10 @@ def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Removed:
     if target is None:
         return Removed()
     last = cycle.selection.trusted or target.resolution.commit
-    pruned = None
+    course, pruned = verdict.course, None
+    asked = course.planned.policies if course.planned is not None else None
+    policies = asked or host_policies(parts, course.target or target)
+    known = policies.failure
     with cycle.log.surviving():
         pruned = prune(
             compose(cycle, verdict),
@@ -33,9 +37,12 @@ def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Removed:
             ),
             now=parts.clock(),
             waits_for_backoff=cycle.trigger is Trigger.CLOCK,
+            hold_denied=policies.hold_denied,
             begin=lambda: _begin_removal(cycle, verdict),
         )
         cycle.log.note(pruned.failures)
+        if policies.failure is not None and known is None:
+            cycle.log.note([policies.failure])
         cycle.log.reached(Milestone.PRUNED)
     with cycle.log.surviving():
         trial, state = parts.memory.trial(), verdict.course.state

@@ -63,12 +63,39 @@ class PolicyChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRemoval:
+    """One thing that has left Git: its key and the parts of that, and the deploy that it came from. ``fate``: what is
+    to become of it. What is released was there before the agent: it stays, but an account loses its access."""
+
+    deploy: str
+    resource: str
+    kind: str
+    name: str
+    fate: Literal["remove", "release"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyDeparture:
+    """A deploy that has left Git, and the deploy file that is to be run for it."""
+
+    deploy: str
+    on_remove: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyPlan:
     """What would change on the host. ``unknown``: deploys whose changes are known when an earlier one is applied; the
-    policies are asked again then."""
+    policies are asked again then. ``removals`` and ``departures`` come after the changes: the policies are asked about
+    them by themselves, without ``changes``."""
 
-    changes: tuple[PolicyChange, ...]
-    unknown: tuple[str, ...]
+    changes: tuple[PolicyChange, ...] = ()
+    unknown: tuple[str, ...] = ()
+    removals: tuple[PolicyRemoval, ...] = ()
+    departures: tuple[PolicyDeparture, ...] = ()
+
+    @property
+    def removes(self) -> bool:
+        return bool(self.removals or self.departures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

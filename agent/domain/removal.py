@@ -141,5 +141,6 @@ class Pruned:
     @property
     def settled(self) -> bool:
         """Whether nothing waits any more for somebody to allow it, or that somebody has allowed."""
-        held = any(hold.kind in (HoldKind.PRUNE_HELD, HoldKind.NOT_PRUNED) for hold in self.leaving.holds)
+        waiting = {HoldKind.PRUNE_HELD, HoldKind.NOT_PRUNED, HoldKind.POLICY}
+        held = any(hold.kind in waiting for hold in self.leaving.holds)
         return not self.waits and not self.failures and not held

@@ -1,147 +1,36 @@
 """deny: asks the policies of a commit what of a plan may not happen.
 
-policies/**/*.rego ─Policies→ ┐
-DesiredState, Plan ─PolicyInput→ ┴→ PolicyVerdict → a Hold for each deploy that a rule is about
+DesiredState, Plan ─PolicyInput→ PolicyVerdict → a Hold for each deploy that a rule is about
+DesiredState, Leaving ─PolicyInput→ PolicyVerdict → a Hold on each removal that a rule is about
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from agent.domain import codec
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.plan import Change, DeployPlan, Hold, HoldKind, Plan
 from agent.domain.policy import (
-    FOLDER,
-    JUDGING,
     PolicyChange,
+    PolicyDeparture,
     PolicyDeploy,
     PolicyInput,
     PolicyPlan,
+    PolicyRemoval,
     PolicyResource,
-    PolicyVerdict,
     RuleMessage,
-    verdict_of,
 )
+from agent.domain.removal import Fate, Leaving
 from agent.domain.sealed import all_shown
 from agent.domain.text import some
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
 from agent.problems import ProblemKind
-from agent.system.rego import (
-    RUNS_ON,
-    UNSET,
-    ModuleOutline,
-    RegoError,
-    asking_unset,
-    evaluate,
-    has_interpreter,
-    outlines,
-)
+from agent.steps.policies import NO_INTERPRETER, Policies, policies_of
+from agent.system.rego import RegoError, has_interpreter
 
-PACKAGE = "main"
-TESTS = "_test.rego"
-NO_INTERPRETER = (
-    f"the rules in {FOLDER}/ cannot be asked: the Rego interpreter is not installed",
-    f"`pipx install './hostwright[policy]'` beside the clone; on a host run bootstrap.sh again; {RUNS_ON}",
-)
-"""Problem and remedy. A rule that nobody can ask denies everything."""
 MESSAGES_TOLD = 3
-
-_TEST = re.compile(r"(?m)^(test_\w+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Policies:
-    """The rules of one commit: ``modules`` and the ``tests`` of them, their sources by path."""
-
-    modules: Mapping[str, str]
-    tests: Mapping[str, str]
-
-    def judge(self, inputs: Iterable[PolicyInput]) -> Iterator[PolicyVerdict]:
-        """The verdict on each input. Raises RegoError."""
-        plain = (codec.to_plain(each) for each in inputs)
-        for rules in evaluate(self.modules, PACKAGE, JUDGING, plain):
-            try:
-                yield verdict_of(rules)
-            except ValueError as error:
-                raise RegoError(f"{error}", *self._place(f"{error}")) from None
-
-    def faults(self) -> Iterator[RegoError]:
-        """What is wrong with the rules: tests that do not hold, rules that judge nobody. Raises RegoError."""
-        modules = {**self.modules, **self.tests}
-        outlined = outlines(modules)
-        yield from self._judging_nobody(outlined)
-        try:
-            [found] = evaluate(modules, PACKAGE, f"{JUDGING}|test_.*", [{}])
-        except RegoError as error:
-            places = list(asking_unset(modules, outlined)) if error.message == UNSET and not error.file else []
-            yield from (RegoError(UNSET, path, 0, 0) for path in places)
-            if places:
-                return
-            raise
-        for path, source in self.tests.items():
-            for test in _TEST.finditer(source):
-                if found.get(test[1]) is not True:
-                    line = source.count("\n", 0, test.start()) + 1
-                    yield RegoError(f"the test {test[1]} does not hold", path, line, 1)
-        if not any(re.fullmatch(JUDGING, rule) for rule in found):
-            yield RegoError(
-                f"no rule deny, violation or warn is in the package {PACKAGE}, so nothing is judged", min(modules)
-            )
-
-    def _judging_nobody(self, found: Sequence[ModuleOutline]) -> Iterator[RegoError]:
-        """Rules in the tests, and packages that no rule of the one that is asked refers to."""
-        asked: set[tuple[str, ...]] = {(PACKAGE,)}
-        while (
-            more := {
-                tuple(each.package)
-                for each in found
-                for user in found
-                if tuple(user.package) in asked and any(_is_part(use, each.package) for use in user.uses)
-            }
-            - asked
-        ):
-            asked |= more
-        for each in found:
-            if each.file in self.tests:
-                for rule, line in each.rules:
-                    if tuple(each.package) == (PACKAGE,) and re.fullmatch(JUDGING, rule):
-                        yield RegoError(f"{rule} judges nobody here: hosts do not read *{TESTS}", each.file, line, 1)
-            elif tuple(each.package) not in asked:
-                name = ".".join(each.package)
-                reason = (
-                    f"nobody asks the package {name}: rules that judge are in the package {PACKAGE}, and import others"
-                )
-                yield RegoError(reason, each.file, each.line, 1)
-
-    def _place(self, message: str) -> tuple[str, int, int]:
-        """The first line of the rule that ``message`` names."""
-        for path, source in self.modules.items():
-            for rule in re.finditer(rf"(?m)^{JUDGING}\b", source):
-                if rule[0] in message.split():
-                    return path, source.count("\n", 0, rule.start()) + 1, 1
-        return "", 0, 0
-
-
-def _is_part(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether one of two paths begins with the other."""
-    return all(mine == its for mine, its in zip(one, other, strict=False))
-
-
-def policies_of(tree: Tree) -> Policies:
-    """The rules in ``tree``. Raises InventoryError for a file that is no text."""
-    sources: dict[str, str] = {}
-    for path in tree.paths(FOLDER):
-        if path.endswith(".rego"):
-            try:
-                sources[path] = tree.read(path).decode()
-            except UnicodeDecodeError:
-                raise InventoryError(f"{path} is not UTF-8 text", kind=ProblemKind.POLICY) from None
-    tests = {path: source for path, source in sources.items() if path.endswith(TESTS)}
-    return Policies({path: source for path, source in sources.items() if path not in tests}, tests)
 
 
 class HostPolicies:
@@ -157,6 +46,8 @@ class HostPolicies:
         self._groups = groups
         self._policies: Policies | None = None
         self._plan: Plan | None = None
+        self._going = PolicyPlan()
+        self._going_denied: tuple[RuleMessage, ...] = ()
         self.warned: tuple[str, ...] = ()
         """What the rules warn of, in words."""
         self.failure: InventoryError | None = None
@@ -168,12 +59,11 @@ class HostPolicies:
         if plan.in_sync:
             return {}
         try:
-            verdict = self._verdict(plan)
+            denied = self._denials(_plan(plan))
         except InventoryError as error:
             self.failure = error
             return dict.fromkeys((deploy.name for deploy in self._state.deploys), Hold(HoldKind.POLICY, error.message))
-        self.warned = tuple(dict.fromkeys((*self.warned, *(finding.message for finding in verdict.warned))))
-        return _holds(self._state, verdict.denied)
+        return _holds(self._state, denied)
 
     def denied_now(self, planned: DeployPlan) -> Hold | None:
         """The hold on a deploy whose turn has come: the rules are asked again unless they would be told the same
@@ -186,10 +76,24 @@ class HostPolicies:
         others = (each for each in self._plan.deploys if each.deploy != planned.deploy)
         return self.denied(replace(self._plan, deploys=(*others, planned))).get(planned.deploy)
 
-    def _verdict(self, plan: Plan) -> PolicyVerdict:
+    def hold_denied(self, leaving: Leaving) -> Leaving:
+        """``leaving`` with a hold on each removal and departure that the rules deny. They are asked anew only where
+        something else is to go than the last time."""
+        going = _going(leaving)
+        if going.removes and going != self._going:
+            try:
+                self._going_denied = self._denials(going)
+            except InventoryError as error:
+                self.failure = error
+                self._going_denied = (RuleMessage("", error.message),)
+            self._going = going
+        return _held(leaving, self._state, self._going_denied) if going.removes else leaving
+
+    def _denials(self, plan: PolicyPlan) -> tuple[RuleMessage, ...]:
+        """What the rules deny of ``plan``; what they warn of is added to ``warned``. Raises InventoryError."""
         self._policies = self._policies or policies_of(self._tree())
         if not self._policies.modules:
-            return PolicyVerdict()
+            return ()
         if not has_interpreter():
             raise InventoryError(NO_INTERPRETER[0], hint=NO_INTERPRETER[1], kind=ProblemKind.LIBRARY_MISSING)
         asked = policy_input(self._state, inventory=self._inventory, groups=self._groups, plan=plan)
@@ -199,11 +103,12 @@ class HostPolicies:
             hint = error.remedy or "`hostwright check` in the config repo says the same"
             hint += "; until then nothing is changed on this host"
             raise InventoryError(f"the policies cannot be asked: {error}", hint=hint, kind=ProblemKind.POLICY) from None
-        return verdict
+        self.warned = tuple(dict.fromkeys((*self.warned, *(finding.message for finding in verdict.warned))))
+        return verdict.denied
 
 
 def policy_input(
-    state: DesiredState, *, inventory: str, groups: tuple[str, ...], plan: Plan | None = None
+    state: DesiredState, *, inventory: str, groups: tuple[str, ...], plan: PolicyPlan | None = None
 ) -> PolicyInput:
     """What the rules are told of a host. Secrets stand in it as templates ask for them."""
     return PolicyInput(
@@ -212,7 +117,7 @@ def policy_input(
         groups=groups,
         commit=state.commit,
         deploys=tuple(map(_deploy, state.deploys)),
-        plan=_plan(plan) if plan is not None else None,
+        plan=plan,
     )
 
 
@@ -248,6 +153,27 @@ def _plan(plan: Plan) -> PolicyPlan:
     return PolicyPlan(changes=_changes(plan.changes), unknown=unknown)
 
 
+def _going(leaving: Leaving) -> PolicyPlan:
+    """What of ``leaving`` would not be there any more, or lose its access."""
+    return PolicyPlan(
+        removals=tuple(
+            PolicyRemoval(
+                deploy=removal.entry.deploy,
+                resource=removal.entry.key,
+                kind=removal.entry.kind,
+                name=removal.entry.key.partition(":")[2],
+                fate="remove" if removal.fate is Fate.REMOVE else "release",
+            )
+            for removal in leaving.removals
+            if removal.fate in (Fate.REMOVE, Fate.RELEASE)
+        ),
+        departures=tuple(
+            PolicyDeparture(deploy=departure.deploy, on_remove=departure.on_remove.source)
+            for departure in leaving.departures
+        ),
+    )
+
+
 def _changes(changes: Iterable[Change]) -> tuple[PolicyChange, ...]:
     return tuple(
         PolicyChange(
@@ -279,6 +205,33 @@ def _holds(state: DesiredState, denied: Iterable[RuleMessage]) -> dict[str, Hold
         if waits is not None and deploy.name not in holds:
             holds[deploy.name] = Hold(HoldKind.POLICY, f"waits for {waits}, which a policy denies")
     return holds
+
+
+def _held(leaving: Leaving, state: DesiredState, denied: Iterable[RuleMessage]) -> Leaving:
+    """``leaving`` with a hold on what the rules deny: what they say of a removal, of the deploy that it came from, or
+    of nothing that there is. An ``on_remove`` may remove whatever came with its deploy, so one waits for the other."""
+    everything: list[str] = []
+    resources: dict[str, list[str]] = {}
+    deploys: dict[str, list[str]] = {}
+    keys = {removal.entry.key: removal.entry.deploy for removal in leaving.removals}
+    leave = {departure.deploy for departure in leaving.departures}
+    for finding in denied:
+        came_from = finding.deploy or keys.get(finding.resource, "")
+        if came_from in leave or (finding.deploy and came_from in keys.values()):
+            deploys.setdefault(came_from, []).append(finding.message)
+        elif not finding.deploy and finding.resource in keys:
+            resources.setdefault(finding.resource, []).append(finding.message)
+        elif not any(_is_about(finding, deploy) for deploy in state.deploys):
+            everything.append(finding.message)
+
+    def hold(deploy: str, key: str) -> Hold | None:
+        said = [*everything, *deploys.get(deploy, ()), *resources.get(key, ())]
+        return Hold(HoldKind.POLICY, some(list(dict.fromkeys(said)), MESSAGES_TOLD)) if said else None
+
+    return Leaving(
+        tuple(replace(each, hold=each.hold or hold(each.entry.deploy, each.entry.key)) for each in leaving.removals),
+        tuple(replace(each, hold=each.hold or hold(each.deploy, "")) for each in leaving.departures),
+    )
 
 
 def _is_about(finding: RuleMessage, deploy: DesiredDeploy) -> bool:

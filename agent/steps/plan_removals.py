@@ -69,6 +69,7 @@ def plan_removals(
     ledger: Ledger,
     mirror: Mirror | None,
     inventory: str,
+    hold_denied: Callable[[Leaving], Leaving],
     waits: str = "",
     waiting: Mapping[str, Hold] = MappingProxyType({}),
     departed: Collection[str] = (),
@@ -76,13 +77,13 @@ def plan_removals(
     """What of this host has left Git when ``plan`` is carried out, and what is to become of it.
 
     ``before`` has the deploys that were there before, ``applied`` those that are remembered now. ``idle`` says which
-    deploys may have left by mistake (``Environment.idle``), ``waits`` why nothing is to be removed
-    now, ``waiting`` why what a deploy said is to be run when it has left is not run now; ``departed``: where it has
-    been.
+    deploys may have left by mistake (``Environment.idle``). ``hold_denied`` holds what the policies are against.
+    ``waits`` says why nothing is to be removed now, ``waiting`` why what a deploy said is to be run when it has left
+    is not run now; ``departed``: where it has been.
     """
     entries = ledger.entries()
     pending = {name: applied for name, applied in before.deploys.items() if name not in departed}
-    found = find_removals(entries, pending, state=state, wanted=wanted_by(state, plan, applied), look=look)
+    found = hold_denied(find_removals(entries, pending, state=state, wanted=wanted_by(state, plan, applied), look=look))
     rules = replace(removal_rules(state, idle, fleet, entries, waiting), waits=waits)
     leaving = hold_removals(found, rules)
     held = any(hold.kind is HoldKind.PRUNE_HELD for hold in leaving.holds)
@@ -139,7 +140,7 @@ def find_removals(
 
 def hold_removals(leaving: Leaving, rules: RemovalRules) -> Leaving:
     """``leaving`` with what holds each of it. Pure."""
-    departures = tuple(replace(each, hold=_hold(each.deploy, rules)) for each in leaving.departures)
+    departures = tuple(replace(each, hold=each.hold or _hold(each.deploy, rules)) for each in leaving.departures)
     removals = tuple(
         each if each.fate is Fate.FORGET else replace(each, hold=each.hold or _hold(each.entry.deploy, rules))
         for each in leaving.removals

@@ -57,12 +57,13 @@ def prune(
     on_remove: OnRemoveRunner,
     now: int,
     waits_for_backoff: bool,
+    hold_denied: Callable[[Leaving], Leaving] = lambda leaving: leaving,
     begin: Callable[[], None] = lambda: None,
 ) -> Pruned:
     """Takes away what has left Git, as far as it may go now.
 
     ``idle`` says which deploys may have left by mistake (``Environment.idle``). ``waits_for_backoff``: whether an
-    ``on_remove`` that failed waits for its backoff.
+    ``on_remove`` that failed waits for its backoff. ``hold_denied`` holds what the policies are against.
     ``begin`` is called before anything is removed. Raises OSError when the ledger cannot be written.
     """
     state, after = account.state, account.after
@@ -82,6 +83,7 @@ def prune(
         ledger=ledger,
         mirror=on_remove.mirror,
         inventory=on_remove.inventory,
+        hold_denied=hold_denied,
     )
     revoked, untaken = revoke(account, _surely_left(account, state, left_git().removals))
     if why:

@@ -1,7 +1,8 @@
 """revoke: turns what has left Git into access that is gone, also in a cycle that removes nothing else.
 
 To lock somebody out is no tidying: it waits for no health, no failed deploy and no process. It does wait where the
-removal looks like a mistake (``prune-held``), and where a person said that the host is to be left alone.
+removal looks like a mistake (``prune-held``), where a policy denies it, and where a person said that the host is to be
+left alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from agent.errors import DeployError, HostwrightError
 from agent.problems import ProblemKind
 
 _BY_HAND = "look at it on the host now: somebody who has left may still get in; each cycle tries again"
-_HOLDS = frozenset({HoldKind.PRUNE_HELD, HoldKind.OBSERVE})
+_HOLDS = frozenset({HoldKind.PRUNE_HELD, HoldKind.OBSERVE, HoldKind.POLICY})
 
 
 def revoke(account: Account, removals: Iterable[Removal]) -> tuple[tuple[str, ...], tuple[HostwrightError, ...]]:

@@ -10,7 +10,7 @@ import pytest
 
 from agent.cli.main import run
 from agent.inventory.schema import schema
-from agent.steps import deny
+from agent.steps import policies
 from tests.gitserver import ConfigRepo
 
 PROD = "inventories/prod"
@@ -160,7 +160,7 @@ def test_policies_without_the_engine_are_refused(
     monkeypatch.setattr("agent.cli.policy_check.has_interpreter", lambda: False)
     code, said = check(repo, capsys, writable=WRITABLE)
     assert code == 6
-    assert f"policies/writable.rego: {deny.NO_INTERPRETER[0]}; {deny.NO_INTERPRETER[1]}" in said
+    assert f"policies/writable.rego: {policies.NO_INTERPRETER[0]}; {policies.NO_INTERPRETER[1]}" in said
 
 
 def test_what_rules_are_told_is_as_the_schema_says(
@@ -169,14 +169,14 @@ def test_what_rules_are_told_is_as_the_schema_says(
     from jsonschema import Draft202012Validator
 
     told: list[object] = []
-    ask = deny.evaluate
+    ask = policies.evaluate
 
     def recorded(modules, package, rules, inputs):  # type: ignore[no-untyped-def]
         given = list(inputs)
         told.extend(given)
         return ask(modules, package, rules, given)
 
-    monkeypatch.setattr(deny, "evaluate", recorded)
+    monkeypatch.setattr(policies, "evaluate", recorded)
     check(repo, capsys, writable=WRITABLE)
     validator = Draft202012Validator(schema("policy"))
     for document in told[1:]:

@@ -10,7 +10,7 @@ from agent.domain.plan import WantedChange
 from agent.engine.client import FoundDeploy
 from agent.problems import ProblemKind
 from agent.select_target import resolved
-from agent.steps import deny
+from agent.steps import deny, policies
 from agent.steps.choose import Target
 from agent.steps.derive_events import derive_events
 from agent.steps.permit import PermitRules
@@ -33,14 +33,14 @@ def held(account: Account) -> list[tuple[str, str]]:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What the rules were asked about."""
     told: list[object] = []
-    ask = deny.evaluate
+    ask = policies.evaluate
 
     def recorded(modules, package, rules, inputs):  # type: ignore[no-untyped-def]
         given = list(inputs)
         told.extend(given)
         return ask(modules, package, rules, given)
 
-    monkeypatch.setattr(deny, "evaluate", recorded)
+    monkeypatch.setattr(policies, "evaluate", recorded)
     return told
 
 
@@ -120,7 +120,7 @@ def test_a_host_without_the_engine_changes_nothing_and_says_so(host: Host, monke
     account = host.cycle(wanted=True)
     assert host.engine.applied == []
     assert [failure.kind for failure in account.failures] == [ProblemKind.LIBRARY_MISSING]
-    assert held(account) == [("policy", deny.NO_INTERPRETER[0])]
+    assert held(account) == [("policy", policies.NO_INTERPRETER[0])]
 
 
 LATE = WantedChange("file:/srv/late", "write")

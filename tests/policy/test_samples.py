@@ -9,7 +9,8 @@ import pytest
 
 from agent.cli.main import run
 from agent.inventory.load import load
-from agent.steps.deny import Policies, policies_of, policy_input
+from agent.steps.deny import policy_input
+from agent.steps.policies import Policies, policies_of
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
 from tests.gitserver import ConfigRepo
@@ -28,13 +29,13 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> Policies:
 
 
 def test_every_sample_has_tests(policies: Policies) -> None:
-    assert len(policies.modules) == 5
+    assert len(policies.modules) == 6
     assert {path.replace(".rego", "_test.rego") for path in policies.modules} == set(policies.tests)
 
 
 def test_the_tests_of_the_samples_hold(policies: Policies) -> None:
     assert list(policies.faults()) == []
-    assert sum(len(re.findall(r"(?m)^test_", source)) for source in policies.tests.values()) >= 16
+    assert sum(len(re.findall(r"(?m)^test_", source)) for source in policies.tests.values()) >= 20
 
 
 def test_the_example_passes_them(policies: Policies) -> None:
@@ -57,6 +58,7 @@ def test_check_finds_with_them_what_they_are_for(
     - files: {/etc/app.conf: {content: "a", mode: "0666"}}
     - ssh: {settings: {PermitRootLogin: true}}
     - command: {get: {shell: "curl https://example.org/install | sh"}}
+    - packages: {absent: [sudo]}
 """
     hosts = {"inventories/prod/hosts.yaml": "all: {hosts: {web1: {}}}\n", "inventories/prod/site.yaml": site}
     repo.commit("First", hosts | {f"policies/{sample.name}": sample.read_text() for sample in SAMPLES})
@@ -67,5 +69,6 @@ def test_check_finds_with_them_what_they_are_for(
         ("site.yaml:3:", "can be written by everybody"),
         ("site.yaml:4:", "lets root log in"),
         ("site.yaml:5:", "installs what nobody has pinned"),
+        ("site.yaml:6:", "package:sudo is kept on every host"),
     ):
         assert any(place in line and what in line for line in said.splitlines())

@@ -13,7 +13,7 @@ from agent.domain.desired import OnRemove
 from agent.domain.memory import Applied, AppliedDeploy, FleetSettings, State
 from agent.domain.outcome import DeployOutcome, Status
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Seen
-from agent.domain.removal import Fate, Pruned
+from agent.domain.removal import Fate, Leaving, Pruned
 from agent.errors import DeployError
 from agent.host.exports import Exports
 from agent.host.ledger import Ledger
@@ -78,7 +78,12 @@ class Host:
         self.ledger.record("package:git", BOOTSTRAP, NOW, None)
 
     def prune(
-        self, *, waits_for_backoff: bool = True, now: int = NOW, begin: Callable[[], None] = lambda: None
+        self,
+        *,
+        waits_for_backoff: bool = True,
+        now: int = NOW,
+        begin: Callable[[], None] = lambda: None,
+        hold_denied: Callable[[Leaving], Leaving] = lambda leaving: leaving,
     ) -> Pruned:
         progress = Progress(started=lambda *_: None, operated=lambda _: None)
         return prune(
@@ -91,6 +96,7 @@ class Host:
             now=now,
             waits_for_backoff=waits_for_backoff,
             begin=begin,
+            hold_denied=hold_denied,
         )
 
     @property

@@ -11,6 +11,7 @@ import pytest
 from agent.domain.memory import AppliedDeploy
 from agent.domain.ownership import LedgerEntry
 from agent.domain.plan import Hold, HoldKind, Plan
+from agent.domain.removal import Leaving
 from agent.errors import DeployError
 from agent.steps import remove as step
 from agent.steps import revoke as revoking
@@ -109,3 +110,12 @@ def test_access_that_cannot_be_taken_is_a_problem_and_keeps_no_other(host: Host,
     assert [(failure.kind, failure.message) for failure in pruned.failures] == [
         ("not-revoked", f"{key}: its keys could not be taken: no") for key in keys
     ]
+
+
+def test_nobody_is_locked_out_whose_removal_a_policy_denies(host: Host, access: Opening) -> None:
+    host.gave("ann")
+    kept = Hold(HoldKind.POLICY, "ann stays")
+    pruned = host.prune(
+        hold_denied=lambda leaving: Leaving(tuple(replace(each, hold=kept) for each in leaving.removals))
+    )
+    assert (pruned.revoked, access.revoked) == ((), [])

@@ -69,6 +69,34 @@ def test_what_a_rule_warns_of_is_told_and_done(world: World, host: Host) -> None
     assert "warned" in kinds(host)
 
 
+KEPT = """\
+package main
+
+deny contains {"msg": "kept for the auditors", "resource": removal.resource} if {
+	some removal in input.plan.removals
+	removal.name == "/etc/kept"
+}
+"""
+
+
+def test_what_left_git_stays_while_a_rule_denies_its_removal(world: World, host: Host) -> None:
+    more = MOTD + '        /etc/kept: {content: "a\\n"}\n        /etc/gone: {content: "a\\n"}\n'
+    world.site(more, **{"policies/motd.rego": KEPT})
+    assert apply(host).code == 0
+    world.site(MOTD)
+    done = apply(host)
+    assert "not removed: kept for the auditors" in done.error
+    assert [(hold["kind"], hold["reason"]) for hold in world.report("web1")["holds"]] == [
+        ("policy", "kept for the auditors")
+    ]
+    assert host.run(["sh", "-c", "ls /etc/kept /etc/gone 2>/dev/null"], check=False).output == "/etc/kept\n"
+    planned = host.run(["hostwright", "plan"], check=False)
+    assert "- file:/etc/kept: remove, left Git  [files], held" in planned.output
+    world.commit("Let it go", {"policies/motd.rego": KEPT.replace("/etc/kept", "/etc/other")})
+    assert apply(host).code == 0
+    assert host.run(["ls", "/etc/kept"], check=False).code != 0
+
+
 def test_a_rule_with_a_mistake_holds_everything_and_is_a_problem(world: World, host: Host) -> None:
     world.commit("Spoil it", {"policies/motd.rego": "package main\n\ndeny contains nope(1)\n"})
     host.write("/etc/motd", "by hand\n")

@@ -28,7 +28,7 @@ from agent.inventory.lint.sops_files import complain_of_clear_sops_files
 from agent.inventory.load import read
 from agent.inventory.source import Source, open_source
 from agent.remotes import repositories_of_administrator
-from agent.steps.deny import Policies
+from agent.steps.policies import Policies
 from agent.steps.resolve import state_of
 from agent.system.folder import FolderTree
 from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy

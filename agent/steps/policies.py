@@ -1,0 +1,119 @@
+"""policies: turns the rules of a commit into verdicts on hosts, and says what is wrong with the rules themselves.
+
+policies/**/*.rego ─Policies→ ┐
+             PolicyInput ──→ ┴→ PolicyVerdict
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.domain import codec
+from agent.domain.policy import FOLDER, JUDGING, PolicyInput, PolicyVerdict, verdict_of
+from agent.domain.tree import Tree
+from agent.errors import InventoryError
+from agent.problems import ProblemKind
+from agent.system.rego import RUNS_ON, UNSET, ModuleOutline, RegoError, asking_unset, evaluate, outlines
+
+PACKAGE = "main"
+TESTS = "_test.rego"
+NO_INTERPRETER = (
+    f"the rules in {FOLDER}/ cannot be asked: the Rego interpreter is not installed",
+    f"`pipx install './hostwright[policy]'` beside the clone; on a host run bootstrap.sh again; {RUNS_ON}",
+)
+"""Problem and remedy. A rule that nobody can ask denies everything."""
+
+_TEST = re.compile(r"(?m)^(test_\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The rules of one commit: ``modules`` and the ``tests`` of them, their sources by path."""
+
+    modules: Mapping[str, str]
+    tests: Mapping[str, str]
+
+    def judge(self, inputs: Iterable[PolicyInput]) -> Iterator[PolicyVerdict]:
+        """The verdict on each input. Raises RegoError."""
+        plain = (codec.to_plain(each) for each in inputs)
+        for rules in evaluate(self.modules, PACKAGE, JUDGING, plain):
+            try:
+                yield verdict_of(rules)
+            except ValueError as error:
+                raise RegoError(f"{error}", *self._place(f"{error}")) from None
+
+    def faults(self) -> Iterator[RegoError]:
+        """What is wrong with the rules: tests that do not hold, rules that judge nobody. Raises RegoError."""
+        modules = {**self.modules, **self.tests}
+        outlined = outlines(modules)
+        yield from self._judging_nobody(outlined)
+        try:
+            [found] = evaluate(modules, PACKAGE, f"{JUDGING}|test_.*", [{}])
+        except RegoError as error:
+            places = list(asking_unset(modules, outlined)) if error.message == UNSET and not error.file else []
+            yield from (RegoError(UNSET, path, 0, 0) for path in places)
+            if places:
+                return
+            raise
+        for path, source in self.tests.items():
+            for test in _TEST.finditer(source):
+                if found.get(test[1]) is not True:
+                    line = source.count("\n", 0, test.start()) + 1
+                    yield RegoError(f"the test {test[1]} does not hold", path, line, 1)
+        if not any(re.fullmatch(JUDGING, rule) for rule in found):
+            yield RegoError(
+                f"no rule deny, violation or warn is in the package {PACKAGE}, so nothing is judged", min(modules)
+            )
+
+    def _judging_nobody(self, found: Sequence[ModuleOutline]) -> Iterator[RegoError]:
+        """Rules in the tests, and packages that no rule of the one that is asked refers to."""
+        asked: set[tuple[str, ...]] = {(PACKAGE,)}
+        while (
+            more := {
+                tuple(each.package)
+                for each in found
+                for user in found
+                if tuple(user.package) in asked and any(_is_part(use, each.package) for use in user.uses)
+            }
+            - asked
+        ):
+            asked |= more
+        for each in found:
+            if each.file in self.tests:
+                for rule, line in each.rules:
+                    if tuple(each.package) == (PACKAGE,) and re.fullmatch(JUDGING, rule):
+                        yield RegoError(f"{rule} judges nobody here: hosts do not read *{TESTS}", each.file, line, 1)
+            elif tuple(each.package) not in asked:
+                name = ".".join(each.package)
+                reason = (
+                    f"nobody asks the package {name}: rules that judge are in the package {PACKAGE}, and import others"
+                )
+                yield RegoError(reason, each.file, each.line, 1)
+
+    def _place(self, message: str) -> tuple[str, int, int]:
+        """The first line of the rule that ``message`` names."""
+        for path, source in self.modules.items():
+            for rule in re.finditer(rf"(?m)^{JUDGING}\b", source):
+                if rule[0] in message.split():
+                    return path, source.count("\n", 0, rule.start()) + 1, 1
+        return "", 0, 0
+
+
+def _is_part(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether one of two paths begins with the other."""
+    return all(mine == its for mine, its in zip(one, other, strict=False))
+
+
+def policies_of(tree: Tree) -> Policies:
+    """The rules in ``tree``. Raises InventoryError for a file that is no text."""
+    sources: dict[str, str] = {}
+    for path in tree.paths(FOLDER):
+        if path.endswith(".rego"):
+            try:
+                sources[path] = tree.read(path).decode()
+            except UnicodeDecodeError:
+                raise InventoryError(f"{path} is not UTF-8 text", kind=ProblemKind.POLICY) from None
+    tests = {path: source for path, source in sources.items() if path.endswith(TESTS)}
+    return Policies({path: source for path, source in sources.items() if path not in tests}, tests)
