@@ -29,7 +29,7 @@ import pytest
 
 from agent.system.process import run
 
-TIMEOUT_S = 30
+TIMEOUT_S = 120
 
 SETTINGS = """\
 [user]

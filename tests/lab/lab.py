@@ -15,6 +15,7 @@ ports that nobody has.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -142,5 +143,6 @@ def _clear_away() -> None:
         clear_away()
         for folder in (*MEMORY.glob(f"{PREFIX}-*"), *images.CACHE.glob(f"{PREFIX}-*")):
             # Anybody may put something into a tmpfs for all; nobody else can replace a folder of root's there
-            if folder.lstat().st_uid == os.geteuid() and not psutil.pid_exists(int(folder.name.split("-")[1])):
-                remove_tree(folder)
+            with contextlib.suppress(FileNotFoundError):  # one whose process has removed it, and ended since
+                if folder.lstat().st_uid == os.geteuid() and not psutil.pid_exists(int(folder.name.split("-")[1])):
+                    remove_tree(folder)

@@ -148,7 +148,7 @@ def _listening_inside(namespace: Path, address: str, port: int) -> socket.socket
 
     thread = threading.Thread(target=make, daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     if not made:
         raise OSError(f"cannot listen on {address}:{port} in {namespace}")
     return made[0]

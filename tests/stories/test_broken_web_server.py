@@ -19,7 +19,13 @@ from tests.stories.following import Followed, at_rest, following
 from tests.stories.world import World, apply, events, rest
 
 SERVER = """\
-import http.server, os, signal, sys, threading
+import http.server, os, signal, socket, sys, threading
+
+class Hangup(BaseException):
+    pass
+
+def hang_up(*_):
+    raise Hangup
 
 def read(path):
     settings = {}
@@ -28,19 +34,30 @@ def read(path):
         settings |= read(value) if name == "include" else {name: value}
     return settings
 
+def serve(settings):
+    os.chdir(settings["root"])
+    if "dies" in settings:
+        threading.Timer(float(settings["dies"]), lambda: os._exit(1)).start()
+    address = ("127.0.0.1", int(settings["port"]))
+    with http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler) as server:
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+        server.serve_forever()
+
 settings = read("/etc/web/web.conf")
 if sys.argv[1:] == ["check"]:
     sys.exit()
-signal.signal(signal.SIGHUP, lambda *_: os.execv(sys.executable, [sys.executable, *sys.argv]))
-os.chdir(settings["root"])
-if "dies" in settings:
-    threading.Timer(float(settings["dies"]), lambda: os._exit(1)).start()
-address = ("127.0.0.1", int(settings["port"]))
-http.server.HTTPServer(address, http.server.SimpleHTTPRequestHandler).serve_forever()
+signal.signal(signal.SIGHUP, hang_up)
+while True:
+    try:
+        serve(read("/etc/web/web.conf"))
+    except Hangup:
+        pass
 """
+"""It serves as soon as systemd has started it, or moments after a reload, however busy the machine is."""
 
 UNIT = """\
 [Service]
+Type=notify
 ExecStart=/usr/bin/python3 /usr/local/lib/web.py
 ExecReload=/usr/bin/python3 /usr/local/lib/web.py check
 ExecReload=/bin/kill -HUP $MAINPID
@@ -86,7 +103,7 @@ def world(begun: Followed, tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="module")
 def host(begun: Followed, world: World, lab: Lab) -> Iterator[Host]:
     with http_server(world.served) as server, at_rest(lab, begun, server) as host:
-        host.run(f"cat > /usr/local/lib/web.py <<'END'\n{SERVER}END\n")
+        host.run(f"mkdir /srv/www; cat > /usr/local/lib/web.py <<'END'\n{SERVER}END\n")
         host.run("systemd-run -q --unit=other python3 -m http.server --bind 127.0.0.1 8082")
         assert apply(host).code == 0
         yield host

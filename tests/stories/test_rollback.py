@@ -25,6 +25,7 @@ GOOD = """\
           content: |
             [Service]
             ExecStart=/usr/bin/python3 -m http.server --bind 127.0.0.1 %(port)s
+            ExecStartPost=/bin/sh -c 'until ss -Hltn | grep -q :%(port)s; do sleep 0.1; done'
           running: true
       health: [{http: "http://127.0.0.1:8081/"}, {unit: web.service, since: 1s}]
 """

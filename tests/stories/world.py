@@ -176,12 +176,12 @@ def spoil(host: Host, text: str, *, owner: str = "root") -> None:
 
 def stays_at_rest(host: Host, seconds: float = 7.0) -> bool:
     """Waits until a cycle has left the host at rest. True if no other follows while the daemon asks a few times."""
-    until(
-        lambda: (
-            json.loads(host.run("head -n 1 /run/hostwright/rest", check=False).output or '{"until": 0}')["until"] > 0
-        ),
-        "a rest",
-    )
+
+    def rests_until() -> int:
+        said = host.run("head -n 1 /run/hostwright/rest", check=False).output
+        return int(json.loads(said)["until"]) if said else 0
+
+    until(lambda: rests_until() > time.time() + 60, "a rest with no report due in it")
 
     def cycles() -> int:
         return int(json.loads(host.read("/var/lib/hostwright/state.json"))["cycles"])

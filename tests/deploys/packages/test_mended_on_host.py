@@ -21,22 +21,23 @@ ONLINE = True
 MANY = {f"usr/share/hw-big/{number}": "x" * 4000 for number in range(2000)}
 """Files enough for dpkg to be at it for a while."""
 
-SLOWLY = "#!/bin/sh\ntouch /run/at-{}; sleep 1\n"
+WAITS = "#!/bin/sh\ntouch /run/at-{0}; while test -e /run/hold-{0}; do sleep 0.05; done\n"
 
 MOMENTS = {
-    "before a package is unpacked": ("test -e /run/at-preinst", "hw-lib i"),
-    "while one is unpacked": ("test -e /usr/share/hw-big/500.dpkg-new", "hw-big iHR"),
-    "while one is configured": ("test -e /run/at-postinst", "hw-lib iF"),
-    "between two": ("test -e /usr/share/doc/hw-lib/version", "hw-lib i"),
+    "before a package is unpacked": ("test -e /run/at-preinst", "hw-lib i", "preinst"),
+    "while one is unpacked": ("set -- /usr/share/hw-big/*.dpkg-new; test -e $1", "hw-big iHR", ""),
+    "while one is configured": ("test -e /run/at-postinst", "hw-lib iF", "postinst"),
+    "between two": ("test -e /usr/share/doc/hw-lib/version", "hw-lib i", ""),
 }
-"""By what it is known to have come, and the state that a kill then leaves (dpkg-query(1))."""
+"""By what it is known to have come, the state that a kill then leaves (dpkg-query(1)), and what waits for the kill."""
 
 KILL = """\
-apt-get -qq -y purge 'hw-*' >/dev/null 2>&1; rm -f /run/at-*
+apt-get -qq -y purge 'hw-*' >/dev/null 2>&1; rm -f /run/at-*; touch /run/hold-{holds}
 systemd-run --quiet --unit=victim --collect --setenv=DEBIAN_FRONTEND=noninteractive apt-get -qq -y install hw-app hw-big
-n=0; until {moment}; do n=$((n + 1)); [ $n -lt 3000 ] || exit 9; sleep 0.01; done
+n=0; until {moment}; do n=$((n + 1)); [ $n -lt 10000 ] || exit 9; sleep 0.01; done
 systemctl kill --signal=KILL victim
 while systemctl is-active --quiet victim; do sleep 0.02; done
+rm /run/hold-*
 dpkg-query -Wf '${{Package}} ${{db:Status-Abbrev}}\\n' 'hw-*'
 """
 
@@ -44,9 +45,7 @@ dpkg-query -Wf '${{Package}} ${{db:Status-Abbrev}}\\n' 'hw-*'
 @pytest.fixture(scope="module")
 def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendor]:
     with Vendor(tmp_path_factory.mktemp("vendor")) as vendor:
-        vendor.add(
-            "hw-lib", "1.0", scripts={"preinst": SLOWLY.format("preinst"), "postinst": SLOWLY.format("postinst")}
-        )
+        vendor.add("hw-lib", "1.0", scripts={"preinst": WAITS.format("preinst"), "postinst": WAITS.format("postinst")})
         vendor.add("hw-app", "1.0", fields={"Depends": "hw-lib"})
         vendor.add("hw-big", "1.0", files=MANY, fields={"Depends": "hw-lib"})
         vendor.add("hw-after", "1.0")
@@ -68,8 +67,8 @@ def unsound(deploys: Deploys) -> str:
 
 
 def test_a_killed_apt_is_mended_whenever_it_was_killed(deploys: Deploys) -> None:
-    for moment, (condition, state) in MOMENTS.items():
-        assert state in deploys.host.run(KILL.format(moment=condition)).output, moment
+    for moment, (condition, state, holds) in MOMENTS.items():
+        assert state in deploys.host.run(KILL.format(moment=condition, holds=holds)).output, moment
         deploys.converge("packages", ["hw-after", "hw-app", "hw-big"])
         assert unsound(deploys) == "", moment
 

@@ -113,7 +113,7 @@ def test_first_settings_with_which_sshd_ends_leave_no_file(deploys: Deploys) -> 
 def broken(deploys: Deploys) -> None:
     """sshd failed, by settings that somebody else put in force."""
     deploys.host.run(f"sed -i 's/^ListenAddress .*/ListenAddress 192.0.2.1/' {DROP_IN}; systemctl reload ssh || true")
-    deploys.host.run("for i in $(seq 50); do systemctl is-failed -q ssh && exit; sleep 0.1; done; exit 1")
+    deploys.host.run("for i in $(seq 600); do systemctl is-failed -q ssh && exit; sleep 0.1; done; exit 1")
 
 
 def test_a_corrected_setting_starts_an_sshd_that_failed(deploys: Deploys) -> None:
