@@ -18,8 +18,6 @@ from agent.system import own_git
 from agent.system.files import write_atomic
 from agent.system.folder import FolderTree
 
-NAMED_MOST = 6
-
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
@@ -41,7 +39,7 @@ def admit_hosts(
     if rekeyed:
         changed += [*(f"{desk.folder}/{SECRETS}/{name}{SUFFIX}" for name in rekeyed), f"{desk.folder}/{LOCK_FILE}"]
     if changed and commit:
-        sha = own_git.commit_and_push(desk.root, f"Admit {some([*identities], NAMED_MOST)}", *changed)
+        sha = own_git.commit_and_push(desk.root, f"Admit {some([*identities])}", *changed)
         output.say(f"committed and pushed {sha[:12]}")
     elif changed:
         output.say(f"commit and push: {', '.join(changed)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.cli.commands.check import NAMED_MOST, tree_of
+from agent.cli.commands.check import tree_of
 from agent.cli.config_repo import ELSEWHERE, ConfigRepo
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable, some
@@ -41,7 +41,7 @@ class Desk:
         identities = f"{self.folder}/identities/"
         if changed := [path for path in self.copy.uncommitted if not path.startswith(identities)]:
             raise SettingsError(
-                f"not committed yet: {printable(some(changed, NAMED_MOST))}",
+                f"not committed yet: {printable(some(changed))}",
                 hint="commit and push, or `git stash`; then run this again",
             )
 

@@ -35,7 +35,6 @@ AT_ONCE = 16
 """Hosts that are asked at the same time; sshd's of jump hosts take ten logins at once, and wait a little with more."""
 TIMEOUT_S = 600.0
 PREVIEW = ("/usr/local/bin/hostwright", "internal", "preview")
-NAMED_MOST = 6
 
 T = TypeVar("T")
 
@@ -78,7 +77,7 @@ def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, 
     found = [Preview(host, {}, it.exit, it) if isinstance(it, HostwrightError) else it for host, it in answers]
     for same, lines in _alike(found):
         if len(found) > 1:
-            output.show(f"{some(same, NAMED_MOST)}:")
+            output.show(f"{some(same)}:")
         for line in lines if diff else (line for line in lines if not line.startswith(" ")):
             output.show(line if len(found) == 1 else f"  {line}")
     if len(found) > 1:
@@ -149,7 +148,7 @@ def in_parallel(output: Output, hosts: Sequence[str], do: Callable[[str], T]) ->
             except Exception as error:
                 done[running[each]] = bug(error, traceback.format_exc())
             left = [host for host in hosts if host not in done]
-            spinner.show(f"{len(done)} of {len(hosts)}; waiting for {some(left, NAMED_MOST)}")
+            spinner.show(f"{len(done)} of {len(hosts)}; waiting for {some(left)}")
     spinner.stop()
     return done
 

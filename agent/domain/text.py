@@ -34,7 +34,7 @@ def escaped(text: str) -> str:
     )
 
 
-def some(names: Sequence[str], most: int) -> str:
+def some(names: Sequence[str], most: int = 5) -> str:
     """The first ``most`` names, and how many more there are: ``a, b and 4 more``."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(printable(name) for name in names[:most]) + more

@@ -9,13 +9,12 @@ import os
 from pathlib import Path
 from typing import Final
 
-from agent.domain.text import printable
+from agent.domain.text import some
 from agent.errors import SettingsError
 from agent.system.process import run
 
 TIMEOUT_S: Final = 300.0
 """A push may wait for a touch on a hardware key."""
-NAMED_MOST: Final = 5
 
 
 def setting(name: str) -> str:
@@ -55,9 +54,8 @@ def require_pushed(folder: Path) -> str:
         (f"HEAD..{theirs}", f"origin/{branch} has beside those here", "git pull"),
     ):
         if commits := _git(folder, "log", "--format=%h %s", side).splitlines():
-            more = f" and {len(commits) - NAMED_MOST} more" if len(commits) > NAMED_MOST else ""
-            told = printable(", ".join(commits[:NAMED_MOST]), 1000)
-            raise SettingsError(f"there are commits that {what}: {told}{more}", hint=f"{remedy}, then run this again")
+            told = f"there are commits that {what}: {some(commits)}"
+            raise SettingsError(told, hint=f"{remedy}, then run this again")
     return branch
 
 

@@ -35,7 +35,6 @@ from agent.system.files import read_bounded
 CODE_FILE_LIMIT = 64 * 1024 * 1024
 """Bytes of a user-data file, which may hold the agent itself."""
 COLUMNS = ("host", "fingerprint", "asked", "what")
-_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,19 +200,19 @@ def _chosen(output: Output, host: str, found: Sequence[JudgedRequest], proof: Pr
     believed = [each for each in believed if not each.admitted] or believed
     if not believed:
         why = [each.why for each in found]
-        told = f"; what lies in its place: {some(why, _NAMED)}" if why else ""
+        told = f"; what lies in its place: {some(why)}" if why else ""
         raise UsageError(
             f"{host} does not ask to be admitted{told}", hint="is its agent installed? it asks with its first report"
         )
     fitting = [each for each in believed if proof.fits(each)]
     if proof.told and not fitting:
-        prints = some([each.fingerprint for each in believed], _NAMED)
+        prints = some([each.fingerprint for each in believed])
         raise TrustError(
             f"no request for {host} has {proof.told}; asked by {prints}",
             hint=f"compare with `hostwright status` on {host}: it may be another machine",
         )
     if len({each.fingerprint for each in fitting}) > 1:
-        prints = some([each.fingerprint for each in fitting], _NAMED)
+        prints = some([each.fingerprint for each in fitting])
         raise TrustError(
             f"{len(fitting)} machines ask to be {host}: {prints}",
             hint="--fingerprint SHA256:… says which; the others want a name of their own",

@@ -34,9 +34,6 @@ from agent.system.folder import FolderTree
 from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
 from agent.system.yaml import Position, locate
 
-NAMED_MOST = 5
-"""Files named one by one; the others are counted."""
-
 
 @click.command()
 @click.option("--github", is_flag=True, help="Workflow commands on stdout: marks on the lines.")
@@ -96,14 +93,14 @@ def tree_of(root: Path, copy: WorkingCopy | None) -> Tree:
 def unlike_the_commit(copy: WorkingCopy) -> Iterator[str]:
     """A line for each way in which the folder differs from what hosts get."""
     if copy.uncommitted:
-        yield f"not committed yet, judged as it lies here: {some(copy.uncommitted, NAMED_MOST)}"
+        yield f"not committed yet, judged as it lies here: {some(copy.uncommitted)}"
     if untracked := [path for path in copy.untracked if not path.startswith(".")]:  # hidden at the top: a desk's own
-        told = some(untracked, NAMED_MOST)
+        told = some(untracked)
         yield f"not added to Git and not judged, no host gets it: {told}; `git add` what belongs to it"
     if copy.submodules:
-        yield f"submodules, which hosts do not fetch: {some(sorted(copy.submodules), NAMED_MOST)}"
+        yield f"submodules, which hosts do not fetch: {some(sorted(copy.submodules))}"
     if copy.left_out:
-        yield f"left out by hosts: {some(copy.left_out, NAMED_MOST)}"
+        yield f"left out by hosts: {some(copy.left_out)}"
 
 
 def _check(
@@ -136,7 +133,7 @@ def _check(
     for hint in says_nothing(source, inventory.hosts, plays=environment.has_plays):
         doubts.put(hint)
     if environment.left_out:
-        output.say(f"{escaped(name)}: left out by hosts: {some(environment.left_out, NAMED_MOST)}")
+        output.say(f"{escaped(name)}: left out by hosts: {some(environment.left_out)}")
     for line in unseen:
         output.say(f"{escaped(name)}: {escaped(line)} and was not looked at; hostwright lock fetches it")
     return digests

@@ -34,8 +34,6 @@ from agent.system.revisions import Revisions
 from agent.system.ssh_host import Login, logged_in, person_at_terminal
 from agent.system.working_copy import Checkout
 
-NAMED_MOST = 6
-
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _KEY = click.Path(path_type=Path, dir_okay=False, exists=True)
 

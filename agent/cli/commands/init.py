@@ -22,7 +22,6 @@ from agent.system.working_copy import Checkout
 STARTER = Path(__file__).parents[1] / "starter"
 CI = tuple(sorted(folder.name for folder in (STARTER / "ci").iterdir() if folder.is_dir()))
 INVENTORY = "main"
-NAMED_MOST = 5
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _PUBLIC_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+")
@@ -85,9 +84,7 @@ def _require_empty(folder: Path) -> None:
     except OSError as error:
         raise UsageError(f"{folder}: {error.strerror}", hint="name a new folder") from error
     if there:
-        raise UsageError(
-            f"{folder} is not empty: {some(there, NAMED_MOST)}", hint="nothing was written; name a new folder"
-        )
+        raise UsageError(f"{folder} is not empty: {some(there)}", hint="nothing was written; name a new folder")
 
 
 def _sources(inventory: str, ci: Sequence[str]) -> Iterator[tuple[str, Path]]:

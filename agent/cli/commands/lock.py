@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from agent.cli.arguments import pass_config_repo, pass_output
-from agent.cli.commands.check import NAMED_MOST
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
 from agent.domain.layout import INVENTORIES
@@ -104,7 +103,7 @@ def _write(
         )
         new = renewal.only(old, names) if names else renewal.everything(old)
     if missing := left_out(new.repositories.values()):
-        output.say(f"{escaped(name)}: left out by hosts: {some(missing, NAMED_MOST)}")
+        output.say(f"{escaped(name)}: left out by hosts: {some(missing)}")
     new = replace(new, secrets=old.secrets)
     path = root / INVENTORIES / name / LOCK_FILE
     text = lock_text(new).encode()

@@ -26,8 +26,6 @@ from agent.system.folder import FolderTree
 from agent.system.mask import SHORT, SHORTEST
 from agent.system.yaml import YamlError, load
 
-_NAMED = 5
-
 identity_option = click.option(
     "--identity",
     "identities",
@@ -164,9 +162,7 @@ def import_values(
             found[name] = vault
     store = _store(repo)
     if there := sorted(found.keys() & set(store.files.names)) if not overwrite else []:
-        raise UsageError(
-            f"already there: {some(there, _NAMED)}", hint="nothing was written; --overwrite writes over them"
-        )
+        raise UsageError(f"already there: {some(there)}", hint="nothing was written; --overwrite writes over them")
     password = _password(password_file)
     try:
         values = {name: decrypt(vault, password) for name, vault in found.items()}
@@ -189,7 +185,7 @@ def list_values(output: Output, repo: ConfigRepo) -> int:
     found = _store(repo).listed()
     output.show_table(
         ("secret", "readers", "wrong"),
-        [(each.name, some(each.readers, _NAMED) or "nobody", "; ".join(each.wrong)) for each in found],
+        [(each.name, some(each.readers) or "nobody", "; ".join(each.wrong)) for each in found],
     )
     document = [{"name": each.name, "readers": list(each.readers), "wrong": list(each.wrong)} for each in found]
     output.envelope("secret", 0, document)
@@ -231,7 +227,7 @@ def _vaults(file: Path) -> dict[str, bytes]:
         return {file.stem: content}
     vaults, left = inline_values(content.decode(errors="replace"))
     if left:
-        lines = some([f"{number}" for number in left], _NAMED)
+        lines = some([f"{number}" for number in left])
         remedy = "nothing was written; write each as `key: !vault |`, its key of letters, digits, dots, _ and -"
         raise UsageError(f"{file}: no secret can be made of the vault in line {lines}", hint=remedy)
     if not vaults:
