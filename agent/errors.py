@@ -98,10 +98,25 @@ class HostwrightError(Exception):
     @property
     def told(self) -> str:
         """The message, and in brackets what to do."""
-        return f"{self.message} ({self.hint})" if self.hint else self.message
+        return "\n".join(self.told_lines)
+
+    @property
+    def told_lines(self) -> Sequence[str]:
+        *before, last = self.lines
+        return (*before, f"{last} ({self.hint})" if self.hint else last)
+
+    def document(self) -> dict[str, object]:
+        """The error for programs, as envelopes and reports carry it."""
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "hint": self.hint,
+            "consequence": self.consequence.value,
+            "exit": int(self.exit),
+        }
 
     def details(self) -> Mapping[str, object]:
-        """What programs get beside message and hint."""
+        """What the programs of this host get beside the ``document``."""
         return {}
 
 
@@ -192,12 +207,7 @@ def together(errors: Sequence[HostwrightError]) -> HostwrightError:
         return errors[0]
     code = first_exit([error.exit for error in errors])
     leading = next(error for error in errors if error.exit is code)
-    lines = dict.fromkeys(line for error in errors for line in _with_hint(error))
+    lines = dict.fromkeys(line for error in errors for line in error.told_lines)
     whole = HostwrightError("\n".join(lines), kind=leading.kind, consequence=leading.consequence, lines=(*lines,))
     whole.exit = code
     return whole
-
-
-def _with_hint(error: HostwrightError) -> Sequence[str]:
-    *before, last = error.lines
-    return (*before, f"{last} ({error.hint})" if error.hint else last)

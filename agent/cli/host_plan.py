@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from agent.cli.arguments import require_root
-from agent.cli.output import Output, error_document
+from agent.cli.output import Output
 from agent.cli.show import newest_line, plan_lines
 from agent.domain.plan import Cause, DeployPlan, Hold
 from agent.domain.removal import Departure, Removal
@@ -32,7 +32,7 @@ def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str)
     for error in errors:
         output.problem(error)
     code = exit_of(told)
-    output.envelope(command, code, document(told), error_document(errors[0]) if errors else None)
+    output.envelope(command, code, document(told), errors[0] if errors else None)
     return code
 
 

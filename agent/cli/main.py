@@ -14,7 +14,7 @@ import click
 from agent import __version__
 from agent.cli.arguments import CONFIG_REPO, OUTPUT
 from agent.cli.config_repo import ConfigRepo
-from agent.cli.output import Output, bug, error_document
+from agent.cli.output import Output, bug
 from agent.cli.table import CommandTable
 from agent.errors import Exit, HostwrightError, SettingsError, UsageError, host_io_error
 from agent.problems import ProblemKind
@@ -56,7 +56,7 @@ def run(arguments: Sequence[str], invoke: Callable[..., Any] = cli.main) -> int:
             error.show(told)
             for line in told.getvalue().splitlines():
                 output.say(line)
-        output.envelope(command, int(Exit.USAGE), None, error_document(UsageError(error.format_message())))
+        output.envelope(command, int(Exit.USAGE), None, UsageError(error.format_message()))
         return int(Exit.USAGE)
     except (KeyboardInterrupt, click.Abort):
         return int(Exit.INTERRUPTED)

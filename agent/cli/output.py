@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -199,13 +199,13 @@ class Output:
         return (self._err.encoding or "").lower().replace("-", "") == "utf8"
 
     def envelope(
-        self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None, **more: Any
+        self, command: str, exit_code: int, data: Any, error: HostwrightError | None = None, **more: Any
     ) -> None:
         """Data for programs, with ``--json`` only."""
         self.write(self.enveloped(command, exit_code, data, error, **more))
 
     def enveloped(
-        self, command: str, exit_code: int, data: Any, error: Mapping[str, Any] | None = None, **more: Any
+        self, command: str, exit_code: int, data: Any, error: HostwrightError | None = None, **more: Any
     ) -> str:
         """The envelope as text, masked, to be written later; empty without ``--json``.
         ``more``: keys beside ``data``."""
@@ -217,7 +217,7 @@ class Output:
             "command": command,
             "exit": exit_code,
             "data": masked_parts(data),
-            "error": masked_parts(error),
+            "error": masked_parts(error_document(error)) if error is not None else None,
             **masked_parts(more),
         }
         return f"{json_text(document, indent=1)}\n"
@@ -242,7 +242,7 @@ class Output:
     def failure(self, command: str, error: HostwrightError, **more: Any) -> int:
         """Tell of the error, to people and programs; return its exit code."""
         self.problem(error)
-        self.envelope(command, int(error.exit), None, error_document(error), **more)
+        self.envelope(command, int(error.exit), None, error, **more)
         return int(error.exit)
 
 
@@ -273,15 +273,8 @@ def _stream(file: TextIO) -> TextIO:
 
 
 def error_document(error: HostwrightError) -> dict[str, Any]:
-    """An error as the envelope and the report carry it."""
-    return {
-        "kind": error.kind,
-        "message": error.message,
-        "hint": error.hint,
-        "consequence": str(error.consequence),
-        "exit": int(error.exit),
-        **error.details(),
-    }
+    """An error as the envelope carries it."""
+    return {**error.document(), **error.details()}
 
 
 def bug(error: Exception, trace: str) -> HostwrightError:

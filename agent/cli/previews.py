@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from agent.cli.commands.check import unlike_the_commit
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import desk_of
-from agent.cli.output import Output, bug, error_document
+from agent.cli.output import Output, bug
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable, some
 from agent.errors import Exit, HostwrightError, SourceError, UsageError, first_exit, together
@@ -87,7 +87,7 @@ def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, 
         output.problem(error)
     code = int(first_exit([each.exit for each in found]))
     data = {each.host: each.document or None for each in found}
-    output.envelope("plan", code, data, error_document(together(errors)) if errors else None)
+    output.envelope("plan", code, data, together(errors) if errors else None)
     return code
 
 
@@ -102,9 +102,7 @@ def answer(paths: Paths) -> int:
         told = preview(paths, Path(work), sys.stdin.buffer)
     lines = [*plan_lines(told.plan, told.leaving, told.holds, diff=True, calm="in sync with tree"), *warnings_of(told)]
     errors = errors_of(told)
-    output.envelope(
-        "plan", exit_of(told), {**document(told), "lines": lines}, error_document(errors[0]) if errors else None
-    )
+    output.envelope("plan", exit_of(told), {**document(told), "lines": lines}, errors[0] if errors else None)
     return exit_of(told)
 
 

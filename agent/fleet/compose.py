@@ -18,7 +18,6 @@ from agent.domain.plan import Change, DeployPlan, Hold
 from agent.domain.report import LATEST, Report
 from agent.domain.status import REPORT_LIMIT, encode
 from agent.domain.text import some
-from agent.errors import HostwrightError
 
 EVENTS_TOLD = 20
 
@@ -98,7 +97,7 @@ def _sections(account: Account, applied: Applied, events: Sequence[Event], meta:
         "changes": [_change(account, change, meta.counts) for change in changes[: BOUNDS[0].items]],
         "changes_total": len(changes),
         "holds": _holds(account),
-        "problems": [_problem(failure) for failure in account.failures],
+        "problems": [failure.document() for failure in account.failures],
         "unowned": sum(planned.unowned for planned in account.after.deploys) if account.after is not None else 0,
         "prune_held": [_resource(each.entry, each.hold.reason) for each in removals if each.hold is not None],
         "orphaned": [_resource(entry, entry.reason) for entry in entries if entry.standing is Standing.ORPHANED],
@@ -230,16 +229,6 @@ def _holds(account: Account) -> list[Section]:
 
 def _resource(entry: LedgerEntry, reason: str) -> Section:
     return {"resource": entry.key, "deploy": entry.deploy, "reason": reason}
-
-
-def _problem(failure: HostwrightError) -> Section:
-    return {
-        "kind": failure.kind,
-        "message": failure.message,
-        "hint": failure.hint,
-        "consequence": failure.consequence.value,
-        "exit": int(failure.exit),
-    }
 
 
 def _health(health: Health) -> Section:

@@ -141,8 +141,8 @@ def _told_by(result: OperationResult) -> str:
 
 def _problems(account: Account, times: _Times) -> Iterator[Event]:
     for failure in account.failures:
-        hint = f" ({failure.hint})" if failure.hint and failure.kind is not ProblemKind.BUG else ""
-        yield Event(failure.at or times.now, f"problem-{failure.kind}", f"{failure.message}{hint}")
+        told = failure.message if failure.kind is ProblemKind.BUG else failure.told
+        yield Event(failure.at or times.now, f"problem-{failure.kind}", told)
     if account.trusted is not None and account.trusted.note:
         yield Event(times.of(Milestone.AIMED), EventKind.SIGNER, account.trusted.note)
     if account.health is not None:

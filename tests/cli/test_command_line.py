@@ -271,10 +271,10 @@ def test_masking_leaves_the_envelope_and_its_numbers_whole(capsys, monkeypatch):
     monkeypatch.setattr(mask, "_ordered", [])
     mask.remember_all(["1234", "data", 'a"b\n'])
     document = {"at": 1764123400.0, "x1234": ["is 1234", ('a"b\n', None)]}
-    Output(as_json=True).envelope("x", 0, document, {"hint": "1234"})
+    Output(as_json=True).envelope("x", 0, document, UsageError("no", hint="1234"))
     told = json.loads(capsys.readouterr().out)
     assert told["data"] == {"at": 1764123400.0, "x[secret]": ["is [secret]", ["[secret]", None]]}
-    assert told["error"] == {"hint": "[secret]"}
+    assert told["error"]["hint"] == "[secret]"
 
 
 def test_a_record_of_the_log_is_one_line(capsys):

@@ -18,7 +18,7 @@ from agent.cli.commands.status import READ_DEADLINE_S, span
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, desk_of
 from agent.cli.draft import Draft
-from agent.cli.output import Output, error_document
+from agent.cli.output import Output
 from agent.domain.layout import INVENTORIES
 from agent.domain.one_time_code import OneTimeCode
 from agent.domain.request import admitting_anew
@@ -107,7 +107,7 @@ def admit(
         "changed": list(done.changed),
         "secrets": list(done.rekeyed),
     }
-    output.envelope("admit", exit_code, data, error_document(together(done.failures)) if done.failures else None)
+    output.envelope("admit", exit_code, data, together(done.failures) if done.failures else None)
     return exit_code
 
 

@@ -51,12 +51,7 @@ def one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | Non
     view.conclude(account)
     code = int(Exit.INTERRUPTED if broken_off.is_set() else account.exit)
     cause = account.cause if code == account.exit else None
-    output.envelope(
-        "apply" if who is Trigger.PERSON else "cycle",
-        code,
-        _document(account),
-        error_document(cause) if cause is not None else None,
-    )
+    output.envelope("apply" if who is Trigger.PERSON else "cycle", code, _document(account), cause)
     return code
 
 

@@ -15,7 +15,7 @@ from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, desk_of
 from agent.cli.draft import Draft
 from agent.cli.enrolment import SHORT_TIMEOUT_S, Enrolled, Following, access_wanted, enroll_host
-from agent.cli.output import Output, error_document
+from agent.cli.output import Output
 from agent.cli.previews import asked_once, in_parallel, login_of
 from agent.cli.unattended.document import boot_of, show_document
 from agent.cli.unattended.first_boot import holds_agent
@@ -165,7 +165,7 @@ def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: 
     code = int(first_exit([*(each.exit for each in found), *(error.exit for error in done.failures)]))
     data = {each.host: {"identity": each.identity or None, "exit": int(each.exit)} for each in found}
     wrong = [*errors, *done.failures]
-    output.envelope("enroll", code, data, error_document(together(wrong)) if wrong else None)
+    output.envelope("enroll", code, data, together(wrong) if wrong else None)
     return code
 
 

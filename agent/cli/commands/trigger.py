@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from agent.cli.arguments import pass_output, require_root
-from agent.cli.output import Output, error_document
+from agent.cli.output import Output
 from agent.control import ask
 from agent.errors import Exit, HostwrightError, SettingsError
 from agent.host.paths import Paths
@@ -31,7 +31,7 @@ def trigger(output: Output, wait: bool) -> int:
     error = _why(Memory(Paths()), code) if code else None
     if error is not None:
         output.problem(error)
-    output.envelope("trigger", code, answer, error_document(error) if error is not None else None)
+    output.envelope("trigger", code, answer, error)
     return code
 
 

@@ -13,7 +13,7 @@ import click
 from agent import wiring
 from agent.cli.arguments import pass_output, require_root
 from agent.cli.giving_back import complaints, counts, give_back, plan_uninstall, stays
-from agent.cli.output import Output, error_document
+from agent.cli.output import Output
 from agent.deploys.packages.apt import environment
 from agent.deploys.packages.package_manager import require_manager
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
@@ -87,7 +87,7 @@ def _uninstall(output: Output, paths: Paths, lock: int, *, keep: bool) -> int:
     )
     data = {"stayed": gone.stayed, "failed": gone.failed}
     fine = output.enveloped("uninstall", 0, data)
-    failed = output.enveloped("uninstall", int(Exit.SETTINGS), data, error_document(error))
+    failed = output.enveloped("uninstall", int(Exit.SETTINGS), data, error)
     if gone.failed:
         output.problem(error)
     else:
