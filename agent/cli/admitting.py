@@ -8,13 +8,13 @@ from pathlib import Path
 
 from agent.cli.commands.secret import own_keys
 from agent.cli.desk import Desk
+from agent.cli.draft import commit_or_tell
 from agent.cli.output import Output
 from agent.domain.text import some
 from agent.errors import HostwrightError, host_io_error
 from agent.inventory.lock import LOCK_FILE
 from agent.inventory.secrets import SECRETS, SUFFIX
 from agent.secrets.store import SecretStore
-from agent.system import own_git
 from agent.system.files import write_atomic
 from agent.system.folder import FolderTree
 
@@ -38,11 +38,7 @@ def admit_hosts(
     rekeyed, failures = _rekey(output, desk, tuple(identities), keys)
     if rekeyed:
         changed += [*(f"{desk.folder}/{SECRETS}/{name}{SUFFIX}" for name in rekeyed), f"{desk.folder}/{LOCK_FILE}"]
-    if changed and commit:
-        sha = own_git.commit_and_push(desk.root, f"Admit {some([*identities])}", *changed)
-        output.say(f"committed and pushed {sha[:12]}")
-    elif changed:
-        output.say(f"commit and push: {', '.join(changed)}")
+    commit_or_tell(output, desk, f"Admit {some([*identities])}", changed, commit=commit)
     for error in failures:
         output.problem(error)
     if failures:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from agent.cli.desk import Desk
+from agent.cli.output import Output
 from agent.domain.tree import EditedTree
 from agent.errors import InventoryError
 from agent.inventory.load import load
+from agent.system import own_git
 from agent.system.files import write_atomic
+
+
+def commit_or_tell(output: Output, desk: Desk, subject: str, changed: Sequence[str], *, commit: bool) -> None:
+    """Commit and push the paths ``changed`` where ``commit`` says so, else tell the person to."""
+    if changed and commit:
+        output.say(f"committed and pushed {own_git.commit_and_push(desk.root, subject, *changed)[:12]}")
+    elif changed:
+        output.say(f"commit and push: {', '.join(changed)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,10 +96,9 @@ def list_admitted(output: Output, repo: ConfigRepo) -> int:
 def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> int:
     """At a desk: believe a host no more. Its identity and its report go, the machine is left as it is."""
     from agent.cli.desk import desk_of
-    from agent.cli.draft import Draft
+    from agent.cli.draft import Draft, commit_or_tell
     from agent.cli.leaving import tell_secrets, withdraw
     from agent.errors import UsageError
-    from agent.system import own_git
 
     desk = desk_of(repo)
     path = f"{desk.folder}/identities/{host}.pub"
@@ -112,10 +111,7 @@ def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> int:
     draft.require_sound()
     changed = draft.write()
     withdraw(output, desk, host, key=revoked.key if revoked is not None else "")
-    if commit:
-        output.say(f"committed and pushed {own_git.commit_and_push(desk.root, f'Revoke {host}', *changed)[:12]}")
-    else:
-        output.say(f"commit and push: {', '.join(changed)}")
+    commit_or_tell(output, desk, f"Revoke {host}", changed, commit=commit)
     known = tell_secrets(output, desk, host)
     output.say("take its keys off the Git server")
     output.envelope("identity", 0, {"host": host, "changed": changed, "secrets": known})

@@ -10,7 +10,7 @@ import click
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, desk_of
-from agent.cli.draft import Draft
+from agent.cli.draft import Draft, commit_or_tell
 from agent.cli.leaving import tell_secrets, withdraw
 from agent.cli.output import Output
 from agent.cli.previews import asked_once, login_of
@@ -20,7 +20,6 @@ from agent.inventory.complaint import nearest
 from agent.inventory.hosts_file import without_host
 from agent.inventory.lock import LOCK_FILE, lock_text
 from agent.inventory.secrets import SECRETS, SUFFIX
-from agent.system import own_git
 from agent.system.folder import FolderTree
 from agent.system.ssh_host import logged_in, person_at_terminal
 
@@ -58,11 +57,7 @@ def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: b
     changed = draft.write()
     for key in keys:
         output.show(f"withdraw from the Git server: {key}")
-    if changed and commit:
-        sha = own_git.commit_and_push(desk.root, f"Retire {host}", *changed)
-        output.say(f"committed and pushed {sha[:12]}")
-    elif changed:
-        output.say(f"commit and push: {', '.join(changed)}")
+    commit_or_tell(output, desk, f"Retire {host}", changed, commit=commit)
     known = tell_secrets(output, desk, host)
     output.envelope("retire", 0, {"host": host, "changed": changed, "keys": keys, "secrets": known})
     return 0
