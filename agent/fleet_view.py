@@ -55,10 +55,14 @@ def fleet_view(
     """On a managed host, without ``repo``: its own. Elsewhere ``choose`` names the config repo and its inventory."""
     if repo is None and os.geteuid() == 0 and paths.settings.exists():
         return _view_of_host(paths, remote)
+    root, only = choose()
+    return view_of_repo(root, inventory or only, remote)
+
+
+def view_of_repo(root: Path, name: str, remote: str | None = None) -> FleetView:
+    """By the inventory ``name`` of the config repo ``root``."""
     from agent.inventory.fleet import read_fleet  # a host remembers what it says
 
-    root, only = choose()
-    name = inventory or only
     tree = FolderTree(root)
     folder = cache() / _slug(root)
     fleet = read_fleet(tree, name)

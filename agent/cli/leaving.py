@@ -9,8 +9,7 @@ from agent.cli.output import Output
 from agent.domain.status import report_path
 from agent.errors import ReportError, UsageError
 from agent.fleet.requests import judge_request
-from agent.fleet_view import fleet_view
-from agent.host.paths import Paths
+from agent.fleet_view import view_of_repo
 
 BRANCH_DEADLINE_S = 120.0
 
@@ -19,9 +18,7 @@ def withdraw(output: Output, desk: Desk, host: str, *, key: str | None = None) -
     """Take its report off the status branch, where it still is, and what was asked by its ``key``, by anybody without
     one. A branch that cannot be had is told, no more."""
     try:
-        branch = fleet_view(
-            desk.root, desk.inventory, None, paths=Paths(), choose=lambda: (desk.root, desk.inventory)
-        ).branch
+        branch = view_of_repo(desk.root, desk.inventory).branch
         reports = branch.read(BRANCH_DEADLINE_S)
         left = [each.document for each in reports if each.path == report_path(host) and each.document]
         for each in branch.requests(BRANCH_DEADLINE_S, host).found:

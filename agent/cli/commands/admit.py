@@ -25,9 +25,8 @@ from agent.domain.request import admitting_anew
 from agent.domain.text import moment, printable, some
 from agent.errors import Exit, TrustError, UsageError, first_exit, together
 from agent.fleet.requests import JudgedRequest, judge_request
-from agent.fleet_view import fleet_view
+from agent.fleet_view import view_of_repo
 from agent.host.identity import admitted
-from agent.host.paths import Paths
 from agent.inventory.complaint import nearest
 from agent.system import own_git
 from agent.system.files import read_bounded
@@ -142,8 +141,7 @@ def _require_unused_code(desk: Desk, host: str, fingerprint: str) -> None:
 
 def _requests(output: Output, desk: Desk, remote: str | None, host: str | None = None) -> list[JudgedRequest]:
     """The requests for hosts of this inventory, or for ``host``, and those that cannot be believed."""
-    view = fleet_view(desk.root, desk.inventory, remote, paths=Paths(), choose=lambda: (desk.root, desk.inventory))
-    found = view.branch.requests(READ_DEADLINE_S, host)
+    found = view_of_repo(desk.root, desk.inventory, remote).branch.requests(READ_DEADLINE_S, host)
     if found.left_out:
         output.say(f"{found.left_out} more requests are on the branch than anybody can look at: who puts them there?")
     known, _ = admitted(desk.tree, desk.inventory)
