@@ -147,7 +147,7 @@ class AccountView:
             say(removal_line(removal))
         for hold in pruned.leaving.holds:
             say(f"not removed: {hold.reason}")
-        for line in _put_off_lines(account):
+        for line in _ending_lines(account):
             say(line)
         if account.after is not None:
             say(f"{_sum(account)}; {phase_of(account).value}")
@@ -184,7 +184,7 @@ def _held_lines(permitted: PermittedPlan) -> Iterator[str]:
         yield f"{', '.join(names)} wait{'s' if len(names) == 1 else ''}: {hold.told}"
 
 
-def _put_off_lines(account: Account) -> Iterator[str]:
+def _ending_lines(account: Account) -> Iterator[str]:
     if account.reboot is not None:
         yield f"not rebooted: {account.reboot.hold.told}" if account.reboot.hold else "the host is rebooted now"
     if account.update is not None:

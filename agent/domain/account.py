@@ -221,7 +221,7 @@ class Account:
         return applied is not None and change.resource in applied.not_idempotent
 
     @property
-    def put_off(self) -> tuple[Hold, ...]:
+    def ending_holds(self) -> tuple[Hold, ...]:
         """What waits that is no change of a deploy: a reboot, another version of the agent."""
         waiting = (self.reboot.hold if self.reboot is not None else None, self.update)
         return tuple(hold for hold in waiting if hold is not None)

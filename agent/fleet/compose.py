@@ -215,7 +215,7 @@ def _holds(account: Account) -> list[Section]:
         for change in (held_change.change for held_change in account.permitted.held):
             if change.waits is not None and change.deploy not in held.setdefault(change.waits, []):
                 held[change.waits].append(change.deploy)
-    for hold in (*(account.pruned.leaving.holds if account.pruned is not None else ()), *account.put_off):
+    for hold in (*(account.pruned.leaving.holds if account.pruned is not None else ()), *account.ending_holds):
         held.setdefault(hold, [])
     return [
         {

@@ -155,8 +155,8 @@ def _held(account: Account, times: _Times) -> Iterator[Event]:
     if account.hold is not None:
         stage = Milestone.AIMED if account.rollback is None else Milestone.WENT_BACK
         yield Event(times.of(stage), account.hold.kind, account.hold.reason)
-    for put_off in account.put_off:
-        yield Event(times.now, put_off.kind, put_off.reason)
+    for hold in account.ending_holds:
+        yield Event(times.now, hold.kind, hold.reason)
     leaving = account.pruned.leaving if account.pruned is not None else Leaving()
     for hold in leaving.holds:
         keys = [removal.entry.key for removal in leaving.removals if removal.hold == hold]

@@ -26,7 +26,7 @@ def rests_until(account: Account, state: State, *, on_trial: bool, next_report: 
     ``state``: where the host stands after this cycle. ``on_trial``: whether a change or a version of the agent is.
     ``next_report``: when the host has to be heard of again.
     """
-    holds = [hold for hold in (account.hold, account.shut, *account.put_off) if hold is not None]
+    holds = [hold for hold in (account.hold, account.shut, *account.ending_holds) if hold is not None]
     busy = (
         account.exit is not Exit.FINE,
         account.fetched is None or account.state is None,
@@ -38,7 +38,7 @@ def rests_until(account: Account, state: State, *, on_trial: bool, next_report: 
         # The daemon may not ask all, and a person wants to know soon.
         account.state is not None and not all(check.only_looks for check in account.state.checks),
         bool(state.attempts),
-        any(hold.until is None for hold in account.put_off),
+        any(hold.until is None for hold in account.ending_holds),
     )
     if any(busy):
         return 0
