@@ -6,9 +6,9 @@ Loaded when something is sent: most cycles have nothing to say.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.domain.account import Log
 from agent.domain.memory import FleetSettings
@@ -19,8 +19,10 @@ from agent.fleet.render import readme
 from agent.fleet.writer import Asking, Displaced, Render, StatusBranch
 from agent.host.admission import Admission, AdmissionState
 from agent.host.outbox import Outbox, suspects
-from agent.host.settings import Settings
 from agent.system.files import write_atomic
+
+if TYPE_CHECKING:
+    from agent.steps.report import StatusReporter
 
 WITHDRAW_DEADLINE_S = 20.0
 """What it may delay an uninstall that nobody answers."""
@@ -28,19 +30,14 @@ WITHDRAW_DEADLINE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Sends from ``outboxes`` of one host, by way of ``box``. ``own``: its name and public line. ``identities`` and
-    ``hosts``: those of a trusted commit, for the page. ``admission``: None where nobody is to be asked."""
+    """Sends for ``reporter``, by way of ``box``. ``own``: the host's name and public line. ``admission``: None where
+    nobody is to be asked."""
 
-    settings: Settings
+    reporter: StatusReporter
     fleet: FleetSettings
     box: Outbox
-    outboxes: Sequence[Outbox]
-    branch: Callable[[FleetSettings, Path], StatusBranch]
-    identities: Callable[[str | None], Mapping[str, str]]
-    hosts: Callable[[str | None], frozenset[str] | None]
     own: Mapping[str, str]
     admission: Admission | None
-    clock: Callable[[], int]
 
     def publish(self, reports: Sequence[Signed], trusted: str | None, deadline_s: float) -> None:
         """Sends ``reports``, oldest first, and what this host asks to be admitted by. Where its fleet knows another key
@@ -85,13 +82,13 @@ class Publisher:
     def _asking(self, state: AdmissionState) -> Asking | None:
         if state.request is None and not state.asked:
             return None
-        return Asking(self.settings.host, self.clock(), state.ssh, state.request, state.asked)
+        return Asking(self.reporter.settings.host, self.reporter.clock(), state.ssh, state.request, state.asked)
 
     def withdraw(self, trusted: str | None) -> None:
         """Takes this host's report off the branch, where it is one of its own. Raises ReportError."""
         self._branch.withdraw(
-            self.settings.host,
-            at=self.clock(),
+            self.reporter.settings.host,
+            at=self.reporter.clock(),
             render=self._page(trusted),
             expected=[*self._documents(), *self._asked()],
             deadline_s=WITHDRAW_DEADLINE_S,
@@ -99,10 +96,10 @@ class Publisher:
 
     @property
     def _branch(self) -> StatusBranch:
-        return self.branch(self.fleet, self.box.cache)
+        return self.reporter.branch(self.fleet, self.box.cache)
 
     def _documents(self) -> list[bytes]:
-        return [document for each in self.outboxes for document in each.documents()]
+        return [document for each in self.reporter.outboxes for document in each.documents()]
 
     def _asked(self) -> tuple[bytes, ...]:
         state = self._admission_state()
@@ -115,12 +112,16 @@ class Publisher:
             return None
 
         def render(found: Sequence[RawReport]) -> bytes:
-            known, hosts = {**self.identities(trusted), **self.own}, self.hosts(trusted)
+            known, hosts = {**self.reporter.identities(trusted), **self.own}, self.reporter.hosts(trusted)
             told = judge_all(found, known, hosts=hosts or ())
             return readme(
-                (each for each in told if belongs(each, known, hosts) or _of_another(each, self.settings.inventory)),
-                inventory=self.settings.inventory,
-                as_of=self.clock(),
+                (
+                    each
+                    for each in told
+                    if belongs(each, known, hosts) or _of_another(each, self.reporter.settings.inventory)
+                ),
+                inventory=self.reporter.settings.inventory,
+                as_of=self.reporter.clock(),
             )
 
         return render
@@ -135,14 +136,14 @@ class Publisher:
         """
         if self.box.last_sent() is None:
             return
-        now = self.clock()
-        last = max(sent.sequence for each in self.outboxes if (sent := each.last_sent()) is not None)
+        now = self.reporter.clock()
+        last = max(sent.sequence for each in self.reporter.outboxes if (sent := each.last_sent()) is not None)
         for found in branch.read(deadline_s):
-            if found.document is None or found.path != report_path(self.settings.host):
+            if found.document is None or found.path != report_path(self.reporter.settings.host):
                 continue
             status = judge(found, self.own, {})
             if status.verified and status.report is not None and status.report.sequence > last:
-                known = [report for report, at in suspects(self.outboxes) if lately(at, now, self.fleet)]
+                known = [report for report, at in suspects(self.reporter.outboxes) if lately(at, now, self.fleet)]
                 again = any(before.sequence != status.report.sequence for before in known)
                 for path in (self.box.suspect, *[self.box.rival] * again):
                     write_atomic(path, found.document)

@@ -186,18 +186,7 @@ class StatusReporter:
     ) -> Publisher:
         from agent.steps.publish import Publisher  # most cycles have nothing to say
 
-        return Publisher(
-            self.settings,
-            fleet,
-            box,
-            self.outboxes,
-            self.branch,
-            self.identities,
-            self.hosts,
-            own,
-            admission,
-            self.clock,
-        )
+        return Publisher(self, fleet, box, own, admission)
 
     def _shared(self, fleet: FleetSettings) -> ReportError | None:
         """What another machine with this host's identity has said of late. It reports as often as this one."""
