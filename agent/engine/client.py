@@ -56,6 +56,9 @@ __all__ = ["Decision", "Engine", "Execute", "FoundDeploy", "Skip"]
 
 REPOSITORIES = Paths().repositories
 
+Asked = tuple[Order, Mapping[str, Lacking]]
+"""The order of a deploy, and the secrets that single resources of it lack, by their keys."""
+
 
 class Engine:
     """``work``: a folder that only root may enter, for temporary files. ``timeout_s``: how long one deploy may take
@@ -168,9 +171,10 @@ class Engine:
         traced: bool = False,
     ) -> tuple[DeployOutcome, ...]:
         """The outcomes of all deploys of ``state``, by one child from its start to its end."""
-        orders, waiting, lacking = self._orders(state, root, interrupted, earlier)
+        asked = self._orders(state, root, interrupted, earlier)
+        orders = tuple(each[0] for each in asked.values() if not isinstance(each, Lacking))
         if not orders:
-            return tuple(_passed_over(caller, deploy.name, lacking[deploy.name]) for deploy in state.deploys)
+            return tuple(_passed_over(caller, name, each) for name, each in asked.items() if isinstance(each, Lacking))
         outcomes: list[DeployOutcome] = []
         over = ""
         stopped_before = self._stopped
@@ -188,15 +192,15 @@ class Engine:
                 child.terminate()
             unsent = None if forks_itself else begin
             for deploy in state.deploys:
-                if deploy.name in lacking:
-                    outcomes.append(_passed_over(caller, deploy.name, lacking[deploy.name]))
+                each = asked[deploy.name]
+                if isinstance(each, Lacking):
+                    outcomes.append(_passed_over(caller, deploy.name, each))
                     continue
                 if over:
                     outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
                 else:
                     shows = deploy.built_in or not deploy.secrets
-                    waits = waiting[deploy.name]
-                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller, shows=shows, waiting=waits)
+                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller, shows=shows, waiting=each[1])
                     outcome = self._settled(talk, unsent)
                     over, unsent = talk.over, None
                 outcomes.append(outcome)
@@ -236,26 +240,21 @@ class Engine:
 
     def _orders(
         self, state: DesiredState, root: Path, interrupted: frozenset[str], earlier: Plan | None
-    ) -> tuple[tuple[Order, ...], Mapping[str, Mapping[str, Lacking]], Mapping[str, Lacking]]:
-        """The orders of all deploys that can have one; what single resources of these lack; and what the others lack,
-        by the names of deploys."""
+    ) -> Mapping[str, Asked | Lacking]:
+        """By deploy what the child is asked, or the secret without which nobody can ask."""
         looks = {planned.deploy: planned for planned in earlier.deploys} if earlier is not None else {}
-        orders: list[Order] = []
-        waiting: dict[str, Mapping[str, Lacking]] = {}
-        lacking: dict[str, Lacking] = {}
+        found: dict[str, Asked | Lacking] = {}
         for deploy in state.deploys:
-            try:
-                order, waiting[deploy.name] = self._order(deploy, root, deploy.name in interrupted)
-            except Lacking as error:
-                lacking[deploy.name] = error
-                continue
             # An earlier look may have been made with another value of a secret, or without it.
-            again = deploy.built_in and not deploy.secrets
-            orders.append(replace(order, earlier=_look_of(looks.get(deploy.name)) if again else None))
-        return tuple(orders), waiting, lacking
+            look = _look_of(looks.get(deploy.name)) if deploy.built_in and not deploy.secrets else None
+            try:
+                found[deploy.name] = self._asked(deploy, root, deploy.name in interrupted, look)
+            except Lacking as error:
+                found[deploy.name] = error
+        return found
 
-    def _order(self, deploy: DesiredDeploy, root: Path, interrupted: bool) -> tuple[Order, Mapping[str, Lacking]]:
-        """The order, and what single resources of it lack. Raises Lacking."""
+    def _asked(self, deploy: DesiredDeploy, root: Path, interrupted: bool, look: EarlierLook | None) -> Asked:
+        """Raises Lacking."""
         arguments, data = deploy.arguments, deploy.data
         waiting: Mapping[str, Lacking] = {}
         if deploy.secrets and deploy.built_in and deploy.kind == "users":
@@ -265,7 +264,7 @@ class Engine:
         if holds_sealed(data):
             data = self._unseal(data, root)
         own = str(self._repositories / deploy.repository.tree) if deploy.repository else None
-        return Order(deploy.name, deploy.kind, deploy.source, arguments, data, interrupted, own), waiting
+        return Order(deploy.name, deploy.kind, deploy.source, arguments, data, interrupted, own, look), waiting
 
     def _settled(self, talk: DeployTalk, unsent: Begin | None) -> DeployOutcome:
         """The outcome of a talk, also where it was cut off."""
