@@ -36,7 +36,8 @@ def open_url(url: str, headers: Mapping[str, str], watch: Watch, stall_s: float)
     and HTTPException for what breaks on the way.
     """
     wanted = request.Request(url, headers={"User-Agent": f"hostwright/{__version__}", **headers})  # noqa: S310
-    response: http.client.HTTPResponse = _opener(watch).open(wanted, timeout=stall_s)
+    handlers = request.ProxyHandler(), _Redirects(), request.HTTPDefaultErrorHandler(), request.HTTPErrorProcessor()
+    response: http.client.HTTPResponse = _opener(watch, *handlers).open(wanted, timeout=stall_s)
     return response
 
 
@@ -66,14 +67,7 @@ def ask(
     """
     wanted = request.Request(url, body, {"User-Agent": f"hostwright/{__version__}", **headers}, method=method)  # noqa: S310
     with Watch(time.monotonic() + timeout_s) as watch:
-        opener = request.OpenerDirector()
-        for handler in (
-            request.ProxyHandler({} if direct or is_local(url) else None),
-            _PlainHandler(watch),
-            _TlsHandler(watch),
-            request.UnknownHandler(),
-        ):
-            opener.add_handler(handler)
+        opener = _opener(watch, request.ProxyHandler({} if direct or is_local(url) else None))
         with opener.open(wanted, timeout=timeout_s) as response:
             found: bytes = response.read(ANSWER_LIMIT + 1)
             status: int = response.status
@@ -180,18 +174,9 @@ class _Redirects(request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener(watch: Watch) -> request.OpenerDirector:
+def _opener(watch: Watch, *handlers: request.BaseHandler) -> request.OpenerDirector:
     """An opener for http and https alone. build_opener also follows redirects to file: and ftp:."""
     opener = request.OpenerDirector()
-    handlers: tuple[request.BaseHandler, ...] = (
-        request.ProxyHandler(),
-        _PlainHandler(watch),
-        _TlsHandler(watch),
-        _Redirects(),
-        request.HTTPDefaultErrorHandler(),
-        request.HTTPErrorProcessor(),
-        request.UnknownHandler(),
-    )
-    for handler in handlers:
+    for handler in (*handlers, _PlainHandler(watch), _TlsHandler(watch), request.UnknownHandler()):
         opener.add_handler(handler)
     return opener
