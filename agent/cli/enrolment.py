@@ -47,7 +47,7 @@ class Following:
     signers: bytes | None
     known_hosts: bytes
     access: Mapping[str, str]
-    key_command: str | None
+    key_command: str | None = None
     wheelhouse: Path | None = None
 
     def options(self, folder: str, host: str, **more: str | None) -> bytes:

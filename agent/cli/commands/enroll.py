@@ -95,7 +95,7 @@ def enroll(
         if written_to is not None and written_to.resolve().is_relative_to(desk.root.resolve()):
             raise UsageError("--output is in the config repo, and it holds secrets", hint="name a file outside of it")
         _see_to_host(output, desk, name, group, commit=commit)
-        following = _following(desk, remote=remote, branch=branch, trust=trust, key_command=None, wheelhouse=None)
+        following = _following(desk, remote=remote, branch=branch, trust=trust)
         given_keys = {"deploy_key": deploy_key, "status_key": status_key}
         embedded = index is None and not holds_agent(desk.tree)
         boot = boot_of(name, following, given_keys, desk, index=index, embedded=embedded)
@@ -115,8 +115,8 @@ def enroll(
             raise UsageError("--fingerprint is for one machine", hint="have the others in known_hosts")
         logins = {host: login_of(desk.who, host, fingerprint) for host in hosts}
     new = _added(desk, name, group) if name is not None and name not in desk.who.hosts else None
-    following = _following(
-        desk, remote=remote, branch=branch, trust=trust, key_command=key_command, wheelhouse=wheelhouse
+    following = replace(
+        _following(desk, remote=remote, branch=branch, trust=trust), key_command=key_command, wheelhouse=wheelhouse
     )
     ask, many = asked_once(person_at_terminal()), len(logins) > 1
     if commit:
@@ -203,15 +203,7 @@ def _see_to_host(output: Output, desk: Desk, name: str, group: str | None, *, co
     _add(output, desk, draft, f"Add {name} to {group}", commit=commit)
 
 
-def _following(
-    desk: Desk,
-    *,
-    remote: str | None,
-    branch: str | None,
-    trust: str,
-    key_command: str | None,
-    wheelhouse: Path | None,
-) -> Following:
+def _following(desk: Desk, *, remote: str | None, branch: str | None, trust: str) -> Following:
     asked = ("config", "--local", "--no-includes", "--get", "remote.origin.url")
     url = remote or desk.copy.checkout.ask(*asked)
     if not url:
@@ -232,8 +224,6 @@ def _following(
         signers=signers if trust == "signed" else None,
         known_hosts=_known(remotes),
         access=access_wanted(remotes),
-        key_command=key_command,
-        wheelhouse=wheelhouse,
     )
 
 
