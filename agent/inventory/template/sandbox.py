@@ -1,25 +1,28 @@
-"""Jinja2 as inventories get it: an immutable sandbox without undefined values, without files, with bounded work.
-
-The bounds keep an honest mistake (a range with three zeros too many, a string that doubles itself) from taking the
-host's memory; whoever signs commits is trusted not to search for the holes that every template language has.
-"""
+"""Jinja2 as inventories get it: an immutable sandbox without undefined values, without files, with ``bounds``."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache, wraps
+from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any, NoReturn
 
-from jinja2 import Environment, Template, TemplateError, Undefined, nodes
-from jinja2.exceptions import SecurityError
+from jinja2 import Template, TemplateError, Undefined, nodes
 from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
-from agent.inventory.template.clock import clock
+from agent.inventory.template.bounds import (
+    BOUNDS,
+    TEXT_LIMIT,
+    Budget,
+    bounded,
+    bounded_range,
+    refuse,
+    require_bounded_method,
+    require_bounded_operation,
+)
 from agent.inventory.template.filters.registry import CONDITIONS, FILTERS, with_full_names
 from agent.inventory.template.lazy import Absent
 from agent.inventory.template.not_here import FILTERS as NO_FILTERS
@@ -36,49 +39,11 @@ from agent.inventory.template.sealed import (
 )
 from agent.inventory.template.undefined import filters_of_defined, first_undefined, require_defined, tests_of_defined
 
-TEXT_LIMIT = 1024 * 1024
-"""Characters of one text, rendered or in between."""
-
-STEP_LIMIT = 200_000
-"""Rounds of loops and calls while one value renders."""
-
-NUMBER_LIMIT = 10_000
-"""Bits of a whole number; also the longest range and the widest padding."""
-
-INDENT_LIMIT = 100
-"""Characters by which JSON is indented with each level."""
-
 _MAKING = (dict, Cycler, Joiner, Namespace)
 """Functions that keep what they are given, a secret too."""
 
-_WIDE_PERCENT = re.compile(r"%[^a-zA-Z%]*(\d{5}|\*)")
-_WIDE_BRACES = re.compile(r":[^}]*(\d{5}|\{)")
-
 _RETURN, _LONE_RETURN = "\x1f\x1e\x1f", "\x1d\x1e\x1d"
 """Separators of old terminals, which no text has in this order."""
-
-
-class Budget:
-    """A counter of steps and of CPU time. Values that render inside another one count towards the same budget."""
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._steps = 0
-
-    def __enter__(self) -> None:
-        clock.__enter__()
-        if self._depth == 0:
-            self._steps = 0
-        self._depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        clock.__exit__()
-        self._depth -= 1
-
-    def step(self) -> None:
-        self._steps += 1
-        if self._steps > STEP_LIMIT:
-            _refuse(f"more than {STEP_LIMIT} rounds of loops and calls")
 
 
 class _ObjectCode(NativeCodeGenerator):
@@ -100,7 +65,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.budget = Budget()
         self._compiled: dict[str, Template] = {}
         self.globals = {
-            "range": _bounded_range,
+            "range": bounded_range,
             "dict": dict,
             "cycler": Cycler,
             "joiner": Joiner,
@@ -110,8 +75,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals.update({"now": _refuse_now, "undef": _undef})
         self.filters.update(FILTERS)
         self.tests.update(CONDITIONS)
-        for name, bound in _BOUNDS.items():
-            self.filters[name] = _bounded(self.filters[name], bound)
+        for name, bound in BOUNDS.items():
+            self.filters[name] = bounded(self.filters[name], bound)
         self.filters = with_full_names(deferring(filters_of_defined(self.filters)))
         self.tests = with_full_names(looking(tests_of_defined(self.tests)))
         self.filters["counted"] = self._counted
@@ -158,17 +123,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if is_sealed(left, right) and operator != "+":
             require_open(left, right)
-        if operator == "**":
-            _require(abs(right) * (abs(left).bit_length() if isinstance(left, int) else 1) <= NUMBER_LIMIT, "a power")
-        elif operator == "%" and isinstance(left, str):
-            _require(not _WIDE_PERCENT.search(left), "a text")
-        elif operator == "*" and isinstance(left, int) and isinstance(right, int):
-            _require(left.bit_length() + right.bit_length() <= NUMBER_LIMIT, "a number")
-        elif operator == "*":
-            _require(_weight(left) * _count(right) <= TEXT_LIMIT, "a repetition")
-            _require(_weight(right) * _count(left) <= TEXT_LIMIT, "a repetition")
-        elif operator == "+":
-            _require(_length(left) + _length(right) <= TEXT_LIMIT, "a sum")
+        require_bounded_operation(operator, left, right)
         return super().call_binop(context, operator, left, right)
 
     def call(__self, __context: Context, __function: Any, *args: Any, **named: Any) -> Any:  # noqa: N805 as in Jinja2
@@ -183,20 +138,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
         method = getattr(__function, "__wrapped__", __function)
         owner = getattr(method, "__self__", None)
         if isinstance(owner, str):
-            name = getattr(method, "__name__", "")
-            _require(not any(_count(arg) > NUMBER_LIMIT for arg in args) or name.startswith("format"), "a text")
-            _require(not (name.startswith("format") and _WIDE_BRACES.search(owner)), "a text")
-            if name == "replace" and len(args) > 1:
-                _require_replaced(owner, str(args[0]), str(args[1]))
-            if name == "join" and args and isinstance(args[0], (list, tuple)):
-                _require_joined(owner, args[0])
+            require_bounded_method(owner, getattr(method, "__name__", ""), args)
         return super().call(__context, __function, *args, **named)
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:
         if not isinstance(obj, (list, dict)) or attribute.startswith("_"):
-            _refuse(f'a template may not use "{attribute}"')
+            refuse(f'a template may not use "{attribute}"')
         instead = "{% set x = x + [item] %}" if isinstance(obj, list) else "{% set x = x | combine({key: value}) %}"
-        _refuse(f"{attribute}() would change a value, and values stay as they are; make a new one: {instead}")
+        refuse(f"{attribute}() would change a value, and values stay as they are; make a new one: {instead}")
 
     def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
         for item in items:
@@ -246,101 +195,13 @@ def _with_returns_aside(text: str) -> str:
     return text.replace("\r\n", f"\n{_RETURN}").replace("\r", _LONE_RETURN) if "\r" in text else text
 
 
-def _bounded_range(*bounds: int) -> range:
-    numbers = range(*bounds)
-    _require(len(numbers) <= NUMBER_LIMIT, "a range")
-    return numbers
-
-
 def _refuse_now(*_: object, **__: object) -> NoReturn:
-    _refuse("now() asks the clock, and each rendering has to give the same value; write the value down instead")
+    refuse("now() asks the clock, and each rendering has to give the same value; write the value down instead")
 
 
 def _undef(hint: str | None = None) -> Absent:
     """An undefined value, on purpose: for a variable that a group or a host has to set."""
     return Absent(hint or "a mandatory variable has not been overridden")
-
-
-@cache
-def _bounded(function: Callable[..., Any], require: Callable[..., None]) -> Callable[..., Any]:
-    """The filter ``function`` with ``require`` called on its arguments first."""
-
-    @wraps(function)
-    def bounded(*args: Any, **named: Any) -> Any:
-        require(*args, **named)
-        return function(*args, **named)
-
-    return bounded
-
-
-def _require_narrow(value: Any, *args: Any, **named: Any) -> None:
-    widths = args[1:] if isinstance(value, Environment) else args
-    _require(all(_count(width) <= NUMBER_LIMIT for width in (*widths, *named.values())), "a text")
-
-
-def _require_format(text: Any, *_: Any, **__: Any) -> None:
-    _require(not _WIDE_PERCENT.search(str(text)), "a text")
-
-
-def _require_replaced(text: str, old: str, new: str) -> None:
-    _require(len(text) + text.count(old) * len(new) <= TEXT_LIMIT, "a text")
-
-
-def _require_indented(*args: Any, **named: Any) -> None:
-    _require(all(_weight_of(each) <= INDENT_LIMIT for each in (*args[1:], *named.values())), "an indent")
-
-
-def _require_joined(separator: str, parts: Any) -> None:
-    if not isinstance(parts, (list, tuple)):
-        return
-    total = sum(len(part) for part in parts if isinstance(part, str)) + len(parts) * len(separator)
-    _require(total <= TEXT_LIMIT, "a text")
-
-
-_BOUNDS: dict[str, Callable[..., None]] = {
-    **dict.fromkeys(("batch", "center", "comment", "slice", "truncate", "wordwrap"), _require_narrow),
-    **dict.fromkeys(("combinations", "permutations", "product"), _require_narrow),
-    **dict.fromkeys(("to_json", "to_nice_json", "tojson"), _require_indented),
-    "format": _require_format,
-    "indent": lambda text, width=4, *_, **__: _require(
-        (str(text).count("\n") + 1) * _weight_of(width) <= TEXT_LIMIT, "a text"
-    ),
-    "join": lambda _context, parts, separator="", *_, **__: _require_joined(str(separator), parts),
-    "replace": lambda _context, text, old, new, *_, **__: _require_replaced(str(text), str(old), str(new)),
-}
-"""By filter, what has to be true of its arguments."""
-
-
-def _length(value: object) -> int:
-    return len(value) if isinstance(value, (str, list, tuple)) else 0
-
-
-def _weight(value: object) -> int:
-    """Items and characters, those of lists within too; beyond TEXT_LIMIT not all of them."""
-    weight = _length(value)
-    for item in value if type(value) in (list, tuple) else ():  # type: ignore[attr-defined]
-        weight += _weight(item)
-        if weight > TEXT_LIMIT:
-            break
-    return weight
-
-
-def _weight_of(width: object) -> int:
-    """Characters of an indent, which is their number or they themselves."""
-    return max(_count(width), _length(width))
-
-
-def _count(value: object) -> int:
-    return abs(value) if isinstance(value, int) else 0
-
-
-def _require(fine: bool, what: str) -> None:
-    if not fine:
-        _refuse(f"{what} beyond all bounds")
-
-
-def _refuse(problem: str) -> NoReturn:
-    raise SecurityError(problem)
 
 
 @cache
