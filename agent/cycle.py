@@ -21,6 +21,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agent import updating
+from agent.brief_daemon import begin_trace, keep_rest
 from agent.converge import converge
 from agent.domain.account import Account, Log, Trigger
 from agent.errors import HostwrightError
@@ -28,7 +29,6 @@ from agent.judge_trial import judge_removal, judge_trial, mark_crashed_attempts
 from agent.parts import Parts
 from agent.phases import Course, Cycle, Ending, Selection, TrialVerdict, compose
 from agent.remove_what_left import remove_what_left
-from agent.resting import begin_trace, keep_rest
 from agent.select_target import select_target
 from agent.steps.collect_garbage import collect_garbage
 from agent.steps.confirm import failures

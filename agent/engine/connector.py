@@ -21,7 +21,7 @@ from pyinfra.connectors.local import LocalConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.facts.server import Command
 
-from agent.engine.answers.known import USERS, answered
+from agent.engine.facts.known import USERS, answered
 from agent.engine.output import Reading, run
 from agent.engine.run_as import as_root
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.domain.question import Question, UnsignedError, UnsteadyError
-from agent.engine.answers.questions import rests_on
+from agent.engine.facts.questions import rests_on
 from agent.trace.answers import trace, unsigned, unsteady
 
 

@@ -31,7 +31,7 @@ from pyinfra.context import ctx_config, ctx_host, ctx_state
 from pyinfra.facts import files, server
 
 from agent.engine import connector
-from agent.engine.answers import known
+from agent.engine.facts import known
 from agent.engine.output import read_buffer
 from agent.engine.this_host import this_host
 from tests.drawing import cases

@@ -9,8 +9,8 @@ import pwd
 import re
 from pathlib import Path
 
-from agent.engine.answers.programs import is_nowhere
-from agent.engine.answers.shape import Lines
+from agent.engine.facts.programs import is_nowhere
+from agent.engine.facts.shape import Lines
 
 NAME = r"[a-zA-Z0-9._][a-zA-Z0-9._-]*"
 """Of a user, as pyinfra lets it stand behind a tilde."""

@@ -14,8 +14,8 @@ import re
 import stat
 from contextlib import suppress
 
-from agent.engine.answers.pattern import translated
-from agent.engine.answers.shape import Lines
+from agent.engine.facts.pattern import translated
+from agent.engine.facts.shape import Lines
 
 _PLAIN = re.compile(r"/[ -&(-\[\]-~]*")
 """Printable ASCII but the quote and the backslash: no program writes these in another way than they are."""

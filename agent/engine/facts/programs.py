@@ -9,7 +9,7 @@ import stat
 import time
 from pathlib import Path
 
-from agent.engine.answers.shape import Lines
+from agent.engine.facts.shape import Lines
 
 PROGRAM = r"[a-zA-Z][\w.+-]*"
 

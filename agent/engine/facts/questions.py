@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from agent.deploys import questions as of
 from agent.deploys.unit_state import is_template
 from agent.domain.question import Question, QuestionKind, UnsignedError
-from agent.engine.answers import programs
-from agent.engine.answers.known import SHAPES
-from agent.engine.answers.shape import Rests
+from agent.engine.facts import programs
+from agent.engine.facts.known import SHAPES
+from agent.engine.facts.shape import Rests
 
 _DPKG_STATUS = "/var/lib/dpkg/status"
 _PROGRAM = re.compile(r"[\w./+-]{1,60}")

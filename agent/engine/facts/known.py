@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from agent.engine.answers import accounts, files, programs
-from agent.engine.answers.shape import Lines, Rests, Shape
+from agent.engine.facts import accounts, files, programs
+from agent.engine.facts.shape import Lines, Rests, Shape
 
 _STAT = (
     "! (test -e {path} || test -L {path} ) || ( "
