@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.bootstrap.conftest import CLONE, WHEELS, Boot, Bootstrapped, Installed, bootstrap, traces, trusting
+from tests.bootstrap.conftest import (
+    BOOTSTRAP_TIMEOUT_S,
+    CLONE,
+    WHEELS,
+    Boot,
+    Bootstrapped,
+    Installed,
+    bootstrap,
+    traces,
+    trusting,
+)
 from tests.lab.host import Host
 from tests.lab.images import SUITES
 from tests.lab.installed import bare
@@ -145,8 +155,11 @@ def test_plan_shows_what_would_change_and_starts_nothing(boot: Boot) -> None:
 SLOW = """\
 - hosts: all
   deploys:
-{}    - command: {{wait: {{run: [sh, -c, "touch /run/waits; sleep 3"], creates: /none}}}}
+{}    - command: {{wait: {{run: [sh, -c, "touch /run/waits; until [ -e /run/go ]; do sleep 1; done"], creates: /none}}}}
 """
+
+HAS_HEARD = r"grep -Eq '^SigIgn:.*[4-7c-f][0-9a-f]{3}$' /proc/$(pgrep -f '[h]ostwright setup')/status"
+"""From the first signal on, setup ignores SIGTERM (signal 15)."""
 
 
 def interrupted(machine: Host, signal: str, before: str) -> str:
@@ -154,9 +167,11 @@ def interrupted(machine: Host, signal: str, before: str) -> str:
     machine.write(f"{CLONE}/inventories/local/site.yaml", SLOW.format(before))
     machine.run(f"git -C {CLONE} -c user.name=A -c user.email=a@b commit -qam 'Be slow' --allow-empty")
     machine.run(f"systemd-run -q --unit=attempt -p KillMode=process {CLONE}/bootstrap.sh --wheelhouse {WHEELS}")
-    machine.run("until [ -e /run/waits ]; do sleep 0.1; done; rm /run/waits", timeout_s=60)
+    machine.run("until [ -e /run/waits ]; do sleep 0.1; done; rm /run/waits", timeout_s=BOOTSTRAP_TIMEOUT_S)
     machine.run(f"systemctl kill --kill-whom=main --signal={signal} attempt")
+    machine.run(f"until {HAS_HEARD}; do sleep 0.1; done; touch /run/go")
     machine.run("while systemctl is-active -q attempt; do sleep 0.1; done; systemctl reset-failed attempt || true")
+    machine.run("rm /run/go")
     machine.run(f"git -C {CLONE} reset -q --hard HEAD^")
     return machine.run("journalctl -o cat -u attempt").output
 

@@ -187,7 +187,8 @@ def impatient(machine: Host) -> AbstractContextManager[None]:
 
 
 def test_two_at_once_do_not_meet(untouched: Host) -> None:
-    first = "systemd-run --quiet --unit=first flock /run/hostwright-bootstrap.lock sleep 60; sleep 0.3"
+    lock = "/run/hostwright-bootstrap.lock"
+    first = f"systemd-run --quiet --unit=first flock {lock} sleep 600; while flock -n {lock} true; do sleep 0.1; done"
     with impatient(untouched), changed(untouched, first, "systemctl stop first"):
         refused(untouched, bootstrap(untouched), 75, "another bootstrap is running")
 
@@ -220,9 +221,10 @@ def test_without_network_and_without_git_it_says_so(bare: Host) -> None:
 
 def test_a_package_manager_at_work_is_waited_for_and_then_named(bare: Host) -> None:
     # dpkg takes fcntl locks, which perl (there on every Debian) can hold: F_WRLCK on the whole file.
-    hold = 'open F, ">>/var/lib/dpkg/lock-frontend"; $l = pack "ssx4qqix4", 1; fcntl F, 6, $l; sleep 60'
+    lock = 'open F, ">>/var/lib/dpkg/lock-frontend"; $l = pack "ssx4qqix4", 1; fcntl F, 6, $l'
+    hold = f'{lock}; open G, ">/run/held"; sleep 600'
     bare.write("/root/hold", hold)
-    first = "systemd-run --quiet --unit=first perl /root/hold; sleep 0.3"
+    first = "systemd-run --quiet --unit=first perl /root/hold; until test -e /run/held; do sleep 0.1; done"
     with impatient(bare), changed(bare, first, "systemctl stop first"):
         refused(bare, bootstrap(bare, offline=False), 75, "another package manager is at work")
 

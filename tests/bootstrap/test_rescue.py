@@ -79,7 +79,7 @@ def test_a_host_whose_python_is_gone_has_it_completed_by_the_package_manager_hea
     assert machine.read("/etc/greeting") == "healed\n"
     assert machine.run("readlink -f /opt/hostwright/current/bin/python").output.startswith("/usr/bin/")
     until(lambda: machine.run("systemctl show -P MainPID hostwright").output not in ("0\n", daemon), "a new daemon")
-    assert machine.run("systemctl is-active hostwright").output == "active\n"
+    until(lambda: machine.run("systemctl is-active hostwright", check=False).output == "active\n", "it is ready")
     told = json.loads(machine.run("hostwright --json events").output)["data"]
     assert [event["kind"] for event in told].count("rescued") == 1
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +54,8 @@ class Bao:
             self.process = subprocess.Popen(argv, env=self._environment(), stdout=log, stderr=log)
         end = time.monotonic() + 60
         while True:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            # It listens a while before it answers for what it is
+            with suppress(OSError), urllib.request.urlopen(f"{self.address}/v1/sys/health", timeout=60):
                 break
             assert time.monotonic() < end, (home / "log").read_text()
             time.sleep(0.1)
