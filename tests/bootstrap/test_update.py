@@ -75,6 +75,12 @@ class Fleet:
     def version(self) -> str:
         return self.machine.run("hostwright --version", check=False).output.strip().rpartition(" ")[2]
 
+    @property
+    def current(self) -> str:
+        """The version that is switched to. To ask it for its name takes ten times the CPU of reading the link."""
+        link = self.machine.run("readlink /opt/hostwright/current", check=False).output
+        return link.strip().rpartition("/")[2].partition("-")[0]
+
     def report(self) -> dict[str, object]:
         shown = self.machine.run("git --git-dir=/var/lib/hostwright/origin.git grep -h . status -- 'hosts/*/*.json'")
         report: dict[str, object] = json.loads(shown.output)
@@ -101,7 +107,7 @@ def fleet(lab: Lab, bootstrapped: Bootstrapped, tmp_path_factory: pytest.TempPat
 
 def test_a_host_becomes_the_version_that_is_pinned_and_keeps_it_when_it_does_well(fleet: Fleet) -> None:
     fleet.pin(GOOD)
-    until(lambda: fleet.version == GOOD, "the new version")
+    until(lambda: fleet.current == GOOD, "the new version")
     until(lambda: "updated" in kinds(fleet.machine), "it is kept")
     assert not fleet.on_trial
     (name,) = fleet.machine.run("ls /opt/hostwright/versions").output.split()
@@ -130,8 +136,8 @@ def test_one_that_does_not_report_in_its_time_is_switched_back_and_stays_out(fle
     fleet.machine.write(DROP_IN, "[Timer]\nOnActiveSec=\nOnActiveSec=8s\n")
     fleet.machine.run("systemctl daemon-reload")
     fleet.pin(SILENT)
-    until(lambda: fleet.version == SILENT, "the new version")
-    until(lambda: fleet.version == GOOD, "the version before it")
+    until(lambda: fleet.current == SILENT, "the new version")
+    until(lambda: fleet.current == GOOD, "the version before it")
     until(lambda: fleet.problems() == ["update-reverted"], "it is reported")
     assert not fleet.on_trial
     until(lambda: json.loads(fleet.machine.read("/var/lib/hostwright/update.json"))["reverts"] == 1, "a verdict")
@@ -147,9 +153,9 @@ def test_a_switch_that_was_cut_off_before_the_link_is_begun_again(fleet: Fleet) 
     update = json.loads(fleet.machine.read(path))
     fleet.machine.write(path, json.dumps(update | {"stage": "trial"}), mode=0o600)
     fleet.machine.run("systemctl start hostwright")
-    until(lambda: fleet.version == SILENT, "the new version")
+    until(lambda: fleet.current == SILENT, "the new version")
     assert fleet.on_trial
-    until(lambda: fleet.version == GOOD, "the version before it")
+    until(lambda: fleet.current == GOOD, "the version before it")
     until(lambda: json.loads(fleet.machine.read(path))["stage"] != "trial", "a verdict")
 
 

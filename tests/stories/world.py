@@ -160,11 +160,13 @@ def kinds(host: Host) -> list[str]:
 
 
 def until(holds: Callable[[], T], what: str) -> T:
-    """What it returns when that is true or not empty. A second look may see the host in its next cycle."""
-    end = time.monotonic() + PATIENCE_S
+    """What it returns when that is true or not empty. A second look may see the host in its next cycle. It asks more
+    and more seldom: each question takes CPU that the host needs."""
+    end, pause_s = time.monotonic() + PATIENCE_S, 0.05
     while not (found := holds()):
         assert time.monotonic() < end, f"did not happen in {PATIENCE_S:.0f} s: {what}"
-        time.sleep(0.1)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, 0.5)
     return found
 
 
