@@ -115,6 +115,7 @@ class Host:
     def boot(self) -> None:
         """From power-on to a system that has started all its units. Raises HostError."""
         begun = time.monotonic()
+        self._nspawn = self.pid = 0
         top = self._disk.mounted if self._disk else self.folder
         nspawn = ["systemd-nspawn", "-q", "-D", f"{top}/root", "--register=no", "--keep-unit", "--boot"]
         nspawn += ["--console=pipe", f"--machine={self.folder.name}", f"--hostname={self.name}"]
@@ -285,9 +286,10 @@ class Host:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
-            self._nspawn, self.pid = _find_init(self._process.pid)
-            if self.pid:
-                self._connect()
+            if not self.pid:  # each search reads the state of every process of this machine
+                self._nspawn, self.pid = _find_init(self._process.pid)
+                if self.pid:
+                    self._connect()
             if self.pid and Path(f"/proc/{self.pid}/root/run/systemd/private").exists():
                 state = self.run(["systemctl", "is-system-running", "--wait"], check=False).output.strip()
                 if state == "running":

@@ -107,7 +107,7 @@ def prepared(name: str, parent: Image, recipe: Sequence[object], prepare: Callab
         folder.mkdir()
         prepare(folder)
 
-    return _cached(name, [parent[0].name, *recipe], build)
+    return _cached(name, [[layer.name for layer in parent], *recipe], build)
 
 
 def overlay_script(image: Image, upper: Path, scratch: Path) -> str:

@@ -122,11 +122,11 @@ def offline(suite: str) -> Image:
 
 
 def agent(suite: str) -> Image:
-    return _with_agent(f"{suite}-agent", _dependencies(suite))
+    return derived(f"{suite}-agent", _dependencies(suite), _AGENT, digests(*WHEEL_SOURCES), f"{ROOT}:/source")
 
 
 def containers(suite: str) -> Image:
-    return _with_agent(f"{suite}-containers", derived(f"{suite}-podman", _dependencies(suite), _PODMAN))
+    return _with_agent(suite, f"{suite}-podman", _PODMAN)
 
 
 def bare(suite: str) -> Image:
@@ -135,15 +135,15 @@ def bare(suite: str) -> Image:
 
 
 def mirrored(suite: str) -> Image:
-    return _with_agent(f"{suite}-mirrored", derived(f"{suite}-mirror", _dependencies(suite), _WANTED))
+    return _with_agent(suite, f"{suite}-mirror", _WANTED)
 
 
 def instrumented(suite: str) -> Image:
-    return _with_agent(f"{suite}-instrumented", derived(f"{suite}-instruments", _dependencies(suite), _INSTRUMENTS))
+    return _with_agent(suite, f"{suite}-instruments", _INSTRUMENTS)
 
 
 def provisioned(suite: str) -> Image:
-    return _with_agent(f"{suite}-provisioned", derived(f"{suite}-provisioners", _dependencies(suite), _PROVISIONERS))
+    return _with_agent(suite, f"{suite}-provisioners", _PROVISIONERS)
 
 
 def _dependencies(suite: str) -> Image:
@@ -151,8 +151,10 @@ def _dependencies(suite: str) -> Image:
     return derived(f"{suite}-dependencies", offline(suite), _DEPENDENCIES, recipe, f"{ROOT}:/source")
 
 
-def _with_agent(name: str, parent: Image) -> Image:
-    return derived(name, parent, _AGENT, digests(*WHEEL_SOURCES), f"{ROOT}:/source")
+def _with_agent(suite: str, name: str, script: str) -> Image:
+    """``agent`` with what a script adds below it, in a layer of this name. The agent's layer is the same everywhere: it
+    holds only places of its own."""
+    return (agent(suite)[0], *derived(name, _dependencies(suite), script))
 
 
 @functools.cache
