@@ -455,5 +455,5 @@ TOOLS = Row(
     fates={"tool:greet": "gone", "tool:wave": "gone"},
 )
 
-ROWS = (FILES, USERS, SERVICES, PACKAGES, DOTFILES, SYSCTL, COMMAND, CRON, MOTD, SSH, CONTAINERS, TOOLS, TIMEZONE)
-"""Their suites take turns: what goes online is on the same one."""
+ROWS = (FILES, USERS, PACKAGES, SERVICES, CRON, DOTFILES, SYSCTL, CONTAINERS, COMMAND, TOOLS, MOTD, SSH, TIMEZONE)
+"""Their suites take turns, and those with an apt repository are on bookworm: the rows of a run live on two hosts."""

@@ -17,7 +17,7 @@ import pytest
 from tests.lab.host import Host
 from tests.lab.images import SUITES
 from tests.lab.lab import Lab
-from tests.stories.life_cycles import ALONE, PODMAN, ROWS, Place, Row
+from tests.stories.life_cycles import ALONE, MIRRORED, PODMAN, ROWS, Place, Row
 from tests.stories.world import FLEET, World, follow, rest
 
 REMOTE = "/srv/config.git"
@@ -139,8 +139,8 @@ class Life:
 
 
 def place_of(suite: str, row: Row) -> Place:
-    """On trixie, what needs no special host lives beside the containers."""
-    return PODMAN if suite == "trixie" and row.place is ALONE else row.place
+    """What needs no special host lives beside what does: the containers on trixie, the packages on bookworm."""
+    return {"trixie": PODMAN, "bookworm": MIRRORED}[suite] if row.place is ALONE else row.place
 
 
 @pytest.fixture(scope="module")
