@@ -13,6 +13,8 @@ from agent.system import attributes
 CONTENT_LIMIT = 64 * 1024 * 1024
 """Bytes of a file that are read for comparing; a longer one counts as different."""
 
+_READABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
 _DEPTH_LIMIT = 32
 """Folders in folders that are looked through for links."""
 
@@ -103,7 +105,8 @@ def _folder(parent: int, name: str) -> AtPath:
 
 
 def _read(parent: int, name: str) -> AtPath:
-    with readable(parent, name) as descriptor:
+    descriptor = os.open(name, _READABLE, dir_fd=parent)
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > CONTENT_LIMIT:
             return AtPath(status, giving=attributes.giving(descriptor))
@@ -111,6 +114,8 @@ def _read(parent: int, name: str) -> AtPath:
         # means that it grows.
         content = os.read(descriptor, status.st_size + 1)
         return AtPath(status, content=content, giving=attributes.giving(descriptor))
+    finally:
+        os.close(descriptor)
 
 
 def leads_into(target: str | None, place: str) -> bool:
@@ -141,7 +146,7 @@ def names(parent: int) -> list[str]:
 @contextmanager
 def readable(parent: int, name: str) -> Iterator[int]:
     """A descriptor of a file or a folder that can be read, waits for nothing and is no link."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    descriptor = os.open(name, _READABLE, dir_fd=parent)
     try:
         yield descriptor
     finally:

@@ -20,6 +20,9 @@ SECRET_MODE = 0o600
 FOLDER_MODE = 0o755
 EXECUTABLE_MODE = 0o755
 
+_NAMELESS = frozenset(("", ".", ".."))
+"""Parts of a path that name nothing in their folder."""
+
 _WAYS = ("repository", "source", "policy", "backup", "validate", "links_into")
 """Fields that say how the thing gets there, not what it should be."""
 
@@ -83,7 +86,7 @@ class Item:
     and a directory that holds nothing else to a link."""
 
     def __post_init__(self) -> None:
-        if any(part in ("", ".", "..") for part in self.path.removeprefix("/").split("/")) or "\0" in self.path:
+        if not _NAMELESS.isdisjoint(self.path.removeprefix("/").split("/")) or "\0" in self.path:
             raise Mistake(f"{self.path!r} is not a path that anything may be written to", "write it without . and ..")
         if is_sealed(self.text):
             object.__setattr__(self, "secret", True)
@@ -150,9 +153,16 @@ def _is_found_without_secret(item: Item) -> bool:
     return known or re.search(f"{item.match}", before_sealed(f"{item.text}")) is not None
 
 
+_read_last: tuple[JSON, list[Item]] = (None, [])
+
+
 def items_from_json(value: JSON) -> list[Item]:
-    """Items from the arguments of a deploy. Raises ValueError for anything else."""
-    return codec.from_plain(value, list[Item])
+    """Items from the arguments of a deploy. Raises ValueError for anything else. The very same ``value`` is read once:
+    a deploy asks for its items when it traces what its look rests on, and when it looks."""
+    global _read_last  # noqa: PLW0603 - of a child, which has one deploy after the other
+    if value is None or _read_last[0] is not value:
+        _read_last = (value, codec.from_plain(value, list[Item]))
+    return [*_read_last[1]]
 
 
 def in_order(items: Iterable[Item]) -> list[Item]:

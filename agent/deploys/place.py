@@ -96,7 +96,7 @@ class OpenPlace:
 
     @property
     def name(self) -> str:
-        return posixpath.basename(self.path)
+        return self.path.rpartition("/")[2]
 
     def look(self) -> AtPath:
         """The thing there now. Raises OSError."""

@@ -74,7 +74,7 @@ def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | N
     made: set[str] = set()
     """Folders that take the place of something else: what is to be in them is not there yet."""
     with base.opened() as start:
-        for path, group in groupby(in_order(items), key=lambda item: posixpath.dirname(item.path)):
+        for path, group in groupby(in_order(items), key=lambda item: item.path.rpartition("/")[0]):
             with ExitStack() as stack:
                 parent: int | DeployError | OSError | None
                 try:
@@ -105,7 +105,7 @@ def _work(base: Base, item: Item, content: bytes | None, owners: Owners) -> Work
 
 def _make(item: Item, content: bytes | None, owners: Owners, at: OpenPlace) -> str:
     kind = _kind_of(item.kind)
-    item = _as_its_folder(item, at.parent)
+    item = _as_its_folder(item, at.parent) if item.is_parent else item
     owner = owners(item.owner, item.group)
     found = kind.find(at, item)
     change = _mounted(_change(kind, item, found, owner, lambda: content or b""), kind, item, found, at)
@@ -139,7 +139,8 @@ class _Survey:
             gone = item.absent and isinstance(parent, NotADirectoryError)
             return None if gone else _blocked(item, parent)
         kind = _kind_of(item.kind)
-        item = _as_its_folder(item, parent, self._folders.get(posixpath.dirname(item.path)))
+        if item.is_parent:
+            item = _as_its_folder(item, parent, self._folders.get(posixpath.dirname(item.path)))
         at = OpenPlace(self._base, start, parent, item.path) if parent is not None else None
         try:
             found = kind.find(at, item) if at is not None else AtPath()
@@ -206,10 +207,8 @@ def _mounted(
 
 
 def _as_its_folder(item: Item, parent: int | None, planned: Item | None = None) -> Item:
-    """A mere parent that is made in a user's folder is that user's, as what lies below it could not be reached
-    otherwise. ``planned``: the folder that it is to lie in, as it is going to be."""
-    if not item.is_parent:
-        return item
+    """``item``, a mere parent. One that is made in a user's folder is that user's, as what lies below it could not be
+    reached otherwise. ``planned``: the folder that it is to lie in, as it is going to be."""
     if planned is not None:
         return replace(item, owner=planned.owner, group=planned.group) if planned.owner != "root" else item
     hand = renamer(parent) if parent is not None else None

@@ -68,7 +68,7 @@ def decode(document: bytes, kind: type[T]) -> T:
     """The value of the dataclass ``kind`` that a JSON document holds. Unknown keys are ignored: an older agent may read
     what a newer one wrote. Raises ValueError, of which Mismatch is one."""
     try:
-        return from_plain(json.loads(document), kind)
+        return from_plain(json.loads(document.decode()), kind)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
 
@@ -132,12 +132,21 @@ def _collection(kind: Any, readers: list[Reader], inner: tuple[Any, ...]) -> Rea
     if kind in (Union, types.UnionType):
         return _union(readers, optional=len(readers) < len(inner))
     if issubclass(kind, Mapping):
-        return _mapping(readers[1])
+        return _anything if inner[1] is Any else _mapping(readers[1])
     return _row(readers) if kind is tuple and inner[-1] is not ... else _list(kind, readers[0])
 
 
 def _refuse(wanted: str, value: object) -> Any:
     raise Mismatch(f"{wanted} was expected, not {str(value)[:_SHOWN]!r}")
+
+
+def _taken_as_is(hint: Any) -> Any:
+    """The one type whose values ``hint`` takes as they are, None where there is none: nothing has to be called for
+    most fields of thousands of small objects."""
+    inner = get_args(hint)
+    if get_origin(hint) in (Union, types.UnionType) and len(inner) == 2 and type(None) in inner:
+        hint = inner[0] if inner[1] is type(None) else inner[1]
+    return hint if hint in _WORDS else None
 
 
 def _scalar(kind: type) -> Reader:
@@ -167,10 +176,12 @@ def _literal(values: tuple[Any, ...]) -> Reader:
 
 
 def _enum(kind: type[Enum]) -> Reader:
+    members = {member.value: member for member in kind}
+
     def read(value: Any) -> Enum:
         try:
-            return kind(value)
-        except ValueError:
+            return members[value]
+        except (KeyError, TypeError):
             raise Mismatch(f"{kind.__name__} has no {str(value)[:_SHOWN]!r}") from None
 
     return read
@@ -182,7 +193,7 @@ def _object(kind: Any, exact: bool) -> Reader:
     names = {name for name, _ in _fields(kind)}
     needed = {name for name, default in _fields(kind) if exact or default is dataclasses.MISSING}
     closed = exact or getattr(kind, "CLOSED", False)
-    fields = [(name, _reader(hints[name], exact)) for name in names]
+    fields = {name: (_taken_as_is(hints[name]), _reader(hints[name], exact)) for name in names}
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -193,14 +204,19 @@ def _object(kind: Any, exact: bool) -> Reader:
             raise Mismatch(f"field {min(needed - value.keys())!r} is missing")
         found, name = {}, ""
         try:  # once, and not around each field: most of what is read are thousands of small objects
-            for name, reader in fields:
-                if name in value:
-                    found[name] = reader(value[name])
+            for name, item in value.items():
+                if name in fields:
+                    kept, reader = fields[name]
+                    found[name] = item if type(item) is kept else reader(item)
         except Mismatch as mismatch:
             raise Mismatch(mismatch.why, name, *mismatch.path) from None
         return kind(**found)
 
     return read
+
+
+def _anything(value: Any) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else _refuse("an object", value)
 
 
 def _mapping(reader: Reader) -> Reader:

@@ -115,7 +115,9 @@ class Whole(PathKind):
         has = (found.status.st_uid, found.status.st_gid)
         if has != (owner.uid, owner.gid):
             changes.append(f"set owner {owner} (was {names(*has)})")
-        return [*changes, *_giving_changes(found.giving, giving(item, found))]
+        if found.giving or item.capabilities:
+            changes += _giving_changes(found.giving, giving(item, found))
+        return changes
 
     def look(self, name: str) -> Seen | None:
         place = place_of(self.path(name))
