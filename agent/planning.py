@@ -80,13 +80,13 @@ def going(
     memory, before, state = parts.memory, parts.memory.applied(), planned.state
     if untold(state, planned.plan) or before.commit is None:
         return Leaving()  # what is wanted is not known, or nothing ever was
+    wanted = wanted_by(state, planned.plan, before.deploys)
     removals = partial(
         plan_removals,
         state,
-        planned.plan,
+        wanted=wanted,
         idle=idle,
         before=before,
-        applied=before.deploys,
         memory=memory.state(),
         inventory=parts.settings.inventory,
         fleet=fleet,
@@ -104,7 +104,7 @@ def going(
             failures=_failed(memory, state, parts.clock()),
             health=probe(parts.paths.var, memory.state().failed_at_first or ()),
         )
-        units = units_going(parts.ledger.entries(), wanted_by(state, planned.plan, before.deploys))
+        units = units_going(parts.ledger.entries(), wanted)
         return removals(waits=unfit(then, converged=True, going=units))
     return leaving
 

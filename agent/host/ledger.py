@@ -201,15 +201,18 @@ class Ledger:
             lost = self._database.rows("select key from lost")
         except DamagedDatabase:
             (rows, _), (lost, _) = self._salvaged("entry"), self._salvaged("lost")
-        found = [(_key(raw), _entry(document)) for raw, document in rows]
-        known = {key: entry for key, entry in found if entry is not None and key == entry.key and adds_up(entry)}
-        # Of a row with two keys nobody knows which is right.
-        named = {key for key, _ in found} | {entry.key for _, entry in found if entry is not None}
+        known, named = {}, set()
+        for raw, document in rows:
+            key, entry = _key(raw), _entry(document)
+            if entry is not None and key == entry.key and adds_up(entry):
+                known[key] = entry
+            else:  # Of a row with two keys nobody knows which is right.
+                named |= {key, entry.key} if entry is not None else {key}
         self._lost, self._broken = {_key(raw) for (raw,) in lost}, named - known.keys()
         # What was found first stands; all else is newer in the files of a version that came back meanwhile.
         former = {key: _since(known.get(key), entry) for key, entry in files.items()}
         self._moving = {key: entry for key, entry in former.items() if known.get(key) != entry}
-        return known | former
+        return {**known, **former} if former else known
 
     def _salvaged(self, table: str) -> tuple[list[Row], bool]:
         try:
@@ -262,7 +265,7 @@ class Ledger:
         if self._former.are_there():
             self._former.write(changes.entries, changes.images)
         entries = self._moving | changes.entries
-        kept = {key: codec.encode(entry) for key, entry in entries.items() if entry is not None}
+        kept = {key: codec.encode(entry, defaults=False) for key, entry in entries.items() if entry is not None}
         going = self._broken | (entries.keys() - kept.keys())
         moving = {key: image for key in self._moving if (image := self._former.image(key)) is not None}
         images = {key: image for key, image in changes.images.items() if image is not None}

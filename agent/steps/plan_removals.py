@@ -22,12 +22,12 @@ from agent.domain.digest import JSON
 from agent.domain.layout import INVENTORIES
 from agent.domain.memory import Applied, AppliedDeploy, FleetSettings, State
 from agent.domain.ownership import BOOTSTRAP, UNSEEN, LedgerEntry, Origin, Seen, Standing
-from agent.domain.plan import Hold, HoldKind, Plan
+from agent.domain.plan import Hold, HoldKind
 from agent.domain.removal import Departure, Fate, Leaving, Removal
 from agent.domain.tree import Entry
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
-from agent.steps.record import look, wanted_by
+from agent.steps.record import look
 from agent.system.git import Mirror
 from agent.system.git_trailers import trailers
 from agent.system.safe_open import UnsafePath
@@ -59,11 +59,10 @@ class RemovalRules:
 
 def plan_removals(
     state: DesiredState,
-    plan: Plan,
     *,
+    wanted: Collection[str],
     idle: Mapping[str, str],
     before: Applied,
-    applied: Mapping[str, AppliedDeploy],
     memory: State,
     fleet: FleetSettings,
     ledger: Ledger,
@@ -74,16 +73,16 @@ def plan_removals(
     waiting: Mapping[str, Hold] = MappingProxyType({}),
     departed: Collection[str] = (),
 ) -> Leaving:
-    """What of this host has left Git when ``plan`` is carried out, and what is to become of it.
+    """What of this host has left Git, and what is to become of it.
 
-    ``before`` has the deploys that were there before, ``applied`` those that are remembered now. ``idle`` says which
-    deploys may have left by mistake (``Environment.idle``). ``hold_denied`` holds what the policies are against.
-    ``waits`` says why nothing is to be removed now, ``waiting`` why what a deploy said is to be run when it has left
-    is not run now; ``departed``: where it has been.
+    ``wanted``: keys of what its deploys want (``record.wanted_by``). ``before`` has the deploys that were there before.
+    ``idle`` says which deploys may have left by mistake (``Environment.idle``). ``hold_denied`` holds what the policies
+    are against. ``waits`` says why nothing is to be removed now, ``waiting`` why what a deploy said is to be run when
+    it has left is not run now; ``departed``: where it has been.
     """
     entries = ledger.entries()
     pending = {name: applied for name, applied in before.deploys.items() if name not in departed}
-    found = hold_denied(find_removals(entries, pending, state=state, wanted=wanted_by(state, plan, applied), look=look))
+    found = hold_denied(find_removals(entries, pending, state=state, wanted=wanted, look=look))
     rules = replace(removal_rules(state, idle, fleet, entries, waiting), waits=waits)
     leaving = hold_removals(found, rules)
     held = any(hold.kind is HoldKind.PRUNE_HELD for hold in leaving.holds)

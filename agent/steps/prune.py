@@ -67,17 +67,16 @@ def prune(
     ``begin`` is called before anything is removed. Raises OSError when the ledger cannot be written.
     """
     state, after = account.state, account.after
-    wanted = wanted_by(state, after, account.applied) if state is not None and after is not None else {}
+    wanted = _wanted(account, before)
     why = unfit(account, converged=before.commit is not None, going=units_going(ledger.entries(), wanted))
     if state is None:
         return Pruned(waits=why, standing=_standing(ledger))
     left_git = partial(
         plan_removals,
         state,
-        after or Plan(state.commit, state.digest, ()),
+        wanted=wanted,
         idle=idle,
         before=before,
-        applied=account.applied if after is not None else before.deploys,
         memory=memory,
         fleet=account.fleet or memory.fleet,
         ledger=ledger,
@@ -113,6 +112,15 @@ def prune(
     failures += [_unfinished(name, hold.reason) for name, hold in waiting.items()]
     standing = _standing(ledger)
     return Pruned("", leaving, found.done, revoked, departed, stayed, standing, (*untaken, *failures), found.told)
+
+
+def _wanted(account: Account, before: Applied) -> Collection[str]:
+    """The keys of what the deploys want; without a plan, by what was remembered before."""
+    if account.state is None:
+        return ()
+    if account.after is None:
+        return wanted_by(account.state, Plan(account.state.commit, account.state.digest, ()), before.deploys)
+    return wanted_by(account.state, account.after, account.applied)
 
 
 def _surely_left(account: Account, state: DesiredState, removals: Iterable[Removal]) -> tuple[Removal, ...]:

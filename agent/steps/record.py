@@ -119,18 +119,17 @@ def record_result(
     it. Raises OSError."""
     wanted = wanted_by(state, after, applied)
     touched, perhaps = _touched(outcome)
-    in_sync = _in_sync(after)
-    right = {key for key, deploys in wanted_by(state, after).items() if deploys & in_sync}
     with ledger.together():
         _own(ledger, state, wanted, now)
         changed = touched | perhaps
+        entries = [entry for entry in ledger.entries() if not entry.settled or entry.key in changed]
+        if not entries:
+            return
+        in_sync = _in_sync(after)
+        right = {key for key, deploys in wanted_by(state, after).items() if deploys & in_sync}
         known = changed | right
         told = known.union(outcome.recorded)
-        entries = [
-            entry
-            for entry in ledger.entries()
-            if (not entry.settled or entry.key in changed) and (entry.left is not None or entry.key in told)
-        ]
+        entries = [entry for entry in entries if entry.left is not None or entry.key in told]
         for entry, seen in zip(entries, look_each(entry.key for entry in entries), strict=True):
             if isinstance(seen, Exception):
                 continue  # It stays open what the agent left there.
