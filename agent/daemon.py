@@ -22,7 +22,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import schedule
@@ -32,7 +31,8 @@ from agent.domain.text import printable
 from agent.host.paths import Paths
 from agent.system import systemd
 from agent.system.log import log_to_stderr
-from agent.trace.answers import differing, subject_of
+from agent.trace.answers import subject_of
+from agent.trace.glance import Glance
 from agent.trace.remote import Asked, offered
 from agent.trace.rest import PASSED, Command, Rest, lines, read
 from agent.trace.suspicion import CHANGES_MOST, Suspicion, write
@@ -90,6 +90,7 @@ class Daemon:
     due: bool = True
     rest: Rest = field(default_factory=Rest)
     """As the last cycle left it; its intervals count until another one has said more."""
+    glance: Glance = field(default_factory=Glance)
     asked: dict[str, Asked] = field(default_factory=dict)
     """The questions under way: to ``REMOTE``, to ``CHECKS``."""
     silent: set[str] = field(default_factory=set)  # those of the two of which the log has said that none answers
@@ -190,7 +191,7 @@ class Daemon:
         if self.watch is not None:
             self.watch.look()
         try:
-            changes = list(islice(differing(lines(self.paths.rest)), CHANGES_MOST))
+            changes = self.glance.differing(self.paths.rest, CHANGES_MOST)
             if changes:
                 self._suspect([(subject_of(line), answer.decode(errors="replace")) for line, answer in changes])
         except (OSError, ValueError, LookupError) as error:  # also of a kind that a newer version of the agent asks

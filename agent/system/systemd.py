@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.errors import Consequence, SettingsError
 from agent.problems import ProblemKind
+from agent.system import dbus
 from agent.system.process import Completed, run
 
 CYCLE_UNIT = "hostwright-cycle.service"
@@ -34,13 +35,19 @@ def booted() -> bool:
 def failed_units() -> tuple[str, ...]:
     """The names of failed units but our own, sorted; empty where there is no systemd, UNTOLD alone where it does not
     answer."""
-    if not booted():
-        return ()
-    listed = _systemctl("list-units", "--state=failed", "--plain", "--no-legend", "--no-pager")
-    if not listed.ok:
-        return (UNTOLD,)
-    names = (line.split()[0] for line in listed.output.decode(errors="replace").splitlines() if line.strip())
-    return tuple(sorted(name for name in names if name not in OWN_UNITS))
+    names = all_failed_units(QUERY_TIMEOUT_S) if booted() else []
+    return (UNTOLD,) if names is None else tuple(name for name in names if name not in OWN_UNITS)
+
+
+def all_failed_units(timeout_s: float) -> list[str] | None:
+    """The names of failed units, sorted; None where systemd does not answer, by the bus or else its command."""
+    names = dbus.failed_units(timeout_s)
+    if names is None:
+        listed = _systemctl("list-units", "--state=failed", "--plain", "--no-legend", "--no-pager", timeout_s=timeout_s)
+        if not listed.ok:
+            return None
+        names = [line.split()[0] for line in listed.output.splitlines() if line.strip()]
+    return sorted(name.decode(errors="replace") for name in names)
 
 
 @dataclass(frozen=True, slots=True)

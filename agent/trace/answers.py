@@ -15,6 +15,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from agent.system import systemd
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.domain.question import Question
@@ -69,7 +71,7 @@ def _text(answers: Mapping[bytes, bytes]) -> str:
 
 
 def _asked(questions: Iterable[bytes]) -> dict[bytes, bytes]:
-    asked = list(dict.fromkeys(questions))
+    asked, at_ns = list(dict.fromkeys(questions)), time.time_ns()
     answers = dict(zip(asked, ask(asked), strict=True))
     untold = next((question for question, answer in answers.items() if answer == _UNTOLD), None)
     if untold == _line("failed-units", ""):
@@ -81,10 +83,12 @@ def _asked(questions: Iterable[bytes]) -> dict[bytes, bytes]:
 
         raise UnsignedError(f"systemd does not tell of {subject_of(untold)}")
     for _ in range(_TRIES):
-        young = [question for question, answer in answers.items() if _is_young(question, answer)]
+        paths = ((question, answer) for question, answer in answers.items() if question.startswith(b"path\t"))
+        young = [question for question, answer in paths if _is_young(answer, at_ns)]
         if not young:
             return answers
-        time.sleep(max(_grain(answers[question]) for question in young) / 1e9)
+        time.sleep(max(_grain(_ctime_ns(answers[question])) for question in young) / 1e9)
+        at_ns = time.time_ns()
         answers |= zip(young, ask(young), strict=True)
     from agent.domain.question import UnsteadyError  # the daemon only asks again
 
@@ -221,10 +225,8 @@ def _failed_units() -> bytes:
     """``?`` where systemd does not tell."""
     if not os.path.isdir(_SYSTEMD):  # noqa: PTH112
         return b""
-    listed = _systemctl(b"list-units", b"--state=failed", timeout_s=ASK_TIMEOUT_S)
-    if listed is None:
-        return _UNTOLD
-    return b" ".join(sorted(line.split()[0] for line in listed.splitlines() if line.strip()))
+    names = systemd.all_failed_units(ASK_TIMEOUT_S)
+    return _UNTOLD if names is None else " ".join(names).encode()
 
 
 def _systemctl(*arguments: bytes, timeout_s: float) -> bytes | None:
@@ -257,15 +259,23 @@ def _absence(error: OSError) -> bytes:
     return _NOTHING if isinstance(error, (FileNotFoundError, NotADirectoryError)) else b"!%d" % (error.errno or 0)
 
 
-def _is_young(question: bytes, answer: bytes) -> bool:
-    """Also of a ctime in the future: the clock was set back since, and will bring that time again."""
-    if not question.startswith(b"path\t") or answer[:1] in (b"-", b"!"):
-        return False
-    return int(answer.split(b" ", 1)[0]) > time.time_ns() - _grain(answer)
+def _is_young(answer: bytes, at_ns: int) -> bool:
+    return answer[:1] not in (b"-", b"!") and is_young(_ctime_ns(answer), at_ns)
 
 
-def _grain(answer: bytes) -> int:
-    return COARSE_GRAIN_NS if answer.split(b" ", 1)[0].endswith(b"000000000") else GRAIN_NS
+def is_young(ctime_ns: int, at_ns: int) -> bool:
+    """Return whether a later change may leave a thing with the ctime that lstat told of after ``at_ns``.
+
+    Also of a ctime in the future: the clock was set back since, and will bring that time again."""
+    return ctime_ns > at_ns - _grain(ctime_ns)
+
+
+def _ctime_ns(answer: bytes) -> int:
+    return int(answer.split(b" ", 1)[0])
+
+
+def _grain(ctime_ns: int) -> int:
+    return GRAIN_NS if ctime_ns % 1_000_000_000 else COARSE_GRAIN_NS
 
 
 def _line(kind: str, subject: str) -> bytes:

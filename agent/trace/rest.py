@@ -115,8 +115,14 @@ def _is_command(argv: object, environment: object, timeout_s: object) -> bool:
 def lines(path: Path) -> Iterator[bytes]:
     """The lines of the trace."""
     with opened(path) as file:
-        file.readline()
-        yield from file
+        yield from lines_of(file)
+
+
+def lines_of(file: BinaryIO) -> BinaryIO:
+    """The same file, at the first line of its trace."""
+    file.seek(0)
+    file.readline()
+    return file
 
 
 def unsigned_looks(path: Path) -> list[str]:

@@ -1,7 +1,7 @@
 import dataclasses
 
 from agent.steps.probe import assess, failed_at_first
-from agent.system import systemd
+from agent.system import dbus, systemd
 from tests.steps.build import VITALS
 
 
@@ -22,6 +22,7 @@ def test_what_was_forgiven_at_first_is_remembered_and_not_asked_again():
 
 def test_a_systemd_that_does_not_answer_does_not_say_that_no_unit_has_failed(tmp_path, monkeypatch):
     monkeypatch.setattr(systemd, "booted", lambda: True)
+    monkeypatch.setattr(dbus, "SOCKET", f"{tmp_path / 'none'}")
     (tmp_path / "systemctl").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "systemctl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}", prepend=":")

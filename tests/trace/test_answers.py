@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from agent.domain.question import Question, QuestionKind, UnsignedError, UnsteadyError
+from agent.system import dbus
 from agent.trace import answers
 from agent.trace.answers import differing, trace, unsigned, unsteady
 from agent.trace.way import way
@@ -55,6 +56,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}", prepend=":")
     monkeypatch.setattr(answers, "_SYSTEMD", f"{tmp_path}", raising=False)
+    monkeypatch.setattr(dbus, "SOCKET", f"{tmp_path / 'none'}")
     for name in ("a.service", "b.service", "c.service"):
         (tmp_path / name).write_text("active")
     return tmp_path
@@ -128,6 +130,25 @@ def test_a_change_right_behind_an_answer_is_seen(tmp_path: Path) -> None:
         lines = asked(path(file))
         file.write_text(content)
         assert subjects(lines), content
+
+
+def test_a_change_while_others_are_asked_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    now, ask, times = file.lstat().st_ctime_ns + 1, answers.ask, []
+
+    def long_asked(questions: Iterable[bytes]) -> list[bytes]:
+        nonlocal now
+        told = ask(questions)
+        now += 2 * answers.COARSE_GRAIN_NS
+        times.append(now)
+        return told
+
+    monkeypatch.setattr(answers.time, "time_ns", lambda: now)
+    monkeypatch.setattr(answers.time, "sleep", lambda _: None)
+    monkeypatch.setattr(answers, "ask", long_asked)
+    trace([path(file)])
+    assert len(times) == 2, "asked again: the first answer may be from within the tick of a change"
 
 
 def test_a_thing_stamped_in_the_future_gives_no_answer_to_rely_on(

@@ -1,4 +1,5 @@
-"""Whatever is changed on a host: where a plan would find it, an answer to what the last plan rested on differs.
+"""Whatever is changed on a host: where a plan would find it, an answer to what the last plan rested on differs, and a
+second look by a glance finds the same.
 
 Paths here, changed at random; the other kinds in tests/deploys, whose driver holds this for every plan that it makes.
 """
@@ -30,6 +31,8 @@ from agent.engine.built_in import look
 from agent.engine.protocol import EarlierLook, Order
 from agent.errors import HostwrightError
 from agent.trace.answers import differing, trace
+from agent.trace.glance import Glance
+from agent.trace.rest import Rest, lines, write
 from tests.drawing import cases
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: owners and attributes are changed")
@@ -142,8 +145,10 @@ def test_a_path_that_a_plan_would_find_changed_has_another_answer(
     arguments: Mapping[str, JSON] = {"items": concrete_items(wanted(root))[0]}
     for correction in corrections(arguments, root):
         correction.run()
-    lines = trace(questions(arguments)).encode("latin-1").splitlines()
+    rest, glance = root.with_suffix(".rest"), Glance()
+    write(rest, Rest(), trace(questions(arguments)))
     assert found(arguments, root) == []
+    assert glance.differing(rest, 1000) == []
     made = []
     for name, change in changes:
         try:
@@ -151,8 +156,10 @@ def test_a_path_that_a_plan_would_find_changed_has_another_answer(
             made.append(f"{change} of {name}")
         except OSError:
             continue
+    differ = sorted(differing(lines(rest)))
     if found(arguments, root):
-        assert list(differing(lines)), made
+        assert differ, made
+    assert sorted(glance.differing(rest, 1000)) == differ, made
 
 
 @cases(40)
@@ -221,12 +228,12 @@ def test_a_change_of_any_link_on_the_way_to_what_is_read_has_another_answer(
         }.items():
             (root / link).symlink_to(target)
         text = (root / name if name.endswith("link") else root / name / "link").read_text()
-        lines = trace(asked(f"{root / name}")).encode("latin-1").splitlines()
-        assert list(differing(lines)) == []
+        kept = trace(asked(f"{root / name}")).encode("latin-1").splitlines()
+        assert list(differing(kept)) == []
         make(root)
         with suppress(OSError):
             assert (root / "read/link").read_text() != text
-        assert list(differing(lines)), list(ALONG_LINKS)[number]
+        assert list(differing(kept)), list(ALONG_LINKS)[number]
 
 
 def test_a_second_look_restarts_what_reads_through_a_link_that_was_pointed_elsewhere(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from agent.system import dbus
 from tests.deploys.on_host import PYTHON, Deploys
 
 pytestmark = pytest.mark.booted
@@ -187,6 +188,20 @@ def test_a_unit_that_fails_shows_its_last_words(deploys: Deploys) -> None:
     told = deploys.apply("services", {"broken": {"content": broken, "running": True}})
     assert "my own complaint" in told.failed["unit:broken.service"]
     assert told.left == ("unit:broken.service | start",), "the file stays, the start is still wanted"
+
+
+def test_the_bus_names_the_units_that_have_failed_as_the_command_does(
+    deploys: Deploys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbus, "SOCKET", f"/proc/{deploys.host.pid}/root{dbus.SOCKET}")
+    deploys.host.run("systemd-run -q --unit fails-1 false; systemd-run -q --unit fails-22 -p Description=long: false")
+    deploys.host.run("for each in fails-1 fails-22; do until systemctl is-failed -q $each; do sleep 0.1; done; done")
+    listed = deploys.host.run("systemctl list-units --state=failed --plain --no-legend").output
+    names = sorted(line.split()[0].encode() for line in listed.splitlines())
+    assert sorted(dbus.failed_units(20) or ()) == names
+    assert {b"fails-1.service", b"fails-22.service"} <= {*names}
+    deploys.host.run("systemctl reset-failed")
+    assert dbus.failed_units(20) == []
 
 
 def test_a_unit_that_gave_up_is_started_once_its_cause_is_mended(deploys: Deploys) -> None:
