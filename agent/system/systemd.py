@@ -23,6 +23,9 @@ OWN_UNITS = frozenset({CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_UNIT, REVERT
 
 QUERY_TIMEOUT_S = 20.0
 
+BUS_TIMEOUT_S = 2.0
+"""For each answer of the bus; then systemd's command is asked, which needs no bus."""
+
 UNTOLD = "?"
 """In the place of the failed units: systemd does not say which have failed."""
 
@@ -41,7 +44,7 @@ def failed_units() -> tuple[str, ...]:
 
 def all_failed_units(timeout_s: float) -> list[str] | None:
     """The names of failed units, sorted; None where systemd does not answer, by the bus or else its command."""
-    names = dbus.failed_units(timeout_s)
+    names = dbus.failed_units(min(timeout_s, BUS_TIMEOUT_S))
     if names is None:
         listed = _systemctl("list-units", "--state=failed", "--plain", "--no-legend", "--no-pager", timeout_s=timeout_s)
         if not listed.ok:

@@ -1,7 +1,7 @@
 """Asks questions about this host, and says later whether each still has the same answer.
 
-A trace is text: a line for each question, ``kind``, ``subject`` and answer, with tabs between. The daemon reads it line
-by line and keeps nothing of it, so this module loads next to nothing: kinds are the bare words of ``QuestionKind``.
+A trace is text: a line for each question, ``kind``, ``subject`` and answer, with tabs between. The daemon reads it, so
+this module loads next to nothing: kinds are the bare words of ``QuestionKind``.
 
 An answer by times is only good if a later change cannot bear the same time. File systems stamp with the time of the
 last tick of the kernel. So what changed within that grain is asked again a moment later (Git calls it racy).
