@@ -1,7 +1,8 @@
-"""The host's packages as dpkg knows them, by one question. Pure: text in, packages out."""
+"""The host's packages as dpkg knows them, by one question: text in, packages out."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,3 +96,9 @@ def parsed(output: str) -> Packages:
         if found.complete:
             provided.update(part.split()[0] for part in provides.split(",") if part.strip())
     return Packages(by_name, frozenset(provided), frozenset(configured))
+
+
+def status_file() -> tuple[int, int]:
+    """The inode and time of dpkg's database, which each run of dpkg writes anew. Raises OSError."""
+    found = os.stat("/var/lib/dpkg/status")  # noqa: PTH116
+    return found.st_ino, found.st_mtime_ns

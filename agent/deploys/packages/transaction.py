@@ -1,7 +1,7 @@
 """One run of apt that installs and removes packages together, and takes nothing along that nobody named.
 
-It mends what an earlier run left half done, fetches package lists only where it needs them, and is tried dry first: a
-package that cannot be had, or has to stay, keeps no other from changing.
+It mends what an earlier run left half done, and fetches package lists only where it needs them. Where packages go, or
+apt refuses, dry runs find what apt takes: a package that cannot be had, or has to stay, keeps no other from changing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.deploys.packages import apt, holds, lists
+from agent.deploys.packages import apt, dpkg, holds, lists
 from agent.deploys.packages.changes import PackageChange
 from agent.deploys.packages.dpkg import Packages
 from agent.errors import Consequence, DeployError
@@ -116,11 +116,10 @@ class Transaction:
         return [*current, *more]
 
     def _carry_out(self, changes: Sequence[PackageChange], *, fresh: bool) -> None:
-        changes = self.possible(changes)
-        automatic = apt.automatic([change.name for change in changes if change.upgrade])
         if not changes:
             return
-        failure = self._apt(changes)
+        automatic = apt.automatic([change.name for change in changes if change.upgrade])
+        changes, failure = self._taken(changes)
         if failure is not None and _FETCH_FAILED in failure.message and not fresh:
             lists.refresh()  # The lists name a version that the mirror has replaced since.
             failure = self._apt(changes)
@@ -130,6 +129,21 @@ class Transaction:
             apt.mark("auto", automatic)  # apt takes whatever it is told by name for wanted by a person
         if failure is not None:
             self.refusals.update((change.name, _share(failure, change)) for change in _undone(changes))
+
+    def _taken(self, changes: Sequence[PackageChange]) -> tuple[Sequence[PackageChange], DeployError | None]:
+        """Carry out the changes that apt takes together. Return them, and what failed then. The others have refusals.
+
+        Where none takes a package away, apt is not asked before: what it refuses, it refuses before it begins.
+        """
+        failure, before = None, dpkg.status_file()
+        if not (removal := any(change.remove for change in changes)):
+            failure = self._apt(changes)
+            if failure is None or dpkg.status_file() != before:
+                return changes, failure
+        possible = self.possible(changes)
+        if possible and (removal or len(possible) < len(changes)):
+            failure = self._apt(possible)
+        return possible, failure if possible else None
 
     def _without_the_guilty(self, changes: Sequence[PackageChange], failure: DeployError) -> DeployError:
         """One package that fails must not keep others away: those that apt broke off before are tried once more."""
@@ -185,8 +199,9 @@ class Transaction:
         return f"package lists could not be fetched: {self.unread}" if self.unread else ""
 
     def _apt(self, changes: Sequence[PackageChange]) -> DeployError | None:
+        stay = () if any(change.remove for change in changes) else ("--no-remove",)
         try:
-            apt.apt_get(*self.arguments(changes), more=self.environment)
+            apt.apt_get(*stay, *self.arguments(changes), more=self.environment)
         except DeployError as failure:
             return failure
         return None
