@@ -448,7 +448,10 @@ find_manager() {
         pythons='python3-venv python3.13-venv python3.12-venv python3.11-venv'
         python_packages='python3 python3-pip-whl' # of python3-venv what is needed
         set -- apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout="$PACKAGE_LOCK_S" -o Dpkg::Use-Pty=0
-        install="env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l $* install" refresh="$* update"
+        install="env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l $* install"
+        # Long descriptions of packages take a third of an update. Where there are none, they can wait for the next one.
+        ls /var/lib/apt/lists/*_i18n_* >/dev/null 2>&1 || set -- "$@" -o Acquire::Languages=none
+        refresh="$* update"
         ;;
     dnf)
         names='git-core openssh-clients ca-certificates' pythons='python3 python3.13 python3.12 python3.11'

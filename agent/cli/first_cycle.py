@@ -30,11 +30,9 @@ def run_first_cycle(paths: Paths, kept: Undo, *, service: bool, restart: bool) -
     """
     with Undo() as enabled:
         try:
-            if service:
-                # Enabled before the first cycle: should that be cut short by a reboot, the host goes on by itself.
-                installation.systemctl("daemon-reload")
-                if installation.enable():
-                    enabled.callback(installation.stop_units, paths)
+            # Enabled before the first cycle: should that be cut short by a reboot, the host goes on by itself.
+            if service and installation.enable():
+                enabled.callback(installation.stop_units, paths)
             code = run_agent("apply")
             if service:
                 installation.systemctl("restart" if restart else "start", DAEMON_UNIT)

@@ -100,9 +100,10 @@ def systemctl(*arguments: str, timeout_s: float = SYSTEMCTL_TIMEOUT_S) -> None:
 
 
 def enable() -> bool:
-    """Let systemd start the daemon at each boot. Return True if it did not before. Raises SettingsError."""
+    """Let systemd read the units anew, and start the daemon at each boot. Return True if it did not before. Raises
+    SettingsError."""
     before = run(["systemctl", "--quiet", "is-enabled", DAEMON_UNIT], timeout_s=SYSTEMCTL_TIMEOUT_S)
-    systemctl("enable", DAEMON_UNIT)
+    systemctl("enable", DAEMON_UNIT)  # which ends with a daemon-reload
     return not before.ok
 
 
