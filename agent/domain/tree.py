@@ -34,9 +34,8 @@ class Entry:
 class Tree(Protocol):
     """Read-only view of the files of a config repo.
 
-    Implemented by ``system.git.CommitTree`` and ``system.folder.FolderTree``, which answer what is answered here from
-    ``entries`` without reading the rest. Neither follows a symbolic link: a link is an entry whose content is its
-    target.
+    ``system.git_tree.CommitTree`` and ``system.folder.FolderTree`` answer what is answered here from ``entries``
+    without reading the rest. Neither follows a symbolic link: a link is an entry whose content is its target.
     """
 
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:

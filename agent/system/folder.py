@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.domain.stand_in import StandIn
-from agent.domain.tree import Absence, Entry, Tree, blob_id
+from agent.domain.tree import Entry, Tree, blob_id
 from agent.errors import InventoryError
 
 SIZE_LIMIT = 256 * 1024 * 1024
@@ -27,8 +27,8 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class FolderTree:
-    """``domain.tree.Tree`` over a folder; ``.git`` is not part of it. Raises InventoryError for what cannot be read.
+class FolderTree(Tree):
+    """The files of a folder; ``.git`` is not part of it. Raises InventoryError for what cannot be read.
 
     What was seen once counts as long as this object lives.
     """
@@ -74,11 +74,8 @@ class FolderTree:
 
     def stand_in(self, entry: Entry) -> StandIn | None:
         if entry.path not in self._stand_ins:
-            self._stand_ins[entry.path] = Tree.stand_in(self, entry)
+            self._stand_ins[entry.path] = super().stand_in(entry)
         return self._stand_ins[entry.path]
-
-    def absence(self, path: str) -> Absence | None:  # noqa: ARG002 - all that lies there is in it
-        return None
 
     def _at(self, path: str, look: Callable[[int, str], T]) -> T | None:
         """The result of ``look``, which gets a descriptor of the folder of ``path`` and the name in it."""

@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -205,16 +204,11 @@ class Mirror:
 
     def tree(self, sha: str) -> CommitTree:
         """The files of a commit."""
-        root = re.match(rb"tree ([0-9a-f]{40})\n", self.raw(sha))
-        if root is None:
-            raise SourceError(
-                f"the commit {sha} names no tree", kind=ProblemKind.BAD_OBJECTS, consequence=Consequence.STALL
-            )
-        return CommitTree(root[1].decode(), partial(self._read, kind="tree"), partial(self._read, kind="blob"))
+        return CommitTree(git_tree.root_of(sha, self.raw(sha)), self._read)
 
     def inside(self, sha: str) -> tuple[Entry, ...]:
         """The files of a commit, without links that lead out of it."""
-        return git_tree.inside(self.tree(sha).entries(), partial(self._read, kind="blob"))
+        return git_tree.inside(self.tree(sha).entries(), self._read)
 
     def export(self, sha: str, target: Path, *, outward: bool = False) -> None:
         """All files of a commit below the new folder ``target``; read-only, durable, whole or not there at all. Links

@@ -15,7 +15,7 @@ from typing import Final
 
 from agent.domain.stand_in import StandIn, link_stand_in
 from agent.domain.text import printable
-from agent.domain.tree import Absence, Entry, in_submodule, leads_out, odd_name
+from agent.domain.tree import Absence, Entry, Tree, in_submodule, leads_out, odd_name
 from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
 from agent.system.files import discard, fsync_folder, sync_file_system
@@ -31,21 +31,20 @@ _SUBMODULE: Final = 0o160000
 _IGNORED_BY_HFS: Final = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 """Characters that one file system drops from names, so that `.g\u200cit` becomes `.git`."""
 
-ReadObject = Callable[[str], bytes]
-"""Object id to content."""
+ReadObject = Callable[[str, str], bytes]
+"""Object id and type to content."""
 
 
-class CommitTree:
-    """The files of one commit (``agent.domain.tree.Tree``).
+class CommitTree(Tree):
+    """The files of one commit.
 
     What is no file of this repository, or could not be one on every host, is not in it; ``left_out`` names it. Raises
-    SourceError, kind ``unsafe-tree``, for paths that must not be written; what the readers raise is passed on.
+    SourceError, kind ``unsafe-tree``, for paths that must not be written; what ``read`` raises is passed on.
     """
 
-    def __init__(self, root: str, read_tree: ReadObject, read_blob: ReadObject) -> None:
+    def __init__(self, root: str, read: ReadObject) -> None:
         self._root = root
-        self._read_tree = read_tree
-        self._read_blob = read_blob
+        self._read = read
         self._folders: dict[str, dict[str, tuple[int, str]]] = {}
         self._entries: tuple[Entry, ...] | None = None
         self._left_out: list[str] = []
@@ -59,9 +58,6 @@ class CommitTree:
             return self._entries
         below = prefix.rstrip("/") + "/"
         return tuple(entry for entry in self._entries if entry.path == prefix or entry.path.startswith(below))
-
-    def paths(self, prefix: str = "") -> tuple[str, ...]:
-        return tuple(entry.path for entry in self.entries(prefix))
 
     def names(self, folder: str = "") -> tuple[str, ...]:
         mode, found = self._find(folder.strip("/")) if folder.strip("/") else (_FOLDER, self._root)
@@ -77,11 +73,11 @@ class CommitTree:
         entry = self.entry(path)
         if entry is None:
             raise KeyError(path)
-        return self._read_blob(entry.blob)
+        return self._read(entry.blob, "blob")
 
     def stand_in(self, entry: Entry) -> StandIn | None:
         """The stand-in that a link is. Files are judged when installed: reading all in each cycle costs too much."""
-        return link_stand_in(os.fsdecode(self._read_blob(entry.blob))) if entry.link else None
+        return link_stand_in(os.fsdecode(self._read(entry.blob, "blob"))) if entry.link else None
 
     def absence(self, path: str) -> Absence | None:
         parts = path.split("/")
@@ -97,7 +93,7 @@ class CommitTree:
         if outward:
             self.entries()
             return tuple(sorted(self._left_out))
-        links = ((entry.path, os.fsdecode(self._read_blob(entry.blob))) for entry in self.entries() if entry.link)
+        links = ((entry.path, os.fsdecode(self._read(entry.blob, "blob"))) for entry in self.entries() if entry.link)
         leading = (path for path, target in links if not path.startswith("dotfiles/") and leads_out(path, target))
         out = (f"the link {printable(path)}, which leads out of the repository" for path in leading)
         return tuple(sorted((*self._left_out, *out)))
@@ -132,7 +128,7 @@ class CommitTree:
 
     def _folder(self, tree: str) -> dict[str, tuple[int, str]]:
         if tree not in self._folders:
-            self._folders[tree], self._odd[tree] = _parsed(self._read_tree(tree))
+            self._folders[tree], self._odd[tree] = _parsed(self._read(tree, "tree"))
         return self._folders[tree]
 
 
@@ -162,11 +158,18 @@ def export(entries: tuple[Entry, ...], store: ObjectStore, target: Path) -> None
     fsync_folder(target.parent)
 
 
-def inside(entries: tuple[Entry, ...], read_link: ReadObject) -> tuple[Entry, ...]:
+def inside(entries: tuple[Entry, ...], read: ReadObject) -> tuple[Entry, ...]:
     """The entries but for the links that lead out of the tree."""
     return tuple(
-        entry for entry in entries if not entry.link or not leads_out(entry.path, os.fsdecode(read_link(entry.blob)))
+        each for each in entries if not each.link or not leads_out(each.path, os.fsdecode(read(each.blob, "blob")))
     )
+
+
+def root_of(sha: str, commit: bytes) -> str:
+    """The tree of a ``commit`` as git stores it. Raises SourceError."""
+    if root := re.match(rb"tree ([0-9a-f]{40})\n", commit):
+        return root[1].decode()
+    raise SourceError(f"the commit {sha} names no tree", kind=ProblemKind.BAD_OBJECTS, consequence=Consequence.STALL)
 
 
 def _write(path: Path, entry: Entry, store: ObjectStore) -> None:

@@ -56,11 +56,11 @@ class UnpackedTree:
     @property
     def tree(self) -> CommitTree:
         """Reading raises SourceError for what is damaged, or not there."""
-        return CommitTree(self.id, lambda sha: self._read(sha, "tree"), lambda sha: self._read(sha, "blob"))
+        return CommitTree(self.id, self._read)
 
     def export(self, target: Path) -> None:
         """Write the files to the new folder ``target``, without links that lead out of it. Raises like ``tree``."""
-        inside = git_tree.inside(self.tree.entries(), lambda sha: self._read(sha, "blob"))
+        inside = git_tree.inside(self.tree.entries(), self._read)
         try:
             git_tree.export(inside, self.store, target)
         except DamagedError as error:

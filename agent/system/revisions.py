@@ -5,7 +5,6 @@ Nothing of the clone's configuration counts, and nothing is fetched.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final, Self
 from agent.errors import SourceError, UsageError
 from agent.system.git_command import git as run_git
 from agent.system.git_objects import DamagedError, ObjectStore
-from agent.system.git_tree import CommitTree
+from agent.system.git_tree import CommitTree, root_of
 from agent.system.process import Completed
 from agent.system.working_copy import Checkout
 
@@ -58,12 +57,7 @@ class Revisions:
 
     def tree(self, sha: str) -> CommitTree:
         """The files of a commit. Reading raises SourceError for objects that are damaged or not here."""
-        root = re.match(rb"tree ([0-9a-f]{40})\n", self._read(sha, "commit"))
-        if root is None:
-            raise SourceError(f"the commit {sha} names no tree", hint="`git fsck` says more")
-        return CommitTree(
-            root[1].decode(), lambda name: self._read(name, "tree"), lambda name: self._read(name, "blob")
-        )
+        return CommitTree(root_of(sha, self._read(sha, "commit")), self._read)
 
     def close(self) -> None:
         """End the git process that reads objects."""

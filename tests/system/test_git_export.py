@@ -180,7 +180,7 @@ def test_git_itself_refuses_the_names_of_which_the_hint_says_so(repo: ConfigRepo
     protect = ["-c", "core.protectHFS=true", "-c", "core.protectNTFS=true"]
     assert not run([argv[0], *protect, *argv[1:]], timeout_s=20).ok
     with pytest.raises(SourceError) as refused:
-        CommitTree("t", lambda _: f"100644 {name}\0".encode() + bytes(20), lambda _: b"").entries()
+        CommitTree("t", lambda *_: f"100644 {name}\0".encode() + bytes(20)).entries()
     assert "git itself refuses" in refused.value.hint
 
 
