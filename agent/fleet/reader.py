@@ -37,25 +37,32 @@ TOTAL_LIMIT = 512 * 1024 * 1024
 def found_on(branch: Branch, commit: str) -> tuple[RawReport, ...]:
     """Every report of a commit that is in the cache, sorted by path. Raises what ``Branch`` raises, no more."""
     files = {file.path: file for file in branch.files(commit, HOSTS)}
-    reports = [file for path, file in files.items() if not _signs_another(path, files)]
+    paths = documents(files)
+    contents = contents_of(branch, files, paths, REPORT_LIMIT)
+    return tuple(
+        RawReport(path, contents.get(path), contents.get(f"{path}.sig"), "" if path in contents else _flaw(files[path]))
+        for path in paths
+    )
+
+
+def documents(files: Mapping[str, BranchFile]) -> list[str]:
+    """The paths of ``files`` that are not the signature of another one."""
+    return [path for path in files if not (path.endswith(".sig") and path.removesuffix(".sig") in files)]
+
+
+def contents_of(
+    branch: Branch, files: Mapping[str, BranchFile], paths: Iterable[str], limit: int
+) -> Mapping[str, bytes]:
+    """By path, the content of the documents at ``paths`` and of their signatures, as far as none has more than
+    ``limit`` bytes and all together not too many. Raises what ``Branch`` raises, no more."""
     readable: list[BranchFile] = []
     left = TOTAL_LIMIT
-    for report in reports:
-        signature = files.get(f"{report.path}.sig")
-        for file, limit in ((report, REPORT_LIMIT), (signature, SIGNATURE_LIMIT)):
-            if file is not None and file.size is not None and file.size <= min(limit, left):
+    for path in paths:
+        for file, most in ((files[path], limit), (files.get(f"{path}.sig"), SIGNATURE_LIMIT)):
+            if file is not None and file.size is not None and file.size <= min(most, left):
                 readable.append(file)
                 left -= file.size
-    contents = branch.contents(readable)
-    return tuple(
-        RawReport(
-            report.path,
-            contents.get(report.path),
-            contents.get(f"{report.path}.sig"),
-            "" if report.path in contents else _flaw(report),
-        )
-        for report in reports
-    )
+    return branch.contents(readable)
 
 
 def parse(document: bytes) -> Report:
@@ -161,10 +168,6 @@ def now_seen(statuses: Sequence[HostStatus], seen: Mapping[str, int]) -> Mapping
     """``seen`` for the next time: raised by what was verified now, never lowered."""
     verified = {status.host: status.report.sequence for status in statuses if status.verified and status.report}
     return {**seen, **{host: max(sequence, seen.get(host, 0)) for host, sequence in verified.items()}}
-
-
-def _signs_another(path: str, files: Mapping[str, BranchFile]) -> bool:
-    return path.endswith(".sig") and path.removesuffix(".sig") in files
 
 
 def _flaw(file: BranchFile) -> str:

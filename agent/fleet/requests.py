@@ -20,9 +20,9 @@ from agent.domain.request import (
     request_path,
     requested_host,
 )
-from agent.domain.status import SIGNATURE_LIMIT
 from agent.domain.text import printable
 from agent.errors import HostwrightError, TrustError
+from agent.fleet.reader import contents_of, documents
 from agent.host.identity import PublicIdentity
 from agent.system import sshsig
 from agent.system.git_branch import Branch
@@ -83,16 +83,9 @@ def requests_on(branch: Branch, commit: str, host: str | None = None) -> Request
     name alone. Raises what ``Branch`` raises, no more."""
     folder, most = (REQUESTS, REQUESTS_MOST) if host is None else (request_folder(host), REQUESTS_OF_ONE_MOST)
     files = {file.path: file for file in branch.files(commit, folder)}
-    paths = [path for path in files if not (path.endswith(".sig") and path.removesuffix(".sig") in files)]
-    paths = [path for path in paths if host is None or requested_host(path) == host]
+    paths = [path for path in documents(files) if host is None or requested_host(path) == host]
     taken = sorted(paths, key=_unlikely)[:most]
-    small = [
-        file
-        for path in taken
-        for file, limit in ((files[path], REQUEST_LIMIT), (files.get(f"{path}.sig"), SIGNATURE_LIMIT))
-        if file is not None and file.size is not None and file.size <= limit
-    ]
-    contents = branch.contents(small)
+    contents = contents_of(branch, files, taken, REQUEST_LIMIT)
     found = (RawRequest(path, contents.get(path), contents.get(f"{path}.sig")) for path in taken)
     return Requests((*found,), len(paths) - len(taken))
 
