@@ -15,7 +15,7 @@ from agent.domain.outcome import Outcome, Status
 from agent.domain.plan import PermittedPlan, Plan
 from agent.domain.trial import Trial
 from agent.parts import Parts
-from agent.phases import Converged, Course, Cycle, Planned, TrialVerdict, compose
+from agent.phases import Converged, Course, Cycle, Planned, TrialVerdict, account_of
 from agent.steps import trial as trials
 from agent.steps.apply import apply
 from agent.steps.choose import Target
@@ -148,7 +148,7 @@ def open_trial(cycle: Cycle, course: Course) -> Trial | None:
     again = planned.state.digest in cycle.parts.memory.bad()
     if not planned.permitted.intends and not again:
         return course.trial
-    cycle.parts.reporter.attempting(compose(cycle, TrialVerdict(course)))
+    cycle.parts.reporter.attempting(account_of(cycle, TrialVerdict(course)))
     if course.trial is not None or planned.state.digest == applied.good:
         return course.trial
     trial = trials.begin_trial(

@@ -27,7 +27,7 @@ from agent.domain.account import Account, Log, Trigger
 from agent.errors import HostwrightError
 from agent.judge_trial import judge_removal, judge_trial, mark_crashed_attempts
 from agent.parts import Parts
-from agent.phases import Course, Cycle, Ending, Selection, TrialVerdict, compose
+from agent.phases import Course, Cycle, Ending, Selection, TrialVerdict, account_of
 from agent.remove_what_left import remove_what_left
 from agent.select_target import select_target
 from agent.steps.collect_garbage import collect_garbage
@@ -50,14 +50,14 @@ def run(parts: Parts, trigger: Trigger) -> Account:
         mark_crashed_attempts(parts)
     cycle = Cycle(parts, trigger, log, select_target(parts, log))
     course = converge(cycle)
-    log.note(failures(compose(cycle, TrialVerdict(course))))
+    log.note(failures(account_of(cycle, TrialVerdict(course))))
     verdict = judge_trial(cycle, course)
     removed = remove_what_left(cycle, verdict)
     verdict, went_back = judge_removal(cycle, verdict, removed)
     if went_back:
         removed = remove_what_left(cycle, verdict)
-    ending = plan_ending(cycle, compose(cycle, verdict, removed))
-    account = _end(cycle, compose(cycle, verdict, removed, ending))
+    ending = plan_ending(cycle, account_of(cycle, verdict, removed))
+    account = _end(cycle, account_of(cycle, verdict, removed, ending))
     with log.surviving():
         keep_rest(parts, account, own)
     return replace(account, failures=(*log.failures,))
@@ -135,7 +135,7 @@ def _report_only(cycle: Cycle, why: HostwrightError) -> Account:
     with log.surviving():
         health = probe(parts.paths.var, parts.memory.state().failed_at_first or ())
         verdict = replace(verdict, health=health)
-    account = compose(cycle, verdict)
+    account = account_of(cycle, verdict)
     with log.surviving():
         log.note(parts.reporter.report(account))
     return replace(account, failures=(*log.failures,))

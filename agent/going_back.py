@@ -14,7 +14,7 @@ from agent.converge import health_source, make_so, rules_now
 from agent.domain.account import Account, Milestone, Rollback
 from agent.domain.memory import AppliedDeploy
 from agent.domain.trial import Bad, Trial
-from agent.phases import Course, Cycle, TrialVerdict, compose
+from agent.phases import Course, Cycle, TrialVerdict, account_of
 from agent.select_target import resolved
 from agent.steps import trial as trials
 from agent.steps.choose import Target
@@ -68,7 +68,7 @@ def _go_back(cycle: Cycle, verdict: TrialVerdict, good: Target, rollback: Rollba
     rules = replace(rules_now(cycle.parts, good, waits_for_backoff=False), failing={})
     back = make_so(cycle, Course(good, trial=attempted.trial, rollback=rollback), rules, before)
     verdict = replace(verdict, course=back)
-    account = compose(cycle, verdict)
+    account = account_of(cycle, verdict)
     helpless = rollback.failed_alike(account.outcome)
     for failure in failures(account):
         told = failure if helpless else trials.rollback_failed(rollback.bad, rollback.to, failure.message)

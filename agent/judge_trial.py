@@ -14,7 +14,7 @@ from agent.domain.outcome import Status
 from agent.domain.trial import Trial
 from agent.going_back import finish_going_back, take_back
 from agent.parts import Parts
-from agent.phases import Course, Cycle, Removed, TrialVerdict, compose
+from agent.phases import Course, Cycle, Removed, TrialVerdict, account_of
 from agent.steps import trial as trials
 
 
@@ -37,7 +37,7 @@ def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
         elif course.rollback is not None:
             verdict = finish_going_back(cycle, verdict, course.trial)
         else:
-            outcome = compose(cycle, verdict).outcome
+            outcome = account_of(cycle, verdict).outcome
             failed, doubtful = trials.broken(course.trial, outcome, cycle.parts.memory.state().attempts)
             to_the_end = not trials.settles_at_once(outcome)
             verdict = _watch(cycle, verdict, course.trial, failed=failed, to_the_end=to_the_end)
@@ -101,7 +101,7 @@ def _end_trial(
     memory = cycle.parts.memory
     if not verdict.settled:
         return verdict
-    account = compose(cycle, verdict, removed)
+    account = account_of(cycle, verdict, removed)
     if not verdict.harm:
         # What did not come to be has shown nothing: a doubt stays until it has.
         if all(account.outcome.status(name) is not Status.FAILED for name in trial.touched):

@@ -175,7 +175,7 @@ class Ending:
     switches: bool = False
 
 
-def compose(
+def account_of(
     cycle: Cycle, verdict: TrialVerdict, removed: Removed | None = None, ending: Ending | None = None
 ) -> Account:
     """The account of the phases that were gone through by now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.converge import host_policies
 from agent.domain.account import Milestone, Trigger
-from agent.phases import Cycle, Removed, TrialVerdict, compose
+from agent.phases import Cycle, Removed, TrialVerdict, account_of
 from agent.problems import ProblemKind
 from agent.steps import trial as trials
 from agent.steps.prune import OnRemoveRunner, prune
@@ -22,7 +22,7 @@ def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Removed:
     known = policies.failure
     with cycle.log.surviving():
         pruned = prune(
-            compose(cycle, verdict),
+            account_of(cycle, verdict),
             before=parts.memory.applied(),
             idle=target.resolution.terms.idle,
             memory=parts.memory.state(),
@@ -62,7 +62,7 @@ def _begin_removal(cycle: Cycle, verdict: TrialVerdict) -> None:
             return
         last = cycle.parts.memory.state()
         if last.aimed_digest != course.state.digest or last.cause[0] != ProblemKind.NOT_PRUNED:
-            cycle.parts.reporter.attempting(compose(cycle, verdict))  # not each time that it is tried in vain
+            cycle.parts.reporter.attempting(account_of(cycle, verdict))  # not each time that it is tried in vain
     trial = trials.begin_removal_trial(
         course.trial, course.state, verdict.health, remote=cycle.parts.remote_answers, now=cycle.parts.clock()
     )

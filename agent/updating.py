@@ -38,7 +38,7 @@ def finish_update(parts: Parts, account: Account, trigger: Trigger) -> bool:
     the next one built, looked into and switched to. Returns whether it was. Raises HostwrightError, OSError."""
     update = parts.memory.update()
     if update is not None and update.stage == UpdateStage.TRIAL:
-        _judge_trial(parts, account, update, trigger)
+        _judge_version(parts, account, update, trigger)
     elif update is not None and update.stage == UpdateStage.REVERTED:
         helped = updates.does_well(account, update)
         parts.memory.keep_update(updates.after_revert(update, helped=helped, now=parts.clock()))
@@ -68,7 +68,7 @@ def _try(parts: Parts, account: Account, update: Update | None) -> bool:
     return True
 
 
-def _judge_trial(parts: Parts, account: Account, update: Update, trigger: Trigger) -> None:
+def _judge_version(parts: Parts, account: Account, update: Update, trigger: Trigger) -> None:
     """Kept, where it has run as it will run from now on, by its own units, and does well; else the timer runs out."""
     versions = parts.versions
     if not versions.on_trial or update.name != versions.running or parts.renewed or trigger is Trigger.PERSON:
