@@ -185,7 +185,7 @@ def by_full_name(entries: Mapping[str, M], full_name: Callable[[str], str]) -> d
     return named
 
 
-def file_of(tree: Tree, path: str, where: Path) -> Entry:
+def entry_named(tree: Tree, path: str, where: Path) -> Entry:
     """The file of the config repo that the value at ``where`` names. Raises Mistake."""
     found = tree.entry(path)
     if found is None:
@@ -219,7 +219,7 @@ def content_of(tree: Tree, path: str, where: Path = ()) -> bytes:
 
 def text_of(path: str, where: Path, sources: Sources, *, template: bool = False) -> str:
     """A text file of the config repo; rendered where it is a ``template`` or ends in ``.j2``. Raises InventoryError."""
-    file_of(sources.tree, path, where)
+    entry_named(sources.tree, path, where)
     try:
         content = content_of(sources.tree, path, where)
         text = content.decode()

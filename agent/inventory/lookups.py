@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from jinja2 import TemplateError
 
-from agent.deploys.spec import content_of, file_of
+from agent.deploys.spec import content_of, entry_named
 from agent.domain.fault import Mistake
 from agent.domain.text import not_utf8
 from agent.domain.tree import Tree
@@ -60,7 +60,7 @@ def _inside(path: object) -> str:
 def _text(tree: Tree, path: str) -> str:
     """The text of the file at ``path``. Links are not followed."""
     try:
-        content = content_of(tree, file_of(tree, path, ()).path)
+        content = content_of(tree, entry_named(tree, path, ()).path)
     except Mistake as mistake:
         (fault, *_) = mistake.faults
         raise TemplateError(f"{fault.problem}; {fault.remedy}") from None

@@ -21,7 +21,7 @@ from pydantic import ConfigDict, model_validator
 from agent.deploys.edits import holds_marker
 from agent.deploys.files.entry import FileEntry
 from agent.deploys.items import EXECUTABLE_MODE, FILE_MODE, FOLDER_MODE, Item, concrete_items, parents, require_private
-from agent.deploys.spec import Concrete, Sources, Spec, file_of, require_content, text_of, united
+from agent.deploys.spec import Concrete, Sources, Spec, entry_named, require_content, text_of, united
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON
 from agent.domain.fault import Fault, Mistake
@@ -133,7 +133,7 @@ class _Items:
 
     def _from_repo(self, item: Item, entry: FileEntry) -> Item:
         field, origin = ("source", entry.source) if entry.source is not None else ("template", entry.template or "")
-        found = file_of(self._sources.tree, origin, (item.path, field))
+        found = entry_named(self._sources.tree, origin, (item.path, field))
         item = replace(item, mode=_mode(entry, EXECUTABLE_MODE if found.executable else FILE_MODE))
         if entry.source is not None:
             return replace(item, source=found.path, blob=found.blob)

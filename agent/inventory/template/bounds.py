@@ -52,7 +52,7 @@ class Budget:
     def step(self) -> None:
         self._steps += 1
         if self._steps > STEP_LIMIT:
-            refuse(f"more than {STEP_LIMIT} rounds of loops and calls")
+            forbid(f"more than {STEP_LIMIT} rounds of loops and calls")
 
 
 def require_bounded_operation(operator: str, left: Any, right: Any) -> None:
@@ -161,8 +161,8 @@ def _count(value: object) -> int:
 
 def _require(fine: bool, what: str) -> None:
     if not fine:
-        refuse(f"{what} beyond all bounds")
+        forbid(f"{what} beyond all bounds")
 
 
-def refuse(problem: str) -> NoReturn:
+def forbid(problem: str) -> NoReturn:
     raise SecurityError(problem)

@@ -19,7 +19,7 @@ from agent.inventory.template.bounds import (
     Budget,
     bounded,
     bounded_range,
-    refuse,
+    forbid,
     require_bounded_method,
     require_bounded_operation,
 )
@@ -143,9 +143,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:
         if not isinstance(obj, (list, dict)) or attribute.startswith("_"):
-            refuse(f'a template may not use "{attribute}"')
+            forbid(f'a template may not use "{attribute}"')
         instead = "{% set x = x + [item] %}" if isinstance(obj, list) else "{% set x = x | combine({key: value}) %}"
-        refuse(f"{attribute}() would change a value, and values stay as they are; make a new one: {instead}")
+        forbid(f"{attribute}() would change a value, and values stay as they are; make a new one: {instead}")
 
     def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
         for item in items:
@@ -196,7 +196,7 @@ def _with_returns_aside(text: str) -> str:
 
 
 def _refuse_now(*_: object, **__: object) -> NoReturn:
-    refuse("now() asks the clock, and each rendering has to give the same value; write the value down instead")
+    forbid("now() asks the clock, and each rendering has to give the same value; write the value down instead")
 
 
 def _undef(hint: str | None = None) -> Absent:
