@@ -287,11 +287,13 @@ def test_nothing_in_a_repository_gets_out_of_the_comment(repo: ConfigRepo, diff:
 
 def test_a_comment_is_never_larger_than_a_forge_takes(repo: ConfigRepo, diff: Diff) -> None:
     deploys = [f"{{name: f{n}, deploy: files, with: {{/srv/{n}: {{content: '{'x ' * 90}'}}}}}}" for n in range(300)]
-    repo.commit("First", {SITE: site(*(each.replace("x ", "y ") for each in deploys), hosts="db")})
+    few = "all: {children: {web: {hosts: {web1: {}}}, db: {hosts: {db1: {}}}}}\n"
+    repo.commit("First", {HOSTS: few, SITE: site(*(each.replace("x ", "y ") for each in deploys), hosts="db")})
     plays = "".join(site(each, hosts="db") if n % 2 else site(each, hosts="web") for n, each in enumerate(deploys))
     repo.commit("More", {SITE: plays})
     _, said = diff("--markdown", "HEAD~1..HEAD")
     assert len(said) < 65_000
+    assert "There is more than fits here" in said
     assert said.count("<details>") == said.count("</details>")
 
 
