@@ -85,6 +85,10 @@ class Spec(Written, ABC):
     """The JSON Schema of what ``from_short`` takes besides a mapping."""
     owned: ClassVar[Mapping[str, str]] = {}
     """By kind of resource, the argument that holds what is wanted of each, by name."""
+    if_sealed: ClassVar[str] = (
+        "only content of `files` and `dotfiles` and a `password_hash` can be; a program can read it there"
+    )
+    """What to do where a secret stands in what is ``exposed``."""
 
     @classmethod
     def properties(cls, arguments: Mapping[str, JSON]) -> dict[str, Mapping[str, JSON]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from jinja2 import TemplateError
 
-from agent.deploys.spec import Concrete
+from agent.deploys.spec import Concrete, Spec
 from agent.domain.address import Address
 from agent.domain.digest import JSON, canonical
 from agent.domain.fault import Fault, Mistake
@@ -292,5 +292,5 @@ class Environment:
         exposed = None if deploy.spec is None else deploy.spec.exposed(concrete.arguments)
         at = sealed_at(exposed)
         if any(map(is_sealed, keys)) or at is not None:
-            remedy = "only content of `files` and `dotfiles` and a `password_hash` can be; a program can read it there"
+            remedy = (deploy.spec or Spec).if_sealed
             complaints.add(*deploy.place(at or ()), f"a secret cannot stand in {deploy.kind} here", remedy, host=host)

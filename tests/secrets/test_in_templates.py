@@ -213,7 +213,25 @@ def test_what_is_no_token_is_shown_as_damaged_however_deep_it_goes() -> None:
         ("files: {/srv/x: {link: '/srv/{{ pw }}'}}", "a secret can only be content"),
         ("motd: {text: '{{ pw }}'}", "a secret cannot stand in motd here"),
         ("cron: {x: {command: 'x {{ pw }}', schedule: '@daily'}}", "a secret cannot stand in cron"),
+        ("cron: {x: {command: x, schedule: '@daily', env: {PW: '{{ pw }}'}}}", "and let the job read that"),
         ("command: {x: {run: [x, '{{ pw }}']}}", "a secret cannot stand in command"),
+        ("command: {x: {run: [x], env: {PW: '{{ pw }}'}}}", "and let the program read that"),
+        *(
+            (f"services: {{app: {{{what}}}}}", "name that file in the unit by `EnvironmentFile=` or `LoadCredential=`")
+            for what in (
+                '"content": "[Service]\\nEnvironment=PW={{ pw }}\\n"',
+                '"drop_ins": {"pw.conf": "[Service]\\nEnvironment=PW={{ pw }}\\n"}',
+                "unit: app.service.j2",
+            )
+        ),
+        *(
+            (f"containers: {{app: {{{what}}}}}", "name that file in `env_files`, in a quadlet by `EnvironmentFile=`")
+            for what in (
+                "image: x/y, env: {PW: '{{ pw }}'}",
+                "image: x/y, command: [run, '--password={{ pw }}']",
+                '"content": "[Container]\\nImage=x/y\\nEnvironment=PW={{ pw }}\\n"',
+            )
+        ),
         (
             "name: f\n      deploy: files\n      with: {/srv/x: {content: x}}\n"
             "      health: [{http: 'http://u:{{ pw }}@h/'}]",
@@ -224,6 +242,7 @@ def test_what_is_no_token_is_shown_as_damaged_however_deep_it_goes() -> None:
 )
 def test_a_secret_in_a_place_that_others_can_read_is_complained_of(desk: Desk, deploy: str, problem: str) -> None:
     desk.write("/dotfiles/open/.env.j2", "PW={{ pw }}\n")
+    desk.write("/app.service.j2", "[Service]\nExecStart=/bin/true\nEnvironment=PW={{ pw }}\n")
     desk.write("site.yaml", f"- hosts: web\n  deploys:\n    - {deploy}\n")
     assert problem in desk.complaint()
 

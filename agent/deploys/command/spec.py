@@ -95,6 +95,10 @@ class CommandEntry(NamedEntry):
 class CommandSpec(ByName):
     kind: ClassVar[str] = "command"
     owned: ClassVar[Mapping[str, str]] = {"command": "commands"}
+    if_sealed: ClassVar[str] = (
+        "every user sees arguments in the process list: write the secret with `files` to a file of mode "
+        '"0600", and let the program read that'
+    )
     level: ClassVar[str] = "commands"
 
     commands: dict[Name, CommandEntry] = Field(default_factory=dict)

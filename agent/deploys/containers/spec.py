@@ -105,6 +105,10 @@ class QuadletEntry(NamedEntry):
 class ContainersSpec(ByName):
     kind: ClassVar[str] = "containers"
     owned: ClassVar[Mapping[str, str]] = {"quadlet": "quadlets"}
+    if_sealed: ClassVar[str] = (
+        'systemctl shows it to every user: write it as NAME=value with `files` to a file of mode "0600", and name that '
+        "file in `env_files`, in a quadlet by `EnvironmentFile=`"
+    )
     level: ClassVar[str] = "quadlets"
 
     quadlets: dict[str, QuadletEntry] = Field(default_factory=dict)

@@ -99,6 +99,10 @@ class CronJob(NamedEntry):
 
 class CronSpec(ByName):
     kind: ClassVar[str] = "cron"
+    if_sealed: ClassVar[str] = (
+        "every user sees jobs in /etc/cron.d and in the process list: write the secret with `files` to a file of mode "
+        '"0600", and let the job read that'
+    )
     level: ClassVar[str] = "jobs"
 
     jobs: dict[Name, CronJob] = Field(default_factory=dict)

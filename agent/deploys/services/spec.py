@@ -87,6 +87,10 @@ class ServicesSpec(ByName):
     kind: ClassVar[str] = "services"
     owned: ClassVar[Mapping[str, str]] = {"unit": "units"}
     short = NAMES
+    if_sealed: ClassVar[str] = (
+        'systemctl shows a unit to every user: write the secret with `files` to a file of mode "0600", and name that '
+        "file in the unit by `EnvironmentFile=` or `LoadCredential=`, and here in `restart_on`"
+    )
     level: ClassVar[str] = "units"
     bare: ClassVar[bool] = True
 
