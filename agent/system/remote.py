@@ -30,9 +30,14 @@ _HOST: Final = r"(?P<host>[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa
 _SCP: Final = re.compile(rf"({_USER}@)?{_HOST}:(?P<path>[^:\s][^\s]*)")
 _URL_HOST: Final = re.compile(_HOST)
 _URL_USER: Final = re.compile(_USER)
-_WHO: Final = re.compile(r"(?P<scheme>[a-z0-9+.-]*)://(?P<user>[^/:\s]*)(?P<password>:[^/\s]*)?@", re.IGNORECASE)
-"""A password may have an ``@`` in it, so it ends before the last one."""
-_MEANT: Final = re.compile(r"^([\w+.-]*:?//)?+[^@]*:.*@", re.DOTALL)
+_WHO: Final = re.compile(
+    r"(?<![a-z0-9+.-])(?P<scheme>[a-z0-9+.-]*)://(?!\[[0-9a-f:.]+\])(?P<user>[^/:\s]*)"
+    r'(?P<password>:(?!\d*(?:[/?#]|$))[^\s"]{0,2000})?@',
+    re.IGNORECASE,
+)
+"""A password may have an ``@`` or a ``/`` in it that should have been encoded, so it ends before the last ``@`` of all
+that follows. A user ends before the last one of the authority, for a path may have some. Digits are a port."""
+_MEANT: Final = re.compile(r"^([\w+.-]*:?//)?+(?:[^@]*:|[^@/]*@).*@", re.DOTALL)
 """The user and password of what was meant to be a URL, whatever stands in them."""
 _ENCODE: Final = "percent-encode what cannot stand in a URL: / in a password is %2F, # %23, ? %3F, a blank %20"
 _BRANCH: Final = re.compile(r"(?![-/.])(?!.*(\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$))[^\x00-\x20\x7f~^:?*\[\\]{1,244}")
@@ -85,6 +90,8 @@ class Remote:
         host = parts.netloc.rpartition("@")[2].removesuffix(f":{port}")
         if parts.scheme not in ("ssh", "http", "https") or not _URL_HOST.fullmatch(host):
             raise _refused(text, "only file, ssh, http and https with a host's name are supported")
+        if parts.scheme != "ssh" and parts.netloc != host and "@" in parts.path:
+            raise _refused(text, f"a password ends at its first /; {_ENCODE}, and @ in a path is %40")
         if parts.scheme == "ssh":
             if parts.password is not None or (parts.username is not None and not _URL_USER.fullmatch(parts.username)):
                 raise _refused(text, "ssh takes a plain user name and no password")
@@ -101,13 +108,13 @@ def answers(remote: Remote, proxy: str | None, timeout_s: float) -> bool:
     if remote.transport is Transport.FILE:
         return Path(remote.url.removeprefix("file://")).is_dir()
     host, port = remote.host, remote.port or _PORTS[urlsplit(remote.url).scheme if "://" in remote.url else "ssh"]
-    if proxy is not None and remote.transport is Transport.HTTP:
-        way = urlsplit(proxy)
-        host, port = way.hostname or host, way.port or _PORTS.get(way.scheme, port)
     try:
+        if proxy is not None and remote.transport is Transport.HTTP:
+            way = urlsplit(proxy)
+            host, port = way.hostname or host, way.port or _PORTS.get(way.scheme, port)
         with socket.create_connection((host, port), timeout_s):
             return True
-    except OSError:
+    except (OSError, ValueError):  # a password that is not encoded is no port, and the error quotes it
         return False
 
 

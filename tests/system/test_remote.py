@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from agent.errors import SettingsError
-from agent.system.remote import Remote, Transport, checked_branch, without_password
+from agent.system.remote import Remote, Transport, answers, checked_branch, without_password
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,9 @@ def test_a_password_leaves_the_url_and_does_not_show() -> None:
         "https://ann:a hunter2@git.example.org/x",
         "https://ann:hunter2\u2100@git.example.org/x",
         "https:/ann: hunter2@git.example.org/x",
+        "https://ann:a@hunter2/b@git.example.org/x",
+        "https://ann:12/hunter2@git.example.org/x",
+        "https://ann@b/hunter2@git.example.org/x",
         "https://ann:hunter2" + "x" * 500 + "@git.example.org:port/x",
     ],
 )
@@ -96,7 +99,11 @@ def test_a_refused_url_is_named_without_its_password_and_it_is_said_how_to_write
 def test_passwords_in_foreign_text_are_masked() -> None:
     assert without_password("at https://ann:x@h/y and HTTP://z@h") == "at https://***@h/y and HTTP://***@h"
     assert without_password("ssh://z:x@h/y git+ssh://z:@h") == "ssh://z:***@h/y git+ssh://z:***@h"
-    assert without_password("at https://ann:p@ss@w:rd@h/y@z, https://to@ken@h") == "at https://***@h/y@z, https://***@h"
+    assert without_password("at https://ann:p@ss@w:rd@h/y, https://to@ken@h") == "at https://***@h/y, https://***@h"
+    assert (
+        without_password("'https://bot:p@q/w@h/y': no; https://t@h/y@z") == "'https://***@h/y': no; https://***@h/y@z"
+    )
+    assert without_password("ssh://git:p/w@h/y https://bot:p/w@h") == "ssh://git:***@h/y https://***@h"
     assert (
         without_password("ssh://ann:p@ss@h/y and https://h:80/y of ann@h")
         == "ssh://ann:***@h/y and https://h:80/y of ann@h"
@@ -105,6 +112,17 @@ def test_passwords_in_foreign_text_are_masked() -> None:
 
 def test_the_user_of_an_ssh_url_is_no_secret() -> None:
     assert without_password("'ssh://git@h/y' and git@h:y") == "'ssh://git@h/y' and git@h:y"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h:80/y@z", "https://[::1]:80/y@z", "https://h/y@z", "git+ssh://git@h:22/y@v1//x.py"]
+)
+def test_a_port_is_no_password_and_an_at_sign_in_a_path_ends_none(url: str) -> None:
+    assert without_password(url) == url
+
+
+def test_a_proxy_that_cannot_be_read_answers_nothing_and_is_not_quoted() -> None:
+    assert not answers(Remote.parse("https://git.example.org/x.git"), "http://ann:hunter2/a@proxy:3128", 1)
 
 
 @pytest.mark.parametrize("name", ["main", "team/a-b_c.d", "übung", "v1.2", "a@b"])
