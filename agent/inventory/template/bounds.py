@@ -22,6 +22,9 @@ TEXT_LIMIT = 1024 * 1024
 STEP_LIMIT = 200_000
 """Rounds of loops and calls while one value renders."""
 
+KEPT_LIMIT = 64 * 1024 * 1024
+"""Characters and items that are added to texts and lists while one value renders."""
+
 NUMBER_LIMIT = 10_000
 """Bits of a whole number; also the longest range and the widest padding."""
 
@@ -33,16 +36,18 @@ _WIDE_BRACES = re.compile(r":[^}]*(\d{5}|\{)")
 
 
 class Budget:
-    """A counter of steps and of CPU time. Values that render inside another one count towards the same budget."""
+    """A counter of steps, of CPU time and of what is added. Values that render inside another one count towards the
+    same budget. Its methods raise SecurityError for what is too much."""
 
     def __init__(self) -> None:
         self._depth = 0
         self._steps = 0
+        self._kept = 0
 
     def __enter__(self) -> None:
         clock.__enter__()
         if self._depth == 0:
-            self._steps = 0
+            self._steps = self._kept = 0
         self._depth += 1
 
     def __exit__(self, *_: object) -> None:
@@ -53,6 +58,12 @@ class Budget:
         self._steps += 1
         if self._steps > STEP_LIMIT:
             forbid(f"more than {STEP_LIMIT} rounds of loops and calls")
+
+    def add(self, left: Any, right: Any) -> None:
+        """Count the shorter of two summands: it is what is added to the other."""
+        self._kept += _weight(min(left, right, key=_length))
+        if self._kept > KEPT_LIMIT:
+            refuse(f"more than {KEPT_LIMIT} characters and items are gathered; keep less of each")
 
 
 def require_bounded_operation(operator: str, left: Any, right: Any) -> None:

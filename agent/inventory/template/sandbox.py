@@ -124,6 +124,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if is_sealed(left, right) and operator != "+":
             require_open(left, right)
         require_bounded_operation(operator, left, right)
+        if operator == "+":
+            self.budget.add(left, right)
         return super().call_binop(context, operator, left, right)
 
     def call(__self, __context: Context, __function: Any, *args: Any, **named: Any) -> Any:  # noqa: N805 as in Jinja2
