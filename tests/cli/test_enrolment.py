@@ -145,3 +145,8 @@ def test_a_host_whose_ssh_config_is_wrong_does_not_keep_the_others_from_being_as
         assert run(command) == 2
         told = capsys.readouterr()
         assert -1 < told.out.find("ssh_config: port is abc") < told.out.find("127.0.0.1"), told
+
+
+def test_a_pattern_that_no_host_matches_is_named(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["enroll", "web:&db", "wbe1"]) == 2
+    assert f'no host of {HOSTS.rpartition("/")[0]} matches "web:&db:wbe1"' in capsys.readouterr().err

@@ -122,6 +122,20 @@ def test_every_ci_runs_the_review(everything: Path) -> None:
     assert [path.name for path in files if "sh ci/review" not in path.read_text()] == []
 
 
+@pytest.mark.parametrize("name", ["github", "gitea", "forgejo", "tekton"])
+def test_what_pip_installs_is_passed_on_by_a_ci_that_passes_on_only_what_its_file_names(
+    name: str, everything: Path
+) -> None:
+    text = (everything / (SCHEMAS[name][1] if name in SCHEMAS else ".tekton/hostwright.yaml")).read_text()
+    for word in ("HOSTWRIGHT", "PIP_INDEX_URL"):
+        assert f" {word}: " in text or f"name: {word}\n" in text
+
+
+def test_no_secret_of_woodpecker_has_to_be_there(everything: Path) -> None:
+    lines = (everything / SCHEMAS["woodpecker"][1]).read_text().splitlines()
+    assert [line for line in lines if "from_secret" in line and not line.lstrip().startswith("#")] == []
+
+
 def test_the_review_comments_what_a_branch_changes_and_fails_where_check_does(tmp_path: Path) -> None:
     folder = tmp_path / "ops"
     repo = ConfigRepo(folder)

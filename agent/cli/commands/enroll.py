@@ -108,7 +108,7 @@ def enroll(
         hosts = desk.who.match(":".join(targets))
         if not hosts:
             raise UsageError(
-                f"no host of {INVENTORIES}/{desk.inventory} matches",
+                f'no host of {INVENTORIES}/{desk.inventory} matches "{printable(":".join(targets))}"',
                 hint="a machine that is to become a host needs a name: --as NAME",
             )
         if fingerprint is not None and len(hosts) > 1:
