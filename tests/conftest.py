@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests import drawing, failure
 from tests.cost import Cost
 from tests.guard import Guard
 from tests.lab import images
+from tests.lab.host import Host
 from tests.lab.lab import Lab, missing
 
 GIT_CONFIG = """\
@@ -44,12 +46,17 @@ _GUARD = pytest.StashKey[Guard]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the tests marked `long`")
+    said = "begin each command on a host so much later: what a test leaves to the speed of the machine fails"
+    parser.addoption("--late", type=float, default=0.0, metavar="SECONDS", help=said)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     drawing.load_profile(long=config.getoption("--long"))
     config.addinivalue_line("markers", "long: takes minutes; runs with --long (bash tests/run --long)")
     config.pluginmanager.register(Cost())
+    if late_s := config.getoption("--late"):
+        run = Host.run
+        Host.run = lambda *given, **named: time.sleep(late_s) or run(*given, **named)  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(wrapper=True)
