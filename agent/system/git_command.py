@@ -73,12 +73,14 @@ def converse(
     timeout_s: float | None = None,
     output_limit: int = OUTPUT_LIMIT,
     file_limit: int | None = None,
+    often: bool = False,
 ) -> Completed:
-    """One run of git that talks to ``remote``. ``timeout_s`` is by default the one of ``access``."""
+    """One run of git that talks to ``remote``. ``timeout_s`` is by default the one of ``access``; ``often``: as for
+    ``network_environment``."""
     return git(
         *arguments,
         repository=repository,
-        variables=network_environment(access, remote),
+        variables=network_environment(access, remote, often=often),
         timeout_s=access.timeout_s if timeout_s is None else timeout_s,
         output_limit=output_limit,
         memory_limit=min(MEMORY_MOST, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2),

@@ -49,7 +49,7 @@ class Offer:
 
 def offer(remote: Remote, branch: str, access: Access, *, tags: bool = False) -> Offer:
     """One ls-remote, with ``tags`` also for tags. Raises SourceError."""
-    done = converse(remote, access, *listing(remote, tags=tags), output_limit=REFS_LIMIT)
+    done = converse(remote, access, *listing(remote, tags=tags), output_limit=REFS_LIMIT, often=True)
     refs = _listed(done, remote, access)
     offered = (
         Tag(ref.removeprefix(_TAGS), sha, refs.get(f"{ref}^{{}}", sha))
