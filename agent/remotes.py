@@ -50,8 +50,7 @@ def cache() -> Path:
 
 
 def status_branch(folder: Path, settings: Settings, fleet: FleetSettings, access: Access) -> StatusBranch:
-    """Where this host reports: what was said on the host counts before what fleet.yaml says."""
+    """The branch on which this host reports."""
     from agent.fleet.writer import StatusBranch  # with the reader of reports, which takes pydantic
 
-    remote = Remote.parse(settings.status_remote or fleet.status_remote or settings.remote)
-    return StatusBranch(folder, remote, access)
+    return StatusBranch(folder, Remote.parse(settings.reports_to(fleet)), access)

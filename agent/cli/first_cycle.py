@@ -75,7 +75,7 @@ def closing_words(settings: Settings, paths: Paths, code: int, *, service: bool,
         lines.append("not running no service was installed (--once); what is pushed later waits for: hostwright apply")
     else:
         lines.append("not running there is no systemd here; to keep this host so, let your init run: hostwright daemon")
-    reports_to = settings.status_remote or Memory(paths).state().fleet.status_remote or settings.remote
+    reports_to = settings.reports_to(Memory(paths).state().fleet)
     lines.append(f"status      hostwright status; branch status of {without_password(reports_to)}")
     if paths.motd.is_file():
         lines.append(f"admission   {paths.motd.read_text().strip()}")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from agent.domain.request import SignedRequest, request_folder, request_path, requested_host
@@ -99,17 +100,21 @@ class StatusBranch:
         deadline_s: float,
         expected: Collection[bytes] | None = None,
         asking: Asking | None = None,
+        heads: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
         """One commit for each report, in order, in one push; with ``render`` the last one also brings the page. What is
-        ``asking`` to be admitted comes, or goes, with the last one too.
+        ``asking`` to be admitted comes, or goes, with the last one too. ``heads``: by name, what branches of the
+        remote were at a moment ago; where the commit is here, it is built upon without asking again.
 
         Returns the name of the commit that is the tip now; empty where there is none. Raises ReportError, and then none
         of them was published: the branch refuses, cannot be reached, or was too busy for ``deadline_s`` seconds. Raises
         Displaced where there is a report of this host whose document is not ``expected`` (None: whatever it is).
         """
-        return self._insist(
-            _left_out(render), lambda branch: _publish_once(branch, reports, render, expected, asking), deadline_s
-        )
+
+        def attempt(branch: Branch) -> str:
+            return _publish_once(branch, reports, render, expected, asking)
+
+        return self._insist(_left_out(render), attempt, deadline_s, heads.get(self.branch))
 
     def withdraw(
         self, host: str, *, at: int, render: Render | None, expected: Collection[bytes], deadline_s: float
@@ -138,7 +143,7 @@ class StatusBranch:
         """What asks to be admitted, or to be admitted as ``host``, as it lies there. Raises ReportError."""
         return self._insist(WITHOUT_GIANTS, lambda branch: _read_requests(branch, host), deadline_s)
 
-    def _insist(self, leave_out: str, attempt: Callable[[Branch], T], deadline_s: float) -> T:
+    def _insist(self, leave_out: str, attempt: Callable[[Branch], T], deadline_s: float, seen: str | None = None) -> T:
         """``attempt`` until it succeeds: after a wait when others were quicker, once more when the cache was bad."""
         deadline = time.monotonic() + deadline_s
         bound = BACKOFF_FIRST_S
@@ -146,8 +151,9 @@ class StatusBranch:
         repaired = False
         while True:
             try:
-                return attempt(self._cache(leave_out, deadline))
+                return attempt(self._cache(leave_out, deadline, seen))
             except Contended as lost:
+                seen = None
                 busy = ReportError(
                     f"{self.remote}: too busy for {deadline_s:.0f} s: {lost}",
                     hint="with many hosts lower status.pushes_per_minute; an unsent report waits in the spool",
@@ -172,12 +178,12 @@ class StatusBranch:
                     ) from damage
                 repaired = True
 
-    def _cache(self, leave_out: str, deadline: float) -> Branch:
+    def _cache(self, leave_out: str, deadline: float, seen: str | None) -> Branch:
         """The cache for this filter. Another filter's has other holes, so it is thrown away, not converted."""
         folder = self.repo / leave_out.replace(":", "-").replace("=", "-")
         if not folder.is_dir():
             discard(self.repo)
-        return Branch(folder, self.remote, self.access, self.branch, leave_out, deadline)
+        return Branch(folder, self.remote, self.access, self.branch, leave_out, deadline, seen)
 
 
 def _left_out(render: Render | None) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.commit import TrustMode
+from agent.domain.memory import FleetSettings
 from agent.domain.near import near
 from agent.errors import InventoryError, SettingsError
 from agent.host.paths import Paths
@@ -55,9 +56,9 @@ class Settings:
     """PEM file with the authorities to trust for https; None for the system's."""
     proxy: str | None = None
 
-    @property
-    def reports_to(self) -> str:
-        return self.status_remote or self.remote
+    def reports_to(self, fleet: FleetSettings | None = None) -> str:
+        """The remote that takes the reports: what was said on the host counts before what ``fleet`` says."""
+        return self.status_remote or (fleet.status_remote if fleet is not None else None) or self.remote
 
 
 def read(paths: Paths) -> Settings:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agent.domain.account import Log
@@ -38,6 +39,8 @@ class Publisher:
     box: Outbox
     own: Mapping[str, str]
     admission: Admission | None
+    heads: Mapping[str, str] = field(default_factory=dict)
+    """By name, what branches of the remote that takes reports were at in this cycle, where it was asked."""
 
     def publish(self, reports: Sequence[Signed], trusted: str | None, deadline_s: float) -> None:
         """Sends ``reports``, oldest first, and what this host asks to be admitted by. Where its fleet knows another key
@@ -45,11 +48,12 @@ class Publisher:
         branch, page, state = self._branch, self._page(trusted), self._admission_state()
         asking = self._prepared(state)
         sent = reports if state is None or not state.displaced else ()
+        send = partial(branch.publish, sent, render=page, deadline_s=deadline_s, asking=asking, heads=self.heads)
         try:
-            branch.publish(sent, render=page, deadline_s=deadline_s, expected=self._documents(), asking=asking)
+            send(expected=self._documents())
         except Displaced:
             self._look_for_rival(branch, deadline_s)
-            branch.publish(sent, render=page, deadline_s=deadline_s, asking=asking)
+            send()
         write_atomic(self.box.sent, reports[-1].document)
         if self.admission is not None and state is not None and (asking is not None or state.request is None):
             self.admission.keep(state)

@@ -131,7 +131,10 @@ class StatusReporter:
     def _publish(self, reports: Sequence[Signed], account: Account, box: Outbox, deadline_s: float) -> None:
         trusted = account.trusted.sha if account.trusted is not None else None
         own = {self.settings.host: self.identity().public_line}
-        publisher = self._publisher(box, self._fleet(account), own, self._admission(account))
+        fleet = self._fleet(account)
+        publisher = self._publisher(box, fleet, own, self._admission(account))
+        if account.fetched is not None and self.settings.reports_to(fleet) == self.settings.remote:
+            publisher = replace(publisher, heads=account.fetched.others)
         publisher.publish(reports, trusted, deadline_s)
 
     def ask(self) -> None:

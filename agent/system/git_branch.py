@@ -25,7 +25,7 @@ from agent.system.process import Completed
 from agent.system.remote import Remote
 
 _TIP: Final = "refs/hostwright/tip"
-_OUT: Final = "refs/hostwright/out"
+"""The commit that was fetched or written last."""
 _REMOTE: Final = "status"
 _LOOSE_LIMIT: Final = 27
 """Files in one of 256 folders of loose objects; git's own sign (gc.auto) that there are some 6,700 in all."""
@@ -104,11 +104,16 @@ class Branch:
     branch: str
     filter: str
     deadline: float
+    seen: str | None = None
+    """The commit that the remote said the branch is at, a moment ago."""
 
     def fetch(self) -> str | None:
-        """The commit at the tip, its trees and unfiltered blobs now in the cache; None when there is no such branch."""
+        """The commit at the tip, its trees and unfiltered blobs now in the cache; None when there is no such branch.
+        Nothing is fetched where the cache has what was ``seen``: who builds on an old tip cannot push."""
         with self._explained() as store:
             self._prepare(store)
+            if self.seen is not None and store.ref(_TIP) == self.seen:
+                return self.seen
             done = bounded_fetch(
                 *(self.folder, self.remote, self.access),
                 *("-c", f"remote.{_REMOTE}.promisor=true", "-c", f"remote.{_REMOTE}.partialclonefilter={self.filter}"),
@@ -153,7 +158,7 @@ class Branch:
         stream = b"feature done\n"
         for number, commit in enumerate(commits):
             who = f"{commit.author} <{commit.author}@hostwright.invalid> {commit.at} +0000"
-            stream += f"commit {_OUT}\ncommitter {who}\n".encode() + _data(commit.message.encode())
+            stream += f"commit {_TIP}\ncommitter {who}\n".encode() + _data(commit.message.encode())
             if number == 0 and parent is not None:
                 stream += f"from {parent}\n".encode()
             for path, content in commit.files.items():
@@ -165,7 +170,7 @@ class Branch:
         with self._explained() as store:
             asked = ("fast-import", "--quiet", "--force", "--date-format=raw")
             store.ask(*asked, input=stream, timeout_s=self._left())
-            return store.lines("rev-parse", "--verify", _OUT)[0]
+            return store.lines("rev-parse", "--verify", _TIP)[0]
 
     def push(self, commit: str) -> None:
         """Makes ``commit`` the tip, provided that its history continues the tip there: git's compare-and-swap."""

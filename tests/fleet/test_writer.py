@@ -102,6 +102,31 @@ def test_a_cache_from_before_is_used_and_brought_up_to_date(tmp_path: Path) -> N
     assert history(remote) == ["web1: converged", "web2: converged"] * 3
 
 
+@pytest.mark.parametrize("page", [False, True])
+def test_nothing_is_fetched_where_the_branch_is_still_at_what_the_host_sent_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: bool
+) -> None:
+    remote = bare(tmp_path / "r.git")
+    tamper(remote, {"hosts/zz/other.json": b"{}"})
+    mine, told = branch(tmp_path, remote), render if page else None
+    tip = mine.publish([signed(tmp_path, sequence=1)], render=told, deadline_s=DEADLINE_S)
+    monkeypatch.setattr(git_branch, "bounded_fetch", None)
+    heads = {"main": "0" * 40, "status": tip}
+    mine.publish([signed(tmp_path, sequence=2)], render=told, deadline_s=DEADLINE_S, heads=heads)
+    assert history(remote)[-2:] == ["web1: converged"] * 2
+    assert show(remote, "hosts/zz/other.json") == b"{}"
+
+
+@pytest.mark.parametrize("page", [False, True])
+def test_who_builds_on_a_tip_that_others_have_passed_meanwhile_fetches_after_all(tmp_path: Path, page: bool) -> None:
+    remote, told = bare(tmp_path / "r.git"), render if page else None
+    one, two = branch(tmp_path, remote, "one"), branch(tmp_path, remote, "two")
+    tip = one.publish([signed(tmp_path, "web1", 1)], render=told, deadline_s=DEADLINE_S)
+    two.publish([signed(tmp_path, "web2", 1)], render=told, deadline_s=DEADLINE_S)
+    one.publish([signed(tmp_path, "web1", 2)], render=told, deadline_s=DEADLINE_S, heads={"status": tip})
+    assert history(remote) == ["web1: converged", "web2: converged", "web1: converged"]
+
+
 def test_with_filters_a_host_downloads_nobody_else_s_report(tmp_path: Path) -> None:
     remote = bare(tmp_path / "r.git")
     samples.git("config", "uploadpack.allowFilter", "true", cwd=remote)

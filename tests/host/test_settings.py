@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.commit import TrustMode
+from agent.domain.memory import FleetSettings
 from agent.errors import SettingsError
 from agent.host.paths import Paths
 from agent.host.settings import Settings, _by_yaml, _without_yaml, parse, read, render, write
@@ -53,8 +54,10 @@ def test_commits_must_be_signed_unless_it_says_otherwise() -> None:
 
 
 def test_reports_go_to_the_config_repo_unless_it_says_otherwise() -> None:
-    assert LEAST.reports_to == LEAST.remote
-    assert FULL.reports_to == FULL.status_remote
+    said = FleetSettings(status_remote="git@example.org:reports")
+    assert LEAST.reports_to() == LEAST.remote
+    assert LEAST.reports_to(said) == said.status_remote
+    assert FULL.reports_to(said) == FULL.status_remote
 
 
 def test_only_its_owner_may_read_the_file_that_is_written(paths: Paths) -> None:

@@ -272,7 +272,7 @@ def _with_origin(draft: Settings, options: SetupOptions, paths: Paths, undo: Und
 
 
 def _write_anchors(draft: Settings, options: SetupOptions, paths: Paths, undo: Undo) -> bool:
-    remotes = [Remote.parse(draft.remote), Remote.parse(draft.reports_to)]
+    remotes = [Remote.parse(draft.remote), Remote.parse(draft.reports_to())]
     known = paths.known_hosts.read_bytes() if paths.known_hosts.is_file() else b""
     if options.known_hosts is not None:
         known = anchors.read_given(options.known_hosts, b" ", "host keys")

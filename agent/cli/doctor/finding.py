@@ -42,8 +42,7 @@ class Installation:
     @property
     def reports_to(self) -> str:
         """The remote that takes this host's reports."""
-        settings = self.settings
-        return settings.status_remote or self.memory.state().fleet.status_remote or settings.remote
+        return self.settings.reports_to(self.memory.state().fleet)
 
 
 Look = Callable[[Installation], Iterator[Finding]]
