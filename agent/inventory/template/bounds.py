@@ -63,7 +63,7 @@ class Budget:
         """Count the shorter of two summands: it is what is added to the other."""
         self._kept += _weight(min(left, right, key=_length))
         if self._kept > KEPT_LIMIT:
-            refuse(f"more than {KEPT_LIMIT} characters and items are gathered; keep less of each")
+            forbid(f"more than {KEPT_LIMIT} characters and items are gathered; keep less of each")
 
 
 def require_bounded_operation(operator: str, left: Any, right: Any) -> None:
