@@ -29,7 +29,7 @@ def group(tmp_path: Path) -> Iterator[Path]:
     if not (CONTROLLER / "memory.limit_in_bytes").exists():
         pytest.skip("needs the memory controller of cgroup v1, as the machines of the test bed have it")
     group = CONTROLLER / f"hostwright-lab-{tmp_path.name}"
-    group.mkdir()
+    group.mkdir(exist_ok=True)  # one that was not empty yet when the host of an earlier run had ended
     (group / "memory.limit_in_bytes").write_text(f"{LIMIT}")
     yield group
     with contextlib.suppress(OSError):
