@@ -113,7 +113,7 @@ def test_what_was_kept_is_taken_up_again(machine: Host) -> None:
     machine.run("cp -a /opt/hostwright /root/built && hostwright uninstall --keep")
     assert machine.read("/etc/greeting") == greeting
     assert machine.run("ls /opt/hostwright", check=False).code != 0
-    machine.run("cp -a /root/built /opt/hostwright")  # rather than to build it anew
+    machine.run("mv /root/built /opt/hostwright")  # rather than to build it anew
     assert bootstrap(machine).code == 0
     assert machine.read("/var/lib/hostwright/identity/ssh_ed25519.pub") == public
     assert machine.run("hostwright --json ledger").output == ledger

@@ -180,7 +180,7 @@ def test_what_a_person_installs_is_not_switched_back_from(fleet: Fleet) -> None:
     fleet.machine.run("systemctl stop hostwright hostwright-cycle")
     fleet.machine.run(f"rm -f {DROP_IN} && systemctl daemon-reload")
     fleet.machine.run("ln -s versions/nothing /opt/hostwright/previous && systemctl start hostwright-revert.timer")
-    fleet.machine.run(f"cp -a {BUILT}/{__version__} {VERSIONS}")  # rather than to build it anew
+    fleet.machine.run(f"mv {BUILT}/{__version__} {VERSIONS}")  # rather than to build it anew
     done = bootstrap(fleet.machine)
     assert "first cycle" in done.error
     assert fleet.version == __version__
