@@ -293,4 +293,6 @@ class Environment:
         at = sealed_at(exposed)
         if any(map(is_sealed, keys)) or at is not None:
             remedy = (deploy.spec or Spec).if_sealed
-            complaints.add(*deploy.place(at or ()), f"a secret cannot stand in {deploy.kind} here", remedy, host=host)
+            written = tuple(part.rpartition(".")[0] or part for part in at or ())  # app for app.service
+            where = max(deploy.place(at or ()), deploy.place(written), key=lambda place: len(place[1]))
+            complaints.add(*where, f"a secret cannot stand in {deploy.kind} here", remedy, host=host)
