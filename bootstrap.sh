@@ -711,13 +711,13 @@ clean_up() {
     [ -z "$adding" ] || wait "$adding" || : # a package manager is not cut off
     if [ -n "$setup" ]; then
         kill -TERM "$setup" 2>/dev/null || :
-        wait "$setup" || :
+        wait "$setup" 2>/dev/null || : # or the shell says that it was terminated
         # What the first cycle did stays, and with it what can give it back.
         [ "$(readlink "$OPT/current")" != "versions/$version" ] || settled=yes
     fi
     if [ -n "$building" ]; then
         [ "$settled" = yes ] || kill "$compiling" 2>/dev/null || :
-        wait "$compiling" || :
+        wait "$compiling" 2>/dev/null || :
         if [ "$settled" = yes ]; then
             rm -rf "$building.old"
         else
@@ -744,15 +744,21 @@ told_options() {
     printf '%s\n' --end # or setup could not tell a whole stream from one that was cut off
 }
 
+# setup loads what it needs while packages are still being installed: it begins when it has read its last option.
 hand_over() {
     set -- ${verbose:+"$verbose"} setup --options -
     [ -z "$clone" ] || set -- "$@" --source "$clone"
     [ -z "$action" ] || set -- "$@" "$action"
     [ -z "$renewed" ] || set -- "$@" --renewed
     [ ! -s "$PACKAGES" ] || set -- "$@" --packages-before "$PACKAGES"
+    mkfifo -m 600 "$work/told"
+    exec 8<>"$work/told"
     # In the background, or a signal would be heard only when it has ended.
-    told_options | "$environment/bin/hostwright" "$@" &
+    "$environment/bin/hostwright" "$@" <"$work/told" 8>&- &
     setup=$!
+    packages_are_there
+    told_options >&8
+    exec 8>&-
     wait "$setup" && setup_code=0 || setup_code=$?
     setup=
     if [ "$setup_code" -eq 0 ] || { [ "$action" = --plan ] && [ "$setup_code" -eq "$EXIT_PLANNED" ]; } ||
@@ -819,7 +825,6 @@ main() {
     use_proxy_and_certificates
     find_agent
     make_environment
-    packages_are_there
     hand_over
 }
 

@@ -21,7 +21,7 @@ from tests.bootstrap.conftest import (
     traces,
     trusting,
 )
-from tests.lab.host import Host
+from tests.lab.host import Completed, Host
 from tests.lab.images import SUITES
 from tests.lab.installed import bare
 from tests.lab.lab import Lab
@@ -248,10 +248,21 @@ def test_killed_half_way_and_run_again_it_finishes(untouched: Host, after_s: flo
 
 @dataclass(frozen=True, slots=True)
 class WithoutGit:
-    """A machine on which bootstrap.sh ran twice, the first time in vain. ``packages``: before, without git."""
+    """A machine on which bootstrap.sh ran thrice, twice in vain. ``packages``: before, without git. ``without``: what
+    was said when git could not be had."""
 
     machine: Host
     packages: list[str]
+    without: Completed
+
+
+APT = "/usr/local/sbin/apt-get"
+FAILING_APT = """\
+#!/bin/sh
+case " $* " in *" install "*) ;; *) exec /usr/bin/apt-get "$@" ;; esac
+for i in $(seq 100); do ! grep -qsa 'hostwright.setup' /proc/[0-9]*/cmdline || exit 100; sleep 0.1; done
+"""
+"""Installs nothing, and fails once setup waits for it."""
 
 
 @pytest.fixture(scope="module")
@@ -263,10 +274,20 @@ def without_git(lab: Lab, clone: Path) -> Iterator[WithoutGit]:
         machine.run(ONLY_BUILT)
         machine.run("apt-get -qq --yes purge git && apt-get -qq --yes autoremove --purge")
         packages = machine.run("dpkg-query -W -f '${Package}\\n' | sort").output.split()
+        machine.write(APT, FAILING_APT, mode=0o755)
+        without = bootstrap(machine)
+        machine.run(f"rm {APT}")
         assert bootstrap(machine, "--branch", "none").code == 4, "packages came, nothing else"
         machine.run("apt-get -qq --yes install tree")
         assert bootstrap(machine).code == 0
-        yield WithoutGit(machine, packages)
+        yield WithoutGit(machine, packages, without)
+
+
+def test_setup_does_nothing_where_the_packages_it_waits_for_do_not_come(without_git: WithoutGit) -> None:
+    assert without_git.without.code == 3
+    *_, found, last = without_git.without.error.splitlines()
+    assert "is already in /opt/hostwright" in found, "setup said nothing, nor the shell that ended it"
+    assert last == "bootstrap: apt-get could not install git: see /var/log/hostwright-bootstrap.log"
 
 
 def test_the_first_baseline_stands_and_what_bootstrap_brought_is_the_agents(without_git: WithoutGit) -> None:

@@ -241,7 +241,9 @@ def test_setup_gets_the_options_by_a_pipe(shell: Sequence[str], tmp_path: Path) 
     program.write_text('#!/bin/sh\necho "$*" >"${0%/bin/*}/arguments"\ncat >"${0%/bin/*}/options"\n')
     program.chmod(0o755)
     set_before = f"PACKAGES={tmp_path}/no OPT={tmp_path}/no version='' branch=main status_repo=https://t@h/s"
-    others = "inventory='' host='' trusted_signers='' min_commit='' known_hosts='' code_file='' proxy='' ca=''"
+    others = (
+        "inventory='' host='' trusted_signers='' min_commit='' known_hosts='' code_file='' proxy='' ca='' adding=''"
+    )
     called(shell, tmp_path, f"repo='https://u:p@h/c d' {set_before} {others}\nhand_over")
     assert (tmp_path / "arguments").read_text() == "setup --options -\n"
     options = "--repo=https://u:p@h/c d\n--branch=main\n--status-repo=https://t@h/s\n--trust=unsigned\n--end\n"
