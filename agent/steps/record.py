@@ -158,6 +158,8 @@ def _own(ledger: Ledger, state: DesiredState, wanted: Mapping[str, set[str]], no
             continue
         whose = entry.deploy if entry.deploy in deploys else min(deploys)
         reloads = told.get(entry.key, entry.reloads)
+        if (entry.standing, entry.deploy, entry.reason, entry.reloads) == (Standing.OWNED, whose, "", reloads):
+            continue  # It says so already.
         try:
             if not _is_owned(entry) and not entry.is_as_left(seen := _seen(*look_each([entry.key]))):
                 ledger.record(entry.key, whose, now, seen, reloads)

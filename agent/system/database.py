@@ -134,10 +134,12 @@ class Database:
             whole = True
             with self._opened() as connection:
                 for row in connection.execute(query, values):
-                    if all(type(value) is bytes for value in row):
-                        rows.append(row)
+                    for value in row:
+                        if type(value) is not bytes:
+                            whole = False
+                            break
                     else:
-                        whole = False
+                        rows.append(row)
             if not whole:
                 raise DamagedDatabase(errno.EUCLEAN, "is damaged: it holds values of another type", f"{self.path}")
         return rows
