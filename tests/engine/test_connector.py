@@ -68,7 +68,6 @@ CONTENT = st.one_of(
     st.text(st.sampled_from("ab# \r\n\0\xfc"), max_size=60).map(str.encode),
     st.sampled_from([b"x\n# BEGIN PYINFRA BLOCK\na\n\nb\n# END PYINFRA BLOCK\ny", b"# BEGIN PYINFRA BLOCK\nopen\n"]),
 )
-SLOW = {"apt.AptPackages", "npm.NpmPackages", "pip.PipPackages", "pip.Pip3Packages"}
 KINDS = ("file", "folder", "link", "dangling", "socket", "fifo", "sparse", "closed")
 
 
@@ -135,9 +134,8 @@ def fact_classes() -> list[type[FactBase[Any]]]:
 
 
 def marked(fact: type[FactBase[Any]]) -> Any:
-    """Those that look for all releases of Python take ten seconds each; programs that begin slowly write a list of
-    packages, as dpkg, rpm and uv do."""
-    slow = fact.name in SLOW or (fact.name.startswith("uv.") and "Pythons" in fact.name)
+    """Those that look for all releases of Python take ten seconds each."""
+    slow = fact.name.startswith("uv.") and "Pythons" in fact.name
     marks = [pytest.mark.long] if slow else []
     return pytest.param(fact, id=fact.name, marks=marks)
 
