@@ -74,13 +74,14 @@ def of_items(items: Iterable[Item], base: Base = SYSTEM) -> Iterator[Question]:
     items = list(items)
     yield from of_accounts({item.owner for item in items if not item.owner.isdecimal()})
     ways: set[str] = set()
+    passed: dict[str, str] = {}
     for item in items:
         name = item.path if base.user is None else f"{base.user.home}/{item.path}"
         parent = f"{name}/" if item.kind == "directory" and not item.absent else name
         folder = parent.rpartition("/")[0]
         if folder not in ways:
             ways.add(folder)
-            yield from way(f"{folder}/.")
+            yield from way(f"{folder}/.", passed)
         if parent == name:
             yield path(name)
 

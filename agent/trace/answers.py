@@ -13,7 +13,7 @@ import os
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from agent.system import systemd
 
@@ -52,7 +52,7 @@ def trace(questions: Iterable[Question]) -> str:
     """Ask each question once; return the lines, with a character for each byte. Waits until no answer is younger than
     the grain of the clock: 20 ms where something has just changed. Raises UnsteadyError where something changes all
     the time or systemd does not answer, UnsignedError where it does not tell of a unit."""
-    return _text(_asked(_line(question.kind.value, question.subject) for question in questions))
+    return _text(_asked(_line(question.kind, question.subject) for question in questions))
 
 
 def renewed(trace: str) -> tuple[str, list[bytes]] | None:
@@ -73,18 +73,17 @@ def _text(answers: Mapping[bytes, bytes]) -> str:
 def _asked(questions: Iterable[bytes]) -> dict[bytes, bytes]:
     asked, at_ns = list(dict.fromkeys(questions)), time.time_ns()
     answers = dict(zip(asked, ask(asked), strict=True))
-    untold = next((question for question, answer in answers.items() if answer == _UNTOLD), None)
-    if untold == _line("failed-units", ""):
-        from agent.domain.question import UnsteadyError
+    if _UNTOLD in answers.values():
+        untold = next(question for question, answer in answers.items() if answer == _UNTOLD)
+        if untold == _FAILED_UNITS:
+            from agent.domain.question import UnsteadyError
 
-        raise UnsteadyError("systemd does not say which units have failed")
-    if untold is not None:
+            raise UnsteadyError("systemd does not say which units have failed")
         from agent.domain.question import UnsignedError
 
         raise UnsignedError(f"systemd does not tell of {subject_of(untold)}")
     for _ in range(_TRIES):
-        paths = ((question, answer) for question, answer in answers.items() if question.startswith(b"path\t"))
-        young = [question for question, answer in paths if _is_young(answer, at_ns)]
+        young = _young(answers, at_ns)
         if not young:
             return answers
         time.sleep(max(_grain(_ctime_ns(answers[question])) for question in young) / 1e9)
@@ -134,15 +133,21 @@ def subject_of(line: bytes) -> str:
 
 def ask(questions: Iterable[bytes]) -> list[bytes]:
     """Return an answer for each question, a line without its answer."""
-    split = [question.split(b"\t") for question in questions]
-    units = [unescaped(subject) for kind, subject, _ in split if kind == b"unit"]
-    told = {b"unit": _units(units, time.monotonic() + ASK_TIMEOUT_S) if units else {}}
-    if any(kind == b"failed-units" for kind, *_ in split):
-        told[b"failed-units"] = {b"": _failed_units()}
-    return [
-        told[kind][unescaped(subject)] if kind in _TOGETHER else _ALONE[kind](unescaped(subject))
-        for kind, subject, _ in split
-    ]
+    questions = list(questions)
+    told = _told_together([question for question in questions if question.startswith(_ABOUT_UNITS)])
+    return [told[question] if question in told else _told(question) for question in questions]
+
+
+def _told(question: bytes) -> bytes:
+    kind, subject, _ = question.split(b"\t")
+    return _ALONE[kind](unescaped(subject))
+
+
+def _told_together(questions: Collection[bytes]) -> Mapping[bytes, bytes]:
+    names = {question: unescaped(question.split(b"\t")[1]) for question in questions if question != _FAILED_UNITS}
+    told = _units([*names.values()], time.monotonic() + ASK_TIMEOUT_S) if names else {}
+    answers = {question: told[name] for question, name in names.items()}
+    return answers | {_FAILED_UNITS: _failed_units()} if _FAILED_UNITS in questions else answers
 
 
 def _path(path: bytes) -> bytes:
@@ -252,6 +257,8 @@ _ALONE: Mapping[bytes, Callable[[bytes], bytes]] = {
     b"past": _past,
 }
 _TOGETHER = (b"unit", b"failed-units")
+_ABOUT_UNITS = tuple(kind + b"\t" for kind in _TOGETHER)
+_FAILED_UNITS = b"failed-units\t\t"
 
 
 def _absence(error: OSError) -> bytes:
@@ -259,8 +266,16 @@ def _absence(error: OSError) -> bytes:
     return _NOTHING if isinstance(error, (FileNotFoundError, NotADirectoryError)) else b"!%d" % (error.errno or 0)
 
 
-def _is_young(answer: bytes, at_ns: int) -> bool:
-    return answer[:1] not in (b"-", b"!") and is_young(_ctime_ns(answer), at_ns)
+def _young(answers: Mapping[bytes, bytes], at_ns: int) -> list[bytes]:
+    """The questions about paths whose answers are younger than the grain of the clock."""
+    old = b"%d " % (at_ns - COARSE_GRAIN_NS)
+    # Times with as many digits are in the order of their digits, and of thousands of times most are that old.
+    perhaps = (each for each in answers.items() if each[1] > old or each[1][len(old) - 1 : len(old)] != b" ")
+    return [
+        question
+        for question, answer in perhaps
+        if question.startswith(b"path\t") and answer[:1] not in (b"-", b"!") and is_young(_ctime_ns(answer), at_ns)
+    ]
 
 
 def is_young(ctime_ns: int, at_ns: int) -> bool:
@@ -284,7 +299,8 @@ def _line(kind: str, subject: str) -> bytes:
 
 def _escaped(text: bytes) -> bytes:
     for plain, escape in _ESCAPES:
-        text = text.replace(plain, escape)
+        if plain in text:
+            text = text.replace(plain, escape)
     return text
 
 

@@ -12,22 +12,27 @@ _LINK_HOPS = 40
 """The kernel's own bound on links in one path."""
 
 
-def way(path: str) -> Iterator[Question]:
+def way(path: str, passed: dict[str, str] | None = None) -> Iterator[Question]:
     """Yield a question for each folder and link on the way to the absolute ``path``, also for those that a link leads
-    through; not for the path itself."""
+    through; not for the path itself. ``passed``: by path, what earlier calls have asked about, with where a link leads
+    (empty: no link); it is not asked about again."""
+    passed = {} if passed is None else passed
     left = [part for part in reversed(path.split("/")) if part]
     there, hops = "", 0
-    yield Question(QuestionKind.FOLDER, "/")
+    if "/" not in passed:
+        passed["/"] = ""
+        yield Question(QuestionKind.FOLDER, "/")
     while len(left) > 1:
         part = left.pop()
         if part == "..":
             there = there.rpartition("/")[0]
             continue
         here = f"{there}/{part}"
-        yield Question(QuestionKind.FOLDER, here)
-        try:
-            target = f"{Path(here).readlink()}"
-        except OSError:
+        if here not in passed:
+            passed[here] = _target(here)
+            yield Question(QuestionKind.FOLDER, here)
+        target = passed[here]
+        if not target:
             there = here
             continue
         if (hops := hops + 1) > _LINK_HOPS:
@@ -47,3 +52,10 @@ def targets(path: str) -> Iterator[str]:
             return
         here = Path(os.path.realpath(target.parent)) / target.name
         yield f"{here}"
+
+
+def _target(path: str) -> str:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - a Path takes longer than the kernel
+    except OSError:
+        return ""

@@ -62,7 +62,6 @@ class File(Whole):
         return content
 
     def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
-        private = item.secret or not self.wanted_mode(item) & stat.S_IROTH or is_private(found)
         is_file = found.type == stat.S_IFREG
         if is_file:
             changes = self.attribute_changes(item, found, owner)
@@ -85,6 +84,7 @@ class File(Whole):
             if item.secret or (is_file and _holds(item, found))
             else unified(item.path, found.content if is_file else b"", wanted)
         )
+        private = item.secret or not self.wanted_mode(item) & stat.S_IROTH or is_private(found)
         return WantedChange(item.key, operation, diff, private)
 
     def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
