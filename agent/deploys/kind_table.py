@@ -98,7 +98,7 @@ def same_thing(key: str) -> str | None:
     kind, _, name = key.partition(":")
     if kind in _FOLDERS:
         return f"file:{_FOLDERS[kind]}{name}"
-    for other, folder in _FOLDERS.items():
-        if kind == "file" and name.startswith(folder) and "/" not in name.removeprefix(folder):
+    for other, folder in _FOLDERS.items() if kind == "file" else ():
+        if name.startswith(folder) and "/" not in name.removeprefix(folder):
             return f"{other}:{name.removeprefix(folder)}"
     return None

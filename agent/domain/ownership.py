@@ -86,5 +86,6 @@ def unseen(reason: str) -> Seen:
 
 def file_of(key: str) -> str | None:
     """The key of the file that a block or a line lies in; None for what is no part of a file."""
-    kind, _, name = key.partition(":")
-    return f"file:{name.partition('#')[0]}" if kind in ("block", "line") else None
+    if not key.startswith(("block:", "line:")):
+        return None
+    return f"file:{key.partition(':')[2].partition('#')[0]}"

@@ -52,6 +52,8 @@ class Ledger:
         self._database = Database(folder / "entries.sqlite", _SCHEMA)
         self._former = FormerEntries(folder)
         self._known: dict[str, LedgerEntry] | None = None
+        self._sorted: tuple[LedgerEntry, ...] | None = None
+        """What ``entries`` returns; None after a change."""
         self._lost: set[str] = set()
         """Keys of entries that were damaged."""
         self._broken: set[str] = set()
@@ -62,7 +64,10 @@ class Ledger:
 
     def entries(self) -> tuple[LedgerEntry, ...]:
         """All entries, sorted by key; one that cannot be read is skipped."""
-        return tuple(sorted(self._entries.values(), key=lambda entry: entry.key))
+        known = self._entries
+        if self._sorted is None:
+            self._sorted = tuple(known[key] for key in sorted(known))
+        return self._sorted
 
     def damaged(self) -> tuple[str, ...]:
         """The keys of entries that could not be read, and the names of an older version's files of which nobody knows
@@ -79,7 +84,7 @@ class Ledger:
         told = self._former.heal()
         if why := self._database.damage() or self._loss(applied):
             told = (*told, self._begin_afresh(why, applied()))
-        self._known = self._read()
+        self._known, self._sorted = self._read(), None
         if self._broken or self._moving or not self._database.path.exists():  # there from now on, so that it is missed
             told = (*told, *(_unreadable(self._database.path, key) for key in sorted(self._broken)))
             self._write(_Changes())
@@ -167,6 +172,7 @@ class Ledger:
     def forget(self, key: str) -> None:
         """It is gone, or nothing ever happened to it."""
         if self._entries.pop(key, None) is not None:
+            self._sorted = None
             with self.together() as changes:
                 changes.entries[key] = changes.images[key] = None
 
@@ -183,7 +189,7 @@ class Ledger:
             if self._waiting.entries:
                 self._write(self._waiting)
         except BaseException:
-            self._known = None
+            self._known = self._sorted = None
             raise
         finally:
             self._waiting = None
@@ -191,7 +197,7 @@ class Ledger:
     @property
     def _entries(self) -> dict[str, LedgerEntry]:
         if self._known is None:
-            self._known = self._read()
+            self._known, self._sorted = self._read(), None
         return self._known
 
     def _read(self) -> dict[str, LedgerEntry]:
@@ -257,7 +263,7 @@ class Ledger:
     def _keep(self, entry: LedgerEntry) -> None:
         with self.together() as changes:
             changes.entries[entry.key] = entry
-            self._entries[entry.key] = entry
+            self._entries[entry.key], self._sorted = entry, None
 
     def _write(self, changes: _Changes) -> None:
         """One transaction. The files of an older version, where they are still needed, come first: cut off between the

@@ -84,13 +84,15 @@ def prune(
         inventory=on_remove.inventory,
         hold_denied=hold_denied,
     )
-    revoked, untaken = revoke(account, _surely_left(account, state, left_git().removals))
+    leaving = left_git()
+    revoked, untaken = revoke(account, _surely_left(account, state, leaving.removals))
     if why:
         leaving = left_git(waits=why) if after is not None else Leaving()
         return Pruned(why, leaving, revoked=revoked, standing=_standing(ledger), failures=untaken)
     there = {deploy.name for deploy in state.deploys}
     waiting = _backoff(before, memory.attempts, there, now) if waits_for_backoff else {}
-    leaving = left_git(waiting=waiting)
+    if waiting or revoked or untaken:
+        leaving = left_git(waiting=waiting)
     if leaving.permitted.due:
         begin()
     departed: dict[str, str] = {}

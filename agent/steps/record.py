@@ -6,7 +6,7 @@ an operation may find work that an earlier one made. What turned out untouched i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from types import MappingProxyType
 
@@ -38,23 +38,25 @@ def look_each(keys: Iterable[str]) -> Iterator[Looked]:
 
 def wanted_by(
     state: DesiredState, plan: Plan, applied: Mapping[str, AppliedDeploy] = MappingProxyType({})
-) -> dict[str, set[str]]:
+) -> dict[str, frozenset[str]]:
     """By key of a resource, the deploys that want it, with what goes with it; ``applied`` as it is remembered."""
-    found: dict[str, set[str]] = {}
+    found: dict[str, frozenset[str]] = {}
     plans = {planned.deploy: planned for planned in plan.deploys}
     for deploy in state.deploys:
         planned = plans.get(deploy.name)
         keys = {resource.key for resource in deploy.resources}
         keys.update(planned.resources if planned is not None else ())
         keys.update(owned_by(deploy, [planned] if planned is not None else [], applied.get(deploy.name)))
-        for key in with_theirs(keys):
-            found.setdefault(key, set()).add(deploy.name)
+        alone, keys = frozenset((deploy.name,)), with_theirs(keys)
+        shared = {key: found[key] | alone for key in keys & found.keys()}
+        found |= dict.fromkeys(keys, alone) | shared
     return found
 
 
 def with_theirs(keys: Iterable[str]) -> set[str]:
     """``keys``, and what is wanted with them: the file that a block or a line lies in, and with a unit its file."""
-    return {key for each in keys for key in (each, file_of(each), same_thing(each)) if key is not None}
+    keys = set(keys)
+    return keys.union(other for key in keys for other in (file_of(key), same_thing(key)) if other is not None)
 
 
 def owned_by(deploy: DesiredDeploy, plans: Iterable[DeployPlan], before: AppliedDeploy | None) -> set[str]:
@@ -149,7 +151,7 @@ def record_result(
                 ledger.settle(entry.key, seen)
 
 
-def _own(ledger: Ledger, state: DesiredState, wanted: Mapping[str, set[str]], now: int) -> None:
+def _own(ledger: Ledger, state: DesiredState, wanted: Mapping[str, Collection[str]], now: int) -> None:
     """Says who wants what; what was let go and is wanted again, as it is now, begins anew."""
     told = {resource.key: resource.reloads for deploy in state.deploys for resource in deploy.resources}
     for entry in ledger.entries():
