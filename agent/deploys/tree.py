@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import groupby
 from pathlib import Path
 from typing import cast
 
@@ -70,11 +69,16 @@ def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | N
     opened. Changes nothing.
     """
     looking = _Survey(base, root, repositories)
-    found: list[Deviation] = []
+    ordered = in_order(items)
+    folders: dict[tuple[bool, str], list[int]] = {}
+    """The numbers of what lies in one folder; of what is to go apart, as it comes last. A folder is opened once."""
+    for number, item in enumerate(ordered):
+        folders.setdefault((item.absent, item.path.rpartition("/")[0]), []).append(number)
+    found: dict[int, Deviation] = {}
     made: set[str] = set()
     """Folders that take the place of something else: what is to be in them is not there yet."""
     with base.opened() as start:
-        for path, group in groupby(in_order(items), key=lambda item: item.path.rpartition("/")[0]):
+        for (_, path), numbers in folders.items():
             with ExitStack() as stack:
                 parent: int | DeployError | OSError | None
                 try:
@@ -83,10 +87,12 @@ def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | N
                     parent = None
                 except (UnsafePath, OSError) as error:
                     parent = error if made.isdisjoint((path, *parents(path))) else None
-                here = [each for item in group if (each := looking.deviation(start, parent, item))]
-            found += here
-            made |= {each.item.path for each in here if each.item.kind == "directory" and not each.change.refused}
-    return _hopeless_last(found, looking.owners)
+                for number in numbers:
+                    if each := looking.deviation(start, parent, ordered[number]):
+                        found[number] = each
+                        if each.item.kind == "directory" and not (each.item.absent or each.change.refused):
+                            made.add(each.item.path)
+    return _hopeless_last([found[number] for number in sorted(found)], looking.owners)
 
 
 def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class QuestionKind(StrEnum):
@@ -25,8 +25,7 @@ class QuestionKind(StrEnum):
     """Whether a moment is past: seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """One question: the subject is a path, a unit's name, or a moment."""
 
     kind: QuestionKind
