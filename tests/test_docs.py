@@ -37,6 +37,7 @@ from agent.inventory.lock import lock_text
 from agent.problems import ProblemKind
 from agent.steps.plan_removals import ALLOW, TRAILER
 from agent.steps.resolve import desired_state
+from agent.system import age
 from agent.system.folder import FolderTree
 from tests.deploys.packages.vendor import Key
 from tests.docs.tables import MODELS, PAGES, TABLES, refreshed
@@ -64,8 +65,11 @@ OF_THE_EXAMPLES = {
 }
 """Files that the examples of docs/configuration.md name and do not show."""
 
+SECRETS_OF_THE_EXAMPLES = ("web/db", "web/token")
+"""Secrets that the examples of docs/secrets.md name."""
+
 OF_OTHER_REPOSITORIES = {"web/greeting.py": "import pyinfra\n", "vim/.vimrc": "set number\n"}
-"""The same of the other repositories that they name."""
+"""Files of the other repositories that the examples of docs/configuration.md name."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +223,7 @@ def signing_key(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def repo(tmp_path: Path, signing_key: str) -> Path:
-    """A config repo made of the examples of docs/configuration.md; its site.yaml is still empty."""
+    """A config repo with all files that examples of the docs name. Its site.yaml is still empty."""
     shown = {block.info.split("file=")[1]: block.text for block in blocks(CONFIGURATION) if "file=" in block.info}
     inventory = {"inventories/docs/site.yaml": "[]\n"}
     for name in ("hosts", "tools", "lock"):
@@ -253,13 +257,17 @@ def check(repo: Path) -> None:
         desired_state(environment, tree, host=host, commit="0" * 40)
 
 
-@pytest.mark.parametrize("block", marked(CONFIGURATION, "yaml site"), ids=str)
+@pytest.mark.parametrize("block", [block for page in READ for block in marked(page, "yaml site")], ids=str)
 def test_an_example_of_a_site_is_one(repo: Path, block: Block) -> None:
     (repo / "inventories/docs/site.yaml").write_text(block.text)
+    for name in SECRETS_OF_THE_EXAMPLES if "secret(" in block.text else ():
+        secret = repo / "inventories/docs/secrets" / f"{name}.age"
+        secret.parent.mkdir(parents=True, exist_ok=True)
+        secret.write_bytes(age.encrypt(b"a secret", [age.recipient_of(age.generate())]))
     check(repo)
 
 
-@pytest.mark.parametrize("block", marked(CONFIGURATION, "yaml fleet"), ids=str)
+@pytest.mark.parametrize("block", [block for page in READ for block in marked(page, "yaml fleet")], ids=str)
 def test_an_example_of_a_fleet_is_one(repo: Path, block: Block) -> None:
     (repo / "inventories/docs/fleet.yaml").write_text(block.text)
     check(repo)
