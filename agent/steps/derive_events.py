@@ -16,8 +16,9 @@ from agent.domain.digest import digest_of
 from agent.domain.event import Event, EventKind
 from agent.domain.memory import Applied
 from agent.domain.outcome import OperationResult
-from agent.domain.plan import Cause, Change, HoldKind
+from agent.domain.plan import Cause, Change
 from agent.domain.removal import Fate, Leaving, Pruned
+from agent.domain.text import plural
 from agent.problems import ProblemKind
 
 _DONE = {
@@ -51,12 +52,13 @@ def derive_events(
     if rollback is not None and rollback.attempted is not None:
         events += _done(rollback.attempted, times)
         events += _pruned(rollback.attempted, rollback.attempted.times.get(Milestone.PRUNED, now))
-    events += _done(account, times)
     if account.outcome.changed:
         events += [Event(times.of(Milestone.PERMITTED), EventKind.WARNED, message) for message in account.warned]
     if account.evidence:
-        said = f"what happened here at that time, {len(account.evidence)} lines: a hint at who changed it, no proof"
+        lines = f"{len(account.evidence)} {plural('line', len(account.evidence))}"
+        said = f"what happened here at that time, {lines}: a hint at who changed it, no proof"
         events.append(Event(times.of(Milestone.PERMITTED), EventKind.EVIDENCE, said, diff="\n".join(account.evidence)))
+    events += _done(account, times)
     events += _taken_back(rollback, times.of(Milestone.WENT_BACK)) if rollback is not None else ()
     reached = account.whole and not account.stuck
     if reached and account.state is not None and before.commit != account.state.commit:
@@ -162,9 +164,7 @@ def _held(account: Account, times: _Times) -> Iterator[Event]:
         keys = [removal.entry.key for removal in leaving.removals if removal.hold == hold]
         keys += [departure.deploy for departure in leaving.departures if departure.hold == hold]
         more = ", …" if len(keys) > _KEYS_TOLD else ""
-        yield Event(
-            times.of(Milestone.PRUNED), HoldKind.PRUNE_HELD, f"{', '.join(keys[:_KEYS_TOLD])}{more}: {hold.reason}"
-        )
+        yield Event(times.of(Milestone.PRUNED), hold.kind, f"{', '.join(keys[:_KEYS_TOLD])}{more}: {hold.reason}")
     for held in account.permitted.held if account.permitted is not None else ():
         change, hold = held.change, held.hold
         yield Event(

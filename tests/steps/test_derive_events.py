@@ -137,6 +137,19 @@ def test_what_is_held_is_told_once_whatever_else_happens():
     assert kinds(derive_events(account(pruned=Pruned()), Applied(), told, 7)) == ["recovered"]
 
 
+def test_a_removal_that_a_policy_denies_is_told_as_denied():
+    held = Removal(entry("file:/a"), Fate.REMOVE, hold=Hold(HoldKind.POLICY, "kept on every host"))
+    (event,) = derive_events(account(pruned=Pruned(leaving=Leaving((held,)))), Applied(), (), 5)[0]
+    assert (event.kind, event.message) == ("policy", "file:/a: kept on every host")
+
+
+def test_evidence_of_a_hand_edit_stands_before_its_repair():
+    drift = account(plan=plan(planned(change(cause=Cause.DRIFT))), outcome=outcome(Status.DONE, result()))
+    events, _ = derive_events(replace(drift, evidence=("root logged in",)), Applied(), (), 5)
+    assert [event.kind for event in events] == ["evidence", "drift-repaired"]
+    assert events[0].message == "what happened here at that time, 1 line: a hint at who changed it, no proof"
+
+
 def test_a_check_that_fails_is_told_once_whatever_it_says():
     def seen(output):
         check = CheckResult("web", "http 8080", passed=False, output=output)
