@@ -165,6 +165,10 @@ def _float(value: Any) -> float:
 
 
 def _union(readers: list[Reader], *, optional: bool) -> Reader:
+    if optional and len(readers) == 1:
+        (only,) = readers
+        return lambda value: None if value is None else only(value)
+
     def read(value: Any) -> Any:
         if value is None and optional:
             return None
