@@ -72,3 +72,14 @@ def test_check_finds_with_them_what_they_are_for(
         ("site.yaml:6:", "package:sudo is kept on every host"),
     ):
         assert any(place in line and what in line for line in said.splitlines())
+
+
+@pytest.mark.parametrize("rule", re.findall(r"(?ms)^```rego\n(.*?)^```$", (ROOT / "docs/policy.md").read_text()))
+def test_a_rule_that_the_page_shows_is_one(rule: str, tmp_path: Path) -> None:
+    """The one that is a test asks the sample sshd_window.rego."""
+    source = rule if rule.startswith("package ") else f"package main\n\nimport rego.v1\n\n{rule}"
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "sshd_window.rego").write_text((ROOT / "docs/policies/sshd_window.rego").read_text())
+    (folder / ("shown_test.rego" if "\ntest_" in rule else "shown.rego")).write_text(source)
+    assert list(policies_of(FolderTree(tmp_path)).faults()) == []
