@@ -23,8 +23,9 @@ FIRST_BACKOFF_S = 5 * 60
 LONGEST_BACKOFF_S = 6 * 3600
 """An environment is a hundred megabytes: what fails again and again does not fetch it every half hour."""
 
-SHOWN_S = 30 * 60
-"""For the version gone back to, to show that it does better: as long as the other one had (hostwright-revert.timer)."""
+OLD_VERSION_TRIAL_S = 30 * 60
+"""The agent gives the version that it went back to this long to report well: as long as the new one had, by
+hostwright-revert.timer."""
 
 REVERTS_MOST = 2
 """So often a version is tried that the one before it did better than: once may have been the network's doing."""
@@ -116,7 +117,7 @@ def troubles(account: Account) -> frozenset[str]:
 def after_revert(update: Update, *, helped: bool, now: int) -> Update:
     """A version that was switched back from, once the one before it has run. ``helped``: that does well. One cycle in
     which it does not proves nothing yet."""
-    if not helped and update.at <= now < update.at + SHOWN_S:
+    if not helped and update.at <= now < update.at + OLD_VERSION_TRIAL_S:
         return update
     if not helped:
         return _again(update, f"agent {update.version} did not report well, and neither does the one before it", now)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import agent
 from agent.domain.account import Account, Reboot, Rollback, Trigger
 from agent.domain.desired import DesiredState
 from agent.domain.memory import Update, UpdateStage
@@ -14,7 +16,16 @@ from agent.domain.pins import AgentPin
 from agent.domain.plan import Hold, HoldKind
 from agent.domain.trial import Bad
 from agent.errors import DeployError, HealthError, ReportError, SourceError
-from agent.steps.update import LONGEST_BACKOFF_S, SHOWN_S, after_revert, does_well, failed, obstacle, on_trial, waits
+from agent.steps.update import (
+    LONGEST_BACKOFF_S,
+    OLD_VERSION_TRIAL_S,
+    after_revert,
+    does_well,
+    failed,
+    obstacle,
+    on_trial,
+    waits,
+)
 from tests.steps.build import deploy, state
 
 NOW = 1_790_000_000
@@ -161,7 +172,7 @@ def deploys() -> DesiredState:
 
 
 def test_where_it_did_not_the_version_is_tried_again_later() -> None:
-    end = NOW + SHOWN_S
+    end = NOW + OLD_VERSION_TRIAL_S
     update = after_revert(
         Update(PIN.version, PIN.name, PIN.digest, UpdateStage.REVERTED.value, NOW), helped=False, now=end
     )
@@ -171,9 +182,14 @@ def test_where_it_did_not_the_version_is_tried_again_later() -> None:
 
 def test_one_bad_cycle_of_the_version_gone_back_to_decides_nothing() -> None:
     update = Update(PIN.version, PIN.name, PIN.digest, UpdateStage.REVERTED.value, NOW)
-    after = after_revert(update, helped=False, now=NOW + SHOWN_S - 1)
+    after = after_revert(update, helped=False, now=NOW + OLD_VERSION_TRIAL_S - 1)
     assert after == update
-    assert after_revert(after, helped=True, now=NOW + SHOWN_S).reverts == 1
+    assert after_revert(after, helped=True, now=NOW + OLD_VERSION_TRIAL_S).reverts == 1
+
+
+def test_the_version_gone_back_to_has_as_long_as_the_new_one_had() -> None:
+    timer = (Path(agent.__file__).parent / "host/units/hostwright-revert.timer").read_text()
+    assert f"OnActiveSec={OLD_VERSION_TRIAL_S // 60}min\n" in timer
 
 
 def test_that_it_was_switched_back_does_not_count_against_the_version_before() -> None:
