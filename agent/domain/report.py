@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from agent.domain.codec import Check, Mismatch
+from agent.domain.host_name import HOST_NAME
 from agent.domain.phase import Phase
 
 SCHEMA_ID = "urn:hostwright:report:1"
@@ -73,7 +74,7 @@ class ValueLimits:
         return handler(schema) | told
 
 
-HostName = Annotated[str, ValueLimits(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$")]
+HostName = Annotated[str, ValueLimits(pattern=f"^{HOST_NAME.pattern}$")]
 Sha = Annotated[str, ValueLimits(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
 Digest = Annotated[str, ValueLimits(pattern=r"^[0-9a-f]{64}$")]
 Instant = Annotated[int, ValueLimits(ge=0, le=LATEST, description="seconds since the epoch, by the host's clock")]

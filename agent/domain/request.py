@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from agent.domain import codec
+from agent.domain.host_name import HOST_NAME
 from agent.domain.report import HostName, Instant, ValueLimits
 from agent.domain.status import report_path
 
@@ -19,7 +20,6 @@ REQUEST_LIMIT = 8 * 1024
 """Bytes of one request; a full one has about 1,100."""
 
 _SUFFIX = ".json"
-_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def requested_host(path: str) -> str | None:
     """The host whose request may lie at ``path``; None when no host's does."""
     folder, _, name = path.rpartition("/")
     host = re.sub(r"(\+[0-9a-f]{16})?\.json$", "", name)
-    return host if name != host and _HOST.fullmatch(host) and request_folder(host) == folder else None
+    return host if name != host and HOST_NAME.fullmatch(host) and request_folder(host) == folder else None
 
 
 def admitting_anew(host: str, fingerprint: str) -> str:

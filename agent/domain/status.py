@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.domain import codec
+from agent.domain.host_name import HOST_NAME
 from agent.domain.phase import Phase
 from agent.domain.report import Report
 
@@ -27,8 +27,6 @@ LONGEST_SILENCE_S = 14 * 86400
 CLOCKS_DIFFER_S = 600
 """By how much a host's clock may be ahead of a reader's before that is worth a word."""
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
-
 
 def report_path(host: str) -> str:
     """The path of ``host``'s report. Two hex digits between: a flat folder of 10,000 costs 40 times the traffic."""
@@ -42,7 +40,7 @@ def signature_path(host: str) -> str:
 def host_of(path: str) -> str | None:
     """The host whose report belongs at ``path``; None when no host's does."""
     host = path.rpartition("/")[2].removesuffix(".json")
-    return host if _HOST_NAME.fullmatch(host) and report_path(host) == path else None
+    return host if HOST_NAME.fullmatch(host) and report_path(host) == path else None
 
 
 def due(report: Report) -> int:

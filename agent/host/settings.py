@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.commit import TrustMode
+from agent.domain.host_name import HOST_NAME
 from agent.domain.memory import FleetSettings
 from agent.domain.near import near
 from agent.errors import InventoryError, SettingsError
@@ -22,9 +23,6 @@ from agent.system.remote import concealed
 
 SIZE_LIMIT = 64 * 1024
 """Bytes; nine short lines are a few hundred."""
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
-"""An inventory's or a host's name."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _BRANCH = re.compile(r"(?!.*(\.\.|//|@\{))[A-Za-z0-9][A-Za-z0-9._/+@-]{0,200}(?<![./])", re.ASCII)
@@ -167,8 +165,8 @@ _NO_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 _CHECKS: dict[str, tuple[re.Pattern[str], str]] = {
     "remote": (_PLAIN, _REPO),
     "branch": (_BRANCH, "write a branch name like main"),
-    "inventory": (NAME, "write the name of a folder below inventories/"),
-    "host": (NAME, "letters, digits, dots, dashes and underscores"),
+    "inventory": (HOST_NAME, "write the name of a folder below inventories/"),
+    "host": (HOST_NAME, "letters, digits, dots, dashes and underscores"),
     "trust": (re.compile("signed|unsigned"), "write signed or unsigned"),
     "min_commit": (_COMMIT, "write all 40 hex digits of a commit"),
     "status_remote": (_PLAIN, _REPO),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from jinja2 import TemplateError
 
 from agent.domain.digest import JSON
+from agent.domain.host_name import HOST_NAME
 from agent.domain.merge_conflict import MERGE_CONFLICT, whole_conflict_line
 from agent.domain.sealed import FILE, SOPS, expressions
 from agent.domain.tree import Absence, nearest_path
@@ -25,7 +26,7 @@ from agent.system.yaml import Position, load, plain
 
 SECRETS = "secrets"
 SUFFIX = ".age"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(rf"{HOST_NAME.pattern}/[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}")
 
 _FORM = "secret('<group or host>/<name>')"
 

@@ -20,11 +20,11 @@ from agent.cli.previews import asked_once, in_parallel, login_of
 from agent.cli.unattended.document import boot_of, show_document
 from agent.cli.unattended.first_boot import holds_agent
 from agent.cli.unattended.formats import FORMATS
+from agent.domain.host_name import HOST_GRAMMAR, HOST_NAME
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable
 from agent.domain.tree import Tree
 from agent.errors import HostwrightError, UsageError, first_exit, together
-from agent.inventory.ansible.ranges import HOST, HOST_GRAMMAR
 from agent.inventory.hosts_file import with_host
 from agent.system import own_git
 from agent.system.allowed_signers import parse
@@ -87,7 +87,7 @@ def enroll(
     over_ssh = {"--fingerprint": fingerprint, "--deploy-key-command": key_command, "--wheelhouse": wheelhouse}
     _require_apart(form, targets, over_ssh if form else given)
     desk = desk_of(repo)
-    if name is not None and not HOST.fullmatch(name):
+    if name is not None and not HOST_NAME.fullmatch(name):
         raise UsageError(f"{printable(name)} is no name for a host", hint=HOST_GRAMMAR)
     if form is not None:
         if name is None:

@@ -13,6 +13,7 @@ import click
 from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.output import Output
+from agent.domain.host_name import HOST_NAME
 from agent.domain.text import some
 from agent.errors import SettingsError, UsageError
 from agent.inventory.hosts_file import key_of
@@ -23,7 +24,6 @@ STARTER = Path(__file__).parents[1] / "starter"
 CI = tuple(sorted(folder.name for folder in (STARTER / "ci").iterdir() if folder.is_dir()))
 INVENTORY = "main"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 _PUBLIC_KEY = re.compile(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+")
 _OPENS_SECRETS = ("ssh-ed25519 ", "ssh-rsa ")
 """Keys that age knows."""
@@ -39,7 +39,7 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
     """Make a config repo in a new or empty folder."""
     inventory = repo.inventory or INVENTORY
     for name in (inventory, *hosts):
-        if not _NAME.fullmatch(name):
+        if not HOST_NAME.fullmatch(name):
             raise UsageError(f'"{name}" cannot be a name', hint="letters, digits, dots, - and _, the first no sign")
     _require_empty(folder)
     values = {

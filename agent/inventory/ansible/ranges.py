@@ -11,9 +11,7 @@ import string
 from collections.abc import Sequence
 
 from agent.domain.fault import Mistake
-
-HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
-HOST_GRAMMAR = "a host name begins with a letter or digit and goes on with letters, digits, dots, _ and -, 253 at most"
+from agent.domain.host_name import HOST_GRAMMAR, HOST_NAME
 
 _IPV6 = "an IPv6 address is written as a variable: give the host a name, and `ansible_host: <address>`"
 
@@ -39,7 +37,7 @@ def expand(pattern: str) -> tuple[tuple[str, ...], int | None]:
     _require_few(choices)
     names = tuple("".join(name) for name in itertools.product(*choices))
     for name in names:
-        if not HOST.fullmatch(name):
+        if not HOST_NAME.fullmatch(name):
             raise Mistake(f'"{name}" is not a host name', HOST_GRAMMAR)
     return names, port
 
