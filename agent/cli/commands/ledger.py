@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 import click
 
 from agent.cli.arguments import APPLY_WAIT_S, pass_output, require_root
 from agent.cli.giving_back import give_back_one
 from agent.cli.output import Output
+from agent.domain.near import near
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
 from agent.domain.text import DAY, moment
 from agent.errors import UsageError
@@ -89,8 +89,8 @@ def _require_unwanted(entry: LedgerEntry, memory: Memory) -> None:
 
 def _near(key: str, known: Iterable[str]) -> str:
     names = list(known)
-    near = get_close_matches(key, names, n=_SHOWN, cutoff=0.5) or [name for name in names if key in name][:_SHOWN]
-    return f"near ones: {', '.join(near)}" if near else "`hostwright ledger` lists what it has"
+    meant = near(key, names, _SHOWN) or [name for name in names if key in name][:_SHOWN]
+    return f"near ones: {', '.join(meant)}" if meant else "`hostwright ledger` lists what it has"
 
 
 def _row(entry: LedgerEntry) -> tuple[str, ...]:
