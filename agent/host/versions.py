@@ -11,6 +11,7 @@ host's lock.
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ CHECK_TIMEOUT_S = 10 * 60.0
 STEADY_S = 15
 """Age at which a daemon is taken for steady; systemd restarts one that crashes every ten seconds."""
 QUERY_TIMEOUT_S = 20.0
+_CAME_FROM = "HOSTWRIGHT_CAME_FROM"
+"""The variable that names the version which went on as the current one. A program may have another's Python: none goes
+on twice."""
 _SAID = 400
 """Characters of a complaint that are passed on."""
 
@@ -52,14 +56,16 @@ class Versions:
             return None
         return current
 
-    @property
     def successor(self) -> Path | None:
-        """The program of the version that was switched to since this process began; None if there was no switch."""
-        own, versions = Path(sys.prefix).resolve(), self.paths.versions.resolve()
-        current = self._target("current")
-        if own.parent != versions or current in (None, own.name):
+        """The program of the current version, to go on as; None if this process is of that version or came from it,
+        or was not installed, or that program is none."""
+        came_from = os.environ.pop(_CAME_FROM, None)
+        own, program = Path(sys.prefix).resolve(), self.paths.current / "bin/hostwright"
+        elsewhere = own.parent == self.paths.versions.resolve() and own != self.paths.current.resolve()
+        if not elsewhere or came_from == own.name or not os.access(program, os.X_OK):
             return None
-        return self.paths.current / "bin/hostwright"
+        os.environ[_CAME_FROM] = own.name
+        return program
 
     @property
     def on_trial(self) -> bool:

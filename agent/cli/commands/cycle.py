@@ -37,9 +37,9 @@ def one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | Non
     paths = Paths()
     view = AccountView(output)
     with locked(paths.lock, wait_s=wait_s) as descriptor:
-        if (successor := Versions(paths).successor) is not None:
-            # Who held the lock switched to another version of the agent, or back: the cycle of this one would be taken
-            # for a cycle of that one.
+        if (successor := Versions(paths).successor()) is not None:
+            # The cycle before switched the agent's version. This one would be taken for a cycle of that version.
+            output.say("this host runs another version of the agent now: going on as that one")
             os.execv(successor, (f"{successor}", *sys.argv[1:]))  # noqa: S606  # our own program
         parts = wiring.parts_of_host(paths, lock=descriptor, progress=view.progress, named=named)
         # The engine finishes the operation it is in and ends; what it did is confirmed, remembered and reported.
