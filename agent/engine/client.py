@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.domain.codec import to_plain
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
@@ -56,8 +56,13 @@ __all__ = ["Decision", "Engine", "Execute", "FoundDeploy", "Skip"]
 
 REPOSITORIES = Paths().repositories
 
-Asked = tuple[Order, Mapping[str, Lacking]]
-"""The order of a deploy, and the secrets that single resources of it lack, by their keys."""
+
+class UnsealedOrder(NamedTuple):
+    """The order of a deploy, with the secrets put in that this host has. ``lacking``: those that it has not, by the
+    keys of the resources that wait for them."""
+
+    order: Order
+    lacking: Mapping[str, Lacking]
 
 
 class Engine:
@@ -171,10 +176,10 @@ class Engine:
         traced: bool = False,
     ) -> tuple[DeployOutcome, ...]:
         """The outcomes of all deploys of ``state``, by one child from its start to its end."""
-        asked = self._orders(state, root, interrupted, earlier)
-        orders = tuple(each[0] for each in asked.values() if not isinstance(each, Lacking))
+        found = self._unsealed_orders(state, root, interrupted, earlier)
+        orders = tuple(each.order for each in found.values() if not isinstance(each, Lacking))
         if not orders:
-            return tuple(_passed_over(caller, name, each) for name, each in asked.items() if isinstance(each, Lacking))
+            return tuple(_passed_over(caller, name, each) for name, each in found.items() if isinstance(each, Lacking))
         outcomes: list[DeployOutcome] = []
         over = ""
         stopped_before = self._stopped
@@ -192,7 +197,7 @@ class Engine:
                 child.terminate()
             unsent = None if forks_itself else begin
             for deploy in state.deploys:
-                each = asked[deploy.name]
+                each = found[deploy.name]
                 if isinstance(each, Lacking):
                     outcomes.append(_passed_over(caller, deploy.name, each))
                     continue
@@ -200,7 +205,7 @@ class Engine:
                     outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
                 else:
                     shows = deploy.built_in or not deploy.secrets
-                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller, shows=shows, waiting=each[1])
+                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller, shows=shows, waiting=each.lacking)
                     outcome = self._settled(talk, unsent)
                     over, unsent = talk.over, None
                 outcomes.append(outcome)
@@ -238,33 +243,36 @@ class Engine:
         ours = all(deploy.built_in for deploy in state.deploys)
         return ours and not mask.values() and self._python == sys.executable and forked.may_fork()
 
-    def _orders(
+    def _unsealed_orders(
         self, state: DesiredState, root: Path, interrupted: frozenset[str], earlier: Plan | None
-    ) -> Mapping[str, Asked | Lacking]:
-        """By deploy what the child is asked, or the secret without which nobody can ask."""
+    ) -> Mapping[str, UnsealedOrder | Lacking]:
+        """By deploy its order, or the secret without which it cannot be sent."""
         looks = {planned.deploy: planned for planned in earlier.deploys} if earlier is not None else {}
-        found: dict[str, Asked | Lacking] = {}
+        found: dict[str, UnsealedOrder | Lacking] = {}
         for deploy in state.deploys:
             # An earlier look may have been made with another value of a secret, or without it.
             look = _look_of(looks.get(deploy.name)) if deploy.built_in and not deploy.secrets else None
             try:
-                found[deploy.name] = self._asked(deploy, root, deploy.name in interrupted, look)
+                found[deploy.name] = self._unsealed_order(deploy, root, deploy.name in interrupted, look)
             except Lacking as error:
                 found[deploy.name] = error
         return found
 
-    def _asked(self, deploy: DesiredDeploy, root: Path, interrupted: bool, look: EarlierLook | None) -> Asked:
+    def _unsealed_order(
+        self, deploy: DesiredDeploy, root: Path, interrupted: bool, look: EarlierLook | None
+    ) -> UnsealedOrder:
         """Raises Lacking."""
         arguments, data = deploy.arguments, deploy.data
-        waiting: Mapping[str, Lacking] = {}
+        lacking: Mapping[str, Lacking] = {}
         if deploy.secrets and deploy.built_in and deploy.kind == "users":
-            arguments, waiting = passwords_apart(arguments, lambda account: self._unseal(account, root))
+            arguments, lacking = passwords_apart(arguments, lambda account: self._unseal(account, root))
         elif deploy.secrets:
             arguments = self._unseal(arguments, root)
         if holds_sealed(data):
             data = self._unseal(data, root)
         own = str(self._repositories / deploy.repository.tree) if deploy.repository else None
-        return Order(deploy.name, deploy.kind, deploy.source, arguments, data, interrupted, own, look), waiting
+        order = Order(deploy.name, deploy.kind, deploy.source, arguments, data, interrupted, own, look)
+        return UnsealedOrder(order, lacking)
 
     def _settled(self, talk: DeployTalk, unsent: Begin | None) -> DeployOutcome:
         """The outcome of a talk, also where it was cut off."""

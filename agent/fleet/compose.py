@@ -38,7 +38,7 @@ class Bounds:
         return 4 * self.text
 
 
-BOUNDS = (Bounds(200, 1000), Bounds(200, 160), Bounds(50, 160), Bounds(10, 80))
+REPORT_BOUNDS = (Bounds(200, 1000), Bounds(200, 160), Bounds(50, 160), Bounds(10, 80))
 """The first with which a report is not longer than readers take: what says less is better than what nobody reads."""
 _LONG_LISTS = frozenset({"changes", "holds", "problems", "prune_held", "orphaned", "released"}) | frozenset(
     {"not_idempotent", "complaints", "notes", "failed_units"}
@@ -66,7 +66,7 @@ def compose(account: Account, phase: Phase, applied: Applied, events: Iterable[E
     """The report of ``account``; ``applied`` is what the host remembers after it. Never longer than REPORT_LIMIT."""
     whole = _sections(account, applied, tuple(events), meta)
     names = {"host": meta.host, "inventory": meta.inventory, "agent_version": meta.agent_version, "phase": phase}
-    reports = (codec.from_plain(names | _bounded(whole, bounds, bounds.text), Report) for bounds in BOUNDS)
+    reports = (codec.from_plain(names | _bounded(whole, bounds, bounds.text), Report) for bounds in REPORT_BOUNDS)
     report = next(reports)
     while len(encode(report)) > REPORT_LIMIT:
         report = next(reports)
@@ -94,7 +94,7 @@ def _sections(account: Account, applied: Applied, events: Sequence[Event], meta:
             for adopted in applied.adopted
         ],
         "deploys": _deploys(account),
-        "changes": [_change(account, change, meta.counts) for change in changes[: BOUNDS[0].items]],
+        "changes": [_change(account, change, meta.counts) for change in changes[: REPORT_BOUNDS[0].items]],
         "changes_total": len(changes),
         "holds": _holds(account),
         "problems": [failure.document() for failure in account.failures],

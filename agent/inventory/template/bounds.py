@@ -133,7 +133,7 @@ def _require_joined(separator: str, parts: Any) -> None:
     _require(total <= TEXT_LIMIT, "a text")
 
 
-BOUNDS: dict[str, Callable[..., None]] = {
+FILTER_BOUNDS: dict[str, Callable[..., None]] = {
     **dict.fromkeys(("batch", "center", "comment", "slice", "truncate", "wordwrap"), _require_narrow),
     **dict.fromkeys(("combinations", "permutations", "product"), _require_narrow),
     **dict.fromkeys(("to_json", "to_nice_json", "tojson"), _require_indented),

@@ -14,7 +14,7 @@ from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
 from agent.inventory.template.bounds import (
-    BOUNDS,
+    FILTER_BOUNDS,
     TEXT_LIMIT,
     Budget,
     bounded,
@@ -75,7 +75,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals.update({"now": _refuse_now, "undef": _undef})
         self.filters.update(FILTERS)
         self.tests.update(CONDITIONS)
-        for name, bound in BOUNDS.items():
+        for name, bound in FILTER_BOUNDS.items():
             self.filters[name] = bounded(self.filters[name], bound)
         self.filters = with_full_names(deferring(filters_of_defined(self.filters)))
         self.tests = with_full_names(looking(tests_of_defined(self.tests)))
