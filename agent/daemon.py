@@ -34,7 +34,7 @@ from agent.system.log import log_to_stderr
 from agent.trace.answers import subject_of
 from agent.trace.glance import Glance
 from agent.trace.remote import Asked, offered
-from agent.trace.rest import PASSED, Command, Rest, lines, read
+from agent.trace.rest import PASSED, Rest, TimedCommand, lines, read
 from agent.trace.suspicion import CHANGES_MOST, Suspicion, write
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class Daemon:
         if self.watch.wait_s(now) == 0:
             self._check(by_clock=False)
 
-    def _ask_beside(self, whom: str, command: Command | None) -> None:
+    def _ask_beside(self, whom: str, command: TimedCommand | None) -> None:
         if self.cycle is None and not self.due and whom not in self.asked and command is not None:
             try:
                 self.asked[whom] = Asked(*command)

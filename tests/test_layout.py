@@ -83,10 +83,28 @@ def _version() -> str:
 
 
 def test_no_two_public_classes_share_a_name() -> None:
-    bodies = (ast.parse(path.read_text()).body for path in MODULES)
-    names = Counter(node.name for body in bodies for node in body if isinstance(node, ast.ClassDef))
+    """Nor with an alias of a type that other modules import."""
+    trees = {path: ast.parse(path.read_text()) for path in MODULES}
+    nodes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imported = {(node.module, alias.name) for node in nodes for alias in node.names}
+    names = Counter(
+        name
+        for path, tree in trees.items()
+        for node in tree.body
+        for name in _types_of(node)
+        if isinstance(node, ast.ClassDef) or (_name(path).removesuffix(".py").replace("/", "."), name) in imported
+    )
     shared = {name for name, times in names.items() if times > 1 and not name.startswith("_")}
     assert shared == set()
+
+
+def _types_of(node: ast.stmt) -> list[str]:
+    """The name of a class, or names in the case of a class that something is assigned to."""
+    if isinstance(node, ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    names = [each.id for each in targets if isinstance(each, ast.Name)]
+    return [name for name in names if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name)]
 
 
 def test_no_two_modules_of_a_folder_sound_alike() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from agent.checks.run import AT_ONCE, run_checks
 from agent.domain.check import Check
 from agent.domain.codec import from_plain
-from agent.trace.rest import PASSED, Command, read
+from agent.trace.rest import PASSED, TimedCommand, read
 
 START_S = 30
 """For the process to begin and to end, on a host that is busy."""
@@ -24,7 +24,7 @@ STACK = 512 * 1024
 """Bytes of stack of each thread, of which an http check has two: the 8 MiB of the system count as held."""
 
 
-def command(checks: Sequence[Check], file: Path) -> Command:
+def command(checks: Sequence[Check], file: Path) -> TimedCommand:
     """The command by which the daemon has ``checks`` asked, of which each ``only_looks``."""
     argv = [sys.executable, "-I", "-m", "agent.checks.ask", f"{file}"]
     longest = max(int(str(check.spec["timeout"])) for check in checks)

@@ -17,7 +17,7 @@ from agent.domain.digest import JSON
 from agent.domain.ownership import UNSEEN, LedgerEntry, Seen
 from agent.errors import DeployError
 
-State = Mapping[str, JSON]
+ResourceState = Mapping[str, JSON]
 """The properties of a resource, in the words of its kind."""
 
 Looked = Seen | OSError | DeployError | None
@@ -46,7 +46,7 @@ class Kind(ABC):
                 yield error
 
     @abstractmethod
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         """Say in a few words what somebody else changed since the agent ``left`` it so; empty where nobody did."""
 
     def remove(self, entries: Sequence[LedgerEntry], *, purge: bool) -> Mapping[str, str]:  # noqa: ARG002
@@ -96,7 +96,7 @@ def reason_of(error: DeployError | OSError) -> str:
     return f"{error.strerror or error}"
 
 
-def state_before(entry: LedgerEntry) -> State:
+def state_before(entry: LedgerEntry) -> ResourceState:
     """The state before the agent. Raises DeployError where nobody could look then: it can only be left as it is."""
     before = entry.before or {}
     if UNSEEN in before:
@@ -104,6 +104,6 @@ def state_before(entry: LedgerEntry) -> State:
     return before
 
 
-def state_left(entry: LedgerEntry) -> State | None:
+def state_left(entry: LedgerEntry) -> ResourceState | None:
     """The state that the agent left for sure; None where it left nothing, or was cut off."""
     return entry.left if entry.settled else None

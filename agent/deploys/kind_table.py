@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import cast
 
-from agent.deploys.kind import Kind, State
+from agent.deploys.kind import Kind, ResourceState
 from agent.domain.ownership import LedgerEntry, Seen
 
 _KINDS: Mapping[str, str] = {
@@ -66,7 +66,7 @@ def judged(entry: LedgerEntry, now: Seen | None) -> str:
     return f"changed since: {changed}" if changed else ""
 
 
-def changed_since(kind: str, left: State, now: Seen) -> str:
+def changed_since(kind: str, left: ResourceState, now: Seen) -> str:
     """Say in a few words what somebody else changed of a resource of this kind since it was ``left`` so; empty where
     nobody did."""
     found = kind_named(kind)

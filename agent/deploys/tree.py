@@ -17,7 +17,7 @@ from typing import cast
 
 from agent.deploys.at_path import AtPath
 from agent.deploys.correction import Correction
-from agent.deploys.files.path_kind import Content, PathKind, refused, removal
+from agent.deploys.files.path_kind import ContentReader, PathKind, refused, removal
 from agent.deploys.items import Item, Policy, in_order, parents
 from agent.deploys.kind_table import kind_named
 from agent.deploys.owners import Owner, Owners, owner_of
@@ -172,7 +172,7 @@ class _Survey:
         return self._repositories / item.repository
 
 
-def _once(read: Content) -> Content:
+def _once(read: ContentReader) -> ContentReader:
     """``read``, which is called once at most."""
     known: list[bytes] = []
 
@@ -189,7 +189,7 @@ def _kind_of(name: str) -> PathKind:
     return cast("PathKind", kind_named(name))
 
 
-def _change(kind: PathKind, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+def _change(kind: PathKind, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
     """The change that the item's policy allows."""
     change = removal(item, found) if item.absent else kind.difference(item, found, owner, content)
     if change is None or found.status is None or item.policy is Policy.OVERWRITE:

@@ -78,7 +78,7 @@ AbsolutePath = Annotated[
     str, checked(lambda path: path.startswith("/") and "\0" not in path, "an absolute path", "begin it with /")
 ]
 
-Account = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$")]
+AccountName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\$?$")]
 """The name or the number of a user or a group."""
 
 Duration = Annotated[str, AfterValidator(_duration)]

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
-Check = Callable[[Any], None]
+ValueCheck = Callable[[Any], None]
 
 _WORDS = {str: "text", int: "a whole number", bool: "true or false"}
 _SHOWN = 80
@@ -126,7 +126,7 @@ def _checked(reader: Reader, annotations: tuple[Any, ...]) -> Reader:
     return reader
 
 
-def _one_checked(reader: Reader, check: Check) -> Reader:
+def _one_checked(reader: Reader, check: ValueCheck) -> Reader:
     def read(value: Any) -> Any:
         found = reader(value)
         check(found)

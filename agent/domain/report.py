@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from agent.domain.codec import Check, Mismatch
+from agent.domain.codec import Mismatch, ValueCheck
 from agent.domain.host_name import HOST_NAME
 from agent.domain.phase import Phase
 
@@ -22,7 +22,7 @@ LATEST = 253_402_300_799
 """Seconds since the epoch: the end of the year 9999, beyond which no calendar goes."""
 
 
-def _within(bound: int, *, low: bool) -> Check:
+def _within(bound: int, *, low: bool) -> ValueCheck:
     def check(value: int) -> None:
         if value < bound if low else value > bound:
             raise Mismatch(f"at {'least' if low else 'most'} {bound} was expected")
@@ -30,7 +30,7 @@ def _within(bound: int, *, low: bool) -> Check:
     return check
 
 
-def _no_longer(bound: int) -> Check:
+def _no_longer(bound: int) -> ValueCheck:
     def check(value: str | tuple[object, ...]) -> None:
         if len(value) > bound:
             raise Mismatch(f"it is longer than {bound}")
@@ -38,7 +38,7 @@ def _no_longer(bound: int) -> Check:
     return check
 
 
-def _shaped(pattern: str) -> Check:
+def _shaped(pattern: str) -> ValueCheck:
     matches = re.compile(pattern.removeprefix("^").removesuffix("$")).fullmatch
 
     def check(value: str) -> None:
@@ -48,7 +48,7 @@ def _shaped(pattern: str) -> Check:
     return check
 
 
-_BOUNDS: dict[str, Callable[[Any], Check]] = {
+_BOUNDS: dict[str, Callable[[Any], ValueCheck]] = {
     "ge": lambda bound: _within(bound, low=True),
     "le": lambda bound: _within(bound, low=False),
     "max_length": _no_longer,

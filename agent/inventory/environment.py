@@ -36,7 +36,7 @@ from agent.inventory.secrets import SecretFiles
 from agent.inventory.site import Play
 from agent.inventory.source import open_source
 from agent.inventory.template.render import HostValues, HostVars, Renderer, TemplateProblem
-from agent.inventory.tools import PythonTool, Tool
+from agent.inventory.tools import DeclaredTool, PythonTool
 from agent.problems import ProblemKind
 from agent.system.yaml import Position
 
@@ -77,7 +77,7 @@ class Environment:
         plays: tuple[Play, ...],
         fleet: Fleet,
         *,
-        tools: Mapping[str, Tool],
+        tools: Mapping[str, DeclaredTool],
         lock: Lock,
         repositories: ReadRepository,
         recipients: Recipients,

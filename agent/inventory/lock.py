@@ -24,10 +24,10 @@ from agent.inventory.secrets import NAME
 from agent.inventory.source import Source
 from agent.inventory.tools import (
     ArchiveTool,
-    Command,
+    CommandName,
+    DeclaredTool,
     PlatformName,
     PythonTool,
-    Tool,
     ToolName,
     checked_path,
     checked_url,
@@ -46,7 +46,7 @@ Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,2000}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Hash = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Bin = Annotated[
-    dict[Command, Annotated[str, AfterValidator(checked_path)]],
+    dict[CommandName, Annotated[str, AfterValidator(checked_path)]],
     Field(min_length=1, description="command: its path in the archive, or its script"),
 ]
 
@@ -158,14 +158,14 @@ class Lock:
             )
         return self.agent
 
-    def pins(self, tools: Mapping[str, Tool]) -> Pins:
+    def pins(self, tools: Mapping[str, DeclaredTool]) -> Pins:
         """The pins that may be used: without tools that are behind tools.yaml."""
         reasons = ((name, self.behind(tool)) for name, tool in tools.items())
         behind = {name: reason for name, reason in reasons if reason}
         sound = {name: pin for name, pin in self.tools.items() if name in tools and name not in behind}
         return Pins(sound, self.repositories, behind)
 
-    def behind(self, tool: Tool) -> str:
+    def behind(self, tool: DeclaredTool) -> str:
         """Why the pin of ``tool`` is not what tools.yaml asks for; empty where it is."""
         pin = self.tools.get(tool.name)
         if pin is None:
@@ -181,7 +181,7 @@ class Lock:
 
 
 def stale(
-    lock: Lock, tools: Mapping[str, Tool], addresses: Collection[Address], agent: str | None = None
+    lock: Lock, tools: Mapping[str, DeclaredTool], addresses: Collection[Address], agent: str | None = None
 ) -> Iterator[str]:
     """One line for everything that `hostwright lock` would change. ``agent``: the requirement of fleet.yaml."""
     asked = {address.pinned for address in addresses}

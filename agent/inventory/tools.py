@@ -77,7 +77,7 @@ class PythonTool:
         return re.search(r"[^=!<>~]==[^=*,]+$", self.requirement) is not None
 
 
-Tool = ArchiveTool | PythonTool
+DeclaredTool = ArchiveTool | PythonTool
 
 
 def checked_url(url: str) -> str:
@@ -101,7 +101,7 @@ def _text(value: object) -> object:
 
 
 Version = Annotated[str, Field(min_length=1, max_length=100), BeforeValidator(_text)]
-Command = Annotated[str, Field(pattern=f"^{TOOL_NAME.pattern}$")]
+CommandName = Annotated[str, Field(pattern=f"^{TOOL_NAME.pattern}$")]
 ToolName = Annotated[str, Field(pattern=f"^{TOOL_NAME.pattern}$")]
 PlatformName = Annotated[str, Field(pattern=r"^linux-[a-z0-9_]{1,20}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="what the download must be; 64 hex digits")]
@@ -110,8 +110,8 @@ _OF_PACKAGERS = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64", "armhf"
 
 Url = Annotated[str, Field(min_length=1, description="a template over version, platform and arch")]
 Bin = Annotated[
-    Annotated[tuple[Command, ...], Field(strict=False, min_length=1)]
-    | dict[Command, Annotated[str, Field(min_length=1)]],
+    Annotated[tuple[CommandName, ...], Field(strict=False, min_length=1)]
+    | dict[CommandName, Annotated[str, Field(min_length=1)]],
     Field(description="commands; or by command, where it lies in the archive or what the Python script is called"),
 ]
 
@@ -159,7 +159,7 @@ def tools_schema() -> dict[str, Any]:
     }
 
 
-def read_tools(source: Source, complaints: Complaints) -> dict[str, Tool]:
+def read_tools(source: Source, complaints: Complaints) -> dict[str, DeclaredTool]:
     """The tools of an inventory by name. Mistakes go to ``complaints``."""
     root = source.mapping(TOOLS_FILE, complaints, "write `ripgrep: {version: …}` and the like")
     if root is None:
@@ -174,7 +174,7 @@ class _Reader:
         self._complaints = complaints
         self._renderer = Renderer()
 
-    def tool(self, name: object, position: Position, node: Node) -> Tool | None:
+    def tool(self, name: object, position: Position, node: Node) -> DeclaredTool | None:
         if not isinstance(name, str) or not TOOL_NAME.fullmatch(name):
             remedy = "letters, digits and . _ + -, 64 at most, a letter or digit first"
             self._complaints.add(position, (), f'"{name}" is not a name for a tool', remedy)

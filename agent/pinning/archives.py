@@ -11,13 +11,13 @@ from agent.errors import Consequence, HostwrightError, InventoryError, SourceErr
 from agent.inventory.tools import ArchiveTool, WantedAsset
 from agent.problems import ProblemKind
 from agent.system.archive import ArchiveError, Member, Type, located, members
-from agent.system.download import Progress, download, file_name
+from agent.system.download import OnProgress, download, file_name
 
 SIZE_LIMIT = 2 * 1024**3
 """Bytes of one download; the largest tool chains are half of that."""
 
 
-def pin_archive(tool: ArchiveTool, work: Path, watch: Callable[[str], Progress]) -> ToolPin:
+def pin_archive(tool: ArchiveTool, work: Path, watch: Callable[[str], OnProgress]) -> ToolPin:
     """Downloads to the private folder ``work``; ``watch`` says who is told of one download's progress.
 
     Raises SourceError (``download-failed``, ``archive-refused``), InventoryError for a command that is not there,
@@ -40,7 +40,7 @@ def pin_archive(tool: ArchiveTool, work: Path, watch: Callable[[str], Progress])
     return ToolPin(tool.name, tool.version, common, assets)
 
 
-def _asset(tool: ArchiveTool, wanted: WantedAsset, target: Path, progress: Progress) -> Asset:
+def _asset(tool: ArchiveTool, wanted: WantedAsset, target: Path, progress: OnProgress) -> Asset:
     try:
         found = download(wanted.url, target, limit=SIZE_LIMIT, progress=progress)
         if wanted.sha256 is not None and wanted.sha256 != found.sha256:

@@ -13,15 +13,15 @@ from agent.host.repositories import Repositories
 from agent.inventory.complaint import nearest
 from agent.inventory.lint.external_deploys import require_runnable
 from agent.inventory.lock import AGENT, Lock
-from agent.inventory.tools import ArchiveTool, PythonTool, Tool
+from agent.inventory.tools import ArchiveTool, DeclaredTool, PythonTool
 from agent.pinning.archives import pin_archive
 from agent.pinning.python import pin_python, require_named_index
-from agent.system.download import Progress
+from agent.system.download import OnProgress
 
 OF_HOSTS = f"{AGENT}[host]"
 """The agent with the libraries that only a managed host needs."""
 
-Watch = Callable[[str], Progress]
+Watch = Callable[[str], OnProgress]
 """Called with the name of what is looked up now; gives who is told how far it is."""
 
 
@@ -31,7 +31,7 @@ class Renewal:
 
     def __init__(
         self,
-        tools: Mapping[str, Tool],
+        tools: Mapping[str, DeclaredTool],
         addresses: Collection[Address],
         *,
         repositories: Repositories,
@@ -83,7 +83,7 @@ class Renewal:
             self.failures.append(error)
             return replace(lock, agent=old.agent, agent_asked=old.agent_asked)
 
-    def _tool_pinned(self, lock: Lock, old: Lock, tool: Tool, *, keep: bool) -> Lock:
+    def _tool_pinned(self, lock: Lock, old: Lock, tool: DeclaredTool, *, keep: bool) -> Lock:
         try:
             return self._with_tool(lock, tool, old.tools[tool.name] if keep else None)
         except HostwrightError as error:
@@ -121,7 +121,7 @@ class Renewal:
             pin = AgentPin(found.version, tuple(line.replace(OF_HOSTS, AGENT, 1) for line in found.requirements))
         return replace(lock, agent=pin, agent_asked=asked)
 
-    def _with_tool(self, lock: Lock, tool: Tool, pin: ToolPin | None) -> Lock:
+    def _with_tool(self, lock: Lock, tool: DeclaredTool, pin: ToolPin | None) -> Lock:
         asked = dict(lock.asked)
         asked.pop(tool.name, None)
         if isinstance(tool, ArchiveTool):

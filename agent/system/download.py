@@ -25,7 +25,7 @@ from agent.problems import ProblemKind
 from agent.system.files import discard, fsync_folder
 from agent.system.http import MAX_REDIRECTS, Watch, open_url, shown
 
-Progress = Callable[[int, int | None], None]
+OnProgress = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes that there will be, None where the server does not say."""
 
 _CHUNK = 64 * 1024
@@ -62,7 +62,7 @@ def _silent(_received: int, _total: int | None) -> None:
 
 
 def download(
-    url: str, target: Path, *, limit: int, progress: Progress = _silent, patience: Patience = Patience()
+    url: str, target: Path, *, limit: int, progress: OnProgress = _silent, patience: Patience = Patience()
 ) -> Downloaded:
     """Fetch the file at ``url``, at most ``limit`` bytes, as ``target`` (0600, replaced when it is there).
 
@@ -81,7 +81,7 @@ def download(
 
 
 def download_pinned(
-    asset: Asset, target: Path, *, progress: Progress = _silent, patience: Patience = Patience()
+    asset: Asset, target: Path, *, progress: OnProgress = _silent, patience: Patience = Patience()
 ) -> None:
     """Exactly what ``asset`` says as ``target`` (0600); one that is already there is checked and taken.
 
@@ -156,7 +156,7 @@ class _Transfer:
     _part: Path
     _limit: int
     _size: int | None
-    _progress: Progress
+    _progress: OnProgress
     _patience: Patience
     _validator: str = ""
 

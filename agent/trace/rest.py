@@ -24,7 +24,7 @@ ASK_LONGEST_S = 24 * 3600
 PASSED = b"all checks pass\n"
 """What the command of a ``Rest.probe`` says then."""
 
-Command = tuple[list[str], dict[str, str], int]
+TimedCommand = tuple[list[str], dict[str, str], int]
 """Arguments, environment, and after how many seconds it is given up."""
 
 
@@ -42,9 +42,9 @@ class Rest:
         drift_s: int = DEFAULTS["drift_s"],
         plan_s: int = DEFAULTS["plan_s"],
         watch: bool = False,
-        ask: Command | None = None,
+        ask: TimedCommand | None = None,
         offered: str = "",
-        probe: Command | None = None,
+        probe: TimedCommand | None = None,
         checks: list[dict[str, object]] | None = None,
     ) -> None:
         self.until = until

@@ -16,7 +16,7 @@ from agent.deploys.containers import podman
 from agent.deploys.containers.quadlet_text import FOLDER, file_name, service_of
 from agent.deploys.correction import Correction
 from agent.deploys.items import FILE_MODE, Item, items_from_json
-from agent.deploys.kind import Kind, State, state_before
+from agent.deploys.kind import Kind, ResourceState, state_before
 from agent.deploys.place import SYSTEM, Place
 from agent.deploys.unit_state import LoadedUnit, Times, UnitStep, WantedUnit, steps
 from agent.domain.codec import from_plain
@@ -99,7 +99,7 @@ class Quadlet(Kind):
             else:
                 systemctl.systemctl(service, step.value, service)
 
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         if left.get("sha256") != now.state["sha256"]:
             return "its content changed"
         return "its mode changed" if left.get("mode") != now.state["mode"] else ""

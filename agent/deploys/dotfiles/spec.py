@@ -21,7 +21,7 @@ from agent.deploys.dotfiles.overlay import HomeRules, Laid, overlaid
 from agent.deploys.items import Policy, concrete_items
 from agent.deploys.spec import Concrete, Sources, Spec
 from agent.deploys.spec import overlaid as laid_over
-from agent.deploys.values import Account, Quoted
+from agent.deploys.values import AccountName, Quoted
 from agent.deploys.written import Written
 from agent.domain.address import Address
 from agent.domain.desired import Resource
@@ -47,9 +47,9 @@ class _Home:
 
 
 class _Whose(Written):
-    user: Account | None = None
+    user: AccountName | None = None
     """Whose home; the account must exist by then."""
-    users: tuple[Account, ...] = ()
+    users: tuple[AccountName, ...] = ()
     """The same for several users."""
     sets: tuple[SetName, ...] = Field(
         default=(),

@@ -10,7 +10,7 @@ import hashlib
 from agent.deploys.edits import BlockEdit
 from agent.deploys.files.part import Part, rewrite
 from agent.deploys.items import Item
-from agent.deploys.kind import State
+from agent.deploys.kind import ResourceState
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
 
@@ -25,7 +25,7 @@ class Block(Part):
         block = BlockEdit(part, None).found(text).encode(errors="surrogateescape")
         return Seen({"sha256": hashlib.sha256(block).hexdigest()}, block) if block else None
 
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         return "" if left == now.state else "content"
 
     def without(self, part: str, text: str) -> str:

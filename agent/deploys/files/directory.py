@@ -7,9 +7,9 @@ import stat
 from contextlib import suppress
 
 from agent.deploys.at_path import AtPath, leads_into
-from agent.deploys.files.path_kind import Content, Whole, attributes_of, giving, in_the_way
+from agent.deploys.files.path_kind import ContentReader, Whole, attributes_of, giving, in_the_way
 from agent.deploys.items import FOLDER_MODE, Item
-from agent.deploys.kind import State
+from agent.deploys.kind import ResourceState
 from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace
 from agent.deploys.writing import put_folder, set_attributes
@@ -32,7 +32,7 @@ class Directory(Whole):
                 return AtPath(os.fstat(descriptor))
         return found
 
-    def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+    def difference(self, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
         del content
         if found.type == stat.S_IFDIR:
             changes = [] if item.is_parent else self.attribute_changes(item, found, owner)
@@ -53,7 +53,7 @@ class Directory(Whole):
         set_attributes(at.parent, at.name, owner.attributes(item.path, mode, giving(item, found)), batch=at.batch)
         return ""
 
-    def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> None:
+    def put_back(self, at: OpenPlace, before: ResourceState, image: bytes | None) -> None:
         del image
         attributes = attributes_of(before)
         if at.look().type == stat.S_IFDIR:

@@ -12,7 +12,7 @@ from agent.deploys.edits import REPLACING
 from agent.deploys.items import Item
 from agent.deploys.spec import NamedEntry
 from agent.deploys.validating import PLACEHOLDER
-from agent.deploys.values import Account, Quoted
+from agent.deploys.values import AccountName, Quoted
 from agent.deploys.written import Written
 from agent.domain.fault import Mistake
 from agent.domain.near import near
@@ -175,9 +175,9 @@ class FileEntry(NamedEntry):
     mode: Mode | None = None
     """Permissions, quoted: "0640". Default: 0644, 0755 for directories and for files that are executable in Git. In a
     tree it holds for all files."""
-    owner: Account | None = None
+    owner: AccountName | None = None
     """User who owns it, by name or number. Default: root."""
-    group: Account | None = None
+    group: AccountName | None = None
     """Group of it. Default: the owner's own."""
     capabilities: tuple[Capability, ...] = Field(default_factory=tuple)
     """Capabilities of a program, such as `cap_net_bind_service` (permitted and effective). Default: none; others are

@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.deploys.at_path import CONTENT_LIMIT, AtPath
 from agent.deploys.files.diff import unified
 from agent.deploys.files.path_kind import (
-    Content,
+    ContentReader,
     Whole,
     attributes_of,
     giving,
@@ -21,7 +21,7 @@ from agent.deploys.files.path_kind import (
     state_of,
 )
 from agent.deploys.items import FILE_MODE, Item
-from agent.deploys.kind import State
+from agent.deploys.kind import ResourceState
 from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace
 from agent.deploys.validating import approval
@@ -61,7 +61,7 @@ class File(Whole):
             raise DeployError(why, hint=hint, kind=ProblemKind.SOURCE_DAMAGED)
         return content
 
-    def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+    def difference(self, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
         is_file = found.type == stat.S_IFREG
         if is_file:
             changes = self.attribute_changes(item, found, owner)
@@ -107,7 +107,7 @@ class File(Whole):
         """Removes the file."""
         return list(self.remove([entry], purge=False).values())
 
-    def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> None:
+    def put_back(self, at: OpenPlace, before: ResourceState, image: bytes | None) -> None:
         attributes = attributes_of(before)
         if image is not None:
             put_file(at.parent, at.name, image, attributes, backup=False, batch=at.batch)

@@ -18,7 +18,7 @@ from typing import cast
 from agent.deploys.edits import REPLACING, LineEdit, body, split
 from agent.deploys.files.part import Part, rewrite
 from agent.deploys.items import Item
-from agent.deploys.kind import State, state_before
+from agent.deploys.kind import ResourceState, state_before
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
 
@@ -44,7 +44,7 @@ class Line(Part):
         image = "".join(lines[number] for number in mine).encode(errors="surrogateescape")
         return Seen({"sha256": hashlib.sha256(image).hexdigest(), "at": list(mine)}, image)
 
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         """Nobody can change a line that is known by what it says."""
         return "" if left.get("sha256") == now.state.get("sha256") else "content"
 

@@ -6,9 +6,9 @@ import stat
 from dataclasses import replace
 
 from agent.deploys.at_path import AtPath, holds_only_links
-from agent.deploys.files.path_kind import Content, Whole, in_the_way, is_private
+from agent.deploys.files.path_kind import ContentReader, Whole, in_the_way, is_private
 from agent.deploys.items import Item
-from agent.deploys.kind import State
+from agent.deploys.kind import ResourceState
 from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace
 from agent.deploys.writing import put_link, remove_links
@@ -24,7 +24,7 @@ class Link(Whole):
             return replace(found, empty=holds_only_links(at.parent, at.name, item.links_into))
         return found
 
-    def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+    def difference(self, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
         del owner, content
         if found.type == stat.S_IFLNK:
             words = f"point the link to {item.target} (was {found.target})"
@@ -42,6 +42,6 @@ class Link(Whole):
             remove_links(at.parent, at.name, item.links_into)
         return put_link(at.parent, at.name, item.target or "", backup=item.backup, batch=at.batch)
 
-    def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> None:
+    def put_back(self, at: OpenPlace, before: ResourceState, image: bytes | None) -> None:
         del image
         put_link(at.parent, at.name, f"{before['target']}", backup=False, batch=at.batch)

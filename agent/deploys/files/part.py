@@ -12,7 +12,7 @@ from dataclasses import replace
 from agent.deploys.at_path import AtPath
 from agent.deploys.edits import REPLACING, Edit, holds_marker
 from agent.deploys.files.diff import unified
-from agent.deploys.files.path_kind import Content, PathKind, is_private, refused, work_at
+from agent.deploys.files.path_kind import ContentReader, PathKind, is_private, refused, work_at
 from agent.deploys.items import FILE_MODE, SECRET_MODE, Item
 from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace, place_of
@@ -48,7 +48,7 @@ class Part(PathKind):
     def content_after(self, item: Item, found: AtPath) -> bytes:
         return _encoded(self.edit(item).apply(_text(found)))
 
-    def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+    def difference(self, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
         del owner, content
         if found.type not in (0, stat.S_IFREG):
             hint = "; name the file that it leads to" if found.type == stat.S_IFLNK else ""

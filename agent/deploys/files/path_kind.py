@@ -20,7 +20,7 @@ from agent.deploys import kind_table
 from agent.deploys.at_path import AtPath, Attributes
 from agent.deploys.files.diff import unified
 from agent.deploys.items import Item
-from agent.deploys.kind import Kind, Looked, State, reason_of, state_before
+from agent.deploys.kind import Kind, Looked, ResourceState, reason_of, state_before
 from agent.deploys.owners import Owner, names
 from agent.deploys.place import OpenPlace, Place, Work, Works, look_each, place_of
 from agent.deploys.writing import forget_backup, remove
@@ -44,7 +44,7 @@ _WORDS = {
 }
 
 
-Content = Callable[[], bytes]
+ContentReader = Callable[[], bytes]
 """Reads what a file should hold. Raises DeployError."""
 
 
@@ -65,7 +65,7 @@ class PathKind(Kind):
         return at.look()
 
     @abstractmethod
-    def difference(self, item: Item, found: AtPath, owner: Owner, content: Content) -> WantedChange | None:
+    def difference(self, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
         """The change that makes ``found`` as an item that is to be there, None where it is so. Calls ``content`` only
         if it has to."""
 
@@ -94,7 +94,7 @@ class Whole(PathKind):
         return name
 
     @abstractmethod
-    def put_back(self, at: OpenPlace, before: State, image: bytes | None) -> object:
+    def put_back(self, at: OpenPlace, before: ResourceState, image: bytes | None) -> object:
         """Makes it as it was ``before``, whatever is there now. Raises DeployError, OSError."""
 
     def wanted_mode(self, item: Item) -> int:
@@ -136,7 +136,7 @@ class Whole(PathKind):
         except DeployError as error:
             return error
 
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         if left.get("type") != now.state["type"]:
             return f"it is a {now.state['type']} now"
         fields = [field for field in {**left, **now.state} if left.get(field) != now.state.get(field)]
@@ -165,7 +165,7 @@ class Whole(PathKind):
                     together.do(number)
         return stayed
 
-    def _remove_unchanged(self, left: State | None, at: OpenPlace) -> None:
+    def _remove_unchanged(self, left: ResourceState | None, at: OpenPlace) -> None:
         """Looks again, because a person may have written since the first look. A file that is empty once blocks and
         lines were removed from it is removed, too. Raises DeployError for what holds, or may hold, somebody else's."""
         found = at.look()
@@ -235,7 +235,7 @@ def state_of(found: AtPath) -> dict[str, JSON]:
     return state | {"sha256": hashlib.sha256(found.content).hexdigest()}
 
 
-def attributes_of(state: State) -> Attributes:
+def attributes_of(state: ResourceState) -> Attributes:
     """The attributes that ``state_of`` noted."""
     mode, uid, gid = (cast("int", state.get(field, 0)) for field in ("mode", "uid", "gid"))
     return Attributes(
@@ -270,7 +270,7 @@ def removal(item: Item, found: AtPath) -> WantedChange | None:
     return WantedChange(item.key, f"remove {found.described}", diff, is_private(found))
 
 
-def _put_back(at: OpenPlace, before: State, image: bytes | None) -> None:
+def _put_back(at: OpenPlace, before: ResourceState, image: bytes | None) -> None:
     kind = before.get("type")
     if kind == "nothing":
         remove(at.parent, at.name, backup=False, batch=at.batch)

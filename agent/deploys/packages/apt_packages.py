@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from agent.deploys.kind import State, reason_of, state_before, state_left
+from agent.deploys.kind import ResourceState, reason_of, state_before, state_left
 from agent.deploys.packages import apt, holds
 from agent.deploys.packages.changes import PackageChange
 from agent.deploys.packages.dpkg import Packages
@@ -40,10 +40,10 @@ _ONLY_WHAT_IS_NEEDED = (
 
 
 class AptPackages(PackageManager):
-    def installed(self) -> Mapping[str, State]:
+    def installed(self) -> Mapping[str, ResourceState]:
         return {name: _state(_packages(), name) for name in _packages().installed}
 
-    def state(self, name: str) -> State | None:
+    def state(self, name: str) -> ResourceState | None:
         packages = _packages()
         return _state(packages, name) if name in packages.by_name else None
 
@@ -158,7 +158,7 @@ class PackageRemoval(Transaction):
             kept |= more
 
 
-def _state(packages: Packages, name: str) -> State:
+def _state(packages: Packages, name: str) -> ResourceState:
     found = packages.by_name[name]
     return {"version": found.version, "held": found.held, "auto": found.name in _auto()}
 

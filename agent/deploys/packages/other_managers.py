@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.deploys.kind import State, state_before, state_left
+from agent.deploys.kind import ResourceState, state_before, state_left
 from agent.deploys.packages.package_manager import PackageManager
 from agent.deploys.telling import plain_lines, reason
 from agent.domain.ownership import LedgerEntry, Seen
@@ -100,10 +100,10 @@ class OtherManager(PackageManager):
         """The command that removes the packages whose names stand behind it."""
         return self.purge if purge else self.keep
 
-    def installed(self) -> Mapping[str, State]:
+    def installed(self) -> Mapping[str, ResourceState]:
         return {name: {"version": max(versions)} for name, versions in self.versions().items()}
 
-    def state(self, name: str) -> State | None:
+    def state(self, name: str) -> ResourceState | None:
         return self.installed().get(name)
 
     def take_away(self, names: Sequence[str], *, purge: bool) -> Mapping[str, str]:

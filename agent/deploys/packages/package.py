@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from agent.deploys.kind import Kind, State
+from agent.deploys.kind import Kind, ResourceState
 from agent.deploys.packages.package_manager import manager_of_host, require_manager
 from agent.domain.ownership import LedgerEntry, Seen
 
@@ -16,7 +16,7 @@ class Package(Kind):
         state = require_manager().state(name)
         return None if state is None else Seen(state)
 
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         """A newer version is no change by a person."""
         return "held on this host" if now.state.get("held") and not left.get("held") else ""
 

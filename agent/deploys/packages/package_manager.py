@@ -6,7 +6,7 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
-from agent.deploys.kind import State
+from agent.deploys.kind import ResourceState
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
 
@@ -16,11 +16,11 @@ class PackageManager(ABC):
     came along as a dependency). All methods raise DeployError where the manager itself cannot be had."""
 
     @abstractmethod
-    def installed(self) -> Mapping[str, State]:
+    def installed(self) -> Mapping[str, ResourceState]:
         """All packages that are on the host, by name; with their architecture where that is not the host's own."""
 
     @abstractmethod
-    def state(self, name: str) -> State | None:
+    def state(self, name: str) -> ResourceState | None:
         """One package, by any name that an inventory may give it; None where it is not on the host."""
 
     @abstractmethod

@@ -20,7 +20,7 @@ from agent.domain.tree import Tree
 _URL = re.compile(r"(https?|mirror\+https?|file):/[^\s\\\[\]]+")
 _CREDENTIALS = re.compile(r"//[^/]*@")
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 Suite = Annotated[str, Field(pattern=r"^([A-Za-z0-9.][A-Za-z0-9._~+-]*(/[A-Za-z0-9._~+-]+)*/?|/)$")]
 Component = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)*$")]
 Architecture = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]

@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from agent.deploys.items import FILE_MODE, Item, concrete_items, parents
-from agent.deploys.packages.repository import Name, Repository
+from agent.deploys.packages.repository import Repository, RepositoryName
 from agent.deploys.spec import NAMES, Concrete, Sources, Spec
 from agent.deploys.values import Duration, checked
 from agent.domain.desired import Resource
@@ -56,7 +56,7 @@ class PackagesSpec(Spec):
     too: nothing is removed that is not named."""
     held: tuple[PackageName, ...] = ()
     """Packages that must be installed and held (`apt-mark hold`): nobody upgrades them but Git, by a pin (apt only)."""
-    apt_repositories: Mapping[Name, Repository] = Field(alias="repositories", default_factory=dict)
+    apt_repositories: Mapping[RepositoryName, Repository] = Field(alias="repositories", default_factory=dict)
     """Further repositories by name, with their keys (apt only)."""
     upgrades: Literal["security", "all"] | None = None
     """Packages that are upgraded whenever there is something newer: those with `security` updates of the distribution,

@@ -13,7 +13,7 @@ from agent.deploys import systemctl, tree
 from agent.deploys.correction import Correction, each_alone
 from agent.deploys.files.diff import unified
 from agent.deploys.items import items_from_json
-from agent.deploys.kind import Kind, State, state_before
+from agent.deploys.kind import Kind, ResourceState, state_before
 from agent.deploys.services.startable import require_startable
 from agent.deploys.services.unit_file import UNIT_MODE, UnitFile, erase, linked_from, put_back, unit_file
 from agent.deploys.systemctl import JOB_TIMEOUT_S, QUERY_TIMEOUT_S
@@ -106,7 +106,7 @@ class Unit(Kind):
             raise DeployError(f"{name}: {failed}: systemctl ended well, and the unit is {state}", hint=hint)
         return told
 
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         was, is_now = left.get("file"), now.state.get("file")
         if was == is_now:
             return ""

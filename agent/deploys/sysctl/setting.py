@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.deploys.correction import Correction, each_alone
-from agent.deploys.kind import Kind, State, state_before
+from agent.deploys.kind import Kind, ResourceState, state_before
 from agent.deploys.sysctl import keys
 from agent.deploys.sysctl.kernel import Kernel
 from agent.deploys.sysctl.keys import SettingLine
@@ -76,7 +76,7 @@ class KernelSetting(Kind):
         if override:
             raise DeployError(f"{key}: {override}")
 
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         """Say how the line differs. Another value in the kernel alone does not count: it would not last anyway."""
         return "" if left.get("line") == now.state.get("line") else f"its line now says {now.state.get('line')}"
 
@@ -135,6 +135,6 @@ def _wanted(arguments: Mapping[str, JSON]) -> Mapping[str, WantedSetting]:
     return from_plain(arguments["settings"], dict[str, WantedSetting])
 
 
-def _text(state: State, word: str) -> str | None:
+def _text(state: ResourceState, word: str) -> str | None:
     value = state.get(word)
     return value if isinstance(value, str) else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.deploys import questions as about
 from agent.deploys.at_path import Attributes, look
 from agent.deploys.correction import Correction, refusal
-from agent.deploys.kind import Kind, State, state_before
+from agent.deploys.kind import Kind, ResourceState, state_before
 from agent.deploys.writing import put_file, put_link, remove
 from agent.domain.digest import JSON
 from agent.domain.ownership import LedgerEntry, Seen
@@ -64,7 +64,7 @@ class Timezone(Kind):
         """Raises OSError."""
         self._put({"link": f"{_ZONES}/{zone}", "file": f"{zone}\n"}, None)
 
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         return "" if _zone(now.state) == _zone(left) else f"it is {_zone(now.state) or 'not a link to a zone'}"
 
     def remove_one(self, entry: LedgerEntry) -> None:  # noqa: ARG002 - a host has one
@@ -73,7 +73,7 @@ class Timezone(Kind):
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
         self._put(state_before(entry), image)
 
-    def _put(self, state: State, image: bytes | None) -> None:
+    def _put(self, state: ResourceState, image: bytes | None) -> None:
         link, file = state.get("link"), state.get("file")
         with self._etc() as etc:
             if link is not None:
@@ -93,7 +93,7 @@ def _put_file(etc: int, name: str, content: bytes | None) -> None:
         remove(etc, name, backup=False)
 
 
-def _zone(state: State) -> JSON:
+def _zone(state: ResourceState) -> JSON:
     """The zone that /etc/localtime points to, by an absolute link or a relative one; None for any other."""
     target = posixpath.normpath(posixpath.join("/etc", f"{state.get('link')}"))
     return target.removeprefix(f"{_ZONES}/") if target.startswith(f"{_ZONES}/") else None

@@ -10,7 +10,7 @@ from typing import cast
 
 from agent.deploys import questions as about
 from agent.deploys.correction import Correction, each_alone
-from agent.deploys.kind import Kind, State
+from agent.deploys.kind import Kind, ResourceState
 from agent.deploys.tools import python
 from agent.deploys.tools.install import asset_for, bin_of, flaw, install, platform
 from agent.deploys.tools.links import WrongLink, described, linked, put_right, refuse_blocked, wrong
@@ -105,7 +105,7 @@ class Tool(Kind):
             for version in set(store.versions(pin.name)) - {pin.version, before.version}:
                 store.take_away(store.version(pin.name, version))
 
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         if now.state["version"] != left["version"]:
             return f"version {now.state['version'] or 'none'} is linked"
         there = cast("Mapping[str, str]", now.state["commands"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.deploys.kind import Kind, State, state_before, state_left
+from agent.deploys.kind import Kind, ResourceState, state_before, state_left
 from agent.deploys.users import accounts, departed
 from agent.deploys.users.commands import ShadowCommand
 from agent.domain.ownership import LedgerEntry, Seen
@@ -18,7 +18,7 @@ class Group(Kind):
         group = accounts.read().groups.get(name)
         return None if group is None else Seen({"gid": group.gid, "members": sorted(group.members)})
 
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         same = left.get("gid") == now.state["gid"]
         return "" if same else f"its gid is {now.state['gid']}, not {left.get('gid')}"
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from agent.deploys.kind import Kind, State, state_before, state_left
+from agent.deploys.kind import Kind, ResourceState, state_before, state_left
 from agent.deploys.users import access, accounts, memberships, ssh_folder, sudoers
 from agent.deploys.users.accounts import AccountFiles, names_in
 from agent.deploys.users.commands import ShadowCommand, set_password
@@ -60,7 +60,7 @@ class User(Kind):
         state["keys"] = hashlib.sha256(image).hexdigest() if image is not None else None
         return Seen(state, image)
 
-    def changed(self, left: State, now: Seen) -> str:
+    def changed(self, left: ResourceState, now: Seen) -> str:
         moved = [
             f"its {field} is {now.state.get(field)}, not {left[field]}"
             for field in ("uid", "home")
@@ -115,7 +115,7 @@ def _goes(entry: LedgerEntry) -> bool:
     return entry.owed or entry.origin is Origin.CREATED
 
 
-def _create(name: str, before: State) -> None:
+def _create(name: str, before: ResourceState) -> None:
     """An account with its old numbers; its home is where it was left."""
     gid = before["gid"]
     if not any(group.gid == gid for group in accounts.read().groups.values()):
@@ -124,7 +124,7 @@ def _create(name: str, before: State) -> None:
     ShadowCommand(("useradd", "--no-create-home", "--no-user-group", *options, "--", name)).run()
 
 
-def _as_before(found: AccountFiles, name: str, before: State, left: State) -> WantedAccount:
+def _as_before(found: AccountFiles, name: str, before: ResourceState, left: ResourceState) -> WantedAccount:
     """The account with its lines in passwd, shadow and group as before. Of a system account, the agent changes shell
     and groups only."""
     now, was = found.groups_of(name), set(names_in(before["groups"]))
