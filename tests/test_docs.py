@@ -326,7 +326,17 @@ def test_a_file_that_a_page_shows_is_that_of_its_example(block: Block) -> None:
 
 # --- Transcripts ------------------------------------------------------------------------------------------------------
 
-TRANSCRIPTS = [block for page in READ for block in marked(page, "console checked")]
+TRANSCRIPTS = [page for page in READ if marked(page, "console checked")]
+
+SIGNER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJQ5wwxnBMTjOoL6HH2zFbGzbiE1Ekz3Tn5BAGmIVWtq"
+SETTINGS_OF_GIT = f"""\
+[user]
+	name = Ann Example
+	email = ann@example.org
+	signingKey = key::{SIGNER}
+[gpg]
+	format = ssh
+"""
 
 
 def steps(transcript: str) -> Iterator[tuple[str, str]]:
@@ -342,26 +352,25 @@ def steps(transcript: str) -> Iterator[tuple[str, str]]:
     yield command, printed
 
 
-@pytest.mark.parametrize("block", TRANSCRIPTS, ids=str)
-def test_a_transcript_is_what_is_printed(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    command = programs / "hostwright"
+@pytest.mark.parametrize("page", TRANSCRIPTS, ids=lambda page: page.name)
+def test_the_transcripts_of_a_page_are_what_is_printed_when_typed_from_its_top(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a person whose Git signs, in a clone of this repository."""
+    write(tmp_path, {"gitconfig": SETTINGS_OF_GIT, "bin/hostwright": ""})
+    command = tmp_path / "bin" / "hostwright"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m agent "$@"\n')
     command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
-    repo = tmp_path / "repo"
-    for name in (
-        "inventories",
-        "dotfiles",
-        "deploys",
-        "docs",
-    ):  # without Git: what is not committed yet is no news here
-        shutil.copytree(ROOT / name, repo / name, symlinks=True)
-    for typed, printed in steps(block.text):
-        argv = ["bash", "-c", f"exec 2>&1; {typed}"]
-        done = subprocess.run(argv, cwd=repo, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    monkeypatch.setenv("PATH", f"{command.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", f"{tmp_path}/gitconfig")
+    folder = tmp_path / "hostwright"
+    for name in ("inventories", "dotfiles", "deploys", "docs"):  # without Git: what is not committed is no news here
+        shutil.copytree(ROOT / name, folder / name, symlinks=True)
+    for typed, printed in (step for block in marked(page, "console checked") for step in steps(block.text)):
+        argv = ["bash", "-c", f"exec 2>&1; {typed}\npwd > {shlex.quote(f'{tmp_path}/folder')}"]
+        done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         assert done.stdout == printed, typed
+        folder = Path((tmp_path / "folder").read_text().rstrip("\n"))
 
 
 # --- Links ------------------------------------------------------------------------------------------------------------

@@ -116,9 +116,12 @@ def is_expected_beside(name: str) -> bool:
 
 
 def open_source(tree: Tree, name: str) -> Source:
-    """The files of the inventory called ``name``. Raises InventoryError when there is none of that name."""
+    """The files of the inventory called ``name``. Raises InventoryError when there is none of that name in ``tree``."""
     folder = f"{INVENTORIES}/{name}"
-    paths = tree.paths(folder) if name and "/" not in name and name not in (".", "..") else ()
+    is_name = bool(name) and "/" not in name and name not in (".", "..")
+    paths = tree.paths(folder) if is_name else ()
+    if is_name and not paths and (absence := tree.absence(folder)):
+        raise InventoryError(f"{folder} {absence.why}", hint=absence.remedy, kind=ProblemKind.INVENTORY_UNKNOWN)
     if not paths:
         names = [found for found in tree.names(INVENTORIES) if tree.names(f"{INVENTORIES}/{found}")]
         remedy = nearest(name, names, otherwise=f"there are: {', '.join(names)}" if names else _FIRST)

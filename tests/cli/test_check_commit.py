@@ -89,6 +89,14 @@ def test_a_deploy_file_that_is_not_added_is_refused(repo: ConfigRepo, capsys: py
     assert "deploys/x.py is not added to Git, so no host gets it" in said
 
 
+def test_an_inventory_that_is_not_added_is_refused(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    repo.write({"inventories/new/site.yaml": "[]\n"})
+    repo.git("reset", "--quiet")
+    code, said = check(capsys)
+    assert code == 6
+    assert "inventories/new is not added to Git, so no host gets it; git add inventories/new" in said
+
+
 def test_what_is_not_committed_yet_is_judged_and_said(repo: ConfigRepo, capsys: pytest.CaptureFixture[str]) -> None:
     (repo.path / "parts/motd").write_text("{{ nope }}\n")
     (repo.path / SITE).write_text((repo.path / SITE).read_text().replace("source", "template"))

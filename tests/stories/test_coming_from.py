@@ -98,17 +98,6 @@ def test_the_config_repo_of_each_page_passes_check(page: str, tmp_path: Path) ->
     assert checked(load(FolderTree(repo), "lab")) == ()
 
 
-def test_the_vault_of_the_page_is_imported_from_the_inventory_that_it_is_in(tmp_path: Path) -> None:
-    lab = tmp_path / LAB
-    shutil.copytree(PAGES / "ansible" / "before" / "inventory", lab)
-    (lab / "site.yaml").write_text("[]\n")
-    (lab / "admins").write_text(f"{age.recipient_of(age.generate())} ann@example.org\n")
-    (tmp_path / "vault.pass").write_text(PASSWORD)
-    command = [sys.executable, "-m", "agent", "secret", "import", "--into", "web", "--password-file", "vault.pass"]
-    subprocess.run([*command, f"{LAB}/group_vars/web.yml"], cwd=tmp_path, check=True, timeout=60)
-    assert (lab / "secrets" / "web" / "app_password.age").exists()
-
-
 @pytest.mark.long
 def test_ansible_and_its_config_repo_make_the_same(lab: Lab, world: World, host: Host, tmp_path: Path) -> None:
     """The secret comes out of the vault by the command that the page shows."""
