@@ -13,8 +13,8 @@ from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints
 from agent.inventory.environment import ConcreteDeploys, Environment
 from agent.inventory.site import SITE_FILE
+from agent.policies import NO_INTERPRETER, Policies, policies_of
 from agent.steps.deny import policy_input
-from agent.steps.policies import NO_INTERPRETER, Policies, policies_of
 from agent.system.rego import RegoError, has_interpreter
 from agent.system.yaml import Position
 

@@ -26,8 +26,8 @@ from agent.domain.sealed import all_shown
 from agent.domain.text import some
 from agent.domain.tree import Tree
 from agent.errors import InventoryError
+from agent.policies import NO_INTERPRETER, Policies, policies_of
 from agent.problems import ProblemKind
-from agent.steps.policies import NO_INTERPRETER, Policies, policies_of
 from agent.system.rego import RegoError, has_interpreter
 
 MESSAGES_TOLD = 3

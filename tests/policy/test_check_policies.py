@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from agent import policies
 from agent.cli.main import run
 from agent.inventory.schema import schema
-from agent.steps import policies
 from tests.gitserver import ConfigRepo
 
 PROD = "inventories/prod"

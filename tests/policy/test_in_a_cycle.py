@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from agent import policies
 from agent.converge import plan_changes
 from agent.domain.account import Account
 from agent.domain.plan import WantedChange
 from agent.engine.client import FoundDeploy
 from agent.problems import ProblemKind
 from agent.select_target import resolved
-from agent.steps import deny, policies
+from agent.steps import deny
 from agent.steps.choose import Target
 from agent.steps.derive_events import derive_events
 from agent.steps.permit import PermitRules

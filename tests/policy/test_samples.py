@@ -9,8 +9,8 @@ import pytest
 
 from agent.cli.main import run
 from agent.inventory.load import load
+from agent.policies import Policies, policies_of
 from agent.steps.deny import policy_input
-from agent.steps.policies import Policies, policies_of
 from agent.steps.resolve import desired_state
 from agent.system.folder import FolderTree
 from tests.gitserver import ConfigRepo

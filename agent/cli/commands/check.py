@@ -27,8 +27,8 @@ from agent.inventory.lint.people import complain_of_people
 from agent.inventory.lint.sops_files import complain_of_clear_sops_files
 from agent.inventory.load import read
 from agent.inventory.source import Source, open_source
+from agent.policies import Policies
 from agent.remotes import repositories_of_administrator
-from agent.steps.policies import Policies
 from agent.steps.resolve import state_of
 from agent.system.folder import FolderTree
 from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy

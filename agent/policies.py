@@ -1,4 +1,4 @@
-"""policies: turns the rules of a commit into verdicts on hosts, and says what is wrong with the rules themselves.
+"""The rules of a commit, turned into verdicts on hosts; and what is wrong with the rules themselves.
 
 policies/**/*.rego ─Policies→ ┐
              PolicyInput ──→ ┴→ PolicyVerdict
