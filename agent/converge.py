@@ -128,7 +128,7 @@ def plan_state(
     plan = make_plan(state, engine=parts.engine, root=root, applied=before, interrupted=interrupted, made=made)
     made.foresee(plan)
     if policies is not None:
-        rules = replace(rules, denied=policies.denied(plan))
+        rules = replace(rules, denied=policies.deploy_holds(plan))
     return Planned(state, plan, permit(plan, rules), rules, before, root, made, policies)
 
 
@@ -233,7 +233,7 @@ def _apply(
         progress=parts.progress,
         clock=parts.clock,
         made=planned.made,
-        denied_now=planned.policies.denied_now if planned.policies is not None else lambda _: None,
+        hold_now=planned.policies.hold_now if planned.policies is not None else lambda _: None,
         only=only,
     )
 

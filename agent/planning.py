@@ -25,7 +25,7 @@ from agent.select_target import gate_of, resolved
 from agent.steps.choose import Target, suspension
 from agent.steps.plan_removals import plan_removals
 from agent.steps.probe import probe
-from agent.steps.prune import unfit, units_going, untold
+from agent.steps.prune import leaving_units, unfit, untold
 from agent.steps.record import wanted_by
 from agent.steps.verify import recall
 from agent.system.git import Mirror
@@ -68,15 +68,16 @@ def plan_host(paths: Paths, work: Path) -> HostPlan:
     target = Target(resolution, suspension=suspended, gate=gate_of(memory, fleet, now))
     planned = plan_changes(parts, target, rules_now(parts, target, waits_for_backoff=True), memory.applied().deploys)
     why = _why_not(parts, planned.state, last, suspended or target.gate.intended, now) if last != aimed else ""
-    leaving = going(parts, planned, idle=resolution.terms.idle, fleet=fleet, mirror=parts.mirror)
+    leaving = planned_removals(parts, planned, idle=resolution.terms.idle, fleet=fleet, mirror=parts.mirror)
     return HostPlan(planned, leaving, (last, why) if why else None)
 
 
-def going(
+def planned_removals(
     parts: Parts, planned: Planned, *, idle: Mapping[str, str], fleet: FleetSettings, mirror: Mirror | None
 ) -> Leaving:
-    """What is to go when ``planned`` is carried out. ``mirror``: has the commit that the plan is of, which may allow
-    more to go."""
+    """What is to be removed when ``planned`` is carried out. ``mirror``: has the commit that the plan is of, which may
+    allow more removals."""
+    assert planned.policies is not None  # None only on the way back
     memory, before, state = parts.memory, parts.memory.applied(), planned.state
     if untold(state, planned.plan) or before.commit is None:
         return Leaving()  # what is wanted is not known, or nothing ever was
@@ -92,7 +93,7 @@ def going(
         fleet=fleet,
         ledger=parts.ledger,
         mirror=mirror,
-        hold_denied=planned.policies.hold_denied if planned.policies is not None else lambda leaving: leaving,
+        hold_denied=planned.policies.hold_denied,
     )
     leaving = removals()
     if leaving.removals or leaving.departures:  # only then does it count how the host is
@@ -104,8 +105,8 @@ def going(
             failures=_failed(memory, state, parts.clock()),
             health=probe(parts.paths.var, memory.state().failed_at_first or ()),
         )
-        units = units_going(parts.ledger.entries(), wanted)
-        return removals(waits=unfit(then, converged=True, going=units))
+        units = leaving_units(parts.ledger.entries(), wanted)
+        return removals(waits=unfit(then, converged=True, excused=units))
     return leaving
 
 

@@ -10,7 +10,7 @@ from agent import wiring
 from agent.converge import plan_state
 from agent.host.paths import Paths
 from agent.inventory.load import load
-from agent.planning import HostPlan, going
+from agent.planning import HostPlan, planned_removals
 from agent.select_target import gate_of
 from agent.steps.choose import suspension
 from agent.steps.deny import HostPolicies
@@ -40,4 +40,4 @@ def preview(paths: Paths, work: Path, stream: BinaryIO) -> HostPlan:
     )
     policies = HostPolicies(lambda: tree, state, inventory=parts.settings.inventory, groups=terms.groups)
     planned = plan_state(parts, state, root, rules, memory.applied().deploys, policies=policies)
-    return HostPlan(planned, going(parts, planned, idle=terms.idle, fleet=terms.fleet, mirror=None))
+    return HostPlan(planned, planned_removals(parts, planned, idle=terms.idle, fleet=terms.fleet, mirror=None))

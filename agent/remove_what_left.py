@@ -17,9 +17,9 @@ def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Removed:
         return Removed()
     last = cycle.selection.trusted or target.resolution.commit
     course, pruned = verdict.course, None
-    asked = course.planned.policies if course.planned is not None else None
-    policies = asked or host_policies(parts, course.target or target)
-    known = policies.failure
+    policies_of_plan = course.planned.policies if course.planned is not None else None
+    policies = policies_of_plan or host_policies(parts, course.target or target)
+    failed_before = policies.failure
     with cycle.log.surviving():
         pruned = prune(
             account_of(cycle, verdict),
@@ -41,7 +41,7 @@ def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Removed:
             begin=lambda: _begin_removal(cycle, verdict),
         )
         cycle.log.note(pruned.failures)
-        if policies.failure is not None and known is None:
+        if policies.failure is not None and failed_before is None:
             cycle.log.note([policies.failure])
         cycle.log.reached(Milestone.PRUNED)
     with cycle.log.surviving():

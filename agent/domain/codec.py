@@ -139,7 +139,7 @@ def _collection(kind: Any, readers: list[Reader], inner: tuple[Any, ...]) -> Rea
     if kind in (Union, types.UnionType):
         return _union(readers, optional=len(readers) < len(inner))
     if issubclass(kind, Mapping):
-        return _anything if inner[1] is Any else _mapping(readers[1])
+        return _any_object if inner[1] is Any else _mapping(readers[1])
     return _row(readers) if kind is tuple and inner[-1] is not ... else _list(kind, readers[0])
 
 
@@ -226,7 +226,7 @@ def _object(kind: Any, exact: bool) -> Reader:
     return read
 
 
-def _anything(value: Any) -> dict[str, Any]:
+def _any_object(value: Any) -> dict[str, Any]:
     return dict(value) if isinstance(value, dict) else _refuse("an object", value)
 
 

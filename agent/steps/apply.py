@@ -62,11 +62,11 @@ def apply(
     clock: Callable[[], int],
     progress: Progress,
     made: Made,
-    denied_now: Callable[[DeployPlan], Hold | None] = lambda _: None,
+    hold_now: Callable[[DeployPlan], Hold | None] = lambda _: None,
     only: Collection[tuple[str, str]] | None = None,
 ) -> Outcome:
     """Carries out what ``permitted`` allows, and nothing where it allows nothing. ``made`` learns what is made of what
-    Git changed. ``only``: nothing but these changes, by deploy and resource. ``denied_now``: what the policies say
+    Git changed. ``only``: nothing but these changes, by deploy and resource. ``hold_now``: what the policies say
     against a deploy whose turn has come.
 
     Only deploys that need a failed one are skipped; the others still run. Raises DeployError when the engine itself
@@ -86,7 +86,7 @@ def apply(
             decided.skipped[deploy.name] = f"needs {missing[0]}, which did not end well"
             return Skip()
         judged = permit_deploy(planned, rules)
-        if judged.allowed and (hold := denied_now(planned)) is not None:
+        if judged.allowed and (hold := hold_now(planned)) is not None:
             judged = Permission(frozenset(), hold)
         allowed = frozenset(key for key in judged.allowed if only is None or (deploy.name, key) in only)
         if found.error is None:

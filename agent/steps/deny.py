@@ -46,26 +46,26 @@ class HostPolicies:
         self._groups = groups
         self._policies: Policies | None = None
         self._plan: Plan | None = None
-        self._going = PolicyPlan()
-        self._going_denied: tuple[RuleMessage, ...] = ()
+        self._asked_removals = PolicyPlan()
+        self._removal_denials: tuple[RuleMessage, ...] = ()
         self.warned: tuple[str, ...] = ()
         """What the rules warn of, in words."""
         self.failure: InventoryError | None = None
         """Why they could not be asked."""
 
-    def denied(self, plan: Plan) -> dict[str, Hold]:
+    def deploy_holds(self, plan: Plan) -> dict[str, Hold]:
         """By deploy, the hold on it."""
         self._plan = plan
         if plan.in_sync:
             return {}
         try:
-            denied = self._denials(_plan(plan))
+            denials = self._ask_rules(_change_input(plan))
         except InventoryError as error:
             self.failure = error
             return dict.fromkeys((deploy.name for deploy in self._state.deploys), Hold(HoldKind.POLICY, error.message))
-        return _holds(self._state, denied)
+        return _deploy_holds(self._state, denials)
 
-    def denied_now(self, planned: DeployPlan) -> Hold | None:
+    def hold_now(self, planned: DeployPlan) -> Hold | None:
         """The hold on a deploy whose turn has come: the rules are asked again unless they would be told the same
         changes of it as with the plan."""
         if self._plan is None or planned.in_sync:
@@ -74,22 +74,24 @@ class HostPolicies:
         if before is not None and _changes(before.changes) == _changes(planned.changes):
             return None
         others = (each for each in self._plan.deploys if each.deploy != planned.deploy)
-        return self.denied(replace(self._plan, deploys=(*others, planned))).get(planned.deploy)
+        return self.deploy_holds(replace(self._plan, deploys=(*others, planned))).get(planned.deploy)
 
     def hold_denied(self, leaving: Leaving) -> Leaving:
         """``leaving`` with a hold on each removal and departure that the rules deny. They are asked anew only where
-        something else is to go than the last time."""
-        going = _going(leaving)
-        if going.removes and going != self._going:
+        something else is to be removed than the last time."""
+        removals = _removal_input(leaving)
+        if not removals.removes:
+            return leaving
+        if removals != self._asked_removals:
             try:
-                self._going_denied = self._denials(going)
+                self._removal_denials = self._ask_rules(removals)
             except InventoryError as error:
                 self.failure = error
-                self._going_denied = (RuleMessage("", error.message),)
-            self._going = going
-        return _held(leaving, self._state, self._going_denied) if going.removes else leaving
+                self._removal_denials = (RuleMessage("", error.message),)
+            self._asked_removals = removals
+        return _with_holds(leaving, self._state, self._removal_denials)
 
-    def _denials(self, plan: PolicyPlan) -> tuple[RuleMessage, ...]:
+    def _ask_rules(self, plan: PolicyPlan) -> tuple[RuleMessage, ...]:
         """What the rules deny of ``plan``; what they warn of is added to ``warned``. Raises InventoryError."""
         self._policies = self._policies or policies_of(self._tree())
         if not self._policies.modules:
@@ -148,12 +150,12 @@ def _deploy(deploy: DesiredDeploy) -> PolicyDeploy:
     )
 
 
-def _plan(plan: Plan) -> PolicyPlan:
+def _change_input(plan: Plan) -> PolicyPlan:
     unknown = tuple(deploy.deploy for deploy in plan.deploys if deploy.unknown is not None)
     return PolicyPlan(changes=_changes(plan.changes), unknown=unknown)
 
 
-def _going(leaving: Leaving) -> PolicyPlan:
+def _removal_input(leaving: Leaving) -> PolicyPlan:
     """What of ``leaving`` would not be there any more, or lose its access."""
     return PolicyPlan(
         removals=tuple(
@@ -189,11 +191,11 @@ def _changes(changes: Iterable[Change]) -> tuple[PolicyChange, ...]:
     )
 
 
-def _holds(state: DesiredState, denied: Iterable[RuleMessage]) -> dict[str, Hold]:
+def _deploy_holds(state: DesiredState, denials: Iterable[RuleMessage]) -> dict[str, Hold]:
     """By deploy, why it may not run: what a rule says of it, or of no deploy that there is; or a deploy that it needs
     may not."""
     told: dict[str, list[str]] = {}
-    for finding in denied:
+    for finding in denials:
         about = [deploy.name for deploy in state.deploys if _is_about(finding, deploy)]
         for name in about or [deploy.name for deploy in state.deploys]:
             told.setdefault(name, []).append(finding.message)
@@ -207,7 +209,7 @@ def _holds(state: DesiredState, denied: Iterable[RuleMessage]) -> dict[str, Hold
     return holds
 
 
-def _held(leaving: Leaving, state: DesiredState, denied: Iterable[RuleMessage]) -> Leaving:
+def _with_holds(leaving: Leaving, state: DesiredState, denials: Iterable[RuleMessage]) -> Leaving:
     """``leaving`` with a hold on what the rules deny: what they say of a removal, of the deploy that it came from, or
     of nothing that there is. An ``on_remove`` may remove whatever came with its deploy, so one waits for the other."""
     everything: list[str] = []
@@ -215,7 +217,7 @@ def _held(leaving: Leaving, state: DesiredState, denied: Iterable[RuleMessage]) 
     deploys: dict[str, list[str]] = {}
     keys = {removal.entry.key: removal.entry.deploy for removal in leaving.removals}
     leave = {departure.deploy for departure in leaving.departures}
-    for finding in denied:
+    for finding in denials:
         came_from = finding.deploy or keys.get(finding.resource, "")
         if came_from in leave or (finding.deploy and came_from in keys.values()):
             deploys.setdefault(came_from, []).append(finding.message)

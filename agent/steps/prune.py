@@ -57,8 +57,8 @@ def prune(
     on_remove: OnRemoveRunner,
     now: int,
     waits_for_backoff: bool,
-    hold_denied: Callable[[Leaving], Leaving] = lambda leaving: leaving,
-    begin: Callable[[], None] = lambda: None,
+    hold_denied: Callable[[Leaving], Leaving],
+    begin: Callable[[], None],
 ) -> Pruned:
     """Takes away what has left Git, as far as it may go now.
 
@@ -68,7 +68,7 @@ def prune(
     """
     state, after = account.state, account.after
     wanted = _wanted(account, before)
-    why = unfit(account, converged=before.commit is not None, going=units_going(ledger.entries(), wanted))
+    why = unfit(account, converged=before.commit is not None, excused=leaving_units(ledger.entries(), wanted))
     if state is None:
         return Pruned(waits=why, standing=_standing(ledger))
     left_git = partial(
@@ -128,14 +128,14 @@ def _wanted(account: Account, before: Applied) -> Collection[str]:
 def _surely_left(account: Account, state: DesiredState, removals: Iterable[Removal]) -> tuple[Removal, ...]:
     """Without a plan nobody knows what a config repo's deploy still wants."""
     plans = account.after.deploys if account.after is not None else ()
-    told = {planned.deploy for planned in plans if planned.known}
-    untold = {deploy.name for deploy in state.deploys if not deploy.built_in} - told
-    return tuple(removal for removal in removals if removal.entry.deploy not in untold)
+    known = {planned.deploy for planned in plans if planned.known}
+    unknown = {deploy.name for deploy in state.deploys if not deploy.built_in} - known
+    return tuple(removal for removal in removals if removal.entry.deploy not in unknown)
 
 
-def unfit(account: Account, *, converged: bool, going: Set[str] = frozenset()) -> str:
+def unfit(account: Account, *, converged: bool, excused: Set[str] = frozenset()) -> str:
     """Why this is no cycle to remove anything in; empty where it is one. ``converged``: the host has been before.
-    ``going``: units whose failure is no reason to keep them, because they are to go or to lose what they failed of."""
+    ``excused``: units whose failure is no reason to keep them: they are to go, or to lose what they failed of."""
     if account.state is None or account.after is None:
         return "the cycle did not get that far"
     reasons = (
@@ -145,15 +145,15 @@ def unfit(account: Account, *, converged: bool, going: Set[str] = frozenset()) -
         "something failed" if account.harmed else "",
         "the cycle was asked to end" if account.unsettled else "",
         _not_in_sync(account, account.state, account.after),
-        _not_well(account.health, going),
+        _not_well(account.health, excused),
     )
     return next(filter(None, reasons), "")
 
 
-def _not_well(health: Health | None, going: Set[str]) -> str:
+def _not_well(health: Health | None, excused: Set[str]) -> str:
     if health is None:
         return "nobody knows how the host is"
-    ill = [symptom for symptom in health.symptoms if going.isdisjoint(_names_of(symptom.unit))]
+    ill = [symptom for symptom in health.symptoms if excused.isdisjoint(_names_of(symptom.unit))]
     return f"the host is not well: {ill[0].text}" if ill else ""
 
 
@@ -162,7 +162,7 @@ def _names_of(unit: str) -> tuple[str, str]:
     return unit, template_of(unit)
 
 
-def units_going(entries: Iterable[LedgerEntry], wanted: Collection[str]) -> frozenset[str]:
+def leaving_units(entries: Iterable[LedgerEntry], wanted: Collection[str]) -> frozenset[str]:
     """The units that no deploy wants any more, and those that read a file which no deploy wants."""
     return frozenset(unit for entry in entries if entry.key not in wanted for unit in units_of(entry))
 

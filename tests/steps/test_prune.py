@@ -18,7 +18,7 @@ from agent.domain.removal import Fate
 from agent.errors import DeployError, ReportError, SourceError
 from agent.problems import ProblemKind
 from agent.steps import remove as step
-from agent.steps.prune import unfit, units_going
+from agent.steps.prune import leaving_units, unfit
 from agent.steps.record import look
 from tests.steps.build import change, deploy, health, plan, planned, state
 from tests.steps.pruning import NOW, Busy, Host, fates, host_below, well
@@ -51,9 +51,9 @@ def test_any_other_host_keeps_what_it_has(what: dict[str, Any]) -> None:
 
 def test_a_unit_that_is_to_go_or_to_lose_what_it_failed_of_is_no_reason_to_keep_it() -> None:
     ill = well(health=health("shop.service has failed", "ssh.service has failed"))
-    assert unfit(ill, converged=True, going={"shop.service"}) == "the host is not well: ssh.service has failed"
-    assert unfit(ill, converged=True, going={"shop.service", "ssh.service"}) == ""
-    assert unfit(well(health=health("shop@eu.service has failed")), converged=True, going={"shop@.service"}) == ""
+    assert unfit(ill, converged=True, excused={"shop.service"}) == "the host is not well: ssh.service has failed"
+    assert unfit(ill, converged=True, excused={"shop.service", "ssh.service"}) == ""
+    assert unfit(well(health=health("shop@eu.service has failed")), converged=True, excused={"shop@.service"}) == ""
 
 
 QUADLETS = {
@@ -75,7 +75,7 @@ def test_units_that_go_are_those_nobody_wants_and_those_that_read_what_goes() ->
         *(LedgerEntry(f"quadlet:{name}", "containers", 1, Origin.CREATED) for name in QUADLETS),
         LedgerEntry("file:/etc/ssh/x.conf", "ssh", 1, Origin.CREATED, reloads=("ssh.service",)),
     ]
-    assert units_going(entries, {"unit:kept.service"}) == {"shop.service", "ssh.service", *QUADLETS.values()}
+    assert leaving_units(entries, {"unit:kept.service"}) == {"shop.service", "ssh.service", *QUADLETS.values()}
 
 
 def test_the_unit_of_a_quadlet_that_goes_has_the_name_that_its_text_gives_it(
@@ -84,7 +84,7 @@ def test_the_unit_of_a_quadlet_that_goes_has_the_name_that_its_text_gives_it(
     monkeypatch.setattr(quadlet, "FOLDER", f"{tmp_path}")
     (tmp_path / "web.container").write_text("[Container]\nImage=x\nServiceName=front\n")
     entry = LedgerEntry("quadlet:web.container", "containers", 1, Origin.CREATED)
-    assert units_going([entry], ()) == {"front.service"}
+    assert leaving_units([entry], ()) == {"front.service"}
 
 
 def test_a_host_that_was_never_as_wanted_keeps_what_it_has() -> None:
