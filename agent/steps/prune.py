@@ -7,7 +7,7 @@ A removal that was cut off is taken up again: what is gone already counts as rem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,7 +20,7 @@ from agent.domain.memory import ON_REMOVE, Applied, Attempt, State
 from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Standing
 from agent.domain.plan import Hold, HoldKind, Plan
-from agent.domain.removal import Departure, Leaving, Pruned, Removal, RemovalFailure
+from agent.domain.removal import Departure, Leaving, Pruned, Removal, RemovalFailure, Removals
 from agent.engine.client import Engine, Execute
 from agent.errors import DeployError, HostwrightError
 from agent.host.exports import Exports
@@ -95,25 +95,14 @@ def prune(
         leaving = left_git(waiting=waiting)
     if leaving.permitted.due:
         begin()
-    departed: dict[str, str] = {}
-    stayed: dict[str, str] = {}
-    for departure in leaving.permitted.departures:
-        again = f"{ON_REMOVE}{departure.deploy}" in memory.attempts
-        failure = _run(departure, state.host, on_remove, again=again)
-        if failure:
-            stayed[departure.deploy] = failure
-        else:
-            departed[departure.deploy] = departure.on_remove.source
+    departed, stayed = _run_each(leaving.permitted.departures, state.host, on_remove, memory.attempts)
     if stayed or departed:  # It may have removed all of it, or changed it.
         failed = {name: Hold(HoldKind.ON_REMOVE, f"its on_remove failed: {why}") for name, why in stayed.items()}
         leaving = left_git(waiting={**waiting, **failed}, departed=departed)
     found = carry_out(leaving.permitted.removals, ledger, state)
     leaving = replace(leaving, removals=tuple(_told(removal, found.refused) for removal in leaving.removals))
-    failures = [*map(_not_pruned, found.failed), *map(_not_told, found.told.failed)]
-    failures += [_unfinished(name, f"failed: {why}") for name, why in stayed.items()]
-    failures += [_unfinished(name, hold.reason) for name, hold in waiting.items()]
-    standing = _standing(ledger)
-    return Pruned("", leaving, found.done, revoked, departed, stayed, standing, (*untaken, *failures), found.told)
+    failures = (*untaken, *_failures(found, stayed, waiting))
+    return Pruned("", leaving, found.done, revoked, departed, stayed, _standing(ledger), failures, found.told)
 
 
 def _wanted(account: Account, before: Applied) -> Collection[str]:
@@ -202,9 +191,32 @@ def _backoff(before: Applied, attempts: Mapping[str, Attempt], there: set[str], 
     return holds
 
 
+def _failures(found: Removals, stayed: Mapping[str, str], waiting: Mapping[str, Hold]) -> Iterator[DeployError]:
+    """What the report says of removals that failed, and of each ``on_remove`` that failed now or waits."""
+    yield from map(_not_pruned, found.failed)
+    yield from map(_not_told, found.told.failed)
+    yield from (_unfinished(name, f"failed: {why}") for name, why in stayed.items())
+    yield from (_unfinished(name, hold.reason) for name, hold in waiting.items())
+
+
 def _unfinished(deploy: str, why: str) -> DeployError:
     hint = "what came with it stays until it ends well; `hostwright apply` tries again now"
     return DeployError(f"on_remove of {deploy} {why}", kind=ProblemKind.ON_REMOVE_FAILED, hint=hint)
+
+
+def _run_each(
+    departures: Iterable[Departure], host: str, on_remove: OnRemoveRunner, attempts: Mapping[str, Attempt]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """By deploy, the source of each ``on_remove`` that ended well, and why each other did not. ``attempts``: those that
+    have failed before."""
+    departed, stayed = {}, {}
+    for departure in departures:
+        why = _run(departure, host, on_remove, again=f"{ON_REMOVE}{departure.deploy}" in attempts)
+        if why:
+            stayed[departure.deploy] = why
+        else:
+            departed[departure.deploy] = departure.on_remove.source
+    return departed, stayed
 
 
 def _run(departure: Departure, host: str, on_remove: OnRemoveRunner, *, again: bool) -> str:
