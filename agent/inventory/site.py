@@ -15,6 +15,7 @@ from agent.domain.address import SCHEME, Address
 from agent.domain.check import Check
 from agent.domain.desired import DEPLOY_KIND, Looking, Mode
 from agent.domain.fault import Mistake, Path
+from agent.domain.text import some
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.ansible.patterns import split
 from agent.inventory.complaint import Complaints, nearest, unknown_key
@@ -166,8 +167,11 @@ class _Reader:
             return self._long(node, path)
         keys = [key for key in node.values if key not in _LONG_KEYS]
         if len(keys) == 1 and len(node.values) > 1:
-            problem = f'"{keys[0]}" in the short form stands alone'
-            self._add(node.position, path, problem, f"write deploy: {keys[0]}, what it says under with, and these keys")
+            beside = [str(key) for key in node.values if key in _LONG_KEYS]
+            problem = f'{some(beside)} cannot stand beside the short form of "{keys[0]}"'
+            kept = [key for key in beside if key != "with"]
+            also = f", and beside them {some(kept)}" if kept else ""
+            self._add(node.position, path, problem, f"write deploy: {keys[0]}, what it says under with{also}")
             return None
         if len(keys) != 1:
             self._not_one(node, keys, path)

@@ -33,6 +33,8 @@ _TEMPLATE = re.compile(r"\{[{%#]")
 _TRUTHS = {True: "a truth value (true, yes, on)", False: "a truth value (false, no, off)"}
 _QUOTE_LIMIT = 60
 """Characters of a wrong value that a message repeats."""
+_CLOSING = "'\"]})"
+"""Ends of a value that a message repeats also where it cuts the value."""
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -100,7 +102,8 @@ def _words(entry: Any, model: type[BaseModel], path: Path) -> tuple[Fault, ...]:
         return (Fault(f'the key "{location[-1]}" is missing', "add it"),)
     wanted, remedy = _wanted(entry, _known(model, location)[0])
     value = _TRUTHS[entry["input"]] if isinstance(entry["input"], bool) else repr(entry["input"])
-    shown = value if len(value) <= _QUOTE_LIMIT else value[:_QUOTE_LIMIT] + "…"
+    closing = value[-1] if value[-1] in _CLOSING else ""
+    shown = value if len(value) <= _QUOTE_LIMIT else f"{value[:_QUOTE_LIMIT]}…{closing}"
     if kind == "string_pattern_mismatch":
         return (Fault(f"{shown} does not have the form that is expected", remedy),)
     return (Fault(f"{wanted}, not {shown}", remedy),)

@@ -48,6 +48,7 @@ def test_a_later_play_adds_its_own(repo: Repo) -> None:
         ("[{tcp: 'a:1', timeot: 5s}]", "timeout"),
         ("[{tcp: 'a:1', timeout: 5m}]", "at most 60 is expected"),
         ("[{command: 'nginx -t'}]", "a list is expected, not 'nginx -t'"),
+        (f"[{{command: {'x' * 61}}}]", f"a list is expected, not '{'x' * 59}…'"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(repo: Repo, health: str, says: str) -> None:

@@ -304,7 +304,11 @@ def test_variables_that_nothing_asks_for_are_not_rendered(repo: Repo) -> None:
         ("{hosts: all, deploys: {}}", "a list of deploys is expected"),
         ("{hosts: all, deploys: [5]}", "a deploy is expected"),
         ("{hosts: all, deploys: [note: []]}", '1:26: [0].deploys[0]: there is no deploy "note"; did you mean "notes"?'),
-        ("{hosts: all, deploys: [{notes: [], mode: observe}]}", '"notes" in the short form stands alone'),
+        (
+            "{hosts: all, deploys: [{notes: [], mode: observe}]}",
+            'mode cannot stand beside the short form of "notes";'
+            " write deploy: notes, what it says under with, and beside them mode",
+        ),
         ("{hosts: all, deploys: [{notes: [], files: {}}]}", '"files" stands in the same item as "notes"'),
         ("{hosts: all, deploys: [{deploy: notes, wiht: 1}]}", 'unknown key "wiht"; did you mean "with"?'),
         (

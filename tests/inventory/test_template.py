@@ -127,6 +127,13 @@ def test_a_template_cannot_take_the_machine_with_it(repo: Repo, expression: str)
     assert time.process_time() - begun < 10
 
 
+def test_a_template_that_adds_too_much_is_told_how_much_is_too_much(repo: Repo) -> None:
+    adding = "{% set n = namespace(x=[]) %}{% for i in range(999) %}{% set n.x = n.x + ['x' * 99999] %}{% endfor %}"
+    with pytest.raises(InventoryError, match="more than 64 Mi characters and items are added with") as caught:
+        value(repo, f'x: "{adding}"')
+    assert caught.value.hint == "build a shorter text or list"
+
+
 @pytest.mark.parametrize(
     "expression",
     [

@@ -63,7 +63,8 @@ class Budget:
         """Count the shorter of two summands: it is what is added to the other."""
         self._kept += _weight(min(left, right, key=_length))
         if self._kept > KEPT_LIMIT:
-            forbid(f"more than {KEPT_LIMIT} characters and items are gathered; keep less of each")
+            most = f"{KEPT_LIMIT // 1024**2} Mi characters and items"
+            forbid(f"more than {most} are added with + and ~; build a shorter text or list")
 
 
 def require_bounded_operation(operator: str, left: Any, right: Any) -> None:
