@@ -9,7 +9,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -104,17 +106,25 @@ class StatusBranch:
     ) -> str:
         """One commit for each report, in order, in one push; with ``render`` the last one also brings the page. What is
         ``asking`` to be admitted comes, or goes, with the last one too. ``heads``: by name, what branches of the
-        remote were at a moment ago; where the commit is here, it is built upon without asking again.
+        remote were at a moment ago; where the commit is here, it is built upon without a fetch, once.
 
         Returns the name of the commit that is the tip now; empty where there is none. Raises ReportError, and then none
         of them was published: the branch refuses, cannot be reached, or was too busy for ``deadline_s`` seconds. Raises
         Displaced where there is a report of this host whose document is not ``expected`` (None: whatever it is).
         """
+        seen = heads.get(self.branch)
+        once = partial(_publish_once, reports=reports, render=render, expected=expected, asking=asking)
 
         def attempt(branch: Branch) -> str:
-            return _publish_once(branch, reports, render, expected, asking)
+            nonlocal seen
+            believed, seen = seen, None
+            if believed is not None and branch.holds(believed):
+                # A branch that was deleted since refuses what is built on its tip, in words of the server's choice.
+                with suppress(ReportError):
+                    return once(branch, believed)
+            return once(branch, branch.fetch())
 
-        return self._insist(_left_out(render), attempt, deadline_s, heads.get(self.branch))
+        return self._insist(_left_out(render), attempt, deadline_s)
 
     def withdraw(
         self, host: str, *, at: int, render: Render | None, expected: Collection[bytes], deadline_s: float
@@ -143,7 +153,7 @@ class StatusBranch:
         """What asks to be admitted, or to be admitted as ``host``, as it lies there. Raises ReportError."""
         return self._insist(WITHOUT_GIANTS, lambda branch: _read_requests(branch, host), deadline_s)
 
-    def _insist(self, leave_out: str, attempt: Callable[[Branch], T], deadline_s: float, seen: str | None = None) -> T:
+    def _insist(self, leave_out: str, attempt: Callable[[Branch], T], deadline_s: float) -> T:
         """``attempt`` until it succeeds: after a wait when others were quicker, once more when the cache was bad."""
         deadline = time.monotonic() + deadline_s
         bound = BACKOFF_FIRST_S
@@ -151,9 +161,8 @@ class StatusBranch:
         repaired = False
         while True:
             try:
-                return attempt(self._cache(leave_out, deadline, seen))
+                return attempt(self._cache(leave_out, deadline))
             except Contended as lost:
-                seen = None
                 busy = ReportError(
                     f"{self.remote}: too busy for {deadline_s:.0f} s: {lost}",
                     hint="with many hosts lower status.pushes_per_minute; an unsent report waits in the spool",
@@ -178,12 +187,12 @@ class StatusBranch:
                     ) from damage
                 repaired = True
 
-    def _cache(self, leave_out: str, deadline: float, seen: str | None) -> Branch:
+    def _cache(self, leave_out: str, deadline: float) -> Branch:
         """The cache for this filter. Another filter's has other holes, so it is thrown away, not converted."""
         folder = self.repo / leave_out.replace(":", "-").replace("=", "-")
         if not folder.is_dir():
             discard(self.repo)
-        return Branch(folder, self.remote, self.access, self.branch, leave_out, deadline, seen)
+        return Branch(folder, self.remote, self.access, self.branch, leave_out, deadline)
 
 
 def _left_out(render: Render | None) -> str:
@@ -202,12 +211,13 @@ def _read_requests(branch: Branch, host: str | None) -> Requests:
 
 def _publish_once(
     branch: Branch,
+    tip: str | None,
+    *,
     reports: Sequence[Signed],
     render: Render | None,
     expected: Collection[bytes] | None,
     asking: Asking | None,
 ) -> str:
-    tip = branch.fetch()
     if tip is not None and expected is not None and reports:
         own = branch.files(tip, report_path(reports[-1].report.host))
         if not _are(own, expected):

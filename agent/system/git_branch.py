@@ -104,16 +104,17 @@ class Branch:
     branch: str
     filter: str
     deadline: float
-    seen: str | None = None
-    """The commit that the remote said the branch is at, a moment ago."""
 
-    def fetch(self) -> str | None:
-        """The commit at the tip, its trees and unfiltered blobs now in the cache; None when there is no such branch.
-        Nothing is fetched where the cache has what was ``seen``: who builds on an old tip cannot push."""
+    def holds(self, commit: str) -> bool:
+        """True if ``commit`` is what was fetched or written last."""
         with self._explained() as store:
             self._prepare(store)
-            if self.seen is not None and store.ref(_TIP) == self.seen:
-                return self.seen
+            return store.ref(_TIP) == commit
+
+    def fetch(self) -> str | None:
+        """The commit at the tip, its trees and unfiltered blobs now in the cache; None when there is no such branch."""
+        with self._explained() as store:
+            self._prepare(store)
             done = bounded_fetch(
                 *(self.folder, self.remote, self.access),
                 *("-c", f"remote.{_REMOTE}.promisor=true", "-c", f"remote.{_REMOTE}.partialclonefilter={self.filter}"),

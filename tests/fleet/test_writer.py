@@ -127,6 +127,19 @@ def test_who_builds_on_a_tip_that_others_have_passed_meanwhile_fetches_after_all
     assert history(remote) == ["web1: converged", "web2: converged", "web1: converged"]
 
 
+@pytest.mark.parametrize("filters", [False, True])
+def test_a_branch_that_is_deleted_after_the_host_saw_its_tip_is_written_anew(tmp_path: Path, filters: bool) -> None:
+    """A server says of a push upon what it has no longer: shallow update not allowed, or: unpacker error."""
+    remote = bare(tmp_path / "r.git")
+    samples.git("config", "uploadpack.allowFilter", f"{filters}", cwd=remote)
+    branch(tmp_path, remote, "other").publish([signed(tmp_path, "web2")], render=None, deadline_s=DEADLINE_S)
+    status = branch(tmp_path, remote.as_uri())
+    tip = status.publish([signed(tmp_path, "web1", 1)], render=None, deadline_s=DEADLINE_S)
+    samples.git("update-ref", "-d", "refs/heads/status", cwd=remote)
+    status.publish([signed(tmp_path, "web1", 2)], render=None, deadline_s=DEADLINE_S, heads={"status": tip})
+    assert history(remote) == ["web1: converged"]
+
+
 def test_with_filters_a_host_downloads_nobody_else_s_report(tmp_path: Path) -> None:
     remote = bare(tmp_path / "r.git")
     samples.git("config", "uploadpack.allowFilter", "true", cwd=remote)
