@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
-from typing import BinaryIO
 
 SOCKET = "/run/dbus/system_bus_socket"
 
@@ -22,25 +22,78 @@ _RETURN, _ERROR = 2, 3
 """Types of messages that answer a call."""
 _ALIGNMENT = 8
 """Of the header's fields, of a body, and of each struct in it."""
+_HELLO, _LISTING = 1, 2
+"""Serials of our calls."""
+
+_TALK_MOST = 16 * 1024 * 1024
+"""Bytes of all that the bus says; a failed unit takes some 300."""
+_MESSAGES_MOST = 64
+"""Before an answer; a bus itself sends one, that it has given us a name."""
+_LINE_MOST = 4096
+_RECEIVED_MOST = 65536
+"""Bytes at once."""
 
 
 def failed_units(timeout_s: float) -> list[bytes] | None:
-    """The names of the units that have failed; None where no bus or no systemd answers each message within
-    ``timeout_s``."""
-    hello, listing = _call(1, _BUS, b"Hello"), _call(2, _SYSTEMD, b"ListUnitsFiltered", b"failed")
+    """The names of the units that have failed; None where no bus or no systemd has answered after ``timeout_s``, or
+    where others send so much to this connection that its answer is lost."""
+    hello, listing = _call(_HELLO, _BUS, b"Hello"), _call(_LISTING, _SYSTEMD, b"ListUnitsFiltered", b"failed")
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
-            connection.settimeout(timeout_s)
-            connection.connect(SOCKET)
-            with connection.makefile("rb") as answers:
-                connection.sendall(b"\0AUTH EXTERNAL %s\r\n" % f"{os.geteuid()}".encode().hex().encode())
-                if not answers.readline().startswith(b"OK "):
-                    return None
-                connection.sendall(b"BEGIN\r\n" + hello + listing)
-                _answer(answers)
-                return list(_names(*_answer(answers)))
-    except (OSError, struct.error):
+            talk = _Talk(connection, time.monotonic() + timeout_s)
+            talk.send(b"\0AUTH EXTERNAL %s\r\n" % f"{os.geteuid()}".encode().hex().encode())
+            if not talk.line().startswith(b"OK "):
+                return None
+            talk.send(b"BEGIN\r\n" + hello + listing)
+            _answer(talk, _HELLO)
+            return list(_names(*_answer(talk, _LISTING)))
+    except (OSError, struct.error, MemoryError):
         return None
+
+
+class _Talk:
+    """A talk with the bus by ``connection``, until ``deadline`` (``time.monotonic()``); any user of the host may have
+    the bus send something to it. Methods raise OSError: too late, too much, or the bus has hung up."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection, self._deadline = connection, deadline
+        self._unread, self._received = bytearray(), 0
+        self._in_time().connect(SOCKET)
+
+    def send(self, text: bytes) -> None:
+        self._in_time().sendall(text)
+
+    def line(self) -> bytes:
+        """The next line, with its end."""
+        while (end := self._unread.find(b"\n")) < 0:
+            if len(self._unread) > _LINE_MOST:
+                raise OSError("a line has no end")
+            self._receive()
+        return self.read(end + 1)
+
+    def read(self, size: int) -> bytes:
+        """The next ``size`` bytes."""
+        if size > _TALK_MOST:
+            raise OSError("a message is too large")
+        while len(self._unread) < size:
+            self._receive()
+        text = bytes(self._unread[:size])
+        del self._unread[:size]
+        return text
+
+    def _receive(self) -> None:
+        received = self._in_time().recv(_RECEIVED_MOST)
+        self._received += len(received)
+        if not received or self._received > _TALK_MOST:
+            raise OSError("the bus has hung up, or says too much")
+        self._unread += received
+
+    def _in_time(self) -> socket.socket:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection
 
 
 def _call(serial: int, whom: tuple[bytes, bytes, bytes], member: bytes, *strings: bytes) -> bytes:
@@ -59,18 +112,26 @@ def _call(serial: int, whom: tuple[bytes, bytes, bytes], member: bytes, *strings
     return _padded(head + fields, _ALIGNMENT) + body
 
 
-def _answer(messages: BinaryIO) -> tuple[str, bytes]:
-    """The next answer to a call: its byte order as for ``struct``, and its body. Raises OSError, struct.error."""
-    while True:
-        head = messages.read(16)
+def _answer(talk: _Talk, serial: int) -> tuple[str, bytes]:
+    """The answer to the call ``serial``: its byte order as for ``struct``, and its body. Raises OSError,
+    struct.error."""
+    for _ in range(_MESSAGES_MOST):
+        head = talk.read(16)
         order = "<" if head[:1] == b"l" else ">"
-        kind, size, fields = struct.unpack(f"{order}xBxxIxxxxI", head)
-        messages.read(_aligned(fields, _ALIGNMENT))
-        body = messages.read(size)
-        if kind == _ERROR:
-            raise OSError("a call was answered with an error")
-        if kind == _RETURN:
+        kind, size, length = struct.unpack(f"{order}xBxxIxxxxI", head)
+        fields, body = talk.read(_aligned(length, _ALIGNMENT)), talk.read(size)
+        if kind in {_RETURN, _ERROR} and _replies(order, fields, serial):
+            if kind == _ERROR:
+                raise OSError("a call was answered with an error")
             return order, body
+    raise OSError("the bus says everything but the answer")
+
+
+def _replies(order: str, fields: bytes, serial: int) -> bool:
+    """True if a header's fields say that the message replies to the call ``serial``. A text in another field cannot say
+    so: there are none but zeros between its end and the next field."""
+    wanted = b"\5\1u\0" + struct.pack(f"{order}I", serial)
+    return any(fields.startswith(wanted, at) for at in range(0, len(fields), _ALIGNMENT))
 
 
 def _names(order: str, body: bytes) -> Iterator[bytes]:
