@@ -14,6 +14,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from operator import attrgetter
 
 from agent.system import systemd
 
@@ -32,6 +33,11 @@ VALUE_LIMIT = 64 * 1024
 
 ASK_TIMEOUT_S = 20.0
 """For all that is asked of systemd about units, and for the names of those that failed."""
+
+lstat_fields: Callable[[os.stat_result], tuple[int, ...]] = attrgetter(
+    "st_ctime_ns", "st_mtime_ns", "st_dev", "st_ino", "st_mode", "st_uid", "st_gid", "st_size"
+)
+"""The fields that the answer about a path holds, and that a glance compares: it may not compare fewer."""
 
 _TRIES = 5
 _GIVING = ("system.posix_acl_access", "system.posix_acl_default", "security.capability")
@@ -156,17 +162,7 @@ def _path(path: bytes) -> bytes:
         target = _target(path) if stat.S_ISLNK(found.st_mode) else b""
     except OSError as error:
         return _absence(error)
-    return b"%d %d %d %d %o %d %d %d %s" % (
-        found.st_ctime_ns,
-        found.st_mtime_ns,
-        found.st_dev,
-        found.st_ino,
-        found.st_mode,
-        found.st_uid,
-        found.st_gid,
-        found.st_size,
-        target,
-    )
+    return b"%d %d %d %d %o %d %d %d " % lstat_fields(found) + target
 
 
 def _folder(path: bytes) -> bytes:

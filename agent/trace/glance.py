@@ -15,10 +15,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from agent.trace.answers import differing, is_young, unescaped
+from agent.trace.answers import differing, is_young, lstat_fields, unescaped
 from agent.trace.rest import lines_of, opened
 
 _SIGHT = struct.Struct("=qqQQIIIQ")
+_pack = _SIGHT.pack
 _ABSENT = b"-"
 
 
@@ -71,16 +72,7 @@ def _sight(path: bytes) -> bytes:
     """What lstat says of a path, and where it leads if it is a link; empty where that cannot be relied on."""
     try:
         found = os.lstat(path)
-        sight = _SIGHT.pack(
-            found.st_ctime_ns,
-            found.st_mtime_ns,
-            found.st_dev,
-            found.st_ino,
-            found.st_mode,
-            found.st_uid,
-            found.st_gid,
-            found.st_size,
-        )
+        sight = _pack(*lstat_fields(found))
         return sight + os.readlink(path) if stat.S_ISLNK(found.st_mode) else sight  # noqa: PTH115 - it takes no bytes
     except FileNotFoundError:
         return _ABSENT
