@@ -63,7 +63,7 @@ class Contrast:
 
     @property
     def identity(self) -> tuple[str, str, Action, tuple[str, ...]]:
-        """The same for hosts where the same changes, whatever the values are."""
+        """Equal for two hosts on which the same properties change, whatever their values are."""
         return self.deploy, self.resource, self.action, tuple(each.name for each in self.properties)
 
 

@@ -37,7 +37,7 @@ def comparison_lines(found: Comparison, *, whole: bool = False) -> Iterator[str]
 
 
 def markdown(title: str, comparisons: Sequence[Comparison]) -> str:
-    """The same for a comment on a merge request, cut where a forge would refuse it."""
+    """Comparisons as a comment on a merge request, cut where a forge would refuse it."""
     parts = [f"### {_inline(title)}\n"]
     for found in comparisons:
         parts.append(f"\n{_inline(_sum(found))}\n")
@@ -54,7 +54,7 @@ def markdown(title: str, comparisons: Sequence[Comparison]) -> str:
 
 
 def document(found: Comparison) -> dict[str, Any]:
-    """The same for programs."""
+    """A comparison for programs."""
     return {
         "hosts": found.hosts,
         "changed": sorted(found.changed),

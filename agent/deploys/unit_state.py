@@ -53,7 +53,7 @@ class LoadedUnit:
     started_us: int = 0
     """When it last left the inactive state, since the epoch, as the clock then was."""
     started_monotonic_us: int = 0
-    """The same moment, CLOCK_MONOTONIC."""
+    """The moment of ``started_us``, by CLOCK_MONOTONIC."""
     id: str = ""
     """Its own name; who asked may have used another."""
     source: str = ""

@@ -26,7 +26,7 @@ class Phase(StrEnum):
     ROLLED_BACK = "rolled-back"
     """The newest commit did the host harm, or twice did not end; the host went back and stays on what was good."""
     INCONCLUSIVE = "inconclusive"
-    """The same, but the host is no better for going back: the commit may not be to blame, and is tried again."""
+    """The host went back, and is no better for it: the commit may not be to blame, and is tried again."""
     STARTING = "starting"
     """No cycle has got far enough to say."""
 

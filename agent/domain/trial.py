@@ -72,7 +72,7 @@ class Bad:
         )
 
     def in_doubt(self, now: int) -> Bad:
-        """The same, to be tried again after a while; each time after a longer one."""
+        """A copy that is tried again after a while; each time after a longer one."""
         return replace(self, until=now + min(FIRST_DOUBT_S * 2 ** (self.times - 1), LONGEST_BACKOFF_S))
 
 

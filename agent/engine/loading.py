@@ -41,8 +41,8 @@ def _arguing(pop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _arguing_for_facts(pop: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for facts: those of an operation that say nothing else are asked with the operation's own arguments,
-    which come out the same for each."""
+    """pyinfra's ``pop_global_arguments`` for facts, quicker: a fact that an operation gives no arguments of its own is
+    asked with those of the operation, which come out the same each time."""
     quicker = _arguing(pop)
     last: list[Any] = [None, None]
 

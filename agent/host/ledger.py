@@ -139,8 +139,8 @@ class Ledger:
             self._keep(entry)
 
     def succeed(self, key: str, old: LedgerEntry, deploy: str, reloads: tuple[str, ...] = ()) -> None:
-        """The same for what takes the place of ``old``, such as a folder that of a file: what was there before the
-        agent is what was there before that."""
+        """Record a resource that takes the place of ``old``, such as a folder in the place of a file. What was there
+        before ``old`` is what was there before the agent."""
         with self.together() as changes:
             changes.images[key] = self.image(old.key)
             self._keep(replace(old, key=key, deploy=deploy, reloads=reloads, left=None, settled=False))

@@ -57,7 +57,7 @@ class ResolvedStates:
         return self._known[sha]
 
     def recall(self, commit: TrustedCommit) -> Resolution | None:
-        """The same for a commit that is trusted."""
+        """The resolution of a trusted commit as it was before; None where that is not known, or was damaged."""
         found = self.find(commit.sha)
         return Resolution(commit, found.state, found.terms) if found is not None else None
 

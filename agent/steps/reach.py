@@ -71,7 +71,7 @@ class Made:
         return f"set off by {found} of deploy {self._changes[found]}" if found not in ("", resource.key) else ""
 
     def came_about(self, deploy: DesiredDeploy, key: str) -> str:
-        """The same for what nobody wanted before deploys made changes of Git: something of those must be why."""
+        """What set a change off that nobody wanted before deploys made changes of Git, in words; empty for others."""
         if not self._ran or (deploy.name, key) in self._foreseen:
             return ""
         needed = [name for name in deploy.needs if name in self._ran]

@@ -30,7 +30,7 @@ def look(key: str) -> Seen | None:
 
 
 def look_each(keys: Iterable[str]) -> Iterator[Looked]:
-    """The same for one after the other; those of one kind that follow each other are looked at together."""
+    """What is there now of each resource, in turn. Those of one kind that follow each other are looked at together."""
     for kind, same in groupby(keys, key=lambda key: key.partition(":")[0]):
         found, names = kind_named(kind), (key.partition(":")[2] for key in same)
         yield from (None for _ in names) if found is None else found.look_each(names)

@@ -140,7 +140,7 @@ def attempts_after(
 def _on_remove_after(
     attempts: Mapping[str, Attempt], account: Account, state: DesiredState, now: int
 ) -> dict[str, Attempt]:
-    """The same of what deploys that have left said is to be run then."""
+    """The attempts at ``on_remove`` of deploys that have left, after this cycle."""
     there = {deploy.name for deploy in state.deploys}
     pruned = account.pruned or Pruned()
     kept: dict[str, Attempt] = {}

@@ -44,7 +44,7 @@ class Revisions:
         return found
 
     def find(self, name: str) -> str | None:
-        """The same; None where there is none."""
+        """The commit that a name stands for; None where there is none."""
         done = self._asked("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         return done.output.decode().strip() if done.ok else None
 

@@ -24,7 +24,7 @@ OWN_UNITS = frozenset({CYCLE_UNIT, DAEMON_UNIT, RESCUE_UNIT, REVERT_UNIT, REVERT
 QUERY_TIMEOUT_S = 20.0
 
 BUS_TIMEOUT_S = 2.0
-"""For the whole talk with the bus; then systemd's command is asked, which needs no bus."""
+"""The whole talk with the bus has this long. After that the agent asks systemd's command, which needs no bus."""
 
 UNTOLD = "?"
 """In the place of the failed units: systemd does not say which have failed."""

@@ -32,7 +32,7 @@ VALUE_LIMIT = 64 * 1024
 """Bytes of a value that are read."""
 
 ASK_TIMEOUT_S = 20.0
-"""For all that is asked of systemd about units, and for the names of those that failed."""
+"""systemd has this long to answer all questions about units, and as long again to name those that failed."""
 
 lstat_fields: Callable[[os.stat_result], tuple[int, ...]] = attrgetter(
     "st_ctime_ns", "st_mtime_ns", "st_dev", "st_ino", "st_mode", "st_uid", "st_gid", "st_size"
@@ -140,19 +140,19 @@ def subject_of(line: bytes) -> str:
 def ask(questions: Iterable[bytes]) -> list[bytes]:
     """Return an answer for each question, a line without its answer."""
     questions = list(questions)
-    told = _told_together([question for question in questions if question.startswith(_ABOUT_UNITS)])
-    return [told[question] if question in told else _told(question) for question in questions]
+    about_units = _answers_about_units([question for question in questions if question.startswith(_ABOUT_UNITS)])
+    return [about_units[question] if question in about_units else _answer(question) for question in questions]
 
 
-def _told(question: bytes) -> bytes:
+def _answer(question: bytes) -> bytes:
     kind, subject, _ = question.split(b"\t")
     return _ALONE[kind](unescaped(subject))
 
 
-def _told_together(questions: Collection[bytes]) -> Mapping[bytes, bytes]:
+def _answers_about_units(questions: Collection[bytes]) -> Mapping[bytes, bytes]:
     names = {question: unescaped(question.split(b"\t")[1]) for question in questions if question != _FAILED_UNITS}
-    told = _units([*names.values()], time.monotonic() + ASK_TIMEOUT_S) if names else {}
-    answers = {question: told[name] for question, name in names.items()}
+    by_name = _units([*names.values()], time.monotonic() + ASK_TIMEOUT_S) if names else {}
+    answers = {question: by_name[name] for question, name in names.items()}
     return answers | {_FAILED_UNITS: _failed_units()} if _FAILED_UNITS in questions else answers
 
 
@@ -206,7 +206,8 @@ def _past(moment: bytes) -> bytes:
 
 
 def _units(names: list[bytes], until: float) -> Mapping[bytes, bytes]:
-    """``?`` for a unit that systemd does not tell of alone: a template, a pattern; and for all after ``until``."""
+    """Return the answers by the names of units: ``?`` for one that systemd does not tell of alone, such as a template
+    or a pattern, and for each that is not asked ``until`` then."""
     if not os.path.isdir(_SYSTEMD):  # noqa: PTH112 - the daemon has no pathlib
         return dict.fromkeys(names, _NOTHING)
     left = until - time.monotonic()
@@ -223,7 +224,7 @@ def _units(names: list[bytes], until: float) -> Mapping[bytes, bytes]:
 
 
 def _failed_units() -> bytes:
-    """``?`` where systemd does not tell."""
+    """Return the names of failed units, ``?`` where systemd does not tell."""
     if not os.path.isdir(_SYSTEMD):  # noqa: PTH112
         return b""
     names = systemd.all_failed_units(ASK_TIMEOUT_S)
@@ -231,7 +232,7 @@ def _failed_units() -> bytes:
 
 
 def _systemctl(*arguments: bytes, timeout_s: float) -> bytes | None:
-    """What it prints; None where it fails or does not answer."""
+    """Return what systemctl prints; None where it fails or does not answer."""
     try:
         done = subprocess.run(
             (*_SYSTEMCTL, *arguments),
@@ -258,12 +259,12 @@ _FAILED_UNITS = b"failed-units\t\t"
 
 
 def _absence(error: OSError) -> bytes:
-    """``-`` for nothing, else the number of the error."""
+    """Return the answer of a path that cannot be looked at: ``-`` for nothing there, else the number of the error."""
     return _NOTHING if isinstance(error, (FileNotFoundError, NotADirectoryError)) else b"!%d" % (error.errno or 0)
 
 
 def _young(answers: Mapping[bytes, bytes], at_ns: int) -> list[bytes]:
-    """The questions about paths whose answers are younger than the grain of the clock."""
+    """Return those questions about paths whose answers are younger than the grain of the clock."""
     old = b"%d " % (at_ns - COARSE_GRAIN_NS)
     # Times with as many digits are in the order of their digits, and of thousands of times most are that old.
     perhaps = (each for each in answers.items() if each[1] > old or each[1][len(old) - 1 : len(old)] != b" ")
@@ -277,7 +278,7 @@ def _young(answers: Mapping[bytes, bytes], at_ns: int) -> list[bytes]:
 def is_young(ctime_ns: int, at_ns: int) -> bool:
     """Return whether a later change may leave a thing with the ctime that lstat told of after ``at_ns``.
 
-    Also of a ctime in the future: the clock was set back since, and will bring that time again."""
+    True of a ctime in the future, too: the clock was set back since, and will bring that time again."""
     return ctime_ns > at_ns - _grain(ctime_ns)
 
 

@@ -18,7 +18,7 @@ DEFAULTS: Mapping[str, int] = {"fetch_s": 60, "drift_s": 60, "plan_s": 1800}
 """``schedule:`` where nobody has said anything, in seconds."""
 
 ASK_LONGEST_S = 24 * 3600
-"""For the remote to answer."""
+"""The remote has this long to answer, in seconds, at most."""
 
 
 PASSED = b"all checks pass\n"
@@ -62,7 +62,7 @@ class Rest:
 
     @property
     def over(self) -> Rest:
-        """The same schedule of a host that is not at rest."""
+        """The rest of a host that is not at rest, with this schedule."""
         return Rest(fetch_s=self.fetch_s, drift_s=self.drift_s, plan_s=self.plan_s)
 
     @property
@@ -119,7 +119,7 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def lines_of(file: BinaryIO) -> BinaryIO:
-    """The same file, at the first line of its trace."""
+    """Return ``file``, at the first line of its trace."""
     file.seek(0)
     file.readline()
     return file

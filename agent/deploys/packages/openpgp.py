@@ -100,7 +100,7 @@ def _new(data: bytes, position: int) -> tuple[int, int, int]:
 
 
 def _old(data: bytes, position: int) -> tuple[int, int, int]:
-    """The same for the older form (RFC 9580, 4.2.2)."""
+    """Tag, bytes of the header, bytes of the body, in the older form (RFC 9580, 4.2.2)."""
     tag, kind = data[position] >> 2 & 0x0F, data[position] & 0x03
     if kind == 3:
         raise ValueError("is OpenPGP data, but not a public key")

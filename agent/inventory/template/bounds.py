@@ -83,7 +83,7 @@ def require_bounded_operation(operator: str, left: Any, right: Any) -> None:
 
 
 def require_bounded_method(text: str, name: str, args: Sequence[Any]) -> None:
-    """The same of ``text.name(*args)``."""
+    """Raises SecurityError where ``text.name(*args)`` would be too large."""
     _require(not any(_count(arg) > NUMBER_LIMIT for arg in args) or name.startswith("format"), "a text")
     _require(not (name.startswith("format") and _WIDE_BRACES.search(text)), "a text")
     if name == "replace" and len(args) > 1:
