@@ -39,7 +39,7 @@ from agent.steps.remember import remember
 
 
 def run(parts: Parts, trigger: Trigger) -> Account:
-    """One whole cycle. The caller holds the lock. Expected failures end up in the account, they are not raised."""
+    """Run one whole cycle and return its account. The caller holds the lock. Failures stand in the account."""
     log, own = Log(parts.clock), ""
     with log.surviving():
         own = begin_trace(parts.paths)

@@ -1,4 +1,4 @@
-"""Asks systemd by the system bus which units have failed: a third of a millisecond, where `systemctl` takes seven.
+"""Asks systemd by the system bus which units have failed, without a process of `systemctl`.
 
 A message is what the D-Bus specification says ("Authentication Protocol", "Message Protocol"); the method is in
 org.freedesktop.systemd1(5). Standard library only: the daemon uses it.

@@ -26,9 +26,9 @@ STALLED_S: Final = 30
 STALLED_BYTES_PER_S: Final = 512
 
 _CHEAP_EXCHANGES: Final = "ecdh-sha2-nistp256,curve25519-sha256,curve25519-sha256@libssh.org"
-"""The key exchanges to be tried first. OpenSSH's first since 9.0, sntrup761, is against computers to come: 60 of the
-80 ms of CPU that a question takes. curve25519, which OpenSSH computes by itself, takes 2 ms more than nistp256, which
-OpenSSL does."""
+"""The key exchanges to be tried first. OpenSSH's first since 9.0, sntrup761, guards against computers to come and takes
+most of the CPU of a question (docs/performance.md). OpenSSL computes nistp256, faster than OpenSSH computes
+curve25519."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Asks the questions of a trace one time after another, most of them by one lstat of each path.
 
-What lstat says of a path is another thing after each change there (ctime). So a path of which it says what it said when
-the questions about it had their old answers needs none of them asked. All other questions are asked each time.
+Each change to a path changes its ctime, and so what lstat returns. As long as lstat returns what it returned when the
+questions about a path had their old answers, the daemon asks none of them. It asks all other questions each time.
 """
 
 from __future__ import annotations

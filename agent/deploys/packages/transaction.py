@@ -119,7 +119,7 @@ class Transaction:
         if not changes:
             return
         automatic = apt.automatic([change.name for change in changes if change.upgrade])
-        changes, failure = self._taken(changes)
+        changes, failure = self._apply_together(changes)
         if failure is not None and _FETCH_FAILED in failure.message and not fresh:
             lists.refresh()  # The lists name a version that the mirror has replaced since.
             failure = self._apt(changes)
@@ -130,10 +130,10 @@ class Transaction:
         if failure is not None:
             self.refusals.update((change.name, _share(failure, change)) for change in _undone(changes))
 
-    def _taken(self, changes: Sequence[PackageChange]) -> tuple[Sequence[PackageChange], DeployError | None]:
-        """Carry out the changes that apt takes together. Return them, and what failed then. The others have refusals.
+    def _apply_together(self, changes: Sequence[PackageChange]) -> tuple[Sequence[PackageChange], DeployError | None]:
+        """Have apt carry out the changes that it accepts together. Return these, and apt's failure. Refuse the others.
 
-        Where none takes a package away, apt is not asked before: what it refuses, it refuses before it begins.
+        Where no change removes a package, apt runs without a dry run: it refuses before it changes anything.
         """
         failure, before = None, dpkg.status_file()
         if not (removal := any(change.remove for change in changes)):

@@ -82,6 +82,6 @@ def test_a_run_that_fails_on_the_way_is_not_asked_for_again(
 
     monkeypatch.setattr(apt, "apt_get", failing)
     monkeypatch.setattr(dpkg, "status_file", lambda: (1, next(runs)))
-    _, failure = Transaction()._taken([PackageChange(name="jq", install=True)])
+    _, failure = Transaction()._apply_together([PackageChange(name="jq", install=True)])
     assert failure is not None
     assert asked == [("--no-remove", "install", "--", "jq")]
