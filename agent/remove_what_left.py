@@ -38,6 +38,7 @@ def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Removed:
             now=parts.clock(),
             waits_for_backoff=cycle.trigger is Trigger.CLOCK,
             hold_denied=policies.hold_denied,
+            hold_named=policies.hold_named,
             begin=lambda: _begin_removal(cycle, verdict),
         )
         cycle.log.note(pruned.failures)

@@ -37,6 +37,11 @@ class Removal:
     reason: str = ""
     hold: Hold | None = None
 
+    @property
+    def goes(self) -> bool:
+        """Whether it would not be there any more, or lose its access."""
+        return self.fate in (Fate.REMOVE, Fate.RELEASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Departure:

@@ -91,6 +91,17 @@ class HostPolicies:
             self._asked_removals = removals
         return _with_holds(leaving, self._state, self._removal_denials)
 
+    def hold_named(self, leaving: Leaving) -> Leaving:
+        """``leaving`` with a hold on each removal that the last answer of ``hold_denied`` denies by its key. Nothing
+        less keeps access: not what a rule says of something else, nor rules that cannot be asked."""
+        named: dict[str, list[str]] = {}
+        for finding in self._removal_denials:
+            named.setdefault(finding.resource, []).append(finding.message)
+        held = (
+            replace(each, hold=_policy_hold(named.get(each.entry.key, ())) or each.hold) for each in leaving.removals
+        )
+        return replace(leaving, removals=tuple(held))
+
     def _ask_rules(self, plan: PolicyPlan) -> tuple[RuleMessage, ...]:
         """What the rules deny of ``plan``; what they warn of is added to ``warned``. Raises InventoryError."""
         self._policies = self._policies or policies_of(self._tree())
@@ -103,7 +114,7 @@ class HostPolicies:
             [verdict] = self._policies.judge([asked])
         except RegoError as error:
             hint = error.remedy or "`hostwright check` in the config repo says the same"
-            hint += "; until then nothing is changed on this host"
+            hint += "; until then nothing is changed on this host, but who left Git loses access"
             raise InventoryError(f"the policies cannot be asked: {error}", hint=hint, kind=ProblemKind.POLICY) from None
         self.warned = tuple(dict.fromkeys((*self.warned, *(finding.message for finding in verdict.warned))))
         return verdict.denied
@@ -156,7 +167,7 @@ def _change_input(plan: Plan) -> PolicyPlan:
 
 
 def _removal_input(leaving: Leaving) -> PolicyPlan:
-    """What of ``leaving`` would not be there any more, or lose its access."""
+    """What of ``leaving`` goes."""
     return PolicyPlan(
         removals=tuple(
             PolicyRemoval(
@@ -167,7 +178,7 @@ def _removal_input(leaving: Leaving) -> PolicyPlan:
                 fate="remove" if removal.fate is Fate.REMOVE else "release",
             )
             for removal in leaving.removals
-            if removal.fate in (Fate.REMOVE, Fate.RELEASE)
+            if removal.goes
         ),
         departures=tuple(
             PolicyDeparture(deploy=departure.deploy, on_remove=departure.on_remove.source)
@@ -199,9 +210,7 @@ def _deploy_holds(state: DesiredState, denials: Iterable[RuleMessage]) -> dict[s
         about = [deploy.name for deploy in state.deploys if _is_about(finding, deploy)]
         for name in about or [deploy.name for deploy in state.deploys]:
             told.setdefault(name, []).append(finding.message)
-    holds = {
-        name: Hold(HoldKind.POLICY, some(list(dict.fromkeys(found)), MESSAGES_TOLD)) for name, found in told.items()
-    }
+    holds = {name: hold for name, found in told.items() if (hold := _policy_hold(found)) is not None}
     for deploy in state.deploys:
         waits = next((name for name in deploy.needs if name in holds), None)
         if waits is not None and deploy.name not in holds:
@@ -227,13 +236,21 @@ def _with_holds(leaving: Leaving, state: DesiredState, denials: Iterable[RuleMes
             everything.append(finding.message)
 
     def hold(deploy: str, key: str) -> Hold | None:
-        said = [*everything, *deploys.get(deploy, ()), *resources.get(key, ())]
-        return Hold(HoldKind.POLICY, some(list(dict.fromkeys(said)), MESSAGES_TOLD)) if said else None
+        return _policy_hold([*everything, *deploys.get(deploy, ()), *resources.get(key, ())])
 
     return Leaving(
-        tuple(replace(each, hold=each.hold or hold(each.entry.deploy, each.entry.key)) for each in leaving.removals),
+        tuple(
+            replace(each, hold=hold(each.entry.deploy, each.entry.key) or each.hold) if each.goes else each
+            for each in leaving.removals
+        ),
         tuple(replace(each, hold=each.hold or hold(each.deploy, "")) for each in leaving.departures),
     )
+
+
+def _policy_hold(said: Iterable[str]) -> Hold | None:
+    """The hold for what rules ``said``; None for nothing."""
+    messages = list(dict.fromkeys(said))
+    return Hold(HoldKind.POLICY, some(messages, MESSAGES_TOLD)) if messages else None
 
 
 def _is_about(finding: RuleMessage, deploy: DesiredDeploy) -> bool:

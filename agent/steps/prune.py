@@ -58,13 +58,15 @@ def prune(
     now: int,
     waits_for_backoff: bool,
     hold_denied: Callable[[Leaving], Leaving],
+    hold_named: Callable[[Leaving], Leaving],
     begin: Callable[[], None],
 ) -> Pruned:
     """Takes away what has left Git, as far as it may go now.
 
     ``idle`` says which deploys may have left by mistake (``Environment.idle``). ``waits_for_backoff``: whether an
-    ``on_remove`` that failed waits for its backoff. ``hold_denied`` holds what the policies are against.
-    ``begin`` is called before anything is removed. Raises OSError when the ledger cannot be written.
+    ``on_remove`` that failed waits for its backoff. ``hold_denied`` holds what the policies are against, ``hold_named``
+    only what they deny by its key. ``begin`` is called before anything is removed. Raises OSError when the ledger
+    cannot be written.
     """
     state, after = account.state, account.after
     wanted = _wanted(account, before)
@@ -82,10 +84,13 @@ def prune(
         ledger=ledger,
         mirror=on_remove.mirror,
         inventory=on_remove.inventory,
-        hold_denied=hold_denied,
     )
-    leaving = left_git()
-    revoked, untaken = revoke(account, _surely_left(account, state, leaving.removals))
+    leaving = left_git(hold_denied=hold_denied)
+    denied = any(hold.kind is HoldKind.POLICY for hold in leaving.holds)
+    # Without the other denials: one that keeps no access must not hide a hold that does.
+    losing = left_git(hold_denied=hold_named) if denied else leaving
+    revoked, untaken = revoke(account, _surely_left(account, state, losing.removals))
+    left_git = partial(left_git, hold_denied=hold_denied)
     if why:
         leaving = left_git(waits=why) if after is not None else Leaving()
         return Pruned(why, leaving, revoked=revoked, standing=_standing(ledger), failures=untaken)

@@ -1,8 +1,8 @@
 """revoke: turns what has left Git into access that is gone, also in a cycle that removes nothing else.
 
 To lock somebody out is no tidying: it waits for no health, no failed deploy and no process. It does wait where the
-removal looks like a mistake (``prune-held``), where a policy denies it, and where a person said that the host is to be
-left alone.
+removal looks like a mistake (``prune-held``), where a policy denies that very removal, and where a person said that the
+host is to be left alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from agent.deploys.kind import Kind
 from agent.deploys.kind_table import kind_named
 from agent.domain.account import Account
 from agent.domain.plan import HoldKind
-from agent.domain.removal import Fate, Removal
+from agent.domain.removal import Removal
 from agent.errors import DeployError, HostwrightError
 from agent.problems import ProblemKind
 
@@ -43,8 +43,7 @@ def revoke(account: Account, removals: Iterable[Removal]) -> tuple[tuple[str, ..
 
 def _revocable(removal: Removal) -> Kind | None:
     held = removal.hold is not None and removal.hold.kind in _HOLDS
-    goes = removal.fate in (Fate.REMOVE, Fate.RELEASE) and not held
-    return kind_named(removal.entry.kind) if goes else None
+    return kind_named(removal.entry.kind) if removal.goes and not held else None
 
 
 def _left_alone(account: Account) -> bool:

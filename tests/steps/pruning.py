@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+
 from agent.domain.account import Account
 from agent.domain.commit import TrustedCommit
 from agent.domain.desired import OnRemove
@@ -17,6 +19,7 @@ from agent.domain.removal import Fate, Leaving, Pruned
 from agent.errors import DeployError
 from agent.host.exports import Exports
 from agent.host.ledger import Ledger
+from agent.steps import remove, revoke
 from agent.steps.apply import Progress
 from agent.steps.prune import OnRemoveRunner, prune
 from agent.steps.record import look
@@ -84,6 +87,7 @@ class Host:
         now: int = NOW,
         begin: Callable[[], None] = lambda: None,
         hold_denied: Callable[[Leaving], Leaving] = lambda leaving: leaving,
+        hold_named: Callable[[Leaving], Leaving] = lambda leaving: leaving,
     ) -> Pruned:
         progress = Progress(started=lambda *_: None, operated=lambda _: None)
         return prune(
@@ -97,6 +101,7 @@ class Host:
             waits_for_backoff=waits_for_backoff,
             begin=begin,
             hold_denied=hold_denied,
+            hold_named=hold_named,
         )
 
     @property
@@ -142,3 +147,26 @@ class Busy:
         if self.busy:
             raise DeployError(self.busy)
         self.released.append(entry.key)
+
+
+@dataclass
+class Opening(Busy):
+    """A kind that gives access; ``stubborn`` says what of it cannot be taken."""
+
+    stubborn: tuple[str, ...] = ()
+    revoked: list[str] = field(default_factory=list)
+
+    def has_access(self, entry: LedgerEntry) -> bool:
+        return entry.key not in self.revoked
+
+    def revoke(self, entry: LedgerEntry) -> tuple[str, ...]:
+        self.revoked.append(entry.key)
+        return self.stubborn
+
+
+def opening(monkeypatch: pytest.MonkeyPatch) -> Opening:
+    """Has all that leaves give access."""
+    kind = Opening("its process 7 (sleep) runs")
+    monkeypatch.setattr(remove, "kind_named", lambda _: kind)
+    monkeypatch.setattr(revoke, "kind_named", lambda _: kind)
+    return kind

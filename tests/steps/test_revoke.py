@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.domain.memory import AppliedDeploy
-from agent.domain.ownership import LedgerEntry
 from agent.domain.plan import Hold, HoldKind, Plan
 from agent.domain.removal import Leaving
 from agent.errors import DeployError
-from agent.steps import remove as step
-from agent.steps import revoke as revoking
 from tests.steps.build import change, deploy, health, plan, planned, state
-from tests.steps.pruning import Busy, Host, host_below
+from tests.steps.pruning import Host, Opening, host_below, opening
 
 
 @pytest.fixture
@@ -24,27 +21,9 @@ def host(tmp_path: Path) -> Host:
     return host_below(tmp_path)
 
 
-@dataclass
-class Opening(Busy):
-    """A kind that gives access; ``stubborn`` says what of it cannot be taken."""
-
-    stubborn: tuple[str, ...] = ()
-    revoked: list[str] = field(default_factory=list)
-
-    def has_access(self, entry: LedgerEntry) -> bool:
-        return entry.key not in self.revoked
-
-    def revoke(self, entry: LedgerEntry) -> tuple[str, ...]:
-        self.revoked.append(entry.key)
-        return self.stubborn
-
-
 @pytest.fixture
 def access(monkeypatch: pytest.MonkeyPatch) -> Opening:
-    kind = Opening("its process 7 (sleep) runs")
-    monkeypatch.setattr(step, "kind_named", lambda _: kind)
-    monkeypatch.setattr(revoking, "kind_named", lambda _: kind)
-    return kind
+    return opening(monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +94,9 @@ def test_access_that_cannot_be_taken_is_a_problem_and_keeps_no_other(host: Host,
 def test_nobody_is_locked_out_whose_removal_a_policy_denies(host: Host, access: Opening) -> None:
     host.gave("ann")
     kept = Hold(HoldKind.POLICY, "ann stays")
-    pruned = host.prune(
-        hold_denied=lambda leaving: Leaving(tuple(replace(each, hold=kept) for each in leaving.removals))
-    )
+
+    def held(leaving: Leaving) -> Leaving:
+        return Leaving(tuple(replace(each, hold=kept) for each in leaving.removals))
+
+    pruned = host.prune(hold_denied=held, hold_named=held)
     assert (pruned.revoked, access.revoked) == ((), [])
