@@ -708,16 +708,16 @@ clean_up() {
     code=$?
     trap - EXIT
     trap '' HUP INT TERM
+    [ -z "$setup" ] || kill -TERM "$setup" 2>/dev/null || :
+    exec 7>&- 8>&- # setup ends without options where the signal came before its number was noted
     [ -z "$adding" ] || wait "$adding" || : # a package manager is not cut off
     if [ -n "$setup" ]; then
-        kill -TERM "$setup" 2>/dev/null || :
         wait "$setup" 2>/dev/null || : # or the shell says that it was terminated
-        # What the first cycle did stays, and with it what can give it back.
-        [ "$(readlink "$OPT/current")" != "versions/$version" ] || settled=yes
+        ! begun || settled=yes
     fi
+    [ "$settled" = yes ] || kill "$compiling" 2>/dev/null || :
+    wait 2>/dev/null || : # for all of them, whether their numbers were noted or not
     if [ -n "$building" ]; then
-        [ "$settled" = yes ] || kill "$compiling" 2>/dev/null || :
-        wait "$compiling" 2>/dev/null || :
         if [ "$settled" = yes ]; then
             rm -rf "$building.old"
         else
@@ -744,6 +744,10 @@ told_options() {
     printf '%s\n' --end # or setup could not tell a whole stream from one that was cut off
 }
 
+# Whether setup may have begun. What the first cycle did stays, and with it what can give it back. A run before this one
+# may have set the link: it proves nothing before setup has its options.
+begun() { [ -n "$sent" ] && [ "$(readlink "$OPT/current")" = "versions/$version" ]; }
+
 # setup loads what it needs while packages are still being installed: it begins when it has read its last option.
 hand_over() {
     set -- ${verbose:+"$verbose"} setup --options -
@@ -757,12 +761,13 @@ hand_over() {
     "$environment/bin/hostwright" "$@" <"$work/told" 8>&- &
     setup=$!
     packages_are_there
-    told_options >&8
-    exec 8>&-
+    exec 7>"$work/told" 8>&- # from here on only setup reads it: where it has ended, nothing waits for it
+    sent=yes
+    (told_options >&7) 2>/dev/null || sent=''
+    exec 7>&-
     wait "$setup" && setup_code=0 || setup_code=$?
     setup=
-    if [ "$setup_code" -eq 0 ] || { [ "$action" = --plan ] && [ "$setup_code" -eq "$EXIT_PLANNED" ]; } ||
-        [ "$(readlink "$OPT/current")" = "versions/$version" ]; then
+    if begun || [ "$setup_code" -eq 0 ] || { [ "$action" = --plan ] && [ "$setup_code" -eq "$EXIT_PLANNED" ]; }; then
         settled=yes
     fi
     if [ "$settled" = yes ] && [ "$action" != --plan ]; then rm -f "$PACKAGES"; fi
@@ -796,7 +801,8 @@ uninstall() {
 main() {
     at='' action='' verbose='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
     known_hosts='' code_file='' wheelhouse='' index='' proxy='' ca='' options=''
-    clone='' work='' building='' settled='' renewed='' bundle='' version='' setup='' interrupted='' install='' adding='' compiling=''
+    clone='' work='' building='' settled='' renewed='' bundle='' version='' setup='' interrupted='' install='' adding=''
+    compiling='' sent=''
     umask 022
     parse "$@"
     find_clone

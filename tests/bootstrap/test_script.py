@@ -207,13 +207,18 @@ def test_a_password_in_a_url_is_not_shown(password: str) -> None:
     assert "git.example" in done.stderr
 
 
-def called(shell: Sequence[str], folder: Path, commands: str, **env: str) -> None:
-    """Commands with the functions and variables of the script at hand, and a ``folder`` in which it works."""
+def called(
+    shell: Sequence[str], folder: Path, commands: str, code: int = 0, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Commands that end with ``code``, with the functions and variables of the script at hand, and a ``folder`` in
+    which it works."""
     functions = SCRIPT.read_text().removesuffix('main "$@"\n')
     places = f"work={folder} LOG={folder}/log ETC={folder}/etc environment={folder} clone='' action='' renewed=''"
     given = {"PATH": os.environ["PATH"], "HOME": f"{folder}", **env}
     argv = [*shell, "-c", f"{functions}\n{places} verbose='' trust=unsigned\n{commands}"]
-    subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True, env=given)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=given)
+    assert done.returncode == code, done.stderr
+    return done
 
 
 @pytest.mark.parametrize("password", ["hunter2", "a@hunter2", ""])
@@ -235,19 +240,75 @@ def test_git_gets_the_password_of_a_url_and_no_argument_has_it(
     assert "hunter2" not in told + (tmp_path / "source/.git/config").read_text()
 
 
+UNSET = """\
+at='' version='' status_repo='' branch='' inventory='' host='' trusted_signers='' min_commit='' known_hosts=''
+code_file='' proxy='' ca='' adding='' setup='' settled='' building='' compiling='' interrupted='' sent=''
+"""
+
+
+def program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
 def test_setup_gets_the_options_by_a_pipe(shell: Sequence[str], tmp_path: Path) -> None:
-    program = tmp_path / "bin/hostwright"
-    program.parent.mkdir()
-    program.write_text('#!/bin/sh\necho "$*" >"${0%/bin/*}/arguments"\ncat >"${0%/bin/*}/options"\n')
-    program.chmod(0o755)
-    set_before = f"PACKAGES={tmp_path}/no OPT={tmp_path}/no version='' branch=main status_repo=https://t@h/s"
-    others = (
-        "inventory='' host='' trusted_signers='' min_commit='' known_hosts='' code_file='' proxy='' ca='' adding=''"
-    )
-    called(shell, tmp_path, f"repo='https://u:p@h/c d' {set_before} {others}\nhand_over")
+    setup = 'echo "$*" >"${0%/bin/*}/arguments"\ncat >"${0%/bin/*}/options"'
+    program(tmp_path / "bin/hostwright", setup)
+    given = f"PACKAGES={tmp_path}/no OPT={tmp_path}/no branch=main status_repo=https://t@h/s repo='https://u:p@h/c d'"
+    called(shell, tmp_path, f"{UNSET}{given}\nhand_over")
     assert (tmp_path / "arguments").read_text() == "setup --options -\n"
     options = "--repo=https://u:p@h/c d\n--branch=main\n--status-repo=https://t@h/s\n--trust=unsigned\n--end\n"
     assert (tmp_path / "options").read_text() == options
+
+
+def test_what_a_signal_finds_started_ends_before_its_folder_is_removed(shell: Sequence[str], tmp_path: Path) -> None:
+    """The signal comes between the start of a program and the shell's note of its number."""
+    (tmp_path / "opt/versions/1.0").mkdir(parents=True)
+    told = f"mkfifo {tmp_path}/told\nexec 8<>{tmp_path}/told"
+    setup = f"{{ cat; sleep 0.3; ls $OPT/versions >{tmp_path}/seen; }} <{tmp_path}/told 8>&- &"
+    given = f"OPT={tmp_path}/opt building={tmp_path}/opt/versions/1.0 work={tmp_path}/told"
+    called(shell, tmp_path, f"{UNSET}{given}\n{told}\n{setup}\nclean_up")
+    assert (tmp_path / "seen").read_text() == "1.0\n"
+    assert not (tmp_path / "opt").exists()
+
+
+WAITING_SETUP = 'touch "$HOME/waits"\ncat >"$HOME/options"'
+WAIT_FOR_SETUP = 'for i in $(seq 300); do [ ! -e "$HOME/waits" ] || break; sleep 0.1; done'
+MORE_THAN_A_PIPE_HOLDS = "$(head -c 200000 /dev/zero | tr '\\0' x)"
+RERUN = """
+work=$(mktemp -d "$HOME/XXXXXX")
+PACKAGES=$HOME/packages OPT=$HOME/opt manager=apt-get later=git install=$HOME/apt-get
+list_packages() { echo base; }
+trap clean_up EXIT
+trap 'interrupted=TERM; exit 143' TERM
+export MAIN=$$
+add_packages_meanwhile git
+version=1.0 environment=$OPT/versions/1.0 building=$OPT/versions/1.0 renewed=yes
+sleep 0 & compiling=$!
+hand_over
+"""
+
+
+@pytest.mark.parametrize(
+    ("setup", "apt", "repo", "code"),
+    [
+        pytest.param(WAITING_SETUP, f"{WAIT_FOR_SETUP}; exit 100", "https://h/c", 3, id="packages-fail"),
+        pytest.param(WAITING_SETUP, f"{WAIT_FOR_SETUP}; kill -TERM $MAIN", "https://h/c", 143, id="interrupted"),
+        pytest.param("exit 9", "", MORE_THAN_A_PIPE_HOLDS, 9, id="setup-dies"),
+    ],
+)
+def test_a_replaced_environment_comes_back_where_setup_did_not_get_all_options(
+    shell: Sequence[str], tmp_path: Path, setup: str, apt: str, repo: str, code: int
+) -> None:
+    versions = tmp_path / "opt/versions"
+    program(versions / "1.0/bin/hostwright", setup)
+    program(tmp_path / "apt-get", apt)
+    (versions / "1.0.old").mkdir()
+    (versions / "1.0.old/replaced").touch()
+    (versions.parent / "current").symlink_to("versions/1.0")
+    called(shell, tmp_path, f'{UNSET}repo="{repo}"{RERUN}', code)
+    assert [path.relative_to(versions).as_posix() for path in versions.rglob("*")] == ["1.0", "1.0/replaced"]
 
 
 def test_options_come_from_a_file_or_from_stdin_and_are_checked_alike(shell: Sequence[str], tmp_path: Path) -> None:
