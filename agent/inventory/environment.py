@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from jinja2 import TemplateError
 
@@ -293,6 +294,8 @@ class Environment:
         at = sealed_at(exposed)
         if any(map(is_sealed, keys)) or at is not None:
             remedy = (deploy.spec or Spec).if_sealed
-            written = tuple(part.rpartition(".")[0] or part for part in at or ())  # app for app.service
-            where = max(deploy.place(at or ()), deploy.place(written), key=lambda place: len(place[1]))
+            written = None if deploy.spec is None else deploy.spec.exposed(deploy.spec.model_dump(mode="json"))
+            path = sealed_at(written) or at or ()  # a template's text is in no play
+            ways = product(*((part, part.rpartition(".")[0] or part) for part in path))  # app for app.service
+            where = max(map(deploy.place, ways), key=lambda place: len(place[1]))
             complaints.add(*where, f"a secret cannot stand in {deploy.kind} here", remedy, host=host)
