@@ -225,8 +225,14 @@ def test_the_review_installs_into_a_folder_that_nobody_could_have_made_before(tm
         ("hostwright==0.1.0", "", "no index is named"),
         ("https://git.example.org/hostwright.whl", "", "a URL without its hash"),
         ("hostwright==0.1.0", "https://index.example.org/simple", ""),
-        ("https://git.example.org/hostwright.whl#sha256=00", "", ""),
+        *(
+            (f"https://git.example.org/hostwright.whl{end}", "", "a URL without its hash")
+            for end in ("#sha256=", f"#sha256={'g' * 64}")
+        ),
+        (f"https://git.example.org/hostwright.whl#sha256={'0a' * 32}", "", ""),
+        (f"hostwright[policy] @ https://git.example.org/hostwright.whl#sha256={'0a' * 32}", "", ""),
         ("hostwright.whl", "", ""),
+        ("hostwright.whl[policy]", "", ""),
     ],
 )
 def test_the_review_installs_nothing_by_its_name_alone(named: str, index: str, why: str, tmp_path: Path) -> None:
