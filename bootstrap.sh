@@ -276,8 +276,7 @@ url() {
     esac
 }
 
-# plain OPTION URL: refuses one that is read otherwise than it is meant: a password ends at / # ? and blanks. Sets
-# $authority, the part with user, password, host and port.
+# plain OPTION URL: refuses one that is read otherwise than it is meant: a password ends at / # ? and blanks.
 plain() {
     authority=${2#*://}
     authority=${authority%%/*}
@@ -285,34 +284,45 @@ plain() {
     case ${2#"${2%%[#?]*}"}${port##*]} in
     [#?]*@* | *:*[!0-9]*) wrong "$1" "$2" "$ENCODE" ;;
     esac
-    [ -z "$(printf '%s' "$2" | LC_ALL=C tr -d '\041-\176')" ] || wrong "$1" "$2" "$ENCODE"
+    [ -z "$(printf '%s' "$2" | LC_ALL=C tr -d '\041\043-\176')" ] || wrong "$1" "$2" "$ENCODE"
 }
 
-# The forms that the agent follows too (agent/system/remote.py). `name:password@host` is not one, though ssh would try.
+# The forms of agent/system/remote.py, and a test holds both together. `name:password@host` is none, though ssh would
+# try; nor is a password with a raw / or @, for its end would be taken for a path.
 remote() {
     hint='write https://…, ssh://…, git@host:path or an absolute path'
+    authority=${2#*://}
+    authority=${authority%%[/?#]*}
     case $2 in
-    https://?* | http://?* | ssh://?* | file:///?*)
-        plain "$1" "$2"
-        case ${2%%:*}:$authority in
-        ssh:*:*@*) hint='ssh takes no password in a URL: leave it out, and use a key' ;;
-        *) return ;;
+    *' '*) ;;
+    /*://* | file://*://* | //*) ;;
+    /* | file:///?* | file://localhost/?*) return ;;
+    http://* | https://* | ssh://*)
+        [ ${#authority} -gt 2000 ] || ! fits "$2" || return 0
+        case $2 in
+        https://"$authority"* | http://"$authority"*) hint='its host or port is none: write https://host/path' ;;
         esac
         ;;
-    *://* | *' '* | *::*) ;;
-    /*) return ;;
-    *?:?*)
-        path=${2#*:}
-        case ${2%%:*} in
-        *@*) return ;;
-        esac
-        case ${path%%/*} in
-        *@*) ;;
-        *) return ;;
-        esac
-        ;;
+    http:* | https:* | ssh:* | file:*) ;;
+    *) ! fits "$2" || return 0 ;;
+    esac
+    case $2 in
+    ssh://*:*@*) hint='ssh takes no password in a URL: leave it out, and use a key' ;;
+    http://*@* | https://*@*) hint="$ENCODE, and @ as %40, also in a path" ;;
     esac
     wrong "$1" "$2" "$hint"
+}
+
+fits() {
+    a_login='[!$-.0->@-Z\^-~]*@'
+    a_user='[A-Za-z0-9_][A-Za-z0-9_.+-]*@'
+    a_host='([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])'
+    a_port=':0*([1-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
+    a_server="$a_host((/.*|[?#][^@]*)?|$a_port(/@?[^@]*(@[^/]*/?)?|[?#][^@]*)?)"
+    printf '%s\n' "$1" | LC_ALL=C grep -qxE \
+        -e "https?://$a_login$a_host($a_port)?([/?#][^@]*)?" -e "(https?|ssh)://$a_server" \
+        -e "ssh://$a_user$a_host($a_port)?(/.*|[?#][^@]*)?" \
+        -e "$a_user$a_host:[^:].*" -e "$a_host:(/([^/].*)?|[^:@/][^@/]*(/.*)?)"
 }
 
 # The folder that this script lies in, if that is a clone with the agent; nothing when the script is piped.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from agent.domain.text import printable
 from agent.errors import SettingsError
@@ -25,18 +25,33 @@ from agent.system.local_repository import require_owned_repository
 SSH_PORT: Final = 22
 _PORTS: Final = {"ssh": SSH_PORT, "http": 80, "https": 443}
 
-_USER: Final = r"(?P<user>[A-Za-z0-9_][A-Za-z0-9_.+-]*)"
+_USER: Final = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 _HOST: Final = r"(?P<host>[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\])"
-_SCP: Final = re.compile(rf"({_USER}@)?{_HOST}:(?P<path>[^:\s][^\s]*)")
-_URL_HOST: Final = re.compile(_HOST)
-_URL_USER: Final = re.compile(_USER)
+_PORT: Final = r":(?P<port>0*([1-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))"
+_LOGIN: Final = r"(?P<login>[!$-.0->@-Z\\^-~]*)@"
+"""User and password of http, in which ``_WHO`` finds no end before theirs."""
+_REST: Final = r"(/.*|[?#][^@]*)?"
+_BEHIND_PORT: Final = r"(/@?[^@]*(@[^/]*/?)?|[?#][^@]*)?"
+"""``u:12/word@host/x`` may be meant as a password, ``host:12/@user/x`` and ``host:12/x@v1`` hardly."""
+_FORMS: Final = (
+    re.compile(rf"(?P<scheme>https?)://{_LOGIN}(?P<address>{_HOST}({_PORT})?([/?#][^@]*)?)"),
+    re.compile(rf"(https?|ssh)://{_HOST}({_REST}|{_PORT}{_BEHIND_PORT})"),
+    re.compile(rf"ssh://{_USER}@{_HOST}({_PORT})?{_REST}"),
+    re.compile(rf"{_USER}@{_HOST}:[^:].*"),
+    re.compile(rf"(?!(https?|ssh|file):){_HOST}:(/([^/].*)?|[^:@/][^@/]*(/.*)?)"),
+)
+"""All but paths. bootstrap.sh has the same ones."""
+_LONGEST: Final = 2000
+"""Characters of user and password, so that no text takes long to mask."""
+_PIECE: Final = rf'[^\x00-\x20"]{{0,{_LONGEST}}}'
 _WHO: Final = re.compile(
     r"(?<![a-z0-9+.-])(?P<scheme>[a-z0-9+.-]*)://(?!\[[0-9a-f:.]+\])(?P<user>[^/:\s]*)"
-    r'(?P<password>:(?!\d*(?:[/?#]|$))[^\s"]{0,2000})?@',
+    rf'(?P<password>:(?!\d*(?:[/?#]|$)){_PIECE}(?:"(?![\s,:\]}}]|$){_PIECE}){{0,2}})?@',
     re.IGNORECASE,
 )
 """A password may have an ``@`` or a ``/`` in it that should have been encoded, so it ends before the last ``@`` of all
-that follows. A user ends before the last one of the authority, for a path may have some. Digits are a port."""
+that follows. A user ends before the last one of the authority, for a path may have some. Digits are a port. A
+quote ends a text of JSON where a comma, colon, bracket or blank follows."""
 _MEANT: Final = re.compile(r"^([\w+.-]*:?//)?+(?:[^@]*:|[^@/]*@).*@", re.DOTALL)
 """The user and password of what was meant to be a URL, whatever stands in them."""
 _ENCODE: Final = "percent-encode what cannot stand in a URL: / in a password is %2F, # %23, ? %3F, a blank %20"
@@ -63,44 +78,49 @@ class Remote:
     @classmethod
     def parse(cls, text: str) -> Remote:
         """Raises SettingsError, kind ``bad-remote``, or for a local path what ``_owned`` raises."""
-        if not text or text.startswith("-") or re.search(r"[\x00-\x20\x7f]", text):
-            raise _refused(
-                text, "it is empty, begins with `-` or holds blanks" + (f"; {_ENCODE}" if "@" in text else "")
-            )
-        if text.startswith("/"):
-            return cls(str(_owned(Path(text))), Transport.FILE)
-        if "://" in text:
-            return cls._from_url(text)
-        match = _SCP.fullmatch(text)
-        if match is None:
-            raise _refused(text, "it is neither an absolute path nor a URL")
-        return cls(text, Transport.SSH, match["host"].strip("[]"))
-
-    @classmethod
-    def _from_url(cls, text: str) -> Remote:
-        try:
-            parts = urlsplit(text)
-            port = parts.port
-        except ValueError:
-            raise _refused(text, f"its host or port is none; {_ENCODE}") from None  # the error quotes the password
-        if "@" in parts.query + parts.fragment:
-            raise _refused(text, _ENCODE)
-        if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-            return cls(str(_owned(Path(unquote(parts.path)))), Transport.FILE)
-        host = parts.netloc.rpartition("@")[2].removesuffix(f":{port}")
-        if parts.scheme not in ("ssh", "http", "https") or not _URL_HOST.fullmatch(host):
-            raise _refused(text, "only file, ssh, http and https with a host's name are supported")
-        if parts.scheme != "ssh" and parts.netloc != host and "@" in parts.path:
-            raise _refused(text, f"a password ends at its first /; {_ENCODE}, and @ in a path is %40")
-        if parts.scheme == "ssh":
-            if parts.password is not None or (parts.username is not None and not _URL_USER.fullmatch(parts.username)):
-                raise _refused(text, "ssh takes a plain user name and no password")
-            return cls(text, Transport.SSH, host.strip("[]"), port)
-        address = parts.netloc.rpartition("@")[2]
-        return cls(parts._replace(netloc=address).geturl(), Transport.HTTP, host.strip("[]"), port, _basic(parts))
+        if (wrong := mistake(text)) is not None:
+            raise _refused(text, wrong)
+        if text.startswith(("/", "file:")):
+            return cls(str(_owned(Path(unquote(urlsplit(text).path) if text[0] == "f" else text))), Transport.FILE)
+        found = _form(text)
+        assert found is not None, "no mistake was found"
+        parts = found.groupdict()
+        server = found["host"].strip("[]"), int(parts["port"]) if parts.get("port") else None
+        if not text.startswith(("http://", "https://")):
+            return cls(text, Transport.SSH, *server)
+        if "login" not in parts:
+            return cls(text, Transport.HTTP, *server)
+        return cls(f"{parts['scheme']}://{parts['address']}", Transport.HTTP, *server, _basic(parts["login"]))
 
     def __str__(self) -> str:
         return self.url
+
+
+def mistake(text: str) -> str | None:
+    """The reason why ``text`` has none of the forms of a remote; None when it has one. Nothing is looked up."""
+    if not text or text.startswith("-") or re.search(r"[\x00-\x20\x7f]", text):
+        return "it is empty, begins with `-` or holds blanks" + (f"; {_ENCODE}" if "@" in text else "")
+    if re.match(r"/(?!/)|file://(localhost)?/.", text) and "://" not in text.removeprefix("file://"):
+        return None
+    scheme, _, rest = text.partition("://")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    if len(authority) <= _LONGEST and _form(text):
+        return None
+    if scheme not in ("ssh", "http", "https"):
+        return "it is neither an absolute path nor host:path nor a URL of file://, ssh://, http:// or https://"
+    return _wrong_in(scheme, authority, rest)
+
+
+def _wrong_in(scheme: str, authority: str, rest: str) -> str:
+    if len(authority) > _LONGEST:
+        return f"its user and password are longer than {_LONGEST} characters"
+    if scheme == "ssh" and "@" in authority:
+        return "ssh takes a plain user name and no password, then the name of a host"
+    if "@" in rest:
+        return f"its host or port is none, or its password is cut; {_ENCODE}, and @ %40, in a path too"
+    if not authority.isascii():
+        return "a host's name is written in ASCII here, in the form that begins with xn--"
+    return "its host or port is none: write both, or leave out the colon"
 
 
 def answers(remote: Remote, proxy: str | None, timeout_s: float) -> bool:
@@ -150,12 +170,14 @@ def _masked(found: re.Match[str]) -> str:
     return f"{found['scheme']}://{found['user']}{':***' if found['password'] else ''}@"
 
 
-def _basic(parts: SplitResult) -> str | None:
+def _form(text: str) -> re.Match[str] | None:
+    return next((found for form in _FORMS if (found := form.fullmatch(text))), None)
+
+
+def _basic(login: str) -> str:
     """RFC 7617. As a header, the password stands in no program's arguments, which all users of a host can read."""
-    if parts.username is None:
-        return None
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+    user, _, password = login.partition(":")
+    return f"Basic {base64.b64encode(f'{unquote(user)}:{unquote(password)}'.encode()).decode()}"
 
 
 def _owned(path: Path) -> Path:

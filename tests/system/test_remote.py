@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import base64
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from agent.errors import SettingsError
 from agent.system.remote import Remote, Transport, answers, checked_branch, without_password
+
+BOOTSTRAP = Path(__file__).parents[2] / "bootstrap.sh"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +99,85 @@ def test_a_refused_url_is_named_without_its_password_and_it_is_said_how_to_write
     assert "hunter2" not in f"{refused.value}"
     assert "***@git.example.org" in f"{refused.value}"
     assert "percent-encode" in f"{refused.value}"
+
+
+LOGIN = "https://ann:{}@git.example.org/x"
+TAKEN = [
+    *("git@host:path.git", "host:p", "git@host:/abs/p@x.git", "host:p/a@b.git", "host:/srv/p@x.git", "a_b-c.:x"),
+    *("git@[::1]:p", "[::1]:p", "[2001:db8::1]:p", "first.last@host:p", "git@host:ünder/p", "git@host:2222/p"),
+    *("ssh://git@host:2222/p@q.git", "ssh://git@[2001:db8::1]:2222/p", "ssh://[::1]/p", "ssh://host:65535/p"),
+    *("https://host/p@v1.git", "https://host/@user/p.git", "https://host/a@b/c", "https://host/p?ref=a@b"),
+    *("https://host:8443/@user/p.git", "https://host:8443/p@v1.git", "https://host:8443/p?ref=a@b"),
+    *("https://host:0443/p", "https://host/übung.git", "https://host", "http://[::1]:80/p", "https://t@h:1/p"),
+    *("https://u:p@[2001:db8::1]:8443/p", "https://u@example.org:pw@host/p", "https://u:p@host/p%40v1.git"),
+    *(LOGIN.format(word) for word in ("hunter2", "12", "a@b", "a:b", "a\\b", "<a>", "a=b,;'", "", "x" * 1900)),
+]
+REFUSED = [
+    *("u:hunter2@h/p", "u:hunter2@h:p", "u:hunter2@h", "https:u:hunter2@h/p", "https:/u:hunter2@h/p"),
+    *("host:p@x.git", r"domain\user@host:p", "user@corp@host:p", "a::b", "host:", "rel/path", "üser@host:p"),
+    *("//u:hunter2@h/p", "/https://u:hunter2@h/p", "ext::https://u:hunter2@h/p", "git+https://u:hunter2@h/p"),
+    *("HTTPS://u:hunter2@h/p", "git://h/p", "ftp://u:hunter2@h/p", "file://h/p", "file:///https://u:hunter2@h/p"),
+    *("ssh://git:hunter2@h/p", "ssh://git:12@h/p", "ssh://git:12/hunter2@h/p", "ssh://user%40corp@host/p"),
+    *("https://u:12/hunter2@h/p", "https://u:12?hunter2@h/p", "https://u:12#hunter2@h/p", "https://u#hunter2@h/p"),
+    *("https://u:12/@h/hunter2@h/p", "https://u:hun/ter2@h/p", "https://u:p@host/p@v1.git", "https://u@h/w@h/p"),
+    *("https://[::1]:hunter2@h/p", "https://[u:hunter2@h/p", "http:///u:hunter2@h/p", "https://u:p@h:99999/p"),
+    *("https://host:/p", "ssh://host:/p", "https://host:65536/p", "https://host:x/p", "https://bücher.example/p"),
+    *(LOGIN.format(word) for word in ('hun"ter2', "hun\u00a0ter2", "hun\u2028ter2", "hün", "a b", "x" * 2001)),
+]
+
+
+@pytest.mark.parametrize("text", TAKEN)
+def test_of_a_remote_that_is_taken_every_password_is_masked(text: str) -> None:
+    remote = Remote.parse(text)
+    shown = without_password(text)
+    assert shown == (remote.url.replace("://", "://***@") if remote.authorization else text)
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_a_remote_whose_password_could_be_read_as_something_else_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Remote.parse(text)
+    assert "ter2" not in f"{refused.value}"
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
+def test_bootstrap_takes_and_refuses_the_same_remotes(shell: str) -> None:
+    argv = shell.split()
+    if shutil.which(argv[0]) is None:
+        pytest.skip(f"no {argv[0]} on this machine")
+    functions = BOOTSTRAP.read_text().removesuffix('main "$@"\n')
+    each = 'while IFS= read -r given; do\n(remember --repo "$given") >&2 && printf "%s\\n" "$given"\ndone\n:'
+    done = subprocess.run(
+        [*argv, "-c", f"{functions}\nset +eu\nat='' options=''\n{each}"],
+        input="".join(f"{text}\n" for text in (*TAKEN, *REFUSED)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines() == TAKEN
+    assert "ter2" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("https://bücher.example/p", "xn--"),
+        ("https://host:/p", "leave out the colon"),
+        ("https://u:p@host/p@v1.git", "in a path too"),
+        (LOGIN.format("x" * 2001), "longer than 2000 characters"),
+        ("HTTPS://host/p", "https://"),
+    ],
+)
+def test_the_refusal_says_what_is_wrong(text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        Remote.parse(text)
+
+
+@pytest.mark.parametrize("word", ['hun"ter2', "hun\u00a0ter2", "hun\u2028ter2"])
+def test_a_quote_or_a_strange_blank_in_a_password_in_foreign_text_ends_no_mask(word: str) -> None:
+    assert without_password(f"at {LOGIN.format(word)} now") == "at https://***@git.example.org/x now"
+    assert without_password('{"a":"https://h:x","b":"c@d"}') == '{"a":"https://h:x","b":"c@d"}'
 
 
 def test_passwords_in_foreign_text_are_masked() -> None:
