@@ -22,6 +22,8 @@ _URL: Final = re.compile(
     r"git\+(?P<scheme>ssh|https?|file)://(?P<authority>[^/\x00-\x20]*)(?P<repository>/[^@\x00-\x20\\]+?)"
     r"(@(?P<ref>[^\x00-\x20\\]*?))?(//(?P<path>[^\x00-\x1f\\]*))?"
 )
+_HOST: Final = re.compile(r"([!-9;-Z^-~]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+"""A password that a raw ``/`` cuts is no port."""
 _REF: Final = re.compile(r"(?![-/.])(?!.*(\.\.|//|/\.|@\{|\.lock(/|$)|[/.]$))[^\x00-\x20\x7f~^:?*\[\\]{1,244}")
 """The rules of git-check-ref-format(1), and no leading hyphen."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
@@ -50,9 +52,11 @@ class Address:
                 "the host is missing",
                 "write git+file:///path" if found["scheme"] == "file" else "write it behind the //",
             )
-        user, _, _ = found["authority"].rpartition("@")
+        user, _, host = found["authority"].rpartition("@")
         if ":" in user or (user and found["scheme"] != "ssh"):
             raise Mistake("it holds a password or token", "leave it out: the host's own access is used")
+        if not _HOST.fullmatch(host):
+            raise Mistake("its host or port is none", "write the name of a host in ASCII, and :port or no colon")
         ref, path = found["ref"], found["path"]
         if ref is not None and not _REF.fullmatch(ref):
             raise Mistake(f'"{ref}" is no branch, tag or commit', "write the name of one behind the @")

@@ -26,6 +26,7 @@ from agent.inventory.complaint import Complaints, nearest
 from agent.inventory.providers import ProviderSettings
 from agent.inventory.source import Source, open_source
 from agent.system import timezone
+from agent.system.remote import concealed, mistake
 from agent.system.yaml import Node, locate
 
 FLEET_FILE = "fleet.yaml"
@@ -129,8 +130,11 @@ class Trust(ExactlyWritten):
 
 
 def _git_url(text: str) -> str:
-    if text != "same" and not text.startswith("/") and ":" not in text:
-        raise Mistake(f"{text!r} is no Git URL", "write ssh://…, https://…, git@host:path or an absolute path; or same")
+    if text != "same" and (wrong := mistake(text)) is not None:
+        raise Mistake(
+            f"{concealed(text)!r} is no Git URL: {wrong}",
+            "write ssh://…, https://…, git@host:path or an absolute path; or same",
+        )
     return text
 
 

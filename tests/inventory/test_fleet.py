@@ -62,6 +62,8 @@ def test_a_moment_with_seconds_is_read_as_well(repo: Repo) -> None:
         ("schedul: {}", 'unknown key "schedul"; did you mean "schedule"?'),
         ("trust: {mode: sigend}", "trust.mode: signed or unsigned is expected, not 'sigend'"),
         ("trust: {accept: [{tgs: v1}]}", 'trust.accept[0]: unknown key "tgs"; did you mean "tags"?'),
+        ("status: {remote: 'u:hunter2@h:p'}", "status.remote: '***@h:p' is no Git URL"),
+        ("status: {remote: 'https://u:12/hunter2@h/p'}", "percent-encode"),
         ("reboot: always", "reboot: never is expected, not 'always'"),
         ("suspend: [{hosts: web}]", 'suspend[0]: the key "reason" is missing; add it'),
         (
@@ -81,6 +83,13 @@ def test_a_moment_with_seconds_is_read_as_well(repo: Repo) -> None:
 def test_what_cannot_be_meant_is_said_with_its_place(repo: Repo, text: str, complaint: str) -> None:
     repo.write("fleet.yaml", text)
     assert complaint in "\n".join(repo.complaints())
+    assert "hunter2" not in "\n".join(repo.complaints())
+
+
+def test_reports_go_to_any_remote_that_a_host_may_follow(repo: Repo) -> None:
+    for remote in ("same", "/srv/status.git", "git@[::1]:s", "https://host:8443/@user/s.git"):
+        repo.write("fleet.yaml", f"status: {{remote: '{remote}'}}")
+        assert read_fleet(repo.tree, NAME).status.remote == remote
 
 
 NOT_DEFAULT = {
