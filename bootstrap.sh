@@ -345,7 +345,7 @@ check_arguments() {
         die "$EXIT_USAGE" "--trust signed needs to know whom to trust" "add --trusted-signers FILE"
     if [ -n "$repo" ] && [ "$trust" != unsigned ] && [ -z "$trusted_signers" ] && [ ! -f "$ETC/trusted_signers" ] &&
         [ ! -f "$ETC/agent.yaml" ]; then
-        die "$EXIT_USAGE" "$(masked "$repo") is trusted by its signatures" \
+        die "$EXIT_USAGE" "$(shown_repo) is trusted by its signatures" \
             "add --trusted-signers FILE, or say --trust unsigned"
     fi
     if [ -n "$clone" ] && [ -z "$repo$branch" ]; then check_names "$clone"; fi
@@ -388,6 +388,9 @@ listed() { printf '%s' "${found:-there is none}" | tr '\n' ' '; }
 
 # URLs may hold a password, with an @ or / in it; so may what was meant to be one.
 masked() { printf '%s' "$1" | sed -e 's,//[^/]*@,//***@,' -e t -e 's,//.*:.*@,//***@,' -e t -e 's,^[^@]*:.*@,***@,'; }
+
+# The remote as the agent shows it: its form is known, so that an @ in its path is no end of a password.
+shown_repo() { printf '%s' "$repo" | sed 's,^\(https\{0\,1\}://\)[^/?#]*@,\1***@,'; }
 
 check_machine() {
     [ "$(uname -s)" = Linux ] || die "$EXIT_HOST" "this is $(uname -s)" "the agent runs on Linux"
@@ -599,7 +602,7 @@ find_agent() {
 
 clone_config_repo() {
     [ -n "$repo" ] || die "$EXIT_USAGE" "there is no clone beside this script" "say where the agent is: --repo URL"
-    say "fetching $(masked "$repo")"
+    say "fetching $(shown_repo)"
     set -- ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=20
     if [ -n "$known_hosts" ]; then
         cp -- "$known_hosts" "$work/known_hosts" # a name without a space or quote in it
@@ -611,11 +614,11 @@ clone_config_repo() {
         -c credential.helper="store --file '$work/credentials'" clone -q --single-branch --branch "${branch:-main}" \
         -- "$address" "$work/source" || {
         if said 'remote branch .* not found'; then
-            die "$EXIT_SOURCE" "$(masked "$repo") has no branch ${branch:-main}" "name the right one with --branch"
+            die "$EXIT_SOURCE" "$(shown_repo) has no branch ${branch:-main}" "name the right one with --branch"
         elif said 'host key verification failed'; then
-            die "$EXIT_TRUST" "the host key of $(masked "$repo") is not known" "give it with --known-hosts FILE"
+            die "$EXIT_TRUST" "the host key of $(shown_repo) is not known" "give it with --known-hosts FILE"
         fi
-        explain "$(masked "$repo") cannot be cloned: $(told_by_git)" "check the URL and your access" "$EXIT_SOURCE"
+        explain "$(shown_repo) cannot be cloned: $(told_by_git)" "check the URL and your access" "$EXIT_SOURCE"
     }
     [ "$trust" = unsigned ] || check_signature
     check_names "$work/source"
@@ -623,7 +626,7 @@ clone_config_repo() {
 
 # Sets $address, which is $repo without user and password; git finds those in $work/credentials.
 keep_password() {
-    address=$(printf '%s' "$repo" | sed 's,^\(https\{0\,1\}://\)[^/]*@,\1,')
+    address=$(printf '%s' "$repo" | sed 's,^\(https\{0\,1\}://\)[^/?#]*@,\1,')
     [ "$address" = "$repo" ] || printf '%s\n' "$repo" | sed -e 's,^\([a-z]*://[^/]*\).*,\1,' -e ':again' \
         -e 's,//\(.*\)@\(.*@\),//\1%40\2,' -e 't again' -e 's,//\([^:@]*\)@,//\1:@,' >"$work/credentials"
 }
@@ -637,15 +640,15 @@ told_by_git() {
 check_signature() {
     [ -n "$trusted_signers" ] || trusted_signers=$ETC/trusted_signers
     quiet git -C "$work/source" -c gpg.program=false -c gpg.ssh.allowedSignersFile="$trusted_signers" verify-commit HEAD ||
-        die "$EXIT_TRUST" "the newest commit of $(masked "$repo") is not signed by anybody in $trusted_signers" \
+        die "$EXIT_TRUST" "the newest commit of $(shown_repo) is not signed by anybody in $trusted_signers" \
             "sign it, or correct --trusted-signers"
     [ -z "$min_commit" ] || quiet git -C "$work/source" merge-base --is-ancestor "$min_commit" HEAD ||
-        die "$EXIT_TRUST" "$(masked "$repo") does not contain the commit $min_commit" "this is not the history you expect"
+        die "$EXIT_TRUST" "$(shown_repo) does not contain the commit $min_commit" "this is not the history you expect"
 }
 
 # A config repository without the agent: the wheel, from where the administrator said.
 fetch_wheel() {
-    [ -n "$index$wheelhouse" ] || die "$EXIT_SOURCE" "$(masked "$repo") does not hold the agent" \
+    [ -n "$index$wheelhouse" ] || die "$EXIT_SOURCE" "$(shown_repo) does not hold the agent" \
         "run bootstrap.sh from a clone of Hostwright with --repo, or name an --index or --wheelhouse that has it"
     set -- --no-cache-dir --no-input --only-binary :all: --no-deps --dest "$work/wheel"
     [ -z "$wheelhouse" ] || set -- "$@" --no-index --find-links "$wheelhouse"
