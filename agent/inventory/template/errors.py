@@ -9,6 +9,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 
 from agent.domain.fault import Fault
 from agent.inventory.complaint import nearest
+from agent.inventory.template.memory import MEMORY_LIMIT
 from agent.inventory.template.not_here import FACTS, variable
 
 RAW = "to have {{ or {% in the text itself, write {% raw %} before and {% endraw %} behind it"
@@ -60,10 +61,20 @@ def said(error: Exception, text: str, names: Mapping[str, object], known: Callab
     if isinstance(error, TemplateError):
         problem, _, remedy = message.partition("; ")
         return Fault(problem, remedy or "correct the expression")
+    return _of_python(error, message)
+
+
+def _of_python(error: Exception, message: str) -> Fault:
+    if isinstance(error, MemoryError):
+        return Fault(
+            f"this takes more than {MEMORY_LIMIT // 1024**2} MiB of memory",
+            "make texts and lists shorter, and keep less of each round of a loop",
+        )
     for form, problem, remedy in _OF_PYTHON:
         if found := form.search(message):
             return Fault(found.expand(problem), remedy)
-    return Fault(f"this cannot be worked out: {message}", "correct the expression, or convert: | int, | string, | bool")
+    problem = f"this cannot be worked out: {message or type(error).__name__}"
+    return Fault(problem, "correct the expression, or convert: | int, | string, | bool")
 
 
 def _unknown_function(kind: str, name: str, known: Callable[[str], Collection[str]]) -> Fault:

@@ -29,7 +29,6 @@ from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
 
 _OPTIONS = "#jinja2:"
 _MARKS = re.compile(r"\{[{%#]")
-_LAST_NEWLINES = re.compile(r"\r?\n(?=(?:\r?\n)*\Z)")
 
 
 class TemplateProblem(InventoryError):
@@ -233,8 +232,19 @@ def _require_no_token(text: str, position: Position) -> None:
 
 def _last_newlines(text: str, rendered: str) -> str:
     """``rendered`` with as many final newlines as ``text``; Jinja2 drops one, Ansible puts it back."""
-    wanted, found = _LAST_NEWLINES.findall(text), _LAST_NEWLINES.findall(rendered)
+    wanted, found = _newlines_at_end(text), _newlines_at_end(rendered)
     return rendered + "".join(wanted[len(found) :])
+
+
+def _newlines_at_end(text: str) -> list[str]:
+    """The line ends behind the last character, in order. A regular expression that ends at the end of a text would
+    take the square of their number."""
+    found: list[str] = []
+    end = len(text)
+    while text.endswith("\n", 0, end):
+        found.append("\r\n" if text.endswith("\r\n", 0, end) else "\n")
+        end -= len(found[-1])
+    return found[::-1]
 
 
 def _parts(error: TemplateError) -> tuple[str, str]:

@@ -14,13 +14,11 @@ from jinja2.utils import Cycler, Joiner, Namespace
 from jinja2.visitor import NodeTransformer
 
 from agent.inventory.template.bounds import (
-    FILTER_BOUNDS,
     TEXT_LIMIT,
     Budget,
-    bounded,
     bounded_range,
+    bounded_round,
     forbid,
-    require_bounded_method,
     require_bounded_operation,
 )
 from agent.inventory.template.filters.registry import CONDITIONS, FILTERS, with_full_names
@@ -33,6 +31,7 @@ from agent.inventory.template.sealed import (
     as_text,
     deferring,
     is_sealed,
+    listed,
     looking,
     require_open,
     require_unforged,
@@ -75,8 +74,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals.update({"now": _refuse_now, "undef": _undef})
         self.filters.update(FILTERS)
         self.tests.update(CONDITIONS)
-        for name, bound in FILTER_BOUNDS.items():
-            self.filters[name] = bounded(self.filters[name], bound)
+        self.filters["round"] = bounded_round(self.filters["round"])
         self.filters = with_full_names(deferring(filters_of_defined(self.filters)))
         self.tests = with_full_names(looking(tests_of_defined(self.tests)))
         self.filters["counted"] = self._counted
@@ -115,7 +113,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             if length > TEXT_LIMIT:
                 raise TemplateError(f"renders to more than {TEXT_LIMIT} characters")
         if len(found) <= 1:
-            return found[0] if found else None
+            return listed(found[0]) if found else None  # within the bounds, and to be read more than once
         texts = [as_text(piece) for piece in found if _is_there(piece)]
         text = "".join(map(str, texts))
         return Sealed(text) if is_sealed(*texts) else text
@@ -124,8 +122,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if is_sealed(left, right) and operator != "+":
             require_open(left, right)
         require_bounded_operation(operator, left, right)
-        if operator == "+":
-            self.budget.add(left, right)
         return super().call_binop(context, operator, left, right)
 
     def call(__self, __context: Context, __function: Any, *args: Any, **named: Any) -> Any:  # noqa: N805 as in Jinja2
@@ -136,11 +132,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 return undefined
             if __function not in _MAKING:
                 require_open(*args, *named.values())
-        # The sandbox wraps str.format to guard it; the text is then one step further in.
-        method = getattr(__function, "__wrapped__", __function)
-        owner = getattr(method, "__self__", None)
-        if isinstance(owner, str):
-            require_bounded_method(owner, getattr(method, "__name__", ""), args)
         return super().call(__context, __function, *args, **named)
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:

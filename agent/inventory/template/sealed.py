@@ -151,8 +151,8 @@ def _deferred(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         if name in _PASSING and isinstance(args[given], Sealed):
             return args[given]
         if name not in _KEEPING:
-            args = tuple(map(_listed, args))
-            named = {key: _listed(value) for key, value in named.items()}
+            args = tuple(map(listed, args))
+            named = {key: listed(value) for key, value in named.items()}
         values = (*args[given:], *named.values())
         if not any(map(is_sealed if name in _KEEPING else holds, values)) or name in ("default", "d"):
             return function(*args, **named)
@@ -181,7 +181,7 @@ def holds(value: object) -> bool:
     return isinstance(require_unforged(value), Sealed)
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     """``value``, an iterator as a list: it can be looked at only once."""
     return list(value) if isinstance(value, Iterator) else value
 
@@ -190,7 +190,7 @@ def as_text(value: object) -> str | Sealed:
     """``value`` as it stands in a text; what a collection with a secret in it looks like is known on the host."""
     from agent.inventory.template.lazy import settled
 
-    value = _listed(value)
+    value = listed(value)
     if isinstance(value, (str, Sealed)):
         found: str | Sealed = require_unforged(value)
         return found
