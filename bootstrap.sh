@@ -520,12 +520,17 @@ add_packages_meanwhile() {
     adding=$!
 }
 
-packages_are_there() {
+# Waits until the package manager has ended, which is not cut off. Returns its exit code; what it said is in the log.
+added() {
     [ -n "$adding" ] || return 0
     wait "$adding" && adding_code=0 || adding_code=$?
-    adding=
     cat "$work/meanwhile" >>"$LOG"
-    [ "$adding_code" -eq 0 ] || {
+    adding=
+    return "$adding_code"
+}
+
+packages_are_there() {
+    added || {
         mv "$work/meanwhile" "$work/said"
         explain "$manager could not install $later" "see $LOG"
     }
@@ -723,7 +728,7 @@ clean_up() {
     trap '' HUP INT TERM
     [ -z "$setup" ] || kill -TERM "$setup" 2>/dev/null || :
     exec 7>&- 8>&- # setup ends without options where the signal came before its number was noted
-    [ -z "$adding" ] || wait "$adding" || : # a package manager is not cut off
+    added || :
     if [ -n "$setup" ]; then
         wait "$setup" 2>/dev/null || : # or the shell says that it was terminated
         ! begun || settled=yes

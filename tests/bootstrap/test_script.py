@@ -273,6 +273,14 @@ def test_what_a_signal_finds_started_ends_before_its_folder_is_removed(shell: Se
     assert not (tmp_path / "opt").exists()
 
 
+def test_what_apt_said_is_in_the_log_where_the_build_fails_meanwhile(shell: Sequence[str], tmp_path: Path) -> None:
+    program(tmp_path / "apt-get", "sleep 0.3; echo E: broken")
+    start = f"work=$(mktemp -d {tmp_path}/XXXXXX) install={tmp_path}/apt-get OPT={tmp_path}/opt"
+    add = "note_packages() { :; }\nadd_packages_meanwhile git\ntrap clean_up EXIT\ndie 4 build failed"
+    called(shell, tmp_path, f"{UNSET}{start}\n{add}", 4)
+    assert (tmp_path / "log").read_text() == f"\n$ {tmp_path}/apt-get git\nE: broken\n"
+
+
 WAITING_SETUP = 'touch "$HOME/waits"\ncat >"$HOME/options"'
 WAIT_FOR_SETUP = 'for i in $(seq 300); do [ ! -e "$HOME/waits" ] || break; sleep 0.1; done'
 MORE_THAN_A_PIPE_HOLDS = "$(head -c 200000 /dev/zero | tr '\\0' x)"
