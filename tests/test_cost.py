@@ -48,6 +48,7 @@ def test_killed_hosts_count_for_their_file_or_for_all_and_never_as_imports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Host, "killed_s", 0.0)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)  # meant for the run around
     (tmp_path / "test_killing.py").write_text(TESTS)
     worker, lines = Worker(), list[str]()
     options = ["-c", "/dev/null", f"--rootdir={tmp_path}", "--import-mode=importlib"]

@@ -35,7 +35,10 @@ class Telling:
         self.told.update(report.sections)
 
 
-def test_a_failed_test_tells_the_last_commands_state_and_journal_of_its_hosts(lab: Lab, tmp_path: Path) -> None:
+def test_a_failed_test_tells_the_last_commands_state_and_journal_of_its_hosts(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)  # meant for the run around
     (tmp_path / "test_waiting.py").write_text(TEST)
     telling = Telling(lab)
     options = ["-c", "/dev/null", f"--rootdir={tmp_path}", "--import-mode=importlib"]
