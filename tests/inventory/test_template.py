@@ -140,7 +140,7 @@ def test_a_template_cannot_take_the_machine_with_it(repo: Repo, expression: str)
 def test_what_no_step_bounds_is_bounded_by_its_cpu_time(
     repo: Repo, monkeypatch: pytest.MonkeyPatch, expression: str
 ) -> None:
-    monkeypatch.setattr("agent.inventory.template.clock.CPU_LIMIT_S", 0.2)
+    monkeypatch.setattr("agent.inventory.template.bounds.CPU_LIMIT_S", 0.2)
     with pytest.raises(InventoryError, match=r"web1\.yaml:1:4: this takes more than 0\.2 s of CPU$") as caught:
         value(repo, f'x: "{expression}"')
     assert caught.value.hint.startswith("make texts and lists shorter")
@@ -167,7 +167,7 @@ def test_what_no_step_bounds_is_bounded_by_its_cpu_time(
 def test_whatever_makes_it_a_value_is_bounded_by_its_memory(
     repo: Repo, monkeypatch: pytest.MonkeyPatch, expression: str
 ) -> None:
-    monkeypatch.setattr("agent.inventory.template.memory.MEMORY_LIMIT", 32 * 1024 * 1024)
+    monkeypatch.setattr("agent.inventory.template.bounds.MEMORY_LIMIT", 32 * 1024 * 1024)
     repo.write("group_vars/all.yaml", "y: \"{{ 'y' * 200000 }}\"\n")
     with pytest.raises(InventoryError, match=r"web1\.yaml:1:4: this takes more than \d+ MiB of memory$") as caught:
         value(repo, f'x: "{{% set n = namespace(x={{}}) %}}{expression}"')
@@ -175,7 +175,7 @@ def test_whatever_makes_it_a_value_is_bounded_by_its_memory(
 
 
 def test_complaints_about_memory_hold_none_of_it(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.inventory.template.memory.MEMORY_LIMIT", 64 * 1024 * 1024)
+    monkeypatch.setattr("agent.inventory.template.bounds.MEMORY_LIMIT", 64 * 1024 * 1024)
     repo.write("host_vars/web1.yaml", "".join(f'x{n}: "{{{{ [y{n}] }}}}"\n{_gathering(n)}' for n in range(8)))
     values = repo.load().values("web1")
     before, kept = _data_of_this_process(), []

@@ -1,5 +1,6 @@
 """Bounds on the work of a template: on its steps, CPU time and memory, and on numbers, whose arithmetic no signal
-interrupts.
+interrupts. The bound on CPU time holds also within a regular expression or a filter that counts no steps, that on
+memory whatever takes it.
 
 They keep an honest mistake (a range with three zeros too many, a string that doubles itself) from taking the host's
 memory; whoever signs commits is trusted not to search for the holes that every template language has.
@@ -7,16 +8,22 @@ memory; whoever signs commits is trusted not to search for the holes that every 
 
 from __future__ import annotations
 
+import resource
+import signal
+import threading
 import traceback
 from collections.abc import Callable
 from functools import wraps
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from jinja2.exceptions import SecurityError
 
-from agent.inventory.template.clock import clock
-from agent.inventory.template.memory import memory
+CPU_LIMIT_S: Final = 5
+"""User CPU seconds while one value renders. CPU, so that a busy host comes to the same value."""
+
+MEMORY_LIMIT: Final = 256 * 1024 * 1024
+"""Bytes by which the process may grow while one value renders."""
 
 TEXT_LIMIT = 1024 * 1024
 """Characters of one rendered text."""
@@ -31,28 +38,43 @@ NUMBER_LIMIT = 10_000
 """Bits of a whole number that ``*`` and ``**`` make; also the digits to which ``round`` rounds."""
 
 
-class Budget:
-    """A counter of steps, with the bounds on CPU time and memory. Values that render inside another one count towards
-    the same budget."""
+_AGAIN_S: Final = 0.5
+"""Until the next signal, where a filter has taken the first for a fault of its own."""
+
+_PAGE: Final = resource.getpagesize()
+
+
+class _Budget:
+    """The steps, CPU time and memory of one value. Values that render inside another one count towards the same budget.
+
+    CPU time is bounded by a timer of the process. Its signals interrupt the main thread alone, and CPython's ``re``
+    looks for them; so no other thread may render. Memory is bounded by the kernel's limit on the data of the process;
+    Python raises MemoryError for what would go beyond.
+    """
 
     def __init__(self) -> None:
         self._depth = 0
         self._steps = 0
+        self._usual = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
     def __enter__(self) -> None:
         if self._depth == 0:
+            if threading.get_ident() != threading.main_thread().ident:
+                raise RuntimeError("only the main thread renders values: in another nothing bounds their CPU time")
             self._steps = 0
-            clock.__enter__()  # first: it refuses other threads
-            memory.__enter__()
+            signal.signal(signal.SIGVTALRM, self._over)  # stays: a signal may come after the timer was stopped
+            signal.setitimer(signal.ITIMER_VIRTUAL, CPU_LIMIT_S, _AGAIN_S)
+            self._usual = soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            most = _data() + MEMORY_LIMIT
+            if soft == resource.RLIM_INFINITY or soft > most:
+                resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
         self._depth += 1
 
     def __exit__(self, _kind: object, _error: object, trace: TracebackType | None) -> None:
         self._depth -= 1
         if self._depth == 0:
-            try:
-                clock.__exit__()
-            finally:
-                memory.__exit__()
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            resource.setrlimit(resource.RLIMIT_DATA, self._usual)
         # A complaint is kept, and must not keep what the template had made.
         traceback.clear_frames(trace)
 
@@ -61,6 +83,22 @@ class Budget:
         self._steps += 1
         if self._steps > STEP_LIMIT:
             forbid(f"more than {STEP_LIMIT} rounds of loops and calls")
+
+    def _over(self, *_: object) -> None:
+        if self._depth:
+            forbid(
+                f"this takes more than {CPU_LIMIT_S} s of CPU; make texts and lists shorter, and let nothing repeat"
+                " within a repetition of a regular expression, as in (a+)+"
+            )
+
+
+def _data() -> int:
+    """Bytes of data and stack of this process: proc_pid_statm(5), field 6."""
+    with open("/proc/self/statm", "rb", buffering=0) as file:
+        return int(file.read().split()[5]) * _PAGE
+
+
+budget: Final = _Budget()
 
 
 def require_bounded_operation(operator: str, left: Any, right: Any) -> None:

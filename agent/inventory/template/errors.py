@@ -9,7 +9,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 
 from agent.domain.fault import Fault
 from agent.inventory.complaint import nearest
-from agent.inventory.template.memory import MEMORY_LIMIT
+from agent.inventory.template.bounds import MEMORY_LIMIT
 from agent.inventory.template.not_here import FACTS, variable
 
 RAW = "to have {{ or {% in the text itself, write {% raw %} before and {% endraw %} behind it"

@@ -1,15 +1,15 @@
 """Variables as templates see them: each part of a mapping or a list renders on demand.
 
-So a broken part only matters to those who use it, and parts of one variable may use each other, as in Ansible. An
-undefined value is an ``Absent``: tests and defaults may look at it, everything else fails.
+So a broken part only matters to those who use it, and parts of one variable may use each other, as in Ansible.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
-from typing import Any, SupportsIndex, cast
+from typing import Any, SupportsIndex
 
-from jinja2 import ChainableUndefined, StrictUndefined, TemplateError, Undefined
+from jinja2 import TemplateError, Undefined
 
 from agent.inventory.template.sealed import Sealed, require_unforged
 from agent.system.yaml import Key, List, Map, Node, Scalar, Unsafe, Value
@@ -22,19 +22,6 @@ DEPTH_LIMIT = 100
 
 _NODES = (Map, List, Scalar)
 _SEQUENCES = (list, tuple, set, frozenset, range, Iterator, KeysView, ItemsView, ValuesView)
-
-
-class Absent(ChainableUndefined, StrictUndefined):
-    """An undefined value. Attributes and items of it are undefined too; every other use raises, also writing down a
-    collection that it is in."""
-
-    __slots__ = ()
-    __repr__ = Undefined._fail_with_undefined_error
-
-
-def absent(problem: Exception) -> Absent:
-    """An undefined value whose use raises ``problem``."""
-    return Absent(exc=cast("Any", lambda _message: problem))
 
 
 class LazyMap(dict[Key, Any]):  # noqa: PLW1641  # mappings have no hash
@@ -76,6 +63,16 @@ class LazyMap(dict[Key, Any]):  # noqa: PLW1641  # mappings have no hash
         return repr(settled(self))
 
 
+def _on_copies(function: Callable[..., Any]) -> Any:
+    """A method of ``LazyList`` that looks at every part: ``function`` of copies of the lists, with each part rendered.
+    Those of ``list`` would look past ``__getitem__``."""
+
+    def method(self: LazyList, *others: Any) -> Any:
+        return function(self.copy(), *(other.copy() if isinstance(other, LazyList) else other for other in others))
+
+    return method
+
+
 class LazyList(list[Any]):  # noqa: PLW1641  # lists have no hash
     """A list of nodes. ``render`` makes a value of each, on demand and once."""
 
@@ -103,42 +100,18 @@ class LazyList(list[Any]):  # noqa: PLW1641  # lists have no hash
     def copy(self) -> list[Any]:
         return list(iter(self))
 
-    def __contains__(self, item: object) -> bool:
-        return item in self.copy()
-
-    def index(self, item: Any, *bounds: Any) -> int:
-        return self.copy().index(item, *bounds)
-
-    def count(self, item: Any) -> int:
-        return self.copy().count(item)
-
-    def __eq__(self, other: object) -> bool:
-        return self.copy() == (other.copy() if isinstance(other, LazyList) else other)
-
-    __ne__ = object.__ne__
-
-    def __lt__(self, other: list[Any]) -> bool:
-        return self.copy() < other[:]
-
-    def __gt__(self, other: list[Any]) -> bool:
-        return self.copy() > other[:]
-
-    def __le__(self, other: list[Any]) -> bool:
-        return self.copy() <= other[:]
-
-    def __ge__(self, other: list[Any]) -> bool:
-        return self.copy() >= other[:]
-
-    def __add__(self, other: Any) -> Any:
-        return self.copy() + (other.copy() if isinstance(other, LazyList) else other)
-
-    def __radd__(self, other: Any) -> Any:
-        return other + self.copy()
-
-    def __mul__(self, times: SupportsIndex) -> list[Any]:
-        return self.copy() * times
-
-    __rmul__ = __mul__
+    __contains__ = _on_copies(operator.contains)
+    index = _on_copies(list.index)
+    count = _on_copies(list.count)
+    __eq__ = _on_copies(operator.eq)
+    __ne__ = _on_copies(operator.ne)
+    __lt__ = _on_copies(operator.lt)
+    __gt__ = _on_copies(operator.gt)
+    __le__ = _on_copies(operator.le)
+    __ge__ = _on_copies(operator.ge)
+    __add__ = _on_copies(operator.add)
+    __radd__ = _on_copies(lambda this, other: other + this)
+    __mul__ = __rmul__ = _on_copies(operator.mul)
 
     def __repr__(self) -> str:
         return repr(settled(self))

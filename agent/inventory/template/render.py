@@ -19,11 +19,13 @@ from agent.domain.sealed import is_sealed
 from agent.domain.text import printable
 from agent.errors import InventoryError
 from agent.inventory.complaint import ComplaintsError
+from agent.inventory.template.bounds import budget
 from agent.inventory.template.errors import DEFAULT, said
-from agent.inventory.template.lazy import LazyList, LazyMap, absent, settled
+from agent.inventory.template.lazy import LazyList, LazyMap, settled
 from agent.inventory.template.not_here import NOT_HERE
 from agent.inventory.template.sandbox import Sandbox, known
 from agent.inventory.template.sealed import Sealed, as_text
+from agent.inventory.template.undefined import absent
 from agent.problems import ProblemKind
 from agent.system.yaml import List, Map, Node, Position, Unsafe, Value
 
@@ -79,7 +81,7 @@ class Renderer:
                 problem, remedy, position=position if position.line else Position(position.file, 1, 1)
             )
         try:
-            with self._sandbox.budget:
+            with budget:
                 template = compiled(text)
                 # A shared context keeps the mapping itself, so that only what is asked for renders; a dict would hold
                 # it all.

@@ -15,28 +15,27 @@ from jinja2.visitor import NodeTransformer
 
 from agent.inventory.template.bounds import (
     TEXT_LIMIT,
-    Budget,
     bounded_range,
     bounded_round,
+    budget,
     forbid,
     require_bounded_operation,
 )
 from agent.inventory.template.filters.registry import CONDITIONS, FILTERS, with_full_names
-from agent.inventory.template.lazy import Absent
 from agent.inventory.template.not_here import FILTERS as NO_FILTERS
 from agent.inventory.template.not_here import TESTS as NO_TESTS
 from agent.inventory.template.not_here import refuse_lookup
 from agent.inventory.template.sealed import (
     Sealed,
     as_text,
-    deferring,
+    guarded_filters,
+    guarded_tests,
     is_sealed,
     listed,
-    looking,
     require_open,
     require_unforged,
 )
-from agent.inventory.template.undefined import filters_of_defined, first_undefined, require_defined, tests_of_defined
+from agent.inventory.template.undefined import Absent, first_undefined, require_defined
 
 _MAKING = (dict, Cycler, Joiner, Namespace)
 """Functions that keep what they are given, a secret too."""
@@ -61,7 +60,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(undefined=Absent, finalize=require_defined, trim_blocks=True, cache_size=0, autoescape=False)
-        self.budget = Budget()
         self._compiled: dict[str, Template] = {}
         self.globals = {
             "range": bounded_range,
@@ -75,9 +73,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters.update(FILTERS)
         self.tests.update(CONDITIONS)
         self.filters["round"] = bounded_round(self.filters["round"])
-        self.filters = with_full_names(deferring(filters_of_defined(self.filters)))
-        self.tests = with_full_names(looking(tests_of_defined(self.tests)))
-        self.filters["counted"] = self._counted
+        self.filters = with_full_names(guarded_filters(self.filters))
+        self.tests = with_full_names(guarded_tests(self.tests))
+        self.filters["counted"] = _counted
 
     def compiled(self, text: str) -> Template:
         """The compiled template, cached. Loops are counted, and ``~`` becomes the bounded ``+``. Raises
@@ -125,7 +123,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def call(__self, __context: Context, __function: Any, *args: Any, **named: Any) -> Any:  # noqa: N805 as in Jinja2
-        __self.budget.step()
+        budget.step()
         if not isinstance(__function, Macro):
             undefined = first_undefined(__function, *args, *named.values())
             if undefined is not None:
@@ -140,10 +138,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         instead = "{% set x = x + [item] %}" if isinstance(obj, list) else "{% set x = x | combine({key: value}) %}"
         forbid(f"{attribute}() would change a value, and values stay as they are; make a new one: {instead}")
 
-    def _counted(self, items: Iterable[Any]) -> Iterator[Any]:
-        for item in items:
-            self.budget.step()
-            yield item
+
+def _counted(items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        budget.step()
+        yield item
 
 
 def _is_there(piece: object) -> bool:

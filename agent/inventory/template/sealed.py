@@ -15,9 +15,14 @@ from jinja2 import TemplateError
 
 from agent.domain.digest import JSON
 from agent.domain.sealed import CLOSE, FILTER, ITEM, OPEN, TUPLE, Expression, token
+from agent.inventory.template.bounds import budget
+from agent.inventory.template.undefined import first_undefined, require_defined
 
 _PASSING = ("string", "default", "d", "mandatory")
 """Filters that give a secret as it is."""
+
+_OF_UNDEFINED = ("default", "d", "mandatory", "ternary", "type_debug")
+"""Filters made for undefined values."""
 
 _KEEPING = frozenset(
     (
@@ -132,44 +137,48 @@ def require_open(*values: object) -> None:
         _refuse("a call with it")
 
 
-def deferring(filters: Mapping[str, Any]) -> dict[str, Any]:
-    """``filters``, each of which becomes part of the token where a secret is among its arguments."""
-    return {name: _deferred(name, function) for name, function in filters.items()}
+def guarded_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """``filters``, each of which becomes part of the token where a secret is among its arguments. As in Ansible each
+    returns an undefined argument unchanged, so that a default may follow: ``{{ port | int | default(80) }}``."""
+    return {name: _guarded_filter(name, function) for name, function in filters.items()}
 
 
-def looking(tests: Mapping[str, Any]) -> dict[str, Any]:
-    """``tests``, each refusing a secret, apart from those that ask whether there is a value."""
-    return {name: each if name in _TESTS else _refusing(each) for name, each in tests.items()}
+def guarded_tests(tests: Mapping[str, Any]) -> dict[str, Any]:
+    """``tests``, each refusing a secret and an undefined value, apart from those that ask whether there is a value.
+    Neither yes nor no is true of them: a misspelt ``{% if prot is none %}`` must not be a quiet no."""
+    return {name: each if name in _TESTS else _guarded_test(each) for name, each in tests.items()}
 
 
 @cache
-def _deferred(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _guarded_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     given = 1 if hasattr(function, "jinja_pass_arg") else 0
 
     @wraps(function)
-    def deferred(*args: Any, **named: Any) -> Any:
+    def guarded(*args: Any, **named: Any) -> Any:
         if name in _PASSING and isinstance(args[given], Sealed):
             return args[given]
         if name not in _KEEPING:
             args = tuple(map(listed, args))
             named = {key: listed(value) for key, value in named.items()}
         values = (*args[given:], *named.values())
-        if not any(map(is_sealed if name in _KEEPING else holds, values)) or name in ("default", "d"):
-            return function(*args, **named)
-        return Sealed.of({"is": FILTER, "name": name, "arguments": _plain([*args[given:]]), "named": _plain(named)})
+        if any(map(is_sealed if name in _KEEPING else holds, values)) and name not in ("default", "d"):
+            return Sealed.of({"is": FILTER, "name": name, "arguments": _plain([*args[given:]]), "named": _plain(named)})
+        undefined = None if name in _OF_UNDEFINED else first_undefined(*values)
+        return function(*args, **named) if undefined is None else undefined
 
-    return deferred
+    return guarded
 
 
 @cache
-def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+def _guarded_test(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
-    def refusing(*args: Any, **named: Any) -> Any:
+    def guarded(*args: Any, **named: Any) -> Any:
         if is_sealed(*args, *named.values()):
             _refuse("a test of it")
+        require_defined(first_undefined(*args, *named.values()))
         return function(*args, **named)
 
-    return refusing
+    return guarded
 
 
 def holds(value: object) -> bool:
@@ -229,7 +238,7 @@ def call_filter(name: str, arguments: list[Any], named: Mapping[str, Any]) -> ob
     sandbox = _sandbox()
     context = sandbox.from_string("").new_context()
     try:
-        with sandbox.budget:
+        with budget:
             found = sandbox.call_filter(name, arguments[0], arguments[1:], named, context=context)
             return settled(found, tuples=tuple)
     except TemplateError as error:
