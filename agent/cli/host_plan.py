@@ -6,7 +6,7 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
-from agent.cli.arguments import require_root
+from agent.cli.invocation import Reply, require_root
 from agent.cli.output import Output
 from agent.cli.show import newest_line, plan_lines
 from agent.domain.plan import Cause, DeployPlan, Hold
@@ -23,7 +23,7 @@ def planned() -> HostPlan:
         return plan_host(Paths(), Path(work))
 
 
-def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str) -> int:
+def show(output: Output, told: HostPlan, *, diff: bool, calm: str) -> Reply:
     output.show(*plan_lines(told.plan, told.leaving, told.holds, diff=diff, calm=calm, whole=output.verbose))
     output.show(*warnings_of(told))
     if told.newest is not None:
@@ -31,9 +31,7 @@ def show(output: Output, command: str, told: HostPlan, *, diff: bool, calm: str)
     errors = errors_of(told)
     for error in errors:
         output.problem(error)
-    code = exit_of(told)
-    output.envelope(command, code, document(told), errors[0] if errors else None)
-    return code
+    return Reply(document(told), exit_of(told), errors[:1])
 
 
 def warnings_of(told: HostPlan) -> list[str]:

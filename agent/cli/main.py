@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from agent import __version__
-from agent.cli.arguments import CONFIG_REPO, OUTPUT
 from agent.cli.config_repo import ConfigRepo
+from agent.cli.invocation import CONFIG_REPO, OUTPUT
 from agent.cli.output import Output, bug
 from agent.cli.table import CommandTable
 from agent.errors import Exit, HostwrightError, SettingsError, UsageError, host_io_error

@@ -239,10 +239,10 @@ class Output:
         if error.hint and hint:
             self.say(f"  → {error.hint}")
 
-    def failure(self, command: str, error: HostwrightError, **more: Any) -> int:
+    def failure(self, command: str, error: HostwrightError) -> int:
         """Tell of the error, to people and programs; return its exit code."""
         self.problem(error)
-        self.envelope(command, int(error.exit), None, error, **more)
+        self.envelope(command, int(error.exit), None, error)
         return int(error.exit)
 
 

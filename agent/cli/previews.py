@@ -20,10 +20,11 @@ from typing import Any, TypeVar
 from agent.cli.commands.check import unlike_the_commit
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import desk_of
+from agent.cli.invocation import Reply
 from agent.cli.output import Output, bug
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable, some
-from agent.errors import Exit, HostwrightError, SourceError, UsageError, first_exit, together
+from agent.errors import Exit, HostwrightError, SourceError, UsageError, first_exit
 from agent.host.paths import Paths
 from agent.inventory.ansible.inventory import Inventory, require_names
 from agent.inventory.ansible.patterns import EXAMPLE
@@ -56,7 +57,7 @@ class Preview:
         return tuple(part for line in lines for part in (line.split("\n") if line.startswith(" ") else [line]))
 
 
-def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, diff: bool) -> int:
+def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, diff: bool) -> Reply:
     """Ask all hosts that match, show what they say, those that say the same together, and sum it up."""
     desk = desk_of(repo)
     for line in unlike_the_commit(desk.copy):
@@ -85,10 +86,8 @@ def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, 
     errors = [each.error for each in found if each.error is not None]
     for error in errors:
         output.problem(error)
-    code = int(first_exit([each.exit for each in found]))
     data = {each.host: each.document or None for each in found}
-    output.envelope("plan", code, data, together(errors) if errors else None)
-    return code
+    return Reply(data, first_exit([each.exit for each in found]), errors)
 
 
 def answer(paths: Paths) -> int:

@@ -12,18 +12,18 @@ from typing import Any
 import click
 
 from agent.cli.admitting import admit_hosts
-from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.commands.secret import identity_option
 from agent.cli.commands.status import READ_DEADLINE_S, span
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, desk_of
 from agent.cli.draft import Draft
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.domain.layout import INVENTORIES
 from agent.domain.one_time_code import OneTimeCode
 from agent.domain.request import admitting_anew
 from agent.domain.text import moment, printable, some
-from agent.errors import Exit, TrustError, UsageError, first_exit, together
+from agent.errors import Exit, TrustError, UsageError, first_exit
 from agent.fleet.requests import JudgedRequest, judge_request
 from agent.fleet_view import view_of_repo
 from agent.host.identity import admitted
@@ -54,7 +54,7 @@ class Proof:
         return " and ".join([*named, *(["this code"] if self.code is not None else [])])
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.argument("host", required=False)
 @click.option("--fingerprint", metavar="SHA256:…", help="The host's key, as `hostwright status` shows it there.")
 @click.option("--code", metavar="CODE", help="The one-time code that the machine was made with.")
@@ -62,8 +62,6 @@ class Proof:
 @click.option("--commit", is_flag=True, help="Commit and push what was written.")
 @click.option("--remote", metavar="URL", help="The remote that holds the branch `status` [the repo's origin].")
 @identity_option
-@pass_config_repo
-@pass_output
 def admit(
     output: Output,
     repo: ConfigRepo,
@@ -75,7 +73,7 @@ def admit(
     commit: bool,
     remote: str | None,
     identities: tuple[Path, ...],
-) -> int:
+) -> Reply | int:
     """Show which hosts ask to be admitted; with HOST, admit it."""
     proof = Proof(fingerprint, _code(code, code_file))
     desk = desk_of(repo)
@@ -93,21 +91,19 @@ def admit(
     found = _requests(output, desk, remote, host)
     chosen = _chosen(output, host, found, proof)
     if chosen is None:
-        return int(Exit.INTERRUPTED)
+        return Exit.INTERRUPTED
     if proof.code is not None and fingerprint is None and not chosen.vouched:
         _require_unused_code(desk, host, chosen.fingerprint)
     content = chosen.request.lines if chosen.request is not None else b""
     Draft(desk, {f"{desk.folder}/identities/{host}.pub": content}).require_sound()
     done = admit_hosts(output, desk, {host: content}, commit=commit, keys=identities)
-    exit_code = int(first_exit([error.exit for error in done.failures]))
     data = {
         "host": host,
         "fingerprint": chosen.fingerprint,
         "changed": list(done.changed),
         "secrets": list(done.rekeyed),
     }
-    output.envelope("admit", exit_code, data, together(done.failures) if done.failures else None)
-    return exit_code
+    return Reply(data, first_exit([error.exit for error in done.failures]), done.failures)
 
 
 def _code(code: str | None, file: Path | None) -> OneTimeCode | None:
@@ -149,7 +145,7 @@ def _requests(output: Output, desk: Desk, remote: str | None, host: str | None =
     return [each for each in judged if each.request is None or each.request.inventory == desk.inventory]
 
 
-def _list(output: Output, desk: Desk, remote: str | None) -> int:
+def _list(output: Output, desk: Desk, remote: str | None) -> Reply:
     found, now = _requests(output, desk, remote), int(time.time())
     rows = [
         (each.host, each.fingerprint, f"{span(now - each.request.at)} ago" if each.request else "", _what(desk, each))
@@ -160,8 +156,7 @@ def _list(output: Output, desk: Desk, remote: str | None) -> int:
         output.say("next: hostwright admit HOST, with --code-file USER-DATA or the --fingerprint that the host shows")
     else:
         output.show(f"no host of {INVENTORIES}/{desk.inventory} asks to be admitted")
-    output.envelope("admit", 0, [_document(desk, each) for each in found])
-    return 0
+    return Reply([_document(desk, each) for each in found])
 
 
 def _what(desk: Desk, each: JudgedRequest) -> str:

@@ -8,8 +8,8 @@ from contextlib import closing
 
 import click
 
-from agent.cli.arguments import APPLY_WAIT_S, pass_output, until
 from agent.cli.commands.cycle import one_cycle
+from agent.cli.invocation import APPLY_WAIT_S, CliCommand, Reply, until
 from agent.cli.output import Output
 from agent.domain.account import Trigger
 from agent.domain.memory import Pinned
@@ -20,13 +20,12 @@ from agent.parts import Named
 from agent.remotes import mirror_of_host
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.option("--no-wait", is_flag=True, help="Exit with 75 at once when another cycle is running.")
 @click.option("--commit", metavar="SHA", help="Go to this commit, which must be in the history of the newest one.")
 @click.option("--hold", is_flag=True, help="Stay on that commit until `resume`, repairing drift.")
 @click.option("--for", "duration", metavar="DURATION", help="Hold for so long (30m, 4h, 2d).")
-@pass_output
-def apply(output: Output, no_wait: bool, commit: str | None, hold: bool, duration: str | None) -> int:
+def apply(output: Output, no_wait: bool, commit: str | None, hold: bool, duration: str | None) -> Reply:
     """Fetch, plan and apply now, with progress; failed deploys are tried again. A commit that is named waits for no
     window."""
     named = None

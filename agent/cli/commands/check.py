@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from agent.cli.annotations import FORMATS, Findings
-from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.cli.policy_check import judge_hosts, sound_policies
 from agent.domain.desired import DesiredState
@@ -35,13 +35,11 @@ from agent.system.working_copy import CommittedTree, WorkingCopy, working_copy
 from agent.system.yaml import Position, locate
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.option("--github", is_flag=True, help="Workflow commands on stdout: marks on the lines.")
 @click.option("--gitlab", is_flag=True, help="A Code Quality report on stdout.")
 @click.option("--sarif", is_flag=True, help="A SARIF 2.1.0 log on stdout.")
-@pass_config_repo
-@pass_output
-def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif: bool) -> int:
+def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif: bool) -> Reply:
     """Check an inventory: every file, every deploy of every host."""
     forms = {"github": github, "gitlab": gitlab, "sarif": sarif, "json": output.as_json}
     asked = [name for name, wanted in forms.items() if wanted]
@@ -79,10 +77,11 @@ def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif
         for name, hosts in checked.items():
             output.show(f"{escaped(name)}: {len(hosts)} host{'' if len(hosts) == 1 else 's'}{fine}")
     documents = [hint.document() for hint in findings.hints]
-    if findings.mistakes:
-        return output.failure("check", ComplaintsError(findings.mistakes), hints=documents)
-    output.envelope("check", 0, checked, hints=documents)
-    return 0
+    if not findings.mistakes:
+        return Reply(checked, more={"hints": documents})
+    wrong = ComplaintsError(findings.mistakes)
+    output.problem(wrong)
+    return Reply(None, wrong.exit, [wrong], {"hints": documents})
 
 
 def tree_of(root: Path, copy: WorkingCopy | None) -> Tree:

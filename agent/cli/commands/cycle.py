@@ -13,7 +13,7 @@ from contextlib import suppress
 import click
 
 from agent import wiring
-from agent.cli.arguments import pass_output, require_root
+from agent.cli.invocation import CliCommand, Reply, require_root
 from agent.cli.output import Output, error_document
 from agent.cli.show import AccountView
 from agent.cycle import run
@@ -25,14 +25,13 @@ from agent.host.versions import Versions
 from agent.parts import Named
 
 
-@click.command()
-@pass_output
-def cycle(output: Output) -> int:
+@click.command(cls=CliCommand)
+def cycle(output: Output) -> Reply:
     """Run one cycle as the daemon does: failed deploys wait for their next try."""
     return one_cycle(output, Trigger.CLOCK, wait_s=0)
 
 
-def one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | None = None) -> int:
+def one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | None = None) -> Reply:
     require_root()
     paths = Paths()
     view = AccountView(output)
@@ -51,8 +50,7 @@ def one_cycle(output: Output, who: Trigger, *, wait_s: float, named: Named | Non
     view.conclude(account)
     code = int(Exit.INTERRUPTED if broken_off.is_set() else account.exit)
     cause = account.cause if code == account.exit else None
-    output.envelope("apply" if who is Trigger.PERSON else "cycle", code, _document(account), cause)
-    return code
+    return Reply(_document(account), code, [cause] if cause is not None else ())
 
 
 def first_interrupt(stop: Callable[[], None]) -> threading.Event:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.commands.check import tree_of, unlike_the_commit
 from agent.cli.config_repo import ELSEWHERE, ConfigRepo
 from agent.cli.contrasts import comparison_lines, document, markdown
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.contrast import Comparison, InventoryAt, compare
 from agent.domain.layout import INVENTORIES
@@ -38,14 +38,12 @@ class _Side:
     sha: str | None
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.argument("commits", default="HEAD", metavar="[A..B]")
 @click.argument("pattern", default=ALL)
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a comment for a merge request.")
 @click.option("--fetch", is_flag=True, help="Fetch pinned repositories that are not here; else nothing is fetched.")
-@pass_config_repo
-@pass_output
-def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_markdown: bool, fetch: bool) -> int:
+def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_markdown: bool, fetch: bool) -> Reply:
     """Show what two commits want differently of each host; exit 10 when something differs, or may.
 
     `A..B` compares two commits, `A...B` what B changed since it left A, `A` alone (default: HEAD) the files as they
@@ -87,8 +85,7 @@ def diff(output: Output, repo: ConfigRepo, commits: str, pattern: str, *, as_mar
     complaints.raise_if_any()
     code = Exit.CHANGES if any(each.shared or each.untold for each in found) else Exit.FINE
     told = {"from": before.sha, "to": after.sha, "inventories": {each.inventory: document(each) for each in found}}
-    output.envelope("diff", int(code), told)
-    return int(code)
+    return Reply(told, code)
 
 
 def _sides(output: Output, root: Path, revisions: Revisions, commits: str) -> tuple[_Side, _Side]:

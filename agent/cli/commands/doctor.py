@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import click
 
 from agent import __version__
-from agent.cli.arguments import pass_output, require_root
 from agent.cli.doctor import files, host, remotes, units
 from agent.cli.doctor.finding import Finding, Installation, Look, Verdict, failed, ok
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.errors import Exit, HostwrightError
 from agent.host.paths import Paths
@@ -41,23 +41,20 @@ CHECKS: tuple[tuple[str, Look, str], ...] = (
 """Name, what looks, and what is said where that finds nothing."""
 
 
-@click.command()
-@pass_output
-def doctor(output: Output) -> int:
+@click.command(cls=CliCommand)
+def doctor(output: Output, paths: Paths) -> Reply:
     """Check this host's installation, one line a check; exit 3 when one fails."""
-    require_root()
-    findings = list(findings_of(Paths()))
+    findings = list(findings_of(paths))
     for name, found in findings:
         output.show(f"{found.verdict.value:<8} {name:<14} {found.message}")
         if found.hint:
             output.show(f"{'':<24}→ {found.hint}")
-    code = int(Exit.SETTINGS if any(found.verdict is Verdict.FAILED for _, found in findings) else Exit.FINE)
+    failing = any(found.verdict is Verdict.FAILED for _, found in findings)
     document = [
         {"check": name, "verdict": found.verdict.value, "message": found.message, "hint": found.hint}
         for name, found in findings
     ]
-    output.envelope("doctor", code, document)
-    return code
+    return Reply(document, Exit.SETTINGS if failing else Exit.FINE)
 
 
 def findings_of(paths: Paths) -> Iterator[tuple[str, Finding]]:

@@ -6,8 +6,8 @@ import dataclasses
 
 import click
 
-from agent.cli.arguments import pass_output
 from agent.cli.host_plan import planned, show
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.domain.plan import Cause
 from agent.host.paths import Paths
@@ -15,10 +15,9 @@ from agent.planning import HostPlan
 from agent.trace.rest import unsigned_looks
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.option("--diff/--no-diff", default=True, help="Show what was changed inside files.")
-@pass_output
-def drift(output: Output, diff: bool) -> int:
+def drift(output: Output, diff: bool) -> Reply:
     """Show what was changed on this host and not in Git; exit 10 when something was."""
     before = planned()
     for why in unsigned_looks(Paths().rest) if output.verbose else ():
@@ -34,4 +33,4 @@ def drift(output: Output, diff: bool) -> int:
     permitted = dataclasses.replace(before.planned.permitted, deploy_holds=holds)
     plan = dataclasses.replace(found, deploys=tuple(deploys))
     moved = HostPlan(dataclasses.replace(before.planned, plan=plan, permitted=permitted))
-    return show(output, "drift", moved, diff=diff, calm="no drift from commit")
+    return show(output, moved, diff=diff, calm="no drift from commit")

@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from agent.cli.admitting import admit_hosts
-from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, desk_of
 from agent.cli.draft import Draft
 from agent.cli.enrolment import SHORT_TIMEOUT_S, Enrolled, Following, access_wanted, enroll_host
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.cli.previews import asked_once, in_parallel, login_of
 from agent.cli.unattended.document import boot_of, show_document
@@ -24,7 +24,7 @@ from agent.domain.host_name import HOST_GRAMMAR, HOST_NAME
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable
 from agent.domain.tree import Tree
-from agent.errors import HostwrightError, UsageError, first_exit, together
+from agent.errors import HostwrightError, UsageError, first_exit
 from agent.inventory.hosts_file import with_host
 from agent.system import own_git
 from agent.system.allowed_signers import parse
@@ -38,7 +38,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _KEY = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.argument("targets", nargs=-1, metavar="[USER@]HOST|PATTERN...")
 @click.option("--as", "name", metavar="NAME", help="The host's name in the inventory; without it, patterns are given.")
 @click.option("--group", help="Add it to this group of hosts.yaml, where it is in none.")
@@ -60,8 +60,6 @@ _KEY = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--deploy-key", type=_KEY, help="The private key that goes along for the config repo.")
 @click.option("--status-key", type=_KEY, help="The one for the repository of reports, where that is another.")
 @click.option("--index", metavar="URL", help="The package index that has the agent.")
-@pass_config_repo
-@pass_output
 def enroll(
     output: Output,
     repo: ConfigRepo,
@@ -81,7 +79,7 @@ def enroll(
     deploy_key: Path | None,
     status_key: Path | None,
     index: str | None,
-) -> int:
+) -> Reply:
     """Make machines hosts of an inventory: over SSH, or by what a machine without a login boots with."""
     given = {"--output": written_to, "--deploy-key": deploy_key, "--status-key": status_key, "--index": index}
     over_ssh = {"--fingerprint": fingerprint, "--deploy-key-command": key_command, "--wheelhouse": wheelhouse}
@@ -151,7 +149,7 @@ def _require_apart(form: str | None, targets: Sequence[str], others: Mapping[str
         raise UsageError(f"{wrong[0]} {'does not go with' if form else 'is for'} --user-data", hint="leave it out")
 
 
-def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: bool) -> int:
+def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: bool) -> Reply:
     """Admit those that were enrolled, and sum it up."""
     identities = {each.host: each.identity.encode() for each in found if each.error is None}
     done = admit_hosts(output, desk, identities, commit=commit)
@@ -162,11 +160,9 @@ def _conclude(output: Output, desk: Desk, found: Sequence[Enrolled], *, commit: 
         )
     for error in errors:
         output.problem(error)
-    code = int(first_exit([*(each.exit for each in found), *(error.exit for error in done.failures)]))
+    code = first_exit([*(each.exit for each in found), *(error.exit for error in done.failures)])
     data = {each.host: {"identity": each.identity or None, "exit": int(each.exit)} for each in found}
-    wrong = [*errors, *done.failures]
-    output.envelope("enroll", code, data, together(wrong) if wrong else None)
-    return code
+    return Reply(data, code, [*errors, *done.failures])
 
 
 def _added(desk: Desk, name: str, group: str | None) -> Draft:

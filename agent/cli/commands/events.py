@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from agent.cli.arguments import pass_output, require_root
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.domain.event import Event
 from agent.domain.text import SECOND, escaped, moment
@@ -17,19 +17,16 @@ DIFF_LINES = 20
 """Of a diff among events; a file that was created is no news line by line."""
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.option("-n", "--count", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
-@pass_output
-def events(output: Output, count: int) -> int:
+def events(output: Output, paths: Paths, count: int) -> Reply:
     """Show what happened on this host, with diffs."""
-    require_root()
-    found = Events(Paths().events).last(count)
+    found = Events(paths.events).last(count)
     if not found:
         output.say("nothing has happened on this host yet")
     for event in found:
         output.show(*event_lines(event, whole=output.verbose))
-    output.envelope("events", 0, [dataclasses.asdict(event) for event in found])
-    return 0
+    return Reply([dataclasses.asdict(event) for event in found])
 
 
 def event_lines(event: Event, *, whole: bool) -> list[str]:

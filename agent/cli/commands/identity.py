@@ -7,39 +7,33 @@ from contextlib import closing
 
 import click
 
-from agent.cli.arguments import APPLY_WAIT_S, pass_config_repo, pass_output, require_root
 from agent.cli.config_repo import ConfigRepo
+from agent.cli.invocation import APPLY_WAIT_S, CliGroup, Reply
 from agent.cli.output import Output
 from agent.host.identity import PublicIdentity, admitted, public_lines
 from agent.host.paths import Paths
 from agent.host.settings import read as read_settings
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def identity(ctx: click.Context) -> int:
+@click.group(cls=CliGroup, invoke_without_command=True)
+def identity() -> None:
     """Print the public keys that admit this host to its fleet."""
-    return ctx.invoke(show) if ctx.invoked_subcommand is None else 0
 
 
 @identity.command()
-@pass_output
-def show(output: Output) -> int:
+def show(output: Output, paths: Paths) -> Reply:
     """The same."""
-    require_root()
-    settings = read_settings(Paths())
-    ssh, age = public_lines(Paths().identity, settings.host)
+    settings = read_settings(paths)
+    ssh, age = public_lines(paths.identity, settings.host)
     fingerprint = PublicIdentity(ssh).fingerprint
     output.show(ssh, age)
     output.say(f"in the config repo: hostwright admit {settings.host} --fingerprint {fingerprint}")
     output.say(f"or merge them as inventories/{settings.inventory}/identities/{settings.host}.pub to admit this host")
-    output.envelope("identity", 0, {"host": settings.host, "ssh": ssh, "age": age, "fingerprint": fingerprint})
-    return 0
+    return Reply({"host": settings.host, "ssh": ssh, "age": age, "fingerprint": fingerprint})
 
 
 @identity.command()
-@pass_output
-def rotate(output: Output) -> int:
+def rotate(output: Output, paths: Paths) -> Reply:
     """On a host: make new keys and ask to be admitted with them. The old ones count until that is merged."""
     from agent import wiring
     from agent.errors import UsageError
@@ -47,8 +41,6 @@ def rotate(output: Output) -> int:
     from agent.host.state import Memory
     from agent.remotes import mirror_of_host
 
-    require_root()
-    paths = Paths()
     settings = read_settings(paths)
     if settings.remote == str(paths.origin):
         raise UsageError(
@@ -63,14 +55,11 @@ def rotate(output: Output) -> int:
     output.say(
         f"in the config repo: hostwright admit {settings.host} --commit; until that is merged, the old keys count"
     )
-    output.envelope("identity", 0, {"host": settings.host, "fingerprint": fingerprint})
-    return 0
+    return Reply({"host": settings.host, "fingerprint": fingerprint})
 
 
 @identity.command("list")
-@pass_config_repo
-@pass_output
-def list_admitted(output: Output, repo: ConfigRepo) -> int:
+def list_admitted(output: Output, repo: ConfigRepo) -> Reply:
     """At a desk: the hosts that the clone admits, with the fingerprints of their keys; and those that it does not."""
     from agent.cli.desk import desk_of
 
@@ -84,16 +73,13 @@ def list_admitted(output: Output, repo: ConfigRepo) -> int:
     for error in wrong:
         output.problem(error)
     data = {host: {"fingerprint": prints[host], "age": found[host].age} for host in found}
-    output.envelope("identity", 0, {"admitted": data, "not admitted": sorted(set(desk.who.hosts) - set(found))})
-    return 0
+    return Reply({"admitted": data, "not admitted": sorted(set(desk.who.hosts) - set(found))})
 
 
 @identity.command()
 @click.argument("host")
 @click.option("--commit", is_flag=True, help="Commit and push it.")
-@pass_config_repo
-@pass_output
-def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> int:
+def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> Reply:
     """At a desk: believe a host no more. Its identity and its report go, the machine is left as it is."""
     from agent.cli.desk import desk_of
     from agent.cli.draft import Draft, commit_or_tell
@@ -114,8 +100,7 @@ def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> int:
     commit_or_tell(output, desk, f"Revoke {host}", changed, commit=commit)
     known = tell_secrets(output, desk, host)
     output.say("take its keys off the Git server")
-    output.envelope("identity", 0, {"host": host, "changed": changed, "secrets": known})
-    return 0
+    return Reply({"host": host, "changed": changed, "secrets": known})
 
 
 def _reads(found: Mapping[str, PublicIdentity], host: str) -> str:

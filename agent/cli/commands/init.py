@@ -10,8 +10,8 @@ from shlex import quote
 
 import click
 
-from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.domain.host_name import HOST_NAME
 from agent.domain.text import some
@@ -29,13 +29,11 @@ _OPENS_SECRETS = ("ssh-ed25519 ", "ssh-rsa ")
 """Keys that age knows."""
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @click.option("--ci", multiple=True, type=click.Choice(CI), help="Add a pipeline that checks each merge request.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="A host to begin with; may be given again.")
-@pass_config_repo
-@pass_output
-def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], hosts: Sequence[str]) -> int:
+def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], hosts: Sequence[str]) -> Reply:
     """Make a config repo in a new or empty folder."""
     inventory = repo.inventory or INVENTORY
     for name in (inventory, *hosts):
@@ -71,8 +69,7 @@ def init(output: Output, repo: ConfigRepo, folder: Path, ci: Sequence[str], host
             f"nobody can sign yet: inventories/{inventory}/trusted_signers takes a line `you@example.org"
             ' namespaces="git" ssh-ed25519 …` for each person'
         )
-    output.envelope("init", 0, {"folder": f"{folder}", "files": list(files), "signer": signer or None})
-    return 0
+    return Reply({"folder": f"{folder}", "files": list(files), "signer": signer or None})
 
 
 def _require_empty(folder: Path) -> None:

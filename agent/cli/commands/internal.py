@@ -7,8 +7,8 @@ from importlib import import_module
 
 import click
 
-from agent.cli.arguments import require_root
 from agent.cli.host_plan import planned
+from agent.cli.invocation import require_root
 from agent.host import installation
 from agent.host.paths import Paths
 

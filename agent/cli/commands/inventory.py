@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output, json_text
 from agent.errors import UsageError
 from agent.inventory.ansible.groups import ALL
@@ -14,15 +14,13 @@ from agent.inventory.load import load
 from agent.system.folder import FolderTree
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.option(
     "--list", "as_list", is_flag=True, help="All groups and hosts, as `ansible-inventory --list` prints them."
 )
 @click.option("--host", help="One host's variables, as `ansible-inventory --host` prints them.")
 @click.option("--pattern", help="The hosts that a pattern matches, one a line.")
-@pass_config_repo
-@pass_output
-def inventory(output: Output, repo: ConfigRepo, as_list: bool, host: str | None, pattern: str | None) -> int:
+def inventory(output: Output, repo: ConfigRepo, as_list: bool, host: str | None, pattern: str | None) -> Reply:
     """Show who is in an inventory."""
     if sum((as_list, host is not None, pattern is not None)) > 1:
         raise UsageError("--list, --host and --pattern exclude each other")
@@ -30,11 +28,9 @@ def inventory(output: Output, repo: ConfigRepo, as_list: bool, host: str | None,
     if as_list or host is not None:
         document = who.as_list() if host is None else who.as_host(host)
         output.show(*json_text(document, indent=4, sort_keys=True).split("\n"))
-        output.envelope("inventory", 0, document)
-        return 0
+        return Reply(document)
     hosts = who.match(pattern or ALL)
     require_names(pattern or ALL, [who])
     for name in hosts:
         output.show(name)
-    output.envelope("inventory", 0, list(hosts))
-    return 0
+    return Reply(list(hosts))

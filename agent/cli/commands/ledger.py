@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import click
 
-from agent.cli.arguments import APPLY_WAIT_S, pass_output, require_root
 from agent.cli.giving_back import give_back_one
+from agent.cli.invocation import APPLY_WAIT_S, CliGroup, Reply
 from agent.cli.output import Output
 from agent.domain.near import near
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
@@ -24,38 +24,30 @@ _SHOWN = 5
 """Near keys named in the complaint about an unknown one."""
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def ledger(ctx: click.Context) -> int:
+@click.group(cls=CliGroup, invoke_without_command=True)
+def ledger() -> None:
     """Show what of this host the agent created or adopted."""
-    return ctx.invoke(show) if ctx.invoked_subcommand is None else 0
 
 
 @ledger.command()
-@pass_output
-def show(output: Output) -> int:
+def show(output: Output, paths: Paths) -> Reply:
     """The same."""
-    require_root()
-    entries = Ledger(Paths().ledger).entries()
+    entries = Ledger(paths.ledger).entries()
     if entries:
         output.show_table(("KEY", "ORIGIN", "STANDING", "DEPLOY", "SINCE"), map(_row, entries))
     else:
         output.say("the ledger is empty: the agent has changed nothing on this host yet")
-    output.envelope("ledger", 0, [_document(entry) for entry in entries])
-    return 0
+    return Reply([_document(entry) for entry in entries])
 
 
 @ledger.command()
 @click.argument("key")
-@pass_output
-def restore(output: Output, key: str) -> int:
+def restore(output: Output, paths: Paths, key: str) -> Reply:
     """Give one thing back as it was: what was adopted gets its old state, what was created goes, changed since or not.
 
     What a deploy still wants would come back with the next cycle, so that is refused: take it out of Git first.
     While the host is suspended it is done all the same; the first cycle after `resume` brings it back.
     """
-    require_root()
-    paths = Paths()
     with locked(paths.lock, wait_s=APPLY_WAIT_S):
         entries = Ledger(paths.ledger)
         entry = entries.entry(key)
@@ -65,8 +57,7 @@ def restore(output: Output, key: str) -> int:
         give_back_one(entry, entries)
     done = "is gone" if entry.origin is Origin.CREATED else "is as it was before the agent first changed it"
     output.say(f"{key} {done}; the ledger has forgotten it")
-    output.envelope("ledger restore", 0, _document(entry))
-    return 0
+    return Reply(_document(entry), command="ledger restore")
 
 
 def _require_unwanted(entry: LedgerEntry, memory: Memory) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.domain.layout import INVENTORIES
 from agent.domain.pins import left_out
@@ -28,12 +28,10 @@ from agent.system.files import write_atomic
 from agent.system.folder import FolderTree
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--check", is_flag=True, help="Write nothing; exit 10 where lock.yaml is behind.")
-@pass_config_repo
-@pass_output
-def lock(output: Output, repo: ConfigRepo, names: tuple[str, ...], check: bool) -> int:
+def lock(output: Output, repo: ConfigRepo, names: tuple[str, ...], check: bool) -> Reply:
     """Pin what tools.yaml and site.yaml ask for in lock.yaml; with names only these, anew."""
     if check:
         if names:
@@ -61,11 +59,10 @@ def lock(output: Output, repo: ConfigRepo, names: tuple[str, ...], check: bool) 
             output.show(f"{escaped(name)}: nothing has changed")
     if failures:
         raise together(failures)
-    output.envelope("lock", 0, written)
-    return 0
+    return Reply(written)
 
 
-def _check(output: Output, repo: ConfigRepo) -> int:
+def _check(output: Output, repo: ConfigRepo) -> Reply:
     root, names = repo.root, repo.inventories()
     found: dict[str, list[str]] = {}
     failures: list[HostwrightError] = []
@@ -80,9 +77,7 @@ def _check(output: Output, repo: ConfigRepo) -> int:
     output.say("compared with tools.yaml, site.yaml, secrets/; nothing was downloaded, so moved branches are not seen")
     if failures:
         raise together(failures)
-    code = Exit.CHANGES if any(found.values()) else Exit.FINE
-    output.envelope("lock", int(code), found)
-    return int(code)
+    return Reply(found, Exit.CHANGES if any(found.values()) else Exit.FINE)
 
 
 def _write(

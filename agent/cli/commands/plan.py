@@ -6,17 +6,15 @@ from collections.abc import Sequence
 
 import click
 
-from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.argument("hosts", nargs=-1, metavar="[HOST|PATTERN]...")
 @click.option("--diff/--no-diff", default=True, help="Show what would change inside files.")
-@pass_config_repo
-@pass_output
-def plan(output: Output, repo: ConfigRepo, hosts: Sequence[str], diff: bool) -> int:
+def plan(output: Output, repo: ConfigRepo, hosts: Sequence[str], diff: bool) -> Reply:
     """Show what would change on this host now; exit 10 when something would.
 
     With hosts of the inventory, over SSH: what the config repo as it lies here, committed or not, would change there.
@@ -27,4 +25,4 @@ def plan(output: Output, repo: ConfigRepo, hosts: Sequence[str], diff: bool) -> 
         return show_previews(output, repo, hosts, diff=diff)
     from agent.cli.host_plan import planned, show
 
-    return show(output, "plan", planned(), diff=diff, calm="in sync with commit")
+    return show(output, planned(), diff=diff, calm="in sync with commit")

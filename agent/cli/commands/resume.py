@@ -7,21 +7,18 @@ from collections.abc import Callable
 
 import click
 
-from agent.cli.arguments import pass_output, require_root
 from agent.cli.commands.suspend import report_soon
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.errors import SettingsError
 from agent.host.paths import Paths
 from agent.host.state import Memory
 
 
-@click.command()
-@pass_output
-def resume(output: Output) -> int:
+@click.command(cls=CliCommand)
+def resume(output: Output, paths: Paths) -> Reply:
     """End what `suspend` or `apply --hold` began."""
-    require_root()
-    paths, now = Paths(), int(time.time())
-    memory = Memory(paths)
+    memory, now = Memory(paths), int(time.time())
     was = _said(lambda: memory.suspension(now))
     stayed = _said(lambda: memory.pinned(now))
     memory.keep_suspension(None)
@@ -31,8 +28,7 @@ def resume(output: Output) -> int:
     else:
         output.say("resumed: the next cycle applies again" if was else "this host was not suspended")
     report_soon(paths)
-    output.envelope("resume", 0, {"was_suspended": was, "was_held": stayed})
-    return 0
+    return Reply({"was_suspended": was, "was_held": stayed})
 
 
 def _said(read: Callable[[], object]) -> bool:

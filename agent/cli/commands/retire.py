@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import click
 
-from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, desk_of
 from agent.cli.draft import Draft, commit_or_tell
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.leaving import tell_secrets, withdraw
 from agent.cli.output import Output
 from agent.cli.previews import asked_once, login_of
@@ -28,14 +28,12 @@ SHORT_TIMEOUT_S = 60.0
 _KEYS = "cat /etc/hostwright/deploy_key.pub /etc/hostwright/status_key.pub 2>/dev/null || true"
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.argument("host")
 @click.option("--gone", is_flag=True, help="The machine does not answer any more: nothing is done on it.")
 @click.option("--commit", is_flag=True, help="Commit and push what was changed in the clone.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@pass_config_repo
-@pass_output
-def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: bool, yes: bool) -> int:
+def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: bool, yes: bool) -> Reply | int:
     """Take a host out of its fleet: give the machine back, remove report, identity and inventory line."""
     desk = desk_of(repo)
     if host not in desk.who.hosts:
@@ -51,7 +49,7 @@ def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: b
     if not yes and not sys.stdin.isatty():
         raise UsageError(f"nobody is there to be asked whether {host} is to be retired", hint="say --yes")
     if not yes and not output.ask(f"retire {host}? {what}"):
-        return int(Exit.INTERRUPTED)
+        return Exit.INTERRUPTED
     keys = [] if gone else _give_back(output, desk, host)
     withdraw(output, desk, host)
     changed = draft.write()
@@ -59,8 +57,7 @@ def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: b
         output.show(f"withdraw from the Git server: {key}")
     commit_or_tell(output, desk, f"Retire {host}", changed, commit=commit)
     known = tell_secrets(output, desk, host)
-    output.envelope("retire", 0, {"host": host, "changed": changed, "keys": keys, "secrets": known})
-    return 0
+    return Reply({"host": host, "changed": changed, "keys": keys, "secrets": known})
 
 
 def _give_back(output: Output, desk: Desk, host: str) -> list[str]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import click
 
-from agent.cli.arguments import pass_output
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output, json_text
 from agent.inventory.schema import schema as schema_of
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.argument("name", type=click.Choice(["site", "fleet", "tools", "lock", "report", "policy"]))
-@pass_output
-def schema(output: Output, name: str) -> int:
+def schema(output: Output, name: str) -> Reply:
     """Print the JSON Schema of a file, the report, or what policies are told."""
     document = schema_of(name)
     output.show(*json_text(document, indent=2).split("\n"))
-    output.envelope("schema", 0, document)
-    return 0
+    return Reply(document)

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.interrupts import interruptible
+from agent.cli.invocation import CliGroup, Reply
 from agent.cli.output import Output
 from agent.domain.text import some
 from agent.errors import UsageError, host_io_error, together
@@ -35,7 +35,7 @@ identity_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=CliGroup)
 def secret() -> None:
     """Write and read the values that only some hosts and people can read."""
 
@@ -43,9 +43,7 @@ def secret() -> None:
 @secret.command("set")
 @click.argument("name")
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="Take the value from this file.")
-@pass_config_repo
-@pass_output
-def set_value(output: Output, repo: ConfigRepo, name: str, file: Path | None) -> int:
+def set_value(output: Output, repo: ConfigRepo, name: str, file: Path | None) -> Reply:
     """Set a value: from --file, stdin, or asked for without echo. NAME is <group or host>/<name>."""
     store = _store(repo)
     if not NAME.fullmatch(name):
@@ -61,16 +59,13 @@ def set_value(output: Output, repo: ConfigRepo, name: str, file: Path | None) ->
     output.show(f"{name}: made for {', '.join(readers)}")
     if len(value.strip()) < SHORT:
         output.say(f"shorter than {SHORT} characters: hosts mask it only where it is a word of its own")
-    output.envelope("secret", 0, {"name": name, "readers": list(readers)})
-    return 0
+    return Reply({"name": name, "readers": list(readers)})
 
 
 @secret.command("get")
 @click.argument("name")
 @identity_option
-@pass_config_repo
-@pass_output
-def get_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Path, ...]) -> int:
+def get_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Path, ...]) -> Reply:
     """Print a value, byte for byte."""
     value = _store(repo).read(name, own_keys(identities))
     output.show_bytes(value)
@@ -78,16 +73,13 @@ def get_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Pat
         told: dict[str, Any] = {"value": value.decode()}
     except UnicodeDecodeError:
         told = {"base64": base64.b64encode(value).decode()}
-    output.envelope("secret", 0, {"name": name, **told})
-    return 0
+    return Reply({"name": name, **told})
 
 
 @secret.command("edit")
 @click.argument("name")
 @identity_option
-@pass_config_repo
-@pass_output
-def edit_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Path, ...]) -> int:
+def edit_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Path, ...]) -> Reply:
     """Change a value in $EDITOR, in a private file that is wiped."""
     store = _store(repo)
     before = store.read(name, own_keys(identities))
@@ -98,25 +90,21 @@ def edit_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Pa
         after = edited(before, name, os.environ, place)
     if after == before:
         output.show(f"{name}: nothing has changed")
-        output.envelope("secret", 0, {"name": name, "changed": False})
-        return 0
+        return Reply({"name": name, "changed": False})
     if not after.strip():
         raise UsageError("the value is empty now", hint="nothing was written")
     readers = _written(store, name, after)
     output.show(f"{name}: made for {', '.join(readers)}")
-    output.envelope("secret", 0, {"name": name, "changed": True, "readers": list(readers)})
-    return 0
+    return Reply({"name": name, "changed": True, "readers": list(readers)})
 
 
 @secret.command("rekey")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "everything", is_flag=True, help="Also files whose readers are the same.")
 @identity_option
-@pass_config_repo
-@pass_output
 def rekey(
     output: Output, repo: ConfigRepo, names: tuple[str, ...], everything: bool, identities: tuple[Path, ...]
-) -> int:
+) -> Reply:
     """Make files anew for whom they are to be for now: new hosts and people can read them, those who left cannot."""
     keys, told, failures = own_keys(identities), dict[str, dict[str, str]](), []
     chosen = [repo.one_inventory()] if names else repo.inventories()
@@ -136,8 +124,7 @@ def rekey(
                 output.say(f"{each.name}: {line}")
     if failures:
         raise together(failures)
-    output.envelope("secret", 0, told)
-    return 0
+    return Reply(told)
 
 
 @secret.command("import")
@@ -147,11 +134,9 @@ def rekey(
     "--password-file", type=click.Path(path_type=Path, dir_okay=False), help="The vault's password [it is asked for]."
 )
 @click.option("--overwrite", is_flag=True, help="Also write over secrets that are there.")
-@pass_config_repo
-@pass_output
 def import_values(
     output: Output, repo: ConfigRepo, files: tuple[Path, ...], into: str, *, password_file: Path | None, overwrite: bool
-) -> int:
+) -> Reply:
     """Make secrets of Ansible Vault: of a whole file one by its name, of inline !vault values one by each key."""
     found: dict[str, bytes] = {}
     for file in files:
@@ -173,14 +158,11 @@ def import_values(
         output.show(f"{name}: made for {', '.join(readers)}")
         for line in _uses(name, value):
             output.say(line)
-    output.envelope("secret", 0, sorted(values))
-    return 0
+    return Reply(sorted(values))
 
 
 @secret.command("list")
-@pass_config_repo
-@pass_output
-def list_values(output: Output, repo: ConfigRepo) -> int:
+def list_values(output: Output, repo: ConfigRepo) -> Reply:
     """Show all files of secrets, who reads each, and what is wrong with that."""
     found = _store(repo).listed()
     output.show_table(
@@ -188,8 +170,7 @@ def list_values(output: Output, repo: ConfigRepo) -> int:
         [(each.name, some(each.readers) or "nobody", "; ".join(each.wrong)) for each in found],
     )
     document = [{"name": each.name, "readers": list(each.readers), "wrong": list(each.wrong)} for each in found]
-    output.envelope("secret", 0, document)
-    return 0
+    return Reply(document)
 
 
 def _store(repo: ConfigRepo) -> SecretStore:

@@ -19,12 +19,12 @@ from typing import Any, BinaryIO
 import click
 
 from agent import __version__
-from agent.cli.arguments import pass_output, require_root
 from agent.cli.doctor.files import require_owned
 from agent.cli.first_cycle import closing_words, followed, run_agent, run_first_cycle
 from agent.cli.first_entries import begin_ledger
 from agent.cli.hostnames import choose_host, choose_inventory, own_names
 from agent.cli.interrupts import interruptible
+from agent.cli.invocation import CliCommand, require_root
 from agent.cli.output import Output
 from agent.domain.commit import Accept, TrustedCommit, TrustMode
 from agent.domain.layout import INVENTORIES
@@ -118,7 +118,7 @@ def _read_options(context: click.Context, parameter: click.Parameter, file: Bina
     context.default_map = told
 
 
-@click.command(hidden=True)
+@click.command(cls=CliCommand, hidden=True)
 @click.option("--options", type=click.File("rb"), is_eager=True, expose_value=False, callback=_read_options)
 @click.option("--source", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("--repo")
@@ -137,8 +137,7 @@ def _read_options(context: click.Context, parameter: click.Parameter, file: Bina
 @click.option("--once", is_flag=True)
 @click.option("--renewed", is_flag=True)
 @click.option("--packages-before", type=_FILE)
-@pass_output
-def setup(output: Output, /, **given: Any) -> int:
+def setup(output: Output, **given: Any) -> int:
     """The second half of bootstrap.sh, which runs it: `bootstrap.sh --help` explains the options."""
     require_root()
     return set_up(SetupOptions(verbose=output.verbose, **given), output.say)

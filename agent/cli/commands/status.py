@@ -10,8 +10,8 @@ from shlex import quote
 
 import click
 
-from agent.cli.arguments import pass_config_repo, pass_output
 from agent.cli.config_repo import BEGIN, ConfigRepo
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.domain import codec
 from agent.domain.phase import Phase
@@ -36,15 +36,13 @@ _BEGIN = f"{BEGIN}; on a managed host root needs none of this"
 COLUMNS = ("host", "state", "commit", "reported", "next due", "what")
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.option("--remote", help="The remote that holds the branch `status` [this host's, or the repo's origin].")
 @click.option("--all", "everything", is_flag=True, help="Also what is on the branch of hosts not in the inventory.")
 @click.argument("hosts", nargs=-1)
-@pass_config_repo
-@pass_output
 def status(
     output: Output, repo: ConfigRepo, hosts: Sequence[str], remote: str | None = None, everything: bool = False
-) -> int:
+) -> Reply:
     """Show what the hosts report, signatures verified."""
     view = fleet_view(
         repo.folder, repo.inventory, remote, paths=Paths(), choose=lambda: (repo.root, repo.one_inventory(_BEGIN))
@@ -75,8 +73,7 @@ def status(
         output.say(f"{name} is not admitted: hostwright admit {name} --fingerprint {view.asks} in the config repo")
     elif any(each.verdict is ReportVerdict.UNADMITTED for each in shown):
         output.say("next: hostwright admit in the config repo shows who asks to be admitted")
-    output.envelope("status", 0, [_document(each, now) for each in shown])
-    return 0
+    return Reply([_document(each, now) for each in shown])
 
 
 def _with_reason(status: HostStatus, broken: Mapping[str, str]) -> HostStatus:

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from agent.cli.arguments import APPLY_WAIT_S, pass_output, require_root, until
+from agent.cli.invocation import APPLY_WAIT_S, CliCommand, Reply, until
 from agent.cli.output import Output
 from agent.control import ask
 from agent.domain.memory import Suspension
@@ -19,18 +19,15 @@ from agent.host.settings import read
 from agent.host.state import Memory
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.argument("reason")
 @click.option("--for", "duration", metavar="DURATION", help="For how long (30m, 4h, 2d); without it until `resume`.")
-@pass_output
-def suspend(output: Output, reason: str, duration: str | None) -> int:
+def suspend(output: Output, paths: Paths, reason: str, duration: str | None) -> Reply:
     """Touch nothing on this host until `resume`; go on looking and reporting."""
-    require_root()
     now = int(time.time())
     end = until(duration, now)
     if not reason.strip():
         raise UsageError("a suspension needs a reason", hint="hostwright suspend 'disk is being replaced' --for 4h")
-    paths = Paths()
     if not paths.settings.exists():
         read(paths)  # says that nobody manages this machine
     Memory(paths).keep_suspension(Suspension(reason.strip(), now, end))
@@ -40,8 +37,7 @@ def suspend(output: Output, reason: str, duration: str | None) -> int:
     ends = "until `hostwright resume`" if end is None else f"until {moment(end, SECOND)}"
     output.say(f"suspended {ends}: this host is looked at and reported, and not touched")
     report_soon(paths)
-    output.envelope("suspend", 0, {"reason": reason.strip(), "until": end})
-    return 0
+    return Reply({"reason": reason.strip(), "until": end})
 
 
 def report_soon(paths: Paths) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from agent.cli.arguments import pass_output, require_root
+from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
 from agent.control import ask
 from agent.errors import Exit, HostwrightError, SettingsError
@@ -15,24 +15,21 @@ from agent.problems import ProblemKind
 TRIGGER_WAIT_S = 4 * 3600.0
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.option("--wait", is_flag=True, help="Wait for the cycle to end and exit with its code.")
-@pass_output
-def trigger(output: Output, wait: bool) -> int:
+def trigger(output: Output, paths: Paths, wait: bool) -> Reply:
     """Ask the daemon for a cycle now; unlike with `apply`, failed deploys wait for their next try."""
-    require_root()
-    answer = ask(Paths().control, wait=wait, timeout_s=TRIGGER_WAIT_S if wait else 10.0)
+    answer = ask(paths.control, wait=wait, timeout_s=TRIGGER_WAIT_S if wait else 10.0)
     if answer.get("ok") is not True:
         raise SettingsError(f"the daemon refused: {answer.get('error', 'no reason given')}", kind=ProblemKind.NO_DAEMON)
     code = answer.get("exit", 0)
     if not isinstance(code, int):
         raise SettingsError("nobody can tell how the cycle ended", kind=ProblemKind.NO_DAEMON, hint="hostwright events")
     output.say(f"the cycle ended with exit code {code}" if wait else "the daemon will start a cycle now")
-    error = _why(Memory(Paths()), code) if code else None
+    error = _why(Memory(paths), code) if code else None
     if error is not None:
         output.problem(error)
-    output.envelope("trigger", code, answer, error)
-    return code
+    return Reply(answer, code, [error] if error is not None else ())
 
 
 def _why(memory: Memory, code: int) -> HostwrightError:

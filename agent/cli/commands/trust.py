@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from agent.cli.arguments import APPLY_WAIT_S, pass_output, require_root
+from agent.cli.invocation import APPLY_WAIT_S, CliGroup, Reply
 from agent.cli.output import Output
 from agent.domain.commit import Accept, BranchRule, TrustMode
 from agent.domain.memory import TrustRecord
@@ -31,19 +31,14 @@ _RULES = {
 }
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def trust(ctx: click.Context) -> int:
+@click.group(cls=CliGroup, invoke_without_command=True)
+def trust() -> None:
     """Show whom this host trusts, and the commit that it trusted last."""
-    return ctx.invoke(show) if ctx.invoked_subcommand is None else 0
 
 
 @trust.command()
-@pass_output
-def show(output: Output) -> int:
+def show(output: Output, paths: Paths) -> Reply:
     """The same."""
-    require_root()
-    paths = Paths()
     settings, memory, now = read_settings(paths), Memory(paths), int(time.time())
     record, state = memory.trust(), memory.state()
     anchors = read_anchors(paths.trusted_signers)
@@ -69,9 +64,7 @@ def show(output: Output) -> int:
         output.show(f"standing  {standing.value}{': ' if why else ''}{why}")
     if state.refused:
         output.show(f"refused   {state.refused}")
-    output.envelope(
-        "trust",
-        0,
+    return Reply(
         {
             "mode": settings.trust.value,
             "accept": taken,
@@ -88,15 +81,11 @@ def show(output: Output) -> int:
             "refused": state.refused,
         },
     )
-    return 0
 
 
 @trust.command()
-@pass_output
-def reset(output: Output) -> int:
+def reset(output: Output, paths: Paths) -> Reply:
     """Forget the last trusted commit, after its history was rewritten on purpose."""
-    require_root()
-    paths = Paths()
     settings = read_settings(paths)
     with locked(paths.lock, wait_s=APPLY_WAIT_S):
         memory = Memory(paths)
@@ -109,8 +98,7 @@ def reset(output: Output) -> int:
     judged = "whatever it is" if settings.trust.value == "unsigned" else f"if {paths.trusted_signers} vouches for it"
     what = forgotten[:12] if forgotten is not None else "that something was trusted"
     output.say(f"forgot {what}: the next cycle takes the newest commit of {settings.branch}, {judged}")
-    output.envelope("trust reset", 0, {"forgotten": forgotten})
-    return 0
+    return Reply({"forgotten": forgotten}, command="trust reset")
 
 
 def _told(signer: AllowedSigner, now: int) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import click
 
 from agent import wiring
-from agent.cli.arguments import pass_output, require_root
 from agent.cli.giving_back import complaints, counts, give_back, plan_uninstall, stays
+from agent.cli.invocation import CliCommand, Reply, require_root
 from agent.cli.output import Output
 from agent.deploys.packages.apt import environment
 from agent.deploys.packages.package_manager import require_manager
@@ -44,11 +44,10 @@ class Gone:
     own: int = 0
 
 
-@click.command()
+@click.command(cls=CliCommand)
 @click.option("--keep", is_flag=True, help="Take only the agent off: what it configured stays, and its memory too.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@pass_output
-def uninstall(output: Output, keep: bool, yes: bool) -> int:
+def uninstall(output: Output, keep: bool, yes: bool) -> Reply | int:
     """Give this host back as it was, and take the agent off it.
 
     What the agent created goes, what it adopted becomes again what it was, in the end the packages go that
@@ -75,7 +74,7 @@ def _no_bootstrap(paths: Paths) -> Iterator[int]:
         yield lock
 
 
-def _uninstall(output: Output, paths: Paths, lock: int, *, keep: bool) -> int:
+def _uninstall(output: Output, paths: Paths, lock: int, *, keep: bool) -> Reply:
     gone = take_off(paths, keep=keep, talk=output.say)
     for line in gone.stayed:
         output.say(f"stays   {line}")
@@ -86,20 +85,19 @@ def _uninstall(output: Output, paths: Paths, lock: int, *, keep: bool) -> int:
         hint="the lines above name them; see to them by hand",
     )
     data = {"stayed": gone.stayed, "failed": gone.failed}
-    fine = output.enveloped("uninstall", 0, data)
-    failed = output.enveloped("uninstall", int(Exit.SETTINGS), data, error)
     if gone.failed:
         output.problem(error)
     else:
         output.say("the agent is gone" if keep else "the host is given back and the agent is gone")
-    code = int(Exit.SETTINGS if gone.failed else Exit.FINE)
+    reply = Reply(data, error.exit, [error]) if gone.failed else Reply(data)
     if gone.last:
         output.say(f"taking away {packages_told(gone.own)}, last")
         output.flush()
         os.set_inheritable(lock, True)
-        exec_last(gone.last, code, failed if gone.failed else fine, failed)
-    output.write(failed if gone.failed else fine)
-    return code
+        failed = output.enveloped("uninstall", error.exit, data, error)
+        fine = failed if gone.failed else output.enveloped("uninstall", Exit.FINE, data)
+        exec_last(gone.last, reply.exit, fine, failed)
+    return reply
 
 
 def packages_told(number: int) -> str:

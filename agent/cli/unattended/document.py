@@ -9,6 +9,7 @@ from typing import Final
 
 from agent.cli.desk import Desk
 from agent.cli.enrolment import Following
+from agent.cli.invocation import Reply
 from agent.cli.output import Output
 from agent.cli.unattended.first_boot import FirstBoot, first_boot
 from agent.cli.unattended.formats import FORMATS
@@ -89,8 +90,8 @@ def _require_own(keys: Mapping[str, bytes], given: Mapping[str, Path | None], de
                 )
 
 
-def show_document(output: Output, boot: FirstBoot, form: str, file: Path | None) -> int:
-    """Print the document in a format, or write it to ``file``, and say what it gives away. Returns the exit code."""
+def show_document(output: Output, boot: FirstBoot, form: str, file: Path | None) -> Reply:
+    """Print the document in a format, or write it to ``file``, and say what it gives away."""
     document = FORMATS[form](boot)
     if file is not None:
         try:
@@ -107,8 +108,7 @@ def show_document(output: Output, boot: FirstBoot, form: str, file: Path | None)
         output.say(f"whoever reads it has {boot.host}'s access to the repository: give it to {boot.host} alone")
     output.say(f"whoever reads it can be admitted as {boot.host}, until {boot.host} is")
     told = {"host": boot.host, "format": form, "code": boot.code.text, "document": None if file else document}
-    output.envelope("enroll", 0, told)
-    return 0
+    return Reply(told)
 
 
 def _read_keys(access: Mapping[str, str], given: Mapping[str, Path | None]) -> dict[str, bytes]:

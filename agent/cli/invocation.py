@@ -1,0 +1,82 @@
+"""The way into a command and out of it: the values that it is called with, and its reply."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import signature
+from typing import Any
+
+import click
+
+from agent.cli.output import Output
+from agent.domain.duration import seconds
+from agent.errors import Exit, HostwrightError, UsageError, together
+from agent.host.paths import Paths
+
+OUTPUT = "agent.output"
+CONFIG_REPO = "agent.config_repo"
+
+APPLY_WAIT_S = 600.0
+"""How long a command waits for a running cycle; longer than most, shorter than a person's patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The end of a command: its data for programs, its exit code and the errors behind that, which people were told.
+    ``more``: keys beside the data. ``command``: its name for programs, where that is not its first word."""
+
+    data: Any
+    exit: int = Exit.FINE
+    errors: Sequence[HostwrightError] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+
+
+class CliCommand(click.Command):
+    """A command whose function gets, of these, what it has a parameter for: ``output`` (the Output) and ``repo`` (the
+    ConfigRepo) of the common options, and ``paths``, on a host and for root alone. It returns a Reply, or just its
+    exit code."""
+
+    def invoke(self, ctx: click.Context) -> int:
+        output: Output = ctx.meta[OUTPUT]
+        given = {"output": lambda: output, "repo": lambda: ctx.meta[CONFIG_REPO], "paths": paths_of_root}
+        named = signature(self.callback or dict).parameters
+        ctx.params |= {name: give() for name, give in given.items() if name in named}
+        reply: Reply | int = super().invoke(ctx)
+        if not isinstance(reply, Reply):
+            return reply
+        command = reply.command or ctx.find_root().invoked_subcommand or ""
+        error = together(reply.errors) if reply.errors else None
+        output.envelope(command, int(reply.exit), reply.data, error, **reply.more)
+        return int(reply.exit)
+
+
+class CliGroup(click.Group):
+    """Commands about one thing; one that may be called without a word behind it has ``show``, which that stands for."""
+
+    command_class = CliCommand
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["show"] * self.invoke_without_command)
+
+
+def until(duration: str | None, now: int) -> int | None:
+    """The end of ``duration`` (``4h``) from ``now`` on, None without one. Raises UsageError."""
+    try:
+        return None if duration is None else now + seconds(duration)
+    except ValueError as error:
+        raise UsageError(f"--for: {error}") from error
+
+
+def require_root() -> None:
+    """Raise UsageError unless root calls."""
+    if os.geteuid() != 0:
+        raise UsageError("this command needs root", hint="run it with sudo")
+
+
+def paths_of_root() -> Paths:
+    """Where the agent's files lie on this host. Raises UsageError unless root calls."""
+    require_root()
+    return Paths()
