@@ -1,4 +1,7 @@
-"""From the state aimed at to a host that is so: plan, permit, apply, confirm."""
+"""The phases from ``plan_changes`` to ``confirm_changes``: they turn a target into a host that is as the target says.
+
+``converge`` goes through them for the target of a cycle, and ``going_back`` once more for the last good state.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from agent.domain.desired import DesiredState
 from agent.domain.health import Health
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome, Status
-from agent.domain.plan import PermittedPlan, Plan
+from agent.domain.plan import Plan
 from agent.domain.trial import Trial
 from agent.parts import Parts
 from agent.phases import Converged, Course, Cycle, Planned, TrialVerdict, account_of
@@ -31,44 +34,41 @@ from agent.steps.trial import HealthSource
 
 
 def converge(cycle: Cycle) -> Course:
-    """Makes the host what the target says, as far as that is permitted."""
-    if cycle.selection.target is None:
+    """Make the host what the target says, as far as that is permitted. Return how far it came."""
+    target, memory = cycle.selection.target, cycle.parts.memory
+    if target is None:
         return Course()
-    course = Course(cycle.selection.target)
+    course = Course(target)
     with cycle.log.surviving():
-        course = _resumed(cycle.parts, cycle.selection.target)
-        target, state = course.target or cycle.selection.target, cycle.selection.target.resolution.state
-        # A commit that wants something else may have mended what a failing deploy reads: its time is over.
-        same = cycle.parts.memory.state().aimed_digest == state.digest
-        rules = rules_now(cycle.parts, target, waits_for_backoff=cycle.trigger is Trigger.CLOCK and same)
-        return make_so(cycle, course, rules, cycle.parts.memory.applied().deploys)
+        course = _resumed(cycle.parts, target)
+        # A commit that wants something else may have mended what a failing deploy reads, so nothing waits for that.
+        same = memory.state().aimed_digest == target.resolution.state.digest
+        waits_for_backoff = cycle.trigger is Trigger.CLOCK and same
+        rules = rules_now(cycle.parts, course.target or target, waits_for_backoff=waits_for_backoff)
+        return make_so(cycle, course, rules, memory.applied().deploys)
     return course
 
 
 def _resumed(parts: Parts, target: Target) -> Course:
-    """The course of the cycle before, where that was cut off; else a new one."""
-    pending, bad = parts.memory.trial(), parts.memory.bad()
-    if pending is None or target.suspension is not None:
+    """The course that a crash cut off, taken up again; a new course where none was."""
+    trial, bad = parts.memory.trial(), parts.memory.bad()
+    if trial is None or target.suspension is not None:
         return Course(target)
-    if target.hold is not None and pending.digest in bad:
-        # Cut off on the way back: the good state is aimed at already, the rest comes behind it, and no window counts.
-        rollback = Rollback(bad[pending.digest], target.resolution.commit.sha)
-        return Course(replace(target, gate=OPEN), trial=pending, rollback=rollback)
-    if pending.digest == target.resolution.state.digest:
-        # Cut off before it was judged. Where nothing is left to apply, that counts as a try as well.
-        trial = replace(pending, tries=pending.tries + 1)
+    if target.hold is not None and trial.digest in bad:
+        # Cut off on the way back. The target is the good state already, and no window counts on that way.
+        rollback = Rollback(bad[trial.digest], target.resolution.commit.sha)
+        return Course(replace(target, gate=OPEN), trial=trial, rollback=rollback)
+    if trial.digest == target.resolution.state.digest:
+        # Cut off before it was judged. This is one more try, also where nothing is left to apply.
+        trial = replace(trial, tries=trial.tries + 1)
         parts.memory.keep_trial(trial)
         return Course(target, trial=trial)
     return Course(target)
 
 
-def make_so(
-    cycle: Cycle,
-    course: Course,
-    rules: PermitRules,
-    before: Mapping[str, AppliedDeploy],
-) -> Course:
-    """``course`` with the phases gone through, as far as none raises. ``before``: what is remembered as applied."""
+def make_so(cycle: Cycle, course: Course, rules: PermitRules, before: Mapping[str, AppliedDeploy]) -> Course:
+    """Go through the phases, up to the first that raises. Return ``course`` with the values of those behind us.
+    ``before``: what is remembered as applied."""
     assert course.target is not None
     with cycle.log.surviving():
         planned = plan_changes(cycle.parts, course.target, rules, before, going_back=course.rollback is not None)
@@ -80,15 +80,16 @@ def make_so(
             course = replace(course, trial=open_trial(cycle, course))
         course = replace(course, outcome=apply_changes(cycle.parts, planned))
         converged = confirm_changes(cycle.parts, planned, course.outcome)
-        course = replace(course, converged=converged)
+        course = replace(course, outcome=converged.outcome, converged=converged)
         if course.trial is not None and course.rollback is None and planned.permitted.allowed:
-            trial = trials.widened(course.trial, planned.state, converged.outcome)
+            trial = trials.widened(course.trial, planned.state, course.outcome)
             course = replace(course, trial=trial)
             cycle.parts.memory.keep_trial(trial)
     return course
 
 
 def rules_now(parts: Parts, target: Target, *, waits_for_backoff: bool) -> PermitRules:
+    """What permits changes towards ``target`` now. ``waits_for_backoff``: a deploy that failed waits for its time."""
     return permit_rules(
         target.resolution.state,
         gate=target.gate,
@@ -108,7 +109,7 @@ def plan_changes(
     going_back: bool = False,
 ) -> Planned:
     """What would change on the host, and what of that ``rules`` and the policies of the commit permit. Changes nothing.
-    ``going_back``: the policies permitted it when it was first applied, and are not asked."""
+    ``going_back``: the policies are not asked, because they permitted this state when it was first applied."""
     root = parts.exports.folder(target.resolution.commit)
     policies = None if going_back else host_policies(parts, target)
     return plan_state(parts, target.resolution.state, root, rules, before, policies=policies)
@@ -124,8 +125,8 @@ def plan_state(
     policies: HostPolicies | None,
 ) -> Planned:
     """``plan_changes`` of a ``state`` whose files lie at ``root``; also of one that nobody has committed."""
-    made, interrupted = Made(), parts.journal.interrupted(state.enforced)
-    plan = make_plan(state, engine=parts.engine, root=root, applied=before, interrupted=interrupted, made=made)
+    made = Made()
+    plan = _plan(parts, state, root, before, made=made)
     made.foresee(plan)
     if policies is not None:
         rules = replace(rules, denied=policies.deploy_holds(plan))
@@ -140,11 +141,11 @@ def host_policies(parts: Parts, target: Target) -> HostPolicies:
 
 
 def open_trial(cycle: Cycle, course: Course) -> Trial | None:
-    """The trial of what is about to be applied; None where Git intends nothing, or what it intends was judged."""
+    """The trial of what is about to be applied. None where Git intends nothing, or where that was judged before."""
     planned, applied = course.planned, cycle.parts.memory.applied()
     if planned is None or not planned.permitted.allowed:
         return course.trial
-    # Where the way back failed, the host remembers of what is in doubt that it was applied: it is on trial again.
+    # Where the way back failed, a state that is in doubt is remembered as applied. It needs another trial.
     again = planned.state.digest in cycle.parts.memory.bad()
     if not planned.permitted.intends and not again:
         return course.trial
@@ -163,23 +164,37 @@ def open_trial(cycle: Cycle, course: Course) -> Trial | None:
     return trial
 
 
-def apply_changes(parts: Parts, planned: Planned) -> Outcome:
-    """Carries out what is permitted."""
-    return _apply(parts, planned, planned.permitted, planned.state, None)
+def apply_changes(parts: Parts, planned: Planned, only: frozenset[tuple[str, str]] | None = None) -> Outcome:
+    """Carry out what is permitted. ``only``: of that, these changes alone, by deploy and resource."""
+    return apply(
+        planned.permitted,
+        planned.state,
+        engine=parts.engine,
+        root=planned.root,
+        rules=planned.rules,
+        applied=planned.before,
+        journal=parts.journal,
+        ledger=parts.ledger,
+        progress=parts.progress,
+        clock=parts.clock,
+        made=planned.made,
+        hold_now=planned.policies.hold_now if planned.policies is not None else lambda _: None,
+        only=only,
+    )
 
 
 def confirm_changes(parts: Parts, planned: Planned, outcome: Outcome) -> Converged:
-    """Plans again and writes down what came of the changes. Where they set something off meanwhile, carries that out
-    first and plans once more."""
+    """Plan again, and write down what came of the changes. What they set off is carried out first: then this plans
+    once more."""
     state, after = planned.state, planned.plan
     if planned.permitted.allowed:
-        after = _plan_again(parts, planned, planned.plan)
+        after = _plan(parts, state, planned.root, planned.before, made=planned.made, earlier=planned.plan)
         if behind := _set_off(state, outcome, after, planned.made):
-            # By a deploy whose turn was later, or within its own: what a change sets off belongs to it.
             names = {name for name, _ in behind}
             part = replace(state, deploys=tuple(each for each in state.deploys if each.name in names))
-            outcome = outcome.then(_apply(parts, planned, permit(after, planned.rules), part, behind))
-            after = _plan_again(parts, planned, after)
+            again = replace(planned, state=part, permitted=permit(after, planned.rules))
+            outcome = outcome.then(apply_changes(parts, again, behind))
+            after = _plan(parts, state, planned.root, planned.before, made=planned.made, earlier=after)
     applied = confirm(state, after, outcome, planned.before)
     record_result(parts.ledger, state, outcome, after, applied, now=parts.clock())
     return Converged(outcome, after, applied)
@@ -202,46 +217,25 @@ def health_source(cycle: Cycle, state: DesiredState | None) -> HealthSource:
     )
 
 
-def _plan_again(parts: Parts, planned: Planned, earlier: Plan) -> Plan:
-    return make_plan(
-        planned.state,
-        engine=parts.engine,
-        root=planned.root,
-        applied=planned.before,
-        interrupted=parts.journal.interrupted(planned.state.enforced),
-        made=planned.made,
-        earlier=earlier,
-    )
-
-
-def _apply(
+def _plan(
     parts: Parts,
-    planned: Planned,
-    permitted: PermittedPlan,
-    part: DesiredState,
-    only: frozenset[tuple[str, str]] | None,
-) -> Outcome:
-    return apply(
-        permitted,
-        part,
-        engine=parts.engine,
-        root=planned.root,
-        rules=planned.rules,
-        applied=planned.before,
-        journal=parts.journal,
-        ledger=parts.ledger,
-        progress=parts.progress,
-        clock=parts.clock,
-        made=planned.made,
-        hold_now=planned.policies.hold_now if planned.policies is not None else lambda _: None,
-        only=only,
+    state: DesiredState,
+    root: Path,
+    before: Mapping[str, AppliedDeploy],
+    *,
+    made: Made,
+    earlier: Plan | None = None,
+) -> Plan:
+    interrupted, engine = parts.journal.interrupted(state.enforced), parts.engine
+    return make_plan(
+        state, engine=engine, root=root, applied=before, interrupted=interrupted, made=made, earlier=earlier
     )
 
 
 def _set_off(state: DesiredState, outcome: Outcome, after: Plan, made: Made) -> frozenset[tuple[str, str]]:
-    """What is still wanted ``after`` only because of what this cycle changed, by deploy and resource; also of a new
-    deploy, where that was as wanted when its turn came. Nothing where a change of Git did not end well: then it is not
-    the time to go on."""
+    """What is still wanted ``after`` this cycle's changes only because of them, by deploy and resource: a deploy whose
+    turn was earlier, or the same deploy, has to reload or restart something. Nothing where a change of Git did not end
+    well: then it is not the time to go on."""
     intended = {planned.deploy for planned in outcome.found if planned.intends}
     ended = {deploy.status for deploy in outcome.deploys if deploy.deploy in intended}
     if ended & {Status.FAILED, Status.STOPPED, Status.SKIPPED}:

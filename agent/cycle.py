@@ -53,9 +53,10 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     log.note(failures(account_of(cycle, TrialVerdict(course))))
     verdict = judge_trial(cycle, course)
     removed = remove_what_left(cycle, verdict)
-    verdict, went_back = judge_removal(cycle, verdict, removed)
-    if went_back:
-        removed = remove_what_left(cycle, verdict)
+    judged = judge_removal(cycle, verdict, removed)
+    if judged.course is not verdict.course:  # the host went back: what is wanted now is another state
+        removed = remove_what_left(cycle, judged)
+    verdict = judged
     ending = plan_ending(cycle, account_of(cycle, verdict, removed))
     account = _end(cycle, account_of(cycle, verdict, removed, ending))
     with log.surviving():

@@ -53,12 +53,12 @@ def _waits(cycle: Cycle, course: Course) -> bool:
     return trial is not None and course.state is not None and trial.digest == course.state.digest
 
 
-def judge_removal(cycle: Cycle, verdict: TrialVerdict, removed: Removed) -> tuple[TrialVerdict, bool]:
-    """Ends the trial of a change that was well until something was removed: watches again where that was so. Returns
-    whether the host went back now, too."""
+def judge_removal(cycle: Cycle, verdict: TrialVerdict, removed: Removed) -> TrialVerdict:
+    """Look at how the host is without what was removed, and end the trial that was still open. The verdict has another
+    course where the host went back."""
     course, pruned, trial = verdict.course, removed.pruned, removed.trial
     if course.rollback is not None or verdict.harm or not verdict.settled or verdict.health is None:
-        return verdict, False
+        return verdict
     changed = pruned is None or pruned.changed
     with cycle.log.surviving():
         if trial is not None and changed:
@@ -69,7 +69,7 @@ def judge_removal(cycle: Cycle, verdict: TrialVerdict, removed: Removed) -> tupl
             verdict = replace(verdict, health=health_source(cycle, course.state).health())
         if trial is not None:
             verdict = _end_trial(cycle, verdict, trial, removed)
-    return verdict, verdict.course.rollback is not None
+    return verdict
 
 
 def _watch(

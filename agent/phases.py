@@ -198,7 +198,7 @@ def account_of(
         permitted=planned.permitted if planned is not None else None,
         warned=planned.policies.warned if planned is not None and planned.policies is not None else (),
         trial=course.trial,
-        outcome=converged.outcome if converged is not None else course.outcome,
+        outcome=course.outcome,
         after=converged.after if converged is not None else None,
         applied=converged.applied if converged is not None else {},
         rollback=course.rollback,
