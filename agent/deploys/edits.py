@@ -7,6 +7,7 @@ written has the line ends of the rest of the text, and what is looked for is fou
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,8 +16,33 @@ REPLACING = "~"
 other line is known by what it says."""
 
 
+class Edit(ABC):
+    """A part of a text, and the lines that it should be."""
+
+    @abstractmethod
+    def numbers(self, lines: Sequence[str]) -> list[int]:
+        """The numbers of the lines that are the part now, in ascending order."""
+
+    @abstractmethod
+    def apply(self, text: str) -> str:
+        """The text with the part as it should be."""
+
+    def found(self, text: str) -> str:
+        """The part as it stands in a text; empty where there is none."""
+        lines = split(text)
+        return "".join(lines[number] for number in self.numbers(lines))
+
+    def without(self, text: str) -> str:
+        """The text without the part."""
+        return "".join(self._others(split(text)))
+
+    def _others(self, lines: Sequence[str]) -> list[str]:
+        mine = set(self.numbers(lines))
+        return [line for number, line in enumerate(lines) if number not in mine]
+
+
 @dataclass(frozen=True, slots=True)
-class LineEdit:
+class LineEdit(Edit):
     """One line of a text. ``match`` is a regular expression: the first line that it finds (or that is as wanted
     already) becomes ``line``, and the other lines that it finds are removed, because two settings of one thing would
     contradict each other. Where it finds none, ``line`` is appended. Without ``line``, all that it finds is removed."""
@@ -24,24 +50,29 @@ class LineEdit:
     line: str | None
     match: str | None
 
-    def apply(self, text: str) -> str:
+    def numbers(self, lines: Sequence[str]) -> list[int]:
         pattern = re.compile(self.match) if self.match is not None else None
-        lines, line = split(text), None if self.line is None else body(self.line)
-        bodies = [body(each) for each in lines]
-        mine = [i for i, each in enumerate(bodies) if each == line or (pattern and pattern.search(each))]
-        rest = [each for i, each in enumerate(lines) if i not in set(mine)]
-        if line is None:
+        line = None if self.line is None else body(self.line)
+        bodies = enumerate(map(body, lines))
+        return [number for number, each in bodies if each == line or (pattern and pattern.search(each))]
+
+    def apply(self, text: str) -> str:
+        lines = split(text)
+        mine, rest = self.numbers(lines), self._others(lines)
+        if self.line is None:
             return "".join(rest)
+        line = body(self.line)
         wanted = line + end(rest or lines)
         if not mine:
             return "".join([*lines, wanted])
-        others = set(mine[1:]) if pattern else set()
-        first = lines[mine[0]] if bodies[mine[0]] == line else wanted
-        return "".join(first if i == mine[0] else each for i, each in enumerate(lines) if i not in others)
+        first, *others = mine
+        lines[first] = lines[first] if body(lines[first]) == line else wanted
+        gone = set(others) if self.match is not None else set()
+        return "".join(each for number, each in enumerate(lines) if number not in gone)
 
 
 @dataclass(frozen=True, slots=True)
-class BlockEdit:
+class BlockEdit(Edit):
     """Lines between two marker lines that name them. ``comment`` begins a comment in the file's language. Without
     ``content`` the block goes, with its markers. A marker that lost its partner is dropped, the lines around it
     stay: they may be a person's."""
@@ -50,52 +81,34 @@ class BlockEdit:
     content: str | None
     comment: str = "#"
 
+    def numbers(self, lines: Sequence[str]) -> list[int]:
+        """Those of the block with its markers, and of stray markers of it."""
+        found: list[int] = []
+        begun: int | None = None
+        for number, line in enumerate(lines):
+            if self._is_marker(line, "BEGIN"):
+                begun = number
+                found.append(number)
+            elif self._is_marker(line, "END"):
+                found += range(number if begun is None else begun + 1, number + 1)
+                begun = None
+        return found
+
     def apply(self, text: str) -> str:
         lines = split(text)
-        spans = self._spans(lines)
-        mine = {number for span in spans for number in span}
-        kept = [line for number, line in enumerate(lines) if number not in mine]
+        mine, kept = self.numbers(lines), self._others(lines)
         if self.content is not None:
             content = split(self.content)
             block = [f"{self.comment} BEGIN hostwright {self.name}", *map(body, content)]
             block.append(f"{self.comment} END hostwright {self.name}")
-            place = spans[0].start if spans else len(kept)
+            place = mine[0] if mine else len(kept)
             ended = end(kept or content)
             kept[place:place] = [f"{line}{ended}" for line in block]
         return "".join(kept)
 
-    def found(self, text: str) -> str:
-        """The block as it stands in a text, with its markers; empty where there is none."""
-        lines = split(text)
-        return "".join(lines[number] for span in self._spans(lines) for number in span)
+    def _is_marker(self, line: str, word: str) -> bool:
+        return line.rstrip().endswith(f" {word} hostwright {self.name}")
 
-    def _spans(self, lines: list[str]) -> list[range]:
-        """Ranges of lines: the block, and stray markers of it."""
-        spans: list[range] = []
-        position = 0
-        while position < len(lines):
-            if self._is_marker(lines[position], "BEGIN", "END"):
-                spans.append(range(position, self._behind(lines, position)))
-                position = spans[-1].stop
-            else:
-                position += 1
-        return spans
-
-    def _behind(self, lines: list[str], position: int) -> int:
-        """The number of the line behind the block, or the stray marker, that begins at ``position``."""
-        if self._is_marker(lines[position], "BEGIN"):
-            for later in range(position + 1, len(lines)):
-                if self._is_marker(lines[later], "BEGIN"):
-                    break
-                if self._is_marker(lines[later], "END"):
-                    return later + 1
-        return position + 1
-
-    def _is_marker(self, line: str, *words: str) -> bool:
-        return any(line.rstrip().endswith(f" {word} hostwright {self.name}") for word in words)
-
-
-Edit = LineEdit | BlockEdit
 
 _MARKER = re.compile(r" (BEGIN|END) hostwright \S")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from abc import abstractmethod
@@ -14,6 +15,7 @@ from agent.deploys.edits import REPLACING, Edit, holds_marker
 from agent.deploys.files.diff import unified
 from agent.deploys.files.path_kind import ContentReader, PathKind, is_private, refused, work_at
 from agent.deploys.items import FILE_MODE, SECRET_MODE, Item
+from agent.deploys.kind import ResourceState
 from agent.deploys.owners import Owner
 from agent.deploys.place import OpenPlace, place_of
 from agent.deploys.validating import approval
@@ -34,12 +36,17 @@ class Part(PathKind):
         """The edit that makes a text hold the item."""
 
     @abstractmethod
+    def named(self, part: str) -> Edit:
+        """The edit that finds the ``part`` of a key."""
+
     def seen(self, part: str, text: str) -> Seen | None:
         """``part`` as it stands in a file's text."""
+        found = _encoded(self.named(part).found(text))
+        return Seen({"sha256": hashlib.sha256(found).hexdigest()}, found) if found else None
 
-    @abstractmethod
-    def without(self, part: str, text: str) -> str:
-        """The text without ``part``."""
+    def changed(self, left: ResourceState, now: Seen) -> str:
+        """Nobody can change a line that is known by what it says."""
+        return "" if left.get("sha256") == now.state.get("sha256") else "content"
 
     def find(self, at: OpenPlace, item: Item) -> AtPath:
         found = at.look()
@@ -91,7 +98,7 @@ class Part(PathKind):
                 return text
             if entry.left is not None and (reason := self.changed(entry.left, now)):
                 raise DeployError(f"changed since: {reason}")
-            return self.without(part, text)
+            return self.named(part).without(text)
 
         rewrite(path, unchanged)
 
