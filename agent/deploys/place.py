@@ -124,28 +124,32 @@ class Place:
 
 
 def look_each(places: Iterable[Place]) -> Iterator[AtPath | OSError | DeployError]:
-    """The thing at each place, or why nobody may look there. Places of one folder that follow each other share its
-    descriptor."""
-    for (base, path), here in groupby(places, key=lambda place: (place.base, posixpath.dirname(place.path))):
-        with ExitStack() as stack:
-            parent: int | AtPath | OSError | DeployError
+    """The thing at each place, or why nobody may look there."""
+    for base, same in groupby(places, key=lambda place: place.base):
+        for at in open_each(base, (place.path for place in same)):
             try:
-                parent = stack.enter_context(base.folder(stack.enter_context(base.opened()), path))
+                if isinstance(at, Exception):
+                    raise at
+                yield at.look()
             except (FileNotFoundError, NotADirectoryError):
-                parent = AtPath()
+                yield AtPath()
             except (OSError, DeployError) as error:
-                parent = error
-            for place in here:
-                yield _look_in(parent, posixpath.basename(place.path)) if isinstance(parent, int) else parent
+                yield error
 
 
-def _look_in(parent: int, name: str) -> AtPath | OSError:
-    try:
-        return look(parent, name)
-    except (FileNotFoundError, NotADirectoryError):
-        return AtPath()
-    except OSError as error:
-        return error
+def open_each(base: Base, paths: Iterable[str]) -> Iterator[OpenPlace | OSError | DeployError]:
+    """Each path of a base with its folder open, or why that cannot be opened. Paths of one folder that follow each
+    other share its descriptor."""
+    for path, here in groupby(paths, key=lambda path: path.rpartition("/")[0]):
+        with ExitStack() as stack:
+            opened: tuple[int, int] | OSError | DeployError
+            try:
+                start = stack.enter_context(base.opened())
+                opened = start, stack.enter_context(base.folder(start, path))
+            except (OSError, DeployError) as error:
+                opened = error
+            for each in here:
+                yield OpenPlace(base, *opened, each) if isinstance(opened, tuple) else opened
 
 
 Act = Callable[[OpenPlace], object]

@@ -9,7 +9,6 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -17,13 +16,14 @@ from typing import cast
 
 from agent.deploys.at_path import AtPath
 from agent.deploys.correction import Correction
-from agent.deploys.files.path_kind import ContentReader, PathKind, refused, removal
+from agent.deploys.files.path_kind import PathKind, refused, removal, with_diff
 from agent.deploys.items import Item, Policy, in_order, parents
 from agent.deploys.kind_table import kind_named
 from agent.deploys.owners import Owner, Owners, owner_of
-from agent.deploys.place import SYSTEM, Base, OpenPlace, Place, Work, Works, work_together
+from agent.deploys.place import SYSTEM, Base, OpenPlace, Place, Work, Works, open_each, work_together
 from agent.deploys.writing import remove
 from agent.domain.plan import WantedChange
+from agent.domain.stand_in import stand_in
 from agent.errors import DeployError
 from agent.system.obstacle import is_mount_point
 from agent.system.safe_open import UnsafePath, renamer
@@ -68,31 +68,15 @@ def survey(base: Base, items: Iterable[Item], root: Path, repositories: Path | N
     DeployError when one of those files is missing or damaged, and OSError or UnsafePath when ``base`` itself cannot be
     opened. Changes nothing.
     """
-    looking = _Survey(base, root, repositories)
-    ordered = in_order(items)
-    folders: dict[tuple[bool, str], list[int]] = {}
-    """The numbers of what lies in one folder; of what is to go apart, as it comes last. A folder is opened once."""
-    for number, item in enumerate(ordered):
-        folders.setdefault((item.absent, item.path.rpartition("/")[0]), []).append(number)
-    found: dict[int, Deviation] = {}
-    made: set[str] = set()
-    """Folders that take the place of something else: what is to be in them is not there yet."""
-    with base.opened() as start:
-        for (_, path), numbers in folders.items():
-            with ExitStack() as stack:
-                parent: int | DeployError | OSError | None
-                try:
-                    parent = stack.enter_context(base.folder(start, path))
-                except FileNotFoundError:
-                    parent = None
-                except (UnsafePath, OSError) as error:
-                    parent = error if made.isdisjoint((path, *parents(path))) else None
-                for number in numbers:
-                    if each := looking.deviation(start, parent, ordered[number]):
-                        found[number] = each
-                        if each.item.kind == "directory" and not (each.item.absent or each.change.refused):
-                            made.add(each.item.path)
-    return _hopeless_last([found[number] for number in sorted(found)], looking.owners)
+    looking = _Survey(root, repositories)
+    folders: dict[tuple[bool, str], list[tuple[int, Item]]] = {}
+    """What lies in one folder, so that it is opened once; what is to go apart, as it comes last."""
+    for number, item in enumerate(in_order(items)):
+        folders.setdefault((item.absent, item.path.rpartition("/")[0]), []).append((number, item))
+    numbered = [each for folder in folders.values() for each in folder]
+    opened = open_each(base, (item.path for _, item in numbered))
+    looked = {number: looking.deviation(at, item) for (number, item), at in zip(numbered, opened, strict=True)}
+    return _hopeless_last([found for _, found in sorted(looked.items()) if found is not None], looking.owners)
 
 
 def carry_out(base: Base, start: int, item: Item, content: bytes | None) -> str:
@@ -111,10 +95,11 @@ def _work(base: Base, item: Item, content: bytes | None, owners: Owners) -> Work
 
 def _make(item: Item, content: bytes | None, owners: Owners, at: OpenPlace) -> str:
     kind = _kind_of(item.kind)
-    item = _as_its_folder(item, at.parent) if item.is_parent else item
+    item = _as_its_folder(item, at) if item.is_parent else item
     owner = owners(item.owner, item.group)
     found = kind.find(at, item)
-    change = _mounted(_change(kind, item, found, owner, lambda: content or b""), kind, item, found, at)
+    change = _change(kind, item, found, owner, at)
+    change = change and _refused_stand_in(change, item, content)
     if change is None:
         return ""
     if change.refused:
@@ -128,9 +113,8 @@ def _make(item: Item, content: bytes | None, owners: Owners, at: OpenPlace) -> s
 class _Survey:
     """One walk over the items, and what it remembers from one to the next."""
 
-    def __init__(self, base: Base, root: Path, repositories: Path | None) -> None:
+    def __init__(self, root: Path, repositories: Path | None) -> None:
         self.owners: Owners = cache(owner_of)
-        self._base = base
         self._root = root
         self._repositories = repositories
         self._contents: dict[str, bytes] = {}
@@ -138,32 +122,36 @@ class _Survey:
         self._folders: dict[str, Item] = {}
         """By path, folders that will be made or changed."""
 
-    def deviation(self, start: int, parent: int | DeployError | OSError | None, item: Item) -> Deviation | None:
-        """The deviation of one item, None where it is as wanted. ``parent`` is a descriptor of its folder, the error
-        that kept it from being opened, or None where there is no such folder."""
-        if isinstance(parent, Exception):
-            gone = item.absent and isinstance(parent, NotADirectoryError)
-            return None if gone else _blocked(item, parent)
+    def deviation(self, opened: OpenPlace | DeployError | OSError, item: Item) -> Deviation | None:
+        """The deviation of one item, None where it is as wanted. ``opened``: its place, or the error that kept the
+        folder from being opened."""
+        at = opened if isinstance(opened, OpenPlace) else None
+        if isinstance(opened, Exception) and not self._is_missing(opened, item):
+            gone = item.absent and isinstance(opened, NotADirectoryError)
+            return None if gone else _blocked(item, opened)
         kind = _kind_of(item.kind)
         if item.is_parent:
-            item = _as_its_folder(item, parent, self._folders.get(posixpath.dirname(item.path)))
-        at = OpenPlace(self._base, start, parent, item.path) if parent is not None else None
+            item = _as_its_folder(item, at, self._folders.get(posixpath.dirname(item.path)))
         try:
             found = kind.find(at, item) if at is not None else AtPath()
         except OSError as error:
             return _blocked(item, error)
         if item.path in self._contents:
             found = replace(found, content=self._contents[item.path])
-        content = _once(partial(kind.content, item, self._origin(item)))
-        change = _change(kind, item, found, self.owners(item.owner, item.group), content)
-        change = _mounted(change, kind, item, found, at) if at is not None else change
+        change = _change(kind, item, found, self.owners(item.owner, item.group), at)
         if change is None:
             return None
+        content = kind.content(item, found, self._origin(item))
+        change = with_diff(_refused_stand_in(change, item, content), item, found, content)
         if not change.refused and item.kind == "directory":
             self._folders[item.path] = item
-        if not change.refused and (after := kind.content_after(item, found)) is not None:
-            self._contents[item.path] = after
-        return Deviation(item, change, content())
+        if not change.refused and content is not None:
+            self._contents[item.path] = content
+        return Deviation(item, change, content)
+
+    def _is_missing(self, error: Exception, item: Item) -> bool:
+        """True where there is no folder yet, or something that a folder is going to take the place of."""
+        return isinstance(error, FileNotFoundError) or not self._folders.keys().isdisjoint(parents(item.path))
 
     def _origin(self, item: Item) -> Path:
         if item.repository is None:
@@ -172,39 +160,27 @@ class _Survey:
         return self._repositories / item.repository
 
 
-def _once(read: ContentReader) -> ContentReader:
-    """``read``, which is called once at most."""
-    known: list[bytes] = []
-
-    def content() -> bytes:
-        if not known:
-            known.append(read())
-        return known[0]
-
-    return content
-
-
 @cache
 def _kind_of(name: str) -> PathKind:
     return cast("PathKind", kind_named(name))
 
 
-def _change(kind: PathKind, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
-    """The change that the item's policy allows."""
-    change = removal(item, found) if item.absent else kind.difference(item, found, owner, content)
-    if change is None or found.status is None or item.policy is Policy.OVERWRITE:
+def _change(kind: PathKind, item: Item, found: AtPath, owner: Owner, at: OpenPlace | None) -> WantedChange | None:
+    """The change that the item's policy allows, and a mount: nothing can be renamed over a mount point. ``at`` is None
+    where the folder is not there."""
+    change = removal(item, found) if item.absent else kind.difference(item, found, owner)
+    if change is None or found.status is None:
         return change
     if item.policy is Policy.KEEP:
         return None
-    return replace(change, operation=f"differs, and its policy is fail: {change.operation}", refused=True)
-
-
-def _mounted(
-    change: WantedChange | None, kind: PathKind, item: Item, found: AtPath, at: OpenPlace
-) -> WantedChange | None:
-    """``change``, adapted where something is mounted on the path: nothing can be renamed over a mount point."""
-    if change is None or change.refused or found.status is None or not is_mount_point(at.parent, at.name):
+    if item.policy is Policy.FAIL:
+        return replace(change, operation=f"differs, and its policy is fail: {change.operation}", refused=True)
+    if change.refused or at is None or not is_mount_point(at.parent, at.name):
         return change
+    return _mounted(change, kind, item, found)
+
+
+def _mounted(change: WantedChange, kind: PathKind, item: Item, found: AtPath) -> WantedChange:
     if item.absent or found.type != kind.in_place:
         return refused(item, "something is mounted there; unmount it, or leave it out")
     if found.type == stat.S_IFDIR:
@@ -212,15 +188,22 @@ def _mounted(
     return replace(change, operation=f"{change.operation}, in place because something is mounted there")
 
 
-def _as_its_folder(item: Item, parent: int | None, planned: Item | None = None) -> Item:
+def _refused_stand_in(change: WantedChange, item: Item, content: bytes | None) -> WantedChange:
+    """``change``; refused where something else stands in the commit than the content that is meant."""
+    if change.refused or item.source is None or not (instead := stand_in(content or b"")):
+        return change
+    return refused(item, f"{item.source} {instead.what}; {instead.remedy}")
+
+
+def _as_its_folder(item: Item, at: OpenPlace | None, planned: Item | None = None) -> Item:
     """``item``, a mere parent. One that is made in a user's folder is that user's, as what lies below it could not be
     reached otherwise. ``planned``: the folder that it is to lie in, as it is going to be."""
     if planned is not None:
         return replace(item, owner=planned.owner, group=planned.group) if planned.owner != "root" else item
-    hand = renamer(parent) if parent is not None else None
-    if parent is None or hand is None or hand.uid is None:
+    hand = renamer(at.parent) if at is not None else None
+    if at is None or hand is None or hand.uid is None:
         return item
-    return replace(item, owner=f"{hand.uid}", group=f"{os.fstat(parent).st_gid}")
+    return replace(item, owner=f"{hand.uid}", group=f"{os.fstat(at.parent).st_gid}")
 
 
 def _hopeless_last(found: list[Deviation], owners: Owners) -> list[Deviation]:

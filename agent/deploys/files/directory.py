@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 
 from agent.deploys.at_path import AtPath, leads_into
-from agent.deploys.files.path_kind import ContentReader, Whole, attributes_of, giving, in_the_way
+from agent.deploys.files.path_kind import Whole, attributes_of, giving, in_the_way
 from agent.deploys.items import FOLDER_MODE, Item
 from agent.deploys.kind import ResourceState
 from agent.deploys.owners import Owner
@@ -32,8 +32,7 @@ class Directory(Whole):
                 return AtPath(os.fstat(descriptor))
         return found
 
-    def difference(self, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
-        del content
+    def difference(self, item: Item, found: AtPath, owner: Owner) -> WantedChange | None:
         if found.type == stat.S_IFDIR:
             changes = [] if item.is_parent else self.attribute_changes(item, found, owner)
             return WantedChange(item.key, ", ".join(changes)) if changes else None

@@ -9,15 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.deploys.at_path import CONTENT_LIMIT, AtPath
-from agent.deploys.files.diff import unified
 from agent.deploys.files.path_kind import (
-    ContentReader,
     Whole,
     attributes_of,
     giving,
     in_the_way,
     is_private,
-    refused,
     state_of,
 )
 from agent.deploys.items import FILE_MODE, Item
@@ -28,7 +25,6 @@ from agent.deploys.validating import approval
 from agent.deploys.writing import put_file, set_attributes
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.plan import WantedChange
-from agent.domain.stand_in import stand_in
 from agent.domain.tree import blob_id
 from agent.errors import DeployError
 from agent.problems import ProblemKind
@@ -45,8 +41,9 @@ class File(Whole):
     default_mode = FILE_MODE
     in_place = stat.S_IFREG
 
-    def content(self, item: Item, root: Path) -> bytes:
+    def content(self, item: Item, found: AtPath, root: Path) -> bytes:
         """Reads the file of the commit. Its blob id is checked: the digest was taken over that content."""
+        del found
         if item.absent or item.text is not None:
             return _encoded(item)
         assert item.source is not None
@@ -61,9 +58,8 @@ class File(Whole):
             raise DeployError(why, hint=hint, kind=ProblemKind.SOURCE_DAMAGED)
         return content
 
-    def difference(self, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
-        is_file = found.type == stat.S_IFREG
-        if is_file:
+    def difference(self, item: Item, found: AtPath, owner: Owner) -> WantedChange | None:
+        if found.type == stat.S_IFREG:
             changes = self.attribute_changes(item, found, owner)
             if not _holds(item, found):
                 changes.insert(0, "write content")
@@ -76,16 +72,8 @@ class File(Whole):
             operation = f"put a file in place of {found.described}, {self.described(item, owner)}"
         else:
             return in_the_way(item, found)
-        wanted = content()
-        if item.source is not None and (instead := stand_in(wanted)):
-            return refused(item, f"{item.source} {instead.what}; {instead.remedy}")
-        diff = (
-            None
-            if item.secret or (is_file and _holds(item, found))
-            else unified(item.path, found.content if is_file else b"", wanted)
-        )
         private = item.secret or not self.wanted_mode(item) & stat.S_IROTH or is_private(found)
-        return WantedChange(item.key, operation, diff, private)
+        return WantedChange(item.key, operation, private=private)
 
     def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         if content is None:

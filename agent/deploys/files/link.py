@@ -6,7 +6,7 @@ import stat
 from dataclasses import replace
 
 from agent.deploys.at_path import AtPath, holds_only_links
-from agent.deploys.files.path_kind import ContentReader, Whole, in_the_way, is_private
+from agent.deploys.files.path_kind import Whole, in_the_way, is_private
 from agent.deploys.items import Item
 from agent.deploys.kind import ResourceState
 from agent.deploys.owners import Owner
@@ -24,8 +24,8 @@ class Link(Whole):
             return replace(found, empty=holds_only_links(at.parent, at.name, item.links_into))
         return found
 
-    def difference(self, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
-        del owner, content
+    def difference(self, item: Item, found: AtPath, owner: Owner) -> WantedChange | None:
+        del owner
         if found.type == stat.S_IFLNK:
             words = f"point the link to {item.target} (was {found.target})"
             return WantedChange(item.key, words) if found.target != item.target else None

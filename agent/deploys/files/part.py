@@ -9,11 +9,11 @@ import stat
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from agent.deploys.at_path import AtPath
 from agent.deploys.edits import REPLACING, Edit, holds_marker
-from agent.deploys.files.diff import unified
-from agent.deploys.files.path_kind import ContentReader, PathKind, is_private, refused, work_at
+from agent.deploys.files.path_kind import PathKind, is_private, refused, work_at
 from agent.deploys.items import FILE_MODE, SECRET_MODE, Item
 from agent.deploys.kind import ResourceState
 from agent.deploys.owners import Owner
@@ -52,11 +52,12 @@ class Part(PathKind):
         found = at.look()
         return replace(found, stranger=_stranger(at, found)) if item.secret else found
 
-    def content_after(self, item: Item, found: AtPath) -> bytes:
+    def content(self, item: Item, found: AtPath, root: Path = Path("/")) -> bytes:
+        del root
         return _encoded(self.edit(item).apply(_text(found)))
 
-    def difference(self, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
-        del owner, content
+    def difference(self, item: Item, found: AtPath, owner: Owner) -> WantedChange | None:
+        del owner
         if found.type not in (0, stat.S_IFREG):
             hint = "; name the file that it leads to" if found.type == stat.S_IFLNK else ""
             return refused(item, f"cannot edit {found.described}{hint}")
@@ -64,20 +65,16 @@ class Part(PathKind):
             return refused(item, "cannot edit a file of this size")
         if why := _why_not(item, found):
             return refused(item, why)
-        before, after = found.content or b"", self.content_after(item, found)
-        if after == before:
+        if self.content(item, found) == (found.content or b""):
             return None
         name = (item.part or "").removeprefix(REPLACING)
         operation = f"edit {name}" if found.status else f"create file with {name}"
-        private = item.secret or is_private(found)
-        # What stands beside it may be a secret: of another deploy, or of a person.
-        diff = None if item.secret else unified(item.path, before, after, around=0 if private else 3)
-        return WantedChange(item.key, operation, diff, private)
+        return WantedChange(item.key, operation, private=item.secret or is_private(found))
 
     def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         del content
         attributes = found.attributes or owner.attributes(item.path, SECRET_MODE if item.secret else FILE_MODE)
-        after = self.content_after(item, found)
+        after = self.content(item, found)
         approve = approval(at, item, attributes.mode)
         return put_file(at.parent, at.name, after, attributes, backup=item.backup, approve=approve, batch=at.batch)
 

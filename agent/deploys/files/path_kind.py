@@ -12,6 +12,7 @@ import stat
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast
@@ -44,10 +45,6 @@ _WORDS = {
 }
 
 
-ContentReader = Callable[[], bytes]
-"""Reads what a file should hold. Raises DeployError."""
-
-
 class PathKind(Kind):
     """One kind of thing at a path."""
 
@@ -56,27 +53,23 @@ class PathKind(Kind):
     in_place: ClassVar[int] = 0
     """The type (``stat.S_IFMT``) that can be put right where something is mounted on it; 0 for none."""
 
-    def content(self, item: Item, root: Path) -> bytes:  # noqa: ARG002 - only files have one
-        """The content that a file should have; ``root`` is the folder of the commit's files. Raises DeployError."""
-        return b""
+    def content(self, item: Item, found: AtPath, root: Path) -> bytes | None:  # noqa: ARG002 - only files have one
+        """The content that the file is to have in place of ``found``; None for what is no file. ``root`` is the folder
+        of the commit's files. Raises DeployError."""
+        return None
 
     def find(self, at: OpenPlace, item: Item) -> AtPath:  # noqa: ARG002 - most kinds look at nothing else
         """The thing at the item's path now. Raises OSError."""
         return at.look()
 
     @abstractmethod
-    def difference(self, item: Item, found: AtPath, owner: Owner, content: ContentReader) -> WantedChange | None:
-        """The change that makes ``found`` as an item that is to be there, None where it is so. Calls ``content`` only
-        if it has to."""
+    def difference(self, item: Item, found: AtPath, owner: Owner) -> WantedChange | None:
+        """The change that makes ``found`` as an item that is to be there, None where it is so. Without a diff."""
 
     @abstractmethod
     def make(self, at: OpenPlace, item: Item, found: AtPath, owner: Owner, content: bytes | None) -> str:
         """Makes the change, as a whole or not at all. Returns what there is to tell, mostly nothing.
         Raises DeployError, OSError."""
-
-    def content_after(self, item: Item, found: AtPath) -> bytes | None:  # noqa: ARG002
-        """The content of the file after the change, for the next part of the same file. None for a whole file."""
-        return None
 
 
 class Whole(PathKind):
@@ -206,6 +199,16 @@ def in_the_way(item: Item, found: AtPath) -> WantedChange:
     return refused(item, f"{found.described} is in the way of a {item.kind}; move it away")
 
 
+def with_diff(change: WantedChange, item: Item, found: AtPath, content: bytes | None) -> WantedChange:
+    """``change`` with a diff, where the content changes and people may see it."""
+    before = found.content if found.type == stat.S_IFREG else b""
+    if item.secret or content is None or (found.status is not None and content == before):
+        return change
+    # What stands beside a part may be a secret: of another deploy, or of a person.
+    around = 0 if item.part is not None and change.private else 3
+    return replace(change, diff=unified(item.path, before, content, around=around))
+
+
 def is_private(found: AtPath) -> bool:
     """True for a file that others may not read."""
     return found.type == stat.S_IFREG and not found.mode & stat.S_IROTH
@@ -266,8 +269,7 @@ def removal(item: Item, found: AtPath) -> WantedChange | None:
         return None
     if found.type == stat.S_IFDIR and not found.empty:
         return refused(item, "cannot remove a directory that is not empty; empty it or leave it")
-    diff = unified(item.path, found.content, b"") if found.type == stat.S_IFREG else None
-    return WantedChange(item.key, f"remove {found.described}", diff, is_private(found))
+    return WantedChange(item.key, f"remove {found.described}", private=is_private(found))
 
 
 def _put_back(at: OpenPlace, before: ResourceState, image: bytes | None) -> None:
