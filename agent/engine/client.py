@@ -15,14 +15,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from agent.domain.codec import to_plain
 from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
-from agent.domain.plan import DeployPlan, Plan
+from agent.domain.plan import DeployPlan, Hold, Plan
 from agent.domain.sealed import holds_sealed
 from agent.engine import forked
 from agent.engine.child import Child, ChildEndedError, TimedOutError
@@ -31,6 +30,7 @@ from agent.engine.protocol import (
     STOPPED_STATUS,
     Begin,
     EarlierLook,
+    FoundDeploy,
     Order,
     ProtocolError,
 )
@@ -42,7 +42,6 @@ from agent.engine.talk import (
     DeployTalk,
     EngineCaller,
     Execute,
-    FoundDeploy,
     Skip,
     ignore,
 )
@@ -55,14 +54,6 @@ from agent.system.files import make_private_folder
 __all__ = ["Decision", "Engine", "Execute", "FoundDeploy", "Skip"]
 
 REPOSITORIES = Paths().repositories
-
-
-class UnsealedOrder(NamedTuple):
-    """The order of a deploy, with the secrets put in that this host has. ``lacking``: those that it has not, by the
-    keys of the resources that wait for them."""
-
-    order: Order
-    lacking: Mapping[str, Lacking]
 
 
 class Engine:
@@ -176,50 +167,59 @@ class Engine:
         traced: bool = False,
     ) -> tuple[DeployOutcome, ...]:
         """The outcomes of all deploys of ``state``, by one child from its start to its end."""
-        found = self._unsealed_orders(state, root, interrupted, earlier)
-        orders = tuple(each.order for each in found.values() if not isinstance(each, Lacking))
+        looks = {planned.deploy: planned for planned in earlier.deploys} if earlier is not None else {}
+        orders: list[Order] = []
+        waiting: dict[str, Mapping[str, Hold]] = {}
+        lacking: dict[str, Hold] = {}
+        for deploy in state.deploys:
+            try:
+                order, waiting[deploy.name] = self._order(deploy, root, interrupted, looks.get(deploy.name))
+                orders.append(order)
+            except Lacking as error:
+                lacking[deploy.name] = error.hold()
         if not orders:
-            return tuple(_passed_over(caller, name, each) for name, each in found.items() if isinstance(each, Lacking))
+            return tuple(_passed_over(caller, name, hold) for name, hold in lacking.items())
         outcomes: list[DeployOutcome] = []
         over = ""
         stopped_before = self._stopped
         make_private_folder(self._work)
         with tempfile.TemporaryDirectory(prefix="engine-", dir=self._work) as temp, ExitStack() as stack:
-            begin = Begin(str(root), temp, orders, traced=traced, masked=mask.values())
+            begin = Begin(str(root), temp, tuple(orders), traced=traced, masked=mask.values())
             forks_itself = self._may_fork_itself(state)
-            fork = self._fork_itself if forks_itself else self._fork_preloaded
-            try:
-                child = self._child_of(partial(fork, begin), confined=confined)
-            except OSError as error:
-                raise _unstarted(error) from error
+            child = self._child_of(begin, self._fork_itself if forks_itself else self._fork_preloaded, confined)
             self._child = stack.enter_context(child)
             if self._stopped and not stopped_before:
                 child.terminate()
             unsent = None if forks_itself else begin
             for deploy in state.deploys:
-                each = found[deploy.name]
-                if isinstance(each, Lacking):
-                    outcomes.append(_passed_over(caller, deploy.name, each))
+                if (hold := lacking.get(deploy.name)) is not None:
+                    outcomes.append(_passed_over(caller, deploy.name, hold))
                     continue
                 if over:
                     outcome = DeployOutcome(deploy.name, Status.SKIPPED, error=over)
                 else:
-                    shows = deploy.built_in or not deploy.secrets
-                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller, shows=shows, waiting=each.lacking)
+                    shows, waits = deploy.built_in or not deploy.secrets, waiting[deploy.name]
+                    talk = DeployTalk(deploy.name, child, self._timeout_s, caller, shows=shows, waiting=waits)
                     outcome = self._settled(talk, unsent)
                     over, unsent = talk.over, None
                 outcomes.append(outcome)
                 caller.on_done(outcome)
         return tuple(outcomes)
 
-    def _child_of(self, fork: Callable[[bool], Child], *, confined: bool) -> Child:
+    def _child_of(self, begin: Begin, fork: Callable[[Begin, bool], Child], confined: bool) -> Child:
         """A child by ``fork``, which is told whether it is to confine itself. Where this host lacks what that takes,
-        another is started that does not: all of it or none."""
-        if confined and not self.unconfined:
-            child, self.unconfined = await_confined(fork(True), self._timeout_s)
-            if child is not None:
-                return child
-        return fork(False)
+        another is started that does not: all of it or none. Raises DeployError where none can be started."""
+        try:
+            child = None
+            if confined and not self.unconfined:
+                child, self.unconfined = await_confined(fork(begin, True), self._timeout_s)
+            return child or fork(begin, False)
+        except OSError as error:
+            raise DeployError(
+                f"the engine could not be started: {error}",
+                kind=ProblemKind.ENGINE,
+                hint="is there memory (`free -m`), and room for another process (`ps -e`)? the next cycle tries again",
+            ) from error
 
     def _fork_preloaded(self, begin: Begin, confined: bool) -> Child:
         """A fork of the preloaded process. It waits for its orders."""
@@ -243,36 +243,26 @@ class Engine:
         ours = all(deploy.built_in for deploy in state.deploys)
         return ours and not mask.values() and self._python == sys.executable and forked.may_fork()
 
-    def _unsealed_orders(
-        self, state: DesiredState, root: Path, interrupted: frozenset[str], earlier: Plan | None
-    ) -> Mapping[str, UnsealedOrder | Lacking]:
-        """By deploy its order, or the secret without which it cannot be sent."""
-        looks = {planned.deploy: planned for planned in earlier.deploys} if earlier is not None else {}
-        found: dict[str, UnsealedOrder | Lacking] = {}
-        for deploy in state.deploys:
-            # An earlier look may have been made with another value of a secret, or without it.
-            look = _look_of(looks.get(deploy.name)) if deploy.built_in and not deploy.secrets else None
-            try:
-                found[deploy.name] = self._unsealed_order(deploy, root, deploy.name in interrupted, look)
-            except Lacking as error:
-                found[deploy.name] = error
-        return found
-
-    def _unsealed_order(
-        self, deploy: DesiredDeploy, root: Path, interrupted: bool, look: EarlierLook | None
-    ) -> UnsealedOrder:
-        """Raises Lacking."""
+    def _order(
+        self, deploy: DesiredDeploy, root: Path, interrupted: frozenset[str], earlier: DeployPlan | None
+    ) -> tuple[Order, Mapping[str, Hold]]:
+        """The order of a deploy with the secrets put in that this host has, and the holds on resources that wait for
+        one which it has not. Raises Lacking for one without which it cannot be sent."""
         arguments, data = deploy.arguments, deploy.data
-        lacking: Mapping[str, Lacking] = {}
+        waiting: Mapping[str, Hold] = {}
         if deploy.secrets and deploy.built_in and deploy.kind == "users":
-            arguments, lacking = passwords_apart(arguments, lambda account: self._unseal(account, root))
+            arguments, waiting = passwords_apart(arguments, lambda account: self._unseal(account, root))
         elif deploy.secrets:
             arguments = self._unseal(arguments, root)
         if holds_sealed(data):
             data = self._unseal(data, root)
         own = str(self._repositories / deploy.repository.tree) if deploy.repository else None
-        order = Order(deploy.name, deploy.kind, deploy.source, arguments, data, interrupted, own, look)
-        return UnsealedOrder(order, lacking)
+        look = None
+        # An earlier look may have been made with another value of a secret, or without it.
+        if deploy.built_in and not deploy.secrets and earlier is not None and earlier.trace and earlier.known:
+            look = EarlierLook(earlier.trace, tuple(change.resource for change in earlier.possible))
+        begun = deploy.name in interrupted
+        return Order(deploy.name, deploy.kind, deploy.source, arguments, data, begun, own, look), waiting
 
     def _settled(self, talk: DeployTalk, unsent: Begin | None) -> DeployOutcome:
         """The outcome of a talk, also where it was cut off."""
@@ -292,21 +282,7 @@ class Engine:
             raise unreadable(error, talk.deploy) from error
 
 
-def _look_of(planned: DeployPlan | None) -> EarlierLook | None:
-    if planned is None or not planned.trace or not planned.known:
-        return None
-    return EarlierLook(planned.trace, tuple(change.resource for change in planned.possible))
-
-
-def _unstarted(error: OSError) -> DeployError:
-    return DeployError(
-        f"the engine could not be started: {error}",
-        kind=ProblemKind.ENGINE,
-        hint="is there memory (`free -m`), and room for another process (`ps -e`)? the next cycle tries again",
-    )
-
-
-def _passed_over(caller: EngineCaller, deploy: str, lacks: Lacking) -> DeployOutcome:
+def _passed_over(caller: EngineCaller, deploy: str, lacks: Hold) -> DeployOutcome:
     caller.decide(FoundDeploy(deploy, lacks=lacks))
     outcome = DeployOutcome(deploy, Status.HELD, error=lacks.reason)
     caller.on_done(outcome)

@@ -3,12 +3,11 @@
     parent                                      child
                                           ←     ready {confined, reason}                 of a plan's child alone
     begin {root, temp, deploys, traced}   →
-                                          ←     prepared {deploy, changes, resources, unowned, trace}
-    execute {deploy, resources} or skip   →
+                                          ←     found {deploy, changes, resources, error, unowned, trace, …}
+    execute {deploy, resources} or skip   →                                              none where there is an error
                                           ←     started {deploy, resource, operation}    for each that begins
                                           ←     operated {results}                       of some made together
                                           ←     done {deploy, status, error}             after execute
-                                          ←     unprepared {deploy, error}               instead of prepared; no answer
 
 Deploy by deploy, in order. A child that is asked to stop ends between two deploys with ``STOPPED_STATUS``.
 """
@@ -18,13 +17,13 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, get_args
 
 from agent.domain import codec
 from agent.domain.digest import JSON
 from agent.domain.outcome import OperationResult, Status
-from agent.domain.plan import WantedChange
+from agent.domain.plan import Hold, WantedChange
 
 STOPPED_STATUS = 128 + signal.SIGTERM
 """Exit status of a child that was asked to stop, as a shell would say it. Not 0: deploy code may end the process."""
@@ -82,24 +81,26 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedDeploy:
-    """``resources``: the keys of everything that the deploy looks after as far as it is known, changed or not.
-    ``unowned``: how many operations of a config repo's deploy look after nothing that could be pruned. ``trace``: lines
-    of ``trace.answers``, from before the look; empty where they were not asked for."""
+class FoundDeploy:
+    """One deploy as it was found. With an ``error`` it could not be prepared, and there are no changes to name.
 
-    type: ClassVar[str] = "prepared"
+    ``resources``: the keys of all that it looks after, as far as they are known, changed or not; of a config repo's
+    deploy those of its operations and of what they own. ``unowned``: how many of those own nothing.
+    """
+
+    type: ClassVar[str] = "found"
     deploy: str
-    changes: tuple[WantedChange, ...]
-    resources: tuple[str, ...]
-    unowned: int
+    changes: tuple[WantedChange, ...] = ()
+    resources: tuple[str, ...] = ()
+    error: str | None = None
+    unowned: int = 0
     trace: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class UnpreparedDeploy:
-    type: ClassVar[str] = "unprepared"
-    deploy: str
-    error: str
+    """Lines of ``trace.answers``: what the look rested on, from before it; empty where they were not asked for."""
+    lacks: Hold | None = None
+    """For a secret that cannot be had; then nothing is known of its changes. The parent alone can tell."""
+    waiting: Mapping[str, Hold] = field(default_factory=dict)
+    """For secrets that cannot be had and that one resource alone needs, by its key; ``changes`` do without. The parent
+    alone can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class Done:
     error: str
 
 
-Message = Ready | Begin | PreparedDeploy | UnpreparedDeploy | ExecuteDeploy | SkipDeploy | Started | Operated | Done
+Message = Ready | Begin | FoundDeploy | ExecuteDeploy | SkipDeploy | Started | Operated | Done
 
 
 _MESSAGES: Mapping[str, type[Message]] = {kind.type: kind for kind in get_args(Message)}

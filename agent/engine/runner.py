@@ -24,12 +24,11 @@ from agent.engine.protocol import (
     Begin,
     Done,
     ExecuteDeploy,
+    FoundDeploy,
     Message,
     Order,
-    PreparedDeploy,
     ProtocolError,
     SkipDeploy,
-    UnpreparedDeploy,
     decode,
     encode,
 )
@@ -100,7 +99,7 @@ class Runner:
                 deploy = self._deploy_file(order) if order.source is not None else self._built_in(order)
             except UnpreparedError as error:
                 told = hinted(str(error)) if self._confined else str(error)
-                self._channel.send(UnpreparedDeploy(order.name, told))
+                self._channel.send(FoundDeploy(order.name, error=told))
             else:
                 self._converse(deploy)
         return 0
@@ -123,8 +122,9 @@ class Runner:
 
     def _converse(self, deploy: BuiltIn | PyinfraDeploy) -> None:
         """Says what ``deploy`` would change, and does what it is told."""
-        told = PreparedDeploy(deploy.name, deploy.changes, deploy.resources, deploy.unowned, deploy.trace)
-        self._channel.send(told)
+        self._channel.send(
+            FoundDeploy(deploy.name, deploy.changes, deploy.resources, unowned=deploy.unowned, trace=deploy.trace)
+        )
         answer = self._channel.receive()
         if isinstance(answer, ExecuteDeploy) and answer.deploy == deploy.name:
             self._channel.send(self._execute(deploy, answer.resources))

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.outcome import OperationResult
-from agent.domain.plan import WantedChange
+from agent.domain.plan import Hold, HoldKind, WantedChange
 from agent.domain.sealed import holds_sealed
-from agent.engine.protocol import Done, Message, Operated, PreparedDeploy, Started, UnpreparedDeploy
+from agent.engine.protocol import Done, FoundDeploy, Message, Operated, Started
 from agent.system import mask
 from agent.trace.answers import unescaped, unsigned
 
@@ -23,6 +23,11 @@ class Lacking(Exception):
         self.reason = reason
         self.admitted = admitted
 
+    def hold(self, key: str = "") -> Hold:
+        """What it holds: a deploy, or the resource ``key`` alone."""
+        kind = HoldKind.LACKING if self.admitted else HoldKind.NOT_ADMITTED
+        return Hold(kind, f"{key}: {self.reason}" if key else self.reason)
+
 
 def nothing_sealed(value: Any, root: Path) -> Any:
     """``value``, in which nothing may be sealed. Raises Lacking."""
@@ -34,16 +39,16 @@ def nothing_sealed(value: Any, root: Path) -> Any:
 
 def passwords_apart(
     arguments: Mapping[str, Any], unseal: Callable[[Any], Any]
-) -> tuple[Mapping[str, Any], Mapping[str, Lacking]]:
-    """The arguments of ``users``, unsealed account by account, and the secrets that lack, by the keys of the accounts.
+) -> tuple[Mapping[str, Any], Mapping[str, Hold]]:
+    """The arguments of ``users``, unsealed account by account, and by the keys of accounts, what lacks of them.
     Without its hash an account keeps its password, or is made without one. Raises Lacking for the other arguments."""
     accounts: dict[str, Any] = {}
-    lacking: dict[str, Lacking] = {}
+    lacking: dict[str, Hold] = {}
     for name, account in arguments["accounts"].items():
         try:
             accounts[name] = unseal(account)
         except Lacking as error:
-            lacking[f"user:{name}"] = error
+            lacking[f"user:{name}"] = error.hold(f"user:{name}")
             accounts[name] = {**account, "password_hash": None}
     rest = {key: value for key, value in arguments.items() if key != "accounts"}
     return {**unseal(rest), "accounts": accounts}, lacking
@@ -54,9 +59,9 @@ def masked_message(message: Message) -> Message:
     if not mask.values():
         return message
     match message:
-        case PreparedDeploy(changes=changes):
-            return replace(message, changes=tuple(map(_masked_change, changes)))
-        case UnpreparedDeploy(error=error) | Done(error=error):
+        case FoundDeploy(changes=changes, error=error):
+            return replace(message, changes=tuple(map(_masked_change, changes)), error=error and mask.masked(error))
+        case Done(error=error):
             return replace(message, error=mask.masked(error))
         case Started(operation=operation):
             return replace(message, operation=mask.masked(operation))

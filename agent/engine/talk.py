@@ -4,50 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 
 from agent.domain.outcome import DeployOutcome, OperationResult, Status
-from agent.domain.plan import WantedChange
+from agent.domain.plan import Hold
 from agent.engine.child import Child
 from agent.engine.protocol import (
     Begin,
     Done,
     ExecuteDeploy,
+    FoundDeploy,
     Message,
     Operated,
-    PreparedDeploy,
     ProtocolError,
     SkipDeploy,
     Started,
-    UnpreparedDeploy,
     decode,
     encode,
 )
-from agent.engine.secrecy import Lacking, masked_message, public_trace
+from agent.engine.secrecy import masked_message, public_trace
 
 STOPPED = "stopped before it began"
-
-
-@dataclass(frozen=True, slots=True)
-class FoundDeploy:
-    """One deploy as it was found. With an ``error`` it could not be prepared, and there are no changes to name.
-
-    ``resources``: the keys of all that it looks after, as far as they are known, changed or not; of a config repo's
-    deploy those of its operations and of what they own. ``unowned``: how many of those own nothing.
-    """
-
-    deploy: str
-    changes: tuple[WantedChange, ...] = ()
-    resources: tuple[str, ...] = ()
-    error: str | None = None
-    unowned: int = 0
-    trace: str = ""
-    """The answers to what the look rested on, from before it; empty where they were not asked for."""
-    lacks: Lacking | None = None
-    """The secret that it needs and that cannot be had; then nothing is known of its changes."""
-    waiting: Mapping[str, Lacking] = field(default_factory=dict)
-    """The secrets that cannot be had and that one resource alone needs, by its key; ``changes`` do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +67,7 @@ class DeployTalk:
         caller: EngineCaller,
         *,
         shows: bool,
-        waiting: Mapping[str, Lacking] = MappingProxyType({}),
+        waiting: Mapping[str, Hold],
     ) -> None:
         """``shows``: False where a diff may hold a secret that this process never knew, such as the value before.
         ``waiting``: as of ``FoundDeploy``."""
@@ -114,20 +91,15 @@ class DeployTalk:
         """What came of the deploy. ``unsent``: the orders, where the child does not know them yet."""
         if unsent is not None:
             self._send(unsent)
-        match self._receive():
-            case UnpreparedDeploy(error=error):
-                self._caller.decide(FoundDeploy(self.deploy, error=error))
-                return self.ended(Status.FAILED, error)
-            case PreparedDeploy() as told:
-                hidden = (replace(change, diff=None, private=True) for change in told.changes)
-                changes = told.changes if self._shows else tuple(hidden)
-                trace = public_trace(self.deploy, told.trace)
-                found = FoundDeploy(
-                    self.deploy, changes, told.resources, unowned=told.unowned, trace=trace, waiting=self._waiting
-                )
-                decision = self._caller.decide(found)
-            case other:
-                raise ProtocolError(f"{other.type} before {self.deploy} was prepared")
+        found = self._receive()
+        if not isinstance(found, FoundDeploy):
+            raise ProtocolError(f"{found.type} before {self.deploy} was prepared")
+        found = replace(found, trace=public_trace(self.deploy, found.trace), lacks=None, waiting=self._waiting)
+        if not self._shows:
+            found = replace(found, changes=tuple(replace(each, diff=None, private=True) for each in found.changes))
+        decision = self._caller.decide(found)
+        if found.error is not None:
+            return self.ended(Status.FAILED, found.error)
         self.child.forget_words()  # from here on the next deploy may be the one that ends it
         if isinstance(decision, Skip):
             self._send(SkipDeploy(self.deploy))

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from agent.domain.desired import DesiredDeploy, DesiredState, Resource
 from agent.domain.memory import AppliedDeploy
-from agent.domain.plan import Cause, Change, DeployPlan, Hold, HoldKind, Plan, WantedChange
+from agent.domain.plan import Cause, Change, DeployPlan, Hold, Plan, WantedChange
 from agent.engine.client import Engine, FoundDeploy
-from agent.engine.secrecy import Lacking
 from agent.steps.reach import Made
 
 
@@ -80,8 +79,7 @@ def classify(
     if found.error is not None:
         return DeployPlan(deploy=deploy.name, error=found.error, moved=moved)
     if found.lacks is not None:
-        hold = _hold(found.lacks)
-        return DeployPlan(deploy=deploy.name, unknown=found.lacks.reason, moved=moved, waits=hold)
+        return DeployPlan(deploy=deploy.name, unknown=found.lacks.reason, moved=moved, waits=found.lacks)
     resources = {resource.key: resource for resource in deploy.resources}
 
     def change(wanted: WantedChange) -> Change:
@@ -100,8 +98,8 @@ def classify(
         return Change(deploy.name, wanted, Cause.DRIFT)
 
     waiting = (
-        Change(deploy.name, WantedChange(key, "set password", private=True), Cause.INTENDED, waits=_hold(lacks, key))
-        for key, lacks in found.waiting.items()
+        Change(deploy.name, WantedChange(key, "set password", private=True), Cause.INTENDED, waits=hold)
+        for key, hold in found.waiting.items()
     )
     return DeployPlan(
         deploy=deploy.name,
@@ -117,8 +115,3 @@ def _applied(before: AppliedDeploy, key: str, found: FoundDeploy) -> str:
     """The digest that ``key`` was last applied with; while its secret waits, without that."""
     partly = before.partly.get(key) if key in found.waiting else None
     return partly or before.resources.get(key, before.digest)
-
-
-def _hold(lacks: Lacking, key: str = "") -> Hold:
-    kind = HoldKind.LACKING if lacks.admitted else HoldKind.NOT_ADMITTED
-    return Hold(kind, f"{key}: {lacks.reason}" if key else lacks.reason)

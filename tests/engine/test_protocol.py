@@ -14,27 +14,26 @@ from agent.engine.protocol import (
     Begin,
     Done,
     ExecuteDeploy,
+    FoundDeploy,
     Message,
     Operated,
     Order,
-    PreparedDeploy,
     ProtocolError,
     SkipDeploy,
     Started,
-    UnpreparedDeploy,
     decode,
     encode,
 )
 
 MESSAGES: tuple[Message, ...] = (
     Begin("/root", "/tmp", (Order("n", "files", None, {"a": [1, None, {"b": True}]}, {"ä": "ö"}, True),)),
-    PreparedDeploy(
+    FoundDeploy(
         "n",
         (WantedChange("file:/x", "write", diff="+a\n", private=True), WantedChange("k", "o", owns=("package:x",))),
         ("k",),
         unowned=2,
     ),
-    UnpreparedDeploy("n", "why"),
+    FoundDeploy("n", error="why"),
     ExecuteDeploy("n", frozenset({"a", "b"})),
     SkipDeploy("n"),
     Started("n", "k", "o"),
