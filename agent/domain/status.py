@@ -74,8 +74,8 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
-class RawReport:
-    """One report as it lies on the branch, nothing judged: either part may be missing.
+class RawDocument:
+    """A report or request as it lies on the branch, nothing judged: either part may be missing.
 
     ``flaw`` says why the content was not even read (too large, not a file).
     """

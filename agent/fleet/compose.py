@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from agent.domain import codec
 from agent.domain.account import Account
 from agent.domain.event import Event
-from agent.domain.health import Health
 from agent.domain.memory import Applied
-from agent.domain.outcome import OperationResult, Status
+from agent.domain.outcome import Status
 from agent.domain.ownership import LedgerEntry, Standing
 from agent.domain.phase import Phase
 from agent.domain.plan import Change, DeployPlan, Hold
-from agent.domain.report import LATEST, Report
+from agent.domain.removal import Pruned
+from agent.domain.report import LATEST, Report, ReportedHealth
 from agent.domain.status import REPORT_LIMIT, encode
 from agent.domain.text import some
 
@@ -44,6 +44,9 @@ _LONG_LISTS = frozenset({"changes", "holds", "problems", "prune_held", "orphaned
     {"not_idempotent", "complaints", "notes", "failed_units"}
 )
 """The fields whose end is left out where there is too much of them."""
+_MOMENTS = frozenset({"at", "next_due", "until"})
+"""The fields that become the nearest moment that readers take: a clock, or a document from before a disk failed, may
+say anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,11 @@ def compose(account: Account, phase: Phase, applied: Applied, events: Iterable[E
 def _sections(account: Account, applied: Applied, events: Sequence[Event], meta: ReportMeta) -> Section:
     """All but the names, of any length."""
     changes = [change for planned in account.planned for change in planned.changes]
-    removals = account.pruned.leaving.removals if account.pruned is not None else ()
-    entries = account.pruned.standing if account.pruned is not None else ()
+    pruned = account.pruned or Pruned()
     return {
         "sequence": meta.sequence,
-        "at": _instant(meta.at),
-        "next_due": _instant(meta.next_due),
+        "at": meta.at,
+        "next_due": meta.next_due,
         "commits": _commits(account),
         "digests": {
             "aimed": account.state.digest if account.state else None,
@@ -90,8 +92,7 @@ def _sections(account: Account, applied: Applied, events: Sequence[Event], meta:
             "bad": meta.bad,
         },
         "adopted": [
-            {"sha": adopted.sha, "at": _instant(adopted.at), "soaked_s": adopted.soaked(meta.at)}
-            for adopted in applied.adopted
+            {"sha": adopted.sha, "at": adopted.at, "soaked_s": adopted.soaked(meta.at)} for adopted in applied.adopted
         ],
         "deploys": _deploys(account),
         "changes": [_change(account, change, meta.counts) for change in changes[: REPORT_BOUNDS[0].items]],
@@ -99,13 +100,16 @@ def _sections(account: Account, applied: Applied, events: Sequence[Event], meta:
         "holds": _holds(account),
         "problems": [failure.document() for failure in account.failures],
         "unowned": sum(planned.unowned for planned in account.after.deploys) if account.after is not None else 0,
-        "prune_held": [_resource(each.entry, each.hold.reason) for each in removals if each.hold is not None],
-        "orphaned": [_resource(entry, entry.reason) for entry in entries if entry.standing is Standing.ORPHANED],
-        "released": [_resource(entry, entry.reason) for entry in entries if entry.standing is Standing.RELEASED],
-        "health": _health(account.health) if account.health is not None else None,
+        "prune_held": [_resource(each.entry, each.hold.reason) for each in pruned.leaving.removals if each.hold],
+        "orphaned": [
+            _resource(entry, entry.reason) for entry in pruned.standing if entry.standing is Standing.ORPHANED
+        ],
+        "released": [
+            _resource(entry, entry.reason) for entry in pruned.standing if entry.standing is Standing.RELEASED
+        ],
+        "health": account.health and _taken(ReportedHealth, account.health),
         "events": [
-            {"at": _instant(event.at), "kind": event.kind, "message": _headline(event)}
-            for event in events[-EVENTS_TOLD:]
+            {"at": event.at, "kind": event.kind, "message": _headline(event)} for event in events[-EVENTS_TOLD:]
         ],
     }
 
@@ -117,9 +121,15 @@ def _bounded(value: Any, bounds: Bounds, text: int) -> Any:
         short = value if len(value) <= text else f"{value[: text - 1]}…"
         return short.encode(errors="backslashreplace").decode()
     if isinstance(value, Mapping):
-        found = ((key, item[: bounds.items] if key in _LONG_LISTS else item) for key, item in value.items())
-        return {key: _bounded(item, bounds, bounds.problem if key == "problems" else text) for key, item in found}
+        return {name: _bounded_field(name, item, bounds, text) for name, item in value.items()}
     return [_bounded(item, bounds, text) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _bounded_field(name: str, value: Any, bounds: Bounds, text: int) -> Any:
+    if name in _MOMENTS and value is not None:
+        return min(max(value, 0), LATEST)
+    short = value[: bounds.items] if name in _LONG_LISTS else value
+    return _bounded(short, bounds, bounds.problem if name == "problems" else text)
 
 
 def _commits(account: Account) -> Section:
@@ -166,7 +176,8 @@ def _plan_status(plan: DeployPlan | None) -> tuple[str, str]:
 
 
 def _change(account: Account, change: Change, counts: bool) -> Section:
-    result = _result(account, change)
+    done = (deploy.results for deploy in account.outcome.deploys if deploy.deploy == change.deploy)
+    result = next((each for results in done for each in results if each.resource == change.resource), None)
     hold = _hold(account, change.deploy)
     if result is not None:
         state, reason = ("done", change.set_off) if result.succeeded else ("failed", _last_line(result.error))
@@ -189,19 +200,6 @@ def _change(account: Account, change: Change, counts: bool) -> Section:
     }
 
 
-def _result(account: Account, change: Change) -> OperationResult | None:
-    return next(
-        (
-            result
-            for deploy in account.outcome.deploys
-            if deploy.deploy == change.deploy
-            for result in deploy.results
-            if result.resource == change.resource
-        ),
-        None,
-    )
-
-
 def _hold(account: Account, deploy: str) -> Hold | None:
     return account.permitted.deploy_holds.get(deploy) if account.permitted is not None else None
 
@@ -215,13 +213,13 @@ def _holds(account: Account) -> list[Section]:
         for change in (held_change.change for held_change in account.permitted.held):
             if change.waits is not None and change.deploy not in held.setdefault(change.waits, []):
                 held[change.waits].append(change.deploy)
-    for hold in (*(account.pruned.leaving.holds if account.pruned is not None else ()), *account.ending_holds):
+    for hold in (*(account.pruned or Pruned()).leaving.holds, *account.ending_holds):
         held.setdefault(hold, [])
     return [
         {
             "kind": hold.kind,
             "reason": f"{', '.join(names)}: {hold.reason}" if names and hold != account.hold else hold.reason,
-            "until": None if hold.until is None else _instant(hold.until),
+            "until": hold.until,
         }
         for hold, names in held.items()
     ]
@@ -231,15 +229,10 @@ def _resource(entry: LedgerEntry, reason: str) -> Section:
     return {"resource": entry.key, "deploy": entry.deploy, "reason": reason}
 
 
-def _health(health: Health) -> Section:
-    return {
-        "healthy": health.healthy,
-        "complaints": health.complaints,
-        "notes": health.notes,
-        "failed_units": health.failed_units,
-        "reboot_required": health.reboot_required,
-        "vitals": asdict(health.vitals),
-    }
+def _taken(part: Any, value: object) -> Section:
+    """The part of the report whose fields are called as those of ``value``."""
+    found = {field.name: getattr(value, field.name) for field in fields(part)}
+    return {name: _taken(type(item), item) if is_dataclass(item) else item for name, item in found.items()}
 
 
 def _headline(event: Event) -> str:
@@ -251,8 +244,3 @@ def _headline(event: Event) -> str:
 def _last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].strip() if lines else ""
-
-
-def _instant(at: int) -> int:
-    """The nearest moment that readers take: a clock, or a document from before a disk failed, may say anything."""
-    return min(max(at, 0), LATEST)

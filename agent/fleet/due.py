@@ -41,11 +41,6 @@ def slot_s(host: str, commit: str, window: int) -> int:
     return drawn % window if window > 0 else 0
 
 
-def should_send(current: Report, last_sent: Report | None, *, now: int, heartbeat: int, window: int) -> bool:
-    """True if ``current`` is to be sent now (seconds since the epoch)."""
-    return next_send(current, last_sent, now=now, heartbeat=heartbeat, window=window) <= now
-
-
 def next_send(current: Report, last_sent: Report | None, *, now: int, heartbeat: int, window: int) -> int:
     """Return the moment from which on ``current`` is to be sent, if it stays as it is (seconds since the epoch).
 

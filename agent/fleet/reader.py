@@ -17,7 +17,7 @@ from agent.domain.status import (
     REPORT_LIMIT,
     SIGNATURE_LIMIT,
     HostStatus,
-    RawReport,
+    RawDocument,
     ReportVerdict,
     host_of,
     report_path,
@@ -34,15 +34,10 @@ TOTAL_LIMIT = 512 * 1024 * 1024
 """Bytes of all reports together that one reader takes into memory; 10,000 full ones of 50 KB."""
 
 
-def found_on(branch: Branch, commit: str) -> tuple[RawReport, ...]:
+def found_on(branch: Branch, commit: str | None) -> tuple[RawDocument, ...]:
     """Every report of a commit that is in the cache, sorted by path. Raises what ``Branch`` raises, no more."""
     files = {file.path: file for file in branch.files(commit, HOSTS)}
-    paths = documents(files)
-    contents = contents_of(branch, files, paths, REPORT_LIMIT)
-    return tuple(
-        RawReport(path, contents.get(path), contents.get(f"{path}.sig"), "" if path in contents else _flaw(files[path]))
-        for path in paths
-    )
+    return read_documents(branch, files, documents(files), REPORT_LIMIT)
 
 
 def documents(files: Mapping[str, BranchFile]) -> list[str]:
@@ -50,11 +45,11 @@ def documents(files: Mapping[str, BranchFile]) -> list[str]:
     return [path for path in files if not (path.endswith(".sig") and path.removesuffix(".sig") in files)]
 
 
-def contents_of(
-    branch: Branch, files: Mapping[str, BranchFile], paths: Iterable[str], limit: int
-) -> Mapping[str, bytes]:
-    """By path, the content of the documents at ``paths`` and of their signatures, as far as none has more than
-    ``limit`` bytes and all together not too many. Raises what ``Branch`` raises, no more."""
+def read_documents(
+    branch: Branch, files: Mapping[str, BranchFile], paths: Sequence[str], limit: int
+) -> tuple[RawDocument, ...]:
+    """The documents at ``paths`` with their signatures. A content of more than ``limit`` bytes is left out, and so is
+    what would be too much of all together. Raises what ``Branch`` raises, no more."""
     readable: list[BranchFile] = []
     left = TOTAL_LIMIT
     for path in paths:
@@ -62,7 +57,13 @@ def contents_of(
             if file is not None and file.size is not None and file.size <= min(most, left):
                 readable.append(file)
                 left -= file.size
-    return branch.contents(readable)
+    contents = branch.contents(readable)
+    return tuple(
+        RawDocument(
+            path, contents.get(path), contents.get(f"{path}.sig"), "" if path in contents else _flaw(files[path])
+        )
+        for path in paths
+    )
 
 
 def parse(document: bytes) -> Report:
@@ -90,7 +91,7 @@ def _reader_of(count: int) -> Callable[[bytes], Report]:
 
 
 def judge(
-    found: RawReport,
+    found: RawDocument,
     identities: Mapping[str, str],
     seen: Mapping[str, int],
     read: Callable[[bytes], Report] = parse,
@@ -118,7 +119,7 @@ def judge(
 
 
 def _refusal(
-    host: str, report: Report, found: RawReport, identities: Mapping[str, str], seen: Mapping[str, int]
+    host: str, report: Report, found: RawDocument, identities: Mapping[str, str], seen: Mapping[str, int]
 ) -> str | None:
     if report.host != host:
         return f"the report is about another host, {report.host}"
@@ -134,7 +135,7 @@ def _refusal(
 
 
 def judge_all(
-    found: Iterable[RawReport],
+    found: Iterable[RawDocument],
     identities: Mapping[str, str],
     seen: Mapping[str, int] | None = None,
     hosts: Collection[str] = (),

@@ -20,9 +20,10 @@ from agent.domain.request import (
     request_path,
     requested_host,
 )
+from agent.domain.status import RawDocument
 from agent.domain.text import printable
 from agent.errors import HostwrightError, TrustError
-from agent.fleet.reader import contents_of, documents
+from agent.fleet.reader import documents, read_documents
 from agent.host.identity import PublicIdentity
 from agent.system import sshsig
 from agent.system.git_branch import Branch
@@ -34,19 +35,10 @@ REQUESTS_OF_ONE_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class RawRequest:
-    """A request as it lies on the branch, nothing judged: either part may be missing."""
-
-    path: str
-    document: bytes | None
-    signature: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
 class Requests:
     """``left_out``: how many more there are than a reader takes."""
 
-    found: tuple[RawRequest, ...]
+    found: tuple[RawDocument, ...]
     left_out: int
 
 
@@ -78,16 +70,14 @@ class JudgedRequest:
         return self.request is not None and code.sealed(self.request.claim, self.request.seal)
 
 
-def requests_on(branch: Branch, commit: str, host: str | None = None) -> Requests:
+def requests_on(branch: Branch, commit: str | None, host: str | None = None) -> Requests:
     """The requests of a commit that is in the cache, those at the likeliest places first; with ``host`` those for its
     name alone. Raises what ``Branch`` raises, no more."""
     folder, most = (REQUESTS, REQUESTS_MOST) if host is None else (request_folder(host), REQUESTS_OF_ONE_MOST)
     files = {file.path: file for file in branch.files(commit, folder)}
     paths = [path for path in documents(files) if host is None or requested_host(path) == host]
     taken = sorted(paths, key=_unlikely)[:most]
-    contents = contents_of(branch, files, taken, REQUEST_LIMIT)
-    found = (RawRequest(path, contents.get(path), contents.get(f"{path}.sig")) for path in taken)
-    return Requests((*found,), len(paths) - len(taken))
+    return Requests(read_documents(branch, files, taken, REQUEST_LIMIT), len(paths) - len(taken))
 
 
 def _unlikely(path: str) -> int:
@@ -95,7 +85,7 @@ def _unlikely(path: str) -> int:
     return 2 if host is None else int(path != request_path(host))
 
 
-def judge_request(found: RawRequest, identities: Mapping[str, PublicIdentity]) -> JudgedRequest:
+def judge_request(found: RawDocument, identities: Mapping[str, PublicIdentity]) -> JudgedRequest:
     """One request judged. ``identities``: those of the config repo, by host."""
     host = requested_host(found.path)
     if host is None:
@@ -111,7 +101,7 @@ def judge_request(found: RawRequest, identities: Mapping[str, PublicIdentity]) -
     return JudgedRequest(host, found.path, request, "", known, vouched)
 
 
-def _read(found: RawRequest, host: str) -> Request:
+def _read(found: RawDocument, host: str) -> Request:
     """The request, which its own key has signed. Raises ValueError."""
     if found.document is None:
         raise ValueError(f"not a file of at most {REQUEST_LIMIT} bytes")

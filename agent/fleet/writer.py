@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from agent.domain.request import SignedRequest, request_folder, request_path, requested_host
-from agent.domain.status import PAGE, RawReport, Signed, report_path, signature_path
+from agent.domain.status import PAGE, RawDocument, Signed, report_path, signature_path
 from agent.domain.tree import blob_id
 from agent.errors import ReportError
 from agent.fleet.reader import found_on
@@ -74,7 +74,7 @@ class Asking:
         }
 
 
-Render = Callable[[Sequence[RawReport]], bytes]
+Render = Callable[[Sequence[RawDocument]], bytes]
 """Everything on the branch, as it will be after this push, into the page that forges show."""
 
 WITHOUT_REPORTS = "blob:none"
@@ -134,9 +134,9 @@ class StatusBranch:
 
         def attempt(branch: Branch) -> None:
             tip, known = branch.fetch(), {blob_id(document) for document in expected}
-            found = () if tip is None else (*branch.files(tip, report_path(host)), *_requests(branch, tip, host))
+            found = (*branch.files(tip, report_path(host)), *_requests(branch, tip, host))
             gone = [file.path for file in found if file.object_id in known]
-            if tip is None or not gone:
+            if not gone:
                 return
             files: dict[str, bytes | None] = {path: None for each in gone for path in (each, f"{each}.sig")}
             if render is not None:
@@ -145,13 +145,13 @@ class StatusBranch:
 
         self._insist(_left_out(render), attempt, deadline_s)
 
-    def read(self, deadline_s: float) -> tuple[RawReport, ...]:
+    def read(self, deadline_s: float) -> tuple[RawDocument, ...]:
         """All reports on the branch, as they lie there. Raises ReportError."""
-        return self._insist(WITHOUT_GIANTS, _read_once, deadline_s)
+        return self._insist(WITHOUT_GIANTS, lambda branch: found_on(branch, branch.fetch()), deadline_s)
 
     def requests(self, deadline_s: float, host: str | None = None) -> Requests:
         """What asks to be admitted, or to be admitted as ``host``, as it lies there. Raises ReportError."""
-        return self._insist(WITHOUT_GIANTS, lambda branch: _read_requests(branch, host), deadline_s)
+        return self._insist(WITHOUT_GIANTS, lambda branch: requests_on(branch, branch.fetch(), host), deadline_s)
 
     def _insist(self, leave_out: str, attempt: Callable[[Branch], T], deadline_s: float) -> T:
         """``attempt`` until it succeeds: after a wait when others were quicker, once more when the cache was bad."""
@@ -199,16 +199,6 @@ def _left_out(render: Render | None) -> str:
     return WITHOUT_REPORTS if render is None else WITHOUT_GIANTS
 
 
-def _read_once(branch: Branch) -> tuple[RawReport, ...]:
-    tip = branch.fetch()
-    return found_on(branch, tip) if tip is not None else ()
-
-
-def _read_requests(branch: Branch, host: str | None) -> Requests:
-    tip = branch.fetch()
-    return requests_on(branch, tip, host) if tip is not None else Requests((), 0)
-
-
 def _publish_once(
     branch: Branch,
     tip: str | None,
@@ -218,16 +208,15 @@ def _publish_once(
     expected: Collection[bytes] | None,
     asking: Asking | None,
 ) -> str:
-    if tip is not None and expected is not None and reports:
+    if expected is not None and reports:
         own = branch.files(tip, report_path(reports[-1].report.host))
         if not _are(own, expected):
             raise Displaced
     more: dict[str, bytes | None] = {}
     if asking is not None:
-        more |= asking.changes(_requests(branch, tip, asking.host) if tip is not None else ())
+        more |= asking.changes(_requests(branch, tip, asking.host))
     if render is not None and reports:
-        others = found_on(branch, tip) if tip is not None else ()
-        more[PAGE] = render(_with_own(others, reports))
+        more[PAGE] = render(_with_own(found_on(branch, tip), reports))
     commits = [_commit(signed) for signed in reports]
     if asking is not None and more and not commits:
         commits = [NewCommit(f"{asking.host}: asks to be admitted", asking.host, min(asking.at, LATEST_DATE), {})]
@@ -239,7 +228,7 @@ def _publish_once(
     return new
 
 
-def _requests(branch: Branch, commit: str, host: str) -> list[BranchFile]:
+def _requests(branch: Branch, commit: str | None, host: str) -> list[BranchFile]:
     """The requests for the name ``host``, and their signatures."""
     files = branch.files(commit, request_folder(host))
     return [file for file in files if requested_host(file.path.removesuffix(".sig")) == host]
@@ -260,9 +249,9 @@ def _commit(signed: Signed) -> NewCommit:
     )
 
 
-def _with_own(others: Sequence[RawReport], reports: Sequence[Signed]) -> tuple[RawReport, ...]:
+def _with_own(others: Sequence[RawDocument], reports: Sequence[Signed]) -> tuple[RawDocument, ...]:
     found = {other.path: other for other in others}
     for signed in reports:
         path = report_path(signed.report.host)
-        found[path] = RawReport(path, signed.document, signed.signature)
+        found[path] = RawDocument(path, signed.document, signed.signature)
     return tuple(found[path] for path in sorted(found))

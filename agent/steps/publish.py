@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.domain.account import Log
 from agent.domain.memory import FleetSettings
-from agent.domain.status import HostStatus, RawReport, Signed, report_path
+from agent.domain.status import HostStatus, RawDocument, Signed, report_path
 from agent.fleet.due import lately
 from agent.fleet.reader import belongs, judge, judge_all
 from agent.fleet.render import readme
@@ -115,7 +115,7 @@ class Publisher:
         if not self.fleet.render or trusted is None:
             return None
 
-        def render(found: Sequence[RawReport]) -> bytes:
+        def render(found: Sequence[RawDocument]) -> bytes:
             known, hosts = {**self.reporter.identities(trusted), **self.own}, self.reporter.hosts(trusted)
             told = judge_all(found, known, hosts=hosts or ())
             return readme(

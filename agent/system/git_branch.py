@@ -132,8 +132,10 @@ class Branch:
             self._require_remote(done)
             return store.ref(f"{_TIP}^{{commit}}")
 
-    def files(self, commit: str, folder: str) -> tuple[BranchFile, ...]:
-        """All files below ``folder``, sorted by path."""
+    def files(self, commit: str | None, folder: str) -> tuple[BranchFile, ...]:
+        """All files below ``folder``, sorted by path; none where there is no commit."""
+        if commit is None:
+            return ()
         asked = ("ls-tree", "-r", "-l", "-z", "--full-tree", commit, "--", folder)
         with self._explained() as store:
             listed = store.ask(*asked, timeout_s=self._left()).output

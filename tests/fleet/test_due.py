@@ -18,7 +18,7 @@ from agent.domain.report import (
     ReportedHealth,
     ReportedVitals,
 )
-from agent.fleet.due import heartbeat_s, should_send, slot_s, window_s
+from agent.fleet.due import heartbeat_s, next_send, slot_s, window_s
 from tests.fleet.samples import NOW, report
 
 HOUR = 3600
@@ -26,7 +26,7 @@ NEW = "f" * 40
 
 
 def due(current: Report, last: Report | None, *, now: int = NOW + 60, heartbeat: int = HOUR, window: int = 0) -> bool:
-    return should_send(current, last, now=now, heartbeat=heartbeat, window=window)
+    return next_send(current, last, now=now, heartbeat=heartbeat, window=window) <= now
 
 
 def adopted(at: int) -> Report:

@@ -13,15 +13,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.cli.commands.status import row
 from agent.domain.report import Report
-from agent.domain.status import HostStatus, RawReport, ReportVerdict, Signed, encode, report_path, signature_path
+from agent.domain.status import HostStatus, RawDocument, ReportVerdict, Signed, encode, report_path, signature_path
 from agent.fleet.reader import MANY, judge, judge_all, now_seen, parse
 from agent.fleet.render import readme
 from tests.fleet import hostile, samples
 from tests.fleet.samples import DEADLINE_S, DIGEST, bare, branch, identity, report, signed, tamper
 
 
-def found(one: Signed, path: str | None = None) -> RawReport:
-    return RawReport(path or report_path(one.report.host), one.document, one.signature)
+def found(one: Signed, path: str | None = None) -> RawDocument:
+    return RawDocument(path or report_path(one.report.host), one.document, one.signature)
 
 
 SCHEMA = TypeAdapter(Report)
@@ -55,11 +55,11 @@ def test_a_report_about_another_host_is_refused_even_where_nobody_is_admitted(tm
 def test_a_report_with_one_byte_altered_is_refused(tmp_path: Path) -> None:
     one = signed(tmp_path)
     altered = one.document.replace(b'"unowned": 0', b'"unowned": 1')
-    refused(judge(RawReport(report_path("web1"), altered, one.signature), line(tmp_path), {}), "does not match")
+    refused(judge(RawDocument(report_path("web1"), altered, one.signature), line(tmp_path), {}), "does not match")
 
 
 def test_a_report_without_a_signature_is_refused(tmp_path: Path) -> None:
-    refused(judge(RawReport(report_path("web1"), signed(tmp_path).document, None), line(tmp_path), {}), "not signed")
+    refused(judge(RawDocument(report_path("web1"), signed(tmp_path).document, None), line(tmp_path), {}), "not signed")
 
 
 def test_a_report_older_than_one_seen_before_is_refused(tmp_path: Path) -> None:
@@ -105,14 +105,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize("document", HOSTILE.values(), ids=HOSTILE.keys())
 def test_what_is_not_a_report_is_shown_as_unreadable(tmp_path: Path, document: bytes) -> None:
-    status = judge(RawReport(report_path("web1"), document, b""), line(tmp_path), {})
+    status = judge(RawDocument(report_path("web1"), document, b""), line(tmp_path), {})
     assert (status.host, status.report, status.verdict) == ("web1", None, ReportVerdict.UNREADABLE)
     assert status.why.startswith("not a report: ")
 
 
 def test_many_reports_are_judged_as_few_are() -> None:
-    few = [RawReport(report_path(told.host), encode(told), None) for told in map(hostile.report, range(40))]
-    few += [RawReport(report_path("web1"), document, None) for document in HOSTILE.values()]
+    few = [RawDocument(report_path(told.host), encode(told), None) for told in map(hostile.report, range(40))]
+    few += [RawDocument(report_path("web1"), document, None) for document in HOSTILE.values()]
     times = MANY // len(few) + 1
     assert sorted(map(repr, judge_all(few * times, {}))) == sorted([*map(repr, judge_all(few, {}))] * times)
 
@@ -127,7 +127,7 @@ def test_a_path_that_is_no_host_s_is_shown_as_unreadable(tmp_path: Path, path: s
 
 def test_a_valid_report_is_judged_and_shown_whatever_it_says() -> None:
     for told in map(hostile.report, range(300)):
-        status = judge(RawReport(report_path(told.host), encode(told), None), {}, {})
+        status = judge(RawDocument(report_path(told.host), encode(told), None), {}, {})
         assert (status.verdict, status.report) == (ReportVerdict.UNADMITTED, told)
         assert all(cell.isprintable() for cell in row(status, samples.NOW))
         assert readme([status], inventory="production", as_of=samples.NOW).decode().count("\n| ") == 2
@@ -164,7 +164,7 @@ def test_a_report_is_read_where_its_schema_is_held_and_nowhere_else(seed: int, d
 @given(path=st.text(max_size=60), document=st.binary(max_size=300), signature=st.none() | st.binary(max_size=300))
 def test_no_noise_makes_a_reader_fail(path: str, document: bytes, signature: bytes | None) -> None:
     for place in (path, f"hosts/{path}", report_path("web1")):
-        assert judge(RawReport(place, document, signature), {"web1": "ssh-ed25519 AAAA"}, {}).report is None
+        assert judge(RawDocument(place, document, signature), {"web1": "ssh-ed25519 AAAA"}, {}).report is None
 
 
 @given(data=st.data())
@@ -176,7 +176,7 @@ def test_no_change_to_a_signed_report_keeps_it_verified(
     position = data.draw(st.integers(0, len(one.document) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != one.document[position]))
     altered = one.document[:position] + bytes([byte]) + one.document[position + 1 :]
-    assert not judge(RawReport(report_path("web1"), altered, one.signature), line(folder), {}).verified
+    assert not judge(RawDocument(report_path("web1"), altered, one.signature), line(folder), {}).verified
 
 
 def test_a_hostile_branch_is_read_to_its_end(tmp_path: Path) -> None:

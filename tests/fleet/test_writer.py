@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.domain.phase import Phase
-from agent.domain.status import RawReport, ReportVerdict, report_path, signature_path
+from agent.domain.status import RawDocument, ReportVerdict, report_path, signature_path
 from agent.errors import ReportError
 from agent.fleet.reader import judge_all
 from agent.fleet.render import readme
@@ -21,7 +21,7 @@ from tests.fleet import samples
 from tests.fleet.samples import DEADLINE_S, NOW, bare, branch, history, paths, show, signed, tamper
 
 
-def render(found: tuple[RawReport, ...]) -> bytes:
+def render(found: tuple[RawDocument, ...]) -> bytes:
     return readme(judge_all(found, {}), inventory="production", as_of=NOW)
 
 

@@ -20,12 +20,12 @@ from agent.cli.commands.status import row
 from agent.domain.pins import SecretPin
 from agent.domain.request import REQUEST_NAMESPACE, Request, request_path
 from agent.domain.request import encode as encode_request
-from agent.domain.status import NAMESPACE, RawReport, encode, report_path
+from agent.domain.status import NAMESPACE, RawDocument, encode, report_path
 from agent.domain.tree import EditedTree
 from agent.errors import HostwrightError, InventoryError
 from agent.fleet.reader import judge
 from agent.fleet.render import readme
-from agent.fleet.requests import RawRequest, judge_request
+from agent.fleet.requests import judge_request
 from agent.host.identity import Identity, PublicIdentity, decryption_key
 from agent.inventory.complaint import Complaints
 from agent.inventory.lint.hints import hints
@@ -161,7 +161,7 @@ class Subjects:
         signature = sshsig.sign(self.identity.private_key, document, NAMESPACE) if chance.random() < 0.8 else b"x"
         line = {"web1": self.identity.public_line}
         path = report_path("web1") if chance.random() < 0.9 else chance.choice(("hosts/x", "hosts/00/\x1b.json"))
-        status = judge(RawReport(path, document, signature), line, {})
+        status = judge(RawDocument(path, document, signature), line, {})
         assert all(cell.isprintable() for cell in row(status, NOW))
         assert readme([status], inventory="prod", as_of=NOW).decode().count("\n| ") == 2
 
@@ -170,7 +170,7 @@ class Subjects:
         signature = sshsig.sign(self.identity.private_key, document, REQUEST_NAMESPACE)
         if chance.random() < 0.3:
             signature = mutated(signature, chance, self.others)
-        judged = judge_request(RawRequest(request_path("web1"), document, signature), {})
+        judged = judge_request(RawDocument(request_path("web1"), document, signature), {})
         assert judged.request is not None or judged.why.isprintable()
 
     def _altered(self, document: bytes, chance: random.Random) -> bytes:
