@@ -26,7 +26,7 @@ def plan_uninstall(entries: Iterable[LedgerEntry]) -> list[Removal]:
     found = [fate_before(entry) for entry in in_order(entries)]
     going = {each.entry.key for each in found if each.fate is Fate.REMOVE}
     for number, each in sorted(enumerate(found), key=lambda one: one[1].entry.name.count("/"), reverse=True):
-        if each.fate is Fate.REMOVE and each.entry.kind == "directory" and _stays_filled(each.entry.name, going):
+        if each.fate is Fate.REMOVE and _may_hold_others(each.entry) and _stays_filled(each.entry.name, going):
             found[number] = replace(each, fate=Fate.LEAVE, reason="it is not empty")
             going.remove(each.entry.key)
     return found
@@ -63,8 +63,8 @@ def stays(found: Removals) -> list[str]:
     """What stays by rule, a line each."""
     lines = [f"{each.entry.key}: {each.reason}" for each in found.done if each.reason]
     lines += [f"{key}: {reason}" for key, reason in found.refused.items()]
-    homes = ((each.entry, (each.entry.left or {}).get("home")) for each in found.done if each.fate is Fate.REMOVE)
-    return [*lines, *(f"{home}: the home of {entry.name}" for entry, home in homes if entry.kind == "user" and home)]
+    removed = ((kind_named(each.entry.kind), each.entry) for each in found.done if each.fate is Fate.REMOVE)
+    return [*lines, *filter(None, (kind.left_behind(entry) for kind, entry in removed if kind is not None))]
 
 
 def complaints(found: Removals) -> list[str]:
@@ -91,6 +91,11 @@ def give_back_one(entry: LedgerEntry, ledger: Ledger) -> None:
             raise DeployError(f"{entry.key} stays: {each.reason}")
     for why in (*(f"{entry.key} stays: {reason}" for reason in found.refused.values()), *complaints(found)):
         raise DeployError(why)
+
+
+def _may_hold_others(entry: LedgerEntry) -> bool:
+    kind = kind_named(entry.kind)
+    return kind is not None and kind.may_hold_others
 
 
 def _stays_filled(folder: str, going: Set[str]) -> bool:

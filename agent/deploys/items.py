@@ -98,9 +98,13 @@ class Item:
         return self.resource_key or f"{self.kind}:{name}" + (f"#{self.part}" if self.part is not None else "")
 
     @property
+    def is_directory(self) -> bool:
+        return self.kind == "directory"
+
+    @property
     def is_parent(self) -> bool:
         """True for a directory that nobody named: it exists for the things in it."""
-        return self.kind == "directory" and self.mode is None and not self.absent
+        return self.is_directory and self.mode is None and not self.absent
 
     @property
     def resource(self) -> Resource:

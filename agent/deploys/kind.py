@@ -30,6 +30,9 @@ class Kind(ABC):
     calm: ClassVar[bool] = False
     """True where a change is all that happens: nothing starts by it that could go wrong a while later."""
 
+    runs: ClassVar[bool] = False
+    """True where it is something that runs."""
+
     may_hold_others: ClassVar[bool] = False
     """True where things in it may not be the agent's. Then it stays, and is orphaned."""
 
@@ -72,6 +75,10 @@ class Kind(ABC):
     def release(self, entry: LedgerEntry) -> None:  # noqa: B027 - of most kinds there is nothing
         """Remove what the agent put beside what it adopted (a hold, a sudoers drop-in), because no deploy wants it
         any more; the resource itself stays. Fine where it is gone. Raises DeployError or OSError."""
+
+    def left_behind(self, entry: LedgerEntry) -> str:  # noqa: ARG002 - of most kinds nothing is
+        """What stays on the host for good when it goes, in words; empty for nothing."""
+        return ""
 
     def has_access(self, entry: LedgerEntry) -> bool:  # noqa: ARG002 - of most kinds none does
         """True where it gives somebody access to the host. That goes at once, while removing the rest may have to wait.

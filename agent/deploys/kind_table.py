@@ -1,12 +1,14 @@
 """The closed table of kinds of resources: what the ledger may prune, in the order in which it goes.
 
-A deploy owns resources of one or more of these kinds. What has a key of another kind (``op:``, ``command:``) is
-reported and never pruned.
+A deploy owns resources of one or more of these kinds. What has a key of another kind (``op:``, DEEDS) is reported and
+never pruned. A row says what keys alone tell of a kind; all else its class does (``Kind``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import cache
 from importlib import import_module
 from typing import cast
@@ -14,43 +16,121 @@ from typing import cast
 from agent.deploys.kind import Kind, ResourceState
 from agent.domain.ownership import LedgerEntry, Seen
 
-_KINDS: Mapping[str, str] = {
-    "unit": "services.unit:Unit",
-    "quadlet": "containers.quadlet:Quadlet",
-    "cron": "cron.entry:CronEntry",
-    "block": "files.block:Block",
-    "line": "files.line:Line",
-    "link": "files.link:Link",
-    "file": "files.file:File",
-    "tool": "tools.tool:Tool",
-    "package": "packages.package:Package",
-    "sysctl": "sysctl.setting:KernelSetting",
-    "timezone": "timezone.timezone:Timezone",
-    "user": "users.user:User",
-    "group": "users.group:Group",
-    "directory": "files.directory:Directory",
+
+class PathShape(Enum):
+    """What a resource is at the path that it is named by."""
+
+    FILE = auto()
+    LINK = auto()
+    FOLDER = auto()
+    PART = auto()
+    """Of a file whose other lines are not the agent's; the path stands before a # in its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindRow:
+    """What is known of a kind without its class."""
+
+    place: str
+    """Module and class, below ``agent.deploys``; imported when first asked for."""
+    shape: PathShape | None = None
+    """None where its names are no paths."""
+    also: Mapping[str, str] = field(default_factory=dict)
+    """Keys of files and links that are the same thing by another name, each with the name of the resource; {} stands
+    for a part of both."""
+    shared: bool = False
+    """True where several deploys may each want something of one. Of others one deploy says all there is to say."""
+    operations: Mapping[str, str] = field(default_factory=dict)
+    """pyinfra's operations that look after such resources, each with the argument that names them."""
+    named: str = ""
+    """The pattern of what that argument may say, where it is no path; of which the group ``name`` is the name."""
+
+
+_ACCOUNT = r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)"
+
+_KINDS: Mapping[str, KindRow] = {
+    "unit": KindRow(
+        "services.unit:Unit",
+        also={"file:/etc/systemd/system/{}": "{}"},
+        shared=True,
+        operations={"server.service": "service", "systemd.service": "service"},
+        named=r"(?P<name>(?!-)[A-Za-z0-9:_.\\@-]{1,240})",
+    ),
+    "quadlet": KindRow("containers.quadlet:Quadlet", also={"file:/etc/containers/systemd/{}": "{}"}),
+    "cron": KindRow("cron.entry:CronEntry", also={"file:/etc/cron.d/hostwright-{}": "{}"}),
+    "block": KindRow("files.block:Block", PathShape.PART),
+    "line": KindRow("files.line:Line", PathShape.PART),
+    "link": KindRow("files.link:Link", PathShape.LINK, operations={"files.link": "path"}),
+    "file": KindRow(
+        "files.file:File",
+        PathShape.FILE,
+        operations={
+            "files.put": "dest",
+            "files.template": "dest",
+            "files.download": "dest",
+            "files.copy": "dest",
+            "files.file": "path",
+        },
+    ),
+    "tool": KindRow("tools.tool:Tool"),
+    "package": KindRow(
+        "packages.package:Package",
+        operations=dict.fromkeys(
+            (
+                "apt.packages",
+                "dnf.packages",
+                "yum.packages",
+                "zypper.packages",
+                "apk.packages",
+                "pacman.packages",
+                "server.packages",
+            ),
+            "packages",
+        ),
+        named=r"(?P<name>[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9-]+)?)(=\S+)?",
+    ),
+    "sysctl": KindRow("sysctl.setting:KernelSetting"),
+    "timezone": KindRow(
+        "timezone.timezone:Timezone", also={"link:/etc/localtime": "host", "file:/etc/timezone": "host"}
+    ),
+    "user": KindRow("users.user:User", shared=True, operations={"server.user": "user"}, named=_ACCOUNT),
+    "group": KindRow("users.group:Group", shared=True, operations={"server.group": "group"}, named=_ACCOUNT),
+    "directory": KindRow("files.directory:Directory", PathShape.FOLDER, operations={"files.directory": "path"}),
 }
-"""By kind, its class, below ``agent.deploys``; imported when first asked
-for. In the order in which they go: what runs before what it reads, what is in a folder before the folder."""
+"""In the order in which they go: what runs before what it reads, what is in a folder before the folder."""
 
 NAMES = tuple(_KINDS)
 
-AT_A_PATH = ("file", "directory", "link")
+DEEDS = frozenset({"command", "upgrade"})
+"""What stands before the colon in keys of what is done and is no thing: it is reported, and never undone."""
+
+AT_A_PATH = tuple(name for name, row in _KINDS.items() if row.shape not in (None, PathShape.PART))
 """Kinds of which one alone is at a path."""
 
-_FOLDERS = {"unit": "/etc/systemd/system/", "quadlet": "/etc/containers/systemd/"}
-"""Kinds that are a file in one folder, too."""
+OPERATIONS = {each: (name, argument) for name, row in _KINDS.items() for each, argument in row.operations.items()}
+"""By operation of pyinfra's, the kind that it looks after and the argument that names them."""
 
-_IN_HOME = "directory:~"
-"""Folders in homes go while it is still known where their users live."""
+_NO_KIND = KindRow("")
+
+_SAME: dict[str, list[tuple[str, str]]] = {}
+"""By kind, what keys of it look like, and what those of the same thing do."""
+
+for _kind, _row in _KINDS.items():
+    for _also, _name in _row.also.items():
+        for _one, _other in ((f"{_kind}:{_name}", _also), (_also, f"{_kind}:{_name}")):
+            _SAME.setdefault(_one.partition(":")[0], []).append((_one, _other))
+
+
+def row_of(kind: str) -> KindRow:
+    """The row of a kind; one without facts for what is not in the closed set."""
+    return _KINDS.get(kind, _NO_KIND)
 
 
 def kind_named(name: str) -> Kind | None:
     """The kind that stands before the colon of a key; None for one that is not in the closed set."""
-    place = _KINDS.get(name)
-    if place is None:
+    if name not in _KINDS:
         return None
-    module, _, maker = place.partition(":")
+    module, _, maker = _KINDS[name].place.partition(":")
     return cast("Kind", getattr(import_module(f"agent.deploys.{module}"), maker)())
 
 
@@ -80,9 +160,11 @@ def units_of(entry: LedgerEntry) -> Collection[str]:
 
 
 def removal_rank(key: str) -> tuple[int, bool]:
-    """Sorts resources in the order in which they go; equal for those of a kind that go together."""
-    in_home = key.startswith(_IN_HOME)
-    kind = "file" if in_home else key.partition(":")[0]
+    """Sorts resources in the order in which they go; equal for those of a kind that go together. Folders in homes go
+    with the files, while it is still known where their users live."""
+    kind, _, name = key.partition(":")
+    in_home = row_of(kind).shape is PathShape.FOLDER and name.startswith("~")
+    kind = "file" if in_home else kind
     return NAMES.index(kind) if kind in NAMES else len(NAMES), in_home
 
 
@@ -93,12 +175,27 @@ def same_place(key: str) -> tuple[str, ...]:
 
 
 @cache
-def same_thing(key: str) -> str | None:
-    """The other name of a thing that is also a file: who wants the file of a unit does not want the unit to go."""
+def same_things(key: str) -> tuple[str, ...]:
+    """The other names of a thing that is also a file or a link: who wants the file of a unit does not want the unit to
+    go."""
+    found = []
+    for one, other in _SAME.get(key.partition(":")[0], ()):
+        start, hole, _ = one.partition("{}")
+        part = key.removeprefix(start)
+        if key.startswith(start) and bool(part) is bool(hole) and "/" not in part:
+            found.append(other.replace("{}", part))
+    return tuple(found)
+
+
+def file_of(key: str) -> str | None:
+    """The key of the file that a block or a line lies in; None for what is no part of a file."""
     kind, _, name = key.partition(":")
-    if kind in _FOLDERS:
-        return f"file:{_FOLDERS[kind]}{name}"
-    for other, folder in _FOLDERS.items() if kind == "file" else ():
-        if name.startswith(folder) and "/" not in name.removeprefix(folder):
-            return f"{other}:{name.removeprefix(folder)}"
-    return None
+    return f"file:{name.partition('#')[0]}" if row_of(kind).shape is PathShape.PART else None
+
+
+def paths_of(key: str) -> Iterator[str]:
+    """The paths on the system where a resource lies; none for what is no file, directory or link there."""
+    for each in (file_of(key) or key, *same_things(key)):
+        kind, _, name = each.partition(":")
+        if kind in AT_A_PATH and name.startswith("/"):
+            yield name

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import cast
 
 from agent.deploys.items import Item
+from agent.deploys.kind_table import file_of
 from agent.deploys.place import SYSTEM, Base
 from agent.domain.digest import JSON
-from agent.domain.ownership import file_of
 from agent.domain.question import Question, QuestionKind, UnsignedError
 from agent.system.files import read_bounded
 from agent.trace.answers import subject_of
@@ -77,7 +77,7 @@ def of_items(items: Iterable[Item], base: Base = SYSTEM) -> Iterator[Question]:
     passed: dict[str, str] = {}
     for item in items:
         name = item.path if base.user is None else f"{base.user.home}/{item.path}"
-        parent = f"{name}/" if item.kind == "directory" and not item.absent else name
+        parent = f"{name}/" if item.is_directory and not item.absent else name
         folder = parent.rpartition("/")[0]
         if folder not in ways:
             ways.add(folder)

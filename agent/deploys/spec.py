@@ -8,13 +8,14 @@ administrator's laptop, CI); the corrections run only in the engine child on the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from agent.deploys.items import items_from_json
+from agent.deploys.kind_table import same_things
 from agent.deploys.written import Written
 from agent.domain.address import Address
 from agent.domain.desired import Resource
@@ -34,11 +35,16 @@ class Concrete:
     arguments: Mapping[str, JSON]
     resources: tuple[Resource, ...]
     claims: tuple[Resource, ...] = ()
-    """Resources that come along and are nobody else's: the link of a tool's command, the file of a cron job."""
+    """Resources that come along and are nobody else's: the link of a tool's command, the file of a unit."""
     relies_on: Mapping[str, str] = field(default_factory=dict)
     """By key of a resource that has to be on the host before, what for."""
     needs_more_to_look: bool = False
     """True where finding out what would change takes more than reading."""
+
+
+def same_resources(resources: Iterable[Resource]) -> tuple[Resource, ...]:
+    """``resources`` by the names that they have as files and links, for ``claims``."""
+    return tuple(replace(each, key=other) for each in resources for other in same_things(each.key))
 
 
 _NAMING = ("kind", "path", "home", "part", "resource_key")

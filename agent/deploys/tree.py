@@ -143,7 +143,7 @@ class _Survey:
             return None
         content = kind.content(item, found, self._origin(item))
         change = with_diff(_refused_stand_in(change, item, content), item, found, content)
-        if not change.refused and item.kind == "directory":
+        if not change.refused and item.is_directory:
             self._folders[item.path] = item
         if not change.refused and content is not None:
             self._contents[item.path] = content

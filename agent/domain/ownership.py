@@ -82,10 +82,3 @@ class LedgerEntry:
 def unseen(reason: str) -> Seen:
     """What stands for a resource that nobody could look at: it counts as adopted."""
     return Seen({UNSEEN: reason})
-
-
-def file_of(key: str) -> str | None:
-    """The key of the file that a block or a line lies in; None for what is no part of a file."""
-    if not key.startswith(("block:", "line:")):
-        return None
-    return f"file:{key.partition(':')[2].partition('#')[0]}"

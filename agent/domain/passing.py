@@ -7,6 +7,7 @@ Programs tell them apart in words alone: those of libc, apt, dnf, curl, git, pip
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from agent.domain.outcome import DeployOutcome
 
@@ -31,19 +32,15 @@ _PASSING = re.compile(f"{_NETWORK}|{_BUSY}|{_ROOM}", re.IGNORECASE)
 
 _NUMBER = re.compile(r"\d+")
 
-_OWN = frozenset({"unit", "quadlet"})
-"""What does not start says why in words of the network, too (an address in use, an upstream without a name); all the
-same it is what the commit wants that does not start."""
 
-
-def passes(outcome: DeployOutcome) -> bool:
-    """Whether all that went wrong in this deploy may be well by itself a while later."""
+def passes(outcome: DeployOutcome, runs: Callable[[str], bool]) -> bool:
+    """Whether all that went wrong in this deploy may be well by itself a while later. ``runs``: whether the resource of
+    a key is something that runs. What does not start says why in words of the network, too (an address in use, an
+    upstream without a name); all the same it is what the commit wants that does not start."""
     failed = [result for result in outcome.results if not result.succeeded]
     if not failed:
         return _PASSING.search(outcome.error) is not None
-    return all(
-        result.resource.partition(":")[0] not in _OWN and _PASSING.search(result.error) is not None for result in failed
-    )
+    return all(not runs(result.resource) and _PASSING.search(result.error) is not None for result in failed)
 
 
 def same_failure(one: str, other: str) -> bool:

@@ -1,8 +1,8 @@
 """Which prunable resources an operation of pyinfra's looks after: a call of one turned into keys.
 
-The table is the whole of what is understood. All else (shell commands, uploads of folders, lines of files, blocks,
-whose markers are pyinfra's and not ours) maps to nothing: it is counted as unowned and never pruned. So is whatever
-has a path or a name that cannot be a resource's.
+``kind_table`` says which operations are understood. All else (shell commands, uploads of folders, lines of files,
+blocks, whose markers are pyinfra's and not ours) maps to nothing: it is counted as unowned and never pruned. So is
+whatever has a path or a name that cannot be a resource's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from inspect import signature
 from types import CodeType, FunctionType
 
-from agent.deploys.kind_table import NAMES
+from agent.deploys.kind_table import NAMES, OPERATIONS, row_of
 
 _OPERATIONS = "pyinfra.operations."
 
@@ -28,9 +28,6 @@ _CLOSURE = ("func", "args", "kwargs")
 global arguments (``name``, ``_if``, …) taken out. In a generator, and so the same for operations with a name (of which
 pyinfra itself notes no arguments), with changes, and without."""
 
-_PACKAGE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9-]+)?)(=\S+)?")
-_ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-_UNIT = re.compile(r"(?!-)[A-Za-z0-9:_.\\@-]{1,240}")
 _UNIT_TYPES = (".service", ".socket", ".mount", ".automount", ".swap", ".target", ".path", ".timer", ".slice")
 
 _PASSING = ("restarted", "reloaded", "command", "daemon_reload")
@@ -45,14 +42,10 @@ class Call:
     operation: str
     arguments: Mapping[str, object]
 
-    def text(self, name: str) -> str:
-        value = self.arguments.get(name)
-        return os.fspath(value) if isinstance(value, (str, os.PathLike)) else ""
-
     def texts(self, name: str) -> list[str]:
         value = self.arguments.get(name)
         items = value if isinstance(value, (list, tuple, set)) else [value]
-        return [item for item in items if isinstance(item, str)]
+        return [os.fspath(item) for item in items if isinstance(item, (str, os.PathLike))]
 
     def says(self, name: str) -> bool:
         return self.arguments.get(name) is not None
@@ -90,72 +83,54 @@ def owned(call: Call) -> tuple[str, ...]:
     if call.operation == CORRECT:
         return tuple(key for key in call.texts("resources") if key.partition(":")[0] in NAMES)
     name = call.operation.removeprefix(_OPERATIONS)
-    if name == call.operation or name not in _TABLE:
+    if name == call.operation or name not in OPERATIONS:
         return ()
-    return tuple(dict.fromkeys(_TABLE[name](call)))
+    kind, argument = OPERATIONS[name]
+    named = _NAMED.get(name, Call.texts)(call, argument)
+    return tuple(dict.fromkeys(key for each in named for key in _keys(kind, each)))
 
 
-def _at(kind: str, argument: str) -> Callable[[Call], Iterable[str]]:
-    return lambda call: _path(kind, call.text(argument))
+def _keys(kind: str, named: str) -> Iterable[str]:
+    """The key of what is called so; none for what cannot be a resource's name."""
+    row = row_of(kind)
+    if row.shape is None:
+        found = re.fullmatch(row.named, named)
+        return (f"{kind}:{found['name']}",) if found else ()
+    proper = named.startswith("/") and not named.startswith("//") and posixpath.normpath(named) == named != "/"
+    return (f"{kind}:{named}",) if proper and named.isprintable() else ()
 
 
-def _put(call: Call) -> Iterable[str]:
-    target = call.text("dest")
-    if target.startswith("/") and os.path.isdir(target):  # noqa: PTH112  # a path as deploy code wrote it
-        source = posixpath.basename(call.text("src"))
-        return _path("file", posixpath.join(target, source)) if source else ()
-    return _path("file", target)
+def _put(call: Call, argument: str) -> Iterable[str]:
+    for target in call.texts(argument):
+        within = target.startswith("/") and os.path.isdir(target)  # noqa: PTH112  # a path as deploy code wrote it
+        yield from _inside(target, call) if within else (target,)
 
 
-def _copy(call: Call) -> Iterable[str]:
+def _copy(call: Call, argument: str) -> Iterable[str]:
     """Copies into a folder, and whole folders too: those are more than one file."""
-    source, target = call.text("src"), call.text("dest")
-    if os.path.isdir(source):  # noqa: PTH112  # a path as deploy code wrote it
-        return ()
-    return _path("file", posixpath.join(target.rstrip("/"), posixpath.basename(source))) if source else ()
+    for target in call.texts(argument):
+        if not any(map(os.path.isdir, call.texts("src"))):
+            yield from _inside(target, call)
 
 
-def _path(kind: str, path: str) -> Iterable[str]:
-    proper = path.startswith("/") and not path.startswith("//") and posixpath.normpath(path) == path != "/"
-    return (f"{kind}:{path}",) if proper and path.isprintable() else ()
+def _inside(folder: str, call: Call) -> Iterable[str]:
+    names = (posixpath.basename(source) for source in call.texts("src"))
+    return (posixpath.join(folder, name) for name in names if name)
 
 
-def _packages(call: Call) -> Iterable[str]:
-    found = map(_PACKAGE.fullmatch, call.texts("packages"))
-    return [f"package:{match['name']}" for match in found if match]
-
-
-def _account(kind: str) -> Callable[[Call], Iterable[str]]:
-    return lambda call: [f"{kind}:{name}" for name in call.texts(kind) if _ACCOUNT.fullmatch(name)]
-
-
-def _unit(call: Call) -> Iterable[str]:
+def _service(call: Call, argument: str) -> Iterable[str]:
     """A call that only restarts or reloads leaves nothing behind, though pyinfra then also has it ``running``."""
-    name = call.text("service")
-    passing = any(call.arguments.get(argument) for argument in _PASSING)
+    passing = any(call.arguments.get(each) for each in _PASSING)
     if (passing and not call.says("running") and not call.says("enabled")) or any(map(call.says, _OTHER_SYSTEMD)):
-        return ()
-    name = name if name.endswith(_UNIT_TYPES) else f"{name}.service"
-    return (f"unit:{name}",) if _UNIT.fullmatch(name) else ()
+        return
+    for name in call.texts(argument):
+        yield name if name.endswith(_UNIT_TYPES) else f"{name}.service"
 
 
-_TABLE: Mapping[str, Callable[[Call], Iterable[str]]] = {
+_NAMED: Mapping[str, Callable[[Call, str], Iterable[str]]] = {
     "files.put": _put,
-    "files.template": _at("file", "dest"),
-    "files.download": _at("file", "dest"),
     "files.copy": _copy,
-    "files.file": _at("file", "path"),
-    "files.directory": _at("directory", "path"),
-    "files.link": _at("link", "path"),
-    "apt.packages": _packages,
-    "dnf.packages": _packages,
-    "yum.packages": _packages,
-    "zypper.packages": _packages,
-    "apk.packages": _packages,
-    "pacman.packages": _packages,
-    "server.packages": _packages,
-    "server.user": _account("user"),
-    "server.group": _account("group"),
-    "server.service": _unit,
-    "systemd.service": _unit,
+    "server.service": _service,
+    "systemd.service": _service,
 }
+"""Operations that do not simply name what they look after in an argument."""

@@ -212,7 +212,7 @@ def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], 
     if entry.standing is Standing.OWNED or found.fate is Fate.FORGET:
         return found
     # An orphan stays one until it is gone or again as the agent left it; whether a folder is empty is not looked at.
-    again = found.fate is Fate.REMOVE and found.hold is None and entry.kind != "directory"
+    again = found.fate is Fate.REMOVE and found.hold is None and not kind.may_hold_others
     return replace(found, reason="") if again else None
 
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
-from agent.deploys.kind_table import same_thing
+from agent.deploys.kind_table import paths_of
 from agent.domain.check import Check
 from agent.domain.desired import DesiredDeploy, DesiredState, Mode, Resource
 from agent.domain.memory import AppliedDeploy
-from agent.domain.ownership import file_of
 from agent.domain.plan import Change, Plan, WantedChange
 
 
@@ -56,7 +55,7 @@ class Made:
         reloads = {resource.key: resource.reloads for resource in deploy.resources}
         for key in keys:
             self._changes.setdefault(key, deploy.name)
-            if (path := _path(key)) is not None:
+            for path in paths_of(key):
                 self._paths.setdefault(path, key)
             self._units.update(dict.fromkeys((f"unit:{unit}" for unit in reloads.get(key, ())), key))
 
@@ -91,7 +90,7 @@ def reach(state: DesiredState, changes: Iterable[Change], deploys: Iterable[str]
     names.update(name for name, _ in stirred)
     reads = [path for _, resource in stirred for path in resource.reads]
     if reads:
-        names.update(name for name, resource in every if (path := _path(resource.key)) and _covers(reads, path))
+        names.update(name for name, resource in every if any(_covers(reads, path) for path in paths_of(resource.key)))
     units = {resource.key for _, resource in stirred}
     names.update(deploy.name for deploy in state.deploys if any(_asks(check, units, made) for check in deploy.health))
     while more := {deploy.name for deploy in state.deploys if names.intersection(deploy.needs)} - names:
@@ -102,7 +101,7 @@ def reach(state: DesiredState, changes: Iterable[Change], deploys: Iterable[str]
 def told_of(state: DesiredState, keys: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
     """Keys of the resources that ask to be reloaded and to be restarted when these ``keys`` go; only of deploys that
     may change the host."""
-    paths = [path for key in keys if (path := _path(key)) is not None]
+    paths = [path for key in keys for path in paths_of(key)]
     deploys = (deploy for deploy in state.deploys if deploy.mode is Mode.ENFORCE)
     readers = [resource for deploy in deploys for resource in deploy.resources if resource.reads]
 
@@ -119,15 +118,6 @@ def _asks(check: Check, units: Collection[str], made: Made) -> bool:
     if check.kind == "unit":
         return f"unit:{about}" in units or f"unit:{about}.service" in units
     return check.kind in ("file", "certificate") and made.holds(f"file:{about}")
-
-
-def _path(key: str) -> str | None:
-    """Where a resource lies on the system; None for what is no file, directory or link there."""
-    for each in (file_of(key), key, same_thing(key)):
-        kind, _, name = (each or "").partition(":")
-        if kind in ("file", "directory", "link") and name.startswith("/"):
-            return name
-    return None
 
 
 def _covers(places: Iterable[str], path: str) -> bool:

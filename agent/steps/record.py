@@ -11,11 +11,11 @@ from itertools import groupby
 from types import MappingProxyType
 
 from agent.deploys.kind import Looked
-from agent.deploys.kind_table import NAMES, changed_since, kind_named, same_place, same_thing
+from agent.deploys.kind_table import NAMES, changed_since, file_of, kind_named, same_place, same_things
 from agent.domain.desired import DesiredDeploy, DesiredState
 from agent.domain.memory import AppliedDeploy
 from agent.domain.outcome import Outcome
-from agent.domain.ownership import LedgerEntry, Origin, Seen, Standing, file_of, unseen
+from agent.domain.ownership import LedgerEntry, Origin, Seen, Standing, unseen
 from agent.domain.plan import Cause, DeployPlan, Plan, WantedChange
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
@@ -56,7 +56,8 @@ def wanted_by(
 def with_theirs(keys: Iterable[str]) -> set[str]:
     """``keys``, and what is wanted with them: the file that a block or a line lies in, and with a unit its file."""
     keys = set(keys)
-    return keys.union(other for key in keys for other in (file_of(key), same_thing(key)) if other is not None)
+    files = (file for key in keys if (file := file_of(key)) is not None)
+    return keys.union(files, *map(same_things, keys))
 
 
 def owned_by(deploy: DesiredDeploy, plans: Iterable[DeployPlan], before: AppliedDeploy | None) -> set[str]:

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
+from agent.deploys.kind_table import DEEDS
 from agent.domain.account import Account
 from agent.domain.desired import DesiredState
 from agent.domain.ownership import LedgerEntry, Origin, Standing
 from agent.domain.removal import Fate, Removal
 from agent.host.ledger import Ledger
 from agent.steps.remove import carry_out, fate_before, in_order
-
-NEVER_UNDONE = frozenset({"command", "upgrade"})
-"""Kinds of changes that are deeds, not things."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def _undone(entry: LedgerEntry) -> Removal:
 def _deeds(attempted: Account) -> Iterator[str]:
     """What happened and is no thing that could be taken away."""
     for result in attempted.outcome.changed:
-        if result.resource.partition(":")[0] in NEVER_UNDONE:
+        if result.resource.partition(":")[0] in DEEDS:
             yield f"{result.resource}: {result.operation}"
     unowned = {planned.deploy: planned.unowned for planned in attempted.planned if planned.unowned}
     for deploy in {result.deploy for result in attempted.outcome.changed}:

@@ -171,9 +171,14 @@ def broken(trial: Trial, outcome: Outcome, attempts: Mapping[str, Attempt]) -> t
         for deploy in failed
         if (before := attempts.get(deploy.deploy)) is None or not same_failure(before.error, deploy.error)
     ]
-    counting = [deploy for deploy in new if not passes(deploy)]
+    counting = [deploy for deploy in new if not passes(deploy, _runs)]
     doubtful = len(counting) < len(new) or any(deploy.cut_off for deploy in counting)
     return tuple(f"{deploy.deploy} failed: {deploy.error}" for deploy in counting), doubtful
+
+
+def _runs(key: str) -> bool:
+    kind = kind_named(key.partition(":")[0])
+    return kind is not None and kind.runs
 
 
 def _only_refused(deploy: DeployOutcome, refused: Collection[tuple[str, str]]) -> bool:

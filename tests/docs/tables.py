@@ -25,6 +25,7 @@ from agent.deploys.command.spec import CommandEntry
 from agent.deploys.containers.spec import QuadletEntry
 from agent.deploys.cron.spec import CronJob
 from agent.deploys.files.entry import BlockEntry, FileEntry, LineEntry
+from agent.deploys.kind_table import NAMES, OPERATIONS, row_of
 from agent.deploys.packages.repository import Repository
 from agent.deploys.services.spec import UnitEntry
 from agent.deploys.sysctl.spec import Setting
@@ -169,10 +170,20 @@ SAMPLE = {
 def owned() -> str:
     """One row for each kind of resource, with pyinfra's operations that it is known by."""
     kinds: dict[str, list[str]] = {}
-    for operation in ownership._TABLE:
+    for operation in OPERATIONS:
         (key,) = ownership.owned(ownership.Call(f"pyinfra.operations.{operation}", SAMPLE))
         kinds.setdefault(key.partition(":")[0], []).append(f"`{operation}`")
     return _table("resource | operations", ([f"`{kind}:`", " ".join(names)] for kind, names in kinds.items()))
+
+
+def kinds_of_resources() -> str:
+    """One row for each built-in deploy, with the kinds of resources that are its own."""
+    deploys: dict[str, list[str]] = {}
+    for name in NAMES:
+        deploys.setdefault(row_of(name).place.partition(".")[0], []).append(f"`{name}:`")
+    return _table(
+        "deploy | resources", ([f"[{deploy}](#{deploy})", " ".join(names)] for deploy, names in deploys.items())
+    )
 
 
 def operations_of_ours() -> str:
@@ -344,6 +355,7 @@ def names_not_there(names: Mapping[str, Fault]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     **{name: partial(fields, model) for name, model in MODELS.items()},
     "owned": owned,
+    "kinds": kinds_of_resources,
     "operations": operations_of_ours,
     "checks": checks,
     "fleet": fleet,

@@ -65,6 +65,13 @@ def test_the_file_of_a_unit_that_another_deploy_writes_reaches_the_unit() -> Non
     assert "units" in reach(state(deploy("config", resources=(key,)), UNITS), [change("config", key)])
 
 
+def test_a_time_zone_reaches_who_reads_its_link_and_its_file() -> None:
+    for path in ("/etc/localtime", "/etc/timezone"):
+        reads = replace(deploy("cron", resources=()), resources=(Resource("unit:cron.service", "u", reads=(path,)),))
+        zone = deploy("timezone", resources=("timezone:host",))
+        assert "cron" in reach(state(zone, reads), [change("timezone", "timezone:host")])
+
+
 def test_a_unit_that_is_to_be_told_is_reached() -> None:
     telling = replace(deploy("ssh"), resources=(Resource("file:/x", "x", reloads=("nginx.service",)),))
     assert "units" in reach(state(telling, UNITS), [change("ssh", "file:/x")])

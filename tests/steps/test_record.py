@@ -267,13 +267,15 @@ def test_what_fails_to_take_the_place_of_another_leaves_both_known(ledger: Ledge
 @pytest.mark.parametrize(
     ("key", "too"),
     [
+        ("cron:backup", "file:/etc/cron.d/hostwright-backup"),
+        ("link:/etc/localtime", "timezone:host"),
         ("unit:app.service", "file:/etc/systemd/system/app.service"),
         ("file:/etc/systemd/system/app.service", "unit:app.service"),
         ("file:/etc/containers/systemd/web.container", "quadlet:web.container"),
         ("file:/etc/systemd/system/app.service.d/10.conf", None),
     ],
 )
-def test_who_wants_a_unit_wants_its_file_and_the_other_way_round(key: str, too: str | None) -> None:
+def test_who_wants_a_thing_wants_its_file_and_the_other_way_round(key: str, too: str | None) -> None:
     assert set(wanted_by(state(deploy(resources=(key,))), plan(planned()))) == {key, *([too] if too else [])}
 
 

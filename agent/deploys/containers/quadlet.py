@@ -46,6 +46,8 @@ class Quadlet(Kind):
     """Names are those of files, ``web.container``. State: ``sha256`` and ``mode`` of the file, and whether its unit is
     ``running``. The image is the file's content."""
 
+    runs = True
+
     def look(self, name: str) -> Seen | None:
         found = _file(name)
         if found.status is None:

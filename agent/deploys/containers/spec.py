@@ -22,7 +22,7 @@ from pydantic import Field, field_validator
 
 from agent.deploys.containers.quadlet_text import FOLDER, escaped, file_name, quoted, service_of
 from agent.deploys.items import Item, concrete_items, parents
-from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, by_full_name, text_of
+from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, by_full_name, same_resources, text_of
 from agent.deploys.values import NO_NUL, Variable, checked
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
@@ -135,10 +135,9 @@ class ContainersSpec(ByName):
             for name, entry in wanted.items()
             for quadlet in (self.quadlets[name],)
         ]
-        files = (Resource(f"file:{FOLDER}/{name}", digest_of(entry)) for name, entry in wanted.items())
         arguments: dict[str, JSON] = {"quadlets": wanted, "items": items}
         relies_on = {"package:podman": f"{next(iter(wanted))} is to run"} if wanted else {}
-        return Concrete(arguments, (*folders, *quadlets), tuple(files), relies_on)
+        return Concrete(arguments, (*folders, *quadlets), same_resources(quadlets), relies_on)
 
 
 def _reads(quadlet: QuadletEntry) -> tuple[str, ...]:

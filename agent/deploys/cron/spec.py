@@ -16,9 +16,8 @@ from pydantic import Field, field_validator
 from agent.deploys.cron import schedule
 from agent.deploys.cron.entry import path_of
 from agent.deploys.items import FILE_MODE, Item, concrete_items
-from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources
+from agent.deploys.spec import ByName, Concrete, NamedEntry, Sources, same_resources
 from agent.deploys.values import Number, UserName, Variable, checked
-from agent.domain.desired import Resource
 from agent.domain.fault import Mistake
 
 Name = Annotated[
@@ -115,9 +114,8 @@ class CronSpec(ByName):
         ]
         written, resources = concrete_items(items)
         users = {f"cron:{name}": job.user for name, job in self.jobs.items()}
-        files = (Resource(f"file:{item.path}", job.digest) for item, job in zip(items, resources, strict=True))
         relies_on = {"package:cron": f"{next(iter(self.jobs))} is a job for cron"} if self.jobs else {}
-        return Concrete({"items": written, "users": users}, resources, tuple(files), relies_on)
+        return Concrete({"items": written, "users": users}, resources, same_resources(resources), relies_on)
 
 
 def _line(text: str, what: str) -> str:

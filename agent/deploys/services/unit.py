@@ -46,6 +46,8 @@ class Unit(Kind):
     """State: ``file`` is that of the ``UnitFile``, ``enabled`` the unit's UnitFileState, ``active`` whether it runs,
     ``id`` its own name where ``name`` is another one. The image is the file's content."""
 
+    runs = True
+
     def __init__(self, folder: Path = UNIT_FOLDER) -> None:
         self._folder = folder
 

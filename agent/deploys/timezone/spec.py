@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import field_validator
 
-from agent.deploys.spec import Concrete, Sources, Spec
+from agent.deploys.spec import Concrete, Sources, Spec, same_resources
 from agent.domain.desired import Resource
 from agent.domain.digest import JSON, digest_of
 from agent.domain.fault import Mistake
@@ -48,8 +48,6 @@ class TimezoneSpec(Spec):
         return later
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing of the commit is needed
-        digest = digest_of({"zone": self.zone})
-        files = [Resource(key, digest) for key in ("link:/etc/localtime", "file:/etc/timezone")]
         relies_on = {"package:tzdata": "it has the time zones"}
-        resource = Resource("timezone:host", digest)
-        return Concrete({"zone": self.zone}, (resource,), claims=tuple(files), relies_on=relies_on)
+        resources = (Resource("timezone:host", digest_of({"zone": self.zone})),)
+        return Concrete({"zone": self.zone}, resources, same_resources(resources), relies_on)

@@ -76,6 +76,10 @@ class User(Kind):
         sudoers.remove(entry.name)
         memberships.remember(entry.name, ())
 
+    def left_behind(self, entry: LedgerEntry) -> str:
+        home = (entry.left or {}).get("home")
+        return f"{home}: the home of {entry.name}" if home else ""
+
     def has_access(self, entry: LedgerEntry) -> bool:
         return access.has_access(accounts.read(), entry.name, leaves=_goes(entry))
 

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 
 from agent.deploys.files.spec import PRIVATE_FILE
 from agent.deploys.items import Item
+from agent.deploys.kind_table import PathShape, row_of
 from agent.deploys.spec import Concrete
 from agent.domain.desired import Resource
-
-_PARTS = frozenset({"block", "line"})
-_SHARED = frozenset({"user", "group", "unit"})
-"""Kinds of which several deploys may each want a part. Of all others one deploy says everything there is to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +79,20 @@ def _places(resource: Resource) -> tuple[tuple[str, ...], tuple[str, ...]]:
     own parts of it. Several deploys may want one folder; a file or link at its path is a conflict."""
     key = resource.key
     kind, _, name = key.partition(":")
-    if kind == "directory" and resource == Item(path=name, kind="directory").resource:
-        return (f"parent {name}",), (f"file {name}", f"parts {name}")  # a link to a folder will do as well
-    if kind == "directory":
-        return (f"folder {name}",), (f"whole {name}", f"parts {name}")
-    if kind == "file":
-        return (f"whole {name}", f"file {name}"), (f"whole {name}", f"parts {name}", f"folder {name}", f"parent {name}")
-    if kind == "link":
-        return (f"whole {name}",), (f"whole {name}", f"parts {name}", f"folder {name}")
-    if kind in _PARTS:
-        path = name.partition("#")[0]
-        whole = (f"whole {path}", f"folder {path}", f"parent {path}", f"{PRIVATE_FILE}:{path}")
-        return (key, f"parts {path}"), (key, *whole)
+    row = row_of(kind)
+    match row.shape:
+        case PathShape.FOLDER if resource == Item(path=name, kind=kind).resource:
+            return (f"parent {name}",), (f"file {name}", f"parts {name}")  # a link to a folder will do as well
+        case PathShape.FOLDER:
+            return (f"folder {name}",), (f"whole {name}", f"parts {name}")
+        case PathShape.FILE:
+            avoids = (f"whole {name}", f"parts {name}", f"folder {name}", f"parent {name}")
+            return (f"whole {name}", f"file {name}"), avoids
+        case PathShape.LINK:
+            return (f"whole {name}",), (f"whole {name}", f"parts {name}", f"folder {name}")
+        case PathShape.PART:
+            path = name.partition("#")[0]
+            whole = (f"whole {path}", f"folder {path}", f"parent {path}", f"{PRIVATE_FILE}:{path}")
+            return (key, f"parts {path}"), (key, *whole)
     avoided = f"parts {name}" if kind == PRIVATE_FILE else key
-    return ((), ()) if kind in _SHARED else ((key,), (avoided,))
+    return ((), ()) if row.shared else ((key,), (avoided,))
