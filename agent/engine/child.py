@@ -7,14 +7,17 @@ import os
 import pwd
 import selectors
 import signal
-import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from agent.engine.forked import Forked, Process
 from agent.system.process import passed_on
+
+Pipes = tuple[int, int, int]
+"""Descriptors of what a child reads, what it writes, and where its errors go."""
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Bytes of one line: a plan of a hundred thousand changes with diffs is below that."""
@@ -40,30 +43,61 @@ class ChildEndedError(Exception):
 
 
 class TimedOutError(Exception):
-    """No line in time."""
+    """No line, or no end, in time."""
 
 
-class Child:
+class Child(ABC):
     """A process in a session of its own. As a context: killed with all its group, if it is still there at the end after
     an exception; given time to end after all went well."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._stdin, self._stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
-        self._stderr = self._process.stderr.fileno()
-        for descriptor in (self._stdin, self._stdout, self._stderr):
+    def __init__(self, begin: Callable[[Pipes], int]) -> None:
+        """``begin`` turns its ends of the pipes, which are closed here then, into its number."""
+        with ExitStack() as theirs, ExitStack() as ours:
+            theirs_in, ours_in = _pipe(theirs, ours)
+            ours_out, theirs_out = _pipe(ours, theirs)
+            ours_err, theirs_err = _pipe(ours, theirs)
+            self.pid = begin((theirs_in, theirs_out, theirs_err))
+            ours.pop_all()
+        for descriptor in (ours_in, ours_out, ours_err):
             os.set_blocking(descriptor, False)
+        self.stdin = os.fdopen(ours_in, "wb", buffering=0)
+        self.stdout = os.fdopen(ours_out, "rb", buffering=0)
+        self.stderr = os.fdopen(ours_err, "rb", buffering=0)
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._stdout, selectors.EVENT_READ)
-        self._selector.register(self._stderr, selectors.EVENT_READ)
+        self._selector.register(self.stdout, selectors.EVENT_READ)
+        self._selector.register(self.stderr, selectors.EVENT_READ)
         self._received = bytearray()
         self._last_words = bytearray()
+        self._code: int | None = None
 
-    @classmethod
-    def forked(cls, run: Callable[[], int], keep: tuple[int, ...] = ()) -> Self:
-        """This process once more, which does ``run`` and ends with the status that it returns. ``keep``: descriptors
-        that stay open in it."""
-        return cls(Forked(run, environment(os.environ), keep))
+    @abstractmethod
+    def _status(self) -> int | None:
+        """Its status, negative where a signal ended it; None while it runs. Called until it is not None."""
+
+    @abstractmethod
+    def await_end(self, timeout_s: float | None) -> None:
+        """Returns when it has ended, or the time is over; its status is still to be asked for."""
+
+    def poll(self) -> int | None:
+        """Its status, negative where a signal ended it; None while it runs."""
+        if self._code is None:
+            self._code = self._status()
+        return self._code
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Raises TimedOutError."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while (code := self.poll()) is None:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimedOutError
+            self.await_end(left)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Safe in a signal handler: it asks for no status, which ``poll`` may be about to keep."""
+        if self._code is None:
+            os.kill(self.pid, number)
 
     def __enter__(self) -> Self:
         return self
@@ -72,45 +106,45 @@ class Child:
         self, kind: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
     ) -> None:
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        if kind is None:
-            self._process.await_end(_ENDING_S)
-        if kind is not None or self._process.poll() is None:
+            self.stdin.close()
+        if kind is None and self._code is None:
+            self.await_end(_ENDING_S)
+        if kind is not None or self.poll() is None:
             self.kill()
         self.close()
 
     def close(self) -> None:
         """Lets go of its pipes."""
         self._selector.close()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+        for pipe in (self.stdin, self.stdout, self.stderr):
             pipe.close()
 
     def terminate(self) -> None:
         """Asks it to finish what it does and to end. Safe in a signal handler."""
         with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+            self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """Ends it and everything that it started in its session's process group, now."""
         with contextlib.suppress(ProcessLookupError):
             try:
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
             except ProcessLookupError:  # it has no session yet, or has ended
-                self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
+                self.send_signal(signal.SIGKILL)
+        self.wait()
 
     def send(self, line: bytes, deadline: float) -> None:
         """Raises ChildEndedError, or TimedOutError at ``deadline`` (monotonic clock)."""
         rest = memoryview(line)
-        self._selector.register(self._stdin, selectors.EVENT_WRITE)
+        self._selector.register(self.stdin, selectors.EVENT_WRITE)
         try:
             while rest:
-                if self._stdin in self._wait(deadline):
-                    rest = rest[os.write(self._stdin, rest) :]
+                if self.stdin in self._wait(deadline):
+                    rest = rest[self.stdin.write(rest) or 0 :]
         except BrokenPipeError:
             raise self._ended() from None
         finally:
-            self._selector.unregister(self._stdin)
+            self._selector.unregister(self.stdin)
 
     def receive(self, deadline: float) -> bytes:
         """The next line. Raises ChildEndedError, TimedOutError at ``deadline``, OverflowError for a line too long."""
@@ -119,8 +153,8 @@ class Child:
             searched = len(self._received)
             if searched > LINE_LIMIT:
                 raise OverflowError(f"a line of more than {LINE_LIMIT} bytes")
-            silent = self._stdout not in self._wait(deadline)
-            if silent and self._process.poll() is not None and not self._read_stdout():
+            silent = self.stdout not in self._wait(deadline)
+            if silent and self.poll() is not None and not self._read_stdout():
                 raise self._ended()
         line = bytes(self._received[: end + 1])
         del self._received[: end + 1]
@@ -131,55 +165,59 @@ class Child:
         self._read_all_words()
         self._last_words.clear()
 
-    def _wait(self, deadline: float) -> set[int]:
-        """Moves what there is to read; returns the descriptors that were ready."""
+    def _wait(self, deadline: float) -> set[object]:
+        """Moves what there is to read; returns the pipes that were ready."""
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimedOutError
-        ready = {int(key.fd) for key, _ in self._selector.select(min(left, _EXIT_CHECK_S))}
-        if self._stderr in ready:
+        ready: set[object] = {key.fileobj for key, _ in self._selector.select(min(left, _EXIT_CHECK_S))}
+        if self.stderr in ready:
             self._read_stderr()
-        if self._stdout in ready and not self._read_stdout():
+        if self.stdout in ready and not self._read_stdout():
             raise self._ended()
         return ready
 
     def _read_stdout(self) -> bool:
         """False when nothing came."""
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(self._stdout, _CHUNK)
-            self._received += data
-            return bool(data)
-        return False
+        data = self.stdout.read(_CHUNK) or b""
+        self._received += data
+        return bool(data)
 
     def _read_stderr(self) -> bool:
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(self._stderr, _CHUNK)
-            if not data:
-                self._selector.unregister(self._stderr)
-            self._last_words = (self._last_words + data)[-STDERR_KEPT:]
-            return bool(data)
-        return False
+        data = self.stderr.read(_CHUNK)  # None where there is nothing now
+        if data == b"":
+            self._selector.unregister(self.stderr)
+        self._last_words = (self._last_words + (data or b""))[-STDERR_KEPT:]
+        return bool(data)
 
     def _read_all_words(self) -> None:
         """Bounded: whoever still writes there must not keep us here."""
         for _ in range(STDERR_KEPT):
-            if self._stderr not in self._selector.get_map() or not self._read_stderr():
+            if self.stderr not in self._selector.get_map() or not self._read_stderr():
                 return
 
     def _ended(self) -> ChildEndedError:
         try:
-            code = self._process.wait(_ENDING_S)
-        except subprocess.TimeoutExpired:
+            code = self.wait(_ENDING_S)
+        except TimedOutError:
             self.kill()
             return ChildEndedError(-signal.SIGKILL, "the engine closed its pipe and did not end")
         if code != 0:
             # What it had started may still be writing to the host.
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
         self._read_all_words()
         said = [line.strip() for line in self._last_words.decode(errors="replace").splitlines() if line.strip()]
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         return ChildEndedError(code, f"the engine {how}" + (": " + " / ".join(said[-3:]) if said else ""))
+
+
+def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
+    """Makes a pipe; each stack closes its end."""
+    ends = os.pipe()
+    for stack, end in zip((reading, writing), ends, strict=True):
+        stack.callback(os.close, end)
+    return ends
 
 
 def environment(inherited: Mapping[str, str]) -> dict[str, str]:

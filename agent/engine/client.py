@@ -235,8 +235,8 @@ class Engine:
         orders = (replace(order, arguments=to_plain(order.arguments)) for order in begin.deploys)
         known = replace(begin, deploys=tuple(orders))  # as they would have been read
         if confined:
-            return Child.forked(lambda: confined_child.main(known.temp, known))
-        return Child.forked(lambda: runner.main(begin=known), keep=self._inherit)
+            return forked.Forked(lambda: confined_child.main(known.temp, known))
+        return forked.Forked(lambda: runner.main(begin=known), keep=self._inherit)
 
     def _may_fork_itself(self, state: DesiredState) -> bool:
         """True where the child runs no code but the agent's, and this process can be forked and holds no secret."""

@@ -13,17 +13,16 @@ import gc
 import os
 import select
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 import traceback
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import NoReturn
 
+from agent.engine.child import Child, Pipes, environment
 from agent.system.exit import leave
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -31,69 +30,20 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LOST = 1
 """The exit status that stands for one that nobody kept."""
 
-Pipes = tuple[int, int, int]
-"""Descriptors of what a child reads, what it writes, and where its errors go."""
-
 
 def may_fork() -> bool:
     """True where no other thread could hold a lock that the fork would wait for."""
     return threading.active_count() == 1
 
 
-class Process(ABC):
-    """The process of an engine child, at this end of its pipes."""
+class Forked(Child):
+    """This process once more, which does ``run`` and ends with the status that it returns. ``keep``: descriptors that
+    stay open in it. Raises OSError where there is no memory or no process left for it."""
 
-    def __init__(self, begin: Callable[[Pipes], int]) -> None:
-        """``begin`` turns its ends of the pipes, which are closed here then, into its number."""
-        with ExitStack() as theirs, ExitStack() as ours:
-            theirs_in, ours_in = _pipe(theirs, ours)
-            ours_out, theirs_out = _pipe(ours, theirs)
-            ours_err, theirs_err = _pipe(ours, theirs)
-            self.pid = begin((theirs_in, theirs_out, theirs_err))
-            ours.pop_all()
-        self.stdin = os.fdopen(ours_in, "wb", buffering=0)
-        self.stdout = os.fdopen(ours_out, "rb", buffering=0)
-        self.stderr = os.fdopen(ours_err, "rb", buffering=0)
-        self._code: int | None = None
+    def __init__(self, run: Callable[[], int], keep: Iterable[int] = ()) -> None:
+        super().__init__(lambda pipes: fork_into(run, pipes, environment(os.environ), keep))
 
-    def poll(self) -> int | None:
-        """Its status, negative where a signal ended it; None while it runs."""
-        if self._code is None:
-            self._code = self._ended()
-        return self._code
-
-    @abstractmethod
-    def _ended(self) -> int | None:
-        """Its status; called until it is not None."""
-
-    @abstractmethod
-    def await_end(self, timeout_s: float | None) -> None:
-        """Returns when it has ended, or the time is over; its status is still to be asked for."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Raises subprocess.TimeoutExpired."""
-        until = None if timeout is None else time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            left = None if until is None else until - time.monotonic()
-            if timeout is not None and left is not None and left <= 0:
-                raise subprocess.TimeoutExpired("engine", timeout)
-            self.await_end(left)
-        return code
-
-    def send_signal(self, number: int) -> None:
-        """Safe in a signal handler: it asks for no status, which ``poll`` may be about to keep."""
-        if self._code is None:
-            os.kill(self.pid, number)
-
-
-class Forked(Process):
-    """Runs ``run`` in a fork of this process and ends with the status that it returns. Raises OSError where there is no
-    memory or no process left for it."""
-
-    def __init__(self, run: Callable[[], int], environment: Mapping[str, str], keep: Iterable[int] = ()) -> None:
-        super().__init__(lambda pipes: fork_into(run, pipes, environment, keep))
-
-    def _ended(self) -> int | None:
+    def _status(self) -> int | None:
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:
@@ -101,8 +51,7 @@ class Forked(Process):
         return os.waitstatus_to_exitcode(status) if pid else None
 
     def await_end(self, timeout_s: float | None) -> None:
-        if self._code is None:
-            await_end(self.pid, timeout_s)
+        await_end(self.pid, timeout_s)
 
 
 def fork_into(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, str], keep: Iterable[int] = ()) -> int:
@@ -119,14 +68,6 @@ def fork_into(run: Callable[[], int], pipes: Pipes, environment: Mapping[str, st
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
     return pid
-
-
-def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
-    """Makes a pipe; each stack closes its end."""
-    ends = os.pipe()
-    for stack, end in zip((reading, writing), ends, strict=True):
-        stack.callback(os.close, end)
-    return ends
 
 
 def await_end(pid: int, timeout_s: float | None) -> None:

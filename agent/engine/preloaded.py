@@ -24,8 +24,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
-from agent.engine.child import Child, environment
-from agent.engine.forked import LOST, SIGNALS, Pipes, Process, await_end, fork_into
+from agent.engine.child import Child, Pipes, environment
+from agent.engine.forked import LOST, SIGNALS, await_end, fork_into
 
 _MOST_DESCRIPTORS = 16
 _LINE = 4096
@@ -51,7 +51,7 @@ class Preloaded:
             self._connection = None
         connection = self._connection or self._start()
         order = json.dumps({"folder": folder, "pyinfra": pyinfra}).encode()
-        return Child(_Fork(self, connection, lambda pipes: self._begin(order, [*pipes, *keep], timeout_s)))
+        return _Fork(self, connection, lambda pipes: self._begin(order, [*pipes, *keep], timeout_s))
 
     def _start(self) -> socket.socket:
         connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -114,7 +114,7 @@ def _end(process: subprocess.Popen[bytes], connection: socket.socket, words: IO[
     words.close()
 
 
-class _Fork(Process):
+class _Fork(Child):
     """A fork of the preloaded process, which says how it ended. Until another child is asked for nobody else has its
     number."""
 
@@ -123,7 +123,7 @@ class _Fork(Process):
         self._connection = connection
         super().__init__(begin)
 
-    def _ended(self) -> int | None:
+    def _status(self) -> int | None:
         try:
             told = self._connection.recv(_LINE)
         except BlockingIOError:
@@ -137,8 +137,7 @@ class _Fork(Process):
         return self._preloaded.killed_by() or LOST
 
     def await_end(self, timeout_s: float | None) -> None:
-        if self._code is None:
-            select.select([self._connection], [], [], timeout_s)
+        select.select([self._connection], [], [], timeout_s)
 
 
 def serve() -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.engine.child import Child, ChildEndedError
+from agent.engine.child import ChildEndedError
 from agent.engine.forked import Forked, await_end, may_fork
 
 DEADLINE_S = 20.0
@@ -36,7 +36,7 @@ def test_it_answers_by_its_pipes_and_ends_with_its_status() -> None:
         os.write(1, os.read(0, 100).upper())
         return 3
 
-    child = Child.forked(answer)
+    child = Forked(answer)
     child.send(b"word\n", later())
     assert child.receive(later()) == b"WORD\n"
     with pytest.raises(ChildEndedError, match="ended with status 3"):
@@ -48,7 +48,7 @@ def test_what_it_raises_is_told_and_goes_no_further() -> None:
     def fail() -> int:
         raise RuntimeError("out of paper")
 
-    child = Child.forked(fail)
+    child = Forked(fail)
     with pytest.raises(ChildEndedError, match="RuntimeError: out of paper"):
         child.receive(later())
     child.close()
@@ -60,7 +60,7 @@ def test_words_that_are_no_utf_8_are_told() -> None:
     def fail() -> int:
         raise RuntimeError(f"no such file: {name}")
 
-    child = Child.forked(fail)
+    child = Forked(fail)
     with pytest.raises(ChildEndedError, match=r"no such file: \\udcff"):
         child.receive(later())
     child.close()
@@ -78,7 +78,7 @@ def test_it_ends_where_nobody_is_left_to_tell(words: str, status: int) -> None:
             return 3
 
         try:
-            forked = Forked(run, {{}})
+            forked = Forked(run)
             forked.stdout.close(), forked.stderr.close(), forked.stdin.close()
             print(forked.wait({DEADLINE_S}))
         except BaseException:
@@ -97,7 +97,7 @@ def test_without_a_process_left_it_leaves_its_parent_as_it_was(monkeypatch: pyte
     before = state()
     monkeypatch.setattr(os, "fork", refuse)
     with pytest.raises(BlockingIOError):
-        Forked(lambda: 0, {})
+        Forked(lambda: 0)
     assert state() == before
 
 
@@ -112,7 +112,7 @@ def test_it_starts_where_words_of_its_parent_cannot_be_written(unwritable: str) 
         os.dup2(os.open("/dev/full", os.O_WRONLY) if {unwritable!r} == "/dev/full" else unread[1], 1)
         sys.stdout = open(1, "w", closefd=False)
         print("waits to be written")
-        forked = Forked(lambda: os.write(1, b"word") and 3, {{}})
+        forked = Forked(lambda: os.write(1, b"word") and 3)
         os.write(kept, f"{{forked.wait({DEADLINE_S})}} {{forked.stdout.read()}}".encode())
         os._exit(0)
     """)
@@ -126,7 +126,7 @@ def test_it_has_no_descriptor_of_its_parent_and_a_session_of_its_own() -> None:
         return 0
 
     with open("/dev/null"):
-        child = Child.forked(look)
+        child = Forked(look)
     assert child.receive(later()) == b"0 True /\n"
     child.close()
 
@@ -140,7 +140,7 @@ def test_it_keeps_the_lock_of_its_parent(tmp_path: Path) -> None:
             os.write(1, f"{here}\n".encode())
             return 0
 
-        child = Child.forked(look, keep=(lock.fileno(),))
+        child = Forked(look, keep=(lock.fileno(),))
         assert child.receive(later()) == b"[True, False]\n"
         child.close()
 
@@ -148,7 +148,7 @@ def test_it_keeps_the_lock_of_its_parent(tmp_path: Path) -> None:
 def test_a_signal_that_its_parent_handles_ends_it() -> None:
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        forked = Forked(lambda: time.sleep(DEADLINE_S) or 0, {})
+        forked = Forked(lambda: time.sleep(DEADLINE_S) or 0)
         forked.send_signal(signal.SIGTERM)
         assert forked.wait(DEADLINE_S) == -signal.SIGTERM
     finally:
@@ -156,7 +156,7 @@ def test_a_signal_that_its_parent_handles_ends_it() -> None:
 
 
 def test_a_signal_from_a_handler_leaves_its_status_to_who_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    forked, waitpid = Forked(lambda: 3, {}), os.waitpid
+    forked, waitpid = Forked(lambda: 3), os.waitpid
 
     def interrupted(pid: int, options: int) -> tuple[int, int]:
         early = waitpid(pid, options)
@@ -170,21 +170,21 @@ def test_a_signal_from_a_handler_leaves_its_status_to_who_waits_for_it(monkeypat
 
 
 def test_a_status_that_somebody_else_asked_for_is_no_success() -> None:
-    forked = Forked(lambda: 0, {})
+    forked = Forked(lambda: 0)
     os.waitpid(forked.pid, 0)
     assert forked.poll() == 1
 
 
 def test_it_is_killed_before_it_has_a_session_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "setsid", lambda: time.sleep(DEADLINE_S))
-    child = Child.forked(lambda: (tmp_path / "late").touch() or 0)
+    child = Forked(lambda: (tmp_path / "late").touch() or 0)
     child.kill()
     child.close()
     assert not (tmp_path / "late").exists()
 
 
 def test_the_wait_for_its_end_ends_with_it() -> None:
-    forked = Forked(lambda: 0, {})
+    forked = Forked(lambda: 0)
     await_end(forked.pid, DEADLINE_S)
     assert forked.poll() == 0
 
@@ -239,7 +239,7 @@ def test_while_it_confines_itself_it_does_not_do_what_its_parent_does_as_it_ends
         confined.confine = confine
         atexit.register(lambda: print("parent" if os.getpid() == parent else "child"))
         parent, begin = os.getpid(), Begin({str(tmp_path)!r}, {str(tmp_path)!r}, ())
-        forked = Forked(lambda: confined.main({str(tmp_path)!r}, begin), {{}})
+        forked = Forked(lambda: confined.main({str(tmp_path)!r}, begin))
         code = forked.wait({DEADLINE_S})
         print(code, b"child" in forked.stdout.read(), forked.stderr.read())
     """)
