@@ -15,7 +15,7 @@ from agent.cli.giving_back import complaints, counts, give_back, plan_uninstall,
 from agent.cli.invocation import CliCommand, Reply, require_root
 from agent.cli.output import Output
 from agent.deploys.packages.apt import environment
-from agent.deploys.packages.package_manager import require_manager
+from agent.deploys.packages.package import require_manager
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
 from agent.errors import DeployError, Exit, HostwrightError, LockedError, SettingsError
 from agent.host import installation

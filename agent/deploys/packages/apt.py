@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,11 +116,12 @@ def ask(argv: Sequence[str]) -> str:
     return _output(_run(argv))
 
 
-def require(argv: Sequence[str]) -> None:
-    """Run a command that only reads. Raises DeployError where it fails."""
-    done = _run(argv)
+def require(argv: Sequence[str], timeout_s: float = QUERY_TIMEOUT_S, more: Mapping[str, str] | None = None) -> str:
+    """Run a command, with ``more`` in its environment, and return its output. Raises DeployError where it fails."""
+    done = _run(argv, timeout_s, more)
     if not done.ok:
         raise failure(done)
+    return _output(done)
 
 
 def mend() -> None:
@@ -143,9 +145,9 @@ def mend() -> None:
 
 
 def _unless_it_removes(*arguments: str) -> None:
-    dry = _run([*_APT_GET, "--simulate", *arguments])
-    if dry.ok and not DryRun.parsed(_output(dry)).goes:
-        _run([*_APT_GET, *arguments], RUN_TIMEOUT_S)
+    with suppress(DeployError):
+        if not dry_run(*arguments).goes:
+            apt_get(*arguments)
 
 
 def command(*arguments: str) -> tuple[str, ...]:
@@ -155,17 +157,12 @@ def command(*arguments: str) -> tuple[str, ...]:
 
 def apt_get(*arguments: str, more: Mapping[str, str] | None = None, timeout_s: float = RUN_TIMEOUT_S) -> None:
     """Run apt-get, with ``more`` in its environment. Raises DeployError where it fails."""
-    done = _run(command(*arguments), timeout_s, more)
-    if not done.ok:
-        raise failure(done)
+    require(command(*arguments), timeout_s, more)
 
 
 def dry_run(*arguments: str) -> DryRun:
     """Find out what ``apt_get`` would do. Raises DeployError where apt would refuse."""
-    done = _run(command("--simulate", *arguments))
-    if not done.ok:
-        raise failure(done)
-    return DryRun.parsed(_output(done))
+    return DryRun.parsed(require(command("--simulate", *arguments)))
 
 
 def mark(word: str, names: Iterable[str]) -> None:

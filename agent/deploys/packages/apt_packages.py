@@ -13,8 +13,8 @@ from pathlib import Path
 from agent.deploys.kind import ResourceState, reason_of, state_before, state_left
 from agent.deploys.packages import apt, holds
 from agent.deploys.packages.changes import PackageChange
-from agent.deploys.packages.dpkg import Packages
-from agent.deploys.packages.package_manager import PackageManager
+from agent.deploys.packages.dpkg import Installed, Packages
+from agent.deploys.packages.package import PackageManager
 from agent.deploys.packages.transaction import Transaction
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
@@ -41,11 +41,12 @@ _ONLY_WHAT_IS_NEEDED = (
 
 class AptPackages(PackageManager):
     def installed(self) -> Mapping[str, ResourceState]:
-        return {name: _state(_packages(), name) for name in _packages().installed}
+        packages, automatic = _known()
+        return {name: _state(found, automatic) for name, found in packages.installed.items()}
 
     def state(self, name: str) -> ResourceState | None:
-        packages = _packages()
-        return _state(packages, name) if name in packages.by_name else None
+        packages, automatic = _known()
+        return _state(packages.by_name[name], automatic) if name in packages.by_name else None
 
     def take_away(self, names: Sequence[str], *, purge: bool) -> Mapping[str, str]:
         removal = PackageRemoval(names, purge=purge)
@@ -79,7 +80,8 @@ class AptPackages(PackageManager):
             transaction.run([change])
             if refusal := transaction.refusals[name]:
                 raise DeployError(f"{name} {version} cannot be had any more: {reason_of(refusal)}")
-        if bool(before.get("auto")) != _state(apt.query(), name)["auto"] and (comes or ours("auto")):
+        there = self.state(name) or {}
+        if bool(before.get("auto")) != there["auto"] and (comes or ours("auto")):
             apt.mark("auto" if before.get("auto") else "manual", [name])
         holds.disclaim([name])
 
@@ -158,38 +160,23 @@ class PackageRemoval(Transaction):
             kept |= more
 
 
-def _state(packages: Packages, name: str) -> ResourceState:
-    found = packages.by_name[name]
-    return {"version": found.version, "held": found.held, "auto": found.name in _auto()}
+def _state(found: Installed, automatic: Collection[str]) -> ResourceState:
+    return {"version": found.version, "held": found.held, "auto": found.name in automatic}
 
 
-def _packages() -> Packages:
-    """The packages on the host. dpkg is asked once for as long as nothing changes: a ledger looks at one by one."""
-    return _packages_at(_stamps())
-
-
-@lru_cache(maxsize=1)
-def _packages_at(stamps: object) -> Packages:
-    del stamps
-    return apt.query()
-
-
-def _auto() -> frozenset[str]:
-    """Names of the packages that came along as dependencies (apt-mark(8))."""
-    return _auto_at(_stamps())
+def _known() -> tuple[Packages, Collection[str]]:
+    """The packages on the host, and the names of those that came along as dependencies (apt-mark(8)). dpkg is asked
+    once for as long as nothing changes: a ledger looks at one by one."""
+    stats = [path.stat() for path in _SOURCES if path.exists()]
+    return _known_at(tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats))
 
 
 @lru_cache(maxsize=1)
-def _auto_at(stamps: object) -> frozenset[str]:
+def _known_at(stamps: object) -> tuple[Packages, Collection[str]]:
     del stamps
-    found: set[str] = set()
+    automatic: set[str] = set()
     for stanza in _AUTO.read_text().split("\n\n") if _AUTO.exists() else ():
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line)
         if fields.get("Auto-Installed") == "1":
-            found |= {fields["Package"], f"{fields['Package']}:{fields['Architecture']}"}
-    return frozenset(found)
-
-
-def _stamps() -> object:
-    stats = [path.stat() for path in _SOURCES if path.exists()]
-    return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)
+            automatic |= {fields["Package"], f"{fields['Package']}:{fields['Architecture']}"}
+    return apt.query(), automatic

@@ -108,15 +108,9 @@ def changes(
         hold = holds.on(name, found) if missing or found is not None else None
         if missing or (hold is not None and found is not None and found.held != hold):
             due.append(PackageChange(name, version=version, found=found, install=missing, hold=hold))
-    return (*due, *removals(packages, absent, holds))
-
-
-def removals(packages: Packages, absent: Iterable[str], holds: Holds = Holds()) -> tuple[PackageChange, ...]:
-    """One for each of ``absent`` that is there."""
     there = {name: packages.by_name[name] for name in absent if name in packages.by_name}
-    return tuple(
-        PackageChange(name, remove=True, found=found, hold=holds.on(name, found)) for name, found in there.items()
-    )
+    going = (PackageChange(name, remove=True, found=found, hold=holds.on(name, found)) for name, found in there.items())
+    return (*due, *going)
 
 
 def with_upgrades(

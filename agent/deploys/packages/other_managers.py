@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.deploys.kind import ResourceState, state_before, state_left
-from agent.deploys.packages.package_manager import PackageManager
+from agent.deploys.packages.package import PackageManager
 from agent.deploys.telling import plain_lines, reason
 from agent.domain.ownership import LedgerEntry, Seen
 from agent.errors import DeployError
@@ -96,10 +96,6 @@ class OtherManager(PackageManager):
         """Removes one. Raises DeployError."""
         _change([*self.keep, name], name)
 
-    def command(self, *, purge: bool) -> tuple[str, ...]:
-        """The command that removes the packages whose names stand behind it."""
-        return self.purge if purge else self.keep
-
     def installed(self) -> Mapping[str, ResourceState]:
         return {name: {"version": max(versions)} for name, versions in self.versions().items()}
 
@@ -111,17 +107,18 @@ class OtherManager(PackageManager):
         there = self._there(names)
         if not there:
             return {}
-        run([*self.command(purge=purge), *there], timeout_s=_RUN_TIMEOUT_S)
+        command = self.purge if purge else self.keep
+        run([*command, *there], timeout_s=_RUN_TIMEOUT_S)
         stayed = {}
         for name in self._there(there):
-            done = run([*self.command(purge=purge), name], timeout_s=_RUN_TIMEOUT_S)
+            done = run([*command, name], timeout_s=_RUN_TIMEOUT_S)
             if self._there([name]):
                 stayed[name] = "another package needs it" if done.ok else _reason(done)
         return stayed
 
     def farewell(self, names: Sequence[str]) -> tuple[Sequence[str], Mapping[str, str]]:
         there = self._there(names)
-        return ([*self.command(purge=True), *there] if there else []), {}
+        return ([*self.purge, *there] if there else []), {}
 
     def put_back(self, entry: LedgerEntry, now: Seen | None) -> None:
         version = state_before(entry).get("version")

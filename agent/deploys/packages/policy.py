@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from itertools import dropwhile, takewhile
 
@@ -11,13 +11,12 @@ QUERY = ("apt-cache", "policy")
 """Followed by ``--`` and names. It takes 20 ms, or a second where apt's cache has to be made anew. Without names it
 tells of the sources."""
 
-_NAME = re.compile(r"(\S+):$")
-_FIELD = re.compile(r"  (Installed|Candidate): (\S+)$")
-_VERSION = re.compile(r"(?: \*\*\*|    ) (\S+) -?\d+$")
-_OFFER = re.compile(r" {7,}-?\d+ (\S.*)$")
+_NAME = re.compile(r"^(\S+):$", re.MULTILINE)
+_FIELD = re.compile(r"^  (Installed|Candidate): (\S+)$", re.MULTILINE)
+_LINE = re.compile(r"^(?:(?: \*\*\*|    ) (\S+) -?\d+| {7,}-?\d+ (\S.*))$", re.MULTILINE)
+"""A version, or one of those who offer the version above."""
 _SOURCE = re.compile(r" *-?\d+ (\S.*)$")
 _RELEASE = re.compile(r" +release (.*)$")
-_NOTHING = "(none)"
 
 _SECURITY_LABEL = "Debian-Security"
 _SECURITY_SUFFIX = "-security"
@@ -25,61 +24,45 @@ _SECURITY_SUFFIX = "-security"
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """``sources``: who offers it, each as apt writes it (``http://… bookworm/main amd64 Packages``)."""
-
-    version: str
-    sources: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
-    """One package: the version that is there, the one that apt would choose, and all, the newest first."""
+    """One package: the version that is there (empty: none), the one that apt would choose, and all, the newest first.
+    Each with who offers it, as apt writes it (``http://… bookworm/main amd64 Packages``)."""
 
-    installed: str | None
-    candidate: str | None
-    versions: tuple[Version, ...]
+    installed: str
+    candidate: str
+    versions: Mapping[str, Set[str]]
 
     def upgrade(self, sources: frozenset[str] | None) -> str | None:
         """The newest version above the installed one that one of ``sources`` offers (None: anybody), and at most the
         one that apt would choose: an administrator's preferences count. None where there is no such version."""
-        if self.installed is None:
+        if not self.installed:
             return None
-        newer = takewhile(lambda known: known.version != self.installed, self.versions)
-        taken = dropwhile(lambda known: known.version != self.candidate, newer)
-        return next((known.version for known in taken if sources is None or known.sources & sources), None)
+        newer = takewhile(lambda version: version != self.installed, self.versions)
+        taken = dropwhile(lambda version: version != self.candidate, newer)
+        return next((version for version in taken if sources is None or self.versions[version] & sources), None)
 
 
 def tables(output: str) -> Mapping[str, Table]:
     """By name, what ``QUERY`` wrote of it; no versions for a virtual package. Unknown names are not in it."""
-    fields: dict[str, dict[str, str]] = {}
-    versions: dict[str, list[tuple[str, set[str]]]] = {}
-    name = ""
-    for line in output.splitlines():
-        if match := _NAME.match(line):
-            name = match[1]
-            fields[name], versions[name] = {}, []
-        elif not name:
-            continue
-        elif match := _FIELD.match(line):
-            fields[name][match[1]] = match[2]
-        elif match := _VERSION.match(line):
-            versions[name].append((match[1], set()))
-        elif (match := _OFFER.match(line)) and versions[name]:
-            versions[name][-1][1].add(match[1])
-    return {
-        name: Table(
-            installed=_known(found.get("Installed")),
-            candidate=_known(found.get("Candidate")),
-            versions=tuple(Version(version, frozenset(sources)) for version, sources in versions[name]),
-        )
-        for name, found in fields.items()
-    }
+    _, *parts = _NAME.split(output)
+    return {name: _table(told) for name, told in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _table(told: str) -> Table:
+    fields = dict(_FIELD.findall(told.replace("(none)", "")))
+    versions: dict[str, set[str]] = {}
+    offers: set[str] = set()
+    for version, source in _LINE.findall(told):
+        if version:
+            offers = versions.setdefault(version, set())
+        else:
+            offers.add(source)
+    return Table(fields.get("Installed", ""), fields.get("Candidate", ""), versions)
 
 
 def versions(output: str) -> Mapping[str, frozenset[str]]:
     """By name, the versions that could be installed; none for a virtual package. Unknown names are not in it."""
-    return {name: frozenset(known.version for known in table.versions) for name, table in tables(output).items()}
+    return {name: frozenset(table.versions) for name, table in tables(output).items()}
 
 
 def security_sources(output: str) -> frozenset[str]:
@@ -95,7 +78,3 @@ def security_sources(output: str) -> frozenset[str]:
         elif match := _SOURCE.match(line):
             source = match[1]
     return frozenset(found)
-
-
-def _known(version: str | None) -> str | None:
-    return None if version == _NOTHING else version

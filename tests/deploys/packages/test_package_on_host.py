@@ -199,5 +199,5 @@ def test_a_version_that_cannot_be_had_any_more_is_said(deploys: Deploys, kinds: 
 )
 def test_other_managers_are_told_in_their_own_words(manager: str, keep: str, purge: str) -> None:
     told = MANAGERS[manager]
-    assert " ".join(told.command(purge=False)) == keep
-    assert " ".join(told.command(purge=True)) == purge
+    assert " ".join(told.keep) == keep
+    assert " ".join(told.purge) == purge
