@@ -10,12 +10,12 @@ from pathlib import Path
 
 from agent.deploys import questions as about
 from agent.deploys.correction import Correction, as_deploy_error, each_alone
-from agent.deploys.users import access, accounts, departed, keys, memberships, numbers, sudoers
+from agent.deploys.users import access, accounts, departed, keys, memberships, sudoers
 from agent.deploys.users.accounts import AccountFiles, Person
 from agent.deploys.users.commands import ShadowCommand
 from agent.deploys.users.decide import account_difference, group_difference
 from agent.deploys.users.departed import Departed
-from agent.deploys.users.numbers import Numbering
+from agent.deploys.users.numbers import Numbering, require_own_home
 from agent.deploys.users.ssh_folder import NOTHING, ssh_folder, write_keys
 from agent.deploys.users.wanted import SUDO_RULE, WantedAccount, WantedGroup, WantedUsers
 from agent.domain import codec
@@ -103,7 +103,7 @@ def _account(
         return _leaving(found, person) if person is not None else None
     if person is None:
         wanted = numbering.account(name, wanted)
-    _require_own_home(found, name, wanted)
+    require_own_home(found, name, wanted)
     given = memberships.given(name)
     difference = account_difference(found, name, wanted, groups=groups, given=given, exists=os.path.exists)
     parts = [*_return(person, wanted), *_keys(person, name, wanted), *_sudo(name, wanted)]
@@ -150,19 +150,6 @@ def _remove(name: str) -> str:
     ):
         raise DeployError(f"{name}: {why}")
     return why
-
-
-def _require_own_home(found: AccountFiles, name: str, wanted: WantedAccount) -> None:
-    person = found.people.get(name)
-    uid = wanted.uid if person is None else person.uid
-    home = (wanted.home or f"{numbers.HOMES}/{name}") if person is None else person.home
-    if uid is None or wanted.system or not (why := numbers.home_of_another(found, name, uid, home)):
-        return
-    raise DeployError(
-        why,
-        hint=f"if it is theirs, `chown --recursive --from=UID {name}: {home}` on the host; else give it another home",
-        consequence=Consequence.STALL,
-    )
 
 
 def _return(person: Person | None, wanted: WantedAccount) -> Iterator[_Part]:

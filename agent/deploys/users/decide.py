@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,56 +70,47 @@ def account_difference(
 
     Raises DeployError for what must not be done to an account, and for one that cannot be made.
     """
+    there = {*found.groups, *groups} - {group for group, its in groups.items() if its.absent}
+    impossible = list(_impossible(found, name, wanted, there, exists))
+    refusals = tuple(error for error, _ in impossible)
     person = found.people.get(name)
-    possible, refusals = _possible(found, name, wanted, groups, exists)
-    if person is not None:
-        return replace(_changed(found, person, possible, given, exists), refusals=refusals)
-    if refusals:
+    if person is None and refusals:
         raise refusals[0]
-    return _created(name, wanted, has_group=groups[name].absent is False if name in groups else name in found.groups)
+    if person is None:
+        return _created(name, wanted, has_group=name in there)
+    for _, without in impossible:
+        wanted = replace(wanted, **without)
+    return replace(_changed(found, person, wanted, given, exists), refusals=refusals)
 
 
-def _possible(
-    found: AccountFiles,
-    name: str,
-    wanted: WantedAccount,
-    groups: Mapping[str, WantedGroup],
-    exists: Callable[[str], bool],
-) -> tuple[WantedAccount, tuple[DeployError, ...]]:
-    """``wanted`` without what cannot be on this host, and why not."""
-    refusals: list[DeployError] = []
-    without: dict[str, Any] = {}
-
-    def missing(group: str) -> bool:
-        return groups[group].absent if group in groups else group not in found.groups
-
-    for group in dict.fromkeys(filter(missing, (*wanted.groups, *filter(None, [wanted.group])))):
-        refusals.append(
+def _impossible(
+    found: AccountFiles, name: str, wanted: WantedAccount, there: Collection[str], exists: Callable[[str], bool]
+) -> Iterator[tuple[DeployError, Mapping[str, Any]]]:
+    """Why some of what is wanted cannot be on this host, and the fields that leave it out. ``there``: the groups."""
+    names = (*wanted.groups, *filter(None, [wanted.group]))
+    for group in dict.fromkeys(group for group in names if group not in there):
+        yield (
             DeployError(
                 f"{name}: there is no group {group} on this host",
                 hint="add it to groups, or install the package that brings it in a deploy before this one",
-            )
+            ),
+            {"groups": tuple(other for other in wanted.groups if other in there)}
+            | ({"group": None} if group == wanted.group else {}),
         )
-        without["groups"] = tuple(other for other in wanted.groups if not missing(other))
-        without |= {"group": None} if group == wanted.group else {}
     if wanted.shell is not None and not exists(wanted.shell):
-        refusals.append(
+        yield (
             DeployError(
                 f"{name}: there is no shell {wanted.shell} on this host",
                 hint="install its package in a deploy before this one; without it nobody could log in",
-            )
+            ),
+            {"shell": None},
         )
-        without["shell"] = None
     holder = next((other.name for other in found.people.values() if other.uid == wanted.uid and other.name != name), "")
     if holder:
-        refusals.append(_refused(f"uid {wanted.uid}, wanted for {name}, belongs to {holder}"))
-        without["uid"] = None
+        yield _refused(f"uid {wanted.uid}, wanted for {name}, belongs to {holder}"), {"uid": None}
     if wanted.password_hash is not None and not PASSWORD_HASH.fullmatch(wanted.password_hash):
-        refusals.append(
-            _refused(f"{name}: the secret in password_hash is not a hash as crypt(5) writes it ($y$…, $6$…)")
-        )
-        without["password_hash"] = None
-    return replace(wanted, **without), tuple(refusals)
+        why = f"{name}: the secret in password_hash is not a hash as crypt(5) writes it ($y$…, $6$…)"
+        yield _refused(why), {"password_hash": None}
 
 
 def _created(name: str, wanted: WantedAccount, *, has_group: bool) -> UserDifference:

@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,17 +24,8 @@ HOMES = Path("/home")
 
 _LOGIN_DEFS = Path("/etc/login.defs")
 _SETTING = re.compile(r"^\s*(\w+)\s+(\d+)\s*$", re.MULTILINE)
-_DEFAULTS = {
-    "UID_MIN": 1000,
-    "UID_MAX": 60000,
-    "SYS_UID_MIN": 100,
-    "SYS_UID_MAX": 999,
-    "GID_MIN": 1000,
-    "GID_MAX": 60000,
-    "SYS_GID_MIN": 100,
-    "SYS_GID_MAX": 999,
-}
-"""login.defs(5), where it is silent."""
+_ORDINARY, _SYSTEM = (1000, 60000), (100, 999)
+"""First and last numbers of accounts and groups, where login.defs(5) is silent."""
 
 
 class Numbering:
@@ -76,8 +68,7 @@ class Numbering:
         homes, others = self._left_behind
         if not homes and not others:
             return None
-        limits, prefix = _limits(), "SYS_" if system else ""
-        low, high = limits[f"{prefix}{kind}_MIN"], limits[f"{prefix}{kind}_MAX"]
+        low, high = _limits(f"SYS_{kind}", _SYSTEM) if system else _limits(kind, _ORDINARY)
         used = {*self._taken, *homes, *others}
         above = max((number for number in used if low <= number <= high), default=low - 1) + 1
         candidates = range(high, low - 1, -1) if system else (*range(above, high + 1), *range(low, above))
@@ -96,7 +87,10 @@ class Numbering:
         others = {gid for name, gid in groups.items() if name not in self._found.groups} - gids
         others |= {entry.uid for entry in gone} - uids | {entry.gid for entry in gone} - gids
         owners: dict[int, str] = {}
-        for path in (*(entry.home for entry in gone), *_folders(HOMES)):
+        homes = [entry.home for entry in gone]
+        with suppress(OSError):
+            homes += sorted(map(str, HOMES.iterdir()))
+        for path in homes:
             status = _folder(path)
             if status is not None and status.st_uid not in {*uids, 0}:
                 owners.setdefault(status.st_uid, path)
@@ -105,17 +99,24 @@ class Numbering:
         return owners, others
 
 
-def home_of_another(found: AccountFiles, name: str, uid: int, home: str) -> str:
-    """The owner of a home that is somebody else's than the account's; empty where it is its own, is not there, or is
-    shared on purpose: with root, a system account, or another account of the same home."""
+def require_own_home(found: AccountFiles, name: str, wanted: WantedAccount) -> None:
+    """Raises DeployError where the home that an account has, or is to have, is somebody else's. It may be shared on
+    purpose: with root, a system account, or another account of the same home."""
+    person = found.people.get(name)
+    uid = wanted.uid if person is None else person.uid
+    home = (wanted.home or f"{HOMES}/{name}") if person is None else person.home
     status = _folder(home)
-    if status is None or status.st_uid in (uid, 0) or is_system_id(uid):
-        return ""
-    owner = next((person for person in found.people.values() if person.uid == status.st_uid), None)
+    if uid is None or wanted.system or is_system_id(uid) or status is None or status.st_uid in (uid, 0):
+        return
+    owner = next((other for other in found.people.values() if other.uid == status.st_uid), None)
     if owner is not None and (owner.is_system or owner.home == home):
-        return ""
+        return
     whose = f"uid {status.st_uid}, which nobody has" if owner is None else f"{owner.name} (uid {owner.uid})"
-    return f"{name}: its home {home} belongs to {whose}, and not to uid {uid}"
+    raise DeployError(
+        f"{name}: its home {home} belongs to {whose}, and not to uid {uid}",
+        hint=f"if it is theirs, `chown --recursive --from=UID {name}: {home}` on the host; else give it another home",
+        consequence=Consequence.STALL,
+    )
 
 
 def _folder(path: str) -> os.stat_result | None:
@@ -126,17 +127,10 @@ def _folder(path: str) -> os.stat_result | None:
     return status if stat.S_ISDIR(status.st_mode) else None
 
 
-def _folders(homes: Path) -> list[str]:
+def _limits(kind: str, default: tuple[int, int]) -> tuple[int, int]:
+    """The first and the last number of a ``kind``, as login.defs(5) calls it."""
     try:
-        return sorted(f"{path}" for path in homes.iterdir())
+        said = dict(_SETTING.findall(read_bounded(_LOGIN_DEFS).decode(errors="replace")))
     except OSError:
-        return []
-
-
-def _limits() -> dict[str, int]:
-    try:
-        text = read_bounded(_LOGIN_DEFS).decode(errors="replace")
-    except OSError:
-        text = ""
-    said = {name: int(value) for name, value in _SETTING.findall(text) if name in _DEFAULTS}
-    return {**_DEFAULTS, **said}
+        said = {}
+    return int(said.get(f"{kind}_MIN", default[0])), int(said.get(f"{kind}_MAX", default[1]))
