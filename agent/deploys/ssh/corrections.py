@@ -12,7 +12,7 @@ from agent.deploys import systemctl, tree
 from agent.deploys.correction import Correction, refusal
 from agent.deploys.items import Item, items_from_json
 from agent.deploys.ssh import host
-from agent.deploys.ssh.reading import DROP_IN, UNITS
+from agent.deploys.ssh.reading import DROP_IN, UNITS, Configuration
 from agent.deploys.unit_state import LoadedUnit, changed_since, started_at
 from agent.domain.digest import JSON
 from agent.domain.plan import WantedChange
@@ -27,16 +27,16 @@ def corrections(arguments: Mapping[str, JSON], root: Path) -> Sequence[Correctio
     Settings are refused on a host without sshd or systemd.
     """
     items = items_from_json(arguments["items"])
-    keywords = cast("list[str]", arguments["keywords"])
-    corrections = tree.corrections(items, root)
+    found = tree.corrections(items, root)
     drop_in = next((item for item in items if item.path == DROP_IN), None)
-    if drop_in is not None:
-        try:
-            corrections = _with_settings(corrections, drop_in, keywords)
-        except DeployError as error:
-            others = [correction for correction in corrections if correction.change.resource != drop_in.key]
-            corrections = [*others, refusal(drop_in.key, error)]
-    return corrections
+    if drop_in is None:
+        return found
+    plain = next((correction for correction in found if correction.change.resource == drop_in.key), None)
+    try:
+        settings = _settings(drop_in, plain, cast("list[str]", arguments["keywords"]))
+    except DeployError as error:
+        settings = refusal(drop_in.key, error)
+    return [*(correction for correction in found if correction is not plain), *filter(None, [settings])]
 
 
 def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
@@ -50,12 +50,12 @@ def questions(arguments: Mapping[str, JSON]) -> Iterator[Question]:
     yield from about.through(host.daemon())
     yield from systemctl.questions(UNITS)
     yield from about.below(DROP_IN)
-    for place in host.configuration(drop_in.text or "").places():
+    for place in Configuration(drop_in.text or "").places():
         yield from about.through(place)
 
 
-def _with_settings(corrections: list[Correction], drop_in: Item, keywords: list[str]) -> list[Correction]:
-    """``corrections`` with the one of the drop-in, if there is any, as one that asks sshd first."""
+def _settings(drop_in: Item, plain: Correction | None, keywords: list[str]) -> Correction | None:
+    """The correction of the drop-in: ``plain``, if there is any, as one that asks sshd first. Raises DeployError."""
     host.daemon()
     if not booted():
         raise DeployError(
@@ -64,17 +64,15 @@ def _with_settings(corrections: list[Correction], drop_in: Item, keywords: list[
             consequence=Consequence.STALL,
         )
     unit, verb, outdated = _sshd()
-    plain = next((correction for correction in corrections if correction.change.resource == drop_in.key), None)
-    others = [correction for correction in corrections if correction is not plain]
     if plain is not None:
         words = [plain.change.operation, *([f"{verb} {unit}"] if unit else [])]
         change = replace(plain.change, operation=", ".join(words))
-        return [*others, Correction(change, host.put_settings, drop_in, _content(drop_in), keywords, unit, verb)]
-    if why := host.configuration(drop_in.text or "").obstacle(keywords):
-        return [*others, refusal(drop_in.key, host.not_in_force(why))]
+        return Correction(change, host.put_settings, drop_in, keywords, unit, verb)
+    if why := Configuration(drop_in.text or "").obstacle(keywords):
+        raise host.not_in_force(why)
     if unit and outdated:
-        return [*others, Correction(WantedChange(drop_in.key, f"{verb} {unit}"), host.tell, unit, verb)]
-    return others
+        return Correction(WantedChange(drop_in.key, f"{verb} {unit}"), host.tell, unit, verb)
+    return None
 
 
 def _sshd() -> tuple[str | None, str, bool]:
@@ -94,7 +92,3 @@ def _sshd() -> tuple[str | None, str, bool]:
 
 def _failed(unit: LoadedUnit) -> bool:
     return unit.load == "loaded" and (unit.active == "failed" or unit.restarting)
-
-
-def _content(item: Item) -> bytes:
-    return (item.text or "").encode()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from agent.deploys import systemctl, tree
@@ -66,18 +67,18 @@ def daemon() -> str:
     return found
 
 
-def put_settings(item: Item, content: bytes | None, keywords: Sequence[str], unit: str | None, verb: str) -> None:
+def put_settings(item: Item, keywords: Sequence[str], unit: str | None, verb: str) -> None:
     """Writes the drop-in, if sshd agrees, and has ``unit`` read it by ``verb``. Raises DeployError; then what was there
     is there again, and a unit that ran runs."""
     require_sound(item.text or "", keywords)
     before = _as_it_is(item)
-    tree.put(item, content)
+    _put(item)
     if unit is None:
         return
     try:
         tell(unit, verb)
     except DeployError as error:
-        tree.put(before, (before.text or "").encode())
+        _put(before)
         hint = "correct the settings; what was there before is there again"
         if verb == RELOAD and not is_active(unit):
             try:
@@ -108,6 +109,10 @@ def tell(unit: str, verb: str) -> None:
     raise DeployError(f"{unit} does not run with these settings: {errors or why}", kind=ProblemKind.SSHD_ENDED)
 
 
+def _put(item: Item) -> None:
+    tree.put(item, (item.text or "").encode())
+
+
 def _listens_since(begun: float) -> bool:
     with suppress(OSError):
         return _PID_FILE.stat().st_mtime >= begun
@@ -125,14 +130,10 @@ def _as_it_is(item: Item) -> Item:
     )
 
 
-def configuration(text: str) -> Configuration:
-    return Configuration(MAIN, DROP_IN, text)
-
-
 def require_sound(text: str, keywords: Sequence[str]) -> None:
     """Raises DeployError where sshd, with ``text`` as our drop-in, would not start, would not do what these keywords
     of ``text`` say, or would let nobody in."""
-    sshd, config = daemon(), configuration(text)
+    sshd, config = daemon(), Configuration(text)
     if why := config.obstacle(keywords):
         raise not_in_force(why)
     _SEPARATION.mkdir(mode=0o755, exist_ok=True)
@@ -149,7 +150,7 @@ def require_sound(text: str, keywords: Sequence[str]) -> None:
         ours, all_ = wanted.get(keyword, frozenset()), effective.get(keyword, frozenset())
         if keyword not in _DEPENDENT and not (ours <= all_ if keyword in _SUPERSET else ours == all_):
             raise not_in_force(f"sshd says {keyword} {' '.join(sorted(all_)) or 'is not set'}")
-    if why := shuts_out(effective, _user_exists, _group_exists):
+    if why := shuts_out(effective, partial(_knows, pwd.getpwnam), partial(_knows, grp.getgrnam)):
         raise DeployError(f"sshd would let nobody in: {why}", hint="correct the settings; nothing was changed")
 
 
@@ -194,19 +195,9 @@ def _run(*argv: str, names: Mapping[str, str] | None = None) -> str:
     raise DeployError(f"sshd refuses the settings: {reason}", hint="see sshd_config(5); nothing was changed")
 
 
-def _user_exists(pattern: str) -> bool:
+def _knows(find: Callable[[str], object], name: str) -> bool:
+    """True where ``find`` has the name, or it is a pattern."""
     try:
-        return _is_pattern(pattern) or bool(pwd.getpwnam(pattern))
+        return "*" in name or "?" in name or bool(find(name))
     except KeyError:
         return False
-
-
-def _group_exists(pattern: str) -> bool:
-    try:
-        return _is_pattern(pattern) or bool(grp.getgrnam(pattern))
-    except KeyError:
-        return False
-
-
-def _is_pattern(name: str) -> bool:
-    return any(character in name for character in "*?")

@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from agent.domain.question import UnsignedError
@@ -46,22 +47,23 @@ class SshdSetting:
 class Configuration:
     """``main`` and what it includes, as if ``drop_in`` held ``text``."""
 
-    def __init__(self, main: str, drop_in: str, text: str) -> None:
+    def __init__(self, text: str, main: str = MAIN, drop_in: str = DROP_IN) -> None:
         self._main = main
         self._drop_in = drop_in
         self._text = text
+        self._files_read: list[str] = []
+        self._patterns_read: list[str] = []
 
     def obstacle(self, keywords: Iterable[str]) -> str:
         """The reason why one of these settings of the drop-in would not be in force; empty when all would be.
         Raises DeployError where ``main`` cannot be read."""
-        read: list[str] = []
-        said = list(self._said(self._main, read))
-        if self._drop_in not in read:
+        said = self._settings
+        if self._drop_in not in self._files_read:
             return f"{self._main} does not include it, or only below a Match"
         for keyword in keywords:
-            for one in said:
-                if one.keyword != keyword or keyword in _UNITED:
-                    continue
+            if keyword in _UNITED:
+                continue
+            for one in (one for one in said if one.keyword == keyword):
                 if one.file != self._drop_in:
                     return f"{one.file}, line {one.line}, sets {keyword} as well"
                 if keyword not in _GATHERED:
@@ -72,11 +74,9 @@ class Configuration:
         """The files that are read, and the folders in which others would be.
 
         Raises DeployError where ``main`` cannot be read, UnsignedError where a pattern finds the folders, too."""
-        read: list[str] = []
-        patterns: list[str] = []
-        list(self._said(self._main, read, patterns=patterns))
-        yield from read
-        for pattern in patterns:
+        _ = self._settings
+        yield from self._files_read
+        for pattern in self._patterns_read:
             folder = posixpath.dirname(pattern)
             if any(sign in folder for sign in "*?["):
                 raise UnsignedError(f"sshd reads the folders {folder}")
@@ -93,24 +93,24 @@ class Configuration:
         files = [place if file == self._drop_in else file for file in self._files(match[2])]
         return f"Include {' '.join(files)}"
 
-    def _said(
-        self, file: str, read: list[str], depth: int = 0, patterns: list[str] | None = None
-    ) -> Iterator[SshdSetting]:
-        """The settings of ``file`` in the order in which sshd comes by them; what is below a Match is not for all.
-        ``read`` gathers the files, ``patterns`` those by which they were found."""
-        patterns = [] if patterns is None else patterns
+    @cached_property
+    def _settings(self) -> list[SshdSetting]:
+        """All settings in the order in which sshd comes by them; what is below a Match is not for all."""
+        return list(self._said(self._main))
+
+    def _said(self, file: str, depth: int = 0) -> Iterator[SshdSetting]:
         if depth > _DEPTH:
             return
-        read.append(file)
+        self._files_read.append(file)
         for number, line in enumerate(self._read(file).splitlines(), 1):
             match = _LINE.fullmatch(line)
             keyword = match[1].lower() if match else ""
             if keyword == "match":
                 return
             if match and keyword == "include":
-                patterns += self._patterns(match[2])
+                self._patterns_read += self._patterns(match[2])
                 for included in self._files(match[2]):
-                    yield from self._said(included, read, depth + 1, patterns)
+                    yield from self._said(included, depth + 1)
             elif keyword:
                 yield SshdSetting(keyword, file, number)
 

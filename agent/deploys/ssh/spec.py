@@ -121,20 +121,22 @@ class SshSpec(Spec):
         return hosts
 
     def merged(self, later: Self) -> Self:
-        match = dict(self.match)
-        for criteria, settings in later.match.items():
-            match[criteria] = _laid_over(match.get(criteria, {}), settings)
-        known_hosts = dict(self.known_hosts)
-        for name, keys in later.known_hosts.items():
-            known_hosts[name] = tuple(dict.fromkeys((*known_hosts.get(name, ()), *keys)))
         settings = _laid_over(self.settings, later.settings)
-        return self.model_copy(update={"settings": settings, "match": match, "known_hosts": known_hosts})
+        match = {name: _laid_over(self.match.get(name, {}), said) for name, said in later.match.items()}
+        hosts = {
+            name: dict.fromkeys((*self.known_hosts.get(name, ()), *keys)) for name, keys in later.known_hosts.items()
+        }
+        known_hosts = {**self.known_hosts, **{name: tuple(keys) for name, keys in hosts.items()}}
+        return self.model_copy(
+            update={"settings": settings, "match": {**self.match, **match}, "known_hosts": known_hosts}
+        )
 
     def concrete(self, sources: Sources) -> Concrete:  # noqa: ARG002 - nothing to look up
-        items = [_folder("/etc/ssh")]
+        items = [Item(path="/etc/ssh", kind="directory")]
         if self.settings or self.match:
             text = _rendered(self.settings, self.match)
-            items += [_folder(FOLDER), Item(path=DROP_IN, kind="file", text=text, mode=FILE_MODE)]
+            items.append(Item(path=FOLDER, kind="directory"))
+            items.append(Item(path=DROP_IN, kind="file", text=text, mode=FILE_MODE))
         if self.known_hosts:
             items.append(_known_hosts(self.known_hosts))
         written, owned = concrete_items(items)
@@ -163,10 +165,6 @@ def _laid_over(earlier: SshdSettings, later: SshdSettings) -> SshdSettings:
     """By keyword, whose case does not matter. A list is replaced whole: which ciphers, in which order, is one thing."""
     said = {keyword.lower() for keyword in later}
     return {**{keyword: value for keyword, value in earlier.items() if keyword.lower() not in said}, **later}
-
-
-def _folder(path: str) -> Item:
-    return Item(path=path, kind="directory")
 
 
 def _rendered(settings: SshdSettings, match: Mapping[str, SshdSettings]) -> str:

@@ -23,6 +23,7 @@ from agent.domain.ownership import UNSEEN, LedgerEntry, Origin, Seen, unseen
 from agent.errors import DeployError
 from agent.system.safe_open import UnsafePath
 
+_FIELDS = ("uid", "gid", "comment", "home", "shell", "password", "expires_day")
 _KEYS = ("keys", "keys_mode", "ssh_mode")
 
 
@@ -39,17 +40,8 @@ class User(Kind):
         if person is None:
             # Those of a directory service are never ours, though nothing of them is in the files.
             return unseen("it comes from a directory service") if accounts.known_elsewhere(name) else None
-        state: dict[str, JSON] = {
-            "uid": person.uid,
-            "gid": person.gid,
-            "comment": person.comment,
-            "home": person.home,
-            "shell": person.shell,
-            "password": person.password,
-            "expires_day": person.expires_day,
-            "groups": sorted(found.groups_of(name)),
-            "sudo": sudoers.is_there(name),
-        }
+        state: dict[str, JSON] = {field: getattr(person, field) for field in _FIELDS}
+        state |= {"groups": sorted(found.groups_of(name)), "sudo": sudoers.is_there(name)}
         try:
             ssh = ssh_folder.ssh_folder(person.home)
         except UnsafePath:

@@ -23,7 +23,7 @@ class Files:
         for name, content in drop_ins.items():
             (self.folder / "sshd_config.d" / f"{name}.conf").write_text(content)
         drop_in = self.folder / "sshd_config.d/00-hostwright.conf"
-        return Configuration(f"{self.folder}/sshd_config", f"{drop_in}", text)
+        return Configuration(text, f"{self.folder}/sshd_config", f"{drop_in}")
 
 
 @pytest.fixture
