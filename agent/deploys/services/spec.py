@@ -164,15 +164,10 @@ def full_name(name: str) -> str:
 def _concrete(name: str, unit: UnitEntry, sources: Sources) -> Mapping[str, JSON]:
     if (why := unit.contradiction) is not None:
         raise Mistake.of([replace(why, path=("units", name, *why.path))])
-    return {
-        "running": unit.running,
-        "enabled": unit.enabled,
-        "masked": unit.masked,
-        "content": unit.content if unit.unit is None else text_of(unit.unit, ("units", name, "unit"), sources),
-        "restart_on": list(unit.restart_on),
-        "reload_on": list(unit.reload_on),
-        "drop_ins": [f"{UNIT_FOLDER}/{name}.d/{file}" for file in unit.drop_ins],
-    }
+    wanted = unit.model_dump(mode="json", exclude={"unit"})
+    if unit.unit is not None:
+        wanted["content"] = text_of(unit.unit, ("units", name, "unit"), sources)
+    return {**wanted, "drop_ins": [f"{UNIT_FOLDER}/{name}.d/{file}" for file in unit.drop_ins]}
 
 
 def _own_files(name: str) -> tuple[str, ...]:
@@ -186,8 +181,8 @@ def _drop_in_items(name: str, unit: UnitEntry) -> list[Item]:
     if not unit.drop_ins:
         return []
     folder = f"{UNIT_FOLDER}/{name}.d"
-    items = [Item(path=folder, kind="directory")]
-    for file, text in unit.drop_ins.items():
-        path = f"{folder}/{file}"
-        items.append(Item(path=path, kind="file", text=text, mode=FILE_MODE))
-    return items
+    files = unit.drop_ins.items()
+    return [
+        Item(path=folder, kind="directory"),
+        *(Item(path=f"{folder}/{file}", kind="file", text=text, mode=FILE_MODE) for file, text in files),
+    ]

@@ -131,22 +131,21 @@ class Unit(Kind):
             if purge:
                 timers = [name for name in names if name in there - running and name.endswith(".timer")]
                 _tell("clean --what=state", timers)
-        gone = []
-        for entry in entries:
-            if entry.key in stayed:
-                continue
-            try:
-                self._require_unchanged(entry)
-                erase(self._folder, entry.name)
-                gone.append(entry.name)
-            except DeployError as error:
-                stayed[entry.key] = error.message
-            except OSError as error:
-                stayed[entry.key] = f"{explained(error, self._folder / entry.name).strerror}"
-        if booted() and gone:
+        stayed |= super().remove([entry for entry in entries if entry.key not in stayed], purge=purge)
+        if booted() and (gone := [entry.name for entry in entries if entry.key not in stayed]):
             run(["systemctl", "--quiet", "daemon-reload"], timeout_s=JOB_TIMEOUT_S)
             _tell("reset-failed", gone)
         return stayed
+
+    def remove_one(self, entry: LedgerEntry) -> None:
+        """Remove the file and the links of a unit that is stopped, unless a person wrote to the file meanwhile."""
+        try:
+            file = unit_file(self._folder / entry.name).state
+            if entry.left is not None and file and (why := self.changed(entry.left, Seen({"file": file}))):
+                raise DeployError(f"changed since: {why}")
+            erase(self._folder, entry.name)
+        except OSError as error:
+            raise explained(error, self._folder / entry.name) from None
 
     def restore(self, entry: LedgerEntry, image: bytes | None) -> None:
         name, before = entry.name, state_before(entry)
@@ -239,13 +238,6 @@ class Unit(Kind):
         aside.replace(path)
         fsync_folder(self._folder)
         systemctl.systemctl(name, "daemon-reload")
-
-    def _require_unchanged(self, entry: LedgerEntry) -> None:
-        """Raises DeployError where a person wrote to the file while the units were stopped."""
-        file = unit_file(self._folder / entry.name).state
-        reason = self.changed(entry.left, Seen({"file": file})) if entry.left is not None and file else ""
-        if reason:
-            raise DeployError(f"changed since: {reason}")
 
 
 class _Look:
