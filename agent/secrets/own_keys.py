@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
-from agent.errors import HostwrightError, InventoryError, UsageError
+from agent.errors import InventoryError, UsageError
 from agent.system import age
 from agent.system.files import read_bounded
 
@@ -33,38 +34,34 @@ class OwnKeys:
         home = home or Path.home()
         self._files = tuple(files) or tuple(path for name in DEFAULT_FILES if (path := home / name).is_file())
         self._ask = ask
-        self._keys: list[age.Key] | None = None
         self._locked: list[tuple[Path, bytes]] = []
 
     def decrypt(self, content: bytes, what: str) -> bytes:
         """The value of the age file ``content``; ``what`` names it. A key with a passphrase is asked for only where no
         other fits. Raises InventoryError, UsageError."""
-        if self._keys is None:
-            self._keys = self._loaded()
         try:
-            if self._keys:
-                return age.decrypt(content, self._keys)
-            if not age.is_age(content):
-                raise age.AgeError("this is no age file")
+            return age.decrypt(content, self._keys)
         except age.NotForUs:
             pass
         except age.AgeError as error:
             raise InventoryError(f"{what}: {error}", hint="restore it from Git, or set its value anew") from None
         while self._locked and self._ask is not None:
             path, data = self._locked.pop(0)
-            self._keys += self._unlocked(path, data)
+            try:
+                self._keys += age.keys_of(data, self._ask(f"passphrase of {path}: ").encode())
+            except age.AgeError as error:
+                raise UsageError(f"{path}: {error}", hint="was the passphrase right?") from None
             try:
                 return age.decrypt(content, self._keys)
             except age.AgeError:
                 continue
-        raise self._unreadable(what)
-
-    def _unreadable(self, what: str) -> HostwrightError:
         tried = ", ".join(map(str, self._files)) or "no key: none of the usual files is there"
         hint = f"name your age identity or SSH key with --identity; tried {tried}"
-        return InventoryError(f"{what} was not made for you", hint=hint)
+        raise InventoryError(f"{what} was not made for you", hint=hint)
 
-    def _loaded(self) -> list[age.Key]:
+    @cached_property
+    def _keys(self) -> list[age.Key]:
+        """Those that need no passphrase; the files of the others go to ``_locked``."""
         keys: list[age.Key] = []
         for path in self._files:
             try:
@@ -76,10 +73,3 @@ class OwnKeys:
                 if self._named:
                     raise UsageError(f"{path}: {error}", hint="name an age identity or a private SSH key") from None
         return keys
-
-    def _unlocked(self, path: Path, data: bytes) -> list[age.Key]:
-        assert self._ask is not None
-        try:
-            return age.keys_of(data, self._ask(f"passphrase of {path}: ").encode())
-        except age.AgeError as error:
-            raise UsageError(f"{path}: {error}", hint="was the passphrase right?") from None

@@ -53,6 +53,12 @@ class Servers:
                 self._unreachable[server] = f"{error}"
         raise ProviderError(f"{server} does not answer: {self._unreachable[server]}")
 
+    def secret(self, url: str, headers: Mapping[str, str], *keys: str, who: str, direct: bool = False) -> str:
+        """The text that ``keys`` lead to in the JSON object that ``who`` answers. Raises ProviderError."""
+        found = text_at(document(self.ask(url, headers, direct=direct), who), *keys, who=who)
+        mask.remember(found)
+        return found
+
 
 def fits_header(text: str) -> bool:
     """True for what an HTTP header can say: one line of ASCII."""

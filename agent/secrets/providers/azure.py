@@ -11,8 +11,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
-from agent.secrets.providers.api import METADATA, Servers, document, text_at
-from agent.system import mask
+from agent.secrets.providers.api import METADATA, Servers
 
 DOMAIN = "https://{vault}.vault.azure.net"
 
@@ -31,16 +30,11 @@ class Azure:
         vault, _, secret = place.partition("/")
         server = self._domain.format(vault=vault)
         headers = {"Authorization": f"Bearer {self._token(settings.get('client_id'))}"}
-        answer = self._servers.ask(f"{server}/secrets/{secret}?api-version=7.4", headers)
-        return text_at(document(answer, server), "value", who=server)
+        return self._servers.secret(f"{server}/secrets/{secret}?api-version=7.4", headers, "value", who=server)
 
     def _find_token(self, client_id: str | None) -> str:
         query = {"api-version": "2018-02-01", "resource": "https://vault.azure.net"}
         query |= {"client_id": client_id} if client_id else {}
         url = f"{self._metadata}/metadata/identity/oauth2/token?{urlencode(query)}"
         who = "the managed identity of this machine"
-        token = text_at(
-            document(self._servers.ask(url, {"Metadata": "true"}, direct=True), who), "access_token", who=who
-        )
-        mask.remember(token)
-        return token
+        return self._servers.secret(url, {"Metadata": "true"}, "access_token", who=who, direct=True)

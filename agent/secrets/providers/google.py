@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from agent.secrets.providers.api import ProviderError, Servers, document, text_at
-from agent.system import mask
+from agent.secrets.providers.api import ProviderError, Servers
 
 METADATA = "http://metadata.google.internal"
 SERVER = "https://secretmanager.googleapis.com"
@@ -31,8 +30,8 @@ class Google:
         """A secret's value, the newest version unless ``place`` names one. Raises ProviderError."""
         del settings
         version = place if "/versions/" in place else f"{place}/versions/latest"
-        answer = self._servers.ask(f"{self._server}/v1/{version}:access", {"Authorization": f"Bearer {self._token}"})
-        data = text_at(document(answer, self._server), "payload", "data", who=self._server)
+        url, headers = f"{self._server}/v1/{version}:access", {"Authorization": f"Bearer {self._token}"}
+        data = self._servers.secret(url, headers, "payload", "data", who=self._server)
         try:
             return base64.b64decode(data, validate=True).decode(errors="surrogateescape")
         except binascii.Error:
@@ -42,7 +41,4 @@ class Google:
     def _token(self) -> str:
         url = f"{self._metadata}/computeMetadata/v1/instance/service-accounts/default/token"
         who = "the service account of this machine"
-        found = document(self._servers.ask(url, {"Metadata-Flavor": "Google"}, direct=True), who)
-        token = text_at(found, "access_token", who=who)
-        mask.remember(token)
-        return token
+        return self._servers.secret(url, {"Metadata-Flavor": "Google"}, "access_token", who=who, direct=True)
