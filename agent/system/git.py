@@ -23,9 +23,9 @@ from agent.problems import ProblemKind
 from agent.system import git_remote, git_tree
 from agent.system.files import discard, fsync_folder
 from agent.system.git_environment import Access, network_environment
+from agent.system.git_failure import UnexplainedError
 from agent.system.git_incoming import TIP, Incoming
 from agent.system.git_objects import DamagedError, ObjectStore
-from agent.system.git_remote import UnexplainedError
 from agent.system.git_tree import CommitTree
 from agent.system.remote import Remote, checked_branch
 
@@ -113,22 +113,14 @@ class Mirror:
         a tag that has gone from the remote meanwhile is simply not here."""
         missing = [tag.name for tag in tags if tag.annotated and self._store.header(tag.object) is None]
         if missing and self._source is not None:
-            try:
-                git_remote.fetch_tags(self._incoming.open().path, self._source[0], missing, self._access)
-            except UnexplainedError as failed:
-                raise failed.error from failed
+            git_remote.fetch_tags(self._incoming.open().path, self._source[0], missing, self._access)
 
     def fetch_commit(self, remote: Remote, sha: str, ref: str) -> None:
         """The one commit ``sha``, without its history where the server gives it like that, else with that of ``ref``
         (a name, HEAD, or a pattern). Raises like ``fetch``, and SourceError, kind ``commit-missing``."""
-        try:
-            self._store.make()
-            if not git_remote.fetch_commit(self._store.path, remote, _checked(sha), f"{TIP}-commit", self._access):
-                git_remote.fetch(self._store.path, remote, ref, f"{TIP}-refs{'/*' if '*' in ref else ''}", self._access)
-        except UnexplainedError as failed:
-            raise failed.error from failed
-        except DamagedError as damage:
-            raise SourceError(f"{damage}") from damage
+        self._store.make()
+        if not git_remote.fetch_commit(self._store.path, remote, _checked(sha), f"{TIP}-commit", self._access):
+            git_remote.fetch(self._store.path, remote, ref, f"{TIP}-refs{'/*' if '*' in ref else ''}", self._access)
         if not self.has(sha):
             raise SourceError(
                 f"{remote} does not have the commit {sha} any more",
@@ -249,12 +241,7 @@ class Mirror:
     def _replace(self, source: tuple[Remote, str], expected: str = "") -> str:
         """A new mirror in the place of this one, which is set aside; this one stays when that fails."""
         path = self._store.path
-        try:
-            sha = self._incoming.fetch(*source, expected, alone=True)
-        except UnexplainedError as failed:
-            raise failed.error from failed
-        except DamagedError as damage:
-            raise SourceError(f"{damage}") from damage
+        sha = self._incoming.fetch(*source, expected, alone=True)
         self._store.close()
         aside = path.with_name(f"{path.name}.damaged")
         discard(aside)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from agent.domain.text import printable
-from agent.errors import ReportError, SourceError
+from agent.errors import Consequence, ReportError, SourceError
 from agent.problems import ProblemKind
 from agent.system.files import discard
-from agent.system.git_command import Oversized, bounded_fetch, converse, drop_leftovers
+from agent.system.git_command import bounded_fetch, converse, drop_leftovers
 from agent.system.git_environment import Access
-from agent.system.git_failure import known_failure
+from agent.system.git_failure import UnexplainedError, failure
 from agent.system.git_objects import DamagedError, ObjectStore
 from agent.system.process import Completed
 from agent.system.remote import Remote
@@ -58,10 +58,15 @@ _PATIENCE: Final = "check the network to the Git server; a report that was not s
 _KINDS: Final = {
     ProblemKind.SOURCE_UNREACHABLE: ProblemKind.STATUS_UNREACHABLE,
     ProblemKind.AUTH_REFUSED: ProblemKind.STATUS_REFUSED,
+    ProblemKind.TOO_LARGE: ProblemKind.STATUS_DAMAGED,
 }
 """A report that was not sent must not look like a config repo that cannot be read."""
 _WRITE_ACCESS: Final = "let this host's key write to the status repository, or set status.remote in fleet.yaml"
-_HINTS: Final = {ProblemKind.AUTH_REFUSED: _WRITE_ACCESS, ProblemKind.TIMEOUT: _PATIENCE}
+_HINTS: Final = {
+    ProblemKind.AUTH_REFUSED: _WRITE_ACCESS,
+    ProblemKind.TIMEOUT: _PATIENCE,
+    ProblemKind.TOO_LARGE: "who put that there? delete the branch; every host writes its report anew",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,28 +236,15 @@ class Branch:
         """The cache. What git could not do with it becomes what the methods raise."""
         try:
             yield ObjectStore(self.folder)
-        except Oversized as oversized:
-            raise self._oversized(oversized) from oversized
         except DamagedError:
             discard(self.folder)
             raise
         except SourceError as error:
-            hint = _HINTS.get(error.kind, error.hint)
+            unknown = isinstance(error, UnexplainedError) and error.kind is not ProblemKind.TRANSFER_DAMAGED
+            hint = _PATIENCE if unknown else _HINTS.get(error.kind, error.hint)
             kind = _KINDS.get(error.kind, error.kind)
-            raise ReportError(error.message, hint=hint, kind=kind, consequence=error.consequence) from error
-
-    def _oversized(self, oversized: Oversized) -> ReportError:
-        if oversized.disk_full:
-            return ReportError(
-                f"{self.remote}: the branch {self.branch} holds more than half of what is free here",
-                hint="make room below /var/lib/hostwright",
-                kind=ProblemKind.DISK_FULL,
-            )
-        return ReportError(
-            f"{self.remote}: the branch {self.branch} holds more than {oversized.limit // 1024**2} MiB",
-            hint="who put that there? delete the branch; every host writes its report anew",
-            kind=ProblemKind.STATUS_DAMAGED,
-        )
+            later = Consequence.RETRY if error.kind is ProblemKind.TOO_LARGE else error.consequence
+            raise ReportError(error.message, hint=hint, kind=kind, consequence=later) from error
 
     def _require_remote(self, done: Completed) -> None:
         if done.ok:
@@ -263,8 +255,7 @@ class Branch:
             raise DamagedError(printable(done.complaint))
         if _BUSY.search(done.error):
             raise Contended(printable(done.complaint))
-        known = known_failure(done, self.remote, self.access)
-        raise known or SourceError(f"{self.remote}: {printable(done.complaint)}", hint=_PATIENCE)
+        raise failure(done, self.remote, self.access)
 
 
 def _data(content: bytes) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from agent.errors import SourceError
+from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
 from agent.system.git_environment import Access, local_environment, network_environment
 from agent.system.process import OUTPUT_LIMIT, Completed, run
@@ -25,15 +25,6 @@ MEMORY_MOST: Final = 512 * 1024 * 1024
 in 8 seconds; a repository with half a million of them, or with files of 100 MB, needs less than this."""
 _LEFTOVERS: Final = ("pack/tmp_*", "pack/.tmp-*", "[0-9a-f][0-9a-f]/tmp_obj_*", "tmp_obj_*")
 """Half a pack and half an object, below ``objects``."""
-
-
-class Oversized(Exception):
-    """A fetch brought more than ``limit`` bytes. ``disk_full``: the limit is half of what is free on the disk."""
-
-    def __init__(self, limit: int, *, disk_full: bool) -> None:
-        super().__init__(f"more than {limit} bytes")
-        self.limit = limit
-        self.disk_full = disk_full
 
 
 def git(
@@ -91,13 +82,30 @@ def converse(
 def bounded_fetch(
     repository: Path, remote: Remote, access: Access, *arguments: str, most: int, timeout_s: float | None = None
 ) -> Completed:
-    """``git fetch`` with these arguments into the bare ``repository``. Raises Oversized for more than ``most`` bytes or
-    half of what is free on the disk; nothing of it stays."""
+    """``git fetch`` with these arguments into the bare ``repository``. Raises SourceError for more than ``most`` bytes,
+    kind ``too-large``, and for more than half of what is free on the disk, kind ``disk-full``; nothing of it stays."""
     limit = min(most, room(repository))
     done = converse(remote, access, *arguments, repository=repository, timeout_s=timeout_s, file_limit=limit)
     if not done.ok and drop_leftovers(repository) >= limit:
-        raise Oversized(limit, disk_full=limit < most)
+        raise too_large(remote, most) if limit == most else _no_room(remote, limit)
     return done
+
+
+def too_large(remote: Remote, limit: int) -> SourceError:
+    return SourceError(
+        f"{remote} sends more than {limit // 1024**2} MiB at once, which this host does not take",
+        kind=ProblemKind.TOO_LARGE,
+        hint="who pushed that? take it off the branch; large files do not belong into a config repo",
+        consequence=Consequence.STALL,
+    )
+
+
+def _no_room(remote: Remote, limit: int) -> SourceError:
+    return SourceError(
+        f"{remote} sends more than {limit // 1024} KiB at once, and a fetch takes half of what is free here at most",
+        kind=ProblemKind.DISK_FULL,
+        hint="make room below /var/lib/hostwright",
+    )
 
 
 def drop_leftovers(repository: Path) -> int:

@@ -19,6 +19,10 @@ _LINE_LIMIT: Final = 300
 """Characters of git's own words that are passed on."""
 
 
+class UnexplainedError(SourceError):
+    """Git failed for a reason that the repository here may be to blame for."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Cause:
     pattern: re.Pattern[str]
@@ -115,9 +119,9 @@ _CAUSES: Final = (
 )
 
 
-def known_failure(done: Completed, remote: Remote | str, access: Access | None = None) -> SourceError | None:
-    """Why the conversation with ``remote`` failed, when that lies with the remote, the network or the disk; None when
-    it is nothing known, so that the repository here may be to blame. ``access``: how git tried to reach it."""
+def failure(done: Completed, remote: Remote | str, access: Access | None = None) -> SourceError:
+    """Why the conversation with ``remote`` failed: UnexplainedError unless it surely lies with the remote, the network
+    or the disk. ``access``: how git tried to reach it."""
     if done.timed_out:
         within = f"within {access.timeout_s} s" if access is not None else "in time"
         return SourceError(
@@ -135,14 +139,10 @@ def known_failure(done: Completed, remote: Remote | str, access: Access | None =
                 return SourceError(
                     message, kind=ProblemKind.KEY_UNUSABLE, hint=wrong.remedy, consequence=Consequence.STALL
                 )
-            return SourceError(f"{remote}: {line}", kind=cause.kind, hint=cause.hint, consequence=cause.consequence)
-    return None
-
-
-def unknown_failure(done: Completed, remote: Remote) -> SourceError:
-    lines = _lines(done)
+            error = UnexplainedError if cause.kind is ProblemKind.TRANSFER_DAMAGED else SourceError
+            return error(f"{remote}: {line}", kind=cause.kind, hint=cause.hint, consequence=cause.consequence)
     fatal = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
-    return SourceError(
+    return UnexplainedError(
         f"{remote}: {fatal or done.complaint}",
         hint="run `git ls-remote` against it by hand as root; the next cycle tries again",
     )

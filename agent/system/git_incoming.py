@@ -15,6 +15,7 @@ from agent.errors import SourceError
 from agent.problems import ProblemKind
 from agent.system import git_remote
 from agent.system.files import discard, fsync_folder, make_private_folder, read_bounded, write_atomic
+from agent.system.git_command import too_large
 from agent.system.git_environment import Access
 from agent.system.git_objects import DamagedError, ObjectStore
 from agent.system.misplaced import misplaced_folder
@@ -57,8 +58,8 @@ class Incoming:
 
     def fetch(self, remote: Remote, branch: str, expected: str, *, alone: bool = False) -> str:
         """The commit that ``branch`` is at, in the place of what was here. ``expected``: what it was said to be at;
-        ``alone``: nothing is taken from the mirror. Raises SourceError when it is the remote's, the network's or the
-        disk's fault, else DamagedError or UnexplainedError."""
+        ``alone``: nothing is taken from the mirror. Raises SourceError: DamagedError or UnexplainedError unless it is
+        the remote's, the network's or the disk's fault."""
         self._require_room_for(remote, expected)
         self.drop()
         incoming = ObjectStore(self.path) if alone else self.open()
@@ -93,7 +94,7 @@ class Incoming:
                 commits = (f"--max-count={COMMITS_AT_ONCE}", "--source", "--format=%H %S", "--all", *excluded)
                 lines = (line.partition(" ") for line in sighted.lines("log", *commits))
                 found = {sha: ref.removeprefix(f"{_SIGHTED}/") for sha, _, ref in lines}
-        except (DamagedError, SourceError):
+        except SourceError:
             pass  # then only what the branches are at is known
         finally:
             sighted.close()
@@ -125,7 +126,7 @@ class Incoming:
         except OSError:
             return
         if known and lately:
-            raise git_remote.too_large(remote, git_remote.FETCH_MOST)
+            raise too_large(remote, git_remote.FETCH_MOST)
 
     @property
     def _too_large(self) -> Path:

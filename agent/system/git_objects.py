@@ -22,7 +22,7 @@ from agent.problems import ProblemKind
 from agent.system.files import make_private_folder, read_bounded
 from agent.system.git_command import LOCAL_TIMEOUT_S, drop_leftovers, git, git_missing
 from agent.system.git_environment import local_environment
-from agent.system.git_failure import known_failure
+from agent.system.git_failure import failure
 from agent.system.git_recent import RecentObjects
 from agent.system.misplaced import misplaced_folder
 from agent.system.process import Completed
@@ -40,7 +40,7 @@ _HEADER_BYTES: Final = 128
 """What cat-file writes around one object, generously."""
 
 
-class DamagedError(Exception):
+class DamagedError(SourceError):
     """The repository does not hold what it should, or holds something else."""
 
 
@@ -48,7 +48,7 @@ class ObjectStore:
     """The bare repository at ``path``. Objects of the repository ``beside`` are found here too. ``owned``: False where
     it may belong to somebody else, and is only read.
 
-    Methods raise DamagedError, and SourceError where git is missing, the disk is full or the time is over.
+    Methods raise DamagedError, and other SourceErrors where git is missing, the disk is full or the time is over.
     """
 
     def __init__(self, path: Path, beside: Path | None = None, *, owned: bool = True) -> None:
@@ -145,9 +145,9 @@ class ObjectStore:
             )
         if done.code in fine and not done.timed_out:
             return done
-        known = known_failure(done, f"{self.path}")
-        if known is not None and known.kind in (ProblemKind.DISK_FULL, ProblemKind.TIMEOUT):
-            raise known
+        error = failure(done, f"{self.path}")
+        if error.kind in (ProblemKind.DISK_FULL, ProblemKind.TIMEOUT):
+            raise error
         raise DamagedError(f"git {arguments[0]}: {printable(done.complaint)}")
 
     def lines(self, *arguments: str) -> list[str]:

@@ -11,9 +11,9 @@ from typing import Final
 from agent.domain.commit import Tag
 from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
-from agent.system.git_command import Oversized, bounded_fetch, converse, git
+from agent.system.git_command import bounded_fetch, converse, git
 from agent.system.git_environment import Access
-from agent.system.git_failure import known_failure, unknown_failure
+from agent.system.git_failure import failure
 from agent.system.process import Completed
 from agent.system.remote import Remote, can_be_a_branch
 
@@ -26,14 +26,6 @@ HISTORY_MOST: Final = 64 * 1024 * 1024
 _HEADS: Final = "refs/heads/"
 _TAGS: Final = "refs/tags/"
 _SHA1: Final = re.compile(r"[0-9a-f]{40}")
-
-
-class UnexplainedError(Exception):
-    """A fetch failed for a reason that the repository here may be to blame for; ``error`` is what to say if not."""
-
-    def __init__(self, error: SourceError) -> None:
-        super().__init__(error.message)
-        self.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +86,12 @@ def fetch_commit(repository: Path, remote: Remote, sha: str, ref: str, access: A
         return True
     if re.search(rb"not our ref|unadvertised object|remote error|no such remote ref|find remote ref", done.error):
         return False
-    raise known_failure(done, remote, access) or unknown_failure(done, remote)
+    raise failure(done, remote, access)
 
 
 def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Access) -> None:
     """``ref`` of the bare ``repository`` at the commit that the remote's ``source`` is at, its whole history there.
-
-    Raises SourceError when the remote, the network or the disk is at fault, else UnexplainedError.
-    """
+    Raises SourceError."""
     done = _fetch(repository, remote, access, f"+{source}:{ref}")
     if b"shallow roots are not allowed" in done.error:  # git says so, leaves the ref as it was, and ends well
         raise SourceError(
@@ -110,7 +100,8 @@ def fetch(repository: Path, remote: Remote, source: str, ref: str, access: Acces
             hint="run `git fetch --unshallow` in that repository",
             consequence=Consequence.STALL,
         )
-    _require_done(done, remote, access)
+    if not done.ok:
+        raise failure(done, remote, access)
 
 
 def fetch_commits(repository: Path, remote: Remote, branches: Sequence[str], ref: str, access: Access) -> bool:
@@ -124,8 +115,8 @@ def fetch_tags(repository: Path, remote: Remote, names: Sequence[str], access: A
     """The objects of tags into the bare ``repository``; no ref stays there. A tag that is no longer there is passed
     over with the others; they come another time. Raises like ``fetch``."""
     done = _fetch(repository, remote, access, *(f"{_TAGS}{name}" for name in names))
-    if b"find remote ref" not in done.error:
-        _require_done(done, remote, access)
+    if not done.ok and b"find remote ref" not in done.error:
+        raise failure(done, remote, access)
 
 
 def require_reachable(remote: Remote, access: Access) -> None:
@@ -150,15 +141,6 @@ def may_push(repository: Path, remote: Remote, sha: str, access: Access, reader:
     return False
 
 
-def _require_done(done: Completed, remote: Remote, access: Access) -> None:
-    if done.ok:
-        return
-    known = known_failure(done, remote, access)
-    if known is not None and known.kind is not ProblemKind.TRANSFER_DAMAGED:
-        raise known
-    raise UnexplainedError(known or unknown_failure(done, remote))
-
-
 def _refs(remote: Remote, access: Access, *patterns: str) -> dict[str, str]:
     asked = ("ls-remote", "--", remote.url, *patterns)
     return _listed(converse(remote, access, *asked, output_limit=REFS_LIMIT), remote, access)
@@ -167,7 +149,7 @@ def _refs(remote: Remote, access: Access, *patterns: str) -> dict[str, str]:
 def _listed(done: Completed, remote: Remote, access: Access) -> dict[str, str]:
     """The objects of the remote's refs, by name; ``name^{}`` is the commit of an annotated tag."""
     if not done.ok:
-        raise known_failure(done, remote, access) or unknown_failure(done, remote)
+        raise failure(done, remote, access)
     if done.cut:
         raise SourceError(f"{remote} lists more branches and tags than there is room for", kind=ProblemKind.BAD_ANSWER)
     listed = (line.partition("\t") for line in done.output.decode(errors="replace").splitlines())
@@ -193,31 +175,9 @@ def _fetch(
     options: Sequence[str] = (),
     most: int | None = None,
 ) -> Completed:
-    """Raises SourceError where the remote sends more than may be written, kind ``too-large``, or ``disk-full`` where it
-    is the host that has no room for that much; nothing of it stays."""
+    """Raises like ``bounded_fetch``."""
     command = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options, "--", remote.url, *refspecs)
-    try:
-        return bounded_fetch(repository, remote, access, *command, most=FETCH_MOST if most is None else most)
-    except Oversized as oversized:
-        error = _no_room if oversized.disk_full else too_large
-        raise error(remote, oversized.limit) from oversized
-
-
-def too_large(remote: Remote, limit: int) -> SourceError:
-    return SourceError(
-        f"{remote} sends more than {limit // 1024**2} MiB at once, which this host does not take",
-        kind=ProblemKind.TOO_LARGE,
-        hint="who pushed that? take it off the branch; large files do not belong into a config repo",
-        consequence=Consequence.STALL,
-    )
-
-
-def _no_room(remote: Remote, limit: int) -> SourceError:
-    return SourceError(
-        f"{remote} sends more than {limit // 1024} KiB at once, and a fetch takes half of what is free here at most",
-        kind=ProblemKind.DISK_FULL,
-        hint="make room below /var/lib/hostwright",
-    )
+    return bounded_fetch(repository, remote, access, *command, most=FETCH_MOST if most is None else most)
 
 
 def _supported(sha: str, remote: Remote) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.system.git_failure import known_failure
+from agent.system.git_failure import failure
 from agent.system.process import Completed
 
 SAID = Path(__file__).parent / "said_by_git"
@@ -72,8 +72,7 @@ CASES = [*((kept(name), *told) for name, told in TOLD.items()), *AS_QUOTED]
 
 @pytest.mark.parametrize(("said", "kind", "line"), CASES, ids=[*TOLD, *(line for _, _, line in AS_QUOTED)])
 def test_the_line_that_says_why_is_the_one_that_is_told(said: str, kind: str, line: str) -> None:
-    found = known_failure(Completed(128, b"", said.encode()), "git@git.example.org:x.git")
-    assert found is not None
+    found = failure(Completed(128, b"", said.encode()), "git@git.example.org:x.git")
     assert found.kind == kind
     assert line in found.message
     assert "correct access rights" not in found.message
