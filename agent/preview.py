@@ -24,12 +24,11 @@ def preview(paths: Paths, work: Path, stream: BinaryIO) -> HostPlan:
     here. Raises SourceError and InventoryError."""
     parts = wiring.parts_of_plan(paths, work)
     memory, now, host = parts.memory, parts.clock(), parts.settings.host
-    sent, root = unpacked(stream, work / "sent.git"), work / "sent"
-    tree = sent.tree
+    (tree, sent), root = unpacked(stream, work / "sent.git"), work / "sent"
     environment = load(tree, parts.settings.inventory, parts.repositories.tree)
-    state = desired_state(environment, tree, host=host, commit=sent.id)
+    state = desired_state(environment, tree, host=host, commit=tree.root)
     terms = host_terms(environment, host)
-    sent.export(root)
+    tree.export(sent, root)
     rules = permit_rules(
         state,
         gate=gate_of(memory, terms.fleet, now),

@@ -20,13 +20,13 @@ from agent.domain.text import printable
 from agent.domain.tree import Entry
 from agent.errors import Consequence, SourceError
 from agent.problems import ProblemKind
-from agent.system import git_remote, git_tree
+from agent.system import git_remote
 from agent.system.files import discard, fsync_folder
 from agent.system.git_environment import Access, network_environment
 from agent.system.git_failure import UnexplainedError
 from agent.system.git_incoming import TIP, Incoming
 from agent.system.git_objects import DamagedError, ObjectStore
-from agent.system.git_tree import CommitTree
+from agent.system.git_tree import CommitTree, root_of
 from agent.system.remote import Remote, checked_branch
 
 __all__ = ["Access", "CommitTree", "Mirror"]
@@ -196,11 +196,11 @@ class Mirror:
 
     def tree(self, sha: str) -> CommitTree:
         """The files of a commit."""
-        return CommitTree(git_tree.root_of(sha, self.raw(sha)), self._read)
+        return CommitTree(root_of(sha, self.raw(sha)), self._read)
 
     def inside(self, sha: str) -> tuple[Entry, ...]:
         """The files of a commit, without links that lead out of it."""
-        return git_tree.inside(self.tree(sha).entries(), self._read)
+        return self.tree(sha).inside()
 
     def export(self, sha: str, target: Path, *, outward: bool = False) -> None:
         """All files of a commit below the new folder ``target``; read-only, durable, whole or not there at all. Links
@@ -208,8 +208,8 @@ class Mirror:
 
         Raises SourceError, kind ``unsafe-tree``, and SourceErrors of reading; OSError when it cannot be written.
         """
-        entries = self.tree(sha).entries() if outward else self.inside(sha)
-        self._healing(lambda: git_tree.export(entries, self._store, target))
+        tree = self.tree(sha)
+        self._healing(lambda: tree.export(self._store, target, outward=outward))
 
     def keep_recent(self) -> None:
         """Keeps the few objects that were asked for at hand: the next cycle asks for the same. Raises OSError."""

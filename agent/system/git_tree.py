@@ -43,7 +43,7 @@ class CommitTree(Tree):
     """
 
     def __init__(self, root: str, read: ReadObject) -> None:
-        self._root = root
+        self.root = root
         self._read = read
         self._folders: dict[str, dict[str, tuple[int, str]]] = {}
         self._entries: tuple[Entry, ...] | None = None
@@ -53,14 +53,14 @@ class CommitTree(Tree):
     def entries(self, prefix: str = "") -> tuple[Entry, ...]:
         """All files at or below ``prefix``, sorted by path; submodules are not among them."""
         if self._entries is None:
-            self._entries = tuple(sorted(self._walk(self._root, ""), key=lambda entry: entry.path))
+            self._entries = tuple(sorted(self._walk(self.root, ""), key=lambda entry: entry.path))
         if not prefix:
             return self._entries
         below = prefix.rstrip("/") + "/"
         return tuple(entry for entry in self._entries if entry.path == prefix or entry.path.startswith(below))
 
     def names(self, folder: str = "") -> tuple[str, ...]:
-        mode, found = self._find(folder.strip("/")) if folder.strip("/") else (_FOLDER, self._root)
+        mode, found = self._find(folder.strip("/")) if folder.strip("/") else (_FOLDER, self.root)
         return tuple(sorted(self._folder(found))) if mode == _FOLDER else ()
 
     def entry(self, path: str) -> Entry | None:
@@ -77,7 +77,7 @@ class CommitTree(Tree):
 
     def stand_in(self, entry: Entry) -> StandIn | None:
         """The stand-in that a link is. Files are judged when installed: reading all in each cycle costs too much."""
-        return link_stand_in(os.fsdecode(self._read(entry.blob, "blob"))) if entry.link else None
+        return link_stand_in(self._target(entry)) if entry.link else None
 
     def absence(self, path: str) -> Absence | None:
         parts = path.split("/")
@@ -90,17 +90,49 @@ class CommitTree(Tree):
     def left_out(self, *, outward: bool = False) -> tuple[str, ...]:
         """The parts of the commit that hosts do not have, in words: what is not in this tree, and links out of it, but
         for those of dotfiles, which are made in homes; ``outward``: they are made everywhere."""
-        if outward:
-            self.entries()
-            return tuple(sorted(self._left_out))
-        links = ((entry.path, os.fsdecode(self._read(entry.blob, "blob"))) for entry in self.entries() if entry.link)
-        leading = (path for path, target in links if not path.startswith("dotfiles/") and leads_out(path, target))
+        kept = (*(self.entries() if outward else self.inside()), *self.entries("dotfiles/"))
+        leading = {entry.path for entry in self.entries()} - {entry.path for entry in kept}
         out = (f"the link {printable(path)}, which leads out of the repository" for path in leading)
         return tuple(sorted((*self._left_out, *out)))
 
+    def inside(self) -> tuple[Entry, ...]:
+        """The entries but for the links that lead out of the tree."""
+        return tuple(each for each in self.entries() if not each.link or not leads_out(each.path, self._target(each)))
+
+    def export(self, store: ObjectStore, target: Path, *, outward: bool = False) -> None:
+        """Writes all files below ``target``, which appears when the last of them is on the disk, and not before.
+        Without ``outward``, links that lead out of it are left out.
+
+        Folders 0555, files 0444 or 0555. Raises OSError and what ``store`` raises; then there is nothing at ``target``.
+        """
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
+        discard(temporary)
+        entries = self.entries() if outward else self.inside()
+        parents = (parent for entry in entries for parent in PurePosixPath(entry.path).parents)
+        folders = sorted({PurePosixPath(), *parents})
+        try:
+            for folder in folders:
+                (temporary / folder).mkdir(mode=0o700)
+            for entry in entries:
+                if entry.link:
+                    (temporary / entry.path).symlink_to(self._target(entry))
+                else:
+                    _write(temporary / entry.path, entry, store)
+            for folder in reversed(folders):
+                (temporary / folder).chmod(0o555)
+            sync_file_system(temporary)
+            temporary.rename(target)
+        except BaseException:
+            discard(temporary)
+            raise
+        fsync_folder(target.parent)
+
+    def _target(self, link: Entry) -> str:
+        return os.fsdecode(self._read(link.blob, "blob"))
+
     def _find(self, path: str) -> tuple[int, str]:
         """Mode and object id of what is at ``path``; a mode of 0 where nothing is."""
-        mode, found = _FOLDER, self._root
+        mode, found = _FOLDER, self.root
         for name in path.split("/"):
             mode, found = self._folder(found).get(name, (0, "")) if mode == _FOLDER else (0, "")
         return mode, found
@@ -130,39 +162,6 @@ class CommitTree(Tree):
         if tree not in self._folders:
             self._folders[tree], self._odd[tree] = _parsed(self._read(tree, "tree"))
         return self._folders[tree]
-
-
-def export(entries: tuple[Entry, ...], store: ObjectStore, target: Path) -> None:
-    """Writes all files below ``target``, which appears when the last of them is on the disk, and not before.
-
-    Folders 0555, files 0444 or 0555. Raises OSError and what ``store`` raises; then there is nothing at ``target``.
-    """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
-    discard(temporary)
-    folders = sorted({PurePosixPath(), *(parent for entry in entries for parent in PurePosixPath(entry.path).parents)})
-    try:
-        for folder in folders:
-            (temporary / folder).mkdir(mode=0o700)
-        for entry in entries:
-            if entry.link:
-                (temporary / entry.path).symlink_to(os.fsdecode(store.read(entry.blob, "blob")))
-            else:
-                _write(temporary / entry.path, entry, store)
-        for folder in reversed(folders):
-            (temporary / folder).chmod(0o555)
-        sync_file_system(temporary)
-        temporary.rename(target)
-    except BaseException:
-        discard(temporary)
-        raise
-    fsync_folder(target.parent)
-
-
-def inside(entries: tuple[Entry, ...], read: ReadObject) -> tuple[Entry, ...]:
-    """The entries but for the links that lead out of the tree."""
-    return tuple(
-        each for each in entries if not each.link or not leads_out(each.path, os.fsdecode(read(each.blob, "blob")))
-    )
 
 
 def root_of(sha: str, commit: bytes) -> str:

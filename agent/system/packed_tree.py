@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from agent.domain.text import printable
 from agent.errors import SourceError
 from agent.problems import ProblemKind
-from agent.system import git_tree
 from agent.system.git_command import git as run_git
-from agent.system.git_objects import DamagedError, ObjectStore
+from agent.system.git_objects import ObjectStore
 from agent.system.git_tree import CommitTree
 from agent.system.working_copy import Checkout
 
@@ -46,35 +44,8 @@ def packed(checkout: Checkout) -> bytes:
     return json.dumps({"format": FORMAT, "tree": tree}).encode() + b"\n" + pack
 
 
-@dataclass(frozen=True, slots=True)
-class UnpackedTree:
-    """The files that came, by the ``id`` of their tree."""
-
-    id: str
-    store: ObjectStore
-
-    @property
-    def tree(self) -> CommitTree:
-        """Reading raises SourceError for what is damaged, or not there."""
-        return CommitTree(self.id, self._read)
-
-    def export(self, target: Path) -> None:
-        """Write the files to the new folder ``target``, without links that lead out of it. Raises like ``tree``."""
-        inside = git_tree.inside(self.tree.entries(), self._read)
-        try:
-            git_tree.export(inside, self.store, target)
-        except DamagedError as error:
-            raise _refused(f"{error}") from error
-
-    def _read(self, sha: str, kind: str) -> bytes:
-        try:
-            return self.store.read(sha, kind)
-        except DamagedError as error:
-            raise _refused(f"{error}") from error
-
-
-def unpacked(stream: BinaryIO, folder: Path) -> UnpackedTree:
-    """What ``packed`` sent, in the new folder ``folder``. Raises SourceError for anything else."""
+def unpacked(stream: BinaryIO, folder: Path) -> tuple[CommitTree, ObjectStore]:
+    """What ``packed`` sent, and the new repository ``folder`` that holds it. Raises SourceError for anything else."""
     try:
         head = json.loads(stream.readline(HEAD_LIMIT))
         found = head["tree"] if head["format"] == FORMAT else ""
@@ -96,7 +67,9 @@ def unpacked(stream: BinaryIO, folder: Path) -> UnpackedTree:
     )
     if not done.ok:
         raise _refused(printable(done.complaint))
-    return UnpackedTree(found, store)
+    if store.header(found) != "tree":
+        raise _refused("the tree that it names is not in it")
+    return CommitTree(found, store.read), store
 
 
 def _refused(why: str) -> SourceError:

@@ -5,8 +5,6 @@ Nothing of the clone's configuration counts, and nothing is fetched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -64,16 +62,10 @@ class Revisions:
         self._store.close()
 
     def _read(self, sha: str, kind: str) -> bytes:
-        with _told(self.path):
+        try:
             return self._store.read(sha, kind)
+        except DamagedError as error:
+            raise SourceError(f"{self.path}: {error}", hint=_WHOLE) from error
 
     def _asked(self, *arguments: str) -> Completed:
         return run_git(*arguments, repository=self.path, timeout_s=TIMEOUT_S)
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except DamagedError as error:
-        raise SourceError(f"{path}: {error}", hint=_WHOLE) from error
