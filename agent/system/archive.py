@@ -17,6 +17,7 @@ from agent.domain.stand_in import fetched_stand_in
 from agent.system import safe_open
 from agent.system.archive_check import HONEST, ArchiveError, Content, Limits, Member, Type
 from agent.system.archive_formats import CHUNK, reading
+from agent.system.descriptor import FOLDER, opened
 
 __all__ = ["HONEST", "ArchiveError", "Limits", "Member", "Type", "located", "members", "unpack"]
 
@@ -34,16 +35,12 @@ def members(archive: Path, name: str, *, limits: Limits = HONEST) -> tuple[Membe
 def unpack(archive: Path, name: str, folder: Path, *, limits: Limits = HONEST) -> tuple[Member, ...]:
     """``members`` written below ``folder``, which must be empty. Raises ArchiveError, UnsafePath (somebody put a link
     into ``folder`` meanwhile), OSError; then what is there is half of it. Nothing is synced."""
-    top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
+    with opened(folder, FOLDER | os.O_NOFOLLOW) as top, reading(archive, name, limits) as found:
         writer = _Writer(top)
-        with reading(archive, name, limits) as found:
-            for member, content in found:
-                writer.write(member, content)
+        for member, content in found:
+            writer.write(member, content)
         writer.write_links()
         return tuple(writer.written)
-    finally:
-        os.close(top)
 
 
 def located(wanted: str, found: Iterable[Member]) -> str | None:
@@ -113,11 +110,8 @@ class _Writer:
         self._make(above)
         with safe_open.folder(self._top, above, root_links=False) as parent:
             os.mkdir(name, 0o700, dir_fd=parent)
-            made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-            try:
+            with opened(name, FOLDER | os.O_NOFOLLOW, at=parent) as made:
                 os.fchmod(made, 0o755)
-            finally:
-                os.close(made)
         self._folders.add(path)
 
 

@@ -6,11 +6,13 @@ import errno
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-_READABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+from agent.system.descriptor import opened
+
+_READABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_NAMED = os.O_PATH | os.O_NOFOLLOW
 
 _FS_IOC_GETFLAGS = 0x80086601
 _FLAGS = {0x10: ("immutable", "i"), 0x20: ("append-only", "a")}
@@ -19,7 +21,7 @@ _FLAGS = {0x10: ("immutable", "i"), 0x20: ("append-only", "a")}
 
 def is_mount_point(parent: int, name: str) -> bool:
     """True where something is mounted on ``name`` in the open folder ``parent``. Raises OSError."""
-    with _named(parent, ".") as folder, _named(parent, name) as descriptor:
+    with opened(".", _NAMED, at=parent) as folder, opened(name, _NAMED, at=parent) as descriptor:
         return _mount(folder) != _mount(descriptor)
 
 
@@ -39,22 +41,10 @@ def explained(error: OSError, parent: int, name: str) -> tuple[str, str]:
 
 def _flag(parent: int, name: str) -> tuple[str, str]:
     with suppress(OSError):
-        descriptor = os.open(name, _READABLE, dir_fd=parent)
-        try:
+        with opened(name, _READABLE, at=parent) as descriptor:
             flags = int.from_bytes(fcntl.ioctl(descriptor, _FS_IOC_GETFLAGS, bytes(8))[:4], sys.byteorder)
-        finally:
-            os.close(descriptor)
         return next((told for bit, told in _FLAGS.items() if flags & bit), ("", ""))
     return "", ""
-
-
-@contextmanager
-def _named(parent: int, name: str) -> Iterator[int]:
-    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _mount(descriptor: int) -> str:

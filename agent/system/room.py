@@ -7,6 +7,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from agent.system.descriptor import opened
 from agent.system.files import discard
 
 ROOM_BYTES = 1024 * 1024
@@ -23,15 +24,13 @@ def require_room(folder: Path) -> None:
     probe = folder / _PROBE
     try:
         discard(probe)
-        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, ROOM_BYTES)
-        except OSError as error:
-            if error.errno not in _UNTOLD:
-                raise
-        finally:
-            os.close(descriptor)
+        with opened(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
             probe.unlink()
+            try:
+                os.posix_fallocate(descriptor, 0, ROOM_BYTES)
+            except OSError as error:
+                if error.errno not in _UNTOLD:
+                    raise
     except OSError as error:
         raise OSError(error.errno, error.strerror, f"{folder}") from error
 

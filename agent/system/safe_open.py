@@ -20,6 +20,7 @@ from shlex import quote
 from agent.errors import DeployError
 from agent.problems import ProblemKind
 from agent.system.confinement import NOBODY
+from agent.system.descriptor import opened
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINK_HOPS = 40
@@ -124,12 +125,9 @@ def _root_link(parent: int, name: str) -> str | None:
     where others may put something into the folder: a link of root's can be moved there from wherever it was made."""
     if os.fstat(parent).st_mode & 0o022:
         return None
-    link = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-    try:
+    with opened(name, os.O_PATH | os.O_NOFOLLOW, at=parent) as link:
         status = os.fstat(link)
         return os.readlink("", dir_fd=link) if stat.S_ISLNK(status.st_mode) and status.st_uid == 0 else None
-    finally:
-        os.close(link)
 
 
 def _refuse_link(parent: int, name: str, path: str, hand: Renamer | None) -> None:
