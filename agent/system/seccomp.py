@@ -10,7 +10,6 @@ import errno
 import os
 import struct
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
@@ -76,145 +75,113 @@ _IOCTL = {
 }
 """What may be asked of a device, a terminal or a socket: how it is. Whoever may read it could change it as well."""
 
-_X86_64 = {
-    "ioctl": 16,
-    "socket": 41,
-    "listen": 50,
-    "socketpair": 53,
-    "clone": 56,
-    "fcntl": 72,
-    "flock": 73,
-    "ptrace": 101,
-    "setpriority": 141,
-    "sched_setparam": 142,
-    "sched_setscheduler": 144,
-    "sched_setaffinity": 203,
-    "add_key": 248,
-    "request_key": 249,
-    "keyctl": 250,
-    "ioprio_set": 251,
-    "unshare": 272,
-    "perf_event_open": 298,
-    "prlimit64": 302,
-    "open_by_handle_at": 304,
-    "setns": 308,
-    "process_vm_writev": 311,
-    "sched_setattr": 314,
-    "bpf": 321,
-    "userfaultfd": 323,
+_CALLS = {
+    "ioctl": (16, 29),
+    "socket": (41, 198),
+    "listen": (50, 201),
+    "socketpair": (53, 199),
+    "clone": (56, 220),
+    "fcntl": (72, 25),
+    "flock": (73, 32),
+    "ptrace": (101, 117),
+    "setpriority": (141, 140),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "ioprio_set": (251, 30),
+    "unshare": (272, 97),
+    "perf_event_open": (298, 241),
+    "prlimit64": (302, 261),
+    "open_by_handle_at": (304, 265),
+    "setns": (308, 268),
+    "process_vm_writev": (311, 271),
+    "sched_setattr": (314, 274),
+    "bpf": (321, 280),
+    "userfaultfd": (323, 282),
 }
-_AARCH64 = {
-    "fcntl": 25,
-    "ioctl": 29,
-    "ioprio_set": 30,
-    "flock": 32,
-    "unshare": 97,
-    "ptrace": 117,
-    "sched_setparam": 118,
-    "sched_setscheduler": 119,
-    "sched_setaffinity": 122,
-    "setpriority": 140,
-    "socket": 198,
-    "socketpair": 199,
-    "listen": 201,
-    "add_key": 217,
-    "request_key": 218,
-    "keyctl": 219,
-    "clone": 220,
-    "perf_event_open": 241,
-    "prlimit64": 261,
-    "open_by_handle_at": 265,
-    "setns": 268,
-    "process_vm_writev": 271,
-    "sched_setattr": 274,
-    "bpf": 280,
-    "userfaultfd": 282,
-}
-_MACHINES = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _AARCH64)}
+"""Of each, the numbers on x86-64 and on aarch64."""
+_MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
+"""The number that the kernel has for the machine, and where its numbers stand in ``_CALLS``."""
 
 
 class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Instruction:
-    code: int
-    value: int
-    if_so: int = 0
-    if_not: int = 0
-    """Instructions to leave out."""
-
-    def __bytes__(self) -> bytes:
-        return struct.pack("<HBBI", self.code, self.if_so, self.if_not, self.value)
+def _instruction(code: int, value: int, if_so: int = 0, if_not: int = 0) -> bytes:
+    """``if_so``, ``if_not``: instructions to leave out."""
+    return struct.pack("<HBBI", code, if_so, if_not, value)
 
 
-_REFUSE = _Instruction(_RETURN, _ERRNO | errno.EPERM)
-_ALLOWED = _Instruction(_RETURN, _ALLOW)
+_REFUSE = _instruction(_RETURN, _ERRNO | errno.EPERM)
+_ALLOWED = _instruction(_RETURN, _ALLOW)
 
 
 def program(machine: str) -> bytes:
     """The filter for a machine as uname(2) calls it. Raises OSError for one whose calls are not known here."""
     if machine not in _MACHINES:
         raise OSError(errno.ENOSYS, f"no filter of system calls for {machine}")
-    architecture, calls = _MACHINES[machine]
-    judged: dict[str, list[_Instruction]] = {
+    architecture, column = _MACHINES[machine]
+    judged: dict[str, list[bytes]] = {
         "socket": [*_either(0, _AF_NETLINK, then=_ALLOWED), *_unless(0, {_AF_UNIX}), *_stream(1)],
         "socketpair": _stream(1),
-        "clone": [_load(0), _Instruction(_ANY_BIT, _NEW_NAMESPACES, if_not=1), _REFUSE, _ALLOWED],
+        "clone": [_load(0), _instruction(_ANY_BIT, _NEW_NAMESPACES, if_not=1), _REFUSE, _ALLOWED],
         "fcntl": [*_granted(1, _RECORD_LOCKS), *_unless(1, _FCNTL.values()), _ALLOWED],
         "ioctl": [*_unless(1, _IOCTL.values()), _ALLOWED],
         "prlimit64": [*_unless(0, {0}), _ALLOWED],  # its own limits
     }
     rules = [
-        _Instruction(_LOAD, _ARCHITECTURE),
-        _Instruction(_EQUAL, architecture, if_so=1),
+        _instruction(_LOAD, _ARCHITECTURE),
+        _instruction(_EQUAL, architecture, if_so=1),
         _REFUSE,
-        _Instruction(_LOAD, _NUMBER),
-        _Instruction(_AT_LEAST, _X32, if_not=1),
+        _instruction(_LOAD, _NUMBER),
+        _instruction(_AT_LEAST, _X32, if_not=1),
         _REFUSE,
-        *_rule(_CLONE3, [_Instruction(_RETURN, _ERRNO | errno.ENOSYS)]),
+        *_rule(_CLONE3, [_instruction(_RETURN, _ERRNO | errno.ENOSYS)]),
         *_rule(_IO_URING_SETUP, [_REFUSE]),
     ]
-    for name, number in calls.items():
-        rules += _rule(number, judged.get(name, [_REFUSE]))
-    return b"".join(bytes(instruction) for instruction in (*rules, _ALLOWED))
+    for name, numbers in _CALLS.items():
+        rules += _rule(numbers[column], judged.get(name, [_REFUSE]))
+    return b"".join((*rules, _ALLOWED))
 
 
-def _rule(number: int, verdict: Sequence[_Instruction]) -> list[_Instruction]:
+def _rule(number: int, verdict: Sequence[bytes]) -> list[bytes]:
     """``verdict``, which always returns, on the call with this number."""
-    return [_Instruction(_EQUAL, number, if_not=len(verdict)), *verdict]
+    return [_instruction(_EQUAL, number, if_not=len(verdict)), *verdict]
 
 
-def _load(argument: int) -> _Instruction:
-    return _Instruction(_LOAD, _ARGUMENTS + 8 * argument)
+def _load(argument: int) -> bytes:
+    return _instruction(_LOAD, _ARGUMENTS + 8 * argument)
 
 
-def _either(argument: int, value: int, *, then: _Instruction) -> list[_Instruction]:
-    return [_load(argument), _Instruction(_EQUAL, value, if_not=1), then]
+def _either(argument: int, value: int, *, then: bytes) -> list[bytes]:
+    return [_load(argument), _instruction(_EQUAL, value, if_not=1), then]
 
 
-def _granted(argument: int, values: Sequence[int]) -> list[_Instruction]:
+def _granted(argument: int, values: Sequence[int]) -> list[bytes]:
     """As if the call had been made and had succeeded, for these values."""
-    return [part for value in values for part in _either(argument, value, then=_Instruction(_RETURN, _ERRNO))]
+    return [part for value in values for part in _either(argument, value, then=_instruction(_RETURN, _ERRNO))]
 
 
-def _unless(argument: int, values: Collection[int]) -> list[_Instruction]:
+def _unless(argument: int, values: Collection[int]) -> list[bytes]:
     """Refused unless the argument is one of ``values``."""
     left = range(len(values), 0, -1)
     return [
         _load(argument),
-        *(_Instruction(_EQUAL, value, if_so=behind) for value, behind in zip(values, left, strict=True)),
+        *(_instruction(_EQUAL, value, if_so=behind) for value, behind in zip(values, left, strict=True)),
         _REFUSE,
     ]
 
 
-def _stream(argument: int) -> list[_Instruction]:
+def _stream(argument: int) -> list[bytes]:
     """Only where the argument is the type of a stream socket, whatever flags are beside it."""
     return [
         _load(argument),
-        _Instruction(_AND, _SOCK_TYPE),
-        _Instruction(_EQUAL, _SOCK_STREAM, if_so=1),
+        _instruction(_AND, _SOCK_TYPE),
+        _instruction(_EQUAL, _SOCK_STREAM, if_so=1),
         _REFUSE,
         _ALLOWED,
     ]
