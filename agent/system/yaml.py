@@ -23,7 +23,7 @@ from agent.errors import InventoryError
 from agent.problems import ProblemKind
 from agent.system.document import Key, List, Map, Node, Position, Scalar, Unsafe, Value, locate, plain
 from agent.system.yaml_scalars import SCALARS, constructed, core_value, implied
-from agent.system.yaml_words import BRACES, At, ParserStop, explain, foreign_tag, twice
+from agent.system.yaml_words import BRACES, ParserStop, YamlProblem, explain, foreign_tag, twice
 
 __all__ = [
     "Key",
@@ -66,13 +66,6 @@ class _MergeKey(Scalar):
     """A plain ``<<``."""
 
     __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class YamlProblem:
-    position: Position
-    problem: str
-    remedy: str
 
 
 class YamlError(InventoryError):
@@ -150,7 +143,7 @@ class _Reader:
         self._frames: list[_Frame] = []
         self._root: Node | None = None
         self._json = False
-        self._quote: tuple[At, At] | None = None
+        self._quote: tuple[Position, Position] | None = None
 
     def read(self, text: str) -> Node | None:
         self._json = _is_json(text)
@@ -169,23 +162,22 @@ class _Reader:
             return _unreadable(error, self._file, text)
         began: _Mark = getattr(error, "context_mark", None)
         opened = [frame.position for frame in self._frames if frame.in_brackets]
-        found = explain(
+        return explain(
             ParserStop(
                 text,
-                _at(mark),
+                self._position(mark),
                 f"{getattr(error, 'context', '')} {getattr(error, 'problem', '')}",
-                began=_at(began) if began is not None else None,
-                opened=At(opened[-1].line, opened[-1].column) if opened else None,
+                began=self._position(began) if began is not None else None,
+                opened=opened[-1] if opened else None,
                 quote=self._quote,
             )
         )
-        return YamlProblem(Position(self._file, *found.at), found.problem, found.remedy)
 
     def _take(self, event: yaml.Event) -> None:
         match event:
             case yaml.ScalarEvent():
                 if event.style in ("'", '"'):
-                    self._quote = _at(event.start_mark), _at(event.end_mark)
+                    self._quote = self._position(event.start_mark), self._position(event.end_mark)
                 self._add(self._scalar(event), 1, event.anchor)
             case yaml.AliasEvent():
                 node, size = self._anchored(event)
@@ -194,7 +186,7 @@ class _Reader:
                 self._begin(event)
             case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
                 frame = self._frames.pop()
-                node = self._list(frame) if frame.kind is List else self._map(frame)
+                node = List(tuple(frame.parts), frame.position) if frame.kind is List else self._map(frame)
                 self._add(node, frame.size, frame.anchor)
 
     def _begin(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent) -> None:
@@ -228,9 +220,6 @@ class _Reader:
                 event.start_mark, f"*{event.anchor} is an alias, and no anchor &{event.anchor} ends before it", remedy
             )
         return self._anchors[event.anchor]
-
-    def _list(self, frame: _Frame) -> List:
-        return List(tuple(frame.parts), frame.position)
 
     def _map(self, frame: _Frame) -> Map:
         merged: list[Map] = []
@@ -342,7 +331,3 @@ def _unreadable(error: yaml.YAMLError, file: str, text: str) -> YamlProblem:
     line, column = text.count("\n", 0, found.start()) + 1, found.start() - text.rfind("\n", 0, found.start())
     problem = f"the character U+{ord(found[0]):04X} cannot stand in a file"
     return YamlProblem(Position(file, line, column), problem, 'remove it; in double quotes write it as "\\u…"')
-
-
-def _at(mark: _Mark) -> At:
-    return At(mark.line + 1, mark.column + 1)

@@ -20,15 +20,6 @@ NUMBER_LIMIT = 400
 _TAG = "tag:yaml.org,2002:"
 _RESOLVER: Any = yaml.resolver.Resolver()
 _CONSTRUCTOR = yaml.constructor.SafeConstructor()
-SCALARS: dict[str, Any] = {
-    _TAG + "null": _CONSTRUCTOR.construct_yaml_null,
-    _TAG + "bool": _CONSTRUCTOR.construct_yaml_bool,
-    _TAG + "int": _CONSTRUCTOR.construct_yaml_int,
-    _TAG + "float": _CONSTRUCTOR.construct_yaml_float,
-    _TAG + "timestamp": _CONSTRUCTOR.construct_yaml_timestamp,
-}
-"""By tag."""
-
 _WORDS = {
     "null": "a null: null, ~ or nothing at all",
     "bool": "a truth value: true or false",
@@ -36,6 +27,8 @@ _WORDS = {
     "float": "a number",
     "timestamp": "a date: 2026-12-01, or with a time 2026-12-01T06:00:00Z",
 }
+SCALARS: dict[str, Any] = {tag: _CONSTRUCTOR.yaml_constructors[tag] for tag in map(_TAG.__add__, _WORDS)}
+"""What makes a value of a node, by tag."""
 
 
 def implied(text: str) -> str:
@@ -50,7 +43,7 @@ def constructed(tag: str, text: str) -> Key:
     try:
         if len(text) > NUMBER_LIMIT or implied(text) not in meant:
             raise ValueError
-        value: Key | datetime.date = SCALARS[tag](yaml.ScalarNode(tag, text))
+        value: Key | datetime.date = SCALARS[tag](_CONSTRUCTOR, yaml.ScalarNode(tag, text))
     except (ValueError, OverflowError, KeyError, IndexError):
         raise ValueError(f"{text[:40]!r} is not {_WORDS[tag.removeprefix(_TAG)]}") from None
     return value.isoformat() if isinstance(value, datetime.date) else value

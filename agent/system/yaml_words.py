@@ -10,21 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from agent.domain.merge_conflict import MERGE_CONFLICT, conflict_line
 from agent.system.document import Key, Position, key_text
 
 
-class At(NamedTuple):
-    """Both count from 1."""
-
-    line: int
-    column: int
-
-
-class Explanation(NamedTuple):
-    at: At
+@dataclass(frozen=True, slots=True)
+class YamlProblem:
+    position: Position
     problem: str
     remedy: str
 
@@ -35,20 +28,23 @@ class ParserStop:
     bracket that is open there. ``quote``: the last text in quotes before it, from its first to behind its last."""
 
     text: str
-    at: At
+    at: Position
     why: str
-    began: At | None = None
-    opened: At | None = None
-    quote: tuple[At, At] | None = None
+    began: Position | None = None
+    opened: Position | None = None
+    quote: tuple[Position, Position] | None = None
 
     @property
     def lines(self) -> Sequence[str]:
         return self.text.split("\n")
 
+    def place(self, line: int, column: int) -> Position:
+        return Position(self.at.file, line, column)
+
     def line(self, number: int) -> str:
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
-    def character(self, at: At) -> str:
+    def character(self, at: Position) -> str:
         return self.line(at.line)[at.column - 1 : at.column]
 
 
@@ -59,11 +55,11 @@ BRACES = ("a text that begins with {{ stands without quotes", _QUOTE_IT)
 _SECTION = re.compile(r"\[[^\s\[\]{},\"':]+(:\w+)?\]\s*")
 
 
-def explain(stop: ParserStop) -> Explanation:
+def explain(stop: ParserStop) -> YamlProblem:
     for look in _LOOKS:
         if (found := look(stop)) is not None:
             return found
-    return Explanation(
+    return YamlProblem(
         stop.at, "this cannot be read", "look at the quotes, brackets and indentation of this line and the last"
     )
 
@@ -92,98 +88,98 @@ def foreign_tag(tag: str | None, text: str = "") -> tuple[str, str]:
     return f"the tag {name} is not supported", remedy
 
 
-def _conflict(stop: ParserStop) -> Explanation | None:
+def _conflict(stop: ParserStop) -> YamlProblem | None:
     line = conflict_line(stop.text)
-    return Explanation(At(line, 1), *MERGE_CONFLICT) if line is not None else None
+    return YamlProblem(stop.place(line, 1), *MERGE_CONFLICT) if line is not None else None
 
 
-def _ini(stop: ParserStop) -> Explanation | None:
+def _ini(stop: ParserStop) -> YamlProblem | None:
     """Of files that are not called so: INI has its sections in lines of their own, and comments behind a semicolon."""
     written = [(number, line) for number, line in enumerate(stop.lines, 1) if line.strip() and line.strip()[0] != "#"]
     number, first = next(iter(written), (1, ""))
     if first.startswith(";"):
-        return Explanation(At(number, 1), "; begins no comment in YAML", "begin it with #")
+        return YamlProblem(stop.place(number, 1), "; begins no comment in YAML", "begin it with #")
     if _SECTION.fullmatch(first):
-        return Explanation(At(number, 1), "this is INI, not YAML", "write `name: value` lines")
+        return YamlProblem(stop.place(number, 1), "this is INI, not YAML", "write `name: value` lines")
     return None
 
 
-def _no_key(stop: ParserStop) -> Explanation | None:
+def _no_key(stop: ParserStop) -> YamlProblem | None:
     if "could not find expected ':'" not in stop.why or stop.began is None:
         return None
-    return Explanation(
+    return YamlProblem(
         stop.began, "neither `key: value` nor `- item`", "end a key with a colon, begin an item with a dash"
     )
 
 
-def _directive(stop: ParserStop) -> Explanation | None:
+def _directive(stop: ParserStop) -> YamlProblem | None:
     for number, line in enumerate(stop.lines, 1):
         if line.startswith("%") and ("directive" in stop.why or "document start" in stop.why):
-            return Explanation(At(number, 1), "a line begins with %", "put a text that begins with % in quotes")
+            return YamlProblem(stop.place(number, 1), "a line begins with %", "put a text that begins with % in quotes")
     return None
 
 
-def _tab(stop: ParserStop) -> Explanation | None:
+def _tab(stop: ParserStop) -> YamlProblem | None:
     line = stop.line(stop.at.line)
     indentation = line[: len(line) - len(line.lstrip())]
     if "\t" in indentation:
-        return Explanation(
-            At(stop.at.line, indentation.index("\t") + 1), "a tab indents this line", "indent with spaces"
+        return YamlProblem(
+            stop.place(stop.at.line, indentation.index("\t") + 1), "a tab indents this line", "indent with spaces"
         )
     if stop.character(stop.at) == "\t":
-        return Explanation(stop.at, "a tab stands here", "write a space")
+        return YamlProblem(stop.at, "a tab stands here", "write a space")
     return None
 
 
-def _escape(stop: ParserStop) -> Explanation | None:
+def _escape(stop: ParserStop) -> YamlProblem | None:
     if "escape" not in stop.why and "hexdecimal" not in stop.why:
         return None
-    return Explanation(
+    return YamlProblem(
         stop.at, "a backslash in double quotes begins something else here", r"write \\, or use single quotes"
     )
 
 
-def _open_quote(stop: ParserStop) -> Explanation | None:
+def _open_quote(stop: ParserStop) -> YamlProblem | None:
     mark = stop.character(stop.began) if stop.began is not None else ""
     if stop.began is None or mark not in ("'", '"') or "quoted" not in stop.why:
         return None
-    return Explanation(stop.began, f"the {mark} that opens here is never closed", f"end the text with {mark}")
+    return YamlProblem(stop.began, f"the {mark} that opens here is never closed", f"end the text with {mark}")
 
 
-def _late_quote(stop: ParserStop) -> Explanation | None:
+def _late_quote(stop: ParserStop) -> YamlProblem | None:
     if stop.quote is None or stop.quote[1].line != stop.at.line or stop.opened is not None:
         return None
     first, last = stop.quote
     mark = stop.character(first)
     if first.line != last.line:
         problem = f"the {mark} that opens here is closed only in line {last.line}"
-        return Explanation(first, problem, f"end the text with {mark} where it ends")
+        return YamlProblem(first, problem, f"end the text with {mark} where it ends")
     if stop.at.column < last.column:
         return None
     inside = "two of them" if mark == "'" else r"\""
-    return Explanation(
+    return YamlProblem(
         last, f"text follows behind the closing {mark}", f"{_QUOTE_IT}; for a {mark} in it write {inside}"
     )
 
 
-def _open_bracket(stop: ParserStop) -> Explanation | None:
+def _open_bracket(stop: ParserStop) -> YamlProblem | None:
     if stop.opened is None:
         return None
     mark = stop.line(stop.opened.line)[stop.opened.column - 1 :][:2]
     if mark == "{{":
-        return Explanation(stop.opened, *BRACES)
+        return YamlProblem(stop.opened, *BRACES)
     closing, found = ("]", "}") if mark[:1] == "[" else ("}", "]")
     if stop.character(stop.at) == found:
-        return Explanation(stop.at, f"{found} closes the {mark[:1]} of line {stop.opened.line}", f"write {closing}")
+        return YamlProblem(stop.at, f"{found} closes the {mark[:1]} of line {stop.opened.line}", f"write {closing}")
     if stop.opened.line == stop.at.line and closing in stop.line(stop.at.line)[stop.at.column - 1 :]:
         remedy = "put a comma between two entries, and a text that holds : or , in quotes"
-        return Explanation(stop.at, f"this does not belong between {mark[:1]} and {closing}", remedy)
-    return Explanation(
+        return YamlProblem(stop.at, f"this does not belong between {mark[:1]} and {closing}", remedy)
+    return YamlProblem(
         stop.opened, f"the {mark[:1]} that opens here is never closed", f"end what it holds with {closing}"
     )
 
 
-def _unquoted(stop: ParserStop) -> Explanation | None:
+def _unquoted(stop: ParserStop) -> YamlProblem | None:
     line = stop.line(stop.at.line)
     for found in _UNQUOTED.finditer(line):
         begin, column = found["begin"], found.start("begin") + 1
@@ -191,23 +187,23 @@ def _unquoted(stop: ParserStop) -> Explanation | None:
             break
         what = _NAMES.get(begin, "")
         problem = f"{begin} begins {what} in YAML" if what else f"a text that begins with {begin} stands without quotes"
-        return Explanation(At(stop.at.line, column), problem, _QUOTE_IT)
+        return YamlProblem(stop.place(stop.at.line, column), problem, _QUOTE_IT)
     return None
 
 
-def _by_kind(stop: ParserStop) -> Explanation | None:
+def _by_kind(stop: ParserStop) -> YamlProblem | None:
     """The other mistakes, by the parser's word for them."""
     line = stop.line(stop.at.line)
-    start = At(stop.at.line, len(line) - len(line.lstrip()) + 1)
+    start = stop.place(stop.at.line, len(line) - len(line.lstrip()) + 1)
     if "mapping values are not allowed" in stop.why and re.search(r":\s", line[: stop.at.column - 1]):
-        return Explanation(stop.at, "a second colon in one line", "put a text that holds ': ' in quotes")
+        return YamlProblem(stop.at, "a second colon in one line", "put a text that holds ': ' in quotes")
     if "block mapping" in stop.why and line.lstrip().startswith("- "):
-        return Explanation(
+        return YamlProblem(
             start, "an item of a list among the keys of a mapping", "indent it below the key that it belongs to"
         )
     for word, problem, remedy in _BY_KIND:
         if word in stop.why:
-            return Explanation(start, problem, remedy)
+            return YamlProblem(start, problem, remedy)
     return None
 
 
