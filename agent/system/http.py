@@ -132,7 +132,11 @@ class _TlsConnection(http.client.HTTPSConnection, _Connection):
     """The order of its parents has the watch follow the bare socket, before anything is said about TLS."""
 
 
-class _PlainHandler(request.HTTPHandler):
+class _Handler(request.AbstractHTTPHandler):
+    """http and https, over connections that ``watch`` follows."""
+
+    http_request = https_request = request.AbstractHTTPHandler.do_request_
+
     def __init__(self, watch: Watch) -> None:
         super().__init__()
         self._watch = watch
@@ -140,16 +144,9 @@ class _PlainHandler(request.HTTPHandler):
     def http_open(self, req: request.Request) -> http.client.HTTPResponse:
         return self.do_open(partial(_watched, _Connection, self._watch), req)
 
-
-class _TlsHandler(request.HTTPSHandler):
-    def __init__(self, watch: Watch) -> None:
-        super().__init__()
-        self._watch = watch
-        self._trusted = ssl.create_default_context()
-
     def https_open(self, req: request.Request) -> http.client.HTTPResponse:
         connect = partial(_watched, _TlsConnection, self._watch)
-        return self.do_open(connect, req, context=self._trusted)
+        return self.do_open(connect, req, context=ssl.create_default_context())
 
 
 def _watched(kind: type[_Connection], watch: Watch, host: str, **options: Any) -> _Connection:
@@ -177,6 +174,6 @@ class _Redirects(request.HTTPRedirectHandler):
 def _opener(watch: Watch, *handlers: request.BaseHandler) -> request.OpenerDirector:
     """An opener for http and https alone. build_opener also follows redirects to file: and ftp:."""
     opener = request.OpenerDirector()
-    for handler in (*handlers, _PlainHandler(watch), _TlsHandler(watch), request.UnknownHandler()):
+    for handler in (*handlers, _Handler(watch), request.UnknownHandler()):
         opener.add_handler(handler)
     return opener
