@@ -35,7 +35,7 @@ from agent.host.paths import Paths
 from agent.host.state import Memory
 from agent.problems import ProblemKind
 from agent.system.files import read_bounded, sweep
-from agent.system.git_incoming import mirror_tip
+from agent.system.git_incoming import tip_of
 from agent.system.misplaced import SUFFIX, aside_of, begun_afresh, misplaced_file, misplaced_folder, set_aside
 
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
@@ -136,7 +136,7 @@ def _once_trusted(paths: Paths, memory: Memory, applied: Applied) -> Iterator[st
     with suppress(SettingsError):  # what a person said is never set aside, and may be broken
         pinned = memory.pinned(0)
     found = (
-        mirror_tip(paths.mirror),
+        tip_of(paths.mirror),
         _reported(paths.sent),
         applied.commit,
         memory.state().aimed_commit,

@@ -137,10 +137,7 @@ class Mirror:
 
     def has(self, sha: str) -> bool:
         """True if the commit is here."""
-        try:
-            return _SHA.fullmatch(sha) is not None and self._store.header(sha) == "commit"
-        except DamagedError:
-            return False
+        return _SHA.fullmatch(sha) is not None and self._store.header(sha) == "commit"
 
     def beginning(self, digits: str) -> Sequence[str]:
         """The commits here whose names begin with these hex digits, at least four."""

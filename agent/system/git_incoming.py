@@ -36,10 +36,11 @@ def incoming_of(mirror: Path) -> Path:
     return mirror.with_name(f"{mirror.name}.incoming")
 
 
-def mirror_tip(mirror: Path) -> str | None:
-    """The commit that was trusted last, as far as the mirror knows; nothing is made or mended."""
-    there = not misplaced_folder(mirror) and mirror.is_dir()
-    return ObjectStore(mirror).ref(TIP) if there else None
+def tip_of(repository: Path) -> str | None:
+    """The commit that was trusted last, of a mirror, or fetched last, of what lies beside one, as far as it is known
+    there; nothing is made or mended."""
+    there = not misplaced_folder(repository) and repository.is_dir()
+    return ObjectStore(repository).ref(TIP) if there else None
 
 
 class Incoming:
@@ -52,9 +53,7 @@ class Incoming:
 
     def tip(self) -> str | None:
         """The commit that was fetched and is not yet trusted, its whole history here or in the mirror."""
-        if misplaced_folder(self.path) or not self.path.is_dir():
-            return None
-        return ObjectStore(self.path).ref(TIP)
+        return tip_of(self.path)
 
     def fetch(self, remote: Remote, branch: str, expected: str, *, alone: bool = False) -> str:
         """The commit that ``branch`` is at, in the place of what was here. ``expected``: what it was said to be at;
@@ -87,8 +86,7 @@ class Incoming:
         found: dict[str, str] = {}
         sighted = ObjectStore(work)
         try:
-            sighted.make()
-            (work / "objects/info/alternates").write_text(f"{self._mirror}/objects\n")
+            self._make(sighted)
             if git_remote.fetch_commits(work, remote, list(some), _SIGHTED, self._access):
                 excluded = (f"^{since}",) if since is not None else ()
                 commits = (f"--max-count={COMMITS_AT_ONCE}", "--source", "--format=%H %S", "--all", *excluded)
@@ -104,9 +102,12 @@ class Incoming:
     def open(self) -> ObjectStore:
         """The repository, which knows what is in the mirror."""
         incoming = ObjectStore(self.path)
-        incoming.make()
-        (self.path / "objects/info/alternates").write_text(f"{self._mirror}/objects\n")
+        self._make(incoming)
         return incoming
+
+    def _make(self, store: ObjectStore) -> None:
+        store.make()
+        (store.path / "objects/info/alternates").write_text(f"{self._mirror}/objects\n")
 
     def move(self, mirror: ObjectStore) -> None:
         """Makes all of it part of the mirror. Raises OSError where that is damaged."""

@@ -67,23 +67,24 @@ class ObjectStore:
 
     def header(self, sha: str) -> str | None:
         """The type of an object; None when it is not here, as far as can be told."""
-        if (known := self.recent.find(sha)) is not None:
-            return known[0]
         try:
-            return os.fsdecode(self._objects().get_object_header(sha)[1])  # typed str, but bytes
-        except (ValueError, OSError, DamagedError):
-            self.close()
+            return self._described(sha)[0]
+        except DamagedError:
             return None
 
     def size(self, sha: str) -> int:
         """Bytes of an object that is here."""
+        return self._described(sha)[1]
+
+    def _described(self, sha: str) -> tuple[str, int]:
         if (known := self.recent.find(sha)) is not None:
-            return len(known[1])
+            return known[0], len(known[1])
         try:
-            return int(self._objects().get_object_header(sha)[2])
+            _, kind, size = self._objects().get_object_header(sha)
         except (ValueError, OSError) as error:
             self.close()
             raise DamagedError(f"{sha} cannot be read") from error
+        return os.fsdecode(kind), int(size)  # typed str, but bytes
 
     def copy(self, sha: str, kind: str, sink: BinaryIO) -> None:
         """Writes the content of an object to ``sink``, checked against its name when it is complete."""
