@@ -134,12 +134,10 @@ class Database:
             whole = True
             with self._opened() as connection:
                 for row in connection.execute(query, values):
-                    for value in row:
-                        if type(value) is not bytes:
-                            whole = False
-                            break
-                    else:
+                    if {*map(type, row)} == {bytes}:
                         rows.append(row)
+                    else:
+                        whole = False
             if not whole:
                 raise DamagedDatabase(errno.EUCLEAN, "is damaged: it holds values of another type", f"{self.path}")
         return rows
