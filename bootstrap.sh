@@ -40,6 +40,8 @@ NEWLINE='
 
 ENCODE='percent-encode what cannot stand in a URL: / in a password as %2F, # as %23, ? as %3F, a blank as %20'
 
+MAKE_WRITABLE='let it be a place that root can write to, with room (df -h, df -i, mount), then run this again'
+
 EXIT_USAGE=2 EXIT_HOST=3 EXIT_SOURCE=4 EXIT_TRUST=5 EXIT_INVENTORY=6 EXIT_PLANNED=10 EXIT_LOCKED=75
 
 usage() {
@@ -773,7 +775,7 @@ hand_over() {
     [ -z "$action" ] || set -- "$@" "$action"
     [ -z "$renewed" ] || set -- "$@" --renewed
     [ ! -s "$PACKAGES" ] || set -- "$@" --packages-before "$PACKAGES"
-    mkfifo -m 600 "$work/told"
+    mkfifo -m 600 "$work/told" || die "$EXIT_HOST" "no pipe can be made in $work" "$MAKE_WRITABLE"
     exec 8<>"$work/told"
     # In the background, or a signal would be heard only when it has ended.
     "$environment/bin/hostwright" "$@" <"$work/told" 8>&- &
@@ -815,6 +817,17 @@ uninstall() {
     exit 0
 }
 
+# open_files: makes the folder, the log and the lock of this run. Each file is tried in a subshell: a redirection that
+# fails would end this shell.
+open_files() {
+    work=$(mktemp -d) || die "$EXIT_HOST" "no folder can be made in ${TMPDIR:-/tmp}" "$MAKE_WRITABLE"
+    for file in "$LOG" "$LOCK"; do
+        (: >>"$file") || die "$EXIT_HOST" "$file cannot be written" "$MAKE_WRITABLE"
+    done
+    chmod 600 "$LOG"
+    exec 9>"$LOCK"
+}
+
 # shellcheck disable=SC2034 # hand_over passes the options on by name
 main() {
     at='' action='' verbose='' repo='' branch='' inventory='' host='' status_repo='' trust='' trusted_signers='' min_commit=''
@@ -834,9 +847,7 @@ main() {
     trap 'interrupted=HUP; exit 129' HUP
     trap 'interrupted=INT; exit 130' INT
     trap 'interrupted=TERM; exit 143' TERM
-    work=$(mktemp -d)
-    : >>"$LOG" && chmod 600 "$LOG"
-    exec 9>"$LOCK"
+    open_files
     if command -v flock >/dev/null; then
         flock -n 9 || {
             say "waiting for another bootstrap.sh, or an uninstall, to end"

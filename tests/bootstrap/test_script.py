@@ -262,6 +262,22 @@ def test_setup_gets_the_options_by_a_pipe(shell: Sequence[str], tmp_path: Path) 
     assert (tmp_path / "options").read_text() == options
 
 
+@pytest.mark.parametrize(
+    ("commands", "said"),
+    [
+        ("export TMPDIR=$HOME/none; open_files", "no folder can be made in {}/none"),
+        ("LOG=$HOME/none/log; open_files", "{}/none/log cannot be written"),
+        ("LOCK=$HOME/none/lock; open_files", "{}/none/lock cannot be written"),
+        ("work=$HOME/none; hand_over", "no pipe can be made in {}/none"),
+    ],
+)
+def test_a_file_that_this_machine_does_not_take_ends_with_3_and_says_what_to_do(
+    shell: Sequence[str], tmp_path: Path, commands: str, said: str
+) -> None:
+    done = called(shell, tmp_path, f"{UNSET}PACKAGES=$HOME/no LOCK=$HOME/lock\n{commands}", 3)
+    assert done.stderr.splitlines()[-1].startswith(f"bootstrap: {said.format(tmp_path)}: let it be a place")
+
+
 def test_what_a_signal_finds_started_ends_before_its_folder_is_removed(shell: Sequence[str], tmp_path: Path) -> None:
     """The signal comes between the start of a program and the shell's note of its number."""
     (tmp_path / "opt/versions/1.0").mkdir(parents=True)
