@@ -59,36 +59,23 @@ def put_file(
     """
     with _within(batch) as within:
         told = _tidy(parent, within)
-        _put_file(parent, name, content, attributes, within, backup=backup, approve=approve)
+        folder, temporary = within.folder(parent), _temporary_name()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
+        try:
+            _write(descriptor, content)
+            _take_over_labels(folder, name, descriptor)
+            _own(descriptor, attributes)
+            if approve is not None:
+                approve(temporary)
+        except BaseException:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                _unlink(folder, temporary)
+            raise
+        put = partial(_put_in_place, folder, temporary, name, content, attributes, backup=backup)
+        within.add(NewFile(folder, temporary, name, put, descriptor))
     return told
-
-
-def _put_file(
-    parent: int,
-    name: str,
-    content: bytes,
-    attributes: Attributes,
-    batch: WriteBatch,
-    *,
-    backup: bool,
-    approve: Callable[[str], None] | None = None,
-) -> None:
-    folder, temporary = batch.folder(parent), _temporary_name()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
-    try:
-        _write(descriptor, content)
-        _take_over_labels(folder, name, descriptor)
-        _own(descriptor, attributes)
-        if approve is not None:
-            approve(temporary)
-    except BaseException:
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            _unlink(folder, temporary)
-        raise
-    put = partial(_put_in_place, folder, temporary, name, content, attributes, backup=backup)
-    batch.add(NewFile(folder, temporary, name, put, descriptor))
 
 
 def _write(descriptor: int, content: bytes) -> None:
@@ -127,29 +114,43 @@ def _overwrite(parent: int, name: str, content: bytes, attributes: Attributes) -
 
 def put_link(parent: int, name: str, target: str, *, backup: bool, batch: WriteBatch | None = None) -> str:
     """Makes ``name`` a link to ``target``, in place of a file, a link, an empty folder or nothing. Raises OSError."""
-    with _within(batch) as within:
-        told = _tidy(parent, within)
-        if backup:
-            _back_up(parent, name)
-        with _temporary(parent, within) as temporary:
-            os.symlink(target, temporary, dir_fd=parent)
-            _replace(parent, temporary, name)
-    return told
+    return _put(parent, name, lambda temporary, _: os.symlink(target, temporary, dir_fd=parent), backup, batch)
 
 
 def put_folder(parent: int, name: str, attributes: Attributes, *, backup: bool, batch: WriteBatch | None = None) -> str:
     """Makes ``name`` a new folder, in place of a file, a link or nothing. It gets its name once it has its attributes.
     Raises OSError."""
+
+    def make(temporary: str, within: WriteBatch) -> None:
+        os.mkdir(temporary, 0o700, dir_fd=parent)
+        set_attributes(parent, temporary, attributes, batch=within)
+
+    return _put(parent, name, make, backup, batch, folder=True)
+
+
+def _put(
+    parent: int,
+    name: str,
+    make: Callable[[str, WriteBatch], None],
+    backup: bool,
+    batch: WriteBatch | None,
+    *,
+    folder: bool = False,
+) -> str:
+    """Makes a link or a ``folder`` under a temporary name, and gives it its own; what fails leaves nothing behind."""
     with _within(batch) as within:
         told = _tidy(parent, within)
+        within.folder(parent)
         if backup:
             _back_up(parent, name)
-        with _temporary(parent, within) as temporary:
-            os.mkdir(temporary, 0o700, dir_fd=parent)
-            set_attributes(parent, temporary, attributes, batch=within)
-            if look(parent, name, read=False).type in (stat.S_IFREG, stat.S_IFLNK):
-                os.unlink(name, dir_fd=parent)
-            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        temporary = _temporary_name()
+        try:
+            make(temporary, within)
+            _replace(parent, temporary, name, folder=folder)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                _unlink(parent, temporary)
+            raise
     return told
 
 
@@ -216,19 +217,6 @@ def _own(descriptor: int, attributes: Attributes) -> None:
     give(descriptor, attributes.giving, (CAPABILITY,))  # and these
 
 
-@contextmanager
-def _temporary(parent: int, batch: WriteBatch) -> Iterator[str]:
-    """A temporary name in a folder that changes; what is left under it goes."""
-    temporary = _temporary_name()
-    batch.folder(parent)
-    try:
-        yield temporary
-    except BaseException:
-        with contextlib.suppress(OSError):
-            _unlink(parent, temporary)
-        raise
-
-
 def _temporary_name() -> str:
     """A name that nobody can guess."""
     return f".hostwright-{secrets.token_hex(8)}"
@@ -256,9 +244,10 @@ def _described(parent: int, name: str) -> list[str]:
     return []
 
 
-def _replace(parent: int, temporary: str, name: str) -> None:
-    if look(parent, name, read=False).type == stat.S_IFDIR:
-        os.rmdir(name, dir_fd=parent)
+def _replace(parent: int, temporary: str, name: str, *, folder: bool = False) -> None:
+    """rename(2), which itself puts a ``folder`` only in place of a folder, and anything else of no folder."""
+    if look(parent, name, read=False).type in ((stat.S_IFREG, stat.S_IFLNK) if folder else (stat.S_IFDIR,)):
+        _unlink(parent, name)
     os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
 
 
@@ -277,8 +266,9 @@ def _back_up(parent: int, name: str) -> None:
         if found.content is None:
             raise
         attributes = Attributes(found.mode & 0o777, os.geteuid(), os.getegid())
-        with _within(None) as alone:  # not tidied: a batch may have new files in this folder
-            _put_file(parent, backup, found.content, attributes, alone, backup=False)
+        with _within(None) as alone:
+            alone.comes_first(parent)  # so that it is not tidied: another batch may have new files in this folder
+            put_file(parent, backup, found.content, attributes, backup=False, batch=alone)
 
 
 def _take_over_labels(parent: int, name: str, descriptor: int) -> None:

@@ -11,7 +11,6 @@ import pwd
 import stat
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -139,23 +138,19 @@ class Whole(PathKind):
         """The deepest go first."""
         del purge
         stayed: dict[str, str] = {}
-        going: list[tuple[LedgerEntry, Place]] = []
-        for entry in sorted(entries, key=lambda entry: entry.name.count("/"), reverse=True):
-            with _noting(stayed, entry):
-                if (place := place_of(self.path(entry.name))) is not None:
-                    going.append((entry, place))
-        there: list[tuple[LedgerEntry, Place]] = []
-        for (entry, place), found in zip(going, look_each(place for _, place in going), strict=True):
-            with _noting(stayed, entry):
-                if isinstance(found, Exception):
-                    raise found
-                if found.status is not None:
-                    there.append((entry, place))
-        works = [Work(place, partial(self._remove_unchanged, entry.left)) for entry, place in there]
-        with Works(works, is_due=lambda _: True) as together:
-            for number, (entry, _) in enumerate(there):
-                with _noting(stayed, entry):
+        going: list[tuple[str, Work]] = []
+        deepest_first = sorted(entries, key=lambda entry: entry.name.count("/"), reverse=True)
+        for entry, seen in zip(deepest_first, self.look_each(entry.name for entry in deepest_first), strict=True):
+            if isinstance(seen, Exception):
+                stayed[entry.key] = reason_of(seen)
+            elif seen is not None and (place := place_of(self.path(entry.name))) is not None:
+                going.append((entry.key, Work(place, partial(self._remove_unchanged, entry.left))))
+        with Works([work for _, work in going], is_due=lambda _: True) as together:
+            for number, (key, _) in enumerate(going):
+                try:
                     together.do(number)
+                except (DeployError, OSError) as error:
+                    stayed[key] = reason_of(error)
         return stayed
 
     def _remove_unchanged(self, left: ResourceState | None, at: OpenPlace) -> None:
@@ -280,12 +275,3 @@ def _put_back(at: OpenPlace, before: ResourceState, image: bytes | None) -> None
         cast("Whole", kind_table.kind_named(f"{kind}")).put_back(at, before, image)
     else:
         raise DeployError(f"{at.path}: what was there was not kept: it was a {kind}")
-
-
-@contextmanager
-def _noting(stayed: dict[str, str], entry: LedgerEntry) -> Iterator[None]:
-    """Writes down why an entry could not be removed, and goes on: the others are removed all the same."""
-    try:
-        yield
-    except (DeployError, OSError) as error:
-        stayed[entry.key] = reason_of(error)
