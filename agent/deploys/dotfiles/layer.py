@@ -13,7 +13,6 @@ from pydantic import Field
 from agent.deploys.dotfiles import chezmoi, stow
 from agent.deploys.dotfiles.contents import IGNORE, Contents, Leaf, SetFiles, contradictions, matches
 from agent.deploys.dotfiles.other_tools import STOW_SETTINGS, signs, stow_settings
-from agent.deploys.dotfiles.overlay import STABLE, Laid
 from agent.deploys.spec import Sources
 from agent.deploys.written import Written
 from agent.domain.address import Address
@@ -22,6 +21,8 @@ from agent.domain.near import near
 from agent.domain.tree import Entry, Tree
 
 FOLDER = "dotfiles"
+STABLE = ".local/share/hostwright"
+"""The folder of the copies that links lead to: the same for every commit, so that programs may remember it."""
 AGE_BEGINS = (b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----")
 
 
@@ -86,14 +87,8 @@ class Layer:
         faults = [*contradictions(contents), *(fault for leaf in contents.leaves for fault in self._faults(tree, leaf))]
         if faults:
             raise Mistake.of(faults)
-        return Laid(
-            contents,
-            files,
-            stable=self._stable if self.ways.mode is Way.LINK else None,
-            fold=self.ways.fold,
-            links_too=self.ways.layout is Layout.STOW,
-            repository=pin.tree if pin else None,
-        )
+        stable = self._stable if self.ways.mode is Way.LINK else None
+        return Laid(self, contents, files, stable, pin.tree if pin else None)
 
     def _contents(self, files: SetFiles) -> Contents:
         match self.ways.layout:
@@ -143,6 +138,18 @@ class Layer:
         hint = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(sorted(sets)) or 'none'}"
         where = f"{FOLDER}/{self.name}/ in the config repo" if self.repo is None else f"{self.name}/ in {self.repo}"
         return Mistake(f"there is no set {where}", hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A layer that was read. ``stable`` is where its copies lie, or None where it is copied into the home itself.
+    ``repository`` is the digest of the tree that its files come from, None for the config repo's own."""
+
+    layer: Layer
+    contents: Contents
+    files: SetFiles
+    stable: str | None = None
+    repository: str | None = None
 
 
 def _below(tree: Tree, folder: str) -> dict[str, Entry]:

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
-from agent.deploys.dotfiles.contents import IGNORE, Contents, Leaf, SetFiles
+from agent.deploys.dotfiles.contents import IGNORE, Leaf
+from agent.deploys.dotfiles.layer import STABLE, Laid, Layer, Layout
 from agent.deploys.items import Item, Policy, parents, require_private
+from agent.deploys.spec import overlaid as laid_over
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake
 from agent.domain.sealed import FILE, token
-
-STABLE = ".local/share/hostwright"
-"""The folder of the copies that links lead to: the same for every commit, so that programs may remember it."""
 
 PRIVATE_FOLDERS = (".ssh", ".gnupg")
 """Folders whose programs refuse files that others can read; Git does not remember that."""
@@ -39,9 +38,11 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class HomeRules:
-    """Policies and modes of a home, by path or shell pattern. Of several patterns that match the last counts."""
+class Home:
+    """What all plays want of one home: the layers, and policies and modes by path or shell pattern. Of several patterns
+    that match the last counts."""
 
+    layers: tuple[Layer, ...] = ()
     policy: Mapping[str, Policy] = field(default_factory=dict)
     modes: Mapping[str, str] = field(default_factory=dict)
     """Octal modes of files, or of folders where the pattern ends in ``/``."""
@@ -59,8 +60,13 @@ class HomeRules:
         said = _last(modes, path, "")
         return int(said, 8) if said else 0o700 if private else mode
 
-    def overlaid(self, later: HomeRules, *, backup: bool) -> HomeRules:
-        return HomeRules({**self.policy, **later.policy}, {**self.modes, **later.modes}, backup)
+    def merged(self, later: Home, *, backup: bool) -> Home:
+        """A set that both name stays where it was, in the ways that the later one says."""
+        layers = {layer.identity: layer for layer in self.layers}
+        for layer in later.layers:
+            under = layers.get(layer.identity)
+            layers[layer.identity] = replace(layer, ways=laid_over(under.ways, layer.ways)) if under else layer
+        return Home(tuple(layers.values()), {**self.policy, **later.policy}, {**self.modes, **later.modes}, backup)
 
     def policy_of(self, path: str, policy: Policy) -> Policy:
         return _last(self.policy, path, policy)
@@ -70,33 +76,16 @@ def _last(patterns: Mapping[str, T], path: str, otherwise: T) -> T:
     return next((value for pattern, value in reversed(list(patterns.items())) if fnmatchcase(path, pattern)), otherwise)
 
 
-@dataclass(frozen=True, slots=True)
-class Laid:
-    """One set that was read. ``stable`` is where its copies lie, or None where it is copied into the home itself.
-
-    ``fold``: a folder that is this set's alone is one link, as GNU Stow has it. ``links_too``: a link of the set is
-    put with its copies, and linked to, rather than put into the home as it is. ``repository`` is the digest of the
-    tree that the files come from, None for the config repo's own.
-    """
-
-    contents: Contents
-    files: SetFiles
-    stable: str | None = None
-    fold: bool = False
-    links_too: bool = False
-    repository: str | None = None
-
-
 Render = Callable[[str, str], str]
 """A template as text; the second argument is its path."""
 
 _Found = list[tuple[Laid, Leaf]]
 
 
-def overlaid(user: str, sets: Sequence[Laid], rules: HomeRules, render: Render) -> list[Item]:
+def overlaid(user: str, sets: Sequence[Laid], home: Home, render: Render) -> list[Item]:
     """All items of ``user``'s home, sorted by path. Raises Mistake for sets that contradict each other, and whatever
     ``render`` raises."""
-    overlay = _Overlay(user, sets, rules, render)
+    overlay = _Overlay(user, sets, home, render)
     overlay.lay("", [(laid, leaf) for laid in sets for leaf in laid.contents.leaves])
     overlay.add_own_folders()
     overlay.check()
@@ -104,9 +93,9 @@ def overlaid(user: str, sets: Sequence[Laid], rules: HomeRules, render: Render) 
 
 
 class _Overlay:
-    def __init__(self, user: str, sets: Sequence[Laid], rules: HomeRules, render: Render) -> None:
+    def __init__(self, user: str, sets: Sequence[Laid], home: Home, render: Render) -> None:
         self._user = user
-        self._rules = rules
+        self._home = home
         self._render = render
         self._folders = {path: mode for laid in sets for path, mode in laid.contents.folders.items()}
         self.items: dict[str, Item] = {}
@@ -151,19 +140,20 @@ class _Overlay:
     def _place(self, laid: Laid, leaf: Leaf) -> None:
         if f"{leaf.path}/".startswith(f"{STABLE}/"):
             raise Mistake(f"{leaf.entry.path} is for {leaf.path}, and ~/{STABLE} is hostwright's own", IGNORE)
-        if laid.stable is None or leaf.absent or (leaf.target is not None and not laid.links_too):
+        as_it_is = leaf.target is not None and laid.layer.ways.layout is not Layout.STOW
+        if laid.stable is None or leaf.absent or as_it_is:
             item = self._item(laid, leaf, leaf.path)
-            self.items[leaf.path] = replace(item, backup=self._rules.backup)
+            self.items[leaf.path] = replace(item, backup=self._home.backup)
         else:
             self._copy(laid, leaf)
-            self._link(leaf.path, f"{laid.stable}/{leaf.origin}", self._rules.policy_of(leaf.path, leaf.policy))
+            self._link(leaf.path, f"{laid.stable}/{leaf.origin}", self._home.policy_of(leaf.path, leaf.policy))
 
     def _fold(self, path: str, laid: Laid, leaves: Iterable[Leaf]) -> None:
         depth = path.count("/") + 1
         for leaf in leaves:
             self._copy(laid, leaf)
             inner = "/".join(leaf.origin.split("/")[:depth])
-        self._link(path, f"{laid.stable}/{inner}", self._rules.policy_of(path, Policy.OVERWRITE))
+        self._link(path, f"{laid.stable}/{inner}", self._home.policy_of(path, Policy.OVERWRITE))
 
     def _copy(self, laid: Laid, leaf: Leaf) -> None:
         """Adds the copy in the stable place, and its folders with the modes that they would have in the home."""
@@ -176,16 +166,16 @@ class _Overlay:
         self.items[path] = self._item(laid, leaf, path)
 
     def _item(self, laid: Laid, leaf: Leaf, path: str) -> Item:
-        policy = self._rules.policy_of(leaf.path, leaf.policy)
+        policy = self._home.policy_of(leaf.path, leaf.policy)
         if leaf.target is not None:
             return self._wanted("link", path, target=leaf.target, policy=policy)
         if leaf.absent:
             return self._wanted("file", path, absent=True, policy=policy)
-        item = self._wanted("file", path, mode=self._rules.file_mode(leaf.path, leaf.mode), policy=policy)
+        item = self._wanted("file", path, mode=self._home.file_mode(leaf.path, leaf.mode), policy=policy)
         if leaf.template:
             item = replace(item, text=self._render(laid.files.text(leaf.entry), leaf.entry.path))
             if item.secret:
-                item = replace(item, mode=self._rules.file_mode(leaf.path, leaf.mode & 0o700))
+                item = replace(item, mode=self._home.file_mode(leaf.path, leaf.mode & 0o700))
             return _private(item)
         if leaf.sealed:
             said: dict[str, JSON] = {"is": FILE, "path": leaf.entry.path, "blob": leaf.entry.blob, "binary": True}
@@ -195,13 +185,13 @@ class _Overlay:
 
     def _link(self, path: str, stable: str, policy: Policy) -> None:
         target = "../" * path.count("/") + stable
-        backup = self._rules.backup
+        backup = self._home.backup
         self.items[path] = self._wanted("link", path, target=target, policy=policy, backup=backup, links_into=STABLE)
 
     def _folder(self, path: str, home_path: str) -> None:
         """``home_path`` is the one that its mode goes by."""
         if path not in self.items:
-            mode = self._rules.folder_mode(home_path, self._folders.get(home_path))
+            mode = self._home.folder_mode(home_path, self._folders.get(home_path))
             self.items[path] = self._wanted("directory", path, mode=mode, links_into=STABLE)
 
     def _wanted(self, kind: str, path: str, **more: Any) -> Item:
@@ -217,7 +207,7 @@ def _is_one_link(path: str, found: _Found) -> bool:
     """True for a folder that is folded into one link: it is one set's alone, and the stable place is not in it."""
     first, _ = found[0]
     alone = all(laid is first and not leaf.absent for laid, leaf in found)
-    return first.fold and first.stable is not None and alone and path not in parents(STABLE)
+    return first.layer.ways.fold and first.stable is not None and alone and path not in parents(STABLE)
 
 
 def _winning(path: str, found: _Found) -> _Found:

@@ -11,16 +11,14 @@ A set is the folder ``dotfiles/<set>/`` of the config repo, a folder of another 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Self, cast
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from agent.deploys.dotfiles.layer import FOLDER, Layer, Ways
-from agent.deploys.dotfiles.overlay import HomeRules, Laid, overlaid
+from agent.deploys.dotfiles.layer import FOLDER, Laid, Layer, Ways
+from agent.deploys.dotfiles.overlay import Home, overlaid
 from agent.deploys.items import Policy, concrete_items
 from agent.deploys.spec import Concrete, Sources, Spec
-from agent.deploys.spec import overlaid as laid_over
 from agent.deploys.values import AccountName, Quoted
 from agent.deploys.written import Written
 from agent.domain.address import Address
@@ -36,14 +34,6 @@ def _is_address(text: str) -> str:
 
 SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 FileMode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$"), Quoted]
-
-
-@dataclass(frozen=True, slots=True)
-class _Home:
-    """The sets and the rules of one user, after all plays."""
-
-    layers: tuple[Layer, ...] = ()
-    rules: HomeRules = field(default_factory=HomeRules)
 
 
 class _Whose(Written):
@@ -84,7 +74,7 @@ class DotfilesSpec(Ways, _Whose, Spec):
     backup: bool = False
     """Keep what was there before the first change, once, as `<path>.before-hostwright`."""
 
-    _homes: dict[str, _Home] = PrivateAttr(default_factory=dict)
+    _homes: dict[str, Home] = PrivateAttr(default_factory=dict)
     """By user. The fields hold one play; the merged plays are here."""
 
     @model_validator(mode="after")
@@ -99,24 +89,22 @@ class DotfilesSpec(Ways, _Whose, Spec):
         return tuple(dict.fromkeys(repo for repo in named if repo is not None))
 
     @property
-    def homes(self) -> dict[str, _Home]:
+    def homes(self) -> dict[str, Home]:
         if self._homes:
             return self._homes
         said = {name: getattr(self, name) for name in Ways.model_fields if name in self.model_fields_set}
         repo = Address.parse(self.repo) if self.repo else None
         names = self.sets or (("",) if repo else ())
         layers = tuple(Layer(name, repo, Ways(**said)) for name in dict.fromkeys(names))
-        home = _Home(layers, HomeRules(self.policy, self.modes, self.backup))
+        home = Home(layers, self.policy, self.modes, self.backup)
         return dict.fromkeys(self.users or (self.user or "",), home)
 
     def merged(self, later: Self) -> Self:
         """Merges by user; a user that only one of the two names keeps what that one says."""
         homes = dict(self.homes)
         for user, over in later.homes.items():
-            under = homes.get(user, _Home())
-            backup = (over if "backup" in later.model_fields_set else under).rules.backup
-            rules = under.rules.overlaid(over.rules, backup=backup)
-            homes[user] = _Home(_merged(under.layers, over.layers), rules)
+            under = homes.get(user, Home())
+            homes[user] = under.merged(over, backup=(over if "backup" in later.model_fields_set else under).backup)
         merged = later.model_copy()
         merged._homes = homes
         return merged
@@ -128,7 +116,7 @@ class DotfilesSpec(Ways, _Whose, Spec):
         homes: dict[str, JSON] = {}
         resources: list[Resource] = []
         for user, home in self.homes.items():
-            items = overlaid(user, [laid[layer] for layer in home.layers], home.rules, sources.render)
+            items = overlaid(user, [laid[layer] for layer in home.layers], home, sources.render)
             homes[user], owned = concrete_items(items)
             resources += owned
         return Concrete({"homes": homes}, tuple(resources))
@@ -145,13 +133,3 @@ class DotfilesSpec(Ways, _Whose, Spec):
         if faults:
             raise Mistake.of(faults)
         return laid
-
-
-def _merged(earlier: tuple[Layer, ...], later: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """A set that both name stays where it was, in the ways that the later one says."""
-    layers = {layer.identity: layer for layer in earlier}
-    for layer in later:
-        under = layers.get(layer.identity)
-        ways = laid_over(under.ways, layer.ways) if under else layer.ways
-        layers[layer.identity] = Layer(layer.name, layer.repo, ways)
-    return tuple(layers.values())
