@@ -50,7 +50,24 @@ class Base:
     @contextmanager
     def entered(self) -> Iterator[int]:
         """A descriptor for changing what is below. Raises DeployError for a home that is missing or another's."""
-        with self.opened() if self.user is None else _entered_home(self.user, self) as start:
+        user = self.user
+        with ExitStack() as stack:
+            try:
+                start = stack.enter_context(self.opened())
+            except OSError as error:
+                if user is None:
+                    raise
+                raise DeployError(
+                    f"the home {user.home} of {user.name} cannot be opened: {error.strerror}",
+                    hint="create it with an earlier `users` deploy",
+                    kind=ProblemKind.NO_HOME,
+                ) from error
+            if user is not None and (owner := os.fstat(start).st_uid) != user.uid:
+                raise DeployError(
+                    f"the home {user.home} of {user.name} belongs to uid {owner}",
+                    hint="dotfiles are for people's own homes; use `files` for folders of the system",
+                    kind=ProblemKind.NOT_THEIR_HOME,
+                )
             yield start
 
     def folder(self, start: int, path: str) -> AbstractContextManager[int]:
@@ -60,27 +77,6 @@ class Base:
 
 
 SYSTEM = Base()
-
-
-@contextmanager
-def _entered_home(user: LocalUser, base: Base) -> Iterator[int]:
-    with ExitStack() as stack:
-        try:
-            start = stack.enter_context(base.opened())
-            owner = os.fstat(start).st_uid
-        except OSError as error:
-            raise DeployError(
-                f"the home {user.home} of {user.name} cannot be opened: {error.strerror}",
-                hint="create it with an earlier `users` deploy",
-                kind=ProblemKind.NO_HOME,
-            ) from error
-        if owner != user.uid:
-            raise DeployError(
-                f"the home {user.home} of {user.name} belongs to uid {owner}",
-                hint="dotfiles are for people's own homes; use `files` for folders of the system",
-                kind=ProblemKind.NOT_THEIR_HOME,
-            )
-        yield start
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,20 +226,17 @@ def _first_batch(works: Sequence[Work]) -> int:
 class Works:
     """Works, each done when it is asked for. One child does all that is in one home.
 
-    ``is_due``: whether a work is going to be asked for. With it, works of a base are done in batches: when the first of
-    one is asked for, all of that are done; the others then only tell how they went.
+    ``is_due``: whether a work is going to be asked for. Works of a base are done in batches: when the first of one is
+    asked for, all of that are done; the others then only tell how they went.
     """
 
-    def __init__(self, works: Sequence[Work], is_due: Callable[[int], bool] | None = None) -> None:
+    def __init__(self, works: Sequence[Work], is_due: Callable[[int], bool] = lambda _: True) -> None:
         self._works = works
         self._is_due = is_due
         self._done: dict[int, Worked] = {}
         self._workers: dict[Base, UserWorker] = {}
         self._given_up: dict[Base, DeployError] = {}
         """Why a worker did not answer. Its user may stop or kill each one: the base's other works fail at once."""
-        self._numbers: dict[Base, list[int]] = {}
-        for number, work in enumerate(works):
-            self._numbers.setdefault(work.place.base, []).append(number)
 
     def __enter__(self) -> Self:
         return self
@@ -269,8 +262,8 @@ class Works:
         return outcome
 
     def _due_behind(self, number: int, base: Base) -> list[int]:
-        is_due = self._is_due
-        return [each for each in self._numbers[base] if each > number and is_due(each)] if is_due is not None else []
+        behind = range(number + 1, len(self._works))
+        return [each for each in behind if self._works[each].place.base == base and self._is_due(each)]
 
     def _outcomes(self, base: Base, numbers: Sequence[int]) -> Sequence[Worked]:
         if base.user is None:
@@ -288,7 +281,7 @@ class Works:
             self._given_up[base] = error
             raise
         finally:
-            if self._is_due is not None and not self._due_behind(numbers[-1], base):
+            if not self._due_behind(numbers[-1], base):
                 worker.end()
 
     def _together(self, start: int, numbers: Sequence[int]) -> list[Worked]:

@@ -145,7 +145,7 @@ class Whole(PathKind):
                 stayed[entry.key] = reason_of(seen)
             elif seen is not None and (place := place_of(self.path(entry.name))) is not None:
                 going.append((entry.key, Work(place, partial(self._remove_unchanged, entry.left))))
-        with Works([work for _, work in going], is_due=lambda _: True) as together:
+        with Works([work for _, work in going]) as together:
             for number, (key, _) in enumerate(going):
                 try:
                     together.do(number)
