@@ -4,7 +4,7 @@ A cycle goes through the phases of ``agent.phases``, which has them and the stat
 the values of those before it and returns its own:
 
     select_target ─Selection→ plan_changes ─Planned→ open_trial ─Trial→ apply_changes ─Outcome→
-    confirm_changes ─Converged→ judge_trial ─TrialVerdict→ remove_what_left ─Removed→ judge_removal ─TrialVerdict→
+    confirm_changes ─Converged→ judge_trial ─TrialVerdict→ remove_what_left ─Pruned→ judge_removal ─TrialVerdict→
     plan_ending ─Ending
 
 ``converge`` goes through those from the plan to the confirmation, once towards the target, and once more towards the
@@ -52,13 +52,13 @@ def run(parts: Parts, trigger: Trigger) -> Account:
     course = converge(cycle)
     log.note(failures(account_of(cycle, TrialVerdict(course))))
     verdict = judge_trial(cycle, course)
-    removed = remove_what_left(cycle, verdict)
-    judged = judge_removal(cycle, verdict, removed)
+    pruned = remove_what_left(cycle, verdict)
+    judged = judge_removal(cycle, verdict, pruned)
     if judged.course is not verdict.course:  # the host went back: what is wanted now is another state
-        removed = remove_what_left(cycle, judged)
+        pruned = remove_what_left(cycle, judged)
     verdict = judged
-    ending = plan_ending(cycle, account_of(cycle, verdict, removed))
-    account = _end(cycle, account_of(cycle, verdict, removed, ending))
+    ending = plan_ending(cycle, account_of(cycle, verdict, pruned))
+    account = _end(cycle, account_of(cycle, verdict, pruned, ending))
     with log.surviving():
         keep_rest(parts, account, own)
     return replace(account, failures=(*log.failures,))

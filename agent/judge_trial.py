@@ -11,10 +11,11 @@ from dataclasses import replace
 from agent.converge import health_source
 from agent.domain.account import Milestone
 from agent.domain.outcome import Status
+from agent.domain.removal import Pruned
 from agent.domain.trial import Trial
 from agent.going_back import finish_going_back, take_back
 from agent.parts import Parts
-from agent.phases import Course, Cycle, Removed, TrialVerdict, account_of
+from agent.phases import Course, Cycle, TrialVerdict, account_of
 from agent.steps import trial as trials
 
 
@@ -32,7 +33,8 @@ def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
     with cycle.log.surviving():
         if course.trial is None:
             source = health_source(cycle, course.state)
-            settled = not (source.stopped() or _waits(cycle, course))
+            # One that a crash cut off is open still where the host is suspended: nothing may be judged then.
+            settled = not source.stopped() and _open_trial(cycle, course) is None
             verdict = replace(verdict, health=source.health(), settled=settled)
         elif course.rollback is not None:
             verdict = finish_going_back(cycle, verdict, course.trial)
@@ -47,20 +49,21 @@ def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
     return verdict
 
 
-def _waits(cycle: Cycle, course: Course) -> bool:
-    """True where the state is on a trial that was cut off, and nothing may be judged: the host is suspended."""
-    trial = cycle.parts.memory.trial()
-    return trial is not None and course.state is not None and trial.digest == course.state.digest
+def _open_trial(cycle: Cycle, course: Course) -> Trial | None:
+    """The trial that the state of ``course`` is on, as it is remembered."""
+    trial, state = cycle.parts.memory.trial(), course.state
+    return trial if trial is not None and state is not None and trial.digest == state.digest else None
 
 
-def judge_removal(cycle: Cycle, verdict: TrialVerdict, removed: Removed) -> TrialVerdict:
+def judge_removal(cycle: Cycle, verdict: TrialVerdict, pruned: Pruned | None) -> TrialVerdict:
     """Look at how the host is without what was removed, and end the trial that was still open. The verdict has another
     course where the host went back."""
-    course, pruned, trial = verdict.course, removed.pruned, removed.trial
+    course = verdict.course
     if course.rollback is not None or verdict.harm or not verdict.settled or verdict.health is None:
         return verdict
     changed = pruned is None or pruned.changed
     with cycle.log.surviving():
+        trial = _open_trial(cycle, course)
         if trial is not None and changed:
             failed = pruned.told.failed if pruned is not None else ()
             to_the_end = pruned is None or not trials.removal_settles_at_once(pruned)
@@ -68,7 +71,7 @@ def judge_removal(cycle: Cycle, verdict: TrialVerdict, removed: Removed) -> Tria
         elif changed:
             verdict = replace(verdict, health=health_source(cycle, course.state).health())
         if trial is not None:
-            verdict = _end_trial(cycle, verdict, trial, removed)
+            verdict = _end_trial(cycle, verdict, trial, pruned)
     return verdict
 
 
@@ -93,7 +96,7 @@ def _end_trial(
     cycle: Cycle,
     verdict: TrialVerdict,
     trial: Trial,
-    removed: Removed | None = None,
+    pruned: Pruned | None = None,
     *,
     doubtful: bool = False,
 ) -> TrialVerdict:
@@ -101,7 +104,7 @@ def _end_trial(
     memory = cycle.parts.memory
     if not verdict.settled:
         return verdict
-    account = account_of(cycle, verdict, removed)
+    account = account_of(cycle, verdict, pruned)
     if not verdict.harm:
         # What did not come to be has shown nothing: a doubt stays until it has.
         if all(account.outcome.status(name) is not Status.FAILED for name in trial.touched):

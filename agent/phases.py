@@ -52,7 +52,7 @@ PHASES = (
     ),
     CyclePhase("judge_trial", "TrialVerdict", ("probe", "trial"), "says whether the host is well with it"),
     CyclePhase(
-        "remove_what_left", "Removed", ("deny", "revoke", "prune"), "removes what has left Git, on the same trial"
+        "remove_what_left", "Pruned", ("deny", "revoke", "prune"), "removes what has left Git, on the same trial"
     ),
     CyclePhase("judge_removal", "TrialVerdict", ("probe", "trial"), "says whether the host is well without it"),
     CyclePhase(
@@ -159,14 +159,6 @@ class TrialVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
-    """What became of what has left Git; None: the phase raised. ``trial``: the one that it was on, still open."""
-
-    pruned: Pruned | None = None
-    trial: Trial | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Ending:
     """What a cycle does last. ``update``: why the agent is not switched now; ``switches``: whether it is."""
 
@@ -176,7 +168,7 @@ class Ending:
 
 
 def account_of(
-    cycle: Cycle, verdict: TrialVerdict, removed: Removed | None = None, ending: Ending | None = None
+    cycle: Cycle, verdict: TrialVerdict, pruned: Pruned | None = None, ending: Ending | None = None
 ) -> Account:
     """The account of the phases that were gone through by now."""
     log, selection = cycle.log, cycle.selection
@@ -205,7 +197,7 @@ def account_of(
         health=verdict.health,
         harm=verdict.harm,
         unsettled=not verdict.settled,
-        pruned=removed.pruned if removed is not None else None,
+        pruned=pruned,
         reboot=ending.reboot,
         update=ending.update,
         ready=ending.switches,

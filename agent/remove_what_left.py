@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from agent.converge import host_policies
 from agent.domain.account import Milestone, Trigger
-from agent.phases import Cycle, Removed, TrialVerdict, account_of
+from agent.domain.removal import Pruned
+from agent.phases import Cycle, TrialVerdict, account_of
 from agent.problems import ProblemKind
 from agent.steps import trial as trials
 from agent.steps.prune import OnRemoveRunner, prune
 
 
-def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Removed:
-    """Removes what has left Git, on the trial of the commit that it left with."""
+def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Pruned | None:
+    """Remove what has left Git. Return what became of it; None where there is no target, or something raised."""
     parts, target = cycle.parts, cycle.selection.target
     if target is None:
-        return Removed()
+        return None
     last = cycle.selection.trusted or target.resolution.commit
     course, pruned = verdict.course, None
     policies_of_plan = course.planned.policies if course.planned is not None else None
@@ -45,16 +46,12 @@ def remove_what_left(cycle: Cycle, verdict: TrialVerdict) -> Removed:
         if policies.failure is not None and failed_before is None:
             cycle.log.note([policies.failure])
         cycle.log.reached(Milestone.PRUNED)
-    with cycle.log.surviving():
-        trial, state = parts.memory.trial(), verdict.course.state
-        if trial is not None and state is not None and trial.digest == state.digest:
-            return Removed(pruned, trial)
-    return Removed(pruned)
+    return pruned
 
 
 def _begin_removal(cycle: Cycle, verdict: TrialVerdict) -> None:
-    """Puts what is about to be removed on the trial of its commit, also where nothing else of that changes the host.
-    What has waited until its commit is the good one is on none: there is nothing older to go back to."""
+    """Begin a trial of the commit, or widen the open one: something is about to be removed. Nothing is begun where the
+    commit is the last good one already, because then there is nothing older to go back to."""
     course = verdict.course
     if course.state is None or verdict.health is None:
         return
@@ -63,7 +60,8 @@ def _begin_removal(cycle: Cycle, verdict: TrialVerdict) -> None:
             return
         last = cycle.parts.memory.state()
         if last.aimed_digest != course.state.digest or last.cause[0] != ProblemKind.NOT_PRUNED:
-            cycle.parts.reporter.attempting(account_of(cycle, verdict))  # not each time that it is tried in vain
+            # Once, and not in each cycle that tries to remove it in vain.
+            cycle.parts.reporter.attempting(account_of(cycle, verdict))
     trial = trials.begin_removal_trial(
         course.trial, course.state, verdict.health, remote=cycle.parts.remote_answers, now=cycle.parts.clock()
     )
