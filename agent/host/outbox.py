@@ -13,12 +13,11 @@ from pathlib import Path
 
 from agent.domain.report import Report
 from agent.domain.status import decode
-from agent.host.paths import Paths
+from agent.host.paths import Below, Paths
 from agent.host.spool import Spool
 from agent.system.files import read_bounded
 from agent.system.room import has_room
 
-_NAMES = ("sent.json", "announced.json", "suspect.json", "rival.json", "status.git")
 RESERVE_REPORTS = 50
 RESERVE_BYTES = 1024 * 1024
 """/run is memory."""
@@ -26,19 +25,22 @@ RESERVE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """``sent``: the last report that arrived. ``announced``: the last one that may have, without waiting in the spool.
-    ``suspect``: the last one that stood in the place of this host's, signed with its key and not known here: once that
-    may be its own all the same. ``rival``: the last one that followed another such; it is that of another machine with
-    this host's identity.
-    ``cache``: the repository with what the status branch holds."""
+    """A folder, and the spool in it of what is unsent."""
 
     folder: Path
     spool: Spool
-    sent: Path
-    announced: Path
-    suspect: Path
-    rival: Path
-    cache: Path
+
+    sent = Below("folder", "sent.json")
+    """The last report that arrived."""
+    announced = Below("folder", "announced.json")
+    """The last report that may have arrived without waiting in the spool: of what the host was about to do."""
+    suspect = Below("folder", "suspect.json")
+    """The last report that stood in the place of this host's, signed with its key and not known here: once, that may be
+    its own all the same."""
+    rival = Below("folder", "rival.json")
+    """The last report that followed another such one: it is of another machine, which has this host's identity."""
+    cache = Below("folder", "status.git")
+    """The repository with what the status branch holds."""
 
     @property
     def takes(self) -> bool:
@@ -85,8 +87,4 @@ def _report(path: Path) -> Report | None:
 def outboxes_of_host(paths: Paths) -> tuple[Outbox, ...]:
     """The first that takes something is the one to use."""
     reserve = Spool(paths.run / "spool", max_reports=RESERVE_REPORTS, max_bytes=RESERVE_BYTES)
-    kept = (paths.sent, paths.announced, paths.suspect, paths.rival, paths.status_repo)
-    return (
-        Outbox(paths.var, Spool(paths.spool), *kept),
-        Outbox(paths.run, reserve, *(paths.run / name for name in _NAMES)),
-    )
+    return Outbox(paths.var, Spool(paths.spool)), Outbox(paths.run, reserve)
