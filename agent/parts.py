@@ -39,31 +39,23 @@ class Reporter(Protocol):
     """Where accounts go; ``steps.report`` is the real one."""
 
     def attempting(self, account: Account) -> None:
-        """Says that an intended change is about to be applied. Best effort: silence afterwards is a signal."""
+        """Say that an intended change is about to be applied. Best effort: silence afterwards is a signal."""
 
-    def report(self, account: Account) -> Sequence[HostwrightError]:
-        """Sends the account of a whole cycle, or keeps it to be sent. Returns what is wrong with reporting itself.
+    def report(self, account: Account) -> Sequence[HostwrightError]:  # noqa: ARG002 - as below
+        """Send the account of a whole cycle, or keep it to be sent. Return what is wrong with reporting itself.
         Raises ReportError when it was not sent."""
+        return ()
 
-    def next_report(self, account: Account) -> int:
+    def next_report(self, account: Account) -> int:  # noqa: ARG002 - the real one looks at it
         """The moment at which something has to be sent again although nothing happens (seconds since the epoch)."""
+        return 0
 
 
-class Silent:
+class Silent(Reporter):
     """The reporter of a plan, which is nobody's news."""
 
     def attempting(self, account: Account) -> None:
-        """Says nothing."""
-
-    def report(self, account: Account) -> Sequence[HostwrightError]:
-        """Sends nothing."""
-        del account
-        return ()
-
-    def next_report(self, account: Account) -> int:
-        """Never."""
-        del account
-        return 0
+        """Say nothing."""
 
 
 @dataclass(frozen=True, slots=True)

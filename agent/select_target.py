@@ -49,7 +49,10 @@ def _target(parts: Parts, log: Log, selection: Selection, newest: Resolution | N
     """The newest commit, or the one that a person named; the commit to stay on while something holds that one, or it
     cannot be used."""
     held = _frozen(parts, log) or _suspension(parts, newest)
-    candidate, pinned = _candidate(parts, log, selection.trusted, newest)
+    candidate, pinned = None, None
+    if selection.trusted is not None:
+        with log.surviving():
+            candidate, pinned = _as_named(parts, selection.trusted, newest)
     bad, shut, begun = _known_as_bad(parts, candidate), _gate(parts, selection), _begun(parts)
     current = None
     if candidate is None or any(hold is not None for hold in (held, bad, shut.intended)):
@@ -73,16 +76,6 @@ def _commit_to_stay_on(parts: Parts, bad: Hold | None, begun: Trial | None) -> s
     if begun is not None:
         return begun.commit
     return parts.memory.state().aimed_commit or applied.commit
-
-
-def _candidate(
-    parts: Parts, log: Log, trusted: TrustedCommit | None, newest: Resolution | None
-) -> tuple[Resolution | None, Hold | None]:
-    """As ``_as_named``; none where there is no trusted commit, or the named one cannot be used."""
-    if trusted is not None:
-        with log.surviving():
-            return _as_named(parts, trusted, newest)
-    return None, None
 
 
 def _current(parts: Parts, log: Log, trusted: TrustedCommit | None, commit: str | None) -> Resolution | None:

@@ -195,15 +195,6 @@ def serve(paths: Paths) -> int:
     while (webhook := memory.state().fleet.webhook) is not None:
         with Listener(webhook, bell) as listener:
             log.info("listening on %s", webhook.listen)
-            seen = _modified(paths.document("state"))
-            while (now := _modified(paths.document("state"))) == seen or memory.state().fleet.webhook == webhook:
-                seen = now
+            while memory.state().fleet.webhook == webhook:  # read anew where the file is another one
                 listener.handle_request()
     return 0
-
-
-def _modified(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0

@@ -120,16 +120,12 @@ def _reader(hint: Any, exact: bool) -> Reader:
 
 
 def _checked(reader: Reader, annotations: tuple[Any, ...]) -> Reader:
-    for annotation in annotations:
-        for check in getattr(annotation, "checks", ()):
-            reader = _one_checked(reader, check)
-    return reader
+    checks: list[ValueCheck] = [check for each in annotations for check in getattr(each, "checks", ())]
 
-
-def _one_checked(reader: Reader, check: ValueCheck) -> Reader:
     def read(value: Any) -> Any:
         found = reader(value)
-        check(found)
+        for check in checks:
+            check(found)
         return found
 
     return read

@@ -72,8 +72,6 @@ class Commit:
 
     sha: str
     subject: str
-    committed_at: int
-    """Seconds since the epoch, as the commit claims; never used to judge it."""
     others: Mapping[str, str] = field(default_factory=dict)
     """What the remote's other branches are at, by name."""
     tags: tuple[Tag, ...] = ()

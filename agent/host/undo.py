@@ -28,13 +28,9 @@ class Undo(ExitStack):
 
     def file(self, path: Path, content: bytes, *, mode: int = 0o600) -> bool:
         """Writes a file that gets its old content back; whether it had to change."""
-        before = path.read_bytes() if path.is_file() else None
-        if before == content:
+        if path.is_file() and path.read_bytes() == content:
             return False
-        if before is None:
-            self.callback(discard, path)
-        else:
-            self.callback(write_atomic, path, before, mode=mode)
+        self.restored(path)
         write_atomic(path, content, mode=mode)
         return True
 

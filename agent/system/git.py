@@ -35,7 +35,6 @@ OBJECT_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of a commit or tag; the longest messages that people write have some thousands."""
 SUBJECT_LIMIT: Final = 120
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
-_COMMITTED: Final = re.compile(rb"^committer .*> (\d{1,18}) [+-]\d+$", re.MULTILINE)
 
 T = TypeVar("T")
 
@@ -171,11 +170,10 @@ class Mirror:
             return None
 
     def commit(self, sha: str) -> Commit:
-        """The subject and date of a commit; the subject escaped and cut to SUBJECT_LIMIT characters."""
-        head, _, message = self.raw(sha).partition(b"\n\n")
-        committed = _COMMITTED.search(head)
+        """A commit with its subject, escaped and cut to SUBJECT_LIMIT characters."""
+        _, _, message = self.raw(sha).partition(b"\n\n")
         subject = message.strip().split(b"\n", 1)[0].decode(errors="replace")
-        return Commit(sha, printable(subject, SUBJECT_LIMIT), int(committed[1]) if committed else 0)
+        return Commit(sha, printable(subject, SUBJECT_LIMIT))
 
     def descends(self, tip: str, ancestor: str) -> bool:
         """True if ``ancestor`` is ``tip`` or in its history; False also when ``ancestor`` is not here."""

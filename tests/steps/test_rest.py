@@ -26,7 +26,7 @@ SHA = "c" * 40
 VITALS = Vitals(1, 1, 1, 1, 0, 100, 100, 100, 1)
 HEALTH = Health(VITALS, (), reboot_required=False)
 RESTING = Account(
-    fetched=Commit(SHA, "", NOW),
+    fetched=Commit(SHA, ""),
     state=DesiredState(SHA, "d" * 64, (), ""),
     after=Plan(SHA, "d" * 64, (DeployPlan("files"),)),
     pruned=Pruned(),
