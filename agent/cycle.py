@@ -1,19 +1,21 @@
 """The agent on one page: what one cycle does, in order. Start reading here.
 
-A cycle goes through the phases of ``agent.phases``, which has them and the states of a trial as data. Each phase takes
-the values of those before it and returns its own:
+A cycle is a row of phases. Each takes the values of those before it and returns one of its own:
 
     select_target ─Selection→ plan_changes ─Planned→ open_trial ─Trial→ apply_changes ─Outcome→
     confirm_changes ─Converged→ judge_trial ─TrialVerdict→ remove_what_left ─Pruned→ judge_removal ─TrialVerdict→
     plan_ending ─Ending
 
-``converge`` goes through those from the plan to the confirmation, once towards the target, and once more towards the
-last good state where a verdict is harm. Then the account of all this is composed, remembered and reported; last the
-host reboots, or the agent is switched to another version.
+``converge`` calls the phases from ``plan_changes`` to ``confirm_changes`` for the target. Where a verdict says that the
+change did harm, they are called once more, for the last good state. Behind the last phase the cycle composes its
+account, remembers it, and reports it. Then the host reboots, or the agent switches to another version of itself, where
+one of these is due.
 
-Each phase strings together steps, modules of ``agent.steps``; ``wiring`` hands in the real things that they work on. A
-phase that fails leaves the host on what it had: without the remote, on the newest commit that is trusted; without a
-usable commit, on the one aimed at before. Its account is reported, whatever happened.
+Phases call steps, the modules of ``agent.steps``. ``agent.wiring`` makes the parts that steps work on. ``agent.phases``
+has the phases and the states of a trial as data, and the values that phases return.
+
+A phase that fails leaves the host as it is. Without the remote, the cycle goes on with the newest trusted commit that
+it has. Where that commit cannot be used, the host stays on the one aimed at before. The cycle reports in any case.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ def run(parts: Parts, trigger: Trigger) -> Account:
 
 
 def plan_ending(cycle: Cycle, account: Account) -> Ending:
-    """Decides what the host does once all of this is reported: reboot, or switch to another version of the agent."""
+    """Decide what happens once all of this is reported: a reboot, or a switch to another version of the agent."""
     parts, ending = cycle.parts, Ending()
     with cycle.log.surviving():
         state = parts.memory.state()
@@ -84,7 +86,7 @@ def plan_ending(cycle: Cycle, account: Account) -> Ending:
 
 
 def _end(cycle: Cycle, account: Account) -> Account:
-    """Remembers and reports what the phases came to; then the host reboots, or the agent is switched."""
+    """Remember and report what the phases came to. Then reboot the host, or switch the agent."""
     parts, log = cycle.parts, cycle.log
     with log.surviving():
         account = replace(account, evidence=evidence_of(account, parts.paths))
@@ -114,12 +116,12 @@ def _end(cycle: Cycle, account: Account) -> Account:
         log.note(parts.reporter.report(replace(account, failures=(*log.failures,))))
     with log.surviving():
         if account.reboot is not None and account.reboot.hold is None:
-            # Written down first, or the host reboots in a loop.
+            # Write this down first, or the host reboots in a loop.
             parts.memory.keep_state(replace(parts.memory.state(), rebooted=parts.clock()))
             parts.reboot()
     account = replace(account, failures=(*log.failures,))
     with log.surviving():
-        # Only now is it known whether the report was sent.
+        # The report may not have been sent, which is only known now.
         why = account.cause
         cause = (why.kind, why.message, why.hint) if why is not None else ("", "", "")
         parts.memory.keep_state(replace(parts.memory.state(), exit=int(account.exit), cause=cause))
@@ -130,7 +132,7 @@ def _end(cycle: Cycle, account: Account) -> Account:
 
 
 def _report_only(cycle: Cycle, why: HostwrightError) -> Account:
-    """The account of a cycle that changes nothing, because what it did could not be remembered."""
+    """Look at the host and report ``why`` nothing can be remembered on it now. Nothing is changed then."""
     parts, log, verdict = cycle.parts, cycle.log, TrialVerdict(Course())
     log.note([why])
     with log.surviving():

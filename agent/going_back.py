@@ -1,8 +1,8 @@
 """The way back from a change that did harm.
 
-The last good state is applied again, which brings back what was removed. Then what the attempt brought is removed.
-Where that does not help either, the change may not be to blame: the verdict is withdrawn, and the change is tried again
-later.
+The agent applies the last good state again, which also brings back what was removed. Then it removes what the change
+brought. Where that does not help either, the change may not be to blame: the verdict is withdrawn, and the change is
+tried again later.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from agent.steps.verify import recall
 
 
 def take_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial, account: Account, *, doubtful: bool) -> TrialVerdict:
-    """Remembers a change that did harm as bad, and goes back to the last good state. Where there is none, the host
-    keeps the change. ``account``: of the attempt. ``doubtful``: something else may be to blame."""
+    """Remember a change that did harm as bad, and go back to the last good state. Where there is none, the host keeps
+    the change. ``account``: of the attempt. ``doubtful``: something else may be to blame."""
     memory, harm = cycle.parts.memory, "; ".join(verdict.harm)
     good = _last_good(cycle, verdict.course)
     if good is None or good.resolution.state.digest == trial.digest:
@@ -47,7 +47,7 @@ def take_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial, account: Accoun
 
 
 def _last_good(cycle: Cycle, course: Course) -> Target | None:
-    """The state that the host was last well with, but for whom the attempt locks out."""
+    """The last state that the host was well with, without the accounts that the attempt locks out. None without one."""
     sha = cycle.parts.memory.applied().good_commit
     last = cycle.selection.trusted.sha if cycle.selection.trusted is not None else cycle.parts.memory.trust().last
     if sha is None or last is None:
@@ -57,10 +57,10 @@ def _last_good(cycle: Cycle, course: Course) -> Target | None:
 
 
 def _go_back(cycle: Cycle, verdict: TrialVerdict, good: Target, rollback: Rollback) -> TrialVerdict:
-    """Applies the last good state again, whatever windows and suspensions say."""
+    """Apply the last good state again, whatever windows and suspensions say."""
     attempted, known = verdict.course, cycle.parts.memory.applied().deploys
     applied = attempted.converged.applied if attempted.converged is not None else known
-    # What the attempt left wanting is no habit of the state that the host goes back to.
+    # An operation that only the attempt found not idempotent is not known as such of the last good state.
     before = {
         name: replace(entry, not_idempotent=tuple(key for key in entry.not_idempotent if key in _habits(known, name)))
         for name, entry in applied.items()
@@ -81,8 +81,8 @@ def _habits(known: Mapping[str, AppliedDeploy], name: str) -> tuple[str, ...]:
 
 
 def finish_going_back(cycle: Cycle, verdict: TrialVerdict, trial: Trial) -> TrialVerdict:
-    """Removes what the attempt brought, and looks whether going back has helped. Nothing of that where the last good
-    state could not be applied: the next cycle takes it up again."""
+    """Remove what the attempt brought, and look whether going back has helped. Where the engine failed on the way, do
+    neither: the next cycle takes the way back up again."""
     course = verdict.course
     rollback, planned, converged, target = course.rollback, course.planned, course.converged, course.target
     if rollback is None or planned is None or converged is None or target is None:

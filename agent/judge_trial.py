@@ -1,7 +1,7 @@
-"""The phases ``judge_trial`` and ``judge_removal``: an intended change is confirmed, or the host goes back.
+"""The phases ``judge_trial`` and ``judge_removal``: is the host well with an intended change?
 
-It is confirmed when the host is well with it after a while, and again after what left Git with it has gone. The digest
-of one that did harm is remembered as bad, and ``going_back`` takes it back.
+If it is, the change is confirmed: it has to be well once when the change was applied, and once more when what left Git
+with it was removed. If it is not, the digest of the change is remembered as bad, and ``going_back`` takes it back.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from agent.steps import trial as trials
 
 
 def mark_crashed_attempts(parts: Parts) -> None:
-    """An attempt that has not ended as often as one may is bad from now on."""
+    """Remember a change as bad that was begun as often as it may be, and never ended."""
     trial = parts.memory.trial()
     if trial is not None and trial.out_of_tries and trial.digest not in parts.memory.bad():
         parts.memory.keep_bad(trials.did_not_end(trial, parts.clock()))
 
 
 def judge_trial(cycle: Cycle, course: Course) -> TrialVerdict:
-    """Looks at how the host is, and judges the intended change, if there was one. Where the host is well so far, the
-    trial stays open for what is removed; where the change did harm, the host goes back."""
+    """Look at how the host is, and judge the intended change, if there was one. Where the host is well, the trial stays
+    open until what left Git is removed. Where the change did harm, the host goes back."""
     verdict = TrialVerdict(course)
     with cycle.log.surviving():
         if course.trial is None:
             source = health_source(cycle, course.state)
-            # One that a crash cut off is open still where the host is suspended: nothing may be judged then.
+            # A trial is open without being resumed where the host is suspended: nothing may be judged then.
             settled = not source.stopped() and _open_trial(cycle, course) is None
             verdict = replace(verdict, health=source.health(), settled=settled)
         elif course.rollback is not None:
@@ -78,16 +78,17 @@ def judge_removal(cycle: Cycle, verdict: TrialVerdict, pruned: Pruned | None) ->
 def _watch(
     cycle: Cycle, verdict: TrialVerdict, trial: Trial, *, failed: tuple[str, ...], to_the_end: bool
 ) -> TrialVerdict:
-    """``verdict`` with what speaks against the change by the time that the host has settled. Where the cycle is to end
-    before, the next one judges it."""
+    """``verdict`` with the health of the host when it has settled, and what speaks against the change then. ``failed``:
+    what does so already. ``to_the_end``: something may fall a while later, so the host is watched for the whole time.
+    Where the cycle is asked to end before, the next one judges."""
     source = health_source(cycle, verdict.course.state)
     settle_s = 0 if failed else cycle.settle_s  # what has failed need not be waited for
-    # Where there is nothing to go back to, well is well: nobody would act on what falls a while later.
+    # Where there is nothing to go back to, nobody would act on what falls later.
     to_the_end = to_the_end and cycle.parts.memory.applied().good_commit is not None
     health, signs = trials.watch(trial, source, settle_s=settle_s, to_the_end=to_the_end)
     settled = not source.stopped()
     if not settled:
-        # Nobody has seen it settle: this try does not count.
+        # Nobody saw it settle, so this try does not count.
         cycle.parts.memory.keep_trial(replace(trial, tries=trial.tries - 1))
     return replace(verdict, health=health, harm=(*failed, *signs), settled=settled)
 
@@ -100,13 +101,13 @@ def _end_trial(
     *,
     doubtful: bool = False,
 ) -> TrialVerdict:
-    """Confirms the change, or goes back where it did harm."""
+    """Confirm the change, or go back where it did harm."""
     memory = cycle.parts.memory
     if not verdict.settled:
         return verdict
     account = account_of(cycle, verdict, pruned)
     if not verdict.harm:
-        # What did not come to be has shown nothing: a doubt stays until it has.
+        # A deploy that failed has shown nothing: an earlier doubt about the change stays until it ends well.
         if all(account.outcome.status(name) is not Status.FAILED for name in trial.touched):
             memory.forgive(trial.digest)
         memory.keep_trial(None)

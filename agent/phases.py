@@ -1,7 +1,7 @@
-"""The phases of a cycle, and the value that each turns out. ``agent.cycle`` goes through them.
+"""The phases of a cycle as data, and the values that they return. ``agent.cycle`` calls them.
 
-Values are frozen. Where a phase raised, the values behind it are missing. The account that the report is made from is
-composed of them.
+Values are frozen. Where a phase raised, its value and those of the phases behind it are missing. ``account_of``
+composes them into the account that the report is made from.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from agent.steps.reach import Made
 
 @dataclass(frozen=True, slots=True)
 class CyclePhase:
-    """A function that a cycle calls, the type that it ``gives``, and the ``steps`` that it strings together."""
+    """A function that a cycle calls: the type of the value that it ``gives``, and the ``steps`` that it calls."""
 
     name: str
     gives: str
@@ -59,7 +59,7 @@ PHASES = (
         "plan_ending", "Ending", ("reboot", "update"), "decides whether the host reboots or the agent is switched"
     ),
 )
-"""In order. ``hostwright plan`` calls ``plan_changes`` and none that changes the host."""
+"""In their order. Of these, ``hostwright plan`` calls ``plan_changes`` alone."""
 
 TRIAL = (
     ("no trial", "Git intends a change, or something has to go", "open"),
@@ -72,17 +72,17 @@ TRIAL = (
     ("going back", "it is no better", "inconclusive"),
     ("inconclusive", "its wait is over", "open"),
 )
-"""The states of a trial: from which, when, to which."""
+"""The states of a trial. A row is a transition: from which state, when, to which state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the newest trusted commit says, and the target; None: there is no commit that could be used."""
+    """What the newest trusted commit says of this host, and the target; without one, no commit can be used."""
 
     fetched: Commit | None = None
     trusted: TrustedCommit | None = None
     left_out: tuple[str, ...] = ()
-    """What of the trusted commit, and of the repositories pinned in it, this host does not have, in words."""
+    """The parts of the trusted commit and of the repositories pinned in it that this host does not have, in words."""
     fleet: FleetSettings | None = None
     agent: AgentPin | None = None
     target: Target | None = None
@@ -92,7 +92,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """What the phases of one cycle work on and go by."""
+    """What all phases of one cycle share."""
 
     parts: Parts
     trigger: Trigger
@@ -107,8 +107,11 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan and what of it is permitted. ``before``: what is remembered as applied by then; ``root``: where the commit
-    is exported to; ``made``: what is made of the changes of Git; ``policies``: None on the way back."""
+    """A plan, and the part of it that is permitted.
+
+    ``before``: by deploy, what was remembered as applied. ``root``: the folder with the commit's files. ``made``: what
+    this cycle has made so far of the changes of Git. ``policies``: None on the way back, where nobody asks them.
+    """
 
     state: DesiredState
     plan: Plan
@@ -122,7 +125,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Converged:
-    """What was done, and what is still wanted ``after`` it."""
+    """How the deploys ended, the plan made ``after`` that, and by deploy what is to be remembered as ``applied``."""
 
     outcome: Outcome
     after: Plan
@@ -131,8 +134,8 @@ class Converged:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How far the host came towards a target: the values of the phases that were gone through. ``rollback``: set on the
-    way back from another course."""
+    """How far the host came towards a target: the values of the phases so far. ``rollback``: set where the target is
+    the last good state, after a change that did harm."""
 
     target: Target | None = None
     planned: Planned | None = None
@@ -148,9 +151,11 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class TrialVerdict:
-    """How the host is with a ``course``: the one judged, or the way back from it. ``harm``: what spoke against the
-    change, a text each. ``settled``: False where the cycle was asked to end, or the host suspended, before anybody
-    could see."""
+    """How the host is with a ``course``. Where it went back, that is the course of the way back.
+
+    ``harm``: what speaks against the change, a text each. ``settled``: False where nobody can tell yet, because the
+    cycle was asked to end, or the host is suspended.
+    """
 
     course: Course
     health: Health | None = None
@@ -160,7 +165,8 @@ class TrialVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What a cycle does last. ``update``: why the agent is not switched now; ``switches``: whether it is."""
+    """What a cycle does last. ``switches``: True if the agent switches to the version that is pinned. ``update``: what
+    that waits for."""
 
     reboot: Reboot | None = None
     update: Hold | None = None
@@ -170,7 +176,7 @@ class Ending:
 def account_of(
     cycle: Cycle, verdict: TrialVerdict, pruned: Pruned | None = None, ending: Ending | None = None
 ) -> Account:
-    """The account of the phases that were gone through by now."""
+    """The account of the phases so far."""
     log, selection = cycle.log, cycle.selection
     course, ending = verdict.course, ending or Ending()
     target, planned, converged = course.target, course.planned, course.converged
