@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from agent.domain.address import Address
-from agent.domain.pins import AgentPin, RepositoryPin, ToolPin
+from agent.domain.pins import AgentPin
 from agent.errors import HostwrightError, InventoryError, UsageError
 from agent.host.repositories import Repositories
 from agent.inventory.complaint import nearest
@@ -20,6 +21,8 @@ from agent.system.download import OnProgress
 
 OF_HOSTS = f"{AGENT}[host]"
 """The agent with the libraries that only a managed host needs."""
+
+_LookUp = Callable[..., Lock]
 
 Watch = Callable[[str], OnProgress]
 """Called with the name of what is looked up now; gives who is told how far it is."""
@@ -51,95 +54,80 @@ class Renewal:
 
     def everything(self, old: Lock) -> Lock:
         """All that is asked for, and nothing else. Of ``old`` stays what is exact and asked for as it is."""
-        new = self._agent_pinned(Lock(), old, keep=True)
-        for _, tool in sorted(self._tools.items()):
-            new = self._tool_pinned(new, old, tool, keep=tool.exact and not old.behind(tool))
-        for pinned in dict.fromkeys(address.pinned for address in self._addresses):
-            new = self._repository_pinned(new, old, pinned, keep=True)
-        return new
+        pinned = dict.fromkeys(address.pinned for address in self._addresses)
+        tools = [tool for _, tool in sorted(self._tools.items())]
+        asked_for = Lock(
+            {name: pin for name, pin in old.tools.items() if name in self._tools},
+            {name: pin for name, pin in old.repositories.items() if name in pinned},
+            {name: asked for name, asked in old.asked.items() if name in self._tools},
+            old.agent if self._agent is not None else None,
+            old.agent_asked if self._agent is not None else None,
+        )
+        look_ups = [partial(self._tool, tool) for tool in tools] + [partial(self._repository, name) for name in pinned]
+        return self._renewed(asked_for, [self._own, *look_ups], keep=True)
 
     def only(self, old: Lock, names: Collection[str]) -> Lock:
         """``old`` with these tools and repositories looked up anew. Raises UsageError for a name nobody knows."""
-        new = old
-        known = {address.pinned for address in self._addresses}
+        known: dict[str, _LookUp] = {
+            address.pinned: partial(self._repository, address.pinned) for address in self._addresses
+        }
+        known |= {AGENT: self._own} if self._agent is not None else {}
+        known |= {name: partial(self._tool, tool) for name, tool in self._tools.items()}
         for name in names:
-            if name in self._tools:
-                new = self._tool_pinned(new, old, self._tools[name], keep=False)
-            elif name == AGENT and self._agent is not None:
-                new = self._agent_pinned(new, old, keep=False)
-            elif name in known:
-                new = self._repository_pinned(new, old, name, keep=False)
-            else:
-                hint = nearest(
-                    name, (*self._tools, *known), otherwise="name tools of tools.yaml or repositories of site.yaml"
-                )
+            if name not in known:
+                hint = nearest(name, known, otherwise="name tools of tools.yaml or repositories of site.yaml")
                 raise UsageError(f'there is nothing called "{name}" to lock', hint=hint)
-        return new
+        return self._renewed(old, [known[name] for name in names], keep=False)
 
-    def _agent_pinned(self, lock: Lock, old: Lock, *, keep: bool) -> Lock:
-        try:
-            return self._with_agent(lock, old if keep else None)
-        except HostwrightError as error:
-            self.failures.append(error)
-            return replace(lock, agent=old.agent, agent_asked=old.agent_asked)
-
-    def _tool_pinned(self, lock: Lock, old: Lock, tool: DeclaredTool, *, keep: bool) -> Lock:
-        try:
-            return self._with_tool(lock, tool, old.tools[tool.name] if keep else None)
-        except HostwrightError as error:
-            self.failures.append(error)
-        if tool.name not in old.tools:
-            return lock
-        asked = {tool.name: old.asked[tool.name]} if tool.name in old.asked else {}
-        return replace(lock, tools={**lock.tools, tool.name: old.tools[tool.name]}, asked={**lock.asked, **asked})
-
-    def _repository_pinned(self, lock: Lock, old: Lock, pinned: str, *, keep: bool) -> Lock:
-        """``lock`` with the repository of all addresses of ``pinned``, if each of them can be run from it."""
-        rest = {name: pin for name, pin in lock.repositories.items() if name != pinned}
-        before = {pinned: old.repositories[pinned]} if pinned in old.repositories else {}
-        new, failures = replace(lock, repositories=rest), list[HostwrightError]()
-        for address in (address for address in self._addresses if address.pinned == pinned):
+    def _renewed(self, lock: Lock, look_ups: Iterable[_LookUp], *, keep: bool) -> Lock:
+        for look_up in look_ups:
             try:
-                new = self._with_repository(new, address, before.get(pinned) if keep and address.exact else None)
+                lock = look_up(lock, keep=keep)
             except HostwrightError as error:
-                failures.append(error)
-                if pinned not in new.repositories and not isinstance(error, InventoryError):
-                    break  # it cannot be had, and the other addresses would say so again
-        self.failures += failures
-        return replace(lock, repositories=rest | before) if failures else new
+                self.failures.append(error)
+        return lock
 
-    def _with_agent(self, lock: Lock, old: Lock | None) -> Lock:
-        """``old``: what stays of it where it is exact and asked for as it is."""
-        if self._agent is None:
+    # Each returns the lock with one pin looked up, or as it is where that may be kept and is what is asked for.
+
+    def _own(self, lock: Lock, *, keep: bool) -> Lock:
+        if self._agent is None or (keep and self._agent.exact and lock.agent_asked == self._agent.requirement):
             return lock
+        self._watch(AGENT)
+        require_named_index()
         asked = self._agent.requirement
-        pin = old.agent if old is not None and self._agent.exact and old.agent_asked == asked else None
-        if pin is None:
-            self._watch(AGENT)
-            require_named_index()
-            found = pin_python(replace(self._agent, requirement=asked.replace(AGENT, OF_HOSTS, 1)), self._work)
-            pin = AgentPin(found.version, tuple(line.replace(OF_HOSTS, AGENT, 1) for line in found.requirements))
-        return replace(lock, agent=pin, agent_asked=asked)
+        found = pin_python(replace(self._agent, requirement=asked.replace(AGENT, OF_HOSTS, 1)), self._work)
+        lines = tuple(line.replace(OF_HOSTS, AGENT, 1) for line in found.requirements)
+        return replace(lock, agent=AgentPin(found.version, lines), agent_asked=asked)
 
-    def _with_tool(self, lock: Lock, tool: DeclaredTool, pin: ToolPin | None) -> Lock:
-        asked = dict(lock.asked)
-        asked.pop(tool.name, None)
+    def _tool(self, tool: DeclaredTool, lock: Lock, *, keep: bool) -> Lock:
+        if keep and tool.exact and not lock.behind(tool):
+            return lock
+        asked = {name: asked for name, asked in lock.asked.items() if name != tool.name}
         if isinstance(tool, ArchiveTool):
-            pin = pin or pin_archive(tool, self._work, self._watch)
+            pin = pin_archive(tool, self._work, self._watch)
         else:
-            if pin is None:
-                self._watch(tool.name)
-                pin = pin_python(tool, self._work)
+            self._watch(tool.name)
+            pin = pin_python(tool, self._work)
             asked[tool.name] = tool.requirement
         return replace(lock, tools={**lock.tools, tool.name: pin}, asked=asked)
 
-    def _with_repository(self, lock: Lock, address: Address, pin: RepositoryPin | None) -> Lock:
-        """An address may stand for several deploy files; its repository is pinned once."""
-        pin = lock.repositories.get(address.pinned) or pin
-        if pin is None:
-            self._watch(address.pinned)
-            pin = self._repositories.pin(Address(address.url, address.ref))
-        tree = self._repositories.tree(pin)
-        if address.path:
-            require_runnable(address, tree)
-        return replace(lock, repositories={**lock.repositories, address.pinned: pin})
+    def _repository(self, pinned: str, lock: Lock, *, keep: bool) -> Lock:
+        """Each address has to be one that can be run from the repository; all that cannot are told of."""
+        pin = None
+        failures: list[HostwrightError] = []
+        for address in (address for address in self._addresses if address.pinned == pinned):
+            try:
+                if pin is None and keep and address.exact:
+                    pin = lock.repositories.get(pinned)
+                if pin is None:
+                    self._watch(pinned)
+                    pin = self._repositories.pin(Address(address.url, address.ref))
+                tree = self._repositories.tree(pin)
+                if address.path:
+                    require_runnable(address, tree)
+            except HostwrightError as error:
+                failures.append(error)
+                if not isinstance(error, InventoryError):
+                    break  # it cannot be had, and the other addresses would say so again
+        self.failures += failures
+        return lock if failures or pin is None else replace(lock, repositories={**lock.repositories, pinned: pin})
