@@ -19,7 +19,7 @@ from agent.domain.desired import DesiredDeploy, DesiredState, Looking
 from agent.domain.digest import JSON, digest_of
 from agent.domain.sealed import all_shown
 from agent.domain.tree import Tree
-from agent.errors import HostwrightError, InventoryError
+from agent.errors import InventoryError
 from agent.inventory.complaint import Complaints
 from agent.inventory.environment import Environment
 from agent.inventory.fleet import FLEET_FILE
@@ -116,15 +116,15 @@ class InventoryAt:
     @property
     def unreadable(self) -> str | None:
         """Why nothing can be told of any host, not even which there are; None where it can."""
-        return next((error.message.partition("\n")[0] for error in self.complaints.as_error()), None)
+        return next((error.message.partition("\n")[0] for error in self.complaints.errors), None)
 
     def state(self, host: str) -> DesiredState | str:
         """What it wants of ``host``, or why that cannot be told."""
         assert self.environment is not None
-        complaints, unseen = Complaints(), dict[str, HostwrightError]()
-        [(_, found)] = self.environment.each(complaints, unseen, [host])
+        complaints = Complaints()
+        [(_, found)] = self.environment.each(complaints, [host])
         self.of_hosts.include(complaints)
-        for error in (*complaints.as_error(), *unseen.values()):
+        for error in complaints.errors:
             return error.message.partition("\n")[0]
         return state_of(self.environment, self._tree, found or (), host=host, commit="0" * 40)
 

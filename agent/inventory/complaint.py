@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NoReturn
 
 from agent.domain.digest import JSON
 from agent.domain.fault import Mistake, Path, key_path
 from agent.domain.near import near
 from agent.domain.sealed import shown
 from agent.domain.text import escaped
-from agent.errors import InventoryError
+from agent.errors import HostwrightError, InventoryError
 from agent.system.remote import without_password
 from agent.system.yaml import Position, YamlError
 
@@ -65,15 +66,27 @@ class ComplaintsError(InventoryError):
         return {"complaints": [complaint.document() for complaint in self.complaints]}
 
 
+class Complained(Exception):
+    """A value is wrong, and the complaint about it has been added."""
+
+
 @dataclass(slots=True)
 class Complaints:
-    """A collection of complaints. The same complaint for several hosts is kept once. A URL that one quotes is kept
-    without its password: logs of CI have more readers than the repository."""
+    """A collection of complaints, all about ``host`` where it names one. The same complaint for several hosts is kept
+    once. A URL that one quotes is kept without its password: logs of CI have more readers than the repository."""
 
+    host: str = ""
+    unseen: dict[str, HostwrightError] = field(default_factory=dict)
+    """Other repositories that are not here, so that nobody knows what is wrong with what they hold: by message."""
     _found: dict[Complaint, list[str]] = field(default_factory=dict)
 
     def add(self, position: Position, path: Path, problem: str, remedy: str, *, host: str = "") -> None:
-        self.put(Complaint(position, key_path(path), problem, remedy, host))
+        self.put(Complaint(position, key_path(path), problem, remedy, host or self.host))
+
+    def refuse(self, position: Position, path: Path, problem: str, remedy: str) -> NoReturn:
+        """``add`` it and raise Complained."""
+        self.add(position, path, problem, remedy)
+        raise Complained
 
     def put(self, complaint: Complaint) -> None:
         path, problem, remedy = (
@@ -91,14 +104,15 @@ class Complaints:
             for problem in error.problems:
                 self.add(problem.position, (), problem.problem, problem.remedy)
 
-    def faults(self, mistake: Mistake, position: Position, path: Path = (), *, host: str = "") -> None:
+    def faults(self, mistake: Mistake, position: Position, path: Path = ()) -> None:
         """Add each fault of a value at ``position``."""
         for fault in mistake.faults:
-            self.add(position, (*path, *fault.path), fault.problem, fault.remedy, host=host)
+            self.add(position, (*path, *fault.path), fault.problem, fault.remedy)
 
     def include(self, others: Complaints) -> None:
         for complaint, hosts in others._found.items():
             self._found.setdefault(complaint, []).extend(hosts)
+        self.unseen.update(others.unseen)
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -115,14 +129,16 @@ class Complaints:
             )
         )
 
-    def as_error(self) -> tuple[ComplaintsError, ...]:
-        """All complaints as one error; empty without complaints."""
-        return (ComplaintsError(found),) if (found := self.sorted) else ()
+    @property
+    def errors(self) -> tuple[HostwrightError, ...]:
+        """All complaints as one error, and what is ``unseen``."""
+        complained = (ComplaintsError(found),) if (found := self.sorted) else ()
+        return (*complained, *self.unseen.values())
 
     def raise_if_any(self) -> None:
         """Raise all complaints as one ComplaintsError, sorted by place."""
-        for error in self.as_error():
-            raise error
+        if found := self.sorted:
+            raise ComplaintsError(found)
 
 
 def nearest(word: str, known: Iterable[str], *, otherwise: str = "") -> str:

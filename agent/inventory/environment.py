@@ -22,7 +22,7 @@ from agent.domain.layout import INVENTORIES
 from agent.domain.pins import Pins, RepositoryPin
 from agent.domain.sealed import is_sealed, sealed_at
 from agent.domain.tree import Tree
-from agent.errors import HostwrightError, InventoryError, SourceError, TrustError, together
+from agent.errors import InventoryError, SourceError, TrustError, together
 from agent.inventory import providers
 from agent.inventory.ansible.inventory import Inventory
 from agent.inventory.complaint import Complaint, Complaints, ComplaintsError
@@ -112,8 +112,8 @@ class Environment:
     def deploys(self, host: str) -> tuple[HostDeploy, ...]:
         """The deploys of ``host``: rendered, merged, in order. Raises InventoryError with every complaint; kind
         ``host-unknown`` for an unknown host."""
-        complaints = Complaints()
-        deploys = self._deploys(host, complaints)
+        complaints = Complaints(host)
+        deploys = self._deploys(complaints)
         complaints.raise_if_any()
         return deploys
 
@@ -121,9 +121,9 @@ class Environment:
         """``deploys``, each built-in with its concrete arguments; None for deploy files. Raises one error for all:
         complaints (InventoryError), repositories that were not fetched (kind ``not-fetched``) or cannot be read
         (SourceError, TrustError)."""
-        complaints, unseen = Complaints(), dict[str, HostwrightError]()
-        found = self._concretes(host, complaints, unseen)
-        if errors := (*complaints.as_error(), *unseen.values()):
+        complaints = Complaints(host)
+        found = self._concretes(complaints)
+        if errors := complaints.errors:
             raise together(errors)
         return found
 
@@ -162,16 +162,15 @@ class Environment:
         }
 
     def each(
-        self, complaints: Complaints, unseen: dict[str, HostwrightError], hosts: Iterable[str] | None = None
+        self, complaints: Complaints, hosts: Iterable[str] | None = None
     ) -> Iterator[tuple[str, ConcreteDeploys | None]]:
-        """Each host, or each of ``hosts``, with what ``concrete`` returns, or None when it fails. Complaints go to
-        ``complaints``, repositories that are not available to ``unseen``."""
+        """Each host, or each of ``hosts``, with what ``concrete`` returns, or None when it fails. What it would raise
+        goes to ``complaints``."""
         for host in self.inventory.hosts if hosts is None else hosts:
-            own, away = Complaints(), dict[str, HostwrightError]()
-            found = self._concretes(host, own, away) if self.inventory.knows(host) else None
-            yield host, None if own or away else found
+            own = Complaints(host)
+            found = self._concretes(own) if self.inventory.knows(host) else None
+            yield host, None if own or own.unseen else found
             complaints.include(own)
-            unseen.update(away)
 
     def addresses(self) -> frozenset[Address]:
         """The other repositories that the plays name, with the path of the deploy file where there is one. Raises
@@ -184,9 +183,10 @@ class Environment:
             if mention.repository is not None
         }
         for host in self.inventory.hosts:
-            for deploy in self._deploys(host, complaints):
-                if deploy.spec is not None:
-                    found.update(Address(asked.url, asked.ref) for asked in deploy.spec.repositories)
+            own = Complaints(host)
+            specs = (deploy.spec for deploy in self._deploys(own))
+            found.update(Address(asked.url, asked.ref) for spec in specs if spec for asked in spec.repositories)
+            complaints.include(own)
         complaints.raise_if_any()
         return frozenset(found)
 
@@ -215,7 +215,9 @@ class Environment:
             self._values[host] = HostValues(self.inventory.variables(host), magic, self._renderer, functions)
         return self._values[host]
 
-    def _deploys(self, host: str, complaints: Complaints) -> tuple[HostDeploy, ...]:
+    def _deploys(self, complaints: Complaints) -> tuple[HostDeploy, ...]:
+        """The deploys of the host that ``complaints`` is about, as all below."""
+        host = complaints.host
         try:
             values = self.values(host)
         except ComplaintsError as error:
@@ -224,70 +226,65 @@ class Environment:
         plays = [play for play, hosts in self._plays if host in hosts]
         broken = {name for play in plays for name in play.broken}
         variables, lineage = self.inventory.variables(host), self.inventory.lineage(host)
-        merge = PlayMerge(host, lineage, values, variables, self._renderer, complaints, broken)
+        merge = PlayMerge(lineage, values, variables, self._renderer, complaints, broken)
         return merge.deploys(mention for play in plays for mention in play.mentions)
 
-    def _concretes(self, host: str, complaints: Complaints, unseen: dict[str, HostwrightError]) -> ConcreteDeploys:
-        deploys = self._deploys(host, complaints)
-        found = tuple((deploy, self._concrete(host, deploy, complaints, unseen)) for deploy in deploys)
+    def _concretes(self, complaints: Complaints) -> ConcreteDeploys:
+        found = tuple((deploy, self._concrete(deploy, complaints)) for deploy in self._deploys(complaints))
         placed = {deploy.name: deploy for deploy, _ in found}
         wanted = (
             (deploy.name, (*concrete.resources, *concrete.claims)) for deploy, concrete in found if concrete is not None
         )
         for conflict in conflicts(wanted):
             where = placed[conflict.deploy].place_of_resource(conflict.resource)
-            complaints.add(*where, conflict.problem, conflict.remedy, host=host)
+            complaints.add(*where, conflict.problem, conflict.remedy)
         for each in unmet_needs([(deploy.name, concrete) for deploy, concrete in found if concrete is not None]):
             name = each.resource.partition(":")[2]
             how = "takes away" if each.absent else "brings only after it"
             problem = f'{each.what_for}, and "{each.other}" {how} the package {name}'
             remedy = "take one of the two out" if each.absent else f"write `needs: [{each.other}]`, or put that before"
-            complaints.add(*placed[each.deploy].place(()), problem, remedy, host=host)
+            complaints.add(*placed[each.deploy].place(()), problem, remedy)
         return found
 
-    def _concrete(
-        self, host: str, deploy: HostDeploy, complaints: Complaints, unseen: dict[str, HostwrightError]
-    ) -> Concrete | None:
+    def _concrete(self, deploy: HostDeploy, complaints: Complaints) -> Concrete | None:
         try:
             if deploy.repository is not None:
                 address = Address(deploy.repository.url, deploy.repository.ref, deploy.source or "")
                 self._others.require_runnable(address, self.pins.repository(address))
             if deploy.spec is None:
-                self._require_readable(host, deploy, deploy.data, complaints)
+                self._require_readable(deploy, deploy.data, complaints)
                 return None
-            concrete = deploy.spec.concrete(self.sources(host))
-            self._require_readable(host, deploy, concrete.arguments, complaints)
-            self._require_in_place(host, deploy, concrete, complaints)
+            concrete = deploy.spec.concrete(self.sources(complaints.host))
+            self._require_readable(deploy, concrete.arguments, complaints)
+            self._require_in_place(deploy, concrete, complaints)
             return concrete
         except TemplateProblem as error:
-            complaints.add(error.position, (), error.problem, error.remedy, host=host)
+            complaints.add(error.position, (), error.problem, error.remedy)
         except ComplaintsError as error:
             complaints.take(error)
         except (SourceError, TrustError) as error:
-            unseen[error.message] = error
+            complaints.unseen[error.message] = error
         except InventoryError as error:
             if error.kind is ProblemKind.NOT_LOCKED and not self.pinned:
                 return None
             if error.kind is ProblemKind.NOT_FETCHED:
-                unseen[error.message] = error
+                complaints.unseen[error.message] = error
                 return None
             faults = error.faults if isinstance(error, Mistake) else (Fault(error.message, error.hint),)
             for fault in faults:
-                complaints.add(*deploy.place(fault.path), fault.problem, fault.remedy, host=host)
+                complaints.add(*deploy.place(fault.path), fault.problem, fault.remedy)
         return None
 
-    def _require_readable(
-        self, host: str, deploy: HostDeploy, value: Mapping[str, JSON], complaints: Complaints
-    ) -> None:
-        """Complain of secrets that ``host`` may not read: ``hostvars`` hands over what other hosts may."""
+    def _require_readable(self, deploy: HostDeploy, value: Mapping[str, JSON], complaints: Complaints) -> None:
+        """Complain of secrets that the host may not read: ``hostvars`` hands over what other hosts may."""
         if self._hostvars.asked:
             try:
-                self.secrets.require_readable(canonical(value).decode(), host)
+                self.secrets.require_readable(canonical(value).decode(), complaints.host)
             except TemplateError as error:
                 problem, _, remedy = f"{error}".partition("; ")
-                complaints.add(*deploy.place(()), problem, remedy, host=host)
+                complaints.add(*deploy.place(()), problem, remedy)
 
-    def _require_in_place(self, host: str, deploy: HostDeploy, concrete: Concrete, complaints: Complaints) -> None:
+    def _require_in_place(self, deploy: HostDeploy, concrete: Concrete, complaints: Complaints) -> None:
         """Complain of a secret in a place that may be read by others than the host's root."""
         keys = [resource.key for resource in (*concrete.resources, *concrete.claims)]
         exposed = None if deploy.spec is None else deploy.spec.exposed(concrete.arguments)
@@ -298,4 +295,4 @@ class Environment:
             path = sealed_at(written) or at or ()  # a template's text is in no play
             ways = product(*((part, part.rpartition(".")[0] or part) for part in path))  # app for app.service
             where = max(map(deploy.place, ways), key=lambda place: len(place[1]))
-            complaints.add(*where, f"a secret cannot stand in {deploy.kind} here", remedy, host=host)
+            complaints.add(*where, f"a secret cannot stand in {deploy.kind} here", remedy)

@@ -19,8 +19,8 @@ from agent.domain.sealed import holds_sealed
 from agent.errors import InventoryError
 from agent.inventory import validation
 from agent.inventory.ansible.groups import Variables
-from agent.inventory.arguments import ArgumentReader, Complained
-from agent.inventory.complaint import Complaints, nearest
+from agent.inventory.arguments import read_checks, read_spec
+from agent.inventory.complaint import Complained, Complaints, nearest
 from agent.inventory.site import Mention
 from agent.inventory.template.render import HostValues, Renderer, TemplateProblem, render
 from agent.system.document import key_text
@@ -53,14 +53,13 @@ class HostDeploy:
 
     def place(self, path: Path) -> tuple[Position, Path]:
         """Position and key path in site.yaml of the value that the spec has at ``path``. Of several plays the last one
-        that sets it."""
-        position, shown, depth = self.where, self.path, 0
+        that sets it; the kind or deploy file in the last play where none does."""
+        place, depth = self.mentions[-1].place, 1
         for mention in self.mentions:
-            found = validation.real(path, mention.arguments) if mention.arguments is not None else ()
-            if mention.arguments is not None and len(found) >= max(depth, 1):
-                depth = len(found)
-                position, shown = locate(mention.arguments, found), (*mention.path, *found)
-        return position, shown
+            found = validation.real(path, mention.arguments)
+            if len(found) >= depth:
+                place, depth = (locate(mention.arguments, found), (*mention.path, *found)), len(found)
+        return place
 
     def place_of_need(self, name: str) -> tuple[Position, Path]:
         """Position and key path of the ``needs`` that names ``name``."""
@@ -72,28 +71,15 @@ class HostDeploy:
         is none."""
         name = key.partition(":")[2].partition("#")[0]
         for mention in reversed(self.mentions):
-            path = validation.find(mention.arguments, name) if mention.arguments is not None else None
-            if mention.arguments is not None and path is not None:
+            if (path := validation.find(mention.arguments, name)) is not None:
                 return locate(mention.arguments, path), (*mention.path, *path)
-        return self.where, self.path
-
-    @property
-    def where(self) -> Position:
-        """Position of the kind or deploy file in the last play that names it."""
-        return self.mentions[-1].where
-
-    @property
-    def path(self) -> Path:
-        """Key path of the kind or deploy file in the last play that names it."""
-        *above, last = self.mentions[-1].path
-        return (*above, "deploy") if last == "with" else (*above, last)
+        return self.mentions[-1].place
 
 
 @dataclass(slots=True)
 class PlayMerge:
-    """The merge of all plays of one host. Mistakes go to ``complaints``."""
+    """The merge of all plays of the host that ``complaints`` is about."""
 
-    host: str
     lineage: tuple[str, ...]
     """Its groups, each behind those whose variables it may override."""
     values: HostValues
@@ -120,7 +106,7 @@ class PlayMerge:
             self._placed[mention.name] = deploy
         elif earlier.kind != deploy.kind:
             problem = f'"{mention.name}" is already the name of another deploy (line {earlier.position.line})'
-            self._complain(mention.position, mention.path, problem, "give one of them another name")
+            self.complaints.add(mention.position, mention.path, problem, "give one of them another name")
         elif mention.replaces or earlier.spec is None or deploy.spec is None:
             self._placed[mention.name] = replace(deploy, position=earlier.position)
         else:
@@ -137,26 +123,25 @@ class PlayMerge:
             )
 
     def _filled_in(self, mention: Mention) -> HostDeploy:
-        reader = ArgumentReader(self.complaints, self.host)
-        built_in = mention.source is None
-        arguments = self._rendered(mention.arguments, mention.path) if mention.spec is None else None
-        spec = reader.spec(mention, arguments) if built_in and mention.spec is None else mention.spec
+        arguments, spec = None, mention.spec
+        if spec is None:
+            arguments = self._rendered(mention.arguments, mention.path)
+            if mention.source is None:
+                spec, arguments = read_spec(mention, arguments, self.complaints), None
         checks = mention.checks
         if checks is None:
             path = (*mention.path[:-1], "health")
             health = self._rendered(mention.health, path)
             if holds_sealed(health):
-                place = mention.health.position if mention.health is not None else mention.position
                 remedy = "ask for something that takes no password: checks and their answers are reported"
-                self._complain(place, path, "a secret cannot stand in a check", remedy)
-                raise Complained
-            checks = tuple(reader.checks(mention, health))
+                self.complaints.refuse(mention.health.position, path, "a secret cannot stand in a check", remedy)
+            checks = read_checks(mention, health, self.complaints)
         return HostDeploy(
             name=mention.name,
             kind=mention.kind,
             spec=spec,
             source=mention.source,
-            data=self._with(mention, None if built_in else arguments) if mention.runs_files else {},
+            data=self._with(mention, arguments) if mention.source or mention.on_remove else {},
             needs=mention.needs,
             mode=mention.mode or Mode.ENFORCE,
             looking=mention.looking or Looking.CONFINED,
@@ -167,16 +152,11 @@ class PlayMerge:
             mentions=(mention,),
         )
 
-    def _rendered(self, node: Node | None, path: Path) -> Value:
-        if node is None:
-            return None
+    def _rendered(self, node: Node, path: Path) -> Value:
         problems: list[TemplateProblem] = []
-        try:
-            value = render(node, self.values, self.renderer, problems)
-        except TemplateProblem as error:
-            problems.append(error)
+        value = render(node, self.values, self.renderer, problems)
         for problem in problems:
-            self._complain(problem.position, path, problem.problem, problem.remedy)
+            self.complaints.add(problem.position, path, problem.problem, problem.remedy)
         if problems:
             raise Complained
         return value
@@ -186,8 +166,8 @@ class PlayMerge:
             return earlier.merged(later)
         except (InventoryError, ValueError) as error:
             problem = f"cannot be merged with what an earlier play says: {error}"
-            self._complain(mention.position, mention.path, problem, "correct one of the two, or write `merge: replace`")
-        raise Complained
+            remedy = "correct one of the two, or write `merge: replace`"
+            self.complaints.refuse(mention.position, mention.path, problem, remedy)
 
     def _with(self, mention: Mention, arguments: Value) -> Mapping[str, JSON]:
         """The data of a deploy file: host name, groups, rendered variables, and ``with`` laid over them."""
@@ -197,12 +177,12 @@ class PlayMerge:
                 try:
                     self._data[name] = self._json(self.values.settled(name), node.position, (name,))
                 except TemplateProblem as error:
-                    self._complain(error.position, (), error.problem, error.remedy)
+                    self.complaints.add(error.position, (), error.problem, error.remedy)
         own = self._json({} if arguments is None else arguments, mention.position, mention.path)
         if not isinstance(own, Mapping):
-            self._complain(mention.position, mention.path, "a mapping is expected here", "write `name: value` lines")
-            raise Complained
-        return {"inventory_hostname": self.host, "group_names": [*self.lineage], **self._data, **own}
+            said = ("a mapping is expected here", "write `name: value` lines")
+            self.complaints.refuse(mention.position, mention.path, *said)
+        return {"inventory_hostname": self.complaints.host, "group_names": [*self.lineage], **self._data, **own}
 
     def _json(self, value: object, position: Position, path: Path) -> JSON:
         """``value`` as JSON for a deploy file. Complains of numbers with a fraction: digests must be exact."""
@@ -211,7 +191,7 @@ class PlayMerge:
         if isinstance(value, list):
             return [self._json(item, position, (*path, index)) for index, item in enumerate(value)]
         if isinstance(value, float):
-            self._complain(position, path, f"{value} is a number with a fraction", "put it in quotes")
+            self.complaints.add(position, path, f"{value} is a number with a fraction", "put it in quotes")
             return None
         return str(value) if isinstance(value, str) else value  # type: ignore[return-value]
 
@@ -224,18 +204,15 @@ class PlayMerge:
                 if name not in self._placed and name not in self._broken:
                     remedy = nearest(name, self._placed, otherwise="name a deploy that the same hosts have")
                     problem = f'"{deploy.name}" needs "{name}", which this host does not have'
-                    self._complain(*deploy.place_of_need(name), problem, remedy)
+                    self.complaints.add(*deploy.place_of_need(name), problem, remedy)
         ordered: dict[str, HostDeploy] = {}
         while waiting:
             ready = next((d for d in waiting if all(n in ordered or n not in self._placed for n in d.needs)), None)
             if ready is None:
                 names = ", ".join(deploy.name for deploy in waiting)
                 place = waiting[0].place_of_need(waiting[0].needs[0])
-                self._complain(*place, f"these deploys need each other: {names}", "take one of these needs out")
+                self.complaints.add(*place, f"these deploys need each other: {names}", "take one of these needs out")
                 break
             ordered[ready.name] = ready
             waiting.remove(ready)
         return tuple(ordered.values())
-
-    def _complain(self, position: Position, path: Path, problem: str, remedy: str) -> None:
-        self.complaints.add(position, path, problem, remedy, host=self.host)

@@ -31,44 +31,34 @@ _PLAY_KEYS = ("hosts", "deploys")
 _LONG_KEYS = ("name", "deploy", "with", "needs", "mode", "plan", "merge", "health", "on_remove")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Mention:
     """What one play says of one deploy. ``kind``: a built-in, or ``deploy`` with ``source``, a path in the config
     repo or in ``repository``. ``arguments``: the value behind the kind or under ``with``; ``path`` leads to it.
-    ``mode`` is None where the play sets none. ``on_remove``: a deploy file of the config repo to run when the deploy
-    has left Git."""
+    ``mode`` and ``looking`` are None where the play sets none. ``on_remove``: a deploy file of the config repo to run
+    when the deploy has left Git."""
 
     name: str
     kind: str
-    source: str | None
-    arguments: Node | None
-    needs: tuple[str, ...]
-    mode: Mode | None
-    replaces: bool
+    arguments: Node
     position: Position
     path: Path
-    repository: Address | None = None
-    on_remove: str | None = None
-    health: Node | None = None
+    place: tuple[Position, Path]
+    """Where its kind or its deploy file stands."""
+    health: Node
     """A list of checks, not rendered yet."""
+    source: str | None = None
+    repository: Address | None = None
+    needs: tuple[str, ...] = ()
+    needs_at: Position | None = None
+    mode: Mode | None = None
     looking: Looking | None = None
-    """None where the play does not say."""
+    replaces: bool = False
+    on_remove: str | None = None
     spec: Spec | None = None
     """``arguments`` of a built-in, read; None where they hold a template."""
     checks: tuple[Check, ...] | None = None
     """``health``, read; None where it holds a template, or is not read yet."""
-    needs_at: Position | None = None
-    named_at: Position | None = None
-    """Where its kind or its deploy file stands, if elsewhere than ``position``."""
-
-    @property
-    def where(self) -> Position:
-        return self.named_at or self.position
-
-    @property
-    def runs_files(self) -> bool:
-        """Whether it runs deploy files, which read data."""
-        return self.source is not None or self.on_remove is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,10 +185,16 @@ class _Reader:
     def _short(self, kind: Key, arguments: Node | None, position: Position, path: Path) -> Mention | None:
         if not self._is_kind(kind, position, path):
             return None
-        name = str(kind)
-        if isinstance(arguments, Scalar) and arguments.value is None:
-            arguments = None
-        return Mention(name, name, None, arguments, (), None, False, position, (*path, name))
+        nothing, path = Scalar(None, position), (*path, str(kind))
+        return Mention(
+            name=str(kind),
+            kind=str(kind),
+            arguments=nothing if arguments is None or _is_null(arguments) else arguments,
+            position=position,
+            path=path,
+            place=(position, path),
+            health=nothing,
+        )
 
     def _long(self, node: Map, path: Path) -> Mention | None:
         self._require_known(node, _LONG_KEYS, path)
@@ -225,27 +221,28 @@ class _Reader:
         if not NAME.fullmatch(name):
             remedy = "letters, digits, dots, _ and -, 64 at most, a letter or digit first"
             self._add(node.keys["name"], (*path, "name"), f'"{name}" is not a name for a deploy', remedy)
-        arguments = node.values.get("with")
-        if source is not None and arguments is not None and not isinstance(arguments, (Map, Scalar)):
+        nothing = Scalar(None, node.position)
+        arguments = node.values.get("with", nothing)
+        if source is not None and not isinstance(arguments, (Map, Scalar)):
             self._add(arguments.position, (*path, "with"), "a mapping is expected here", "write `name: value` lines")
         mode = self._choice(node, "mode", tuple(Mode), path)
         looking = self._choice(node, "plan", tuple(Looking), path)
         return Mention(
             name=name,
             kind=deploy if source is None else DEPLOY_KIND,
-            source=source,
             arguments=arguments,
-            needs=tuple(self._strings(node.values["needs"], (*path, "needs"))) if "needs" in node.values else (),
-            mode=Mode(mode) if mode else None,
-            replaces=self._choice(node, "merge", ("replace",), path) == "replace",
             position=node.position,
             path=(*path, "with"),
+            place=(where, (*path, "deploy")),
+            health=node.values.get("health", nothing),
+            source=source,
             repository=repository,
-            on_remove=self._on_remove(node, path),
-            health=node.values.get("health"),
-            looking=Looking(looking) if looking else None,
-            named_at=where,
+            needs=tuple(self._strings(node.values["needs"], (*path, "needs"))) if "needs" in node.values else (),
             needs_at=node.keys.get("needs"),
+            mode=Mode(mode) if mode else None,
+            looking=Looking(looking) if looking else None,
+            replaces=self._choice(node, "merge", ("replace",), path) == "replace",
+            on_remove=self._on_remove(node, path),
         )
 
     def _on_remove(self, node: Map, path: Path) -> str | None:

@@ -189,9 +189,9 @@ class _Reader:
             self._complaints.add(node.keys["url"], (name, "url"), problem, "leave one of the two out")
             return None
         if "pip" in node.values:
-            python = validation.validated(Python, node, self._complaints, place=position, path=(name,))
+            python = validation.validated(Python, node, self._complaints, path=(name,))
             return None if python is None else self._python(name, position, node, python)
-        archive = validation.validated(Archive, node, self._complaints, place=position, path=(name,))
+        archive = validation.validated(Archive, node, self._complaints, path=(name,))
         return None if archive is None else self._archive(name, position, node, archive)
 
     def _python(self, name: str, position: Position, node: Map, written: Python) -> PythonTool | None:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from agent.deploys.written import descriptions
 from agent.domain.fault import Fault, Mistake, Path
 from agent.inventory.complaint import Complaints, unknown_key
-from agent.system.yaml import List, Map, Node, Position, Scalar, locate, plain
+from agent.system.yaml import List, Map, Node, Scalar, locate, plain
 
 _MAPPING = ("a mapping is expected", "write `key: value` lines below it; where names are enough, [a, b]")
 _LIST = ("a list is expected", "write [a, b], or a line with a dash for each")
@@ -40,30 +40,26 @@ _CLOSING = "'\"]})"
 M = TypeVar("M", bound=BaseModel)
 
 
-def validated(
-    model: type[M], node: Node, complaints: Complaints, *, place: Position | None = None, path: Path = ()
-) -> M | None:
-    """``node`` as ``model``. None after complaints, at their places in ``node`` or at ``place``."""
+def validated(model: type[M], node: Node, complaints: Complaints, *, path: Path = ()) -> M | None:
+    """``node``, to which ``path`` leads, as ``model``. None after complaints."""
     try:
         return model.model_validate(plain(node))
     except ValidationError as error:
-        complain(error, model, node, complaints, place=place or node.position, path=path)
+        complain(error, model, node, complaints, path=path)
     return None
 
 
 def complain(
     error: ValidationError,
     model: type[BaseModel],
-    node: Node | None,
+    node: Node,
     complaints: Complaints,
     *,
-    place: Position,
     path: Path = (),
-    host: str = "",
     rendered: bool = True,
 ) -> None:
-    """Add every problem of ``error``, at its place in ``node`` or, without a node, at ``place``. ``rendered``: False to
-    skip values that hold a template."""
+    """Add every problem of ``error``, at its place in ``node``, to which ``path`` leads. ``rendered``: False to skip
+    values that hold a template."""
     entries = error.errors(include_url=False)
     places = [real(entry["loc"], node) for entry in entries]
     for index, (entry, found) in enumerate(zip(entries, places, strict=True)):
@@ -74,8 +70,7 @@ def complain(
         shown = found[:-1] if entry["type"] == "extra_forbidden" else found
         for fault in _words(entry, model, (*path, *shown)):
             inner = (*found, *fault.path)
-            position = locate(node, real(inner, node)) if node is not None else place
-            complaints.add(position, (*path, *shown, *fault.path), fault.problem, fault.remedy, host=host)
+            complaints.add(locate(node, real(inner, node)), (*path, *shown, *fault.path), fault.problem, fault.remedy)
 
 
 def _is_echo(kind: str, place: Path, others: list[Path]) -> bool:
@@ -134,11 +129,11 @@ def _wanted(entry: Any, meaning: str) -> tuple[str, str]:
     return message[:1].lower() + message[1:], meaning or "correct it"
 
 
-def is_template(node: Node | None) -> bool:
+def is_template(node: Node) -> bool:
     return isinstance(node, Scalar) and isinstance(node.value, str) and _TEMPLATE.search(node.value) is not None
 
 
-def holds_template(node: Node | None) -> bool:
+def holds_template(node: Node) -> bool:
     """Whether any string in ``node`` is a template."""
     if isinstance(node, List):
         return any(holds_template(item) for item in node.items)
@@ -147,14 +142,14 @@ def holds_template(node: Node | None) -> bool:
     return is_template(node)
 
 
-def at(node: Node | None, path: Path) -> Node | None:
+def at(node: Node, path: Path) -> Node:
     """The node at ``path`` of ``node``, or the last one on the way."""
     for part in path:
         node = _inner(node, part) or node
     return node
 
 
-def _inner(node: Node | None, part: str | int) -> Node | None:
+def _inner(node: Node, part: str | int) -> Node | None:
     if isinstance(node, Map):
         return node.values.get(part)
     return node.items[part] if isinstance(node, List) and isinstance(part, int) and part < len(node.items) else None
@@ -173,13 +168,13 @@ def find(node: Node, name: str) -> Path | None:
     return None
 
 
-def real(location: Path, node: Node | None) -> Path:
+def real(location: Path, node: Node) -> Path:
     """``location`` without parts that only pydantic has (names of union members and validators) or that a short form
     leaves out."""
     path: list[int | str] = []
     for part in location:
         inner = _inner(node, part)
-        if inner is not None or node is None:
+        if inner is not None:
             path.append(part)
             node = inner
     return tuple(path)

@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from agent.errors import HostwrightError, InventoryError
+from agent.errors import InventoryError
 from agent.inventory.ansible.inventory import Inventory, read_inventory
 from agent.inventory.complaint import Complaints
 from agent.inventory.environment import Environment
@@ -62,15 +62,15 @@ class Repo:
             self.load().deploys(host)
             return
         environment, complaints = read(self.tree, NAME)
-        for _ in environment.each(complaints, {}):
+        for _ in environment.each(complaints):
             pass
         complaints.raise_if_any()
 
 
 def checked(environment: Environment) -> tuple[str, ...]:
     """What `check` could not look at, a line each. Raises InventoryError with every complaint about any host."""
-    complaints, unseen = Complaints(), dict[str, HostwrightError]()
-    for _ in environment.each(complaints, unseen):
+    complaints = Complaints()
+    for _ in environment.each(complaints):
         pass
     complaints.raise_if_any()
-    return tuple(unseen)
+    return tuple(complaints.unseen)

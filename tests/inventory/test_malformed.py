@@ -52,7 +52,7 @@ def read(repo: Repo, **files: object) -> tuple[object, ...]:
 def complaints_of(repo: Repo) -> tuple[object, ...]:
     """Those about all hosts and about single ones; each says what to write."""
     environment, complaints = load(repo.tree, NAME)
-    for _ in environment.each(complaints, {}):
+    for _ in environment.each(complaints):
         pass
     told: tuple[Complaint, ...] = ()
     try:

@@ -91,7 +91,7 @@ class Subjects:
             files[f"{AT}/hosts.yaml"] = None
         tree = EditedTree(self.tree, files)
         environment, complaints = read(tree, NAME)
-        for _ in environment.each(complaints, {}):
+        for _ in environment.each(complaints):
             pass
         complain_of_people(open_source(tree, NAME), environment.inventory.hosts, complaints)
         told = [*complaints.sorted, *environment.audit(), *hints(tree)]

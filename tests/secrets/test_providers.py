@@ -233,7 +233,7 @@ def test_a_mistake_about_one_provider_does_not_make_complaints_about_another(des
     content = _private("{{ aws_secret('web') }}{{ vault('kv/web#x') }}")
     desk.write("site.yaml", json.dumps([{"hosts": "web", "deploys": [{"files": {"/q": content}}]}]))
     environment, complaints = read(desk.tree, "lab")
-    assert len(list(environment.each(complaints, {}))) == 3
+    assert len(list(environment.each(complaints))) == 3
     [complaint] = complaints.sorted
     assert (complaint.path, complaint.remedy) == (
         "providers.vault.approle",

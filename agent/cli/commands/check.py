@@ -17,7 +17,7 @@ from agent.domain.desired import DesiredState
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import escaped, some
 from agent.domain.tree import Tree
-from agent.errors import HostwrightError, InventoryError, UsageError
+from agent.errors import InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
 from agent.inventory.environment import ConcreteDeploys, Environment
 from agent.inventory.fleet import FLEET_FILE
@@ -109,11 +109,10 @@ def _check(
 
     Raises ComplaintsError with the complaints about all hosts and about single ones."""
     environment, complaints = read(tree, name, repositories_of_administrator(fetch=False).tree)
-    unseen: dict[str, HostwrightError] = {}
     digests: dict[str, str | None] = {}
 
     def wanted() -> Iterator[tuple[DesiredState, ConcreteDeploys]]:
-        for host, found in environment.each(complaints, unseen):
+        for host, found in environment.each(complaints):
             digests[host] = None
             if found is not None:
                 state = state_of(environment, tree, found, host=host, commit="0" * 40)
@@ -133,7 +132,7 @@ def _check(
         doubts.put(hint)
     if environment.left_out:
         output.say(f"{escaped(name)}: left out by hosts: {some(environment.left_out)}")
-    for line in unseen:
+    for line in complaints.unseen:
         output.say(f"{escaped(name)}: {escaped(line)} and was not looked at; hostwright lock fetches it")
     return digests
 

@@ -193,21 +193,13 @@ class HostVars(Mapping[str, HostValues]):
         return len(self._hosts)
 
 
-def render(node: Node, names: HostValues, renderer: Renderer, problems: list[TemplateProblem] | None = None) -> Value:
-    """``node`` with every string rendered over ``names``; keys are not templates.
-
-    Raises the first TemplateProblem, or adds all of them to ``problems`` when that is given.
-    """
-    found: list[TemplateProblem] = []
-    value = _rendered(node, names, renderer, found)
-    if problems is not None:
-        problems.extend(found)
-    elif found:
-        raise found[0]
+def render(node: Node, names: HostValues, renderer: Renderer, problems: list[TemplateProblem]) -> Value:
+    """``node`` with every string rendered over ``names``; keys are not templates. Adds to ``problems``."""
     try:
-        return settled(value, sealed=True)
+        return settled(_rendered(node, names, renderer, problems), sealed=True)
     except TemplateError as error:
-        raise TemplateProblem(*_parts(error), position=node.position) from error
+        problems.append(TemplateProblem(*_parts(error), position=node.position))
+    return None
 
 
 def _rendered(node: Node, names: HostValues, renderer: Renderer, found: list[TemplateProblem]) -> Value:
