@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -13,7 +14,7 @@ from agent.domain.sealed import shown
 from agent.domain.text import escaped
 from agent.errors import HostwrightError, InventoryError
 from agent.system.remote import without_password
-from agent.system.yaml import Position, YamlError
+from agent.system.yaml import Node, Position, YamlError, locate
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -103,6 +104,15 @@ class Complaints:
         else:
             for problem in error.problems:
                 self.add(problem.position, (), problem.problem, problem.remedy)
+
+    @contextmanager
+    def of(self, node: Node, path: Path = ()) -> Iterator[None]:
+        """Add each fault of a Mistake about ``node``, to which ``path`` leads, at its place inside."""
+        try:
+            yield
+        except Mistake as mistake:
+            for fault in mistake.faults:
+                self.add(locate(node, fault.path), (*path, *fault.path), fault.problem, fault.remedy)
 
     def faults(self, mistake: Mistake, position: Position, path: Path = ()) -> None:
         """Add each fault of a value at ``position``."""

@@ -7,20 +7,20 @@ tool written in Python has the name of its distribution. Hosts and variables are
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from agent.deploys.written import ExactlyWritten
-from agent.domain.fault import Mistake, Path
+from agent.domain.fault import Fault, Mistake, Path
 from agent.domain.pins import TOOL_NAME
 from agent.inventory import validation
 from agent.inventory.complaint import Complaints
 from agent.inventory.source import Source
 from agent.inventory.template.render import Renderer, TemplateProblem
-from agent.system.yaml import Map, Node, Position, locate
+from agent.system.yaml import Map, Node, Position
 
 TOOLS_FILE = "tools.yaml"
 
@@ -30,6 +30,7 @@ _DISTRIBUTION = re.compile(
 _CLAUSE = r"\s*(===?|~=|!=|<=|>=|<|>)\s*[A-Za-z0-9.*+!_-]+\s*"
 _SPECIFIER = re.compile(rf"{_CLAUSE}(,{_CLAUSE})*")
 _BARE_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]*(\.\*)?")
+_RENDERER = Renderer()
 _DOWNLOADED = ("https://", "http://", "file:///")
 
 
@@ -162,103 +163,89 @@ def tools_schema() -> dict[str, Any]:
 def read_tools(source: Source, complaints: Complaints) -> dict[str, DeclaredTool]:
     """The tools of an inventory by name. Mistakes go to ``complaints``."""
     root = source.mapping(TOOLS_FILE, complaints, "write `ripgrep: {version: …}` and the like")
-    if root is None:
-        return {}
-    reader = _Reader(complaints)
-    found = (reader.tool(name, root.keys[name], node) for name, node in root.values.items())
-    return {tool.name: tool for tool in found if tool is not None}
-
-
-class _Reader:
-    def __init__(self, complaints: Complaints) -> None:
-        self._complaints = complaints
-        self._renderer = Renderer()
-
-    def tool(self, name: object, position: Position, node: Node) -> DeclaredTool | None:
+    found: dict[str, DeclaredTool] = {}
+    for name, node in root.values.items() if root is not None else ():
+        position = root.keys[name] if root is not None else node.position
         if not isinstance(name, str) or not TOOL_NAME.fullmatch(name):
             remedy = "letters, digits and . _ + -, 64 at most, a letter or digit first"
-            self._complaints.add(position, (), f'"{name}" is not a name for a tool', remedy)
-            return None
-        if not isinstance(node, Map):
-            self._complaints.add(
-                node.position, (name,), "a mapping is expected", "with version, url, platforms and bin, or with pip"
-            )
-            return None
-        if {"pip", "url"} <= node.values.keys():
-            problem = "a tool comes from pip or from a URL, and both are named"
-            self._complaints.add(node.keys["url"], (name, "url"), problem, "leave one of the two out")
-            return None
-        if "pip" in node.values:
-            python = validation.validated(Python, node, self._complaints, path=(name,))
-            return None if python is None else self._python(name, position, node, python)
-        archive = validation.validated(Archive, node, self._complaints, path=(name,))
-        return None if archive is None else self._archive(name, position, node, archive)
+            complaints.add(position, (), f'"{name}" is not a name for a tool', remedy)
+            continue
+        with complaints.of(node, (name,)):
+            if (tool := _tool(name, position, node, complaints)) is not None:
+                found[name] = tool
+    return found
 
-    def _python(self, name: str, position: Position, node: Map, written: Python) -> PythonTool | None:
-        distribution = _DISTRIBUTION.fullmatch(written.pip)
-        if distribution is None:
-            remedy = "a name, perhaps with [extras]; the version stands under version"
-            self._add(name, node, ("pip",), f'"{written.pip}" is not the name of a distribution', remedy)
-        version = (written.version or "").strip()
-        if version and not (_SPECIFIER.fullmatch(version) or _BARE_VERSION.fullmatch(version)):
-            remedy = "for example 0.6.9, 0.6.* or >=0.6,<0.7"
-            self._add(name, node, ("version",), f'"{version}" is not a version', remedy)
-        elif distribution is not None:
-            exact = "==" if version and _BARE_VERSION.fullmatch(version) else ""
-            requirement = f"{written.pip}{exact}{version}".replace(" ", "")
-            return PythonTool(name, distribution["name"], requirement, _by_command(written.bin), position)
-        return None
 
-    def _archive(self, name: str, position: Position, node: Map, written: Archive) -> ArchiveTool | None:
-        assets = {}
-        for platform, said in sorted(written.platforms.items()):
-            asset = self._asset(name, node, written, platform, said or Platform())
-            if asset is not None:
-                assets[platform] = asset
-        if len(assets) < len(written.platforms):
-            return None
-        found = frozenset(written.bin) if isinstance(written.bin, tuple) else frozenset[str]()
-        return ArchiveTool(name, written.version, assets, found, position)
+def _tool(name: str, position: Position, node: Node, complaints: Complaints) -> DeclaredTool | None:
+    """The tool that ``node`` describes; None after a complaint. Raises Mistake."""
+    if not isinstance(node, Map):
+        raise Mistake("a mapping is expected", "with version, url, platforms and bin, or with pip")
+    if {"pip", "url"} <= node.values.keys():
+        raise Mistake("a tool comes from pip or from a URL, and both are named", "leave one of the two out", ("url",))
+    if "pip" in node.values:
+        python = validation.validated(Python, node, complaints, path=(name,))
+        return None if python is None else _python(name, position, python)
+    archive = validation.validated(Archive, node, complaints, path=(name,))
+    return None if archive is None else _archive(name, position, archive)
 
-    def _asset(self, name: str, node: Map, written: Archive, platform: str, said: Platform) -> WantedAsset | None:
-        if (machine := platform.removeprefix("linux-")) in _OF_PACKAGERS:
-            known = f"linux-{_OF_PACKAGERS[machine]}"
-            problem = f"`uname -m` says {_OF_PACKAGERS[machine]} on such a machine"
-            self._add(name, node, ("platforms", platform), problem, f"write {known}, with arch: {machine} for the URL")
-            return None
-        own: Path = ("platforms", platform, "url") if said.url is not None else ("url",)
-        template = said.url or written.url
-        if template is None:
-            self._add(name, node, ("platforms", platform), f"there is no URL for {platform}", "write `url: https://…`")
-            return None
-        words = {"version": written.version, "platform": platform, "arch": said.arch or platform.partition("-")[2]}
-        url = self._rendered(name, node, own, template, words)
-        paths = {
-            command: self._rendered(name, node, ("bin", command), path, words)
-            for command, path in _by_command(written.bin).items()
-        }
-        if url is None or None in paths.values():
-            return None
-        place = own
+
+def _python(name: str, position: Position, written: Python) -> PythonTool:
+    faults = []
+    distribution = _DISTRIBUTION.fullmatch(written.pip)
+    if distribution is None:
+        remedy = "a name, perhaps with [extras]; the version stands under version"
+        faults.append(Fault(f'"{written.pip}" is not the name of a distribution', remedy, ("pip",)))
+    version = (written.version or "").strip()
+    if version and not (_SPECIFIER.fullmatch(version) or _BARE_VERSION.fullmatch(version)):
+        faults.append(Fault(f'"{version}" is not a version', "for example 0.6.9, 0.6.* or >=0.6,<0.7", ("version",)))
+    if distribution is None or faults:
+        raise Mistake.of(faults)
+    exact = "==" if version and _BARE_VERSION.fullmatch(version) else ""
+    requirement = f"{written.pip}{exact}{version}".replace(" ", "")
+    return PythonTool(name, distribution["name"], requirement, _by_command(written.bin), position)
+
+
+def _archive(name: str, position: Position, written: Archive) -> ArchiveTool:
+    assets: dict[str, WantedAsset] = {}
+    faults: list[Fault] = []
+    for platform, said in sorted(written.platforms.items()):
         try:
-            checked_url(url)
-            for command, path in paths.items():
-                place = ("bin", command)
-                checked_path(path or "")
+            assets[platform] = _asset(written, platform, said or Platform())
         except Mistake as mistake:
-            self._add(name, node, place, mistake.message, mistake.hint)
-            return None
-        return WantedAsset(url, said.sha256, {command: path or "" for command, path in paths.items()})
+            faults += mistake.faults
+    if faults:
+        raise Mistake.of(faults)
+    found = frozenset(written.bin) if isinstance(written.bin, tuple) else frozenset[str]()
+    return ArchiveTool(name, written.version, assets, found, position)
 
-    def _rendered(self, name: str, node: Map, path: Path, template: str, words: Mapping[str, str]) -> str | None:
+
+def _asset(written: Archive, platform: str, said: Platform) -> WantedAsset:
+    machine = platform.removeprefix("linux-")
+    if (known := _OF_PACKAGERS.get(machine)) is not None:
+        problem, remedy = f"`uname -m` says {known} on such a machine", f"write linux-{known}, with arch: {machine}"
+        raise Mistake(problem, f"{remedy} for the URL", ("platforms", platform))
+    template = said.url or written.url
+    if template is None:
+        raise Mistake(f"there is no URL for {platform}", "write `url: https://…`", ("platforms", platform))
+    words = {"version": written.version, "platform": platform, "arch": said.arch or machine}
+    own: Path = ("platforms", platform, "url") if said.url is not None else ("url",)
+    faults: list[Fault] = []
+
+    def filled_in(template: str, path: Path, checked: Callable[[str], str]) -> str:
         try:
-            return self._renderer.text(template, words, locate(node, path))
+            return checked(_RENDERER.text(template, words, Position(TOOLS_FILE)))
         except TemplateProblem as error:
-            self._complaints.add(error.position, (name, *path), error.problem, error.remedy)
-        return None
+            faults.append(Fault(error.problem, error.remedy, path))
+        except Mistake as mistake:
+            faults.extend(mistake.below(*path))
+        return ""
 
-    def _add(self, name: str, node: Map, path: Path, problem: str, remedy: str) -> None:
-        self._complaints.add(locate(node, path), (name, *path), problem, remedy)
+    url = filled_in(template, own, checked_url)
+    paths = _by_command(written.bin)
+    paths = {command: filled_in(path, ("bin", command), checked_path) for command, path in paths.items()}
+    if faults:
+        raise Mistake.of(faults)
+    return WantedAsset(url, said.sha256, paths)
 
 
 def _by_command(written: tuple[str, ...] | dict[str, str] | None) -> dict[str, str]:
