@@ -47,7 +47,7 @@ def confirm(
 
 def failures(account: Account) -> list[DeployError]:
     """What went wrong, deploy by deploy."""
-    outcome = account.outcome
+    outcome, after = account.outcome, account.after.deploys if account.after is not None else ()
     failed = {deploy.deploy for deploy in outcome.failed}
     found = [
         DeployError(f"{deploy.deploy} failed: {deploy.error}", hint="`hostwright events` has the whole output")
@@ -64,10 +64,10 @@ def failures(account: Account) -> list[DeployError]:
         found.append(DeployError(f"stopped before {unbegun[0]} began", kind=ProblemKind.STOPPED, hint=_AGAIN))
     found += [
         DeployError(f"{planned.deploy} cannot be planned: {planned.error}", kind=ProblemKind.DEPLOY_UNPLANNABLE)
-        for planned in (account.after.deploys if account.after is not None else ())
+        for planned in after
         if planned.error is not None and planned.deploy not in failed
     ]
-    unplannable = {planned.deploy for planned in account.after.deploys if planned.error} if account.after else set()
+    unplannable = {planned.deploy for planned in after if planned.error}
     return [*found, *_failed_before(account, failed | unplannable)]
 
 

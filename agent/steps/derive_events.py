@@ -7,8 +7,7 @@ when it ends, not every minute.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from itertools import zip_longest
 
 from agent.domain.account import Account, Milestone, Rollback
@@ -41,34 +40,34 @@ _KEYS_TOLD = 5
 
 _NUMBER = re.compile(r"\d+")
 
+Times = Mapping[Milestone, int]
+
 
 def derive_events(
     account: Account, before: Applied, told: Collection[str], now: int
 ) -> tuple[tuple[Event, ...], tuple[str, ...]]:
     """The events of this cycle, and marks of what stands, to be handed in as ``told`` next time."""
-    times = _Times(account, now)
+    times = {stage: account.times.get(stage, now) for stage in Milestone}  # the end, where nobody noted
     rollback = account.rollback
     events: list[Event] = []
     if rollback is not None and rollback.attempted is not None:
-        events += _done(rollback.attempted, times)
+        events += _done(rollback.attempted, now)
         events += _pruned(rollback.attempted, rollback.attempted.times.get(Milestone.PRUNED, now))
     if account.outcome.changed:
-        events += [Event(times.of(Milestone.PERMITTED), EventKind.WARNED, message) for message in account.warned]
+        events += [Event(times[Milestone.PERMITTED], EventKind.WARNED, message) for message in account.warned]
     if account.evidence:
         lines = f"{len(account.evidence)} {plural('line', len(account.evidence))}"
         said = f"what happened here at that time, {lines}: a hint at who changed it, no proof"
-        events.append(Event(times.of(Milestone.PERMITTED), EventKind.EVIDENCE, said, diff="\n".join(account.evidence)))
-    events += _done(account, times)
-    events += _taken_back(rollback, times.of(Milestone.WENT_BACK)) if rollback is not None else ()
+        events.append(Event(times[Milestone.PERMITTED], EventKind.EVIDENCE, said, diff="\n".join(account.evidence)))
+    events += _done(account, now)
+    events += _taken_back(rollback, times[Milestone.WENT_BACK]) if rollback is not None else ()
     reached = account.whole and not account.stuck
     if reached and account.state is not None and before.commit != account.state.commit:
-        events.append(
-            Event(times.of(Milestone.JUDGED), EventKind.ADOPTED, f"reached commit {account.state.commit[:12]}")
-        )
-    events += _pruned(account, times.of(Milestone.PRUNED))
+        events.append(Event(times[Milestone.JUDGED], EventKind.ADOPTED, f"reached commit {account.state.commit[:12]}"))
+    events += _pruned(account, times[Milestone.PRUNED])
     if account.reboot is not None and account.reboot.hold is None:
         events.append(Event(now, EventKind.REBOOTING, "what was installed needs a reboot: the host goes down now"))
-    standing = [*_problems(account, times), *_held(account, times)]
+    standing = [*_problems(account, times, now), *_held(account, times, now)]
     events += [event for event in standing if _mark(event) not in told]
     if told and not standing:
         events.append(Event(now, EventKind.RECOVERED, "nothing is wrong or held any more"))
@@ -82,25 +81,14 @@ def _mark(event: Event) -> str:
     return digest_of([event.kind, event.deploy, event.resource, event.subject or _NUMBER.sub("#", event.message)])[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class _Times:
-    """When the cycle came to which point; ``now``, its end, where nobody noted."""
-
-    account: Account
-    now: int
-
-    def of(self, stage: Milestone) -> int:
-        return self.account.times.get(stage, self.now)
-
-
-def _done(account: Account, times: _Times) -> Iterator[Event]:
+def _done(account: Account, now: int) -> Iterator[Event]:
     kinds = _DONE if account.rollback is None else dict.fromkeys(Cause, EventKind.TAKEN_BACK)
     planned = {(change.deploy, change.resource): change for each in account.planned for change in each.changes}
     for deploy in account.outcome.deploys:
         for result, at in zip_longest(deploy.results, deploy.times[: len(deploy.results)]):
             change = planned.get((result.deploy, result.resource))
             kind = kinds[change.cause if change is not None else Cause.INTENDED]
-            yield _result(result, change, kind, at or times.now)
+            yield _result(result, change, kind, at or now)
 
 
 def _taken_back(rollback: Rollback, at: int) -> Iterator[Event]:
@@ -141,34 +129,34 @@ def _told_by(result: OperationResult) -> str:
     return f"{why}\n{whole}" if whole else why
 
 
-def _problems(account: Account, times: _Times) -> Iterator[Event]:
+def _problems(account: Account, times: Times, now: int) -> Iterator[Event]:
     for failure in account.failures:
         told = failure.message if failure.kind is ProblemKind.BUG else failure.told
-        yield Event(failure.at or times.now, f"problem-{failure.kind}", told)
+        yield Event(failure.at or now, f"problem-{failure.kind}", told)
     if account.trusted is not None and account.trusted.note:
-        yield Event(times.of(Milestone.AIMED), EventKind.SIGNER, account.trusted.note)
+        yield Event(times[Milestone.AIMED], EventKind.SIGNER, account.trusted.note)
     if account.health is not None:
         for symptom in account.health.symptoms:
             subject = symptom.unit or symptom.check
-            yield Event(times.of(Milestone.JUDGED), EventKind.UNHEALTHY, symptom.text, subject=subject)
+            yield Event(times[Milestone.JUDGED], EventKind.UNHEALTHY, symptom.text, subject=subject)
 
 
-def _held(account: Account, times: _Times) -> Iterator[Event]:
+def _held(account: Account, times: Times, now: int) -> Iterator[Event]:
     if account.hold is not None:
         stage = Milestone.AIMED if account.rollback is None else Milestone.WENT_BACK
-        yield Event(times.of(stage), account.hold.kind, account.hold.reason)
+        yield Event(times[stage], account.hold.kind, account.hold.reason)
     for hold in account.ending_holds:
-        yield Event(times.now, hold.kind, hold.reason)
+        yield Event(now, hold.kind, hold.reason)
     leaving = account.pruned.leaving if account.pruned is not None else Leaving()
     for hold in leaving.holds:
         keys = [removal.entry.key for removal in leaving.removals if removal.hold == hold]
         keys += [departure.deploy for departure in leaving.departures if departure.hold == hold]
         more = ", …" if len(keys) > _KEYS_TOLD else ""
-        yield Event(times.of(Milestone.PRUNED), hold.kind, f"{', '.join(keys[:_KEYS_TOLD])}{more}: {hold.reason}")
+        yield Event(times[Milestone.PRUNED], hold.kind, f"{', '.join(keys[:_KEYS_TOLD])}{more}: {hold.reason}")
     for held in account.permitted.held if account.permitted is not None else ():
         change, hold = held.change, held.hold
         yield Event(
-            times.of(Milestone.PERMITTED),
+            times[Milestone.PERMITTED],
             f"held-{change.cause.value}",
             f"{change.wanted.operation}: {hold.reason}",
             change.deploy,

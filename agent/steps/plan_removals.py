@@ -139,24 +139,25 @@ def find_removals(
 
 def hold_removals(leaving: Leaving, rules: RemovalRules) -> Leaving:
     """``leaving`` with what holds each of it. Pure."""
-    departures = tuple(replace(each, hold=each.hold or _hold(each.deploy, rules)) for each in leaving.departures)
-    removals = tuple(
-        each if each.fate is Fate.FORGET else replace(each, hold=each.hold or _hold(each.entry.deploy, rules))
-        for each in leaving.removals
-    )
-    going = sum(1 for each in departures if each.hold is None)
+    leaving = _held(leaving, lambda deploy: _hold(deploy, rules))
+    permitted = leaving.permitted
     # What could not be removed when that was tried has been counted then.
-    going += sum(
-        1
-        for each in removals
-        if each.hold is None and each.fate is Fate.REMOVE and not each.reason and not each.entry.owed
-    )
+    new = [each for each in permitted.removals if each.fate is Fate.REMOVE and not each.reason and not each.entry.owed]
+    going = len(permitted.departures) + len(new)
     if going <= rules.limit or rules.allowed:
-        return Leaving(removals, departures)
-    why = f"{going} left Git at once, and no more than {rules.limit} may go (prune in fleet.yaml)"
+        return leaving
+    many = _unsaid(f"{going} left Git at once, and no more than {rules.limit} may go (prune in fleet.yaml)")
+    return _held(leaving, lambda _: many)
+
+
+def _held(leaving: Leaving, hold: Callable[[str], Hold | None]) -> Leaving:
+    """``leaving`` with the hold on each deploy, where nothing holds what came from it already."""
     return Leaving(
-        tuple(each if each.fate is Fate.FORGET else replace(each, hold=each.hold or _unsaid(why)) for each in removals),
-        tuple(replace(each, hold=each.hold or _unsaid(why)) for each in departures),
+        tuple(
+            each if each.fate is Fate.FORGET else replace(each, hold=each.hold or hold(each.entry.deploy))
+            for each in leaving.removals
+        ),
+        tuple(replace(each, hold=each.hold or hold(each.deploy)) for each in leaving.departures),
     )
 
 
@@ -204,7 +205,9 @@ def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], 
         return Removal(entry, Fate.RELEASE)
     try:
         now = look(entry.key)
-        found = _of_owed(entry, now) if owed else _of_created(entry, now)
+        changed = "" if now is None else _changed_since_owed(entry, now) if owed else judged(entry, now)
+        fate = Fate.FORGET if now is None else Fate.ORPHAN if changed else Fate.REMOVE
+        found = Removal(entry, fate, entry.reason if fate is Fate.REMOVE else changed)
     except UnsafePath as error:
         found = Removal(entry, Fate.ORPHAN, error.message)
     except (OSError, DeployError) as error:
@@ -216,23 +219,9 @@ def _removal(entry: LedgerEntry, wanted: Collection[str], look: Callable[[str], 
     return replace(found, reason="") if again else None
 
 
-def _of_created(entry: LedgerEntry, now: Seen | None) -> Removal:
-    if now is None:
-        return Removal(entry, Fate.FORGET)
-    if reason := judged(entry, now):
-        return Removal(entry, Fate.ORPHAN, reason)
-    return Removal(entry, Fate.REMOVE, entry.reason)
-
-
-def _of_owed(entry: LedgerEntry, now: Seen | None) -> Removal:
-    if now is None:
-        return Removal(entry, Fate.FORGET)
+def _changed_since_owed(entry: LedgerEntry, now: Seen) -> str:
     changed = changed_since(entry.kind, _known_before(entry) or {}, now)
-    return (
-        Removal(entry, Fate.ORPHAN, f"changed since: {changed}")
-        if changed
-        else Removal(entry, Fate.REMOVE, entry.reason)
-    )
+    return f"changed since: {changed}" if changed else ""
 
 
 def _known_before(entry: LedgerEntry) -> Mapping[str, JSON] | None:

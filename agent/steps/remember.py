@@ -122,38 +122,30 @@ def applied_after(applied: Applied, account: Account, now: int) -> Applied:
 def attempts_after(
     attempts: Mapping[str, Attempt], account: Account, state: DesiredState, now: int
 ) -> dict[str, Attempt]:
-    """How often each deploy has failed in a row after this cycle. Success, a new digest or leaving Git forgets."""
-    kept: dict[str, Attempt] = {}
-    for deploy in state.deploys:
-        before = attempts.get(deploy.name)
-        before = before if before is not None and before.digest == deploy.digest else None
-        if _waits(account, deploy.name):
-            if before is not None:
-                kept[deploy.name] = before
-        elif failed_in(account, deploy.name):
-            kept[deploy.name] = _failed_again(before, deploy.digest, _why(account, deploy.name), now)
-        elif before is not None and not _healed(account, deploy.name):
-            kept[deploy.name] = before
-    return kept | _on_remove_after(attempts, account, state, now)
-
-
-def _on_remove_after(
-    attempts: Mapping[str, Attempt], account: Account, state: DesiredState, now: int
-) -> dict[str, Attempt]:
-    """The attempts at ``on_remove`` of deploys that have left, after this cycle."""
-    there = {deploy.name for deploy in state.deploys}
+    """How often each deploy, and ``on_remove`` of each that has left, has failed in a row after this cycle. Success, a
+    new digest or leaving Git forgets."""
     pruned = account.pruned or Pruned()
     kept: dict[str, Attempt] = {}
-    for name, applied in account.applied.items():
-        said, key = applied.on_remove, f"{ON_REMOVE}{name}"
-        if said is None or name in there or name in pruned.departed:
-            continue
+
+    def keep(key: str, digest: str, why: str | None, *, well: bool) -> None:
         before = attempts.get(key)
-        before = before if before is not None and before.digest == said.commit else None
-        if name in pruned.stayed:
-            kept[key] = _failed_again(before, said.commit, pruned.stayed[name], now)
-        elif before is not None:
+        before = before if before is not None and before.digest == digest else None
+        if why is not None:
+            kept[key] = _failed_again(before, digest, why, now)
+        elif before is not None and not well:
             kept[key] = before
+
+    for deploy in state.deploys:
+        if _waits(account, deploy.name):
+            keep(deploy.name, deploy.digest, None, well=False)
+        else:
+            why = why_failed(account, deploy.name)
+            keep(deploy.name, deploy.digest, why, well=_healed(account, deploy.name))
+    there = {deploy.name for deploy in state.deploys}
+    for name, applied in account.applied.items():
+        if applied.on_remove is not None and name not in there:
+            why = pruned.stayed.get(name)
+            keep(f"{ON_REMOVE}{name}", applied.on_remove.commit, why, well=name in pruned.departed)
     return kept
 
 
@@ -163,21 +155,13 @@ def _failed_again(before: Attempt | None, digest: str, why: str, now: int) -> At
     return Attempt(digest, failures, now + delay, why.partition("\n")[0][:ERROR_KEPT])
 
 
-def failed_in(account: Account, deploy: str) -> bool:
-    """Whether this deploy failed in this cycle, while it was applied or because it could not be planned."""
-    if account.outcome.status(deploy) is Status.FAILED:
-        return True
-    return account.plan is not None and any(
-        planned.deploy == deploy and planned.error is not None for planned in account.plan.deploys
-    )
-
-
-def _why(account: Account, deploy: str) -> str:
-    """What this deploy failed of in this cycle, in one line."""
+def why_failed(account: Account, deploy: str) -> str | None:
+    """Why this deploy failed in this cycle, while it was applied or because it could not be planned; None where it did
+    not."""
     told = [outcome.error for outcome in account.outcome.failed if outcome.deploy == deploy]
     plans = account.plan.deploys if account.plan is not None else ()
     told += [planned.error for planned in plans if planned.deploy == deploy and planned.error is not None]
-    return next(iter(told), "")
+    return next(iter(told), None)
 
 
 def _waits(account: Account, deploy: str) -> bool:
