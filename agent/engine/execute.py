@@ -101,14 +101,17 @@ class _Run:
         self.changed = self.changed or self._commands > (1 if failed else 0)
         if self._commands or (failed and not self._failed):
             output = "\n".join(meta._combined_output.output_lines) if meta._combined_output else ""
-            self._report(
-                self.operation.key,
-                self.operation.text,
-                error=(fatal or self._reason()) if failed else "",
+            result = OperationResult(
+                deploy=self.deploy.name,
+                resource=self.operation.key,
+                operation=self.operation.text,
+                succeeded=not failed,
                 changed=self.changed,
-                seconds=time.monotonic() - self._begun,
+                seconds=round(time.monotonic() - self._begun, 3),
                 output=tail(output),
+                error=tail(fatal or self._reason()) if failed else "",
             )
+            self.send(Operated((result,)))
         if fatal and self._failed:
             return first_failure(self._failed)
         return one_line(f"{self.operation.text}: {fatal.splitlines()[-1]}") if fatal else ""
@@ -148,21 +151,6 @@ class _Run:
             self.changed = self.changed or correction.done
             if not correction.done:
                 self._failed.append(correction)
-
-    def _report(
-        self, resource: str, operation: str, *, error: str, changed: bool, seconds: float, output: str = ""
-    ) -> None:
-        result = OperationResult(
-            deploy=self.deploy.name,
-            resource=resource,
-            operation=operation,
-            succeeded=not error,
-            changed=changed,
-            seconds=round(seconds, 3),
-            output=output,
-            error=tail(error),
-        )
-        self.send(Operated((result,)))
 
     def _reason(self, error: BaseException | None = None) -> str:
         """The reason of its failure, never empty: what its commands wrote to stderr, pyinfra logged, or was raised."""

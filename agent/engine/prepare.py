@@ -11,13 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyinfra.api.util
 from pyinfra.api.config import Config
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.host import Host
-from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State, StateOperationHostData, StateStage
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
@@ -34,9 +32,6 @@ from agent.engine.protocol import Order
 from agent.engine.this_host import read_group_data, this_host, trace_commands
 from agent.errors import DeployError
 from agent.system.mask import masked
-
-if TYPE_CHECKING:
-    from agent.engine.deploy_trace import DeployTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +124,12 @@ def _prepare_file(
         enter(root, folder)
         state = DryRunState(this_host(order.data), Config(TEMP_DIR=str(temp)))
         state.cwd = str(folder)
-        trace = _trace(state.inventory) if traced else None
+        trace = None
+        if traced:
+            from agent.engine.deploy_trace import DeployTrace  # a plan that is made for a person does without
+
+            trace = DeployTrace()
+            trace_commands(state.inventory, trace)
 
         def run() -> None:
             read_group_data(state.inventory, (root, path.parent))
@@ -139,14 +139,6 @@ def _prepare_file(
         return replace(deploy, trace=trace.text(order.name)) if trace else deploy
     except (Exception, SystemExit) as error:
         raise UnpreparedError(explain(error, root, log.complaints)) from error
-
-
-def _trace(inventory: Inventory) -> DeployTrace:
-    from agent.engine.deploy_trace import DeployTrace  # a plan that is made for a person does without
-
-    trace = DeployTrace()
-    trace_commands(inventory, trace)
-    return trace
 
 
 def _prepare(name: str, state: State, code: Callable[[], object], log: LogCapture) -> PyinfraDeploy:

@@ -96,7 +96,7 @@ class Runner:
             if self._stop.asked:
                 return STOPPED_STATUS
             try:
-                deploy = self._deploy_file(order) if order.source is not None else self._built_in(order)
+                deploy = self._prepared(order)
             except UnpreparedError as error:
                 told = hinted(str(error)) if self._confined else str(error)
                 self._channel.send(FoundDeploy(order.name, error=told))
@@ -104,21 +104,17 @@ class Runner:
                 self._converse(deploy)
         return 0
 
-    def _built_in(self, order: Order) -> BuiltIn:
-        return look(order, Path(self._begin.root), traced=self._begin.traced)
-
-    def _deploy_file(self, order: Order) -> PyinfraDeploy:
-        self._load_pyinfra()
-        from agent.engine.prepare import prepare
-
+    def _prepared(self, order: Order) -> BuiltIn | PyinfraDeploy:
+        """Raises UnpreparedError."""
         begin = self._begin
-        return prepare(order, Path(begin.root), Path(begin.temp), self._log, traced=begin.traced)
-
-    def _load_pyinfra(self) -> None:
+        if order.source is None:
+            return look(order, Path(begin.root), traced=begin.traced)
         load()
         from agent.engine.patches import patch_pyinfra
+        from agent.engine.prepare import prepare
 
         patch_pyinfra(confined=self._confined)
+        return prepare(order, Path(begin.root), Path(begin.temp), self._log, traced=begin.traced)
 
     def _converse(self, deploy: BuiltIn | PyinfraDeploy) -> None:
         """Says what ``deploy`` would change, and does what it is told."""

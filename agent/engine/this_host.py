@@ -57,7 +57,7 @@ def this_host(data: Mapping[str, JSON]) -> Inventory:
     return inventory
 
 
-def trace_commands(inventory: Inventory, trace: DeployTrace | None) -> None:
+def trace_commands(inventory: Inventory, trace: DeployTrace) -> None:
     """Have ``trace`` hear of each command of a deploy that is prepared, once the inventory has a state."""
     for host in inventory:
         assert isinstance(host.connector, HereConnector)

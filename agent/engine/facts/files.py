@@ -12,6 +12,7 @@ import os
 import pwd
 import re
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 
 from agent.engine.facts.pattern import translated
@@ -48,8 +49,9 @@ def status(path: str) -> Lines | None:
         name += f" -> '{target}'"
     times = (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)
     accessed, modified, changed = (time // 1_000_000_000 for time in times)
+    user, group = _name(pwd.getpwuid, found.st_uid), _name(grp.getgrgid, found.st_gid)
     return [
-        f"user={_user(found.st_uid)} group={_group(found.st_gid)} mode={stat.filemode(found.st_mode)}"
+        f"user={user} group={group} mode={stat.filemode(found.st_mode)}"
         f" atime={accessed} mtime={modified} ctime={changed} size={found.st_size} {name}"
     ]
 
@@ -202,15 +204,9 @@ def _lines(data: bytes) -> Lines:
     return lines if lines[-1] else lines[:-1]
 
 
-def _user(number: int) -> str:
+def _name(entry_of: Callable[[int], pwd.struct_passwd | grp.struct_group], number: int) -> str:
+    """The name of a user or a group."""
     try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return "UNKNOWN"
-
-
-def _group(number: int) -> str:
-    try:
-        return grp.getgrgid(number).gr_name
+        return entry_of(number)[0]
     except KeyError:
         return "UNKNOWN"
