@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.contrast import HOST, Action, Comparison, Contrast, Property, Shared
-from agent.domain.text import plural, printable, some
+from agent.domain.text import counted, plural, printable, some
 from agent.inventory.ansible.groups import ALL
 
 HOSTS_NAMED = 6
@@ -113,27 +113,19 @@ def _called(hosts: Sequence[str], found: Comparison) -> str:
 
 
 def _lines(shared: Sequence[Shared], *, whole: bool) -> Iterator[str]:
-    counted: dict[tuple[str, Action], list[Shared]] = {}
+    alike: dict[tuple[str, Action], list[Shared]] = {}
     for each in shared:
         if each.contrast.resource and each.contrast.deploy and each.contrast.action is not Action.CHANGED:
-            counted.setdefault((each.contrast.deploy, each.contrast.action), []).append(each)
-    many = {key for key, some_of in counted.items() if len(some_of) > RESOURCES_NAMED and not whole}
+            alike.setdefault((each.contrast.deploy, each.contrast.action), []).append(each)
+    many = {key: found for key, found in alike.items() if len(found) > RESOURCES_NAMED and not whole}
     for each in shared:
         key = (each.contrast.deploy, each.contrast.action)
         if each.contrast.resource and key in many:
-            if each is counted[key][0]:
-                yield f"{_SIGNS[key[1]]} {_kinds(counted[key])}  [{key[0]}]"
+            if each is many[key][0]:
+                kinds = counted(one.contrast.resource.partition(":")[0] for one in many[key])
+                yield f"{_SIGNS[each.contrast.action]} {kinds}  [{each.contrast.deploy}]"
         else:
             yield from _shared_lines(each, whole=whole)
-
-
-def _kinds(shared: Sequence[Shared]) -> str:
-    """``120 files, 4 directories``."""
-    kinds: dict[str, int] = {}
-    for each in shared:
-        kind = each.contrast.resource.partition(":")[0]
-        kinds[kind] = kinds.get(kind, 0) + 1
-    return ", ".join(f"{number} {plural(kind, number)}" for kind, number in kinds.items())
 
 
 def _shared_lines(each: Shared, *, whole: bool) -> Iterator[str]:

@@ -12,6 +12,7 @@ from agent.domain.text import printable, some
 from agent.domain.tree import Tree
 from agent.errors import SettingsError, UsageError
 from agent.inventory.ansible.inventory import Inventory
+from agent.inventory.complaint import nearest
 from agent.inventory.load import load
 from agent.inventory.lock import Lock
 from agent.system import own_git
@@ -33,6 +34,14 @@ class Desk:
     @property
     def folder(self) -> str:
         return f"{INVENTORIES}/{self.inventory}"
+
+    def require_host(self, host: str) -> None:
+        """Raise UsageError unless ``host`` is in the inventory."""
+        if host not in self.who.hosts:
+            raise UsageError(
+                f"{printable(host)} is not in {self.folder}",
+                hint=nearest(host, self.who.hosts, otherwise="hostwright inventory --pattern all"),
+            )
 
     def require_committable(self) -> None:
         """Raise SettingsError where a commit of what a command writes would not be what the command has judged: it

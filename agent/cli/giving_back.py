@@ -13,7 +13,7 @@ from agent.deploys.kind_table import AT_A_PATH, kind_named
 from agent.deploys.place import place_of
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.domain.removal import Fate, Removal, Removals
-from agent.domain.text import plural
+from agent.domain.text import counted, plural
 from agent.errors import DeployError
 from agent.host.ledger import Ledger
 from agent.steps.remove import carry_out, fate_before, in_order
@@ -34,15 +34,9 @@ def plan_uninstall(entries: Iterable[LedgerEntry]) -> list[Removal]:
 
 def counts(removals: Iterable[Removal]) -> list[str]:
     """One line for each fate: how many of which kind."""
-    lines: dict[Fate, dict[str, int]] = {}
-    for each in removals:
-        kinds = lines.setdefault(each.fate, {})
-        kinds[each.entry.kind] = kinds.get(each.entry.kind, 0) + 1
-    return [
-        f"{word}: {', '.join(f'{number} {plural(kind, number)}' for kind, number in lines[fate].items())}"
-        for fate, word in _WORDS.items()
-        if fate in lines
-    ]
+    kinds = [(each.fate, each.entry.kind) for each in removals]
+    told = ((word, counted(kind for met, kind in kinds if met is fate)) for fate, word in _WORDS.items())
+    return [f"{word}: {what}" for word, what in told if what]
 
 
 def give_back(entries: Iterable[LedgerEntry], ledger: Ledger, talk: Callable[[str], None]) -> Removals:

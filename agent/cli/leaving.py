@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from agent.cli.desk import Desk
+from agent.cli.draft import Draft, commit_or_tell
 from agent.cli.output import Output
 from agent.domain.status import report_path
 from agent.errors import ReportError, UsageError
@@ -14,7 +15,18 @@ from agent.fleet_view import view_of_repo
 BRANCH_DEADLINE_S = 120.0
 
 
-def withdraw(output: Output, desk: Desk, host: str, *, key: str | None = None) -> None:
+def take_out(
+    output: Output, draft: Draft, host: str, subject: str, *, commit: bool, key: str | None = None
+) -> dict[str, object]:
+    """Withdraw what ``host`` has on the status branch, write ``draft``, which is without it, and commit that or say
+    what to commit. Return what was done, for programs. ``key``: as ``_withdraw`` takes it."""
+    _withdraw(output, draft.desk, host, key)
+    changed = draft.write()
+    commit_or_tell(output, draft.desk, subject, changed, commit=commit)
+    return {"host": host, "changed": changed, "secrets": _tell_secrets(output, draft.desk, host)}
+
+
+def _withdraw(output: Output, desk: Desk, host: str, key: str | None) -> None:
     """Take its report off the status branch, where it still is, and what was asked by its ``key``, by anybody without
     one. A branch that cannot be had is told, no more."""
     try:
@@ -33,7 +45,7 @@ def withdraw(output: Output, desk: Desk, host: str, *, key: str | None = None) -
         output.say(f"its report may still be on the status branch: {error.message}")
 
 
-def tell_secrets(output: Output, desk: Desk, host: str) -> list[str]:
+def _tell_secrets(output: Output, desk: Desk, host: str) -> list[str]:
     """Name the secrets whose values the host knows, by lock.yaml, and return them."""
     pins = desk.lock.secrets.items()
     known = sorted(name for name, pin in pins if host in (*pin.recipients.values(), *pin.left.values()))

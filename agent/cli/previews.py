@@ -74,8 +74,7 @@ def show_previews(output: Output, repo: ConfigRepo, patterns: Sequence[str], *, 
     def asked(host: str) -> Preview:
         return _asked(host, logins[host], ask, pack)
 
-    answers = sorted(in_parallel(output, hosts, asked).items())
-    found = [Preview(host, {}, it.exit, it) if isinstance(it, HostwrightError) else it for host, it in answers]
+    found = in_parallel(output, sorted(hosts), asked, lambda host, error: Preview(host, {}, error.exit, error))
     for same, lines in _alike(found):
         if len(found) > 1:
             output.show(f"{some(same)}:")
@@ -132,22 +131,26 @@ def asked_once(ask: Ask | None) -> Ask | None:
     return once if ask is not None else None
 
 
-def in_parallel(output: Output, hosts: Sequence[str], do: Callable[[str], T]) -> dict[str, T | HostwrightError]:
-    """What ``do`` returns for each host, or the error that it raises. A terminal shows how many are left."""
-    spinner, done = output.spinner(), dict[str, T | HostwrightError]()
+def in_parallel(
+    output: Output, hosts: Sequence[str], do: Callable[[str], T], failed: Callable[[str, HostwrightError], T]
+) -> list[T]:
+    """What ``do`` returns for each host, or ``failed`` for the error that it raises. A terminal shows how many are
+    left."""
+    spinner, done = output.spinner(), dict[str, T]()
     with ThreadPoolExecutor(min(len(hosts), AT_ONCE)) as pool:
         running = {pool.submit(do, host): host for host in hosts}
         for each in as_completed(running):
+            host = running[each]
             try:
-                done[running[each]] = each.result()
+                done[host] = each.result()
             except HostwrightError as error:
-                done[running[each]] = error
+                done[host] = failed(host, error)
             except Exception as error:
-                done[running[each]] = bug(error, traceback.format_exc())
+                done[host] = failed(host, bug(error, traceback.format_exc()))
             left = [host for host in hosts if host not in done]
             spinner.show(f"{len(done)} of {len(hosts)}; waiting for {some(left)}")
     spinner.stop()
-    return done
+    return [done[host] for host in hosts]
 
 
 def _asked(host: str, login: Login, ask: Ask | None, pack: bytes) -> Preview:
@@ -183,10 +186,5 @@ def _alike(found: Sequence[Preview]) -> Iterator[tuple[list[str], tuple[str, ...
 
 
 def _sum(preview: Preview) -> str:
-    if preview.lines:
-        return preview.lines[0]
-    return (
-        f"not known: {preview.error.message.removeprefix(f'{preview.host}: ')}"
-        if preview.error is not None
-        else "not known"
-    )
+    why = f": {preview.error.message.removeprefix(f'{preview.host}: ')}" if preview.error is not None else ""
+    return next(iter(preview.lines), f"not known{why}")

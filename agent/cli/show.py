@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -12,7 +11,7 @@ from agent.domain.outcome import OperationResult
 from agent.domain.phase import phase_of
 from agent.domain.plan import Cause, Change, DeployPlan, Hold, PermittedPlan, Plan
 from agent.domain.removal import Fate, Leaving, Pruned, Removal
-from agent.domain.text import plural
+from agent.domain.text import counted, plural
 from agent.errors import Exit
 from agent.steps.apply import Progress
 from agent.steps.permit import NOT_IDEMPOTENT
@@ -60,8 +59,7 @@ def _sum_of_plan(plan: Plan, leaving: Leaving, calm: str) -> str:
     counts["left Git"] = removals + len(leaving.departures)
     told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing can be told"
     gone = [removal.entry.key for removal in leaving.removals if removal.fate is not Fate.FORGET]
-    kinds = Counter(key.partition(":")[0] for key in (*(change.resource for change in plan.changes), *gone))
-    what = ", ".join(f"{number} {plural(kind, number)}" for kind, number in kinds.items())
+    what = counted(key.partition(":")[0] for key in (*(change.resource for change in plan.changes), *gone))
     return f"{told} (commit {plan.commit[:12]}){': ' if what else ''}{what}"
 
 
@@ -198,7 +196,7 @@ def _sum(account: Account) -> str:
     done = len(account.outcome.changed)
     pruned = account.pruned or Pruned()
     removed = sum(1 for removal in pruned.done if removal.fate is Fate.REMOVE)
-    told = [f"{done or 'no'} change{'' if done == 1 else 's'}"]
+    told = [f"{done or 'no'} {plural('change', done)}"]
     told += [f"{removed} removed"] if removed else []
     told += [f"on_remove of {name} run" for name in pruned.departed]
     return ", ".join(told)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 MINUTE = "%Y-%m-%d %H:%MZ"
@@ -51,6 +52,11 @@ def moment(instant: int, form: str = MINUTE) -> str:
 def waiting(reason: str, until: int | None) -> str:
     """``reason``, with the end of the wait where ``until`` (seconds since the epoch) is known."""
     return reason if until is None else f"{reason}, until {moment(until)}"
+
+
+def counted(kinds: Iterable[str]) -> str:
+    """How many there are of each of ``kinds``: ``120 files, 4 directories``."""
+    return ", ".join(f"{number} {plural(kind, number)}" for kind, number in Counter(kinds).items())
 
 
 def plural(kind: str, number: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from agent.domain.phase import Phase
 from agent.domain.report import Report
 from agent.domain.status import HostStatus, ReportVerdict, ahead_s, due
-from agent.domain.text import moment
+from agent.domain.text import moment, plural
 
 FULL_TABLE_HOSTS = 1000
 """Above this many the page lists only those that are not well; nobody reads more, and forges cut it."""
@@ -143,7 +143,7 @@ def _report_cells(report: Report) -> list[str]:
 def _totals(rows: Sequence[_Row]) -> str:
     counts = Counter(row.state for row in rows)
     parts = [f"{_SYMBOLS[state]} {counts[state]} {state}" for state in reversed(_SYMBOLS) if counts[state]]
-    return " · ".join([f"**{len(rows)} host{'' if len(rows) == 1 else 's'}**", *parts])
+    return " · ".join([f"**{len(rows)} {plural('host', len(rows))}**", *parts])
 
 
 def _details(rows: Sequence[_Row]) -> list[str]:

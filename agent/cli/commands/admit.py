@@ -19,7 +19,6 @@ from agent.cli.desk import Desk, desk_of
 from agent.cli.draft import Draft
 from agent.cli.invocation import CliCommand, Reply
 from agent.cli.output import Output
-from agent.domain.layout import INVENTORIES
 from agent.domain.one_time_code import OneTimeCode
 from agent.domain.request import admitting_anew
 from agent.domain.text import moment, printable, some
@@ -27,7 +26,6 @@ from agent.errors import Exit, TrustError, UsageError, first_exit
 from agent.fleet.requests import JudgedRequest, judge_request
 from agent.fleet_view import view_of_repo
 from agent.host.identity import admitted
-from agent.inventory.complaint import nearest
 from agent.system import own_git
 from agent.system.files import read_bounded
 
@@ -81,11 +79,7 @@ def admit(
         if commit or proof.told:
             raise UsageError("no host is named", hint="hostwright admit HOST")
         return _list(output, desk, remote)
-    if host not in desk.who.hosts:
-        raise UsageError(
-            f"{printable(host)} is not in {INVENTORIES}/{desk.inventory}",
-            hint=nearest(host, desk.who.hosts, otherwise="hostwright inventory --pattern all"),
-        )
+    desk.require_host(host)
     if commit:
         desk.require_committable()
     found = _requests(output, desk, remote, host)
@@ -155,7 +149,7 @@ def _list(output: Output, desk: Desk, remote: str | None) -> Reply:
         output.show_table(COLUMNS, rows)
         output.say("next: hostwright admit HOST, with --code-file USER-DATA or the --fingerprint that the host shows")
     else:
-        output.show(f"no host of {INVENTORIES}/{desk.inventory} asks to be admitted")
+        output.show(f"no host of {desk.folder} asks to be admitted")
     return Reply([_document(desk, each) for each in found])
 
 

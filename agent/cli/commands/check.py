@@ -15,7 +15,7 @@ from agent.cli.output import Output
 from agent.cli.policy_check import judge_hosts, sound_policies
 from agent.domain.desired import DesiredState
 from agent.domain.layout import INVENTORIES
-from agent.domain.text import escaped, some
+from agent.domain.text import escaped, plural, some
 from agent.domain.tree import Tree
 from agent.errors import InventoryError, UsageError
 from agent.inventory.complaint import Complaints, ComplaintsError
@@ -75,7 +75,7 @@ def check(output: Output, repo: ConfigRepo, *, github: bool, gitlab: bool, sarif
         output.write(FORMATS[form](findings))
     else:
         for name, hosts in checked.items():
-            output.show(f"{escaped(name)}: {len(hosts)} host{'' if len(hosts) == 1 else 's'}{fine}")
+            output.show(f"{escaped(name)}: {len(hosts)} {plural('host', len(hosts))}{fine}")
     documents = [hint.document() for hint in findings.hints]
     if not findings.mistakes:
         return Reply(checked, more={"hints": documents})

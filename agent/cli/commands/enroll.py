@@ -24,7 +24,7 @@ from agent.domain.host_name import HOST_GRAMMAR, HOST_NAME
 from agent.domain.layout import INVENTORIES
 from agent.domain.text import printable
 from agent.domain.tree import Tree
-from agent.errors import HostwrightError, UsageError, first_exit
+from agent.errors import UsageError, first_exit
 from agent.inventory.hosts_file import with_host
 from agent.system import own_git
 from agent.system.allowed_signers import parse
@@ -129,11 +129,7 @@ def enroll(
         tell = (lambda line: output.say(f"{host}: {line}")) if many else output.say
         return enroll_host(host, logins[host], ask, following, tell)
 
-    answers = in_parallel(output, tuple(logins), enrolled)
-    found = [
-        Enrolled(host, exit=it.exit, error=it) if isinstance(it, HostwrightError) else it
-        for host, it in ((host, answers[host]) for host in logins)
-    ]
+    found = in_parallel(output, [*logins], enrolled, lambda host, error: Enrolled(host, exit=error.exit, error=error))
     return _conclude(output, desk, found, commit=commit)
 
 

@@ -82,8 +82,8 @@ def list_admitted(output: Output, repo: ConfigRepo) -> Reply:
 def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> Reply:
     """At a desk: believe a host no more. Its identity and its report go, the machine is left as it is."""
     from agent.cli.desk import desk_of
-    from agent.cli.draft import Draft, commit_or_tell
-    from agent.cli.leaving import tell_secrets, withdraw
+    from agent.cli.draft import Draft
+    from agent.cli.leaving import take_out
     from agent.errors import UsageError
 
     desk = desk_of(repo)
@@ -95,12 +95,10 @@ def revoke(output: Output, repo: ConfigRepo, host: str, *, commit: bool) -> Repl
     revoked = admitted(desk.tree, desk.inventory)[0].get(host)
     draft = Draft(desk, {path: None})
     draft.require_sound()
-    changed = draft.write()
-    withdraw(output, desk, host, key=revoked.key if revoked is not None else "")
-    commit_or_tell(output, desk, f"Revoke {host}", changed, commit=commit)
-    known = tell_secrets(output, desk, host)
+    key = revoked.key if revoked is not None else ""
+    done = take_out(output, draft, host, f"Revoke {host}", commit=commit, key=key)
     output.say("take its keys off the Git server")
-    return Reply({"host": host, "changed": changed, "secrets": known})
+    return Reply(done)
 
 
 def _reads(found: Mapping[str, PublicIdentity], host: str) -> str:

@@ -99,16 +99,10 @@ def _filled(text: str, values: dict[str, str]) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x") as file:  # never over what somebody else has put there meanwhile
+    mode = 0o777 if text.startswith("#!") else 0o666  # less the umask
+    # Never over what somebody else has put there meanwhile.
+    with open(path, "x", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(text)
-    if text.startswith("#!"):
-        path.chmod(path.stat().st_mode | 0o111 & ~_umask())
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def _signer() -> tuple[str, str]:

@@ -9,14 +9,12 @@ import click
 
 from agent.cli.config_repo import ConfigRepo
 from agent.cli.desk import Desk, desk_of
-from agent.cli.draft import Draft, commit_or_tell
+from agent.cli.draft import Draft
 from agent.cli.invocation import CliCommand, Reply
-from agent.cli.leaving import tell_secrets, withdraw
+from agent.cli.leaving import take_out
 from agent.cli.output import Output
 from agent.cli.previews import asked_once, login_of
-from agent.domain.layout import INVENTORIES
 from agent.errors import Exit, SettingsError, UsageError
-from agent.inventory.complaint import nearest
 from agent.inventory.hosts_file import without_host
 from agent.inventory.lock import LOCK_FILE, lock_text
 from agent.inventory.secrets import SECRETS, SUFFIX
@@ -36,11 +34,7 @@ _KEYS = "cat /etc/hostwright/deploy_key.pub /etc/hostwright/status_key.pub 2>/de
 def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: bool, yes: bool) -> Reply | int:
     """Take a host out of its fleet: give the machine back, remove report, identity and inventory line."""
     desk = desk_of(repo)
-    if host not in desk.who.hosts:
-        raise UsageError(
-            f"{host} is not in {INVENTORIES}/{desk.inventory}",
-            hint=nearest(host, desk.who.hosts, otherwise="hostwright inventory --pattern all"),
-        )
+    desk.require_host(host)
     if commit:
         desk.require_committable()
     what = "only its traces here and on the status branch go" if gone else "the machine is given back as it was"
@@ -51,13 +45,9 @@ def retire(output: Output, repo: ConfigRepo, host: str, *, gone: bool, commit: b
     if not yes and not output.ask(f"retire {host}? {what}"):
         return Exit.INTERRUPTED
     keys = [] if gone else _give_back(output, desk, host)
-    withdraw(output, desk, host)
-    changed = draft.write()
     for key in keys:
         output.show(f"withdraw from the Git server: {key}")
-    commit_or_tell(output, desk, f"Retire {host}", changed, commit=commit)
-    known = tell_secrets(output, desk, host)
-    return Reply({"host": host, "changed": changed, "keys": keys, "secrets": known})
+    return Reply({**take_out(output, draft, host, f"Retire {host}", commit=commit), "keys": keys})
 
 
 def _give_back(output: Output, desk: Desk, host: str) -> list[str]:

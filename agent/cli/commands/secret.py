@@ -55,11 +55,10 @@ def set_value(output: Output, repo: ConfigRepo, name: str, file: Path | None) ->
         raise UsageError("the value is empty", hint="nothing was written")
     if len(value.strip()) < SHORTEST:
         raise UsageError("one character is no secret: hosts cannot mask it", hint="nothing was written")
-    readers = _written(store, name, value)
-    output.show(f"{name}: made for {', '.join(readers)}")
+    readers = _written(output, store, name, value)
     if len(value.strip()) < SHORT:
         output.say(f"shorter than {SHORT} characters: hosts mask it only where it is a word of its own")
-    return Reply({"name": name, "readers": list(readers)})
+    return Reply({"name": name, "readers": readers})
 
 
 @secret.command("get")
@@ -93,9 +92,7 @@ def edit_value(output: Output, repo: ConfigRepo, name: str, identities: tuple[Pa
         return Reply({"name": name, "changed": False})
     if not after.strip():
         raise UsageError("the value is empty now", hint="nothing was written")
-    readers = _written(store, name, after)
-    output.show(f"{name}: made for {', '.join(readers)}")
-    return Reply({"name": name, "changed": True, "readers": list(readers)})
+    return Reply({"name": name, "changed": True, "readers": _written(output, store, name, after)})
 
 
 @secret.command("rekey")
@@ -154,8 +151,7 @@ def import_values(
     except VaultError as error:
         raise UsageError(f"{error}", hint="is it the right password? nothing was written") from None
     for name, value in values.items():
-        readers = _written(store, name, value)
-        output.show(f"{name}: made for {', '.join(readers)}")
+        _written(output, store, name, value)
         for line in _uses(name, value):
             output.say(line)
     return Reply(sorted(values))
@@ -177,11 +173,14 @@ def _store(repo: ConfigRepo) -> SecretStore:
     return SecretStore(repo.root, FolderTree(repo.root), repo.one_inventory())
 
 
-def _written(store: SecretStore, name: str, value: bytes) -> tuple[str, ...]:
+def _written(output: Output, store: SecretStore, name: str, value: bytes) -> list[str]:
+    """Write the secret, say who can read it, and return them."""
     try:
-        return store.write(name, value)
+        readers = [*store.write(name, value)]
     except OSError as error:
         raise host_io_error(error) from error
+    output.show(f"{name}: made for {', '.join(readers)}")
+    return readers
 
 
 def _value(name: str, file: Path | None) -> bytes:

@@ -226,22 +226,14 @@ def follow(options: SetupOptions, paths: Paths, undo: Undo, talk: Talk) -> tuple
 
 def _draft(options: SetupOptions, paths: Paths) -> Settings:
     """The settings that are known without the repository; inventory and host may be missing."""
-    before = read_settings(paths) if paths.settings.exists() else None
-    remote = options.repo or (before.remote if before else str(paths.origin))
-    same = before if before is not None and before.remote == remote else None
-    own = remote == str(paths.origin)
-    default_trust = TrustMode.UNSIGNED if own else TrustMode.SIGNED
-    draft = Settings(
-        remote=remote,
-        branch=options.branch or (same.branch if same else "main"),
-        inventory=options.inventory or (same.inventory if same else ""),
-        host=options.host or (same.host if same else ""),
-        trust=options.trust or (same.trust if same else default_trust),
-        min_commit=options.min_commit or (same.min_commit if same else None),
-        status_remote=options.status_repo or (same.status_remote if same else None),
-        ca=paths.etc / "ca.pem" if options.ca else (before.ca if before else None),
-        proxy=options.proxy or (before.proxy if before else None),
-    )
+    before = read_settings(paths) if paths.settings.exists() else Settings(str(paths.origin), "", "")
+    remote = options.repo or before.remote
+    if remote != before.remote or not paths.settings.exists():
+        trust = TrustMode.UNSIGNED if remote == str(paths.origin) else TrustMode.SIGNED
+        before = Settings(remote, "", "", trust=trust, ca=before.ca, proxy=before.proxy)
+    said = {name: getattr(options, name) for name in ("branch", "inventory", "host", "trust", "min_commit", "proxy")}
+    said |= {"status_remote": options.status_repo, "ca": paths.etc / "ca.pem" if options.ca else None}
+    draft = replace(before, **{name: value for name, value in said.items() if value})
     for key in ("remote", "branch", "inventory", "host", "min_commit", "status_remote", "proxy"):
         value = getattr(draft, key)
         if value and (wrong := complaint(key, value)):

@@ -17,6 +17,7 @@ from agent.cli.output import Output
 from agent.deploys.packages.apt import environment
 from agent.deploys.packages.package import require_manager
 from agent.domain.ownership import BOOTSTRAP, LedgerEntry, Origin
+from agent.domain.text import plural
 from agent.errors import DeployError, Exit, HostwrightError, LockedError, SettingsError
 from agent.host import installation
 from agent.host.ledger import Ledger
@@ -101,7 +102,7 @@ def _uninstall(output: Output, paths: Paths, lock: int, *, keep: bool) -> Reply:
 
 
 def packages_told(number: int) -> str:
-    return f"{number} package{'' if number == 1 else 's'} that the agent needed"
+    return f"{number} {plural('package', number)} that the agent needed"
 
 
 def agreed(paths: Paths, output: Output, *, keep: bool) -> bool:
@@ -191,7 +192,7 @@ def _beyond_it(memory: Memory) -> list[str]:
         return ["what commands did stays: nobody can read any more which have run"]
     lines = [f"{name}: its on_remove was not run" for name, applied in deploys.items() if applied.on_remove is not None]
     commands = sum(key.startswith("command:") for applied in deploys.values() for key in applied.resources)
-    return lines + [f"what {commands} command{'s' * (commands > 1)} did"] * bool(commands)
+    return lines + [f"what {commands} {plural('command', commands)} did"] * bool(commands)
 
 
 def _is_own(entry: LedgerEntry) -> bool:
