@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from http import client
 from typing import TYPE_CHECKING
@@ -29,20 +31,16 @@ def http(spec: HttpCheck) -> str:
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
     wanted = (spec.status,) if isinstance(spec.status, int) else spec.status
-    with Watch(time.monotonic() + spec.timeout) as watch, _connected(host, port, spec.timeout) as plain:
-        watch.follow(plain)
-        connection = client.HTTPConnection(host, port, timeout=spec.timeout)
-        try:
+    try:
+        with _connected(host, port, spec.timeout) as plain, closing(client.HTTPConnection(host, port)) as connection:
             connection.sock = plain if parts.scheme == "http" else _secured(plain, host, spec)
             connection.request(spec.method, path, headers={"User-Agent": "hostwright", **spec.headers})
             answer = connection.getresponse()
             body = answer.read(LOOKED_AT)
-        except (OSError, client.HTTPException) as error:
-            if watch.ended:
-                raise TimeoutError from error
-            return f"{_said(error)}"
-        finally:
-            connection.close()
+    except TimeoutError:
+        raise
+    except (OSError, client.HTTPException) as error:
+        return _said(error)
     if answer.status not in wanted:
         return f"{answer.status} {answer.reason}, wanted {' or '.join(map(str, wanted))}"
     if spec.contains is not None and spec.contains.encode() not in body:
@@ -52,21 +50,13 @@ def http(spec: HttpCheck) -> str:
 
 def tcp(spec: TcpCheck) -> str:
     host, port = _host_and_port(spec.tcp)
-    deadline = time.monotonic() + spec.timeout
+    wanted, said = (spec.contains or "").encode(), b""
     with _connected(host, port, spec.timeout) as connection:
-        if spec.send is not None:
-            connection.sendall(spec.send.encode())
-        said = b""
-        while spec.contains is not None and spec.contains.encode() not in said:
-            connection.settimeout(max(0.01, deadline - time.monotonic()))
-            try:
-                chunk = connection.recv(_CHUNK)
-            except TimeoutError:
-                chunk = b""
-            said += chunk
-            if not chunk or len(said) > LOOKED_AT or time.monotonic() > deadline:
-                break
-    if spec.contains is not None and spec.contains.encode() not in said:
+        connection.sendall((spec.send or "").encode())
+        with suppress(TimeoutError):
+            while wanted not in said and len(said) <= LOOKED_AT and (chunk := connection.recv(_CHUNK)):
+                said += chunk
+    if wanted not in said:
         first = said.decode(errors="replace").partition("\n")[0][:_SHOWN]
         return f"it does not say {spec.contains!r} but {first!r}"
     return ""
@@ -98,13 +88,12 @@ def _certificate(spec: CertificateCheck) -> x509.Certificate:
     if spec.certificate.startswith("/"):
         return x509.load_pem_x509_certificate(beginning(spec.certificate))
     host, port = _host_and_port(spec.certificate)
+    context = _context(None, insecure=True)
     with (
-        Watch(time.monotonic() + spec.timeout) as watch,
         _connected(host, port, spec.timeout) as plain,
+        context.wrap_socket(plain, server_hostname=spec.host or host) as secured,
     ):
-        watch.follow(plain)
-        with _context(None, insecure=True).wrap_socket(plain, server_hostname=spec.host or host) as secured:
-            return x509.load_der_x509_certificate(secured.getpeercert(binary_form=True) or b"")
+        return x509.load_der_x509_certificate(secured.getpeercert(binary_form=True) or b"")
 
 
 def _names(found: x509.Certificate) -> list[str]:
@@ -132,8 +121,17 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _connected(host: str, port: int, timeout_s: float) -> socket.socket:
-    return socket.create_connection((host, port), timeout_s)
+@contextmanager
+def _connected(host: str, port: int, timeout_s: float) -> Iterator[socket.socket]:
+    """A connection that is shut down when the time is over. Then whatever goes wrong with it is a TimeoutError."""
+    with Watch(time.monotonic() + timeout_s) as watch, socket.create_connection((host, port), timeout_s) as plain:
+        watch.follow(plain)
+        try:
+            yield plain
+        except (OSError, client.HTTPException) as error:
+            if watch.ended:
+                raise TimeoutError from error
+            raise
 
 
 def _secured(plain: socket.socket, host: str, spec: HttpCheck) -> ssl.SSLSocket:

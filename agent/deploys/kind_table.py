@@ -36,8 +36,8 @@ class KindRow:
     shape: PathShape | None = None
     """None where its names are no paths."""
     also: Mapping[str, str] = field(default_factory=dict)
-    """Keys of files and links that are the same thing by another name, each with the name of the resource; {} stands
-    for a part of both."""
+    """Keys of files and links that are the same thing by another name, each with the name of the resource; {} at the
+    end stands for the same in both."""
     shared: bool = False
     """True where several deploys may each want something of one. Of others one deploy says all there is to say."""
     operations: Mapping[str, str] = field(default_factory=dict)
@@ -112,13 +112,13 @@ OPERATIONS = {each: (name, argument) for name, row in _KINDS.items() for each, a
 
 _NO_KIND = KindRow("")
 
-_SAME: dict[str, list[tuple[str, str]]] = {}
-"""By kind, what keys of it look like, and what those of the same thing do."""
+_SAME: dict[str, list[tuple[str, bool, str]]] = {}
+"""By kind, how a key of it begins, whether anything follows, and the other key."""
 
 for _kind, _row in _KINDS.items():
     for _also, _name in _row.also.items():
         for _one, _other in ((f"{_kind}:{_name}", _also), (_also, f"{_kind}:{_name}")):
-            _SAME.setdefault(_one.partition(":")[0], []).append((_one, _other))
+            _SAME.setdefault(_one.partition(":")[0], []).append((_one.removesuffix("{}"), "{}" in _one, _other))
 
 
 def row_of(kind: str) -> KindRow:
@@ -179,10 +179,9 @@ def same_things(key: str) -> tuple[str, ...]:
     """The other names of a thing that is also a file or a link: who wants the file of a unit does not want the unit to
     go."""
     found = []
-    for one, other in _SAME.get(key.partition(":")[0], ()):
-        start, hole, _ = one.partition("{}")
+    for start, open_ended, other in _SAME.get(key.partition(":")[0], ()):
         part = key.removeprefix(start)
-        if key.startswith(start) and bool(part) is bool(hole) and "/" not in part:
+        if key.startswith(start) and bool(part) is open_ended and "/" not in part:
             found.append(other.replace("{}", part))
     return tuple(found)
 

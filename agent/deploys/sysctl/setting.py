@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,14 +23,6 @@ from agent.domain.ownership import LedgerEntry, Seen
 from agent.domain.plan import WantedChange
 from agent.domain.question import Question
 from agent.errors import DeployError
-
-
-@dataclass(frozen=True, slots=True)
-class WantedSetting:
-    """``optional``: the kernel may be without it."""
-
-    value: str
-    optional: bool = False
 
 
 class KernelSetting(Kind):
@@ -103,7 +95,7 @@ class KernelSetting(Kind):
             self._kernel.set(entry.name, value)
 
     def _correction(
-        self, key: str, wanted: WantedSetting, line: SettingLine | None, later: tuple[str, str] | None
+        self, key: str, wanted: SettingLine, line: SettingLine | None, later: tuple[str, str] | None
     ) -> Correction | None:
         """``line``: what our file says, if mode and owner are right. ``later``: the file that counts more, and its
         value. Raises DeployError where the kernel has no such setting, or does not tell."""
@@ -116,7 +108,7 @@ class KernelSetting(Kind):
                 f"the kernel of this host has no {key}",
                 hint="correct the name, load the module that brings it before, or say `optional: true`",
             )
-        written = line is not None and (line.value, line.optional) == (wanted.value, wanted.optional)
+        written = line is not None and replace(line, was=None) == wanted
         replaced = None if has == wanted.value else has
         words = [f"set to {wanted.value} (was {replaced})"] if replaced is not None else []
         words += ["write it to our file for the next boot"] if not written else []
@@ -126,13 +118,13 @@ class KernelSetting(Kind):
             words.append(override)
         if not words:
             return None
-        due = None if written else SettingLine(wanted.value, wanted.optional, replaced)
+        due = None if written else replace(wanted, was=replaced)
         value = None if replaced is None else wanted.value
         return Correction(WantedChange(f"sysctl:{key}", ", ".join(words)), self.make, key, due, value, override)
 
 
-def _wanted(arguments: Mapping[str, JSON]) -> Mapping[str, WantedSetting]:
-    return from_plain(arguments["settings"], dict[str, WantedSetting])
+def _wanted(arguments: Mapping[str, JSON]) -> Mapping[str, SettingLine]:
+    return from_plain(arguments["settings"], dict[str, SettingLine])
 
 
 def _text(state: ResourceState, word: str) -> str | None:

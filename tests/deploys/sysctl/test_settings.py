@@ -9,7 +9,8 @@ import pytest
 
 from agent.deploys.correction import Correction
 from agent.deploys.sysctl.kernel import Kernel
-from agent.deploys.sysctl.setting import KernelSetting, WantedSetting
+from agent.deploys.sysctl.keys import SettingLine
+from agent.deploys.sysctl.setting import KernelSetting
 from agent.domain.codec import to_plain
 from agent.domain.ownership import LedgerEntry, Origin
 from agent.errors import DeployError
@@ -28,11 +29,11 @@ def kernel(tmp_path: Path) -> Kernel:
     return Kernel(tmp_path)
 
 
-Wanted = tuple[str, WantedSetting]
+Wanted = tuple[str, SettingLine]
 
 
 def one(key: str, value: str, *, optional: bool = False) -> Wanted:
-    return key, WantedSetting(value, optional)
+    return key, SettingLine(value, optional)
 
 
 def corrections(kernel: Kernel, *wanted: Wanted) -> list[Correction]:
